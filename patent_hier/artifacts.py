@@ -1,0 +1,174 @@
+"""Files that are whole or absent: atomic writes, fingerprints and manifests.
+
+A finished folder always holds ``manifest.json``, written last inside a staging folder that is then renamed. So a
+folder with a manifest is complete, and a killed run leaves only a ``.partial-*`` folder, which the next run removes.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from patent_hier.errors import ArtifactError, DataError
+
+MANIFEST = "manifest.json"
+_PARTIAL = ".partial-"
+_LOCK = ".lock"
+_CHUNK = 1 << 20  # bytes
+
+
+def fingerprint(content: object) -> str:
+    """Name a JSON-like value by its content.
+
+    Args:
+        content: Anything JSON can hold; the order of keys does not matter.
+
+    Returns:
+        The first 12 hexadecimal digits (48 bits) of the SHA-256 of the canonical JSON text.
+    """
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hexadecimal digits, read in chunks.
+
+    Raises:
+        DataError: If the file does not exist or cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it replaces ``path`` in one step, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty staging folder; on success it becomes ``path``, else it is removed.
+
+    An existing ``path`` is moved aside first and removed only after the new folder is in place. Staging folders that
+    a killed run left behind are removed. Call it under :func:`exclusive` where two processes may meet.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f"{_PARTIAL}{path.name}-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
+    try:
+        yield staging
+        for file in staging.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        staging.chmod(0o777 & ~_umask())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
+            path.replace(old / path.name)
+            staging.replace(path)
+            shutil.rmtree(old)
+        else:
+            staging.replace(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of an artifact; a second process waits until the first has finished with it.
+
+    The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}{_LOCK}").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON atomically: UTF-8, two spaces, keys in the given order. NaN and infinity are refused."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours.
+
+    Raises:
+        ArtifactError: If it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read as JSON ({error}); delete its folder and run again") from error
+
+
+def seal(folder: Path, manifest: Mapping[str, object]) -> None:
+    """Write ``manifest.json`` with the size and SHA-256 of every other file of the folder. Do it last."""
+    files = {
+        file.relative_to(folder).as_posix(): {"bytes": file.stat().st_size, "sha256": file_digest(file)}
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    write_json(folder / MANIFEST, {**manifest, "files": files})
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the folder has a manifest and every file it lists has the listed size (contents are not read)."""
+    if not (folder / MANIFEST).is_file():
+        return False
+    try:
+        files = read_json(folder / MANIFEST)["files"]
+        return all((folder / name).stat().st_size == facts["bytes"] for name, facts in files.items())
+    except (ArtifactError, OSError, KeyError, TypeError):
+        return False
+
+
+def verify(folder: Path) -> None:
+    """Compare every file of a sealed folder with its manifest, byte for byte.
+
+    Raises:
+        ArtifactError: Naming the first file that is missing or differs.
+    """
+    for name, facts in read_json(folder / MANIFEST).get("files", {}).items():
+        file = folder / name
+        if not file.is_file():
+            raise ArtifactError(f"{file} is missing; delete {folder} and run again")
+        if file_digest(file) != facts["sha256"]:
+            raise ArtifactError(f"{file} is damaged (its SHA-256 is not the recorded one); delete {folder} and run again")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,1 @@
+"""From the raw CSV to a clean corpus and its split."""

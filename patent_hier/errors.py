@@ -1,0 +1,29 @@
+"""Errors a user can act on.
+
+Every message is one line: what is wrong, which value, what to do. The command line prints the message alone and ends
+with ``exit_status``; a traceback appears only with ``PATENT_HIER_DEBUG=1``.
+"""
+
+
+class PatentHierError(Exception):
+    """Base class of all errors that this project raises on purpose."""
+
+    exit_status = 1
+
+
+class ConfigError(PatentHierError):
+    """A setting is unknown, out of range or contradicts another."""
+
+    exit_status = 2
+
+
+class DataError(PatentHierError):
+    """The input cannot be used: missing file, wrong columns, nothing valid in it."""
+
+
+class ArtifactError(PatentHierError):
+    """A file that this project wrote is missing, damaged or of another version."""
+
+
+class IncompleteError(PatentHierError):
+    """A result needs nodes that are missing or failed; the message names them."""

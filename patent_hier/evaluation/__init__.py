@@ -1,0 +1,1 @@
+"""Scores of one node and of the whole hierarchy."""

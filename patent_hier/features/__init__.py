@@ -1,0 +1,1 @@
+"""What a model reads: token ids and their vocabulary."""

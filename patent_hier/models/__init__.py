@@ -1,0 +1,1 @@
+"""Encoders and classifiers; plain PyTorch, no Lightning."""

@@ -1,0 +1,1 @@
+"""One node from data to result folder, and the suite of nine."""

@@ -1,0 +1,1 @@
+"""Fitting one node with PyTorch Lightning."""
