@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -149,18 +149,63 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
-def verify(folder: Path) -> None:
-    """Compare every file of a sealed folder with its manifest, byte for byte.
+def verify(folder: Path, only: Collection[str] | None = None) -> None:
+    """Compare the files of a sealed folder with its manifest, byte for byte.
+
+    Args:
+        folder: A folder that :func:`seal` has closed.
+        only: Names of the files to compare; None for all.
 
     Raises:
         ArtifactError: Naming the first file that is missing or differs.
     """
     for name, facts in read_json(folder / MANIFEST).get("files", {}).items():
+        if only is not None and name not in only:
+            continue
         file = folder / name
         if not file.is_file():
             raise ArtifactError(f"{file} is missing; delete {folder} and run again")
         if file_digest(file) != facts["sha256"]:
-            raise ArtifactError(f"{file} is damaged (its SHA-256 is not the recorded one); delete {folder} and run again")
+            raise ArtifactError(
+                f"{file} is damaged (its SHA-256 is not the recorded one); delete {folder} and run again"
+            )
+
+
+class DigestCache:
+    """SHA-256 of large input files, remembered by path, size and time of change, so that a rerun need not read them.
+
+    Args:
+        path: The JSON file that remembers; rewritten atomically after each new digest.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def of(self, file: Path) -> str:
+        """The file's digest, as :func:`file_digest` gives it.
+
+        Raises:
+            DataError: If the file does not exist or cannot be read.
+        """
+        try:
+            facts = file.stat()
+        except OSError as error:
+            raise DataError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from error
+        key, stamp = str(file.resolve()), [facts.st_size, facts.st_mtime_ns]
+        known = self._read()
+        if known.get(key, {}).get("stamp") != stamp:
+            with exclusive(self._path):
+                known = {**self._read(), key: {"stamp": stamp, "sha256": file_digest(file)}}
+                write_json(self._path, known)
+        return str(known[key]["sha256"])
+
+    def _read(self) -> dict[str, Any]:
+        """What is remembered; nothing if the file is new or damaged (it can always be made again)."""
+        try:
+            content = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
 
 def _sync(path: Path) -> None:

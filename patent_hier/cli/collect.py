@@ -1,0 +1,62 @@
+"""What the jobs of one command make together: aggregated results, or a small table of a sweep."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from patent_hier.artifacts import read_json
+from patent_hier.cli.jobs import Job
+from patent_hier.evaluation.result import Score
+from patent_hier.pipeline.node import METRICS_FILE
+from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
+from patent_hier.report.saving import save_suite
+from patent_hier.report.tables import SweepRow, print_grid, print_result, suite_table, sweep_table
+
+_AGGREGATED = ("hier", "flat")
+
+
+def publish(suite: SuiteResult) -> None:
+    """Save one result, print it, and say where it lies."""
+    save_suite(suite)
+    print_result(Console(), suite.result, suite.model, suite.demo)
+    print(f"saved in {suite.folder}")
+
+
+def finish(jobs: Sequence[Job]) -> None:
+    """Print and save what finished jobs make together.
+
+    Args:
+        jobs: All jobs of one command; none of them failed.
+    """
+    if jobs[0].level not in _AGGREGATED:
+        rows = [row for job in jobs if (row := _sweep_row(job))]
+        if rows:
+            print_grid(Console(), sweep_table(rows))
+        return
+    groups: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        groups[job.suite].append(job)
+    suites = []
+    for group in groups.values():
+        suite = aggregate_nodes({job.node: Path(job.folder) for job in group if job.folder}, Path(group[0].corpus))
+        publish(suite)
+        suites.append((_axes(group[0]), suite.result))
+    if len(suites) > 1:
+        print_grid(Console(), suite_table(suites))
+
+
+def _sweep_row(job: Job) -> SweepRow | None:
+    """One node's line; None where the corpus has no document of its section."""
+    if not job.folder:
+        return None
+    metrics = read_json(Path(job.folder) / METRICS_FILE)
+    val, test = (Score(**metrics[part]["accuracy"]) if metrics[part]["accuracy"] else None for part in ("val", "test"))
+    return SweepRow(_axes(job), job.node, val, test)
+
+
+def _axes(job: Job) -> dict[str, str]:
+    """The job's overrides without those that every table shows or that name files."""
+    pairs = (word.lstrip("+").split("=", 1) for word in job.overrides if "=" in word)
+    return {key: value for key, value in pairs if key not in ("node", "level", "data.path", "runs_dir", "cache_dir")}

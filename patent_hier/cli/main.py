@@ -1,0 +1,58 @@
+"""The console script: choose a command, hand it its arguments."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from patent_hier.cli.messages import run_command
+from patent_hier.errors import ConfigError
+
+# command -> (module with ``run(arguments)``, one line of help); imported only when chosen
+COMMANDS = {
+    "run": ("patent_hier.cli.run", "train and evaluate; the same as python run.py"),
+    "prepare": ("patent_hier.cli.prepare", "raw CSV -> clean corpus; --check only looks at the file"),
+    "aggregate": ("patent_hier.cli.aggregate", "nine finished nodes -> one hierarchical result"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``patent-hier COMMAND [overrides]``.
+
+    Args:
+        arguments: Words after the program's name; ``None`` takes ``sys.argv``.
+
+    Returns:
+        The exit status.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command(_dispatch, words)
+
+
+def _dispatch(words: Sequence[str]) -> None:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return
+    if words[0] == "--version":
+        from patent_hier import __version__
+
+        print(f"patent_hier {__version__}")
+        return
+    if words[0] not in COMMANDS:
+        raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help")
+    module, _ = COMMANDS[words[0]]
+    importlib.import_module(module).run(words[1:])
+
+
+def _help() -> str:
+    lines = [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        (
+            "Hierarchical classification of Chinese patents into the IPC.",
+            "",
+            "usage: patent-hier COMMAND [group=choice ...] [group.key=value ...]",
+            "",
+            *lines,
+            "",
+            "Every command takes the same settings: patent-hier run --help shows them.",
+        )
+    )

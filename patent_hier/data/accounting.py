@@ -1,0 +1,90 @@
+"""Where every row of a raw file went."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from patent_hier.errors import DataError
+from patent_hier.ipc import RejectReason
+
+DESIGNS = str(RejectReason.LOCARNO)
+_TOP_REASONS = 3
+
+
+@dataclass
+class Accounting:
+    """Counts of rows, which balance: rows = kept + rejected by reason + exact duplicates.
+
+    Attributes:
+        rows: Records of the file, its header not counted.
+        kept: Rows that became documents.
+        rejected: Rows by the reason that they were rejected for.
+        duplicates: Rows whose bytes are those of an earlier row.
+        blank_lines: Empty lines, which are no rows.
+        warnings: Kept documents by what was odd about them.
+    """
+
+    rows: int = 0
+    kept: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    blank_lines: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def reject_share(self) -> float:
+        """Fraction of rejected rows among all rows but designs and exact duplicates; 0 if there is no such row."""
+        designs = self.rejected[DESIGNS]
+        judged = self.rows - designs - self.duplicates
+        return (self.rejected.total() - designs) / judged if judged else 0.0
+
+    def check(self) -> None:
+        """Make sure that every row was counted once.
+
+        Raises:
+            DataError: If not; this would be a fault of the program.
+        """
+        counted = self.kept + self.rejected.total() + self.duplicates
+        if counted != self.rows:
+            raise DataError(f"{self.rows} rows went in but {counted} were counted; please report this as a bug")
+
+    def problem(self, max_reject_share: float) -> str | None:
+        """Why no corpus should be made of these rows, in one line, or None if one should.
+
+        Args:
+            max_reject_share: Largest allowed :attr:`reject_share`.
+        """
+        others = Counter({reason: count for reason, count in self.rejected.items() if reason != DESIGNS})
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in self.rejected.most_common()) or "no rows"
+        if not self.kept:
+            return f"no valid row among {self.rows:,} ({counts}); check data.encoding, data.columns and data.text"
+        if self.reject_share > max_reject_share:
+            top = ", ".join(f"{reason} {count:,}" for reason, count in others.most_common(_TOP_REASONS))
+            return (
+                f"{self.reject_share:.1%} of the rows are rejected (designs and duplicates not counted): {top}; "
+                f"check data.encoding, data.text and data.min_symbol, or raise data.max_reject_share={max_reject_share}"
+            )
+        return None
+
+    def as_dict(self) -> Mapping[str, object]:
+        """The counts as JSON can hold them, the most frequent reasons first."""
+        return {
+            "rows": self.rows,
+            "kept": self.kept,
+            "rejected": dict(self.rejected.most_common()),
+            "duplicates": self.duplicates,
+            "blank_lines": self.blank_lines,
+            "warnings": dict(self.warnings.most_common()),
+        }
+
+    def lines(self) -> list[str]:
+        """A table to print: what adds up to the rows first, then what is counted beside them."""
+        table = [("rows", self.rows), ("= kept", self.kept)]
+        table += [(f"+ rejected: {reason}", count) for reason, count in self.rejected.most_common()]
+        table += [("+ exact duplicates", self.duplicates)]
+        if self.blank_lines:
+            table += [("(blank lines, no rows)", self.blank_lines)]
+        table += [(f"(warning: {name})", count) for name, count in self.warnings.most_common()]
+        width = max(len(name) for name, _ in table)
+        digits = len(f"{self.rows:,}")
+        return [f"{name:<{width}}  {count:>{digits},}" for name, count in table]

@@ -1,0 +1,290 @@
+"""The corpus: a folder with ``corpus.parquet``, ``rejects.csv`` and a manifest, made once from a raw file.
+
+:func:`prepare` makes it, :func:`check` tells what it would make without writing, :class:`Corpus` reads it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from patent_hier.artifacts import atomic_file, fingerprint, is_complete, read_json, seal
+from patent_hier.data.accounting import Accounting
+from patent_hier.data.cleaning import Cleaning, Progress
+from patent_hier.data.raw import Document, Layout, RawFormat, Rejection
+from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter, printable
+from patent_hier.errors import ArtifactError, DataError
+
+CORPUS_VERSION = 1
+CORPUS_FILE = "corpus.parquet"
+REJECTS_FILE = "rejects.csv"
+SCHEMA = pa.schema(
+    [
+        pa.field("document_id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("title", pa.string()),
+        pa.field("abstract", pa.string()),
+        pa.field("section", pa.string(), nullable=False),
+        pa.field("ipc_class", pa.string(), nullable=False),
+        pa.field("subclass", pa.string()),
+        pa.field("main_group", pa.string()),
+        pa.field("subgroup", pa.string()),
+        pa.field("further_symbols", pa.list_(pa.string()), nullable=False),
+        pa.field("skipped_symbols", pa.list_(pa.string()), nullable=False),
+        pa.field("applicant", pa.string()),
+        pa.field("application_date", pa.date32()),
+        pa.field("publication_date", pa.date32()),
+        pa.field("kind", pa.string()),
+        pa.field("application_number", pa.string()),
+        pa.field("publication_number", pa.string()),
+        pa.field("line_number", pa.int64(), nullable=False),
+    ]
+)
+_EXAMPLES = 3  # rejected rows that a check shows for each reason
+
+
+def corpus_fingerprint(source_digest: str, fmt: RawFormat) -> str:
+    """Name a corpus by what decides its content: the raw file's bytes, the format and :data:`CORPUS_VERSION`.
+
+    Args:
+        source_digest: SHA-256 of the raw file in hexadecimal digits.
+        fmt: The format; its ``max_reject_share`` decides only whether there is a corpus at all and does not count.
+    """
+    return fingerprint({"corpus_version": CORPUS_VERSION, "source": source_digest, "format": fmt.content})
+
+
+def prepare(
+    source: Path,
+    folder: Path,
+    fmt: RawFormat,
+    *,
+    extra_manifest: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Accounting:
+    """Clean a raw file into a corpus folder, in flat memory, and seal the folder.
+
+    Args:
+        source: The raw CSV file.
+        folder: An empty folder, best a staging folder of :func:`patent_hier.artifacts.atomic_folder`.
+        fmt: What the file looks like and how strict to be.
+        extra_manifest: Further facts for the manifest.
+        progress: Called after each batch with bytes read, bytes in all and rows.
+
+    Returns:
+        Where every row went.
+
+    Raises:
+        DataError: If the file cannot be used, has no valid row, or too many rows are rejected; nothing is written.
+        ArtifactError: If the folder cannot be written.
+    """
+    cleaning = Cleaning(source, fmt, progress)
+    try:
+        _write(cleaning, folder, source, fmt)
+        manifest = {
+            "corpus_version": CORPUS_VERSION,
+            "fingerprint": corpus_fingerprint(cleaning.source_digest, fmt),
+            "source_sha256": cleaning.source_digest,
+            "format": fmt.content,
+            "encoding": cleaning.layout.encoding,
+            "accounting": cleaning.accounting.as_dict(),
+            "classes": dict(sorted(cleaning.classes.items())),
+            "mean_text_length": cleaning.mean_text_length,
+        }
+        seal(folder, {**(extra_manifest or {}), **manifest})
+    except OSError as error:
+        why = error.strerror or error
+        raise ArtifactError(f"cannot write {folder}: {why}; free space there or choose another folder") from error
+    return cleaning.accounting
+
+
+def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> None:
+    """Write the corpus and the rejects, or neither."""
+    with ExitStack() as stack:
+        corpus_path = stack.enter_context(atomic_file(folder / CORPUS_FILE))
+        rejects_path = stack.enter_context(atomic_file(folder / REJECTS_FILE))
+        rejects = RejectsWriter(stack.enter_context(rejects_path.open("w", encoding=REJECTS_ENCODING, newline="")))
+        corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd"))
+        for batch in cleaning.batches():
+            if batch.documents:
+                corpus.write_table(_table(batch.documents))
+            rejects.write(batch.rejections)
+        cleaning.accounting.check()
+        if problem := cleaning.accounting.problem(fmt.max_reject_share):
+            raise DataError(f"{source}: {problem}")
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What :func:`prepare` would do with a file.
+
+    Attributes:
+        accounting: Where the rows would go.
+        layout: Encoding and columns of the file.
+        classes: Documents by IPC class.
+        mean_text_length: In characters; 0 without documents.
+        examples: The first rejected rows by reason.
+        problem: Why ``prepare`` would refuse the file, or None.
+    """
+
+    accounting: Accounting
+    layout: Layout
+    classes: Counter[str]
+    mean_text_length: float
+    examples: dict[str, list[Rejection]]
+    problem: str | None
+
+    def lines(self) -> list[str]:
+        """The report to print."""
+        header = self.layout.header
+        columns = [f"  {ours:<20}{header[position]}" for ours, position in self.layout.positions.items()]
+        text = ", ".join(header[position] for position in self.layout.text_positions)
+        examples = [
+            f"  {reason}, line {rejection.line_number}: {printable(rejection.value)}"
+            for reason, rejections in self.examples.items()
+            for rejection in rejections
+        ]
+        return [
+            f"encoding: {self.layout.encoding}",
+            "columns:",
+            *columns,
+            f"text: {text}, {self.mean_text_length:.1f} characters on average",
+            f"classes: {len(self.classes)} in {len({name[0] for name in self.classes})} sections",
+            *self.accounting.lines(),
+            *(["first rejected rows by reason:", *examples] if examples else []),
+            f"prepare would stop: {self.problem}" if self.problem else "prepare would keep this file",
+        ]
+
+
+def check(source: Path, fmt: RawFormat, limit_rows: int | None = None) -> CheckReport:
+    """Read a raw file as :func:`prepare` does and write nothing.
+
+    Args:
+        source: The raw CSV file.
+        fmt: What the file looks like and how strict to be.
+        limit_rows: Stop after so many rows; None reads the whole file.
+
+    Raises:
+        DataError: If the file cannot be read at all; refusals that come from counting are in the report.
+    """
+    cleaning = Cleaning(source, fmt, limit_rows=limit_rows)
+    examples: dict[str, list[Rejection]] = {}
+    for batch in cleaning.batches():
+        for rejection in batch.rejections:
+            shown = examples.setdefault(str(rejection.reason), [])
+            if len(shown) < _EXAMPLES:
+                shown.append(rejection)
+    accounting = cleaning.accounting
+    accounting.check()
+    problem = accounting.problem(fmt.max_reject_share)
+    return CheckReport(accounting, cleaning.layout, cleaning.classes, cleaning.mean_text_length, examples, problem)
+
+
+class Corpus:
+    """A finished corpus folder; columns are read when they are asked for.
+
+    Attributes:
+        folder: The folder.
+        manifest: What :func:`prepare` recorded.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> "Corpus":
+        """Open a corpus folder.
+
+        Raises:
+            ArtifactError: If it is missing, incomplete, damaged or of another version.
+        """
+        again = f"delete {folder} and run patent-hier prepare again"
+        if not is_complete(folder):
+            raise ArtifactError(f"the corpus {folder} is missing or incomplete; {again}")
+        manifest = read_json(folder / "manifest.json")
+        if manifest.get("corpus_version") != CORPUS_VERSION:
+            version = manifest.get("corpus_version")
+            raise ArtifactError(f"{folder} holds corpus version {version}, not {CORPUS_VERSION}; {again}")
+        try:
+            schema = pq.read_schema(folder / CORPUS_FILE)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ArtifactError(f"{folder / CORPUS_FILE} is damaged; {again}") from error
+        if schema.names != SCHEMA.names:
+            raise ArtifactError(
+                f"{folder / CORPUS_FILE} has other columns than corpus version {CORPUS_VERSION}; {again}"
+            )
+        return cls(folder, manifest)
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of the content, 12 hexadecimal digits."""
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def size(self) -> int:
+        """Number of documents."""
+        return int(self.manifest["accounting"]["kept"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The IPC classes that occur, sorted."""
+        return tuple(self.manifest["classes"])
+
+    @property
+    def document_ids(self) -> "pa.ChunkedArray[Any]":
+        """Ids of all documents, ``(size,)``, in the order of the corpus."""
+        return self.column("document_id")
+
+    def column(self, name: str) -> "pa.ChunkedArray[Any]":
+        """One column, ``(size,)``, of type ``SCHEMA.field(name).type``.
+
+        Raises:
+            ArtifactError: If the file is damaged.
+            KeyError: If there is no such column.
+        """
+        return self.table([name]).column(name)
+
+    def table(self, names: list[str]) -> pa.Table:
+        """Several columns, of ``size`` rows.
+
+        Raises:
+            ArtifactError: If the file is damaged.
+            KeyError: If there is no such column.
+        """
+        if unknown := [name for name in names if name not in SCHEMA.names]:
+            raise KeyError(f"the corpus has no column {unknown[0]!r}; it has {', '.join(SCHEMA.names)}")
+        try:
+            return pq.read_table(self.folder / CORPUS_FILE, columns=names)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise self._damaged() from error
+
+    def iter_texts(self, batch_size: int = 8192) -> Iterator[list[str]]:
+        """The texts in the order of the corpus, a batch at a time in memory.
+
+        Args:
+            batch_size: Largest number of texts in a batch.
+
+        Raises:
+            ArtifactError: If the file is damaged.
+        """
+        try:
+            with pq.ParquetFile(self.folder / CORPUS_FILE) as file:
+                for batch in file.iter_batches(batch_size, columns=["text"]):
+                    yield [str(text) for text in batch.column(0).to_pylist()]
+        except (OSError, pa.ArrowInvalid) as error:
+            raise self._damaged() from error
+
+    def _damaged(self) -> ArtifactError:
+        return ArtifactError(f"{self.folder / CORPUS_FILE} is damaged; delete its folder and run patent-hier prepare")
+
+
+def _table(documents: list[Document]) -> pa.Table:
+    columns = zip(*documents, strict=True)
+    return pa.Table.from_arrays(
+        [pa.array(values, column.type) for values, column in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+    )

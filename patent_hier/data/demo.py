@@ -1,0 +1,211 @@
+"""The built-in demo corpus: a raw patent CSV, as bad as real ones, made from word lists.
+
+It gives tests, the demo and load tests a file in the paper's layout (16 columns, GBK family, CRLF) at any size. Equal
+``rows`` and ``seed`` give equal bytes. :class:`DemoTruth` says what a cleaner must find in the file.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from pathlib import Path
+
+from patent_hier.data.demo_rows import COLUMNS, DEFECTS, Defect, RowWriter, csv_line
+from patent_hier.data.demo_text import TextWriter, Topic, read_topics
+from patent_hier.errors import ConfigError
+
+DEMO_VERSION = 1  # raise it whenever the bytes for equal rows and seed change
+MIN_ROWS = 300
+
+# Table 1's order of section sizes, flattened so that every class gets its 30 documents among 6,000.
+_SECTION_WEIGHTS = {"A": 790, "B": 1233, "C": 660, "D": 512, "E": 540, "F": 690, "G": 845, "H": 730}
+_CLASS_FLOOR = 31  # of the 6,000
+_KINDS = "AAAABUUUUU"
+_BATCH = 1000  # records written at once
+
+
+class _Extra(IntEnum):
+    """What follows a document in the file."""
+
+    NOTHING = 0
+    TWIN = 1
+    DUPLICATE = 2
+    DESIGN = 3
+    BROKEN = 4
+
+
+_EXTRAS = tuple(_Extra)
+
+# A row broken in two by a line end is two short rows to any reader.
+_REJECTS_OF = {
+    Defect.UNDECODABLE: ("undecodable", 1),
+    Defect.NUL_BYTE: ("nul_byte", 1),
+    Defect.SHORT_ROW: ("too_few_fields", 1),
+    Defect.LONG_ROW: ("too_many_fields", 1),
+    Defect.UNCLOSED_QUOTE: ("unclosed_quote", 1),
+    Defect.RAW_LINE_BREAK: ("too_few_fields", 2),
+    Defect.EMPTY_SYMBOL: ("empty_symbol", 1),
+    Defect.MALFORMED_SYMBOL: ("malformed_symbol", 1),
+    Defect.UNKNOWN_CLASS: ("unknown_class", 1),
+    Defect.EMPTY_ABSTRACT: ("empty_text", 1),
+}
+
+
+@dataclass(frozen=True)
+class DemoTruth:
+    """What stands in a demo file; ``rows == kept + duplicates + sum(rejects.values())``.
+
+    Attributes:
+        rows: Records below the header as a careful reader counts them.
+        kept: Whole documents, each once.
+        duplicates: Rows that repeat the row before them, byte for byte.
+        twins: Documents among ``kept`` that are the utility model of an invention filed the same day.
+        rejects: Rows to reject, by reason in the words of ``RejectReason`` and ``RowFault``; designs are
+            ``"locarno_design"``, and ``"empty_text"`` are rows without an abstract.
+        defects: Broken rows by what was done to them; designs are not among them.
+        classes: Kept documents of every class.
+    """
+
+    rows: int
+    kept: int
+    duplicates: int
+    twins: int
+    rejects: Mapping[str, int]
+    defects: Mapping[str, int]
+    classes: Mapping[str, int]
+
+    @property
+    def sections(self) -> dict[str, int]:
+        """Kept documents of every section, by its letter."""
+        counts: Counter[str] = Counter()
+        for code, count in self.classes.items():
+            counts[code[0]] += count
+        return dict(counts)
+
+
+def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017) -> DemoTruth:
+    """Write a demo file.
+
+    Rows are written as they are made; what memory grows by is two bytes a row and a bounded cache of applicants.
+
+    Args:
+        path: Where to write; an existing file is replaced.
+        rows: Documents that a cleaner should keep; the file has about a tenth more rows.
+        seed: Decides everything that is random.
+
+    Returns:
+        What was written, counted.
+
+    Raises:
+        ConfigError: If ``rows`` is below :data:`MIN_ROWS`.
+    """
+    if rows < MIN_ROWS:
+        raise ConfigError(f"rows is {rows}; the demo corpus needs at least {MIN_ROWS} rows to cover its 130 classes")
+    tally = _Tally()
+    with path.open("wb") as file:
+        file.write(csv_line(list(COLUMNS)).encode("gb18030"))
+        file.writelines(_batches(_records(rows, seed, tally)))
+    return tally.truth()
+
+
+class _Tally:
+    """Counts what is written, while it is written."""
+
+    def __init__(self) -> None:
+        self.classes: Counter[str] = Counter()
+        self.defects: Counter[str] = Counter()
+        self.extras: Counter[_Extra] = Counter()
+
+    def truth(self) -> DemoTruth:
+        kept = self.classes.total()
+        duplicates = self.extras[_Extra.DUPLICATE]
+        rejects: Counter[str] = Counter({"locarno_design": self.extras[_Extra.DESIGN]})
+        for defect, count in self.defects.items():
+            reason, rows = _REJECTS_OF[Defect(defect)]
+            rejects[reason] += count * rows
+        return DemoTruth(
+            rows=kept + duplicates + rejects.total(),
+            kept=kept,
+            duplicates=duplicates,
+            twins=self.extras[_Extra.TWIN],
+            rejects=dict(rejects),
+            defects=dict(self.defects),
+            classes=dict(self.classes),
+        )
+
+
+def _records(rows: int, seed: int, tally: _Tally) -> Iterator[bytes]:
+    """Every record below the header, encoded, with its line end."""
+    topics = read_topics()
+    draw = random.Random(f"{seed} text").random
+    texts, writer = TextWriter(topics, draw), RowWriter(topics, rows, draw)
+    for label, extra in _plan(rows, random.Random(f"{seed} plan"), topics):
+        code = topics[label].code
+        kind = "A" if extra is _Extra.TWIN else _KINDS[int(draw() * len(_KINDS))]
+        text = texts.write(code, "实用新型" if kind == "U" or extra is _Extra.TWIN else "发明")
+        row = writer.document(code, text, kind)
+        line = csv_line(row).encode("gb18030")
+        yield line
+        tally.classes[code] += 1
+        tally.extras[extra] += 1
+        if extra is _Extra.TWIN:
+            yield csv_line(writer.twin(row)).encode("gb18030")
+            tally.classes[code] += 1
+        elif extra is _Extra.DUPLICATE:
+            yield line
+        elif extra is _Extra.DESIGN:
+            yield csv_line(writer.design()).encode("gb18030")
+        elif extra is _Extra.BROKEN:
+            defect = DEFECTS[tally.defects.total() % len(DEFECTS)]
+            tally.defects[defect.value] += 1
+            yield writer.broken(writer.document(code, texts.write(code, "发明"), "A"), defect)
+
+
+def _plan(rows: int, shuffler: random.Random, topics: Sequence[Topic]) -> Iterator[tuple[int, _Extra]]:
+    """The label of each document and what follows it, both in random order; one byte each, for millions of rows."""
+    wanted = {
+        _Extra.TWIN: round(rows * 0.015),
+        _Extra.DUPLICATE: round(rows * 0.01),
+        _Extra.DESIGN: round(rows * 0.064),
+        _Extra.BROKEN: max(round(rows * 0.02), len(DEFECTS)),
+    }
+    documents = rows - wanted[_Extra.TWIN]
+    extras = bytearray(documents)
+    position = 0
+    for extra, count in wanted.items():
+        extras[position : position + count] = bytes([extra]) * count
+        position += count
+    labels = _labels(documents, topics)
+    shuffler.shuffle(labels)
+    shuffler.shuffle(extras)
+    return zip(labels, map(_EXTRAS.__getitem__, extras), strict=True)
+
+
+def _labels(documents: int, topics: Sequence[Topic]) -> bytearray:
+    """The number of each document's topic, in order: quotas by largest remainder."""
+    total = sum(_SECTION_WEIGHTS.values())
+    exact = [weight / total * documents for weight in _class_weights(topics)]
+    quotas = [int(quota) for quota in exact]
+    by_remainder = sorted(range(len(topics)), key=lambda number: (quotas[number] - exact[number], number))
+    for number in by_remainder[: documents - sum(quotas)]:
+        quotas[number] += 1
+    return bytearray(number for number, quota in enumerate(quotas) for _ in range(quota))
+
+
+def _class_weights(topics: Sequence[Topic]) -> Iterator[float]:
+    """A floor for each class; the rest of its section by rank (1, 1/2, 1/3, ...), nothing for the residual class."""
+    sizes = Counter(topic.code[0] for topic in topics)
+    ranks: Counter[str] = Counter()
+    for topic in topics:
+        section = topic.code[0]
+        ranks[section] += 1
+        shares = sum(1 / rank for rank in range(1, sizes[section]))
+        share = 0 if topic.code.endswith("99") else 1 / ranks[section] / shares
+        yield _CLASS_FLOOR + share * (_SECTION_WEIGHTS[section] - _CLASS_FLOOR * sizes[section])
+
+
+def _batches(records: Iterator[bytes]) -> Iterator[bytes]:
+    while batch := b"".join(islice(records, _BATCH)):
+        yield batch

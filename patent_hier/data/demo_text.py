@@ -1,0 +1,206 @@
+"""Titles and abstracts of the demo corpus, put together from the word lists in ``patent_hier/resources/demo_*``.
+
+A document is about one class, its label, and says so with terms that only this class has. Real abstracts are not that
+plain, so each document is written with one of four degrees of clarity (:data:`CLARITIES`), from terms of its own class
+almost throughout to an abstract that mostly speaks of a neighbouring class. The neighbours are listed in the lexicon;
+many lie in another section. What a linear model cannot use is the meaning of an ambiguous term (喷嘴, 总线, 转子): it
+follows from the field of use that another sentence names, and neither of the two tells the class alone.
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+_RESOURCES = "patent_hier.resources"
+
+# A utility model protects the shape of a product, never a substance or a method.
+_STYLES_OF_FILING = {"发明": ("device", "substance", "method", "circuit"), "实用新型": ("device", "circuit")}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What the word lists say about one IPC class.
+
+    Attributes:
+        code: The class, ``"D03"``.
+        subclasses: The letters of its subclasses.
+        near: Classes whose terms turn up in its documents.
+        terms: Terms that belong to this class alone.
+        shared: Terms that several classes have in common.
+        ambiguous: Pairs of an ambiguous term and the field of use in which it means this class.
+    """
+
+    code: str
+    subclasses: str
+    near: tuple[str, ...]
+    terms: tuple[str, ...]
+    shared: tuple[str, ...]
+    ambiguous: tuple[tuple[str, str], ...]
+
+
+class Clarity(NamedTuple):
+    """How plainly documents of one kind speak of their class.
+
+    Attributes:
+        share: Fraction of the documents.
+        slots: One letter for each of ``main use a b c``: ``o`` own term, ``n`` term of a neighbour, ``m`` term of a
+            second neighbour, ``s`` shared term, ``q`` ambiguous term (with its field of use).
+    """
+
+    share: float
+    slots: str
+
+
+# Tuned against character TF-IDF with a linear SVM, see tests/data/test_demo.py.
+CLARITIES = (
+    Clarity(0.30, "onoos"),
+    Clarity(0.36, "onnns"),
+    Clarity(0.22, "qnnos"),
+    Clarity(0.12, "nmnqo"),
+)
+
+
+def read_topics() -> tuple[Topic, ...]:
+    """Read the lexicon, the shared and the ambiguous terms; topics in the order of the lexicon, which is the IPC's."""
+    shared: dict[str, list[str]] = defaultdict(list)
+    for row in _read_csv("demo_shared.csv"):
+        for code in row["classes"].split():
+            shared[code] += row["terms"].split()
+    ambiguous: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in _read_csv("demo_ambiguous.csv"):
+        ambiguous[row["code"]].append((row["term"], row["context"]))
+    return tuple(
+        Topic(
+            code=row["code"],
+            subclasses=row["subclasses"],
+            near=tuple(row["near"].split()),
+            terms=tuple(row["terms"].split()),
+            shared=tuple(shared[row["code"]]),
+            ambiguous=tuple(ambiguous[row["code"]]),
+        )
+        for row in _read_csv("demo_lexicon.csv")
+    )
+
+
+class Text(NamedTuple):
+    """Title and abstract of one document."""
+
+    title: str
+    abstract: str
+
+
+class TextWriter:
+    """Writes the texts of any number of documents from one stream of random numbers.
+
+    Args:
+        topics: The word lists of every class.
+        draw: Source of uniform numbers in ``[0, 1)``; nothing else decides what is written.
+    """
+
+    def __init__(self, topics: Sequence[Topic], draw: Callable[[], float]) -> None:
+        self._draw = draw
+        self._phrases = json.loads((resources.files(_RESOURCES) / "demo_phrases.json").read_text("utf-8"))
+        self._topics = {topic.code: topic for topic in topics}
+        self._styles = {name: _Style(style) for name, style in self._phrases["styles"].items()}
+        self._styles_of = {
+            (filing, section): [name for name, weight in weights.items() if name in allowed for _ in range(weight)]
+            for section, weights in self._phrases["style_of_section"].items()
+            for filing, allowed in _STYLES_OF_FILING.items()
+        }
+        self._bounds = list(accumulate(clarity.share for clarity in CLARITIES))
+        self._naming = _templates(self._phrases["naming"])
+        self._opening = _templates(self._phrases["opening"])
+        self._context = _templates(self._phrases["context"])
+        self._numbers = tuple(str(number) for number in range(2, 96))
+
+    def write(self, code: str, filing: str) -> Text:
+        """Write one document.
+
+        Args:
+            code: Its class.
+            filing: ``"发明"`` or ``"实用新型"``; the abstract names itself accordingly.
+
+        Returns:
+            A title of about 12 and an abstract of about 110 characters.
+        """
+        pick = self._pick
+        phrases = self._phrases
+        style = self._styles[pick(self._styles_of[filing, code[0]])]
+        words = self._terms(self._topics[code])
+        words["kind"] = pick(phrases["kinds"][filing])
+        words["form"] = pick(style.forms)
+        title = words["name"] = pick(self._naming) % words
+        words["p1"], words["p2"], words["p3"] = self._some(style.parts, 3)
+        words["n1"], words["n2"], words["n3"] = pick(self._numbers), pick(self._numbers), pick(self._numbers)
+        words["quality"], words["trouble"] = pick(phrases["qualities"]), pick(phrases["troubles"])
+        words["benefit"], words["benefit2"] = self._some(phrases["benefits"], 2)
+        sentences = [pick(self._opening)]
+        if "context" in words:
+            sentences.append(pick(self._context))
+        sentences += [pick(style.first), *self._some(style.body, 2 + int(self._draw() * 3))]
+        abstract = "".join(sentences) % words
+        return Text("一种" + title, abstract[:-1] + "。" + pick(style.closing) % words)
+
+    def _terms(self, topic: Topic) -> dict[str, str]:
+        """Choose a document's terms, as its clarity says: ``main use a b c`` and, for an ambiguous one, ``context``."""
+        slots = self._slots()
+        near, far = self._some(topic.near, 2)
+        own_terms, near_terms = iter(self._some(topic.terms, 4)), iter(self._some(self._topics[near].terms, 4))
+        words: dict[str, str] = {}
+        for name, slot in zip(("main", "use", "a", "b", "c"), slots, strict=True):
+            if slot == "q" and topic.ambiguous and "context" not in words:
+                words[name], words["context"] = self._pick(topic.ambiguous)
+            elif slot == "n":
+                words[name] = next(near_terms)
+            elif slot == "m":
+                words[name] = self._pick(self._topics[far].terms)
+            elif slot == "s" or (slot == "q" and name != "main"):
+                words[name] = self._pick(topic.shared)
+            else:
+                words[name] = next(own_terms)
+        return words
+
+    def _slots(self) -> str:
+        position = self._draw()
+        for bound, clarity in zip(self._bounds, CLARITIES, strict=True):
+            if position < bound:
+                return clarity.slots
+        return CLARITIES[-1].slots
+
+    def _pick(self, items: Sequence[Any]) -> Any:
+        return items[int(self._draw() * len(items))]
+
+    def _some(self, items: Sequence[str], count: int) -> list[str]:
+        """``count`` different items; quicker than ``random.sample`` for the few that are needed here."""
+        chosen: list[str] = []
+        while len(chosen) < count:
+            item = items[int(self._draw() * len(items))]
+            if item not in chosen:
+                chosen.append(item)
+        return chosen
+
+
+class _Style:
+    """The phrases of one style of writing (device, substance, method, circuit)."""
+
+    def __init__(self, style: dict[str, list[str]]) -> None:
+        self.forms = tuple(style["forms"])
+        self.parts = tuple(style["parts"])
+        self.first = _templates(style["first"])
+        self.body = _templates(style["body"])
+        self.closing = _templates(style["closing"])
+
+
+def _templates(texts: Sequence[str]) -> tuple[str, ...]:
+    """``{name}`` as a person writes it, ``%(name)s`` as it is filled in fastest."""
+    return tuple(text.replace("%", "%%").replace("{", "%(").replace("}", ")s") for text in texts)
+
+
+def _read_csv(name: str) -> Iterator[dict[str, str]]:
+    text = (resources.files(_RESOURCES) / name).read_text("utf-8")
+    yield from csv.DictReader(text.splitlines())

@@ -1,0 +1,282 @@
+"""From one record of a raw patent file to a document, or to the reason why it is none.
+
+The file's form is a :class:`RawFormat`; which column stands where in a given file is a :class:`Layout`, read from its
+header. :class:`RowCleaner` then judges rows one by one. It keeps what the patents wrote: text is only put into NFC
+and its white space made single blanks.
+"""
+
+import functools
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import NamedTuple
+
+from patent_hier.data.records import Limits, Record, RowFault
+from patent_hier.errors import ConfigError
+from patent_hier.ipc import EDITIONS, MIN_LEVELS, RejectReason, SymbolError, parse_symbols
+
+# The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
+PAPER_COLUMNS: Mapping[str, str] = {
+    "application_number": "申请号",
+    "application_date": "申请日",
+    "publication_number": "公开号",
+    "publication_date": "公开日",
+    "title": "专利名称",
+    "symbols": "专利分类",
+    "abstract": "摘要",
+    "applicant": "申请（专利权）人",
+    "inventors": "发明人",
+    "address": "申请人地址",
+    "postcode": "申请人邮编",
+    "province": "所在省代码",
+    "city": "所在市代码",
+    "county": "所在县代码",
+    "kind": "法律状态",
+    "validity": "有效性",
+}
+ENCODINGS = ("gb18030", "utf-8", "utf-8-sig")
+EXCERPT = 200  # characters of a rejected row or value that are shown
+
+_SENTENCE_END = "。"
+_DATE = re.compile(r"([0-9]{4})(?:([./年-])([0-9]{1,2})(?:\2|月)([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))")
+_SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
+_PLAUSIBLE_ID = re.compile(r"(?=(?:.*[0-9]){5})[0-9A-Z][0-9A-Z./_-]*")
+_LETTER = re.compile(r"\w")
+
+
+class TextFault(StrEnum):
+    """Why a readable row with a good symbol is still no document."""
+
+    EMPTY_TEXT = "empty_text"
+    REPEATED_ID = "repeated_id"
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """What the raw file looks like and how strict to be with it.
+
+    Attributes:
+        columns: Names in the file's header by our names; what is not named keeps the paper's name.
+        text: Names in the file's header of the fields that make up the text, in their order.
+        min_symbol: How deep the main symbol must go: ``class``, ``subclass`` or ``group``.
+        edition: Edition of the IPC that decides which classes exist, ``2017`` or ``latest``.
+        max_reject_share: Largest fraction of rejected rows; designs and exact duplicates are not counted.
+        encoding: ``gb18030`` (reads GBK too) or ``utf-8``; a byte order mark in the file has the last word.
+        limits: How far one record may reach.
+
+    Raises:
+        ConfigError: If a value is unknown or out of range.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    text: Sequence[str] = ("摘要",)
+    min_symbol: str = "group"
+    edition: str = "latest"
+    max_reject_share: float = 0.2
+    encoding: str = "gb18030"
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.columns if name not in PAPER_COLUMNS]:
+            raise ConfigError(f"data.columns has no column {unknown[0]!r}; it knows {', '.join(PAPER_COLUMNS)}")
+        if isinstance(self.text, str) or not self.text:
+            raise ConfigError(f"data.text={self.text!r} names no list of columns; give for instance data.text=[摘要]")
+        for option, value, known in (
+            ("min_symbol", self.min_symbol, MIN_LEVELS),
+            ("edition", self.edition, EDITIONS),
+            ("encoding", self.encoding, ENCODINGS),
+        ):
+            if value not in known:
+                raise ConfigError(f"data.{option}={value!r} is unknown; choose one of {', '.join(known)}")
+        if not 0 <= self.max_reject_share <= 1:
+            raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
+
+    @property
+    def header_names(self) -> Mapping[str, str]:
+        """Our name → name in the file, for all 16 columns."""
+        return {**PAPER_COLUMNS, **self.columns}
+
+    @property
+    def content(self) -> Mapping[str, object]:
+        """The settings that decide which documents come out, as JSON can hold them; part of the fingerprint."""
+        return {
+            "columns": dict(self.header_names),
+            "text": list(self.text),
+            "min_symbol": self.min_symbol,
+            "edition": self.edition,
+            "encoding": self.encoding.removesuffix("-sig"),
+            "limits": [self.limits.max_bytes, self.limits.max_lines],
+        }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns stand in one file.
+
+    Attributes:
+        encoding: The encoding to decode rows with.
+        header: The names in the file, in their order; a whole row has as many fields.
+        positions: Position of a column by our name; a column that the file lacks is not in it.
+        text_positions: Positions of the fields that make up the text.
+    """
+
+    encoding: str
+    header: tuple[str, ...]
+    positions: Mapping[str, int]
+    text_positions: tuple[int, ...]
+
+
+class Document(NamedTuple):
+    """A row of the corpus; the fields are the corpus columns in their order."""
+
+    document_id: str
+    text: str
+    title: str | None
+    abstract: str | None
+    section: str
+    ipc_class: str
+    subclass: str | None
+    main_group: str | None
+    subgroup: str | None
+    further_symbols: tuple[str, ...]
+    skipped_symbols: tuple[str, ...]
+    applicant: str | None
+    application_date: date | None
+    publication_date: date | None
+    kind: str | None
+    application_number: str | None
+    publication_number: str | None
+    line_number: int
+
+
+class Rejection(NamedTuple):
+    """A row that is no document: where it starts, why, and the offending value or the beginning of the row."""
+
+    line_number: int
+    reason: RowFault | RejectReason | TextFault
+    value: str
+
+
+class RowCleaner:
+    """Turns readable records of one file into documents.
+
+    Attributes:
+        warnings: What was odd in documents that were kept, by name: dates that are no dates, numbers that a
+            spreadsheet has rounded.
+    """
+
+    def __init__(self, layout: Layout, fmt: RawFormat) -> None:
+        self.warnings: Counter[str] = Counter()
+        self._layout = layout
+        self._format = fmt
+        self._kept_positions = [(name, layout.positions[name]) for name in Document._fields if name in layout.positions]
+
+    def clean(self, record: Record) -> Document | Rejection:
+        """Judge one record that has no :class:`RowFault`: the symbol first, so that designs are known as designs."""
+        fields = record.fields
+        try:
+            symbols = parse_symbols(
+                fields[self._layout.positions["symbols"]], self._format.edition, self._format.min_symbol
+            )
+        except SymbolError as error:
+            if error.reason is RejectReason.EMPTY:
+                return self.reject(record, error.reason)
+            return Rejection(record.line_number, error.reason, error.value[:EXCERPT])
+        text = self._text(fields)
+        if not _LETTER.search(text):
+            return self.reject(record, TextFault.EMPTY_TEXT)
+        main = symbols.main
+        values = {name: normalise(fields[position]) or None for name, position in self._kept_positions}
+        publication_number, application_number = values.get("publication_number"), values.get("application_number")
+        if application_number and _SPREADSHEET_NUMBER.fullmatch(application_number):
+            self.warnings["damaged_application_number"] += 1
+        return Document(
+            document_id=document_id(publication_number, application_number, record.raw),
+            text=text,
+            title=values.get("title"),
+            abstract=values.get("abstract"),
+            section=main.section,
+            ipc_class=main.ipc_class,
+            subclass=main.subclass,
+            main_group=main.main_group,
+            subgroup=main.subgroup,
+            further_symbols=tuple(map(str, symbols.further)),
+            skipped_symbols=tuple(symbol.value for symbol in symbols.skipped),
+            applicant=(values.get("applicant") or "").rstrip(";； ") or None,
+            application_date=self._date("application_date", values),
+            publication_date=self._date("publication_date", values),
+            kind=values.get("kind"),
+            application_number=application_number,
+            publication_number=publication_number,
+            line_number=record.line_number,
+        )
+
+    def reject(self, record: Record, reason: RowFault | RejectReason | TextFault) -> Rejection:
+        """Reject a row for something that is best shown by its beginning."""
+        return Rejection(record.line_number, reason, excerpt(record.raw, self._layout.encoding))
+
+    def _text(self, fields: list[str]) -> str:
+        positions = self._layout.text_positions
+        if len(positions) == 1:  # as most often, and then there is nothing to join
+            return normalise(fields[positions[0]])
+        return join_fields([fields[position] for position in positions])
+
+    def _date(self, name: str, values: Mapping[str, str | None]) -> date | None:
+        value = values.get(name)
+        if value is None:
+            return None
+        parsed = parse_date(value)
+        if parsed is None:
+            self.warnings[f"unreadable_{name}"] += 1
+        return parsed
+
+
+def normalise(text: str) -> str:
+    """NFC, and every run of white space (line breaks and full-width blanks too) one blank; nothing else changes."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def join_fields(fields: Sequence[str]) -> str:
+    """Join fields into one text: ``。`` between them unless the former already ends in punctuation."""
+    joined = ""
+    for text in map(normalise, fields):
+        if joined and text and not unicodedata.category(joined[-1]).startswith("P"):
+            joined += _SENTENCE_END
+        joined += text
+    return joined
+
+
+def document_id(publication_number: str | None, application_number: str | None, raw: bytes) -> str:
+    """Name a document: by its publication number, else its application number, else the bytes of its row.
+
+    A number that a spreadsheet has rounded (``2.02E+12``) names many documents and is never used.
+    """
+    for number in (publication_number, application_number):
+        if number:
+            folded = "".join(unicodedata.normalize("NFKC", number).upper().split())
+            if _PLAUSIBLE_ID.fullmatch(folded) and not _SPREADSHEET_NUMBER.fullmatch(folded):
+                return folded
+    return f"sha-{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+@functools.lru_cache(maxsize=1 << 14)  # a file has few different days
+def parse_date(text: str) -> date | None:
+    """Read ``2017.01.24``, ``2017-01-24``, ``2017/1/24``, ``20170124`` or ``2017年1月24日``; None if it is none."""
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    year, _, month, day, packed_month, packed_day = match.groups()
+    try:
+        return date(int(year), int(month or packed_month), int(day or packed_day))
+    except ValueError:
+        return None
+
+
+def excerpt(raw: bytes, encoding: str) -> str:
+    r"""The beginning of a row for people to read; bytes that mean nothing in the encoding become ``\xNN``."""
+    return raw[: 4 * EXCERPT].decode(encoding, "backslashreplace")[:EXCERPT]

@@ -1,0 +1,162 @@
+"""Find an encoder's files: a local folder, the hub's cache or the hub; or lay out the demo encoder's folder.
+
+Only file names and JSON here: no torch, no transformers, so that settings can be checked and finished nodes recognised
+at once. The weights are loaded by :mod:`patent_hier.models.encoder`.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, fingerprint, is_complete, read_json, seal
+from patent_hier.errors import ConfigError
+from patent_hier.features.vocabulary import demo_vocabulary
+from patent_hier.settings import DemoEncoderSettings, EncoderSettings
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+TOKENIZER = "tokenizer.json"
+VOCABULARY = "vocab.txt"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+_DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt")
+_TEXT_FILES = (TOKENIZER, VOCABULARY, TOKENIZER_CONFIG)
+DEMO_ENCODER_VERSION = 1
+_MAX_POSITIONS = 512
+
+
+@dataclass(frozen=True)
+class EncoderFiles:
+    """An encoder on disk.
+
+    Attributes:
+        folder: Folder in transformers format.
+        config: Its ``config.json``.
+        has_weights: Whether it holds weights (the demo encoder's folder does not).
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    has_weights: bool
+
+    @property
+    def num_layers(self) -> int:
+        """Number of Transformer layers."""
+        return int(self.config["num_hidden_layers"])
+
+    def vocabulary_digest(self, digests: DigestCache) -> str:
+        """Fingerprint of what decides token ids: the tokenizer's files."""
+        return fingerprint({name: digests.of(self.folder / name) for name in _present(self.folder, _TEXT_FILES)})
+
+    def digest(self, digests: DigestCache, pretrained: bool) -> str:
+        """Fingerprint of architecture, vocabulary and, if they are to be loaded, weights."""
+        weights = sorted(self.folder.glob("*.safetensors")) if pretrained else []
+        files = [self.folder / CONFIG, *weights]
+        return fingerprint([self.vocabulary_digest(digests), *(digests.of(file) for file in files)])
+
+
+def locate(settings: EncoderSettings, cache: Path) -> EncoderFiles:
+    """Find the encoder that the settings name.
+
+    Args:
+        settings: The encoder group of a run's settings.
+        cache: The run's cache folder, where the demo encoder is laid out.
+
+    Raises:
+        ConfigError: If it is not there; the line says what to download and which option to set.
+    """
+    if isinstance(settings, DemoEncoderSettings):
+        folder = _demo_folder(settings, cache)
+    elif settings.path is None:
+        raise ConfigError(f"encoder={settings.name} needs its folder: encoder.path=FOLDER")
+    elif Path(settings.path).is_dir():
+        folder = Path(settings.path)
+    else:
+        folder = _from_hub(settings.path, settings.revision)
+    return _inspect(folder, settings)
+
+
+def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
+    if not (folder / CONFIG).is_file():
+        raise ConfigError(f"encoder folder {folder} has no {CONFIG}; point encoder.path at a transformers folder")
+    if not _present(folder, (TOKENIZER, VOCABULARY)):
+        raise ConfigError(f"encoder folder {folder} has neither {TOKENIZER} nor {VOCABULARY}; add one of them")
+    has_weights = bool(_present(folder, (WEIGHTS, WEIGHTS_INDEX)))
+    if settings.pretrained and not has_weights:
+        raise ConfigError(
+            f"encoder folder {folder} has no {WEIGHTS} (pickled pytorch_model.bin files are not loaded); "
+            f"save it with transformers' save_pretrained, or set encoder.pretrained=false for random weights"
+        )
+    config = read_json(folder / CONFIG)
+    if "num_hidden_layers" not in config:
+        raise ConfigError(f"{folder / CONFIG} has no num_hidden_layers; the encoder must be a BERT-like Transformer")
+    longest = config.get("max_position_embeddings", settings.max_length)
+    if settings.max_length > longest:
+        raise ConfigError(f"encoder.max_length={settings.max_length} is more than the encoder's {longest} positions")
+    return EncoderFiles(folder, config, has_weights)
+
+
+def _from_hub(name: str, revision: str | None) -> Path:
+    """The folder of a hub model: from the hub's cache, else downloaded (only JSON, vocabulary and safetensors)."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    patterns = list(_DOWNLOAD)
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except HFValidationError as error:
+        raise ConfigError(f"encoder.path={name} is no folder here and no hub name; check the path") from error
+    except LocalEntryNotFoundError:
+        pass  # not in the cache: the hub is asked next
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=5))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ConfigError(
+            f"encoder {name} is not on this machine and the hub cannot be reached; on a connected machine run "
+            f"'hf download {name}', copy the folder here and set encoder.path=FOLDER (or use encoder=demo)"
+        ) from error
+
+
+def _demo_folder(settings: DemoEncoderSettings, cache: Path) -> Path:
+    """Lay out the demo encoder like any other: config.json, tokenizer.json, vocab.txt; no weights."""
+    if settings.hidden_size % settings.num_attention_heads:
+        raise ConfigError(
+            f"encoder.num_attention_heads={settings.num_attention_heads} does not divide "
+            f"encoder.hidden_size={settings.hidden_size}"
+        )
+    vocabulary = demo_vocabulary()
+    config = {
+        "model_type": "bert",
+        "architectures": ["BertModel"],
+        "vocab_size": len(vocabulary),
+        "hidden_size": settings.hidden_size,
+        "num_hidden_layers": settings.num_hidden_layers,
+        "num_attention_heads": settings.num_attention_heads,
+        "intermediate_size": settings.intermediate_size,
+        "hidden_dropout_prob": settings.dropout,
+        "attention_probs_dropout_prob": settings.dropout,
+        "max_position_embeddings": _MAX_POSITIONS,
+        "pad_token_id": 0,
+    }
+    folder = cache / "encoders" / f"demo-{fingerprint([DEMO_ENCODER_VERSION, config])}"
+    with exclusive(folder):
+        if not is_complete(folder):
+            with atomic_folder(folder) as staging:
+                _write_demo(staging, config, vocabulary)
+                seal(staging, {"kind": "encoder", "name": "demo"})
+    return folder
+
+
+def _write_demo(folder: Path, config: dict[str, Any], vocabulary: list[str]) -> None:
+    from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    (folder / VOCABULARY).write_text("\n".join(vocabulary) + "\n", "utf-8")
+    (folder / TOKENIZER_CONFIG).write_text(json.dumps({"do_lower_case": True, "model_max_length": 512}) + "\n", "utf-8")
+    tokens = {token: number for number, token in enumerate(vocabulary)}
+    BertWordPieceTokenizer(tokens, lowercase=True).save(str(folder / TOKENIZER))
+
+
+def _present(folder: Path, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if (folder / name).is_file()]

@@ -1,0 +1,146 @@
+"""Token ids of a whole corpus, encoded once and memory-mapped by every node.
+
+On disk: ``ids.bin`` (all documents end to end, little-endian, without padding) and ``offsets.npy`` (where each begins).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
+
+from patent_hier.artifacts import fingerprint, read_json, seal
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.features.pretrained import TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, EncoderFiles
+
+TOKENS_VERSION = 1
+IDS_FILE = "ids.bin"
+OFFSETS_FILE = "offsets.npy"
+
+
+def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
+    """The encoder's own tokenizer, which adds [CLS] and [SEP] and cuts at ``max_length`` tokens.
+
+    Args:
+        files: The encoder's folder: ``tokenizer.json`` is preferred, else a WordPiece ``vocab.txt``.
+        max_length: Longest document in tokens, with [CLS] and [SEP].
+
+    Raises:
+        ConfigError: If the tokenizer file cannot be read.
+    """
+    fast, vocabulary = files.folder / TOKENIZER, files.folder / VOCABULARY
+    try:
+        if fast.is_file():
+            tokenizer = Tokenizer.from_file(str(fast))
+        else:
+            settings_file = files.folder / TOKENIZER_CONFIG
+            settings = read_json(settings_file) if settings_file.is_file() else {}
+            lowercase = bool(settings.get("do_lower_case", True))
+            inner = BertWordPieceTokenizer(str(vocabulary), lowercase=lowercase)
+            tokenizer = Tokenizer.from_str(inner.to_str())
+    except Exception as error:  # tokenizers raises the bare class for every damaged file
+        raise ConfigError(
+            f"the tokenizer in {files.folder} cannot be read ({error}); copy the encoder again"
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
+def tokens_fingerprint(corpus: str, vocabulary: str, max_length: int) -> str:
+    """Name a token store by what decides its content: texts, tokenizer files, length."""
+    return fingerprint([TOKENS_VERSION, corpus, vocabulary, max_length])
+
+
+def encode_corpus(
+    batches: Iterable[list[str]],
+    tokenizer: Tokenizer,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Encode texts in order into a token store, in flat memory, and seal its folder.
+
+    Args:
+        batches: Lists of texts; their order is the order of the corpus.
+        tokenizer: From :func:`load_tokenizer`.
+        folder: An empty staging folder.
+        progress: Called after each batch with its number of documents.
+    """
+    dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= np.iinfo(np.uint16).max else "<u4")
+    lengths: list[NDArray[np.int64]] = []
+    with (folder / IDS_FILE).open("wb") as file:
+        for texts in batches:
+            encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+            lengths.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+            file.write(np.concatenate([np.asarray(ids, dtype) for ids in encoded]).tobytes())
+            if progress is not None:
+                progress(len(texts))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
+    seal(folder, {"kind": "tokens", "dtype": dtype.str, "documents": len(offsets) - 1, "tokens": int(offsets[-1])})
+
+
+class TokenStore:
+    """Memory-mapped token ids: ``store[i]`` is document ``i`` of the corpus, ``(length,)`` with [CLS] and [SEP].
+
+    Attributes:
+        lengths: Tokens of each document, ``(n_documents,)``.
+    """
+
+    def __init__(self, ids: NDArray[np.unsignedinteger], offsets: NDArray[np.int64]) -> None:
+        self._ids = ids
+        self._offsets = offsets
+        self.lengths = np.diff(offsets)
+
+    @classmethod
+    def open(cls, folder: Path) -> "TokenStore":
+        """Map a sealed folder.
+
+        Raises:
+            ArtifactError: If it is damaged.
+        """
+        manifest = read_json(folder / "manifest.json")
+        try:
+            offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
+            ids = np.memmap(folder / IDS_FILE, dtype=manifest["dtype"], mode="r", shape=(int(offsets[-1]),))
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtifactError(f"token cache {folder} is damaged ({error}); delete it and run again") from error
+        return cls(ids, offsets)
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[list[int]]) -> "TokenStore":
+        """A store in memory, for a few texts at prediction time."""
+        rows = [np.asarray(ids, np.int64) for ids in documents]
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+        return cls(np.concatenate(rows).astype(np.uint32), offsets)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
+        return self._ids[self._offsets[index] : self._offsets[index + 1]]
+
+
+def pad_batch(
+    store: TokenStore, indices: Sequence[int] | NDArray[np.intp], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad some documents to the longest among them.
+
+    Args:
+        store: Token ids.
+        indices: Positions of the documents in the store.
+        pad_id: Token id of ``[PAD]``.
+
+    Returns:
+        ``input_ids`` and ``attention_mask``, both ``(len(indices), longest)``.
+    """
+    longest = max(int(store.lengths[index]) for index in indices)
+    input_ids = np.full((len(indices), longest), pad_id, np.int64)
+    attention_mask = np.zeros((len(indices), longest), np.int64)
+    for row, index in enumerate(indices):
+        document = store[int(index)]
+        input_ids[row, : len(document)] = document
+        attention_mask[row, : len(document)] = 1
+    return input_ids, attention_mask

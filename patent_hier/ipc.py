@@ -1,0 +1,398 @@
+"""The International Patent Classification (IPC): its sections and classes, and strict reading of symbols.
+
+A symbol such as ``A01D42/04`` reads section A, class A01, subclass A01D, main group A01D42/00, subgroup A01D42/04.
+Real files spell it in many ways; :meth:`IpcSymbol.parse` accepts those that can only mean one symbol and refuses
+everything else with a :class:`RejectReason`. Groups are checked by their form, classes against an edition's list.
+"""
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from patent_hier.errors import ConfigError, DataError
+
+SECTIONS: tuple[str, ...] = tuple("ABCDEFGH")
+EDITIONS: tuple[str, ...] = ("2017", "latest")
+MIN_LEVELS: tuple[str, ...] = ("class", "subclass", "group")
+LANGUAGES: tuple[str, ...] = ("zh", "en")
+
+# Edition 2017, the paper's: A99 ... H99 hold what a section has no other class for.
+_CLASS_NUMBERS = {
+    "A": "01 21-24 41-47 61-63 99",
+    "B": "01-09 21-33 41-44 60-68 81-82 99",
+    "C": "01-14 21-23 25 30 40 99",
+    "D": "01-07 21 99",
+    "E": "01-06 21 99",
+    "F": "01-04 15-17 21-28 41-42 99",
+    "G": "01-12 21 99",
+    "H": "01-05 99",
+}
+
+
+def _spell_out(section: str, numbers: str) -> Iterator[str]:
+    for span in numbers.split():
+        first, _, last = span.partition("-")
+        yield from (f"{section}{number:02}" for number in range(int(first), int(last or first) + 1))
+
+
+CLASSES_2017: tuple[str, ...] = tuple(code for item in _CLASS_NUMBERS.items() for code in _spell_out(*item))
+CLASSES_LATER: tuple[str, ...] = ("G16", "H10")  # of 2018 and 2023
+
+_CLASSES = {"2017": CLASSES_2017, "latest": tuple(sorted(CLASSES_2017 + CLASSES_LATER))}
+_CLASS_SETS = {edition: frozenset(classes) for edition, classes in _CLASSES.items()}
+
+
+def all_classes(edition: str = "latest") -> tuple[str, ...]:
+    """Every class of an edition in the order of the scheme: 130 in ``"2017"``, 132 in ``"latest"``.
+
+    Raises:
+        ConfigError: If the edition is not in :data:`EDITIONS`.
+    """
+    _check("IPC edition", edition, EDITIONS)
+    return _CLASSES[edition]
+
+
+def classes_of(section: str, edition: str = "latest") -> tuple[str, ...]:
+    """The classes of one section in the order of the scheme, the residual class (``A99``) last.
+
+    Raises:
+        ConfigError: If the section is not in :data:`SECTIONS` or the edition not in :data:`EDITIONS`.
+    """
+    _check("section", section, SECTIONS)
+    return tuple(code for code in all_classes(edition) if code[0] == section)
+
+
+class Level(StrEnum):
+    """How deep a symbol goes."""
+
+    SECTION = "section"
+    CLASS = "class"
+    SUBCLASS = "subclass"
+    MAIN_GROUP = "main_group"
+    SUBGROUP = "subgroup"
+
+
+class RejectReason(StrEnum):
+    """Why a text is no usable IPC symbol; ``description`` says it in words."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> Self:  # noqa: D102
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+    EMPTY = "empty_symbol", "the symbol is empty"
+    LOCARNO = "locarno_design", "a Locarno code: the row is a design, which has no IPC symbol"
+    UNKNOWN_CLASS = "unknown_class", "well-formed, but the IPC edition has no such class"
+    INCOMPLETE = "incomplete_symbol", "the symbol is not deep enough for the level asked for"
+    MALFORMED = "malformed_symbol", "not an IPC symbol such as A01D42/04"
+
+
+class SymbolError(DataError):
+    """A text is no usable IPC symbol.
+
+    Attributes:
+        reason: Why, as a member of :class:`RejectReason`.
+        value: The text as it stood in the file.
+        hint: What to do, or empty.
+    """
+
+    def __init__(self, reason: RejectReason, value: str, hint: str = "") -> None:
+        super().__init__(reason, value, hint)  # all arguments, so that the error survives pickling
+        self.reason = reason
+        self.value = value
+        self.hint = hint
+
+    def __str__(self) -> str:
+        shown = self.value if len(self.value) <= _SHOWN else self.value[:_SHOWN] + "…"
+        return f"{shown!r}: {self.reason.description}" + (f"; {self.hint}" if self.hint else "")
+
+
+_SHOWN = 40  # characters of a bad value that an error message repeats
+
+# Full-width forms and the blanks of real files become ASCII, invisible marks vanish. This is NFKC for just the
+# characters that occur: NFKC itself would also read "A⓪①" as a class.
+_FOLD: dict[int, int | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_FOLD |= dict.fromkeys([0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], 0x20)
+_FOLD |= dict.fromkeys([0x200B, 0x2060, 0xFEFF], None)
+
+_SEPARATOR = re.compile("[;；|｜\r\n]")
+# Six digits of a subgroup are the fixed-width form, filled up with zeros. Three to five that end in zero are refused:
+# the scheme has none (it writes 23/20, not 23/2000), so such a symbol was cut off somewhere.
+_SYMBOL = re.compile(
+    r"""
+    ([A-Z]) ([0-9]{2})                                       # section and class; letters past H are told apart below
+    (?: ([A-Z])                                              # subclass
+        (?: (?: [ \t]* ([0-9]{1,4}) /                        # main group
+                ([0-9]{2} | [0-9]{2,4}[1-9] | [0-9]{6})      # subgroup; see above
+              | ([0-9]{4}) ([0-9]{6}) )                      # both in fixed width, without a slash
+            (?: [ \t]* \( [0-9]{4} \. [0-9]{2} \)            # version of the scheme, such as (2006.01)
+                [ \t]* [ACIN]{0,3} )?                        # advanced or core level, invention or not
+        )?
+    )?
+    """,
+    re.ASCII | re.IGNORECASE | re.VERBOSE,
+)
+# A class of 01 to 32 (or 99 in old editions), a subclass and perhaps the edition. Four bare digits are not taken for
+# a design: they may be anything, and designs do not count towards the allowed share of rejected rows.
+_LOCARNO = re.compile(
+    r"(?:LOC *\([0-9]{1,2}\) *CL\.? *)?(?:0[1-9]|[12][0-9]|3[0-2]|99)-[0-9]{2} *(?:\([0-9]{1,2}\))?",
+    re.ASCII | re.IGNORECASE,
+)
+_DEPTH_OF = {"class": 1, "subclass": 2, "group": 3}  # places filled in the symbol
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class IpcSymbol:
+    """An IPC symbol of any depth from class down; made by :meth:`parse`, sorted as the scheme is.
+
+    Attributes:
+        ipc_class: Section and class, ``"A01"``.
+        subclass_letter: ``"D"``, or empty.
+        main_number: Number of the main group, 42, or 0 where the symbol stops above it.
+        sub_digits: Digits of the subgroup, ``"04"``; ``"00"`` for the main group itself, or empty. They sort as
+            decimals do (1/02, 1/025, 1/03), so they stay text.
+    """
+
+    ipc_class: str
+    subclass_letter: str = ""
+    main_number: int = 0
+    sub_digits: str = ""
+
+    @classmethod
+    def parse(cls, text: str, edition: str = "latest", min_level: str = "class") -> "IpcSymbol":
+        """Read one symbol in any of the spellings that occur in real files.
+
+        Accepted beside ``A01D42/04``: blanks before the group, the 14 characters of the fixed-width form
+        (``A01D0042040000``), a version and its letters (``(2006.01)I``), full-width and lower-case characters, blanks
+        around. A subgroup of six digits loses the zeros that the fixed-width form fills it up with.
+
+        Args:
+            text: The symbol.
+            edition: ``"2017"`` or ``"latest"``; the class must exist there.
+            min_level: ``"class"``, ``"subclass"`` or ``"group"`` (main group or subgroup): how deep it must go.
+
+        Raises:
+            SymbolError: If the text is not such a symbol; ``reason`` says why.
+            ConfigError: If ``edition`` or ``min_level`` is unknown.
+        """
+        _check_settings(edition, min_level)
+        result = _read(text, edition, min_level)
+        if isinstance(result, RejectReason):
+            raise _error(result, text, edition, min_level)
+        return result
+
+    @property
+    def section(self) -> str:
+        """Section, ``"A"``."""
+        return self.ipc_class[0]
+
+    @property
+    def subclass(self) -> str | None:
+        """Subclass, ``"A01D"``."""
+        return self.ipc_class + self.subclass_letter if self.subclass_letter else None
+
+    @property
+    def main_group(self) -> str | None:
+        """Main group, ``"A01D42/00"``."""
+        return f"{self.ipc_class}{self.subclass_letter}{self.main_number}/00" if self.main_number else None
+
+    @property
+    def subgroup(self) -> str | None:
+        """Subgroup, ``"A01D42/04"``; None for a symbol that is itself a main group."""
+        return str(self) if self.depth is Level.SUBGROUP else None
+
+    @property
+    def depth(self) -> Level:
+        """The deepest level that the symbol names."""
+        if self.main_number:
+            return Level.MAIN_GROUP if self.sub_digits == "00" else Level.SUBGROUP
+        return Level.SUBCLASS if self.subclass_letter else Level.CLASS
+
+    def __str__(self) -> str:
+        group = f"{self.main_number}/{self.sub_digits}" if self.main_number else ""
+        return f"{self.ipc_class}{self.subclass_letter}{group}"
+
+
+class SkippedSymbol(NamedTuple):
+    """A further symbol that could not be used."""
+
+    value: str
+    reason: RejectReason
+
+
+class ParsedField(NamedTuple):
+    """A whole classification field.
+
+    Attributes:
+        main: The first symbol, which decides the document's label.
+        further: The other symbols in their order, each once and none equal to ``main``.
+        skipped: Further symbols that could not be used, with the reason.
+    """
+
+    main: IpcSymbol
+    further: tuple[IpcSymbol, ...]
+    skipped: tuple[SkippedSymbol, ...]
+
+
+def parse_symbols(text: str, edition: str = "latest", min_level: str = "class") -> ParsedField:
+    """Read a field of symbols between ``;``, ``|`` (full-width too) or line breaks; the first is the main one.
+
+    Empty parts are passed over, so a separator may also stand at the end or twice.
+
+    Args:
+        text: The field as it stands in the file.
+        edition: As in :meth:`IpcSymbol.parse`.
+        min_level: As there, and it holds for further symbols too.
+
+    Raises:
+        SymbolError: If there is no symbol, or the first is not usable: the document then has no main symbol, and
+            another one must not take its place.
+        ConfigError: If ``edition`` or ``min_level`` is unknown.
+    """
+    _check_settings(edition, min_level)
+    parts = [stripped for part in _SEPARATOR.split(text) if (stripped := part.strip())]
+    main = _read(parts[0], edition, min_level) if parts else RejectReason.EMPTY
+    if isinstance(main, RejectReason):
+        raise _error(main, parts[0] if parts else text, edition, min_level)
+    further: dict[IpcSymbol, None] = {}  # a set that keeps its order
+    skipped: list[SkippedSymbol] = []
+    for part in parts[1:]:
+        symbol = _read(part, edition, min_level)
+        if isinstance(symbol, RejectReason):
+            skipped.append(SkippedSymbol(part, symbol))
+        elif symbol != main:
+            further[symbol] = None
+    return ParsedField(main, tuple(further), tuple(skipped))
+
+
+def _fold(text: str) -> str:
+    return (text if text.isascii() else text.translate(_FOLD)).strip()
+
+
+def _read(text: str, edition: str, min_level: str) -> IpcSymbol | RejectReason:
+    """Read one symbol; a reason is returned, not raised, because files hold millions of them."""
+    text = _fold(text)
+    match = _SYMBOL.fullmatch(text)
+    if match is None:
+        return _why_not(text)
+    section, number, letter, main, sub, fixed_main, fixed_sub = match.groups(default="")
+    ipc_class = section.upper() + number
+    if ipc_class not in _CLASS_SETS[edition]:
+        return RejectReason.UNKNOWN_CLASS
+    main_number = int(main or fixed_main or 0)
+    sub_digits = sub or fixed_sub
+    if sub_digits and not main_number:
+        return RejectReason.MALFORMED
+    if bool(number) + bool(letter) + bool(main_number) < _DEPTH_OF[min_level]:
+        return RejectReason.INCOMPLETE
+    if len(sub_digits) > 2:
+        sub_digits = sub_digits.rstrip("0").ljust(2, "0")
+    return IpcSymbol(ipc_class, letter.upper(), main_number, sub_digits)
+
+
+def _why_not(text: str) -> RejectReason:
+    if not text:
+        return RejectReason.EMPTY
+    if text.upper() in SECTIONS:
+        return RejectReason.INCOMPLETE
+    return RejectReason.LOCARNO if _LOCARNO.fullmatch(text) else RejectReason.MALFORMED
+
+
+def _error(reason: RejectReason, value: str, edition: str, min_level: str) -> SymbolError:
+    if reason is RejectReason.INCOMPLETE:
+        return SymbolError(reason, value, f"at least a {min_level} is asked for")
+    if reason is RejectReason.UNKNOWN_CLASS:
+        later = _fold(value)[:3].upper() in CLASSES_LATER
+        return SymbolError(reason, value, "edition 'latest' has it" if later else f"the edition is {edition!r}")
+    return SymbolError(reason, value)
+
+
+def _check(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
+
+
+def _check_settings(edition: str, min_level: str) -> None:
+    _check("IPC edition", edition, EDITIONS)
+    _check("min_level", min_level, MIN_LEVELS)
+
+
+def name_of(code: str, language: str = "zh") -> str:
+    """The short name of a section or class, in this project's own wording.
+
+    Args:
+        code: ``"A"`` or ``"A01"``.
+        language: ``"zh"`` or ``"en"``.
+
+    Raises:
+        DataError: If the code is no section or class of the latest edition.
+        ConfigError: If the language is unknown.
+    """
+    _check("language", language, LANGUAGES)
+    try:
+        return _names()[code][language]
+    except KeyError:
+        raise DataError(f"no name for {code!r}; sections (A) and classes (A01) have one") from None
+
+
+@functools.cache
+def _names() -> dict[str, dict[str, str]]:
+    import csv  # here, as lzma below, so that importing this module stays cheap
+    from importlib import resources
+
+    text = (resources.files("patent_hier.resources") / "ipc_names.csv").read_text("utf-8")
+    return {row["code"]: row for row in csv.DictReader(text.splitlines())}
+
+
+def read_titles(path: Path) -> dict[str, str]:
+    """Read official or deeper titles from a user's table.
+
+    Args:
+        path: CSV in UTF-8 with a column ``code`` and one whose name starts with ``title`` (the first one counts);
+            ``.csv.xz`` is read compressed. Rows without a title are passed over.
+
+    Returns:
+        Title by code. A code that is an IPC symbol is spelled as ``str(IpcSymbol)`` spells it, any other as it stands.
+
+    Raises:
+        DataError: If the file cannot be read, lacks a column, holds no title, or has two titles for one code.
+    """
+    import csv
+    import lzma
+
+    try:
+        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return _titles(path, csv.reader(file))
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except (csv.Error, lzma.LZMAError, EOFError) as error:
+        raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
+
+
+def _titles(path: Path, rows: Iterator[list[str]]) -> dict[str, str]:
+    header = [name.strip().lower() for name in next(rows, [])]
+    title_columns = [place for place, name in enumerate(header) if name.startswith("title")]
+    if "code" not in header or not title_columns:
+        raise DataError(f"{path} has the columns {header}; it needs 'code' and one that starts with 'title'")
+    code_column, title_column = header.index("code"), title_columns[0]
+    titles: dict[str, str] = {}
+    for row in rows:
+        if len(row) <= max(code_column, title_column) or not row[title_column].strip():
+            continue
+        symbol = _read(row[code_column], "latest", "class")
+        code = row[code_column].strip() if isinstance(symbol, RejectReason) else str(symbol)
+        title = row[title_column].strip()
+        if titles.setdefault(code, title) != title:
+            raise DataError(f"{path} has two titles for {code!r}: {titles[code]!r} and {title!r}; keep one")
+    if not titles:
+        raise DataError(f"{path} holds no title; its column {header[title_column]!r} is empty")
+    return titles

@@ -1,0 +1,46 @@
+"""BERT-CNN: an encoder and a head that train together."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from patent_hier.models.encoder import TextEncoder, build_encoder
+from patent_hier.models.heads import HEADS
+from patent_hier.settings import BertCnnSettings
+
+
+class BertCnn(nn.Module):
+    """A Transformer encoder under one of the heads of :mod:`patent_hier.models.heads`.
+
+    Args:
+        encoder: The encoder.
+        num_labels: Number of classes.
+        settings: The model group of a run's settings.
+
+    Raises:
+        ConfigError: If the settings do not fit the encoder.
+
+    Source: arXiv:1911.06241, section 3.1 (with ``head=document_matrix``).
+    """
+
+    def __init__(self, encoder: TextEncoder, num_labels: int, settings: BertCnnSettings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = HEADS[settings.head](encoder.hidden_size, encoder.num_layers, num_labels, settings)
+
+    @classmethod
+    def from_config(cls, encoder_config: dict[str, Any], num_labels: int, settings: BertCnnSettings) -> "BertCnn":
+        """The same network with random weights, to be filled from a saved model."""
+        return cls(build_encoder(encoder_config), num_labels, settings)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Classify a batch.
+
+        Args:
+            input_ids: ``(batch, seq_len)``, int64.
+            attention_mask: ``(batch, seq_len)``, 1 for tokens and 0 for padding.
+
+        Returns:
+            Logits ``(batch, num_labels)``.
+        """
+        return self.head(self.encoder(input_ids, attention_mask), attention_mask)  # type: ignore[no-any-return]

@@ -1,0 +1,172 @@
+"""Classification heads over an encoder's hidden states.
+
+Dimensions: ``batch`` documents, ``seq_len`` tokens, ``hidden_size`` = H, ``n`` last layers, ``num_filters`` = F.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from patent_hier.errors import ConfigError
+
+
+class HeadSettings(Protocol):
+    """What a head needs to know; :class:`patent_hier.settings.BertCnnSettings` has it."""
+
+    head: str
+    num_last_layers: int
+    pooling: str
+    pool_size: int | None
+    num_filters: int
+    kernel_size: int
+    dropout: float
+
+
+def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+    """One vector for each document from one layer's output.
+
+    Args:
+        hidden_state: ``(batch, seq_len, hidden_size)``.
+        attention_mask: ``(batch, seq_len)``, 1 for tokens and 0 for padding.
+        pooling: ``cls`` takes the first token, ``mean`` the average over tokens without padding.
+
+    Returns:
+        ``(batch, hidden_size)``.
+    """
+    if pooling == "cls":
+        return hidden_state[:, 0]
+    weight = attention_mask.unsqueeze(-1).to(hidden_state.dtype)  # (batch, seq_len, 1)
+    return (hidden_state * weight).sum(1) / weight.sum(1)
+
+
+def stack_last_layers(hidden_states: tuple[Tensor, ...], attention_mask: Tensor, n: int, pooling: str) -> Tensor:
+    """Stack the document vectors of the last ``n`` Transformer layers: the paper's matrix I.
+
+    Args:
+        hidden_states: ``num_layers + 1`` tensors ``(batch, seq_len, hidden_size)``; item 0 is the embedding output.
+        attention_mask: ``(batch, seq_len)``.
+        n: Number of layers, ``1 <= n <= num_layers``.
+        pooling: See :func:`pool_tokens`.
+
+    Returns:
+        ``(batch, hidden_size, n)``, the last layer first.
+
+    Raises:
+        ConfigError: If ``n`` is outside the range.
+
+    Source: arXiv:1911.06241, section 3.1.2; taking ``[CLS]`` as the layer's sentence vector is our reading.
+    """
+    _check_layers(n, len(hidden_states) - 1)
+    vectors = [pool_tokens(state, attention_mask, pooling) for state in hidden_states[-1 : -n - 1 : -1]]
+    return torch.stack(vectors, dim=-1)
+
+
+class DocumentMatrixHead(nn.Module):
+    """The paper's CNN: filters of ``kernel_size`` x N slide along the hidden axis of the document matrix.
+
+    Args:
+        hidden_size: H.
+        num_layers: Layers of the encoder.
+        num_labels: Number of classes.
+        settings: N, pooling, windows, filters, dropout.
+
+    Raises:
+        ConfigError: If a filter or window is longer than what it slides over.
+
+    Source: arXiv:1911.06241, sections 3.1.2 and 3.1.3. Windows of ``pool_size`` and their concatenation follow the
+    text's "max-pooling ... concatenated"; ``pool_size=None`` is one global maximum for each filter.
+    """
+
+    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
+        super().__init__()
+        _check_layers(settings.num_last_layers, num_layers)
+        width = hidden_size - settings.kernel_size + 1
+        if width < 1 or (settings.pool_size or 1) > width:
+            raise ConfigError(
+                f"model.kernel_size={settings.kernel_size} and model.pool_size={settings.pool_size} do not fit into "
+                f"hidden_size={hidden_size}; use kernel_size + pool_size <= {hidden_size + 1}"
+            )
+        self.n = settings.num_last_layers
+        self.pooling = settings.pooling
+        self.pool_size = settings.pool_size or width
+        # N layers as channels: each filter spans all of them, exactly a kernel_size x N filter on the H x N matrix
+        self.convolution = nn.Conv1d(self.n, settings.num_filters, settings.kernel_size)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.output = nn.Linear(settings.num_filters * (width // self.pool_size), num_labels)
+
+    def forward(self, hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
+        """Logits ``(batch, num_labels)``; arguments as in :func:`stack_last_layers`."""
+        matrix = stack_last_layers(hidden_states, attention_mask, self.n, self.pooling)  # (batch, H, n)
+        features = functional.relu(self.convolution(matrix.transpose(1, 2)))  # (batch, F, H - kernel_size + 1)
+        features = functional.max_pool1d(features, self.pool_size).flatten(1)  # (batch, F * windows)
+        return self.output(self.dropout(features))  # type: ignore[no-any-return]  # torch modules return Any
+
+
+class TokenHead(nn.Module):
+    """A control: convolution over tokens, with the last N layers as channels, and the maximum over the document.
+
+    Args:
+        hidden_size: H.
+        num_layers: Layers of the encoder.
+        num_labels: Number of classes.
+        settings: N, filters, ``kernel_size`` in tokens, dropout. ``pooling`` and ``pool_size`` do not apply.
+
+    Source: Kim (2014), "Convolutional neural networks for sentence classification", on contextual vectors.
+    """
+
+    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
+        super().__init__()
+        _check_layers(settings.num_last_layers, num_layers)
+        self.n = settings.num_last_layers
+        self.convolution = nn.Conv1d(
+            self.n * hidden_size, settings.num_filters, settings.kernel_size, padding=settings.kernel_size // 2
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+        self.output = nn.Linear(settings.num_filters, num_labels)
+
+    def forward(self, hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
+        """Logits ``(batch, num_labels)``; arguments as in :func:`stack_last_layers`."""
+        tokens = torch.cat(hidden_states[-1 : -self.n - 1 : -1], dim=-1)  # (batch, seq_len, n * H)
+        keep = attention_mask.unsqueeze(-1).to(tokens.dtype)  # padding reads as zeros, as beyond the document's ends
+        features = functional.relu(self.convolution((tokens * keep).transpose(1, 2)))  # (batch, F, >= seq_len)
+        features = features[..., : tokens.shape[1]] * keep.transpose(1, 2)  # ReLU >= 0: zero never beats a token
+        return self.output(self.dropout(features.amax(-1)))  # type: ignore[no-any-return]  # torch modules return Any
+
+
+class ClsHead(nn.Module):
+    """A control: one linear layer on the last layer's document vector.
+
+    Args:
+        hidden_size: H.
+        num_layers: Layers of the encoder.
+        num_labels: Number of classes.
+        settings: Pooling and dropout.
+
+    Source: Devlin et al. (2019), section 4.1.
+    """
+
+    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
+        super().__init__()
+        _check_layers(settings.num_last_layers, num_layers)
+        self.pooling = settings.pooling
+        self.dropout = nn.Dropout(settings.dropout)
+        self.output = nn.Linear(hidden_size, num_labels)
+
+    def forward(self, hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
+        """Logits ``(batch, num_labels)``; arguments as in :func:`stack_last_layers`."""
+        vector = pool_tokens(hidden_states[-1], attention_mask, self.pooling)  # (batch, H)
+        return self.output(self.dropout(vector))  # type: ignore[no-any-return]  # torch modules return Any
+
+
+HEADS: dict[str, type[DocumentMatrixHead] | type[TokenHead] | type[ClsHead]] = {
+    "document_matrix": DocumentMatrixHead,
+    "token": TokenHead,
+    "cls": ClsHead,
+}
+
+
+def _check_layers(n: int, num_layers: int) -> None:
+    if not 1 <= n <= num_layers:
+        raise ConfigError(f"model.num_last_layers={n} is out of range; this encoder has layers 1 to {num_layers}")

@@ -1,0 +1,54 @@
+"""The only batched scorer: node evaluation, prediction and tests all use it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from patent_hier.features.wordpiece import TokenStore, pad_batch
+
+
+def score_documents(
+    network: nn.Module,
+    store: TokenStore,
+    indices: NDArray[np.intp],
+    *,
+    num_labels: int,
+    pad_id: int,
+    batch_size: int,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Log-probabilities of some documents, computed in batches of like length.
+
+    Args:
+        network: Maps ``input_ids`` and ``attention_mask`` to logits ``(batch, num_labels)``; its device is used, and
+            its mode is restored.
+        store: Token ids.
+        indices: Positions of the documents in the store, ``(n,)``.
+        num_labels: Number of labels.
+        pad_id: Token id of ``[PAD]``.
+        batch_size: Documents per batch.
+        progress: Called after each batch with its number of documents.
+
+    Returns:
+        ``(n, num_labels)`` in the order of ``indices``; each row sums to 1 after ``exp``.
+    """
+    device = next(network.parameters()).device
+    log_prob = np.empty((len(indices), num_labels), np.float32)
+    order = np.argsort(-store.lengths[indices], kind="stable")  # longest first: a lack of memory shows at once
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            input_ids, attention_mask = (
+                torch.from_numpy(x).to(device) for x in pad_batch(store, indices[rows], pad_id)
+            )
+            logits = network(input_ids, attention_mask)  # (batch, num_labels)
+            log_prob[rows] = logits.float().log_softmax(-1).cpu().numpy()
+            if progress is not None:
+                progress(len(rows))
+    network.train(was_training)
+    return log_prob

@@ -1,0 +1,51 @@
+"""Facts about machine, code and command for a manifest: what would make two runs differ."""
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import patent_hier
+
+_PACKAGES = ("torch", "pytorch-lightning", "transformers", "tokenizers", "numpy", "pyarrow", "hydra-core")
+
+
+def describe_environment() -> dict[str, Any]:
+    """Date, command, versions, machine and code; the torch facts are added by whoever has imported it."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "patent_hier": patent_hier.__version__,
+        "git_commit": _git_commit(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The checkout's commit, ``+`` appended when files differ from it; None outside a checkout."""
+    folder = Path(patent_hier.__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(("git", *arguments), cwd=folder, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()

@@ -1,0 +1,189 @@
+"""One node: skip if finished, else fit, score every held-out document, write the result folder in one step.
+
+The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json``, ``predictions.parquet``, ``model/``.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import atomic_folder, exclusive, is_complete, read_json, seal, write_json
+from patent_hier.data.splits import PARTS, TRAIN
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
+from patent_hier.evaluation.predictions import PREDICTIONS_FILE, SCORED_PARTS, Predictions
+from patent_hier.evaluation.result import Score
+from patent_hier.pipeline.environment import describe_environment
+from patent_hier.pipeline.plan import NodePlan, plan_node
+from patent_hier.pipeline.progress import item_progress, say
+from patent_hier.pipeline.stages import ensure_tokens, load_parts
+from patent_hier.settings import FLAT, ROOT, Settings, as_dict
+
+CONFIG_FILE = "config.yaml"
+METRICS_FILE = "metrics.json"
+HISTORY_FILE = "history.json"
+MODEL_FOLDER = "model"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A node that is finished, now or before.
+
+    Attributes:
+        suite: Fingerprint shared by the nodes of one hierarchical result.
+        folder: Result folder; None if the corpus has no training document under the node.
+        corpus: Corpus folder.
+    """
+
+    suite: str
+    folder: Path | None
+    corpus: Path
+
+
+def run_node(settings: Settings) -> Done:
+    """Train and score one node, or recognise it as finished.
+
+    Raises:
+        PatentHierError: If an input is unusable or a finished result is damaged; nothing half-written is left.
+    """
+    plan = plan_node(settings)
+    with exclusive(plan.folder):
+        if finished(plan.folder):
+            accuracy = read_json(plan.folder / METRICS_FILE)["test"]["accuracy"]["value"]
+            say(f"{settings.model.name} {settings.node}: finished before, test accuracy {accuracy:.3f}  {plan.folder}")
+            return Done(plan.suite, plan.folder, plan.corpus.folder)
+        if not _has_documents(plan):
+            say(
+                f"{settings.model.name} {settings.node}: the corpus has no training document of section {settings.node}"
+            )
+            return Done(plan.suite, None, plan.corpus.folder)
+        with atomic_folder(plan.folder) as staging:
+            _train_and_write(plan, staging)
+    return Done(plan.suite, plan.folder, plan.corpus.folder)
+
+
+def finished(folder: Path) -> bool:
+    """Whether a node's result is there.
+
+    Raises:
+        ArtifactError: If it is there but damaged: a result is never replaced without being asked.
+    """
+    if not folder.exists():
+        return False
+    if not is_complete(folder):
+        raise ArtifactError(f"result {folder} is damaged (files differ from its manifest); delete it to train again")
+    return True
+
+
+def _has_documents(plan: NodePlan) -> bool:
+    """Whether there is anything to train on; a node that was asked for alone must have something."""
+    node = plan.settings.node
+    if node in (ROOT, FLAT):
+        return True
+    sections = plan.corpus.column("section").to_numpy()
+    found = bool(np.any((sections == node) & (load_parts(plan.corpus, plan.split) == TRAIN)))
+    if not found and plan.settings.level.name == "node":
+        raise DataError(f"node={node}: the corpus {plan.corpus.folder} has no training document of section {node}")
+    return found
+
+
+def _train_and_write(plan: NodePlan, staging: Path) -> None:
+    settings = plan.settings
+    tokens = ensure_tokens(plan.corpus, plan.encoder, settings.encoder.max_length, Path(settings.cache_dir))
+    parts = load_parts(plan.corpus, plan.split)
+    columns = plan.corpus.table(["document_id", "section", "ipc_class"])
+
+    from patent_hier.features.wordpiece import TokenStore  # torch and Lightning come in here, seconds, not before
+    from patent_hier.training.neural import fit_node
+    from patent_hier.training.node_data import CorpusView
+
+    store = TokenStore.open(tokens)
+    view = CorpusView(store, columns["section"].to_numpy(), columns["ipc_class"].to_numpy(), parts)
+    fitted = fit_node(view, plan.encoder, settings)
+    if fitted.facts.get("constant"):
+        say(f"{settings.node}: one class only ({fitted.classifier.labels[0]}); its classifier is constant")
+    held_out = np.flatnonzero(parts != TRAIN)
+    label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
+    with item_progress(label, len(held_out)) as progress:
+        log_prob = fitted.classifier.log_prob(store, held_out, settings.trainer.score_batch_size, progress)
+    predictions = Predictions(
+        settings.node,
+        fitted.classifier.labels,
+        columns["document_id"].to_numpy()[held_out],
+        np.array(PARTS, object)[parts[held_out]],
+        view.targets(settings.node)[held_out],
+        log_prob,
+    )
+    metrics = {"node": settings.node, **{part: score_part(predictions.select(part)) for part in SCORED_PARTS}}
+    (staging / CONFIG_FILE).write_text(yaml.safe_dump(as_dict(settings), allow_unicode=True, sort_keys=False), "utf-8")
+    predictions.write(staging / PREDICTIONS_FILE)
+    write_json(staging / METRICS_FILE, {**metrics, "training": fitted.facts})
+    write_json(staging / HISTORY_FILE, fitted.history)
+    fitted.classifier.save(staging / MODEL_FOLDER)
+    seal(staging, _manifest(plan))
+    _report(plan, metrics, fitted.facts)
+
+
+def score_part(predictions: Predictions) -> dict[str, Any]:
+    """Scores of one part over the documents under the node.
+
+    Returns:
+        ``accuracy``, ``top_3_accuracy`` (as :class:`Score`) and ``macro_f1``; all null where there is no document.
+    """
+    codes = predictions.target_codes()
+    under: NDArray[np.bool_] = np.array([target is not None for target in predictions.targets], bool)
+    n_documents = int(under.sum())
+    if not n_documents:
+        return {"accuracy": None, "top_3_accuracy": None, "macro_f1": None}
+    codes, log_prob, targets = codes[under], predictions.log_prob[under], predictions.targets[under]
+    n_classes = len(set(targets))
+    predicted = np.array(predictions.labels, object)[log_prob.argmax(1)]
+    hits = int((log_prob.argmax(1) == codes).sum())
+    top_3 = round(top_k_accuracy(log_prob, codes, 3) * n_documents)
+    return {
+        "accuracy": asdict(Score.of_hits(hits, n_documents, n_classes)),
+        "top_3_accuracy": asdict(Score.of_hits(top_3, n_documents, n_classes)),
+        "macro_f1": macro_f1(confusion(targets, predicted)[1]),
+    }
+
+
+def _manifest(plan: NodePlan) -> dict[str, Any]:
+    import torch
+
+    settings = plan.settings
+    return {
+        "kind": "node",
+        "model": settings.model.name,
+        "node": settings.node,
+        "suite": plan.suite,
+        "seed": settings.seed,
+        "data": {
+            "name": settings.data.name,
+            "corpus": plan.corpus.fingerprint,
+            "source_sha256": plan.corpus.manifest["source_sha256"],
+            "documents": plan.corpus.size,
+            "split": plan.split.name,
+        },
+        "encoder": {"name": settings.encoder.name, "folder": str(plan.encoder.folder)},
+        "environment": {
+            **describe_environment(),
+            "threads": torch.get_num_threads(),
+            "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+    }
+
+
+def _report(plan: NodePlan, metrics: dict[str, Any], facts: dict[str, Any]) -> None:
+    name = f"{plan.settings.model.name} {plan.settings.node}"
+    score = metrics["test"]["accuracy"]
+    if score is None:
+        say(f"{name}: no test document under this node")
+        return
+    say(
+        f"{name}: test accuracy {score['value']:.3f} on {score['n_documents']} documents of "
+        f"{score['n_classes_with_support']} classes, {facts.get('seconds', 0):.0f} s  {plan.folder}"
+    )

@@ -1,0 +1,74 @@
+"""What a run tells while it works: plain lines, and a bar with rate and time left on a terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+_EVERY = 10.0  # seconds between plain lines where there is no terminal
+
+
+def say(line: str) -> None:
+    """Print one line at once; it appears whole wherever the output goes."""
+    print(line, flush=True)
+
+
+@contextlib.contextmanager
+def byte_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
+    """Progress of reading a file: yields ``update(bytes_read, bytes_total, rows)``."""
+    start = time.perf_counter()
+    with _bar(label, "{task.fields[rate]}") as show:
+
+        def update(read: int, total: int, rows: int) -> None:
+            rate = rows / max(time.perf_counter() - start, 1e-9)
+            show(read, total, f"{rows:,} rows, {rate:,.0f} rows/s")
+
+        yield update
+
+
+@contextlib.contextmanager
+def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress over a known number of documents: yields ``advance(documents)``."""
+    start = time.perf_counter()
+    done = 0
+    with _bar(label, "{task.fields[rate]}") as show:
+
+        def advance(documents: int) -> None:
+            nonlocal done
+            done += documents
+            show(done, total, f"{done / max(time.perf_counter() - start, 1e-9):,.0f} documents/s")
+
+        yield advance
+
+
+@contextlib.contextmanager
+def _bar(label: str, detail: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A rich bar on a terminal; else a plain line every ten seconds with the share done and the time left."""
+    console = Console()
+    if not console.is_terminal:
+        yield _PlainLines(label).show
+        return
+    columns = (TextColumn(label), BarColumn(), TaskProgressColumn(), TextColumn(detail), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, rate="")
+
+        def show(done: int, total: int, rate: str) -> None:
+            progress.update(task, completed=done, total=total, rate=rate)
+
+        yield show
+
+
+class _PlainLines:
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._start = self._last = time.perf_counter()
+
+    def show(self, done: int, total: int, rate: str) -> None:
+        now = time.perf_counter()
+        if now - self._last < _EVERY or not done:
+            return
+        self._last = now
+        left = (now - self._start) / done * (total - done)
+        say(f"{self._label}: {done / max(total, 1):.0%}, {rate}, about {left:.0f} s left")

@@ -1,0 +1,132 @@
+"""The steps before training, each a folder on disk that is made once: corpus, split, token ids.
+
+Every step is named by the fingerprint of what decides its content, made under a lock in a staging folder, and found
+again by every later run. A damaged cache is removed and made again, and says so.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, is_complete, seal
+from patent_hier.data.accounting import Accounting
+from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare
+from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
+from patent_hier.data.raw import RawFormat
+from patent_hier.data.splits import SplitPlan, SplitReport, assign, load, save, split_fingerprint
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.pipeline.progress import byte_progress, item_progress, say
+from patent_hier.settings import DataSettings, DemoDataSettings, SplitSettings
+
+
+def raw_format(data: DataSettings) -> RawFormat:
+    """The raw file's format as the cleaner takes it."""
+    return RawFormat(
+        columns=data.columns,
+        text=tuple(data.text),
+        min_symbol=data.min_symbol,
+        edition=data.edition,
+        max_reject_share=data.max_reject_share,
+        encoding=data.encoding,
+    )
+
+
+def raw_file(data: DataSettings, cache: Path) -> Path:
+    """The raw CSV: the user's, or the demo corpus, generated on first use."""
+    if not isinstance(data, DemoDataSettings):
+        assert data.path is not None  # settings.check has seen to it
+        return Path(data.path)
+    path = cache / "demo" / f"demo-v{DEMO_VERSION}-{data.rows}-{data.seed}.csv"
+    with exclusive(path):
+        if not path.is_file():
+            say(f"writing the demo corpus, {data.rows} documents, to {path}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            write_demo_csv(partial, data.rows, data.seed)
+            partial.replace(path)
+    return path
+
+
+def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
+    """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
+    source = raw_file(data, cache)
+    fmt = raw_format(data)
+    name = corpus_fingerprint(DigestCache(cache / "digests.json").of(source), fmt)
+    folder = cache / "corpora" / f"{data.name}-{name}"
+
+    def make(staging: Path) -> None:
+        with byte_progress(f"reading {source}") as progress:
+            accounting = prepare(source, staging, fmt, extra_manifest={"name": data.name}, progress=progress)
+        report_accounting(accounting, source)
+
+    _ensure(folder, make)
+    return Corpus.open(folder)
+
+
+def report_accounting(accounting: Accounting, source: Path) -> None:
+    """Print where every row went."""
+    say(f"rows of {source}:")
+    for line in accounting.lines():
+        say(f"  {line}")
+
+
+def ensure_split(corpus: Corpus, split: SplitSettings, cache: Path) -> Path:
+    """The corpus-level split; made, and its small classes reported, if it is not there."""
+    plan = SplitPlan(**asdict(split))
+    folder = cache / "splits" / f"{plan.policy}-{split_fingerprint(corpus.fingerprint, plan)}"
+
+    def make(staging: Path) -> None:
+        columns = corpus.table(["document_id", "ipc_class", "applicant"])
+        document_ids = columns["document_id"].to_numpy()
+        parts, report = assign(document_ids, columns["ipc_class"].to_numpy(), columns["applicant"].to_pylist(), plan)
+        save(staging, document_ids, parts)
+        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
+        _report_split(report, plan)
+
+    _ensure(folder, make)
+    return folder
+
+
+def load_parts(corpus: Corpus, folder: Path) -> "np.ndarray[tuple[int], np.dtype[np.int8]]":
+    """Part codes in the order of the corpus, ``(corpus.size,)``."""
+    document_ids, parts = load(folder)
+    assert np.array_equal(document_ids, corpus.document_ids.to_numpy())  # both are named by the corpus's fingerprint
+    return parts
+
+
+def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
+    """The corpus as token ids of an encoder; encoded if they are not there."""
+    from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
+
+    vocabulary = encoder.vocabulary_digest(DigestCache(cache / "digests.json"))
+    folder = cache / "tokens" / tokens_fingerprint(corpus.fingerprint, vocabulary, max_length)
+
+    def make(staging: Path) -> None:
+        with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
+            encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
+
+    _ensure(folder, make)
+    return folder
+
+
+def _ensure(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make a cache folder unless it is whole; one process makes it, others wait."""
+    with exclusive(folder):
+        if is_complete(folder):
+            return
+        if folder.exists():
+            say(f"{folder} is damaged; it is made again")
+            shutil.rmtree(folder)
+        with atomic_folder(folder) as staging:
+            make(staging)
+
+
+def _report_split(report: SplitReport, plan: SplitPlan) -> None:
+    parts = ", ".join(f"{name} {count}" for name, count in report.documents.items())
+    say(f"split by policy {plan.policy}: {parts} documents")
+    if report.small_classes:
+        names = ", ".join(sorted(report.small_classes))
+        say(f"{len(report.small_classes)} classes have too few documents for every part: {names}")

@@ -1,0 +1,93 @@
+"""Finished nodes make one result: collect their predictions, hold them against the corpus, aggregate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from patent_hier.artifacts import read_json, verify
+from patent_hier.data.corpus import Corpus
+from patent_hier.errors import IncompleteError
+from patent_hier.evaluation.aggregate import Truth, aggregate, aggregate_flat
+from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
+from patent_hier.evaluation.result import FlatResult, HierarchicalResult
+from patent_hier.ipc import IpcSymbol
+from patent_hier.pipeline.node import finished
+from patent_hier.pipeline.plan import plan_node
+from patent_hier.settings import FLAT, HIER_NODES, ROOT, Settings
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """One aggregated result, not yet saved.
+
+    Attributes:
+        result: The scores.
+        model: The model's name.
+        demo: Whether the corpus was the generated one.
+        folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>`` (or ``result-flat-…``).
+        nodes: The result folders that it was made of.
+        facts: What identifies it: model, data, split, encoder, seed, from the nodes' manifests.
+    """
+
+    result: HierarchicalResult | FlatResult
+    model: str
+    demo: bool
+    folder: Path
+    nodes: dict[str, Path]
+    facts: dict[str, object]
+
+
+def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:
+    """The finished result folders of one configuration, all nodes of its level.
+
+    Returns:
+        Node -> folder, and the corpus folder.
+
+    Raises:
+        IncompleteError: Naming every node that is missing, and where it was looked for.
+    """
+    wanted = (FLAT,) if settings.level.name == FLAT else HIER_NODES
+    plans = [plan_node(replace(settings, node=node)) for node in wanted]
+    corpus = plans[0].corpus
+    sections = set(corpus.column("section").to_pylist())
+    plans = [plan for plan in plans if plan.settings.node in (ROOT, FLAT) or plan.settings.node in sections]
+    missing = [plan.settings.node for plan in plans if not finished(plan.folder)]
+    if missing:
+        raise IncompleteError(
+            f"{len(missing)} of {len(plans)} nodes are missing in {plans[0].folder.parent}: {', '.join(missing)}; "
+            f"train them with the same settings: python run.py level={settings.level.name} ..."
+        )
+    return {plan.settings.node: plan.folder for plan in plans}, corpus.folder
+
+
+def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteResult:
+    """Aggregate finished nodes of one configuration.
+
+    Args:
+        folders: Node -> result folder; the nine nodes, or ``flat`` alone.
+        corpus_folder: The corpus that they were trained on.
+
+    Raises:
+        IncompleteError: If a node is missing.
+        ArtifactError: If a file differs from its manifest or the nodes do not belong together.
+    """
+    predictions = {}
+    for node, folder in folders.items():
+        verify(folder, only=(PREDICTIONS_FILE,))
+        predictions[node] = Predictions.read(folder / PREDICTIONS_FILE)
+    first = next(iter(folders.values()))
+    manifest = read_json(first / "manifest.json")
+    truth = load_truth(Corpus.open(corpus_folder))
+    flat = FLAT in folders
+    result = aggregate_flat(predictions[FLAT], truth) if flat else aggregate(predictions, truth)
+    name = f"result-{'flat' if flat else 'hier'}-{manifest['suite']}"
+    facts = {key: manifest[key] for key in ("model", "data", "encoder", "seed")}
+    demo = manifest["data"]["name"] == "demo"
+    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts)
+
+
+def load_truth(corpus: Corpus) -> Truth:
+    """What the corpus says of every document: section, class, classes of the further symbols."""
+    table = corpus.table(["document_id", "section", "ipc_class", "further_symbols"])
+    further = [[IpcSymbol.parse(symbol).ipc_class for symbol in symbols] for symbols in table[3].to_pylist() if symbols is not None]
+    return Truth(table[0].to_numpy(), table[1].to_numpy(), table[2].to_numpy(), further)

@@ -1,0 +1,92 @@
+"""Shuffled batches of documents of like length."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from patent_hier.features.wordpiece import TokenStore, pad_batch
+
+_POOL = 32  # batches that are drawn at random together and then sorted by length among themselves
+
+
+class LengthGroupedBatches(Sampler[list[int]]):
+    """Batches that hold documents of like length, in random order, different in each epoch.
+
+    All documents of an epoch are shuffled, cut into pools of 32 batches, and sorted by length only inside a pool: a
+    batch stays a random sample up to that, and little padding is computed.
+
+    Args:
+        lengths: Tokens of each item, ``(n,)``.
+        batch_size: Items per batch; the last batch of an epoch may be smaller.
+        seed: Together with ``epoch`` it decides the order.
+
+    Attributes:
+        epoch: Set it before each pass.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each pass."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self._lengths) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = np.random.default_rng((self._seed, self.epoch))
+        order = generator.permutation(len(self._lengths))
+        batches: list[list[int]] = []
+        for start in range(0, len(order), self._batch_size * _POOL):
+            pool = order[start : start + self._batch_size * _POOL]
+            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
+            batches += [pool[i : i + self._batch_size].tolist() for i in range(0, len(pool), self._batch_size)]
+        for number in generator.permutation(len(batches)):
+            yield batches[number]
+
+
+class NodeDocuments(Dataset[int]):
+    """Positions ``0 … n - 1`` of a node's documents; :class:`Collate` turns a batch of them into tensors."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Collate:
+    """Make the tensors of a batch, padded to its own longest document.
+
+    Args:
+        store: Token ids of the corpus.
+        positions: Each item's position in the store, ``(n,)``.
+        codes: Each item's label code, ``(n,)``.
+        pad_id: Token id of ``[PAD]``.
+    """
+
+    def __init__(self, store: TokenStore, positions: NDArray[np.intp], codes: NDArray[np.int64], pad_id: int) -> None:
+        self._store = store
+        self._positions = positions
+        self._codes = codes
+        self._pad_id = pad_id
+
+    def __call__(self, items: Sequence[int]) -> dict[str, Tensor]:
+        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` ``(batch,)``."""
+        input_ids, attention_mask = pad_batch(self._store, self._positions[items], self._pad_id)
+        return {
+            "input_ids": torch.from_numpy(input_ids),
+            "attention_mask": torch.from_numpy(attention_mask),
+            "target": torch.from_numpy(self._codes[items]),
+        }

@@ -1,0 +1,44 @@
+"""Progress of a training run as plain lines, and its history."""
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class History(pl.Callback):
+    """Record each epoch's metrics and print a line with an estimate of the time left.
+
+    Args:
+        label: What is being trained, at the start of each line.
+        enabled: Print lines; the history is recorded in any case.
+
+    Attributes:
+        epochs: One dictionary for each epoch: ``epoch`` (from 1), ``seconds``, and every logged metric.
+    """
+
+    def __init__(self, label: str, enabled: bool) -> None:
+        self.epochs: list[dict[str, float]] = []
+        self._label = label
+        self._enabled = enabled
+        self._start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Close an epoch: its validation has already run."""
+        seconds = time.perf_counter() - self._start
+        metrics: dict[str, Any] = dict(trainer.callback_metrics)
+        done, planned = trainer.current_epoch + 1, trainer.max_epochs or 1
+        self.epochs.append(
+            {"epoch": done, "seconds": round(seconds, 3)} | {key: float(value) for key, value in metrics.items()}
+        )
+        if self._enabled:
+            left = seconds / done * (planned - done)
+            scores = "  ".join(f"{key} {float(value):.3f}" for key, value in sorted(metrics.items()))
+            print(
+                f"{self._label}  epoch {done}/{planned}  {scores}  {seconds:.0f} s, at most {left:.0f} s left",
+                flush=True,
+            )

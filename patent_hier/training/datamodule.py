@@ -1,0 +1,58 @@
+"""The LightningDataModule of one node."""
+
+import numpy as np
+import pytorch_lightning as pl
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
+from patent_hier.training.node_data import CorpusView, NodeView
+
+
+class PatentDataModule(pl.LightningDataModule):
+    """Training and validation batches of one node; the corpus and its split are shared by all nodes.
+
+    Args:
+        corpus: The whole corpus, split.
+        node: ``root``, ``flat`` or a section; documents of other sections are filtered out.
+        batch_size: Documents per training batch.
+        score_batch_size: Documents per validation batch.
+        pad_id: Token id of ``[PAD]``.
+        seed: Decides the order of training batches.
+
+    Attributes:
+        view: The node's documents and labels.
+    """
+
+    def __init__(
+        self, corpus: CorpusView, node: str, *, batch_size: int, score_batch_size: int, pad_id: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.view = NodeView.of(corpus, node)
+        self.batch_size = batch_size
+        self.score_batch_size = score_batch_size
+        self.pad_id = pad_id
+        self.seed = seed
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Shuffled batches of documents of like length."""
+        view = self.view
+        sampler = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed)
+        return DataLoader(
+            NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
+            batch_sampler=sampler,
+            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id),
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Validation batches in order of length."""
+        view = self.view
+        order = np.argsort(view.store.lengths[view.val], kind="stable")
+        positions: NDArray[np.intp] = view.val[order]
+        return DataLoader(
+            NodeDocuments(len(positions)),  # type: ignore[arg-type]  # items are positions, batches are tensors
+            batch_size=self.score_batch_size,
+            shuffle=False,
+            collate_fn=Collate(view.store, positions, view.val_codes[order], self.pad_id),
+        )

@@ -1,0 +1,105 @@
+"""The LightningModule: one classifier under training."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassAccuracy
+
+from patent_hier.settings import OptimizerSettings
+
+
+class PatentClassificationTask(pl.LightningModule):
+    """Train a network that maps token ids to logits, with cross-entropy.
+
+    Args:
+        network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_labels)``.
+        num_labels: Number of classes.
+        optimizer: The optimizer group of a run's settings.
+        total_steps: Optimizer steps that the schedule spans.
+        class_weights: ``(num_labels,)``, or None for equal weights.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_labels: int,
+        optimizer: OptimizerSettings,
+        total_steps: int,
+        class_weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.optimizer_settings = optimizer
+        self.total_steps = total_steps
+        self.loss = nn.CrossEntropyLoss(weight=class_weights)
+        self.val_accuracy = MulticlassAccuracy(num_labels, average="micro")
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits ``(batch, num_labels)``."""
+        return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]  # torch modules return Any
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch, averaged over its documents."""
+        loss: Tensor = self.loss(self(batch["input_ids"], batch["attention_mask"]), batch["target"])
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["target"]))
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Update the validation loss and accuracy."""
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        size = len(batch["target"])
+        self.val_accuracy.update(logits, batch["target"])
+        self.log("val/loss", self.loss(logits, batch["target"]), on_epoch=True, batch_size=size)
+        self.log("val/accuracy", self.val_accuracy, on_epoch=True, batch_size=size)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer with its schedule, stepped after each batch."""
+        optimizer = build_optimizer(self.network, self.optimizer_settings)
+        schedule = LambdaLR(optimizer, Schedule(self.optimizer_settings, self.total_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Schedule:
+    """Factor on the learning rate at each step: linear warm-up, then constant or a linear fall to 0.
+
+    Args:
+        settings: ``warmup`` (a fraction of all steps) and ``schedule``.
+        total_steps: All optimizer steps.
+    """
+
+    def __init__(self, settings: OptimizerSettings, total_steps: int) -> None:
+        self._warmup = math.ceil(settings.warmup * total_steps)
+        self._falls = settings.schedule == "linear"
+        self._total = total_steps
+
+    def __call__(self, step: int) -> float:
+        """The factor for a step, counted from 0."""
+        if step < self._warmup:
+            return (step + 1) / self._warmup
+        if not self._falls:
+            return 1.0
+        return max(0.0, (self._total - step) / max(1, self._total - self._warmup))
+
+
+def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
+    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms)."""
+    trainable = [weight for weight in network.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer_class = AdamW if settings.name == "adamw" else Adam
+    return optimizer_class([group for group in groups if group["params"]], lr=settings.lr, fused=True)
+
+
+def inverse_frequency_weights(codes: NDArray[np.int64], num_labels: int) -> Tensor:
+    """Loss weights ``(num_labels,)``: ``n / (num_labels * count)``, so that the mean weight of a document is 1."""
+    counts = np.bincount(codes, minlength=num_labels)
+    return torch.from_numpy((len(codes) / (num_labels * np.maximum(counts, 1))).astype(np.float32))

@@ -1,0 +1,176 @@
+"""Fit one node's network with Lightning: best epoch on the validation part, never on test."""
+
+import logging
+import math
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.encoder import load_encoder
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.settings import Settings, TrainerSettings
+from patent_hier.training.callbacks import History
+from patent_hier.training.datamodule import PatentDataModule
+from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
+from patent_hier.training.node_data import CorpusView
+
+_MONITOR = "val/accuracy"
+
+
+@dataclass
+class Fitted:
+    """A trained node and how it came about.
+
+    Attributes:
+        classifier: Ready to score and save.
+        history: One dictionary for each epoch.
+        facts: Epochs, seconds, sizes, device, precision: for the metrics file.
+    """
+
+    classifier: NodeClassifier
+    history: list[dict[str, float]]
+    facts: dict[str, Any]
+
+
+def fit_node(corpus: CorpusView, files: EncoderFiles, settings: Settings) -> Fitted:
+    """Train the network of ``settings.node``.
+
+    Args:
+        corpus: The split corpus.
+        files: The encoder's files.
+        settings: One node's run.
+
+    Returns:
+        The classifier with the weights of the best validation epoch. A node with one class in training gets a
+        constant classifier.
+
+    Raises:
+        ConfigError: If the settings do not fit the encoder or the machine.
+    """
+    trainer_settings = settings.trainer
+    if trainer_settings.num_threads is not None:
+        torch.set_num_threads(trainer_settings.num_threads)
+    pl.seed_everything(settings.seed, workers=True, verbose=False)
+    pad_id = int(files.config.get("pad_token_id") or 0)
+    data = PatentDataModule(
+        corpus,
+        settings.node,
+        batch_size=trainer_settings.batch_size,
+        score_batch_size=trainer_settings.score_batch_size,
+        pad_id=pad_id,
+        seed=settings.seed,
+    )
+    labels = data.view.labels
+    if len(labels) == 1:
+        classifier = NodeClassifier(settings.node, labels, settings.encoder.max_length)
+        return Fitted(classifier, [], {"constant": True, "train_documents": len(data.view.train)})
+    encoder = load_encoder(files, pretrained=settings.encoder.pretrained, frozen=settings.encoder.freeze)
+    network = BertCnn(encoder, len(labels), settings.model)
+    history, facts = _train(network, data, settings)
+    classifier = NodeClassifier(
+        settings.node, labels, settings.encoder.max_length, settings.model, network.eval(), files
+    )
+    return Fitted(classifier, history, facts)
+
+
+def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
+    """Epochs of a node: ``max_epochs``, raised until a small node makes ``min_steps`` optimizer steps."""
+    return max(settings.max_epochs, math.ceil(settings.min_steps / steps_per_epoch))
+
+
+def _train(
+    network: BertCnn, data: PatentDataModule, settings: Settings
+) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
+    view, trainer_settings = data.view, settings.trainer
+    steps_per_epoch = math.ceil(len(view.train) / trainer_settings.batch_size)
+    epochs = planned_epochs(trainer_settings, steps_per_epoch)
+    weights = inverse_frequency_weights(view.train_codes, len(view.labels)) if trainer_settings.class_weights else None
+    task = PatentClassificationTask(network, len(view.labels), settings.optimizer, epochs * steps_per_epoch, weights)
+    history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress)
+    with tempfile.TemporaryDirectory(prefix="patent_hier-") as scratch:
+        checkpoint = ModelCheckpoint(scratch, monitor=_MONITOR, mode="max", save_weights_only=True)
+        has_val = len(view.val) > 0
+        trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None)
+        start = time.perf_counter()
+        with warnings.catch_warnings():
+            # Lightning's hints about loader workers and missing loggers are for its own users.
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
+            if has_val:
+                trainer.fit(task, datamodule=data)
+            else:
+                trainer.fit(task, train_dataloaders=data.train_dataloader())
+        seconds = time.perf_counter() - start
+        if checkpoint.best_model_path:
+            saved = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
+            task.load_state_dict(saved["state_dict"])
+    facts = {
+        "train_documents": len(view.train),
+        "val_documents": len(view.val),
+        "epochs": len(history.epochs),
+        "best_epoch": best_epoch(history.epochs),
+        "seconds": round(seconds, 3),
+        "documents_per_second": round(len(view.train) * len(history.epochs) / seconds, 1),
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
+        "device": str(trainer.strategy.root_device),
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+    }
+    network.to(trainer.strategy.root_device)  # Lightning moves it back to the CPU after training
+    return history.epochs, facts
+
+
+def best_epoch(epochs: list[dict[str, float]]) -> int | None:
+    """The epoch whose weights were kept: the first with the best validation accuracy; None without validation."""
+    scored = [epoch for epoch in epochs if _MONITOR in epoch]
+    return int(max(scored, key=lambda epoch: epoch[_MONITOR])["epoch"]) if scored else None
+
+
+def _trainer(
+    settings: TrainerSettings, epochs: int, history: History, checkpoint: ModelCheckpoint | None
+) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    callbacks: list[Callback] = [history]
+    if checkpoint is not None:
+        callbacks.append(checkpoint)
+        if settings.patience is not None:
+            callbacks.append(EarlyStopping(_MONITOR, mode="max", patience=settings.patience))
+    bar = settings.progress and sys.stdout.isatty()
+    if bar:
+        callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("trainer.accelerator=gpu, but PyTorch sees no CUDA device; use auto or cpu")
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=_precision(settings),
+        max_epochs=epochs,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=bar,
+        enable_model_summary=False,
+        enable_checkpointing=checkpoint is not None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _precision(settings: TrainerSettings) -> Any:
+    """``auto``: bf16 where a GPU computes in it; never on a CPU, where it is slower."""
+    if settings.precision != "auto":
+        return settings.precision
+    on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return "bf16-mixed" if on_gpu else "32-true"

@@ -1,0 +1,8 @@
+"""Train and evaluate: ``python run.py model=bertcnn level=hier`` (``--help`` shows everything)."""
+
+import sys
+
+from patent_hier.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["run", *sys.argv[1:]]))

@@ -1,0 +1,104 @@
+import hiclass.metrics
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patent_hier.errors import DataError
+from patent_hier.evaluation import metrics
+
+LABELS = np.array(["A01", "A21", "B01", "B02", "H04"], dtype=object)
+CODES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
+
+
+def labelled(pairs):
+    codes = np.array(pairs)
+    return LABELS[codes[:, 0]], LABELS[codes[:, 1]]
+
+
+@given(CODES)
+def test_accuracy_confusion_and_macro_f1_agree_with_scikit_learn(pairs):
+    targets, predicted = labelled(pairs)
+    t, p = targets.tolist(), predicted.tolist()
+    labels, counts = metrics.confusion(targets, predicted)
+    assert metrics.accuracy(targets, predicted) == pytest.approx(sklearn.metrics.accuracy_score(t, p))
+    assert counts.tolist() == [[sum(pair == (a, b) for pair in zip(t, p, strict=True)) for b in labels] for a in labels]
+    expected = sklearn.metrics.f1_score(t, p, labels=sorted(set(t)), average="macro", zero_division=0)
+    assert metrics.macro_f1(counts) == pytest.approx(expected)
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_top_k_agrees_with_scikit_learn(seed, k):
+    rng = np.random.default_rng(seed)
+    scores, codes = rng.random((40, 5)), rng.integers(0, 5, 40)
+    expected = sklearn.metrics.top_k_accuracy_score(codes, scores, k=k, labels=range(5))
+    assert metrics.top_k_accuracy(scores, codes, k) == pytest.approx(expected)
+
+
+def test_unseen_target_is_an_error_for_every_k_and_ties_go_to_the_first_label():
+    scores = np.array([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [1.0, 0.0, 0.0]])
+    assert metrics.ranks(scores, np.array([0, 1, -1])).tolist() == [0, 1, 3]
+    assert metrics.top_k_accuracy(scores, np.array([0, 1, -1]), 3) == pytest.approx(2 / 3)
+
+
+@given(CODES)
+def test_hierarchical_scores_agree_with_hiclass(pairs):
+    true, guess = (np.array([[label[0], label] for label in side], dtype=object) for side in labelled(pairs))
+    ours = metrics.hierarchical_scores(true, guess)
+    assert ours.precision == pytest.approx(hiclass.metrics.precision(true, guess))
+    assert ours.recall == pytest.approx(hiclass.metrics.recall(true, guess))
+    if ours.f1:  # hiclass divides 0 by 0 where nothing is shared
+        assert ours.f1 == pytest.approx(hiclass.metrics.f1(true, guess))
+
+
+def test_hierarchical_scores_of_paths_of_unequal_depth():
+    true = np.array([["A", "A01"], ["B", "B01"], ["H", ""]], dtype=object)
+    guess = np.array([["A", ""], ["B", "B02"], ["H", "H04"]], dtype=object)
+    ours = metrics.hierarchical_scores(true, guess)
+    assert ours == pytest.approx((3 / 5, 3 / 5, 3 / 5))
+    assert ours.precision == pytest.approx(hiclass.metrics.precision(true, guess))
+    shorter = np.array([["A", ""], ["B", ""], ["H", ""]], dtype=object)
+    assert metrics.hierarchical_scores(true, shorter)[:2] == pytest.approx((1.0, 3 / 5))
+    assert metrics.hierarchical_scores(true, shorter).recall == pytest.approx(hiclass.metrics.recall(true, shorter))
+
+
+def test_wipo_measures():
+    labels = LABELS[:4]
+    scores = np.array([[4, 3, 2, 1], [4, 3, 2, 1], [4, 3, 2, 1], [4, 3, 2, 1]]) / 10
+    main = np.array(["A01", "B01", "B02", "H04"], dtype=object)
+    further = [("A01", "A01"), (), ("H04", "A01"), ["B01"]]
+    assert metrics.wipo_measures(scores, labels, main, further) == pytest.approx((0.25, 0.5, 0.5))
+
+
+def test_no_further_symbols_at_all():
+    main = np.array(["A01", "B01"], dtype=object)
+    assert metrics.any_symbol_hits(main, main[::-1], [(), ()]).tolist() == [False, False]
+
+
+def test_wilson_interval_against_published_values():
+    # 81 of 263: Newcombe, Statistics in Medicine 17, 1998, table I, method 3.
+    assert metrics.wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert metrics.wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+    assert metrics.wilson_interval(20, 20)[1] == 1.0
+
+
+def test_bootstrap_interval_is_repeatable_and_near_wilson():
+    counts = np.array([200, 800])
+    interval = metrics.bootstrap_interval(counts, lambda cells: float(cells[1] / cells.sum()))
+    assert interval == metrics.bootstrap_interval(counts, lambda cells: float(cells[1] / cells.sum()))
+    assert interval == pytest.approx(metrics.wilson_interval(800, 1000), abs=0.005)
+
+
+def test_nothing_to_score_is_an_error():
+    none = np.array([], dtype=object)
+    for call in (
+        lambda: metrics.accuracy(none, none),
+        lambda: metrics.confusion(none, none),
+        lambda: metrics.macro_f1(np.zeros((2, 2), dtype=np.int64)),
+        lambda: metrics.wilson_interval(0, 0),
+        lambda: metrics.bootstrap_interval(np.zeros(2, dtype=np.int64), float),
+        lambda: metrics.accuracy(LABELS, LABELS[:2]),
+    ):
+        with pytest.raises(DataError):
+            call()

@@ -1,0 +1,397 @@
+import itertools
+import lzma
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patent_hier import ipc
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.ipc import IpcSymbol, Level, RejectReason, SkippedSymbol, SymbolError, parse_symbols
+
+MOWER = IpcSymbol("A01", "D", 42, "04")
+
+
+def reason_of(text: str, **settings: str) -> RejectReason:
+    with pytest.raises(SymbolError) as caught:
+        IpcSymbol.parse(text, **settings)
+    assert caught.value.value == text
+    assert "\n" not in str(caught.value)
+    return caught.value.reason
+
+
+# --- classes and editions ---------------------------------------------------------------------------------------------
+
+
+def test_edition_2017_is_the_papers() -> None:
+    counts = {section: len(ipc.classes_of(section, "2017")) for section in ipc.SECTIONS}
+    assert counts == {"A": 16, "B": 38, "C": 21, "D": 9, "E": 8, "F": 18, "G": 14, "H": 6}
+    assert len(set(ipc.CLASSES_2017)) == len(ipc.CLASSES_2017) == 130
+    assert list(ipc.CLASSES_2017) == sorted(ipc.CLASSES_2017)
+    assert ipc.classes_of("D", "2017") == ("D01", "D02", "D03", "D04", "D05", "D06", "D07", "D21", "D99")
+    assert {section + "99" for section in ipc.SECTIONS} < set(ipc.CLASSES_2017)
+
+
+def test_latest_edition_adds_two_classes() -> None:
+    assert set(ipc.all_classes()) - set(ipc.CLASSES_2017) == {"G16", "H10"}
+    assert len(ipc.all_classes()) == 132
+    assert ipc.classes_of("H") == ("H01", "H02", "H03", "H04", "H05", "H10", "H99")
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: ipc.all_classes("2016"), "'2016'"),
+        (lambda: ipc.classes_of("Y"), "'Y'"),
+        (lambda: IpcSymbol.parse("A01", edition="8"), "'8'"),
+        (lambda: parse_symbols("A01", min_level="section"), "'section'"),
+        (lambda: ipc.name_of("A01", "de"), "'de'"),
+    ],
+)
+def test_unknown_settings_are_named(call, named) -> None:
+    with pytest.raises(ConfigError, match=named):
+        call()
+
+
+# --- one symbol -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A01D42/04",
+        "A01D 42/04",
+        "A01D  42/04",
+        "A01D0042/04",
+        "A01D0042040000",
+        "A01D42/040000",
+        "a01d42/04",
+        "  A01D42/04 \t",
+        "A01D42/04(2006.01)I",
+        "A01D42/04(2006.01)n",
+        "A01D42/04 (2006.01)",
+        "A01D 42/04 (2006.01) A",
+        "A01D42/04(2006.01)AI",
+        "A01D42/04（2006.01）I",
+        "Ａ０１Ｄ４２／０４",
+        "ａ０１ｄ\u3000４２／０４（２００６．０１）ｉ",
+        "\u2002A01D42/04(2006.01)I\u00a0",
+        "A01D\u00a042/04",
+        "\ufeffA01D42/04",
+    ],
+)
+def test_spellings_of_one_subgroup(text: str) -> None:
+    assert IpcSymbol.parse(text) == MOWER
+
+
+def test_levels_are_full_codes() -> None:
+    levels = [MOWER.section, MOWER.ipc_class, MOWER.subclass, MOWER.main_group, MOWER.subgroup]
+    assert levels == ["A", "A01", "A01D", "A01D42/00", "A01D42/04"]
+    assert MOWER.depth is Level.SUBGROUP
+
+
+@pytest.mark.parametrize(
+    ("text", "spelled", "depth"),
+    [
+        ("A01D0042000000", "A01D42/00", Level.MAIN_GROUP),
+        ("A01D42/00", "A01D42/00", Level.MAIN_GROUP),
+        ("A01B", "A01B", Level.SUBCLASS),
+        ("Ａ０１ ", "A01", Level.CLASS),
+        ("A61K0031100000", "A61K31/10", Level.SUBGROUP),  # the second digit stays, zero or not
+        ("H01L21/02002", "H01L21/02002", Level.SUBGROUP),
+        ("B29K2105/00", "B29K2105/00", Level.MAIN_GROUP),
+    ],
+)
+def test_depth(text: str, spelled: str, depth: Level) -> None:
+    symbol = IpcSymbol.parse(text)
+    assert str(symbol) == spelled
+    assert symbol.depth is depth
+    assert (symbol.subclass is None) == (depth is Level.CLASS)
+    assert (symbol.main_group is None) == (depth in (Level.CLASS, Level.SUBCLASS))
+    assert (symbol.subgroup is None) == (depth is not Level.SUBGROUP)
+
+
+def test_order_is_the_schemes() -> None:
+    in_order = ["A01", "A01B", "A01D", "A01D9/00", "A01D42/00", "A01D42/02", "A01D42/025", "A01D42/03", "A21"]
+    assert [str(symbol) for symbol in sorted(map(IpcSymbol.parse, reversed(in_order)))] == in_order
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", RejectReason.EMPTY),
+        (" \u3000", RejectReason.EMPTY),
+        ("A", RejectReason.INCOMPLETE),
+        ("06-01", RejectReason.LOCARNO),
+        ("01-01 (12)  ", RejectReason.LOCARNO),
+        ("06-01(11)", RejectReason.LOCARNO),
+        ("０６－０１（１１）", RejectReason.LOCARNO),
+        ("LOC(12)Cl.06-01", RejectReason.LOCARNO),
+        ("0601", RejectReason.MALFORMED),  # four digits may be anything, a damaged number for one
+        ("45-01", RejectReason.MALFORMED),  # Locarno ends at class 32
+        ("6-1", RejectReason.MALFORMED),
+        ("Y02E10/50", RejectReason.UNKNOWN_CLASS),  # CPC only
+        ("A02B1/00", RejectReason.UNKNOWN_CLASS),
+        ("Y", RejectReason.MALFORMED),
+        ("A1D42/04", RejectReason.MALFORMED),
+        ("A01D42", RejectReason.MALFORMED),  # may be any subgroup, cut off at the slash
+        ("A01D42/", RejectReason.MALFORMED),
+        ("A01D42/4", RejectReason.MALFORMED),  # may be 42/04 or 42/40
+        ("A01D42/0000004", RejectReason.MALFORMED),
+        ("G01N23/2000", RejectReason.MALFORMED),  # 23/20008, cut off
+        ("A01D00042/04", RejectReason.MALFORMED),
+        ("A01D0/04", RejectReason.MALFORMED),
+        ("A01D0000040000", RejectReason.MALFORMED),
+        (
+            "A01D42-04",
+            RejectReason.MALFORMED,
+        ),  # in a list of symbols a dash is a range (42/00 to 42/04), not one symbol
+        ("A01D42/04,06", RejectReason.MALFORMED),
+        ("A01D42/04;", RejectReason.MALFORMED),  # a field, not a symbol: see parse_symbols
+        ("A01D42/04\x00", RejectReason.MALFORMED),
+        ("A01D42/04(2006.01", RejectReason.MALFORMED),
+        ("A⓪①", RejectReason.MALFORMED),
+        ("A٠١", RejectReason.MALFORMED),  # other scripts' digits are no digits here
+        ("2.0193E+12", RejectReason.MALFORMED),
+        ("发明专利", RejectReason.MALFORMED),
+    ],
+)
+def test_rejects(text: str, reason: RejectReason) -> None:
+    assert reason_of(text) is reason
+
+
+@pytest.mark.parametrize(
+    ("text", "shallowest"), [("A01", "class"), ("A01D", "subclass"), ("A01D42/00", "group"), ("A01D42/04", "group")]
+)
+def test_min_level(text: str, shallowest: str) -> None:
+    allowed = ipc.MIN_LEVELS[: ipc.MIN_LEVELS.index(shallowest) + 1]
+    for level in ipc.MIN_LEVELS:
+        if level in allowed:
+            assert str(IpcSymbol.parse(text, min_level=level)) == text
+        else:
+            assert reason_of(text, min_level=level) is RejectReason.INCOMPLETE
+
+
+def test_class_of_a_later_edition() -> None:
+    assert IpcSymbol.parse("G16H50/20", edition="latest").ipc_class == "G16"
+    with pytest.raises(SymbolError, match="edition 'latest' has it") as caught:
+        IpcSymbol.parse("ｇ16H50/20", edition="2017")
+    assert caught.value.reason is RejectReason.UNKNOWN_CLASS
+    with pytest.raises(SymbolError, match="the edition is 'latest'"):
+        IpcSymbol.parse("Y02E10/50")
+
+
+def test_error_is_one_short_line_and_survives_pickling() -> None:
+    error = SymbolError(RejectReason.MALFORMED, "x\n" * 500, "look")
+    assert len(str(error)) < 200
+    assert "\n" not in str(error)
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (copy.reason, copy.value, str(copy)) == (error.reason, error.value, str(error))
+    assert isinstance(error, DataError)
+
+
+def test_reasons_have_words_and_are_found_by_value() -> None:
+    assert all(reason.description for reason in RejectReason)
+    assert RejectReason("locarno_design") is RejectReason.LOCARNO
+
+
+# --- a whole field ----------------------------------------------------------------------------------------------------
+
+
+def test_field_of_a_real_gazette() -> None:
+    field = parse_symbols("H04W8/26(2009.01)I;\u2002H04W84/12(2009.01)I;  ")
+    assert str(field.main) == "H04W8/26"
+    assert [str(symbol) for symbol in field.further] == ["H04W84/12"]
+    assert field.skipped == ()
+
+
+@pytest.mark.parametrize("separator", [";", "；", "|", "｜", "\n", "\r\n", " ; ", ";;"])
+def test_separators(separator: str) -> None:
+    field = parse_symbols(separator.join(["A01D42/04", "B33Y10/00", "C12N"]))
+    assert [str(symbol) for symbol in (field.main, *field.further)] == ["A01D42/04", "B33Y10/00", "C12N"]
+
+
+def test_further_symbols_are_counted_once() -> None:
+    field = parse_symbols("A01D42/04;B33Y10/00;a01d 42/04;B33Y 10/00(2015.01)I;A01B")
+    assert [str(symbol) for symbol in field.further] == ["B33Y10/00", "A01B"]
+
+
+def test_bad_further_symbols_are_returned() -> None:
+    field = parse_symbols("A01D42/04;Y02E 10/50;B33Y10/00;ｘ;G16H50/20;A", edition="2017")
+    assert [str(symbol) for symbol in field.further] == ["B33Y10/00"]
+    assert field.skipped == (
+        SkippedSymbol("Y02E 10/50", RejectReason.UNKNOWN_CLASS),
+        SkippedSymbol("ｘ", RejectReason.MALFORMED),
+        SkippedSymbol("G16H50/20", RejectReason.UNKNOWN_CLASS),
+        SkippedSymbol("A", RejectReason.INCOMPLETE),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", RejectReason.EMPTY),
+        (" ;； ", RejectReason.EMPTY),
+        ("06-01 (12);06-02 (12)", RejectReason.LOCARNO),
+        ("Y02E10/50;A01D42/04", RejectReason.UNKNOWN_CLASS),  # a further symbol never becomes the label
+        ("A;A01D42/04", RejectReason.INCOMPLETE),
+    ],
+)
+def test_field_without_main_symbol(text: str, reason: RejectReason) -> None:
+    with pytest.raises(SymbolError) as caught:
+        parse_symbols(text)
+    assert caught.value.reason is reason
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+SUB_DIGITS = st.one_of(
+    st.from_regex(r"[0-9]{2}", fullmatch=True),
+    st.from_regex(r"[0-9]{2,5}[1-9]", fullmatch=True),
+)
+SYMBOLS = st.one_of(
+    st.builds(IpcSymbol, st.sampled_from(ipc.all_classes())),
+    st.builds(IpcSymbol, st.sampled_from(ipc.all_classes()), st.sampled_from("BCDFGHKLMNPQ")),
+    st.builds(
+        IpcSymbol,
+        st.sampled_from(ipc.all_classes()),
+        st.sampled_from("BCDFGHKLMNPQ"),
+        st.integers(1, 9999),
+        SUB_DIGITS,
+    ),
+)
+FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)} | {0x20: 0x3000}
+
+
+def full_width(text: str) -> str:
+    return text.translate(FULL_WIDTH)
+
+
+@st.composite
+def spelled(draw: st.DrawFn) -> tuple[IpcSymbol, str]:
+    symbol = draw(SYMBOLS)
+    text = symbol.ipc_class + symbol.subclass_letter
+    if symbol.main_number:
+        padded = f"{text}{symbol.main_number:>4}/{symbol.sub_digits}"
+        fixed = f"{text}{symbol.main_number:04}{symbol.sub_digits:0<6}"
+        text = draw(st.sampled_from([str(symbol), padded, fixed, f"{text} {symbol.main_number}/{symbol.sub_digits}"]))
+        text += draw(st.sampled_from(["", "(2006.01)", " (2006.01)", "(2023.01)I", "（2009.01）N", "(2006.01) a"]))
+    text = draw(st.sampled_from([str, str.lower, full_width]))(text)
+    blanks = st.text(alphabet=" \t\u00a0\u2002\u3000", max_size=2)
+    return symbol, draw(blanks) + text + draw(blanks)
+
+
+@given(spelled())
+def test_every_spelling_is_read_alike(case: tuple[IpcSymbol, str]) -> None:
+    symbol, text = case
+    assert IpcSymbol.parse(text) == symbol
+
+
+@given(SYMBOLS)
+def test_canonical_spelling_reads_back(symbol: IpcSymbol) -> None:
+    assert IpcSymbol.parse(str(symbol)) == symbol
+
+
+@given(SYMBOLS)
+def test_levels_are_prefixes_of_one_another(symbol: IpcSymbol) -> None:
+    codes = [symbol.section, symbol.ipc_class, symbol.subclass, symbol.main_group, symbol.subgroup]
+    present = [code for code in codes if code is not None]
+    assert codes[: len(present)] == present
+    stems = [code.removesuffix("/00") if level == 3 else code for level, code in enumerate(present)]
+    assert all(lower.startswith(upper) for upper, lower in itertools.pairwise(stems))
+    assert str(symbol) == present[-1]
+    assert symbol.depth is list(Level)[len(present) - 1]
+
+
+@given(st.lists(spelled(), min_size=1, max_size=5), st.sampled_from([";", "；", "|", "\n"]))
+def test_field_keeps_every_symbol(cases: list[tuple[IpcSymbol, str]], separator: str) -> None:
+    symbols = [symbol for symbol, _ in cases]
+    field = parse_symbols(separator.join(text for _, text in cases))
+    assert [field.main, *field.further] == list(dict.fromkeys(symbols))
+    assert field.skipped == ()
+
+
+NOISE = st.one_of(st.text(), st.text(alphabet="ABHYZ019/-;| ()．１Ａ；\n\x00I", max_size=24))
+
+
+@given(NOISE, st.sampled_from(ipc.EDITIONS), st.sampled_from(ipc.MIN_LEVELS))
+def test_noise_raises_nothing_but_symbol_errors(text: str, edition: str, level: str) -> None:
+    for read in (IpcSymbol.parse, parse_symbols):
+        outcome: object
+        try:
+            outcome = read(text, edition, level)
+        except SymbolError as error:
+            outcome = str(error)
+        if isinstance(outcome, str):
+            assert len(outcome.splitlines()) == 1
+        else:
+            symbol = getattr(outcome, "main", outcome)
+            assert IpcSymbol.parse(str(symbol), edition, level) == symbol
+
+
+# --- names and titles -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("language", "length"), [("zh", len), ("en", lambda name: 2 * len(name.split()))])
+def test_names_are_complete_short_and_distinct(language, length) -> None:
+    codes = (*ipc.SECTIONS, *ipc.all_classes())
+    names = [ipc.name_of(code, language) for code in codes]
+    assert len(set(names)) == len(codes) == 140
+    assert all(name == name.strip() and 1 <= length(name) <= 10 for name in names)
+    assert set(ipc._names()) == set(codes)
+
+
+def test_name_of() -> None:
+    assert ipc.name_of("A01") == "农林牧渔"
+    assert ipc.name_of("A01", "en") == "Farming and forestry"
+    with pytest.raises(DataError, match="'A01D'"):
+        ipc.name_of("A01D")
+
+
+TITLES = "code,level,title_zh\nA,section,甲\nA01D 42/04,subgroup,割草机\nE01D101/0,subgroup,断\nB,section,\n"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.xz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_read_titles(tmp_path: Path, suffix: str, encoding: str) -> None:
+    path = tmp_path / f"titles{suffix}"
+    content = TITLES.encode(encoding)
+    path.write_bytes(lzma.compress(content) if suffix.endswith(".xz") else content)
+    assert ipc.read_titles(path) == {"A": "甲", "A01D42/04": "割草机", "E01D101/0": "断"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.csv", b"", "needs 'code'"),
+        ("columns.csv", b"code,name\nA,x\n", r"\['code', 'name'\]"),
+        ("header.csv", b"code,title\n", "holds no title"),
+        ("gbk.csv", "code,title\nA,农业；林业\n".encode("gbk"), "not UTF-8"),
+        ("plain.csv.xz", b"code,title\nA,x\n", "damaged"),
+        ("cut.csv.xz", lzma.compress(TITLES.encode())[:-20], "damaged"),
+        ("long.csv", b"code,title\nA," + b"x" * 200_000 + b"\n", "damaged"),
+        ("twice.csv", b"code,title\nA01D42/04,x\nA01D 42/04,y\n", "two titles for 'A01D42/04'"),
+    ],
+)
+def test_bad_title_files(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        ipc.read_titles(path)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_title_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere\.csv: No such file"):
+        ipc.read_titles(tmp_path / "nowhere.csv")
+
+
+def test_import_leaves_the_heavy_modules_alone() -> None:
+    code = "import sys, patent_hier.ipc; print({'csv', 'lzma', 'numpy', 'pandas', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
