@@ -5,12 +5,10 @@ Real files spell it in many ways; :meth:`IpcSymbol.parse` accepts those that can
 everything else with a :class:`RejectReason`. Groups are checked by their form, classes against an edition's list.
 """
 
-import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple, Self
 
 from patent_hier.errors import ConfigError, DataError
@@ -18,7 +16,6 @@ from patent_hier.errors import ConfigError, DataError
 SECTIONS: tuple[str, ...] = tuple("ABCDEFGH")
 EDITIONS: tuple[str, ...] = ("2017", "latest")
 MIN_LEVELS: tuple[str, ...] = ("class", "subclass", "group")
-LANGUAGES: tuple[str, ...] = ("zh", "en")
 
 # Edition 2017, the paper's: A99 ... H99 hold what a section has no other class for.
 _CLASS_NUMBERS = {
@@ -322,77 +319,3 @@ def _check(what: str, value: str, known: tuple[str, ...]) -> None:
 def _check_settings(edition: str, min_level: str) -> None:
     _check("IPC edition", edition, EDITIONS)
     _check("min_level", min_level, MIN_LEVELS)
-
-
-def name_of(code: str, language: str = "zh") -> str:
-    """The short name of a section or class, in this project's own wording.
-
-    Args:
-        code: ``"A"`` or ``"A01"``.
-        language: ``"zh"`` or ``"en"``.
-
-    Raises:
-        DataError: If the code is no section or class of the latest edition.
-        ConfigError: If the language is unknown.
-    """
-    _check("language", language, LANGUAGES)
-    try:
-        return _names()[code][language]
-    except KeyError:
-        raise DataError(f"no name for {code!r}; sections (A) and classes (A01) have one") from None
-
-
-@functools.cache
-def _names() -> dict[str, dict[str, str]]:
-    import csv  # here, as lzma below, so that importing this module stays cheap
-    from importlib import resources
-
-    text = (resources.files("patent_hier.resources") / "ipc_names.csv").read_text("utf-8")
-    return {row["code"]: row for row in csv.DictReader(text.splitlines())}
-
-
-def read_titles(path: Path) -> dict[str, str]:
-    """Read official or deeper titles from a user's table.
-
-    Args:
-        path: CSV in UTF-8 with a column ``code`` and one whose name starts with ``title`` (the first one counts);
-            ``.csv.xz`` is read compressed. Rows without a title are passed over.
-
-    Returns:
-        Title by code. A code that is an IPC symbol is spelled as ``str(IpcSymbol)`` spells it, any other as it stands.
-
-    Raises:
-        DataError: If the file cannot be read, lacks a column, holds no title, or has two titles for one code.
-    """
-    import csv
-    import lzma
-
-    try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return _titles(path, csv.reader(file))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except (csv.Error, lzma.LZMAError, EOFError) as error:
-        raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
-
-
-def _titles(path: Path, rows: Iterator[list[str]]) -> dict[str, str]:
-    header = [name.strip().lower() for name in next(rows, [])]
-    title_columns = [place for place, name in enumerate(header) if name.startswith("title")]
-    if "code" not in header or not title_columns:
-        raise DataError(f"{path} has the columns {header}; it needs 'code' and one that starts with 'title'")
-    code_column, title_column = header.index("code"), title_columns[0]
-    titles: dict[str, str] = {}
-    for row in rows:
-        if len(row) <= max(code_column, title_column) or not row[title_column].strip():
-            continue
-        symbol = _read(row[code_column], "latest", "class")
-        code = row[code_column].strip() if isinstance(symbol, RejectReason) else str(symbol)
-        title = row[title_column].strip()
-        if titles.setdefault(code, title) != title:
-            raise DataError(f"{path} has two titles for {code!r}: {titles[code]!r} and {title!r}; keep one")
-    if not titles:
-        raise DataError(f"{path} holds no title; its column {header[title_column]!r} is empty")
-    return titles

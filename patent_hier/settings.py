@@ -179,7 +179,8 @@ class TrainerSettings:
 
     Attributes:
         max_epochs: Passes over the node's training documents.
-        min_steps: Optimizer steps that a small node makes at least; its number of epochs is raised to reach them.
+        min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
+            stops early before.
         batch_size: Documents per optimizer step.
         score_batch_size: Documents per batch when scoring.
         patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
@@ -191,11 +192,11 @@ class TrainerSettings:
         progress: Print a line per epoch (and a bar on a terminal).
     """
 
-    max_epochs: int = 10
-    min_steps: int = 0
-    batch_size: int = 32
+    max_epochs: int = 5
+    min_steps: int = 300
+    batch_size: int = 16
     score_batch_size: int = 64
-    patience: int | None = 3
+    patience: int | None = 2
     class_weights: bool = False
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"

@@ -89,5 +89,9 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
 def load_truth(corpus: Corpus) -> Truth:
     """What the corpus says of every document: section, class, classes of the further symbols."""
     table = corpus.table(["document_id", "section", "ipc_class", "further_symbols"])
-    further = [[IpcSymbol.parse(symbol).ipc_class for symbol in symbols] for symbols in table[3].to_pylist() if symbols is not None]
+    further = [
+        [IpcSymbol.parse(symbol).ipc_class for symbol in symbols]
+        for symbols in table[3].to_pylist()
+        if symbols is not None
+    ]
     return Truth(table[0].to_numpy(), table[1].to_numpy(), table[2].to_numpy(), further)

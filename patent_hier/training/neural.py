@@ -157,6 +157,7 @@ def _trainer(
         devices=1,
         precision=_precision(settings),
         max_epochs=epochs,
+        min_steps=settings.min_steps or None,  # early stopping waits for them
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
         logger=False,
