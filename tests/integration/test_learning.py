@@ -1,0 +1,25 @@
+"""The demo corpus at its default size: hard enough to be interesting, easy enough to be learned in half a minute."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from patent_hier.cli.main import main
+from patent_hier.evaluation.predictions import Predictions
+
+MARGIN = 0.30  # over always answering the most frequent class
+
+
+@pytest.mark.slow
+def test_bertcnn_clears_the_majority_class_by_far(tmp_path: Path) -> None:
+    folders = [f"runs_dir={tmp_path / 'runs'}", f"cache_dir={tmp_path / 'cache'}"]
+    assert main(["run", "model=bertcnn", "level=node", "node=D", *folders]) == 0
+    (folder,) = (tmp_path / "runs" / "bertcnn").glob("D-*")
+    test = Predictions.read(folder / "predictions.parquet").select("test")
+    targets = Counter(target for target in test.targets if target is not None)
+    majority = max(targets.values()) / targets.total()
+    score = json.loads((folder / "metrics.json").read_text("utf-8"))["test"]["accuracy"]
+    assert score["n_documents"] == targets.total() >= 50
+    assert score["value"] > majority + MARGIN
