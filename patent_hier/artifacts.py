@@ -13,13 +13,13 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from patent_hier.errors import ArtifactError, DataError
 
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
-_LOCK = ".lock"
+_LOCKS = ".locks"
 _CHUNK = 1 << 20  # bytes
 
 
@@ -102,8 +102,9 @@ def exclusive(path: Path) -> Iterator[None]:
 
     The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (path.parent / f".{path.name}{_LOCK}").open("w") as file:
+    locks = path.parent / _LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / path.name).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -140,12 +141,10 @@ def seal(folder: Path, manifest: Mapping[str, object]) -> None:
 
 def is_complete(folder: Path) -> bool:
     """Whether the folder has a manifest and every file it lists has the listed size (contents are not read)."""
-    if not (folder / MANIFEST).is_file():
-        return False
     try:
-        files = read_json(folder / MANIFEST)["files"]
+        files = _listed_files(folder)
         return all((folder / name).stat().st_size == facts["bytes"] for name, facts in files.items())
-    except (ArtifactError, OSError, KeyError, TypeError):
+    except (ArtifactError, OSError):
         return False
 
 
@@ -159,7 +158,7 @@ def verify(folder: Path, only: Collection[str] | None = None) -> None:
     Raises:
         ArtifactError: Naming the first file that is missing or differs.
     """
-    for name, facts in read_json(folder / MANIFEST).get("files", {}).items():
+    for name, facts in _listed_files(folder).items():
         if only is not None and name not in only:
             continue
         file = folder / name
@@ -169,6 +168,18 @@ def verify(folder: Path, only: Collection[str] | None = None) -> None:
             raise ArtifactError(
                 f"{file} is damaged (its SHA-256 is not the recorded one); delete {folder} and run again"
             )
+
+
+def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """The files that a manifest lists, by name."""
+    manifest = read_json(folder / MANIFEST)
+    files = manifest.get("files") if isinstance(manifest, dict) else None
+    listed = isinstance(files, dict) and all(
+        isinstance(facts, dict) and facts.keys() >= {"bytes", "sha256"} for facts in files.values()
+    )
+    if not listed:
+        raise ArtifactError(f"{folder / MANIFEST} lists no files; delete {folder} and run again")
+    return cast("dict[str, dict[str, Any]]", files)
 
 
 class DigestCache:

@@ -17,6 +17,7 @@ HIER_NODES = (ROOT, *SECTIONS)
 HEADS = ("document_matrix", "token", "cls")
 POOLINGS = ("cls", "mean")
 MISSING = "???"
+_UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
 
 
 @dataclass
@@ -193,7 +194,7 @@ class TrainerSettings:
     """
 
     max_epochs: int = 5
-    min_steps: int = 300
+    min_steps: int = 400
     batch_size: int = 16
     score_batch_size: int = 64
     patience: int | None = 2
@@ -301,4 +302,5 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ConfigError(f"{name}={value} is out of range; use a value from {low:g} to {high:g}")
+        allowed = f"{low:g} or more" if high >= _UNBOUNDED else f"a value from {low:g} to {high:g}"
+        raise ConfigError(f"{name}={value} is out of range; use {allowed}")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hydra import compose, initialize_config_dir
 
 from patent_hier.cli import schema
-from patent_hier.cli.run import refuse_misuse
+from patent_hier.cli.overrides import readable, refuse_misuse
 from patent_hier.errors import ConfigError
 from patent_hier.settings import ROOT, Settings
 
@@ -27,5 +27,5 @@ def compose_settings(arguments: Sequence[str]) -> Settings:
     refuse_misuse(arguments)
     schema.register()
     with initialize_config_dir(version_base="1.3", config_dir=schema.config_folder()):
-        config = compose("config", overrides=[*arguments, f"node={ROOT}"])
+        config = compose("config", overrides=[*readable(arguments), f"node={ROOT}"])
     return schema.to_settings(config)

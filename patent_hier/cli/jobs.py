@@ -4,6 +4,8 @@ A job may run in this process, in another one (joblib) or on another machine (su
 into its Hydra job folder, and the command that launched them reads those files when all have ended.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from patent_hier.artifacts import read_json, write_json
+from patent_hier.errors import PatentHierError
 
 JOB_FILE = "job.json"
 
@@ -29,6 +32,7 @@ class Job:
         folder: Result folder; empty if the job failed.
         corpus: Corpus folder; empty if the job failed before it was there.
         error: The error's line; empty if all went well.
+        exit_status: What the command ends with if this job failed.
     """
 
     number: int
@@ -39,6 +43,7 @@ class Job:
     folder: str = ""
     corpus: str = ""
     error: str = ""
+    exit_status: int = 0
 
     def write(self, folder: Path) -> None:
         """Save this job in its Hydra job folder."""
@@ -50,6 +55,41 @@ def read_jobs(folder: Path) -> list[Job]:
     return sorted((Job(**read_json(file)) for file in folder.rglob(JOB_FILE)), key=lambda job: job.number)
 
 
+class JobsFailedError(PatentHierError):
+    """Jobs of a command failed; the others have run."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def refuse_failed(jobs: Sequence[Job]) -> None:
+    """Refuse to go on if jobs failed: one line, in which an error that many jobs share stands once.
+
+    Raises:
+        JobsFailedError: Naming the failed jobs, unless all failed in the same way, and what becomes of the others.
+    """
+    failed: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        if job.error:
+            failed[job.error].append(job)
+    if not failed:
+        return
+    errors = list(failed)
+    status = failed[errors[0]][0].exit_status
+    if len(failed[errors[0]]) == len(jobs):
+        raise JobsFailedError(errors[0], status)
+    lines = [f"{', '.join(_label(job, jobs) for job in group)} failed: {error}" for error, group in failed.items()]
+    n_kept = len(jobs) - sum(map(len, failed.values()))
+    kept = f"the other {n_kept} of {len(jobs)} are kept, " if n_kept else ""
+    raise JobsFailedError(f"{'; '.join(lines)}; {kept}the same command trains only what is missing", status)
+
+
+def _label(job: Job, jobs: Sequence[Job]) -> str:
+    """The overrides that distinguish a job from the others, such as ``node=D seed=1``."""
+    return " ".join(word for word in job.overrides if not all(word in other.overrides for other in jobs))
+
+
 class RememberJobFolder(Callback):
     """Note where Hydra puts the jobs of this command.
 
@@ -57,6 +97,11 @@ class RememberJobFolder(Callback):
     """
 
     folder: Path | None = None
+
+    @classmethod
+    def forget(cls) -> None:
+        """Begin a new command."""
+        cls.folder = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the folder of a single run."""

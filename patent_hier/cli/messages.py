@@ -2,16 +2,18 @@
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from patent_hier.errors import PatentHierError
+from patent_hier.errors import ConfigError, PatentHierError
 
 DEBUG = "PATENT_HIER_DEBUG"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
@@ -27,12 +29,22 @@ def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[st
     except KeyboardInterrupt:
         print("stopped by the user; the same command continues with what is missing", file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:  # the reader, such as head, has what it wanted; nothing may be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except Exception as error:  # the outermost frame: every error ends here as a line, never as silence
         if os.environ.get(DEBUG) == "1":
             raise
         print(f"error: {describe(error)}", file=sys.stderr)
-        return error.exit_status if isinstance(error, PatentHierError) else 1
+        return exit_status(error)
     return 0
+
+
+def exit_status(error: BaseException) -> int:
+    """2 for settings that cannot be meant, 1 for everything else, unless the error's class says otherwise."""
+    if isinstance(error, PatentHierError):
+        return error.exit_status
+    return ConfigError.exit_status if isinstance(error, HydraException | OmegaConfBaseException) else 1
 
 
 def describe(error: BaseException) -> str:
@@ -41,6 +53,11 @@ def describe(error: BaseException) -> str:
         return " ".join(str(error).split())
     if isinstance(error, MissingConfigException):
         return _missing_choice(error)
+    if isinstance(error, OverrideParseException):
+        return (
+            f"cannot read {error.override}; close every bracket, and put values with brackets, commas or colons in "
+            "quotes, as in 'data.path=\"a (1).csv\"'"
+        )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _setting(error)
     if isinstance(error, OSError):
@@ -57,15 +74,25 @@ def _missing_choice(error: MissingConfigException) -> str:
 
 def _setting(error: BaseException) -> str:
     """Name the setting in Hydra's and OmegaConf's errors: the innermost cause knows it."""
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    if not isinstance(cause, OmegaConfBaseException) or not cause.full_key:
+    cause: OmegaConfBaseException | None = None
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OmegaConfBaseException) and link.full_key:
+            cause = link
+        link = link.__cause__ or link.__context__
+    if cause is None:
         return f"{_first_line(error)}; see --help for the spelling of overrides"
     known = [str(name) for name in getattr(cause.object_type, "__dataclass_fields__", ())]
     if known and str(cause.key) not in known:
-        return f"unknown setting {cause.full_key};{_closest(str(cause.key), known)} known here: {', '.join(known)}"
-    return f"{cause.full_key}: {_first_line(cause)}"
+        close = _closest(str(cause.key), known)
+        return f"{_file(error)}unknown setting {cause.full_key};{close} known here: {', '.join(known)}"
+    return f"{_file(error)}{cause.full_key}: {_first_line(cause)}"
+
+
+def _file(error: BaseException) -> str:
+    """The file of ``conf/`` that Hydra was reading, for the beginning of a line; empty for the command line."""
+    found = re.match(r"In '([^']+)': \w+ raised while composing config", str(error))
+    return f"{found[1]}.yaml: " if found else ""
 
 
 def _closest(word: str, known: Sequence[str]) -> str:

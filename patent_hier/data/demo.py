@@ -102,7 +102,9 @@ def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017) -> DemoTruth:
         ConfigError: If ``rows`` is below :data:`MIN_ROWS`.
     """
     if rows < MIN_ROWS:
-        raise ConfigError(f"rows is {rows}; the demo corpus needs at least {MIN_ROWS} rows to cover its 130 classes")
+        raise ConfigError(
+            f"data.rows={rows} is too few; the demo corpus needs at least {MIN_ROWS} rows to cover its 130 classes"
+        )
     tally = _Tally()
     with path.open("wb") as file:
         file.write(csv_line(list(COLUMNS)).encode("gb18030"))

@@ -91,10 +91,18 @@ def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
     config = read_json(folder / CONFIG)
     if "num_hidden_layers" not in config:
         raise ConfigError(f"{folder / CONFIG} has no num_hidden_layers; the encoder must be a BERT-like Transformer")
-    longest = config.get("max_position_embeddings", settings.max_length)
+    longest = _positions(config, settings.max_length)
     if settings.max_length > longest:
         raise ConfigError(f"encoder.max_length={settings.max_length} is more than the encoder's {longest} positions")
     return EncoderFiles(folder, config, has_weights)
+
+
+def _positions(config: dict[str, Any], otherwise: int) -> int:
+    """Tokens that the encoder has positions for."""
+    positions = int(config.get("max_position_embeddings") or otherwise)
+    if "roberta" in str(config.get("model_type")):  # its positions count from the one after the padding's
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    return positions
 
 
 def _from_hub(name: str, revision: str | None) -> Path:

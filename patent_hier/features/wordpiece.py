@@ -105,7 +105,7 @@ class TokenStore:
         try:
             offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
             ids = np.memmap(folder / IDS_FILE, dtype=manifest["dtype"], mode="r", shape=(int(offsets[-1]),))
-        except (OSError, ValueError, KeyError) as error:
+        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ArtifactError(f"token cache {folder} is damaged ({error}); delete it and run again") from error
         return cls(ids, offsets)
 

@@ -4,15 +4,21 @@ import inspect
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
 
 transformers_logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
 transformers_logging.disable_progress_bar()
+
+
+# Left out of a config.json: the type is given apart, no code of others is run, weights are always fp32.
+_NOT_OURS = ("model_type", "auto_map", "dtype", "torch_dtype")
 
 
 class TextEncoder(nn.Module):
@@ -74,20 +80,24 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> Text
         return build_encoder(files.config, frozen=frozen)
     try:
         config = _config(files.config)
-        network = AutoModel.from_pretrained(
+        network, loaded = AutoModel.from_pretrained(
             files.folder,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
             **_without_pooler(config),
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise ConfigError(
-            f"encoder folder {files.folder} cannot be loaded: {reason}; copy the encoder again"
+            f"encoder folder {files.folder} cannot be loaded: {_one_line(error)}; copy the encoder again"
         ) from error
+    if missing := sorted(loaded["missing_keys"]):  # transformers would leave them random without a word
+        raise ConfigError(
+            f"encoder folder {files.folder} lacks {len(missing)} weights, such as {missing[0]}; copy the encoder again"
+        )
     return TextEncoder(network, frozen)
 
 
@@ -99,19 +109,32 @@ def build_encoder(config: dict[str, Any], *, frozen: bool = False) -> TextEncode
         frozen: See :class:`TextEncoder`.
 
     Raises:
-        ArtifactError: If transformers does not know the architecture.
+        ConfigError: If transformers does not know the architecture or refuses its sizes.
     """
     built = _config(config)
-    return TextEncoder(AutoModel.from_config(built, **_without_pooler(built)), frozen)
+    try:
+        return TextEncoder(AutoModel.from_config(built, **_without_pooler(built)), frozen)
+    except ValueError as error:
+        raise _refused(error) from error
 
 
 def _config(content: dict[str, Any]) -> PretrainedConfig:
-    settings = {key: value for key, value in content.items() if key not in ("model_type", "auto_map")}
+    settings = {key: value for key, value in content.items() if key not in _NOT_OURS}
+    kind = str(content.get("model_type"))
+    if kind not in CONFIG_MAPPING:
+        raise ConfigError(f"encoder type {kind} in config.json is unknown to this version of transformers; update it")
     try:
-        return AutoConfig.for_model(content["model_type"], **settings)
-    except (KeyError, ValueError) as error:
-        kind = content.get("model_type")
-        raise ArtifactError(f"encoder type {kind!r} is unknown to this version of transformers; update it") from error
+        return AutoConfig.for_model(kind, **settings)
+    except (StrictDataclassError, ValueError) as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> ConfigError:
+    return ConfigError(f"the encoder's config.json is refused: {_one_line(error)}; correct it or copy it again")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _without_pooler(config: PretrainedConfig) -> dict[str, bool]:

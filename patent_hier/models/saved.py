@@ -127,7 +127,7 @@ def load_classifier(folder: Path) -> NodeClassifier:
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())
         raise ArtifactError(f"{folder / WEIGHTS} is damaged ({reason}); delete the result and train again") from error
     classifier.network = network.eval()
     classifier.encoder = EncoderFiles(folder, config, has_weights=True)

@@ -53,8 +53,9 @@ def run_node(settings: Settings) -> Done:
     plan = plan_node(settings)
     with exclusive(plan.folder):
         if finished(plan.folder):
-            accuracy = read_json(plan.folder / METRICS_FILE)["test"]["accuracy"]["value"]
-            say(f"{settings.model.name} {settings.node}: finished before, test accuracy {accuracy:.3f}  {plan.folder}")
+            score = read_json(plan.folder / METRICS_FILE)["test"]["accuracy"]
+            known = f"test accuracy {score['value']:.3f}" if score else "no test document under this node"
+            say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
             return Done(plan.suite, plan.folder, plan.corpus.folder)
         if not _has_documents(plan):
             say(

@@ -19,7 +19,7 @@ def say(line: str) -> None:
 def byte_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
     """Progress of reading a file: yields ``update(bytes_read, bytes_total, rows)``."""
     start = time.perf_counter()
-    with _bar(label, "{task.fields[rate]}") as show:
+    with _bar(label) as show:
 
         def update(read: int, total: int, rows: int) -> None:
             rate = rows / max(time.perf_counter() - start, 1e-9)
@@ -33,7 +33,7 @@ def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Progress over a known number of documents: yields ``advance(documents)``."""
     start = time.perf_counter()
     done = 0
-    with _bar(label, "{task.fields[rate]}") as show:
+    with _bar(label) as show:
 
         def advance(documents: int) -> None:
             nonlocal done
@@ -44,13 +44,14 @@ def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextlib.contextmanager
-def _bar(label: str, detail: str) -> Iterator[Callable[[int, int, str], None]]:
+def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
     """A rich bar on a terminal; else a plain line every ten seconds with the share done and the time left."""
     console = Console()
     if not console.is_terminal:
         yield _PlainLines(label).show
         return
-    columns = (TextColumn(label), BarColumn(), TaskProgressColumn(), TextColumn(detail), TimeRemainingColumn())
+    name, rate_column = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[rate]}", markup=False)
+    columns = (name, BarColumn(), TaskProgressColumn(), rate_column, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(label, rate="")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, is_complete, seal
+from patent_hier.artifacts import DigestCache, atomic_file, atomic_folder, exclusive, is_complete, seal
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
@@ -43,10 +43,8 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
     with exclusive(path):
         if not path.is_file():
             say(f"writing the demo corpus, {data.rows} documents, to {path}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            write_demo_csv(partial, data.rows, data.seed)
-            partial.replace(path)
+            with atomic_file(path) as partial:
+                write_demo_csv(partial, data.rows, data.seed)
     return path
 
 

@@ -21,7 +21,7 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
     Args:
         lengths: Tokens of each item, ``(n,)``.
-        batch_size: Items per batch; the last batch of an epoch may be smaller.
+        batch_size: Items per batch; one batch of an epoch may be smaller.
         seed: Together with ``epoch`` it decides the order.
 
     Attributes:
@@ -54,7 +54,10 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
 
 class NodeDocuments(Dataset[int]):
-    """Positions ``0 … n - 1`` of a node's documents; :class:`Collate` turns a batch of them into tensors."""
+    """Positions ``0 … n - 1`` of a node's documents; :class:`Collate` turns a batch of them into tensors.
+
+    An item is its own position, and a batch of positions is itself.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
 
 
 class History(pl.Callback):
@@ -42,3 +43,26 @@ class History(pl.Callback):
                 f"{self._label}  epoch {done}/{planned}  {scores}  {seconds:.0f} s, at most {left:.0f} s left",
                 flush=True,
             )
+
+
+class Patience(EarlyStopping):
+    """Stop after ``patience`` epochs without a better score, at the end of an epoch, but never before ``min_steps``.
+
+    Lightning's own ``min_steps`` remembers an early signal to stop, and then breaks off in the middle of an epoch,
+    before its validation, even if the score has risen since.
+
+    Args:
+        monitor: The metric; larger is better.
+        patience: Epochs, at least 1.
+        min_steps: Optimizer steps.
+    """
+
+    def __init__(self, monitor: str, patience: int, min_steps: int) -> None:
+        super().__init__(monitor, mode="max", patience=patience, check_on_train_epoch_end=True)
+        self._min_steps = min_steps
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Compare the score; take back a signal that comes too early."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if trainer.global_step < self._min_steps:
+            trainer.should_stop = False

@@ -41,7 +41,8 @@ class PatentDataModule(pl.LightningDataModule):
         sampler = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
-            batch_sampler=sampler,
+            sampler=sampler,  # in this place, not as batch_sampler, Lightning tells it the epoch
+            batch_size=None,  # the sampler's items are whole batches
             collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id),
         )
 

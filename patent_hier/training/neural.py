@@ -11,7 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
@@ -19,7 +19,7 @@ from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import Settings, TrainerSettings
-from patent_hier.training.callbacks import History
+from patent_hier.training.callbacks import History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
 from patent_hier.training.node_data import CorpusView
@@ -146,7 +146,7 @@ def _trainer(
     if checkpoint is not None:
         callbacks.append(checkpoint)
         if settings.patience is not None:
-            callbacks.append(EarlyStopping(_MONITOR, mode="max", patience=settings.patience))
+            callbacks.append(Patience(_MONITOR, settings.patience, settings.min_steps))
     bar = settings.progress and sys.stdout.isatty()
     if bar:
         callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
@@ -157,7 +157,6 @@ def _trainer(
         devices=1,
         precision=_precision(settings),
         max_epochs=epochs,
-        min_steps=settings.min_steps or None,  # early stopping waits for them
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
         logger=False,

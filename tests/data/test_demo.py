@@ -87,7 +87,7 @@ def test_small_corpora_cover_every_class_and_every_defect(tmp_path: Path, rows: 
 
 
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="rows is 129"):
+    with pytest.raises(ConfigError, match="rows=129"):
         write_demo_csv(tmp_path / "demo.csv", rows=129)
     assert not (tmp_path / "demo.csv").exists()
 

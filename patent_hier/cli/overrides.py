@@ -1,0 +1,69 @@
+"""The words of a command line before Hydra reads them: Chinese values quoted, misuse refused."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from patent_hier.errors import ConfigError
+
+# Characters with a meaning in Hydra's grammar; what stands between them is one value.
+_STRUCTURE = "\\[\\]{}(),:='\""
+_QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_STRUCTURE}]+)""")
+# A dictionary's new keys need Hydra's force-add; the keys of data.columns are checked by the reader of the file.
+_DICTIONARY = re.compile(r"data\.columns(?=[.=])")
+
+
+def readable(arguments: Sequence[str]) -> list[str]:
+    """Spell overrides so that Hydra can read them.
+
+    Hydra's grammar takes no character beyond ASCII outside quotes, and no new key in a dictionary without ``++``. So
+    ``data.text=[摘要]`` becomes ``data.text=["摘要"]``, and ``data.columns.title=x`` ``++data.columns.title=x``.
+    """
+    return [_DICTIONARY.sub("++data.columns", _quote(word)) if "=" in word else word for word in arguments]
+
+
+def refuse_misuse(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would carry out in another sense than the user's.
+
+    Raises:
+        ConfigError: For a swept level (each level brings settings of its own, which a sweep loses), and for a node
+            given to a level that sets its nodes itself (Hydra would silently train that node alone).
+    """
+    given = dict(word.lstrip("+~").split("=", 1) for word in arguments if "=" in word)
+    level = given.get("level", "hier")
+    if "," in level or "(" in level:
+        raise ConfigError(f"level={level}: a level cannot be swept; run one command for each level")
+    if "node" in given and level != "node":
+        raise ConfigError(f"level={level} sets its nodes itself; for one node use level=node node={given['node']}")
+
+
+def refuse_unknown_options(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """Refuse a misspelt ``--option`` in one line; argparse alone prints its whole usage.
+
+    Args:
+        arguments: The words of the command line.
+        parser: Hydra's own, which knows the options.
+
+    Raises:
+        ConfigError: If the parser does not take them.
+    """
+
+    def refuse(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --hydra-help lists the options")
+
+    parser.error = refuse  # type: ignore[method-assign]  # what argparse offers instead: exit
+    parser.parse_args(arguments)
+
+
+def _quote(word: str) -> str:
+    key, value = word.split("=", 1)
+    return word if value.isascii() else f"{key}={_QUOTED_OR_VALUE.sub(_quote_match, value)}"
+
+
+def _quote_match(match: re.Match[str]) -> str:
+    quoted, value = match.groups()
+    if quoted or value.isascii():
+        return match.group()
+    inner = value.strip()
+    return value.replace(inner, f'"{inner}"')

@@ -1,0 +1,46 @@
+import pytest
+
+from patent_hier.cli.jobs import Job, JobsFailedError, read_jobs, refuse_failed
+
+NODES = ("root", "A", "B")
+
+
+def _jobs(errors, extra=()):
+    return [
+        Job(number, [f"node={node}", *extra], "hier", node, error=errors.get(node, ""), exit_status=node in errors)
+        for number, node in enumerate(NODES)
+    ]
+
+
+def test_jobs_come_back_in_order(tmp_path):
+    jobs = [Job(number, [f"seed={number}"], "node", "D") for number in range(11)]
+    for job in reversed(jobs):
+        job.write(tmp_path / str(job.number))
+    assert read_jobs(tmp_path) == jobs
+
+
+def test_no_failure_passes():
+    refuse_failed(_jobs({}))
+    refuse_failed([])
+
+
+def test_shared_error_stands_alone():
+    with pytest.raises(JobsFailedError, match=r"^bad value$") as caught:
+        refuse_failed(_jobs(dict.fromkeys(NODES, "bad value")))
+    assert caught.value.exit_status == 1
+
+
+def test_one_failed_node_is_named_and_the_rest_kept():
+    with pytest.raises(JobsFailedError) as caught:
+        refuse_failed(_jobs({"A": "out of memory"}, ["seed=1"]))
+    assert str(caught.value) == (
+        "node=A failed: out of memory; the other 2 of 3 are kept, the same command trains only what is missing"
+    )
+
+
+def test_different_errors_are_told_apart_in_one_line():
+    with pytest.raises(JobsFailedError) as caught:
+        refuse_failed(_jobs({"root": "x", "A": "y", "B": "y"}))
+    assert str(caught.value) == (
+        "node=root failed: x; node=A, node=B failed: y; the same command trains only what is missing"
+    )

@@ -1,0 +1,58 @@
+import pytest
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
+from patent_hier.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("data.text=[摘要]", ["摘要"]),
+        ("data.text=[专利名称, 摘要]", ["专利名称", "摘要"]),
+        ("data.text=['专利名称',摘要]", ["专利名称", "摘要"]),
+        ("data.path=数据/公报 2019（全）.csv", "数据/公报 2019（全）.csv"),
+        ("data.columns={title: 名称, abstract: 摘要}", {"title": "名称", "abstract": "摘要"}),
+        ("data.columns.title=名称", "名称"),
+        ("seed=3", 3),
+    ],
+)
+def test_chinese_values_reach_hydra(word, value):
+    (parsed,) = OverridesParser.create().parse_overrides(readable([word]))
+    assert parsed.value() == value
+
+
+def test_swept_chinese_paths():
+    (parsed,) = OverridesParser.create().parse_overrides(readable(["data.path=甲.csv,乙.csv"]))
+    assert parsed.is_sweep_override()
+    assert [element.text for element in parsed.value().list] == ["甲.csv", "乙.csv"]
+
+
+def test_ascii_words_and_options_are_left_alone():
+    words = ["-m", "model=bert,bertcnn", "data.rows=300", "data.path='a b.csv'", "数"]
+    assert readable(words) == words
+
+
+@pytest.mark.parametrize("words", [["level=hier,flat"], ["level=choice(hier,flat)"]])
+def test_swept_level_is_refused(words):
+    with pytest.raises(ConfigError, match="cannot be swept"):
+        refuse_misuse(words)
+
+
+@pytest.mark.parametrize("words", [["level=hier", "node=D"], ["node=D"], ["level=flat", "+node=A"]])
+def test_node_needs_level_node(words):
+    with pytest.raises(ConfigError, match="level=node node="):
+        refuse_misuse(words)
+
+
+def test_proper_use_passes():
+    refuse_misuse(["level=node", "node=D,E"])
+    refuse_misuse(["level=hier", "seed=1,2", "-m"])
+    refuse_unknown_options(["-m", "--cfg", "job", "seed=1"], get_args_parser())
+
+
+@pytest.mark.parametrize("words", [["--foo"], ["--cfg", "nothing"], ["seed=1", "-x"]])
+def test_unknown_option_is_refused(words):
+    with pytest.raises(ConfigError, match=words[-1]):
+        refuse_unknown_options(words, get_args_parser())

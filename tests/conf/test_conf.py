@@ -1,0 +1,200 @@
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from patent_hier import settings as s
+from patent_hier.cli import schema
+from patent_hier.cli.compose import compose_settings
+from patent_hier.cli.messages import describe
+from patent_hier.errors import ConfigError
+
+CONF = Path(schema.config_folder())
+CHOICES = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+NEEDS = {  # what a choice cannot do without, beside itself
+    ("data", "cnipa"): ["data.path=FILE.csv"],
+    ("data", "gazette"): ["data.path=FILE.csv"],
+    ("encoder", "folder"): ["encoder.path=FOLDER"],
+}
+PATHS = ("runs_dir", "cache_dir")
+
+
+def compose_raw(overrides, folder=CONF):
+    schema.register()
+    with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
+        return compose("config", overrides=[*overrides])
+
+
+@pytest.fixture
+def copied(tmp_path):
+    shutil.copytree(CONF, tmp_path / "conf")
+    return tmp_path / "conf"
+
+
+def test_groups_are_those_of_the_design():
+    groups = {"data", "split", "encoder", "model", "level", "optimizer", "trainer", "experiment"}
+    assert {group for group, _ in CHOICES} == groups
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_every_choice_composes_and_passes_check(group, choice):
+    settings = compose_settings([f"{group}={choice}", *NEEDS.get((group, choice), [])] if group != "level" else [])
+    assert isinstance(settings, s.Settings)
+    for field, kind in (
+        ("data", s.DataSettings),
+        ("split", s.SplitSettings),
+        ("encoder", s.EncoderSettings),
+        ("model", s.BertCnnSettings),
+        ("optimizer", s.OptimizerSettings),
+        ("trainer", s.TrainerSettings),
+    ):
+        assert isinstance(getattr(settings, field), kind)
+    if group not in ("level", "experiment", "trainer", "split"):
+        assert getattr(settings, group).name.replace("-", "_") == choice
+    if group == "split":
+        assert settings.split.policy == choice
+
+
+@pytest.mark.parametrize(("level", "node"), [("section", "root"), ("flat", "flat"), ("hier", "???"), ("class", "???")])
+def test_levels_set_their_nodes(level, node):
+    config = compose_raw([f"level={level}"])
+    assert config.level.name == level
+    assert OmegaConf.to_container(config)["node"] == node
+
+
+def test_sweeping_levels_sweep_their_nodes():
+    schema.register()
+    nodes = {}
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        for level in ("hier", "class"):
+            config = compose("config", overrides=[f"level={level}"], return_hydra_config=True)
+            assert config.hydra.mode.name == "MULTIRUN"
+            nodes[level] = tuple(config.hydra.sweeper.params.node.split(","))
+    assert nodes == {"hier": s.HIER_NODES, "class": s.HIER_NODES[1:]}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "data.txt=[x]",
+        "split.tests=0.1",
+        "encoder.lenght=3",
+        "model.num_last_layer=4",
+        "level.nme=x",
+        "optimizer.rate=1",
+        "trainer.epochs=3",
+        "sed=1",
+    ],
+)
+def test_misspelt_key_on_the_command_line(key):
+    with pytest.raises(Exception, match=r"Could not override|not in struct") as caught:
+        compose_settings([key])
+    assert describe(caught.value).startswith(f"unknown setting {key.split('=')[0]};")
+
+
+@pytest.mark.parametrize(
+    ("group", "choice"), [choice for choice in CHOICES if choice[0] not in ("level", "experiment")]
+)
+def test_misspelt_key_inside_a_group_file(group, choice, copied):
+    file = copied / group / f"{choice}.yaml"
+    file.write_text(file.read_text("utf-8") + "num_layrs: 3\n", "utf-8")
+    with pytest.raises(Exception, match="num_layrs") as caught:
+        compose_raw([f"{group}={choice}"], copied)
+    line = describe(caught.value)
+    assert line.startswith(f"{group}/{choice}.yaml: unknown setting {group}.num_layrs;")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("group", "choice"), [choice for choice in CHOICES if choice[0] in ("level", "experiment")])
+def test_misspelt_key_inside_an_overlay(group, choice, copied):
+    file = copied / group / f"{choice}.yaml"
+    file.write_text(file.read_text("utf-8") + "sed: 3\n", "utf-8")
+    with pytest.raises(Exception, match="sed") as caught:
+        compose_raw([f"{group}={choice}"], copied)
+    assert describe(caught.value).startswith(f"{group}/{choice}.yaml: unknown setting sed; did you mean seed?")
+
+
+def shown(file):
+    """Keys that a group file and the files that it extends set or show."""
+    content = yaml.safe_load(file.read_text("utf-8"))
+    keys = set(content) - {"defaults"}
+    for base in content.get("defaults", []):
+        if isinstance(base, str):
+            keys |= shown(file.with_name(f"{base}.yaml"))
+    return keys
+
+
+@pytest.mark.parametrize(
+    ("file", "kind", "hidden"),
+    [
+        ("data/demo", s.DemoDataSettings, {"path"}),  # generated
+        ("data/cnipa", s.DataSettings, set()),
+        ("data/gazette", s.DataSettings, set()),
+        ("split/random", s.SplitSettings, set()),
+        ("encoder/demo", s.DemoEncoderSettings, {"path", "revision"}),  # made here
+        ("encoder/bert_base_chinese", s.EncoderSettings, set()),
+        ("encoder/folder", s.EncoderSettings, {"revision"}),  # a folder has none
+        ("model/bertcnn", s.BertCnnSettings, set()),
+        ("model/bert", s.BertCnnSettings, set()),
+        ("optimizer/adamw", s.OptimizerSettings, set()),
+        ("optimizer/adam", s.OptimizerSettings, set()),
+        ("trainer/default", s.TrainerSettings, set()),
+    ],
+)
+def test_every_key_of_a_schema_is_in_its_file(file, kind, hidden):
+    assert {field.name for field in dataclasses.fields(kind)} - shown(CONF / f"{file}.yaml") == hidden
+
+
+def test_top_level_keys_are_in_config():
+    content = set(yaml.safe_load((CONF / "config.yaml").read_text("utf-8")))
+    assert {"node", "seed", *PATHS} <= content
+
+
+def test_paper_settings():
+    settings = compose_settings(["experiment=paper", "encoder=bert_base_chinese"])
+    assert (settings.optimizer.name, settings.optimizer.lr, settings.optimizer.schedule) == ("adam", 2e-5, "constant")
+    assert settings.trainer.batch_size == 24
+    assert settings.encoder.max_length == 200
+    assert settings.trainer.max_epochs == 20
+    assert settings.trainer.min_steps == 0
+    assert settings.trainer.patience is None
+    assert settings.model.num_last_layers == 4
+    assert settings.encoder.path == "google-bert/bert-base-chinese"
+
+
+def test_learning_rate_suits_the_encoder_unless_set():
+    assert compose_settings([]).optimizer.lr == 1e-3
+    assert compose_settings(["encoder=macbert"]).optimizer.lr == 3e-5
+    assert compose_settings(["optimizer.lr=0.5"]).optimizer.lr == 0.5
+
+
+def test_bert_is_the_linear_control():
+    assert compose_settings(["model=bert"]).model.head == "cls"
+    with pytest.raises(ConfigError, match=r"model\.head=token"):
+        compose_settings(["model=bert", "model.head=token"])
+
+
+def test_columns_and_text_may_be_chinese():
+    data = compose_settings(
+        ["data=gazette", "data.path=公报.csv", "data.columns={title: 名称}", "data.text=[名称,摘要]"]
+    ).data
+    assert (data.path, data.columns, data.text) == ("公报.csv", {"title": "名称"}, ["名称", "摘要"])
+
+
+def test_configuration_inside_an_installed_package(tmp_path, monkeypatch):
+    (tmp_path / "patent_hier" / "conf").mkdir(parents=True)
+    monkeypatch.setattr("patent_hier.__file__", str(tmp_path / "patent_hier" / "__init__.py"))
+    assert schema.config_folder() == str(tmp_path / "patent_hier" / "conf")
+    (tmp_path / "patent_hier" / "conf").rmdir()
+    assert schema.config_folder() == str(tmp_path / "conf")
+
+
+def test_configuration_travels_in_the_wheel():
+    import tomllib
+
+    project = tomllib.loads((CONF.parent / "pyproject.toml").read_text("utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"conf": "patent_hier/conf"}

@@ -1,0 +1,161 @@
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patent_hier.artifacts import DigestCache
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import locate
+from patent_hier.settings import EncoderSettings
+from tests.conftest import tiny_encoder_settings
+
+
+def folder_settings(folder: Path, **changes: Any) -> EncoderSettings:
+    return EncoderSettings(**{"name": "folder", "path": str(folder), "max_length": 32, **changes})
+
+
+@pytest.fixture
+def copy(tiny_encoder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_encoder, tmp_path / "copy"))
+
+
+def refusal(settings: EncoderSettings, cache: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        locate(settings, cache)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_demo_encoder_is_a_transformers_folder_made_once(tmp_path: Path) -> None:
+    files = locate(tiny_encoder_settings(), tmp_path)
+    assert {"config.json", "vocab.txt", "tokenizer.json", "manifest.json"} <= {x.name for x in files.folder.iterdir()}
+    assert (files.num_layers, files.has_weights, files.config["hidden_size"]) == (2, False, 16)
+    assert files.config["vocab_size"] == len((files.folder / "vocab.txt").read_text("utf-8").splitlines())
+    stamp = (files.folder / "config.json").stat().st_mtime_ns
+    assert locate(tiny_encoder_settings(), tmp_path).folder == files.folder
+    assert (files.folder / "config.json").stat().st_mtime_ns == stamp
+    assert locate(tiny_encoder_settings(hidden_size=32), tmp_path).folder != files.folder
+
+
+def test_demo_heads_must_divide_the_width(tmp_path: Path) -> None:
+    message = refusal(tiny_encoder_settings(num_attention_heads=3), tmp_path)
+    assert "encoder.num_attention_heads=3" in message
+    assert "encoder.hidden_size=16" in message
+
+
+def test_local_folder(tiny_encoder: Path, tmp_path: Path) -> None:
+    files = locate(folder_settings(tiny_encoder), tmp_path)
+    assert (files.folder, files.num_layers, files.has_weights) == (tiny_encoder, 2, True)
+
+
+def test_no_path(tmp_path: Path) -> None:
+    assert "encoder.path=FOLDER" in refusal(EncoderSettings("folder"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("removed", "named"),
+    [
+        (["config.json"], "has no config.json"),
+        (["vocab.txt", "tokenizer.json"], "neither tokenizer.json nor vocab.txt"),
+        (["model.safetensors"], "has no model.safetensors"),
+    ],
+)
+def test_missing_files(copy: Path, tmp_path: Path, removed: list[str], named: str) -> None:
+    for name in removed:
+        (copy / name).unlink()
+    message = refusal(folder_settings(copy), tmp_path)
+    assert named in message
+    assert str(copy) in message
+
+
+def test_pickled_weights_are_refused(copy: Path, tmp_path: Path) -> None:
+    (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
+    message = refusal(folder_settings(copy), tmp_path)
+    assert "pytorch_model.bin" in message
+    assert "encoder.pretrained=false" in message
+    assert not locate(folder_settings(copy, pretrained=False), tmp_path).has_weights
+
+
+def test_sharded_weights_count_as_weights(copy: Path, tmp_path: Path) -> None:
+    (copy / "model.safetensors").rename(copy / "model-00001-of-00001.safetensors")
+    (copy / "model.safetensors.index.json").write_text("{}")
+    assert locate(folder_settings(copy), tmp_path).has_weights
+
+
+@pytest.mark.parametrize(("length", "fits"), [(512, True), (513, False)])
+def test_positions_bound_the_length(tiny_encoder: Path, tmp_path: Path, length: int, fits: bool) -> None:
+    settings = folder_settings(tiny_encoder, max_length=length)
+    if fits:
+        assert locate(settings, tmp_path).config["max_position_embeddings"] == 512
+    else:
+        message = refusal(settings, tmp_path)
+        assert "encoder.max_length=513" in message
+        assert "512 positions" in message
+
+
+def test_positions_of_roberta_start_after_the_padding(copy: Path, tmp_path: Path) -> None:
+    config = {"model_type": "roberta", "num_hidden_layers": 2, "max_position_embeddings": 34, "pad_token_id": 1}
+    (copy / "config.json").write_text(json.dumps(config))
+    assert locate(folder_settings(copy, max_length=32), tmp_path).num_layers == 2
+    assert "32 positions" in refusal(folder_settings(copy, max_length=33), tmp_path)
+
+
+def test_other_kinds_of_model_are_refused(copy: Path, tmp_path: Path) -> None:
+    (copy / "config.json").write_text(json.dumps({"model_type": "resnet"}))
+    assert "num_hidden_layers" in refusal(folder_settings(copy), tmp_path)
+
+
+def test_hub_name_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    start = time.perf_counter()
+    message = refusal(EncoderSettings("bert-base-chinese", "google-bert/bert-base-chinese"), tmp_path)
+    assert time.perf_counter() - start < 20
+    assert "hf download google-bert/bert-base-chinese" in message
+    assert "copy the folder here" in message
+    assert "encoder.path=FOLDER" in message
+
+
+def test_hub_model_in_the_cache_needs_no_network(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    commit = "0" * 40
+    repository = tmp_path / "hub" / "models--some--encoder"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    shutil.copytree(tiny_encoder, repository / "snapshots" / commit)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert locate(EncoderSettings("x", "some/encoder", max_length=32), tmp_path).num_layers == 2
+
+
+@pytest.mark.parametrize("path", ["no/such/folder", "/no/such/folder", "my encoder"])
+def test_a_mistyped_folder_is_not_looked_up(tmp_path: Path, path: str) -> None:
+    message = refusal(EncoderSettings("folder", path), tmp_path)
+    assert f"encoder.path={path}" in message
+    assert "hf download" not in message
+
+
+def test_digests_follow_the_files_that_matter(copy: Path, tmp_path: Path) -> None:
+    def state() -> tuple[str, str, str]:
+        files = locate(folder_settings(copy), tmp_path)
+        digests = DigestCache(tmp_path / "digests.json")
+        return files.vocabulary_digest(digests), files.digest(digests, True), files.digest(digests, False)
+
+    before = state()
+    assert state() == before
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    other_weights = state()
+    assert [a == b for a, b in zip(before, other_weights, strict=True)] == [True, False, True]
+    (copy / "vocab.txt").write_text("[PAD]\n")
+    assert all(a != b for a, b in zip(other_weights, state(), strict=True))

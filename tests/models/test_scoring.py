@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.wordpiece import TokenStore
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.encoder import load_encoder
+from patent_hier.models.scoring import score_documents
+from patent_hier.settings import BertCnnSettings
+from patent_hier.training.node_data import CorpusView
+
+
+class SumOfIds(nn.Module):
+    """Logits that name the document: the sum of its ids, and its length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.modes: list[bool] = []
+        self.lengths: list[int] = []
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        self.modes.append(self.training)
+        self.lengths.append(input_ids.shape[1])
+        total = (input_ids * attention_mask).sum(1)
+        return torch.stack([total / 10, attention_mask.sum(1)], 1) * self.weight
+
+
+STORE = TokenStore.from_documents([[1, 2, 3], [4], [5, 6], [7, 8, 9, 10], [11, 12]])
+
+
+def test_rows_follow_the_indices() -> None:
+    indices = np.array([3, 1, 4, 0, 1])
+    found = score_documents(SumOfIds(), STORE, indices, num_labels=2, pad_id=99, batch_size=2)
+    logits = torch.tensor([[float(STORE[i].sum()) / 10, float(len(STORE[i]))] for i in indices])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, logits.log_softmax(-1).numpy(), atol=1e-6)
+
+
+def test_longest_documents_come_first_and_progress_counts() -> None:
+    network, seen = SumOfIds(), list[int]()
+    score_documents(network, STORE, np.arange(5), num_labels=2, pad_id=0, batch_size=2, progress=seen.append)
+    assert network.lengths == [4, 2, 1]
+    assert seen == [2, 2, 1]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_is_restored(training: bool) -> None:
+    network = SumOfIds().train(training)
+    score_documents(network, STORE, np.arange(5), num_labels=2, pad_id=0, batch_size=8)
+    assert network.modes == [False]
+    assert network.training == training
+
+
+def test_no_documents() -> None:
+    found = score_documents(SumOfIds(), STORE, np.array([], int), num_labels=2, pad_id=0, batch_size=8)
+    assert found.shape == (0, 2)
+
+
+@pytest.mark.parametrize("head", ["document_matrix", "token"])
+def test_batch_size_does_not_matter(tiny_encoder_files: EncoderFiles, toy_corpus: CorpusView, head: str) -> None:
+    torch.manual_seed(0)
+    settings = BertCnnSettings(head=head, num_last_layers=2, num_filters=8, dropout=0.5)
+    network = BertCnn(load_encoder(tiny_encoder_files, pretrained=True, frozen=False), 5, settings).train()
+    indices = np.random.default_rng(0).permutation(len(toy_corpus.store))[:100]
+
+    def score(batch_size: int) -> np.ndarray:
+        return score_documents(network, toy_corpus.store, indices, num_labels=5, pad_id=0, batch_size=batch_size)
+
+    one = score(1)
+    assert one.std(0).min() > 1e-4  # documents differ, so that a wrong order would show
+    np.testing.assert_allclose(np.exp(one).sum(1), 1, atol=1e-5)
+    for batch_size in (7, 64):
+        np.testing.assert_allclose(score(batch_size), one, atol=1e-5)

@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from patent_hier.artifacts import seal
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.evaluation.predictions import Predictions
+from patent_hier.pipeline.node import finished, run_node, score_part
+from patent_hier.settings import LevelSettings
+
+
+def predictions(targets, best):
+    labels = ("A01", "A23", "A61", "A99")
+    log_prob = np.log(np.array([[0.7 if label == guess else 0.1 for label in labels] for guess in best], np.float32))
+    names = np.array([f"D{number}" for number in range(len(best))], object)
+    return Predictions("A", labels, names, np.full(len(best), "test", object), np.array(targets, object), log_prob)
+
+
+def test_scores_count_documents_under_the_node_only():
+    scores = score_part(predictions(["A01", "A23", None, "A77"], ["A01", "A01", "A01", "A01"]))
+    assert scores["accuracy"]["value"] == pytest.approx(1 / 3)  # the unseen class stays in the denominator
+    assert scores["accuracy"]["n_documents"] == 3
+    assert scores["accuracy"]["n_classes_with_support"] == 3
+    assert scores["top_3_accuracy"]["value"] == pytest.approx(2 / 3)
+
+
+def test_no_document_under_the_node_has_no_score():
+    scores = score_part(predictions([None, None], ["A01", "A01"]))
+    assert scores == {"accuracy": None, "top_3_accuracy": None, "macro_f1": None}
+
+
+def test_finished_damaged_and_absent(tmp_path):
+    folder = tmp_path / "D-1"
+    assert not finished(folder)
+    folder.mkdir()
+    with pytest.raises(ArtifactError, match="delete it to train again"):
+        finished(folder)
+    (folder / "x").write_text("x")
+    seal(folder, {})
+    assert finished(folder)
+
+
+def test_asked_for_alone_a_node_needs_documents(changed):
+    with pytest.raises(DataError, match=r"node=H: .* no training document of section H"):
+        run_node(changed(node="H"))
+
+
+def test_in_a_sweep_an_empty_node_is_said_and_skipped(changed, capsys, tmp_path):
+    done = run_node(replace(changed(node="H"), level=LevelSettings("hier")))
+    assert done.folder is None
+    assert "no training document of section H" in capsys.readouterr().out
+    assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]
+
+
+def test_one_class_gives_a_constant_classifier(changed, capsys):
+    done = run_node(changed(node="C"))
+    assert "C: one class only (C07); its classifier is constant" in capsys.readouterr().out
+    scored = Predictions.read(done.folder / "predictions.parquet")
+    assert scored.labels == ("C07",)
+    assert (scored.log_prob == 0).all()
+    assert {path.name for path in (done.folder / "model").iterdir()} == {"classifier.json"}
+
+
+def test_failure_leaves_nothing_half_written(settings, monkeypatch, tmp_path):
+    def fail(*_):
+        raise ArtifactError("no room")
+
+    monkeypatch.setattr("patent_hier.pipeline.node._manifest", fail)  # after everything else has been written
+    with pytest.raises(ArtifactError, match="no room"):
+        run_node(settings)
+    assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]
+
+
+def test_trained_once_then_recognised(settings, capsys):
+    first = run_node(settings)
+    assert "test accuracy" in capsys.readouterr().out
+    stamp = (first.folder / "manifest.json").stat().st_mtime_ns
+    assert run_node(settings) == first
+    assert "finished before" in capsys.readouterr().out
+    assert (first.folder / "manifest.json").stat().st_mtime_ns == stamp
+
+
+def test_finished_node_without_test_documents_is_recognised(tmp_path, settings, capsys):
+    """A rare section may have training documents and no test document; its second run must not stumble over that."""
+    from tests.commands import write_csv
+
+    raw = write_csv(tmp_path / "rare.csv", {"A01B1/00": 60, "B60K1/00": 1, "B65D1/00": 1})
+    rare = replace(settings, data=replace(settings.data, path=str(raw)), node="B", level=LevelSettings("hier"))
+    done = run_node(rare)
+    assert done.folder is not None
+    assert "no test document under this node" in capsys.readouterr().out
+    assert run_node(rare) == done
+    assert "finished before, no test document" in capsys.readouterr().out

@@ -1,0 +1,119 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from patent_hier.data.corpus import Corpus
+from patent_hier.errors import DataError
+from patent_hier.features.pretrained import locate
+from patent_hier.features.wordpiece import TokenStore
+from patent_hier.pipeline.stages import (
+    ensure_corpus,
+    ensure_split,
+    ensure_tokens,
+    load_parts,
+    raw_file,
+    raw_format,
+)
+from patent_hier.settings import DemoDataSettings
+
+
+@pytest.fixture
+def cache(settings):
+    return Path(settings.cache_dir)
+
+
+def test_raw_format_takes_every_setting(changed):
+    data = changed("data", columns={"title": "名称"}, encoding="utf-8", edition="2017", max_reject_share=0.1).data
+    fmt = raw_format(data)
+    assert fmt.header_names["title"] == "名称"
+    assert (fmt.text, fmt.encoding, fmt.edition) == (("摘要",), "utf-8", "2017")
+    assert (fmt.min_symbol, fmt.max_reject_share) == ("class", 0.1)
+
+
+def test_demo_file_is_generated_once(cache, capsys):
+    data = DemoDataSettings("demo", rows=300)
+    path = raw_file(data, cache)
+    stamp = path.stat().st_mtime_ns
+    assert "300 documents" in capsys.readouterr().out
+    assert raw_file(data, cache) == path
+    assert path.stat().st_mtime_ns == stamp
+    assert capsys.readouterr().out == ""
+    assert raw_file(DemoDataSettings("demo", rows=300, seed=1), cache) != path
+
+
+def test_interrupted_demo_file_leaves_nothing(cache, monkeypatch):
+    def write(path, rows, seed):
+        path.write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("patent_hier.pipeline.stages.write_demo_csv", write)
+    with pytest.raises(KeyboardInterrupt):
+        raw_file(DemoDataSettings("demo", rows=300), cache)
+    assert [path.name for path in (cache / "demo").iterdir() if path.is_file()] == []
+
+
+def test_stages_are_made_once_and_reported(settings, cache, capsys):
+    corpus = ensure_corpus(settings.data, cache)
+    split = ensure_split(corpus, settings.split, cache)
+    files = locate(settings.encoder, cache)
+    tokens = ensure_tokens(corpus, files, 32, cache)
+    said = capsys.readouterr().out
+    assert "rows of" in said
+    assert "= kept" in said
+    assert "split by policy random" in said
+    stamps = {
+        path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and ".locks" not in path.parts
+    }
+    assert ensure_corpus(settings.data, cache).folder == corpus.folder
+    assert ensure_split(corpus, settings.split, cache) == split
+    assert ensure_tokens(corpus, files, 32, cache) == tokens
+    assert capsys.readouterr().out == ""
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+    store = TokenStore.open(tokens)
+    assert len(store) == corpus.size == 160
+    assert store.lengths.max() <= 32
+    parts = load_parts(corpus, split)
+    assert parts.shape == (160,)
+    assert np.bincount(parts).tolist() == pytest.approx([122, 14, 7, 16], abs=6)  # 10 % test; 10 % and 5 % of the rest
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "manifest"])
+def test_damaged_corpus_is_made_again_and_says_so(damage, settings, cache, capsys):
+    folder = ensure_corpus(settings.data, cache).folder
+    file = folder / ("manifest.json" if damage == "manifest" else "corpus.parquet")
+    content = (folder / "corpus.parquet").read_bytes()
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-40])
+    capsys.readouterr()
+    assert ensure_corpus(settings.data, cache).size == 160
+    assert f"{folder} is damaged; it is made again" in capsys.readouterr().out
+    assert (folder / "corpus.parquet").read_bytes() == content
+
+
+def test_failed_stage_leaves_nothing(changed, cache):
+    data = changed("data", text=["没有"]).data
+    with pytest.raises(DataError, match="没有"):
+        ensure_corpus(data, cache)
+    assert not [path for path in (cache / "corpora").iterdir() if path.name != ".locks"]
+
+
+def test_raw_file_may_go_once_its_corpus_is_there(settings, cache):
+    folder = ensure_corpus(settings.data, cache).folder
+    shutil.copytree(folder, cache / "elsewhere")
+    assert Corpus.open(cache / "elsewhere").size == 160
+
+
+def test_small_classes_are_reported(settings, cache, tmp_path, capsys):
+    from dataclasses import replace
+
+    from tests.commands import write_csv
+
+    raw = write_csv(tmp_path / "small.csv", {"A01B1/00": 60, "B60K1/00": 1})
+    corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
+    ensure_split(corpus, settings.split, cache)
+    assert "1 classes have too few documents for every part: B60" in capsys.readouterr().out

@@ -1,0 +1,190 @@
+import json
+import os
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patent_hier.artifacts import (
+    MANIFEST,
+    DigestCache,
+    atomic_file,
+    atomic_folder,
+    exclusive,
+    file_digest,
+    fingerprint,
+    is_complete,
+    read_json,
+    seal,
+    verify,
+    write_json,
+)
+from patent_hier.errors import ArtifactError, DataError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture
+def sealed(tmp_path):
+    folder = tmp_path / "artifact"
+    with atomic_folder(folder) as staging:
+        (staging / "inner").mkdir()
+        (staging / "a.txt").write_text("alpha")
+        (staging / "inner" / "b.bin").write_bytes(bytes(range(256)))
+        seal(staging, {"kind": "test"})
+    return folder
+
+
+@given(JSON)
+def test_fingerprint_is_stable_over_a_round_trip(content):
+    name = fingerprint(content)
+    assert name == fingerprint(json.loads(json.dumps(content)))
+    assert len(name) == 12
+    assert set(name) <= set("0123456789abcdef")
+
+
+def test_fingerprint_ignores_the_order_of_keys_only():
+    assert fingerprint({"a": 1, "b": [1, 2]}) == fingerprint({"b": [1, 2], "a": 1})
+    assert fingerprint([1, 2]) != fingerprint([2, 1])
+    assert fingerprint({"a": 1}) == "015abd7f5cc5"  # a constant: names of results must not change by themselves
+    with pytest.raises(ValueError, match="JSON"):
+        fingerprint(float("nan"))
+
+
+def test_file_digest(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert file_digest(tmp_path / "x") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(DataError, match="nowhere"):
+        file_digest(tmp_path / "nowhere")
+
+
+def test_atomic_file_replaces_or_leaves_alone(tmp_path):
+    path = tmp_path / "deep" / "x.txt"
+    with atomic_file(path) as temporary:
+        temporary.write_text("one")
+        assert not path.exists()
+    with pytest.raises(UnicodeEncodeError), atomic_file(path) as temporary:
+        temporary.write_text("two 摘要", "ascii")
+    assert path.read_text() == "one"
+    assert list(path.parent.iterdir()) == [path]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_atomic_folder_replaces_or_leaves_alone(tmp_path):
+    path = tmp_path / "result"
+    for word in ("one", "two"):
+        with atomic_folder(path) as staging:
+            (staging / word).write_text(word)
+    with pytest.raises(FileNotFoundError), atomic_folder(path) as staging:
+        (staging / "no such folder" / "three").write_text("")
+    assert [file.name for file in path.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_folder_removes_what_a_killed_run_left(tmp_path):
+    (tmp_path / ".partial-result-abc").mkdir()
+    (tmp_path / ".partial-other-abc").mkdir()
+    with atomic_folder(tmp_path / "result"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-other-abc", "result"]
+
+
+def test_exclusive_waits(tmp_path):
+    order = []
+
+    def second():
+        with exclusive(tmp_path / "x"):
+            order.append("second")
+
+    with exclusive(tmp_path / "x"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.1)
+        order.append("first")
+    thread.join(5)
+    assert order == ["first", "second"]
+
+
+def test_json_round_trip(tmp_path):
+    write_json(tmp_path / "x.json", {"b": "摘要", "a": None})
+    assert "摘要" in (tmp_path / "x.json").read_text("utf-8")
+    assert list(read_json(tmp_path / "x.json")) == ["b", "a"]
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "y.json", float("inf"))
+    assert not (tmp_path / "y.json").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"{", b"\xff\xfe"])
+def test_read_json_names_the_file(tmp_path, content):
+    if content is not None:
+        (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"x\.json"):
+        read_json(tmp_path / "x.json")
+
+
+def test_sealed_folder_is_complete_and_verifies(sealed):
+    assert is_complete(sealed)
+    verify(sealed)
+    manifest = read_json(sealed / MANIFEST)
+    assert manifest["kind"] == "test"
+    assert set(manifest["files"]) == {"a.txt", "inner/b.bin"}
+    assert manifest["files"]["inner/b.bin"]["bytes"] == 256
+
+
+def test_truncated_or_missing_file_is_incomplete(sealed):
+    (sealed / "inner" / "b.bin").write_bytes(b"short")
+    assert not is_complete(sealed)
+    (sealed / "inner" / "b.bin").unlink()
+    assert not is_complete(sealed)
+    with pytest.raises(ArtifactError, match=r"b\.bin is missing"):
+        verify(sealed)
+
+
+def test_changed_byte_is_found_by_verify_alone(sealed):
+    (sealed / "a.txt").write_text("alphb")
+    assert is_complete(sealed)
+    with pytest.raises(ArtifactError, match=r"a\.txt is damaged"):
+        verify(sealed)
+    verify(sealed, only=("inner/b.bin",))
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": {"a.txt": {}}}', '{"files": []}'])
+def test_damaged_manifest_is_incomplete(sealed, manifest):
+    (sealed / MANIFEST).write_text(manifest)
+    assert not is_complete(sealed)
+
+
+def test_folder_without_manifest_is_incomplete(tmp_path):
+    assert not is_complete(tmp_path)
+    assert not is_complete(tmp_path / "nowhere")
+
+
+def test_digest_cache_reads_a_file_once(tmp_path, monkeypatch):
+    cache, file = DigestCache(tmp_path / "digests.json"), tmp_path / "x"
+    file.write_bytes(b"abc")
+    digest = cache.of(file)
+    assert digest == file_digest(file)
+    monkeypatch.setattr("patent_hier.artifacts.file_digest", lambda path: pytest.fail(f"{path} was read again"))
+    assert cache.of(file) == digest
+    assert DigestCache(tmp_path / "digests.json").of(file) == digest
+
+
+def test_digest_cache_notices_a_change_and_survives_damage(tmp_path):
+    cache, file = DigestCache(tmp_path / "digests.json"), tmp_path / "x"
+    file.write_bytes(b"abc")
+    first = cache.of(file)
+    file.write_bytes(b"abcd")
+    assert cache.of(file) != first
+    for damage in ("{", "[]"):
+        (tmp_path / "digests.json").write_text(damage)
+        assert cache.of(file) == file_digest(file)
+    with pytest.raises(DataError, match="nowhere"):
+        cache.of(tmp_path / "nowhere")

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from patent_hier.features.wordpiece import TokenStore
+from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
+
+LENGTHS = np.random.default_rng(1).integers(3, 200, 1003)
+
+
+def batches(epoch: int = 0, seed: int = 1, batch_size: int = 16, lengths: np.ndarray = LENGTHS) -> list[list[int]]:
+    sampler = LengthGroupedBatches(lengths, batch_size, seed)
+    sampler.set_epoch(epoch)
+    found = list(sampler)
+    assert len(found) == len(sampler)
+    return found
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 1003, 5000])
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_each_document_once_per_epoch(batch_size: int, epoch: int) -> None:
+    found = batches(epoch, batch_size=batch_size)
+    assert sorted(sum(found, [])) == list(range(1003))
+    sizes = sorted(map(len, found), reverse=True)
+    assert set(sizes[:-1]) <= {batch_size}
+    assert sizes[-1] == (1003 % batch_size or batch_size)
+
+
+def test_order_is_of_seed_and_epoch() -> None:
+    assert batches(epoch=2, seed=3) == batches(epoch=2, seed=3)
+    assert batches(epoch=2, seed=3) != batches(epoch=1, seed=3)
+    assert batches(epoch=2, seed=3) != batches(epoch=2, seed=4)
+
+
+def test_another_epoch_mixes_other_documents() -> None:
+    first, second = ({frozenset(batch) for batch in batches(epoch)} for epoch in (0, 1))
+    assert len(first & second) <= 1
+
+
+def padding(found: list[list[int]]) -> int:
+    return sum(len(batch) * LENGTHS[batch].max() - LENGTHS[batch].sum() for batch in found)
+
+
+def test_a_batch_is_of_like_length() -> None:
+    order = np.random.default_rng(0).permutation(1003)
+    plain = [order[i : i + 16].tolist() for i in range(0, 1003, 16)]
+    assert padding(batches()) < 0.15 * padding(plain)
+
+
+def test_batches_are_not_in_order_of_length() -> None:
+    longest = [int(LENGTHS[batch].max()) for batch in batches()]
+    assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.4
+
+
+def test_collate() -> None:
+    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
+    collate = Collate(store, np.array([2, 0, 1]), np.array([5, 6, 7]), pad_id=1)
+    batch = collate([0, 1])
+    assert batch["input_ids"].tolist() == [[2, 9, 3], [2, 3, 1]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert batch["target"].tolist() == [5, 6]
+
+
+def test_documents_are_their_positions() -> None:
+    documents = NodeDocuments(3)
+    assert [documents[i] for i in range(len(documents))] == [0, 1, 2]

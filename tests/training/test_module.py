@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from patent_hier.cli.compose import compose_settings
+from patent_hier.settings import OptimizerSettings
+from patent_hier.training.module import (
+    PatentClassificationTask,
+    Schedule,
+    build_optimizer,
+    inverse_frequency_weights,
+)
+
+
+def factors(total: int, **changes: object) -> list[float]:
+    schedule = Schedule(OptimizerSettings(**changes), total)  # type: ignore[arg-type]  # values of many types
+    return [schedule(step) for step in range(total + 2)]
+
+
+def test_linear_schedule_warms_up_and_falls_to_zero() -> None:
+    found = factors(10, warmup=0.2)
+    assert found == pytest.approx([0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0.0, 0.0])
+
+
+def test_constant_schedule() -> None:
+    assert factors(4, warmup=0.0, schedule="constant") == [1.0] * 6
+    assert factors(4, warmup=0.5, schedule="constant") == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 1.0])
+def test_no_step_that_is_made_has_a_rate_of_zero(warmup: float) -> None:
+    for total in (1, 2, 7):
+        assert all(0 < factor <= 1 for factor in factors(total, warmup=warmup)[:total])
+
+
+def test_no_decay_on_vectors_and_no_frozen_weights() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    network[2].requires_grad_(False)
+    decayed, plain = build_optimizer(network, OptimizerSettings(weight_decay=0.3)).param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    assert [tuple(weight.shape) for weight in decayed["params"]] == [(4, 3)]
+    assert [tuple(weight.shape) for weight in plain["params"]] == [(4,), (4,), (4,)]
+
+
+def test_optimizer_by_name() -> None:
+    network = nn.Linear(2, 2)
+    assert type(build_optimizer(network, OptimizerSettings("adam", lr=0.1))) is torch.optim.Adam
+    assert type(build_optimizer(network, OptimizerSettings("adamw", lr=0.1))) is torch.optim.AdamW
+
+
+def test_the_papers_experiment_uses_plain_adam_at_a_constant_rate() -> None:
+    settings = compose_settings(["experiment=paper"])
+    optimizer = build_optimizer(nn.Linear(2, 2), settings.optimizer)
+    assert type(optimizer) is torch.optim.Adam
+    assert {group["lr"] for group in optimizer.param_groups} == {2e-5}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0}
+    schedule = Schedule(settings.optimizer, 100)
+    assert {schedule(step) for step in range(100)} == {1.0}
+
+
+def test_inverse_frequency_weights() -> None:
+    codes = np.array([0, 0, 0, 2])
+    weights = inverse_frequency_weights(codes, 3)
+    assert weights.tolist() == pytest.approx([4 / 9, 4 / 3, 4 / 3])
+    balanced = inverse_frequency_weights(np.array([0, 0, 0, 1]), 2)
+    assert balanced[[0, 0, 0, 1]].mean().item() == pytest.approx(1.0)
+
+
+class Echo(nn.Module):
+    """Logits are rows of a table, chosen by the document's first id."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.table[input_ids[:, 0]]
+
+
+def loader(ids: list[int], targets: list[int], batch_size: int) -> DataLoader[dict[str, Tensor]]:
+    rows = [
+        {"input_ids": torch.tensor([i]), "attention_mask": torch.tensor([1]), "target": torch.tensor(t)}
+        for i, t in zip(ids, targets, strict=True)
+    ]
+    return DataLoader(rows, batch_size)  # type: ignore[arg-type]  # a list is a data set
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch_size", [1, 4, 10])
+def test_validation_equals_a_hand_count(batch_size: int) -> None:
+    table = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+    ids = [0, 0, 0, 0, 1, 1, 2, 2, 2, 0]
+    targets = [0, 0, 0, 1, 1, 0, 2, 0, 0, 0]  # right: 3 + 1 + 1 + 1 of 10; the macro average would differ
+    task = PatentClassificationTask(Echo(table), 3, OptimizerSettings(lr=0.1), 10)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    metrics = trainer.validate(task, loader(ids, targets, batch_size), verbose=False)[0]
+    assert metrics["val/accuracy"] == pytest.approx(0.6)
+    expected = nn.functional.cross_entropy(table[ids], torch.tensor(targets)).item()
+    assert metrics["val/loss"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_class_weights_enter_the_loss() -> None:
+    table = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
+    batch = next(iter(loader([0, 1, 1], [0, 0, 1], 3)))
+    weights = torch.tensor([1.0, 5.0])
+    task = PatentClassificationTask(Echo(table), 2, OptimizerSettings(lr=0.1), 10, weights)
+    task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
+    log_prob = table.log_softmax(-1)
+    expected = -(log_prob[0, 0] + log_prob[1, 0] + 5 * log_prob[1, 1]) / 7
+    torch.testing.assert_close(task.training_step(batch, 0), expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_rate_moves_with_each_step() -> None:
+    rates: list[float] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+            rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    task = PatentClassificationTask(Echo(torch.zeros(2, 2)), 2, OptimizerSettings(lr=1.0, warmup=0.25), 8)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        callbacks=[Watch()],
+    )
+    trainer.fit(task, loader([0, 1] * 4, [0, 1] * 4, 2))
+    assert rates == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])

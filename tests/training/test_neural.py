@@ -1,0 +1,257 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.models.encoder import load_encoder
+from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.training.neural import Fitted, best_epoch, fit_node, planned_epochs
+from patent_hier.training.node_data import CorpusView, NodeView
+from tests.conftest import tiny_encoder_settings
+
+
+@pytest.fixture(autouse=True)
+def one_thread_as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def settings(
+    node: str = "A",
+    *,
+    seed: int = 1,
+    encoder: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    optimizer: dict[str, Any] | None = None,
+    **trainer: Any,
+) -> Settings:
+    short = {"max_epochs": 2, "min_steps": 0, "num_threads": 1, "accelerator": "cpu", "progress": False}
+    small = {"num_last_layers": 2, "num_filters": 8, "pooling": "mean"}
+    return Settings(
+        encoder=tiny_encoder_settings(**(encoder or {})),
+        model=BertCnnSettings(**{**small, **(model or {})}),
+        optimizer=OptimizerSettings(**{"lr": 3e-3, **(optimizer or {})}),
+        trainer=TrainerSettings(**{**short, **trainer}),
+        node=node,
+        seed=seed,
+    )
+
+
+def weights(fitted: Fitted) -> dict[str, Tensor]:
+    assert fitted.classifier.network is not None
+    return fitted.classifier.network.state_dict()
+
+
+def equal(a: Fitted, b: Fitted) -> bool:
+    return all(torch.equal(value, weights(b)[name]) for name, value in weights(a).items())
+
+
+def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in history]
+
+
+def accuracy(fitted: Fitted, corpus: CorpusView, node: str, part: int) -> tuple[float, float]:
+    """Share of right answers among a part's documents under the node; and that of the majority class."""
+    targets = corpus.targets(node)
+    indices = np.flatnonzero((corpus.parts == part) & (targets != None))  # noqa: E711  # element by element
+    predicted = np.array(fitted.classifier.labels, object)[fitted.classifier.log_prob(corpus.store, indices).argmax(1)]
+    majority = max(np.unique(targets[indices].astype(str), return_counts=True)[1]) / len(indices)
+    return float((predicted == targets[indices]).mean()), float(majority)
+
+
+@pytest.fixture(scope="module")
+def learned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> Fitted:
+    return fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None))
+
+
+# --- it learns, and keeps the best epoch
+
+
+def test_a_separable_corpus_is_learned(learned: Fitted, toy_corpus: CorpusView) -> None:
+    assert learned.classifier.labels == ("A01", "A23", "B05", "B60", "C07")
+    found, majority = accuracy(learned, toy_corpus, "flat", TEST)
+    assert found > 0.9
+    assert found > majority + 0.4
+    losses = [epoch["train/loss"] for epoch in learned.history]
+    assert losses[-1] < losses[0] / 3
+
+
+def test_facts_and_history(learned: Fitted, toy_corpus: CorpusView) -> None:
+    facts = learned.facts
+    assert facts["train_documents"] == (toy_corpus.parts == TRAIN).sum()
+    assert facts["val_documents"] == (toy_corpus.parts == VAL).sum()
+    assert facts["epochs"] == len(learned.history) == 15
+    assert [epoch["epoch"] for epoch in learned.history] == list(range(1, 16))
+    assert all({"train/loss", "val/loss", "val/accuracy", "seconds"} <= set(epoch) for epoch in learned.history)
+    assert facts["parameters"] == facts["trainable_parameters"] == sum(w.numel() for w in weights(learned).values())
+    assert (facts["device"], facts["precision"], facts["threads"]) == ("cpu", "32-true", 1)
+    assert learned.classifier.network is not None
+    assert not learned.classifier.network.training
+
+
+def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    """Validation calls everything by the largest class: right at first, ever more wrong the more is learned."""
+    classes = toy_corpus.ipc_classes.copy()
+    classes[toy_corpus.parts == VAL] = "A01"
+    corpus = replace(toy_corpus, ipc_classes=classes)
+    fitted = fit_node(corpus, demo_files, settings("flat", max_epochs=10, patience=None))
+    scores = [epoch["val/accuracy"] for epoch in fitted.history]
+    assert scores[-1] < max(scores) - 0.3
+    assert fitted.facts["best_epoch"] == scores.index(max(scores)) + 1
+    assert accuracy(fitted, corpus, "flat", VAL)[0] == pytest.approx(max(scores))
+
+
+def test_test_and_calibration_documents_do_not_matter(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    held_out = np.isin(toy_corpus.parts, (TEST, CALIBRATION))
+    spoiled = toy_corpus.ipc_classes.copy()
+    spoiled[held_out] = "A01"
+    other = replace(toy_corpus, ipc_classes=spoiled)
+    a, b = (fit_node(corpus, demo_files, settings("flat")) for corpus in (toy_corpus, other))
+    assert equal(a, b)
+
+
+def test_best_epoch_is_the_first_of_equals() -> None:
+    history = [{"epoch": i + 1, "val/accuracy": score} for i, score in enumerate((0.1, 0.5, 0.5, 0.2))]
+    assert best_epoch(history) == 2
+    assert best_epoch([{"epoch": 1.0, "train/loss": 0.3}]) is None
+
+
+# --- the seed
+
+
+def test_same_seed_same_weights(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    dropout = {"encoder": {"dropout": 0.1}, "model": {"dropout": 0.2}}
+    first, again, other = (fit_node(toy_corpus, demo_files, settings(seed=s, **dropout)) for s in (1, 1, 2))
+    assert equal(first, again)
+    assert without_time(first.history) == without_time(again.history)
+    assert not equal(first, other)
+    assert without_time(first.history) != without_time(other.history)
+
+
+# --- nodes of special shape
+
+
+def test_a_node_with_one_class_is_constant(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    fitted = fit_node(toy_corpus, demo_files, settings("C"))
+    assert (fitted.classifier.labels, fitted.classifier.network, fitted.history) == (("C07",), None, [])
+    assert fitted.facts["constant"] is True
+    assert fitted.classifier.log_prob(toy_corpus.store, np.arange(4)).tolist() == [[0.0]] * 4
+
+
+def test_training_without_validation(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    parts = np.where(toy_corpus.parts == VAL, TEST, toy_corpus.parts).astype(np.int8)
+    corpus = replace(toy_corpus, parts=parts)
+    fitted = fit_node(corpus, demo_files, settings(max_epochs=3))
+    assert fitted.facts["epochs"] == 3  # nothing can stop early
+    assert (fitted.facts["val_documents"], fitted.facts["best_epoch"]) == (0, None)
+    assert fitted.history[-1]["train/loss"] < fitted.history[0]["train/loss"]
+    assert not any("val/accuracy" in epoch for epoch in fitted.history)
+
+
+# --- how long
+
+
+def test_planned_epochs() -> None:
+    assert planned_epochs(TrainerSettings(max_epochs=5, min_steps=0), 3) == 5
+    assert planned_epochs(TrainerSettings(max_epochs=5, min_steps=300), 100) == 5
+    assert planned_epochs(TrainerSettings(max_epochs=5, min_steps=301), 50) == 7
+
+
+def steps_per_epoch(corpus: CorpusView, node: str) -> int:
+    return -(-len(NodeView.of(corpus, node).train) // 16)
+
+
+def test_min_steps_raise_the_epochs(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    steps = steps_per_epoch(toy_corpus, "A")
+    fitted = fit_node(toy_corpus, demo_files, settings(max_epochs=1, min_steps=3 * steps - 1, patience=None))
+    assert fitted.facts["epochs"] == 3
+
+
+STANDSTILL = {"lr": 1e-12, "warmup": 0.0}  # no epoch is better than the first
+
+
+def test_patience(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    fitted = fit_node(toy_corpus, demo_files, settings(max_epochs=9, patience=2, optimizer=STANDSTILL))
+    assert fitted.facts["epochs"] == 3
+    assert fitted.facts["best_epoch"] == 1
+
+
+def test_patience_waits_for_min_steps_and_for_the_epochs_end(
+    toy_corpus: CorpusView, demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from patent_hier.training.module import PatentClassificationTask
+
+    made: list[int] = []
+    step = PatentClassificationTask.training_step
+
+    def counted(self: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        made.append(batch_idx)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(PatentClassificationTask, "training_step", counted)
+    steps = steps_per_epoch(toy_corpus, "A")
+    assert steps > 2
+    fitted = fit_node(
+        toy_corpus, demo_files, settings(max_epochs=9, patience=1, min_steps=3 * steps + 1, optimizer=STANDSTILL)
+    )
+    assert len(made) == 4 * steps  # two epochs without a better score would do, but for min_steps
+    assert fitted.facts["epochs"] == 4
+
+
+# --- the encoder
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_freeze(toy_corpus: CorpusView, tiny_encoder_files: EncoderFiles, freeze: bool) -> None:
+    chosen = settings(encoder={"freeze": freeze, "pretrained": True})
+    fitted = fit_node(toy_corpus, tiny_encoder_files, chosen)
+    before = load_encoder(tiny_encoder_files, pretrained=True, frozen=False).state_dict()
+    unchanged = [torch.equal(value, weights(fitted)[f"encoder.{name}"]) for name, value in before.items()]
+    assert all(unchanged) == freeze
+    assert any(unchanged) == freeze
+    in_encoder = sum(value.numel() for value in before.values())
+    trainable = fitted.facts["parameters"] - (in_encoder if freeze else 0)
+    assert fitted.facts["trainable_parameters"] == trainable
+
+
+def test_class_weights_change_the_training(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    plain, weighted = (fit_node(toy_corpus, demo_files, settings(class_weights=on)) for on in (False, True))
+    assert not equal(plain, weighted)
+
+
+def test_wrong_settings_are_one_line(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .*1 to 2"):
+        fit_node(toy_corpus, demo_files, settings(model={"num_last_layers": 3}))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about a machine without CUDA")
+def test_a_missing_gpu_is_named(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
+        fit_node(toy_corpus, demo_files, settings(accelerator="gpu"))
+
+
+def test_progress_is_a_line_per_epoch(
+    toy_corpus: CorpusView, demo_files: EncoderFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit_node(toy_corpus, demo_files, settings("B", progress=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[:2] for line in lines] == [["bertcnn B", "epoch 1/2"], ["bertcnn B", "epoch 2/2"]]
+    assert all("val/accuracy 0." in line or "val/accuracy 1." in line for line in lines)
+    fit_node(toy_corpus, demo_files, settings("B"))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_learning_on_a_gpu(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    fitted = fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, accelerator="gpu"))
+    assert fitted.facts["device"] == "cuda:0"
+    assert accuracy(fitted, toy_corpus, "flat", TEST)[0] > 0.9

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
+from patent_hier.features.wordpiece import TokenStore
+from patent_hier.training.node_data import CorpusView, NodeView
+
+ROWS = [
+    ("B60", TRAIN),  # 0
+    ("A01", TRAIN),  # 1
+    ("A23", VAL),  # 2
+    ("A23", TRAIN),  # 3
+    ("A99", VAL),  # 4: a class that training has not seen
+    ("A98", TEST),  # 5
+    ("A97", CALIBRATION),  # 6
+    ("B60", VAL),  # 7
+    ("A01", TRAIN),  # 8
+    ("C07", VAL),  # 9: a section that training has not seen
+    ("A01", VAL),  # 10
+]
+
+
+@pytest.fixture
+def corpus() -> CorpusView:
+    classes = np.array([name for name, _ in ROWS], object)
+    sections = np.array([name[0] for name, _ in ROWS], object)
+    parts = np.array([part for _, part in ROWS], np.int8)
+    return CorpusView(TokenStore.from_documents([[2, 3]] * len(ROWS)), sections, classes, parts)
+
+
+def test_a_section_sees_its_own_documents(corpus: CorpusView) -> None:
+    view = NodeView.of(corpus, "A")
+    assert view.labels == ("A01", "A23")
+    assert view.train.tolist() == [1, 3, 8]
+    assert view.train_codes.tolist() == [0, 1, 0]
+    assert view.val.tolist() == [2, 10]  # without the unseen A99
+    assert view.val_codes.tolist() == [1, 0]
+    assert view.store is corpus.store
+
+
+def test_root_decides_the_section(corpus: CorpusView) -> None:
+    view = NodeView.of(corpus, "root")
+    assert view.labels == ("A", "B")
+    assert view.train.tolist() == [0, 1, 3, 8]
+    assert view.train_codes.tolist() == [1, 0, 0, 0]
+    assert view.val.tolist() == [2, 4, 7, 10]  # A99 is of a known section, C07 is not
+    assert view.val_codes.tolist() == [0, 0, 1, 0]
+
+
+def test_flat_decides_the_class_of_all(corpus: CorpusView) -> None:
+    view = NodeView.of(corpus, "flat")
+    assert view.labels == ("A01", "A23", "B60")
+    assert view.train.tolist() == [0, 1, 3, 8]
+    assert view.train_codes.tolist() == [2, 0, 1, 0]
+    assert view.val.tolist() == [2, 7, 10]
+
+
+def test_targets_are_none_elsewhere(corpus: CorpusView) -> None:
+    classes = [name for name, _ in ROWS]
+    assert corpus.targets("A").tolist() == [name if name[0] == "A" else None for name in classes]
+    assert corpus.targets("root").tolist() == [name[0] for name in classes]
+    assert corpus.targets("flat").tolist() == classes
+    assert corpus.ipc_classes.tolist() == classes  # the corpus itself is left as it was
+
+
+def test_a_node_without_training_documents_is_empty(corpus: CorpusView) -> None:
+    view = NodeView.of(corpus, "C")
+    assert (view.labels, len(view.train), len(view.val)) == ((), 0, 0)
+    assert view.train_codes.dtype == view.val_codes.dtype == np.int64
