@@ -1,7 +1,7 @@
 """What the jobs of one command make together: aggregated results, or a small table of a sweep."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -31,32 +31,36 @@ def finish(jobs: Sequence[Job]) -> None:
         jobs: All jobs of one command; none of them failed.
     """
     if jobs[0].level not in _AGGREGATED:
-        rows = [row for job in jobs if (row := _sweep_row(job))]
+        axes = _axes(jobs)
+        rows = [row for job, overrides in zip(jobs, axes, strict=True) if (row := _sweep_row(job, overrides))]
         if rows:
             print_grid(Console(), sweep_table(rows))
         return
     groups: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         groups[job.suite].append(job)
+    axes = _axes([group[0] for group in groups.values()])
     suites = []
-    for group in groups.values():
+    for group, overrides in zip(groups.values(), axes, strict=True):
         suite = aggregate_nodes({job.node: Path(job.folder) for job in group if job.folder}, Path(group[0].corpus))
         publish(suite)
-        suites.append((_axes(group[0]), suite.result))
+        suites.append((overrides, suite.result))
     if len(suites) > 1:
         print_grid(Console(), suite_table(suites))
 
 
-def _sweep_row(job: Job) -> SweepRow | None:
+def _sweep_row(job: Job, overrides: Mapping[str, str]) -> SweepRow | None:
     """One node's line; None where the corpus has no document of its section."""
     if not job.folder:
         return None
     metrics = read_json(Path(job.folder) / METRICS_FILE)
     val, test = (Score(**metrics[part]["accuracy"]) if metrics[part]["accuracy"] else None for part in ("val", "test"))
-    return SweepRow(_axes(job), job.node, val, test)
+    return SweepRow(overrides, job.node, val, test)
 
 
-def _axes(job: Job) -> dict[str, str]:
-    """The job's overrides without those that every table shows or that name files."""
-    pairs = (word.lstrip("+").split("=", 1) for word in job.overrides if "=" in word)
-    return {key: value for key, value in pairs if key not in ("node", "level", "data.path", "runs_dir", "cache_dir")}
+def _axes(jobs: Sequence[Job]) -> list[dict[str, str]]:
+    """Each job's overrides that set it apart from another one: the axes of a sweep. The node has a column anyway."""
+    given = [dict(word.lstrip("+").split("=", 1) for word in job.overrides if "=" in word) for job in jobs]
+    names = [name for name in dict.fromkeys(name for overrides in given for name in overrides) if name != "node"]
+    varied = [name for name in names if len({overrides.get(name) for overrides in given}) > 1]
+    return [{name: overrides[name] for name in varied if name in overrides} for overrides in given]

@@ -55,11 +55,11 @@ class Accounting:
             max_reject_share: Largest allowed :attr:`reject_share`.
         """
         others = Counter({reason: count for reason, count in self.rejected.items() if reason != DESIGNS})
-        counts = ", ".join(f"{reason} {count:,}" for reason, count in self.rejected.most_common()) or "no rows"
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(self.rejected)) or "no rows"
         if not self.kept:
             return f"no valid row among {self.rows:,} ({counts}); check data.encoding, data.columns and data.text"
         if self.reject_share > max_reject_share:
-            top = ", ".join(f"{reason} {count:,}" for reason, count in others.most_common(_TOP_REASONS))
+            top = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(others)[:_TOP_REASONS])
             return (
                 f"{self.reject_share:.1%} of the rows are rejected (designs and duplicates not counted): {top}; "
                 f"check data.encoding, data.text and data.min_symbol, or raise data.max_reject_share={max_reject_share}"
@@ -71,20 +71,25 @@ class Accounting:
         return {
             "rows": self.rows,
             "kept": self.kept,
-            "rejected": dict(self.rejected.most_common()),
+            "rejected": dict(_ranked(self.rejected)),
             "duplicates": self.duplicates,
             "blank_lines": self.blank_lines,
-            "warnings": dict(self.warnings.most_common()),
+            "warnings": dict(_ranked(self.warnings)),
         }
 
     def lines(self) -> list[str]:
         """A table to print: what adds up to the rows first, then what is counted beside them."""
         table = [("rows", self.rows), ("= kept", self.kept)]
-        table += [(f"+ rejected: {reason}", count) for reason, count in self.rejected.most_common()]
+        table += [(f"+ rejected: {reason}", count) for reason, count in _ranked(self.rejected)]
         table += [("+ exact duplicates", self.duplicates)]
         if self.blank_lines:
             table += [("(blank lines, no rows)", self.blank_lines)]
-        table += [(f"(warning: {name})", count) for name, count in self.warnings.most_common()]
+        table += [(f"(warning: {name})", count) for name, count in _ranked(self.warnings)]
         width = max(len(name) for name, _ in table)
         digits = len(f"{self.rows:,}")
         return [f"{name:<{width}}  {count:>{digits},}" for name, count in table]
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    """The most frequent first, equally frequent ones by name: the order must not depend on that of the file."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

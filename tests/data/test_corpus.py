@@ -142,7 +142,7 @@ def test_too_many_rejects_stop_and_leave_nothing(tmp_path: Path) -> None:
 
 def test_no_valid_row(tmp_path: Path) -> None:
     source = write(tmp_path / "raw.csv", [row(1, "01-01"), row(2, abstract="")])
-    with pytest.raises(DataError, match=r"no valid row among 2 .*locarno_design 1.*empty_text 1"):
+    with pytest.raises(DataError, match=r"no valid row among 2 .*empty_text 1.*locarno_design 1"):
         prepare(source, tmp_path / "staging", LENIENT)
     with pytest.raises(DataError, match="no valid row among 0"):
         prepare(write(tmp_path / "raw.csv", []), tmp_path / "staging", LENIENT)

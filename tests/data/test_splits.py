@@ -74,7 +74,9 @@ def test_shares_are_exact_overall_and_close_in_every_class(sizes, seed):
     for part in (VAL, CALIBRATION, TEST):
         assert abs(report.documents[PARTS[part]] - len(ids) * plan.shares[part]) <= 0.5 + 1e-9
     for counts in table(parts, classes).values():
-        assert np.all(np.abs(np.array(counts) - sum(counts) * plan.shares) < 2)
+        off = np.abs(np.array(counts) - sum(counts) * plan.shares)
+        assert np.all(off[[VAL, CALIBRATION, TEST]] < 2)
+        assert off[TRAIN] < 3  # it takes up the rounding of the three others
 
 
 def test_many_tiny_classes_do_not_all_go_to_train():

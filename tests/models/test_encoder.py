@@ -144,7 +144,7 @@ def test_an_encoder_trains_unless_it_is_frozen(tiny_encoder_files: EncoderFiles)
 
 
 def test_unknown_kind_of_encoder() -> None:
-    with pytest.raises(ConfigError, match="encoder type made-up .* unknown") as caught:
+    with pytest.raises(ConfigError, match=r"encoder type made-up .* unknown") as caught:
         build_encoder({"model_type": "made-up"})
     assert "\n" not in str(caught.value)
 

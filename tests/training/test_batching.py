@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def batches(epoch: int = 0, seed: int = 1, batch_size: int = 16, lengths: np.nda
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_each_document_once_per_epoch(batch_size: int, epoch: int) -> None:
     found = batches(epoch, batch_size=batch_size)
-    assert sorted(sum(found, [])) == list(range(1003))
+    assert sorted(item for batch in found for item in batch) == list(range(1003))
     sizes = sorted(map(len, found), reverse=True)
     assert set(sizes[:-1]) <= {batch_size}
     assert sizes[-1] == (1003 % batch_size or batch_size)

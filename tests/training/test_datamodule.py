@@ -1,4 +1,5 @@
 from collections import defaultdict
+from itertools import chain
 
 import pytest
 import pytorch_lightning as pl
@@ -79,7 +80,7 @@ def test_lightning_draws_other_batches_in_each_epoch(data: PatentDataModule, wit
 
     seen = fit()
     assert sorted(seen) == [0, 1, 2]
-    everything = [sorted(sum(batches, [])) for batches in seen.values()]
+    everything = [sorted(item for batch in batches for item in batch) for batches in seen.values()]
     assert everything[0] == everything[1] == everything[2]
     assert len(everything[0]) == len(data.view.train)
     assert seen[0] != seen[1] != seen[2] != seen[0]

@@ -69,7 +69,8 @@ def accuracy(fitted: Fitted, corpus: CorpusView, node: str, part: int) -> tuple[
 
 @pytest.fixture(scope="module")
 def learned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> Fitted:
-    return fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None))
+    wide = {"num_filters": 32, "pool_size": 2}
+    return fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, model=wide))
 
 
 # --- it learns, and keeps the best epoch
