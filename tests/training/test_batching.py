@@ -1,5 +1,3 @@
-from itertools import chain
-
 import numpy as np
 import pytest
 

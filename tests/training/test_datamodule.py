@@ -1,5 +1,4 @@
 from collections import defaultdict
-from itertools import chain
 
 import pytest
 import pytorch_lightning as pl
