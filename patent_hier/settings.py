@@ -116,7 +116,7 @@ class DemoEncoderSettings(EncoderSettings):
     num_hidden_layers: int = 6
     num_attention_heads: int = 2
     intermediate_size: int = 256
-    dropout: float = 0.1
+    dropout: float = 0.0
 
 
 @dataclass
