@@ -194,7 +194,7 @@ class TrainerSettings:
     """
 
     max_epochs: int = 5
-    min_steps: int = 400
+    min_steps: int = 600
     batch_size: int = 16
     score_batch_size: int = 64
     patience: int | None = 2
