@@ -1,8 +1,9 @@
 """One trained suite for all tests of a session: nine tiny nodes on 400 demo documents."""
 
+import json
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,6 +23,10 @@ class Suite(NamedTuple):
     def result(self) -> Path:
         (folder,) = (self.runs / "bertcnn").glob("result-hier-*")
         return folder
+
+
+def scores(result_folder: Path) -> dict[str, Any]:
+    return json.loads((result_folder / "result.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="session")

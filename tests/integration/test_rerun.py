@@ -1,0 +1,197 @@
+"""The same command again: after success, removal, damage, a failure, a kill."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import patent_hier
+from patent_hier.artifacts import is_complete
+from patent_hier.settings import HIER_NODES
+from tests.commands import TINY, command
+from tests.integration.conftest import scores
+
+CHECKOUT = Path(patent_hier.__file__).parents[1]
+
+
+def contents(folder):
+    """Every result file with its bytes and time of change; the notes of single commands are left aside."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in files
+        if not {".jobs", ".locks"} & set(path.parts) and not path.parent.name.startswith("result-")
+    }
+
+
+def test_second_run_trains_nothing_and_needs_no_torch(suite):
+    before, result = contents(suite.runs), scores(suite.result())
+    code = (
+        "import sys; from patent_hier.cli.main import main; status = main(sys.argv[1:]);"
+        "print('heavy:', sorted({'torch', 'transformers', 'pytorch_lightning'} & set(sys.modules))); sys.exit(status)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "level=hier", *suite.words], capture_output=True, text=True, cwd=CHECKOUT
+    )
+    assert time.perf_counter() - start < 15
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("heavy: []\n")
+    assert done.stdout.count("finished before") == 9
+    assert contents(suite.runs) == before
+    assert scores(suite.result()) == result
+
+
+def test_missing_node_is_named_and_only_it_is_trained(copied):
+    result = scores(copied.result())
+    nodes = copied.nodes()
+    predictions = (nodes["C"] / "predictions.parquet").read_bytes()
+    shutil.rmtree(nodes["C"])
+    shutil.rmtree(copied.result())
+    refused = command("aggregate", *copied.words)
+    assert refused.status == 1
+    assert refused.err.count("\n") == 1
+    assert "1 of 9 nodes are missing" in refused.err
+    assert ": C;" in refused.err
+    assert not list((copied.runs / "bertcnn").glob("result-*"))
+
+    kept = contents(copied.runs)
+    again = command("run", "level=hier", *copied.words)
+    assert again.status == 0, again
+    assert again.out.count("finished before") == 8
+    after = contents(copied.runs)
+    assert {path: after[path] for path in kept} == kept
+    assert (nodes["C"] / "predictions.parquet").read_bytes() == predictions
+    assert scores(copied.result()) == result
+
+
+def test_aggregate_alone_gives_the_same_result(copied):
+    result = scores(copied.result())
+    shutil.rmtree(copied.result())
+    outcome = command("aggregate", *copied.words)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "(paper)" in outcome.out
+    assert scores(copied.result()) == result
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("predictions.parquet", flip),
+        ("predictions.parquet", truncate),
+        ("model/model.safetensors", truncate),
+        ("metrics.json", truncate),
+        ("manifest.json", truncate),
+        ("model/classifier.json", Path.unlink),
+    ],
+)
+def test_damaged_result_is_refused_and_not_replaced(name, damage, copied):
+    folder = copied.nodes()["B"]
+    damage(folder / name)
+    before = contents(copied.runs)
+    for words in (["run", "level=hier"], ["aggregate"]):
+        outcome = command(*words, *copied.words)
+        assert outcome.status == 1
+        assert outcome.err.startswith("error: ")
+        assert outcome.err.count("\n") == 1
+        assert folder.name in outcome.err
+        assert "delete" in outcome.err
+    assert contents(copied.runs) == before
+
+
+@pytest.mark.parametrize("cache", ["corpora/demo-*/corpus.parquet", "splits/random-*/split.parquet"])
+def test_damaged_cache_is_made_again(cache, copied):
+    (file,) = copied.cache.glob(cache)
+    content = file.read_bytes()
+    truncate(file)
+    outcome = command("run", "level=hier", *copied.words)
+    assert outcome.status == 0, outcome
+    assert f"{file.parent} is damaged; it is made again" in outcome.out
+    assert outcome.out.count("finished before") == 9
+    assert file.read_bytes() == content
+
+
+def test_damaged_token_cache_is_made_again(copied):
+    (file,) = copied.cache.glob("tokens/*/ids.bin")
+    content = file.read_bytes()
+    truncate(file)
+    predictions = (copied.nodes()["C"] / "predictions.parquet").read_bytes()
+    shutil.rmtree(copied.nodes()["C"])
+    outcome = command("run", "level=hier", *copied.words)
+    assert outcome.status == 0, outcome
+    assert f"{file.parent} is damaged; it is made again" in outcome.out
+    assert file.read_bytes() == content
+    assert (copied.nodes()["C"] / "predictions.parquet").read_bytes() == predictions
+
+
+def test_failure_of_one_node_names_it_and_keeps_the_rest(suite, tmp_path, monkeypatch):
+    from patent_hier.errors import DataError
+    from patent_hier.training import neural
+
+    original = neural.fit_node
+
+    def fit_node(view, files, settings):
+        if settings.node == "B":
+            raise DataError("the disk of B is full; empty it")
+        return original(view, files, settings)
+
+    monkeypatch.setattr(neural, "fit_node", fit_node)
+    shutil.copytree(suite.runs, tmp_path / "runs")
+    for folder in (tmp_path / "runs" / "bertcnn").glob("[ABr]*-*"):
+        shutil.rmtree(folder)
+    words = [*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={suite.cache}"]
+    outcome = command("run", "level=hier", *words)
+    assert outcome.status == 1
+    assert outcome.err == (
+        "error: node=B failed: the disk of B is full; empty it; the other 8 of 9 are kept, "
+        "the same command trains only what is missing\n"
+    )
+    finished = {path.name.split("-")[0] for path in (tmp_path / "runs" / "bertcnn").glob("*-*")}
+    assert finished == set(HIER_NODES) - {"B"}
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_where_it_was(suite, tmp_path):
+    words = [*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={suite.cache}"]
+    process = subprocess.Popen(
+        [sys.executable, "run.py", "level=hier", *words], cwd=CHECKOUT, stdout=subprocess.DEVNULL
+    )
+    runs = tmp_path / "runs" / "bertcnn"
+    deadline = time.monotonic() + 60
+    while len(list(runs.glob("[!.]*"))) < 2 or not list(runs.glob(".partial-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = contents(tmp_path / "runs")
+    finished = list(runs.glob("[!.]*"))
+    assert 2 <= len(finished) < 9
+    assert all(is_complete(path) for path in finished)
+    partial = {path: value for path, value in before.items() if ".partial-" in str(path)}
+
+    outcome = command("run", "level=hier", *words)
+    assert outcome.status == 0, outcome
+    assert outcome.out.count("finished before") == len(finished)
+    after = contents(tmp_path / "runs")
+    assert {path: after[path] for path in before.keys() - partial.keys()} == {
+        path: value for path, value in before.items() if path not in partial
+    }
+    assert not list(runs.glob(".partial-*"))
+    (result,) = runs.glob("result-hier-*")
+    assert scores(result) == scores(suite.result())
