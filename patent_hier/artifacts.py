@@ -1,7 +1,7 @@
 """Files that are whole or absent: atomic writes, fingerprints and manifests.
 
 A finished folder always holds ``manifest.json``, written last inside a staging folder that is then renamed. So a
-folder with a manifest is complete, and a killed run leaves only a ``.partial-*`` folder, which the next run removes.
+folder with a manifest is complete, and a killed run leaves only a ``.partial-*`` folder, which the next run of the same settings removes.
 """
 
 import contextlib
@@ -76,8 +76,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     a killed run left behind are removed. Call it under :func:`exclusive` where two processes may meet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for stale in path.parent.glob(f"{_PARTIAL}{path.name}-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    remove_partials(path)
     staging = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
     try:
         yield staging
@@ -96,6 +95,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def remove_partials(path: Path) -> None:
+    """Remove what killed processes left of this file or folder; only under :func:`exclusive`."""
+    for stale in path.parent.glob(f"{_PARTIAL}{path.name}-*"):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of an artifact; a second process waits until the first has finished with it.
@@ -105,7 +113,11 @@ def exclusive(path: Path) -> Iterator[None]:
     locks = path.parent / _LOCKS
     locks.mkdir(parents=True, exist_ok=True)
     with (locks / path.name).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that works on {path}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -14,8 +14,13 @@ from patent_hier.ipc import SECTIONS
 ROOT = "root"
 FLAT = "flat"
 HIER_NODES = (ROOT, *SECTIONS)
-HEADS = ("document_matrix", "token", "cls")
 POOLINGS = ("cls", "mean")
+# What each head reads, beside its dropout; the other settings have no influence on it.
+HEAD_SETTINGS = {
+    "document_matrix": ("num_last_layers", "pooling", "pool_size", "num_filters", "kernel_size"),
+    "token": ("num_last_layers", "num_filters", "kernel_size"),
+    "cls": ("pooling",),
+}
 MISSING = "???"
 _UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
 
@@ -143,6 +148,11 @@ class BertCnnSettings:
     kernel_size: int = 3
     dropout: float = 0.1
 
+    def influence(self) -> dict[str, Any]:
+        """The settings that decide the network, by name; ``bert`` and ``bertcnn`` with ``head=cls`` are one."""
+        names = ("head", "dropout", *HEAD_SETTINGS[self.head])
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass
 class LevelSettings:
@@ -188,7 +198,7 @@ class TrainerSettings:
         class_weights: Weigh the loss by inverse class frequency.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        precision: ``auto`` (bf16 on a GPU that has it, else fp32) or one of Lightning's precision names.
+        precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
         num_threads: CPU threads of PyTorch; ``null`` leaves its default.
         progress: Print a line per epoch (and a bar on a terminal).
     """
@@ -262,7 +272,7 @@ def _check_data(data: DataSettings) -> None:
 
 
 def _check_model(model: BertCnnSettings) -> None:
-    _one_of("model.head", model.head, HEADS)
+    _one_of("model.head", model.head, tuple(HEAD_SETTINGS))
     _one_of("model.pooling", model.pooling, POOLINGS)
     if model.name == "bert" and model.head != "cls":
         raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
@@ -279,10 +289,12 @@ def _check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> N
     _between("trainer.min_steps", trainer.min_steps, 0, 10**9)
     if trainer.patience is not None:
         _between("trainer.patience", trainer.patience, 1, 10**9)
+    if trainer.gradient_clip is not None:
+        _between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
     if trainer.num_threads is not None:
         _between("trainer.num_threads", trainer.num_threads, 1, 4096)
     _one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))
-    _one_of("trainer.precision", trainer.precision, ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true"))
+    _one_of("trainer.precision", trainer.precision, ("auto", "32-true", "bf16-mixed"))
     _one_of("optimizer.name", optimizer.name, ("adamw", "adam"))
     _one_of("optimizer.schedule", optimizer.schedule, ("linear", "constant"))
     _between("optimizer.lr", optimizer.lr, 1e-12, 100)

@@ -27,7 +27,7 @@ def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[st
     except SystemExit as stop:  # Hydra's own --help and --version
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
-        print("stopped by the user; the same command continues with what is missing", file=sys.stderr)
+        print("stopped; the same command continues with what is missing", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:  # the reader, such as head, has what it wanted; nothing may be written at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -60,6 +60,8 @@ def describe(error: BaseException) -> str:
         )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _setting(error)
+    if "OutOfMemoryError" in type(error).__name__ or isinstance(error, MemoryError):  # by name: torch stays away
+        return "out of memory; lower trainer.batch_size, trainer.score_batch_size or encoder.max_length"
     if isinstance(error, OSError):
         return f"{error.strerror or error}: {error.filename or ''}; check that the path exists and can be written"
     return f"unexpected {type(error).__name__}: {_first_line(error)}; please report it with the traceback ({DEBUG}=1)"

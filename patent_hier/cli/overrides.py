@@ -11,7 +11,7 @@ from patent_hier.errors import ConfigError
 _STRUCTURE = "\\[\\]{}(),:='\""
 _QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_STRUCTURE}]+)""")
 # A dictionary's new keys need Hydra's force-add; the keys of data.columns are checked by the reader of the file.
-_DICTIONARY = re.compile(r"data\.columns(?=[.=])")
+_DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
 
 
 def readable(arguments: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ _USAGE = """Clean a raw CSV into a corpus; every row is kept, counted as a dupli
 
 usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE.csv] [data.key=value ...]
 
-  --check   look at the file and say what would happen; write nothing
+  --check   look at the file and say what would happen; write nothing (but the demo's own raw file)
 
 Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8 data.min_symbol=group|subclass|class
 data.edition=2017|latest data.max_reject_share=0.2"""

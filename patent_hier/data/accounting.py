@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from patent_hier.errors import DataError
 from patent_hier.ipc import RejectReason
@@ -76,6 +77,12 @@ class Accounting:
             "blank_lines": self.blank_lines,
             "warnings": dict(_ranked(self.warnings)),
         }
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, Any]) -> Self:
+        """The counts that :meth:`as_dict` gave."""
+        rejected, warnings = Counter(counts["rejected"]), Counter(counts["warnings"])
+        return cls(counts["rows"], counts["kept"], rejected, counts["duplicates"], counts["blank_lines"], warnings)
 
     def lines(self) -> list[str]:
         """A table to print: what adds up to the rows first, then what is counted beside them."""

@@ -114,8 +114,29 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
                 corpus.write_table(_table(batch.documents))
             rejects.write(batch.rejections)
         cleaning.accounting.check()
-        if problem := cleaning.accounting.problem(fmt.max_reject_share):
-            raise DataError(f"{source}: {problem}")
+        refuse_rejects(cleaning.accounting, source, fmt)
+
+
+class RefusedFileError(DataError):
+    """A raw file has no valid row or too many rejected ones.
+
+    Attributes:
+        accounting: Where every row went.
+    """
+
+    def __init__(self, message: str, accounting: Accounting) -> None:
+        super().__init__(message)
+        self.accounting = accounting
+
+
+def refuse_rejects(accounting: Accounting, source: Path, fmt: RawFormat) -> None:
+    """Refuse rows of which too few are good.
+
+    Raises:
+        RefusedFileError: Naming the most frequent reasons.
+    """
+    if problem := accounting.problem(fmt.max_reject_share):
+        raise RefusedFileError(f"{source}: {problem}", accounting)
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class ClsHead(nn.Module):
 
     Args:
         hidden_size: H.
-        num_layers: Layers of the encoder.
+        num_layers: Layers of the encoder; any number, only the last is read.
         num_labels: Number of classes.
         settings: Pooling and dropout.
 
@@ -149,7 +149,6 @@ class ClsHead(nn.Module):
 
     def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
         super().__init__()
-        _check_layers(settings.num_last_layers, num_layers)
         self.pooling = settings.pooling
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(hidden_size, num_labels)

@@ -38,8 +38,10 @@ def _version(package: str) -> str | None:
 
 def _git_commit() -> str | None:
     """The checkout's commit, ``+`` appended when files differ from it; None outside a checkout."""
-    folder = Path(patent_hier.__file__).parent
+    folder = Path(patent_hier.__file__).resolve().parent
     try:
+        if Path(_git(folder, "rev-parse", "--show-toplevel")).resolve() != folder.parent:
+            return None  # installed somewhere below another project's checkout
         commit = _git(folder, "rev-parse", "HEAD")
         return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):

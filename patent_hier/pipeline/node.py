@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import atomic_folder, exclusive, is_complete, read_json, seal, write_json
 from patent_hier.data.splits import PARTS, TRAIN
-from patent_hier.errors import ArtifactError, DataError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
-from patent_hier.evaluation.predictions import PREDICTIONS_FILE, SCORED_PARTS, Predictions
+from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, Predictions
 from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.plan import NodePlan, plan_node
@@ -57,7 +57,11 @@ def run_node(settings: Settings) -> Done:
             known = f"test accuracy {score['value']:.3f}" if score else "no test document under this node"
             say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
             return Done(plan.suite, plan.folder, plan.corpus.folder)
-        if not _has_documents(plan):
+        if not has_documents(plan):
+            if settings.level.name == "node":
+                raise DataError(
+                    f"node={settings.node}: the corpus {plan.corpus.folder} has no training document of that section"
+                )
             say(
                 f"{settings.model.name} {settings.node}: the corpus has no training document of section {settings.node}"
             )
@@ -80,16 +84,13 @@ def finished(folder: Path) -> bool:
     return True
 
 
-def _has_documents(plan: NodePlan) -> bool:
-    """Whether there is anything to train on; a node that was asked for alone must have something."""
+def has_documents(plan: NodePlan) -> bool:
+    """Whether the node has anything to train on."""
     node = plan.settings.node
     if node in (ROOT, FLAT):
         return True
     sections = plan.corpus.column("section").to_numpy()
-    found = bool(np.any((sections == node) & (load_parts(plan.corpus, plan.split) == TRAIN)))
-    if not found and plan.settings.level.name == "node":
-        raise DataError(f"node={node}: the corpus {plan.corpus.folder} has no training document of section {node}")
-    return found
+    return bool(np.any((sections == node) & (load_parts(plan.corpus, plan.split) == TRAIN)))
 
 
 def _train_and_write(plan: NodePlan, staging: Path) -> None:
@@ -104,13 +105,18 @@ def _train_and_write(plan: NodePlan, staging: Path) -> None:
 
     store = TokenStore.open(tokens)
     view = CorpusView(store, columns["section"].to_numpy(), columns["ipc_class"].to_numpy(), parts)
-    fitted = fit_node(view, plan.encoder, settings)
+    fitted = fit_node(view, plan.encoder, settings, staging)
     if fitted.facts.get("constant"):
         say(f"{settings.node}: one class only ({fitted.classifier.labels[0]}); its classifier is constant")
     held_out = np.flatnonzero(parts != TRAIN)
     label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
     with item_progress(label, len(held_out)) as progress:
         log_prob = fitted.classifier.log_prob(store, held_out, settings.trainer.score_batch_size, progress)
+    if not np.isfinite(log_prob).all():
+        lr = settings.optimizer.lr
+        raise ConfigError(
+            f"node {settings.node}: training diverged, its scores are no numbers; lower optimizer.lr={lr}"
+        )
     predictions = Predictions(
         settings.node,
         fitted.classifier.labels,
@@ -119,24 +125,24 @@ def _train_and_write(plan: NodePlan, staging: Path) -> None:
         view.targets(settings.node)[held_out],
         log_prob,
     )
-    metrics = {"node": settings.node, **{part: score_part(predictions.select(part)) for part in SCORED_PARTS}}
+    metrics = {"node": settings.node, **{part: score_part(predictions, part) for part in SCORED_PARTS}}
     (staging / CONFIG_FILE).write_text(yaml.safe_dump(as_dict(settings), allow_unicode=True, sort_keys=False), "utf-8")
     predictions.write(staging / PREDICTIONS_FILE)
     write_json(staging / METRICS_FILE, {**metrics, "training": fitted.facts})
     write_json(staging / HISTORY_FILE, fitted.history)
     fitted.classifier.save(staging / MODEL_FOLDER)
-    seal(staging, _manifest(plan))
+    seal(staging, _manifest(plan, fitted.facts))
     _report(plan, metrics, fitted.facts)
 
 
-def score_part(predictions: Predictions) -> dict[str, Any]:
-    """Scores of one part over the documents under the node.
+def score_part(predictions: Predictions, part: str) -> dict[str, Any]:
+    """Scores of one part (``val``, ``calibration`` or ``test``) over the documents under the node.
 
     Returns:
         ``accuracy``, ``top_3_accuracy`` (as :class:`Score`) and ``macro_f1``; all null where there is no document.
     """
     codes = predictions.target_codes()
-    under: NDArray[np.bool_] = np.array([target is not None for target in predictions.targets], bool)
+    under: NDArray[np.bool_] = (predictions.parts == part) & (codes != NO_TARGET)
     n_documents = int(under.sum())
     if not n_documents:
         return {"accuracy": None, "top_3_accuracy": None, "macro_f1": None}
@@ -152,7 +158,7 @@ def score_part(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def _manifest(plan: NodePlan) -> dict[str, Any]:
+def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     settings = plan.settings
@@ -173,6 +179,7 @@ def _manifest(plan: NodePlan) -> dict[str, Any]:
         "environment": {
             **describe_environment(),
             "threads": torch.get_num_threads(),
+            "precision": facts.get("precision"),
             "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }

@@ -8,7 +8,7 @@ from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles, locate
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from patent_hier.settings import Settings
 
 RUN_VERSION = 1  # raise it when training or scoring change what comes out of the same settings
@@ -45,19 +45,21 @@ def plan_node(settings: Settings) -> NodePlan:
     """
     cache = Path(settings.cache_dir)
     encoder = locate(settings.encoder, cache)
-    if settings.model.num_last_layers > encoder.num_layers:
+    model = settings.model.influence()
+    if model.get("num_last_layers", 1) > encoder.num_layers:
         raise ConfigError(
             f"model.num_last_layers={settings.model.num_last_layers} is out of range; "
             f"encoder {settings.encoder.name} has layers 1 to {encoder.num_layers}"
         )
+    plan = split_plan(settings.split)
     corpus = ensure_corpus(settings.data, cache)
-    split = ensure_split(corpus, settings.split, cache)
+    split = ensure_split(corpus, plan, cache)
     content = {
         "run_version": RUN_VERSION,
         "corpus": corpus.fingerprint,
         "split": split.name,
         "encoder": _encoder_content(settings, encoder, cache),
-        "model": asdict(settings.model),
+        "model": model,
         "optimizer": asdict(settings.optimizer),
         "trainer": {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE},
         "seed": settings.seed,

@@ -11,9 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from patent_hier.artifacts import DigestCache, atomic_file, atomic_folder, exclusive, is_complete, seal
+from patent_hier.artifacts import (
+    DigestCache,
+    atomic_file,
+    atomic_folder,
+    exclusive,
+    is_complete,
+    remove_partials,
+    seal,
+)
 from patent_hier.data.accounting import Accounting
-from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare
+from patent_hier.data.corpus import Corpus, RefusedFileError, corpus_fingerprint, prepare, refuse_rejects
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import SplitPlan, SplitReport, assign, load, save, split_fingerprint
@@ -42,6 +50,7 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
     path = cache / "demo" / f"demo-v{DEMO_VERSION}-{data.rows}-{data.seed}.csv"
     with exclusive(path):
         if not path.is_file():
+            remove_partials(path)
             say(f"writing the demo corpus, {data.rows} documents, to {path}")
             with atomic_file(path) as partial:
                 write_demo_csv(partial, data.rows, data.seed)
@@ -56,12 +65,19 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     folder = cache / "corpora" / f"{data.name}-{name}"
 
     def make(staging: Path) -> None:
-        with byte_progress(f"reading {source}") as progress:
-            accounting = prepare(source, staging, fmt, extra_manifest={"name": data.name}, progress=progress)
+        try:
+            with byte_progress(f"reading {source}") as progress:
+                accounting = prepare(source, staging, fmt, extra_manifest={"name": data.name}, progress=progress)
+        except RefusedFileError as error:
+            report_accounting(error.accounting, source)
+            raise
         report_accounting(accounting, source)
 
     _ensure(folder, make)
-    return Corpus.open(folder)
+    corpus = Corpus.open(folder)
+    # The limit may be stricter today than when the corpus was made.
+    refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt)
+    return corpus
 
 
 def report_accounting(accounting: Accounting, source: Path) -> None:
@@ -71,9 +87,13 @@ def report_accounting(accounting: Accounting, source: Path) -> None:
         say(f"  {line}")
 
 
-def ensure_split(corpus: Corpus, split: SplitSettings, cache: Path) -> Path:
+def split_plan(split: SplitSettings) -> SplitPlan:
+    """The checked plan of a split; to be made before the corpus is read, so that a mistake shows at once."""
+    return SplitPlan(**asdict(split))
+
+
+def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     """The corpus-level split; made, and its small classes reported, if it is not there."""
-    plan = SplitPlan(**asdict(split))
     folder = cache / "splits" / f"{plan.policy}-{split_fingerprint(corpus.fingerprint, plan)}"
 
     def make(staging: Path) -> None:

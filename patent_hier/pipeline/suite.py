@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from patent_hier.artifacts import read_json, verify
+from patent_hier.artifacts import MANIFEST, read_json, verify
 from patent_hier.data.corpus import Corpus
-from patent_hier.errors import IncompleteError
+from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import Truth, aggregate, aggregate_flat
 from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult
 from patent_hier.ipc import IpcSymbol
-from patent_hier.pipeline.node import finished
+from patent_hier.pipeline.node import finished, has_documents
 from patent_hier.pipeline.plan import plan_node
-from patent_hier.settings import FLAT, HIER_NODES, ROOT, Settings
+from patent_hier.pipeline.progress import say
+from patent_hier.settings import FLAT, HIER_NODES, Settings
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,19 @@ def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:
 
     Raises:
         IncompleteError: Naming every node that is missing, and where it was looked for.
+        ConfigError: For a level that has no aggregated result.
     """
+    if settings.level.name not in ("hier", FLAT):
+        raise ConfigError(f"level={settings.level.name} makes no aggregated result; use level=hier or level=flat")
     wanted = (FLAT,) if settings.level.name == FLAT else HIER_NODES
-    plans = [plan_node(replace(settings, node=node)) for node in wanted]
-    corpus = plans[0].corpus
-    sections = set(corpus.column("section").to_pylist())
-    plans = [plan for plan in plans if plan.settings.node in (ROOT, FLAT) or plan.settings.node in sections]
+    plans = [plan for node in wanted if has_documents(plan := plan_node(replace(settings, node=node)))]
     missing = [plan.settings.node for plan in plans if not finished(plan.folder)]
     if missing:
         raise IncompleteError(
             f"{len(missing)} of {len(plans)} nodes are missing in {plans[0].folder.parent}: {', '.join(missing)}; "
             f"train them with the same settings: python run.py level={settings.level.name} ..."
         )
-    return {plan.settings.node: plan.folder for plan in plans}, corpus.folder
+    return {plan.settings.node: plan.folder for plan in plans}, plans[0].corpus.folder
 
 
 def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteResult:
@@ -76,7 +78,7 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
         verify(folder, only=(PREDICTIONS_FILE,))
         predictions[node] = Predictions.read(folder / PREDICTIONS_FILE)
     first = next(iter(folders.values()))
-    manifest = read_json(first / "manifest.json")
+    manifest = _common_manifest(folders)
     truth = load_truth(Corpus.open(corpus_folder))
     flat = FLAT in folders
     result = aggregate_flat(predictions[FLAT], truth) if flat else aggregate(predictions, truth)
@@ -86,12 +88,20 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts)
 
 
+def _common_manifest(folders: Mapping[str, Path]) -> Any:
+    """The first node's manifest, once it is certain that all nodes are of one configuration."""
+    manifests = {node: read_json(folder / MANIFEST) for node, folder in folders.items()}
+    suites = {manifest["suite"] for manifest in manifests.values()}
+    if len(suites) > 1:
+        raise ArtifactError(f"nodes of {len(suites)} configurations cannot make one result: {', '.join(folders)}")
+    precisions = {node: manifest["environment"]["precision"] for node, manifest in manifests.items()}
+    if len(known := set(precisions.values()) - {None}) > 1:
+        say(f"note: nodes were trained in different precisions: {', '.join(sorted(known))}")
+    return next(iter(manifests.values()))
+
+
 def load_truth(corpus: Corpus) -> Truth:
     """What the corpus says of every document: section, class, classes of the further symbols."""
     table = corpus.table(["document_id", "section", "ipc_class", "further_symbols"])
-    further = [
-        [IpcSymbol.parse(symbol).ipc_class for symbol in symbols]
-        for symbols in table[3].to_pylist()
-        if symbols is not None
-    ]
+    further = [[IpcSymbol.parse(symbol).ipc_class for symbol in symbols or ()] for symbols in table[3].to_pylist()]
     return Truth(table[0].to_numpy(), table[1].to_numpy(), table[2].to_numpy(), further)

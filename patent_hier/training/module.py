@@ -59,6 +59,16 @@ class PatentClassificationTask(pl.LightningModule):
         self.log("val/loss", self.loss(logits, batch["target"]), on_epoch=True, batch_size=size)
         self.log("val/accuracy", self.val_accuracy, on_epoch=True, batch_size=size)
 
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip by norm ourselves: in mixed precision Lightning refuses to do so with a fused optimizer.
+
+        With bf16 there is no gradient scale that would have to be taken off first; fp16 is refused in the settings.
+        """
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+
     def configure_optimizers(self) -> Any:
         """The optimizer with its schedule, stepped after each batch."""
         optimizer = build_optimizer(self.network, self.optimizer_settings)

@@ -7,6 +7,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -42,13 +43,14 @@ class Fitted:
     facts: dict[str, Any]
 
 
-def fit_node(corpus: CorpusView, files: EncoderFiles, settings: Settings) -> Fitted:
+def fit_node(corpus: CorpusView, files: EncoderFiles, settings: Settings, scratch: Path | None = None) -> Fitted:
     """Train the network of ``settings.node``.
 
     Args:
         corpus: The split corpus.
         files: The encoder's files.
         settings: One node's run.
+        scratch: Folder for checkpoints while it trains; they are removed. None: the system's temporary folder.
 
     Returns:
         The classifier with the weights of the best validation epoch. A node with one class in training gets a
@@ -76,7 +78,7 @@ def fit_node(corpus: CorpusView, files: EncoderFiles, settings: Settings) -> Fit
         return Fitted(classifier, [], {"constant": True, "train_documents": len(data.view.train)})
     encoder = load_encoder(files, pretrained=settings.encoder.pretrained, frozen=settings.encoder.freeze)
     network = BertCnn(encoder, len(labels), settings.model)
-    history, facts = _train(network, data, settings)
+    history, facts = _train(network, data, settings, scratch)
     classifier = NodeClassifier(
         settings.node, labels, settings.encoder.max_length, settings.model, network.eval(), files
     )
@@ -89,7 +91,7 @@ def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
 
 
 def _train(
-    network: BertCnn, data: PatentDataModule, settings: Settings
+    network: BertCnn, data: PatentDataModule, settings: Settings, scratch: Path | None
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, trainer_settings = data.view, settings.trainer
@@ -98,8 +100,8 @@ def _train(
     weights = inverse_frequency_weights(view.train_codes, len(view.labels)) if trainer_settings.class_weights else None
     task = PatentClassificationTask(network, len(view.labels), settings.optimizer, epochs * steps_per_epoch, weights)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress)
-    with tempfile.TemporaryDirectory(prefix="patent_hier-") as scratch:
-        checkpoint = ModelCheckpoint(scratch, monitor=_MONITOR, mode="max", save_weights_only=True)
+    with tempfile.TemporaryDirectory(prefix="patent_hier-", dir=scratch) as checkpoints:
+        checkpoint = ModelCheckpoint(checkpoints, monitor=_MONITOR, mode="max", save_weights_only=True)
         has_val = len(view.val) > 0
         trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None)
         start = time.perf_counter()
@@ -107,10 +109,7 @@ def _train(
             # Lightning's hints about loader workers and missing loggers are for its own users.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
-            if has_val:
-                trainer.fit(task, datamodule=data)
-            else:
-                trainer.fit(task, train_dataloaders=data.train_dataloader())
+            _fit(trainer, task, data, has_val)
         seconds = time.perf_counter() - start
         if checkpoint.best_model_path:
             saved = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
@@ -130,6 +129,16 @@ def _train(
     }
     network.to(trainer.strategy.root_device)  # Lightning moves it back to the CPU after training
     return history.epochs, facts
+
+
+def _fit(trainer: pl.Trainer, task: PatentClassificationTask, data: PatentDataModule, has_val: bool) -> None:
+    try:
+        if has_val:
+            trainer.fit(task, datamodule=data)
+        else:
+            trainer.fit(task, train_dataloaders=data.train_dataloader())
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM, which would end with status 0
+        raise KeyboardInterrupt from stop
 
 
 def best_epoch(epochs: list[dict[str, float]]) -> int | None:
@@ -153,7 +162,7 @@ def _trainer(
     if settings.accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator=gpu, but PyTorch sees no CUDA device; use auto or cpu")
     return pl.Trainer(
-        accelerator=settings.accelerator,
+        accelerator="cuda" if _on_gpu(settings) else "cpu",
         devices=1,
         precision=_precision(settings),
         max_epochs=epochs,
@@ -172,5 +181,9 @@ def _precision(settings: TrainerSettings) -> Any:
     """``auto``: bf16 where a GPU computes in it; never on a CPU, where it is slower."""
     if settings.precision != "auto":
         return settings.precision
-    on_gpu = settings.accelerator != "cpu" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return "bf16-mixed" if on_gpu else "32-true"
+    fast = _on_gpu(settings) and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _on_gpu(settings: TrainerSettings) -> bool:
+    return settings.accelerator != "cpu" and torch.cuda.is_available()

@@ -18,7 +18,7 @@ def predictions(targets, best):
 
 
 def test_scores_count_documents_under_the_node_only():
-    scores = score_part(predictions(["A01", "A23", None, "A77"], ["A01", "A01", "A01", "A01"]))
+    scores = score_part(predictions(["A01", "A23", None, "A77"], ["A01", "A01", "A01", "A01"]), "test")
     assert scores["accuracy"]["value"] == pytest.approx(1 / 3)  # the unseen class stays in the denominator
     assert scores["accuracy"]["n_documents"] == 3
     assert scores["accuracy"]["n_classes_with_support"] == 3
@@ -26,7 +26,7 @@ def test_scores_count_documents_under_the_node_only():
 
 
 def test_no_document_under_the_node_has_no_score():
-    scores = score_part(predictions([None, None], ["A01", "A01"]))
+    scores = score_part(predictions([None, None], ["A01", "A01"]), "test")
     assert scores == {"accuracy": None, "top_3_accuracy": None, "macro_f1": None}
 
 
