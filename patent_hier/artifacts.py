@@ -1,7 +1,8 @@
 """Files that are whole or absent: atomic writes, fingerprints and manifests.
 
 A finished folder always holds ``manifest.json``, written last inside a staging folder that is then renamed. So a
-folder with a manifest is complete, and a killed run leaves only a ``.partial-*`` folder, which the next run of the same settings removes.
+folder with a manifest is complete, and a killed run leaves only a ``.partial-*`` folder, which the next run of the
+same settings removes.
 """
 
 import contextlib

@@ -13,7 +13,7 @@ from patent_hier.evaluation import metrics
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
 from patent_hier.ipc import SECTIONS
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.settings import ROOT
 
 Codes = NDArray[np.intp]
 Hits = NDArray[np.bool_]

@@ -28,14 +28,6 @@ class Hierarchical(NamedTuple):
     f1: float
 
 
-class Wipo(NamedTuple):
-    """WIPO's three measures; see :func:`wipo_measures`."""
-
-    top_prediction: float
-    three_guesses: float
-    any_symbol: float
-
-
 def accuracy(targets: Labels, predicted: Labels) -> float:
     """Fraction of documents whose predicted label is the target; arrays ``(n,)`` of labels or codes."""
     _check(targets, predicted)
@@ -141,31 +133,6 @@ def any_symbol_hits(predicted: Labels, main: Labels, further: Sequence[Sequence[
     hits: NDArray[np.bool_] = main == predicted
     hits[owners[labels == predicted[owners]]] = True
     return hits
-
-
-def wipo_measures(
-    scores: NDArray[np.floating[Any]], labels: Labels, main: Labels, further: Sequence[Sequence[str]]
-) -> Wipo:
-    """WIPO's three measures of a ranked list of classes.
-
-    Args:
-        scores: ``(n, n_labels)``, the higher the better.
-        labels: ``(n_labels,)`` classes.
-        main: ``(n,)`` classes of the main symbols.
-        further: ``n`` collections of classes of the further symbols.
-
-    Returns:
-        *Top prediction*: the first class is the main symbol's. *Three guesses*: one of the first three is. *Any
-        symbol* (the source's "all categories"): the first class is that of the main or of any further symbol.
-
-    Source: Fall, Törcsvári, Benzineb and Karetka, "Automated categorization in the International Patent
-    Classification", ACM SIGIR Forum 37(1), 2003.
-    """
-    position = {label: code for code, label in enumerate(labels.tolist())}
-    codes = np.array([position.get(label, -1) for label in main.tolist()], dtype=np.intp)
-    rank = ranks(scores, codes)
-    hits = any_symbol_hits(labels[scores.argmax(axis=1)], main, further)
-    return Wipo(float(np.mean(rank < 1)), float(np.mean(rank < 3)), float(hits.mean()))
 
 
 def wilson_interval(hits: int, n: int, z: float = _Z95) -> Interval:

@@ -86,12 +86,17 @@ class HierarchicalResult(Result):
         macro_f1: Of the cascade's classes, over the classes with support.
         hierarchical_precision: Of the cascade, over sections and classes; likewise recall and F1. Equal, because every
             path has two labels.
-        wipo_top_prediction: WIPO's three measures rank the classes by joint probability.
+        wipo_top_prediction: WIPO's three measures rank the classes by joint probability. *Top prediction*: the first
+            class is the main symbol's; *three guesses*: one of the first three is; *any symbol* (the source's "all
+            categories"): the first class is that of the main or of any further symbol.
         routing_errors: Documents in a wrong section. ``cascade_accuracy`` is 1 less these and ``local_errors``;
             ``oracle_accuracy - cascade_accuracy`` is the share that only the wrong section has cost.
         local_errors: Documents in the right section but a wrong class.
         absent_sections: Sections without documents in this part; they have weight 0.
         constant_sections: Sections whose model knows one class only.
+
+    Source: equation (1) of arXiv:1911.06241; Fall, Törcsvári, Benzineb and Karetka, "Automated categorization in the
+    International Patent Classification", ACM SIGIR Forum 37(1), 2003.
     """
 
     section_accuracy: Score

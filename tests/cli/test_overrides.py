@@ -34,6 +34,15 @@ def test_ascii_words_and_options_are_left_alone():
     assert readable(words) == words
 
 
+@pytest.mark.parametrize("word", ["++data.columns.title=名称", "+data.columns.title=名称", "data.columns.title=名称"])
+def test_new_keys_are_forced_once(word):
+    assert readable([word]) == ['++data.columns.title="名称"']
+
+
+def test_a_path_is_no_key():
+    assert readable(["data.path=/x/data.columns.csv"]) == ["data.path=/x/data.columns.csv"]
+
+
 @pytest.mark.parametrize("words", [["level=hier,flat"], ["level=choice(hier,flat)"]])
 def test_swept_level_is_refused(words):
     with pytest.raises(ConfigError, match="cannot be swept"):

@@ -63,12 +63,11 @@ def test_hierarchical_scores_of_paths_of_unequal_depth():
     assert metrics.hierarchical_scores(true, shorter).recall == pytest.approx(hiclass.metrics.recall(true, shorter))
 
 
-def test_wipo_measures():
-    labels = LABELS[:4]
-    scores = np.array([[4, 3, 2, 1], [4, 3, 2, 1], [4, 3, 2, 1], [4, 3, 2, 1]]) / 10
+def test_any_symbol_may_be_hit():
+    predicted = np.array(["A01", "A01", "A01", "A01"], dtype=object)
     main = np.array(["A01", "B01", "B02", "H04"], dtype=object)
     further = [("A01", "A01"), (), ("H04", "A01"), ["B01"]]
-    assert metrics.wipo_measures(scores, labels, main, further) == pytest.approx((0.25, 0.5, 0.5))
+    assert metrics.any_symbol_hits(predicted, main, further).tolist() == [True, False, True, False]
 
 
 def test_no_further_symbols_at_all():

@@ -145,10 +145,10 @@ def test_failure_of_one_node_names_it_and_keeps_the_rest(suite, tmp_path, monkey
 
     original = neural.fit_node
 
-    def fit_node(view, files, settings):
+    def fit_node(view, files, settings, scratch):
         if settings.node == "B":
             raise DataError("the disk of B is full; empty it")
-        return original(view, files, settings)
+        return original(view, files, settings, scratch)
 
     monkeypatch.setattr(neural, "fit_node", fit_node)
     shutil.copytree(suite.runs, tmp_path / "runs")

@@ -57,11 +57,15 @@ def test_layers_out_of_range(n: int) -> None:
         stack_last_layers(states(), torch.ones(2, 5), n, "cls")
 
 
-@pytest.mark.parametrize("head", list(HEADS))
+@pytest.mark.parametrize("head", ["document_matrix", "token"])
 @pytest.mark.parametrize("n", [0, LAYERS + 1])
 def test_no_head_reads_layers_that_are_not_there(head: str, n: int) -> None:
     with pytest.raises(ConfigError, match=rf"model\.num_last_layers={n} .*1 to {LAYERS}"):
         make(head, num_last_layers=n)
+
+
+def test_linear_head_reads_the_last_layer_whatever_n_is() -> None:
+    make("cls", num_last_layers=LAYERS + 1)
 
 
 # --- the paper's CNN

@@ -20,7 +20,8 @@ def test_commit_of_a_checkout(tmp_path, monkeypatch):
         identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")
         subprocess.run(("git", *identity, *words), cwd=tmp_path, check=True, capture_output=True)
 
-    file = tmp_path / "__init__.py"
+    file = tmp_path / "patent_hier" / "__init__.py"
+    file.parent.mkdir()
     file.write_text("")
     git("init")
     git("add", ".")
@@ -30,6 +31,9 @@ def test_commit_of_a_checkout(tmp_path, monkeypatch):
     assert len(clean) == 40
     file.write_text("# changed")
     assert environment.describe_environment()["git_commit"] == f"{clean}+"
+    monkeypatch.setattr(patent_hier, "__file__", str(tmp_path / ".venv" / "patent_hier" / "__init__.py"))
+    (tmp_path / ".venv" / "patent_hier").mkdir(parents=True)
+    assert environment.describe_environment()["git_commit"] is None  # installed below a checkout of something else
 
 
 def test_no_checkout_no_git(tmp_path, monkeypatch):

@@ -1,10 +1,11 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from patent_hier.artifacts import seal
-from patent_hier.errors import ArtifactError, DataError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import finished, run_node, score_part
 from patent_hier.settings import LevelSettings
@@ -42,8 +43,32 @@ def test_finished_damaged_and_absent(tmp_path):
 
 
 def test_asked_for_alone_a_node_needs_documents(changed):
-    with pytest.raises(DataError, match=r"node=H: .* no training document of section H"):
+    with pytest.raises(DataError, match=r"node=H: .* no training document of that section"):
         run_node(changed(node="H"))
+
+
+def test_no_calibration_part_is_no_loss(changed):
+    done = run_node(changed("split", calibration=0.0))
+    metrics = json.loads((done.folder / "metrics.json").read_text("utf-8"))
+    assert metrics["calibration"]["accuracy"] is None
+    assert metrics["test"]["accuracy"]["n_documents"] > 0
+
+
+def test_divergence_is_said(settings, monkeypatch, tmp_path):
+    def no_numbers(self, store, indices, *others):
+        return np.full((len(indices), len(self.labels)), np.nan, np.float32)
+
+    monkeypatch.setattr("patent_hier.models.saved.NodeClassifier.log_prob", no_numbers)
+    with pytest.raises(ConfigError, match=r"diverged.*lower optimizer\.lr="):
+        run_node(settings)
+    assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]
+
+
+def test_nothing_but_the_contract_is_left(settings):
+    folder = run_node(settings).folder
+    assert {path.name for path in folder.iterdir()} == {
+        "config.yaml", "manifest.json", "metrics.json", "history.json", "predictions.parquet", "model"
+    }  # fmt: skip
 
 
 def test_in_a_sweep_an_empty_node_is_said_and_skipped(changed, capsys, tmp_path):

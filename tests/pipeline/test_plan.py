@@ -52,6 +52,22 @@ def test_what_does_not_decide_it_keeps_its_name(group, changes, settings, change
     assert (before.folder, before.suite) == (after.folder, after.suite)
 
 
+def test_a_head_is_named_by_what_it_reads(changed):
+    linear = plan_node(changed("model", name="bertcnn", head="cls"))
+    for changes in ({"name": "bert"}, {"num_last_layers": 9}, {"num_filters": 7}, {"pool_size": None}):
+        assert plan_node(changed("model", **{"head": "cls", **changes})).suite == linear.suite
+    assert plan_node(changed("model", head="cls", pooling="mean")).suite != linear.suite
+    token = plan_node(changed("model", head="token"))
+    assert plan_node(changed("model", head="token", pooling="mean")).suite == token.suite
+    assert plan_node(changed("model", head="token", num_filters=7)).suite != token.suite
+
+
+def test_a_wrong_split_is_refused_before_the_corpus_is_read(changed, tmp_path):
+    with pytest.raises(ConfigError, match="policy"):
+        plan_node(changed("split", policy="aplicant"))
+    assert not (tmp_path / "cache" / "corpora").exists()
+
+
 def test_paths_do_not_matter(settings, changed, tmp_path):
     before = plan_node(settings)
     moved = plan_node(changed(runs_dir=str(tmp_path / "r2"), cache_dir=str(tmp_path / "c2")))

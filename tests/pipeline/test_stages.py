@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from patent_hier.pipeline.stages import (
     load_parts,
     raw_file,
     raw_format,
+    split_plan,
 )
 from patent_hier.settings import DemoDataSettings
+from tests.commands import write_csv
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ def test_interrupted_demo_file_leaves_nothing(cache, monkeypatch):
 
 def test_stages_are_made_once_and_reported(settings, cache, capsys):
     corpus = ensure_corpus(settings.data, cache)
-    split = ensure_split(corpus, settings.split, cache)
+    split = ensure_split(corpus, split_plan(settings.split), cache)
     files = locate(settings.encoder, cache)
     tokens = ensure_tokens(corpus, files, 32, cache)
     said = capsys.readouterr().out
@@ -67,7 +70,7 @@ def test_stages_are_made_once_and_reported(settings, cache, capsys):
         path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and ".locks" not in path.parts
     }
     assert ensure_corpus(settings.data, cache).folder == corpus.folder
-    assert ensure_split(corpus, settings.split, cache) == split
+    assert ensure_split(corpus, split_plan(settings.split), cache) == split
     assert ensure_tokens(corpus, files, 32, cache) == tokens
     assert capsys.readouterr().out == ""
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
@@ -95,6 +98,17 @@ def test_damaged_corpus_is_made_again_and_says_so(damage, settings, cache, capsy
     assert (folder / "corpus.parquet").read_bytes() == content
 
 
+def test_the_limit_of_rejects_holds_for_a_corpus_that_is_there(changed, cache, tmp_path, capsys):
+    raw = write_csv(tmp_path / "bad.csv", {"A01B1/00": 30, "B60K1/00": 30, "X": 30})
+    mild, strict = (replace(changed().data, path=str(raw), max_reject_share=share) for share in (0.9, 0.2))
+    with pytest.raises(DataError, match="malformed_symbol 30"):
+        ensure_corpus(strict, cache)
+    assert "malformed_symbol" in capsys.readouterr().out  # the accounting is printed all the same
+    assert ensure_corpus(mild, cache).size == 60
+    with pytest.raises(DataError, match="malformed_symbol 30"):
+        ensure_corpus(strict, cache)
+
+
 def test_failed_stage_leaves_nothing(changed, cache):
     data = changed("data", text=["没有"]).data
     with pytest.raises(DataError, match="没有"):
@@ -109,11 +123,7 @@ def test_raw_file_may_go_once_its_corpus_is_there(settings, cache):
 
 
 def test_small_classes_are_reported(settings, cache, tmp_path, capsys):
-    from dataclasses import replace
-
-    from tests.commands import write_csv
-
     raw = write_csv(tmp_path / "small.csv", {"A01B1/00": 60, "B60K1/00": 1})
     corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
-    ensure_split(corpus, settings.split, cache)
+    ensure_split(corpus, split_plan(settings.split), cache)
     assert "1 classes have too few documents for every part: B60" in capsys.readouterr().out

@@ -1,3 +1,5 @@
+import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +14,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.models.encoder import load_encoder
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.training.batching import LengthGroupedBatches
 from patent_hier.training.neural import Fitted, best_epoch, fit_node, planned_epochs
 from patent_hier.training.node_data import CorpusView, NodeView
 from tests.conftest import tiny_encoder_settings
@@ -256,3 +259,24 @@ def test_learning_on_a_gpu(toy_corpus: CorpusView, demo_files: EncoderFiles) -> 
     fitted = fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, accelerator="gpu"))
     assert fitted.facts["device"] == "cuda:0"
     assert accuracy(fitted, toy_corpus, "flat", TEST)[0] > 0.9
+
+
+def test_mixed_precision_clips_gradients(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+    runs = [
+        fit_node(toy_corpus, demo_files, settings(precision="bf16-mixed", gradient_clip=clip)) for clip in (1e-6, 1.0)
+    ]
+    assert runs[0].facts["precision"] == "bf16-mixed"
+    assert not equal(*runs)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_training_is_no_success(
+    toy_corpus: CorpusView, demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch, signal_number: int
+) -> None:
+    def send(self: LengthGroupedBatches, epoch: int) -> None:
+        self.epoch = epoch
+        os.kill(os.getpid(), signal_number)
+
+    monkeypatch.setattr(LengthGroupedBatches, "set_epoch", send)
+    with pytest.raises(KeyboardInterrupt):
+        fit_node(toy_corpus, demo_files, settings())
