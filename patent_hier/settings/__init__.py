@@ -1,0 +1,49 @@
+"""Every setting of a run: one dataclass per group of ``conf/``; the schema that catches a misspelt option.
+
+Standard library only, so that ``run.py --help`` stays instant. Values come from ``conf/``; the defaults here only make
+the classes usable from Python. ``???`` is Hydra's mark for a value that must be given.
+"""
+
+from patent_hier.settings.checks import check
+from patent_hier.settings.data import DataSettings, DemoDataSettings, SplitSettings
+from patent_hier.settings.inputs import DemoEncoderSettings, EncoderSettings, FeatureSettings
+from patent_hier.settings.models import (
+    HEAD_SETTINGS,
+    BertCnnSettings,
+    LinearSettings,
+    ModelSettings,
+    NaiveBayesSettings,
+    NeighboursSettings,
+    RnnSettings,
+    TermSettings,
+    TextCnnSettings,
+)
+from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, LevelSettings, Settings, as_dict
+from patent_hier.settings.training import OptimizerSettings, TrainerSettings
+
+__all__ = [
+    "FLAT",
+    "HEAD_SETTINGS",
+    "HIER_NODES",
+    "ROOT",
+    "BertCnnSettings",
+    "DataSettings",
+    "DemoDataSettings",
+    "DemoEncoderSettings",
+    "EncoderSettings",
+    "FeatureSettings",
+    "LevelSettings",
+    "LinearSettings",
+    "ModelSettings",
+    "NaiveBayesSettings",
+    "NeighboursSettings",
+    "OptimizerSettings",
+    "RnnSettings",
+    "Settings",
+    "SplitSettings",
+    "TermSettings",
+    "TextCnnSettings",
+    "TrainerSettings",
+    "as_dict",
+    "check",
+]

@@ -1,0 +1,62 @@
+"""Settings of the corpus and of its split."""
+
+from dataclasses import dataclass, field
+
+MISSING = "???"  # Hydra's mark for a value that must be given
+
+
+@dataclass
+class DataSettings:
+    """Where the corpus comes from and how a raw CSV is read.
+
+    Attributes:
+        name: ``demo``, ``cnipa`` or ``gazette``; part of the corpus folder's name.
+        path: Raw CSV file; ``null`` only for the demo corpus, which is generated.
+        text: Header names of the fields that make the text, in this order.
+        columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
+        encoding: ``gb18030`` (a superset of GBK) or ``utf-8``.
+        min_symbol: How complete the main IPC symbol must be: ``group``, ``subclass`` or ``class``.
+        edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
+        max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
+    """
+
+    name: str = MISSING
+    path: str | None = None
+    text: list[str] = field(default_factory=lambda: ["摘要"])
+    columns: dict[str, str] = field(default_factory=dict)
+    encoding: str = "gb18030"
+    min_symbol: str = "class"
+    edition: str = "latest"
+    max_reject_share: float = 0.2
+
+
+@dataclass
+class DemoDataSettings(DataSettings):
+    """The generated corpus.
+
+    Attributes:
+        rows: Number of documents to generate (broken rows, designs and duplicates come on top).
+        seed: Seed of the generator.
+    """
+
+    rows: int = 6000
+    seed: int = 2017
+
+
+@dataclass
+class SplitSettings:
+    """The corpus-level split.
+
+    Attributes:
+        policy: ``random`` (the paper's) or ``applicant`` (all documents of an applicant in one part).
+        test: Fraction of all documents.
+        val: Fraction of the rest; chooses epochs and settings.
+        calibration: Fraction of the rest; fits temperatures and thresholds only.
+        seed: Seed of the split, separate from the model's.
+    """
+
+    policy: str = "random"
+    test: float = 0.1
+    val: float = 0.1
+    calibration: float = 0.05
+    seed: int = 0

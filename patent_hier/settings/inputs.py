@@ -1,0 +1,74 @@
+"""Settings of what models read: an encoder with its word pieces, or segmented words with their vectors."""
+
+from dataclasses import dataclass
+
+from patent_hier.settings.data import MISSING
+
+
+@dataclass
+class EncoderSettings:
+    """A pre-trained Transformer encoder.
+
+    Attributes:
+        name: Short name for folders and tables.
+        path: Hub name (``google-bert/bert-base-chinese``) or local folder in transformers format.
+        revision: Hub revision; ``null`` for the newest one in the local cache.
+        pretrained: ``false`` keeps the architecture and vocabulary and draws random weights (a control).
+        freeze: Keep the encoder's weights fixed and its dropout off.
+        max_length: Longest document in tokens, with [CLS] and [SEP]; longer ones are cut.
+        suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
+    """
+
+    name: str = MISSING
+    path: str | None = None
+    revision: str | None = None
+    pretrained: bool = True
+    freeze: bool = False
+    max_length: int = 200
+    suggested_lr: float = 3e-5
+
+
+@dataclass
+class DemoEncoderSettings(EncoderSettings):
+    """A small BERT with the project's own vocabulary and random weights.
+
+    Attributes:
+        hidden_size: Width of the hidden states.
+        num_hidden_layers: Number of Transformer layers.
+        num_attention_heads: Heads per layer; must divide ``hidden_size``.
+        intermediate_size: Width of the feed-forward layers.
+        dropout: Dropout probability inside the encoder.
+    """
+
+    hidden_size: int = 64
+    num_hidden_layers: int = 6
+    num_attention_heads: int = 2
+    intermediate_size: int = 256
+    dropout: float = 0.0
+
+
+@dataclass
+class FeatureSettings:
+    """Words or characters, their vocabulary and their vectors: what ``textcnn`` and ``rnn`` read.
+
+    Attributes:
+        name: ``words`` (segmented by jieba) or ``chars``.
+        max_length: Longest document in words (or characters); longer ones are cut.
+        min_count: Occurrences in the training part that a word needs; rarer ones are the unknown word.
+        vectors: A file of word vectors in word2vec's text format; ``null`` trains them on the training part.
+        vector_size: Dimensions of the vectors.
+        window: Words on each side that predict, or are predicted (training of vectors).
+        epochs: Passes over the training part (training of vectors); 0 leaves them random.
+        skip_gram: Skip-gram, better for little text; ``false`` is CBOW, faster.
+        seed: Seed of the vectors, separate from the model's.
+    """
+
+    name: str = "words"
+    max_length: int = 200
+    min_count: int = 2
+    vectors: str | None = None
+    vector_size: int = 300
+    window: int = 5
+    epochs: int = 10
+    skip_gram: bool = True
+    seed: int = 1

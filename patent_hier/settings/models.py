@@ -1,0 +1,179 @@
+"""Settings of the models: what each is called, what it reads, and its own parameters.
+
+A model's class says by ``inputs`` what it reads: ``wordpiece`` (the ``encoder`` group), ``words`` (the ``features``
+group) or ``terms`` (its own character n-grams).
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+POOLINGS = ("cls", "mean")
+# What each head reads, beside its dropout; the other settings have no influence on it.
+HEAD_SETTINGS = {
+    "document_matrix": ("num_last_layers", "pooling", "pool_size", "num_filters", "kernel_size", "hidden_order"),
+    "token": ("num_last_layers", "num_filters", "kernel_size"),
+    "cls": ("pooling",),
+}
+HIDDEN_ORDERS = ("natural", "shuffled")
+CELLS = ("lstm", "gru")
+RNN_POOLINGS = ("last", "attention")
+CLASSIFIERS = ("svm", "logistic")
+
+
+@dataclass
+class ModelSettings:
+    """What every model's group has.
+
+    Attributes:
+        name: Short name for folders and tables.
+        suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. Models without
+            gradient steps ignore it.
+    """
+
+    inputs: ClassVar[str]
+
+    name: str = "???"
+    suggested_lr: float = 1e-3
+
+    def influence(self) -> dict[str, Any]:
+        """The settings that decide what the model learns from the same data, by name."""
+        return {key: value for key, value in asdict(self).items() if key not in ("name", "suggested_lr")}
+
+
+@dataclass
+class BertCnnSettings(ModelSettings):
+    """The paper's classifier and its controls.
+
+    Attributes:
+        name: ``bertcnn``, or ``bert`` for the linear control.
+        head: ``document_matrix`` (the paper's), ``token`` (convolution over tokens) or ``cls`` (linear).
+        num_last_layers: N, the number of last Transformer layers that the head reads.
+        pooling: How a layer's output becomes one vector: ``cls`` or ``mean`` (``document_matrix`` and ``cls`` heads).
+        pool_size: Width of the max-pooling windows along the hidden axis; ``null`` for one global maximum.
+        num_filters: Number of convolution filters.
+        kernel_size: Length of a filter: hidden dimensions (``document_matrix``) or tokens (``token``).
+        hidden_order: ``natural``, or ``shuffled``: a control that permutes the hidden dimensions once, at random,
+            before the filters slide along them (``document_matrix``).
+        dropout: Dropout probability before the last linear layer.
+    """
+
+    inputs: ClassVar[str] = "wordpiece"
+
+    name: str = "bertcnn"
+    head: str = "document_matrix"
+    num_last_layers: int = 4
+    pooling: str = "cls"
+    pool_size: int | None = 4
+    num_filters: int = 32
+    kernel_size: int = 3
+    hidden_order: str = "natural"
+    dropout: float = 0.1
+
+    def influence(self) -> dict[str, Any]:
+        """Only what the chosen head reads; ``bert`` and ``bertcnn`` with ``head=cls`` are one."""
+        names = ("head", "dropout", *HEAD_SETTINGS[self.head])
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class TextCnnSettings(ModelSettings):
+    """Convolutions over word vectors and the maximum over the document.
+
+    Attributes:
+        name: ``textcnn``.
+        kernel_sizes: Lengths of the filters in words (or characters).
+        num_filters: Filters of each length.
+        dropout: Dropout probability before the last linear layer.
+        tune_vectors: Train the word vectors too; ``false`` keeps them as they are.
+    """
+
+    inputs: ClassVar[str] = "words"
+
+    name: str = "textcnn"
+    kernel_sizes: list[int] = field(default_factory=lambda: [2, 3, 4])
+    num_filters: int = 128
+    dropout: float = 0.5
+    tune_vectors: bool = True
+
+
+@dataclass
+class RnnSettings(ModelSettings):
+    """A bidirectional recurrent network over word vectors.
+
+    Attributes:
+        name: ``rnn``.
+        cell: ``lstm`` or ``gru``.
+        pooling: ``last`` (the last state of each direction) or ``attention`` (a learnt weighted mean of all states).
+        hidden_size: Width of the state, each direction.
+        num_layers: Layers.
+        dropout: Dropout probability before the last linear layer and between layers.
+        tune_vectors: Train the word vectors too; ``false`` keeps them as they are.
+    """
+
+    inputs: ClassVar[str] = "words"
+
+    name: str = "rnn"
+    cell: str = "lstm"
+    pooling: str = "last"
+    hidden_size: int = 128
+    num_layers: int = 1
+    dropout: float = 0.5
+    tune_vectors: bool = True
+
+
+@dataclass
+class TermSettings(ModelSettings):
+    """What every model on character n-grams reads.
+
+    Attributes:
+        ngram_sizes: Shortest and longest n-gram in characters.
+        min_documents: Training documents of the node that an n-gram must stand in.
+        max_terms: Most frequent n-grams of the corpus's training part that are kept; ``null`` keeps all.
+    """
+
+    inputs: ClassVar[str] = "terms"
+
+    ngram_sizes: list[int] = field(default_factory=lambda: [1, 3])
+    min_documents: int = 2
+    max_terms: int | None = 1_000_000
+
+
+@dataclass
+class LinearSettings(TermSettings):
+    """A linear classifier on character TF-IDF.
+
+    Attributes:
+        name: ``linear`` (a support vector machine) or ``logistic``.
+        classifier: ``svm`` (one against the rest, squared hinge) or ``logistic`` (multinomial).
+        c: Inverse strength of the L2 penalty.
+    """
+
+    name: str = "linear"
+    classifier: str = "svm"
+    c: float = 1.0
+
+
+@dataclass
+class NaiveBayesSettings(TermSettings):
+    """Multinomial naive Bayes on character TF-IDF.
+
+    Attributes:
+        name: ``naive_bayes``.
+        alpha: Additive smoothing.
+    """
+
+    name: str = "naive_bayes"
+    alpha: float = 0.01
+
+
+@dataclass
+class NeighboursSettings(TermSettings):
+    """K nearest neighbours by cosine similarity of character TF-IDF.
+
+    Attributes:
+        name: ``knn``.
+        num_neighbours: K.
+    """
+
+    name: str = "knn"
+    num_neighbours: int = 15

@@ -1,0 +1,54 @@
+"""Settings of the optimizer and of a training run."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class OptimizerSettings:
+    """How weights are updated.
+
+    Attributes:
+        name: ``adamw`` or ``adam``.
+        lr: Peak learning rate.
+        weight_decay: Decoupled for AdamW; not applied to biases and layer norms.
+        warmup: Fraction of all steps with a linearly rising rate.
+        schedule: ``linear`` (falls to 0) or ``constant`` after the warm-up.
+    """
+
+    name: str = "adamw"
+    lr: float = 3e-5
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    schedule: str = "linear"
+
+
+@dataclass
+class TrainerSettings:
+    """How long and on what a node is trained.
+
+    Attributes:
+        max_epochs: Passes over the node's training documents.
+        min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
+            stops early before.
+        batch_size: Documents per optimizer step.
+        score_batch_size: Documents per batch when scoring.
+        patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
+        class_weights: Weigh the loss by inverse class frequency.
+        gradient_clip: Largest gradient norm; ``null`` for none.
+        accelerator: ``auto``, ``cpu`` or ``gpu``.
+        precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
+        num_threads: CPU threads of PyTorch; ``null`` leaves its default.
+        progress: Print a line per epoch (and a bar on a terminal).
+    """
+
+    max_epochs: int = 5
+    min_steps: int = 600
+    batch_size: int = 16
+    score_batch_size: int = 64
+    patience: int | None = 2
+    class_weights: bool = False
+    gradient_clip: float | None = 1.0
+    accelerator: str = "auto"
+    precision: str = "auto"
+    num_threads: int | None = None
+    progress: bool = True
