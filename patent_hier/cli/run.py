@@ -69,6 +69,6 @@ def _run_node(config: DictConfig, job: Job, folder: Path) -> None:
     settings = schema.to_settings(config)
     from patent_hier.pipeline.node import run_node
 
-    done = run_node(settings)
+    done = run_node(settings, job.overrides)
     result = str(done.folder) if done.folder else ""
     replace(job, suite=done.suite, folder=result, corpus=str(done.corpus)).write(folder)

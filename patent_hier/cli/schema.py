@@ -16,7 +16,13 @@ _SCHEMA = {
     ("schema/data", "demo"): s.DemoDataSettings,
     ("schema/encoder", "pretrained"): s.EncoderSettings,
     ("schema/encoder", "demo"): s.DemoEncoderSettings,
+    ("schema", "features"): s.FeatureSettings,
     ("schema/model", "bertcnn"): s.BertCnnSettings,
+    ("schema/model", "textcnn"): s.TextCnnSettings,
+    ("schema/model", "rnn"): s.RnnSettings,
+    ("schema/model", "linear"): s.LinearSettings,
+    ("schema/model", "naive_bayes"): s.NaiveBayesSettings,
+    ("schema/model", "knn"): s.NeighboursSettings,
 }
 
 

@@ -21,7 +21,7 @@ TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 _DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt")
-_TEXT_FILES = (TOKENIZER, VOCABULARY, TOKENIZER_CONFIG)
+TOKENIZER_FILES = (TOKENIZER, VOCABULARY, TOKENIZER_CONFIG)
 DEMO_ENCODER_VERSION = 1
 _MAX_POSITIONS = 512
 
@@ -47,7 +47,7 @@ class EncoderFiles:
 
     def vocabulary_digest(self, digests: DigestCache) -> str:
         """Fingerprint of what decides token ids: the tokenizer's files."""
-        return fingerprint({name: digests.of(self.folder / name) for name in _present(self.folder, _TEXT_FILES)})
+        return fingerprint({name: digests.of(self.folder / name) for name in _present(self.folder, TOKENIZER_FILES)})
 
     def digest(self, digests: DigestCache, pretrained: bool) -> str:
         """Fingerprint of architecture, vocabulary and, if they are to be loaded, weights."""

@@ -3,7 +3,9 @@
 On disk: ``ids.bin`` (all documents end to end, little-endian, without padding) and ``offsets.npy`` (where each begins).
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,21 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
-from patent_hier.artifacts import fingerprint, read_json, seal
+from patent_hier.artifacts import fingerprint, read_json, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.features.pretrained import TOKENIZER, TOKENIZER_CONFIG, VOCABULARY, EncoderFiles
+from patent_hier.features.pretrained import (
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    TOKENIZER_FILES,
+    VOCABULARY,
+    EncoderFiles,
+)
 
 TOKENS_VERSION = 1
 IDS_FILE = "ids.bin"
 OFFSETS_FILE = "offsets.npy"
+ENCODER_CONFIG = "encoder_config.json"
+READER = "reader.json"
 
 
 def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
@@ -121,6 +131,49 @@ class TokenStore:
 
     def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
         return self._ids[self._offsets[index] : self._offsets[index + 1]]
+
+
+@dataclass(frozen=True)
+class WordPieceReader:
+    """Turns texts into token ids the way an encoder's own tokenizer does.
+
+    Attributes:
+        files: Where tokenizer and configuration come from.
+        max_length: Longest document in tokens, with [CLS] and [SEP].
+    """
+
+    files: EncoderFiles
+    max_length: int
+
+    @property
+    def pad_id(self) -> int:
+        """Token id of ``[PAD]``."""
+        return int(self.files.config.get("pad_token_id") or 0)
+
+    def encode(self, texts: list[str]) -> TokenStore:
+        """Token ids of new texts."""
+        tokenizer = load_tokenizer(self.files, self.max_length)
+        return TokenStore.from_documents(encoding.ids for encoding in tokenizer.encode_batch_fast(texts))
+
+    def save(self, folder: Path) -> None:
+        """Write ``reader.json``, the encoder's configuration and its tokenizer files."""
+        write_json(folder / READER, {"max_length": self.max_length})
+        write_json(folder / ENCODER_CONFIG, self.files.config)
+        for name in TOKENIZER_FILES:
+            if (self.files.folder / name).is_file():
+                shutil.copyfile(self.files.folder / name, folder / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> "WordPieceReader":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ArtifactError: If a file is missing or damaged.
+        """
+        facts, config = read_json(folder / READER), read_json(folder / ENCODER_CONFIG)
+        if not isinstance(facts.get("max_length"), int):
+            raise ArtifactError(f"{folder / READER} names no max_length; train the node again")
+        return cls(EncoderFiles(folder, config, has_weights=True), facts["max_length"])
 
 
 def pad_batch(

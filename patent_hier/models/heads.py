@@ -21,6 +21,7 @@ class HeadSettings(Protocol):
     pool_size: int | None
     num_filters: int
     kernel_size: int
+    hidden_order: str
     dropout: float
 
 
@@ -70,7 +71,11 @@ class DocumentMatrixHead(nn.Module):
         hidden_size: H.
         num_layers: Layers of the encoder.
         num_labels: Number of classes.
-        settings: N, pooling, windows, filters, dropout.
+        settings: N, pooling, windows, filters, order of the hidden dimensions, dropout.
+
+    With ``hidden_order=shuffled`` the hidden dimensions are permuted once, at random, before the filters slide along
+    them: a control for the question whether neighbours on that axis mean anything. The permutation is drawn from
+    torch's global generator and saved with the weights.
 
     Raises:
         ConfigError: If a filter or window is longer than what it slides over.
@@ -91,6 +96,9 @@ class DocumentMatrixHead(nn.Module):
         self.n = settings.num_last_layers
         self.pooling = settings.pooling
         self.pool_size = settings.pool_size or width
+        self.order: Tensor | None
+        order = torch.randperm(hidden_size) if settings.hidden_order == "shuffled" else None
+        self.register_buffer("order", order)  # (H,), or None: then it is no part of the saved weights
         # N layers as channels: each filter spans all of them, exactly a kernel_size x N filter on the H x N matrix
         self.convolution = nn.Conv1d(self.n, settings.num_filters, settings.kernel_size)
         self.dropout = nn.Dropout(settings.dropout)
@@ -99,6 +107,8 @@ class DocumentMatrixHead(nn.Module):
     def forward(self, hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
         """Logits ``(batch, num_labels)``; arguments as in :func:`stack_last_layers`."""
         matrix = stack_last_layers(hidden_states, attention_mask, self.n, self.pooling)  # (batch, H, n)
+        if self.order is not None:
+            matrix = matrix[:, self.order]
         features = functional.relu(self.convolution(matrix.transpose(1, 2)))  # (batch, F, H - kernel_size + 1)
         features = functional.max_pool1d(features, self.pool_size).flatten(1)  # (batch, F * windows)
         return self.output(self.dropout(features))  # type: ignore[no-any-return]  # torch modules return Any

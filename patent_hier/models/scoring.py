@@ -7,7 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.wordpiece import TokenStore, pad_batch
+from patent_hier.models.classical import TermModel
+
+_TERM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays
 
 
 def score_documents(
@@ -52,3 +56,24 @@ def score_documents(
                 progress(len(rows))
     network.train(was_training)
     return log_prob
+
+
+def score_terms(
+    model: TermModel,
+    store: TermStore,
+    reader: TermReader,
+    indices: NDArray[np.intp],
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Log-probabilities of some documents by a model on term counts; see :func:`score_documents`.
+
+    The store may hold more terms than the model knows, such as the whole corpus's: they are left out.
+    """
+    columns = store.columns(reader.terms)
+    parts = []
+    for start in range(0, len(indices), _TERM_BATCH):
+        chosen = indices[start : start + _TERM_BATCH]
+        parts.append(model.log_prob(store.rows(chosen)[:, columns]))
+        if progress is not None:
+            progress(len(chosen))
+    return np.concatenate(parts)

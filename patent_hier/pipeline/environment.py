@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,20 @@ from typing import Any
 
 import patent_hier
 
-_PACKAGES = ("torch", "pytorch-lightning", "transformers", "tokenizers", "numpy", "pyarrow", "hydra-core")
+_PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "jieba",
+    "gensim",
+    "pyarrow",
+    "hydra-core",
+)
+_PROC = Path("/proc/self")
 
 
 def describe_environment() -> dict[str, Any]:
@@ -27,6 +41,28 @@ def describe_environment() -> dict[str, Any]:
         "processor": platform.machine(),
         "cpus": os.cpu_count(),
     }
+
+
+class PeakMemory:
+    """The most main memory that this process held since the object was made.
+
+    On Linux the kernel's mark is set back first, so that earlier nodes of the same process do not count.
+    """
+
+    def __init__(self) -> None:
+        try:
+            (_PROC / "clear_refs").write_text("5")  # 5: set VmHWM back to the memory held now
+            self._since_start = False
+        except OSError:  # not Linux, or not allowed: the mark of the whole process is what there is
+            self._since_start = True
+
+    def bytes(self) -> int:
+        """Bytes, the memory of a GPU not included."""
+        if self._since_start:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
+        line = next(line for line in (_PROC / "status").read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
 
 
 def _version(package: str) -> str | None:

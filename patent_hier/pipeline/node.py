@@ -3,9 +3,11 @@
 The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json``, ``predictions.parquet``, ``model/``.
 """
 
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -17,11 +19,16 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
 from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, Predictions
 from patent_hier.evaluation.result import Score
-from patent_hier.pipeline.environment import describe_environment
+from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.plan import NodePlan, plan_node
 from patent_hier.pipeline.progress import item_progress, say
-from patent_hier.pipeline.stages import ensure_tokens, load_parts
+from patent_hier.pipeline.stages import load_parts
 from patent_hier.settings import FLAT, ROOT, Settings, as_dict
+
+if TYPE_CHECKING:
+    from patent_hier.features.terms import TermStore
+    from patent_hier.features.wordpiece import TokenStore
+    from patent_hier.models.saved import NodeClassifier
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
@@ -44,8 +51,12 @@ class Done:
     corpus: Path
 
 
-def run_node(settings: Settings) -> Done:
+def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
     """Train and score one node, or recognise it as finished.
+
+    Args:
+        settings: One node's run.
+        overrides: The words of the command that made these settings, for the manifest.
 
     Raises:
         PatentHierError: If an input is unusable or a finished result is damaged; nothing half-written is left.
@@ -67,7 +78,7 @@ def run_node(settings: Settings) -> Done:
             )
             return Done(plan.suite, None, plan.corpus.folder)
         with atomic_folder(plan.folder) as staging:
-            _train_and_write(plan, staging)
+            _train_and_write(plan, staging, overrides)
     return Done(plan.suite, plan.folder, plan.corpus.folder)
 
 
@@ -93,46 +104,60 @@ def has_documents(plan: NodePlan) -> bool:
     return bool(np.any((sections == node) & (load_parts(plan.corpus, plan.split) == TRAIN)))
 
 
-def _train_and_write(plan: NodePlan, staging: Path) -> None:
+def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:
     settings = plan.settings
-    tokens = ensure_tokens(plan.corpus, plan.encoder, settings.encoder.max_length, Path(settings.cache_dir))
+    memory = PeakMemory()
     parts = load_parts(plan.corpus, plan.split)
+    opened = plan.inputs.open(plan.corpus, plan.split, parts)
     columns = plan.corpus.table(["document_id", "section", "ipc_class"])
 
-    from patent_hier.features.wordpiece import TokenStore  # torch and Lightning come in here, seconds, not before
-    from patent_hier.training.neural import fit_node
+    from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
     from patent_hier.training.node_data import CorpusView
 
-    store = TokenStore.open(tokens)
-    view = CorpusView(store, columns["section"].to_numpy(), columns["ipc_class"].to_numpy(), parts)
-    fitted = fit_node(view, plan.encoder, settings, staging)
+    view = CorpusView(opened.store, columns["section"].to_numpy(), columns["ipc_class"].to_numpy(), parts)
+    fitted = fit_node(view, opened.blueprint, settings, staging)
     if fitted.facts.get("constant"):
         say(f"{settings.node}: one class only ({fitted.classifier.labels[0]}); its classifier is constant")
     held_out = np.flatnonzero(parts != TRAIN)
-    label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
-    with item_progress(label, len(held_out)) as progress:
-        log_prob = fitted.classifier.log_prob(store, held_out, settings.trainer.score_batch_size, progress)
-    if not np.isfinite(log_prob).all():
-        lr = settings.optimizer.lr
-        raise ConfigError(
-            f"node {settings.node}: training diverged, its scores are no numbers; lower optimizer.lr={lr}"
-        )
+    start = time.perf_counter()
     predictions = Predictions(
         settings.node,
         fitted.classifier.labels,
         columns["document_id"].to_numpy()[held_out],
         np.array(PARTS, object)[parts[held_out]],
         view.targets(settings.node)[held_out],
-        log_prob,
+        _score(fitted.classifier, opened.store, held_out, settings),
     )
+    facts = {
+        **opened.facts,
+        **fitted.facts,
+        "scored_documents": len(held_out),
+        "score_seconds": round(time.perf_counter() - start, 3),
+        "peak_memory_bytes": memory.bytes(),
+    }
     metrics = {"node": settings.node, **{part: score_part(predictions, part) for part in SCORED_PARTS}}
     (staging / CONFIG_FILE).write_text(yaml.safe_dump(as_dict(settings), allow_unicode=True, sort_keys=False), "utf-8")
     predictions.write(staging / PREDICTIONS_FILE)
-    write_json(staging / METRICS_FILE, {**metrics, "training": fitted.facts})
+    write_json(staging / METRICS_FILE, {**metrics, "training": facts})
     write_json(staging / HISTORY_FILE, fitted.history)
     fitted.classifier.save(staging / MODEL_FOLDER)
-    seal(staging, _manifest(plan, fitted.facts))
-    _report(plan, metrics, fitted.facts)
+    seal(staging, {**_manifest(plan, facts), "overrides": list(overrides)})
+    _report(plan, metrics, facts)
+
+
+def _score(
+    classifier: "NodeClassifier", store: "TokenStore | TermStore", held_out: NDArray[np.intp], settings: Settings
+) -> NDArray[np.float32]:
+    """Log-probabilities of all held-out documents, ``(len(held_out), n_labels)``."""
+    label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
+    with item_progress(label, len(held_out)) as progress:
+        log_prob = classifier.log_prob(store, held_out, settings.trainer.score_batch_size, progress)
+    if not np.isfinite(log_prob).all():
+        lr = settings.optimizer.lr
+        raise ConfigError(
+            f"node {settings.node}: training diverged, its scores are no numbers; lower optimizer.lr={lr}"
+        )
+    return log_prob
 
 
 def score_part(predictions: Predictions, part: str) -> dict[str, Any]:
@@ -167,6 +192,8 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
         "model": settings.model.name,
         "node": settings.node,
         "suite": plan.suite,
+        "group": plan.group,
+        "level": settings.level.name,
         "seed": settings.seed,
         "data": {
             "name": settings.data.name,
@@ -175,7 +202,8 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
             "documents": plan.corpus.size,
             "split": plan.split.name,
         },
-        "encoder": {"name": settings.encoder.name, "folder": str(plan.encoder.folder)},
+        "inputs": plan.inputs.facts(),
+        "content": plan.content,
         "environment": {
             **describe_environment(),
             "threads": torch.get_num_threads(),

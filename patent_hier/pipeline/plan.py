@@ -4,14 +4,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import DigestCache, fingerprint
+from patent_hier.artifacts import fingerprint
 from patent_hier.data.corpus import Corpus
-from patent_hier.errors import ConfigError
-from patent_hier.features.pretrained import EncoderFiles, locate
+from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from patent_hier.settings import Settings
 
-RUN_VERSION = 1  # raise it when training or scoring change what comes out of the same settings
+RUN_VERSION = 2  # raise it when training or scoring change what comes out of the same settings
 _NO_INFLUENCE = ("num_threads", "accelerator", "progress", "score_batch_size")  # on the result, beyond rounding
 
 
@@ -23,7 +22,9 @@ class NodePlan:
         settings: Its settings.
         corpus: The clean corpus.
         split: Folder of the split.
-        encoder: The encoder's files.
+        inputs: What the model reads.
+        content: All that decides the result, but for node and seed.
+        group: Fingerprint of ``content``: equal for all seeds of one configuration.
         suite: Fingerprint of everything but the node: equal for the nine nodes of one hierarchical result.
         folder: Result folder, ``runs/<model>/<node>-<fingerprint>``.
     """
@@ -31,7 +32,9 @@ class NodePlan:
     settings: Settings
     corpus: Corpus
     split: Path
-    encoder: EncoderFiles
+    inputs: Inputs
+    content: dict[str, Any]
+    group: str
     suite: str
     folder: Path
 
@@ -44,13 +47,7 @@ def plan_node(settings: Settings) -> NodePlan:
         DataError: If the raw file cannot be used.
     """
     cache = Path(settings.cache_dir)
-    encoder = locate(settings.encoder, cache)
-    model = settings.model.influence()
-    if model.get("num_last_layers", 1) > encoder.num_layers:
-        raise ConfigError(
-            f"model.num_last_layers={settings.model.num_last_layers} is out of range; "
-            f"encoder {settings.encoder.name} has layers 1 to {encoder.num_layers}"
-        )
+    inputs = find_inputs(settings)
     plan = split_plan(settings.split)
     corpus = ensure_corpus(settings.data, cache)
     split = ensure_split(corpus, plan, cache)
@@ -58,22 +55,19 @@ def plan_node(settings: Settings) -> NodePlan:
         "run_version": RUN_VERSION,
         "corpus": corpus.fingerprint,
         "split": split.name,
-        "encoder": _encoder_content(settings, encoder, cache),
-        "model": model,
-        "optimizer": asdict(settings.optimizer),
-        "trainer": {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE},
-        "seed": settings.seed,
+        **inputs.content(),
+        "model": settings.model.influence(),
+        **_training_content(settings),
     }
-    name = fingerprint({**content, "node": settings.node})
+    suite = {**content, "seed": settings.seed}
+    name = fingerprint({**suite, "node": settings.node})
     folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node}-{name}"
-    return NodePlan(settings, corpus, split, encoder, fingerprint(content), folder)
+    return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder)
 
 
-def _encoder_content(settings: Settings, files: EncoderFiles, cache: Path) -> dict[str, Any]:
-    encoder = settings.encoder
-    return {
-        "digest": files.digest(DigestCache(cache / "digests.json"), encoder.pretrained),
-        "pretrained": encoder.pretrained,
-        "freeze": encoder.freeze,
-        "max_length": encoder.max_length,
-    }
+def _training_content(settings: Settings) -> dict[str, Any]:
+    """Optimizer and trainer; without influence on models that make no gradient steps."""
+    if settings.model.inputs == "terms":
+        return {}
+    trainer = {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE}
+    return {"optimizer": asdict(settings.optimizer), "trainer": trainer}

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from patent_hier.artifacts import (
     DigestCache,
@@ -27,7 +28,7 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import SplitPlan, SplitReport, assign, load, save, split_fingerprint
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.progress import byte_progress, item_progress, say
-from patent_hier.settings import DataSettings, DemoDataSettings, SplitSettings
+from patent_hier.settings import DataSettings, DemoDataSettings, FeatureSettings, SplitSettings, TermSettings
 
 
 def raw_format(data: DataSettings) -> RawFormat:
@@ -108,7 +109,7 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     return folder
 
 
-def load_parts(corpus: Corpus, folder: Path) -> "np.ndarray[tuple[int], np.dtype[np.int8]]":
+def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
     """Part codes in the order of the corpus, ``(corpus.size,)``."""
     document_ids, parts = load(folder)
     assert np.array_equal(document_ids, corpus.document_ids.to_numpy())  # both are named by the corpus's fingerprint
@@ -125,6 +126,45 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
     def make(staging: Path) -> None:
         with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
             encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
+
+    _ensure(folder, make)
+    return folder
+
+
+def ensure_vectors(
+    corpus: Corpus, split: Path, train: NDArray[np.bool_], features: FeatureSettings, cache: Path
+) -> Path:
+    """The corpus as words with vectors of the training part; segmented once, whatever the split."""
+    from patent_hier.features import word2vec, words
+
+    segmentation = cache / "words" / words.segmentation_fingerprint(corpus.fingerprint, features.name)
+
+    def segment(staging: Path) -> None:
+        with item_progress(f"segmenting {corpus.size} documents into {features.name}", corpus.size) as progress:
+            words.segment_corpus(corpus.iter_texts(), features.name, staging, progress)
+
+    _ensure(segmentation, segment)
+    digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
+    folder = cache / "vectors" / word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
+
+    def make(staging: Path) -> None:
+        source = f"from {features.vectors}" if features.vectors else "on the training part"
+        say(f"{features.name}: vocabulary and vectors {source}")
+        word2vec.build_vectors(segmentation, train, features, staging)
+
+    _ensure(folder, make)
+    return folder
+
+
+def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings: TermSettings, cache: Path) -> Path:
+    """The corpus as counts of the character n-grams of its training part."""
+    from patent_hier.features.terms import count_corpus, terms_fingerprint
+
+    folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings)
+
+    def make(staging: Path) -> None:
+        with item_progress(f"counting n-grams of {corpus.size} documents", 2 * corpus.size) as progress:
+            count_corpus(corpus.iter_texts, train, settings, staging, progress)
 
     _ensure(folder, make)
     return folder

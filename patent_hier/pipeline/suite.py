@@ -28,7 +28,7 @@ class SuiteResult:
         demo: Whether the corpus was the generated one.
         folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>`` (or ``result-flat-…``).
         nodes: The result folders that it was made of.
-        facts: What identifies it: model, data, split, encoder, seed, from the nodes' manifests.
+        facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
     """
 
     result: HierarchicalResult | FlatResult
@@ -83,7 +83,8 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     flat = FLAT in folders
     result = aggregate_flat(predictions[FLAT], truth) if flat else aggregate(predictions, truth)
     name = f"result-{'flat' if flat else 'hier'}-{manifest['suite']}"
-    facts = {key: manifest[key] for key in ("model", "data", "encoder", "seed")}
+    facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
+    facts["overrides"] = [word for word in manifest["overrides"] if not word.startswith("node=")]
     demo = manifest["data"]["name"] == "demo"
     return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts)
 

@@ -6,11 +6,8 @@ one decimal; its weighted mean and product are shown as printed and, after the s
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -19,6 +16,7 @@ from rich.table import Table
 from patent_hier.evaluation.aggregate import product_from_table
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
 from patent_hier.ipc import SECTIONS
+from patent_hier.report.published import published
 
 DEMO_NOTE = "demo data: not comparable with the paper"
 WIDTH = 120  # columns of a terminal that is none: a file or a pipe
@@ -82,13 +80,6 @@ class SweepRow:
     node: str
     val: Score | None
     test: Score | None
-
-
-def published() -> dict[str, Any]:
-    """The numbers of the paper's Tables 1 and 2 with their source, from the package's data."""
-    text = resources.files("patent_hier.resources").joinpath("published.json").read_text("utf-8")
-    content: dict[str, Any] = json.loads(text)
-    return content
 
 
 def result_markdown(result: HierarchicalResult | FlatResult, name: str = "this run", demo: bool = False) -> str:
@@ -205,10 +196,9 @@ def _own_row(result: HierarchicalResult, name: str) -> tuple[str, ...]:
 
 def _published_rows() -> list[tuple[str, ...]]:
     """The paper's rows, the best first."""
-    numbers = published()
-    counts = {section: facts["documents"] for section, facts in numbers["table_1"]["sections"].items()}
+    counts = {section: facts["documents"] for section, facts in published("table_1")["sections"].items()}
     rows = []
-    for model, row in reversed(numbers["table_2"]["models"].items()):
+    for model, row in reversed(published("table_2")["models"].items()):
         local = {section: value / 100 for section, value in row["local"].items()}
         oracle, product = product_from_table(row["section"] / 100, local, counts)
         rows.append(

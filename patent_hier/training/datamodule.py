@@ -6,30 +6,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from patent_hier.features.wordpiece import TokenStore
 from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
-from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_data import NodeView
 
 
 class PatentDataModule(pl.LightningDataModule):
     """Training and validation batches of one node; the corpus and its split are shared by all nodes.
 
     Args:
-        corpus: The whole corpus, split.
-        node: ``root``, ``flat`` or a section; documents of other sections are filtered out.
+        view: The node's documents and labels.
         batch_size: Documents per training batch.
         score_batch_size: Documents per validation batch.
         pad_id: Token id of ``[PAD]``.
         seed: Decides the order of training batches.
 
     Attributes:
-        view: The node's documents and labels.
+        view: As given.
     """
 
     def __init__(
-        self, corpus: CorpusView, node: str, *, batch_size: int, score_batch_size: int, pad_id: int, seed: int
+        self, view: NodeView[TokenStore], *, batch_size: int, score_batch_size: int, pad_id: int, seed: int
     ) -> None:
         super().__init__()
-        self.view = NodeView.of(corpus, node)
+        self.view = view
         self.batch_size = batch_size
         self.score_batch_size = score_batch_size
         self.pad_id = pad_id

@@ -1,4 +1,4 @@
-"""Fit one node's network with Lightning: best epoch on the validation part, never on test."""
+"""Train one node's network with Lightning: best epoch on the validation part, never on test."""
 
 import logging
 import math
@@ -6,55 +6,41 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from torch import nn
 
 from patent_hier.errors import ConfigError
-from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.encoder import load_encoder
+from patent_hier.features.wordpiece import TokenStore
+from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import Settings, TrainerSettings
 from patent_hier.training.callbacks import History, Patience
 from patent_hier.training.datamodule import PatentDataModule
+from patent_hier.training.fitted import Fitted
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
-from patent_hier.training.node_data import CorpusView
+from patent_hier.training.node_data import NodeView
 
 _MONITOR = "val/accuracy"
 
 
-@dataclass
-class Fitted:
-    """A trained node and how it came about.
-
-    Attributes:
-        classifier: Ready to score and save.
-        history: One dictionary for each epoch.
-        facts: Epochs, seconds, sizes, device, precision: for the metrics file.
-    """
-
-    classifier: NodeClassifier
-    history: list[dict[str, float]]
-    facts: dict[str, Any]
-
-
-def fit_node(corpus: CorpusView, files: EncoderFiles, settings: Settings, scratch: Path | None = None) -> Fitted:
-    """Train the network of ``settings.node``.
+def fit_network(
+    view: NodeView[TokenStore], blueprint: Blueprint, settings: Settings, scratch: Path | None = None
+) -> Fitted:
+    """Train the network of one node.
 
     Args:
-        corpus: The split corpus.
-        files: The encoder's files.
+        view: The node's documents and labels, at least two.
+        blueprint: The network to be trained.
         settings: One node's run.
         scratch: Folder for checkpoints while it trains; they are removed. None: the system's temporary folder.
 
     Returns:
-        The classifier with the weights of the best validation epoch. A node with one class in training gets a
-        constant classifier.
+        The classifier with the weights of the best validation epoch.
 
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
@@ -63,25 +49,16 @@ def fit_node(corpus: CorpusView, files: EncoderFiles, settings: Settings, scratc
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
-    pad_id = int(files.config.get("pad_token_id") or 0)
     data = PatentDataModule(
-        corpus,
-        settings.node,
+        view,
         batch_size=trainer_settings.batch_size,
         score_batch_size=trainer_settings.score_batch_size,
-        pad_id=pad_id,
+        pad_id=blueprint.reader.pad_id,
         seed=settings.seed,
     )
-    labels = data.view.labels
-    if len(labels) == 1:
-        classifier = NodeClassifier(settings.node, labels, settings.encoder.max_length)
-        return Fitted(classifier, [], {"constant": True, "train_documents": len(data.view.train)})
-    encoder = load_encoder(files, pretrained=settings.encoder.pretrained, frozen=settings.encoder.freeze)
-    network = BertCnn(encoder, len(labels), settings.model)
+    network = blueprint.build(len(view.labels))
     history, facts = _train(network, data, settings, scratch)
-    classifier = NodeClassifier(
-        settings.node, labels, settings.encoder.max_length, settings.model, network.eval(), files
-    )
+    classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts)
 
 
@@ -91,7 +68,7 @@ def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
 
 
 def _train(
-    network: BertCnn, data: PatentDataModule, settings: Settings, scratch: Path | None
+    network: nn.Module, data: PatentDataModule, settings: Settings, scratch: Path | None
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, trainer_settings = data.view, settings.trainer

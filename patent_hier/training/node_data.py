@@ -1,27 +1,31 @@
 """What one node learns from: positions, labels and targets, without any framework."""
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.data.splits import TRAIN, VAL
+from patent_hier.features.terms import TermStore
 from patent_hier.features.wordpiece import TokenStore
 from patent_hier.settings import FLAT, ROOT
 
+Store = TypeVar("Store", bound=TokenStore | TermStore)
+
 
 @dataclass(frozen=True)
-class CorpusView:
+class CorpusView(Generic[Store]):
     """The columns of a corpus that training reads, all in corpus order.
 
     Attributes:
-        store: Token ids.
+        store: Token ids, or term counts.
         sections: ``(n,)`` of strings.
         ipc_classes: ``(n,)`` of strings.
         parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`.
     """
 
-    store: TokenStore
+    store: Store
     sections: NDArray[np.object_]
     ipc_classes: NDArray[np.object_]
     parts: NDArray[np.int8]
@@ -38,12 +42,12 @@ class CorpusView:
 
 
 @dataclass(frozen=True)
-class NodeView:
+class NodeView(Generic[Store]):
     """One node's share of the corpus: the documents whose section is the node, or all of them.
 
     Attributes:
         node: ``root``, ``flat`` or a section.
-        store: Token ids of the whole corpus.
+        store: Token ids, or term counts, of the whole corpus.
         labels: Labels seen in training, sorted; a label's code is its position.
         train: Positions of training documents, ``(n_train,)``.
         train_codes: Their label codes, ``(n_train,)``.
@@ -52,7 +56,7 @@ class NodeView:
     """
 
     node: str
-    store: TokenStore
+    store: Store
     labels: tuple[str, ...]
     train: NDArray[np.intp]
     train_codes: NDArray[np.int64]
@@ -60,7 +64,7 @@ class NodeView:
     val_codes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, corpus: CorpusView, node: str) -> "NodeView":
+    def of(cls, corpus: CorpusView[Store], node: str) -> "NodeView[Store]":
         """Filter the corpus by node."""
         targets = corpus.targets(node)
         under = np.array([target is not None for target in targets], bool)

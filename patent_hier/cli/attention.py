@@ -1,0 +1,76 @@
+"""``patent-hier attention``: the paper's Figure 5, attention between two texts, as a page and a figure."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from patent_hier.cli.compose import compose_settings
+from patent_hier.errors import ConfigError
+
+_HELP = ("-h", "--help")
+_USAGE = """Show an encoder's attention between two texts: an interactive page, a figure, and where the attention goes.
+
+usage: patent-hier attention [options] [encoder=... encoder.path=FOLDER ...]
+
+  --text-a TEXT     first text; the default pair is that of the paper's Figure 5
+  --text-b TEXT     second text
+  --layers 2,11     layers of the figure, from 1; the page has all, and opens with the first of these
+  --model FOLDER    the encoder of a trained bertcnn node: the model folder of its result
+  --output FOLDER   where to write; the default is runs/attention-<fingerprint>
+
+Attention illustrates how the encoder mixes tokens; it is no explanation of a decision."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line; argparse alone prints its whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help lists the options")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Make the views, or find them finished.
+
+    Raises:
+        ConfigError: If an option, a layer or a text cannot be used.
+    """
+    if any(word in _HELP for word in arguments):
+        print(_USAGE)
+        return
+    options = _parser().parse_intermixed_args(list(arguments))
+    layers = None if options.layers is None else _layers(options.layers)
+    if options.model is not None:
+        _refuse_second_encoder(options.overrides)
+    settings = compose_settings(options.overrides)
+    from patent_hier.report.attention_view import TEXT_A, TEXT_B, attention_view
+
+    text_a = TEXT_A if options.text_a is None else options.text_a
+    text_b = TEXT_B if options.text_b is None else options.text_b
+    view = attention_view(settings, text_a, text_b, layers=layers, model=options.model, output=options.output)
+    print(f"{'attention views' if view.made else 'finished attention views'}: {view.folder / 'attention.html'}")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--text-a")
+    parser.add_argument("--text-b")
+    parser.add_argument("--layers")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("overrides", nargs="*")
+    return parser
+
+
+def _layers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--layers {text} is no list of numbers; write it as --layers 2,11") from error
+
+
+def _refuse_second_encoder(overrides: Sequence[str]) -> None:
+    for word in overrides:
+        name = word.lstrip("+~").split("=", 1)[0]
+        if name == "encoder" or name.startswith("encoder."):
+            raise ConfigError(f"{word}: --model brings its own encoder; leave one of the two out")

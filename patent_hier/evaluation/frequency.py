@@ -1,0 +1,89 @@
+"""Accuracy by how frequent the true class was in training: frequent classes dominate every score over documents."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patent_hier.errors import DataError
+from patent_hier.evaluation.result import Score
+
+HEAD, MIDDLE, TAIL, UNSEEN_GROUP = "head", "middle", "tail", "unseen"
+GROUPS = (HEAD, MIDDLE, TAIL, UNSEEN_GROUP)
+
+
+def frequency_groups(train_counts: Mapping[str, int]) -> dict[str, str]:
+    """Divide classes by their training documents: head, middle, tail and unseen.
+
+    A class is *head* if the classes that are strictly more frequent hold less than 50 % of the training documents,
+    else *middle* if they hold less than 90 %, else *tail*; without a training document it is *unseen*. So the most
+    frequent classes join the head until it holds at least half of the documents, then the middle until both hold at
+    least 90 %, and equally frequent classes are never torn apart.
+
+    Args:
+        train_counts: Training documents by class.
+
+    Returns:
+        One of :data:`GROUPS` for each class, in the order of ``train_counts``.
+
+    Raises:
+        DataError: If a count is negative or all are 0.
+
+    Source: the three groups are those of many-, medium- and few-shot classes in Liu et al., "Large-scale long-tailed
+    recognition in an open world", CVPR 2019. They divide at 100 and 20 training images; we divide at shares, so that
+    the groups mean the same for a corpus of a thousand documents and for one of a million. The shares are our choice.
+    """
+    total = sum(train_counts.values())
+    negative = [name for name, count in train_counts.items() if count < 0]
+    if negative or total == 0:
+        raise DataError(
+            f"training documents {total}, negative for class {', '.join(negative) or 'none'}: nothing to group by; "
+            "count the documents of the part train"
+        )
+    before, held = {0: total}, 0  # by frequency, the documents of strictly more frequent classes
+    sizes = Counter(train_counts.values())
+    for count in sorted(sizes, reverse=True):
+        before[count] = held
+        held += count * sizes[count]
+    return {name: _group(count, before[count], total) for name, count in train_counts.items()}
+
+
+def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Mapping[str, str]) -> dict[str, Score]:
+    """The accuracy over the documents of each group of classes.
+
+    Args:
+        targets: ``(n,)`` true classes; one that ``groups`` lacks had no training document and is unseen.
+        hits: ``(n,)`` whether the prediction is right.
+        groups: By class, from :func:`frequency_groups`.
+
+    Returns:
+        In the order of :data:`GROUPS`; groups without a document are left out.
+
+    Raises:
+        DataError: If the lengths differ, there is no document, or a group is not in :data:`GROUPS`.
+    """
+    if len(targets) != len(hits) or not len(targets):
+        raise DataError(f"{len(targets)} targets and {len(hits)} hits cannot be grouped; score the same documents")
+    unknown = sorted(set(groups.values()) - set(GROUPS))
+    if unknown:
+        raise DataError(f"group {unknown[0]!r} is not one of {', '.join(GROUPS)}; take groups from frequency_groups")
+    codes, classes = pd.factorize(targets)
+    own = np.array([groups.get(name, UNSEEN_GROUP) for name in classes], dtype=object)  # (n_classes,) with support
+    by_document = own[codes]
+    scores = {}
+    for group in GROUPS:
+        rows = by_document == group
+        if rows.any():
+            scores[group] = Score.of_hits(int(hits[rows].sum()), int(rows.sum()), int((own == group).sum()))
+    return scores
+
+
+def _group(count: int, before: int, total: int) -> str:
+    if count == 0:
+        return UNSEEN_GROUP
+    if 2 * before < total:  # in integers, so that a share of exactly a half is one
+        return HEAD
+    return MIDDLE if 10 * before < 9 * total else TAIL

@@ -1,0 +1,146 @@
+"""Whether systems differ on the same documents by more than chance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from patent_hier.errors import DataError
+from patent_hier.evaluation.metrics import Interval, bootstrap_interval
+
+Hits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's exact test of two systems.
+
+    Attributes:
+        only_first: Documents that only the first system got right.
+        only_second: Documents that only the second system got right.
+        p_value: Two-sided. Below about 1e-308 it is 0.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two systems on the same documents.
+
+    Attributes:
+        first: Name of the first system.
+        second: Name of the second system.
+        n_documents: Documents that both scored.
+        difference: Accuracy of the first less that of the second, -1 to 1.
+        interval: 95 % bootstrap interval of ``difference``; documents are drawn, both hits of a document together.
+        test: McNemar's exact test.
+        p_adjusted: Its p-value after Holm's adjustment for all pairs that were compared.
+    """
+
+    first: str
+    second: str
+    n_documents: int
+    difference: float
+    interval: Interval
+    test: McNemar
+    p_adjusted: float
+
+
+def mcnemar_exact(first: Hits, second: Hits) -> McNemar:
+    """Test whether two systems are equally often right; only the documents on which they differ count.
+
+    If they are, each of the documents that only one system gets right is equally likely to be either's, so their
+    number is binomial with probability 1/2. Without such a document the p-value is 1.
+
+    Args:
+        first: ``(n,)`` whether the first system is right.
+        second: ``(n,)`` likewise, the same documents in the same order.
+
+    Raises:
+        DataError: If the lengths differ or there is no document.
+
+    Source: McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12(2), 1947, with the exact binomial distribution in place of its chi-squared approximation; as a test
+    between classifiers: Dietterich, "Approximate statistical tests for comparing supervised classification learning
+    algorithms", Neural Computation 10(7), 1998, section 3.1. It judges two trained classifiers, not the methods behind
+    them: another seed gives another classifier.
+    """
+    return _test(_table(first, second))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for having made several tests, so that all are compared to the one level.
+
+    The ``i``-th smallest of ``m`` is multiplied by ``m - i + 1``; none may be below a smaller one's, nor above 1.
+
+    Args:
+        p_values: One for each test, 0 to 1.
+
+    Returns:
+        Adjusted p-values in the given order.
+
+    Raises:
+        DataError: If a value is not between 0 and 1.
+
+    Source: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2),
+    1979.
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    outside = ~((values >= 0) & (values <= 1))
+    if outside.any():
+        raise DataError(f"p-value {values[outside][0]} is not between 0 and 1; give the p-values of tests")
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def compare_systems(hits: Mapping[str, Hits]) -> list[Comparison]:
+    """Compare every pair of systems.
+
+    Args:
+        hits: By system, ``(n,)`` whether it is right; for all systems the same documents in the same order.
+
+    Returns:
+        The pairs in the order of ``hits``; none for a single system. The p-values are adjusted over all of them, so
+        give only systems that you want to compare.
+
+    Raises:
+        DataError: If the lengths differ or there is no document.
+    """
+    pairs = list(combinations(hits, 2))
+    tables = [_table(hits[first], hits[second], f"{first} and {second}") for first, second in pairs]
+    tests = [_test(table) for table in tables]
+    adjusted = holm([test.p_value for test in tests])
+    return [
+        Comparison(first, second, int(table.sum()), _difference(table), bootstrap_interval(table, _difference), test, p)
+        for (first, second), table, test, p in zip(pairs, tables, tests, adjusted, strict=True)
+    ]
+
+
+def _table(first: Hits, second: Hits, names: str = "the two systems") -> NDArray[np.int64]:
+    """Count documents, ``(2, 2)``: rows are the first system wrong or right, columns the second."""
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        raise DataError(
+            f"hits of shapes {first.shape} and {second.shape} of {names} cannot be compared; score the same documents"
+        )
+    cells = np.bincount(2 * first.astype(bool) + second.astype(bool), minlength=4)
+    return cells.reshape(2, 2).astype(np.int64)
+
+
+def _test(table: NDArray[np.int64]) -> McNemar:
+    only_first, only_second = int(table[1, 0]), int(table[0, 1])
+    discordant = only_first + only_second
+    p_value = float(binomtest(only_first, discordant, 0.5).pvalue) if discordant else 1.0
+    return McNemar(only_first, only_second, p_value)
+
+
+def _difference(table: NDArray[np.int64]) -> float:
+    return float((table[1, 0] - table[0, 1]) / table.sum())

@@ -1,0 +1,250 @@
+"""Counts of character n-grams ("terms") of a whole corpus, made once and memory-mapped by every node.
+
+On disk, in compressed sparse rows: ``counts.bin`` (int32, how often a term stands in a document), ``term_ids.bin``
+(int32, which term; ascending in each document), ``offsets.npy`` (int64, where each document begins) and ``terms.json``.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import CountVectorizer
+
+from patent_hier.artifacts import fingerprint, read_json, seal, write_json
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.settings import TermSettings
+
+TERMS_VERSION = 1
+COUNTS_FILE = "counts.bin"
+TERM_IDS_FILE = "term_ids.bin"
+OFFSETS_FILE = "offsets.npy"
+TERMS_FILE = "terms.json"
+READER = "reader.json"
+PASSES = 2  # over the texts, in count_corpus
+_INT = np.dtype("<i4")
+
+
+def terms_fingerprint(corpus: str, split: str, settings: TermSettings) -> str:
+    """Name a term store by what decides its content: texts, training part, sizes and limits of the vocabulary."""
+    limits = [list(settings.ngram_sizes), settings.min_documents, settings.max_terms]
+    return fingerprint([TERMS_VERSION, corpus, split, limits])
+
+
+def count_corpus(
+    texts: Callable[[], Iterable[Sequence[str]]],
+    train: NDArray[np.bool_],
+    settings: TermSettings,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Count the n-grams of every document into a term store, and seal its folder.
+
+    The first pass finds the vocabulary, the second counts. Memory holds one batch, and the document frequency of every
+    distinct n-gram of the training part.
+
+    Args:
+        texts: Called once for each of the :data:`PASSES`; yields the texts of the corpus in order, in batches.
+        train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
+        settings: Sizes of the n-grams and limits of the vocabulary.
+        folder: An empty staging folder.
+        progress: Called after each batch of each pass with its number of documents.
+
+    Raises:
+        DataError: If no n-gram stands in enough training documents, or ``train`` is not as long as the corpus.
+    """
+    frequency = _document_frequency(texts(), train, settings, progress)
+    frequent = {term: count for term, count in frequency.items() if count >= settings.min_documents}
+    facts = {"train_documents": int(train.sum()), "distinct": len(frequency), "rare": len(frequency) - len(frequent)}
+    del frequency
+    if not frequent:
+        raise DataError(
+            f"no character n-gram stands in {settings.min_documents} training documents; lower model.min_documents"
+        )
+    limit = len(frequent) if settings.max_terms is None else settings.max_terms
+    # Most frequent first, ties by term; the order of the columns is the terms' own, as scikit-learn's.
+    terms = sorted(heapq.nsmallest(limit, frequent, key=lambda term: (-frequent[term], term)))
+    facts |= {"over_limit": len(frequent) - len(terms), "terms": len(terms)}
+    entries = _write_counts(texts(), _counter(tuple(settings.ngram_sizes), terms), folder, progress)
+    write_json(folder / TERMS_FILE, terms)
+    seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
+
+
+def _document_frequency(
+    batches: Iterable[Sequence[str]],
+    train: NDArray[np.bool_],
+    settings: TermSettings,
+    progress: Callable[[int], None] | None,
+) -> Counter[str]:
+    """In how many training documents each n-gram stands."""
+    ngrams = _counter(tuple(settings.ngram_sizes)).build_analyzer()
+    frequency: Counter[str] = Counter()
+    position = 0
+    for batch in batches:
+        for text, chosen in zip(batch, train[position : position + len(batch)], strict=False):
+            if chosen:
+                frequency.update(set(ngrams(text)))
+        position += len(batch)
+        if progress is not None:
+            progress(len(batch))
+    if position != len(train):
+        raise DataError(f"the corpus has {position} texts, its split {len(train)}; delete both caches and run again")
+    return frequency
+
+
+def _write_counts(
+    batches: Iterable[Sequence[str]],
+    counter: CountVectorizer,
+    folder: Path,
+    progress: Callable[[int], None] | None,
+) -> int:
+    """Write the sparse rows of every document, a batch at a time; the number of entries."""
+    lengths: list[NDArray[np.int64]] = []
+    with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / TERM_IDS_FILE).open("wb") as ids_file:
+        for batch in batches:
+            matrix = counter.transform(batch)  # (documents, terms), columns ascending in each row
+            counts_file.write(matrix.data.astype(_INT).tobytes())
+            ids_file.write(matrix.indices.astype(_INT).tobytes())
+            lengths.append(np.diff(matrix.indptr).astype(np.int64))
+            if progress is not None:
+                progress(len(batch))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
+    return int(offsets[-1])
+
+
+def _counter(sizes: tuple[int, ...], terms: Sequence[str] | None = None) -> CountVectorizer:
+    """scikit-learn's counting of character n-grams: lower case, runs of white space as one space."""
+    vocabulary = None if terms is None else {term: position for position, term in enumerate(terms)}
+    return CountVectorizer(analyzer="char", lowercase=True, ngram_range=sizes, vocabulary=vocabulary)
+
+
+@dataclass(frozen=True, eq=False)
+class TermStore:
+    """Term counts of documents in compressed sparse rows; the arrays may be memory-mapped.
+
+    Attributes:
+        counts: How often the term stands in the document, ``(entries,)`` int32.
+        term_ids: Which term, a position in ``terms``, ``(entries,)`` int32, ascending in each document.
+        offsets: Where each document begins, ``(n + 1,)`` int64.
+        terms: The vocabulary, sorted.
+    """
+
+    counts: NDArray[np.int32]
+    term_ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    terms: tuple[str, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> "TermStore":
+        """Map a sealed folder.
+
+        Raises:
+            ArtifactError: If it is damaged.
+        """
+        manifest, terms = read_json(folder / "manifest.json"), read_json(folder / TERMS_FILE)
+        try:
+            offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
+            entries = (int(offsets[-1]),)
+            counts = np.memmap(folder / COUNTS_FILE, dtype=_INT, mode="r", shape=entries)
+            term_ids = np.memmap(folder / TERM_IDS_FILE, dtype=_INT, mode="r", shape=entries)
+            if (len(terms), len(offsets) - 1) != (manifest["terms"], manifest["documents"]):
+                raise ValueError("its files are not of one size")
+        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise ArtifactError(f"term cache {folder} is damaged ({error}); delete it and run again") from error
+        return cls(counts, term_ids, offsets, tuple(terms))
+
+    @classmethod
+    def of_matrix(cls, matrix: csr_matrix, terms: tuple[str, ...]) -> "TermStore":
+        """A store in memory from a matrix of counts ``(n, terms)`` with sorted columns."""
+        return cls(matrix.data.astype(_INT), matrix.indices.astype(_INT), matrix.indptr.astype(np.int64), terms)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of distinct terms of each document, ``(n,)``."""
+        return np.diff(self.offsets)
+
+    @property
+    def matrix(self) -> csr_matrix:
+        """All documents as :meth:`rows` gives them; a copy in memory."""
+        return self.rows(np.arange(len(self)))
+
+    def rows(self, indices: NDArray[np.intp]) -> csr_matrix:
+        """Counts of some documents, ``(len(indices), terms)`` float32, in the order of ``indices``.
+
+        Only their entries are read. (scipy's own indexing of rows would copy the whole store where it has more entries
+        than 32 bits can count.)
+        """
+        lengths = self.lengths[indices]
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        entries = np.repeat(self.offsets[indices] - indptr[:-1], lengths) + np.arange(indptr[-1])
+        shape = (len(indices), len(self.terms))
+        return csr_matrix((self.counts[entries].astype(np.float32), self.term_ids[entries], indptr), shape=shape)
+
+    def columns(self, terms: Sequence[str]) -> NDArray[np.intp]:
+        """Where some terms stand among the columns of :meth:`rows`, ``(len(terms),)``.
+
+        Raises:
+            ArtifactError: If the store does not count one of them.
+        """
+        try:
+            return np.array([self._position[term] for term in terms], np.intp)
+        except KeyError as error:
+            raise ArtifactError(
+                f"the term store does not count the n-gram {error}, which the model reads; train the node again"
+            ) from error
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {term: position for position, term in enumerate(self.terms)}
+
+
+@dataclass(frozen=True)
+class TermReader:
+    """Turns texts into counts of a model's terms.
+
+    Attributes:
+        terms: The model's vocabulary; the order is that of its columns.
+        ngram_sizes: Shortest and longest n-gram in characters.
+    """
+
+    terms: tuple[str, ...]
+    ngram_sizes: tuple[int, int]
+
+    @cached_property
+    def _vectorizer(self) -> CountVectorizer:
+        return _counter(self.ngram_sizes, self.terms)
+
+    def encode(self, texts: list[str]) -> TermStore:
+        """Term counts of new texts; n-grams outside the vocabulary are left out."""
+        return TermStore.of_matrix(self._vectorizer.transform(texts), self.terms)
+
+    def save(self, folder: Path) -> None:
+        """Write ``reader.json`` and ``terms.json``."""
+        write_json(folder / READER, {"ngram_sizes": list(self.ngram_sizes)})
+        write_json(folder / TERMS_FILE, list(self.terms))
+
+    @classmethod
+    def load(cls, folder: Path) -> "TermReader":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ArtifactError: If a file is missing or damaged.
+        """
+        facts, terms = read_json(folder / READER), read_json(folder / TERMS_FILE)
+        sizes = facts.get("ngram_sizes") if isinstance(facts, dict) else None
+        if not (isinstance(sizes, list) and len(sizes) == 2 and all(type(size) is int for size in sizes)):
+            raise ArtifactError(f"{folder / READER} names no ngram_sizes; train the node again")
+        if not (isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)):
+            raise ArtifactError(f"{folder / TERMS_FILE} is no list of n-grams; train the node again")
+        if len(set(terms)) != len(terms):
+            raise ArtifactError(f"{folder / TERMS_FILE} names an n-gram twice; train the node again")
+        return cls(tuple(terms), (sizes[0], sizes[1]))

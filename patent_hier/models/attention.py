@@ -1,0 +1,222 @@
+"""Attention weights of an encoder over a pair of texts: what the paper's Figure 5 shows."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from tokenizers import Encoding
+from transformers import PreTrainedModel
+
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.features.pretrained import WEIGHTS, EncoderFiles
+from patent_hier.features.wordpiece import load_tokenizer
+from patent_hier.models.encoder import build_encoder, load_encoder
+
+_PREFIX = "encoder.network."  # where a classifier's weights hold its encoder's
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMaps:
+    """Attention of every layer and head over one pair of texts.
+
+    Attributes:
+        tokens: ``n`` word pieces, with [CLS] and [SEP].
+        segments: ``(n,)``, 0 for text A and its special tokens, 1 for text B and those after it.
+        special: ``(n,)``, true for tokens that the tokenizer added, such as [CLS] and [SEP].
+        weights: ``(layers, heads, n, n)``, float32; ``weights[l, h, i, j]`` is how much token ``i`` attends to token
+            ``j`` in layer ``l + 1``. Each row sums to 1.
+    """
+
+    tokens: tuple[str, ...]
+    segments: NDArray[np.int8]
+    special: NDArray[np.bool_]
+    weights: NDArray[np.float32]
+
+    @property
+    def num_layers(self) -> int:
+        """Number of layers."""
+        return int(self.weights.shape[0])
+
+    @property
+    def num_heads(self) -> int:
+        """Heads per layer."""
+        return int(self.weights.shape[1])
+
+
+@dataclass(frozen=True)
+class AttentionShares:
+    """Where the attention of the words of both texts goes, as shares of the whole, from 0 to 1.
+
+    Attributes:
+        next_token: To the following word piece of the same text; the last one of each text has none and is left out.
+        crossing: To the word pieces of the other text.
+        special: To [CLS] and [SEP], whichever text they follow.
+    """
+
+    next_token: float
+    crossing: float
+    special: float
+
+
+def attention_maps(
+    files: EncoderFiles,
+    text_a: str,
+    text_b: str,
+    *,
+    pretrained: bool,
+    max_length: int,
+    network: PreTrainedModel | None = None,
+    seed: int = 1,
+) -> AttentionMaps:
+    """Encode two texts as one pair and keep all attention weights.
+
+    Args:
+        files: The encoder's files; its tokenizer is always used.
+        text_a: First text.
+        text_b: Second text.
+        pretrained: Load the encoder's weights; else draw them at random from ``seed``.
+        max_length: Most tokens that the pair may have, with the special ones. Nothing is cut.
+        network: Use this network, such as a trained classifier's, in place of the encoder's own weights. Its mode and
+            its implementation of attention are left as they were.
+        seed: Seed of random weights; torch's global generator is left as it was.
+
+    Raises:
+        ConfigError: If a text has no tokens, if the pair is too long, or if the encoder does not tell its attention.
+
+    Source: arXiv:1911.06241, Figure 5, which shows BertViz's views (arXiv:1906.05714).
+    """
+    pair = _encode_pair(files, text_a, text_b, max_length)
+    if network is None:
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            network = load_encoder(files, pretrained=pretrained, frozen=True).network
+    weights = _attend(network, pair)
+    return AttentionMaps(
+        tokens=tuple(pair.tokens),
+        segments=_segments(pair),
+        special=np.array([sequence is None for sequence in pair.sequence_ids]),
+        weights=weights,
+    )
+
+
+def load_trained_encoder(files: EncoderFiles) -> PreTrainedModel:
+    """The encoder of a trained classifier, as the training left it.
+
+    Args:
+        files: A classifier's folder, as :mod:`patent_hier.models.saved` wrote it, with its encoder's configuration.
+
+    Raises:
+        ArtifactError: If the weights are damaged or not those of the encoder.
+        ConfigError: If transformers does not know the architecture.
+    """
+    network = build_encoder(files.config, frozen=True).network
+    file = files.folder / WEIGHTS
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = [name for name in stored.keys() if name.startswith(_PREFIX)]  # noqa: SIM118  # no dict: only keys()
+            network.load_state_dict({name.removeprefix(_PREFIX): stored.get_tensor(name) for name in names})
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{file} is damaged ({reason}); delete the result and train again") from error
+    return network
+
+
+def attention_shares(maps: AttentionMaps) -> list[AttentionShares]:
+    """Where attention goes in each layer: means over the heads and over the word pieces of both texts.
+
+    Special tokens do not ask (many heads park attention on [SEP], which would hide the rest), but they are answered
+    for: what a word gives to them is ``special``.
+    """
+    return [_shares(maps, layer) for layer in maps.weights.mean(axis=1)]
+
+
+def equal_shares(maps: AttentionMaps) -> AttentionShares:
+    """The shares if every token attended to all tokens alike: what to compare :func:`attention_shares` with."""
+    n = len(maps.tokens)
+    return _shares(maps, np.full((n, n), 1 / n, np.float32))
+
+
+def crossing_head(maps: AttentionMaps, layer: int) -> int:
+    """The head of a layer, from 0, whose words attend most to the words of the other text.
+
+    Args:
+        maps: The attention.
+        layer: From 1.
+    """
+    return int(np.argmax([_shares(maps, head).crossing for head in maps.weights[layer - 1]]))
+
+
+def _shares(maps: AttentionMaps, weights: NDArray[np.float32]) -> AttentionShares:
+    """Shares of one ``(n, n)`` map."""
+    words = ~maps.special
+    other = words[None, :] & (maps.segments[:, None] != maps.segments[None, :])
+    followed = words[:-1] & words[1:] & (maps.segments[:-1] == maps.segments[1:])
+    following = np.diagonal(weights, offset=1)[followed]
+    return AttentionShares(
+        next_token=float(following.mean()) if followed.any() else 0.0,
+        crossing=float((weights * other).sum(axis=1)[words].mean()),
+        special=float(weights[:, maps.special].sum(axis=1)[words].mean()),
+    )
+
+
+def _encode_pair(files: EncoderFiles, text_a: str, text_b: str, max_length: int) -> Encoding:
+    tokenizer = load_tokenizer(files, max_length)
+    tokenizer.no_truncation()  # a pair that is cut would not be the pair that was asked for
+    pair = tokenizer.encode(text_a, text_b)
+    for number, (name, text) in enumerate((("A", text_a), ("B", text_b))):
+        if number not in pair.sequence_ids:
+            raise ConfigError(f"text {name} is {text!r}, which has no tokens; give a text with words")
+    if len(pair.tokens) > max_length:
+        raise ConfigError(
+            f"the two texts have {len(pair.tokens)} tokens together, with the special ones, and the limit is "
+            f"{max_length}; shorten them"
+        )
+    return pair
+
+
+def _segments(pair: Encoding) -> NDArray[np.int8]:
+    """Which text each token belongs to; a special token belongs to the text before it. ``(n,)``.
+
+    The tokenizer's type ids would not do: those of the RoBERTa family are all 0.
+    """
+    segments: list[int] = []
+    for sequence in pair.sequence_ids:
+        segments.append(sequence if sequence is not None else (segments[-1] if segments else 0))
+    return np.array(segments, np.int8)
+
+
+def _attend(network: PreTrainedModel, pair: Encoding) -> NDArray[np.float32]:
+    """Attention weights ``(layers, heads, n, n)`` of one forward pass."""
+    device = next(network.parameters()).device
+    inputs: dict[str, Any] = {"input_ids": [pair.ids], "attention_mask": [pair.attention_mask]}
+    if "token_type_ids" in inspect.signature(network.forward).parameters:
+        known = int(getattr(network.config, "type_vocab_size", 0) or 1)  # 1: the architecture tells no texts apart
+        inputs["token_type_ids"] = [[kind if kind < known else 0 for kind in pair.type_ids]]
+    tensors = {name: torch.tensor(value, device=device) for name, value in inputs.items()}
+    with _eager(network), torch.inference_mode():
+        attentions = network(**tensors, output_attentions=True).get("attentions")
+    n = len(pair.ids)
+    if not attentions or any(layer is None or layer.shape[-2:] != (n, n) for layer in attentions):
+        raise ConfigError(
+            f"encoder type {network.config.model_type} does not tell its attention weights; choose a BERT-like one"
+        )
+    return torch.cat(list(attentions)).float().cpu().numpy()
+
+
+@contextmanager
+def _eager(network: PreTrainedModel) -> Iterator[None]:
+    """Evaluation mode, and the one implementation of attention that returns weights; both put back at the end."""
+    training, implementation = network.training, network.config._attn_implementation
+    network.eval()
+    network.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(implementation)
+        network.train(training)

@@ -1,0 +1,288 @@
+"""Classical models on term counts: TF-IDF, then a linear classifier, naive Bayes or nearest neighbours.
+
+Each takes rows of raw counts whose columns are its reader's terms, and gives log-probabilities. Saved as arrays alone.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+from scipy.special import log_softmax
+from sklearn.preprocessing import normalize
+
+from patent_hier.errors import ArtifactError
+
+WEIGHTS = "model.safetensors"
+_CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float32
+Arrays = dict[str, NDArray[Any]]
+
+
+def fit_idf(counts: csr_matrix) -> NDArray[np.float32]:
+    """Smoothed inverse document frequency ``ln((1 + n) / (1 + df)) + 1`` of each term, ``(terms,)``.
+
+    Args:
+        counts: Term counts of the node's training documents, ``(n, terms)``.
+
+    Source: scikit-learn's ``TfidfTransformer(smooth_idf=True)``.
+    """
+    frequency = np.bincount(counts.indices, minlength=counts.shape[1])
+    return np.asarray(np.log((1 + counts.shape[0]) / (1 + frequency)) + 1, np.float32)
+
+
+def tf_idf(counts: csr_matrix, idf: NDArray[np.float32]) -> csr_matrix:
+    """Rows ``(1 + ln count) * idf`` of Euclidean length 1, ``(n, terms)`` float32; a row without terms stays zero.
+
+    Source: scikit-learn's ``TfidfTransformer(sublinear_tf=True)``.
+    """
+    values = (1 + np.log(counts.data, dtype=np.float32)) * idf[counts.indices]
+    weighted = csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
+    return normalize(weighted, norm="l2", copy=False)
+
+
+class TermModel(ABC):
+    """What every model on term counts offers."""
+
+    kind: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """How many numbers decide beside the IDF: weights, or the stored documents' values."""
+
+    @abstractmethod
+    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
+        """Natural logarithm of each label's probability, ``(n, labels)``; each row sums to 1 after ``exp``.
+
+        Args:
+            counts: Term counts, ``(n, terms)`` float32, columns as in training.
+        """
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """Everything that decides, by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """The model of :meth:`arrays`.
+
+        Raises:
+            KeyError: If one is missing.
+            ValueError: If they do not fit each other.
+        """
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors``."""
+        save_file({name: np.ascontiguousarray(values) for name, values in self.arrays().items()}, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ArtifactError: If the file is missing, damaged, or of another kind or shape.
+        """
+        try:
+            return cls.from_arrays(load_file(folder / WEIGHTS))
+        except (KeyError, OSError, SafetensorError, ValueError) as error:
+            reason = f"no array {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            raise ArtifactError(
+                f"{folder / WEIGHTS} is no {cls.kind} model ({reason}); delete the result and train again"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class LinearClassifier(TermModel):
+    """``log_softmax((tf_idf @ weights + bias) / temperature)``.
+
+    Attributes:
+        idf: ``(terms,)`` float32.
+        weights: ``(terms, labels)`` float32: transposed, as the product with sparse rows reads it.
+        bias: ``(labels,)`` float32.
+        temperature: Above 0; 1 where the scores are logits already.
+    """
+
+    kind: ClassVar[str] = "linear"
+
+    idf: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    temperature: float = 1.0
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights and biases."""
+        return self.weights.size + self.bias.size
+
+    def scores(self, counts: csr_matrix) -> NDArray[np.float64]:
+        """Scores before temperature and softmax, ``(n, labels)``; arguments as in :meth:`log_prob`."""
+        return np.asarray(tf_idf(counts, self.idf) @ self.weights, np.float64) + self.bias
+
+    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
+        """See :meth:`TermModel.log_prob`."""
+        return np.asarray(log_softmax(self.scores(counts) / self.temperature, axis=1), np.float32)
+
+    def arrays(self) -> Arrays:
+        """See :meth:`TermModel.arrays`."""
+        temperature = np.array([self.temperature], np.float64)
+        return {"idf": self.idf, "weights": self.weights, "bias": self.bias, "temperature": temperature}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """See :meth:`TermModel.from_arrays`."""
+        temperature = arrays["temperature"]
+        _expect("temperature", temperature, (1,), np.float64)
+        if not 0 < temperature[0] < np.inf:
+            raise ValueError(f"temperature is {temperature[0]}")
+        return cls(*_weights(arrays), float(temperature[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class NaiveBayesClassifier(TermModel):
+    """Multinomial naive Bayes, its counts replaced by TF-IDF: ``log_softmax(tf_idf @ weights + bias)``.
+
+    Attributes:
+        idf: ``(terms,)`` float32.
+        weights: ``ln P(term | label)``, less its mean over the labels, ``(terms, labels)`` float32. The mean is the
+            same for every label, so the softmax does not see it; without it float32 keeps more digits.
+        bias: ``ln P(label)``, ``(labels,)`` float32.
+
+    Source: C. D. Manning, P. Raghavan and H. Schütze (2008), Introduction to Information Retrieval, section 13.2;
+    TF-IDF in place of counts as in Rennie et al. (2003), ICML, without their complement and normalised weights.
+    """
+
+    kind: ClassVar[str] = "naive_bayes"
+
+    idf: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights and biases."""
+        return self.weights.size + self.bias.size
+
+    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
+        """See :meth:`TermModel.log_prob`."""
+        return LinearClassifier(self.idf, self.weights, self.bias).log_prob(counts)
+
+    def arrays(self) -> Arrays:
+        """See :meth:`TermModel.arrays`."""
+        return {"idf": self.idf, "weights": self.weights, "bias": self.bias}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """See :meth:`TermModel.from_arrays`."""
+        if "temperature" in arrays:
+            raise ValueError("it has a temperature")
+        return cls(*_weights(arrays))
+
+
+@dataclass(frozen=True, eq=False)
+class NeighboursClassifier(TermModel):
+    """The K training documents of highest cosine similarity vote with their similarity.
+
+    With the votes ``v(l)``, the sum of the similarities of those neighbours whose label is ``l``, and L labels,
+    ``P(l) = (v(l) + 1 / L) / (sum of v + 1)``: as if one more neighbour of similarity 1 voted for every label alike. So
+    no label has probability 0, the order of the labels is that of the plain votes, and a document without a known term
+    has the uniform distribution. Of training documents equally similar, the earlier ones are taken.
+
+    Attributes:
+        idf: ``(terms,)`` float32.
+        index: TF-IDF of the training documents, transposed: ``(terms, n_train)`` float32, by term as in a search
+            engine's inverted index.
+        codes: Their label codes, ``(n_train,)`` int64.
+        num_labels: L.
+        num_neighbours: K; with fewer training documents all of them vote.
+
+    Source: similarity-weighted K nearest neighbours, Manning, Raghavan and Schütze (2008), section 14.3; the smoothing
+    is ours.
+    """
+
+    kind: ClassVar[str] = "knn"
+
+    idf: NDArray[np.float32]
+    index: csr_matrix
+    codes: NDArray[np.int64]
+    num_labels: int
+    num_neighbours: int
+
+    @property
+    def num_parameters(self) -> int:
+        """Stored TF-IDF values of the training documents."""
+        return int(self.index.nnz)
+
+    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
+        """See :meth:`TermModel.log_prob`."""
+        log_prob = np.empty((counts.shape[0], self.num_labels), np.float32)
+        step = max(1, _CHUNK // len(self.codes))
+        for start in range(0, counts.shape[0], step):
+            features = tf_idf(counts[start : start + step], self.idf)
+            votes = self._votes((features @ self.index).toarray())
+            smoothed = (votes + 1 / self.num_labels) / (votes.sum(1, keepdims=True) + 1)
+            log_prob[start : start + step] = np.log(smoothed)
+        return log_prob
+
+    def _votes(self, similarity: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Votes ``(n, labels)`` from similarities ``(n, n_train)``."""
+        n, n_train = similarity.shape
+        k = min(self.num_neighbours, n_train)
+        least = np.partition(similarity, n_train - k, axis=1)[:, n_train - k, None]  # (n, 1): the K-th highest
+        above, equal = similarity > least, similarity == least
+        room = k - above.sum(1, keepdims=True)  # (n, 1): how many of the equal ones are taken
+        rows, columns = np.nonzero(above | (equal & (np.cumsum(equal, axis=1) <= room)))
+        cells = rows * self.num_labels + self.codes[columns]
+        votes = np.bincount(cells, weights=similarity[rows, columns], minlength=n * self.num_labels)
+        return np.asarray(votes, np.float64).reshape(n, self.num_labels)
+
+    def arrays(self) -> Arrays:
+        """See :meth:`TermModel.arrays`."""
+        return {
+            "idf": self.idf,
+            "index.data": self.index.data,
+            "index.indices": self.index.indices.astype(np.int64),
+            "index.indptr": self.index.indptr.astype(np.int64),
+            "codes": self.codes,
+            "sizes": np.array([self.num_labels, self.num_neighbours], np.int64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """See :meth:`TermModel.from_arrays`."""
+        idf, codes, sizes = arrays["idf"], arrays["codes"], arrays["sizes"]
+        _expect("idf", idf, (idf.size,), np.float32)
+        _expect("codes", codes, (codes.size,), np.int64)
+        _expect("sizes", sizes, (2,), np.int64)
+        num_labels, num_neighbours = (int(size) for size in sizes)
+        if not (codes.size and num_neighbours >= 1 and codes.min() >= 0 and codes.max() < num_labels):
+            raise ValueError(f"codes are not of {num_labels} labels, or {num_neighbours} neighbours")
+        parts = tuple(arrays[f"index.{name}"] for name in ("data", "indices", "indptr"))
+        _expect("index.data", parts[0], parts[0].shape, np.float32)
+        index = csr_matrix(parts, shape=(idf.size, codes.size))
+        index.check_format(full_check=True)
+        return cls(idf, index, codes, num_labels, num_neighbours)
+
+
+CLASSICAL: dict[str, type[TermModel]] = {
+    model.kind: model for model in (LinearClassifier, NaiveBayesClassifier, NeighboursClassifier)
+}
+
+
+def _weights(arrays: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """IDF, weights and biases that fit each other."""
+    idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
+    _expect("idf", idf, (idf.size,), np.float32)
+    _expect("bias", bias, (bias.size,), np.float32)
+    _expect("weights", weights, (idf.size, bias.size), np.float32)
+    return idf, weights, bias
+
+
+def _expect(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    if values.shape != shape or values.dtype != dtype:
+        raise ValueError(f"{name} is {values.shape} {values.dtype}, not {shape} {np.dtype(dtype)}")

@@ -1,0 +1,188 @@
+"""What a model reads, by its settings: named before training, made once, opened for it. No torch until it is opened."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import DigestCache, read_json
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.splits import TRAIN
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import EncoderFiles, locate
+from patent_hier.pipeline.stages import ensure_terms, ensure_tokens, ensure_vectors
+from patent_hier.settings import BertCnnSettings, Settings
+
+if TYPE_CHECKING:
+    from patent_hier.features.terms import TermStore
+    from patent_hier.features.wordpiece import TokenStore
+    from patent_hier.models.blueprint import Blueprint
+
+Parts = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A corpus as a model reads it.
+
+    Attributes:
+        store: Token ids, or term counts, of every document.
+        blueprint: The network to be trained on them; None for a classical model.
+        facts: What is worth knowing of them, for the metrics.
+    """
+
+    store: "TokenStore | TermStore"
+    blueprint: "Blueprint | None"
+    facts: dict[str, Any]
+
+
+class Inputs(ABC):
+    """What a run's model reads."""
+
+    @abstractmethod
+    def content(self) -> dict[str, Any]:
+        """What decides it, beside corpus, split and the model's own settings: for the run's fingerprint."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Where it comes from: for the manifest."""
+
+    @abstractmethod
+    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+        """Make it, unless it is there, and open it.
+
+        Args:
+            corpus: The clean corpus.
+            split: Folder of the split; its name stands for it in fingerprints.
+            parts: Part codes in the order of the corpus, ``(corpus.size,)``.
+        """
+
+
+@dataclass(frozen=True)
+class WordPieceInputs(Inputs):
+    """Word pieces of an encoder.
+
+    Attributes:
+        settings: One node's run.
+        files: The encoder's files.
+    """
+
+    settings: Settings
+    files: EncoderFiles
+
+    def content(self) -> dict[str, Any]:
+        """The encoder by its files, and how it is used."""
+        encoder, cache = self.settings.encoder, Path(self.settings.cache_dir)
+        return {
+            "encoder": {
+                "digest": self.files.digest(DigestCache(cache / "digests.json"), encoder.pretrained),
+                "pretrained": encoder.pretrained,
+                "freeze": encoder.freeze,
+                "max_length": encoder.max_length,
+            }
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """The encoder's name and folder."""
+        return {"encoder": {"name": self.settings.encoder.name, "folder": str(self.files.folder)}}
+
+    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+        """Token ids of the whole corpus, and the network on the encoder."""
+        encoder = self.settings.encoder
+        folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
+        from patent_hier.features.wordpiece import TokenStore
+        from patent_hier.models.blueprint import bertcnn_blueprint
+
+        return Opened(TokenStore.open(folder), bertcnn_blueprint(self.files, encoder, self.settings.model), {})
+
+
+@dataclass(frozen=True)
+class WordInputs(Inputs):
+    """Words or characters, and their vectors.
+
+    Attributes:
+        settings: One node's run.
+    """
+
+    settings: Settings
+
+    def content(self) -> dict[str, Any]:
+        """The vocabulary's settings, and those of training the vectors or the given file."""
+        features = asdict(self.settings.features)
+        if path := features.pop("vectors"):
+            digests = DigestCache(Path(self.settings.cache_dir) / "digests.json")
+            features = {key: features[key] for key in ("name", "max_length", "min_count", "seed")}
+            features["vectors"] = digests.of(Path(path))
+        return {"features": features}
+
+    def facts(self) -> dict[str, Any]:
+        """Their name, and the given file."""
+        return {"features": {"name": self.settings.features.name, "vectors": self.settings.features.vectors}}
+
+    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+        """Word ids of the whole corpus, and the network on their vectors."""
+        features = self.settings.features
+        folder = ensure_vectors(corpus, split, parts == TRAIN, features, Path(self.settings.cache_dir))
+        from patent_hier.artifacts import MANIFEST
+        from patent_hier.features.wordpiece import TokenStore
+        from patent_hier.models.blueprint import words_blueprint
+
+        manifest = read_json(folder / MANIFEST)
+        facts = {key: value for key, value in manifest.items() if key not in ("kind", "dtype", "files")}
+        blueprint = words_blueprint(folder, features, self.settings.model)
+        return Opened(TokenStore.open(folder), blueprint, {"vectors": facts})
+
+
+@dataclass(frozen=True)
+class TermInputs(Inputs):
+    """Counts of character n-grams; the model's own settings say which.
+
+    Attributes:
+        settings: One node's run.
+    """
+
+    settings: Settings
+
+    def content(self) -> dict[str, Any]:
+        """Nothing: the model's settings are there anyway."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+        """Term counts of the whole corpus."""
+        folder = ensure_terms(corpus, split, parts == TRAIN, self.settings.model, Path(self.settings.cache_dir))
+        from patent_hier.features.terms import TermStore
+
+        return Opened(TermStore.open(folder), None, {})
+
+
+def find_inputs(settings: Settings) -> Inputs:
+    """What the model of a run reads; nothing is made yet.
+
+    Raises:
+        ConfigError: If the encoder or the file of vectors is missing, or the model does not fit the encoder.
+    """
+    if settings.model.inputs == "terms":
+        return TermInputs(settings)
+    if settings.model.inputs == "words":
+        path = settings.features.vectors
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(f"features.vectors={path} is not a file; name a file in word2vec's text format, or null")
+        return WordInputs(settings)
+    files = locate(settings.encoder, Path(settings.cache_dir))
+    _check_layers(settings.model, settings.encoder.name, files.num_layers)
+    return WordPieceInputs(settings, files)
+
+
+def _check_layers(model: BertCnnSettings, encoder: str, num_layers: int) -> None:
+    if model.influence().get("num_last_layers", 1) > num_layers:
+        raise ConfigError(
+            f"model.num_last_layers={model.num_last_layers} is out of range; "
+            f"encoder {encoder} has layers 1 to {num_layers}"
+        )

@@ -1,0 +1,126 @@
+"""Attention between two texts as an interactive page: one HTML file that loads nothing from anywhere."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from patent_hier.models.attention import AttentionMaps, AttentionShares, attention_shares, equal_shares
+
+_MOST_WEIGHTS = 3_000_000  # in a page, 8 MB of text; the pair of the paper's Figure 5 has 0.3 million in 12 layers
+_FULL = 65535  # a weight of 1 in the page: uint16 is finer than any screen shows
+_PLACEHOLDER = re.compile("@([A-Z_]+)@")
+
+
+@dataclass(frozen=True)
+class AttentionPair:
+    """What was asked for.
+
+    Attributes:
+        text_a: First text.
+        text_b: Second text.
+        layers: The chosen layers, from 1, at least one.
+        encoder: What to call the encoder.
+        random_weights: Whether the encoder was not trained at all.
+    """
+
+    text_a: str
+    text_b: str
+    layers: tuple[int, ...]
+    encoder: str
+    random_weights: bool
+
+
+def attention_facts(maps: AttentionMaps, pair: AttentionPair) -> dict[str, Any]:
+    """What ``attention.json`` holds: the pair, its tokens, and where the attention of every layer goes.
+
+    Shares are from 0 to 1; ``equal`` holds what they would be if every token attended to all tokens alike.
+    """
+    return {
+        "encoder": pair.encoder,
+        "random_weights": pair.random_weights,
+        "num_layers": maps.num_layers,
+        "num_heads": maps.num_heads,
+        "text_a": pair.text_a,
+        "text_b": pair.text_b,
+        "tokens": list(maps.tokens),
+        "segments": maps.segments.tolist(),
+        "chosen_layers": list(pair.layers),
+        "layers": [
+            {"layer": layer, **_share_facts(shares)} for layer, shares in enumerate(attention_shares(maps), start=1)
+        ],
+        "equal": _share_facts(equal_shares(maps)),
+    }
+
+
+def attention_page(maps: AttentionMaps, pair: AttentionPair) -> str:
+    """The page as HTML.
+
+    It holds all layers; of long texts, whose page would be too large for a browser, only the chosen ones. Texts enter
+    it as JSON and are shown as text only; its security policy forbids every script but its own and every request.
+
+    Args:
+        maps: The attention.
+        pair: What was asked for; the page opens with the first of its layers.
+    """
+    layers = list(range(1, maps.num_layers + 1)) if maps.weights.size <= _MOST_WEIGHTS else list(pair.layers)
+    style, script = _resource("attention.css"), _resource("attention.js")
+    parts = {
+        "STYLE": style,
+        "STYLE_HASH": _content_hash(style),
+        "SCRIPT": script,
+        "SCRIPT_HASH": _content_hash(script),
+        "DATA": _json_block(_page_data(maps, pair, layers)),
+    }
+    # In one pass, so that a text which looks like a placeholder stays a text.
+    return _PLACEHOLDER.sub(lambda match: parts[match[1]], _resource("attention.html"))
+
+
+def _page_data(maps: AttentionMaps, pair: AttentionPair, layers: Sequence[int]) -> dict[str, Any]:
+    facts = attention_facts(maps, pair)
+    weights = maps.weights[[layer - 1 for layer in layers]]
+    return {
+        "encoder": pair.encoder,
+        "random_weights": pair.random_weights,
+        "num_layers": maps.num_layers,
+        "text_a": pair.text_a,
+        "text_b": pair.text_b,
+        "tokens": facts["tokens"],
+        "segments": facts["segments"],
+        "special": maps.special.astype(int).tolist(),
+        "layers": layers,
+        "start": pair.layers[0],
+        "heads": maps.num_heads,
+        "shares": facts["layers"],
+        "equal": facts["equal"],
+        "weights": base64.b64encode(np.rint(weights * _FULL).astype("<u2").tobytes()).decode("ascii"),
+    }
+
+
+def _share_facts(shares: AttentionShares) -> dict[str, float]:
+    return {
+        "next_token_share": shares.next_token,
+        "cross_share": shares.crossing,
+        "special_share": shares.special,
+    }
+
+
+def _json_block(content: object) -> str:
+    """JSON that cannot end the script element around it: no ``<`` is left, so neither ``</script>`` nor ``<!--``."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _content_hash(text: str) -> str:
+    """The source expression by which a security policy allows one inline style or script."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _resource(name: str) -> str:
+    return resources.files("patent_hier.resources").joinpath(name).read_text("utf-8")

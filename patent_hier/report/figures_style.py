@@ -1,0 +1,261 @@
+"""What all figures share: the palette, the words in both languages, the fonts, and the way to bytes.
+
+Figures are drawn with matplotlib's classes alone, never with pyplot, whose global state would stay behind. Equal data
+give identical bytes: no date, fixed identifiers, letters as outlines.
+"""
+
+import io
+import re
+import struct
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.evaluation.result import Score
+from patent_hier.report import fonts
+
+Language = Literal["en", "zh"]
+
+WIDTH = 9.5  # inches: about the width of the page's text
+# Okabe and Ito's colours, told apart in any kind of colour blindness; yellow and sky blue are too pale for thin lines.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4B8A", "#7A5C3E")
+MARKERS = ("D", "s", "^", "o", "v", "P", "X", "*")
+INK, FAINT, GRID = "#22262b", "#5c6670", "#dfe3e8"
+
+_DPI = 200  # of the PNG
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "patent_hier",
+    "text.parse_math": False,  # a dollar sign in a model's name is no formula
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": False,
+    "axes.linewidth": 0.8,
+    "font.size": 8.5,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "hatch.linewidth": 0.6,
+}
+_WORDS = {
+    "accuracy": ("accuracy (%)", "准确率（%）"),
+    "layers": ("number of last layers N", "最后层数 N"),
+    "detail": ("enlarged: the axis does not start at 0", "放大：纵轴不从 0 开始"),
+    "documents": ("documents", "篇文档"),
+    "section": ("section", "部"),
+    "sections": ("sections (L1)", "部（L1）"),
+    "flat": ("all classes at once", "全部大类"),
+    "ours": ("ours, with the 95 % interval", "本项目，附 95 % 区间"),
+    "paper": ("paper", "论文"),
+    "weighted": ("L2\nweighted", "L2\n加权"),
+    "overall": ("overall\n(product)", "总体\n（乘积）"),
+    "true": ("true section", "真实的部"),
+    "predicted": ("predicted section", "预测的部"),
+    "share": ("share of the row's documents (%)", "占该行文档的比例（%）"),
+    "recall": ("Of each class, the documents that are right (%)", "各大类中判断正确的文档（%）"),
+    "size": ("Number at the right and area of the dot: its test documents", "右侧数字与圆点面积：该大类的测试文档数"),
+    "epoch": ("epoch", "训练轮"),
+    "loss": ("loss", "损失"),
+    "train/loss": ("loss, train", "训练损失"),
+    "val/loss": ("loss, val", "验证损失"),
+    "val/accuracy": ("accuracy, val (%)", "验证准确率（%）"),
+    "best": ("best epoch", "最好的一轮"),
+    "confidence": ("mean confidence (%)", "平均置信度（%）"),
+    "calibrated": ("confidence = accuracy", "置信度 = 准确率"),
+    "ece": ("calibration error", "校准误差"),
+    "head": ("head", "高频"),
+    "middle": ("middle", "中频"),
+    "tail": ("tail", "低频"),
+    "classes": ("classes", "个大类"),
+    "interval": ("95 % interval", "95 % 区间"),
+}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A finished figure.
+
+    Attributes:
+        name: File name without its suffix.
+        svg: As SVG, letters as outlines.
+        png: As PNG, 200 dots per inch.
+        alt: A sentence that says what the figure shows, for those who do not see it.
+    """
+
+    name: str
+    svg: bytes
+    png: bytes
+    alt: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that is no plain file name.
+
+        Raises:
+            ConfigError: If it is none.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
+            raise ConfigError(f"figure name {self.name!r}: use letters, digits, - and _ only")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height on a page in CSS pixels, 96 an inch; from the head of the PNG."""
+        width, height = struct.unpack(">II", self.png[16:24])
+        return round(width * 96 / _DPI), round(height * 96 / _DPI)
+
+
+@dataclass(frozen=True)
+class Pen:
+    """Writes the words of one figure: in its language, and only in letters that an installed font has.
+
+    Attributes:
+        language: Of the alternative text, and of the figure if there is a font for it.
+        drawn: Language of what is drawn: English where Chinese has no font.
+        families: Font families, the first that has a letter draws it.
+        names: Name of sections and classes by code.
+    """
+
+    language: Language
+    drawn: Language
+    families: tuple[str, ...]
+    names: Mapping[str, str]
+
+    def word(self, key: str) -> str:
+        """A word of the figure's own."""
+        return _WORDS[key][self.drawn == "zh"]
+
+    def label(self, text: str) -> str:
+        """A caller's text on one line, a question mark for each letter that no font here has."""
+        one_line = " ".join(text.split())
+        return "".join(letter if fonts.can_draw(letter, self.families) else "?" for letter in one_line)
+
+    def code(self, code: str) -> str:
+        """An IPC code with its name; the code alone if the name is unknown or cannot be drawn."""
+        name = " ".join(self.names.get(code, "").split())
+        return f"{self.label(code)}  {name}" if name and fonts.can_draw(name, self.families) else self.label(code)
+
+    def node(self, node: str) -> str:
+        """A node's title: the sections' model, the model of all classes, or a section with its name."""
+        return self.word({"root": "sections"}.get(node, node)) if node in ("root", "flat") else self.code(node)
+
+    def close(self, parts: Iterable[str], between: str = "; ") -> str:
+        """The end of an alternative text: its parts and the language's full stop."""
+        return between.join(parts) + ("。" if self.language == "zh" else ".")
+
+    def documents(self, n: int) -> str:
+        """A number of documents in words."""
+        return f"{n:,} {self.word('documents')}"
+
+
+def pen(language: Language, names: Mapping[str, str]) -> Pen:
+    """What to write with, by the fonts that this machine has.
+
+    Raises:
+        ConfigError: If the language is unknown.
+    """
+    if language not in ("en", "zh"):
+        raise ConfigError(f"unknown language {language!r}; choose en or zh")
+    chinese = fonts.cjk_font()
+    if chinese is None:
+        return Pen(language, "en", (fonts.FALLBACK,), names)
+    families = (chinese, fonts.FALLBACK) if language == "zh" else (fonts.FALLBACK, chinese)
+    return Pen(language, language, families, names)
+
+
+@contextmanager
+def canvas(pen: Pen) -> Iterator[None]:
+    """Draw in the report's style, whatever matplotlib was set to; its settings are put back afterwards."""
+    with style.context(["default", {**_STYLE, "font.family": list(pen.families)}]):
+        yield
+
+
+def finish(figure: Figure, name: str, alt: str) -> Rendered:
+    """Turn a drawn figure into bytes; call it inside :func:`canvas`."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(png, format="png", dpi=_DPI, metadata={"Software": None})
+    return Rendered(name, svg.getvalue(), png.getvalue(), alt)
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty white figure of so many inches, its axes arranged by matplotlib so that no texts overlap."""
+    layout = ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07)  # inches
+    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def percent_axis(axes: Axes, top: float = 100.0) -> None:
+    """A vertical axis from 0 to 100 %, with room up to ``top`` for labels above the bars."""
+    axes.set_ylim(0, top)
+    axes.set_yticks([0, 20, 40, 60, 80, 100])
+    axes.spines["left"].set_bounds(0, 100)
+    axes.grid(axis="y")
+
+
+def whiskers(axes: Axes, places: Sequence[float], scores: Sequence[Score]) -> None:
+    """The 95 % intervals as vertical lines with short ends.
+
+    Not ``errorbar``: a percentile interval need not hold its score, and a negative length is an error there.
+    """
+    low = [100 * score.interval[0] for score in scores]
+    high = [100 * score.interval[1] for score in scores]
+    axes.vlines(places, low, high, color=INK, linewidth=1.1, zorder=3)
+    for ends in (low, high):
+        axes.plot(places, ends, linestyle="none", marker="_", markersize=4.5, color=INK, zorder=3)
+
+
+def interval_key(pen: Pen) -> Line2D:
+    """What says in a legend that the whiskers are 95 % intervals."""
+    return Line2D([], [], linestyle="none", marker="|", markersize=9, color=INK, label=pen.word("interval"))
+
+
+def check_fractions(values: Mapping[str, float]) -> None:
+    """Refuse what is no fraction, such as a percentage.
+
+    Raises:
+        DataError: If a value is outside 0 to 1; it names the first.
+    """
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise DataError(f"{name} is {value}, no fraction between 0 and 1; divide percentages by 100")
+
+
+def check_given(things: object, what: str) -> None:
+    """Refuse to draw nothing.
+
+    Raises:
+        DataError: If ``things`` is empty.
+    """
+    if not things:
+        raise DataError(f"no {what} to draw; leave the figure out")
+
+
+def shorten(text: str, points: float) -> str:
+    """Cut a text to a width, given in multiples of the font's size; a Chinese letter is about 1 wide, others 0.56."""
+    width = 0.0
+    for place, letter in enumerate(text):
+        width += 1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56
+        if width > points:
+            return text[:place].rstrip() + "…"
+    return text

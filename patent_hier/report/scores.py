@@ -1,0 +1,181 @@
+"""Scores of each configuration over its seeds, from the nodes' predictions: every number of the report's tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.aggregate import aggregate, aggregate_flat
+from patent_hier.evaluation.calibration_error import Reliability, expected_calibration_error
+from patent_hier.evaluation.hits import (
+    FlatHits,
+    SystemHits,
+    Truth,
+    flat_hits,
+    hierarchical_hits,
+    joint_log_prob,
+)
+from patent_hier.evaluation.result import FlatResult, HierarchicalResult
+from patent_hier.evaluation.seeds import Spread, spread_of_hits, spread_of_product
+from patent_hier.ipc import SECTIONS
+from patent_hier.pipeline.evidence import Configuration
+from patent_hier.settings import FLAT
+
+Hits = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class HierarchicalScores:
+    """One configuration of nine local classifiers.
+
+    Attributes:
+        configuration: What was run.
+        section: Accuracy of the section model.
+        local: By section with test documents, accuracy of its class model given the true section.
+        oracle: Document-weighted mean of ``local``.
+        product: Equation (1) of arXiv:1911.06241.
+        cascade: Accuracy of the predicted section's class model.
+        routing_loss: ``oracle - cascade``, a fraction: what wrong sections cost.
+        top_3: One of three classes by joint probability is right.
+        macro_f1: Mean over seeds, of the cascade.
+        reliability: Of the joint probabilities, first seed.
+        hits: By seed.
+        results: By seed, all scores.
+    """
+
+    configuration: Configuration
+    section: Spread
+    local: Mapping[str, Spread]
+    oracle: Spread
+    product: Spread
+    cascade: Spread
+    routing_loss: float
+    top_3: float
+    macro_f1: float
+    reliability: Reliability
+    hits: Mapping[int, SystemHits]
+    results: Mapping[int, HierarchicalResult]
+
+
+@dataclass(frozen=True, eq=False)
+class FlatScores:
+    """One configuration of a classifier over all classes at once.
+
+    Attributes:
+        configuration: What was run.
+        flat: Accuracy of the most probable class.
+        section: Accuracy of the section with the largest sum of its classes' probabilities.
+        top_3: One of the three most probable classes is right.
+        macro_f1: Mean over seeds.
+        reliability: Of its probabilities, first seed.
+        hits: By seed.
+        results: By seed, all scores.
+    """
+
+    configuration: Configuration
+    flat: Spread
+    section: Spread
+    top_3: float
+    macro_f1: float
+    reliability: Reliability
+    hits: Mapping[int, FlatHits]
+    results: Mapping[int, FlatResult]
+
+
+def score_hierarchical(configuration: Configuration, truth: Truth) -> HierarchicalScores:
+    """Score all seeds of one configuration on the test part.
+
+    Raises:
+        ArtifactError: If predictions are damaged, or seeds scored different documents.
+    """
+    predictions = {
+        seed: {node: run.predictions for node, run in nodes.items()} for seed, nodes in configuration.runs.items()
+    }
+    hits = {seed: hierarchical_hits(nodes, truth) for seed, nodes in predictions.items()}
+    results = {seed: aggregate(nodes, truth) for seed, nodes in predictions.items()}
+    by_seed = list(hits.values())
+    first = by_seed[0]
+    _check_order(configuration, [item.document_ids for item in by_seed])
+    section, local = (np.stack([getattr(item, name) for item in by_seed]) for name in ("section_hits", "local_hits"))
+    cascade = np.stack([item.cascade_hits for item in by_seed])
+    n_sections, n_classes = len(np.unique(first.sections)), len(np.unique(first.targets))
+    seed = next(iter(predictions))
+    joint = joint_log_prob(predictions[seed])
+    return HierarchicalScores(
+        configuration,
+        spread_of_hits(section, n_sections),
+        {
+            name: spread_of_hits(local[:, own], len(np.unique(first.targets[own])))
+            for name in SECTIONS
+            if (own := first.sections == name).any()
+        },
+        oracle := spread_of_hits(local, n_classes),
+        spread_of_product(section, local, n_classes),
+        whole := spread_of_hits(cascade, n_classes),
+        oracle.mean - whole.mean,
+        _mean([result.top_3.value for result in results.values()]),
+        _mean([result.macro_f1.value for result in results.values()]),
+        expected_calibration_error(joint, first.target_codes),
+        hits,
+        results,
+    )
+
+
+def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
+    """Score all seeds of one flat configuration on the test part.
+
+    Raises:
+        ArtifactError: If predictions are damaged, or seeds scored different documents.
+    """
+    predictions = {seed: nodes[FLAT].predictions for seed, nodes in configuration.runs.items()}
+    hits = {seed: flat_hits(own, truth) for seed, own in predictions.items()}
+    results = {seed: aggregate_flat(own, truth) for seed, own in predictions.items()}
+    by_seed = list(hits.values())
+    first = by_seed[0]
+    _check_order(configuration, [item.document_ids for item in by_seed])
+    chosen = next(iter(predictions.values())).select("test")
+    return FlatScores(
+        configuration,
+        spread_of_hits(np.stack([item.class_hits for item in by_seed]), len(np.unique(first.targets))),
+        spread_of_hits(np.stack([item.section_hits for item in by_seed]), len(np.unique(first.sections))),
+        _mean([result.top_3.value for result in results.values()]),
+        _mean([result.macro_f1.value for result in results.values()]),
+        expected_calibration_error(chosen.log_prob, first.target_codes),
+        hits,
+        results,
+    )
+
+
+def class_hits(hierarchical: Sequence[HierarchicalScores], flat: Sequence[FlatScores]) -> dict[str, Hits]:
+    """Every system's hits on the test documents, ``(n,)`` each in one order, by its name; the first seed of each.
+
+    Raises:
+        ArtifactError: If the systems scored different documents.
+    """
+    hits: dict[str, Hits] = {}
+    orders = []
+    for item in hierarchical:
+        own = next(iter(item.hits.values()))
+        hits[f"{item.configuration.name}, cascade"] = own.cascade_hits
+        orders.append(own.document_ids)
+    for other in flat:
+        answers = next(iter(other.hits.values()))
+        hits[f"{other.configuration.name}, flat"] = answers.class_hits
+        orders.append(answers.document_ids)
+    for name, order in zip(hits, orders, strict=True):
+        if not np.array_equal(order, orders[0]):
+            raise ArtifactError(f"{name} scored other documents than the rest; delete its results and run it again")
+    return hits
+
+
+def _check_order(configuration: Configuration, orders: Sequence[NDArray[Any]]) -> None:
+    for seed, order in zip(configuration.runs, orders, strict=True):
+        if not np.array_equal(order, orders[0]):
+            raise ArtifactError(f"{configuration.name} seed={seed} scored other documents than the other seeds")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,60 @@
+"""Fit one node, whatever its model: constant, classical, or a network."""
+
+from pathlib import Path
+from typing import Any
+
+from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.settings import Settings, TermSettings
+from patent_hier.training.classical import fit_terms
+from patent_hier.training.fitted import Fitted
+from patent_hier.training.node_data import CorpusView, NodeView
+
+
+def fit_node(
+    corpus: CorpusView[Any],  # of token ids for a network, of term counts for a classical model
+    blueprint: Blueprint | None,
+    settings: Settings,
+    scratch: Path | None = None,
+) -> Fitted:
+    """Fit the classifier of ``settings.node``.
+
+    Args:
+        corpus: The split corpus, with what the model reads.
+        blueprint: The network to be trained; None for a classical model.
+        settings: One node's run.
+        scratch: Folder for checkpoints of a network while it trains.
+
+    Returns:
+        The classifier. A node with one class in training gets a constant one.
+
+    Raises:
+        ConfigError: If the settings do not fit the encoder or the machine.
+    """
+    view: NodeView[Any] = NodeView.of(corpus, settings.node)
+    if len(view.labels) == 1:
+        facts = {"constant": True, "train_documents": len(view.train)}
+        return Fitted(NodeClassifier(settings.node, view.labels), [], facts)
+    if blueprint is None:
+        return _fit_classical(view, settings)
+    from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
+
+    return fit_network(view, blueprint, settings, scratch)
+
+
+def _fit_classical(view: NodeView[TermStore], settings: Settings) -> Fitted:
+    assert isinstance(settings.model, TermSettings)
+    model, kept, facts = fit_terms(
+        view.store,
+        view.train,
+        view.train_codes,
+        view.val,
+        view.val_codes,
+        len(view.labels),
+        settings.model,
+        settings.seed,
+    )
+    shortest, longest = settings.model.ngram_sizes
+    reader = TermReader(tuple(view.store.terms[column] for column in kept), (shortest, longest))
+    return Fitted(NodeClassifier(settings.node, view.labels, settings.model, model, reader), [], facts)

@@ -1,0 +1,216 @@
+import shutil
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+
+from patent_hier.artifacts import is_complete, read_json, verify
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.features.terms import TermReader, TermStore, count_corpus, terms_fingerprint
+from patent_hier.settings import LinearSettings, TermSettings
+
+ODD_TEXTS = ["", "  \t\n ", "LED灯 LED", "全角ＡＢＣ，。", "😀𠮷", "a" * 70_000, "İstanbul 𝐀𝐀", "a"]
+
+
+def count(folder: Path, texts: list[str], train: list[bool], settings: TermSettings, batch: int = 3) -> TermStore:
+    folder.mkdir(parents=True, exist_ok=True)
+    batches = [texts[start : start + batch] for start in range(0, len(texts), batch)]
+    count_corpus(lambda: batches, np.array(train), settings, folder)
+    return TermStore.open(folder)
+
+
+@pytest.fixture(scope="module")
+def texts(demo_texts: list[str]) -> list[str]:
+    return [*ODD_TEXTS, *demo_texts]
+
+
+@pytest.fixture(scope="module")
+def train(texts: list[str]) -> list[bool]:
+    return [bool(number % 4) for number in range(len(texts))]
+
+
+@pytest.fixture(scope="module")
+def folder(texts: list[str], train: list[bool], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("terms")
+    count(path, texts, train, TermSettings(min_documents=3), batch=50)
+    return path
+
+
+def test_terms_and_counts_by_hand(tmp_path: Path) -> None:
+    texts = ["灯光灯", "光灯", "灯 X", "电电"]
+    store = count(tmp_path, texts, [True, True, True, False], TermSettings(ngram_sizes=[1, 2]))
+    assert store.terms == ("光", "光灯", "灯")
+    assert store.matrix.toarray().tolist() == [[1, 1, 2], [1, 1, 1], [0, 0, 1], [0, 0, 0]]
+    assert store.lengths.tolist() == [3, 3, 1, 0]
+    assert store.rows(np.array([2, 0, 2])).toarray().tolist() == [[0, 0, 1], [1, 1, 2], [0, 0, 1]]
+    assert store.columns(["灯", "光"]).tolist() == [2, 0]
+    facts = read_json(tmp_path / "manifest.json")
+    # distinct: 灯 光 灯光 光灯, 灯<space> <space> <space>x x
+    assert {name: facts[name] for name in ("documents", "train_documents", "distinct", "rare", "over_limit")} == {
+        "documents": 4,
+        "train_documents": 3,
+        "distinct": 8,
+        "rare": 5,
+        "over_limit": 0,
+    }
+
+
+def test_equals_scikit_learn(folder: Path, texts: list[str], train: list[bool]) -> None:
+    store = TermStore.open(folder)
+    reference = CountVectorizer(analyzer="char", lowercase=True, ngram_range=(1, 3), min_df=3)
+    reference.fit([text for text, chosen in zip(texts, train, strict=True) if chosen])
+    assert store.terms == tuple(reference.get_feature_names_out())
+    assert len(store.terms) > 1000
+    assert (store.matrix != reference.transform(texts)).nnz == 0
+    assert store.matrix.has_sorted_indices
+    assert store.matrix[5, store.terms.index("a")] == 70_000
+
+
+def test_other_parts_have_no_influence(tmp_path: Path, demo_texts: list[str]) -> None:
+    train = [number < 20 for number in range(40)]
+    first = count(tmp_path / "a", demo_texts[:40], train, TermSettings(max_terms=200))
+    second = count(tmp_path / "b", demo_texts[:20] + ["完全不同"] * 20, train, TermSettings(max_terms=200))
+    assert first.terms == second.terms
+    assert (first.rows(np.arange(20)) != second.rows(np.arange(20))).nnz == 0
+
+
+def test_the_most_frequent_are_kept_and_ties_go_by_term(tmp_path: Path) -> None:
+    texts = ["甲乙", "甲丙", "甲丙乙", "丁", "丁"]  # documents: 甲 3, 丙 乙 丁 2; 丁 < 丙 < 乙 < 甲 by code point
+    settings = TermSettings(ngram_sizes=[1, 1], max_terms=3)
+    assert count(tmp_path, texts, [True] * 5, settings).terms == ("丁", "丙", "甲")
+    assert read_json(tmp_path / "manifest.json")["over_limit"] == 1
+
+
+def test_batches_do_not_matter(tmp_path: Path, demo_texts: list[str]) -> None:
+    train = [True] * 30
+    for size in (1, 7, 30):
+        count(tmp_path / str(size), demo_texts[:30], train, TermSettings(), batch=size)
+    manifests = [(tmp_path / str(size) / "manifest.json").read_text() for size in (1, 7, 30)]
+    assert manifests[0] == manifests[1] == manifests[2]
+
+
+def test_store_is_mapped_and_sealed(folder: Path, texts: list[str]) -> None:
+    store = TermStore.open(folder)
+    assert isinstance(store.counts, np.memmap)
+    assert not store.counts.flags.writeable
+    assert len(store) == len(texts)
+    assert is_complete(folder)
+    verify(folder)
+
+
+def test_progress_counts_the_documents_of_both_passes(tmp_path: Path) -> None:
+    seen: list[int] = []
+    count_corpus(lambda: [["灯", "灯"], ["灯"]], np.ones(3, bool), TermSettings(), tmp_path, seen.append)
+    assert seen == [2, 1, 2, 1]
+
+
+def test_memory_does_not_grow_with_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patent_hier.features.terms.seal", lambda folder, manifest: None)  # reads files by the MiB
+
+    def peak(batches: int) -> int:
+        def texts() -> Iterator[list[str]]:
+            rng = np.random.default_rng(0)
+            for _ in range(batches):
+                yield ["".join(chr(0x4E00 + code) for code in rng.integers(0, 20, 80)) for _ in range(50)]
+
+        (tmp_path / str(batches)).mkdir(exist_ok=True)
+        tracemalloc.start()
+        count_corpus(texts, np.ones(50 * batches, bool), TermSettings(ngram_sizes=[1, 2]), tmp_path / str(batches))
+        memory = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return memory
+
+    peak(4)  # loads what is loaded once
+    few, many = peak(4), peak(24)
+    written = (tmp_path / "24" / "counts.bin").stat().st_size
+    assert many - few < written / 4
+
+
+def test_nothing_frequent_enough(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"stands in 2 training documents; lower model\.min_documents"):
+        count(tmp_path, ["甲", "乙", "甲"], [True, True, False], TermSettings())
+
+
+def test_a_split_of_another_corpus(tmp_path: Path) -> None:
+    for n in (1, 3):
+        with pytest.raises(DataError, match=f"has 2 texts, its split {n}"):
+            count(tmp_path / str(n), ["甲", "甲"], [True] * n, TermSettings())
+
+
+@pytest.mark.parametrize("name", ["counts.bin", "term_ids.bin", "offsets.npy", "terms.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
+def test_damaged_files_are_one_line(folder: Path, tmp_path: Path, name: str, damage: str) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    content = (copy / name).read_bytes()
+    (copy / name).unlink()
+    if damage != "missing":
+        (copy / name).write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    with pytest.raises(ArtifactError) as caught:
+        TermStore.open(copy)
+    assert str(copy) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vocabulary_of_another_size(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    (copy / "terms.json").write_text('["灯"]')
+    with pytest.raises(ArtifactError, match="not of one size"):
+        TermStore.open(copy)
+
+
+def test_reader_counts_as_the_corpus(folder: Path, texts: list[str], tmp_path: Path) -> None:
+    corpus = TermStore.open(folder)
+    chosen = corpus.terms[::3]
+    TermReader(chosen, (1, 3)).save(tmp_path)
+    reader = TermReader.load(tmp_path)
+    assert reader == TermReader(chosen, (1, 3))
+    fresh = reader.encode(texts)
+    assert fresh.terms == chosen
+    assert (fresh.matrix != corpus.matrix[:, corpus.columns(chosen)]).nnz == 0
+    assert len(reader.encode([])) == 0
+    with pytest.raises(ArtifactError, match=f"n-gram '{corpus.terms[1]}'"):
+        fresh.columns(corpus.terms[1:2])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("reader.json", None),
+        ("reader.json", "{}"),
+        ("reader.json", "[1, 3]"),
+        ("reader.json", '{"ngram_sizes": [1]}'),
+        ("reader.json", '{"ngram_sizes": [1, "3"]}'),
+        ("terms.json", None),
+        ("terms.json", "["),
+        ("terms.json", "[]"),
+        ("terms.json", '{"a": 1}'),
+        ("terms.json", '["a", 1]'),
+        ("terms.json", '["a", "a"]'),
+    ],
+)
+def test_a_damaged_reader(tmp_path: Path, name: str, content: str | None) -> None:
+    TermReader(("a", "b"), (1, 3)).save(tmp_path)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ArtifactError) as caught:
+        TermReader.load(tmp_path)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fingerprint_depends_on_what_decides_the_counts() -> None:
+    causes = [
+        terms_fingerprint("a", "b", TermSettings()),
+        terms_fingerprint("x", "b", TermSettings()),
+        terms_fingerprint("a", "x", TermSettings()),
+        terms_fingerprint("a", "b", TermSettings(ngram_sizes=[1, 2])),
+        terms_fingerprint("a", "b", TermSettings(min_documents=3)),
+        terms_fingerprint("a", "b", TermSettings(max_terms=None)),
+    ]
+    assert len(set(causes)) == len(causes)
+    assert terms_fingerprint("a", "b", LinearSettings(c=3.0)) == causes[0]

@@ -1,0 +1,201 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.svm import LinearSVC
+
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.features.terms import TermReader, TermStore, count_corpus
+from patent_hier.models.classical import CLASSICAL, LinearClassifier
+from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
+from patent_hier.training import classical
+from patent_hier.training.classical import fit_temperature, fit_terms
+
+SVM, LOGISTIC = LinearSettings(), LinearSettings(name="logistic", classifier="logistic", c=10.0)
+BAYES, KNN = NaiveBayesSettings(name="naive_bayes"), NeighboursSettings(name="knn", num_neighbours=7)
+ALL = [SVM, LOGISTIC, BAYES, KNN]
+NAMES = ["svm", "logistic", "naive_bayes", "knn"]
+FACTS = {
+    *("train_documents", "val_documents", "seconds", "documents_per_second", "parameters", "terms"),
+    *("temperature", "temperature_fitted", "converged", "threads", "device", "precision"),
+}
+
+
+@dataclass(frozen=True)
+class Toy:
+    """Texts of 5 labels that overlap, and their counts with a vocabulary of the training documents of all labels."""
+
+    texts: list[str]
+    codes: NDArray[np.int64]
+    train: NDArray[np.intp]
+    val: NDArray[np.intp]
+    test: NDArray[np.intp]
+    store: TermStore
+
+    def fit(self, settings: TermSettings, num_labels: int = 5, seed: int = 0, val: NDArray[np.intp] | None = None):  # type: ignore[no-untyped-def]  # as fit_terms
+        train = self.train[self.codes[self.train] < num_labels]
+        val = self.val[self.codes[self.val] < num_labels] if val is None else val
+        return fit_terms(self.store, train, self.codes[train], val, self.codes[val], num_labels, settings, seed)
+
+
+def make_texts(n: int, seed: int) -> tuple[list[str], NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    codes = np.concatenate([np.arange(5), rng.choice(5, n - 5, p=[0.4, 0.25, 0.15, 0.1, 0.1])])
+    texts = []
+    for code in codes:
+        common, own = rng.integers(0, 150, 25), 30 * code + rng.integers(0, 30, 8)
+        letters = rng.permutation(np.concatenate([common, own]))
+        texts.append("".join(chr(0x4E00 + letter) for letter in letters))
+    return texts, codes
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    texts, codes = make_texts(420, 1)
+    train, val, test = np.split(np.arange(420), [200, 270])
+    folder = tmp_path_factory.mktemp("toy")
+    count_corpus(lambda: [texts], np.arange(420) < 200, TermSettings(), folder)
+    return Toy(texts, codes.astype(np.int64), train, val, test, TermStore.open(folder))
+
+
+def reference(settings: TermSettings) -> Pipeline:
+    models = {
+        "svm": LinearSVC(C=1.0, random_state=0, tol=1e-8, max_iter=100_000),
+        "logistic": LogisticRegression(C=10.0, tol=1e-8, max_iter=10_000),
+        "naive_bayes": MultinomialNB(alpha=0.01),
+        "knn": KNeighborsClassifier(7, weights=lambda distance: 1 - distance, metric="cosine", algorithm="brute"),
+    }
+    tf_idf = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
+    return make_pipeline(tf_idf, models[NAMES[ALL.index(settings)]])
+
+
+@pytest.mark.parametrize("num_labels", [2, 5])
+@pytest.mark.parametrize("settings", ALL, ids=NAMES)
+def test_predicts_as_scikit_learn(toy: Toy, settings: TermSettings, num_labels: int) -> None:
+    model, kept, facts = toy.fit(settings, num_labels)
+    train = toy.train[toy.codes[toy.train] < num_labels]
+    expected = reference(settings).fit([toy.texts[i] for i in train], toy.codes[train])
+    assert tuple(toy.store.terms[i] for i in kept) == tuple(expected[0].get_feature_names_out())
+    held_out = np.concatenate([toy.val, toy.test])
+    texts = [toy.texts[i] for i in held_out]
+    log_prob = model.log_prob(toy.store.rows(held_out)[:, kept])
+    assert log_prob.shape == (220, num_labels)
+    assert np.array_equal(log_prob.argmax(1), expected.predict(texts))
+    assert facts["converged"]
+    if settings in (LOGISTIC, BAYES):
+        assert np.abs(np.exp(log_prob) - expected.predict_proba(texts)).max() < (5e-3 if settings == LOGISTIC else 1e-5)
+
+
+@pytest.mark.parametrize("settings", ALL, ids=NAMES)
+def test_learns(toy: Toy, settings: TermSettings) -> None:
+    model, kept, _ = toy.fit(settings)
+    found = model.log_prob(toy.store.rows(toy.test)[:, kept]).argmax(1)
+    assert (found == toy.codes[toy.test]).mean() > 0.65  # the most frequent label has 0.4
+
+
+def test_scores_of_the_support_vector_machine(toy: Toy) -> None:
+    model, kept, _ = toy.fit(SVM)
+    expected = reference(SVM).fit([toy.texts[i] for i in toy.train], toy.codes[toy.train])
+    scores = model.scores(toy.store.rows(toy.test)[:, kept])
+    assert np.abs(scores - expected.decision_function([toy.texts[i] for i in toy.test])).max() < 1e-3
+
+
+@pytest.mark.parametrize("settings", ALL, ids=NAMES)
+def test_facts(toy: Toy, settings: TermSettings) -> None:
+    model, kept, facts = toy.fit(settings)
+    assert facts.keys() == FACTS
+    assert (facts["train_documents"], facts["val_documents"], facts["terms"]) == (200, 70, len(kept))
+    assert (facts["device"], facts["precision"], facts["threads"]) == ("cpu", "float32", 1)
+    weights = toy.store.rows(toy.train)[:, kept].nnz if settings is KNN else 5 * len(kept) + 5
+    assert facts["parameters"] == model.num_parameters == weights
+    assert facts["temperature_fitted"] == (settings is SVM)
+    assert (facts["temperature"] is None) == (settings in (BAYES, KNN))
+    if settings is LOGISTIC:
+        assert facts["temperature"] == 1.0
+
+
+def test_the_temperature_is_the_best_on_val(toy: Toy) -> None:
+    model, kept, facts = toy.fit(SVM)
+    counts = toy.store.rows(toy.val)[:, kept]
+    rows = np.arange(len(toy.val))
+
+    def loss(temperature: float) -> float:
+        other = LinearClassifier(model.idf, model.weights, model.bias, temperature)
+        return -float(other.log_prob(counts)[rows, toy.codes[toy.val]].mean())
+
+    best = loss(facts["temperature"])
+    assert facts["temperature"] == model.temperature
+    assert best < loss(1.0) - 0.05
+    assert best <= min(loss(facts["temperature"] * factor) for factor in (0.8, 0.95, 1.05, 1.2))
+
+
+def test_too_little_for_a_temperature(toy: Toy) -> None:
+    for n, fitted in ((0, False), (9, False), (10, True)):
+        model, _, facts = toy.fit(SVM, val=toy.val[:n])
+        assert facts["temperature_fitted"] is fitted
+        assert (model.temperature == 1.0) is not fitted
+
+
+def test_temperature_by_hand_and_its_bounds() -> None:
+    scores = np.array([[1.0, 0.0]] * 4)
+    # three of four right: the best probability is 3/4, so the logits differ by ln 3
+    assert fit_temperature(scores, np.array([0, 0, 0, 1])) == pytest.approx(1 / np.log(3), rel=1e-4)
+    assert fit_temperature(scores, np.zeros(4, np.int64)) == pytest.approx(np.exp(-3), rel=1e-3)
+    assert fit_temperature(scores, np.ones(4, np.int64)) == pytest.approx(np.exp(3), rel=1e-3)
+
+
+@pytest.mark.parametrize("settings", ALL, ids=NAMES)
+def test_held_out_texts_have_no_influence(toy: Toy, settings: TermSettings, tmp_path: Path) -> None:
+    texts = toy.texts[:270] + make_texts(150, 9)[0]
+    count_corpus(lambda: [texts], np.arange(420) < 200, TermSettings(), tmp_path)
+    other = Toy(texts, toy.codes, toy.train, toy.val, toy.test, TermStore.open(tmp_path))
+    (model, kept, _), (second, kept_second, _) = toy.fit(settings), other.fit(settings)
+    assert np.array_equal(kept, kept_second)
+    for name, values in model.arrays().items():
+        assert np.array_equal(values, second.arrays()[name]), name
+
+
+@pytest.mark.parametrize("settings", ALL, ids=NAMES)
+def test_saved_model_and_reader_predict_the_same(toy: Toy, settings: TermSettings, tmp_path: Path) -> None:
+    model, kept, _ = toy.fit(settings)
+    model.save(tmp_path)
+    TermReader(tuple(toy.store.terms[i] for i in kept), (1, 3)).save(tmp_path)
+    fresh = TermReader.load(tmp_path).encode([*(toy.texts[i] for i in toy.test), "", "abc"])
+    log_prob = CLASSICAL[model.kind].load(tmp_path).log_prob(fresh.matrix)
+    assert np.array_equal(log_prob[:-2], model.log_prob(toy.store.rows(toy.test)[:, kept]))
+    assert np.isfinite(log_prob).all()
+
+
+@pytest.mark.parametrize("settings", [SVM, LOGISTIC], ids=NAMES[:2])
+def test_a_solver_that_did_not_converge_is_told(
+    toy: Toy, settings: TermSettings, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(classical, "_SVM_ITERATIONS", 1)
+    monkeypatch.setattr(classical, "_LOGISTIC_EPOCHS", 1)
+    assert toy.fit(settings)[2]["converged"] is False
+    assert not recwarn.list
+
+
+def test_equal_seeds_equal_models(toy: Toy) -> None:
+    for settings in (SVM, LOGISTIC):
+        first, again = toy.fit(settings, seed=4)[0], toy.fit(settings, seed=4)[0]
+        assert np.array_equal(first.weights, again.weights)
+
+
+def test_refusals(toy: Toy) -> None:
+    none = toy.train[:0]
+    with pytest.raises(DataError, match=r"stands in 201 of the node's 200 training documents; lower model\.min_doc"):
+        toy.fit(LinearSettings(min_documents=201))
+    with pytest.raises(DataError, match="not each of 6 labels"):
+        toy.fit(SVM, num_labels=6)
+    with pytest.raises(DataError, match="not each of 1 labels"):
+        toy.fit(SVM, num_labels=1, val=none)
+    with pytest.raises(ConfigError, match="does not read character n-grams"):
+        toy.fit(TermSettings(name="other"))
