@@ -28,16 +28,18 @@ class ModelSettings:
         name: Short name for folders and tables.
         suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. Models without
             gradient steps ignore it.
+        suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
     """
 
     inputs: ClassVar[str]
 
     name: str = "???"
     suggested_lr: float = 1e-3
+    suggested_batch_size: int = 16
 
     def influence(self) -> dict[str, Any]:
         """The settings that decide what the model learns from the same data, by name."""
-        return {key: value for key, value in asdict(self).items() if key not in ("name", "suggested_lr")}
+        return {key: value for key, value in asdict(self).items() if key not in ("name", "suggested_lr", "suggested_batch_size")}
 
 
 @dataclass

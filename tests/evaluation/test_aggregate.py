@@ -10,7 +10,7 @@ from patent_hier.evaluation import metrics
 from patent_hier.evaluation.aggregate import Truth, aggregate, aggregate_flat, product_from_table
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.ipc import SECTIONS
-from patent_hier.report.tables import published
+from patent_hier.report.published import published
 
 CLASSES = {"A": ("A01", "A21", "A61"), "B": ("B01", "B60"), "H": ("H01",)}
 
@@ -193,10 +193,10 @@ def test_table_1_and_2_recomputed():
     RNN: 87.15 and 70.505 (70.51 if rounded twice), printed 86.3 and 69.8: its weighted mean does not follow from its
     own cells, and the product follows from the wrong mean.
     """
-    numbers = published()
-    counts = {section: facts["documents"] for section, facts in numbers["table_1"]["sections"].items()}
+    corpus, printed = published("table_1"), published("table_2")["models"]
+    counts = {section: facts["documents"] for section, facts in corpus["sections"].items()}
     recomputed = {}
-    for model, row in numbers["table_2"]["models"].items():
+    for model, row in printed.items():
         local = {section: value / 100 for section, value in row["local"].items()}
         oracle, product = product_from_table(row["section"] / 100, local, counts)
         recomputed[model] = (100 * oracle, 100 * product)
@@ -206,13 +206,11 @@ def test_table_1_and_2_recomputed():
     assert recomputed["RNN"] == pytest.approx((87.15072, 70.50494), abs=0.000005)
     assert round(round(recomputed["RNN"][1], 3) + 1e-9, 2) == 70.51
 
-    printed = numbers["table_2"]["models"]
     for row in printed.values():  # the printed products do follow from the printed, rounded means
         assert round(row["section"] * row["oracle"] / 100, 1) == row["product"]
     assert [model for model, row in printed.items() if abs(recomputed[model][0] - row["oracle"]) > 0.05] == ["RNN"]
-    total = numbers["table_1"]["total"]
-    assert total["documents"] == sum(counts.values())
-    assert total["classes"] == sum(facts["classes"] for facts in numbers["table_1"]["sections"].values())
+    assert corpus["total"]["documents"] == sum(counts.values())
+    assert corpus["total"]["classes"] == sum(facts["classes"] for facts in corpus["sections"].values())
 
 
 def test_product_refuses_percentages_and_gaps():

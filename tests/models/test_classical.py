@@ -133,7 +133,8 @@ def test_neighbours_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> N
 def test_rows_are_distributions(kind: str, matrix: np.ndarray) -> None:
     counts = float_counts(np.vstack([np.zeros((1, TERMS), np.int64), matrix]))
     log_prob = MODELS[kind].log_prob(counts)
-    assert (log_prob.shape, log_prob.dtype) == ((len(matrix) + 1, LABELS), np.float32)
+    assert log_prob.shape == (len(matrix) + 1, LABELS)
+    assert log_prob.dtype == np.float32
     assert np.isfinite(log_prob).all()
     assert np.abs(np.exp(log_prob.astype(float)).sum(1) - 1).max() < 1e-6
     alone = np.vstack([MODELS[kind].log_prob(counts[row]) for row in range(counts.shape[0])])

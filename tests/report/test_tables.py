@@ -13,7 +13,6 @@ from patent_hier.report.tables import (
     SweepRow,
     print_grid,
     print_result,
-    published,
     result_csv,
     result_markdown,
     sweep_table,
@@ -36,10 +35,6 @@ def printed(result, width, **options):
 def cells(text, name):
     line = next(line for line in text.splitlines() if line.strip("| ").startswith(name))
     return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_published_numbers_have_their_source():
-    assert "arXiv:1911.06241" in published()["source"]
 
 
 def test_markdown_has_our_row_above_the_papers_three(result):

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from patent_hier.training.datamodule import PatentDataModule
-from patent_hier.training.node_data import CorpusView
+from patent_hier.training.node_data import CorpusView, NodeView
 
 
 @pytest.fixture
 def data(toy_corpus: CorpusView) -> PatentDataModule:
-    return PatentDataModule(toy_corpus, "A", batch_size=8, score_batch_size=10, pad_id=0, seed=1)
+    return PatentDataModule(NodeView.of(toy_corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1)
 
 
 def documents(batch: dict[str, Tensor]) -> list[tuple[tuple[int, ...], int]]:

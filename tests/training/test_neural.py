@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.models.encoder import load_encoder
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
 from patent_hier.training.batching import LengthGroupedBatches
-from patent_hier.training.neural import Fitted, best_epoch, fit_node, planned_epochs
+from patent_hier.training.fitted import Fitted
+from patent_hier.training.neural import best_epoch, fit_network, planned_epochs
 from patent_hier.training.node_data import CorpusView, NodeView
 from tests.conftest import tiny_encoder_settings
 
@@ -48,9 +50,14 @@ def settings(
     )
 
 
+def fit(corpus: CorpusView, files: EncoderFiles, chosen: Settings) -> Fitted:
+    blueprint = bertcnn_blueprint(files, chosen.encoder, chosen.model)
+    return fit_network(NodeView.of(corpus, chosen.node), blueprint, chosen)
+
+
 def weights(fitted: Fitted) -> dict[str, Tensor]:
-    assert fitted.classifier.network is not None
-    return fitted.classifier.network.state_dict()
+    assert isinstance(fitted.classifier.model, nn.Module)
+    return fitted.classifier.model.state_dict()
 
 
 def equal(a: Fitted, b: Fitted) -> bool:
@@ -73,7 +80,7 @@ def accuracy(fitted: Fitted, corpus: CorpusView, node: str, part: int) -> tuple[
 @pytest.fixture(scope="module")
 def learned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> Fitted:
     wide = {"num_filters": 32, "pool_size": 2}
-    return fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, model=wide))
+    return fit(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, model=wide))
 
 
 # --- it learns, and keeps the best epoch
@@ -97,8 +104,8 @@ def test_facts_and_history(learned: Fitted, toy_corpus: CorpusView) -> None:
     assert all({"train/loss", "val/loss", "val/accuracy", "seconds"} <= set(epoch) for epoch in learned.history)
     assert facts["parameters"] == facts["trainable_parameters"] == sum(w.numel() for w in weights(learned).values())
     assert (facts["device"], facts["precision"], facts["threads"]) == ("cpu", "32-true", 1)
-    assert learned.classifier.network is not None
-    assert not learned.classifier.network.training
+    assert isinstance(learned.classifier.model, nn.Module)
+    assert not learned.classifier.model.training
 
 
 def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
@@ -106,7 +113,7 @@ def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView, demo_files
     classes = toy_corpus.ipc_classes.copy()
     classes[toy_corpus.parts == VAL] = "A01"
     corpus = replace(toy_corpus, ipc_classes=classes)
-    fitted = fit_node(corpus, demo_files, settings("flat", max_epochs=10, patience=None))
+    fitted = fit(corpus, demo_files, settings("flat", max_epochs=10, patience=None))
     scores = [epoch["val/accuracy"] for epoch in fitted.history]
     assert scores[-1] < max(scores) - 0.3
     assert fitted.facts["best_epoch"] == scores.index(max(scores)) + 1
@@ -118,7 +125,7 @@ def test_test_and_calibration_documents_do_not_matter(toy_corpus: CorpusView, de
     spoiled = toy_corpus.ipc_classes.copy()
     spoiled[held_out] = "A01"
     other = replace(toy_corpus, ipc_classes=spoiled)
-    a, b = (fit_node(corpus, demo_files, settings("flat")) for corpus in (toy_corpus, other))
+    a, b = (fit(corpus, demo_files, settings("flat")) for corpus in (toy_corpus, other))
     assert equal(a, b)
 
 
@@ -133,27 +140,20 @@ def test_best_epoch_is_the_first_of_equals() -> None:
 
 def test_same_seed_same_weights(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
     dropout = {"encoder": {"dropout": 0.1}, "model": {"dropout": 0.2}}
-    first, again, other = (fit_node(toy_corpus, demo_files, settings(seed=s, **dropout)) for s in (1, 1, 2))
+    first, again, other = (fit(toy_corpus, demo_files, settings(seed=s, **dropout)) for s in (1, 1, 2))
     assert equal(first, again)
     assert without_time(first.history) == without_time(again.history)
     assert not equal(first, other)
     assert without_time(first.history) != without_time(other.history)
 
 
-# --- nodes of special shape
-
-
-def test_a_node_with_one_class_is_constant(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
-    fitted = fit_node(toy_corpus, demo_files, settings("C"))
-    assert (fitted.classifier.labels, fitted.classifier.network, fitted.history) == (("C07",), None, [])
-    assert fitted.facts["constant"] is True
-    assert fitted.classifier.log_prob(toy_corpus.store, np.arange(4)).tolist() == [[0.0]] * 4
+# --- a node without validation documents
 
 
 def test_training_without_validation(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
     parts = np.where(toy_corpus.parts == VAL, TEST, toy_corpus.parts).astype(np.int8)
     corpus = replace(toy_corpus, parts=parts)
-    fitted = fit_node(corpus, demo_files, settings(max_epochs=3))
+    fitted = fit(corpus, demo_files, settings(max_epochs=3))
     assert fitted.facts["epochs"] == 3  # nothing can stop early
     assert (fitted.facts["val_documents"], fitted.facts["best_epoch"]) == (0, None)
     assert fitted.history[-1]["train/loss"] < fitted.history[0]["train/loss"]
@@ -175,7 +175,7 @@ def steps_per_epoch(corpus: CorpusView, node: str) -> int:
 
 def test_min_steps_raise_the_epochs(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
     steps = steps_per_epoch(toy_corpus, "A")
-    fitted = fit_node(toy_corpus, demo_files, settings(max_epochs=1, min_steps=3 * steps - 1, patience=None))
+    fitted = fit(toy_corpus, demo_files, settings(max_epochs=1, min_steps=3 * steps - 1, patience=None))
     assert fitted.facts["epochs"] == 3
 
 
@@ -183,7 +183,7 @@ STANDSTILL = {"lr": 1e-12, "warmup": 0.0}  # no epoch is better than the first
 
 
 def test_patience(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
-    fitted = fit_node(toy_corpus, demo_files, settings(max_epochs=9, patience=2, optimizer=STANDSTILL))
+    fitted = fit(toy_corpus, demo_files, settings(max_epochs=9, patience=2, optimizer=STANDSTILL))
     assert fitted.facts["epochs"] == 3
     assert fitted.facts["best_epoch"] == 1
 
@@ -203,7 +203,7 @@ def test_patience_waits_for_min_steps_and_for_the_epochs_end(
     monkeypatch.setattr(PatentClassificationTask, "training_step", counted)
     steps = steps_per_epoch(toy_corpus, "A")
     assert steps > 2
-    fitted = fit_node(
+    fitted = fit(
         toy_corpus, demo_files, settings(max_epochs=9, patience=1, min_steps=3 * steps + 1, optimizer=STANDSTILL)
     )
     assert len(made) == 4 * steps  # two epochs without a better score would do, but for min_steps
@@ -216,7 +216,7 @@ def test_patience_waits_for_min_steps_and_for_the_epochs_end(
 @pytest.mark.parametrize("freeze", [True, False])
 def test_freeze(toy_corpus: CorpusView, tiny_encoder_files: EncoderFiles, freeze: bool) -> None:
     chosen = settings(encoder={"freeze": freeze, "pretrained": True})
-    fitted = fit_node(toy_corpus, tiny_encoder_files, chosen)
+    fitted = fit(toy_corpus, tiny_encoder_files, chosen)
     before = load_encoder(tiny_encoder_files, pretrained=True, frozen=False).state_dict()
     unchanged = [torch.equal(value, weights(fitted)[f"encoder.{name}"]) for name, value in before.items()]
     assert all(unchanged) == freeze
@@ -227,44 +227,42 @@ def test_freeze(toy_corpus: CorpusView, tiny_encoder_files: EncoderFiles, freeze
 
 
 def test_class_weights_change_the_training(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
-    plain, weighted = (fit_node(toy_corpus, demo_files, settings(class_weights=on)) for on in (False, True))
+    plain, weighted = (fit(toy_corpus, demo_files, settings(class_weights=on)) for on in (False, True))
     assert not equal(plain, weighted)
 
 
 def test_wrong_settings_are_one_line(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
     with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .*1 to 2"):
-        fit_node(toy_corpus, demo_files, settings(model={"num_last_layers": 3}))
+        fit(toy_corpus, demo_files, settings(model={"num_last_layers": 3}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about a machine without CUDA")
 def test_a_missing_gpu_is_named(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
-        fit_node(toy_corpus, demo_files, settings(accelerator="gpu"))
+        fit(toy_corpus, demo_files, settings(accelerator="gpu"))
 
 
 def test_progress_is_a_line_per_epoch(
     toy_corpus: CorpusView, demo_files: EncoderFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fit_node(toy_corpus, demo_files, settings("B", progress=True))
+    fit(toy_corpus, demo_files, settings("B", progress=True))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[:2] for line in lines] == [["bertcnn B", "epoch 1/2"], ["bertcnn B", "epoch 2/2"]]
     assert all("val/accuracy 0." in line or "val/accuracy 1." in line for line in lines)
-    fit_node(toy_corpus, demo_files, settings("B"))
+    fit(toy_corpus, demo_files, settings("B"))
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_learning_on_a_gpu(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
-    fitted = fit_node(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, accelerator="gpu"))
+    fitted = fit(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, accelerator="gpu"))
     assert fitted.facts["device"] == "cuda:0"
     assert accuracy(fitted, toy_corpus, "flat", TEST)[0] > 0.9
 
 
 def test_mixed_precision_clips_gradients(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
-    runs = [
-        fit_node(toy_corpus, demo_files, settings(precision="bf16-mixed", gradient_clip=clip)) for clip in (1e-6, 1.0)
-    ]
+    runs = [fit(toy_corpus, demo_files, settings(precision="bf16-mixed", gradient_clip=clip)) for clip in (1e-6, 1.0)]
     assert runs[0].facts["precision"] == "bf16-mixed"
     assert not equal(*runs)
 
@@ -279,4 +277,4 @@ def test_a_signal_while_training_is_no_success(
 
     monkeypatch.setattr(LengthGroupedBatches, "set_epoch", send)
     with pytest.raises(KeyboardInterrupt):
-        fit_node(toy_corpus, demo_files, settings())
+        fit(toy_corpus, demo_files, settings())
