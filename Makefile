@@ -8,6 +8,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RUN := $(BIN)/python run.py
+NODES ?= D
+LAYERS ?= 1,2,3,4,5,6
+SEEDS ?= 1,2,3
 READY := $(VENV)/.installed
 
 # Paths reach the recipes through the environment, so that neither make nor the shell takes them apart. Hydra gets them
@@ -18,17 +22,20 @@ data_settings = $(if $(CSV),data=cnipa $(call quoted,data.path,CSV))
 encoder_settings = $(if $(ENCODER),encoder=bert_base_chinese $(call quoted,encoder.path,ENCODER) experiment=paper)
 own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 
-.PHONY: help setup reproduce aggregate ablate test lint clean
+.PHONY: help setup reproduce reproduce-full report aggregate ablate test lint clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables of reproduce, aggregate and ablate:'
+	@echo 'Variables of reproduce, reproduce-full, report, aggregate and ablate:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the demo encoder'
 	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 trainer.num_threads=1"'
+	@echo '  SEEDS=1,2,3     seeds of reproduce-full'
+	@echo '  NODES=D         nodes of ablate: NODES=A,B,C,D,E,F,G,H for every section'
+	@echo '  LAYERS=1,2,...  numbers of last layers of ablate; an encoder of 12 layers allows 1 to 12'
 	@echo 'Variable of setup:'
 	@echo '  PYTHON=python3  an interpreter of version 3.11 or newer'
 
@@ -41,14 +48,34 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
 	@touch $@
 
-reproduce: $(READY) ## Train the paper's nine models and print the result; finished models are kept
-	$(BIN)/python run.py model=bertcnn level=hier $(own_settings)
+reproduce: $(READY) ## The paper's tables and figures: train all models once, write the report; finished models are kept
+	$(RUN) model=bertcnn level=hier $(own_settings)
+	$(RUN) model=bertcnn level=flat $(own_settings)
+	$(RUN) model=textcnn level=hier $(own_settings)
+	$(RUN) model=rnn level=hier $(own_settings)
+	$(RUN) model=linear level=hier $(own_settings)
+	$(RUN) model=linear level=flat $(own_settings)
+	$(MAKE) --no-print-directory ablate report
+
+reproduce-full: $(READY) ## Further: controls, three seeds, all classical models, flat for every model; hours on a CPU
+	for model in bertcnn bert textcnn rnn; do \
+		$(RUN) -m model=$$model level=hier seed=$(SEEDS) $(own_settings) && \
+		$(RUN) -m model=$$model level=flat seed=$(SEEDS) $(own_settings) || exit; done
+	for control in model.head=token model.hidden_order=shuffled model.pooling=mean model.pool_size=null; do \
+		$(RUN) -m model=bertcnn $$control level=hier seed=$(SEEDS) $(own_settings) || exit; done
+	for model in textcnn rnn; do $(RUN) -m model=$$model features=chars level=hier seed=$(SEEDS) $(own_settings) || exit; done
+	for model in linear logistic naive_bayes knn; do \
+		$(RUN) model=$$model level=hier $(own_settings) && $(RUN) model=$$model level=flat $(own_settings) || exit; done
+	$(MAKE) --no-print-directory ablate report
+
+report: $(READY) ## Write the report of what has been trained; nothing is trained
+	$(BIN)/python -m patent_hier report $(data_settings) $(ARGS)
 
 aggregate: $(READY) ## Print the result of nine finished models again; nothing is trained
 	$(BIN)/python -m patent_hier aggregate model=bertcnn level=hier $(own_settings)
 
-ablate: $(READY) ## Section D with the last N = 1 to 6 encoder layers (the paper's Figure 6)
-	$(BIN)/python run.py -m level=node node=D model.num_last_layers=1,2,3,4,5,6 $(own_settings)
+ablate: $(READY) ## Accuracy by the number of last encoder layers (the paper's Figure 6): NODES=D LAYERS=1,2,3,4,5,6
+	$(RUN) -m level=node node=$(NODES) model.num_last_layers=$(LAYERS) $(own_settings)
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest

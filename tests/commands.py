@@ -8,18 +8,27 @@ from pathlib import Path
 from patent_hier.cli.main import main
 from patent_hier.data.raw import PAPER_COLUMNS
 
+_DATA = ("data.rows=400",)
+_STEPS = ("trainer.max_epochs=1", "trainer.min_steps=0", "trainer.num_threads=1", "trainer.progress=false")
+_WORDS = ("features.vector_size=8", "features.epochs=1", "features.max_length=32")
+# The smallest settings with which a model still does all that it does; for BERT-CNN, and by model.
 TINY = (
-    "data.rows=400",
+    *_DATA,
     "encoder.hidden_size=16",
     "encoder.intermediate_size=32",
     "encoder.num_hidden_layers=2",
     "encoder.max_length=32",
     "model.num_last_layers=2",
-    "trainer.max_epochs=1",
-    "trainer.min_steps=0",
-    "trainer.num_threads=1",
-    "trainer.progress=false",
+    *_STEPS,
 )
+TINY_OF = {
+    "bertcnn": TINY,
+    "textcnn": (*_DATA, *_WORDS, "model.num_filters=8", *_STEPS),
+    "rnn": (*_DATA, *_WORDS, "model.hidden_size=8", *_STEPS),
+    "linear": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
+    "naive_bayes": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
+    "knn": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
+}
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def demo_texts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def toy_corpus() -> CorpusView:
+def toy_corpus() -> CorpusView[TokenStore]:
     """255 documents of token ids; each holds three tokens that only its class uses, among noise."""
     rng = np.random.default_rng(5)
     classes = rng.permutation([name for name, count in TOY_CLASSES.items() for _ in range(count)])

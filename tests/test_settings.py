@@ -11,9 +11,15 @@ from patent_hier.settings import (
     DataSettings,
     DemoDataSettings,
     DemoEncoderSettings,
+    FeatureSettings,
     LevelSettings,
+    LinearSettings,
+    NaiveBayesSettings,
+    NeighboursSettings,
     OptimizerSettings,
+    RnnSettings,
     Settings,
+    TextCnnSettings,
     TrainerSettings,
     as_dict,
     check,
@@ -58,6 +64,13 @@ def test_every_node_passes(settings, node):
         ("model", {"kernel_size": -1}),
         ("model", {"pool_size": 0}),
         ("model", {"dropout": 1.0}),
+        ("model", {"hidden_order": "sorted"}),
+        ("features", {"max_length": 0}),
+        ("features", {"min_count": 0}),
+        ("features", {"vector_size": 0}),
+        ("features", {"window": 0}),
+        ("features", {"epochs": -1}),
+        ("features", {"seed": -1}),
         ("encoder", {"max_length": 2}),
         ("trainer", {"max_epochs": 0}),
         ("trainer", {"min_steps": -1}),
@@ -82,6 +95,73 @@ def test_refusal_names_the_setting(settings, group, changes):
     name = "head" if "head" in changes else next(iter(changes))
     assert f"{group}.{name}" in str(caught.value)
     assert str(changes[name]) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        (TextCnnSettings(kernel_sizes=[]), "kernel_sizes", "[]"),
+        (TextCnnSettings(kernel_sizes=[2, 0]), "kernel_sizes", "0"),
+        (TextCnnSettings(num_filters=0), "num_filters", "0"),
+        (TextCnnSettings(dropout=-0.1), "dropout", "-0.1"),
+        (RnnSettings(cell="elman"), "cell", "elman"),
+        (RnnSettings(pooling="cls"), "pooling", "cls"),
+        (RnnSettings(hidden_size=0), "hidden_size", "0"),
+        (RnnSettings(num_layers=0), "num_layers", "0"),
+        (RnnSettings(dropout=1.0), "dropout", "1.0"),
+        (LinearSettings(ngram_sizes=[1]), "ngram_sizes", "[1]"),
+        (LinearSettings(ngram_sizes=[3, 1]), "ngram_sizes", "[3, 1]"),
+        (LinearSettings(ngram_sizes=[0, 2]), "ngram_sizes", "[0, 2]"),
+        (LinearSettings(min_documents=0), "min_documents", "0"),
+        (LinearSettings(max_terms=0), "max_terms", "0"),
+        (LinearSettings(classifier="tree"), "classifier", "tree"),
+        (LinearSettings(c=0.0), "c", "0.0"),
+        (NaiveBayesSettings(alpha=0.0), "alpha", "0.0"),
+        (NaiveBayesSettings(ngram_sizes=[1, 21]), "ngram_sizes", "[1, 21]"),
+        (NeighboursSettings(num_neighbours=0), "num_neighbours", "0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
+def test_refusal_of_a_models_setting(settings, model, name, value):
+    check(replace(settings, model=type(model)()))
+    with pytest.raises(ConfigError) as caught:
+        check(replace(settings, model=model))
+    assert f"model.{name}={value}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", [TextCnnSettings(), RnnSettings()])
+def test_characters_go_with_models_on_words(settings, model):
+    chars = replace(settings, features=FeatureSettings(name="chars"))
+    check(replace(chars, model=model))
+    for other in (settings.model, LinearSettings()):
+        with pytest.raises(ConfigError, match=rf"features=chars .* model={other.name} reads {other.inputs}"):
+            check(replace(chars, model=other))
+
+
+def test_unknown_features(settings):
+    with pytest.raises(ConfigError, match=r"features\.name=letters is unknown; choose one of words, chars"):
+        check(replace(settings, model=RnnSettings(), features=FeatureSettings(name="letters")))
+
+
+def test_all_terms_may_be_kept(settings):
+    check(replace(settings, model=LinearSettings(max_terms=None)))
+
+
+@pytest.mark.parametrize(
+    "model", [TextCnnSettings, RnnSettings, LinearSettings, NaiveBayesSettings, NeighboursSettings]
+)
+def test_name_and_suggestions_have_no_influence(model):
+    changed = model(name="other", suggested_lr=0.5, suggested_batch_size=3)
+    assert changed.influence() == model().influence()
+    fields = {field.name for field in dataclasses.fields(model)}
+    assert set(model().influence()) == fields - {"name", "suggested_lr", "suggested_batch_size"}
+
+
+def test_only_what_a_head_reads_has_influence():
+    assert set(BertCnnSettings(head="cls").influence()) == {"head", "dropout", "pooling"}
+    assert BertCnnSettings(hidden_order="shuffled").influence()["hidden_order"] == "shuffled"
+    assert "hidden_order" not in BertCnnSettings(head="token").influence()
 
 
 @pytest.mark.parametrize("changes", [{"node": "I"}, {"seed": -1}])

@@ -12,6 +12,8 @@ COMMANDS = {
     "run": ("patent_hier.cli.run", "train and evaluate; the same as python run.py"),
     "prepare": ("patent_hier.cli.prepare", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("patent_hier.cli.aggregate", "nine finished nodes -> one hierarchical result"),
+    "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
+    "attention": ("patent_hier.cli.attention", "attention between two texts: page, figure, where it goes"),
 }
 
 

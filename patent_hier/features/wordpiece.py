@@ -171,8 +171,10 @@ class WordPieceReader:
             ArtifactError: If a file is missing or damaged.
         """
         facts, config = read_json(folder / READER), read_json(folder / ENCODER_CONFIG)
-        if not isinstance(facts.get("max_length"), int):
+        if not (isinstance(facts, dict) and type(facts.get("max_length")) is int):
             raise ArtifactError(f"{folder / READER} names no max_length; train the node again")
+        if not isinstance(config, dict):
+            raise ArtifactError(f"{folder / ENCODER_CONFIG} is no encoder's configuration; train the node again")
         return cls(EncoderFiles(folder, config, has_weights=True), facts["max_length"])
 
 

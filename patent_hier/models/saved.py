@@ -13,20 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from scipy.sparse import csr_matrix
 from torch import nn
 
 from patent_hier.artifacts import read_json, write_json
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.wordpiece import TokenStore
 from patent_hier.models.classical import TermModel
-from patent_hier.models.kinds import KINDS, WEIGHTS, NetworkKind, Reader, kind_of
+from patent_hier.models.kinds import KINDS, WEIGHTS, NetworkKind, Reader, TermKind, kind_of
 from patent_hier.models.scoring import score_documents, score_terms
 from patent_hier.settings import ModelSettings
 
 CLASSIFIER = "classifier.json"
 CONSTANT = "constant"
 Store = TokenStore | TermStore
+# What settings, sizes and weights that do not belong together raise when a network is built and filled.
+_UNFIT = (ConfigError, IndexError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
 
 @dataclass
@@ -62,7 +65,7 @@ class NodeClassifier:
             batch_size: Documents per batch of a network.
             progress: Called after each batch with its number of documents.
         """
-        if self.model is None:
+        if self.model is None or not len(indices):
             return np.zeros((len(indices), len(self.labels)), np.float32)
         if isinstance(store, TermStore):
             assert not isinstance(self.model, nn.Module)
@@ -129,7 +132,7 @@ def load_classifier(folder: Path) -> NodeClassifier:
     if isinstance(kind, NetworkKind):
         classifier.model = _load_network(folder, kind, classifier)
     else:
-        classifier.model = kind.load(folder)
+        classifier.model = _load_term_model(folder, kind, classifier)
     return classifier
 
 
@@ -138,7 +141,25 @@ def _load_network(folder: Path, kind: NetworkKind, classifier: NodeClassifier) -
         state = load_file(folder / WEIGHTS)
         network = kind.blank(classifier.reader, state, len(classifier.labels), classifier.settings)
         network.load_state_dict(state)
-    except (KeyError, OSError, RuntimeError, SafetensorError) as error:
+    except _UNFIT as error:
         reason = " ".join(str(error).split())
-        raise ArtifactError(f"{folder / WEIGHTS} is damaged ({reason}); delete the result and train again") from error
+        raise ArtifactError(
+            f"{folder / WEIGHTS} is damaged or not of its folder ({reason}); delete the result and train again"
+        ) from error
     return network.eval()
+
+
+def _load_term_model(folder: Path, kind: TermKind, classifier: NodeClassifier) -> TermModel:
+    """The model, once an empty document has shown that it fits the reader's terms and the labels."""
+    assert isinstance(classifier.reader, TermReader)
+    model, n_terms = kind.load(folder), len(classifier.reader.terms)
+    try:
+        shape = model.log_prob(csr_matrix((1, n_terms), dtype=np.float32)).shape
+    except ValueError:  # scipy's, for a product of matrices that do not fit
+        shape = ()
+    if shape != (1, len(classifier.labels)):
+        raise ArtifactError(
+            f"{folder / WEIGHTS} is not of {n_terms} n-grams and {len(classifier.labels)} labels as its folder; "
+            "delete the result and train again"
+        )
+    return model

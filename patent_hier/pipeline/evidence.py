@@ -203,7 +203,7 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
         ArtifactError: If one of them is damaged.
     """
     runs = []
-    for file in sorted(runs_dir.glob(f"*/*-*/{MANIFEST}")):
+    for file in sorted(runs_dir.glob(f"[!.]*/[!.]*-*/{MANIFEST}")):
         manifest = read_json(file)
         if manifest.get("kind") != "node" or not _belongs(manifest, corpus, split):
             continue

@@ -209,13 +209,12 @@ def _table(block: TableBlock) -> str:
     grid = block.grid
     kinds = ["name" if column < grid.n_names else "number" for column in range(len(grid.header))]
     header = "".join(
-        f'<th scope="col" class="{kind}">{"<br>".join(_inline(line) for line in cell.splitlines())}</th>'
-        for kind, cell in zip(kinds, grid.header, strict=True)
+        f'<th scope="col" class="{kind}">{_lines(cell)}</th>' for kind, cell in zip(kinds, grid.header, strict=True)
     )
     rows = []
     for r, row in enumerate(grid.rows):
         cells = [
-            f"<strong>{_inline(cell)}</strong>" if (r, c) in block.emphasis else _inline(cell)
+            f"<strong>{_lines(cell)}</strong>" if (r, c) in block.emphasis else _lines(cell)
             for c, cell in enumerate(row)
         ]
         first, *others = zip(kinds, cells, strict=True)
@@ -228,6 +227,10 @@ def _table(block: TableBlock) -> str:
         f"<table><caption>{_inline(caption)}</caption><thead><tr>{header}</tr></thead>\n"
         f"<tbody>{chr(10).join(rows)}</tbody></table></div>{note}</div>"
     )
+
+
+def _lines(cell: str) -> str:
+    return "<br>".join(_inline(line) for line in cell.splitlines())
 
 
 def _figure(block: FigureBlock, language: Language) -> str:

@@ -15,10 +15,13 @@ from patent_hier.errors import ConfigError
 
 CONF = Path(schema.config_folder())
 CHOICES = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+MODELS = [choice for group, choice in CHOICES if group == "model"]
+FOR_MODEL = [file.stem.removeprefix("paper_") for file in sorted(CONF.glob("experiment/for_model/*.yaml"))]
 NEEDS = {  # what a choice cannot do without, beside itself
     ("data", "cnipa"): ["data.path=FILE.csv"],
     ("data", "gazette"): ["data.path=FILE.csv"],
     ("encoder", "folder"): ["encoder.path=FOLDER"],
+    ("features", "chars"): ["model=textcnn"],
 }
 PATHS = ("runs_dir", "cache_dir")
 
@@ -36,7 +39,7 @@ def copied(tmp_path):
 
 
 def test_groups_are_those_of_the_design():
-    groups = {"data", "split", "encoder", "model", "level", "optimizer", "trainer", "experiment"}
+    groups = {"data", "split", "encoder", "features", "model", "level", "optimizer", "trainer", "experiment"}
     assert {group for group, _ in CHOICES} == groups
 
 
@@ -48,7 +51,8 @@ def test_every_choice_composes_and_passes_check(group, choice):
         ("data", s.DataSettings),
         ("split", s.SplitSettings),
         ("encoder", s.EncoderSettings),
-        ("model", s.BertCnnSettings),
+        ("features", s.FeatureSettings),
+        ("model", s.ModelSettings),
         ("optimizer", s.OptimizerSettings),
         ("trainer", s.TrainerSettings),
     ):
@@ -83,6 +87,7 @@ def test_sweeping_levels_sweep_their_nodes():
         "data.txt=[x]",
         "split.tests=0.1",
         "encoder.lenght=3",
+        "features.max_lenght=3",
         "model.num_last_layer=4",
         "level.nme=x",
         "optimizer.rate=1",
@@ -93,6 +98,24 @@ def test_sweeping_levels_sweep_their_nodes():
 def test_misspelt_key_on_the_command_line(key):
     with pytest.raises(Exception, match=r"Could not override|not in struct") as caught:
         compose_settings([key])
+    assert describe(caught.value).startswith(f"unknown setting {key.split('=')[0]};")
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("textcnn", "model.kernel_size=3"),  # BERT-CNN has one filter length, TextCNN several
+        ("rnn", "model.kernel_sizes=[3]"),
+        ("linear", "model.alpha=1"),
+        ("logistic", "model.C=1"),
+        ("naive_bayes", "model.c=1"),
+        ("knn", "model.num_neighbors=3"),
+        ("bertcnn", "model.ngram_sizes=[1,2]"),
+    ],
+)
+def test_a_setting_of_another_model(model, key):
+    with pytest.raises(Exception, match=r"Could not override|not in struct") as caught:
+        compose_settings([f"model={model}", key])
     assert describe(caught.value).startswith(f"unknown setting {key.split('=')[0]};")
 
 
@@ -118,6 +141,21 @@ def test_misspelt_key_inside_an_overlay(group, choice, copied):
     assert describe(caught.value).startswith(f"{group}/{choice}.yaml: unknown setting sed; did you mean seed?")
 
 
+@pytest.mark.parametrize("model", FOR_MODEL)
+@pytest.mark.parametrize("line", ["sed: 3", "split: {sed: 3}"])
+def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, copied):
+    file = copied / "experiment" / "for_model" / f"paper_{model}.yaml"
+    file.write_text(file.read_text("utf-8") + line + "\n", "utf-8")
+    with pytest.raises(Exception, match="sed") as caught:
+        compose_raw(["experiment=paper", f"model={model}"], copied)
+    name = "split.sed" if "split" in line else "sed"
+    said = f"experiment/for_model/paper_{model}.yaml: unknown setting {name}; did you mean seed?"
+    assert describe(caught.value).startswith(said)
+
+
+NO_GRADIENT = {"suggested_lr", "suggested_batch_size"}  # of no use to a model without gradient steps
+
+
 def shown(file):
     """Keys that a group file and the files that it extends set or show."""
     content = yaml.safe_load(file.read_text("utf-8"))
@@ -138,8 +176,16 @@ def shown(file):
         ("encoder/demo", s.DemoEncoderSettings, {"path", "revision"}),  # made here
         ("encoder/bert_base_chinese", s.EncoderSettings, set()),
         ("encoder/folder", s.EncoderSettings, {"revision"}),  # a folder has none
+        ("features/words", s.FeatureSettings, set()),
+        ("features/chars", s.FeatureSettings, set()),
         ("model/bertcnn", s.BertCnnSettings, set()),
         ("model/bert", s.BertCnnSettings, set()),
+        ("model/textcnn", s.TextCnnSettings, set()),
+        ("model/rnn", s.RnnSettings, set()),
+        ("model/linear", s.LinearSettings, NO_GRADIENT),
+        ("model/logistic", s.LinearSettings, NO_GRADIENT),
+        ("model/naive_bayes", s.NaiveBayesSettings, NO_GRADIENT),
+        ("model/knn", s.NeighboursSettings, NO_GRADIENT),
         ("optimizer/adamw", s.OptimizerSettings, set()),
         ("optimizer/adam", s.OptimizerSettings, set()),
         ("trainer/default", s.TrainerSettings, set()),
@@ -163,13 +209,73 @@ def test_paper_settings():
     assert settings.trainer.min_steps == 0
     assert settings.trainer.patience is None
     assert settings.model.num_last_layers == 4
+    assert settings.model.dropout == 0
     assert settings.encoder.path == "google-bert/bert-base-chinese"
 
 
-def test_learning_rate_suits_the_encoder_unless_set():
+def test_what_an_experiment_sets_for_models_is_of_models_that_there_are():
+    assert FOR_MODEL
+    assert set(FOR_MODEL) <= set(MODELS)
+    assert {file.stem.split("_")[0] for file in CONF.glob("experiment/for_model/*.yaml")} == {"paper"}
+
+
+@pytest.mark.parametrize(("model", "batch_size"), [("bertcnn", 24), ("bert", 24), ("textcnn", 20), ("rnn", 20)])
+def test_the_papers_batches_and_lengths(model, batch_size):
+    assert model in FOR_MODEL
+    settings = compose_settings(["experiment=paper", f"model={model}"])
+    assert settings.trainer.batch_size == batch_size
+    own = settings.features if batch_size == 20 else settings.encoder
+    assert own.max_length == 200
+    assert (settings.optimizer.lr, settings.trainer.max_epochs) == (2e-5, 20)
+    if batch_size == 20:
+        assert settings.features.vector_size == 300
+        assert settings.encoder.max_length == 128  # the demo encoder's: what is BERT-CNN's own does not leak
+    words = ["experiment=paper", f"model={model}", "trainer.batch_size=7"]
+    assert compose_settings(words).trainer.batch_size == 7  # the command line has the last word
+
+
+def test_the_papers_settings_leave_other_models_as_they_are():
+    for model in ("linear", "logistic", "naive_bayes", "knn"):
+        assert model not in FOR_MODEL
+        paper = compose_settings(["experiment=paper", f"model={model}"])
+        assert paper.model == compose_settings([f"model={model}"]).model
+        assert paper.optimizer.name == "adam"
+
+
+def test_learning_rate_suits_the_model_or_its_encoder_unless_set():
     assert compose_settings([]).optimizer.lr == 1e-3
     assert compose_settings(["encoder=macbert"]).optimizer.lr == 3e-5
+    assert compose_settings(["encoder=macbert", "model=bert"]).optimizer.lr == 3e-5
+    assert compose_settings(["encoder=macbert", "model=textcnn"]).optimizer.lr == 1e-3
+    assert compose_settings(["model=rnn", "model.suggested_lr=0.25"]).optimizer.lr == 0.25
     assert compose_settings(["optimizer.lr=0.5"]).optimizer.lr == 0.5
+    assert compose_settings(["model=textcnn", "optimizer.lr=0.5"]).optimizer.lr == 0.5
+
+
+def test_batch_size_suits_the_model_unless_set():
+    assert compose_settings([]).trainer.batch_size == 16
+    for model in ("textcnn", "rnn"):
+        settings = compose_settings([f"model={model}"])
+        assert settings.trainer.batch_size == settings.model.suggested_batch_size == 64
+    assert compose_settings(["model=rnn", "trainer.batch_size=3"]).trainer.batch_size == 3
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in ("textcnn", "rnn")])
+def test_characters_go_with_models_on_words_only(model):
+    with pytest.raises(ConfigError, match=rf"features=chars .*model=textcnn or model=rnn; model={model} reads"):
+        compose_settings([f"model={model}", "features=chars"])
+
+
+@pytest.mark.parametrize("model", ["textcnn", "rnn"])
+def test_characters_of_longer_documents(model):
+    features = compose_settings([f"model={model}", "features=chars"]).features
+    assert (features.name, features.max_length, features.vector_size) == ("chars", 300, 300)
+
+
+def test_logistic_is_linear_with_another_loss():
+    logistic, svm = (compose_settings([f"model={model}"]).model for model in ("logistic", "linear"))
+    assert (logistic.classifier, svm.classifier) == ("logistic", "svm")
+    assert type(logistic) is type(svm) is s.LinearSettings
 
 
 def test_bert_is_the_linear_control():
@@ -197,4 +303,7 @@ def test_configuration_travels_in_the_wheel():
     import tomllib
 
     project = tomllib.loads((CONF.parent / "pyproject.toml").read_text("utf-8"))
-    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {"conf": "patent_hier/conf"}
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"] == {
+        "conf": "patent_hier/conf",
+        "experiments/published": "patent_hier/published",
+    }

@@ -141,16 +141,16 @@ def test_damaged_token_cache_is_made_again(copied):
 
 def test_failure_of_one_node_names_it_and_keeps_the_rest(suite, tmp_path, monkeypatch):
     from patent_hier.errors import DataError
-    from patent_hier.training import neural
+    from patent_hier.training import fit
 
-    original = neural.fit_node
+    original = fit.fit_node
 
-    def fit_node(view, files, settings, scratch):
+    def fit_node(corpus, blueprint, settings, scratch):
         if settings.node == "B":
             raise DataError("the disk of B is full; empty it")
-        return original(view, files, settings, scratch)
+        return original(corpus, blueprint, settings, scratch)
 
-    monkeypatch.setattr(neural, "fit_node", fit_node)
+    monkeypatch.setattr(fit, "fit_node", fit_node)
     shutil.copytree(suite.runs, tmp_path / "runs")
     for folder in (tmp_path / "runs" / "bertcnn").glob("[ABr]*-*"):
         shutil.rmtree(folder)

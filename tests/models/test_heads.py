@@ -142,6 +142,45 @@ def test_filter_and_window_must_fit(kernel_size: int, pool_size: int | None, fit
     assert "\n" not in message
 
 
+# --- the control with shuffled dimensions
+
+
+def test_shuffled_dimensions_are_permuted_before_the_filters() -> None:
+    shuffled = make("document_matrix", hidden_order="shuffled")
+    natural = make("document_matrix")
+    assert isinstance(shuffled, DocumentMatrixHead)
+    assert isinstance(natural, DocumentMatrixHead)
+    natural.load_state_dict({name: value for name, value in shuffled.state_dict().items() if name != "order"})
+    order = shuffled.order
+    assert order is not None
+    assert sorted(order.tolist()) == list(range(HIDDEN))
+    assert order.tolist() != list(range(HIDDEN))
+    layers, mask = states(), torch.ones(2, 5)
+    permuted = tuple(layer[..., order] for layer in layers)
+    assert torch.equal(shuffled(layers, mask), natural(permuted, mask))
+    assert not torch.equal(shuffled(layers, mask), natural(layers, mask))
+
+
+def test_the_order_is_kept_with_the_weights_and_not_trained() -> None:
+    shuffled, natural = make("document_matrix", hidden_order="shuffled"), make("document_matrix")
+    assert set(shuffled.state_dict()) - set(natural.state_dict()) == {"order"}
+    assert count(shuffled) == count(natural)
+    torch.manual_seed(99)
+    other = DocumentMatrixHead(HIDDEN, LAYERS, LABELS, settings(hidden_order="shuffled")).eval()
+    layers, mask = states(), torch.ones(2, 5)
+    assert not torch.equal(other(layers, mask), shuffled(layers, mask))
+    other.load_state_dict(shuffled.state_dict())
+    assert torch.equal(other(layers, mask), shuffled(layers, mask))
+
+
+def test_the_order_follows_the_seed() -> None:
+    first, again = (make("document_matrix", hidden_order="shuffled").state_dict()["order"] for _ in range(2))
+    assert torch.equal(first, again)
+    torch.manual_seed(2)
+    other = DocumentMatrixHead(HIDDEN, LAYERS, LABELS, settings(hidden_order="shuffled"))
+    assert not torch.equal(other.state_dict()["order"], first)
+
+
 # --- which layers and tokens a head reads
 
 

@@ -1,132 +1,347 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from sklearn.feature_extraction.text import CountVectorizer
+from torch import nn
 
+from patent_hier import settings as s
 from patent_hier.errors import ArtifactError, PatentHierError
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.wordpiece import TokenStore, encode_corpus, load_tokenizer
+from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.wordpiece import TokenStore, WordPieceReader, encode_corpus, load_tokenizer
+from patent_hier.features.words import WordReader, segmenter
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder
+from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import NodeClassifier, load_classifier
-from patent_hier.settings import BertCnnSettings
+from patent_hier.models.textcnn import TextCnn
+from patent_hier.training.classical import fit_terms
 from patent_hier.training.node_data import CorpusView
 
 LABELS = ("A01", "A21", "A99")
+SMALL: dict[str, Any] = {"num_last_layers": 2, "num_filters": 4, "pool_size": None}
+BERTCNN = {
+    "bertcnn": s.BertCnnSettings(**SMALL),
+    "shuffled": s.BertCnnSettings(**SMALL, hidden_order="shuffled"),
+    "token": s.BertCnnSettings(**SMALL, head="token"),
+    "bert": s.BertCnnSettings(name="bert", head="cls"),
+}
+WORDS: dict[str, s.TextCnnSettings | s.RnnSettings] = {
+    "textcnn": s.TextCnnSettings(num_filters=4, tune_vectors=False),
+    "rnn": s.RnnSettings(hidden_size=5, num_layers=2, pooling="attention", cell="gru"),
+}
+TERMS: dict[str, s.TermSettings] = {
+    "linear": s.LinearSettings(),
+    "logistic": s.LinearSettings(name="logistic", classifier="logistic"),
+    "naive_bayes": s.NaiveBayesSettings(),
+    "knn": s.NeighboursSettings(num_neighbours=4),
+}
+KIND = {**dict.fromkeys(BERTCNN, "bertcnn"), "textcnn": "textcnn", "rnn": "rnn", "linear": "linear"} | {
+    "logistic": "linear", "naive_bayes": "naive_bayes", "knn": "knn"
+}  # fmt: skip
+TEXTS = ["一种LED灯具", "本发明涉及" * 20, "", "光"]
+
+
+def make_network(name: str, files: EncoderFiles, texts: list[str]) -> NodeClassifier:
+    torch.manual_seed(4)
+    if name in BERTCNN:
+        encoder = load_encoder(files, pretrained=True, frozen=False)
+        network: nn.Module = BertCnn(encoder, 3, BERTCNN[name]).eval()
+        return NodeClassifier("A", LABELS, BERTCNN[name], network, WordPieceReader(files, 24))
+    words = tuple(sorted({word for text in texts[:100] for word in segmenter("chars")(text)}))
+    vectors = torch.randn(len(words) + 2, 6)
+    settings = WORDS[name]
+    if isinstance(settings, s.TextCnnSettings):
+        network = TextCnn(vectors, 3, settings).eval()
+    else:
+        network = Rnn(vectors, 3, settings).eval()
+    return NodeClassifier("A", LABELS, settings, network, WordReader(words, "chars", 30))
+
+
+def make_term_model(name: str, texts: list[str]) -> NodeClassifier:
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 2)).fit(texts)
+    terms = tuple(counter.get_feature_names_out().tolist())
+    store, codes = TermStore.of_matrix(counter.transform(texts), terms), np.arange(len(texts)) % 3
+    train, val = np.split(np.arange(len(texts)), [200])
+    model, kept, _ = fit_terms(store, train, codes[train], val, codes[val], 3, TERMS[name], 1)
+    return NodeClassifier("A", LABELS, TERMS[name], model, TermReader(tuple(terms[i] for i in kept), (1, 2)))
 
 
 @pytest.fixture(scope="module")
-def classifier(tiny_encoder_files: EncoderFiles) -> NodeClassifier:
-    torch.manual_seed(4)
-    settings = BertCnnSettings(num_last_layers=2, num_filters=4, pool_size=None)
-    network = BertCnn(load_encoder(tiny_encoder_files, pretrained=True, frozen=False), 3, settings).eval()
-    return NodeClassifier("A", LABELS, 24, settings, network, tiny_encoder_files)
+def made(
+    tiny_encoder_files: EncoderFiles, demo_texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[NodeClassifier, Path]]:
+    """By name: a classifier, and the folder that it was saved in."""
+    classifiers = {name: make_network(name, tiny_encoder_files, demo_texts) for name in (*BERTCNN, *WORDS)}
+    classifiers |= {name: make_term_model(name, demo_texts) for name in TERMS}
+    folder = tmp_path_factory.mktemp("models")
+    for name, classifier in classifiers.items():
+        classifier.save(folder / name)
+    return {name: (classifier, folder / name) for name, classifier in classifiers.items()}
 
 
 @pytest.fixture
-def folder(classifier: NodeClassifier, tmp_path: Path) -> Path:
-    classifier.save(tmp_path / "model")
-    return tmp_path / "model"
+def damageable(made: dict[str, tuple[NodeClassifier, Path]], tmp_path: Path) -> Any:
+    """The copy of a folder for a test that damages it, by name."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(made[name][1], tmp_path / name, dirs_exist_ok=True))
+
+    return copy
 
 
-def test_round_trip_is_exact(classifier: NodeClassifier, folder: Path, toy_corpus: CorpusView) -> None:
-    loaded = load_classifier(folder)
-    assert (loaded.node, loaded.labels, loaded.max_length, loaded.settings) == ("A", LABELS, 24, classifier.settings)
-    assert loaded.network is not None
-    assert not loaded.network.training
-    indices = np.arange(40)
-    expected = classifier.log_prob(toy_corpus.store, indices)
+def scores(classifier: NodeClassifier, texts: list[str]) -> NDArray[np.float32]:
+    return classifier.log_prob(classifier.encode(texts), np.arange(len(texts)), batch_size=16)
+
+
+# --- round trips
+
+
+@pytest.mark.parametrize("name", KIND)
+def test_round_trip_is_exact(
+    made: dict[str, tuple[NodeClassifier, Path]], name: str, demo_texts: list[str], tmp_path: Path
+) -> None:
+    classifier, folder = made[name]
+    assert json.loads((folder / "classifier.json").read_text("utf-8"))["kind"] == KIND[name]
+    loaded = load_classifier(shutil.copytree(folder, tmp_path / "elsewhere"))  # nothing is read from beside it
+    assert (loaded.node, loaded.labels, loaded.settings) == ("A", LABELS, classifier.settings)
+    assert type(loaded.model) is type(classifier.model)
+    if isinstance(loaded.model, nn.Module):
+        assert not loaded.model.training
+    texts = [*demo_texts[:40], *TEXTS]
+    expected = scores(classifier, texts)
+    assert expected.shape == (44, 3)
     assert expected.std(0).min() > 1e-4
-    assert np.array_equal(loaded.log_prob(toy_corpus.store, indices), expected)
+    assert np.array_equal(scores(loaded, texts), expected)
+
+
+@pytest.mark.parametrize("name", KIND)
+def test_saved_again_it_is_the_same(made: dict[str, tuple[NodeClassifier, Path]], name: str, tmp_path: Path) -> None:
+    load_classifier(made[name][1]).save(tmp_path)
+    before, after = ({file.name: file.read_bytes() for file in path.iterdir()} for path in (made[name][1], tmp_path))
+    assert after == before
+
+
+@pytest.mark.parametrize("name", KIND)
+def test_no_document_has_no_row(made: dict[str, tuple[NodeClassifier, Path]], name: str) -> None:
+    classifier, _ = made[name]
+    assert classifier.log_prob(classifier.encode(["光"]), np.array([], int)).shape == (0, 3)
+
+
+def test_the_shuffled_order_is_kept(made: dict[str, tuple[NodeClassifier, Path]]) -> None:
+    orders = {}
+    for name in ("bertcnn", "shuffled"):
+        classifier, folder = made[name]
+        loaded = load_classifier(folder)
+        assert isinstance(classifier.model, BertCnn)
+        assert isinstance(loaded.model, BertCnn)
+        orders[name] = (classifier.model.head.order, loaded.model.head.order)
+    assert orders["bertcnn"] == (None, None)
+    ours, theirs = orders["shuffled"]
+    assert isinstance(ours, torch.Tensor)
+    assert isinstance(theirs, torch.Tensor)
+    assert torch.equal(ours, theirs)
+    assert sorted(ours.tolist()) == list(range(16))
+    assert ours.tolist() != list(range(16))
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_weights_are_saved_with_the_vectors(made: dict[str, tuple[NodeClassifier, Path]], name: str) -> None:
+    classifier, folder = made[name]
+    assert isinstance(classifier.reader, WordReader)
+    shape = load_file(folder / "model.safetensors")["embedding.weight"].shape
+    assert shape == (len(classifier.reader.words) + 2, 6)
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_store_may_count_more_terms(
+    made: dict[str, tuple[NodeClassifier, Path]], name: str, demo_texts: list[str]
+) -> None:
+    loaded = load_classifier(made[name][1])
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 3)).fit(demo_texts)
+    terms = tuple(counter.get_feature_names_out().tolist())
+    wide = TermStore.of_matrix(counter.transform(demo_texts[:30]), terms)
+    assert isinstance(loaded.reader, TermReader)
+    assert len(wide.terms) > len(loaded.reader.terms)
+    assert np.array_equal(loaded.log_prob(wide, np.arange(30)), scores(loaded, demo_texts[:30]))
 
 
 def test_round_trip_of_an_encoder_from_a_half_precision_folder(
-    tiny_encoder_files: EncoderFiles, tmp_path: Path, toy_corpus: CorpusView
+    tiny_encoder_files: EncoderFiles, tmp_path: Path, toy_corpus: CorpusView[TokenStore]
 ) -> None:
     files = EncoderFiles(tiny_encoder_files.folder, {**tiny_encoder_files.config, "dtype": "float16"}, True)
-    settings = BertCnnSettings(num_last_layers=2, num_filters=4)
+    settings = s.BertCnnSettings(num_last_layers=2, num_filters=4)
     network = BertCnn(load_encoder(files, pretrained=True, frozen=False), 3, settings).eval()
-    classifier = NodeClassifier("A", LABELS, 24, settings, network, files)
+    classifier = NodeClassifier("A", LABELS, settings, network, WordPieceReader(files, 24))
     classifier.save(tmp_path)
     indices = np.arange(10)
     expected = classifier.log_prob(toy_corpus.store, indices)
     assert np.array_equal(load_classifier(tmp_path).log_prob(toy_corpus.store, indices), expected)
 
 
-def test_the_folder_stands_alone(classifier: NodeClassifier, folder: Path, tmp_path: Path) -> None:
-    moved = Path(shutil.move(folder, tmp_path / "elsewhere"))
-    texts = ["一种LED灯具", "本发明涉及" * 20]
-    assert classifier.encode(texts)[1].tolist() == load_classifier(moved).encode(texts)[1].tolist()
-
-
-def test_nothing_in_the_folder_can_execute(folder: Path) -> None:
-    assert {file.suffix for file in folder.iterdir()} == {".safetensors", ".json", ".txt"}
-    assert {weight.dtype for weight in load_file(folder / "model.safetensors").values()} == {torch.float32}
+def test_nothing_in_a_folder_can_execute(made: dict[str, tuple[NodeClassifier, Path]]) -> None:
+    for name, (_, folder) in made.items():
+        suffixes = {file.suffix for file in folder.iterdir()}
+        assert suffixes == {".safetensors", ".json"} | ({".txt"} if name in BERTCNN else set())
+        if name not in TERMS:
+            weights = load_file(folder / "model.safetensors")
+            assert {value.dtype for key, value in weights.items() if not key.endswith("order")} == {torch.float32}
 
 
 def test_encode_equals_the_corpus_store(
-    classifier: NodeClassifier, tiny_encoder_files: EncoderFiles, demo_texts: list[str], tmp_path: Path
+    made: dict[str, tuple[NodeClassifier, Path]],
+    tiny_encoder_files: EncoderFiles,
+    demo_texts: list[str],
+    tmp_path: Path,
 ) -> None:
+    classifier, _ = made["bertcnn"]
     encode_corpus([demo_texts], load_tokenizer(tiny_encoder_files, 24), tmp_path)
     corpus, fresh = TokenStore.open(tmp_path), classifier.encode(demo_texts)
+    assert isinstance(fresh, TokenStore)
     assert max(corpus.lengths) == 24
     assert [fresh[i].tolist() for i in range(len(fresh))] == [corpus[i].tolist() for i in range(len(corpus))]
     indices = np.arange(30)
     assert np.array_equal(classifier.log_prob(fresh, indices), classifier.log_prob(corpus, indices))
 
 
-def test_constant_classifier(tmp_path: Path, toy_corpus: CorpusView) -> None:
-    NodeClassifier("H", ("H01",), 24).save(tmp_path)
+def test_constant_classifier(tmp_path: Path, toy_corpus: CorpusView[TokenStore]) -> None:
+    NodeClassifier("H", ("H01",)).save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["classifier.json"]
     loaded = load_classifier(tmp_path)
-    assert (loaded.node, loaded.labels, loaded.network) == ("H", ("H01",), None)
+    assert (loaded.node, loaded.labels) == ("H", ("H01",))
+    assert (loaded.settings, loaded.model, loaded.reader) == (None, None, None)
     assert loaded.log_prob(toy_corpus.store, np.arange(3)).tolist() == [[0.0]] * 3
     with pytest.raises(ArtifactError, match="node H has a constant classifier"):
         loaded.encode(["一"])
 
 
-def one_line(error: pytest.ExceptionInfo[PatentHierError], folder: Path) -> str:
-    assert "\n" not in str(error.value)
-    assert str(folder) in str(error.value)
-    return str(error.value)
+# --- damage
 
 
-@pytest.mark.parametrize("name", ["classifier.json", "encoder_config.json", "model.safetensors"])
-@pytest.mark.parametrize("damage", ["missing", "cut", "empty"])
-def test_damaged_files(folder: Path, name: str, damage: str) -> None:
-    file = folder / name
-    content = file.read_bytes()
-    file.unlink()
-    if damage != "missing":
-        file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+def refused(folder: Path) -> str:
     with pytest.raises(ArtifactError) as caught:
         load_classifier(folder)
-    assert name in one_line(caught, folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+    return str(caught.value)
 
 
-def test_weights_of_another_shape(folder: Path) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    save_file({**tensors, "head.output.bias": torch.zeros(7)}, folder / "model.safetensors")
-    with pytest.raises(ArtifactError) as caught:
-        load_classifier(folder)
-    assert "head.output.bias" in one_line(caught, folder)
+FILES = {
+    "bertcnn": ("classifier.json", "model.safetensors", "reader.json", "encoder_config.json"),
+    "textcnn": ("classifier.json", "model.safetensors", "reader.json", "words.json"),
+    "rnn": ("classifier.json", "model.safetensors", "reader.json", "words.json"),
+    "linear": ("classifier.json", "model.safetensors", "reader.json", "terms.json"),
+    "naive_bayes": ("classifier.json", "model.safetensors", "reader.json", "terms.json"),
+    "knn": ("classifier.json", "model.safetensors", "reader.json", "terms.json"),
+}
 
 
-@pytest.mark.parametrize("facts", [{}, [], {"node": "A", "labels": ["A01"], "max_length": 8, "kind": "bertcnn"}])
-def test_another_kind_of_json(folder: Path, facts: object) -> None:
-    (folder / "classifier.json").write_text(json.dumps(facts))
-    with pytest.raises(ArtifactError) as caught:
-        load_classifier(folder)
-    one_line(caught, folder)
+@pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in FILES.items() for file in files])
+def test_damaged_files(damageable: Any, name: str, file: str) -> None:
+    folder = damageable(name)
+    assert set(FILES[name]) <= {path.name for path in folder.iterdir()}
+    content = (folder / file).read_bytes()
+    for damaged in (content[: len(content) // 2], b"", None):
+        (folder / file).unlink() if damaged is None else (folder / file).write_bytes(damaged)
+        assert file in refused(folder)
 
 
-def test_a_lost_tokenizer_is_named(folder: Path) -> None:
+@pytest.mark.parametrize(("name", "file"), [(name, file) for name, files in FILES.items() for file in files])
+def test_json_of_another_shape(damageable: Any, name: str, file: str) -> None:
+    folder = damageable(name)
+    if file.endswith(".json"):
+        for content in ("[]", "{}", '"x"', "3", "[1, 2]"):
+            (folder / file).write_text(content)
+            refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("bertcnn", {"head.output.bias": torch.zeros(7)}),
+        ("textcnn", {"output.bias": torch.zeros(7)}),
+        ("textcnn", {"embedding.weight": torch.zeros(3, 6)}),
+        ("textcnn", {"embedding.weight": torch.zeros(6)}),
+        ("rnn", {"query.weight": torch.zeros(1, 3)}),
+        ("rnn", {"more": torch.zeros(1)}),
+        ("linear", {"bias": torch.zeros(7)}),
+        ("naive_bayes", {"bias": torch.zeros(2), "weights": torch.zeros(4, 2), "idf": torch.zeros(4)}),
+        ("knn", {"sizes": torch.tensor([2, 4])}),
+        ("knn", {"sizes": torch.tensor([9, 4])}),
+    ],
+)
+def test_weights_that_do_not_fit(damageable: Any, name: str, changes: dict[str, torch.Tensor]) -> None:
+    folder = damageable(name)
+    save_file({**load_file(folder / "model.safetensors"), **changes}, folder / "model.safetensors")
+    assert "model.safetensors" in refused(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_weight_less(damageable: Any, name: str) -> None:
+    folder = damageable(name)
+    weights = load_file(folder / "model.safetensors")
+    del weights[sorted(weights)[0]]
+    save_file(weights, folder / "model.safetensors")
+    assert "model.safetensors" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, "words.json") for name in WORDS] + [(name, "terms.json") for name in TERMS]
+)
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_vocabulary_that_does_not_fit_the_weights(damageable: Any, name: str, file: str, more: int) -> None:
+    folder = damageable(name)
+    words = json.loads((folder / file).read_text("utf-8"))
+    (folder / file).write_text(json.dumps(words[:-1] if more < 0 else [*words, "不在其中的词"]))
+    refused(folder)
+
+
+@pytest.mark.parametrize("name", KIND)
+@pytest.mark.parametrize("labels", [["A01", "A21"], [*LABELS, "A98"]])
+def test_labels_that_do_not_fit_the_weights(damageable: Any, name: str, labels: list[str]) -> None:
+    folder = damageable(name)
+    facts = json.loads((folder / "classifier.json").read_text("utf-8"))
+    (folder / "classifier.json").write_text(json.dumps({**facts, "labels": labels}))
+    refused(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": "os.system"},
+        {"kind": "BertCnn"},
+        {"kind": None},
+        {"kind": ["bertcnn"]},
+        {"kind": "rnn"},
+        {"model": {"nme": "x"}},
+        {"model": []},
+        {"model": {"head": "x"}},
+        {"model": {"num_last_layers": 3}},
+        {"model": {"num_last_layers": 2, "num_filters": "x"}},
+        {"model": {"num_last_layers": 2, "kernel_size": 99}},
+        {"labels": None},
+    ],
+    ids=str,
+)
+def test_a_kind_or_settings_that_are_not_known(damageable: Any, changes: dict[str, Any]) -> None:
+    folder = damageable("bertcnn")
+    facts = json.loads((folder / "classifier.json").read_text("utf-8"))
+    (folder / "classifier.json").write_text(json.dumps({**facts, **changes}))
+    refused(folder)
+
+
+def test_a_lost_tokenizer_is_named(damageable: Any) -> None:
+    folder = damageable("bertcnn")
     for name in ("tokenizer.json", "vocab.txt"):
         (folder / name).unlink()
     with pytest.raises(PatentHierError) as caught:
         load_classifier(folder).encode(["一"])
-    one_line(caught, folder)
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)

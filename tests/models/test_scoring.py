@@ -1,13 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
+from patent_hier.errors import ArtifactError
 from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.wordpiece import TokenStore
 from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.classical import LinearClassifier
 from patent_hier.models.encoder import load_encoder
-from patent_hier.models.scoring import score_documents
+from patent_hier.models.scoring import score_documents, score_terms
 from patent_hier.settings import BertCnnSettings
 from patent_hier.training.node_data import CorpusView
 
@@ -60,7 +64,9 @@ def test_no_documents() -> None:
 
 
 @pytest.mark.parametrize("head", ["document_matrix", "token"])
-def test_batch_size_does_not_matter(tiny_encoder_files: EncoderFiles, toy_corpus: CorpusView, head: str) -> None:
+def test_batch_size_does_not_matter(
+    tiny_encoder_files: EncoderFiles, toy_corpus: CorpusView[TokenStore], head: str
+) -> None:
     torch.manual_seed(0)
     settings = BertCnnSettings(head=head, num_last_layers=2, num_filters=8, dropout=0.5)
     network = BertCnn(load_encoder(tiny_encoder_files, pretrained=True, frozen=False), 5, settings).train()
@@ -74,3 +80,32 @@ def test_batch_size_does_not_matter(tiny_encoder_files: EncoderFiles, toy_corpus
     np.testing.assert_allclose(np.exp(one).sum(1), 1, atol=1e-5)
     for batch_size in (7, 64):
         np.testing.assert_allclose(score(batch_size), one, atol=1e-5)
+
+
+# --- models on term counts
+
+
+TERMS = ("a", "b", "c", "d")
+COUNTS = TermStore.of_matrix(csr_matrix(np.array([[1, 0, 2, 0], [0, 3, 0, 1], [0, 0, 0, 0], [4, 1, 0, 9]])), TERMS)
+READER = TermReader(("b", "d"), (1, 1))
+MODEL = LinearClassifier(np.ones(2, np.float32), np.array([[1, -1], [0, 2]], np.float32), np.zeros(2, np.float32))
+
+
+def test_terms_that_the_model_does_not_know_are_left_out() -> None:
+    found = score_terms(MODEL, COUNTS, READER, np.array([3, 1, 2]))
+    own = csr_matrix(np.array([[1, 9], [3, 1], [0, 0]], np.float32))  # b and d
+    assert np.array_equal(found, MODEL.log_prob(own))
+    assert found[2] == pytest.approx(np.log([0.5, 0.5]))
+
+
+def test_terms_in_batches_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    indices, seen = np.array([1, 3, 0, 2, 3]), list[int]()
+    expected = score_terms(MODEL, COUNTS, READER, indices)
+    monkeypatch.setattr("patent_hier.models.scoring._TERM_BATCH", 2)
+    assert np.array_equal(score_terms(MODEL, COUNTS, READER, indices, seen.append), expected)
+    assert seen == [2, 2, 1]
+
+
+def test_a_store_without_the_models_terms() -> None:
+    with pytest.raises(ArtifactError, match="'x'"):
+        score_terms(MODEL, COUNTS, TermReader(("b", "x"), (1, 1)), np.arange(2))

@@ -1,7 +1,12 @@
 import json
+import resource
 import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
+
+import numpy as np
+import pytest
 
 import patent_hier
 from patent_hier.pipeline import environment
@@ -46,3 +51,33 @@ def test_no_checkout_no_git(tmp_path, monkeypatch):
 
 def test_unknown_package():
     assert environment._version("no-such-package-here") is None
+
+
+def held(n_bytes):
+    block = np.ones(n_bytes, np.uint8)  # every page is touched
+    return int(block[-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the mark is set back on Linux only")
+def test_peak_memory_is_of_what_happened_since():
+    large = 300 << 20
+    memory = environment.PeakMemory()
+    before = memory.bytes()
+    assert held(large)
+    assert before + 0.9 * large < memory.bytes() < before + 1.3 * large
+    assert environment.PeakMemory().bytes() < before + 0.2 * large  # what was held before does not count
+
+
+def test_peak_memory_is_read_in_kilobytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "_PROC", tmp_path)
+    (tmp_path / "status").write_text("Name:\tpython\nVmPeak:\t  9000 kB\nVmHWM:\t  1234 kB\nVmRSS:\t  77 kB\n")
+    memory = environment.PeakMemory()
+    assert (tmp_path / "clear_refs").read_text() == "5"
+    assert memory.bytes() == 1234 * 1024
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1024), ("darwin", 1)])
+def test_peak_memory_where_the_mark_cannot_be_set_back(platform, unit, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "_PROC", tmp_path / "nowhere")
+    monkeypatch.setattr(sys, "platform", platform)
+    assert environment.PeakMemory().bytes() == resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

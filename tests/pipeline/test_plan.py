@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from patent_hier.artifacts import fingerprint
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.pipeline.plan import plan_node
+from tests.pipeline.conftest import MODELS, change, make_settings
 
 
 @pytest.mark.parametrize(
@@ -105,3 +107,108 @@ def test_too_many_layers_are_refused_before_the_corpus_is_made(changed, tmp_path
 def test_missing_file(changed):
     with pytest.raises(DataError, match=r"nowhere\.csv"):
         plan_node(changed("data", path="nowhere.csv"))
+
+
+# --- by the kind of model
+
+
+def plans(tmp_path, model, *changes):
+    """The plan of a model, and those with one change each."""
+    settings = make_settings(tmp_path, model)
+    return [plan_node(settings), *(plan_node(change(settings, group, **values)) for group, values in changes)]
+
+
+ENCODER = [("encoder", {"max_length": 16}), ("encoder", {"hidden_size": 32}), ("encoder", {"freeze": True})]
+STEPS = [("optimizer", {"lr": 0.01}), ("optimizer", {"name": "adam"}), ("trainer", {"batch_size": 8})]
+STEPS += [("trainer", {"max_epochs": 2}), ("trainer", {"class_weights": True}), ("trainer", {"precision": "32-true"})]
+FEATURES = [("features", {name: value}) for name, value in (("max_length", 9), ("min_count", 1), ("vector_size", 5))]
+FEATURES += [("features", {name: value}) for name, value in (("window", 2), ("epochs", 2), ("skip_gram", False))]
+FEATURES += [("features", {"seed": 2}), ("features", {"name": "words"})]
+TERMS = [("model", {"ngram_sizes": [1, 2]}), ("model", {"min_documents": 3}), ("model", {"max_terms": 50})]
+OWN = {
+    "bertcnn": [("model", {"num_filters": 7}), ("model", {"hidden_order": "shuffled"}), *ENCODER, *STEPS],
+    "textcnn": [("model", {"kernel_sizes": [2]}), ("model", {"tune_vectors": False}), *FEATURES, *STEPS],
+    "rnn": [("model", {"cell": "gru"}), ("model", {"pooling": "attention"}), *FEATURES, *STEPS],
+    "linear": [("model", {"c": 2.0}), ("model", {"classifier": "logistic"}), *TERMS],
+    "naive_bayes": [("model", {"alpha": 0.5}), *TERMS],
+    "knn": [("model", {"num_neighbours": 3}), *TERMS],
+}
+OTHERS = {
+    "bertcnn": FEATURES[:-1],
+    "textcnn": ENCODER,
+    "rnn": ENCODER,
+    "linear": [*ENCODER, *FEATURES[:-1], *STEPS],
+    "naive_bayes": [*ENCODER, *FEATURES[:-1], *STEPS],
+    "knn": [*ENCODER, *FEATURES[:-1], *STEPS],
+}
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_what_decides_a_models_result_changes_its_name(model, tmp_path):
+    everything = [*OWN[model], (None, {"seed": 2}), ("split", {"seed": 1}), ("data", {"min_symbol": "group"})]
+    first, *others = plans(tmp_path, model, *everything)
+    names = [first.folder.name, *(plan.folder.name for plan in others)]
+    assert len(set(names)) == len(names)
+    assert len({first.suite, *(plan.suite for plan in others)}) == len(names)
+
+
+@pytest.mark.parametrize("model", OTHERS)
+def test_what_a_model_does_not_read_keeps_its_name(model, tmp_path):
+    without = [
+        ("model", {"suggested_lr": 0.5}),
+        ("model", {"suggested_batch_size": 3}),
+        ("trainer", {"progress": True}),
+    ]
+    first, *others = plans(tmp_path, model, *OTHERS[model], *without)
+    for plan in others:
+        assert (plan.folder, plan.suite, plan.group) == (first.folder, first.suite, first.group)
+
+
+@pytest.mark.parametrize("model", OWN)
+def test_seeds_share_the_group_and_nodes_the_suite(model, tmp_path):
+    one, seed, node = plans(tmp_path, model, (None, {"seed": 2}), (None, {"node": "root"}))
+    assert one.group == seed.group == node.group
+    assert one.suite == node.suite != seed.suite
+    assert len({one.folder, seed.folder, node.folder}) == 3
+    other = plan_node(change(make_settings(tmp_path, model), "split", seed=4))
+    assert other.group != one.group
+
+
+def test_no_two_models_share_a_name(tmp_path):
+    everything = [plans(tmp_path, model)[0] for model in MODELS]
+    assert len({plan.group for plan in everything}) == len(MODELS)
+    assert [plan.folder.parent.name for plan in everything] == list(MODELS)
+
+
+@pytest.mark.parametrize("model", ["textcnn", "rnn"])
+def test_given_vectors_count_by_content(model, tmp_path):
+    texts = {"a.txt": "一 1 2\n", "b.txt": "一 1 2\n", "c.txt": "一 1 3\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    trained, a, b, c, other = plans(
+        tmp_path,
+        model,
+        *(("features", {"vectors": str(tmp_path / name)}) for name in texts),
+        ("features", {"vectors": str(tmp_path / "a.txt"), "epochs": 9, "window": 9, "vector_size": 9}),
+    )
+    assert a.group == b.group  # the same numbers in another place
+    assert len({trained.group, a.group, c.group}) == 3
+    assert other.group == a.group  # what trains vectors has no influence on given ones
+    (tmp_path / "a.txt").write_text("一 1 9\n", "utf-8")
+    changed = change(make_settings(tmp_path, model), "features", vectors=str(tmp_path / "a.txt"))
+    assert plan_node(changed).group not in {a.group, c.group}
+
+
+def test_content_is_what_the_group_names(tmp_path):
+    first, second = plans(tmp_path, "linear")[0], plans(tmp_path, "textcnn")[0]
+    assert set(first.content) == {"run_version", "corpus", "split", "model"}
+    assert set(second.content) == {"run_version", "corpus", "split", "features", "model", "optimizer", "trainer"}
+    assert first.group == fingerprint(first.content)
+    assert first.suite == fingerprint({**first.content, "seed": 1})
+    assert not {"num_threads", "accelerator", "progress", "score_batch_size"} & set(second.content["trainer"])
+
+
+def test_a_missing_file_of_vectors_is_refused_before_the_corpus_is_made(tmp_path):
+    with pytest.raises(ConfigError, match=r"features\.vectors=nowhere\.txt"):
+        plan_node(change(make_settings(tmp_path, "rnn"), "features", vectors="nowhere.txt"))
+    assert not (tmp_path / "cache" / "corpora").exists()

@@ -5,12 +5,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from patent_hier.features.wordpiece import TokenStore
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.node_data import CorpusView, NodeView
 
 
 @pytest.fixture
-def data(toy_corpus: CorpusView) -> PatentDataModule:
+def data(toy_corpus: CorpusView[TokenStore]) -> PatentDataModule:
     return PatentDataModule(NodeView.of(toy_corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.wordpiece import TokenStore
 from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.models.encoder import load_encoder
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
@@ -50,7 +51,7 @@ def settings(
     )
 
 
-def fit(corpus: CorpusView, files: EncoderFiles, chosen: Settings) -> Fitted:
+def fit(corpus: CorpusView[TokenStore], files: EncoderFiles, chosen: Settings) -> Fitted:
     blueprint = bertcnn_blueprint(files, chosen.encoder, chosen.model)
     return fit_network(NodeView.of(corpus, chosen.node), blueprint, chosen)
 
@@ -68,7 +69,7 @@ def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in history]
 
 
-def accuracy(fitted: Fitted, corpus: CorpusView, node: str, part: int) -> tuple[float, float]:
+def accuracy(fitted: Fitted, corpus: CorpusView[TokenStore], node: str, part: int) -> tuple[float, float]:
     """Share of right answers among a part's documents under the node; and that of the majority class."""
     targets = corpus.targets(node)
     indices = np.flatnonzero((corpus.parts == part) & (targets != None))  # noqa: E711  # element by element
@@ -78,7 +79,7 @@ def accuracy(fitted: Fitted, corpus: CorpusView, node: str, part: int) -> tuple[
 
 
 @pytest.fixture(scope="module")
-def learned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> Fitted:
+def learned(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> Fitted:
     wide = {"num_filters": 32, "pool_size": 2}
     return fit(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, model=wide))
 
@@ -86,7 +87,7 @@ def learned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> Fitted:
 # --- it learns, and keeps the best epoch
 
 
-def test_a_separable_corpus_is_learned(learned: Fitted, toy_corpus: CorpusView) -> None:
+def test_a_separable_corpus_is_learned(learned: Fitted, toy_corpus: CorpusView[TokenStore]) -> None:
     assert learned.classifier.labels == ("A01", "A23", "B05", "B60", "C07")
     found, majority = accuracy(learned, toy_corpus, "flat", TEST)
     assert found > 0.9
@@ -95,7 +96,7 @@ def test_a_separable_corpus_is_learned(learned: Fitted, toy_corpus: CorpusView) 
     assert losses[-1] < losses[0] / 3
 
 
-def test_facts_and_history(learned: Fitted, toy_corpus: CorpusView) -> None:
+def test_facts_and_history(learned: Fitted, toy_corpus: CorpusView[TokenStore]) -> None:
     facts = learned.facts
     assert facts["train_documents"] == (toy_corpus.parts == TRAIN).sum()
     assert facts["val_documents"] == (toy_corpus.parts == VAL).sum()
@@ -108,7 +109,7 @@ def test_facts_and_history(learned: Fitted, toy_corpus: CorpusView) -> None:
     assert not learned.classifier.model.training
 
 
-def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     """Validation calls everything by the largest class: right at first, ever more wrong the more is learned."""
     classes = toy_corpus.ipc_classes.copy()
     classes[toy_corpus.parts == VAL] = "A01"
@@ -120,7 +121,9 @@ def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView, demo_files
     assert accuracy(fitted, corpus, "flat", VAL)[0] == pytest.approx(max(scores))
 
 
-def test_test_and_calibration_documents_do_not_matter(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_test_and_calibration_documents_do_not_matter(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles
+) -> None:
     held_out = np.isin(toy_corpus.parts, (TEST, CALIBRATION))
     spoiled = toy_corpus.ipc_classes.copy()
     spoiled[held_out] = "A01"
@@ -138,7 +141,7 @@ def test_best_epoch_is_the_first_of_equals() -> None:
 # --- the seed
 
 
-def test_same_seed_same_weights(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_same_seed_same_weights(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     dropout = {"encoder": {"dropout": 0.1}, "model": {"dropout": 0.2}}
     first, again, other = (fit(toy_corpus, demo_files, settings(seed=s, **dropout)) for s in (1, 1, 2))
     assert equal(first, again)
@@ -150,7 +153,7 @@ def test_same_seed_same_weights(toy_corpus: CorpusView, demo_files: EncoderFiles
 # --- a node without validation documents
 
 
-def test_training_without_validation(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_training_without_validation(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     parts = np.where(toy_corpus.parts == VAL, TEST, toy_corpus.parts).astype(np.int8)
     corpus = replace(toy_corpus, parts=parts)
     fitted = fit(corpus, demo_files, settings(max_epochs=3))
@@ -169,11 +172,11 @@ def test_planned_epochs() -> None:
     assert planned_epochs(TrainerSettings(max_epochs=5, min_steps=301), 50) == 7
 
 
-def steps_per_epoch(corpus: CorpusView, node: str) -> int:
+def steps_per_epoch(corpus: CorpusView[TokenStore], node: str) -> int:
     return -(-len(NodeView.of(corpus, node).train) // 16)
 
 
-def test_min_steps_raise_the_epochs(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_min_steps_raise_the_epochs(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     steps = steps_per_epoch(toy_corpus, "A")
     fitted = fit(toy_corpus, demo_files, settings(max_epochs=1, min_steps=3 * steps - 1, patience=None))
     assert fitted.facts["epochs"] == 3
@@ -182,14 +185,14 @@ def test_min_steps_raise_the_epochs(toy_corpus: CorpusView, demo_files: EncoderF
 STANDSTILL = {"lr": 1e-12, "warmup": 0.0}  # no epoch is better than the first
 
 
-def test_patience(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_patience(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     fitted = fit(toy_corpus, demo_files, settings(max_epochs=9, patience=2, optimizer=STANDSTILL))
     assert fitted.facts["epochs"] == 3
     assert fitted.facts["best_epoch"] == 1
 
 
 def test_patience_waits_for_min_steps_and_for_the_epochs_end(
-    toy_corpus: CorpusView, demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from patent_hier.training.module import PatentClassificationTask
 
@@ -214,7 +217,7 @@ def test_patience_waits_for_min_steps_and_for_the_epochs_end(
 
 
 @pytest.mark.parametrize("freeze", [True, False])
-def test_freeze(toy_corpus: CorpusView, tiny_encoder_files: EncoderFiles, freeze: bool) -> None:
+def test_freeze(toy_corpus: CorpusView[TokenStore], tiny_encoder_files: EncoderFiles, freeze: bool) -> None:
     chosen = settings(encoder={"freeze": freeze, "pretrained": True})
     fitted = fit(toy_corpus, tiny_encoder_files, chosen)
     before = load_encoder(tiny_encoder_files, pretrained=True, frozen=False).state_dict()
@@ -226,24 +229,24 @@ def test_freeze(toy_corpus: CorpusView, tiny_encoder_files: EncoderFiles, freeze
     assert fitted.facts["trainable_parameters"] == trainable
 
 
-def test_class_weights_change_the_training(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_class_weights_change_the_training(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     plain, weighted = (fit(toy_corpus, demo_files, settings(class_weights=on)) for on in (False, True))
     assert not equal(plain, weighted)
 
 
-def test_wrong_settings_are_one_line(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_wrong_settings_are_one_line(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .*1 to 2"):
         fit(toy_corpus, demo_files, settings(model={"num_last_layers": 3}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about a machine without CUDA")
-def test_a_missing_gpu_is_named(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_a_missing_gpu_is_named(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu"):
         fit(toy_corpus, demo_files, settings(accelerator="gpu"))
 
 
 def test_progress_is_a_line_per_epoch(
-    toy_corpus: CorpusView, demo_files: EncoderFiles, capsys: pytest.CaptureFixture[str]
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit(toy_corpus, demo_files, settings("B", progress=True))
     lines = capsys.readouterr().out.splitlines()
@@ -255,13 +258,13 @@ def test_progress_is_a_line_per_epoch(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_learning_on_a_gpu(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_learning_on_a_gpu(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     fitted = fit(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, accelerator="gpu"))
     assert fitted.facts["device"] == "cuda:0"
     assert accuracy(fitted, toy_corpus, "flat", TEST)[0] > 0.9
 
 
-def test_mixed_precision_clips_gradients(toy_corpus: CorpusView, demo_files: EncoderFiles) -> None:
+def test_mixed_precision_clips_gradients(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     runs = [fit(toy_corpus, demo_files, settings(precision="bf16-mixed", gradient_clip=clip)) for clip in (1e-6, 1.0)]
     assert runs[0].facts["precision"] == "bf16-mixed"
     assert not equal(*runs)
@@ -269,7 +272,7 @@ def test_mixed_precision_clips_gradients(toy_corpus: CorpusView, demo_files: Enc
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_training_is_no_success(
-    toy_corpus: CorpusView, demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch, signal_number: int
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch, signal_number: int
 ) -> None:
     def send(self: LengthGroupedBatches, epoch: int) -> None:
         self.epoch = epoch

@@ -21,14 +21,14 @@ ROWS = [
 
 
 @pytest.fixture
-def corpus() -> CorpusView:
+def corpus() -> CorpusView[TokenStore]:
     classes = np.array([name for name, _ in ROWS], object)
     sections = np.array([name[0] for name, _ in ROWS], object)
     parts = np.array([part for _, part in ROWS], np.int8)
     return CorpusView(TokenStore.from_documents([[2, 3]] * len(ROWS)), sections, classes, parts)
 
 
-def test_a_section_sees_its_own_documents(corpus: CorpusView) -> None:
+def test_a_section_sees_its_own_documents(corpus: CorpusView[TokenStore]) -> None:
     view = NodeView.of(corpus, "A")
     assert view.labels == ("A01", "A23")
     assert view.train.tolist() == [1, 3, 8]
@@ -38,7 +38,7 @@ def test_a_section_sees_its_own_documents(corpus: CorpusView) -> None:
     assert view.store is corpus.store
 
 
-def test_root_decides_the_section(corpus: CorpusView) -> None:
+def test_root_decides_the_section(corpus: CorpusView[TokenStore]) -> None:
     view = NodeView.of(corpus, "root")
     assert view.labels == ("A", "B")
     assert view.train.tolist() == [0, 1, 3, 8]
@@ -47,7 +47,7 @@ def test_root_decides_the_section(corpus: CorpusView) -> None:
     assert view.val_codes.tolist() == [0, 0, 1, 0]
 
 
-def test_flat_decides_the_class_of_all(corpus: CorpusView) -> None:
+def test_flat_decides_the_class_of_all(corpus: CorpusView[TokenStore]) -> None:
     view = NodeView.of(corpus, "flat")
     assert view.labels == ("A01", "A23", "B60")
     assert view.train.tolist() == [0, 1, 3, 8]
@@ -55,7 +55,7 @@ def test_flat_decides_the_class_of_all(corpus: CorpusView) -> None:
     assert view.val.tolist() == [2, 7, 10]
 
 
-def test_targets_are_none_elsewhere(corpus: CorpusView) -> None:
+def test_targets_are_none_elsewhere(corpus: CorpusView[TokenStore]) -> None:
     classes = [name for name, _ in ROWS]
     assert corpus.targets("A").tolist() == [name if name[0] == "A" else None for name in classes]
     assert corpus.targets("root").tolist() == [name[0] for name in classes]
@@ -63,7 +63,7 @@ def test_targets_are_none_elsewhere(corpus: CorpusView) -> None:
     assert corpus.ipc_classes.tolist() == classes  # the corpus itself is left as it was
 
 
-def test_a_node_without_training_documents_is_empty(corpus: CorpusView) -> None:
+def test_a_node_without_training_documents_is_empty(corpus: CorpusView[TokenStore]) -> None:
     view = NodeView.of(corpus, "C")
     assert (view.labels, len(view.train), len(view.val)) == ((), 0, 0)
     assert view.train_codes.dtype == view.val_codes.dtype == np.int64

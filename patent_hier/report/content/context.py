@@ -1,0 +1,123 @@
+"""What every part of the report reads, in one language: the evidence, the scores, the words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.splits import TRAIN
+from patent_hier.errors import ConfigError
+from patent_hier.evaluation.hits import Truth
+from patent_hier.evaluation.result import Score
+from patent_hier.evaluation.seeds import Spread
+from patent_hier.ipc import SECTIONS
+from patent_hier.ipc_names import name_of
+from patent_hier.pipeline.evidence import Evidence
+from patent_hier.pipeline.stages import load_parts
+from patent_hier.report.figures import Language
+from patent_hier.report.scores import FlatScores, HierarchicalScores
+
+ABSENT = "–"
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """The report's material in one language.
+
+    Attributes:
+        evidence: What has been run.
+        truth: What the corpus says of its documents.
+        hierarchical: Scores of the nine-model configurations, the best cascade first.
+        flat: Scores of the flat classifiers, the best first.
+        language: Of the words.
+    """
+
+    evidence: Evidence
+    truth: Truth
+    hierarchical: Sequence[HierarchicalScores]
+    flat: Sequence[FlatScores]
+    language: Language
+
+    def say(self, key: str, **facts: object) -> str:
+        """A sentence of the report in this language.
+
+        Args:
+            key: Its name in ``report_text.json``.
+            facts: What stands in its braces.
+
+        Raises:
+            ConfigError: If there is no such sentence.
+        """
+        try:
+            return str(_texts()[key][self.language]).format(**facts)
+        except KeyError as error:
+            raise ConfigError(f"report_text.json has no text {key!r} with {error}; add it") from error
+
+    @cached_property
+    def parts(self) -> NDArray[np.int8]:
+        """Part of every document of the corpus."""
+        return load_parts(self.evidence.corpus, self.evidence.split)
+
+    @cached_property
+    def train_counts(self) -> dict[str, int]:
+        """Training documents by class."""
+        classes, counts = np.unique(self.truth.classes[self.parts == TRAIN], return_counts=True)
+        return dict(zip(classes.tolist(), counts.tolist(), strict=True))
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """Name of every section and class of the corpus by its code."""
+        return {code: name_of(code, self.language) for code in (*SECTIONS, *np.unique(self.truth.classes).tolist())}
+
+    @cached_property
+    def targets(self) -> NDArray[Any]:
+        """True classes of the test documents, in the order of every system's hits, ``(n,)``; empty without systems."""
+        if self.hierarchical:
+            return next(iter(self.hierarchical[0].hits.values())).targets
+        return next(iter(self.flat[0].hits.values())).targets if self.flat else np.array([], dtype=object)
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the corpus is the generated one."""
+        return bool(self.evidence.corpus.manifest["name"] == "demo")
+
+
+@cache
+def _texts() -> Any:
+    return json.loads(resources.files("patent_hier.resources").joinpath("report_text.json").read_text("utf-8"))
+
+
+def percent(value: float) -> str:
+    """A fraction as percent with one decimal."""
+    return f"{100 * value:.1f}"
+
+
+def mean_and_sd(spread: Spread) -> str:
+    """``80.3``, or over several seeds ``80.3 ± 0.4``."""
+    return percent(spread.mean) + (f" ± {percent(spread.sd)}" if spread.sd is not None else "")
+
+
+def interval(spread: Spread | Score) -> str:
+    """``77.0–83.4``."""
+    low, high = spread.interval
+    return f"{percent(low)}–{percent(high)}"
+
+
+def with_interval(spread: Spread) -> str:
+    """``80.3 (77.0–83.4)``, over several seeds ``80.3 ± 0.4 (77.0–83.4)``; on two lines."""
+    return f"{mean_and_sd(spread)}\n({interval(spread)})"
+
+
+def as_score(spread: Spread) -> Score:
+    """What the figures take."""
+    return Score(spread.mean, spread.n_documents, spread.n_classes, spread.interval)
+
+
+def seeds_of(values: Sequence[int] | Mapping[int, object]) -> str:
+    """``1, 2, 3``."""
+    return ", ".join(str(seed) for seed in sorted(values))

@@ -1,0 +1,62 @@
+"""What each configuration costs: parameters, time, memory."""
+
+from collections.abc import Iterable
+
+from patent_hier.pipeline.evidence import Configuration, NodeRun
+from patent_hier.report.blocks import Block, Heading, TableBlock
+from patent_hier.report.content.context import ABSENT, Context
+from patent_hier.report.tables import Grid
+from patent_hier.settings import FLAT
+
+
+def cost(context: Context) -> list[Block]:
+    """The part about cost."""
+    say = context.say
+    configurations = [(item, "nine_models") for item in context.evidence.hierarchical]
+    configurations += [(item, "flat_model") for item in context.evidence.flat]
+    if not configurations:
+        return []
+    rows = tuple(_row(context, item, kind) for item, kind in configurations)
+    columns = ("parameters", "seconds", "documents_s", "scored_s", "memory", "threads", "device")
+    grid = Grid("", (say("system"), *(say(f"cost_{column}") for column in columns)), rows)
+    return [Heading(2, say("cost_title"), "cost"), TableBlock(grid, say("cost_table"), say("cost_note"))]
+
+
+def _row(context: Context, configuration: Configuration, kind: str) -> tuple[str, ...]:
+    runs = [run for nodes in configuration.runs.values() for run in nodes.values()]
+    facts = [run.metrics["training"] for run in runs]
+    n_seeds = len(configuration.runs)
+    fitted = [own for own in facts if own.get("seconds")]
+    shown = sum(own["train_documents"] * own.get("epochs", 1) for own in fitted)
+    seconds = sum(own["seconds"] for own in fitted)
+    scored = sum(own["scored_documents"] for own in fitted)
+    score_seconds = sum(own["score_seconds"] for own in fitted)
+    return (
+        f"{configuration.name}, {context.say(kind)}",
+        f"{sum(own.get('parameters', 0) for own in fitted) / n_seeds:,.0f}",
+        f"{seconds / n_seeds:,.1f}",
+        _rate(shown, seconds),
+        _rate(scored, score_seconds),
+        f"{max(own['peak_memory_bytes'] for own in facts) / 2**20:,.0f}",
+        _values(own.get("threads") for own in fitted),
+        _values(_device(run) for run in runs),
+    )
+
+
+def _device(run: NodeRun) -> str:
+    name = run.manifest["environment"].get("cuda_device")
+    return str(name or "CPU")
+
+
+def _rate(count: int, seconds: float) -> str:
+    return f"{count / seconds:,.0f}" if seconds > 0 else ABSENT
+
+
+def _values(values: Iterable[object]) -> str:
+    return ", ".join(sorted({str(value) for value in values if value is not None})) or ABSENT
+
+
+def nodes_of(configuration: Configuration) -> str:
+    """``flat``, or how many nodes."""
+    nodes = next(iter(configuration.runs.values()))
+    return FLAT if FLAT in nodes else str(len(nodes))

@@ -1,0 +1,70 @@
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from patent_hier import settings as s
+from patent_hier.features.terms import TermReader
+from patent_hier.features.wordpiece import WordPieceReader
+from patent_hier.features.words import WordReader
+from patent_hier.models.classical import CLASSICAL
+from patent_hier.models.kinds import KINDS, NetworkKind, TermKind, kind_of
+from patent_hier.models.rnn import Rnn
+from patent_hier.models.saved import CONSTANT
+from patent_hier.models.textcnn import TextCnn
+
+READERS = {"wordpiece": WordPieceReader, "words": WordReader, "terms": TermReader}
+
+
+def subclasses(cls: type) -> set[type]:
+    found: set[type] = set(cls.__subclasses__())
+    return found | {other for own in found for other in subclasses(own)}
+
+
+def test_every_group_of_settings_has_one_kind() -> None:
+    concrete = subclasses(s.ModelSettings) - {s.TermSettings}
+    assert sorted(kind.settings.__name__ for kind in KINDS.values()) == sorted(cls.__name__ for cls in concrete)
+    for name, kind in KINDS.items():
+        assert kind_of(kind.settings()) == name
+
+
+def test_a_kind_is_that_of_the_class_whatever_the_model_is_called() -> None:
+    assert kind_of(s.BertCnnSettings(name="bert", head="cls")) == "bertcnn"
+    assert kind_of(s.LinearSettings(name="logistic", classifier="logistic")) == "linear"
+
+
+def test_settings_that_are_no_kind() -> None:
+    with pytest.raises(StopIteration):
+        kind_of(s.TermSettings(name="terms"))
+
+
+def test_no_kind_is_called_like_the_constant_one() -> None:
+    assert CONSTANT not in KINDS
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_kind_reads_what_its_settings_say(name: str) -> None:
+    kind = KINDS[name]
+    assert kind.reader is READERS[kind.settings.inputs]
+    assert isinstance(kind, TermKind) == (kind.settings.inputs == "terms")
+    if isinstance(kind, TermKind):
+        assert CLASSICAL[name].load == kind.load
+
+
+@pytest.mark.parametrize(("name", "network"), [("textcnn", TextCnn), ("rnn", Rnn)])
+def test_a_blank_network_has_the_size_of_the_saved_one(name: str, network: type[nn.Module]) -> None:
+    kind = KINDS[name]
+    assert isinstance(kind, NetworkKind)
+    blank = kind.blank(WordReader(("光", "电"), "chars", 9), {"embedding.weight": torch.ones(4, 7)}, 3, kind.settings())
+    assert isinstance(blank, network)
+    weights = blank.state_dict()
+    assert weights["embedding.weight"].shape == (4, 7)
+    assert not weights["embedding.weight"].any()
+    assert weights["output.bias"].shape == (3,)
+
+
+def test_the_table_of_kinds_cannot_be_bent_by_its_entries() -> None:
+    for kind in KINDS.values():
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            kind.settings = s.RnnSettings  # type: ignore[misc]  # refused, as the test shows

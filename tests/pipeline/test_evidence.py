@@ -1,0 +1,267 @@
+"""Nodes of naive Bayes, which trains in no time, and of BERT-CNN where the number of last layers counts."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from patent_hier.artifacts import read_json
+from patent_hier.data.corpus import Corpus
+from patent_hier.errors import ArtifactError
+from patent_hier.pipeline.evidence import NodeRun, collect, name_configurations
+from patent_hier.pipeline.node import run_node
+from patent_hier.pipeline.suite import aggregate_nodes
+from patent_hier.report.saving import save_suite
+from patent_hier.settings import LevelSettings
+from tests.pipeline.conftest import change, make_settings
+
+NODES = ("root", "A", "B", "C")
+
+
+def run(settings, level, node, *words):
+    chosen = replace(settings, level=LevelSettings(level), node=node)
+    given = [f"model={settings.model.name}", f"seed={settings.seed}", *words, f"level={level}", f"node={node}"]
+    return run_node(chosen, given)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Runs of many configurations on one corpus and split, and what they are."""
+    folder = tmp_path_factory.mktemp("evidence")
+    bayes = make_settings(folder, "naive_bayes")
+    for seed in (1, 2):
+        for node in NODES:
+            done = run(change(bayes, seed=seed), "hier", node)
+    mild = change(bayes, "model", alpha=0.5)
+    for node in NODES[:-1]:
+        run(mild, "hier", node, "model.alpha=0.5")
+    run(mild, "node", "C", "model.alpha=0.5")  # one trained alone completes the nine
+    flat = run(bayes, "flat", "flat")
+    save_suite(aggregate_nodes({"flat": flat.folder}, flat.corpus))
+    run(make_settings(folder, "linear"), "node", "A")  # alone, it is no system
+    bert = make_settings(folder)
+    for n in (1, 2):
+        run(change(bert, "model", num_last_layers=n), "node", "A", f"model.num_last_layers={n}")
+    run(change(bert, "model", num_last_layers=1, dropout=0.5), "node", "A")
+    run(change(bert, "model", num_last_layers=2, head="cls"), "node", "A")
+    run(change(bayes, "split", seed=5), "hier", "root")
+    return folder, Corpus.open(done.corpus)
+
+
+@pytest.fixture
+def copied(place, tmp_path):
+    """The results once more, for a test that removes or damages some; their corpus and split stay where they are."""
+    shutil.copytree(place[0] / "runs", tmp_path / "runs")
+    return tmp_path / "runs"
+
+
+def look(place, runs=None):
+    """The evidence of the split that all runs but one are of, such as that of the linear model."""
+    folder, corpus = place
+    runs = runs or folder / "runs"
+    (linear,) = nodes_of(runs, "linear", "A")
+    return collect(runs, corpus, folder / "cache" / "splits" / linear.manifest["data"]["split"])
+
+
+def nodes_of(runs, model, node, **manifest):
+    """The finished nodes of a model whose manifests hold some facts."""
+    found = [NodeRun(file.parent, read_json(file)) for file in sorted(runs.glob(f"{model}/{node}-*/manifest.json"))]
+    return [run for run in found if all(run.manifest[key] == value for key, value in manifest.items())]
+
+
+def by_name(configurations):
+    return {item.name: item for item in configurations}
+
+
+# --- what is found
+
+
+def test_whole_configurations_with_their_seeds(place):
+    evidence = look(place)
+    assert evidence.wanted_nodes == NODES
+    found = by_name(evidence.hierarchical)
+    assert set(found) == {"naive_bayes alpha=0.01", "naive_bayes alpha=0.5"}
+    assert list(found["naive_bayes alpha=0.01"].runs) == [1, 2]
+    assert list(found["naive_bayes alpha=0.5"].runs) == [1]
+    for item in found.values():
+        assert item.model == "naive_bayes"
+        for seed, runs in item.runs.items():
+            assert tuple(runs) == NODES
+            for node, own in runs.items():
+                assert (own.node, own.seed) == (node, seed)
+                assert own.predictions.node == node
+    assert found["naive_bayes alpha=0.5"].first.node == "root"
+    assert found["naive_bayes alpha=0.5"].runs[1]["C"].manifest["level"] == "node"
+    assert evidence.missing == ()
+
+
+def test_flat_is_apart(place):
+    evidence = look(place)
+    (item,) = evidence.flat
+    assert (item.name, list(item.runs), list(item.runs[1])) == ("naive_bayes alpha=0.01", [1], ["flat"])
+    assert item.first.metrics["node"] == "flat"
+    assert item.first.history == []
+    assert item.first.config["model"]["alpha"] == 0.01
+
+
+def test_the_series_of_layers_with_most_numbers(place):
+    layers = look(place).layers
+    assert set(layers) == {"A"}
+    assert list(layers["A"]) == [1, 2]
+    for number, own in layers["A"].items():
+        assert own.manifest["content"]["model"]["num_last_layers"] == number
+        assert own.manifest["content"]["model"]["dropout"] == 0.1
+        assert len(own.history) == 1
+
+
+def test_another_split_is_another_evidence(place):
+    folder, corpus = place
+    used = look(place).split
+    (other,) = [path for path in (folder / "cache" / "splits").glob("random-*") if path != used]
+    evidence = collect(folder / "runs", corpus, other)
+    assert (evidence.hierarchical, evidence.flat, evidence.layers) == ((), (), {})
+    (missing,) = evidence.missing  # its root alone
+    assert (missing.name, missing.nodes) == ("naive_bayes", ("A", "B", "C"))
+
+
+def test_nothing_has_been_run(place, tmp_path):
+    evidence = collect(tmp_path / "nowhere", place[1], look(place).split)
+    assert (evidence.hierarchical, evidence.flat, evidence.layers, evidence.missing) == ((), (), {}, ())
+
+
+def test_equal_evidence_has_an_equal_fingerprint(place, copied):
+    before = look(place, copied).fingerprint
+    assert look(place, copied).fingerprint == before
+    (gone,) = nodes_of(copied, "naive_bayes", "flat")
+    shutil.rmtree(gone.folder)
+    assert look(place, copied).fingerprint != before
+
+
+# --- what is missing
+
+
+def test_a_missing_node_is_told_with_its_command(place, copied):
+    gone = nodes_of(copied, "naive_bayes", "B", seed=2)
+    shutil.rmtree(gone[0].folder)
+    evidence = look(place, copied)
+    (missing,) = evidence.missing
+    assert (missing.name, missing.seed, missing.nodes) == ("naive_bayes alpha=0.01", 2, ("B",))
+    assert missing.command == "python run.py model=naive_bayes seed=2 level=hier"
+    assert list(by_name(evidence.hierarchical)["naive_bayes alpha=0.01"].runs) == [1]  # the other seed stays
+
+
+def test_nodes_that_are_missing_for_every_seed(place, copied):
+    for run_ in nodes_of(copied, "naive_bayes", "root"):
+        if run_.manifest["content"]["model"]["alpha"] == 0.5 or run_.seed == 2:
+            shutil.rmtree(run_.folder)
+    evidence = look(place, copied)
+    told = {(item.name, item.seed): item for item in evidence.missing}
+    assert set(told) == {("naive_bayes alpha=0.01", 2), ("naive_bayes alpha=0.5", 1)}
+    assert told["naive_bayes alpha=0.5", 1].nodes == ("root",)
+    assert "model.alpha=0.5" in told["naive_bayes alpha=0.5", 1].command.split()
+    assert set(by_name(evidence.hierarchical)) == {"naive_bayes alpha=0.01"}
+
+
+def test_a_missing_flat_classifier_is_told_by_its_result(place, copied):
+    (gone,) = nodes_of(copied, "naive_bayes", "flat")
+    shutil.rmtree(gone.folder)
+    evidence = look(place, copied)
+    assert evidence.flat == ()
+    (missing,) = evidence.missing
+    assert (missing.name, missing.seed, missing.nodes) == ("naive_bayes alpha=0.01", 1, ("flat",))
+    assert missing.command == "python run.py model=naive_bayes seed=1 level=flat"
+
+
+def test_a_result_whose_nodes_are_all_gone_is_told(place, copied):
+    folders = {run_.node: run_.folder for node in NODES for run_ in nodes_of(copied, "naive_bayes", node, seed=2)}
+    save_suite(replace(aggregate_nodes(folders, place[1].folder), folder=copied / "naive_bayes" / "result-hier-x"))
+    for folder in folders.values():
+        shutil.rmtree(folder)
+    (missing,) = look(place, copied).missing
+    assert (missing.name, missing.seed, missing.nodes) == ("naive_bayes alpha=0.01", 2, NODES)
+    assert missing.command == "python run.py model=naive_bayes seed=2 level=hier"
+
+
+# --- damage
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet", "config.yaml"])
+def test_a_damaged_result_is_refused(place, copied, name):
+    damaged = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder
+    (damaged / name).write_bytes((damaged / name).read_bytes()[:-9])
+    with pytest.raises(ArtifactError, match=r"delete it and run again: python run\.py model=naive_bayes") as caught:
+        look(place, copied)
+    assert str(damaged) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_manifest_is_refused(place, copied):
+    damaged = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder / "manifest.json"
+    damaged.write_text(damaged.read_text("utf-8")[:-9], "utf-8")
+    with pytest.raises(ArtifactError, match=r"B-.*manifest\.json cannot be read"):
+        look(place, copied)
+
+
+def test_predictions_of_equal_size_are_held_against_the_manifest(place, copied):
+    damaged = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder / "predictions.parquet"
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged.write_bytes(content)
+    own = by_name(look(place, copied).hierarchical)["naive_bayes alpha=0.01"].runs[2]["B"]
+    with pytest.raises(ArtifactError, match=r"predictions\.parquet is damaged"):
+        _ = own.predictions
+
+
+def test_half_written_folders_are_left_aside(place, copied):
+    source = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder
+    partial = shutil.copytree(source, source.with_name(f".partial-{source.name}-x"))
+    (partial / "metrics.json").unlink()
+    assert look(place, copied).missing == ()
+
+
+# --- names
+
+
+def configuration(model, content, encoder=None):
+    inputs = {"encoder": {"name": encoder}} if encoder else {}
+    return [NodeRun(Path("x"), {"model": model, "content": {"run_version": 2, **content}, "inputs": inputs})]
+
+
+def test_one_configuration_is_named_by_its_model_alone():
+    group = ("rnn", "1")
+    assert name_configurations({group: configuration("rnn", {"model": {"cell": "gru"}})}) == {group: "rnn"}
+
+
+def test_configurations_of_a_model_are_named_by_what_sets_them_apart():
+    groups = {
+        ("rnn", "1"): configuration("rnn", {"model": {"cell": "gru", "c": 1}, "trainer": {"max_epochs": 5}}),
+        ("rnn", "2"): configuration("rnn", {"model": {"cell": "lstm", "c": 1}, "trainer": {"max_epochs": 5}}),
+        ("rnn", "3"): configuration("rnn", {"model": {"cell": "lstm", "c": 1}, "trainer": {"max_epochs": 9}}),
+        ("knn", "4"): configuration("knn", {"model": {"num_neighbours": 9}}),
+    }
+    assert list(name_configurations(groups).values()) == [
+        "rnn cell=gru trainer.max_epochs=5",
+        "rnn cell=lstm trainer.max_epochs=5",
+        "rnn cell=lstm trainer.max_epochs=9",
+        "knn",
+    ]
+
+
+def test_encoders_are_named_not_their_digests():
+    one, two = ({"encoder": {"digest": letter * 12, "freeze": False}} for letter in "ab")
+    groups = {
+        ("bertcnn", "1"): configuration("bertcnn", one, "macbert"),
+        ("bertcnn", "2"): configuration("bertcnn", two, "demo"),
+    }
+    assert list(name_configurations(groups).values()) == [
+        "bertcnn encoder=macbert-aaaaaa",
+        "bertcnn encoder=demo-bbbbbb",
+    ]
+
+
+def test_a_setting_that_only_one_of_them_has():
+    trained = {"features": {"name": "words", "window": 5}, "model": {}}
+    given = {"features": {"name": "words", "vectors": "abc"}, "model": {}}
+    groups = {("rnn", "1"): configuration("rnn", trained), ("rnn", "2"): configuration("rnn", given)}
+    assert list(name_configurations(groups).values()) == ["rnn features.window=5", "rnn features.vectors=abc"]

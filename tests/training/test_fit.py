@@ -1,0 +1,233 @@
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.wordpiece import TokenStore, WordPieceReader
+from patent_hier.features.words import WordReader
+from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
+from patent_hier.models.classical import CLASSICAL
+from patent_hier.models.rnn import Rnn
+from patent_hier.models.textcnn import TextCnn
+from patent_hier.settings import (
+    BertCnnSettings,
+    LinearSettings,
+    NaiveBayesSettings,
+    NeighboursSettings,
+    OptimizerSettings,
+    RnnSettings,
+    Settings,
+    TermSettings,
+    TextCnnSettings,
+    TrainerSettings,
+)
+from patent_hier.training.fit import fit_node
+from patent_hier.training.node_data import CorpusView, NodeView
+from tests.conftest import tiny_encoder_settings
+
+WORDS = tuple(chr(0x4E00 + number) for number in range(70))
+VECTORS = np.random.default_rng(2).normal(size=(len(WORDS) + 2, 8)).astype(np.float32)
+NETWORKS: dict[str, TextCnnSettings | RnnSettings] = {
+    "textcnn": TextCnnSettings(kernel_sizes=[1, 2], num_filters=8, dropout=0.3),
+    "rnn": RnnSettings(hidden_size=8, dropout=0.3),
+}
+CLASSICAL_SETTINGS: dict[str, TermSettings] = {
+    "linear": LinearSettings(ngram_sizes=[1, 1]),
+    "naive_bayes": NaiveBayesSettings(ngram_sizes=[1, 1]),
+    "knn": NeighboursSettings(ngram_sizes=[1, 1], num_neighbours=3),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread_as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def texts() -> tuple[list[str], NDArray[np.object_]]:
+    """150 texts of four classes: three of the four characters that only the class uses, among noise."""
+    rng = np.random.default_rng(8)
+    classes = rng.permutation(np.repeat(["A01", "A23", "A61", "C07"], [60, 40, 30, 20]))
+    made = []
+    for name in classes:
+        own = 8 * ["A01", "A23", "A61", "C07"].index(name) + rng.integers(0, 4, 3)
+        made.append("".join(WORDS[i] for i in rng.permutation([*own, *rng.integers(32, 70, rng.integers(1, 12))])))
+    return made, classes.astype(object)
+
+
+TEXTS, CLASSES = texts()
+SECTIONS = np.array([name[0] for name in CLASSES], object)
+PARTS = np.tile(np.array([TRAIN, TRAIN, TRAIN, VAL, TEST, TRAIN, CALIBRATION, VAL, TRAIN, TEST], np.int8), 15)
+READER = WordReader(WORDS, "chars", 30)
+
+
+@pytest.fixture(scope="module")
+def words() -> CorpusView[TokenStore]:
+    return CorpusView(READER.encode(TEXTS), SECTIONS, CLASSES, PARTS)
+
+
+@pytest.fixture(scope="module")
+def terms() -> CorpusView[TermStore]:
+    return CorpusView(TermReader(tuple(sorted(WORDS)), (1, 1)).encode(TEXTS), SECTIONS, CLASSES, PARTS)
+
+
+def blueprint(model: str) -> Blueprint:
+    vectors, settings = torch.from_numpy(VECTORS), NETWORKS[model]
+    if isinstance(settings, TextCnnSettings):
+        return Blueprint(READER, lambda labels: TextCnn(vectors, labels, settings))
+    return Blueprint(READER, lambda labels: Rnn(vectors, labels, settings))
+
+
+def settings(model: Any, node: str = "A", seed: int = 1, **trainer: Any) -> Settings:
+    short: dict[str, Any] = {
+        "max_epochs": 12,
+        "min_steps": 0,
+        "num_threads": 1,
+        "accelerator": "cpu",
+        "progress": False,
+    }
+    return Settings(
+        encoder=tiny_encoder_settings(),
+        model=model,
+        optimizer=OptimizerSettings(lr=2e-2),
+        trainer=TrainerSettings(**{**short, "patience": None, "batch_size": 8, **trainer}),
+        node=node,
+        seed=seed,
+    )
+
+
+# --- a node with one class
+
+
+@pytest.mark.parametrize("model", ["textcnn", "linear", "bertcnn"])
+def test_one_class_is_constant_whatever_the_model(
+    words: CorpusView[TokenStore], terms: CorpusView[TermStore], demo_files: EncoderFiles, model: str
+) -> None:
+    plans: dict[str, tuple[CorpusView[Any], Blueprint | None, Any]] = {
+        "textcnn": (words, blueprint("textcnn"), NETWORKS["textcnn"]),
+        "linear": (terms, None, LinearSettings()),
+        "bertcnn": (
+            words,
+            bertcnn_blueprint(demo_files, tiny_encoder_settings(), BertCnnSettings()),
+            BertCnnSettings(),
+        ),
+    }
+    corpus, plan, chosen = plans[model]
+    fitted = fit_node(corpus, plan, settings(chosen, "C"))
+    classifier = fitted.classifier
+    assert (classifier.node, classifier.labels, fitted.history) == ("C", ("C07",), [])
+    assert (classifier.settings, classifier.model, classifier.reader) == (None, None, None)
+    assert fitted.facts == {"constant": True, "train_documents": len(NodeView.of(corpus, "C").train)}
+    assert classifier.log_prob(corpus.store, np.arange(4)).tolist() == [[0.0]] * 4
+
+
+# --- networks
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_a_network_on_words_learns(words: CorpusView[TokenStore], model: str) -> None:
+    fitted = fit_node(words, blueprint(model), settings(NETWORKS[model]))
+    classifier = fitted.classifier
+    assert classifier.labels == ("A01", "A23", "A61")
+    assert (classifier.settings, classifier.reader) == (NETWORKS[model], READER)
+    chosen = np.flatnonzero((PARTS == TEST) & (SECTIONS == "A"))
+    right = np.array(classifier.labels, object)[classifier.log_prob(words.store, chosen).argmax(1)] == CLASSES[chosen]
+    assert right.mean() > 0.8
+    assert fitted.facts["epochs"] == len(fitted.history) == 12
+    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & (SECTIONS == "A")).sum()
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_same_seed_same_scores(words: CorpusView[TokenStore], model: str) -> None:
+    everything = np.arange(len(TEXTS))
+    scores = []
+    for seed in (1, 1, 2):
+        torch.rand(seed)  # whatever was drawn before has no influence
+        fitted = fit_node(words, blueprint(model), settings(NETWORKS[model], seed=seed, max_epochs=2))
+        scores.append(fitted.classifier.log_prob(words.store, everything))
+    assert np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+@pytest.mark.parametrize("tune", [True, False])
+def test_vectors_are_tuned_or_not(words: CorpusView[TokenStore], model: str, tune: bool) -> None:
+    chosen = replace(NETWORKS[model], tune_vectors=tune)
+    vectors = torch.from_numpy(VECTORS)
+    network = TextCnn if isinstance(chosen, TextCnnSettings) else Rnn
+    plan = Blueprint(READER, lambda labels: network(vectors, labels, chosen))  # type: ignore[arg-type]  # as chosen
+    fitted = fit_node(words, plan, settings(chosen, max_epochs=1))
+    assert isinstance(fitted.classifier.model, torch.nn.Module)
+    learned = fitted.classifier.model.get_parameter("embedding.weight").detach().numpy()
+    assert np.array_equal(learned, VECTORS) == (not tune)
+    assert fitted.facts["parameters"] - fitted.facts["trainable_parameters"] == (0 if tune else VECTORS.size)
+
+
+def test_bertcnn_is_fitted_through_the_same_door(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
+    model = BertCnnSettings(num_last_layers=2, num_filters=4)
+    plan = bertcnn_blueprint(demo_files, tiny_encoder_settings(), model)
+    fitted = fit_node(toy_corpus, plan, settings(model, max_epochs=1))
+    assert fitted.classifier.labels == ("A01", "A23")
+    assert fitted.classifier.reader == WordPieceReader(demo_files, 32)
+
+
+def test_checkpoints_are_gone_after_training(words: CorpusView[TokenStore], tmp_path: Path) -> None:
+    fit_node(words, blueprint("textcnn"), settings(NETWORKS["textcnn"], max_epochs=1), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- classical models
+
+
+@pytest.mark.parametrize("model", CLASSICAL_SETTINGS)
+def test_a_classical_model_learns(terms: CorpusView[TermStore], model: str) -> None:
+    chosen = CLASSICAL_SETTINGS[model]
+    fitted = fit_node(terms, None, settings(chosen))
+    classifier = fitted.classifier
+    assert (classifier.labels, classifier.settings, fitted.history) == (("A01", "A23", "A61"), chosen, [])
+    assert type(classifier.model) is CLASSICAL[model]
+    held_out = np.flatnonzero((PARTS == TEST) & (SECTIONS == "A"))
+    log_prob = classifier.log_prob(terms.store, held_out)
+    assert np.abs(np.exp(log_prob).sum(1) - 1).max() < 1e-5
+    assert np.mean(np.array(classifier.labels, object)[log_prob.argmax(1)] == CLASSES[held_out]) > 0.9
+    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & (SECTIONS == "A")).sum()
+
+
+def test_a_classical_model_reads_terms_of_its_nodes_training_documents_only(terms: CorpusView[TermStore]) -> None:
+    reader = fit_node(terms, None, settings(CLASSICAL_SETTINGS["naive_bayes"])).classifier.reader
+    assert isinstance(reader, TermReader)
+    counts = terms.store.rows(np.flatnonzero((PARTS == TRAIN) & (SECTIONS == "A")))
+    frequent = np.flatnonzero((counts > 0).sum(0).A1 >= 2)
+    assert reader.terms == tuple(terms.store.terms[column] for column in frequent)
+    assert reader.ngram_sizes == (1, 1)
+    assert len(reader.terms) < len(terms.store.terms)
+
+
+@pytest.mark.parametrize("model", CLASSICAL_SETTINGS)
+def test_test_and_calibration_documents_do_not_matter(terms: CorpusView[TermStore], model: str) -> None:
+    spoiled = CLASSES.copy()
+    spoiled[np.isin(PARTS, (TEST, CALIBRATION))] = "A01"
+    scores = [
+        fit_node(corpus, None, settings(CLASSICAL_SETTINGS[model])).classifier.log_prob(terms.store, np.arange(150))
+        for corpus in (terms, replace(terms, ipc_classes=spoiled))
+    ]
+    assert np.array_equal(scores[0], scores[1])
+
+
+def test_classical_models_do_without_lightning(
+    terms: CorpusView[TermStore], words: CorpusView[TokenStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "patent_hier.training.neural", None)  # its import fails from here on
+    assert fit_node(terms, None, settings(CLASSICAL_SETTINGS["linear"])).facts["converged"]
+    with pytest.raises(ImportError):
+        fit_node(words, blueprint("rnn"), settings(NETWORKS["rnn"]))
