@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import patent_hier
 from patent_hier.artifacts import (
     MANIFEST,
     atomic_folder,
@@ -65,7 +66,7 @@ def build_report(settings: Settings, corpus: Corpus, split: Path, output: Path |
     folder = output or runs / f"report-{corpus.manifest['name']}-{split.name}"
     with exclusive(folder):
         evidence = collect(runs, corpus, split)
-        name = fingerprint([REPORT_VERSION, evidence.fingerprint])
+        name = fingerprint([REPORT_VERSION, patent_hier.__version__, evidence.fingerprint])
         if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
             say(f"report: up to date  {folder / PAGE_FILE}")
             return folder, evidence
