@@ -21,6 +21,9 @@ quoted = "$(1)='$${$(2)//\'/\\\'}'"
 data_settings = $(if $(CSV),data=cnipa $(call quoted,data.path,CSV))
 encoder_settings = $(if $(ENCODER),encoder=bert_base_chinese $(call quoted,encoder.path,ENCODER) experiment=paper)
 own_settings = $(data_settings) $(encoder_settings) $(ARGS)
+# The demo's models are so small that two processes of one thread get more done than one of two.
+JOBS ?= $(if $(CSV),1,2)
+parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
 .PHONY: help setup reproduce reproduce-full report aggregate ablate test lint clean
 
@@ -33,6 +36,7 @@ help: ## Explain the targets
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the demo encoder'
 	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 trainer.num_threads=1"'
+	@echo '  JOBS=2          processes side by side, of one CPU thread each; 1 trains one model after the other'
 	@echo '  SEEDS=1,2,3     seeds of reproduce-full'
 	@echo '  NODES=D         nodes of ablate: NODES=A,B,C,D,E,F,G,H for every section'
 	@echo '  LAYERS=1,2,...  numbers of last layers of ablate; an encoder of 12 layers allows 1 to 12'
@@ -49,23 +53,23 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: $(READY) ## The paper's tables and figures: train all models once, write the report; finished models are kept
-	$(RUN) model=bertcnn level=hier $(own_settings)
+	$(RUN) model=bertcnn level=hier $(parallel) $(own_settings)
 	$(RUN) model=bertcnn level=flat $(own_settings)
-	$(RUN) model=textcnn level=hier $(own_settings)
-	$(RUN) model=rnn level=hier $(own_settings)
-	$(RUN) model=linear level=hier $(own_settings)
+	$(RUN) model=textcnn level=hier $(parallel) $(own_settings)
+	$(RUN) model=rnn level=hier $(parallel) $(own_settings)
+	$(RUN) model=linear level=hier $(parallel) $(own_settings)
 	$(RUN) model=linear level=flat $(own_settings)
 	$(MAKE) --no-print-directory ablate report
 
 reproduce-full: $(READY) ## Further: controls, three seeds, all classical models, flat for every model; hours on a CPU
 	for model in bertcnn bert textcnn rnn; do \
-		$(RUN) -m model=$$model level=hier seed=$(SEEDS) $(own_settings) && \
-		$(RUN) -m model=$$model level=flat seed=$(SEEDS) $(own_settings) || exit; done
+		$(RUN) -m model=$$model level=hier seed=$(SEEDS) $(parallel) $(own_settings) && \
+		$(RUN) -m model=$$model level=flat seed=$(SEEDS) $(parallel) $(own_settings) || exit; done
 	for control in model.head=token model.hidden_order=shuffled model.pooling=mean model.pool_size=null; do \
-		$(RUN) -m model=bertcnn $$control level=hier seed=$(SEEDS) $(own_settings) || exit; done
-	for model in textcnn rnn; do $(RUN) -m model=$$model features=chars level=hier seed=$(SEEDS) $(own_settings) || exit; done
+		$(RUN) -m model=bertcnn $$control level=hier seed=$(SEEDS) $(parallel) $(own_settings) || exit; done
+	for model in textcnn rnn; do $(RUN) -m model=$$model features=chars level=hier seed=$(SEEDS) $(parallel) $(own_settings) || exit; done
 	for model in linear logistic naive_bayes knn; do \
-		$(RUN) model=$$model level=hier $(own_settings) && $(RUN) model=$$model level=flat $(own_settings) || exit; done
+		$(RUN) model=$$model level=hier $(parallel) $(own_settings) && $(RUN) model=$$model level=flat $(own_settings) || exit; done
 	$(MAKE) --no-print-directory ablate report
 
 report: $(READY) ## Write the report of what has been trained; nothing is trained
@@ -75,7 +79,7 @@ aggregate: $(READY) ## Print the result of nine finished models again; nothing i
 	$(BIN)/python -m patent_hier aggregate model=bertcnn level=hier $(own_settings)
 
 ablate: $(READY) ## Accuracy by the number of last encoder layers (the paper's Figure 6): NODES=D LAYERS=1,2,3,4,5,6
-	$(RUN) -m level=node node=$(NODES) model.num_last_layers=$(LAYERS) $(own_settings)
+	$(RUN) -m level=node node=$(NODES) model.num_last_layers=$(LAYERS) $(parallel) $(own_settings)
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest

@@ -116,6 +116,8 @@ class WordInputs(Inputs):
             digests = DigestCache(Path(self.settings.cache_dir) / "digests.json")
             features = {key: features[key] for key in ("name", "max_length", "min_count", "seed")}
             features["vectors"] = digests.of(Path(path))
+        elif features["epochs"] == 0:
+            features = {key: features[key] for key in features if key not in ("window", "skip_gram")}
         return {"features": features}
 
     def facts(self) -> dict[str, Any]:

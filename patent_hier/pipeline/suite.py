@@ -29,6 +29,7 @@ class SuiteResult:
         folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>`` (or ``result-flat-…``).
         nodes: The result folders that it was made of.
         facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
+        overrides: The words of the command that made it.
     """
 
     result: HierarchicalResult | FlatResult
@@ -37,6 +38,7 @@ class SuiteResult:
     folder: Path
     nodes: dict[str, Path]
     facts: dict[str, object]
+    overrides: tuple[str, ...]
 
 
 def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:
@@ -84,9 +86,9 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     result = aggregate_flat(predictions[FLAT], truth) if flat else aggregate(predictions, truth)
     name = f"result-{'flat' if flat else 'hier'}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
-    facts["overrides"] = [word for word in manifest["overrides"] if not word.startswith("node=")]
+    overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
     demo = manifest["data"]["name"] == "demo"
-    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts)
+    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides)
 
 
 def _common_manifest(folders: Mapping[str, Path]) -> Any:

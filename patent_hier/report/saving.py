@@ -13,4 +13,5 @@ def save_suite(suite: SuiteResult) -> None:
         write_json(staging / "result.json", {**suite.facts, "demo": suite.demo, **suite.result.as_dict()})
         (staging / "result.csv").write_text(result_csv(suite.result), "utf-8")
         (staging / "result.md").write_text(result_markdown(suite.result, suite.model, suite.demo), "utf-8")
-        seal(staging, {"kind": "result", **suite.facts, "nodes": nodes, "environment": describe_environment()})
+        origin = {"nodes": nodes, "overrides": suite.overrides, "environment": describe_environment()}
+        seal(staging, {"kind": "result", **suite.facts, **origin})

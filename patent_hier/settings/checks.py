@@ -32,8 +32,8 @@ def check(settings: Settings) -> None:
     """
     _one_of("node", settings.node, (*HIER_NODES, FLAT))
     _check_data(settings.data)
-    _check_model(settings)
     _check_features(settings.features)
+    _check_model(settings)
     _check_training(settings.trainer, settings.optimizer)
     if settings.encoder.max_length < 3:
         raise ConfigError(f"encoder.max_length={settings.encoder.max_length} leaves no room for text; use 3 or more")

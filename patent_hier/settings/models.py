@@ -18,6 +18,7 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")
 CLASSIFIERS = ("svm", "logistic")
+_NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size")  # by themselves
 
 
 @dataclass
@@ -39,7 +40,7 @@ class ModelSettings:
 
     def influence(self) -> dict[str, Any]:
         """The settings that decide what the model learns from the same data, by name."""
-        return {key: value for key, value in asdict(self).items() if key not in ("name", "suggested_lr", "suggested_batch_size")}
+        return {key: value for key, value in asdict(self).items() if key not in _NO_INFLUENCE}
 
 
 @dataclass

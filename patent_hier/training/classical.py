@@ -158,6 +158,8 @@ def _fit_linear(
     solver = _linear_solver(settings, int(codes.max() + 1) * len(idf), seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
+        # A tiny node has almost as many classes as documents; scikit-learn then wonders whether they are numbers.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         solver.fit(features, codes)
     converged = True
     for warning in caught:

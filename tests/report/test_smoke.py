@@ -1,0 +1,2 @@
+def test_s(report):
+    print((report/"report.md").read_text())
