@@ -1,8 +1,6 @@
-"""What has been run on one corpus and split: finished nodes, grouped by configuration and seed, and what is missing."""
+"""What a report is made of: finished nodes, grouped by configuration and seed, and what is missing."""
 
-import shlex
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,17 +8,14 @@ from typing import Any
 
 import yaml
 
-from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json, verify
+from patent_hier.artifacts import fingerprint, read_json, verify
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
-from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE
 from patent_hier.pipeline.stages import load_parts
-from patent_hier.settings import FLAT, HIER_NODES, ROOT
+from patent_hier.settings import HIER_NODES, ROOT
 
-_HIERARCHICAL = ("hier", "section", "class")  # levels that are parts of a hierarchical result
-_LAYERS = "model.num_last_layers"
 Group = tuple[str, str]  # model, fingerprint of its configuration
 
 
@@ -45,6 +40,25 @@ class NodeRun:
     def seed(self) -> int:
         """The model's seed."""
         return int(self.manifest["seed"])
+
+    @property
+    def group(self) -> Group:
+        """Equal for the nodes and seeds of one configuration."""
+        return group_of(self.manifest)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """What decides its result, but for node and seed: setting -> value; the encoder by its name."""
+        flat: dict[str, Any] = {}
+        for group, content in self.manifest["content"].items():
+            if isinstance(content, dict):
+                flat |= {f"{group}.{key}": value for key, value in content.items()}
+        if "features.name" in flat:  # in front, so that a name says where the vectors are from before how they were made
+            vectors = flat.pop("features.vectors", "trained")[:7]
+            flat = {"features.name": flat["features.name"], "features.vectors": vectors, **flat}
+        if "encoder.digest" in flat:
+            flat["encoder"] = f"{self.manifest['inputs']['encoder']['name']}-{flat.pop('encoder.digest')[:6]}"
+        return flat
 
     @cached_property
     def metrics(self) -> Any:
@@ -150,163 +164,6 @@ def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
     return tuple(node for node in HIER_NODES if node == ROOT or node in sections)
 
 
-def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
-    """Find what has been run on a corpus and split.
-
-    Args:
-        runs_dir: Folder of results.
-        corpus: The clean corpus.
-        split: Folder of its split.
-
-    Raises:
-        ArtifactError: If a result is damaged.
-    """
-    runs = find_runs(runs_dir, corpus, split)
-    by_group: dict[Group, list[NodeRun]] = defaultdict(list)
-    for run in runs:
-        by_group[_group(run.manifest)].append(run)
-    promised = _promised(runs_dir, corpus, split)
-    systems = {
-        group: members
-        for group, members in by_group.items()
-        if group in promised or any(run.manifest["level"] in (*_HIERARCHICAL, FLAT) for run in members)
-    }
-    names = name_configurations(systems)
-    nodes = wanted_nodes(corpus, split)
-    missing: list[Missing] = []
-    hierarchical, flat = [], []
-    for group, members in systems.items():
-        by_seed = _by_seed(members)
-        whole: dict[int, dict[str, NodeRun]] = {}
-        alone: dict[int, dict[str, NodeRun]] = {}
-        for seed, found in by_seed.items():
-            if FLAT in found:
-                alone[seed] = {FLAT: found[FLAT]}
-            if not any(run.manifest["level"] in _HIERARCHICAL for run in found.values()):
-                continue
-            if absent := tuple(node for node in nodes if node not in found):
-                missing.append(Missing(names[group], seed, absent, _command(found.values(), "hier")))
-            else:
-                whole[seed] = {node: found[node] for node in nodes}
-        if whole:
-            hierarchical.append(Configuration(names[group], members[0].manifest["model"], whole))
-        if alone:
-            flat.append(Configuration(names[group], members[0].manifest["model"], alone))
-    missing += _broken_promises(promised, by_group, names, missing)
-    return Evidence(corpus, split, tuple(hierarchical), tuple(flat), _layers(runs), tuple(missing))
-
-
-def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
-    """All finished nodes of a corpus and split, ordered by model, seed and node.
-
-    Raises:
-        ArtifactError: If one of them is damaged.
-    """
-    runs = []
-    for file in sorted(runs_dir.glob(f"[!.]*/[!.]*-*/{MANIFEST}")):
-        manifest = read_json(file)
-        if manifest.get("kind") != "node" or not _belongs(manifest, corpus, split):
-            continue
-        if not is_complete(file.parent):
-            raise ArtifactError(
-                f"result {file.parent} is damaged (files differ from its manifest); delete it and run "
-                f"again: {_command([NodeRun(file.parent, manifest)], manifest['level'])}"
-            )
-        runs.append(NodeRun(file.parent, manifest))
-    order = {node: position for position, node in enumerate((*HIER_NODES, FLAT))}
-    return sorted(runs, key=lambda run: (run.manifest["model"], run.seed, order[run.node]))
-
-
-def name_configurations(groups: Mapping[Group, list[NodeRun]]) -> dict[Group, str]:
-    """A short name for each group: its model, and the settings in which it differs from others of the model."""
-    contents = {group: _flatten(runs[0]) for group, runs in groups.items()}
-    names = {}
-    for group, runs in groups.items():
-        model = runs[0].manifest["model"]
-        rivals = [contents[other] for other, members in groups.items() if members[0].manifest["model"] == model]
-        keys = dict.fromkeys(key for content in rivals for key in content)
-        varied = [key for key in keys if len({str(content.get(key)) for content in rivals}) > 1]
-        settings = [f"{key.removeprefix('model.')}={contents[group][key]}" for key in varied if key in contents[group]]
-        names[group] = " ".join([model, *settings])
-    return names
-
-
-def _flatten(run: NodeRun) -> dict[str, Any]:
-    """What decides a result, flat; the encoder by its name instead of its digest."""
-    flat: dict[str, Any] = {}
-    for group, content in run.manifest["content"].items():
-        if isinstance(content, dict):
-            flat |= {f"{group}.{key}": value for key, value in content.items()}
-    if "encoder.digest" in flat:
-        flat["encoder"] = f"{run.manifest['inputs']['encoder']['name']}-{flat.pop('encoder.digest')[:6]}"
-    return flat
-
-
-def _group(manifest: Mapping[str, Any]) -> Group:
+def group_of(manifest: Mapping[str, Any]) -> Group:
+    """The group of a node's or result's manifest."""
     return str(manifest["model"]), str(manifest["group"])
-
-
-def _belongs(manifest: Mapping[str, Any], corpus: Corpus, split: Path) -> bool:
-    data = manifest.get("data", {})
-    return data.get("corpus") == corpus.fingerprint and data.get("split") == split.name and "group" in manifest
-
-
-def _by_seed(runs: Iterable[NodeRun]) -> dict[int, dict[str, NodeRun]]:
-    seeds: dict[int, dict[str, NodeRun]] = defaultdict(dict)
-    for run in runs:
-        seeds[run.seed][run.node] = run
-    return dict(seeds)
-
-
-def _command(runs: Iterable[NodeRun], level: str) -> str:
-    """The command that trains what is missing beside these runs."""
-    run = next(iter(runs))
-    words = [word for word in run.manifest.get("overrides", []) if word.split("=")[0] not in ("level", "node")]
-    node = [f"node={run.node}"] if level == "node" else []
-    return shlex.join(["python", "run.py", *words, f"level={level}", *node])
-
-
-def _promised(runs_dir: Path, corpus: Corpus, split: Path) -> dict[Group, list[Any]]:
-    """Manifests of aggregated results, by group: each names nodes that were there once."""
-    promised: dict[Group, list[Any]] = defaultdict(list)
-    for file in sorted(runs_dir.glob(f"*/result-*/{MANIFEST}")):
-        manifest = read_json(file)
-        if manifest.get("kind") == "result" and _belongs(manifest, corpus, split):
-            promised[_group(manifest)].append(manifest)
-    return promised
-
-
-def _broken_promises(
-    promised: Mapping[Group, list[Any]],
-    by_group: Mapping[Group, list[NodeRun]],
-    names: Mapping[Group, str],
-    known: Iterable[Missing],
-) -> list[Missing]:
-    """Nodes of aggregated results that are gone and that the nodes left do not tell of themselves."""
-    told = {(item.name, item.seed) for item in known}
-    missing = []
-    for group, manifests in promised.items():
-        for manifest in manifests:
-            name, seed = names.get(group, manifest["model"]), int(manifest["seed"])
-            there = {run.node for run in by_group.get(group, ()) if run.seed == seed}
-            absent = tuple(node for node in manifest["nodes"] if node not in there)
-            if absent and (absent == (FLAT,) or (name, seed) not in told):
-                level = FLAT if absent == (FLAT,) else "hier"
-                words = [w for w in manifest.get("overrides", []) if w.split("=")[0] not in ("level", "node")]
-                missing.append(Missing(name, seed, absent, shlex.join(["python", "run.py", *words, f"level={level}"])))
-    return missing
-
-
-def _layers(runs: Iterable[NodeRun]) -> dict[str, dict[int, NodeRun]]:
-    """Runs that differ only in the number of last layers; of several such series the one with most numbers."""
-    series: dict[tuple[str, str], dict[int, NodeRun]] = defaultdict(dict)
-    for run in runs:
-        content = _flatten(run)
-        if _LAYERS in content:
-            number = content.pop(_LAYERS)
-            series[run.node, fingerprint([content, run.seed])][number] = run
-    best: dict[str, dict[int, NodeRun]] = {}
-    for (node, _), by_number in series.items():
-        if len(by_number) > max(1, len(best.get(node, {}))):
-            best[node] = dict(sorted(by_number.items()))
-    return best

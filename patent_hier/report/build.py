@@ -18,14 +18,16 @@ from patent_hier.artifacts import (
     write_json,
 )
 from patent_hier.data.corpus import Corpus
+from patent_hier.errors import ConfigError
+from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.environment import describe_environment
-from patent_hier.pipeline.evidence import Configuration, Evidence, collect
+from patent_hier.pipeline.evidence import Configuration, Evidence
 from patent_hier.pipeline.node import MODEL_FOLDER
 from patent_hier.pipeline.progress import say
 from patent_hier.pipeline.suite import load_truth
 from patent_hier.report.attention_view import attention_view
 from patent_hier.report.blocks import Block
-from patent_hier.report.content.attention import PAGE, AttentionFolder, attention
+from patent_hier.report.content.attention import PAGE, AttentionFolder, AttentionRefused, attention
 from patent_hier.report.content.comparison import comparison
 from patent_hier.report.content.context import Context
 from patent_hier.report.content.cost import cost
@@ -93,11 +95,11 @@ def _write(settings: Settings, evidence: Evidence, staging: Path) -> None:
             write_json(staging / SCORES_FILE, _scores(context))
     date = describe_environment()["date"]
     write_report(staging, titles, bodies, f"{date}, patent_hier")
-    if view is not None:
+    if isinstance(view, AttentionFolder):
         shutil.copyfile(view.folder / PAGE, staging / PAGE)
 
 
-def _body(context: Context, view: AttentionFolder | None) -> Sequence[Block]:
+def _body(context: Context, view: AttentionFolder | AttentionRefused | None) -> Sequence[Block]:
     return [
         *summary(context),
         *data(context),
@@ -148,14 +150,17 @@ def read_table_2(folder: Path) -> Grid:
     return Grid("Accuracy (%): ours, the paper's, the difference (Table 2)", tuple(content["header"]), rows)
 
 
-def _attention(settings: Settings, evidence: Evidence) -> AttentionFolder | None:
+def _attention(settings: Settings, evidence: Evidence) -> AttentionFolder | AttentionRefused | None:
     """The view of the first trained section model on word pieces; None where there is none."""
     trained = [item for item in evidence.hierarchical if _reads_word_pieces(item)]
     if not trained:
         return None
     item = trained[0]
     run = next(iter(item.runs.values()))[ROOT]
-    view = attention_view(settings, model=run.folder / MODEL_FOLDER)
+    try:
+        view = attention_view(settings, model=run.folder / MODEL_FOLDER)
+    except ConfigError as error:  # such as an encoder too short for the pair: the report says so in the figure's place
+        return AttentionRefused(item.name, str(error))
     encoder = run.manifest["inputs"]["encoder"]["name"]
     return AttentionFolder(view.folder, f"{encoder}, {item.name}, seed {run.seed}")
 

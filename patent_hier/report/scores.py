@@ -149,8 +149,15 @@ def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
     )
 
 
-def class_hits(hierarchical: Sequence[HierarchicalScores], flat: Sequence[FlatScores]) -> dict[str, Hits]:
+def class_hits(
+    hierarchical: Sequence[HierarchicalScores], flat: Sequence[FlatScores], suffixes: tuple[str, str]
+) -> dict[str, Hits]:
     """Every system's hits on the test documents, ``(n,)`` each in one order, by its name; the first seed of each.
+
+    Args:
+        hierarchical: Systems of nine models; the cascade's hits are taken.
+        flat: Flat systems.
+        suffixes: What follows the names of the former, and of the latter.
 
     Raises:
         ArtifactError: If the systems scored different documents.
@@ -159,11 +166,11 @@ def class_hits(hierarchical: Sequence[HierarchicalScores], flat: Sequence[FlatSc
     orders = []
     for item in hierarchical:
         own = next(iter(item.hits.values()))
-        hits[f"{item.configuration.name}, cascade"] = own.cascade_hits
+        hits[f"{item.configuration.name}{suffixes[0]}"] = own.cascade_hits
         orders.append(own.document_ids)
     for other in flat:
         answers = next(iter(other.hits.values()))
-        hits[f"{other.configuration.name}, flat"] = answers.class_hits
+        hits[f"{other.configuration.name}{suffixes[1]}"] = answers.class_hits
         orders.append(answers.document_ids)
     for name, order in zip(hits, orders, strict=True):
         if not np.array_equal(order, orders[0]):

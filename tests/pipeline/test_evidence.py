@@ -9,7 +9,9 @@ import pytest
 from patent_hier.artifacts import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
-from patent_hier.pipeline.evidence import NodeRun, collect, name_configurations
+from patent_hier.pipeline.collecting import collect
+from patent_hier.pipeline.evidence import NodeRun
+from patent_hier.pipeline.naming import name_configurations
 from patent_hier.pipeline.node import run_node
 from patent_hier.pipeline.suite import aggregate_nodes
 from patent_hier.report.saving import save_suite
@@ -230,7 +232,7 @@ def configuration(model, content, encoder=None):
 
 def test_one_configuration_is_named_by_its_model_alone():
     group = ("rnn", "1")
-    assert name_configurations({group: configuration("rnn", {"model": {"cell": "gru"}})}) == {group: "rnn"}
+    assert name_configurations({group: configuration("rnn", {"model": {"cell": "gru"}})}) == ({group: "rnn"},)
 
 
 def test_configurations_of_a_model_are_named_by_what_sets_them_apart():
@@ -240,8 +242,8 @@ def test_configurations_of_a_model_are_named_by_what_sets_them_apart():
         ("rnn", "3"): configuration("rnn", {"model": {"cell": "lstm", "c": 1}, "trainer": {"max_epochs": 9}}),
         ("knn", "4"): configuration("knn", {"model": {"num_neighbours": 9}}),
     }
-    assert list(name_configurations(groups).values()) == [
-        "rnn cell=gru trainer.max_epochs=5",
+    assert list(name_configurations(groups)[0].values()) == [
+        "rnn cell=gru",
         "rnn cell=lstm trainer.max_epochs=5",
         "rnn cell=lstm trainer.max_epochs=9",
         "knn",
@@ -254,7 +256,7 @@ def test_encoders_are_named_not_their_digests():
         ("bertcnn", "1"): configuration("bertcnn", one, "macbert"),
         ("bertcnn", "2"): configuration("bertcnn", two, "demo"),
     }
-    assert list(name_configurations(groups).values()) == [
+    assert list(name_configurations(groups)[0].values()) == [
         "bertcnn encoder=macbert-aaaaaa",
         "bertcnn encoder=demo-bbbbbb",
     ]
@@ -264,4 +266,16 @@ def test_a_setting_that_only_one_of_them_has():
     trained = {"features": {"name": "words", "window": 5}, "model": {}}
     given = {"features": {"name": "words", "vectors": "abc"}, "model": {}}
     groups = {("rnn", "1"): configuration("rnn", trained), ("rnn", "2"): configuration("rnn", given)}
-    assert list(name_configurations(groups).values()) == ["rnn features.window=5", "rnn features.vectors=abc"]
+    assert list(name_configurations(groups)[0].values()) == ["rnn features.vectors=trained", "rnn features.vectors=abc"]
+
+
+def test_epochs_set_by_the_level_are_no_difference_between_kinds():
+    nine = {("rnn", "1"): configuration("rnn", {"model": {"cell": "gru"}, "trainer": {"max_epochs": 5}})}
+    flat = {("rnn", "2"): configuration("rnn", {"model": {"cell": "gru"}, "trainer": {"max_epochs": 10}})}
+    assert name_configurations(nine, flat) == ({("rnn", "1"): "rnn"}, {("rnn", "2"): "rnn"})
+
+
+def test_the_same_name_means_the_same_settings_in_both_kinds():
+    nine = {("rnn", "1"): configuration("rnn", {"model": {"cell": "gru"}})}
+    flat = {("rnn", "2"): configuration("rnn", {"model": {"cell": "lstm"}})}
+    assert name_configurations(nine, flat) == ({("rnn", "1"): "rnn cell=gru"}, {("rnn", "2"): "rnn cell=lstm"})

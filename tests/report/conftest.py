@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from patent_hier.data.corpus import Corpus
-from patent_hier.pipeline.evidence import collect
+from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.suite import load_truth
 from patent_hier.report.content.context import Context
 from patent_hier.report.scores import score_flat, score_hierarchical
@@ -22,8 +22,8 @@ def trained(tmp_path_factory) -> World:
     own.run("naive_bayes", "level=hier", "model.alpha=0.01")
     own.run("naive_bayes", "level=hier", "model.alpha=1.0")
     own.run("textcnn", "level=hier", "seed=1,2", "trainer.max_epochs=4", "--multirun")
-    own.run("bertcnn", "level=hier")
-    own.run("bertcnn", "level=node", "node=D", "model.num_last_layers=1")
+    own.run("bertcnn", "level=hier", "encoder.max_length=64")
+    own.run("bertcnn", "level=node", "node=D", "encoder.max_length=64", "model.num_last_layers=1")
     return own
 
 

@@ -24,12 +24,27 @@ class AttentionFolder:
     encoder: str
 
 
-def attention(context: Context, view: AttentionFolder | None) -> list[Block]:
+@dataclass(frozen=True)
+class AttentionRefused:
+    """A view that could not be made.
+
+    Attributes:
+        name: Whose attention it would have been.
+        reason: One line.
+    """
+
+    name: str
+    reason: str
+
+
+def attention(context: Context, view: AttentionFolder | AttentionRefused | None) -> list[Block]:
     """The part with the attention views."""
     say = context.say
     blocks: list[Block] = [Heading(2, say("attention_title"), "attention"), Paragraph(say("attention_intro"))]
     if view is None:
         return [*blocks, Note(say("attention_missing"), "missing"), Listing("python -m patent_hier attention")]
+    if isinstance(view, AttentionRefused):
+        return [*blocks, Note(say("attention_refused", name=view.name, reason=view.reason), "missing")]
     facts = read_json(view.folder / "attention.json")
     svg, png = ((view.folder / f"attention.{kind}").read_bytes() for kind in ("svg", "png"))
     layers = ", ".join(map(str, facts["chosen_layers"]))

@@ -1,5 +1,8 @@
 """Ways to a class side by side: product, oracle, cascade, flat; tests between systems; frequency; calibration."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 
 from patent_hier.evaluation.calibration_error import Reliability
@@ -8,11 +11,11 @@ from patent_hier.evaluation.result import Score
 from patent_hier.evaluation.seeds import spread_of_hits
 from patent_hier.evaluation.significance import Comparison, compare_systems
 from patent_hier.report.blocks import Block, Details, FigureBlock, Heading, Paragraph, TableBlock
-from patent_hier.report.content.context import ABSENT, Context, as_score, interval, percent, with_interval
+from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, as_score, interval, percent, with_interval
 from patent_hier.report.figures import frequency_bars, reliability
-from patent_hier.report.scores import class_hits
 from patent_hier.report.tables import Grid
 
+T = TypeVar("T")
 _FOLD = 10  # pairs of systems; a longer table is folded
 _SMALLEST_P = 1e-4
 
@@ -52,10 +55,9 @@ def _ways(context: Context) -> Grid:
 
 def _tests(context: Context) -> list[Block]:
     say = context.say
-    hits = class_hits(context.hierarchical, context.flat)
-    if len(hits) < 2:
+    if len(context.hits) < 2:
         return []
-    pairs = compare_systems(hits)
+    pairs = compare_systems(context.hits)
     seeds = {next(iter(item.hits)) for item in context.hierarchical}
     seeds |= {next(iter(other.hits)) for other in context.flat}
     table = TableBlock(_test_table(context, pairs), say("tests_table"), say("tests_note", seeds=_list(seeds)))
@@ -91,7 +93,7 @@ def _frequency(context: Context) -> list[Block]:
     scores: dict[str, dict[str, Score]] = {}
     targets = context.targets
     own_group = np.array([groups.get(name, "unseen") for name in targets.tolist()], dtype=object)  # (n,)
-    for name, hits in class_hits(context.hierarchical, context.flat).items():
+    for name, hits in context.hits.items():
         scores[name] = {}
         for group in GROUPS:
             rows = own_group == group
@@ -110,7 +112,9 @@ def _frequency(context: Context) -> list[Block]:
     return [
         Heading(3, say("frequency_title"), "frequency"),
         TableBlock(grid, say("frequency_table"), say("frequency_note")),
-        FigureBlock(frequency_bars(scores, language=context.language), say("frequency_figure")),
+        FigureBlock(
+            frequency_bars(_first(scores), language=context.language), say("frequency_figure", most=MOST_PANELS)
+        ),
     ]
 
 
@@ -122,12 +126,17 @@ def _calibration(context: Context) -> list[Block]:
     own |= {f"{item.configuration.name}, {say('flat_model')}": item.reliability for item in context.flat}
     rows = tuple((name, percent(item.ece), percent(item.max), f"{item.n_documents:,}") for name, item in own.items())
     header = (say("system"), say("ece"), say("ece_max"), say("documents"))
-    bins = {name: _bins(item) for name, item in own.items()}
+    own = {name: own[name] for name in context.hits}
+    bins = _first({name: _bins(item) for name, item in own.items()})
     return [
         Heading(3, say("calibration_title"), "calibration"),
         TableBlock(Grid("", header, rows), say("calibration_table"), say("calibration_note")),
-        FigureBlock(reliability(bins, language=context.language), say("calibration_figure")),
+        FigureBlock(reliability(bins, language=context.language), say("calibration_figure", most=MOST_PANELS)),
     ]
+
+
+def _first(by_system: Mapping[str, T]) -> dict[str, T]:
+    return dict(list(by_system.items())[:MOST_PANELS])
 
 
 def _bins(item: Reliability) -> list[tuple[float, float, int]]:

@@ -20,9 +20,10 @@ from patent_hier.ipc_names import name_of
 from patent_hier.pipeline.evidence import Evidence
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.figures import Language
-from patent_hier.report.scores import FlatScores, HierarchicalScores
+from patent_hier.report.scores import FlatScores, HierarchicalScores, class_hits
 
 ABSENT = "–"
+MOST_PANELS = 6  # systems in one figure; the tables have all
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,13 @@ class Context:
         if self.hierarchical:
             return next(iter(self.hierarchical[0].hits.values())).targets
         return next(iter(self.flat[0].hits.values())).targets if self.flat else np.array([], dtype=object)
+
+    @cached_property
+    def hits(self) -> dict[str, NDArray[np.bool_]]:
+        """Every system's hits on the test documents by its name, the most accurate system first; first seeds."""
+        suffixes = (f", {self.say('nine_models')}", f", {self.say('flat_model')}")
+        hits = class_hits(self.hierarchical, self.flat, suffixes)
+        return dict(sorted(hits.items(), key=lambda item: -float(item[1].mean())))
 
     @property
     def is_demo(self) -> bool:

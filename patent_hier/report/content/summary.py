@@ -3,7 +3,6 @@
 from patent_hier.evaluation.significance import compare_systems
 from patent_hier.report.blocks import Block, Heading, Listing, Note, Paragraph
 from patent_hier.report.content.context import Context, interval, mean_and_sd
-from patent_hier.report.scores import class_hits
 
 
 def summary(context: Context) -> list[Block]:
@@ -42,8 +41,9 @@ def missing(context: Context) -> list[Block]:
 
 def winner(context: Context) -> list[Block]:
     """Which system is right most often, and how sure that is."""
-    spreads = {f"{item.configuration.name}, cascade": item.cascade for item in context.hierarchical}
-    spreads |= {f"{item.configuration.name}, flat": item.flat for item in context.flat}
+    nine, alone = context.say("nine_models"), context.say("flat_model")
+    spreads = {f"{item.configuration.name}, {nine}": item.cascade for item in context.hierarchical}
+    spreads |= {f"{item.configuration.name}, {alone}": item.flat for item in context.flat}
     order = sorted(spreads, key=lambda name: -spreads[name].mean)
     best = spreads[order[0]]
     say = context.say
@@ -60,7 +60,7 @@ def winner(context: Context) -> list[Block]:
         )
     ]
     if len(order) > 1:
-        pairs = compare_systems(class_hits(context.hierarchical, context.flat))
+        pairs = compare_systems(context.hits)
         close = [
             pair.second if pair.first == order[0] else pair.first
             for pair in pairs

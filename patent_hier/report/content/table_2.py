@@ -7,7 +7,7 @@ from patent_hier.evaluation.aggregate import product_from_table
 from patent_hier.evaluation.seeds import Spread
 from patent_hier.ipc import SECTIONS
 from patent_hier.report.blocks import Block, FigureBlock, Heading, Listing, Note, Paragraph, TableBlock
-from patent_hier.report.content.context import ABSENT, Context, as_score, interval, mean_and_sd, seeds_of
+from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, as_score, interval, mean_and_sd, seeds_of
 from patent_hier.report.figures import comparison_bars
 from patent_hier.report.published import COUNTERPARTS, published
 from patent_hier.report.scores import HierarchicalScores
@@ -37,10 +37,11 @@ def table_2(context: Context) -> list[Block]:
     if context.hierarchical:
         blocks.append(TableBlock(_intervals(context), say("table_2_intervals"), say("table_2_intervals_note")))
         ours = {
-            item.configuration.name: {k: as_score(s) for k, s in cells(item).items()} for item in context.hierarchical
+            item.configuration.name: {k: as_score(s) for k, s in cells(item).items()}
+            for item in context.hierarchical[:MOST_PANELS]
         }
         figure = comparison_bars(ours, _published_fractions(), language=context.language)
-        blocks.append(FigureBlock(figure, say("table_2_figure")))
+        blocks.append(FigureBlock(figure, say("table_2_figure", most=MOST_PANELS)))
     return blocks
 
 

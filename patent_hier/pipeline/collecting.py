@@ -1,0 +1,140 @@
+"""Find what has been run on one corpus and split, and what is missing of it."""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json
+from patent_hier.data.corpus import Corpus
+from patent_hier.errors import ArtifactError
+from patent_hier.pipeline.evidence import Configuration, Evidence, Group, Missing, NodeRun, group_of, wanted_nodes
+from patent_hier.pipeline.naming import name_configurations
+from patent_hier.settings import FLAT, HIER_NODES
+
+_HIERARCHICAL = ("hier", "section", "class")  # levels that are parts of a hierarchical result
+_LAYERS = "model.num_last_layers"
+_Seeds = dict[int, dict[str, NodeRun]]
+
+
+def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
+    """Find what has been run on a corpus and split.
+
+    Args:
+        runs_dir: Folder of results.
+        corpus: The clean corpus.
+        split: Folder of its split.
+
+    Raises:
+        ArtifactError: If a result is damaged.
+    """
+    runs = find_runs(runs_dir, corpus, split)
+    results = _results(runs_dir, corpus, split)
+    wanted = {group_of(manifest) for manifest in results if FLAT not in manifest["nodes"]}
+    wanted |= {run.group for run in runs if run.manifest["level"] in _HIERARCHICAL}
+    flat = _by_group(run for run in runs if run.node == FLAT)
+    local = {group: own for group, own in _by_group(run for run in runs if run.node != FLAT).items() if group in wanted}
+    names, flat_names = name_configurations(local, flat)
+    hierarchical, missing = _whole(local, names, wanted_nodes(corpus, split))
+    alone = tuple(Configuration(flat_names[group], group[0], _by_seed(own)) for group, own in flat.items())
+    missing += _gone(results, runs, {**names, **{group: flat_names[group] for group in flat if group not in names}})
+    return Evidence(corpus, split, hierarchical, alone, layer_series(runs), tuple(missing))
+
+
+def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
+    """All finished nodes of a corpus and split, ordered by model, seed and node.
+
+    Raises:
+        ArtifactError: If one of them is damaged.
+    """
+    runs = []
+    for file in sorted(runs_dir.glob(f"[!.]*/[!.]*-*/{MANIFEST}")):
+        manifest = read_json(file)
+        if manifest.get("kind") != "node" or not _belongs(manifest, corpus, split):
+            continue
+        run = NodeRun(file.parent, manifest)
+        if not is_complete(file.parent):
+            raise ArtifactError(
+                f"result {file.parent} is damaged (files differ from its manifest); delete it and run again: "
+                f"{_command(manifest, manifest['level'], run.node)}"
+            )
+        runs.append(run)
+    order = {node: position for position, node in enumerate((*HIER_NODES, FLAT))}
+    return sorted(runs, key=lambda run: (run.manifest["model"], run.seed, order[run.node]))
+
+
+def layer_series(runs: Iterable[NodeRun]) -> dict[str, dict[int, NodeRun]]:
+    """Runs that differ only in the number of last layers, by node and number; of several series the longest."""
+    series: dict[tuple[str, str], dict[int, NodeRun]] = defaultdict(dict)
+    for run in runs:
+        content = dict(run.content)
+        if _LAYERS in content:
+            number = content.pop(_LAYERS)
+            series[run.node, fingerprint([content, run.seed])][number] = run
+    best: dict[str, dict[int, NodeRun]] = {}
+    for (node, _), by_number in series.items():
+        if len(by_number) > max(1, len(best.get(node, {}))):
+            best[node] = dict(sorted(by_number.items()))
+    return best
+
+
+def _whole(
+    groups: Mapping[Group, Sequence[NodeRun]], names: Mapping[Group, str], nodes: tuple[str, ...]
+) -> tuple[tuple[Configuration, ...], list[Missing]]:
+    """Configurations with the seeds that have all nodes; and what the other seeds lack."""
+    configurations, missing = [], []
+    for group, runs in groups.items():
+        seeds = _by_seed(runs)
+        for seed, found in seeds.items():
+            if absent := tuple(node for node in nodes if node not in found):
+                command = _command(next(iter(found.values())).manifest, "hier")
+                missing.append(Missing(names[group], seed, absent, command))
+        whole = {seed: found for seed, found in seeds.items() if all(node in found for node in nodes)}
+        if whole:
+            configurations.append(Configuration(names[group], group[0], whole))
+    return tuple(configurations), missing
+
+
+def _gone(results: Iterable[Any], runs: Sequence[NodeRun], names: Mapping[Group, str]) -> list[Missing]:
+    """Results that were aggregated once and of which no node of their kind is left to tell of it."""
+    there = {(run.group, run.seed, run.node == FLAT) for run in runs}
+    missing = []
+    for manifest in results:
+        group, seed, is_flat = group_of(manifest), int(manifest["seed"]), FLAT in manifest["nodes"]
+        if (group, seed, is_flat) not in there:
+            command = _command(manifest, FLAT if is_flat else "hier")
+            missing.append(Missing(names.get(group, group[0]), seed, tuple(manifest["nodes"]), command))
+    return missing
+
+
+def _by_group(runs: Iterable[NodeRun]) -> dict[Group, list[NodeRun]]:
+    groups: dict[Group, list[NodeRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.group].append(run)
+    return dict(groups)
+
+
+def _by_seed(runs: Iterable[NodeRun]) -> _Seeds:
+    seeds: _Seeds = defaultdict(dict)
+    for run in runs:
+        seeds[run.seed][run.node] = run
+    return dict(seeds)
+
+
+def _results(runs_dir: Path, corpus: Corpus, split: Path) -> list[Any]:
+    """Manifests of aggregated results: each names nodes that were there once."""
+    manifests = [read_json(file) for file in sorted(runs_dir.glob(f"[!.]*/result-*/{MANIFEST}"))]
+    return [own for own in manifests if own.get("kind") == "result" and _belongs(own, corpus, split)]
+
+
+def _belongs(manifest: Mapping[str, Any], corpus: Corpus, split: Path) -> bool:
+    data = manifest.get("data", {})
+    return data.get("corpus") == corpus.fingerprint and data.get("split") == split.name and "group" in manifest
+
+
+def _command(manifest: Mapping[str, Any], level: str, node: str | None = None) -> str:
+    """The command that trains what is missing beside a result."""
+    words = [word for word in manifest.get("overrides", []) if word.split("=")[0] not in ("level", "node")]
+    chosen = [f"node={node}"] if level == "node" else []
+    return shlex.join(["python", "run.py", *words, f"level={level}", *chosen])

@@ -1,2 +1,0 @@
-def test_s(report):
-    print((report/"report.md").read_text())
