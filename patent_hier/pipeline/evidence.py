@@ -53,7 +53,7 @@ class NodeRun:
         for group, content in self.manifest["content"].items():
             if isinstance(content, dict):
                 flat |= {f"{group}.{key}": value for key, value in content.items()}
-        if "features.name" in flat:  # in front, so that a name says where the vectors are from before how they were made
+        if "features.name" in flat:  # in front: where the vectors are from says more than how they were made
             vectors = flat.pop("features.vectors", "trained")[:7]
             flat = {"features.name": flat["features.name"], "features.vectors": vectors, **flat}
         if "encoder.digest" in flat:

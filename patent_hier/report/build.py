@@ -74,9 +74,28 @@ def build_report(settings: Settings, corpus: Corpus, split: Path, output: Path |
             return folder, evidence
         with atomic_folder(folder) as staging:
             _write(settings, evidence, staging)
-            seal(staging, {"kind": "report", "fingerprint": name, "environment": describe_environment()})
+            facts = {"kind": "report", "fingerprint": name, "data": corpus.fingerprint, "split": split.name}
+            seal(staging, {**facts, "made_of": _made_of(evidence), "environment": describe_environment()})
     say(f"report: written  {folder / PAGE_FILE}")
     return folder, evidence
+
+
+def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
+    """The results behind the report, with the command and code version that made each."""
+    return [
+        {
+            "name": item.name,
+            "node": run.node,
+            "seed": run.seed,
+            "folder": f"{run.folder.parent.name}/{run.folder.name}",
+            "overrides": run.manifest["overrides"],
+            "code": run.manifest["environment"]["git_commit"],
+            "date": run.manifest["environment"]["date"],
+        }
+        for item in (*evidence.hierarchical, *evidence.flat)
+        for nodes in item.runs.values()
+        for run in nodes.values()
+    ]
 
 
 def _write(settings: Settings, evidence: Evidence, staging: Path) -> None:

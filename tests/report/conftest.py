@@ -21,7 +21,7 @@ def trained(tmp_path_factory) -> World:
     own.run("linear", "level=flat")
     own.run("naive_bayes", "level=hier", "model.alpha=0.01")
     own.run("naive_bayes", "level=hier", "model.alpha=1.0")
-    own.run("textcnn", "level=hier", "seed=1,2", "trainer.max_epochs=4", "--multirun")
+    own.run("textcnn", "level=hier", "seed=1,2", "trainer.max_epochs=2", "--multirun")
     own.run("bertcnn", "level=hier", "encoder.max_length=64")
     own.run("bertcnn", "level=node", "node=D", "encoder.max_length=64", "model.num_last_layers=1")
     return own

@@ -87,9 +87,7 @@ def by_hand(seeds, truth):
             own = true["section"] == section
             values[section].append(local_hits[own].mean())
             support[section] = (int(own.sum()), true.loc[own, "ipc_class"].nunique())
-    return {
-        name: (np.mean(v), np.std(v, ddof=1) if len(v) > 1 else None, *support[name]) for name, v in values.items()
-    }
+    return {name: (np.mean(v), np.std(v, ddof=1) if len(v) > 1 else None, *support[name]) for name, v in values.items()}
 
 
 def rows_of(report):

@@ -1,5 +1,6 @@
 """The beginning of the report: what it is about, what is missing, what came out."""
 
+from patent_hier.data.splits import TEST
 from patent_hier.evaluation.significance import compare_systems
 from patent_hier.report.blocks import Block, Heading, Listing, Note, Paragraph
 from patent_hier.report.content.context import Context, interval, mean_and_sd
@@ -18,7 +19,7 @@ def summary(context: Context) -> list[Block]:
                 name=corpus.manifest["name"],
                 documents=f"{corpus.size:,}",
                 classes=len(corpus.classes),
-                test=f"{len(context.targets):,}",
+                test=f"{int((context.parts == TEST).sum()):,}",
                 split=context.evidence.split.name,
             )
         )

@@ -154,5 +154,5 @@ def _command(context: Context, model: str) -> str:
 def _not_run(context: Context) -> list[str]:
     """The paper's models of which nothing is there, whole or in part."""
     known = {item.configuration.model for item in context.hierarchical}
-    known |= {item.name.split()[0] for item in context.evidence.missing}
+    known |= {item.name.split()[0] for item in context.evidence.missing if item.nodes != (FLAT,)}
     return [model for model in reversed(COUNTERPARTS.values()) if model not in known]

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from patent_hier.report.blocks import TableBlock, walk
+from patent_hier.report.content.data import data, table_1
+from tests.report.worlds import SYMBOLS
+
+
+def tables(context):
+    return {block.caption: block.grid for block in walk(data(context)) if isinstance(block, TableBlock)}
+
+
+def test_table_1_counts_the_corpus_beside_the_papers(context):
+    rows = {row[0]: row[1:] for row in table_1(context).rows}
+    assert rows["A"] == ("Daily life and health", "3", "135", "45", "16", "327,537", "20,471")
+    assert rows["F"] == ("Engines and mechanical engineering", "1", "2", "2", "18", "252,325", "14,018")
+    assert rows["C"][1:4] == ("0", "0", "–")
+    total = sum(SYMBOLS.values())
+    assert rows["Total"] == ("", "10", str(total), f"{total / 10:.0f}", "130", "2,317,701", "17,828")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_parts_make_the_corpus(contexts, language):
+    context = contexts[language]
+    grid = tables(context)[context.say("split_table")]
+    assert [int(row[1]) for row in grid.rows] == [int((context.parts == part).sum()) for part in range(4)]
+    assert sum(int(row[1]) for row in grid.rows) == sum(SYMBOLS.values())
+    assert int(grid.rows[0][2]) == len(np.unique(context.truth.classes[context.parts == 0]))
+
+
+def test_the_rows_of_the_raw_file_balance(context):
+    grid = tables(context)["Rows of the raw file"]
+    read, *others = (int(count.replace(",", "")) for _, count in grid.rows)
+    assert read == sum(others) == sum(SYMBOLS.values())
+    assert [name for name, _ in grid.rows] == ["read", "kept", "exact duplicates"]

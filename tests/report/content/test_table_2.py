@@ -1,0 +1,95 @@
+import shlex
+from dataclasses import replace
+
+import pytest
+
+from patent_hier.pipeline.evidence import Missing
+from patent_hier.report.blocks import Listing, Note
+from patent_hier.report.content.table_2 import published_cells, table_2, table_2_grid
+from patent_hier.report.published import COUNTERPARTS
+from tests.report.worlds import plain_figures
+
+
+def lacking(context, *missing, hierarchical=None):
+    evidence = replace(context.evidence, missing=missing)
+    kept = context.hierarchical if hierarchical is None else hierarchical
+    return replace(context, evidence=evidence, hierarchical=kept)
+
+
+def names(context):
+    return [row[0] for row in table_2_grid(context)[0].rows]
+
+
+def blocks(context):
+    with plain_figures():
+        return table_2(context)
+
+
+def test_each_model_stands_with_its_counterpart_of_the_paper(context):
+    assert names(context)[:8] == [
+        "bertcnn (seed 1)", "BERT-CNN (paper)", "bertcnn minus paper",
+        "textcnn (seed 1, 2)", "CNN (paper)", "textcnn minus paper",
+        "rnn (not run)", "RNN (paper)",
+    ]  # fmt: skip
+    assert names(context)[-2:] == ["test documents", "labels with support"]
+    assert set(names(context)[8:-2]) == {
+        "linear (seed 1)",
+        "naive_bayes alpha=0.01 (seed 1)",
+        "naive_bayes alpha=1.0 (seed 1)",
+    }
+
+
+def test_all_rows_are_as_long_as_the_header(contexts):
+    for context in contexts.values():
+        grid, emphasis = table_2_grid(context)
+        assert {len(row) for row in grid.rows} == {len(grid.header)} == {12}
+        assert all(row[column] for row in grid.rows for column in range(12))
+        assert all(0 < column < 12 for _, column in emphasis)
+
+
+def test_what_has_not_been_run_is_said_with_its_command(context):
+    (note,) = [block for block in blocks(context) if isinstance(block, Note)]
+    (listing,) = [block for block in blocks(context) if isinstance(block, Listing)]
+    assert note.text.startswith("rnn has not been run")
+    words = shlex.split(listing.text)
+    assert words[:4] == ["python", "run.py", "model=rnn", "level=hier"]
+    given = context.evidence.hierarchical[0].first.manifest["overrides"]
+    shared = ("data=", "data.", "split.", "runs_dir=", "cache_dir=")
+    assert set(words[4:]) == {word for word in given if word.startswith(shared)}
+    assert len(words) == 9  # and no setting of the model that was run
+
+
+@pytest.mark.parametrize(("model", "place"), [("textcnn", 3), ("linear", 8)])
+def test_an_incomplete_result_has_a_row_that_says_so(context, model, place):
+    others = [item for item in context.hierarchical if item.configuration.model != model]
+    gap = Missing(model, 1, ("B", "D"), "python run.py")
+    found = names(lacking(context, gap, hierarchical=others))
+    row = f"{model} (seed 1): no result for B, D"
+    assert found.count(row) == 1
+    assert found.index(row) >= place
+    assert not [name for name in found if name.startswith((f"{model} (seed 1)", f"{model} (not run)")) and name != row]
+    grid, emphasis = table_2_grid(lacking(context, gap, hierarchical=others))
+    (cells,) = [cells for name, *cells in grid.rows if name == row]
+    assert set(cells) == {"–"}
+    assert not [cell for cell in emphasis if cell[0] == found.index(row)]
+
+
+def test_a_missing_flat_classifier_does_not_count_as_the_nine(context):
+    """Its model has not been run with nine nodes: that is said with the command, as for the others."""
+    gap = Missing("rnn", 1, ("flat",), "python run.py model=rnn level=flat")
+    own = lacking(context, gap)
+    assert "rnn (not run)" in names(own)
+    assert next(block.text for block in blocks(own) if isinstance(block, Note)).startswith("rnn has not been run")
+
+
+def test_one_system_alone_has_nothing_in_bold(context):
+    assert table_2_grid(replace(context, hierarchical=context.hierarchical[:1]))[1] == frozenset()
+
+
+def test_recomputed_values_of_the_paper():
+    """The last two columns follow from the other cells but for the RNN row; Source: arXiv:1911.06241, tables 1, 2."""
+    for theirs in COUNTERPARTS:
+        printed, (oracle, product) = published_cells(theirs)
+        follows = abs(oracle - printed["L2"]) < 0.1 and abs(product - printed["overall"]) < 0.1
+        assert follows == (theirs != "RNN")
+    assert published_cells("BERT-CNN")[1] == (pytest.approx(93.08, abs=0.005), pytest.approx(84.24, abs=0.005))
