@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from patent_hier.errors import ArtifactError, DataError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
@@ -150,6 +150,23 @@ def seal(folder: Path, manifest: Mapping[str, object]) -> None:
         if file.is_file() and file.name != MANIFEST
     }
     write_json(folder / MANIFEST, {**manifest, "files": files})
+
+
+def refuse_foreign(folder: Path, kind: str) -> None:
+    """Refuse to replace a folder that a user named and that holds something else.
+
+    Args:
+        folder: It may be absent, empty, or an earlier artifact of the kind.
+        kind: As in the manifest.
+
+    Raises:
+        ConfigError: If it exists with other content.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    content = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    if not (isinstance(content, dict) and content.get("kind") == kind):
+        raise ConfigError(f"{folder} exists and holds no {kind}, so it is not replaced; choose another folder")
 
 
 def is_complete(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from patent_hier.data.demo import write_demo_csv
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.features.pretrained import EncoderFiles, locate
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import DemoEncoderSettings, EncoderSettings
 from patent_hier.training.node_data import CorpusView
 

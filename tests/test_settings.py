@@ -192,3 +192,9 @@ def test_as_dict_is_plain(settings):
     assert content["model"]["num_last_layers"] == 4
     assert content["optimizer"] == dataclasses.asdict(OptimizerSettings())
     assert all(isinstance(value, dict | str | int) for value in content.values())
+
+
+@pytest.mark.parametrize("name", ["a/b", "<b>", "..", "", "a b"])
+def test_a_models_name_is_a_folders(settings, name):
+    with pytest.raises(ConfigError, match="names a folder"):
+        check(replace(settings, model=replace(settings.model, name=name)))

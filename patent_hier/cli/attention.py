@@ -43,7 +43,7 @@ def run(arguments: Sequence[str]) -> None:
     if options.model is not None:
         _refuse_second_encoder(options.overrides)
     settings = compose_settings(options.overrides)
-    from patent_hier.report.attention_view import TEXT_A, TEXT_B, attention_view
+    from patent_hier.report.attention.view import TEXT_A, TEXT_B, attention_view
 
     text_a = TEXT_A if options.text_a is None else options.text_a
     text_b = TEXT_B if options.text_b is None else options.text_b

@@ -41,7 +41,9 @@ def run(arguments: Sequence[str]) -> None:
     cache = Path(settings.cache_dir)
     plan = split_plan(settings.split)
     corpus = ensure_corpus(settings.data, cache)
-    folder, evidence = build_report(settings, corpus, ensure_split(corpus, plan, cache), options.output)
+    folder, evidence = build_report(
+        settings, corpus, ensure_split(corpus, plan, cache), options.output, options.overrides
+    )
     print_grid(Console(), read_table_2(folder))
     if settings.data.name == "demo":
         print(DEMO_NOTE)

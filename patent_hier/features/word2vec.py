@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from patent_hier.artifacts import fingerprint, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words, write_store
 from patent_hier.settings import FeatureSettings
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint, read_json, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features.wordpiece import IDS_FILE, OFFSETS_FILE, TokenStore
+from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
 
 WORDS_VERSION = 1
 PAD_ID = 0

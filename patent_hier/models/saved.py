@@ -19,7 +19,7 @@ from torch import nn
 from patent_hier.artifacts import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.models.classical import TermModel
 from patent_hier.models.kinds import KINDS, WEIGHTS, NetworkKind, Reader, TermKind, kind_of
 from patent_hier.models.scoring import score_documents, score_terms

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.features.wordpiece import TokenStore, pad_batch
+from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.models.classical import TermModel
 
 _TERM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays

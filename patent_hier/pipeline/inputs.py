@@ -18,7 +18,7 @@ from patent_hier.settings import BertCnnSettings, Settings
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import TermStore
-    from patent_hier.features.wordpiece import TokenStore
+    from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
 
 Parts = NDArray[np.int8]
@@ -93,7 +93,7 @@ class WordPieceInputs(Inputs):
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
         folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
-        from patent_hier.features.wordpiece import TokenStore
+        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import bertcnn_blueprint
 
         return Opened(TokenStore.open(folder), bertcnn_blueprint(self.files, encoder, self.settings.model), {})
@@ -129,7 +129,7 @@ class WordInputs(Inputs):
         features = self.settings.features
         folder = ensure_vectors(corpus, split, parts == TRAIN, features, Path(self.settings.cache_dir))
         from patent_hier.artifacts import MANIFEST
-        from patent_hier.features.wordpiece import TokenStore
+        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)

@@ -27,7 +27,7 @@ from patent_hier.settings import FLAT, ROOT, Settings, as_dict
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import TermStore
-    from patent_hier.features.wordpiece import TokenStore
+    from patent_hier.features.token_store import TokenStore
     from patent_hier.models.saved import NodeClassifier
 
 CONFIG_FILE = "config.yaml"

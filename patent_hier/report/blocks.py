@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from patent_hier.errors import ConfigError
-from patent_hier.report.figures_style import Language, Rendered
+from patent_hier.report.figures.style import Language, Rendered
 from patent_hier.report.tables import Grid
 
 NOTES: dict[str, dict[Language, str]] = {

@@ -14,6 +14,7 @@ from patent_hier.artifacts import (
     fingerprint,
     is_complete,
     read_json,
+    refuse_foreign,
     seal,
     write_json,
 )
@@ -25,7 +26,7 @@ from patent_hier.pipeline.evidence import Configuration, Evidence
 from patent_hier.pipeline.node import MODEL_FOLDER
 from patent_hier.pipeline.progress import say
 from patent_hier.pipeline.suite import load_truth
-from patent_hier.report.attention_view import attention_view
+from patent_hier.report.attention.view import attention_view
 from patent_hier.report.blocks import Block
 from patent_hier.report.content.attention import PAGE, AttentionFolder, AttentionRefused, attention
 from patent_hier.report.content.comparison import comparison
@@ -46,10 +47,14 @@ from patent_hier.settings import ROOT, Settings
 REPORT_VERSION = 1
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
+_KIND = "report"
+_SHARED = ("data=", "data.", "split=", "split.", "runs_dir=", "cache_dir=")
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
-def build_report(settings: Settings, corpus: Corpus, split: Path, output: Path | None = None) -> tuple[Path, Evidence]:
+def build_report(
+    settings: Settings, corpus: Corpus, split: Path, output: Path | None = None, overrides: Sequence[str] = ()
+) -> tuple[Path, Evidence]:
     """Write the report, unless an equal one is there.
 
     Args:
@@ -57,24 +62,28 @@ def build_report(settings: Settings, corpus: Corpus, split: Path, output: Path |
         corpus: The clean corpus.
         split: Folder of its split.
         output: The folder to write; None for ``<runs_dir>/report-<data>-<split>``.
+        overrides: The words that made the settings; those of corpus, split and folders go into the printed commands.
 
     Returns:
         The folder, and what the report is made of: its ``missing`` says what is not in it.
 
     Raises:
         ArtifactError: If a result is damaged.
+        ConfigError: If the folder holds something else.
     """
     runs = Path(settings.runs_dir)
     folder = output or runs / f"report-{corpus.manifest['name']}-{split.name}"
+    refuse_foreign(folder, _KIND)
+    shared = tuple(word for word in overrides if word.lstrip("+").startswith(_SHARED))
     with exclusive(folder):
         evidence = collect(runs, corpus, split)
-        name = fingerprint([REPORT_VERSION, patent_hier.__version__, evidence.fingerprint])
+        name = fingerprint([REPORT_VERSION, patent_hier.__version__, evidence.fingerprint, shared])
         if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
             say(f"report: up to date  {folder / PAGE_FILE}")
             return folder, evidence
         with atomic_folder(folder) as staging:
-            _write(settings, evidence, staging)
-            facts = {"kind": "report", "fingerprint": name, "data": corpus.fingerprint, "split": split.name}
+            _write(settings, evidence, shared, staging)
+            facts = {"kind": _KIND, "fingerprint": name, "data": corpus.fingerprint, "split": split.name}
             seal(staging, {**facts, "made_of": _made_of(evidence), "environment": describe_environment()})
     say(f"report: written  {folder / PAGE_FILE}")
     return folder, evidence
@@ -98,7 +107,7 @@ def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _write(settings: Settings, evidence: Evidence, staging: Path) -> None:
+def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], staging: Path) -> None:
     truth = load_truth(evidence.corpus)
     hierarchical = [score_hierarchical(item, truth) for item in evidence.hierarchical]
     hierarchical.sort(key=lambda item: -item.cascade.mean)
@@ -107,7 +116,7 @@ def _write(settings: Settings, evidence: Evidence, staging: Path) -> None:
     bodies: dict[Language, Sequence[Block]] = {}
     titles: dict[Language, str] = {}
     for language in _LANGUAGES:
-        context = Context(evidence, truth, hierarchical, flat, language)
+        context = Context(evidence, truth, hierarchical, flat, language, shared)
         titles[language] = context.say("title")
         bodies[language] = _body(context, view)
         if language == "en":

@@ -18,7 +18,7 @@ from patent_hier.report.blocks import (
     code_and_text,
     figure_stem,
 )
-from patent_hier.report.figures_style import Language
+from patent_hier.report.figures.style import Language
 
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
 _LINE_START = re.compile(r"^(?:([#+=-])|(\d+)([.)]))")  # a list, a heading, a rule

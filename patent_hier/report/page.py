@@ -27,7 +27,7 @@ from patent_hier.report.blocks import (
     figure_stem,
     walk,
 )
-from patent_hier.report.figures_style import Language, Rendered
+from patent_hier.report.figures.style import Language, Rendered
 from patent_hier.report.markdown import render_markdown
 
 __all__ = [

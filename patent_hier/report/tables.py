@@ -258,4 +258,4 @@ def _interval(score: Score) -> str:
 
 
 def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
+    return cell.replace("|", "\\|").replace("–\n", "–").replace("\n", " ")

@@ -1,5 +1,7 @@
 """Refuse values that no part of the program can work with: the setting, its value, what is allowed."""
 
+import re
+
 from patent_hier.errors import ConfigError
 from patent_hier.settings.data import DataSettings, DemoDataSettings
 from patent_hier.settings.inputs import FeatureSettings
@@ -58,6 +60,8 @@ def _check_data(data: DataSettings) -> None:
 
 def _check_model(settings: Settings) -> None:
     model = settings.model
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", model.name):
+        raise ConfigError(f"model.name={model.name} names a folder; use letters, digits, _, . and - only")
     if settings.features.name != "words" and model.inputs != "words":
         raise ConfigError(
             f"features={settings.features.name} goes with model=textcnn or model=rnn; model={model.name} reads "

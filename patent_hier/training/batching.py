@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from patent_hier.features.wordpiece import TokenStore, pad_batch
+from patent_hier.features.token_store import TokenStore, pad_batch
 
 _POOL = 32  # batches that are drawn at random together and then sorted by length among themselves
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
 from patent_hier.training.node_data import NodeView
 

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressB
 from torch import nn
 
 from patent_hier.errors import ConfigError
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import Settings, TrainerSettings

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from patent_hier.data.splits import TRAIN, VAL
 from patent_hier.features.terms import TermStore
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT
 
 Store = TypeVar("Store", bound=TokenStore | TermStore)

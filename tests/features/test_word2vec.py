@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from patent_hier.artifacts import is_complete, read_json, verify, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import word2vec as module
+from patent_hier.features.token_store import TokenStore
 from patent_hier.features.word2vec import build_vectors, load_vectors, vectors_fingerprint
-from patent_hier.features.wordpiece import TokenStore
 from patent_hier.features.words import segment_corpus
 from patent_hier.settings import FeatureSettings
 

@@ -7,7 +7,8 @@ import pytest
 from patent_hier.artifacts import is_complete, read_json, verify
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.wordpiece import TokenStore, encode_corpus, load_tokenizer, pad_batch, tokens_fingerprint
+from patent_hier.features.token_store import TokenStore, pad_batch
+from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
 
 MAX_LENGTH = 64
 ODD_TEXTS = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from patent_hier.artifacts import is_complete, read_json, verify
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import words as module
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.features.words import (
     UNITS,
     WordReader,

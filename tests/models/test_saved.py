@@ -15,7 +15,8 @@ from patent_hier import settings as s
 from patent_hier.errors import ArtifactError, PatentHierError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.features.wordpiece import TokenStore, WordPieceReader, encode_corpus, load_tokenizer
+from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader, encode_corpus, load_tokenizer
 from patent_hier.features.words import WordReader, segmenter
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder

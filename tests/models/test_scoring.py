@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from patent_hier.errors import ArtifactError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearClassifier
 from patent_hier.models.encoder import load_encoder

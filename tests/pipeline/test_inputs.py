@@ -7,7 +7,8 @@ import pytest
 from patent_hier.artifacts import file_digest
 from patent_hier.errors import ConfigError
 from patent_hier.features.terms import TermStore
-from patent_hier.features.wordpiece import TokenStore, WordPieceReader
+from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.rnn import Rnn

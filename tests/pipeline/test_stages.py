@@ -8,7 +8,7 @@ import pytest
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import DataError
 from patent_hier.features.pretrained import locate
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.pipeline.stages import (
     ensure_corpus,
     ensure_split,

@@ -44,7 +44,10 @@ def contexts(trained) -> dict[str, Context]:
     truth = load_truth(corpus)
     nine = [score_hierarchical(item, truth) for item in evidence.hierarchical]
     flat = [score_flat(item, truth) for item in evidence.flat]
-    return {language: Context(evidence, truth, nine, flat, language) for language in ("en", "zh")}
+    return {
+        language: Context(evidence, truth, nine, flat, language, ("data=gazette", "data.path=a b.csv"))
+        for language in ("en", "zh")
+    }
 
 
 @pytest.fixture(scope="session")

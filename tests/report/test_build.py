@@ -254,7 +254,7 @@ def test_ways_hold_the_numbers_of_the_file(report):
 
     for item in content["hierarchical"]:
         loss = item["L2"]["mean"] - item["cascade"]["mean"]
-        assert shown[f"{item['name']}, nine models"] == (
+        assert shown[f"{item['name']}, hierarchical"] == (
             *(spread(item[key]) for key in ("L1", "L2", "overall", "cascade")),
             *(f"{100 * value:.1f}" for value in (loss, item["top_3"], item["macro_f1"])),
         )

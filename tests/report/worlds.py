@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from patent_hier.report.content import comparison, details, layers, table_2
-from patent_hier.report.figures_style import Rendered
+from patent_hier.report.figures.style import Rendered
 from tests.commands import TINY, TINY_OF, Outcome, command, write_csv
 
 FIGURES = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
 
 LENGTHS = np.random.default_rng(1).integers(3, 200, 1003)

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.node_data import CorpusView, NodeView
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.features.wordpiece import TokenStore, WordPieceReader
+from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
 from patent_hier.models.classical import CLASSICAL

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.models.encoder import load_encoder
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings

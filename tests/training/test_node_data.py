@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
-from patent_hier.features.wordpiece import TokenStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.training.node_data import CorpusView, NodeView
 
 ROWS = [

@@ -16,7 +16,7 @@ class AttentionFolder:
     """A finished attention view.
 
     Attributes:
-        folder: As :mod:`patent_hier.report.attention_view` writes it.
+        folder: As :mod:`patent_hier.report.attention.view` writes it.
         encoder: Whose attention it is, for a reader.
     """
 

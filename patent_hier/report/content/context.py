@@ -1,6 +1,7 @@
 """What every part of the report reads, in one language: the evidence, the scores, the words."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -36,6 +37,7 @@ class Context:
         hierarchical: Scores of the nine-model configurations, the best cascade first.
         flat: Scores of the flat classifiers, the best first.
         language: Of the words.
+        shared: Overrides that the report was asked for: the corpus, the split and the folders of its commands.
     """
 
     evidence: Evidence
@@ -43,6 +45,11 @@ class Context:
     hierarchical: Sequence[HierarchicalScores]
     flat: Sequence[FlatScores]
     language: Language
+    shared: tuple[str, ...] = ()
+
+    def command(self, *words: str) -> str:
+        """A command of ``run.py`` on this corpus and split."""
+        return shlex.join(["python", "run.py", *words, *self.shared])
 
     def say(self, key: str, **facts: object) -> str:
         """A sentence of the report in this language.

@@ -12,6 +12,8 @@ from patent_hier.report.figures import layer_bars
 from patent_hier.report.published import published
 from patent_hier.report.tables import Grid
 
+_ABLATION = ("-m", "level=node", "node=D", "model.num_last_layers=1,2,3,4,5,6")
+
 
 def layers(context: Context) -> list[Block]:
     """The part about the layer ablation."""
@@ -27,7 +29,7 @@ def layers(context: Context) -> list[Block]:
     }
     scores = {node: own for node, own in scores.items() if own}
     if not scores:
-        return [*blocks, Note(say("layers_missing"), "missing"), Listing("make ablate")]
+        return [*blocks, Note(say("layers_missing"), "missing"), Listing(context.command(*_ABLATION))]
     figure = layer_bars(scores, language=context.language, names=context.names)
     rows = tuple(
         (

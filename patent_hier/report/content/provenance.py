@@ -28,22 +28,23 @@ def provenance(context: Context) -> list[Block]:
         ]
     blocks: list[Block] = [Heading(2, say("provenance_title"), "provenance"), Facts(tuple(pairs))]
     if configurations:
-        blocks.append(TableBlock(_folders(context, configurations), say("folders_table"), say("folders_note")))
+        blocks.append(TableBlock(_folders(context), say("folders_table"), say("folders_note")))
         blocks += [_settings(context, configuration) for configuration in configurations]
     return blocks
 
 
-def _folders(context: Context, configurations: tuple[Configuration, ...]) -> Grid:
-    say = context.say
+def _folders(context: Context) -> Grid:
+    say, evidence = context.say, context.evidence
+    kinds = [(item, "nine_models") for item in evidence.hierarchical] + [(item, "flat_model") for item in evidence.flat]
     rows = []
-    for item in configurations:
+    for item, kind in kinds:
         runs = [run for nodes in item.runs.values() for run in nodes.values()]
         dates = sorted(run.manifest["environment"]["date"][:10] for run in runs)
         commits = sorted({(run.manifest["environment"]["git_commit"] or "–")[:7] for run in runs})
         precisions = sorted({str(run.manifest["environment"]["precision"] or "–") for run in runs} - {"–"})
         rows.append(
             (
-                item.name,
+                f"{item.name}, {say(kind)}",
                 str(len(runs)),
                 seeds_of(item.runs),
                 str(item.first.manifest["group"]),

@@ -26,7 +26,7 @@ def summary(context: Context) -> list[Block]:
     )
     blocks += missing(context)
     if not _any(context):
-        return [*blocks, Note(say("nothing"), "missing")]
+        return [*blocks, Note(say("nothing"), "missing"), Listing(context.command("model=bertcnn", "level=hier"))]
     return [*blocks, Heading(2, say("winner_title"), "winner"), *winner(context)]
 
 

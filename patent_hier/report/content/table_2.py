@@ -1,6 +1,5 @@
 """Table 2: sections, classes of each section, weighted mean and product; ours, the paper's, the difference."""
 
-import shlex
 from collections.abc import Mapping
 
 from patent_hier.evaluation.aggregate import product_from_table
@@ -14,14 +13,6 @@ from patent_hier.report.scores import HierarchicalScores
 from patent_hier.report.tables import Grid
 from patent_hier.settings import FLAT
 
-_SHARED = (
-    "data=",
-    "data.",
-    "split=",
-    "split.",
-    "runs_dir=",
-    "cache_dir=",
-)  # settings that all models of a report share
 COLUMNS = ("L1", *SECTIONS, "L2", "overall")
 
 
@@ -31,7 +22,7 @@ def table_2(context: Context) -> list[Block]:
     blocks: list[Block] = [Heading(2, say("table_2_title"), "table-2"), Paragraph(say("table_2_intro"))]
     for model in _not_run(context):
         blocks.append(Note(say("not_run", model=model), "missing"))
-        blocks.append(Listing(_command(context, model)))
+        blocks.append(Listing(context.command(f"model={model}", "level=hier")))
     main, emphasis = table_2_grid(context)
     blocks.append(TableBlock(main, say("table_2"), say("table_2_note"), emphasis))
     if context.hierarchical:
@@ -141,14 +132,6 @@ def _published_fractions() -> dict[str, dict[str, float]]:
         f"{model}": {column: value / 100 for column, value in published_cells(model)[0].items()}
         for model in reversed(COUNTERPARTS)
     }
-
-
-def _command(context: Context, model: str) -> str:
-    """What runs a model on the corpus and split of the report: as the other runs say."""
-    runs = [*context.evidence.hierarchical, *context.evidence.flat]
-    given = runs[0].first.manifest["overrides"] if runs else []
-    same = [word for word in given if word.lstrip("+").startswith(_SHARED)]
-    return shlex.join(["python", "run.py", f"model={model}", "level=hier", *same])
 
 
 def _not_run(context: Context) -> list[str]:

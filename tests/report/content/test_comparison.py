@@ -80,6 +80,6 @@ def test_groups_of_frequency_hold_every_document(context):
 def test_calibration_errors_are_those_of_the_scores(context):
     rows = {row[0]: row[1:] for row in table(context, "calibration_table").rows}
     assert len(rows) == 6
-    for item, kind in [(i, "nine models") for i in context.hierarchical] + [(i, "flat") for i in context.flat]:
+    for item, kind in [(i, "hierarchical") for i in context.hierarchical] + [(i, "flat") for i in context.flat]:
         own = item.reliability
         assert rows[f"{item.configuration.name}, {kind}"] == (f"{100 * own.ece:.1f}", f"{100 * own.max:.1f}", "100")

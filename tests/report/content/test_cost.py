@@ -14,7 +14,7 @@ def test_sums_over_models_and_means_over_seeds(context):
     own = rows(context)
     (item,) = [item for item in context.evidence.hierarchical if item.name == "textcnn"]
     facts = [run.metrics["training"] for nodes in item.runs.values() for run in nodes.values()]
-    parameters, seconds, shown, scored, memory, threads, device = own["textcnn, nine models"]
+    parameters, seconds, shown, scored, memory, threads, device = own["textcnn, hierarchical"]
     assert int(parameters.replace(",", "")) == round(sum(fact.get("parameters", 0) for fact in facts) / 2)
     fitted = [fact for fact in facts if fact.get("seconds")]
     assert len(fitted) == 8  # of two seeds: root, A, B, D; F and H have one class, nothing was trained

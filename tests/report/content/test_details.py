@@ -25,13 +25,13 @@ def asked(context, monkeypatch):
 
 def test_the_best_system_is_looked_at(context, monkeypatch):
     calls, blocks = asked(context, monkeypatch)
-    accuracies = {f"{item.configuration.name}, nine models": item.cascade.mean for item in context.hierarchical}
+    accuracies = {f"{item.configuration.name}, hierarchical": item.cascade.mean for item in context.hierarchical}
     accuracies["linear, flat"] = context.flat[0].flat.mean
     best = max(accuracies, key=lambda name: accuracies[name])  # the first of equals
     assert any(f"the best system, {best}, first seed" in b.text for b in blocks if isinstance(b, Paragraph))
     sections, counts = calls["section_confusion"]
     assert counts.sum() == 100
-    item = next(item for item in context.hierarchical if f"{item.configuration.name}, nine models" == best)
+    item = next(item for item in context.hierarchical if f"{item.configuration.name}, hierarchical" == best)
     assert np.trace(counts) == round(100 * item.section.mean)
     assert counts.sum(axis=1)[sections.index("A")] == item.local["A"].n_documents
     (rows,) = calls["class_bars"]

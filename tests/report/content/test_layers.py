@@ -40,4 +40,5 @@ def test_the_papers_best_number_is_named(contexts):
 def test_not_run_is_said_with_the_command(contexts):
     for context in contexts.values():
         own = replace(context, evidence=replace(context.evidence, layers={}))
-        assert blocks(own)[-2:] == [Note(context.say("layers_missing"), "missing"), Listing("make ablate")]
+        command = own.command("-m", "level=node", "node=D", "model.num_last_layers=1,2,3,4,5,6")
+        assert blocks(own)[-2:] == [Note(context.say("layers_missing"), "missing"), Listing(command)]

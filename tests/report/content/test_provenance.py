@@ -24,10 +24,11 @@ def test_the_data_are_named_by_their_digests(context, trained):
 def test_the_folders_of_every_configuration(context):
     (table,) = of_kind(context, TableBlock)
     found = {(row[0], row[1]): row for row in table.grid.rows}
-    configurations = (*context.evidence.hierarchical, *context.evidence.flat)
+    configurations = [(item, f"{item.name}, hierarchical") for item in context.evidence.hierarchical]
+    configurations += [(item, f"{item.name}, flat") for item in context.evidence.flat]
     assert len(found) == len(table.grid.rows) == len(configurations) == 6
-    for item in configurations:
-        row = found[item.name, str(sum(len(nodes) for nodes in item.runs.values()))]
+    for item, name in configurations:
+        row = found[name, str(sum(len(nodes) for nodes in item.runs.values()))]
         assert row[3] == item.first.manifest["group"]
         assert row[2] == ("1, 2" if item.name == "textcnn" else "1")
         assert row[4] == item.first.manifest["environment"]["date"][:10]

@@ -7,7 +7,7 @@ from patent_hier.report.content.summary import missing, summary, winner
 
 def test_the_best_and_those_not_distinguishable_from_it(context):
     best, others = (block.text for block in winner(context))
-    scores = {f"{item.configuration.name}, nine models": item.cascade for item in context.hierarchical}
+    scores = {f"{item.configuration.name}, hierarchical": item.cascade for item in context.hierarchical}
     scores |= {"linear, flat": context.flat[0].flat}
     name = max(scores, key=lambda own: scores[own].mean)
     assert best.startswith(f"Most often right about the class: {name}, {100 * scores[name].mean:.1f} % of 100 test")
@@ -30,8 +30,9 @@ def test_one_system_alone_is_compared_with_nothing(context):
 def test_nothing_has_been_run(contexts):
     for context in contexts.values():
         blocks = summary(replace(context, hierarchical=(), flat=()))
-        assert [type(block) for block in blocks] == [Paragraph, Paragraph, Note]
-        assert blocks[-1] == Note(context.say("nothing"), "missing")
+        assert [type(block) for block in blocks] == [Paragraph, Paragraph, Note, Listing]
+        assert blocks[-2] == Note(context.say("nothing"), "missing")
+        assert blocks[-1] == Listing(context.command("model=bertcnn", "level=hier"))
         assert "100" in blocks[1].text  # test documents, though no system was scored on them
 
 

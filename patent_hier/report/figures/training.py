@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from patent_hier.report.figures_style import (
+from patent_hier.report.figures.style import (
     FAINT,
     INK,
     PALETTE,

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from patent_hier.models.attention import AttentionMaps, AttentionShares, attention_shares, crossing_head
-from patent_hier.report.fonts import can_draw, label_fonts
+from patent_hier.report.figures.fonts import can_draw, label_fonts
 
 RANDOM_NOTE = "Random weights: shows the view, not language."
 _WITHIN, _ACROSS, _SPECIAL = "#0072B2", "#D55E00", "#8A8A8A"  # Okabe and Ito's, told apart by most eyes

@@ -13,6 +13,7 @@ from patent_hier.artifacts import (
     fingerprint,
     is_complete,
     read_json,
+    refuse_foreign,
     seal,
     write_json,
 )
@@ -24,7 +25,7 @@ from patent_hier.settings import Settings
 
 if TYPE_CHECKING:
     from patent_hier.models.attention import AttentionMaps
-    from patent_hier.report.attention import AttentionPair
+    from patent_hier.report.attention.page import AttentionPair
 
 ATTENTION_VERSION = 1
 TEXT_A = "本实用新型公开了一种固体绝缘开关柜结构。"
@@ -103,11 +104,11 @@ def attention_view(
     chosen = default_layers(num_layers) if layers is None else check_layers(layers, num_layers)
     name = fingerprint([ATTENTION_VERSION, source.digest, source.seed, text_a, text_b, chosen])
     folder = output or Path(settings.runs_dir) / f"attention-{name}"
-    _refuse_foreign(folder)
+    refuse_foreign(folder, _KIND)
     with exclusive(folder):
         if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
             return AttentionView(folder, made=False)
-        from patent_hier.report.attention import AttentionPair  # imports torch
+        from patent_hier.report.attention.page import AttentionPair  # imports torch
 
         pair = AttentionPair(text_a, text_b, chosen, source.name, source.is_random)
         maps = _maps(source, text_a, text_b)
@@ -180,24 +181,6 @@ def _trained_digest(files: EncoderFiles, digests: DigestCache) -> str:
     return fingerprint([files.vocabulary_digest(digests), *content])
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse to replace what is no view of ours.
-
-    Raises:
-        ConfigError: If the folder exists with other content.
-    """
-    if folder.is_dir():
-        if not any(folder.iterdir()):
-            return
-        manifest = folder / MANIFEST
-        content = read_json(manifest) if manifest.is_file() else None
-        if isinstance(content, dict) and content.get("kind") == _KIND:
-            return
-    elif not folder.exists():
-        return
-    raise ConfigError(f"{folder} exists and is no attention view, so it is not replaced; choose another --output")
-
-
 def _maps(source: _Source, text_a: str, text_b: str) -> "AttentionMaps":
     from patent_hier.models.attention import attention_maps, load_trained_encoder
 
@@ -213,8 +196,8 @@ def _maps(source: _Source, text_a: str, text_b: str) -> "AttentionMaps":
 
 
 def _write(folder: Path, maps: "AttentionMaps", pair: "AttentionPair") -> None:
-    from patent_hier.report.attention import attention_facts, attention_page
-    from patent_hier.report.attention_figure import save_attention_figure
+    from patent_hier.report.attention.figure import save_attention_figure
+    from patent_hier.report.attention.page import attention_facts, attention_page
 
     (folder / "attention.html").write_text(attention_page(maps, pair), "utf-8")
     write_json(folder / "attention.json", attention_facts(maps, pair))

@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.result import Score
-from patent_hier.report import fonts
+from patent_hier.report.figures import fonts
 
 Language = Literal["en", "zh"]
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from matplotlib import font_manager
 
-from patent_hier.report import fonts
+from patent_hier.report.figures import fonts
 
 DEJAVU = Path(font_manager.findfont(fonts.FALLBACK))
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
-from patent_hier.report.figures_style import (
+from patent_hier.report.figures.style import (
     FAINT,
     GRID,
     INK,

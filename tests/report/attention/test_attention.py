@@ -11,10 +11,11 @@ import pytest
 from patent_hier.artifacts import is_complete, read_json
 from patent_hier.errors import ConfigError
 from patent_hier.models.attention import AttentionMaps, attention_shares
-from patent_hier.report import attention, attention_figure
-from patent_hier.report.attention import AttentionPair, attention_facts, attention_page
-from patent_hier.report.attention_figure import RANDOM_NOTE, save_attention_figure, token_labels
-from patent_hier.report.attention_view import PAPER_LAYERS, attention_view, check_layers, default_layers
+from patent_hier.report.attention import figure as attention_figure
+from patent_hier.report.attention import page as attention
+from patent_hier.report.attention.figure import RANDOM_NOTE, save_attention_figure, token_labels
+from patent_hier.report.attention.page import AttentionPair, attention_facts, attention_page
+from patent_hier.report.attention.view import PAPER_LAYERS, attention_view, check_layers, default_layers
 from patent_hier.settings import EncoderSettings, Settings
 from tests.conftest import tiny_encoder_settings
 
@@ -251,7 +252,7 @@ def test_output_replaces_only_views(settings, tmp_path):
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
     for path in (other, other / "thesis.txt"):
-        with pytest.raises(ConfigError, match="no attention view"):
+        with pytest.raises(ConfigError, match="holds no attention"):
             attention_view(settings, output=path)
     assert (other / "thesis.txt").read_text() == "years of work"
 

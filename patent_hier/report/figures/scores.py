@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
 from patent_hier.ipc import SECTIONS
-from patent_hier.report.figures_style import (
+from patent_hier.report.figures.style import (
     FAINT,
     INK,
     MARKERS,

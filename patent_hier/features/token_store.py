@@ -1,0 +1,80 @@
+"""Token ids of a whole corpus, encoded once and memory-mapped by every node.
+
+On disk: ``ids.bin`` (all documents end to end, little-endian, without padding) and ``offsets.npy`` (where each begins).
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import read_json
+from patent_hier.errors import ArtifactError
+
+IDS_FILE = "ids.bin"
+OFFSETS_FILE = "offsets.npy"
+
+
+class TokenStore:
+    """Memory-mapped token ids: ``store[i]`` is document ``i`` of the corpus, ``(length,)`` with [CLS] and [SEP].
+
+    Attributes:
+        lengths: Tokens of each document, ``(n_documents,)``.
+    """
+
+    def __init__(self, ids: NDArray[np.unsignedinteger], offsets: NDArray[np.int64]) -> None:
+        self._ids = ids
+        self._offsets = offsets
+        self.lengths = np.diff(offsets)
+
+    @classmethod
+    def open(cls, folder: Path) -> "TokenStore":
+        """Map a sealed folder.
+
+        Raises:
+            ArtifactError: If it is damaged.
+        """
+        manifest = read_json(folder / "manifest.json")
+        try:
+            offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
+            ids = np.memmap(folder / IDS_FILE, dtype=manifest["dtype"], mode="r", shape=(int(offsets[-1]),))
+        except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise ArtifactError(f"token cache {folder} is damaged ({error}); delete it and run again") from error
+        return cls(ids, offsets)
+
+    @classmethod
+    def from_documents(cls, documents: Iterable[list[int]]) -> "TokenStore":
+        """A store in memory, for a few texts at prediction time."""
+        rows = [np.asarray(ids, np.int64) for ids in documents]
+        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+        return cls(np.concatenate(rows).astype(np.uint32), offsets)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
+        return self._ids[self._offsets[index] : self._offsets[index + 1]]
+
+
+def pad_batch(
+    store: TokenStore, indices: Sequence[int] | NDArray[np.intp], pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pad some documents to the longest among them.
+
+    Args:
+        store: Token ids.
+        indices: Positions of the documents in the store.
+        pad_id: Token id of ``[PAD]``.
+
+    Returns:
+        ``input_ids`` and ``attention_mask``, both ``(len(indices), longest)``.
+    """
+    longest = max(int(store.lengths[index]) for index in indices)
+    input_ids = np.full((len(indices), longest), pad_id, np.int64)
+    attention_mask = np.zeros((len(indices), longest), np.int64)
+    for row, index in enumerate(indices):
+        document = store[int(index)]
+        input_ids[row, : len(document)] = document
+        attention_mask[row, : len(document)] = 1
+    return input_ids, attention_mask
