@@ -35,7 +35,7 @@ help: ## Explain the targets
 	@echo 'Variables of reproduce, reproduce-full, report, aggregate and ablate:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the demo encoder'
-	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 trainer.num_threads=1"'
+	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 split=applicant"; for all models of the target'
 	@echo '  JOBS=2          processes side by side, of one CPU thread each; 1 trains one model after the other'
 	@echo '  SEEDS=1,2,3     seeds of reproduce-full'
 	@echo '  NODES=D         nodes of ablate: NODES=A,B,C,D,E,F,G,H for every section'
@@ -73,7 +73,7 @@ reproduce-full: $(READY) ## Further: controls, three seeds, all classical models
 	$(MAKE) --no-print-directory ablate report
 
 report: $(READY) ## Write the report of what has been trained; nothing is trained
-	$(BIN)/python -m patent_hier report $(data_settings) $(ARGS)
+	$(BIN)/python -m patent_hier report $(own_settings)
 
 aggregate: $(READY) ## Print the result of nine finished models again; nothing is trained
 	$(BIN)/python -m patent_hier aggregate model=bertcnn level=hier $(own_settings)

@@ -1,11 +1,10 @@
 """``patent-hier attention``: the paper's Figure 5, attention between two texts, as a page and a figure."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from patent_hier.cli.compose import compose_settings
+from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
 
 _HELP = ("-h", "--help")
@@ -20,13 +19,6 @@ usage: patent-hier attention [options] [encoder=... encoder.path=FOLDER ...]
   --output FOLDER   where to write; the default is runs/attention-<fingerprint>
 
 Attention illustrates how the encoder mixes tokens; it is no explanation of a decision."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses in one line; argparse alone prints its whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; --help lists the options")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -51,8 +43,8 @@ def run(arguments: Sequence[str]) -> None:
     print(f"{'attention views' if view.made else 'finished attention views'}: {view.folder / 'attention.html'}")
 
 
-def _parser() -> _Parser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+def _parser() -> OneLineParser:
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--text-a")
     parser.add_argument("--text-b")
     parser.add_argument("--layers")

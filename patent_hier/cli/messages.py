@@ -1,10 +1,12 @@
 """One line for every error, and an exit status that is not 0."""
 
+import dataclasses
 import difflib
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
@@ -84,7 +86,8 @@ def _setting(error: BaseException) -> str:
         link = link.__cause__ or link.__context__
     if cause is None:
         return f"{_first_line(error)}; see --help for the spelling of overrides"
-    known = [str(name) for name in getattr(cause.object_type, "__dataclass_fields__", ())]
+    group: Any = cause.object_type
+    known = [field.name for field in dataclasses.fields(group)] if dataclasses.is_dataclass(group) else []
     if known and str(cause.key) not in known:
         close = _closest(str(cause.key), known)
         return f"{_file(error)}unknown setting {cause.full_key};{close} known here: {', '.join(known)}"

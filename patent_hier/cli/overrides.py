@@ -14,6 +14,18 @@ _QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_ST
 _DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Refuses in one line; argparse alone prints its whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the words.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{message}; --help lists the options")
+
+
 def readable(arguments: Sequence[str]) -> list[str]:
     """Spell overrides so that Hydra can read them.
 

@@ -1,11 +1,10 @@
 """``patent-hier report``: all finished results of one corpus and split -> one page, its Markdown, its figures."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from patent_hier.cli.compose import compose_settings
-from patent_hier.cli.overrides import refuse_unknown_options
+from patent_hier.cli.overrides import OneLineParser
 
 _HELP = ("-h", "--help")
 _USAGE = """All finished results of one corpus and split -> one page (English and Chinese), its Markdown, its figures.
@@ -25,11 +24,10 @@ def run(arguments: Sequence[str]) -> None:
     if any(word in _HELP for word in arguments):
         print(_USAGE)
         return
-    parser = argparse.ArgumentParser(prog="patent-hier report", add_help=False, allow_abbrev=False)
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--output", type=Path)
     parser.add_argument("overrides", nargs="*")
-    refuse_unknown_options(arguments, parser)
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(list(arguments))
     settings = compose_settings(options.overrides)
     from rich.console import Console
 

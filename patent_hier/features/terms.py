@@ -18,9 +18,9 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from patent_hier.artifacts import fingerprint, read_json, seal, write_json
 from patent_hier.errors import ArtifactError, DataError
+from patent_hier.features.versions import TERMS_VERSION
 from patent_hier.settings import TermSettings
 
-TERMS_VERSION = 1
 COUNTS_FILE = "counts.bin"
 TERM_IDS_FILE = "term_ids.bin"
 OFFSETS_FILE = "offsets.npy"

@@ -48,7 +48,7 @@ class TokenStore:
         """A store in memory, for a few texts at prediction time."""
         rows = [np.asarray(ids, np.int64) for ids in documents]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return cls(np.concatenate(rows).astype(np.uint32), offsets)
+        return cls(np.concatenate([np.empty(0, np.int64), *rows]).astype(np.uint32), offsets)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -16,10 +16,10 @@ from safetensors.numpy import load_file, save_file
 from patent_hier.artifacts import fingerprint, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.token_store import TokenStore
+from patent_hier.features.versions import vectors_version
 from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words, write_store
 from patent_hier.settings import FeatureSettings
 
-VECTORS_VERSION = 1
 VECTORS_FILE = "vectors.safetensors"
 _TENSOR = "vectors"
 _CHUNK = 8192  # documents in memory at once
@@ -51,7 +51,9 @@ def vectors_fingerprint(
         source["vector_size"] = settings.vector_size
         if settings.epochs:
             source |= {"epochs": settings.epochs, "window": settings.window, "skip_gram": settings.skip_gram}
-    return fingerprint([VECTORS_VERSION, segmentation, split, settings.max_length, settings.min_count, source])
+    return fingerprint(
+        [vectors_version(file_digest is None), segmentation, split, settings.max_length, settings.min_count, source]
+    )
 
 
 def build_vectors(segmentation: Path, train: NDArray[np.bool_], settings: FeatureSettings, folder: Path) -> None:

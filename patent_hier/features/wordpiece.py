@@ -20,8 +20,8 @@ from patent_hier.features.pretrained import (
     EncoderFiles,
 )
 from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
+from patent_hier.features.versions import TOKENS_VERSION
 
-TOKENS_VERSION = 1
 ENCODER_CONFIG = "encoder_config.json"
 READER = "reader.json"
 

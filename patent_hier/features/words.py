@@ -9,7 +9,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import fingerprint, read_json, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
+from patent_hier.features.versions import segmentation_version
 
-WORDS_VERSION = 1
 PAD_ID = 0
 UNKNOWN_ID = 1
 FIRST_WORD_ID = 2
@@ -74,7 +73,7 @@ def _jieba() -> Callable[[str], list[str]]:
 
 def segmentation_fingerprint(corpus_fingerprint: str, unit: str) -> str:
     """Name a segmented corpus by what decides its content: texts, unit, jieba's version."""
-    return fingerprint([WORDS_VERSION, corpus_fingerprint, unit, version("jieba") if unit == "words" else None])
+    return fingerprint([segmentation_version(unit), corpus_fingerprint, unit])
 
 
 def segment_corpus(

@@ -31,10 +31,10 @@ def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
     """
     runs = find_runs(runs_dir, corpus, split)
     results = _results(runs_dir, corpus, split)
-    wanted = {group_of(manifest) for manifest in results if FLAT not in manifest["nodes"]}
-    wanted |= {run.group for run in runs if run.manifest["level"] in _HIERARCHICAL}
+    wanted = {(group_of(manifest), int(manifest["seed"])) for manifest in results if FLAT not in manifest["nodes"]}
+    wanted |= {(run.group, run.seed) for run in runs if run.manifest["level"] in _HIERARCHICAL}
     flat = _by_group(run for run in runs if run.node == FLAT)
-    local = {group: own for group, own in _by_group(run for run in runs if run.node != FLAT).items() if group in wanted}
+    local = _by_group(run for run in runs if run.node != FLAT and (run.group, run.seed) in wanted)
     names, flat_names = name_configurations(local, flat)
     hierarchical, missing = _whole(local, names, wanted_nodes(corpus, split))
     alone = tuple(Configuration(flat_names[group], group[0], _by_seed(own)) for group, own in flat.items())
@@ -65,18 +65,19 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
 
 
 def layer_series(runs: Iterable[NodeRun]) -> dict[str, dict[int, NodeRun]]:
-    """Runs that differ only in the number of last layers, by node and number; of several series the longest."""
-    series: dict[tuple[str, str], dict[int, NodeRun]] = defaultdict(dict)
+    """Runs that differ only in the number of last layers, by node and number.
+
+    All are of one configuration and seed: the one with most runs, the first of equals in the order of ``runs``.
+    """
+    series: dict[str, dict[str, dict[int, NodeRun]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
         content = dict(run.content)
         if _LAYERS in content:
             number = content.pop(_LAYERS)
-            series[run.node, fingerprint([content, run.seed])][number] = run
-    best: dict[str, dict[int, NodeRun]] = {}
-    for (node, _), by_number in series.items():
-        if len(by_number) > max(1, len(best.get(node, {}))):
-            best[node] = dict(sorted(by_number.items()))
-    return best
+            series[fingerprint([run.manifest["model"], content, run.seed])][run.node][number] = run
+    compared = [{node: own for node, own in nodes.items() if len(own) > 1} for nodes in series.values()]
+    best = max(compared, key=lambda nodes: sum(map(len, nodes.values())), default={})
+    return {node: dict(sorted(own.items())) for node, own in best.items()}
 
 
 def _whole(

@@ -53,6 +53,8 @@ class NodeRun:
         for group, content in self.manifest["content"].items():
             if isinstance(content, dict):
                 flat |= {f"{group}.{key}": value for key, value in content.items()}
+            elif group not in ("corpus", "split"):  # the same for all runs of a report
+                flat[group] = content
         if "features.name" in flat:  # in front: where the vectors are from says more than how they were made
             vectors = flat.pop("features.vectors", "trained")[:7]
             flat = {"features.name": flat["features.name"], "features.vectors": vectors, **flat}
@@ -75,9 +77,8 @@ class NodeRun:
         """All settings, nested."""
         return yaml.safe_load((self.folder / CONFIG_FILE).read_text("utf-8"))
 
-    @cached_property
-    def predictions(self) -> Predictions:
-        """The node's predictions, checked against the manifest.
+    def read_predictions(self) -> Predictions:
+        """The node's predictions, checked against the manifest; not kept, for they are large.
 
         Raises:
             ArtifactError: If the file is damaged.
@@ -132,7 +133,7 @@ class Evidence:
         split: Folder of the split.
         hierarchical: Configurations with, for each seed, all nodes of a hierarchical result.
         flat: Configurations with the flat classifier, by seed.
-        layers: Runs of one node that differ only in the number of last layers: by node, then by number, seed 1 first.
+        layers: Runs of one configuration that differ only in the number of last layers: by node, then by number.
         missing: What is wanted and not there.
     """
 

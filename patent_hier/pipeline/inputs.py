@@ -13,6 +13,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles, locate
+from patent_hier.features.versions import TERMS_VERSION, TOKENS_VERSION, segmentation_version, vectors_version
 from patent_hier.pipeline.stages import ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.settings import BertCnnSettings, Settings
 
@@ -82,6 +83,7 @@ class WordPieceInputs(Inputs):
                 "pretrained": encoder.pretrained,
                 "freeze": encoder.freeze,
                 "max_length": encoder.max_length,
+                "version": TOKENS_VERSION,
             }
         }
 
@@ -118,7 +120,8 @@ class WordInputs(Inputs):
             features["vectors"] = digests.of(Path(path))
         elif features["epochs"] == 0:
             features = {key: features[key] for key in features if key not in ("window", "skip_gram")}
-        return {"features": features}
+        versions = [segmentation_version(features["name"]), vectors_version(not path)]
+        return {"features": {**features, "versions": versions}}
 
     def facts(self) -> dict[str, Any]:
         """Their name, and the given file."""
@@ -149,8 +152,8 @@ class TermInputs(Inputs):
     settings: Settings
 
     def content(self) -> dict[str, Any]:
-        """Nothing: the model's settings are there anyway."""
-        return {}
+        """The counting's version; the model's settings are there anyway."""
+        return {"terms": {"version": TERMS_VERSION}}
 
     def facts(self) -> dict[str, Any]:
         """Nothing."""

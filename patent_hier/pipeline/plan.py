@@ -59,7 +59,7 @@ def plan_node(settings: Settings) -> NodePlan:
         "model": settings.model.influence(),
         **_training_content(settings),
     }
-    suite = {**content, "seed": settings.seed}
+    suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
     folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node}-{name}"
     return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder)

@@ -39,6 +39,7 @@ from patent_hier.report.content.provenance import provenance
 from patent_hier.report.content.summary import summary
 from patent_hier.report.content.table_2 import cells, table_2, table_2_grid
 from patent_hier.report.figures import Language
+from patent_hier.report.figures.fonts import cjk_font
 from patent_hier.report.page import write_report
 from patent_hier.report.scores import score_flat, score_hierarchical
 from patent_hier.report.tables import Grid
@@ -48,7 +49,7 @@ REPORT_VERSION = 1
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
 _KIND = "report"
-_SHARED = ("data=", "data.", "split=", "split.", "runs_dir=", "cache_dir=")
+_SHARED = ("data=", "data.", "split=", "split.", "runs_dir=", "cache_dir=", "encoder=", "encoder.", "experiment=")
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
@@ -77,7 +78,7 @@ def build_report(
     shared = tuple(word for word in overrides if word.lstrip("+").startswith(_SHARED))
     with exclusive(folder):
         evidence = collect(runs, corpus, split)
-        name = fingerprint([REPORT_VERSION, patent_hier.__version__, evidence.fingerprint, shared])
+        name = fingerprint([REPORT_VERSION, patent_hier.__version__, evidence.fingerprint, shared, cjk_font()])
         if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
             say(f"report: up to date  {folder / PAGE_FILE}")
             return folder, evidence
@@ -91,9 +92,16 @@ def build_report(
 
 def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
     """The results behind the report, with the command and code version that made each."""
+    runs = [
+        (item.name, run)
+        for item in (*evidence.hierarchical, *evidence.flat)
+        for nodes in item.runs.values()
+        for run in nodes.values()
+    ]
+    runs += [("layers", run) for by_number in evidence.layers.values() for run in by_number.values()]
     return [
         {
-            "name": item.name,
+            "name": name,
             "node": run.node,
             "seed": run.seed,
             "folder": f"{run.folder.parent.name}/{run.folder.name}",
@@ -101,9 +109,7 @@ def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
             "code": run.manifest["environment"]["git_commit"],
             "date": run.manifest["environment"]["date"],
         }
-        for item in (*evidence.hierarchical, *evidence.flat)
-        for nodes in item.runs.values()
-        for run in nodes.values()
+        for name, run in runs
     ]
 
 
@@ -181,6 +187,7 @@ def read_table_2(folder: Path) -> Grid:
 def _attention(settings: Settings, evidence: Evidence) -> AttentionFolder | AttentionRefused | None:
     """The view of the first trained section model on word pieces; None where there is none."""
     trained = [item for item in evidence.hierarchical if _reads_word_pieces(item)]
+    trained.sort(key=lambda item: item.model != "bertcnn")  # the paper's before its controls
     if not trained:
         return None
     item = trained[0]

@@ -91,19 +91,21 @@ def score_hierarchical(configuration: Configuration, truth: Truth) -> Hierarchic
     Raises:
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
-    predictions = {
-        seed: {node: run.predictions for node, run in nodes.items()} for seed, nodes in configuration.runs.items()
-    }
-    hits = {seed: hierarchical_hits(nodes, truth) for seed, nodes in predictions.items()}
-    results = {seed: aggregate(nodes, truth) for seed, nodes in predictions.items()}
+    hits, results = {}, {}
+    calibration: list[Reliability] = []  # of the first seed
+    for seed, nodes in configuration.runs.items():  # the predictions of one seed at a time: they are large
+        predictions = {node: run.read_predictions() for node, run in nodes.items()}
+        hits[seed] = hierarchical_hits(predictions, truth)
+        results[seed] = aggregate(predictions, truth)
+        if not calibration:
+            joint = joint_log_prob(predictions)
+            calibration.append(expected_calibration_error(joint, hits[seed].target_codes))
     by_seed = list(hits.values())
     first = by_seed[0]
     _check_order(configuration, [item.document_ids for item in by_seed])
     section, local = (np.stack([getattr(item, name) for item in by_seed]) for name in ("section_hits", "local_hits"))
     cascade = np.stack([item.cascade_hits for item in by_seed])
     n_sections, n_classes = len(np.unique(first.sections)), len(np.unique(first.targets))
-    seed = next(iter(predictions))
-    joint = joint_log_prob(predictions[seed])
     return HierarchicalScores(
         configuration,
         spread_of_hits(section, n_sections),
@@ -118,7 +120,7 @@ def score_hierarchical(configuration: Configuration, truth: Truth) -> Hierarchic
         oracle.mean - whole.mean,
         _mean([result.top_3.value for result in results.values()]),
         _mean([result.macro_f1.value for result in results.values()]),
-        expected_calibration_error(joint, first.target_codes),
+        calibration[0],
         hits,
         results,
     )
@@ -130,20 +132,25 @@ def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
     Raises:
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
-    predictions = {seed: nodes[FLAT].predictions for seed, nodes in configuration.runs.items()}
-    hits = {seed: flat_hits(own, truth) for seed, own in predictions.items()}
-    results = {seed: aggregate_flat(own, truth) for seed, own in predictions.items()}
+    hits, results = {}, {}
+    calibration: list[Reliability] = []  # of the first seed
+    for seed, nodes in configuration.runs.items():
+        predictions = nodes[FLAT].read_predictions()
+        hits[seed] = flat_hits(predictions, truth)
+        results[seed] = aggregate_flat(predictions, truth)
+        if not calibration:
+            log_prob = predictions.select("test").log_prob
+            calibration.append(expected_calibration_error(log_prob, hits[seed].target_codes))
     by_seed = list(hits.values())
     first = by_seed[0]
     _check_order(configuration, [item.document_ids for item in by_seed])
-    chosen = next(iter(predictions.values())).select("test")
     return FlatScores(
         configuration,
         spread_of_hits(np.stack([item.class_hits for item in by_seed]), len(np.unique(first.targets))),
         spread_of_hits(np.stack([item.section_hits for item in by_seed]), len(np.unique(first.sections))),
         _mean([result.top_3.value for result in results.values()]),
         _mean([result.macro_f1.value for result in results.values()]),
-        expected_calibration_error(chosen.log_prob, first.target_codes),
+        calibration[0],
         hits,
         results,
     )
@@ -172,6 +179,8 @@ def class_hits(
         answers = next(iter(other.hits.values()))
         hits[f"{other.configuration.name}{suffixes[1]}"] = answers.class_hits
         orders.append(answers.document_ids)
+    if len(hits) < len(orders):
+        raise ArtifactError("two systems have the same name; give one of them another model.name")
     for name, order in zip(hits, orders, strict=True):
         if not np.array_equal(order, orders[0]):
             raise ArtifactError(f"{name} scored other documents than the rest; delete its results and run it again")

@@ -33,6 +33,7 @@ class ModelSettings:
     """
 
     inputs: ClassVar[str]
+    is_seeded: ClassVar[bool] = True  # whether the seed has any influence on what is learnt
 
     name: str = "???"
     suggested_lr: float = 1e-3
@@ -165,6 +166,8 @@ class NaiveBayesSettings(TermSettings):
         alpha: Additive smoothing.
     """
 
+    is_seeded: ClassVar[bool] = False
+
     name: str = "naive_bayes"
     alpha: float = 0.01
 
@@ -177,6 +180,8 @@ class NeighboursSettings(TermSettings):
         name: ``knn``.
         num_neighbours: K.
     """
+
+    is_seeded: ClassVar[bool] = False
 
     name: str = "knn"
     num_neighbours: int = 15

@@ -6,7 +6,6 @@ from patent_hier.pipeline.evidence import Configuration, NodeRun
 from patent_hier.report.blocks import Block, Heading, TableBlock
 from patent_hier.report.content.context import ABSENT, Context
 from patent_hier.report.tables import Grid
-from patent_hier.settings import FLAT
 
 
 def cost(context: Context) -> list[Block]:
@@ -44,8 +43,10 @@ def _row(context: Context, configuration: Configuration, kind: str) -> tuple[str
 
 
 def _device(run: NodeRun) -> str:
-    name = run.manifest["environment"].get("cuda_device")
-    return str(name or "CPU")
+    """Where it was trained: the GPU's name, or CPU."""
+    if not str(run.metrics["training"].get("device", "cpu")).startswith("cuda"):
+        return "CPU"
+    return str(run.manifest["environment"].get("cuda_device") or "GPU")
 
 
 def _rate(count: int, seconds: float) -> str:
@@ -54,9 +55,3 @@ def _rate(count: int, seconds: float) -> str:
 
 def _values(values: Iterable[object]) -> str:
     return ", ".join(sorted({str(value) for value in values if value is not None})) or ABSENT
-
-
-def nodes_of(configuration: Configuration) -> str:
-    """``flat``, or how many nodes."""
-    nodes = next(iter(configuration.runs.values()))
-    return FLAT if FLAT in nodes else str(len(nodes))

@@ -4,11 +4,9 @@ import numpy as np
 
 from patent_hier.evaluation.hits import FlatHits, SystemHits
 from patent_hier.report.blocks import Block, FigureBlock, Heading, Paragraph
-from patent_hier.report.content.context import Context
+from patent_hier.report.content.context import MOST_PANELS, Context
 from patent_hier.report.figures import class_bars, learning_curves, section_confusion
 from patent_hier.settings import FLAT, ROOT
-
-_MOST_CURVES = 6  # nodes in one figure of learning curves
 
 
 def details(context: Context) -> list[Block]:
@@ -33,7 +31,7 @@ def details(context: Context) -> list[Block]:
     if curves := _curves(context):
         blocks += [
             Heading(2, say("curves_title"), "curves"),
-            FigureBlock(learning_curves(curves, language=context.language), say("curves_figure")),
+            FigureBlock(learning_curves(curves, language=context.language), say("curves_figure", most=MOST_PANELS)),
         ]
     return blocks
 
@@ -64,12 +62,12 @@ def _class_rows(hits: SystemHits | FlatHits) -> list[tuple[str, float, int]]:
 
 
 def _curves(context: Context) -> dict[str, list[dict[str, float]]]:
-    """Histories of the section models and flat classifiers that were trained in epochs, first seed."""
+    """Histories of section models and flat classifiers that were trained in epochs, the best first; first seeds."""
     curves = {}
-    for configuration in (*context.evidence.hierarchical, *context.evidence.flat):
-        nodes = next(iter(configuration.runs.values()))
-        run = nodes.get(ROOT) or nodes[FLAT]
+    systems = [(item.configuration, ROOT, "section_model") for item in context.hierarchical]
+    systems += [(other.configuration, FLAT, "flat_model") for other in context.flat]
+    for configuration, node, label in systems:
+        run = next(iter(configuration.runs.values()))[node]
         if run.history:
-            label = "section_model" if run.node == ROOT else "flat_model"
             curves[f"{configuration.name}, {context.say(label)}"] = run.history
-    return dict(list(curves.items())[:_MOST_CURVES])
+    return dict(list(curves.items())[:MOST_PANELS])

@@ -48,7 +48,7 @@ def layers(context: Context) -> list[Block]:
     grid = Grid("", tuple(say(f"layers_{column}") for column in columns), rows)
     return [
         *blocks,
-        FigureBlock(figure, say("layers_figure")),
+        FigureBlock(figure, say("layers_figure", name=_name(context))),
         TableBlock(grid, say("layers_table"), say("layers_note")),
         Paragraph(_reading(context, scores)),
     ]
@@ -56,13 +56,19 @@ def layers(context: Context) -> list[Block]:
 
 def _test_score(run: NodeRun) -> Score | None:
     """Accuracy on the test documents under the node, with its bootstrap interval."""
-    own = run.predictions.select("test")
+    own = run.read_predictions().select("test")
     codes = own.target_codes()
     under = codes != NO_TARGET
     if not under.any():
         return None
     hits = (own.predicted_codes() == codes) & (codes != UNSEEN)
     return as_score(spread_of_hits(hits[None, under], len(np.unique(own.targets[under]))))
+
+
+def _name(context: Context) -> str:
+    """Which configuration and seed the series is of."""
+    run = next(iter(next(iter(context.evidence.layers.values())).values()))
+    return f"{run.manifest['model']}, seed {run.seed}"
 
 
 def _val(run: NodeRun) -> str:

@@ -65,7 +65,8 @@ def winner(context: Context) -> list[Block]:
         close = [
             pair.second if pair.first == order[0] else pair.first
             for pair in pairs
-            if order[0] in (pair.first, pair.second) and pair.p_adjusted >= 0.05
+            if order[0] in (pair.first, pair.second)
+            and (pair.p_adjusted >= 0.05 or (pair.difference > 0) != (pair.first == order[0]))
         ]
         if close:
             blocks.append(Paragraph(say("winner_close", names="; ".join(close))))

@@ -1,0 +1,22 @@
+"""Versions of what each step of the features writes for equal inputs; raise one when that changes.
+
+They are part of the names of the steps' caches and of every result made from them. Apart from the steps, so that a
+result can be named without importing their libraries.
+"""
+
+from importlib.metadata import version
+
+TOKENS_VERSION = 1
+WORDS_VERSION = 1
+VECTORS_VERSION = 1
+TERMS_VERSION = 1
+
+
+def segmentation_version(unit: str) -> list[object]:
+    """Of segmenting into ``words`` or ``chars``: ours, and jieba's."""
+    return [WORDS_VERSION, version("jieba") if unit == "words" else None]
+
+
+def vectors_version(trained: bool) -> list[object]:
+    """Of vocabulary and vectors: ours, and gensim's where it trains them."""
+    return [VECTORS_VERSION, version("gensim") if trained else None]
