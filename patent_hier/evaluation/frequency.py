@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
+from patent_hier.evaluation.seeds import spread_of_hits
 
 HEAD, MIDDLE, TAIL, UNSEEN_GROUP = "head", "middle", "tail", "unseen"
 GROUPS = (HEAD, MIDDLE, TAIL, UNSEEN_GROUP)
@@ -60,7 +61,7 @@ def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Ma
         groups: By class, from :func:`frequency_groups`.
 
     Returns:
-        In the order of :data:`GROUPS`; groups without a document are left out.
+        In the order of :data:`GROUPS`, with 95 % bootstrap intervals; groups without a document are left out.
 
     Raises:
         DataError: If the lengths differ, there is no document, or a group is not in :data:`GROUPS`.
@@ -77,7 +78,8 @@ def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Ma
     for group in GROUPS:
         rows = by_document == group
         if rows.any():
-            scores[group] = Score.of_hits(int(hits[rows].sum()), int(rows.sum()), int((own == group).sum()))
+            spread = spread_of_hits(hits[None, rows], int((own == group).sum()))
+            scores[group] = Score(spread.mean, spread.n_documents, spread.n_classes, spread.interval)
     return scores
 
 

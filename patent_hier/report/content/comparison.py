@@ -3,15 +3,11 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-import numpy as np
-
 from patent_hier.evaluation.calibration_error import Reliability
-from patent_hier.evaluation.frequency import GROUPS, frequency_groups
-from patent_hier.evaluation.result import Score
-from patent_hier.evaluation.seeds import spread_of_hits
+from patent_hier.evaluation.frequency import GROUPS, accuracy_by_group, frequency_groups
 from patent_hier.evaluation.significance import Comparison, compare_systems
 from patent_hier.report.blocks import Block, Details, FigureBlock, Heading, Paragraph, TableBlock
-from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, as_score, interval, percent, with_interval
+from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, interval, percent, with_interval
 from patent_hier.report.figures import frequency_bars, reliability
 from patent_hier.report.tables import Grid
 
@@ -90,16 +86,7 @@ def _test_table(context: Context, pairs: list[Comparison]) -> Grid:
 def _frequency(context: Context) -> list[Block]:
     say = context.say
     groups = frequency_groups(context.train_counts)
-    scores: dict[str, dict[str, Score]] = {}
-    targets = context.targets
-    own_group = np.array([groups.get(name, "unseen") for name in targets.tolist()], dtype=object)  # (n,)
-    for name, hits in context.hits.items():
-        scores[name] = {}
-        for group in GROUPS:
-            rows = own_group == group
-            if rows.any():
-                spread = spread_of_hits(hits[None, rows], len(np.unique(targets[rows])))
-                scores[name][group] = as_score(spread)
+    scores = {name: accuracy_by_group(context.targets, hits, groups) for name, hits in context.hits.items()}
     present = [group for group in GROUPS if any(group in own for own in scores.values())]
     first = next(iter(scores.values()))
     rows_ = [
