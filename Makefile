@@ -55,8 +55,7 @@ $(READY): pyproject.toml constraints.txt
 reproduce: $(READY) ## The paper's tables and figures: train all models once, write the report; finished models are kept
 	$(RUN) model=bertcnn level=hier $(parallel) $(own_settings)
 	$(RUN) model=bertcnn level=flat $(own_settings)
-	$(RUN) model=textcnn level=hier $(parallel) $(own_settings)
-	$(RUN) model=rnn level=hier $(parallel) $(own_settings)
+	$(RUN) -m model=textcnn,rnn level=hier $(parallel) $(own_settings)
 	$(RUN) model=linear level=hier $(parallel) $(own_settings)
 	$(RUN) model=linear level=flat $(own_settings)
 	$(MAKE) --no-print-directory ablate report

@@ -153,7 +153,7 @@ def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, co
     assert describe(caught.value).startswith(said)
 
 
-NO_GRADIENT = {"suggested_lr", "suggested_batch_size"}  # of no use to a model without gradient steps
+NO_GRADIENT = {"suggested_lr", "suggested_batch_size", "suggested_min_steps"}  # of no use to a model without gradient steps
 
 
 def shown(file):
@@ -257,6 +257,7 @@ def test_batch_size_suits_the_model_unless_set():
     for model in ("textcnn", "rnn"):
         settings = compose_settings([f"model={model}"])
         assert settings.trainer.batch_size == settings.model.suggested_batch_size == 64
+        assert settings.trainer.min_steps == settings.model.suggested_min_steps == 300
     assert compose_settings(["model=rnn", "trainer.batch_size=3"]).trainer.batch_size == 3
 
 
