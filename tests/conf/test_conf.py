@@ -153,7 +153,7 @@ def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, co
     assert describe(caught.value).startswith(said)
 
 
-NO_GRADIENT = {"suggested_lr", "suggested_batch_size", "suggested_min_steps"}  # of no use to a model without gradient steps
+NO_GRADIENT = {"suggested_lr", "suggested_batch_size", "suggested_min_steps"}  # for gradient steps
 
 
 def shown(file):
