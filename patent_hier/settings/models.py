@@ -18,7 +18,7 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")
 CLASSIFIERS = ("svm", "logistic")
-_NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_min_steps")  # by themselves
+_NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size")  # by themselves
 
 
 @dataclass
@@ -30,7 +30,6 @@ class ModelSettings:
         suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. Models without
             gradient steps ignore it.
         suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
-        suggested_min_steps: Likewise the least number of steps, for ``trainer.min_steps``.
     """
 
     inputs: ClassVar[str]
@@ -39,7 +38,6 @@ class ModelSettings:
     name: str = "???"
     suggested_lr: float = 1e-3
     suggested_batch_size: int = 16
-    suggested_min_steps: int = 600
 
     def influence(self) -> dict[str, Any]:
         """The settings that decide what the model learns from the same data, by name."""

@@ -31,23 +31,23 @@ def run(settings, level, node, *words):
 def place(tmp_path_factory):
     """Runs of many configurations on one corpus and split, and what they are."""
     folder = tmp_path_factory.mktemp("evidence")
-    bayes = make_settings(folder, "naive_bayes")
+    svm = make_settings(folder, "linear")
     for seed in (1, 2):
         for node in NODES:
-            done = run(change(bayes, seed=seed), "hier", node)
-    mild = change(bayes, "model", alpha=0.5)
+            done = run(change(svm, seed=seed), "hier", node)
+    mild = change(svm, "model", c=0.5)
     for node in NODES[:-1]:
-        run(mild, "hier", node, "model.alpha=0.5")
-    run(mild, "node", "C", "model.alpha=0.5")  # one trained alone completes the nine
-    flat = run(bayes, "flat", "flat")
+        run(mild, "hier", node, "model.c=0.5")
+    run(mild, "node", "C", "model.c=0.5")  # one trained alone completes the nine
+    flat = run(svm, "flat", "flat")
     save_suite(aggregate_nodes({"flat": flat.folder}, flat.corpus))
-    run(make_settings(folder, "linear"), "node", "A")  # alone, it is no system
+    run(make_settings(folder, "naive_bayes"), "node", "A")  # alone, it is no system
     bert = make_settings(folder)
     for n in (1, 2):
         run(change(bert, "model", num_last_layers=n), "node", "A", f"model.num_last_layers={n}")
     run(change(bert, "model", num_last_layers=1, dropout=0.5), "node", "A")
     run(change(bert, "model", num_last_layers=2, head="cls"), "node", "A")
-    run(change(bayes, "split", seed=5), "hier", "root")
+    run(change(svm, "split", seed=5), "hier", "root")
     return folder, Corpus.open(done.corpus)
 
 
@@ -59,11 +59,11 @@ def copied(place, tmp_path):
 
 
 def look(place, runs=None):
-    """The evidence of the split that all runs but one are of, such as that of the linear model."""
+    """The evidence of the split that all runs but one are of, such as that of the naive Bayes model."""
     folder, corpus = place
     runs = runs or folder / "runs"
-    (linear,) = nodes_of(runs, "linear", "A")
-    return collect(runs, corpus, folder / "cache" / "splits" / linear.manifest["data"]["split"])
+    (alone,) = nodes_of(runs, "naive_bayes", "A")
+    return collect(runs, corpus, folder / "cache" / "splits" / alone.manifest["data"]["split"])
 
 
 def nodes_of(runs, model, node, **manifest):
@@ -83,28 +83,28 @@ def test_whole_configurations_with_their_seeds(place):
     evidence = look(place)
     assert evidence.wanted_nodes == NODES
     found = by_name(evidence.hierarchical)
-    assert set(found) == {"naive_bayes alpha=0.01", "naive_bayes alpha=0.5"}
-    assert list(found["naive_bayes alpha=0.01"].runs) == [1, 2]
-    assert list(found["naive_bayes alpha=0.5"].runs) == [1]
+    assert set(found) == {"linear c=1.0", "linear c=0.5"}
+    assert list(found["linear c=1.0"].runs) == [1, 2]
+    assert list(found["linear c=0.5"].runs) == [1]
     for item in found.values():
-        assert item.model == "naive_bayes"
+        assert item.model == "linear"
         for seed, runs in item.runs.items():
             assert tuple(runs) == NODES
             for node, own in runs.items():
                 assert (own.node, own.seed) == (node, seed)
                 assert own.predictions.node == node
-    assert found["naive_bayes alpha=0.5"].first.node == "root"
-    assert found["naive_bayes alpha=0.5"].runs[1]["C"].manifest["level"] == "node"
+    assert found["linear c=0.5"].first.node == "root"
+    assert found["linear c=0.5"].runs[1]["C"].manifest["level"] == "node"
     assert evidence.missing == ()
 
 
 def test_flat_is_apart(place):
     evidence = look(place)
     (item,) = evidence.flat
-    assert (item.name, list(item.runs), list(item.runs[1])) == ("naive_bayes alpha=0.01", [1], ["flat"])
+    assert (item.name, list(item.runs), list(item.runs[1])) == ("linear c=1.0", [1], ["flat"])
     assert item.first.metrics["node"] == "flat"
     assert item.first.history == []
-    assert item.first.config["model"]["alpha"] == 0.01
+    assert item.first.config["model"]["c"] == 1.0
 
 
 def test_the_series_of_layers_with_most_numbers(place):
@@ -124,7 +124,7 @@ def test_another_split_is_another_evidence(place):
     evidence = collect(folder / "runs", corpus, other)
     assert (evidence.hierarchical, evidence.flat, evidence.layers) == ((), (), {})
     (missing,) = evidence.missing  # its root alone
-    assert (missing.name, missing.nodes) == ("naive_bayes", ("A", "B", "C"))
+    assert (missing.name, missing.nodes) == ("linear", ("A", "B", "C"))
 
 
 def test_nothing_has_been_run(place, tmp_path):
@@ -135,7 +135,7 @@ def test_nothing_has_been_run(place, tmp_path):
 def test_equal_evidence_has_an_equal_fingerprint(place, copied):
     before = look(place, copied).fingerprint
     assert look(place, copied).fingerprint == before
-    (gone,) = nodes_of(copied, "naive_bayes", "flat")
+    (gone,) = nodes_of(copied, "linear", "flat")
     shutil.rmtree(gone.folder)
     assert look(place, copied).fingerprint != before
 
@@ -144,45 +144,45 @@ def test_equal_evidence_has_an_equal_fingerprint(place, copied):
 
 
 def test_a_missing_node_is_told_with_its_command(place, copied):
-    gone = nodes_of(copied, "naive_bayes", "B", seed=2)
+    gone = nodes_of(copied, "linear", "B", seed=2)
     shutil.rmtree(gone[0].folder)
     evidence = look(place, copied)
     (missing,) = evidence.missing
-    assert (missing.name, missing.seed, missing.nodes) == ("naive_bayes alpha=0.01", 2, ("B",))
-    assert missing.command == "python run.py model=naive_bayes seed=2 level=hier"
-    assert list(by_name(evidence.hierarchical)["naive_bayes alpha=0.01"].runs) == [1]  # the other seed stays
+    assert (missing.name, missing.seed, missing.nodes) == ("linear c=1.0", 2, ("B",))
+    assert missing.command == "python run.py model=linear seed=2 level=hier"
+    assert list(by_name(evidence.hierarchical)["linear c=1.0"].runs) == [1]  # the other seed stays
 
 
 def test_nodes_that_are_missing_for_every_seed(place, copied):
-    for run_ in nodes_of(copied, "naive_bayes", "root"):
-        if run_.manifest["content"]["model"]["alpha"] == 0.5 or run_.seed == 2:
+    for run_ in nodes_of(copied, "linear", "root"):
+        if run_.manifest["content"]["model"]["c"] == 0.5 or run_.seed == 2:
             shutil.rmtree(run_.folder)
     evidence = look(place, copied)
     told = {(item.name, item.seed): item for item in evidence.missing}
-    assert set(told) == {("naive_bayes alpha=0.01", 2), ("naive_bayes alpha=0.5", 1)}
-    assert told["naive_bayes alpha=0.5", 1].nodes == ("root",)
-    assert "model.alpha=0.5" in told["naive_bayes alpha=0.5", 1].command.split()
-    assert set(by_name(evidence.hierarchical)) == {"naive_bayes alpha=0.01"}
+    assert set(told) == {("linear c=1.0", 2), ("linear c=0.5", 1)}
+    assert told["linear c=0.5", 1].nodes == ("root",)
+    assert "model.c=0.5" in told["linear c=0.5", 1].command.split()
+    assert set(by_name(evidence.hierarchical)) == {"linear c=1.0"}
 
 
 def test_a_missing_flat_classifier_is_told_by_its_result(place, copied):
-    (gone,) = nodes_of(copied, "naive_bayes", "flat")
+    (gone,) = nodes_of(copied, "linear", "flat")
     shutil.rmtree(gone.folder)
     evidence = look(place, copied)
     assert evidence.flat == ()
     (missing,) = evidence.missing
-    assert (missing.name, missing.seed, missing.nodes) == ("naive_bayes alpha=0.01", 1, ("flat",))
-    assert missing.command == "python run.py model=naive_bayes seed=1 level=flat"
+    assert (missing.name, missing.seed, missing.nodes) == ("linear c=1.0", 1, ("flat",))
+    assert missing.command == "python run.py model=linear seed=1 level=flat"
 
 
 def test_a_result_whose_nodes_are_all_gone_is_told(place, copied):
-    folders = {run_.node: run_.folder for node in NODES for run_ in nodes_of(copied, "naive_bayes", node, seed=2)}
-    save_suite(replace(aggregate_nodes(folders, place[1].folder), folder=copied / "naive_bayes" / "result-hier-x"))
+    folders = {run_.node: run_.folder for node in NODES for run_ in nodes_of(copied, "linear", node, seed=2)}
+    save_suite(replace(aggregate_nodes(folders, place[1].folder), folder=copied / "linear" / "result-hier-x"))
     for folder in folders.values():
         shutil.rmtree(folder)
     (missing,) = look(place, copied).missing
-    assert (missing.name, missing.seed, missing.nodes) == ("naive_bayes alpha=0.01", 2, NODES)
-    assert missing.command == "python run.py model=naive_bayes seed=2 level=hier"
+    assert (missing.name, missing.seed, missing.nodes) == ("linear c=1.0", 2, NODES)
+    assert missing.command == "python run.py model=linear seed=2 level=hier"
 
 
 # --- damage
@@ -190,33 +190,33 @@ def test_a_result_whose_nodes_are_all_gone_is_told(place, copied):
 
 @pytest.mark.parametrize("name", ["metrics.json", "predictions.parquet", "config.yaml"])
 def test_a_damaged_result_is_refused(place, copied, name):
-    damaged = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder
+    damaged = nodes_of(copied, "linear", "B", seed=2)[0].folder
     (damaged / name).write_bytes((damaged / name).read_bytes()[:-9])
-    with pytest.raises(ArtifactError, match=r"delete it and run again: python run\.py model=naive_bayes") as caught:
+    with pytest.raises(ArtifactError, match=r"delete it and run again: python run\.py model=linear") as caught:
         look(place, copied)
     assert str(damaged) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_manifest_is_refused(place, copied):
-    damaged = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder / "manifest.json"
+    damaged = nodes_of(copied, "linear", "B", seed=2)[0].folder / "manifest.json"
     damaged.write_text(damaged.read_text("utf-8")[:-9], "utf-8")
     with pytest.raises(ArtifactError, match=r"B-.*manifest\.json cannot be read"):
         look(place, copied)
 
 
 def test_predictions_of_equal_size_are_held_against_the_manifest(place, copied):
-    damaged = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder / "predictions.parquet"
+    damaged = nodes_of(copied, "linear", "B", seed=2)[0].folder / "predictions.parquet"
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 0xFF
     damaged.write_bytes(content)
-    own = by_name(look(place, copied).hierarchical)["naive_bayes alpha=0.01"].runs[2]["B"]
+    own = by_name(look(place, copied).hierarchical)["linear c=1.0"].runs[2]["B"]
     with pytest.raises(ArtifactError, match=r"predictions\.parquet is damaged"):
         _ = own.predictions
 
 
 def test_half_written_folders_are_left_aside(place, copied):
-    source = nodes_of(copied, "naive_bayes", "B", seed=2)[0].folder
+    source = nodes_of(copied, "linear", "B", seed=2)[0].folder
     partial = shutil.copytree(source, source.with_name(f".partial-{source.name}-x"))
     (partial / "metrics.json").unlink()
     assert look(place, copied).missing == ()
