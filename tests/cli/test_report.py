@@ -23,7 +23,7 @@ def place(tmp_path_factory) -> World:
     )
     own.run("linear", "level=hier")
     own.run("linear", "level=flat")
-    own.run("naive_bayes", "level=hier", "seed=1,2", "--multirun")
+    own.run("logistic", "level=hier", "seed=1,2", "--multirun")
     return own
 
 
@@ -72,7 +72,7 @@ REMOVED = {
     "the root": ("linear", "root", 1, "hier", "root", "linear (seed 1): no result for root"),
     "the flat classifier": ("linear", "flat", 1, "flat", "flat", "linear (seed 1): no result for flat"),
     "a node of one of two seeds": (
-        "naive_bayes", "D", 2, "hier", "D", "naive_bayes (seed 2): no result for D",
+        "logistic", "D", 2, "hier", "D", "logistic (seed 2): no result for D",
     ),
 }  # fmt: skip
 
@@ -120,22 +120,22 @@ def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
 
 
 def test_the_other_seed_stays_in_the_report(copied, whole):
-    remove(copied, "naive_bayes", "root", 2)
+    remove(copied, "logistic", "root", 2)
     assert copied.report().status == 1
     names = [name for name, *_ in numbers(copied)["table_2"]["rows"]]
-    assert {"naive_bayes (seed 1)", "naive_bayes (seed 2): no result for root"} <= set(names)
+    assert {"logistic (seed 1)", "logistic (seed 2): no result for root"} <= set(names)
     before = {name for name, *_ in whole["table_2"]["rows"]}
-    assert "naive_bayes (seed 1, 2)" in before
-    (item,) = [item for item in numbers(copied)["hierarchical"] if item["name"] == "naive_bayes"]
+    assert "logistic (seed 1, 2)" in before
+    (item,) = [item for item in numbers(copied)["hierarchical"] if item["name"] == "logistic"]
     assert item["L1"]["sd"] is None
 
 
 def test_two_missing_results_are_both_told(copied):
     remove(copied, "linear", "A", 1)
     remove(copied, "linear", "D", 1)
-    remove(copied, "naive_bayes", "B", 1)
+    remove(copied, "logistic", "B", 1)
     done = copied.report()
-    assert "linear seed=1: A, D; naive_bayes seed=1: B; train them: " in done.err
+    assert "linear seed=1: A, D; logistic seed=1: B; train them: " in done.err
     assert done.err.count("python run.py") == 2
     assert done.err.count("\n") == 1
 
@@ -198,10 +198,10 @@ def test_a_second_call_writes_nothing(place, whole):
 def test_other_evidence_writes_it_anew(copied, whole):
     first = copied.report()
     assert "report: written" in first.out
-    copied.run("naive_bayes", "level=flat")
+    copied.run("logistic", "level=flat")
     second = copied.report()
     assert (second.status, "report: written" in second.out) == (0, True)
-    assert {item["name"] for item in numbers(copied)["flat"]} == {"linear", "naive_bayes"}
+    assert {item["name"] for item in numbers(copied)["flat"]} == {"linear", "logistic"}
     assert numbers(copied)["hierarchical"] == whole["hierarchical"]
     assert not list(copied.runs.glob(".partial-*"))
 
@@ -244,12 +244,12 @@ def test_nothing_has_been_run(place, tmp_path, whole):
 
 def test_only_a_flat_model_and_the_warning_of_demo_data(tmp_path):
     demo = world(tmp_path, "data=demo", "data.rows=400")
-    demo.run("naive_bayes", "level=flat")
+    demo.run("logistic", "level=flat")
     done = demo.report()
     assert (done.status, done.err) == (0, "")
     assert numbers(demo)["hierarchical"] == []
-    assert [item["name"] for item in numbers(demo)["flat"]] == ["naive_bayes"]
-    assert "naive_bayes, flat" in [
+    assert [item["name"] for item in numbers(demo)["flat"]] == ["logistic"]
+    assert "logistic, flat" in [
         name for name, *_ in markdown_table(demo.folder() / "report.md", "Accuracy in percent, with")
     ]
     assert "demo data: not comparable with the paper" in done.out
@@ -260,7 +260,7 @@ def test_only_a_flat_model_and_the_warning_of_demo_data(tmp_path):
 
 
 def test_only_nine_models_and_no_warning_for_other_data(copied):
-    shutil.rmtree(copied.runs / "naive_bayes")
+    shutil.rmtree(copied.runs / "logistic")
     shutil.rmtree(copied.node("linear", "flat"))
     shutil.rmtree(copied.node("linear", "result-flat"))
     done = copied.report()
@@ -299,7 +299,7 @@ def test_hostile_names_stay_text(place, tmp_path):
     own = csv_world(folder)
     words = tuple(f'{name}="{value}"' for name, value in (word.split("=", 1) for word in own.words))
     own = own._replace(words=words)
-    own.run("naive_bayes", "level=flat")
+    own.run("logistic", "level=flat")
     done = own.report()
     assert done.status == 0, done
     page = Page(own.folder() / "report.html")

@@ -92,7 +92,7 @@ def test_whole_configurations_with_their_seeds(place):
             assert tuple(runs) == NODES
             for node, own in runs.items():
                 assert (own.node, own.seed) == (node, seed)
-                assert own.predictions.node == node
+                assert own.read_predictions().node == node
     assert found["linear c=0.5"].first.node == "root"
     assert found["linear c=0.5"].runs[1]["C"].manifest["level"] == "node"
     assert evidence.missing == ()
@@ -212,7 +212,7 @@ def test_predictions_of_equal_size_are_held_against_the_manifest(place, copied):
     damaged.write_bytes(content)
     own = by_name(look(place, copied).hierarchical)["linear c=1.0"].runs[2]["B"]
     with pytest.raises(ArtifactError, match=r"predictions\.parquet is damaged"):
-        _ = own.predictions
+        own.read_predictions()
 
 
 def test_half_written_folders_are_left_aside(place, copied):

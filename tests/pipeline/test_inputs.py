@@ -1,4 +1,5 @@
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_a_model_reads_what_its_settings_say(model, tmp_path):
 def test_word_pieces_are_named_by_the_encoder(tmp_path):
     inputs = find_inputs(make_settings(tmp_path))
     content = inputs.content()["encoder"]
-    assert set(content) == {"digest", "pretrained", "freeze", "max_length"}
+    assert set(content) == {"digest", "pretrained", "freeze", "max_length", "version"}
     assert (content["pretrained"], content["freeze"], content["max_length"]) == (False, False, 32)
     facts = inputs.facts()["encoder"]
     assert facts["name"] == "demo"
@@ -61,6 +62,7 @@ def test_words_are_named_by_their_settings(tmp_path):
             "epochs": 1,
             "skip_gram": True,
             "seed": 1,
+            "versions": [[1, None], [1, version("gensim")]],
         }
     }
     assert inputs.facts() == {"features": {"name": "chars", "vectors": None}}
@@ -77,6 +79,7 @@ def test_given_vectors_are_named_by_their_content(tmp_path):
             "min_count": 2,
             "seed": 1,
             "vectors": file_digest(tmp_path / "vectors.txt"),
+            "versions": [[1, None], [1, None]],
         }
     }
     assert inputs.facts()["features"]["vectors"] == str(tmp_path / "vectors.txt")
@@ -92,7 +95,7 @@ def test_a_missing_file_of_vectors_is_named(path, tmp_path, monkeypatch):
 @pytest.mark.parametrize("model", ["linear", "naive_bayes", "knn"])
 def test_terms_are_named_by_the_model_alone(model, tmp_path):
     inputs = find_inputs(make_settings(tmp_path, model))
-    assert (inputs.content(), inputs.facts()) == ({}, {})
+    assert (inputs.content(), inputs.facts()) == ({"terms": {"version": 1}}, {})
 
 
 @pytest.mark.parametrize("model", ["bertcnn", "textcnn", "rnn"])

@@ -73,7 +73,11 @@ class Shuffled:
     """A node's run whose documents lie in another order."""
 
     def __init__(self, run):
-        self.predictions = run.predictions.take(np.arange(len(run.predictions.document_ids))[::-1])
+        self._run = run
+
+    def read_predictions(self):
+        predictions = self._run.read_predictions()
+        return predictions.take(np.arange(len(predictions))[::-1])
 
 
 def test_seeds_of_other_documents_are_refused(context):

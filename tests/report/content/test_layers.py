@@ -17,7 +17,7 @@ def test_each_number_of_layers_has_its_row(context):
     assert [row[:2] for row in block.grid.rows] == [("D", "1"), ("D", "2")]
     for node, number, val, test, _, documents, classes in block.grid.rows:
         run = context.evidence.layers[node][int(number)]
-        own = run.predictions.select("test")
+        own = run.read_predictions().select("test")
         under = own.targets != None  # noqa: E711  # an array is compared, element by element
         hits = np.array(own.labels, object)[own.log_prob.argmax(1)][under] == own.targets[under]
         assert test == f"{100 * hits.mean():.1f}" == f"{100 * run.metrics['test']['accuracy']['value']:.1f}"
