@@ -26,6 +26,7 @@ TINY_OF = {
     "textcnn": (*_DATA, *_WORDS, "model.num_filters=8", *_STEPS),
     "rnn": (*_DATA, *_WORDS, "model.hidden_size=8", *_STEPS),
     "linear": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
+    "logistic": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
     "naive_bayes": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
     "knn": (*_DATA, "model.ngram_sizes=[1,2]", "trainer.progress=false"),
 }
