@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from patent_hier.artifacts import is_complete, read_json, verify
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.features import versions
 from patent_hier.features import words as module
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.words import (
@@ -138,10 +139,10 @@ def test_fingerprint_depends_on_each_of_its_causes(monkeypatch: pytest.MonkeyPat
     names = {segmentation_fingerprint(*causes) for causes in (("a", "words"), ("b", "words"), ("a", "chars"))}
     assert len(names) == 3
     before = [segmentation_fingerprint("a", unit) for unit in UNITS]
-    monkeypatch.setattr(module, "version", lambda _: "99")
+    monkeypatch.setattr(versions, "version", lambda _: "99")
     after = [segmentation_fingerprint("a", unit) for unit in UNITS]
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, True]  # jieba makes the words only
-    monkeypatch.setattr(module, "WORDS_VERSION", 99)
+    monkeypatch.setattr(versions, "WORDS_VERSION", 99)
     assert segmentation_fingerprint("a", "chars") != before[1]
 
 
