@@ -1,5 +1,6 @@
 """From the predictions of the nodes to one result: pure functions, nothing is read or written."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +23,8 @@ from patent_hier.evaluation.hits import (
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
 from patent_hier.ipc import SECTIONS
-from patent_hier.settings import ROOT
 
-__all__ = ["Truth", "aggregate", "aggregate_flat", "product_from_table"]
+__all__ = ["Truth", "aggregate", "aggregate_flat", "aggregate_flat_hits", "aggregate_hits", "product_from_table"]
 
 
 def aggregate(predictions: Mapping[str, Predictions], truth: Truth, part: str = "test") -> HierarchicalResult:
@@ -40,8 +40,18 @@ def aggregate(predictions: Mapping[str, Predictions], truth: Truth, part: str = 
         ArtifactError: If the nodes did not score the same documents, or not those of this corpus.
     """
     hits = hierarchical_hits(predictions, truth, part)
-    joint = joint_log_prob(predictions, part)
-    sizes = {section: len(predictions[section].labels) for section in predictions[ROOT].labels}
+    return aggregate_hits(hits, joint_log_prob(predictions, part), part)
+
+
+def aggregate_hits(hits: SystemHits, joint: NDArray[np.float32], part: str = "test") -> HierarchicalResult:
+    """The same from what :func:`aggregate` makes of the predictions, for a caller that needs both.
+
+    Args:
+        hits: From :func:`patent_hier.evaluation.hits.hierarchical_hits`.
+        joint: ``(n, n_labels)`` from :func:`patent_hier.evaluation.hits.joint_log_prob`.
+        part: The part that was scored.
+    """
+    sizes = Counter(sections_of(hits.labels).tolist())  # classes of each section's model, in the root's order
     local = _local_scores(hits, sizes)
     unseen = hits.targets[hits.target_codes < 0]
     n_classes, n_sections = len(np.unique(hits.targets)), len(local)
@@ -84,10 +94,20 @@ def aggregate_flat(predictions: Predictions, truth: Truth | None = None, part: s
     Raises:
         ArtifactError: If a document has no target, or its target is not the class that the corpus gives it.
     """
-    hits = flat_hits(predictions, truth, part)
+    return aggregate_flat_hits(flat_hits(predictions, truth, part), predictions.select(part).log_prob, part)
+
+
+def aggregate_flat_hits(hits: FlatHits, log_prob: NDArray[np.float32], part: str = "test") -> FlatResult:
+    """The same from what :func:`aggregate_flat` makes of the predictions, for a caller that needs both.
+
+    Args:
+        hits: From :func:`patent_hier.evaluation.hits.flat_hits`.
+        log_prob: ``(n, n_labels)`` of the same documents.
+        part: The part that was scored.
+    """
     unseen = hits.targets[hits.target_codes < 0]
     n_classes, n_sections = len(np.unique(hits.targets)), len(np.unique(hits.sections))
-    rank = metrics.ranks(predictions.select(part).log_prob, hits.target_codes)
+    rank = metrics.ranks(log_prob, hits.target_codes)
     any_hits = (
         None if hits.further is None else metrics.any_symbol_hits(hits.predicted_classes, hits.targets, hits.further)
     )

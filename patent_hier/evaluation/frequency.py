@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
-from patent_hier.evaluation.seeds import spread_of_hits
+from patent_hier.evaluation.seeds import as_score, spread_of_hits
 
 HEAD, MIDDLE, TAIL, UNSEEN_GROUP = "head", "middle", "tail", "unseen"
 GROUPS = (HEAD, MIDDLE, TAIL, UNSEEN_GROUP)
@@ -78,8 +78,7 @@ def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Ma
     for group in GROUPS:
         rows = by_document == group
         if rows.any():
-            spread = spread_of_hits(hits[None, rows], int((own == group).sum()))
-            scores[group] = Score(spread.mean, spread.n_documents, spread.n_classes, spread.interval)
+            scores[group] = as_score(spread_of_hits(hits[None, rows], int((own == group).sum())))
     return scores
 
 

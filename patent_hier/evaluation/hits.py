@@ -123,9 +123,7 @@ def hierarchical_hits(predictions: Mapping[str, Predictions], truth: Truth, part
     labels = joint_labels(predictions)
     target_codes: Codes = pd.Index(labels).get_indexer(pd.Index(true.classes))
     section_codes = root.predicted_codes()
-    given = np.full(
-        len(root), UNSEEN
-    )  # (n,) the answer of the true section's model; none if the root lacks the section
+    given = np.full(len(root), UNSEEN)  # (n,) the answer of the true section's model; none if the root lacks it
     cascade = np.empty(len(root), dtype=np.intp)  # (n,) the answer of the predicted section's model
     start = 0
     for column, section in enumerate(root.labels):

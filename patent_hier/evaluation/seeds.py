@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
 from patent_hier.evaluation.metrics import Interval, bootstrap_interval
+from patent_hier.evaluation.result import Score
 
 Hits = NDArray[np.bool_]
 
@@ -35,6 +36,11 @@ class Spread:
     n_documents: int
     n_classes: int
     interval: Interval
+
+
+def as_score(spread: Spread) -> Score:
+    """The mean with its interval, as one score."""
+    return Score(spread.mean, spread.n_documents, spread.n_classes, spread.interval)
 
 
 def spread_of_hits(hits: Hits, n_classes: int) -> Spread:

@@ -61,20 +61,17 @@ def _blank_bertcnn(
     return BertCnn.from_config(reader.files.config, num_labels, settings)
 
 
-def _blank_textcnn(
-    reader: WordReader, state: dict[str, Tensor], num_labels: int, settings: s.TextCnnSettings
-) -> nn.Module:
-    return TextCnn.blank(len(reader.words), state[_EMBEDDING].shape[1], num_labels, settings)
+def _blank_on_words(network: type[TextCnn] | type[Rnn]) -> Callable[[Any, dict[str, Tensor], int, Any], nn.Module]:
+    def blank(reader: WordReader, state: dict[str, Tensor], num_labels: int, settings: Any) -> nn.Module:
+        return network.blank(len(reader.words), state[_EMBEDDING].shape[1], num_labels, settings)
 
-
-def _blank_rnn(reader: WordReader, state: dict[str, Tensor], num_labels: int, settings: s.RnnSettings) -> nn.Module:
-    return Rnn.blank(len(reader.words), state[_EMBEDDING].shape[1], num_labels, settings)
+    return blank
 
 
 KINDS: dict[str, NetworkKind | TermKind] = {
     "bertcnn": NetworkKind(s.BertCnnSettings, WordPieceReader, _blank_bertcnn),
-    "textcnn": NetworkKind(s.TextCnnSettings, WordReader, _blank_textcnn),
-    "rnn": NetworkKind(s.RnnSettings, WordReader, _blank_rnn),
+    "textcnn": NetworkKind(s.TextCnnSettings, WordReader, _blank_on_words(TextCnn)),
+    "rnn": NetworkKind(s.RnnSettings, WordReader, _blank_on_words(Rnn)),
     "linear": TermKind(s.LinearSettings, LinearClassifier.load),
     "naive_bayes": TermKind(s.NaiveBayesSettings, NaiveBayesClassifier.load),
     "knn": TermKind(s.NeighboursSettings, NeighboursClassifier.load),

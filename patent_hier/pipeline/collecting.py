@@ -9,8 +9,9 @@ from typing import Any
 from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
-from patent_hier.pipeline.evidence import Configuration, Evidence, Group, Missing, NodeRun, group_of, wanted_nodes
+from patent_hier.pipeline.evidence import Configuration, Evidence, Group, Missing, NodeRun, group_of
 from patent_hier.pipeline.naming import name_configurations
+from patent_hier.pipeline.stages import wanted_nodes
 from patent_hier.settings import FLAT, HIER_NODES
 
 _HIERARCHICAL = ("hier", "section", "class")  # levels that are parts of a hierarchical result

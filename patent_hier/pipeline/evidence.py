@@ -8,13 +8,10 @@ from typing import Any
 
 import yaml
 
-from patent_hier.artifacts import fingerprint, read_json, verify
+from patent_hier.artifacts import fingerprint, read_json
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.splits import TRAIN
-from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
-from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE
-from patent_hier.pipeline.stages import load_parts
-from patent_hier.settings import HIER_NODES, ROOT
+from patent_hier.evaluation.predictions import Predictions
+from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE, read_predictions
 
 Group = tuple[str, str]  # model, fingerprint of its configuration
 
@@ -83,8 +80,7 @@ class NodeRun:
         Raises:
             ArtifactError: If the file is damaged.
         """
-        verify(self.folder, only=(PREDICTIONS_FILE,))
-        return Predictions.read(self.folder / PREDICTIONS_FILE)
+        return read_predictions(self.folder)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +100,12 @@ class Configuration:
     @property
     def first(self) -> NodeRun:
         """Any of its runs: the first node of the first seed."""
-        return next(iter(next(iter(self.runs.values())).values()))
+        return self.all_runs[0]
+
+    @property
+    def all_runs(self) -> list[NodeRun]:
+        """Its runs, seed by seed."""
+        return [run for nodes in self.runs.values() for run in nodes.values()]
 
 
 @dataclass(frozen=True)
@@ -147,22 +148,10 @@ class Evidence:
     @cached_property
     def fingerprint(self) -> str:
         """Of all runs and of what is missing: equal evidence makes an equal report."""
-        configurations = (*self.hierarchical, *self.flat)
-        runs = [run for item in configurations for nodes in item.runs.values() for run in nodes.values()]
+        runs = [run for item in (*self.hierarchical, *self.flat) for run in item.all_runs]
         runs += [run for by_number in self.layers.values() for run in by_number.values()]
         files = sorted([str(run.folder), fingerprint(run.manifest)] for run in runs)
         return fingerprint([files, [[m.name, m.seed, m.nodes] for m in self.missing]])
-
-    @cached_property
-    def wanted_nodes(self) -> tuple[str, ...]:
-        """The nodes of a hierarchical result on this corpus: sections without training documents have none."""
-        return wanted_nodes(self.corpus, self.split)
-
-
-def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
-    """``root`` and every section with a training document."""
-    sections = set(corpus.column("section").to_numpy()[load_parts(corpus, split) == TRAIN])
-    return tuple(node for node in HIER_NODES if node == ROOT or node in sections)
 
 
 def group_of(manifest: Mapping[str, Any]) -> Group:

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import atomic_folder, exclusive, is_complete, read_json, seal, write_json
+from patent_hier.artifacts import atomic_folder, exclusive, is_complete, read_json, seal, verify, write_json
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
@@ -22,8 +22,8 @@ from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.plan import NodePlan, plan_node
 from patent_hier.pipeline.progress import item_progress, say
-from patent_hier.pipeline.stages import load_parts
-from patent_hier.settings import FLAT, ROOT, Settings, as_dict
+from patent_hier.pipeline.stages import load_parts, wanted_nodes
+from patent_hier.settings import FLAT, Settings, as_dict
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import TermStore
@@ -97,11 +97,17 @@ def finished(folder: Path) -> bool:
 
 def has_documents(plan: NodePlan) -> bool:
     """Whether the node has anything to train on."""
-    node = plan.settings.node
-    if node in (ROOT, FLAT):
-        return True
-    sections = plan.corpus.column("section").to_numpy()
-    return bool(np.any((sections == node) & (load_parts(plan.corpus, plan.split) == TRAIN)))
+    return plan.settings.node in (FLAT, *wanted_nodes(plan.corpus, plan.split))
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """The predictions of a finished node, checked against its manifest.
+
+    Raises:
+        ArtifactError: If the file is damaged.
+    """
+    verify(folder, only=(PREDICTIONS_FILE,))
+    return Predictions.read(folder / PREDICTIONS_FILE)
 
 
 def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:

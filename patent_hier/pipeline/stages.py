@@ -25,10 +25,18 @@ from patent_hier.data.accounting import Accounting
 from patent_hier.data.corpus import Corpus, RefusedFileError, corpus_fingerprint, prepare, refuse_rejects
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.raw import RawFormat
-from patent_hier.data.splits import SplitPlan, SplitReport, assign, load, save, split_fingerprint
+from patent_hier.data.splits import TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.progress import byte_progress, item_progress, say
-from patent_hier.settings import DataSettings, DemoDataSettings, FeatureSettings, SplitSettings, TermSettings
+from patent_hier.settings import (
+    HIER_NODES,
+    ROOT,
+    DataSettings,
+    DemoDataSettings,
+    FeatureSettings,
+    SplitSettings,
+    TermSettings,
+)
 
 
 def raw_format(data: DataSettings) -> RawFormat:
@@ -114,6 +122,12 @@ def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
     document_ids, parts = load(folder)
     assert np.array_equal(document_ids, corpus.document_ids.to_numpy())  # both are named by the corpus's fingerprint
     return parts
+
+
+def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
+    """The nodes of a hierarchical result: ``root`` and every section with a training document."""
+    sections = set(corpus.column("section").to_numpy()[load_parts(corpus, split) == TRAIN])
+    return tuple(node for node in HIER_NODES if node == ROOT or node in sections)
 
 
 def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:

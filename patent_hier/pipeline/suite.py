@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, read_json, verify
+from patent_hier.artifacts import MANIFEST, read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import Truth, aggregate, aggregate_flat
-from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult
 from patent_hier.ipc import IpcSymbol
-from patent_hier.pipeline.node import finished, has_documents
+from patent_hier.pipeline.node import finished, has_documents, read_predictions
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.pipeline.progress import say
 from patent_hier.settings import FLAT, HIER_NODES, Settings
@@ -75,10 +74,7 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
         IncompleteError: If a node is missing.
         ArtifactError: If a file differs from its manifest or the nodes do not belong together.
     """
-    predictions = {}
-    for node, folder in folders.items():
-        verify(folder, only=(PREDICTIONS_FILE,))
-        predictions[node] = Predictions.read(folder / PREDICTIONS_FILE)
+    predictions = {node: read_predictions(folder) for node, folder in folders.items()}
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
     truth = load_truth(Corpus.open(corpus_folder))

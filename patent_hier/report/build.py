@@ -82,22 +82,18 @@ def build_report(
         if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
             say(f"report: up to date  {folder / PAGE_FILE}")
             return folder, evidence
+        environment = describe_environment()
         with atomic_folder(folder) as staging:
-            _write(settings, evidence, shared, staging)
+            _write(settings, evidence, shared, f"{environment['date']}, patent_hier", staging)
             facts = {"kind": _KIND, "fingerprint": name, "data": corpus.fingerprint, "split": split.name}
-            seal(staging, {**facts, "made_of": _made_of(evidence), "environment": describe_environment()})
+            seal(staging, {**facts, "made_of": _made_of(evidence), "environment": environment})
     say(f"report: written  {folder / PAGE_FILE}")
     return folder, evidence
 
 
 def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
     """The results behind the report, with the command and code version that made each."""
-    runs = [
-        (item.name, run)
-        for item in (*evidence.hierarchical, *evidence.flat)
-        for nodes in item.runs.values()
-        for run in nodes.values()
-    ]
+    runs = [(item.name, run) for item in (*evidence.hierarchical, *evidence.flat) for run in item.all_runs]
     runs += [("layers", run) for by_number in evidence.layers.values() for run in by_number.values()]
     return [
         {
@@ -113,7 +109,7 @@ def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], staging: Path) -> None:
+def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], generated: str, staging: Path) -> None:
     truth = load_truth(evidence.corpus)
     hierarchical = [score_hierarchical(item, truth) for item in evidence.hierarchical]
     hierarchical.sort(key=lambda item: -item.cascade.mean)
@@ -127,8 +123,7 @@ def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], stag
         bodies[language] = _body(context, view)
         if language == "en":
             write_json(staging / SCORES_FILE, _scores(context))
-    date = describe_environment()["date"]
-    write_report(staging, titles, bodies, f"{date}, patent_hier")
+    write_report(staging, titles, bodies, generated)
     if isinstance(view, AttentionFolder):
         shutil.copyfile(view.folder / PAGE, staging / PAGE)
 

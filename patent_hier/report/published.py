@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import patent_hier
+from patent_hier.evaluation.aggregate import product_from_table
 
 # Their model -> ours.
 COUNTERPARTS = {"RNN": "rnn", "CNN": "textcnn", "BERT-CNN": "bertcnn"}
@@ -18,6 +19,16 @@ def published(name: str) -> Any:
     Source: Lu and Ni (2019), arXiv:1911.06241.
     """
     return json.loads((_folder() / f"{name}.json").read_text("utf-8"))
+
+
+def published_cells(model: str) -> tuple[dict[str, float], tuple[float, float]]:
+    """A row of the paper in percent, as printed; and its last two columns recomputed from its own cells."""
+    row = published("table_2")["models"][model]
+    counts = {section: facts["documents"] for section, facts in published("table_1")["sections"].items()}
+    local = {section: value / 100 for section, value in row["local"].items()}
+    oracle, product = product_from_table(row["section"] / 100, local, counts)
+    printed = {"L1": row["section"], **row["local"], "L2": row["oracle"], "overall": row["product"]}
+    return printed, (100 * oracle, 100 * product)
 
 
 def _folder() -> Path:

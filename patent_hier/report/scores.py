@@ -1,6 +1,6 @@
 """Scores of each configuration over its seeds, from the nodes' predictions: every number of the report's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.aggregate import aggregate, aggregate_flat
+from patent_hier.evaluation.aggregate import aggregate_flat_hits, aggregate_hits
 from patent_hier.evaluation.calibration_error import Reliability, expected_calibration_error
 from patent_hier.evaluation.hits import (
     FlatHits,
@@ -92,14 +92,13 @@ def score_hierarchical(configuration: Configuration, truth: Truth) -> Hierarchic
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
     hits, results = {}, {}
-    calibration: list[Reliability] = []  # of the first seed
+    calibration: list[Reliability] = []
     for seed, nodes in configuration.runs.items():  # the predictions of one seed at a time: they are large
         predictions = {node: run.read_predictions() for node, run in nodes.items()}
         hits[seed] = hierarchical_hits(predictions, truth)
-        results[seed] = aggregate(predictions, truth)
-        if not calibration:
-            joint = joint_log_prob(predictions)
-            calibration.append(expected_calibration_error(joint, hits[seed].target_codes))
+        joint = joint_log_prob(predictions)
+        results[seed] = aggregate_hits(hits[seed], joint)
+        calibration.append(expected_calibration_error(joint, hits[seed].target_codes))
     by_seed = list(hits.values())
     first = by_seed[0]
     _check_order(configuration, [item.document_ids for item in by_seed])
@@ -133,14 +132,12 @@ def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
     hits, results = {}, {}
-    calibration: list[Reliability] = []  # of the first seed
+    calibration: list[Reliability] = []
     for seed, nodes in configuration.runs.items():
-        predictions = nodes[FLAT].read_predictions()
+        predictions = nodes[FLAT].read_predictions().select("test")
         hits[seed] = flat_hits(predictions, truth)
-        results[seed] = aggregate_flat(predictions, truth)
-        if not calibration:
-            log_prob = predictions.select("test").log_prob
-            calibration.append(expected_calibration_error(log_prob, hits[seed].target_codes))
+        results[seed] = aggregate_flat_hits(hits[seed], predictions.log_prob)
+        calibration.append(expected_calibration_error(predictions.log_prob, hits[seed].target_codes))
     by_seed = list(hits.values())
     first = by_seed[0]
     _check_order(configuration, [item.document_ids for item in by_seed])
@@ -157,14 +154,16 @@ def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
 
 
 def class_hits(
-    hierarchical: Sequence[HierarchicalScores], flat: Sequence[FlatScores], suffixes: tuple[str, str]
+    hierarchical: Sequence[HierarchicalScores],
+    flat: Sequence[FlatScores],
+    name: Callable[[Configuration, str], str],
 ) -> dict[str, Hits]:
     """Every system's hits on the test documents, ``(n,)`` each in one order, by its name; the first seed of each.
 
     Args:
         hierarchical: Systems of nine models; the cascade's hits are taken.
         flat: Flat systems.
-        suffixes: What follows the names of the former, and of the latter.
+        name: From a configuration and ``hierarchical`` or ``flat_model``, what the system is called.
 
     Raises:
         ArtifactError: If the systems scored different documents.
@@ -173,17 +172,17 @@ def class_hits(
     orders = []
     for item in hierarchical:
         own = next(iter(item.hits.values()))
-        hits[f"{item.configuration.name}{suffixes[0]}"] = own.cascade_hits
+        hits[name(item.configuration, "hierarchical")] = own.cascade_hits
         orders.append(own.document_ids)
     for other in flat:
         answers = next(iter(other.hits.values()))
-        hits[f"{other.configuration.name}{suffixes[1]}"] = answers.class_hits
+        hits[name(other.configuration, "flat_model")] = answers.class_hits
         orders.append(answers.document_ids)
     if len(hits) < len(orders):
         raise ArtifactError("two systems have the same name; give one of them another model.name")
-    for name, order in zip(hits, orders, strict=True):
+    for system, order in zip(hits, orders, strict=True):
         if not np.array_equal(order, orders[0]):
-            raise ArtifactError(f"{name} scored other documents than the rest; delete its results and run it again")
+            raise ArtifactError(f"{system} scored other documents than the rest; delete its results and run it again")
     return hits
 
 

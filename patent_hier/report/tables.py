@@ -13,10 +13,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from patent_hier.evaluation.aggregate import product_from_table
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
 from patent_hier.ipc import SECTIONS
-from patent_hier.report.published import published
+from patent_hier.report.published import COUNTERPARTS, published_cells
 
 DEMO_NOTE = "demo data: not comparable with the paper"
 WIDTH = 120  # columns of a terminal that is none: a file or a pipe
@@ -142,7 +141,7 @@ def sweep_table(rows: Sequence[SweepRow]) -> Grid:
         (
             *(row.overrides.get(name, _ABSENT) for name in settings),
             row.node,
-            _percent(row.val.value) if row.val else _ABSENT,
+            percent(row.val.value) if row.val else _ABSENT,
             *(_test_cells(row.test) if row.test else 4 * (_ABSENT,)),
         )
         for row in rows
@@ -156,9 +155,9 @@ def suite_table(suites: Sequence[tuple[Mapping[str, str], HierarchicalResult | F
     header = (*settings, "section %", "product %", "cascade %", "95 % interval", "documents", "classes")
     cells = []
     for overrides, result in suites:
-        section, product = _percent(result.section_accuracy.value), _ABSENT
+        section, product = percent(result.section_accuracy.value), _ABSENT
         if isinstance(result, HierarchicalResult):
-            product, best = _percent(result.product_accuracy.value), result.cascade_accuracy
+            product, best = percent(result.product_accuracy.value), result.cascade_accuracy
         else:
             best = result.flat_accuracy
         cells.append((*(overrides.get(name, _ABSENT) for name in settings), section, product, *_test_cells(best)))
@@ -167,7 +166,7 @@ def suite_table(suites: Sequence[tuple[Mapping[str, str], HierarchicalResult | F
 
 def _test_cells(score: Score) -> tuple[str, str, str, str]:
     return (
-        _percent(score.value),
+        percent(score.value),
         _interval(score),
         f"{score.n_documents:,}",
         str(score.n_classes_with_support),
@@ -187,27 +186,24 @@ def _own_row(result: HierarchicalResult, name: str) -> tuple[str, ...]:
     local = (result.local_accuracy.get(section) for section in SECTIONS)
     return (
         name,
-        _percent(result.section_accuracy.value),
-        *(_percent(score.value) if score else _ABSENT for score in local),
-        _percent(result.oracle_accuracy.value),
-        _percent(result.product_accuracy.value),
+        percent(result.section_accuracy.value),
+        *(percent(score.value) if score else _ABSENT for score in local),
+        percent(result.oracle_accuracy.value),
+        percent(result.product_accuracy.value),
     )
 
 
 def _published_rows() -> list[tuple[str, ...]]:
     """The paper's rows, the best first."""
-    counts = {section: facts["documents"] for section, facts in published("table_1")["sections"].items()}
     rows = []
-    for model, row in reversed(published("table_2")["models"].items()):
-        local = {section: value / 100 for section, value in row["local"].items()}
-        oracle, product = product_from_table(row["section"] / 100, local, counts)
+    for model in reversed(COUNTERPARTS):
+        printed, (oracle, product) = published_cells(model)
         rows.append(
             (
                 f"{model} (paper)",
-                f"{row['section']:.1f}",
-                *(f"{row['local'][section]:.1f}" for section in SECTIONS),
-                f"{row['oracle']:.1f} / {100 * oracle:.2f}",
-                f"{row['product']:.1f} / {100 * product:.2f}",
+                *(f"{printed[column]:.1f}" for column in ("L1", *SECTIONS)),
+                f"{printed['L2']:.1f} / {oracle:.2f}",
+                f"{printed['overall']:.1f} / {product:.2f}",
             )
         )
     return rows
@@ -217,7 +213,7 @@ def _score_row(name: str, score: Score) -> tuple[str, ...]:
     labels = str(score.n_labels) if isinstance(score, LocalScore) else ""
     return (
         name,
-        _percent(score.value),
+        percent(score.value),
         _interval(score),
         f"{score.n_documents:,}",
         str(score.n_classes_with_support),
@@ -229,7 +225,7 @@ def _notes(result: HierarchicalResult | FlatResult, demo: bool) -> list[str]:
     notes = ["Documents: scored; classes: with support among them; labels: what a section's model can answer."]
     if isinstance(result, HierarchicalResult):
         loss, routing, local = (
-            _percent(value)
+            percent(value)
             for value in (1 - result.cascade_accuracy.value, result.routing_errors.value, result.local_errors.value)
         )
         notes.append(
@@ -248,13 +244,14 @@ def _notes(result: HierarchicalResult | FlatResult, demo: bool) -> list[str]:
     return [*notes, DEMO_NOTE] if demo else notes
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """A fraction as percent with one decimal."""
     return f"{100 * value:.1f}"
 
 
 def _interval(score: Score) -> str:
     low, high = score.interval
-    return f"{_percent(low)}-{_percent(high)}"
+    return f"{percent(low)}-{percent(high)}"
 
 
 def _escape(cell: str) -> str:

@@ -13,6 +13,7 @@ from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.evidence import NodeRun
 from patent_hier.pipeline.naming import name_configurations
 from patent_hier.pipeline.node import run_node
+from patent_hier.pipeline.stages import wanted_nodes
 from patent_hier.pipeline.suite import aggregate_nodes
 from patent_hier.report.saving import save_suite
 from patent_hier.settings import LevelSettings
@@ -81,7 +82,7 @@ def by_name(configurations):
 
 def test_whole_configurations_with_their_seeds(place):
     evidence = look(place)
-    assert evidence.wanted_nodes == NODES
+    assert wanted_nodes(evidence.corpus, evidence.split) == NODES
     found = by_name(evidence.hierarchical)
     assert set(found) == {"linear c=1.0", "linear c=0.5"}
     assert list(found["linear c=1.0"].runs) == [1, 2]

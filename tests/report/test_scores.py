@@ -8,7 +8,11 @@ import pytest
 from patent_hier.errors import ArtifactError
 from patent_hier.report.scores import class_hits, score_flat, score_hierarchical
 
-SUFFIXES = (", nine", ", flat")
+WORDS = {"hierarchical": "nine", "flat_model": "flat"}
+
+
+def name(configuration, kind):
+    return f"{configuration.name}, {WORDS[kind]}"
 
 
 def of(items, name):
@@ -54,7 +58,7 @@ def test_flat(context):
 
 
 def test_hits_of_all_systems_in_one_order(context):
-    hits = class_hits(context.hierarchical, context.flat, SUFFIXES)
+    hits = class_hits(context.hierarchical, context.flat, name)
     names = [f"{item.configuration.name}, nine" for item in context.hierarchical] + ["linear, flat"]
     assert list(hits) == names
     first = next(iter(of(context.hierarchical, "textcnn").hits.values()))
@@ -66,7 +70,7 @@ def test_systems_of_other_documents_cannot_be_compared(context):
     (hits,) = item.hits.values()
     other = replace(item, hits={1: replace(hits, document_ids=hits.document_ids[::-1])})
     with pytest.raises(ArtifactError, match="linear, flat scored other documents than the rest"):
-        class_hits(context.hierarchical, [other], SUFFIXES)
+        class_hits(context.hierarchical, [other], name)
 
 
 class Shuffled:

@@ -5,11 +5,11 @@ from typing import TypeVar
 
 from patent_hier.evaluation.calibration_error import Reliability
 from patent_hier.evaluation.frequency import GROUPS, accuracy_by_group, frequency_groups
-from patent_hier.evaluation.significance import Comparison, compare_systems
+from patent_hier.evaluation.significance import Comparison
 from patent_hier.report.blocks import Block, Details, FigureBlock, Heading, Paragraph, TableBlock
-from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, interval, percent, with_interval
+from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, interval, seeds_of, with_interval
 from patent_hier.report.figures import frequency_bars, reliability
-from patent_hier.report.tables import Grid
+from patent_hier.report.tables import Grid, percent
 
 T = TypeVar("T")
 _FOLD = 10  # pairs of systems; a longer table is folded
@@ -37,10 +37,10 @@ def _ways(context: Context) -> Grid:
     for item in context.hierarchical:
         scores = (item.section, item.oracle, item.product, item.cascade)
         rest = (percent(item.routing_loss), percent(item.top_3), percent(item.macro_f1))
-        rows.append((f"{item.configuration.name}, {say('nine_models')}", *map(with_interval, scores), *rest))
+        rows.append((context.name(item.configuration, "hierarchical"), *map(with_interval, scores), *rest))
     for other in context.flat:
         rest = (ABSENT, percent(other.top_3), percent(other.macro_f1))
-        name = f"{other.configuration.name}, {say('flat_model')}"
+        name = context.name(other.configuration, "flat_model")
         rows.append((name, with_interval(other.section), ABSENT, ABSENT, with_interval(other.flat), *rest))
     for gap in context.evidence.missing:
         name = say("row_incomplete", name=gap.name, seed=gap.seed, nodes=", ".join(gap.nodes))
@@ -53,10 +53,10 @@ def _tests(context: Context) -> list[Block]:
     say = context.say
     if len(context.hits) < 2:
         return []
-    pairs = compare_systems(context.hits)
+    pairs = context.pairs
     seeds = {next(iter(item.hits)) for item in context.hierarchical}
     seeds |= {next(iter(other.hits)) for other in context.flat}
-    table = TableBlock(_test_table(context, pairs), say("tests_table"), say("tests_note", seeds=_list(seeds)))
+    table = TableBlock(_test_table(context, pairs), say("tests_table"), say("tests_note", seeds=seeds_of(seeds)))
     intro = Paragraph(say("tests_intro", pairs=len(pairs), documents=f"{pairs[0].n_documents:,}"))
     folded: Block = Details(say("tests_fold", pairs=len(pairs)), (table,)) if len(pairs) > _FOLD else table
     return [Heading(3, say("tests_title"), "tests"), intro, folded]
@@ -108,9 +108,9 @@ def _frequency(context: Context) -> list[Block]:
 def _calibration(context: Context) -> list[Block]:
     say = context.say
     own: dict[str, Reliability] = {
-        f"{item.configuration.name}, {say('nine_models')}": item.reliability for item in context.hierarchical
+        context.name(item.configuration, "hierarchical"): item.reliability for item in context.hierarchical
     }
-    own |= {f"{item.configuration.name}, {say('flat_model')}": item.reliability for item in context.flat}
+    own |= {context.name(item.configuration, "flat_model"): item.reliability for item in context.flat}
     rows = tuple((name, percent(item.ece), percent(item.max), f"{item.n_documents:,}") for name, item in own.items())
     header = (say("system"), say("ece"), say("ece_max"), say("documents"))
     own = {name: own[name] for name in context.hits}
@@ -136,7 +136,3 @@ def _bins(item: Reliability) -> list[tuple[float, float, int]]:
 
 def _p(value: float) -> str:
     return f"< {_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.4f}"
-
-
-def _list(seeds: set[int]) -> str:
-    return ", ".join(map(str, sorted(seeds)))

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
@@ -16,12 +16,14 @@ from patent_hier.errors import ConfigError
 from patent_hier.evaluation.hits import Truth
 from patent_hier.evaluation.result import Score
 from patent_hier.evaluation.seeds import Spread
+from patent_hier.evaluation.significance import Comparison, compare_systems
 from patent_hier.ipc import SECTIONS
 from patent_hier.ipc_names import name_of
-from patent_hier.pipeline.evidence import Evidence
+from patent_hier.pipeline.evidence import Configuration, Evidence
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.figures import Language
 from patent_hier.report.scores import FlatScores, HierarchicalScores, class_hits
+from patent_hier.report.tables import percent
 
 ABSENT = "–"
 MOST_PANELS = 6  # systems in one figure; the tables have all
@@ -92,9 +94,22 @@ class Context:
     @cached_property
     def hits(self) -> dict[str, NDArray[np.bool_]]:
         """Every system's hits on the test documents by its name, the most accurate system first; first seeds."""
-        suffixes = (f", {self.say('nine_models')}", f", {self.say('flat_model')}")
-        hits = class_hits(self.hierarchical, self.flat, suffixes)
+        hits = class_hits(self.hierarchical, self.flat, self.name)
         return dict(sorted(hits.items(), key=lambda item: -float(item[1].mean())))
+
+    @cached_property
+    def pairs(self) -> list[Comparison]:
+        """All pairs of systems, compared on the same test documents."""
+        return compare_systems(self.hits)
+
+    def name(self, configuration: Configuration, kind: str) -> str:
+        """What a system is called.
+
+        Args:
+            configuration: What was run.
+            kind: ``hierarchical`` or ``flat_model``.
+        """
+        return f"{configuration.name}, {self.say(kind)}"
 
     @property
     def is_demo(self) -> bool:
@@ -105,11 +120,6 @@ class Context:
 @cache
 def _texts() -> Any:
     return json.loads(resources.files("patent_hier.resources").joinpath("report_text.json").read_text("utf-8"))
-
-
-def percent(value: float) -> str:
-    """A fraction as percent with one decimal."""
-    return f"{100 * value:.1f}"
 
 
 def mean_and_sd(spread: Spread) -> str:
@@ -128,11 +138,6 @@ def with_interval(spread: Spread) -> str:
     return f"{mean_and_sd(spread)}\n({interval(spread)})"
 
 
-def as_score(spread: Spread) -> Score:
-    """What the figures take."""
-    return Score(spread.mean, spread.n_documents, spread.n_classes, spread.interval)
-
-
-def seeds_of(values: Sequence[int] | Mapping[int, object]) -> str:
+def seeds_of(values: Iterable[int]) -> str:
     """``1, 2, 3``."""
     return ", ".join(str(seed) for seed in sorted(values))

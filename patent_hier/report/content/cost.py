@@ -11,7 +11,7 @@ from patent_hier.report.tables import Grid
 def cost(context: Context) -> list[Block]:
     """The part about cost."""
     say = context.say
-    configurations = [(item, "nine_models") for item in context.evidence.hierarchical]
+    configurations = [(item, "hierarchical") for item in context.evidence.hierarchical]
     configurations += [(item, "flat_model") for item in context.evidence.flat]
     if not configurations:
         return []
@@ -22,7 +22,7 @@ def cost(context: Context) -> list[Block]:
 
 
 def _row(context: Context, configuration: Configuration, kind: str) -> tuple[str, ...]:
-    runs = [run for nodes in configuration.runs.values() for run in nodes.values()]
+    runs = configuration.all_runs
     facts = [run.metrics["training"] for run in runs]
     n_seeds = len(configuration.runs)
     fitted = [own for own in facts if own.get("seconds")]
@@ -31,7 +31,7 @@ def _row(context: Context, configuration: Configuration, kind: str) -> tuple[str
     scored = sum(own["scored_documents"] for own in fitted)
     score_seconds = sum(own["score_seconds"] for own in fitted)
     return (
-        f"{configuration.name}, {context.say(kind)}",
+        context.name(configuration, kind),
         f"{sum(own.get('parameters', 0) for own in fitted) / n_seeds:,.0f}",
         f"{seconds / n_seeds:,.1f}",
         _rate(shown, seconds),

@@ -39,11 +39,11 @@ def details(context: Context) -> list[Block]:
 def _best(context: Context) -> tuple[str, SystemHits | FlatHits] | None:
     """The system with the highest accuracy over classes, first seed; nine models before a flat one of equal rank."""
     candidates: list[tuple[float, str, SystemHits | FlatHits]] = [
-        (item.cascade.mean, f"{item.configuration.name}, {context.say('nine_models')}", next(iter(item.hits.values())))
+        (item.cascade.mean, context.name(item.configuration, "hierarchical"), next(iter(item.hits.values())))
         for item in context.hierarchical
     ]
     candidates += [
-        (item.flat.mean, f"{item.configuration.name}, {context.say('flat_model')}", next(iter(item.hits.values())))
+        (item.flat.mean, context.name(item.configuration, "flat_model"), next(iter(item.hits.values())))
         for item in context.flat
     ]
     if not candidates:
@@ -69,5 +69,5 @@ def _curves(context: Context) -> dict[str, list[dict[str, float]]]:
     for configuration, node, label in systems:
         run = next(iter(configuration.runs.values()))[node]
         if run.history:
-            curves[f"{configuration.name}, {context.say(label)}"] = run.history
+            curves[context.name(configuration, label)] = run.history
     return dict(list(curves.items())[:MOST_PANELS])

@@ -4,13 +4,13 @@ import numpy as np
 
 from patent_hier.evaluation.predictions import NO_TARGET, UNSEEN
 from patent_hier.evaluation.result import Score
-from patent_hier.evaluation.seeds import spread_of_hits
+from patent_hier.evaluation.seeds import as_score, spread_of_hits
 from patent_hier.pipeline.evidence import NodeRun
 from patent_hier.report.blocks import Block, FigureBlock, Heading, Listing, Note, Paragraph, TableBlock
-from patent_hier.report.content.context import Context, as_score, interval, percent
+from patent_hier.report.content.context import Context, interval
 from patent_hier.report.figures import layer_bars
 from patent_hier.report.published import published
-from patent_hier.report.tables import Grid
+from patent_hier.report.tables import Grid, percent
 
 _ABLATION = ("-m", "level=node", "node=D", "model.num_last_layers=1,2,3,4,5,6")
 

@@ -35,16 +35,17 @@ def provenance(context: Context) -> list[Block]:
 
 def _folders(context: Context) -> Grid:
     say, evidence = context.say, context.evidence
-    kinds = [(item, "nine_models") for item in evidence.hierarchical] + [(item, "flat_model") for item in evidence.flat]
+    kinds = [(item, "hierarchical") for item in evidence.hierarchical]
+    kinds += [(item, "flat_model") for item in evidence.flat]
     rows = []
     for item, kind in kinds:
-        runs = [run for nodes in item.runs.values() for run in nodes.values()]
+        runs = item.all_runs
         dates = sorted(run.manifest["environment"]["date"][:10] for run in runs)
         commits = sorted({(run.manifest["environment"]["git_commit"] or "–")[:7] for run in runs})
         precisions = sorted({str(run.manifest["environment"]["precision"] or "–") for run in runs} - {"–"})
         rows.append(
             (
-                f"{item.name}, {say(kind)}",
+                context.name(item, kind),
                 str(len(runs)),
                 seeds_of(item.runs),
                 str(item.first.manifest["group"]),

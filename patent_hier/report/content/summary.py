@@ -1,7 +1,6 @@
 """The beginning of the report: what it is about, what is missing, what came out."""
 
 from patent_hier.data.splits import TEST
-from patent_hier.evaluation.significance import compare_systems
 from patent_hier.report.blocks import Block, Heading, Listing, Note, Paragraph
 from patent_hier.report.content.context import Context, interval, mean_and_sd
 
@@ -42,9 +41,8 @@ def missing(context: Context) -> list[Block]:
 
 def winner(context: Context) -> list[Block]:
     """Which system is right most often, and how sure that is."""
-    nine, alone = context.say("nine_models"), context.say("flat_model")
-    spreads = {f"{item.configuration.name}, {nine}": item.cascade for item in context.hierarchical}
-    spreads |= {f"{item.configuration.name}, {alone}": item.flat for item in context.flat}
+    spreads = {context.name(item.configuration, "hierarchical"): item.cascade for item in context.hierarchical}
+    spreads |= {context.name(item.configuration, "flat_model"): item.flat for item in context.flat}
     order = sorted(spreads, key=lambda name: -spreads[name].mean)
     best = spreads[order[0]]
     say = context.say
@@ -61,10 +59,9 @@ def winner(context: Context) -> list[Block]:
         )
     ]
     if len(order) > 1:
-        pairs = compare_systems(context.hits)
         close = [
             pair.second if pair.first == order[0] else pair.first
-            for pair in pairs
+            for pair in context.pairs
             if order[0] in (pair.first, pair.second)
             and (pair.p_adjusted >= 0.05 or (pair.difference > 0) != (pair.first == order[0]))
         ]

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-from patent_hier.evaluation.aggregate import product_from_table
-from patent_hier.evaluation.seeds import Spread
+from patent_hier.evaluation.seeds import Spread, as_score
 from patent_hier.ipc import SECTIONS
 from patent_hier.report.blocks import Block, FigureBlock, Heading, Listing, Note, Paragraph, TableBlock
-from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, as_score, interval, mean_and_sd, seeds_of
+from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, interval, mean_and_sd, seeds_of
 from patent_hier.report.figures import comparison_bars
-from patent_hier.report.published import COUNTERPARTS, published
+from patent_hier.report.published import COUNTERPARTS, published_cells
 from patent_hier.report.scores import HierarchicalScores
 from patent_hier.report.tables import Grid
 from patent_hier.settings import FLAT
@@ -42,16 +41,6 @@ def cells(item: HierarchicalScores) -> dict[str, Spread]:
     return {"L1": item.section, **local, "L2": item.oracle, "overall": item.product}
 
 
-def published_cells(model: str) -> tuple[dict[str, float], tuple[float, float]]:
-    """A row of the paper in percent, as printed; and its last two columns recomputed from its own cells."""
-    row = published("table_2")["models"][model]
-    counts = {section: facts["documents"] for section, facts in published("table_1")["sections"].items()}
-    local = {section: value / 100 for section, value in row["local"].items()}
-    oracle, product = product_from_table(row["section"] / 100, local, counts)
-    printed = {"L1": row["section"], **row["local"], "L2": row["oracle"], "overall": row["product"]}
-    return printed, (100 * oracle, 100 * product)
-
-
 def table_2_grid(context: Context) -> tuple[Grid, frozenset[tuple[int, int]]]:
     """Table 2, and its cells in bold."""
     say = context.say
@@ -80,8 +69,12 @@ def table_2_grid(context: Context) -> tuple[Grid, frozenset[tuple[int, int]]]:
         first = cells(context.hierarchical[0])
         rows.append((say("row_documents"), *(f"{first[c].n_documents:,}" if c in first else "0" for c in COLUMNS)))
         rows.append((say("row_classes"), *(str(first[c].n_classes) if c in first else "0" for c in COLUMNS)))
-    header = (say("model"), "L1", *SECTIONS, say("column_l2"), say("column_overall"))
-    return Grid("", header, tuple(rows)), _best(rows, ours)
+    return Grid("", _header(context), tuple(rows)), _best(rows, ours)
+
+
+def _header(context: Context) -> tuple[str, ...]:
+    say = context.say
+    return (say("model"), "L1", *SECTIONS, say("column_l2"), say("column_overall"))
 
 
 def _own_row(context: Context, item: HierarchicalScores) -> tuple[str, ...]:
@@ -123,13 +116,12 @@ def _intervals(context: Context) -> Grid:
         rows.append(
             (item.configuration.name, *(interval(own[c]).replace("–", "–\n") if c in own else ABSENT for c in COLUMNS))
         )
-    header = (context.say("model"), "L1", *SECTIONS, context.say("column_l2"), context.say("column_overall"))
-    return Grid("", header, tuple(rows))
+    return Grid("", _header(context), tuple(rows))
 
 
 def _published_fractions() -> dict[str, dict[str, float]]:
     return {
-        f"{model}": {column: value / 100 for column, value in published_cells(model)[0].items()}
+        model: {column: value / 100 for column, value in published_cells(model)[0].items()}
         for model in reversed(COUNTERPARTS)
     }
 

@@ -11,15 +11,14 @@ import pytest
 
 import patent_hier
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.seeds import Spread
+from patent_hier.evaluation.seeds import Spread, as_score
 from patent_hier.report.content.context import (
-    as_score,
     interval,
     mean_and_sd,
-    percent,
     seeds_of,
     with_interval,
 )
+from patent_hier.report.tables import percent
 
 PACKAGE = Path(patent_hier.__file__).parent
 TEXTS = json.loads((PACKAGE / "resources" / "report_text.json").read_text("utf-8"))
@@ -34,7 +33,7 @@ PUT_TOGETHER = {
     "folders_": {"configuration", "nodes", "seeds", "group", "date", "commit", "precision"},
 }
 # Keys that stand in a variable before they are said.
-IN_VARIABLES = {"layers_apart", "layers_alike", "section_model", "flat_model", "nine_models"}
+IN_VARIABLES = {"layers_apart", "layers_alike", "section_model", "flat_model", "hierarchical"}
 
 
 def said() -> tuple[set[str], set[str]]:

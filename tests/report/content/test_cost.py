@@ -28,7 +28,7 @@ def test_sums_over_models_and_means_over_seeds(context):
 
 def test_every_configuration_has_a_row(contexts):
     for context in contexts.values():
-        nine, flat = context.say("nine_models"), context.say("flat_model")
+        nine, flat = context.say("hierarchical"), context.say("flat_model")
         names = [f"{item.name}, {nine}" for item in context.evidence.hierarchical] + [f"linear, {flat}"]
         assert list(rows(context)) == names
 

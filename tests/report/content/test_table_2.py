@@ -5,8 +5,8 @@ import pytest
 
 from patent_hier.pipeline.evidence import Missing
 from patent_hier.report.blocks import Listing, Note
-from patent_hier.report.content.table_2 import published_cells, table_2, table_2_grid
-from patent_hier.report.published import COUNTERPARTS
+from patent_hier.report.content.table_2 import table_2, table_2_grid
+from patent_hier.report.published import COUNTERPARTS, published_cells
 from tests.report.worlds import plain_figures
 
 
