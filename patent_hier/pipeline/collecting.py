@@ -9,7 +9,17 @@ from typing import Any
 from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
-from patent_hier.pipeline.evidence import Configuration, Evidence, Group, Missing, NodeRun, group_of
+from patent_hier.pipeline.evidence import (
+    NO_SEED,
+    Configuration,
+    Evidence,
+    Group,
+    Missing,
+    NodeRun,
+    group_of,
+    members_of,
+    seed_of,
+)
 from patent_hier.pipeline.naming import name_configurations
 from patent_hier.pipeline.stages import wanted_nodes
 from patent_hier.settings import FLAT, HIER_NODES
@@ -32,7 +42,7 @@ def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
     """
     runs = find_runs(runs_dir, corpus, split)
     results = _results(runs_dir, corpus, split)
-    wanted = {(group_of(manifest), int(manifest["seed"])) for manifest in results if FLAT not in manifest["nodes"]}
+    wanted = {(group_of(manifest), seed_of(manifest)) for manifest in results if FLAT not in manifest["nodes"]}
     wanted |= {(run.group, run.seed) for run in runs if run.manifest["level"] in _HIERARCHICAL}
     flat = _by_group(run for run in runs if run.node == FLAT)
     local = _by_group(run for run in runs if run.node != FLAT and (run.group, run.seed) in wanted)
@@ -91,7 +101,7 @@ def _whole(
         for seed, found in seeds.items():
             if absent := tuple(node for node in nodes if node not in found):
                 command = _command(next(iter(found.values())).manifest, "hier")
-                missing.append(Missing(names[group], seed, absent, command))
+                missing.append(Missing(names[group], _shown(seed), absent, command))
         whole = {seed: found for seed, found in seeds.items() if all(node in found for node in nodes)}
         if whole:
             configurations.append(Configuration(names[group], group[0], whole))
@@ -103,10 +113,10 @@ def _gone(results: Iterable[Any], runs: Sequence[NodeRun], names: Mapping[Group,
     there = {(run.group, run.seed, run.node == FLAT) for run in runs}
     missing = []
     for manifest in results:
-        group, seed, is_flat = group_of(manifest), int(manifest["seed"]), FLAT in manifest["nodes"]
+        group, seed, is_flat = group_of(manifest), seed_of(manifest), FLAT in manifest["nodes"]
         if (group, seed, is_flat) not in there:
             command = _command(manifest, FLAT if is_flat else "hier")
-            missing.append(Missing(names.get(group, group[0]), seed, tuple(manifest["nodes"]), command))
+            missing.append(Missing(names.get(group, group[0]), _shown(seed), tuple(manifest["nodes"]), command))
     return missing
 
 
@@ -136,7 +146,13 @@ def _belongs(manifest: Mapping[str, Any], corpus: Corpus, split: Path) -> bool:
 
 
 def _command(manifest: Mapping[str, Any], level: str, node: str | None = None) -> str:
-    """The command that trains what is missing beside a result."""
+    """The command that makes what is missing beside a result."""
+    if members_of(manifest):
+        return shlex.join(["patent-hier", "combine", *manifest.get("overrides", [])])
     words = [word for word in manifest.get("overrides", []) if word.split("=")[0] not in ("level", "node")]
     chosen = [f"node={node}"] if level == "node" else []
     return shlex.join(["python", "run.py", *words, f"level={level}", *chosen])
+
+
+def _shown(seed: int) -> int | str:
+    return "–" if seed == NO_SEED else seed

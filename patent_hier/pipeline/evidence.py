@@ -14,6 +14,8 @@ from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE, read_predictions
 
 Group = tuple[str, str]  # model, fingerprint of its configuration
+COMBINATION = "combination"  # the model of systems made of finished ones
+NO_SEED = -1  # of a combination: its members have seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +37,8 @@ class NodeRun:
 
     @property
     def seed(self) -> int:
-        """The model's seed."""
-        return int(self.manifest["seed"])
+        """The model's seed, or :data:`NO_SEED`."""
+        return seed_of(self.manifest)
 
     @property
     def group(self) -> Group:
@@ -114,13 +116,13 @@ class Missing:
 
     Attributes:
         name: The configuration's name.
-        seed: The seed.
+        seed: The seed; a dash for a system without one.
         nodes: The missing nodes.
         command: What trains them.
     """
 
     name: str
-    seed: int
+    seed: int | str
     nodes: tuple[str, ...]
     command: str
 
@@ -157,3 +159,13 @@ class Evidence:
 def group_of(manifest: Mapping[str, Any]) -> Group:
     """The group of a node's or result's manifest."""
     return str(manifest["model"]), str(manifest["group"])
+
+
+def seed_of(manifest: Mapping[str, Any]) -> int:
+    """The seed of a node's or result's manifest; :data:`NO_SEED` for a combination."""
+    return NO_SEED if manifest["seed"] is None else int(manifest["seed"])
+
+
+def members_of(manifest: Mapping[str, Any]) -> list[Any]:
+    """The members of a combination's node or result: model, group, level, seed of each; none for a trained model."""
+    return list(manifest["inputs"].get("members", [])) if manifest["model"] == COMBINATION else []

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from patent_hier.pipeline.evidence import Group, NodeRun
+from patent_hier.pipeline.evidence import Group, NodeRun, members_of
+from patent_hier.settings import FLAT
 
 _SET_BY_LEVEL = ("trainer.max_epochs",)  # level=flat has its own default: in itself no difference worth a name
 
@@ -20,11 +21,36 @@ def name_configurations(*kinds: Groups) -> tuple[dict[Group, str], ...]:
     Returns:
         Names by group, for each kind.
     """
-    rivals = [(model, run) for groups in kinds for (model, _), (run, *_) in groups.items()]
+    trained = [{group: runs for group, runs in groups.items() if not _members(runs)} for groups in kinds]
+    rivals = [(model, run) for groups in trained for (model, _), (run, *_) in groups.items()]
     keys = {
         model: _telling_apart([_without_level(run) for other, run in rivals if other == model]) for model, _ in rivals
     }
-    return tuple(_name_kind(groups, keys) for groups in kinds)
+    names = [_name_kind(groups, keys) for groups in trained]
+    known = {group: name for own in names for group, name in own.items()}
+    combined = _name_combinations({group: runs for groups in kinds for group, runs in groups.items()}, known)
+    return tuple(
+        {group: combined[group] if group in combined else own[group] for group in groups}
+        for groups, own in zip(kinds, names, strict=True)
+    )
+
+
+def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group, str]:
+    """Combinations by their members; by their fingerprint too where two have members of equal names."""
+    names = {}
+    for group, runs in groups.items():
+        if members := _members(runs):
+            own = (
+                known.get(item := (m["model"], m["group"]), item[0]) + " flat" * (m["level"] == FLAT) for m in members
+            )
+            counted = (name if count == 1 else f"{name} ×{count}" for name, count in Counter(own).items())
+            names[group] = f"{group[0]} ({' + '.join(counted)})"
+    often = Counter(names.values())
+    return {group: name if often[name] == 1 else f"{name} {group[1][:6]}" for group, name in names.items()}
+
+
+def _members(runs: Sequence[NodeRun]) -> list[Any]:
+    return members_of(runs[0].manifest)
 
 
 def _name_kind(groups: Groups, keys: Mapping[str, Sequence[str]]) -> dict[Group, str]:

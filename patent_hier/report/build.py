@@ -99,7 +99,7 @@ def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
         {
             "name": name,
             "node": run.node,
-            "seed": run.seed,
+            "seed": run.manifest["seed"],
             "folder": f"{run.folder.parent.name}/{run.folder.name}",
             "overrides": run.manifest["overrides"],
             "code": run.manifest["environment"]["git_commit"],

@@ -19,7 +19,7 @@ from patent_hier.evaluation.seeds import Spread
 from patent_hier.evaluation.significance import Comparison, compare_systems
 from patent_hier.ipc import SECTIONS
 from patent_hier.ipc_names import name_of
-from patent_hier.pipeline.evidence import Configuration, Evidence
+from patent_hier.pipeline.evidence import NO_SEED, Configuration, Evidence
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.figures import Language
 from patent_hier.report.scores import FlatScores, HierarchicalScores, class_hits
@@ -139,5 +139,5 @@ def with_interval(spread: Spread) -> str:
 
 
 def seeds_of(values: Iterable[int]) -> str:
-    """``1, 2, 3``."""
-    return ", ".join(str(seed) for seed in sorted(values))
+    """``1, 2, 3``; a dash for systems without a seed alone."""
+    return ", ".join(str(seed) for seed in sorted(values) if seed != NO_SEED) or ABSENT

@@ -32,8 +32,8 @@ def _row(context: Context, configuration: Configuration, kind: str) -> tuple[str
     score_seconds = sum(own["score_seconds"] for own in fitted)
     return (
         context.name(configuration, kind),
-        f"{sum(own.get('parameters', 0) for own in fitted) / n_seeds:,.0f}",
-        f"{seconds / n_seeds:,.1f}",
+        f"{sum(own.get('parameters', 0) for own in fitted) / n_seeds:,.0f}" if fitted else ABSENT,
+        f"{seconds / n_seeds:,.1f}" if fitted else ABSENT,
         _rate(shown, seconds),
         _rate(scored, score_seconds),
         f"{max(own['peak_memory_bytes'] for own in facts) / 2**20:,.0f}",

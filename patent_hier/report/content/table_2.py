@@ -79,7 +79,9 @@ def _header(context: Context) -> tuple[str, ...]:
 
 def _own_row(context: Context, item: HierarchicalScores) -> tuple[str, ...]:
     own = cells(item)
-    name = context.say("row_ours", name=item.configuration.name, seeds=seeds_of(item.hits))
+    name, seeds = item.configuration.name, seeds_of(item.hits)
+    if seeds != ABSENT:  # a combination has none
+        name = context.say("row_ours", name=name, seeds=seeds)
     return (name, *(mean_and_sd(own[column]).replace(" ", "\n", 1) if column in own else ABSENT for column in COLUMNS))
 
 

@@ -1,0 +1,138 @@
+"""The members of a combination: finished results of one corpus and split, and their nodes."""
+
+import itertools
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json
+from patent_hier.data.corpus import Corpus
+from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
+from patent_hier.evaluation.predictions import PREDICTIONS_FILE
+from patent_hier.pipeline.evidence import COMBINATION
+from patent_hier.pipeline.node import CONFIG_FILE, MODEL_FOLDER, finished
+from patent_hier.settings import FLAT, ROOT
+
+CLASSIFIER = "classifier.json"  # as in models/saved.py, which would bring torch along
+
+
+@dataclass(frozen=True)
+class Member:
+    """One system of a combination.
+
+    Attributes:
+        result: Its result folder, as it was given.
+        manifest: Of that folder.
+        nodes: Its node folders, ``flat`` alone or ``root`` and sections. They lie beside the result folder, wherever
+            that was moved to.
+    """
+
+    result: Path
+    manifest: dict[str, Any]
+    nodes: dict[str, Path]
+
+    @property
+    def level(self) -> str:
+        """``flat`` or ``hier``."""
+        return FLAT if FLAT in self.nodes else "hier"
+
+    @property
+    def name(self) -> str:
+        """What sets it apart from every other result: ``linear/result-hier-0123456789ab``."""
+        return f"{self.manifest['model']}/result-{self.level}-{self.manifest['suite']}"
+
+    @property
+    def short_name(self) -> str:
+        """For a line of progress: ``linear flat seed 1``."""
+        seed = self.manifest["seed"]
+        return " ".join([str(self.manifest["model"]), self.level, *([] if seed is None else [f"seed {seed}"])])
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What identifies it, its predictions included."""
+        files = {node: read_json(folder / MANIFEST)["files"] for node, folder in self.nodes.items()}
+        predictions = {node: own[PREDICTIONS_FILE]["sha256"] for node, own in files.items()}
+        known = {key: self.manifest[key] for key in ("model", "group", "suite", "seed")}
+        return {**known, "level": self.level, "predictions": fingerprint(predictions)}
+
+    @property
+    def sections(self) -> set[str]:
+        """The sections that it can answer."""
+        node = FLAT if FLAT in self.nodes else ROOT
+        return {label[0] for label in read_json(self.nodes[node] / MODEL_FOLDER / CLASSIFIER)["labels"]}
+
+    def sources(self, node: str) -> dict[str, Path]:
+        """The folders that :func:`patent_hier.evaluation.deriving.derive` needs for a node."""
+        if node in self.nodes:
+            return {node: self.nodes[node]}
+        return {FLAT: self.nodes[FLAT]} if FLAT in self.nodes else self.nodes
+
+
+def read_members(results: Sequence[Path]) -> list[Member]:
+    """The members in a fixed order, whatever the order of the words.
+
+    Raises:
+        ConfigError: If there are fewer than two, one is no result, is given twice, or is of another corpus or split.
+        IncompleteError: If one lacks a node.
+        ArtifactError: If one is damaged.
+    """
+    members = sorted((_read_member(result) for result in results), key=lambda member: member.name)
+    if len(members) < 2:
+        raise ConfigError(f"{len(members)} result to combine; give two or more")
+    for one, other in itertools.pairwise(members):
+        if one.name == other.name:
+            raise ConfigError(f"{one.result} and {other.result} are the same result; give each one once")
+    first = members[0]
+    for other in members[1:]:
+        for key in ("corpus", "split"):
+            own, theirs = first.manifest["data"][key], other.manifest["data"][key]
+            if own != theirs:
+                raise ConfigError(
+                    f"{first.result} is of {key} {own} but {other.result} of {theirs}; "
+                    "only results of one corpus and split can be combined"
+                )
+    return members
+
+
+def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
+    """The corpus of a member, and the cache folder that it is in.
+
+    Args:
+        member: Any of the members.
+        cache_dir: The cache folder; None for the one that the member was made with.
+
+    Raises:
+        ConfigError: If the corpus is not there.
+        ArtifactError: If it is damaged.
+    """
+    config = next(iter(member.nodes.values())) / CONFIG_FILE
+    cache = cache_dir or Path(yaml.safe_load(config.read_text("utf-8"))["cache_dir"])
+    data = member.manifest["data"]
+    folder = cache / "corpora" / f"{data['name']}-{data['corpus']}"
+    if not folder.is_dir():
+        raise ConfigError(f"the corpus {folder} of {member.result} is not there; give its cache as --cache-dir FOLDER")
+    return Corpus.open(folder), cache
+
+
+def _read_member(result: Path) -> Member:
+    manifest = read_json(result / MANIFEST) if (result / MANIFEST).is_file() else {}
+    if manifest.get("kind") != "result":
+        raise ConfigError(f"{result} is no result folder; give folders such as runs/<model>/result-hier-<fingerprint>")
+    if not is_complete(result):
+        raise ArtifactError(f"result {result} is damaged (files differ from its manifest); aggregate its nodes again")
+    program = ["patent-hier", "combine"] if manifest.get("model") == COMBINATION else ["python", "run.py"]
+    command = shlex.join([*program, *manifest.get("overrides", [])])
+    if "suite" not in manifest or "group" not in manifest:
+        raise ArtifactError(f"result {result} is of an older version; run its command again: {command}")
+    nodes = {node: result.parent / Path(folder).name for node, folder in manifest["nodes"].items()}
+    absent = [node for node, folder in nodes.items() if not finished(folder)]
+    if absent:
+        raise IncompleteError(
+            f"{result} lacks its node {', '.join(absent)} in {result.parent}; run its command again: {command}"
+        )
+    return Member(result, manifest, nodes)

@@ -1,0 +1,112 @@
+"""What the command's tests cannot show: members whose files differ in order, documents or parts."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from patent_hier.artifacts import seal
+from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.predictions import Predictions
+from patent_hier.pipeline import combine as module
+from patent_hier.pipeline.combine import combine
+from tests.pipeline.conftest import make_settings
+from tests.pipeline.test_members import finish
+
+NODES = ["root", "A", "B", "C"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two flat results, and the combination of both."""
+    folder = tmp_path_factory.mktemp("combine")
+    results = [finish(make_settings(folder, model), "flat") for model in ("knn", "naive_bayes")]
+    return folder, results, combine(results, folder / "runs")
+
+
+@pytest.fixture
+def copied(place, tmp_path):
+    """The members once more, without the combination."""
+    runs = shutil.copytree(place[0] / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("combination"))
+    return runs, [runs / result.parent.name / result.name for result in place[1]]
+
+
+def flat_of(made):
+    return Predictions.read(made.flat["flat"] / "predictions.parquet")
+
+
+def rewrite(runs, change):
+    """Change the predictions of the naive Bayes model, as if it had scored otherwise."""
+    (folder,) = (runs / "naive_bayes").glob("flat-*")
+    change(Predictions.read(folder / "predictions.parquet")).write(folder / "predictions.parquet")
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    del manifest["files"]
+    seal(folder, manifest)
+
+
+def test_flat_members_make_a_hierarchical_system(place):
+    folder, _, made = place
+    assert list(made.hier) == NODES
+    assert list(made.flat) == ["flat"]
+    assert {path.parent for path in (*made.hier.values(), *made.flat.values())} == {folder / "runs" / "combination"}
+    local = Predictions.read(made.hier["C"] / "predictions.parquet")
+    assert (local.labels, np.unique(local.log_prob).tolist()) == (("C07",), [0.0])
+    assert Predictions.read(made.hier["root"] / "predictions.parquet").labels == ("A", "B", "C")
+
+
+def test_the_order_of_the_words_is_nothing(place):
+    _, results, made = place
+    assert combine(results[::-1], place[0] / "runs") == made
+
+
+def test_another_version_is_another_combination(place, monkeypatch, tmp_path):
+    before = {path.name for path in place[2].hier.values()}
+    monkeypatch.setattr(module, "COMBINE_VERSION", module.COMBINE_VERSION + 1)
+    assert before.isdisjoint(path.name for path in combine(place[1], tmp_path).hier.values())
+
+
+def test_documents_in_another_order_are_put_in_order(place, copied):
+    runs, results = copied
+    rewrite(runs, lambda own: own.take(np.arange(len(own))[::-1]))
+    made = combine(results, runs)
+    assert made.flat["flat"].name != place[2].flat["flat"].name  # its predictions are other bytes
+    ours, theirs = flat_of(made), flat_of(place[2])
+    assert np.array_equal(ours.document_ids, theirs.document_ids)
+    assert np.array_equal(ours.log_prob, theirs.log_prob)
+    assert ours.targets.tolist() == theirs.targets.tolist()
+
+
+def _fewer(own):
+    return own.take(np.arange(1, len(own)))
+
+
+def _other_document(own):
+    return replace(own, document_ids=np.array(["CN0", *own.document_ids[1:]], object))
+
+
+def _other_part(own):
+    return replace(own, parts=np.array(["test" if part == "val" else part for part in own.parts], object))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(_fewer, "documents, another member"), (_other_document, "is not in the predictions of"), (_other_part, "parts")],
+)
+def test_other_documents_are_refused(change, words, copied):
+    runs, results = copied
+    rewrite(runs, change)
+    with pytest.raises(ArtifactError, match=words) as caught:
+        combine(results, runs)
+    assert "naive_bayes" in str(caught.value)
+    assert [path.name for path in (runs / "combination").iterdir()] == [".locks"]
+
+
+def test_a_damaged_node_of_the_combination_is_not_replaced(copied):
+    runs, results = copied
+    made = combine(results, runs)
+    (made.hier["A"] / "history.json").write_text("[{}]", "utf-8")
+    with pytest.raises(ArtifactError, match="is damaged"):
+        combine(results, runs)
+    assert (made.hier["A"] / "history.json").read_text("utf-8") == "[{}]"
