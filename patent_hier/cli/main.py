@@ -10,8 +10,11 @@ from patent_hier.errors import ConfigError
 # command -> (module with ``run(arguments)``, one line of help); imported only when chosen
 COMMANDS = {
     "run": ("patent_hier.cli.run", "train and evaluate; the same as python run.py"),
+    "pretrain": ("patent_hier.cli.pretrain", "masked language modelling on any text -> an encoder"),
     "prepare": ("patent_hier.cli.prepare", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("patent_hier.cli.aggregate", "nine finished nodes -> one hierarchical result"),
+    "combine": ("patent_hier.cli.combine", "results of several models and seeds -> one system"),
+    "predict": ("patent_hier.cli.predict", "a finished result and a CSV file -> classes of its documents"),
     "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
     "attention": ("patent_hier.cli.attention", "attention between two texts: page, figure, where it goes"),
 }

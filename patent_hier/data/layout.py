@@ -15,13 +15,16 @@ _SHOWN = 40  # names of a header, and characters of a name, that a message repea
 _ENOUGH = 100  # bytes above 127 that are valid UTF-8 by accident: no GB18030 text has so many
 
 
-def read_mark(start: bytes, encoding: str, source: object) -> tuple[str, int]:
+def read_mark(
+    start: bytes, encoding: str, source: object, advice: str = "save it as CSV UTF-8 and set data.encoding=utf-8"
+) -> tuple[str, int]:
     """Tell the encoding from the file's first bytes.
 
     Args:
         start: The file's first bytes, at least 4 where it has so many.
         encoding: The encoding that was set.
         source: The file's name, for messages.
+        advice: What to do about a file in UTF-16.
 
     Returns:
         The encoding to use, a byte order mark in the file going before the setting, and the mark's length in bytes.
@@ -31,7 +34,7 @@ def read_mark(start: bytes, encoding: str, source: object) -> tuple[str, int]:
     """
     header = start.split(b"\n", 1)[0]
     if start.startswith(_UTF16_MARKS) or b"\0" in header:
-        raise DataError(f"{source} is UTF-16, which is not supported; save it as CSV UTF-8 and set data.encoding=utf-8")
+        raise DataError(f"{source} is UTF-16, which is not supported; {advice}")
     for mark, marked in _MARKS.items():
         if start.startswith(mark):
             return marked, len(mark)
@@ -47,6 +50,20 @@ def check_encoding(start: bytes, encoding: str, source: object) -> None:
     text = start[: start.rfind(b"\n") + 1]
     if encoding == "gb18030" and sum(byte > 127 for byte in text[:10_000]) >= _ENOUGH and _can_decode(text, "utf-8"):
         raise DataError(f"{source} looks like UTF-8, but data.encoding={encoding}; set data.encoding=utf-8")
+
+
+def guess_encoding(start: bytes, expected: str) -> str:
+    """The encoding, ``utf-8`` or ``gb18030``, in which the fewest lines of a file's beginning cannot be read.
+
+    Args:
+        start: The file's first bytes without a byte order mark; a line that is cut off at the end does not count.
+        expected: The encoding to take where the lines do not tell, as in a file of ASCII alone.
+    """
+    if start.isascii():
+        return expected.removesuffix("-sig")
+    lines = start[: start.rfind(b"\n") + 1 or len(start)].splitlines()
+    # UTF-8 wins a tie: its lines pass for GB18030 by accident more often than the other way.
+    return min(("utf-8", "gb18030"), key=lambda encoding: sum(not _can_decode(line, encoding) for line in lines))
 
 
 def find_columns(header: bytes, encoding: str, fmt: RawFormat, source: object) -> Layout:
@@ -76,6 +93,29 @@ def find_columns(header: bytes, encoding: str, fmt: RawFormat, source: object) -
     folded = [_fold(name) for name in names]
     if repeated := [name for name in wanted if folded.count(_fold(name)) > 1]:
         raise DataError(f"{source} has more than one column {repeated[0]}; rename all but one")
+    return _layout(encoding, names, fmt)
+
+
+def find_text(header: bytes, encoding: str, fmt: RawFormat, source: object) -> Layout:
+    """Match the header of a file to be classified: only the text is needed; arguments as in :func:`find_columns`.
+
+    Raises:
+        DataError: If the header is not in the encoding, or a column of the text is missing or occurs twice.
+    """
+    names = _names(header, encoding)
+    if names is None:
+        raise DataError(f"the header of {source} is not {encoding}, as its other lines are; save it as CSV UTF-8")
+    advice = "--text names the columns to read"
+    if missing := _missing(fmt.text, names):
+        raise DataError(f"{source} has no column {', '.join(missing)}; it has {_shown(names)}; {advice}")
+    folded = [_fold(name) for name in names]
+    if repeated := [name for name in fmt.text if folded.count(_fold(name)) > 1]:
+        raise DataError(f"{source} has more than one column {repeated[0]}; rename all but one")
+    return _layout(encoding, names, fmt)
+
+
+def _layout(encoding: str, names: Sequence[str], fmt: RawFormat) -> Layout:
+    folded = [_fold(name) for name in names]
     positions = {ours: folded.index(_fold(name)) for ours, name in fmt.header_names.items() if _fold(name) in folded}
     return Layout(encoding, tuple(names), positions, tuple(folded.index(_fold(name)) for name in fmt.text))
 

@@ -187,8 +187,8 @@ class RowCleaner:
             if error.reason is RejectReason.EMPTY:
                 return self.reject(record, error.reason)
             return Rejection(record.line_number, error.reason, error.value[:EXCERPT])
-        text = self._text(fields)
-        if not _LETTER.search(text):
+        text = text_of(fields, self._layout)
+        if not has_words(text):
             return self.reject(record, TextFault.EMPTY_TEXT)
         main = symbols.main
         values = {name: normalise(fields[position]) or None for name, position in self._kept_positions}
@@ -220,12 +220,6 @@ class RowCleaner:
         """Reject a row for something that is best shown by its beginning."""
         return Rejection(record.line_number, reason, excerpt(record.raw, self._layout.encoding))
 
-    def _text(self, fields: list[str]) -> str:
-        positions = self._layout.text_positions
-        if len(positions) == 1:  # as most often, and then there is nothing to join
-            return normalise(fields[positions[0]])
-        return join_fields([fields[position] for position in positions])
-
     def _date(self, name: str, values: Mapping[str, str | None]) -> date | None:
         value = values.get(name)
         if value is None:
@@ -234,6 +228,19 @@ class RowCleaner:
         if parsed is None:
             self.warnings[f"unreadable_{name}"] += 1
         return parsed
+
+
+def text_of(fields: Sequence[str], layout: Layout) -> str:
+    """The text of a row, as models read it in training and at prediction."""
+    positions = layout.text_positions
+    if len(positions) == 1:  # as most often, and then there is nothing to join
+        return normalise(fields[positions[0]])
+    return join_fields([fields[position] for position in positions])
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything to read in a text: one letter, Chinese character or digit."""
+    return _LETTER.search(text) is not None
 
 
 def normalise(text: str) -> str:
@@ -252,7 +259,13 @@ def join_fields(fields: Sequence[str]) -> str:
 
 
 def document_id(publication_number: str | None, application_number: str | None, raw: bytes) -> str:
-    """Name a document: by its publication number, else its application number, else the bytes of its row.
+    """Name a document: by its number (see :func:`document_number`), else by the bytes of its row."""
+    number = document_number(publication_number, application_number)
+    return number or f"sha-{hashlib.sha256(raw).hexdigest()[:16]}"
+
+
+def document_number(publication_number: str | None, application_number: str | None) -> str | None:
+    """The publication number, else the application number, folded; None where neither can be one.
 
     A number that a spreadsheet has rounded (``2.02E+12``) names many documents and is never used.
     """
@@ -261,7 +274,7 @@ def document_id(publication_number: str | None, application_number: str | None, 
             folded = "".join(unicodedata.normalize("NFKC", number).upper().split())
             if _PLAUSIBLE_ID.fullmatch(folded) and not _SPREADSHEET_NUMBER.fullmatch(folded):
                 return folded
-    return f"sha-{hashlib.sha256(raw).hexdigest()[:16]}"
+    return None
 
 
 @functools.lru_cache(maxsize=1 << 14)  # a file has few different days

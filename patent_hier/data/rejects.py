@@ -9,7 +9,7 @@ from patent_hier.data.raw import Rejection
 REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
 
 # Spreadsheets run a cell that begins so as a formula; the full-width forms too, in some languages.
-_FORMULA_STARTS = tuple("=+-@＝＋－＠")
+FORMULA_STARTS = tuple("=+-@＝＋－＠")
 _VISIBLE_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)}
 
 
@@ -38,4 +38,4 @@ def printable(value: str) -> str:
 
 
 def _spreadsheet_safe(value: str) -> str:
-    return ("'" if value.startswith(_FORMULA_STARTS) else "") + printable(value)
+    return ("'" if value.startswith(FORMULA_STARTS) else "") + printable(value)

@@ -1,0 +1,147 @@
+"""``patent-hier predict``: a finished result on the documents of a new CSV file."""
+
+import contextlib
+import io
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from patent_hier.cli.overrides import OneLineParser
+from patent_hier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from patent_hier.inference.files import Summary
+
+_HELP = ("-h", "--help")
+_STDOUT = "-"
+_USAGE = """Classify the documents of a CSV file with a finished result; nothing is trained.
+
+usage: patent-hier predict MODEL FILE [options]
+
+  MODEL             a result folder with its nodes beside it: runs/<model>/result-hier-... or result-flat-...
+  FILE              CSV as for training, GB18030 or UTF-8; a class need not be known, --text is all that is needed
+  --output OUT.csv  where to write; the default is FILE's name with .predicted.csv, here; - is standard output
+  --force           replace an existing OUT.csv
+  --top-k 3         classes for each document, the most probable first
+  --text 摘要,...   columns that make the text; the default is those of the training
+  --batch-size 64   documents per batch of a network
+
+OUT.csv is UTF-8 with a byte order mark and has a line for every row, the reason for a row without classes in its last
+column. Where FILE has true symbols, their agreement with the first class is told at the end; that says something only
+of documents that MODEL was not trained on."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Load the result, classify, and say how it went.
+
+    Raises:
+        ConfigError: If an option cannot be used, MODEL is no result, or the output is there already.
+        ArtifactError: If a file of MODEL is damaged or missing.
+        DataError: If FILE cannot be used, or no row of it can be classified.
+    """
+    if any(word in _HELP for word in arguments):
+        print(_USAGE)
+        return
+    options = _parser().parse_args(list(arguments))
+    if options.batch_size < 1:
+        raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")
+    text = None if options.text is None else _text(options.text)
+    output = None if options.output == _STDOUT else _output(options.output, options.file, options.force)
+    with _open_output(output) as file:
+        lines = _predict(options.model, options.file, text, options.top_k, options.batch_size, file)
+    lines[-1] += f": {output}" if output else ""
+    print("\n".join(lines), file=sys.stdout if output else sys.stderr)
+
+
+def _predict(
+    model: Path, file: Path, text: Sequence[str] | None, top_k: int, batch_size: int, output: IO[str]
+) -> list[str]:
+    """Classify; the lines that say how it went."""
+    from patent_hier.data.incoming import IncomingFile
+    from patent_hier.inference.files import predict_file
+    from patent_hier.inference.predictor import load_system
+    from patent_hier.pipeline.progress import byte_progress, say
+
+    system = load_system(model)
+    fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
+    if text is not None and tuple(text) != tuple(system.raw.text):
+        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(text)}")
+    start = time.perf_counter()
+    with byte_progress(f"{system.name}: classifying {file.name}") as progress:
+        summary = predict_file(
+            system, IncomingFile(file, fmt), output, top_k=top_k, batch_size=batch_size, progress=progress
+        )
+    seconds = time.perf_counter() - start
+    errors = f"{summary.errors} rows with errors" + (f" ({summary.faults_in_words()})" if summary.errors else "")
+    rate = summary.predicted / max(seconds, 1e-9)
+    return [
+        *_accuracies(summary),
+        f"{summary.predicted} documents, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s",
+    ]
+
+
+def _accuracies(summary: "Summary") -> Iterator[str]:
+    """How often the first class is the true one; nothing for a file without symbols."""
+    if not summary.labelled:
+        return
+    parts = []
+    for name, score in (("section", summary.section_accuracy), ("class", summary.class_accuracy)):
+        low, high = (100 * bound for bound in score.interval)
+        parts.append(f"{name} {100 * score.value:.1f} % ({low:.1f}-{high:.1f}, {score.n_classes_with_support} occur)")
+    without = summary.predicted - summary.labelled
+    yield (
+        f"accuracy of the first class with 95 % interval: {', '.join(parts)}; {summary.labelled} documents with a true "
+        f"symbol, {without} without a readable one"
+    )
+
+
+@contextlib.contextmanager
+def _open_output(path: Path | None) -> Iterator[IO[str]]:
+    """The file for the predictions, there once it is whole; or standard output, and then all else goes to stderr.
+
+    Standard output is UTF-8 then, whatever the locale.
+    """
+    if path is None:
+        out = sys.stdout
+        if isinstance(out, io.TextIOWrapper):
+            out.reconfigure(encoding="utf-8", newline="")
+        with contextlib.redirect_stdout(sys.stderr):
+            yield out
+        return
+    from patent_hier.artifacts import atomic_file
+
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _output(given: str | None, source: Path, force: bool) -> Path:
+    path = Path(f"{source.stem}.predicted.csv" if given is None else given)
+    if path.is_dir():
+        raise ConfigError(f"--output {path} is a folder; name a CSV file")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise ConfigError(f"--output {path} is the file to be classified; choose another name")
+    if path.exists() and not force:
+        raise ConfigError(f"{path} exists; choose another --output, or replace it with --force")
+    return path
+
+
+def _text(given: str) -> list[str]:
+    names = [name.strip() for name in given.split(",")]
+    if not all(names):
+        raise ConfigError(f"--text {given} names an empty column; write it as --text 专利名称,摘要")
+    return names
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("model", type=Path, metavar="MODEL")
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--output")
+    parser.add_argument("--force", action="store_true")
+    parser.add_argument("--top-k", type=int, default=3)
+    parser.add_argument("--text")
+    parser.add_argument("--batch-size", type=int, default=64)
+    return parser

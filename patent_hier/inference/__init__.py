@@ -1,0 +1,1 @@
+"""Finished results applied to new texts."""

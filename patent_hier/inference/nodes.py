@@ -1,0 +1,176 @@
+"""The node folders of a system, checked and loaded: classifiers, and combinations of other folders' classifiers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from patent_hier.artifacts import MANIFEST, read_json, verify
+from patent_hier.data.raw import RawFormat
+from patent_hier.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from patent_hier.models.saved import NodeClassifier
+
+# The names that patent_hier.pipeline.node gives to these files.
+CONFIG_FILE = "config.yaml"
+MODEL_FOLDER = "model"
+NODE_KIND = "node"
+COMBINATION = "combination"
+_CLASSIFIER = "classifier.json"  # as patent_hier.models.saved, which imports torch
+_NOT_READ = (
+    "classifier.json",
+    "model.safetensors",
+)  # of a model folder, by its reader; the other files make the reader
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A node folder with a classifier of its own.
+
+    Attributes:
+        classifier: It, on the device where it will score.
+        reader_digests: Names and SHA-256 of its reader's files: equal for classifiers that read the same of a text.
+        raw: The form of the raw file that it was trained on.
+    """
+
+    classifier: "NodeClassifier"
+    reader_digests: frozenset[tuple[str, str]]
+    raw: RawFormat
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The node's labels, in the order of its scores."""
+        return self.classifier.labels
+
+
+@dataclass(frozen=True)
+class Member:
+    """One system in a combination.
+
+    Attributes:
+        nodes: The folders that say what it thinks of the combined node: that node's own, or all that it is derived
+            from.
+        weight: Its exponent in the pool.
+    """
+
+    nodes: Mapping[str, Path]
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Combination:
+    """A node folder that pools what other folders say.
+
+    Attributes:
+        node: The node.
+        labels: Its labels, in the order of its scores.
+        members: What is pooled.
+    """
+
+    node: str
+    labels: tuple[str, ...]
+    members: tuple[Member, ...]
+
+
+class NodeLoader:
+    """Loads node folders with all that they need; each folder once.
+
+    Attributes:
+        nodes: What has been loaded, by folder.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: dict[Path, Classifier | Combination] = {}
+
+    def load(self, folder: Path, node: str, within: tuple[Path, ...] = ()) -> Path:
+        """Load a node folder, and of a combination also the folders of its members.
+
+        Args:
+            folder: A sealed node folder.
+            node: The node that it must be of.
+            within: The combinations that this one is loaded for, the outermost first.
+
+        Returns:
+            The folder's name among :attr:`nodes`.
+
+        Raises:
+            ArtifactError: If it is damaged, of another node, or a combination that contains itself.
+        """
+        folder = folder.resolve()
+        if folder in within:
+            raise ArtifactError(f"combination {folder} is a member of itself; delete it and combine again")
+        if folder not in self.nodes:
+            digests = _verified(folder)
+            facts = read_json(folder / MODEL_FOLDER / _CLASSIFIER)
+            kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
+            if known != node:
+                raise ArtifactError(f"{folder} is of node {known}, not {node}; delete it and run again")
+            is_combination = kind == COMBINATION
+            self.nodes[folder] = (
+                self._combination(folder, facts, within) if is_combination else _classifier(folder, digests)
+            )
+        return folder
+
+    def _combination(self, folder: Path, facts: dict[str, Any], within: tuple[Path, ...]) -> Combination:
+        try:
+            node, labels = facts["node"], tuple(facts["labels"])
+            listed = [(dict(member["nodes"]), float(member["weight"])) for member in facts["members"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"{folder / MODEL_FOLDER / _CLASSIFIER} is no combination's ({error}); combine again"
+            ) from error
+        members = []
+        for paths, weight in listed:
+            needed = {node: paths[node]} if node in paths else paths
+            nodes = {name: self.load(folder / path, name, (*within, folder)) for name, path in needed.items()}
+            members.append(Member(nodes, weight))
+        if not members:
+            raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
+        return Combination(node, labels, tuple(members))
+
+
+def _verified(folder: Path) -> dict[str, str]:
+    """Name -> SHA-256 of a node's model files, once they and its settings are as its manifest says."""
+    if not folder.is_dir():
+        raise ArtifactError(f"node folder {folder} is missing; copy it, or train the node again")
+    verify(folder, only=())  # is there a manifest with a list of files?
+    files: dict[str, Any] = read_json(folder / MANIFEST)["files"]
+    wanted = [name for name in files if name == CONFIG_FILE or name.startswith(f"{MODEL_FOLDER}/")]
+    if missing := [name for name in (CONFIG_FILE, f"{MODEL_FOLDER}/{_CLASSIFIER}") if name not in wanted]:
+        raise ArtifactError(f"the manifest of {folder} does not list {missing[0]}; delete it and run again")
+    verify(folder, only=wanted)
+    return {name.removeprefix(f"{MODEL_FOLDER}/"): str(files[name]["sha256"]) for name in wanted if name != CONFIG_FILE}
+
+
+def _classifier(folder: Path, digests: Mapping[str, str]) -> Classifier:
+    import torch  # seconds: only once the folder is known to be good
+    from torch import nn
+
+    from patent_hier.models.saved import load_classifier
+
+    classifier = load_classifier(folder / MODEL_FOLDER)
+    if isinstance(classifier.model, nn.Module) and torch.cuda.is_available():
+        classifier.model.cuda()
+    reader = frozenset((name, digest) for name, digest in digests.items() if name not in _NOT_READ)
+    return Classifier(classifier, reader, _raw_format(folder / CONFIG_FILE))
+
+
+def _raw_format(config: Path) -> RawFormat:
+    """The form of the raw file, from the settings that a node was trained with."""
+    try:
+        data = yaml.safe_load(config.read_text("utf-8"))["data"]
+        return RawFormat(
+            columns=data["columns"],
+            text=tuple(data["text"]),
+            min_symbol=data["min_symbol"],
+            edition=data["edition"],
+            encoding=data["encoding"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ConfigError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(
+            f"{config} does not say how the raw file was read ({reason}); train the node again"
+        ) from error

@@ -1,0 +1,194 @@
+"""A finished system as one thing: new texts in, log-probabilities of every node or the likeliest paths out.
+
+No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patent_hier.artifacts import MANIFEST, read_json, verify
+from patent_hier.data.raw import RawFormat
+from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
+from patent_hier.evaluation.deriving import NodeScores, derive
+from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader
+from patent_hier.inference.texts import TextScorer
+from patent_hier.settings import FLAT, ROOT
+
+_RESULT_KIND = "result"
+
+
+@dataclass(frozen=True)
+class IpcPath:
+    """A way from the root of the IPC to a class, for one document.
+
+    Attributes:
+        section: Such as ``A``.
+        ipc_class: Such as ``A01``.
+        probability: P(section and class), 0 to 1; the sum over all classes is 1.
+        section_probability: P(section).
+        class_given_section: P(class | section); times ``section_probability`` it is ``probability``.
+    """
+
+    section: str
+    ipc_class: str
+    probability: float
+    section_probability: float
+    class_given_section: float
+
+
+class System:
+    """A finished result, ready for new texts; all its classifiers are in memory, on the GPU if there is one.
+
+    Attributes:
+        name: The model's name.
+        nodes: Node -> its folder.
+        raw: The form of the raw file that it was trained on; its ``text`` names the fields that make a document's text.
+        passes: How many classifiers read each text.
+    """
+
+    def __init__(
+        self, name: str, nodes: Mapping[str, Path], loaded: Mapping[Path, Classifier | Combination], raw: RawFormat
+    ) -> None:
+        self.name = name
+        self.nodes = dict(nodes)
+        self.raw = raw
+        self._loaded = loaded
+        self._scorer = TextScorer(loaded)
+        self.passes = self._scorer.passes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that :meth:`paths` can name, sorted.
+
+        Raises:
+            IncompleteError: If this is one node of a hierarchical system.
+        """
+        if FLAT in self.nodes:
+            return tuple(sorted(self._loaded[self.nodes[FLAT]].labels))
+        sections = self._loaded[self.nodes[ROOT]].labels if ROOT in self.nodes else ()
+        if missing := [node for node in (ROOT, *sections) if node not in self.nodes]:
+            raise IncompleteError(
+                f"{self.name} {', '.join(self.nodes)} makes no whole paths without node {', '.join(missing)}; "
+                "give the result folder of all nodes (result-hier-... or result-flat-...)"
+            )
+        return tuple(sorted(label for section in sections for label in self._loaded[self.nodes[section]].labels))
+
+    def log_prob(
+        self, texts: list[str], progress: Callable[[int], None] | None = None, batch_size: int = 64
+    ) -> dict[str, NodeScores]:
+        """Score every text by every node.
+
+        Each kind of reader reads a text once, and each classifier scores it once, in however many combinations it is.
+
+        Args:
+            texts: ``n`` texts, built as in training.
+            progress: Called after each batch of each classifier with its number of documents: ``passes * n`` in all.
+            batch_size: Documents per batch of a network.
+
+        Returns:
+            By node: labels, and ``log_prob`` ``(n, n_labels)`` float32.
+
+        Raises:
+            ArtifactError: If the classifiers do not fit together.
+        """
+        return self._scorer.score(self.nodes, texts, progress, batch_size)
+
+    def paths(
+        self,
+        texts: list[str],
+        top_k: int = 3,
+        progress: Callable[[int], None] | None = None,
+        batch_size: int = 64,
+    ) -> list[list[IpcPath]]:
+        """The likeliest classes of each text.
+
+        Args:
+            texts: ``n`` texts, built as in training.
+            top_k: Paths for each text, from 1 to the number of classes.
+            progress: As in :meth:`log_prob`.
+            batch_size: As there.
+
+        Returns:
+            For each text ``top_k`` paths, the most probable first; of equally probable ones the first class.
+
+        Raises:
+            ConfigError: If ``top_k`` is out of range.
+            IncompleteError: If this is one node of a hierarchical system.
+        """
+        self.check_top_k(top_k)
+        return best_paths(self.log_prob(texts, progress, batch_size), top_k)
+
+    def check_top_k(self, top_k: int) -> None:
+        """Refuse a number of paths that cannot be given; see :meth:`paths` for the errors."""
+        if not 1 <= top_k <= len(self.classes):
+            raise ConfigError(
+                f"top_k={top_k} is out of range; {self.name} knows {len(self.classes)} classes, give 1 to that"
+            )
+
+
+def best_paths(scores: Mapping[str, NodeScores], top_k: int) -> list[list[IpcPath]]:
+    """The ``top_k`` likeliest paths of each document, from the scores of a whole system; see :meth:`System.paths`."""
+    flat, root = derive(scores, FLAT), derive(scores, ROOT)
+    order = sorted(range(len(flat.labels)), key=flat.labels.__getitem__)
+    labels, joint = [flat.labels[column] for column in order], flat.log_prob[:, order]  # (n, n_classes)
+    local = [derive(scores, section) for section in sorted({label[0] for label in labels})]
+    section_column = np.array([root.labels.index(label[0]) for label in labels])
+    within = np.empty_like(joint)  # log P(class | section)
+    for own in local:
+        within[:, [labels.index(label) for label in own.labels]] = own.log_prob
+    best = np.argsort(-joint, axis=1, kind="stable")[:, :top_k]
+    rows = np.arange(len(joint))[:, None]
+    chosen = [joint[rows, best], root.log_prob[rows, section_column[best]], within[rows, best]]  # each (n, top_k)
+    probabilities = np.exp(np.stack(chosen, axis=-1).astype(np.float64)).tolist()
+    return [
+        [IpcPath(labels[column][0], labels[column], *three) for column, three in zip(columns, threes, strict=True)]
+        for columns, threes in zip(best.tolist(), probabilities, strict=True)
+    ]
+
+
+def load_system(folder: Path) -> System:
+    """Load a finished result.
+
+    Args:
+        folder: ``runs/<model>/result-hier-...`` or ``result-flat-...``, beside its node folders; or one node's folder.
+            ``runs`` may have been moved.
+
+    Raises:
+        ConfigError: If the folder holds no result.
+        IncompleteError: Naming the node folders that are missing beside the result.
+        ArtifactError: If a file is missing or differs from its manifest.
+    """
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    if kind not in (_RESULT_KIND, NODE_KIND):
+        raise ConfigError(
+            f"{folder} holds no finished result; name a folder such as runs/linear/result-hier-... or result-flat-..."
+        )
+    folders = {str(manifest.get("node")): folder} if kind == NODE_KIND else _nodes_beside(folder, manifest)
+    if absent := [node for node, path in folders.items() if not path.is_dir()]:
+        names = ", ".join(f"{node} ({folders[node].name})" for node in absent)
+        raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
+    loader = NodeLoader()
+    nodes = {node: loader.load(path, node) for node, path in folders.items()}
+    return System(str(manifest.get("model")), nodes, loader.nodes, _common_format(loader.nodes))
+
+
+def _nodes_beside(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
+    """The node folders of a result, which its manifest names as they lay when it was made: beside it."""
+    verify(folder)
+    nodes = manifest.get("nodes")
+    if not isinstance(nodes, dict) or not nodes:
+        raise ArtifactError(f"{folder / MANIFEST} names no nodes; delete {folder} and run again")
+    return {node: folder.resolve().parent / Path(path).name for node, path in nodes.items()}
+
+
+def _common_format(loaded: Mapping[Path, Classifier | Combination]) -> RawFormat:
+    """The form of the raw file that all classifiers were trained on."""
+    formats = [node.raw for node in loaded.values() if isinstance(node, Classifier)]
+    if any(raw.content != formats[0].content for raw in formats):
+        raise ArtifactError("the classifiers were trained on texts of different form (data.*); combine others")
+    return formats[0]

@@ -1,0 +1,151 @@
+import csv
+import re
+import subprocess
+import sys
+
+import pytest
+
+from patent_hier.settings import FLAT
+from tests.commands import command
+from tests.inference.worlds import raw_row, world, write_raw
+
+ABSTRACT = "一种激光测距装置"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return world(tmp_path_factory)
+
+
+@pytest.fixture
+def new(tmp_path, monkeypatch):
+    """A small file to classify, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        raw_row(publication_number="CN106888000A", title="一种锁", abstract=ABSTRACT, symbols="G01S17/08"),
+        raw_row(publication_number="CN106888001A", title="一种门", abstract=ABSTRACT),
+        "broken",
+    ]
+    return write_raw(tmp_path / "new.csv", *rows, encoding="gb18030")
+
+
+def read(path):
+    return list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
+
+
+def test_default_output(made, new, tmp_path):
+    outcome = command("predict", made.result("linear", "hier"), "new.csv")
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = read(tmp_path / "new.predicted.csv")
+    assert [line["error"] for line in lines] == ["", "", "too_few_fields"]
+    accuracy, last = outcome.out.splitlines()
+    hit = 100.0 * (lines[0]["class_1"] == "G01")
+    assert f"class {hit:.1f} % (" in accuracy
+    assert accuracy.endswith("1 documents with a true symbol, 1 without a readable one")
+    assert re.fullmatch(
+        r"2 documents, 1 rows with errors \(1 too_few_fields\), [\d.]+ s, [\d,]+ documents/s: new\.predicted\.csv", last
+    )
+    assert (tmp_path / "new.predicted.csv").read_bytes().startswith(b"\xef\xbb\xbfrow,")
+    assert {path.name for path in tmp_path.iterdir()} == {"new.csv", "new.predicted.csv"}
+
+
+def test_options(made, new, tmp_path):
+    words = ("--output", "out/x.csv", "--top-k", "1", "--text", "专利名称,摘要", "--batch-size", "1")
+    outcome = command("predict", made.result("combination", "flat"), new, *words)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
+    lines = read(tmp_path / "out" / "x.csv")
+    columns = ["row", "document_id", "专利名称", "摘要", "section_1", "class_1", "probability_1", "error"]
+    assert list(lines[0]) == columns
+    assert lines[0]["专利名称"] == "一种锁"
+
+
+def test_an_existing_output_needs_force(made, new, tmp_path):
+    output = tmp_path / "new.predicted.csv"
+    output.write_text("mine")
+    model = made.result("textcnn", "flat")
+    refused = command("predict", model, new)
+    assert (refused.status, refused.out) == (2, "")
+    assert "new.predicted.csv exists; choose another --output, or replace it with --force" in refused.err
+    assert output.read_text() == "mine"
+    assert command("predict", model, new, "--force").status == 0
+    assert len(read(output)) == 3
+    before = new.read_bytes()
+    for name in (new, f"../{tmp_path.name}/new.csv"):
+        refused = command("predict", model, new, "--force", "--output", name)
+        assert refused.status == 2
+        assert "is the file to be classified" in refused.err
+    assert new.read_bytes() == before
+
+
+def test_standard_output_has_the_table_only(made, new, tmp_path):
+    """In a process of its own: encoding and streams are the shell's, and Lightning is never imported."""
+    script = "import sys; from patent_hier.cli.main import main; s = main(sys.argv[1:]); "
+    check = "assert not {m for m in sys.modules if m.startswith('pytorch_lightning')}; sys.exit(s)"
+    words = ["predict", made.result("linear", "hier"), new, "--output", "-"]
+    done = subprocess.run(
+        [sys.executable, "-c", script + check, *map(str, words)],
+        capture_output=True,
+        check=False,
+        env={"PYTHONIOENCODING": "ascii", "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"\xef\xbb\xbfrow,document_id,")
+    lines = list(csv.DictReader(done.stdout.decode("utf-8-sig").splitlines()))
+    assert [line["摘要"] for line in lines] == [ABSTRACT, ABSTRACT, "broken"]
+    assert b"2 documents, 1 rows with errors" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
+
+
+def test_no_row_predicted(made, new, tmp_path):
+    write_raw(new, "broken", "broken")
+    outcome = command("predict", made.result("linear", "hier"), new)
+    assert (outcome.status, outcome.out) == (1, "")
+    assert "no row of" in outcome.err
+    assert "2 too_few_fields" in outcome.err
+    assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
+
+
+def test_without_symbols_no_accuracy(made, new, tmp_path):
+    write_raw(new, raw_row(abstract=ABSTRACT))
+    outcome = command("predict", made.node("textcnn", FLAT), new)
+    assert outcome.status == 0
+    assert len(outcome.out.splitlines()) == 1
+    assert outcome.out.startswith("1 documents, 0 rows with errors, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "part"),
+    [
+        (("{model}",), 2, "FILE"),
+        ((), 2, "MODEL"),
+        (("{model}", "new.csv", "--top-k", "0"), 2, "top_k=0 is out of range"),
+        (("{model}", "new.csv", "--top-k", "131"), 2, "130 classes"),
+        (("{model}", "new.csv", "--top-k", "x"), 2, "--top-k"),
+        (("{model}", "new.csv", "--batch-size", "0"), 2, "--batch-size 0"),
+        (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, names an empty column"),
+        (("{model}", "new.csv", "--text", "正文"), 1, "has no column 正文"),
+        (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
+        (("{model}", "nowhere.csv"), 1, "nowhere.csv: No such file"),
+        (("{model}", "new.csv", "--forced"), 2, "--forced"),
+        (("nowhere", "new.csv"), 2, "nowhere holds no finished result"),
+        (("{node}", "new.csv"), 1, "without node root"),
+    ],
+)
+def test_misuse_is_one_line(made, new, tmp_path, words, status, part):
+    folders = {"model": made.result("textcnn", "flat"), "node": made.node("linear", "A")}
+    outcome = command("predict", *(word.format(**folders) for word in words))
+    assert outcome.status == status
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert part in outcome.err
+    assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
+
+
+def test_help():
+    outcome = command("predict", "--help")
+    assert outcome.status == 0
+    assert all(
+        word in outcome.out for word in ("MODEL", "FILE", "--output", "--force", "--top-k", "--text", "--batch-size")
+    )
+    assert "predict" in command("--help").out
