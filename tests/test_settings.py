@@ -54,6 +54,9 @@ def test_every_node_passes(settings, node):
         ("data", {"encoding": "latin-1"}),
         ("data", {"max_reject_share": 1.1}),
         ("data", {"text": []}),
+        ("data", {"label_levels": []}),
+        ("data", {"label_weight": 0.0}),
+        ("data", {"label_weight": -1.0}),
         ("data", {"rows": 0}),
         ("data", {"path": "x.csv"}),
         ("model", {"head": "x"}),
@@ -76,6 +79,7 @@ def test_every_node_passes(settings, node):
         ("trainer", {"min_steps": -1}),
         ("trainer", {"batch_size": 0}),
         ("trainer", {"score_batch_size": 0}),
+        ("trainer", {"section_loss": -0.5}),
         ("trainer", {"patience": 0}),
         ("trainer", {"num_threads": 0}),
         ("trainer", {"accelerator": "tpu"}),
@@ -198,3 +202,25 @@ def test_as_dict_is_plain(settings):
 def test_a_models_name_is_a_folders(settings, name):
     with pytest.raises(ConfigError, match="names a folder"):
         check(replace(settings, model=replace(settings.model, name=name)))
+
+
+def test_unknown_label_level(settings):
+    with pytest.raises(ConfigError, match=r"data\.label_levels=group is unknown; choose one of section, class, sub"):
+        check(replace(settings, data=replace(settings.data, label_levels=["subclass", "group"])))
+
+
+def test_label_text_goes_with_models_that_weigh_documents(settings):
+    titled = replace(settings, data=replace(settings.data, label_text="titles.csv"))
+    for model in (BertCnnSettings(), TextCnnSettings(), RnnSettings(), LinearSettings(), NaiveBayesSettings()):
+        check(replace(titled, model=model))
+    check(replace(settings, model=NeighboursSettings(name="knn")))
+    with pytest.raises(ConfigError, match=r"data\.label_text=titles\.csv goes with .*; model=knn does not") as caught:
+        check(replace(titled, model=NeighboursSettings(name="knn")))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_label_texts():
+    data = DataSettings("gazette")
+    assert data.label_weights("terms") == (0.1, 0.3, 1.0)
+    assert data.label_weights("words") == data.label_weights("wordpiece") == (0.3,)
+    assert {replace(data, label_weight=0.5).label_weights(inputs) for inputs in ("terms", "words")} == {(0.5,)}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from sklearn.feature_extraction.text import CountVectorizer
 
 from patent_hier.artifacts import fingerprint, read_json, seal, write_json
@@ -205,6 +205,40 @@ class TermStore:
     @cached_property
     def _position(self) -> dict[str, int]:
         return {term: position for position, term in enumerate(self.terms)}
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedTerms:
+    """Two stores of one vocabulary seen as one, without copying: the second's documents stand behind the first's.
+
+    Attributes:
+        first: Its documents keep their positions.
+        second: Its document ``i`` has the position ``len(first) + i``.
+    """
+
+    first: TermStore
+    second: TermStore
+
+    def __post_init__(self) -> None:
+        assert self.first.terms == self.second.terms  # the caller reads both with one vocabulary
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The vocabulary of both."""
+        return self.first.terms
+
+    def rows(self, indices: NDArray[np.intp]) -> csr_matrix:
+        """As :meth:`TermStore.rows`."""
+        n = len(self.first)
+        order = np.argsort(indices >= n, kind="stable")  # those of the first store, then those of the second
+        own, others = indices[indices < n], indices[indices >= n] - n
+        if not len(others):
+            return self.first.rows(own)
+        stacked = vstack([self.first.rows(own), self.second.rows(others)], format="csr")
+        return stacked[np.argsort(order)]
 
 
 @dataclass(frozen=True)

@@ -41,20 +41,41 @@ class TokenStore:
             ids = np.memmap(folder / IDS_FILE, dtype=manifest["dtype"], mode="r", shape=(int(offsets[-1]),))
         except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ArtifactError(f"token cache {folder} is damaged ({error}); delete it and run again") from error
-        return cls(ids, offsets)
+        return TokenStore(ids, offsets)
 
     @classmethod
     def from_documents(cls, documents: Iterable[list[int]]) -> "TokenStore":
         """A store in memory, for a few texts at prediction time."""
         rows = [np.asarray(ids, np.int64) for ids in documents]
         offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return cls(np.concatenate([np.empty(0, np.int64), *rows]).astype(np.uint32), offsets)
+        return TokenStore(np.concatenate([np.empty(0, np.int64), *rows]).astype(np.uint32), offsets)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
         return self._ids[self._offsets[index] : self._offsets[index + 1]]
+
+
+class JoinedTokens(TokenStore):
+    """Two stores seen as one, without copying: the documents of the second stand behind those of the first.
+
+    Args:
+        first: Its documents keep their positions.
+        second: Its document ``i`` has the position ``len(first) + i``.
+
+    Attributes:
+        lengths: Tokens of each document, ``(len(first) + len(second),)``.
+    """
+
+    def __init__(self, first: TokenStore, second: TokenStore) -> None:
+        self._first = first
+        self._second = second
+        self.lengths = np.concatenate([first.lengths, second.lengths])
+
+    def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
+        n = len(self._first)
+        return self._first[index] if index < n else self._second[index - n]
 
 
 def pad_batch(
@@ -70,7 +91,7 @@ def pad_batch(
     Returns:
         ``input_ids`` and ``attention_mask``, both ``(len(indices), longest)``.
     """
-    longest = max(int(store.lengths[index]) for index in indices)
+    longest = max(1, *(int(store.lengths[index]) for index in indices))
     input_ids = np.full((len(indices), longest), pad_id, np.int64)
     attention_mask = np.zeros((len(indices), longest), np.int64)
     for row, index in enumerate(indices):

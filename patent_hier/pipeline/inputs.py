@@ -1,6 +1,7 @@
 """What a model reads, by its settings: named before training, made once, opened for it. No torch until it is opened."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,10 @@ from patent_hier.features.pretrained import EncoderFiles, locate
 from patent_hier.features.versions import TERMS_VERSION, TOKENS_VERSION, segmentation_version, vectors_version
 from patent_hier.pipeline.stages import ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.settings import BertCnnSettings, Settings
+from patent_hier.settings.checks import check_pooling
 
 if TYPE_CHECKING:
-    from patent_hier.features.terms import TermStore
+    from patent_hier.features.terms import JoinedTerms, TermStore
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
 
@@ -33,11 +35,20 @@ class Opened:
         store: Token ids, or term counts, of every document.
         blueprint: The network to be trained on them; None for a classical model.
         facts: What is worth knowing of them, for the metrics.
+        join: From further texts, the store with them behind the corpus, as the model reads both.
     """
 
     store: "TokenStore | TermStore"
     blueprint: "Blueprint | None"
     facts: dict[str, Any]
+    join: "Callable[[list[str]], TokenStore | JoinedTerms]"
+
+
+def _opened_tokens(folder: Path, blueprint: "Blueprint", facts: dict[str, Any]) -> Opened:
+    from patent_hier.features.token_store import JoinedTokens, TokenStore
+
+    store = TokenStore.open(folder)
+    return Opened(store, blueprint, facts, lambda texts: JoinedTokens(store, blueprint.reader.encode(texts)))
 
 
 class Inputs(ABC):
@@ -95,10 +106,9 @@ class WordPieceInputs(Inputs):
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
         folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
-        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import bertcnn_blueprint
 
-        return Opened(TokenStore.open(folder), bertcnn_blueprint(self.files, encoder, self.settings.model), {})
+        return _opened_tokens(folder, bertcnn_blueprint(self.files, encoder, self.settings.model), {})
 
 
 @dataclass(frozen=True)
@@ -132,13 +142,12 @@ class WordInputs(Inputs):
         features = self.settings.features
         folder = ensure_vectors(corpus, split, parts == TRAIN, features, Path(self.settings.cache_dir))
         from patent_hier.artifacts import MANIFEST
-        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)
         facts = {key: value for key, value in manifest.items() if key not in ("kind", "dtype", "files")}
         blueprint = words_blueprint(folder, features, self.settings.model)
-        return Opened(TokenStore.open(folder), blueprint, {"vectors": facts})
+        return _opened_tokens(folder, blueprint, {"vectors": facts})
 
 
 @dataclass(frozen=True)
@@ -161,10 +170,14 @@ class TermInputs(Inputs):
 
     def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
         """Term counts of the whole corpus."""
-        folder = ensure_terms(corpus, split, parts == TRAIN, self.settings.model, Path(self.settings.cache_dir))
-        from patent_hier.features.terms import TermStore
+        model = self.settings.model
+        folder = ensure_terms(corpus, split, parts == TRAIN, model, Path(self.settings.cache_dir))
+        from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 
-        return Opened(TermStore.open(folder), None, {})
+        store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
+        # The vocabulary is the corpus's: what stands only in the further texts is left out.
+        reader = TermReader(store.terms, (shortest, longest))
+        return Opened(store, None, {}, lambda texts: JoinedTerms(store, reader.encode(texts)))
 
 
 def find_inputs(settings: Settings) -> Inputs:
@@ -182,6 +195,7 @@ def find_inputs(settings: Settings) -> Inputs:
         return WordInputs(settings)
     files = locate(settings.encoder, Path(settings.cache_dir))
     _check_layers(settings.model, settings.encoder.name, files.num_layers)
+    check_pooling(settings.model, settings.encoder.name, files.is_causal)
     return WordPieceInputs(settings, files)
 
 

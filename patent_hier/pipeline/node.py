@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
@@ -20,15 +21,17 @@ from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
 from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, Predictions
 from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
+from patent_hier.pipeline.inputs import Opened
 from patent_hier.pipeline.plan import NodePlan, plan_node
 from patent_hier.pipeline.progress import item_progress, say
-from patent_hier.pipeline.stages import load_parts, wanted_nodes
+from patent_hier.pipeline.stages import load_label_texts, load_parts, wanted_nodes
 from patent_hier.settings import FLAT, Settings, as_dict
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import TermStore
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.saved import NodeClassifier
+    from patent_hier.training.node_data import CorpusView
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
@@ -118,9 +121,8 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     columns = plan.corpus.table(["document_id", "section", "ipc_class"])
 
     from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
-    from patent_hier.training.node_data import CorpusView
 
-    view = CorpusView(opened.store, columns["section"].to_numpy(), columns["ipc_class"].to_numpy(), parts)
+    view = _view(opened, columns, parts, settings)
     fitted = fit_node(view, opened.blueprint, settings, staging)
     if fitted.facts.get("constant"):
         say(f"{settings.node}: one class only ({fitted.classifier.labels[0]}); its classifier is constant")
@@ -149,6 +151,21 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     fitted.classifier.save(staging / MODEL_FOLDER)
     seal(staging, {**_manifest(plan, facts), "overrides": list(overrides)})
     _report(plan, metrics, facts)
+
+
+def _view(opened: Opened, columns: pa.Table, parts: NDArray[np.int8], settings: Settings) -> "CorpusView[Any]":
+    """What training reads: the corpus, and behind it the label texts, which nothing else ever sees."""
+    from patent_hier.training.node_data import CorpusView
+
+    label_texts = load_label_texts(settings.data)
+    return CorpusView(
+        opened.store if label_texts is None else opened.join(list(label_texts.texts)),
+        columns["section"].to_numpy(),
+        columns["ipc_class"].to_numpy(),
+        parts,
+        label_texts,
+        settings.data.label_weights(settings.model.inputs),
+    )
 
 
 def _score(
@@ -209,6 +226,7 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
             "split": plan.split.name,
         },
         "inputs": plan.inputs.facts(),
+        **({"label_text": {"path": settings.data.label_text, **facts["label_text"]}} if "label_text" in facts else {}),
         "content": plan.content,
         "environment": {
             **describe_environment(),

@@ -4,11 +4,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import fingerprint
+from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.label_text import LABEL_TEXT_VERSION
+from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
-from patent_hier.settings import Settings
+from patent_hier.settings import FLAT, Settings
 
 RUN_VERSION = 2  # raise it when training or scoring change what comes out of the same settings
 _NO_INFLUENCE = ("num_threads", "accelerator", "progress", "score_batch_size")  # on the result, beyond rounding
@@ -43,11 +45,12 @@ def plan_node(settings: Settings) -> NodePlan:
     """Find or make the inputs of a run and name its result.
 
     Raises:
-        ConfigError: If the encoder is missing or the model does not fit it.
+        ConfigError: If the encoder or the table of label texts is missing, or the model does not fit the encoder.
         DataError: If the raw file cannot be used.
     """
     cache = Path(settings.cache_dir)
     inputs = find_inputs(settings)
+    label_text = _label_content(settings)
     plan = split_plan(settings.split)
     corpus = ensure_corpus(settings.data, cache)
     split = ensure_split(corpus, plan, cache)
@@ -58,6 +61,7 @@ def plan_node(settings: Settings) -> NodePlan:
         **inputs.content(),
         "model": settings.model.influence(),
         **_training_content(settings),
+        **label_text,
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
@@ -70,4 +74,27 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     if settings.model.inputs == "terms":
         return {}
     trainer = {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE}
+    if settings.node != FLAT or not settings.trainer.section_loss:
+        del trainer["section_loss"]  # only that node reads it, and 0 is what it was before there was one
     return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
+
+
+def _label_content(settings: Settings) -> dict[str, Any]:
+    """The label texts by their table, levels and weights; nothing where there are none."""
+    data = settings.data
+    if data.label_text is None:
+        return {}
+    path = Path(data.label_text)
+    if not path.is_file():
+        raise ConfigError(
+            f"data.label_text={path} is not a file; name a CSV with the columns code, level and title, or null"
+        )
+    weights = data.label_weights(settings.model.inputs)
+    return {
+        "label_text": {
+            "levels": sorted(set(data.label_levels)),
+            "weight": weights[0] if len(weights) == 1 else list(weights),
+            "digest": DigestCache(Path(settings.cache_dir) / "digests.json").of(path),
+            "version": LABEL_TEXT_VERSION,
+        }
+    }

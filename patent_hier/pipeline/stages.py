@@ -24,6 +24,7 @@ from patent_hier.artifacts import (
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.corpus import Corpus, RefusedFileError, corpus_fingerprint, prepare, refuse_rejects
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
+from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
 from patent_hier.features.pretrained import EncoderFiles
@@ -82,7 +83,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
             raise
         report_accounting(accounting, source)
 
-    _ensure(folder, make)
+    ensure(folder, make)
     corpus = Corpus.open(folder)
     # The limit may be stricter today than when the corpus was made.
     refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt)
@@ -113,7 +114,7 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
         seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
         _report_split(report, plan)
 
-    _ensure(folder, make)
+    ensure(folder, make)
     return folder
 
 
@@ -130,6 +131,19 @@ def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
     return tuple(node for node in HIER_NODES if node == ROOT or node in sections)
 
 
+def load_label_texts(data: DataSettings) -> LabelTexts | None:
+    """The titles of IPC places that are training documents too, and how many, said in one line; None if not asked for.
+
+    Raises:
+        DataError: If their table cannot be used.
+    """
+    if data.label_text is None:
+        return None
+    texts = read_label_texts(Path(data.label_text), data.label_levels, data.edition)
+    say(f"label texts of {data.label_text}: {texts.line()}")
+    return texts
+
+
 def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
     """The corpus as token ids of an encoder; encoded if they are not there."""
     from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
@@ -141,7 +155,7 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
         with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
             encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
 
-    _ensure(folder, make)
+    ensure(folder, make)
     return folder
 
 
@@ -157,7 +171,7 @@ def ensure_vectors(
         with item_progress(f"segmenting {corpus.size} documents into {features.name}", corpus.size) as progress:
             words.segment_corpus(corpus.iter_texts(), features.name, staging, progress)
 
-    _ensure(segmentation, segment)
+    ensure(segmentation, segment)
     digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
     folder = cache / "vectors" / word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
 
@@ -166,7 +180,7 @@ def ensure_vectors(
         say(f"{features.name}: vocabulary and vectors {source}")
         word2vec.build_vectors(segmentation, train, features, staging)
 
-    _ensure(folder, make)
+    ensure(folder, make)
     return folder
 
 
@@ -180,11 +194,11 @@ def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings
         with item_progress(f"counting n-grams of {corpus.size} documents", 2 * corpus.size) as progress:
             count_corpus(corpus.iter_texts, train, settings, staging, progress)
 
-    _ensure(folder, make)
+    ensure(folder, make)
     return folder
 
 
-def _ensure(folder: Path, make: Callable[[Path], None]) -> None:
+def ensure(folder: Path, make: Callable[[Path], None]) -> None:
     """Make a cache folder unless it is whole; one process makes it, others wait."""
     with exclusive(folder):
         if is_complete(folder):

@@ -3,7 +3,7 @@
 import re
 
 from patent_hier.errors import ConfigError
-from patent_hier.settings.data import DataSettings, DemoDataSettings
+from patent_hier.settings.data import LABEL_LEVELS, DataSettings, DemoDataSettings
 from patent_hier.settings.inputs import FeatureSettings
 from patent_hier.settings.models import (
     CELLS,
@@ -43,6 +43,24 @@ def check(settings: Settings) -> None:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
 
+def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None:
+    """Refuse to read the first token of a network in which it cannot read the others.
+
+    Args:
+        model: The model group of a run's settings.
+        encoder: The encoder's name, for the message.
+        is_causal: Whether it is a decoder.
+
+    Raises:
+        ConfigError: Naming the setting, its value and what is allowed.
+    """
+    if is_causal and model.pooling == "cls" and "pooling" in HEAD_SETTINGS[model.head]:
+        raise ConfigError(
+            f"model.pooling=cls reads the first token, which in a decoder ({encoder}) has read nothing else; "
+            "use model.pooling=last or model.pooling=mean"
+        )
+
+
 def _check_data(data: DataSettings) -> None:
     _one_of("data.min_symbol", data.min_symbol, ("group", "subclass", "class"))
     _one_of("data.edition", data.edition, ("2017", "latest"))
@@ -50,6 +68,12 @@ def _check_data(data: DataSettings) -> None:
     _between("data.max_reject_share", data.max_reject_share, 0, 1)
     if not data.text:
         raise ConfigError("data.text=[] names no field; name at least one, for example data.text=[摘要]")
+    for level in data.label_levels:
+        _one_of("data.label_levels", level, LABEL_LEVELS)
+    if not data.label_levels:
+        raise ConfigError(f"data.label_levels=[] names no level; name at least one of {', '.join(LABEL_LEVELS)}")
+    if data.label_weight is not None:
+        _between("data.label_weight", data.label_weight, 1e-6, 1e6)
     if isinstance(data, DemoDataSettings):
         _between("data.rows", data.rows, 1, 10**9)
         if data.path is not None:
@@ -66,6 +90,11 @@ def _check_model(settings: Settings) -> None:
         raise ConfigError(
             f"features={settings.features.name} goes with model=textcnn or model=rnn; model={model.name} reads "
             f"{model.inputs}"
+        )
+    if settings.data.label_text is not None and isinstance(model, NeighboursSettings):
+        raise ConfigError(
+            f"data.label_text={settings.data.label_text} goes with models that weigh documents; model={model.name} "
+            "does not: choose another model, or data.label_text=null"
         )
     if isinstance(model, BertCnnSettings):
         _check_bertcnn(model)
@@ -127,6 +156,7 @@ def _check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> N
     for name in ("max_epochs", "batch_size", "score_batch_size"):
         _between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
     _between("trainer.min_steps", trainer.min_steps, 0, 10**9)
+    _between("trainer.section_loss", trainer.section_loss, 0, 1e6)
     if trainer.patience is not None:
         _between("trainer.patience", trainer.patience, 1, 10**9)
     if trainer.gradient_clip is not None:

@@ -34,6 +34,8 @@ class TrainerSettings:
         score_batch_size: Documents per batch when scoring.
         patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
         class_weights: Weigh the loss by inverse class frequency.
+        section_loss: Weight of a second loss at the node ``flat``, the cross-entropy of the section, whose
+            log-probability is the logsumexp of its classes'; 0 for none. Other nodes do not read it.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
@@ -47,6 +49,7 @@ class TrainerSettings:
     score_batch_size: int = 64
     patience: int | None = 2
     class_weights: bool = False
+    section_loss: float = 0.0
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
     precision: str = "auto"

@@ -77,19 +77,31 @@ class Collate:
         positions: Each item's position in the store, ``(n,)``.
         codes: Each item's label code, ``(n,)``.
         pad_id: Token id of ``[PAD]``.
+        weights: Each item's weight in the loss, ``(n,)`` float32; None where all are equal.
     """
 
-    def __init__(self, store: TokenStore, positions: NDArray[np.intp], codes: NDArray[np.int64], pad_id: int) -> None:
+    def __init__(
+        self,
+        store: TokenStore,
+        positions: NDArray[np.intp],
+        codes: NDArray[np.int64],
+        pad_id: int,
+        weights: NDArray[np.float32] | None = None,
+    ) -> None:
         self._store = store
         self._positions = positions
         self._codes = codes
         self._pad_id = pad_id
+        self._weights = weights
 
     def __call__(self, items: Sequence[int]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` ``(batch,)``."""
+        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` and perhaps ``weight`` ``(batch,)``."""
         input_ids, attention_mask = pad_batch(self._store, self._positions[items], self._pad_id)
-        return {
+        batch = {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(attention_mask),
             "target": torch.from_numpy(self._codes[items]),
         }
+        if self._weights is not None:
+            batch["weight"] = torch.from_numpy(self._weights[items])
+        return batch

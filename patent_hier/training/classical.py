@@ -2,13 +2,13 @@
 
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from scipy.special import log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.features.terms import TermStore
+from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.models.classical import (
     LinearClassifier,
     NaiveBayesClassifier,
@@ -27,6 +27,8 @@ from patent_hier.models.classical import (
     tf_idf,
 )
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
+from patent_hier.settings.data import DEFAULT_LABEL_WEIGHT
+from patent_hier.training.node_data import LabelShare
 
 MIN_VAL_DOCUMENTS = 10  # below that a temperature says nothing
 _LOG_TEMPERATURE = (-5.0, 3.0)  # 0.0067 to 20; 130 labels on 5000 abstracts took 0.046
@@ -36,8 +38,31 @@ _LBFGS = {"solver": "lbfgs", "tol": 1e-4, "max_iter": 1000}  # tol: largest slop
 _SAGA = {"solver": "saga", "tol": 1e-3, "max_iter": 500}  # tol: largest change in a pass over the largest weight
 
 
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """What a model is fitted to.
+
+    Attributes:
+        features: TF-IDF, ``(n, terms)``: documents of the corpus, then label texts.
+        idf: ``(terms,)`` float32, of the documents alone.
+        codes: Label codes, ``(n,)``.
+        num_labels: Number of labels.
+        num_documents: How many rows are documents of the corpus.
+        settings: The model.
+        seed: Seed of the linear solvers.
+    """
+
+    features: csr_matrix
+    idf: NDArray[np.float32]
+    codes: NDArray[np.int64]
+    num_labels: int
+    num_documents: int
+    settings: TermSettings
+    seed: int
+
+
 def fit_terms(
-    store: TermStore,
+    store: TermStore | JoinedTerms,
     train: NDArray[np.intp],
     codes: NDArray[np.int64],
     val: NDArray[np.intp],
@@ -45,19 +70,21 @@ def fit_terms(
     num_labels: int,
     settings: TermSettings,
     seed: int,
+    label_share: LabelShare | None = None,
 ) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
     """Fit the model that the settings name; vocabulary and IDF come from the node's training documents alone.
 
     Args:
         store: Term counts of the corpus.
-        train: Positions of the node's training documents, ``(n_train,)``.
-        codes: Their label codes, ``(n_train,)``; every code from 0 to ``num_labels - 1`` occurs.
-        val: Positions of validation documents, ``(n_val,)``; they fit the temperature of the support vector machine
-            and nothing else.
+        train: Positions of the node's training documents, then of its label texts, ``(n_train,)``.
+        codes: Their label codes, ``(n_train,)``; every code from 0 to ``num_labels - 1`` occurs among the documents.
+        val: Positions of validation documents, ``(n_val,)``; they fit the temperature of the support vector machine,
+            choose the weight of label texts, and nothing else.
         val_codes: Their label codes, ``(n_val,)``.
         num_labels: Number of labels, 2 or more.
         settings: The model.
         seed: Seed of the order in which the linear solvers visit documents.
+        label_share: The label texts at the end of ``train``. They bring no terms and have no influence on the IDF.
 
     Returns:
         The model; its columns of the store, ascending, ``(terms,)``; and facts for the metrics file. A solver that
@@ -65,37 +92,47 @@ def fit_terms(
 
     Raises:
         DataError: If a label has no training document, or no n-gram stands in enough of them.
-        ConfigError: If the settings are those of another kind of model.
+        ConfigError: If the settings are those of another kind of model, or it cannot weigh label texts.
     """
     start = time.perf_counter()
-    if num_labels < 2 or not np.array_equal(np.unique(codes), np.arange(num_labels)):
+    n_documents = len(train) - (label_share.count if label_share else 0)
+    if num_labels < 2 or not np.array_equal(np.unique(codes[:n_documents]), np.arange(num_labels)):
         raise DataError(f"not each of {num_labels} labels has a training document; give two or more labels that have")
-    counts = store.rows(train)
+    counts = store.rows(train[:n_documents])
     kept = _frequent(counts, settings.min_documents)
     counts = counts[:, kept]
+    idf = fit_idf(counts)
+    features = tf_idf(counts, idf)
+    if label_share:
+        features = vstack([features, tf_idf(store.rows(train[n_documents:])[:, kept], idf)], format="csr")
+    problem = _Problem(features, idf, codes, num_labels, n_documents, settings, seed)
     # One thread: on another number of them sums have another order, and the model would differ.
     with threadpool_limits(limits=1):
-        model, solved = _fit(counts, codes, num_labels, settings, seed)
+        if label_share:
+            model, solved = _fit_weighted(problem, label_share.weights, store.rows(val)[:, kept], val_codes)
+        else:
+            model, solved = _fit(problem)
         fitted = False
         if isinstance(model, LinearClassifier) and _is_svm(settings) and len(val) >= MIN_VAL_DOCUMENTS:
             temperature = fit_temperature(model.scores(store.rows(val)[:, kept]), val_codes)
             model, fitted = replace(model, temperature=temperature), True
-    seconds = time.perf_counter() - start
-    facts = {
+    facts = {"terms": len(kept), "temperature_fitted": fitted}
+    return model, kept, facts | _facts(model, solved, n_documents, len(val), time.perf_counter() - start)
+
+
+def _facts(model: TermModel, solved: dict[str, Any], n_train: int, n_val: int, seconds: float) -> dict[str, Any]:
+    return {
         **solved,
-        "train_documents": len(train),
-        "val_documents": len(val),
+        "train_documents": n_train,
+        "val_documents": n_val,
         "seconds": round(seconds, 3),
-        "documents_per_second": round(len(train) / seconds, 1),
+        "documents_per_second": round(n_train / seconds, 1),
         "parameters": model.num_parameters,
-        "terms": len(kept),
         "temperature": model.temperature if isinstance(model, LinearClassifier) else None,
-        "temperature_fitted": fitted,
         "threads": 1,
         "device": "cpu",
         "precision": "float32",
     }
-    return model, kept, facts
 
 
 def fit_temperature(scores: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
@@ -132,35 +169,61 @@ def _frequent(counts: csr_matrix, min_documents: int) -> NDArray[np.intp]:
     return kept
 
 
-def _fit(
-    counts: csr_matrix, codes: NDArray[np.int64], num_labels: int, settings: TermSettings, seed: int
+def _fit_weighted(
+    problem: _Problem, candidates: tuple[float, ...], val_counts: csr_matrix, val_codes: NDArray[np.int64]
 ) -> tuple[TermModel, dict[str, Any]]:
-    """The model of the settings; which solver found it, and whether that converged."""
+    """The model whose weight of label texts, of some, has the best validation accuracy: the smallest of equals."""
+    if len(candidates) > 1 and not len(val_codes):
+        candidates = (DEFAULT_LABEL_WEIGHT,)  # there is nothing to choose by
+    best: tuple[TermModel, dict[str, Any]] | None = None
+    accuracies: dict[float, float] = {}
+    for candidate in candidates:
+        weights = np.ones(len(problem.codes))
+        weights[problem.num_documents :] = candidate
+        model, facts = _fit(problem, weights)
+        if len(candidates) > 1:
+            accuracies[candidate] = float((model.log_prob(val_counts).argmax(1) == val_codes).mean())
+        if best is None or accuracies[candidate] > accuracies[best[1]["label_text"]["weight"]]:
+            best = model, {**facts, "label_text": {"weight": candidate}}
+    assert best is not None  # there is a candidate
+    best[1]["label_text"]["val_accuracy"] = {str(weight): value for weight, value in accuracies.items()} or None
+    return best
+
+
+def _fit(problem: _Problem, sample_weight: NDArray[np.float64] | None = None) -> tuple[TermModel, dict[str, Any]]:
+    """The model of the settings; which solver found it, and whether that converged.
+
+    Args:
+        problem: What it is fitted to.
+        sample_weight: Of each row, ``(n,)``; None where all are equal.
+    """
     closed = {"solver": "closed form", "converged": True}
-    idf = fit_idf(counts)
-    features = tf_idf(counts, idf)
+    features, idf, codes, settings = problem.features, problem.idf, problem.codes, problem.settings
     if isinstance(settings, LinearSettings):
-        return _fit_linear(features, idf, codes, settings, seed)
+        return _fit_linear(problem, settings, sample_weight)
     if isinstance(settings, NaiveBayesSettings):
-        bayes = MultinomialNB(alpha=settings.alpha).fit(features, codes)
+        bayes = MultinomialNB(alpha=settings.alpha).fit(features, codes, sample_weight=sample_weight)
         log_prob = bayes.feature_log_prob_  # (labels, terms)
         weights = np.ascontiguousarray((log_prob - log_prob.mean(0)).T, np.float32)
         return NaiveBayesClassifier(idf, weights, bayes.class_log_prior_.astype(np.float32)), closed
     if isinstance(settings, NeighboursSettings):
-        return NeighboursClassifier(idf, features.T.tocsr(), codes, num_labels, settings.num_neighbours), closed
+        if sample_weight is not None:
+            raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
+        index = features.T.tocsr()
+        return NeighboursClassifier(idf, index, codes, problem.num_labels, settings.num_neighbours), closed
     raise ConfigError(f"model={settings.name} does not read character n-grams; use linear, naive_bayes or knn")
 
 
 def _fit_linear(
-    features: csr_matrix, idf: NDArray[np.float32], codes: NDArray[np.int64], settings: LinearSettings, seed: int
+    problem: _Problem, settings: LinearSettings, sample_weight: NDArray[np.float64] | None
 ) -> tuple[LinearClassifier, dict[str, Any]]:
     """One against the rest, or multinomial; of two labels scikit-learn learns only what tells the second."""
-    solver = _linear_solver(settings, int(codes.max() + 1) * len(idf), seed)
+    solver = _linear_solver(settings, problem.num_labels * len(problem.idf), problem.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         # A tiny node has almost as many classes as documents; scikit-learn then wonders whether they are numbers.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        solver.fit(features, codes)
+        solver.fit(problem.features, problem.codes, sample_weight=sample_weight)
     converged = True
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):
@@ -172,7 +235,7 @@ def _fit_linear(
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
     weights = np.ascontiguousarray(weights.T, np.float32)  # (terms, labels)
     facts = {"solver": getattr(solver, "solver", "liblinear"), "converged": converged}
-    return LinearClassifier(idf, weights, bias.astype(np.float32)), facts
+    return LinearClassifier(problem.idf, weights, bias.astype(np.float32)), facts
 
 
 def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> LinearSVC | LogisticRegression:

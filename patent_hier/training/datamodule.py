@@ -36,14 +36,18 @@ class PatentDataModule(pl.LightningDataModule):
         self.seed = seed
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Shuffled batches of documents of like length."""
+        """Shuffled batches of documents of like length, label texts among them."""
         view = self.view
+        weights = None
+        if view.label_share is not None:
+            (label_weight,) = view.label_share.weights  # a network does not choose
+            weights = view.train_weights(label_weight)
         sampler = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
             sampler=sampler,  # in this place, not as batch_sampler, Lightning tells it the epoch
             batch_size=None,  # the sampler's items are whole batches
-            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id),
+            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id, weights),
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import Settings, TermSettings
@@ -33,8 +33,16 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
+    fitted = _fit(view, blueprint, settings, scratch)
+    if view.label_facts is not None:
+        learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
+        fitted.facts["label_text"] = {**view.label_facts, **learnt}
+    return fitted
+
+
+def _fit(view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, scratch: Path | None) -> Fitted:
     if len(view.labels) == 1:
-        facts = {"constant": True, "train_documents": len(view.train)}
+        facts = {"constant": True, "train_documents": view.num_documents}
         return Fitted(NodeClassifier(settings.node, view.labels), [], facts)
     if blueprint is None:
         return _fit_classical(view, settings)
@@ -43,7 +51,7 @@ def fit_node(
     return fit_network(view, blueprint, settings, scratch)
 
 
-def _fit_classical(view: NodeView[TermStore], settings: Settings) -> Fitted:
+def _fit_classical(view: NodeView[TermStore | JoinedTerms], settings: Settings) -> Fitted:
     assert isinstance(settings.model, TermSettings)
     model, kept, facts = fit_terms(
         view.store,
@@ -54,6 +62,7 @@ def _fit_classical(view: NodeView[TermStore], settings: Settings) -> Fitted:
         len(view.labels),
         settings.model,
         settings.seed,
+        view.label_share,
     )
     shortest, longest = settings.model.ngram_sizes
     reader = TermReader(tuple(view.store.terms[column] for column in kept), (shortest, longest))

@@ -13,10 +13,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from patent_hier.settings import OptimizerSettings
+from patent_hier.training.losses import ClassificationLoss
 
 
 class PatentClassificationTask(pl.LightningModule):
-    """Train a network that maps token ids to logits, with cross-entropy.
+    """Train a network that maps token ids to logits, with cross-entropy; see :class:`ClassificationLoss`.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_labels)``.
@@ -24,6 +25,8 @@ class PatentClassificationTask(pl.LightningModule):
         optimizer: The optimizer group of a run's settings.
         total_steps: Optimizer steps that the schedule spans.
         class_weights: ``(num_labels,)``, or None for equal weights.
+        section_loss: Weight of the section's cross-entropy, 0 for none.
+        sections: ``(num_labels, num_labels)`` bool: which classes are of one section; needed for ``section_loss``.
     """
 
     def __init__(
@@ -33,12 +36,14 @@ class PatentClassificationTask(pl.LightningModule):
         optimizer: OptimizerSettings,
         total_steps: int,
         class_weights: Tensor | None = None,
+        section_loss: float = 0.0,
+        sections: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.optimizer_settings = optimizer
         self.total_steps = total_steps
-        self.loss = nn.CrossEntropyLoss(weight=class_weights)
+        self.loss = ClassificationLoss(class_weights, section_loss, sections)
         self.val_accuracy = MulticlassAccuracy(num_labels, average="micro")
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -46,8 +51,9 @@ class PatentClassificationTask(pl.LightningModule):
         return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]  # torch modules return Any
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch, averaged over its documents."""
-        loss: Tensor = self.loss(self(batch["input_ids"], batch["attention_mask"]), batch["target"])
+        """Loss of one batch, averaged over its documents; a ``weight`` in the batch is each document's."""
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        loss: Tensor = self.loss(logits, batch["target"], batch.get("weight"))
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["target"]))
         return loss
 

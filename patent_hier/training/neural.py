@@ -18,10 +18,11 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import Settings, TrainerSettings
+from patent_hier.settings import FLAT, Settings, TrainerSettings
 from patent_hier.training.callbacks import History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.fitted import Fitted
+from patent_hier.training.losses import same_section
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
 from patent_hier.training.node_data import NodeView
 
@@ -74,8 +75,7 @@ def _train(
     view, trainer_settings = data.view, settings.trainer
     steps_per_epoch = math.ceil(len(view.train) / trainer_settings.batch_size)
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
-    weights = inverse_frequency_weights(view.train_codes, len(view.labels)) if trainer_settings.class_weights else None
-    task = PatentClassificationTask(network, len(view.labels), settings.optimizer, epochs * steps_per_epoch, weights)
+    task = _task(network, view, settings, epochs * steps_per_epoch)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress)
     with tempfile.TemporaryDirectory(prefix="patent_hier-", dir=scratch) as checkpoints:
         checkpoint = ModelCheckpoint(checkpoints, monitor=_MONITOR, mode="max", save_weights_only=True)
@@ -91,8 +91,8 @@ def _train(
         if checkpoint.best_model_path:
             saved = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
             task.load_state_dict(saved["state_dict"])
-    facts = {
-        "train_documents": len(view.train),
+    facts: dict[str, Any] = {
+        "train_documents": view.num_documents,
         "val_documents": len(view.val),
         "epochs": len(history.epochs),
         "best_epoch": best_epoch(history.epochs),
@@ -104,8 +104,24 @@ def _train(
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
     }
+    if view.label_share is not None:
+        facts["label_text"] = {"weight": view.label_share.weights[0]}
     network.to(trainer.strategy.root_device)  # Lightning moves it back to the CPU after training
     return history.epochs, facts
+
+
+def _task(
+    network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int
+) -> PatentClassificationTask:
+    """The network with its loss: weights of classes by the corpus's documents, the section's term at ``flat`` only."""
+    n_labels, n_documents = len(view.labels), view.num_documents
+    weights, sections = None, None
+    if settings.trainer.class_weights:
+        weights = inverse_frequency_weights(view.train_codes[:n_documents], n_labels)
+    section_loss = settings.trainer.section_loss if view.node == FLAT else 0.0
+    if section_loss:
+        sections = same_section(view.labels)
+    return PatentClassificationTask(network, n_labels, settings.optimizer, total_steps, weights, section_loss, sections)
 
 
 def _fit(trainer: pl.Trainer, task: PatentClassificationTask, data: PatentDataModule, has_val: bool) -> None:

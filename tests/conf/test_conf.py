@@ -176,6 +176,9 @@ def shown(file):
         ("encoder/demo", s.DemoEncoderSettings, {"path", "revision"}),  # made here
         ("encoder/bert_base_chinese", s.EncoderSettings, set()),
         ("encoder/folder", s.EncoderSettings, {"revision"}),  # a folder has none
+        ("encoder/small", s.EncoderSettings, {"revision"}),  # it travels with the package
+        ("encoder/modernbert", s.EncoderSettings, set()),
+        ("encoder/gpt2", s.EncoderSettings, set()),
         ("features/words", s.FeatureSettings, set()),
         ("features/chars", s.FeatureSettings, set()),
         ("model/bertcnn", s.BertCnnSettings, set()),
@@ -240,6 +243,20 @@ def test_the_papers_settings_leave_other_models_as_they_are():
         paper = compose_settings(["experiment=paper", f"model={model}"])
         assert paper.model == compose_settings([f"model={model}"]).model
         assert paper.optimizer.name == "adam"
+
+
+def test_the_small_encoder_is_the_packages():
+    settings = compose_settings(["encoder=small"])
+    assert (settings.encoder.path, settings.encoder.max_length) == ("patent_hier/small", 128)
+    assert settings.encoder.pretrained
+    assert settings.optimizer.lr == 3e-4
+
+
+def test_poolings():
+    for pooling in s.models.POOLINGS:
+        assert compose_settings(["encoder=gpt2", f"model.pooling={pooling}"]).model.pooling == pooling
+    with pytest.raises(ConfigError, match=r"model\.pooling=first is unknown; choose one of cls, mean, last"):
+        compose_settings(["model.pooling=first"])
 
 
 def test_learning_rate_suits_the_model_or_its_encoder_unless_set():

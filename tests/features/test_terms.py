@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from patent_hier.artifacts import is_complete, read_json, verify
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.features.terms import TermReader, TermStore, count_corpus, terms_fingerprint
+from patent_hier.features.terms import JoinedTerms, TermReader, TermStore, count_corpus, terms_fingerprint
 from patent_hier.settings import LinearSettings, TermSettings
 
 ODD_TEXTS = ["", "  \t\n ", "LED灯 LED", "全角ＡＢＣ，。", "😀𠮷", "a" * 70_000, "İstanbul 𝐀𝐀", "a"]
@@ -214,3 +214,14 @@ def test_fingerprint_depends_on_what_decides_the_counts() -> None:
     ]
     assert len(set(causes)) == len(causes)
     assert terms_fingerprint("a", "b", LinearSettings(c=3.0)) == causes[0]
+
+
+def test_two_stores_seen_as_one() -> None:
+    reader = TermReader(("光", "灯", "电"), (1, 1))
+    first, second = reader.encode(["灯光灯", "光"]), reader.encode(["电灯", "完全不同", "灯灯灯"])
+    joined, whole = JoinedTerms(first, second), reader.encode(["灯光灯", "光", "电灯", "完全不同", "灯灯灯"])
+    assert (len(joined), joined.terms) == (5, first.terms)
+    for indices in ([4, 0, 3, 1, 2, 0], [1, 0], [3, 2], []):
+        found = joined.rows(np.array(indices, np.intp))
+        assert found.toarray().tolist() == whole.rows(np.array(indices, np.intp)).toarray().tolist()
+        assert (found.dtype, found.shape) == (np.float32, (len(indices), 3))

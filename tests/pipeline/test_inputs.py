@@ -172,3 +172,20 @@ def test_names_need_no_torch(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)  # an import fails from here on
     for model in MODELS:
         find_inputs(make_settings(tmp_path, model)).content()
+
+
+@pytest.mark.parametrize("model", ["bertcnn", "textcnn", "linear"])
+def test_further_texts_stand_behind_the_corpus_as_the_model_reads_them(model, tmp_path):
+    found, corpus = opened(make_settings(tmp_path, model))
+    texts = [text for batch in corpus.iter_texts() for text in batch][:3]
+    joined = found.join([*texts, "龘"])
+    assert len(joined) == corpus.size + 4
+    if model == "linear":
+        assert joined.terms == found.store.terms  # 龘 is none of them
+        rows = joined.rows(np.array([0, corpus.size, corpus.size + 3])).toarray()
+        assert rows[0].tolist() == rows[1].tolist()
+        assert rows[2].sum() == 0
+    else:
+        assert [joined[corpus.size + i].tolist() for i in range(3)] == [found.store[i].tolist() for i in range(3)]
+        assert joined[corpus.size - 1].tolist() == found.store[corpus.size - 1].tolist()
+        assert len(joined[corpus.size + 3]) >= 1

@@ -1,14 +1,16 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from patent_hier.artifacts import seal
+from patent_hier.artifacts import file_digest, seal
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import finished, run_node, score_part
 from patent_hier.settings import LevelSettings
+from tests.pipeline.conftest import change, make_settings
 
 
 def predictions(targets, best):
@@ -117,3 +119,62 @@ def test_finished_node_without_test_documents_is_recognised(tmp_path, settings, 
     assert "no test document under this node" in capsys.readouterr().out
     assert run_node(rare) == done
     assert "finished before, no test document" in capsys.readouterr().out
+
+
+# --- label texts
+
+METRICS_AND_MANIFEST = ("metrics.json", "manifest.json")
+TITLES = """code,level,title
+A01,class,农业
+A01B,subclass,整地（农具）
+A23,class,食品
+A23L 1/00,maingroup,（只有附注）
+A61,class,医学
+B60,class,车辆
+X,class,?
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    (tmp_path / "titles.csv").write_text(TITLES, "utf-8")
+    return str(tmp_path / "titles.csv")
+
+
+def held_out(folder):
+    found = Predictions.read(folder / "predictions.parquet")
+    return found.document_ids.tolist(), found.parts.tolist(), found.targets.tolist(), found.labels
+
+
+@pytest.mark.parametrize(("model", "weight"), [("linear", 0.1), ("textcnn", 0.3), ("bertcnn", 0.3)])
+def test_label_texts_are_training_documents_and_nothing_else(model, weight, tmp_path, table, capsys):
+    plain = make_settings(tmp_path, model)
+    titled = change(plain, "data", label_text=table, label_levels=["class", "subclass", "maingroup"])
+    capsys.readouterr()
+    before, after = run_node(plain), run_node(titled)
+    said = [line for line in capsys.readouterr().out.splitlines() if "label texts" in line]
+    assert said == [
+        f"label texts of {table}: 5 titles (class 4, subclass 1); passed over: "
+        "1 titles without a word outside notes, 1 codes that are no IPC symbol of their level"
+    ]
+    assert before.folder != after.folder
+    assert held_out(before.folder) == held_out(after.folder)  # A61 has a title, but no training document
+    metrics, manifest = (json.loads((after.folder / name).read_text("utf-8")) for name in METRICS_AND_MANIFEST)
+    used = metrics["training"]["label_text"]
+    assert (used["texts"], used["levels"]) == (3, {"class": 2, "subclass": 1})
+    assert (used["of_unseen_labels"], used["weight"]) == (1, weight)  # on so easy a corpus all are equal: the least
+    assert manifest["label_text"] == {"path": table, **used}
+    assert manifest["content"]["label_text"]["digest"] == file_digest(Path(table))
+    old = [json.loads((before.folder / name).read_text("utf-8")) for name in METRICS_AND_MANIFEST]
+    assert metrics["training"]["train_documents"] == old[0]["training"]["train_documents"]
+    assert manifest["data"] == old[1]["data"]
+    assert "label_text" not in old[0]["training"]
+    assert "label_text" not in old[1]
+    assert run_node(titled) == after  # and is found again
+
+
+def test_a_table_that_is_none_leaves_nothing(tmp_path, changed):
+    (tmp_path / "titles.csv").write_text("code;level;title\n", "utf-8")
+    with pytest.raises(DataError, match="it needs 'code', 'level' and one that starts with 'title'"):
+        run_node(changed("data", label_text=str(tmp_path / "titles.csv")))
+    assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]

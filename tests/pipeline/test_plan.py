@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from patent_hier.artifacts import fingerprint
+from patent_hier.artifacts import file_digest, fingerprint
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.features import versions
 from patent_hier.pipeline import inputs
@@ -232,3 +232,88 @@ def test_another_version_of_the_features_is_another_result(model, constant, tmp_
         monkeypatch.setattr(versions, f"{constant}_VERSION", 99)
     (after,) = plans(tmp_path, model)
     assert after.group != before.group
+
+
+# --- label texts and the section's loss
+
+
+def titles(folder, text="code,level,title\nA01,class,农业\n", name="titles.csv"):
+    (folder / name).write_text(text, "utf-8")
+    return str(folder / name)
+
+
+def test_without_label_texts_and_the_sections_loss_names_are_as_before(tmp_path):
+    """Settings that came later and are not used have no part in the name."""
+    first, *others = plans(
+        tmp_path,
+        "textcnn",
+        ("data", {"label_levels": ["class"]}),
+        ("data", {"label_weight": 0.5}),
+        ("trainer", {"section_loss": 0.5}),  # of the flat node only
+    )
+    assert set(first.content) == {"run_version", "corpus", "split", "features", "model", "optimizer", "trainer"}
+    assert set(first.content["trainer"]) == {
+        "max_epochs", "min_steps", "batch_size", "patience", "class_weights", "gradient_clip", "precision"
+    }  # fmt: skip
+    assert {plan.folder for plan in others} == {first.folder}
+    assert {plan.suite for plan in others} == {first.suite}
+
+
+def test_the_sections_loss_names_the_flat_node(tmp_path):
+    settings = change(make_settings(tmp_path, "textcnn"), node="flat")
+    plain, weighted, more = (plan_node(change(settings, "trainer", section_loss=value)) for value in (0.0, 0.5, 1.0))
+    assert "section_loss" not in plain.content["trainer"]
+    assert weighted.content["trainer"]["section_loss"] == 0.5
+    assert len({plan.group for plan in (plain, weighted, more)}) == 3
+    linear = change(make_settings(tmp_path, "linear"), node="flat")
+    assert plan_node(linear).folder == plan_node(change(linear, "trainer", section_loss=0.5)).folder
+
+
+def test_label_texts_name_the_result_and_neither_corpus_nor_split(tmp_path):
+    path, same = titles(tmp_path), titles(tmp_path, name="copy.csv")
+    other = titles(tmp_path, "code,level,title\nA01,class,林业\n", "other.csv")
+    chosen = {"label_text": path, "label_levels": ["class", "subclass"], "label_weight": 0.3}
+    base, first, *equal = plans(
+        tmp_path,
+        "textcnn",
+        ("data", chosen),
+        ("data", {**chosen, "label_text": same}),
+        ("data", {**chosen, "label_levels": ["subclass", "class", "class"]}),
+        ("data", {**chosen, "label_weight": None}),  # a network's own
+    )
+    assert {plan.folder for plan in equal} == {first.folder}
+    _, *different = plans(
+        tmp_path,
+        "textcnn",
+        ("data", {**chosen, "label_text": other}),
+        ("data", {**chosen, "label_levels": ["class"]}),
+        ("data", {**chosen, "label_weight": 1.0}),
+    )
+    assert len({plan.group for plan in (base, first, *different)}) == 5
+    assert {(plan.corpus.fingerprint, plan.split) for plan in (base, first, *different)} == {
+        (base.corpus.fingerprint, base.split)
+    }
+    assert {key: value for key, value in first.content.items() if key != "label_text"} == base.content
+    assert first.content["label_text"] == {
+        "levels": ["class", "subclass"], "weight": 0.3, "digest": file_digest(Path(path)), "version": 1
+    }  # fmt: skip
+
+
+def test_a_chosen_weight_is_named_by_its_candidates(tmp_path):
+    (_, chosen, fixed) = plans(
+        tmp_path,
+        "linear",
+        ("data", {"label_text": titles(tmp_path)}),
+        ("data", {"label_text": titles(tmp_path), "label_weight": 0.3}),
+    )
+    assert chosen.content["label_text"]["weight"] == [0.1, 0.3, 1.0]
+    assert chosen.group != fixed.group
+
+
+@pytest.mark.parametrize("path", ["nowhere.csv", "."])
+def test_a_missing_table_is_refused_before_the_corpus_is_made(path, changed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"data\.label_text=.* is not a file; name a CSV") as caught:
+        plan_node(changed("data", label_text=path))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "cache" / "corpora").exists()

@@ -58,6 +58,14 @@ def test_collate() -> None:
     assert batch["input_ids"].tolist() == [[2, 9, 3], [2, 3, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
     assert batch["target"].tolist() == [5, 6]
+    assert "weight" not in batch
+
+
+def test_collate_of_weighted_documents() -> None:
+    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
+    weights = np.array([1.0, 1.0, 0.25], np.float32)
+    collate = Collate(store, np.array([2, 0, 1]), np.array([5, 6, 7]), 1, weights)
+    assert collate([2, 0])["weight"].tolist() == [0.25, 1.0]
 
 
 def test_documents_are_their_positions() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.sparse import vstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
@@ -17,6 +18,7 @@ from patent_hier.models.classical import CLASSICAL, LinearClassifier
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
 from patent_hier.training import classical
 from patent_hier.training.classical import fit_temperature, fit_terms
+from patent_hier.training.node_data import LabelShare
 
 SVM, LOGISTIC = LinearSettings(), LinearSettings(name="logistic", classifier="logistic", c=10.0)
 BAYES, KNN = NaiveBayesSettings(name="naive_bayes"), NeighboursSettings(name="knn", num_neighbours=7)
@@ -214,3 +216,65 @@ def test_refusals(toy: Toy) -> None:
         toy.fit(SVM, num_labels=1, val=none)
     with pytest.raises(ConfigError, match="does not read character n-grams"):
         toy.fit(TermSettings(name="other"))
+
+
+# --- label texts: here documents of the test part stand for titles
+
+
+def fit_with_titles(toy: Toy, settings: TermSettings, *weights: float, val: NDArray[np.intp] | None = None):  # type: ignore[no-untyped-def]  # as fit_terms
+    train, val = np.concatenate([toy.train, toy.test]), toy.val if val is None else val
+    share = LabelShare(len(toy.test), weights)
+    return fit_terms(toy.store, train, toy.codes[train], val, toy.codes[val], 5, settings, 0, share)
+
+
+@pytest.mark.parametrize("settings", ALL[:3], ids=NAMES[:3])
+def test_weighs_titles_as_scikit_learn(toy: Toy, settings: TermSettings) -> None:
+    model, kept, facts = fit_with_titles(toy, settings, 0.5)
+    plain, kept_plain, _ = toy.fit(settings)
+    assert np.array_equal(kept, kept_plain)  # titles bring no terms
+    assert np.array_equal(model.arrays()["idf"], plain.arrays()["idf"])
+    assert (facts["train_documents"], facts["label_text"]) == (200, {"weight": 0.5, "val_accuracy": None})
+    tf_idf, solver = (step for _, step in reference(settings).steps)
+    features = tf_idf.fit_transform([toy.texts[i] for i in toy.train])
+    titles = tf_idf.transform([toy.texts[i] for i in toy.test])
+    codes = toy.codes[np.concatenate([toy.train, toy.test])]
+    solver.fit(vstack([features, titles]), codes, sample_weight=[1.0] * 200 + [0.5] * len(toy.test))
+    texts, log_prob = [toy.texts[i] for i in toy.val], model.log_prob(toy.store.rows(toy.val)[:, kept])
+    assert np.array_equal(log_prob.argmax(1), solver.predict(tf_idf.transform(texts)))
+    if settings is BAYES:
+        assert np.abs(np.exp(log_prob) - solver.predict_proba(tf_idf.transform(texts))).max() < 1e-5
+    before = plain.log_prob(toy.store.rows(toy.val)[:, kept])
+    assert np.abs(log_prob - before).max() > 0.1
+
+
+@pytest.mark.parametrize("settings", [SVM, BAYES], ids=["svm", "naive_bayes"])
+def test_the_weight_of_titles_is_the_best_on_val(toy: Toy, settings: TermSettings) -> None:
+    weights = (0.01, 0.3, 1.0)
+    model, _, facts = fit_with_titles(toy, settings, *weights)
+    single = {weight: fit_with_titles(toy, settings, weight) for weight in weights}
+    accuracies = {
+        str(weight): float((one.log_prob(toy.store.rows(toy.val)[:, kept]).argmax(1) == toy.codes[toy.val]).mean())
+        for weight, (one, kept, _) in single.items()
+    }
+    assert facts["label_text"]["val_accuracy"] == accuracies
+    assert len(set(accuracies.values())) > 1
+    best = max(weights, key=lambda weight: accuracies[str(weight)])  # the first, so the smallest, of equals
+    assert facts["label_text"]["weight"] == best
+    for name, values in single[best][0].arrays().items():
+        assert np.array_equal(values, model.arrays()[name]), name
+
+
+def test_without_val_the_weight_of_titles_is_the_default(toy: Toy) -> None:
+    model, _, facts = fit_with_titles(toy, BAYES, 0.1, 0.3, 1.0, val=toy.val[:0])
+    assert facts["label_text"] == {"weight": 0.3, "val_accuracy": None}
+    expected = fit_with_titles(toy, BAYES, 0.3)[0]
+    assert np.array_equal(model.arrays()["weights"], expected.arrays()["weights"])
+
+
+def test_titles_are_no_training_documents(toy: Toy) -> None:
+    train = np.concatenate([toy.train[toy.codes[toy.train] < 4], toy.test])
+    share = LabelShare(len(toy.test), (1.0,))
+    with pytest.raises(DataError, match="not each of 5 labels"):  # the fifth label has titles alone
+        fit_terms(toy.store, train, toy.codes[train], toy.val, toy.codes[toy.val], 5, SVM, 0, share)
+    with pytest.raises(ConfigError, match=r"model=knn does not weigh documents; use data\.label_text=null"):
+        fit_with_titles(toy, KNN, 1.0)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from patent_hier.data.label_text import LabelTexts
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.features.token_store import TokenStore
+from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
+from patent_hier.features.token_store import JoinedTokens, TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
@@ -232,3 +233,95 @@ def test_classical_models_do_without_lightning(
     assert fit_node(terms, None, settings(CLASSICAL_SETTINGS["linear"])).facts["converged"]
     with pytest.raises(ImportError):
         fit_node(words, blueprint("rnn"), settings(NETWORKS["rnn"]))
+
+
+# --- label texts
+
+
+def label_texts(classes: list[str], texts: list[str]) -> LabelTexts:
+    sections = np.array([name[0] for name in classes], object)
+    levels = np.full(len(classes), "subclass", object)
+    return LabelTexts(tuple(texts), levels, sections, np.array(classes, object), {})
+
+
+def rare_corpus() -> tuple[CorpusView[TermStore], TermReader]:
+    """Two classes of 20 documents and one of a single document; 戊 and 己 stand in documents of both, alike."""
+    texts = ["甲戊", "甲己", "乙戊", "乙己"] * 10 + ["丙", "戊己"]
+    classes = np.array(["A01", "A01", "A23", "A23"] * 10 + ["A61", "A61"], object)
+    parts = np.array([TRAIN] * 41 + [TEST], np.int8)
+    reader = TermReader(("丙", "乙", "己", "戊", "甲"), (1, 1))
+    return CorpusView(reader.encode(texts), np.full(42, "A", object), classes, parts), reader
+
+
+def test_a_class_with_one_document_gains_from_its_title() -> None:
+    corpus, reader = rare_corpus()
+    titles = label_texts(["A61"], ["戊己"])
+    titled = replace(
+        corpus,
+        store=JoinedTerms(corpus.store, reader.encode(list(titles.texts))),
+        label_texts=titles,
+        label_weights=(1.0,),
+    )
+    linear = settings(LinearSettings(ngram_sizes=[1, 1]))
+    without, with_title = fit_node(corpus, None, linear), fit_node(titled, None, linear)
+    last = np.array([41])
+    a61 = [float(np.exp(fitted.classifier.log_prob(corpus.store, last)[0, 2])) for fitted in (without, with_title)]
+    assert with_title.classifier.log_prob(corpus.store, last).argmax() == 2
+    assert without.classifier.log_prob(corpus.store, last).argmax() != 2
+    assert a61[1] > a61[0] + 0.1
+    assert with_title.facts["label_text"] == {
+        "texts": 1, "levels": {"subclass": 1}, "of_unseen_labels": 0, "weight": 1.0, "val_accuracy": None,
+    }  # fmt: skip
+    assert "label_text" not in without.facts
+    assert with_title.facts["train_documents"] == without.facts["train_documents"] == 41
+
+
+def with_titles(corpus: CorpusView[TokenStore], plan: Blueprint, texts: LabelTexts) -> CorpusView[TokenStore]:
+    store = JoinedTokens(corpus.store, plan.reader.encode(list(texts.texts)))
+    return replace(corpus, store=store, label_texts=texts, label_weights=(0.3,))
+
+
+def test_titles_teach_a_network(words: CorpusView[TokenStore]) -> None:
+    """The single step of a batch that holds every document: what titles say decides which way it goes."""
+    plan, chosen = blueprint("textcnn"), settings(NETWORKS["textcnn"], max_epochs=1, batch_size=1000)
+    titles = with_titles(words, plan, label_texts(["A01", "A61", "H99"], [WORDS[50] * 5, WORDS[51] * 5, WORDS[52]]))
+    plain, titled = fit_node(words, plan, chosen), fit_node(titles, plan, chosen)
+    assert titled.facts["label_text"] == {"texts": 2, "levels": {"subclass": 2}, "of_unseen_labels": 0, "weight": 0.3}
+    assert titled.facts["train_documents"] == plain.facts["train_documents"]
+    assert "label_text" not in plain.facts
+    new = READER.encode([WORDS[51] * 5])
+    a61 = [float(np.exp(one.classifier.log_prob(new, np.array([0]))[0, 2])) for one in (plain, titled)]
+    assert a61[1] > a61[0]
+
+
+def test_titles_of_a_bertcnn(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
+    model = BertCnnSettings(num_last_layers=2, num_filters=4)
+    plan = bertcnn_blueprint(demo_files, tiny_encoder_settings(), model)
+    titled = with_titles(toy_corpus, plan, label_texts(["A01", "B60"], ["农业；林业", "一般车辆"]))
+    fitted = fit_node(titled, plan, settings(model, "flat", max_epochs=1, batch_size=1000, section_loss=0.5))
+    assert fitted.facts["label_text"]["texts"] == 2
+    assert fitted.facts["epochs"] == 1
+    assert np.isfinite(fitted.classifier.log_prob(toy_corpus.store, np.arange(20))).all()
+
+
+def test_titles_of_a_constant_node_are_not_read(words: CorpusView[TokenStore]) -> None:
+    plan = blueprint("textcnn")
+    titled = with_titles(words, plan, label_texts(["C07", "C99"], [WORDS[50], WORDS[51]]))
+    facts = fit_node(titled, plan, settings(NETWORKS["textcnn"], "C")).facts
+    assert facts["constant"]
+    assert facts["label_text"] == {"texts": 0, "levels": {}, "of_unseen_labels": 1, "weight": None}
+    assert facts["train_documents"] == len(NodeView.of(words, "C").train)
+
+
+# --- the section's loss
+
+
+def test_the_sections_loss_is_of_the_flat_node(words: CorpusView[TokenStore]) -> None:
+    everything = np.arange(len(TEXTS))
+    for node, differs in (("flat", True), ("A", False), ("root", False)):
+        scores = [
+            fit_node(words, blueprint("textcnn"), settings(NETWORKS["textcnn"], node, max_epochs=1, **changes))
+            .classifier.log_prob(words.store, everything)
+            for changes in ({}, {"section_loss": 2.0})
+        ]  # fmt: skip
+        assert np.array_equal(*scores) is not differs, node

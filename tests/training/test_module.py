@@ -119,6 +119,17 @@ def test_class_weights_enter_the_loss() -> None:
     torch.testing.assert_close(task.training_step(batch, 0), expected)
 
 
+def test_weights_of_documents_and_the_section_enter_the_loss() -> None:
+    table = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 1.0]])
+    batch = {**next(iter(loader([0, 1], [0, 2], 2))), "weight": torch.tensor([1.0, 0.5])}
+    together = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+    task = PatentClassificationTask(Echo(table), 3, OptimizerSettings(lr=0.1), 10, None, 2.0, together)
+    task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
+    p = table.softmax(-1)
+    losses = -p[0, 0].log() - 2 * (p[0, 0] + p[0, 1]).log(), -3 * p[1, 2].log()
+    torch.testing.assert_close(task.training_step(batch, 0), (losses[0] + 0.5 * losses[1]) / 2)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_rate_moves_with_each_step() -> None:
     rates: list[float] = []
