@@ -1,4 +1,4 @@
-"""Find an encoder's files: a local folder, the hub's cache or the hub; or lay out the demo encoder's folder.
+"""Find an encoder's files: in the package, a local folder, the hub's cache or the hub; or lay out the demo encoder's.
 
 Only file names and JSON here: no torch, no transformers, so that settings can be checked and finished nodes recognised
 at once. The weights are loaded by :mod:`patent_hier.models.encoder`.
@@ -6,6 +6,7 @@ at once. The weights are loaded by :mod:`patent_hier.models.encoder`.
 
 import json
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ _DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt")
 TOKENIZER_FILES = (TOKENIZER, VOCABULARY, TOKENIZER_CONFIG)
 DEMO_ENCODER_VERSION = 1
 _MAX_POSITIONS = 512
+PACKAGED_ENCODERS = Path(str(resources.files("patent_hier.resources"))) / "encoders"
+_IN_PACKAGE = "patent_hier"
+# Names that GPT-2, GPT-Neo and DistilBERT have of their own for what transformers maps to the usual ones.
+_ALIASES = {
+    "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
+    "max_position_embeddings": ("n_positions",),
+}
+# Types that are always decoders: no token reads those after it. BERT-like ones are if config.json says is_decoder.
+_DECODERS = frozenset(
+    ("biogpt", "bloom", "codegen", "cohere", "gemma", "gemma2", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj",
+     "granite", "llama", "mistral", "modernbert-decoder", "olmo", "olmo2", "openai-gpt", "opt", "phi", "phi3", "qwen2",
+     "qwen3", "smollm3", "stablelm", "starcoder2", "xglm")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,12 @@ class EncoderFiles:
     @property
     def num_layers(self) -> int:
         """Number of Transformer layers."""
-        return int(self.config["num_hidden_layers"])
+        return int(_value(self.config, "num_hidden_layers"))
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether it is a decoder, whose tokens read only those before them."""
+        return is_causal(self.config)
 
     def vocabulary_digest(self, digests: DigestCache) -> str:
         """Fingerprint of what decides token ids: the tokenizer's files."""
@@ -54,6 +73,15 @@ class EncoderFiles:
         weights = sorted(self.folder.glob("*.safetensors")) if pretrained else []
         files = [self.folder / CONFIG, *weights]
         return fingerprint([self.vocabulary_digest(digests), *(digests.of(file) for file in files)])
+
+
+def is_causal(config: dict[str, Any]) -> bool:
+    """Whether a ``config.json`` is a decoder's, such as GPT-2's: no token reads those after it.
+
+    Args:
+        config: Its content.
+    """
+    return bool(config.get("is_decoder")) or config.get("model_type") in _DECODERS
 
 
 def locate(settings: EncoderSettings, cache: Path) -> EncoderFiles:
@@ -70,6 +98,8 @@ def locate(settings: EncoderSettings, cache: Path) -> EncoderFiles:
         folder = _demo_folder(settings, cache)
     elif settings.path is None:
         raise ConfigError(f"encoder={settings.name} needs its folder: encoder.path=FOLDER")
+    elif (name := _packaged_name(settings.path)) is not None:
+        folder = _packaged(name)
     elif Path(settings.path).is_dir():
         folder = Path(settings.path)
     else:
@@ -89,8 +119,11 @@ def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
             f"save it with transformers' save_pretrained, or set encoder.pretrained=false for random weights"
         )
     config = read_json(folder / CONFIG)
-    if "num_hidden_layers" not in config:
-        raise ConfigError(f"{folder / CONFIG} has no num_hidden_layers; the encoder must be a BERT-like Transformer")
+    if _value(config, "num_hidden_layers") is None:
+        raise ConfigError(
+            f"{folder / CONFIG} has no num_hidden_layers and no n_layer; the encoder must be a Transformer for text, "
+            "such as BERT, ModernBERT or GPT-2"
+        )
     longest = _positions(config, settings.max_length)
     if settings.max_length > longest:
         raise ConfigError(f"encoder.max_length={settings.max_length} is more than the encoder's {longest} positions")
@@ -99,10 +132,33 @@ def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
 
 def _positions(config: dict[str, Any], otherwise: int) -> int:
     """Tokens that the encoder has positions for."""
-    positions = int(config.get("max_position_embeddings") or otherwise)
+    positions = int(_value(config, "max_position_embeddings") or otherwise)
     if "roberta" in str(config.get("model_type")):  # its positions count from the one after the padding's
         positions -= int(config.get("pad_token_id") or 0) + 1
     return positions
+
+
+def _value(config: dict[str, Any], key: str) -> Any:
+    """A value of a ``config.json``, under its usual name or the architecture's own; None if it has neither."""
+    return next((config[name] for name in (key, *_ALIASES[key]) if config.get(name) is not None), None)
+
+
+def _packaged_name(path: str) -> str | None:
+    """``NAME`` if the path is ``patent_hier/NAME``, else None: ``./patent_hier/NAME`` is a folder of the user's."""
+    first, slash, name = path.partition("/")
+    return name if slash and first == _IN_PACKAGE and "/" not in name else None
+
+
+def _packaged(name: str) -> Path:
+    """The folder of an encoder that travels with the package."""
+    present = sorted(file.parent.name for file in PACKAGED_ENCODERS.glob(f"*/{CONFIG}"))
+    if name not in present:
+        there = ", ".join(f"{_IN_PACKAGE}/{one}" for one in present) or "none"
+        raise ConfigError(
+            f"encoder.path={_IN_PACKAGE}/{name} is not in this installation of the package, which holds {there}; "
+            "choose one of them, or set encoder.path=FOLDER"
+        )
+    return PACKAGED_ENCODERS / name
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
@@ -122,7 +178,8 @@ def _from_hub(name: str, revision: str | None) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigError(
             f"encoder {name} is not on this machine and the hub cannot be reached; on a connected machine run "
-            f"'hf download {name}', copy the folder here and set encoder.path=FOLDER (or use encoder=demo)"
+            f"'hf download {name}{f' --revision {revision}' if revision else ''}', copy the folder here and set "
+            "encoder.path=FOLDER (or use encoder=demo)"
         ) from error
 
 

@@ -195,8 +195,8 @@ def _attend(network: PreTrainedModel, pair: Encoding) -> NDArray[np.float32]:
     """Attention weights ``(layers, heads, n, n)`` of one forward pass."""
     device = next(network.parameters()).device
     inputs: dict[str, Any] = {"input_ids": [pair.ids], "attention_mask": [pair.attention_mask]}
-    if "token_type_ids" in inspect.signature(network.forward).parameters:
-        known = int(getattr(network.config, "type_vocab_size", 0) or 1)  # 1: the architecture tells no texts apart
+    known = int(getattr(network.config, "type_vocab_size", 0) or 0)
+    if known and "token_type_ids" in inspect.signature(network.forward).parameters:  # GPT-2's are ids of words
         inputs["token_type_ids"] = [[kind if kind < known else 0 for kind in pair.type_ids]]
     tensors = {name: torch.tensor(value, device=device) for name, value in inputs.items()}
     with _eager(network), torch.inference_mode():

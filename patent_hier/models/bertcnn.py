@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from patent_hier.models.encoder import TextEncoder, build_encoder
 from patent_hier.models.heads import HEADS
 from patent_hier.settings import BertCnnSettings
+from patent_hier.settings.checks import check_pooling
 
 
 class BertCnn(nn.Module):
@@ -25,6 +26,7 @@ class BertCnn(nn.Module):
 
     def __init__(self, encoder: TextEncoder, num_labels: int, settings: BertCnnSettings) -> None:
         super().__init__()
+        check_pooling(settings, str(encoder.network.config.model_type), encoder.is_causal)
         self.encoder = encoder
         self.head = HEADS[settings.head](encoder.hidden_size, encoder.num_layers, num_labels, settings)
 

@@ -11,7 +11,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
 from patent_hier.errors import ConfigError
-from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.pretrained import EncoderFiles, is_causal
 
 transformers_logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
 transformers_logging.disable_progress_bar()
@@ -22,15 +22,16 @@ _NOT_OURS = ("model_type", "auto_map", "dtype", "torch_dtype")
 
 
 class TextEncoder(nn.Module):
-    """A transformers encoder that returns every layer's output.
+    """A transformers encoder, or a decoder that reads text, that returns every layer's output.
 
     Args:
-        network: Any encoder whose output has ``hidden_states``.
+        network: Any network whose output has ``hidden_states`` and ``last_hidden_state``.
         frozen: Keep the weights fixed and stay in evaluation mode (no dropout), whatever the mode of the parent.
 
     Attributes:
         hidden_size: Width of the hidden states.
         num_layers: Number of Transformer layers.
+        is_causal: Whether no token reads those after it, as in a decoder.
     """
 
     def __init__(self, network: PreTrainedModel, frozen: bool = False) -> None:
@@ -39,6 +40,8 @@ class TextEncoder(nn.Module):
         self.frozen = frozen
         self.hidden_size = int(network.config.hidden_size)
         self.num_layers = int(network.config.num_hidden_layers)
+        self.is_causal = is_causal(network.config.to_dict())
+        self._attention = network.config._attn_implementation
         if frozen:
             network.requires_grad_(False)
             network.eval()
@@ -58,11 +61,24 @@ class TextEncoder(nn.Module):
             attention_mask: ``(batch, seq_len)``, 1 for tokens and 0 for padding.
 
         Returns:
-            ``num_layers + 1`` tensors ``(batch, seq_len, hidden_size)``; item 0 is the embedding output.
+            ``num_layers + 1`` tensors ``(batch, seq_len, hidden_size)``; item 0 is the embedding output. Networks that
+            normalise before each layer (ModernBERT, GPT-2) give the layers' outputs as they are and the last one
+            after the final normalisation; BERT-like ones normalise every layer's.
         """
+        self._choose_attention(input_ids.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             output = self.network(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
-        return cast("tuple[Tensor, ...]", output.hidden_states)
+        return (*cast("tuple[Tensor, ...]", output.hidden_states)[:-1], cast("Tensor", output.last_hidden_state))
+
+    def _choose_attention(self, device: torch.device) -> None:
+        """Plain attention for bf16 on a CPU, where PyTorch's fused one has a slow backward pass; else as loaded.
+
+        Measured, training step of 6 layers on one core: 1.08 to 1.86 times as fast in bf16, 0.93 to 1.03 times in fp32.
+        """
+        plain = device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        wanted = "eager" if plain else self._attention
+        if self.network.config._attn_implementation != wanted:
+            self.network.set_attn_implementation(wanted)
 
 
 def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> TextEncoder:
@@ -124,9 +140,14 @@ def _config(content: dict[str, Any]) -> PretrainedConfig:
     if kind not in CONFIG_MAPPING:
         raise ConfigError(f"encoder type {kind} in config.json is unknown to this version of transformers; update it")
     try:
-        return AutoConfig.for_model(kind, **settings)
+        config = AutoConfig.for_model(kind, **settings)
     except (StrictDataclassError, ValueError) as error:
         raise _refused(error) from error
+    if config.is_encoder_decoder:
+        raise ConfigError(f"encoder type {kind} has an encoder and a decoder; choose a network of one part, as BERT")
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # keys and values of decoders, kept for generating text
+    return config
 
 
 def _refused(error: Exception) -> ConfigError:

@@ -31,15 +31,19 @@ def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> T
     Args:
         hidden_state: ``(batch, seq_len, hidden_size)``.
         attention_mask: ``(batch, seq_len)``, 1 for tokens and 0 for padding.
-        pooling: ``cls`` takes the first token, ``mean`` the average over tokens without padding.
+        pooling: ``cls`` takes the first token, ``mean`` the average over tokens without padding, ``last`` the last
+            token before the padding, which stands on the right: the only one of a decoder that has read all others.
 
     Returns:
-        ``(batch, hidden_size)``.
+        ``(batch, hidden_size)``. For a document without tokens ``mean`` is zero, and ``last`` is the first position.
     """
     if pooling == "cls":
         return hidden_state[:, 0]
+    if pooling == "last":
+        position = (attention_mask.long().sum(1) - 1).clamp(min=0)  # (batch,)
+        return hidden_state[torch.arange(len(position), device=position.device), position]
     weight = attention_mask.unsqueeze(-1).to(hidden_state.dtype)  # (batch, seq_len, 1)
-    return (hidden_state * weight).sum(1) / weight.sum(1)
+    return (hidden_state * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
 def stack_last_layers(hidden_states: tuple[Tensor, ...], attention_mask: Tensor, n: int, pooling: str) -> Tensor:

@@ -7,15 +7,16 @@ from patent_hier.settings.data import MISSING
 
 @dataclass
 class EncoderSettings:
-    """A pre-trained Transformer encoder.
+    """A pre-trained Transformer: an encoder like BERT or ModernBERT, or a decoder like GPT-2.
 
     Attributes:
         name: Short name for folders and tables.
-        path: Hub name (``google-bert/bert-base-chinese``) or local folder in transformers format.
+        path: Hub name (``google-bert/bert-base-chinese``), local folder in transformers format, or
+            ``patent_hier/NAME`` for an encoder that travels with the package.
         revision: Hub revision; ``null`` for the newest one in the local cache.
         pretrained: ``false`` keeps the architecture and vocabulary and draws random weights (a control).
         freeze: Keep the encoder's weights fixed and its dropout off.
-        max_length: Longest document in tokens, with [CLS] and [SEP]; longer ones are cut.
+        max_length: Longest document in tokens, with special ones such as [CLS] and [SEP]; longer ones are cut.
         suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
     """
 

@@ -7,7 +7,7 @@ group) or ``terms`` (its own character n-grams).
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-POOLINGS = ("cls", "mean")
+POOLINGS = ("cls", "mean", "last")
 # What each head reads, beside its dropout; the other settings have no influence on it.
 HEAD_SETTINGS = {
     "document_matrix": ("num_last_layers", "pooling", "pool_size", "num_filters", "kernel_size", "hidden_order"),
@@ -52,7 +52,9 @@ class BertCnnSettings(ModelSettings):
         name: ``bertcnn``, or ``bert`` for the linear control.
         head: ``document_matrix`` (the paper's), ``token`` (convolution over tokens) or ``cls`` (linear).
         num_last_layers: N, the number of last Transformer layers that the head reads.
-        pooling: How a layer's output becomes one vector: ``cls`` or ``mean`` (``document_matrix`` and ``cls`` heads).
+        pooling: How a layer's output becomes one vector (``document_matrix`` and ``cls`` heads): ``cls`` (the first
+            token), ``mean`` (over all tokens) or ``last`` (the last token). The first token of a decoder has read
+            nothing else, so that ``cls`` does not go with one.
         pool_size: Width of the max-pooling windows along the hidden axis; ``null`` for one global maximum.
         num_filters: Number of convolution filters.
         kernel_size: Length of a filter: hidden dimensions (``document_matrix``) or tokens (``token``).

@@ -8,7 +8,8 @@ import pytest
 
 from patent_hier.artifacts import DigestCache
 from patent_hier.errors import ConfigError
-from patent_hier.features.pretrained import locate
+from patent_hier.features import pretrained
+from patent_hier.features.pretrained import EncoderFiles, locate
 from patent_hier.settings import EncoderSettings
 from tests.conftest import tiny_encoder_settings
 
@@ -50,6 +51,59 @@ def test_demo_heads_must_divide_the_width(tmp_path: Path) -> None:
 def test_local_folder(tiny_encoder: Path, tmp_path: Path) -> None:
     files = locate(folder_settings(tiny_encoder), tmp_path)
     assert (files.folder, files.num_layers, files.has_weights) == (tiny_encoder, 2, True)
+
+
+# --- encoders that travel with the package
+
+
+@pytest.fixture
+def packaged(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package's folder of encoders, holding one of the name ``small`` and a folder that is no encoder's."""
+    folder = tmp_path / "resources" / "encoders"
+    shutil.copytree(tiny_encoder, folder / "small")
+    (folder / "notes").mkdir()
+    monkeypatch.setattr(pretrained, "PACKAGED_ENCODERS", folder)
+    return folder
+
+
+def test_a_packaged_encoder(packaged: Path, tmp_path: Path) -> None:
+    files = locate(EncoderSettings("small", "patent_hier/small", max_length=32), tmp_path)
+    assert (files.folder, files.num_layers, files.has_weights) == (packaged / "small", 2, True)
+
+
+def test_a_packaged_encoder_goes_before_a_folder_of_its_name(
+    packaged: Path, tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_encoder, tmp_path / "patent_hier" / "small")
+    shutil.copytree(tiny_encoder, tmp_path / "patent_hier" / "deeper" / "small")
+    assert locate(EncoderSettings("x", "patent_hier/small", max_length=32), tmp_path).folder == packaged / "small"
+    for own in ("./patent_hier/small", "patent_hier/deeper/small"):
+        assert locate(EncoderSettings("x", own, max_length=32), tmp_path).folder == Path(own)
+
+
+@pytest.mark.parametrize("name", ["large", "notes", "..", "", "."])
+def test_an_encoder_that_the_package_does_not_hold(
+    packaged: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "_from_hub", lambda *_: pytest.fail("the hub was asked"))
+    message = refusal(EncoderSettings("small", f"patent_hier/{name}", max_length=32), tmp_path)
+    assert f"encoder.path=patent_hier/{name} is not in this installation" in message
+    assert "which holds patent_hier/small;" in message
+
+
+def test_a_package_without_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "PACKAGED_ENCODERS", tmp_path / "none")
+    assert "which holds none;" in refusal(EncoderSettings("small", "patent_hier/small"), tmp_path)
+
+
+def test_the_packages_folder_is_inside_it() -> None:
+    import patent_hier
+
+    assert Path(patent_hier.__file__).parent / "resources" / "encoders" == pretrained.PACKAGED_ENCODERS
+
+
+# --- folders of the user's
 
 
 def test_no_path(tmp_path: Path) -> None:
@@ -104,6 +158,32 @@ def test_positions_of_roberta_start_after_the_padding(copy: Path, tmp_path: Path
     assert "32 positions" in refusal(folder_settings(copy, max_length=33), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("layers", "positions"), [("n_layer", "n_positions"), ("num_layers", "max_position_embeddings"), ("n_layers", "?")]
+)
+def test_names_that_architectures_have_of_their_own(copy: Path, tmp_path: Path, layers: str, positions: str) -> None:
+    config = {"model_type": "x", layers: 5, positions: 40, "num_hidden_layers": None}
+    (copy / "config.json").write_text(json.dumps(config))
+    assert locate(folder_settings(copy), tmp_path).num_layers == 5
+    if positions != "?":
+        assert "40 positions" in refusal(folder_settings(copy, max_length=41), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "causal"),
+    [
+        ({"model_type": "gpt2"}, True),
+        ({"model_type": "qwen2", "is_decoder": False}, True),
+        ({"model_type": "bert"}, False),
+        ({"model_type": "bert", "is_decoder": True}, True),
+        ({"model_type": "modernbert"}, False),
+        ({}, False),
+    ],
+)
+def test_decoders(tmp_path: Path, config: dict[str, Any], causal: bool) -> None:
+    assert EncoderFiles(tmp_path, config, True).is_causal == causal
+
+
 def test_other_kinds_of_model_are_refused(copy: Path, tmp_path: Path) -> None:
     (copy / "config.json").write_text(json.dumps({"model_type": "resnet"}))
     assert "num_hidden_layers" in refusal(folder_settings(copy), tmp_path)
@@ -120,6 +200,8 @@ def test_hub_name_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mo
     assert "hf download google-bert/bert-base-chinese" in message
     assert "copy the folder here" in message
     assert "encoder.path=FOLDER" in message
+    message = refusal(EncoderSettings("x", "some/encoder", revision="0" * 40), tmp_path)
+    assert f"'hf download some/encoder --revision {'0' * 40}'" in message
 
 
 def test_hub_model_in_the_cache_needs_no_network(

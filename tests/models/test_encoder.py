@@ -111,6 +111,16 @@ def test_padding_does_not_change_a_document(tiny_encoder_files: EncoderFiles) ->
     torch.testing.assert_close(together[-1][1:, :3], alone[-1], atol=1e-5, rtol=1e-5)
 
 
+def test_the_last_states_are_those_after_the_last_normalisation(demo_files: EncoderFiles) -> None:
+    torch.manual_seed(0)
+    config = {"model_type": "gpt2", "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32, "vocab_size": 2000}
+    encoders = [build_encoder({**config, "tie_last_hidden_states": tied}).eval() for tied in (True, False)]
+    encoders[1].load_state_dict(encoders[0].state_dict())
+    tied, untied = (encoder(IDS, MASK)[-1] for encoder in encoders)
+    assert torch.equal(tied, untied)
+    torch.testing.assert_close(untied.mean(-1), torch.zeros(2, 4), atol=1e-5, rtol=0)
+
+
 # --- frozen or not
 
 

@@ -44,6 +44,19 @@ def test_mean_pooling_leaves_padding_out() -> None:
     assert pool_tokens(state, mask, "mean").tolist() == [[2.0, 3.0], [3.0, 1.0]]
 
 
+def test_last_pooling_takes_the_token_before_the_padding() -> None:
+    state = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [90.0, 90.0]], [[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    assert pool_tokens(state, mask, "last").tolist() == [[3.0, 4.0], [6.0, 3.0]]
+    assert pool_tokens(state, mask.float(), "last").tolist() == [[3.0, 4.0], [6.0, 3.0]]
+
+
+@pytest.mark.parametrize(("pooling", "vector"), [("cls", [5.0, 6.0]), ("mean", [0.0, 0.0]), ("last", [5.0, 6.0])])
+def test_a_document_without_tokens_has_a_vector(pooling: str, vector: list[float]) -> None:
+    state = torch.tensor([[[5.0, 6.0], [7.0, 8.0]]])
+    assert pool_tokens(state, torch.zeros(1, 2, dtype=torch.long), pooling).tolist() == [vector]
+
+
 def test_the_last_layer_is_the_first_column() -> None:
     layers = tuple(torch.full((1, 2, HIDDEN), float(number)) for number in range(LAYERS + 1))
     matrix = stack_last_layers(layers, torch.ones(1, 2), 3, "cls")
@@ -101,7 +114,7 @@ def reference(head: DocumentMatrixHead, matrix: Tensor, kernel_size: int, pool_s
     return head.output(torch.tensor(features))
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
 @pytest.mark.parametrize(("kernel_size", "pool_size"), [(3, 4), (3, 3), (1, 1), (2, None), (10, 1), (3, 8)])
 def test_document_matrix_equals_the_papers_loops(kernel_size: int, pool_size: int | None, pooling: str) -> None:
     head = make("document_matrix", num_last_layers=3, kernel_size=kernel_size, pool_size=pool_size, pooling=pooling)
@@ -110,7 +123,12 @@ def test_document_matrix_equals_the_papers_loops(kernel_size: int, pool_size: in
     logits = head(layers, mask)
     for row, length in enumerate((5, 2)):
         vectors = [layers[-1 - back][row, :length] for back in range(3)]
-        vectors = [vector[0] if pooling == "cls" else vector.mean(0) for vector in vectors]
+        pool = {
+            "cls": lambda vector: vector[0],
+            "mean": lambda vector: vector.mean(0),
+            "last": lambda vector: vector[-1],
+        }
+        vectors = [pool[pooling](vector) for vector in vectors]
         expected = reference(head, torch.stack(vectors, 1), kernel_size, pool_size)
         torch.testing.assert_close(logits[row], expected, atol=1e-5, rtol=1e-5)
 
@@ -212,9 +230,10 @@ def test_token_head_does_not_see_padding(kernel_size: int, length: int) -> None:
         torch.testing.assert_close(network(pad(alone, extra), mask), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "last"])
 @pytest.mark.parametrize("head", ["document_matrix", "token", "cls"])
-def test_a_longer_neighbour_changes_nothing(head: str) -> None:
-    network = make(head, pooling="mean")
+def test_a_longer_neighbour_changes_nothing(head: str, pooling: str) -> None:
+    network = make(head, pooling=pooling)
     short, long = states(batch=1, length=3), states(batch=1, length=9, seed=2)
     padded = tuple(torch.cat([layer, torch.full((1, 6, HIDDEN), 50.0)], 1) for layer in short)
     batch = tuple(torch.cat(pair) for pair in zip(padded, long, strict=True))
