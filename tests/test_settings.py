@@ -156,10 +156,10 @@ def test_all_terms_may_be_kept(settings):
     "model", [TextCnnSettings, RnnSettings, LinearSettings, NaiveBayesSettings, NeighboursSettings]
 )
 def test_name_and_suggestions_have_no_influence(model):
-    changed = model(name="other", suggested_lr=0.5, suggested_batch_size=3)
+    changed = model(name="other", suggested_lr=0.5, suggested_batch_size=3, suggested_max_epochs=7)
     assert changed.influence() == model().influence()
     fields = {field.name for field in dataclasses.fields(model)}
-    assert set(model().influence()) == fields - {"name", "suggested_lr", "suggested_batch_size"}
+    assert set(model().influence()) == fields - {"name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs"}
 
 
 def test_only_what_a_head_reads_has_influence():

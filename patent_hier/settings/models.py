@@ -18,7 +18,7 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")
 CLASSIFIERS = ("svm", "logistic")
-_NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size")  # by themselves
+_NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs")  # by themselves
 
 
 @dataclass
@@ -30,6 +30,7 @@ class ModelSettings:
         suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. Models without
             gradient steps ignore it.
         suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
+        suggested_max_epochs: Likewise passes over the training documents, for ``trainer.max_epochs``.
     """
 
     inputs: ClassVar[str]
@@ -38,6 +39,7 @@ class ModelSettings:
     name: str = "???"
     suggested_lr: float = 1e-3
     suggested_batch_size: int = 16
+    suggested_max_epochs: int = 5
 
     def influence(self) -> dict[str, Any]:
         """The settings that decide what the model learns from the same data, by name."""

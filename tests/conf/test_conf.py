@@ -153,7 +153,7 @@ def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, co
     assert describe(caught.value).startswith(said)
 
 
-NO_GRADIENT = {"suggested_lr", "suggested_batch_size"}  # for gradient steps
+NO_GRADIENT = {"suggested_lr", "suggested_batch_size", "suggested_max_epochs"}  # for gradient steps
 
 
 def shown(file):
@@ -269,12 +269,13 @@ def test_learning_rate_suits_the_model_or_its_encoder_unless_set():
     assert compose_settings(["model=textcnn", "optimizer.lr=0.5"]).optimizer.lr == 0.5
 
 
-def test_batch_size_suits_the_model_unless_set():
-    assert compose_settings([]).trainer.batch_size == 16
-    for model, size in (("textcnn", 32), ("rnn", 64)):
+def test_batch_size_and_epochs_suit_the_model_unless_set():
+    for model, size, epochs in (("bertcnn", 16, 5), ("textcnn", 32, 5), ("rnn", 32, 10)):
         settings = compose_settings([f"model={model}"])
         assert settings.trainer.batch_size == settings.model.suggested_batch_size == size
-    assert compose_settings(["model=rnn", "trainer.batch_size=3"]).trainer.batch_size == 3
+        assert settings.trainer.max_epochs == settings.model.suggested_max_epochs == epochs
+    changed = compose_settings(["model=rnn", "trainer.batch_size=3", "trainer.max_epochs=4"]).trainer
+    assert (changed.batch_size, changed.max_epochs) == (3, 4)
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in ("textcnn", "rnn")])

@@ -161,6 +161,7 @@ def test_what_a_model_does_not_read_keeps_its_name(model, tmp_path):
     without = [
         ("model", {"suggested_lr": 0.5}),
         ("model", {"suggested_batch_size": 3}),
+        ("model", {"suggested_max_epochs": 7}),
         ("trainer", {"progress": True}),
     ]
     if model in SEEDLESS:
