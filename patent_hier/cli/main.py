@@ -13,6 +13,7 @@ COMMANDS = {
     "pretrain": ("patent_hier.cli.pretrain", "masked language modelling on any text -> an encoder"),
     "prepare": ("patent_hier.cli.prepare", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("patent_hier.cli.aggregate", "nine finished nodes -> one hierarchical result"),
+    "ensemble": ("patent_hier.cli.ensemble", "train the recommended models and combine them: most accurate"),
     "combine": ("patent_hier.cli.combine", "results of several models and seeds -> one system"),
     "predict": ("patent_hier.cli.predict", "a finished result and a CSV file -> classes of its documents"),
     "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
@@ -58,6 +59,6 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "Every command takes the same settings: patent-hier run --help shows them.",
+            "patent-hier COMMAND --help explains one; patent-hier run --help shows all settings.",
         )
     )

@@ -1,6 +1,7 @@
 """Hand the settings dataclasses to Hydra, so that a misspelt key fails, inside a group file too."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
@@ -12,6 +13,7 @@ from patent_hier.errors import ConfigError
 
 _SCHEMA = {
     ("schema", "settings"): s.Settings,
+    ("schema", "pretrain"): s.PretrainSettings,
     ("schema/data", "csv"): s.DataSettings,
     ("schema/data", "demo"): s.DemoDataSettings,
     ("schema/encoder", "pretrained"): s.EncoderSettings,
@@ -48,10 +50,23 @@ def to_settings(config: DictConfig) -> s.Settings:
     """
     if OmegaConf.is_missing(config, "node"):
         raise ConfigError("level=node needs a node: node=root, a section node=A ... node=H, or node=flat")
-    try:
-        settings = OmegaConf.to_object(config)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key or 'the configuration'}: {str(error.msg).splitlines()[0]}") from error
+    settings = _to_object(config)
     assert isinstance(settings, s.Settings)
     s.check(settings)
     return settings
+
+
+def to_pretrain_settings(config: DictConfig) -> s.PretrainSettings:
+    """The same for the configuration of ``patent-hier pretrain``."""
+    settings = _to_object(config)
+    assert isinstance(settings, s.PretrainSettings)
+    settings.encoder = None  # chosen for run.py by the files of conf/data
+    s.check_pretraining(settings)
+    return settings
+
+
+def _to_object(config: DictConfig) -> Any:
+    try:
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key or 'the configuration'}: {str(error.msg).splitlines()[0]}") from error

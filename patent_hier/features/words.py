@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +51,22 @@ def _characters(text: str) -> list[str]:
     return [character for character in text.lower() if not character.isspace()]
 
 
-@functools.cache  # the dictionary takes about a second to build
+def word_lengths(text: str) -> list[int]:
+    """Lengths in characters of jieba's words, white space and signs included; they add up to the text's length."""
+    return [len(word) for word in _jieba_tokenizer().cut(text)]
+
+
 def _jieba() -> Callable[[str], list[str]]:
+    tokenizer = _jieba_tokenizer()
+
+    def segment(text: str) -> list[str]:
+        return [word for word in tokenizer.cut(text.lower()) if not word.isspace()]
+
+    return segment
+
+
+@functools.cache  # the dictionary takes about a second to build
+def _jieba_tokenizer() -> Any:
     """A tokenizer of our own with jieba's dictionary, read from jieba's text file.
 
     jieba's own ``initialize`` would load a ``marshal`` file from the shared temporary folder, where anyone may have
@@ -64,11 +79,7 @@ def _jieba() -> Callable[[str], list[str]]:
     tokenizer = jieba.Tokenizer()
     tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
     tokenizer.initialized = True
-
-    def segment(text: str) -> list[str]:
-        return [word for word in tokenizer.cut(text.lower()) if not word.isspace()]
-
-    return segment
+    return tokenizer
 
 
 def segmentation_fingerprint(corpus_fingerprint: str, unit: str) -> str:

@@ -18,6 +18,8 @@ from patent_hier.settings.models import (
     TermSettings,
     TextCnnSettings,
 )
+from patent_hier.settings.pretraining import PretrainSettings
+from patent_hier.settings.pretraining_checks import check_pretraining
 from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, LevelSettings, Settings, as_dict
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 
@@ -38,6 +40,7 @@ __all__ = [
     "NaiveBayesSettings",
     "NeighboursSettings",
     "OptimizerSettings",
+    "PretrainSettings",
     "RnnSettings",
     "Settings",
     "SplitSettings",
@@ -46,4 +49,5 @@ __all__ = [
     "TrainerSettings",
     "as_dict",
     "check",
+    "check_pretraining",
 ]

@@ -80,7 +80,7 @@ def test_jieba_has_its_own_words_without_its_cache(tmp_path: Path, monkeypatch: 
     for name in ("load", "dump"):
         monkeypatch.setattr(marshal, name, forbidden)
     monkeypatch.setattr(jieba.Tokenizer, "initialize", forbidden)
-    module._jieba.cache_clear()
+    module._jieba_tokenizer.cache_clear()
     assert [segmenter("words")(text) for text in TEXTS] == expected
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,126 @@
+"""Text as one long row of token ids for pre-training: passages end to end, without padding.
+
+On disk, for the training and the held-out passages each: ``<part>-ids.bin`` (token ids, each passage followed by
+[SEP]) and ``<part>-starts.bin`` (one byte for each token: whether a word begins there). Rows of equal length are cut
+from it when it is read; a row may begin and end inside a passage.
+
+Source: packing as in Liu et al. (2019), "RoBERTa", section 4.2 (FULL-SENTENCES); whole words as in Cui et al. (2021),
+"Pre-training with whole word masking for Chinese BERT", with jieba instead of LTP.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from patent_hier.artifacts import MANIFEST, read_json, seal
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.features.passages import is_held_out
+from patent_hier.features.words import word_lengths
+
+TRAINING, HELD_OUT = "training", "held_out"
+_IDS, _STARTS = "-ids.bin", "-starts.bin"
+
+
+@dataclass(frozen=True)
+class PackedText:
+    """One part of packed text, memory-mapped.
+
+    Attributes:
+        ids: Token ids, ``(n_tokens,)``.
+        starts: Whether a word begins at the token, ``(n_tokens,)`` of bool.
+    """
+
+    ids: NDArray[np.unsignedinteger]
+    starts: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def open(cls, folder: Path, part: str) -> "PackedText":
+        """Map one part of a folder that :func:`pack` made.
+
+        Raises:
+            ArtifactError: If it is damaged.
+        """
+        manifest = read_json(folder / MANIFEST)
+        try:
+            ids = np.memmap(folder / f"{part}{_IDS}", manifest["dtype"], "r")
+            starts = np.memmap(folder / f"{part}{_STARTS}", np.bool_, "r")
+            if not len(ids) == len(starts) == manifest["tokens"][part]:
+                raise ValueError(f"{len(ids)} ids, {len(starts)} word starts")
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            raise ArtifactError(f"packed text {folder} is damaged ({error}); delete it and run again") from error
+        return cls(ids, starts)
+
+
+def pack(
+    batches: Iterable[list[str]],
+    tokenizer: Tokenizer,
+    separator: int,
+    held_out: float,
+    folder: Path,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Encode passages into packed text, in flat memory, and seal its folder.
+
+    Args:
+        batches: Lists of passages.
+        tokenizer: Without truncation and padding.
+        separator: Token id of ``[SEP]``.
+        held_out: Fraction of the passages that is kept back.
+        folder: An empty staging folder.
+        progress: Called after each batch with its number of passages.
+
+    Raises:
+        DataError: If one of the two parts stays empty.
+    """
+    dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= np.iinfo(np.uint16).max else "<u4")
+    passages, tokens = {TRAINING: 0, HELD_OUT: 0}, {TRAINING: 0, HELD_OUT: 0}
+    n_characters = 0
+    with ExitStack() as stack:
+        files: dict[str, tuple[BinaryIO, BinaryIO]] = {
+            part: (
+                stack.enter_context((folder / f"{part}{_IDS}").open("wb")),
+                stack.enter_context((folder / f"{part}{_STARTS}").open("wb")),
+            )
+            for part in (TRAINING, HELD_OUT)
+        }
+        for texts in batches:
+            for text, encoding in zip(texts, tokenizer.encode_batch(texts, add_special_tokens=False), strict=True):
+                part = HELD_OUT if is_held_out(text, held_out) else TRAINING
+                ids, starts = files[part]
+                ids.write(np.array([*encoding.ids, separator], dtype).tobytes())
+                starts.write(np.append(word_starts(text, encoding), True).tobytes())
+                passages[part] += 1
+                tokens[part] += len(encoding.ids) + 1
+                n_characters += len(text)
+            if progress is not None:
+                progress(len(texts))
+    for part, count in passages.items():
+        if not count:
+            raise DataError(f"no passage of the text is {part.replace('_', ' ')}; give more text or another held_out")
+    facts = {"passages": passages, "tokens": tokens, "characters": n_characters}
+    seal(folder, {"kind": "packed text", "dtype": dtype.str, **facts})
+
+
+def word_starts(text: str, encoding: Encoding) -> NDArray[np.bool_]:
+    """Whether a word begins at each token of a text, ``(n_tokens,)``.
+
+    A token belongs to the word in which its first character stands. White space is no token and separates words.
+
+    Args:
+        text: What was encoded.
+        encoding: Its tokens, with their offsets in the text.
+    """
+    ends = np.cumsum(word_lengths(text))
+    first = np.fromiter((start for start, _ in encoding.offsets), np.int64, len(encoding.offsets))
+    words = np.searchsorted(ends, first, side="right")  # the word that each token belongs to
+    begins: NDArray[np.bool_] = np.diff(words, prepend=-1) != 0
+    return begins

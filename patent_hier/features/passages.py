@@ -1,0 +1,86 @@
+"""Text to learn from without labels: passages of text files, compressed or not, and of Parquet files."""
+
+import gzip
+import hashlib
+import lzma
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from patent_hier.errors import DataError
+
+PARQUET = ".parquet"
+SUFFIXES = (".txt", ".xz", ".gz", PARQUET)
+_COLUMN = "text"
+_ENCODING = "utf-8-sig"  # the mark that some editors put first is no text
+_BATCH = 4096  # passages held at a time
+
+
+def read_passages(files: Sequence[Path]) -> Iterator[list[str]]:
+    """The passages of some files in order, in batches; empty lines are no passages.
+
+    Args:
+        files: ``.txt`` in UTF-8 with one passage a line, plain or compressed (``.xz``, ``.gz``), or ``.parquet`` with
+            a column ``text``.
+
+    Raises:
+        DataError: If a file cannot be read or is none of these.
+    """
+    for file in files:
+        yield from _parquet(file) if file.suffix == PARQUET else _lines(file)
+
+
+def is_held_out(passage: str, share: float) -> bool:
+    """Whether a passage is kept back: by its content, so that equal passages are on the same side.
+
+    Args:
+        passage: The text.
+        share: Fraction that is kept back.
+    """
+    digest = hashlib.blake2b(passage.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) < share * 2**64
+
+
+def _open(file: Path) -> IO[str]:
+    if file.suffix == ".xz":
+        return lzma.open(file, "rt", encoding=_ENCODING)
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding=_ENCODING)
+    if file.suffix == ".txt":
+        return file.open(encoding=_ENCODING)
+    raise DataError(f"text file {file} is none of {', '.join(SUFFIXES)}; convert it, one passage a line")
+
+
+def _lines(file: Path) -> Iterator[list[str]]:
+    batch: list[str] = []
+    try:
+        with _open(file) as lines:
+            for line in lines:
+                if passage := line.strip():
+                    batch.append(passage)
+                if len(batch) == _BATCH:
+                    yield batch
+                    batch = []
+    except (EOFError, OSError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"text file {file} cannot be read ({error}); it must be UTF-8, one passage a line") from error
+    if batch:
+        yield batch
+
+
+def _parquet(file: Path) -> Iterator[list[str]]:
+    try:
+        with pq.ParquetFile(file) as table:
+            schema = table.schema_arrow
+            if _COLUMN not in schema.names or schema.field(_COLUMN).type not in (pa.string(), pa.large_string()):
+                raise DataError(f"text file {file} has no column {_COLUMN} of strings; rename or convert the column")
+            for part in table.iter_batches(_BATCH, columns=[_COLUMN]):
+                passages = [text.strip() for text in part.column(0).to_pylist() if text and text.strip()]
+                if passages:
+                    yield passages
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"text file {file} cannot be read ({reason}); write the Parquet file again") from error

@@ -1,0 +1,293 @@
+"""Pre-train an encoder: text → vocabulary → packed text → training → a transformers folder with its card.
+
+Vocabulary and packed text are caches; the state of an interrupted run lies beside them until the run is finished.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from patent_hier.artifacts import (
+    MANIFEST,
+    DigestCache,
+    atomic_folder,
+    exclusive,
+    fingerprint,
+    read_json,
+    seal,
+    write_json,
+)
+from patent_hier.data.splits import TRAIN
+from patent_hier.errors import ConfigError
+from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack
+from patent_hier.features.passages import SUFFIXES, read_passages
+from patent_hier.features.pretrained import TOKENIZER_FILES, EncoderFiles, locate
+from patent_hier.features.versions import segmentation_version
+from patent_hier.pipeline.environment import PeakMemory, describe_environment
+from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, finished
+from patent_hier.pipeline.portable import portable, portable_words
+from patent_hier.pipeline.progress import item_progress, say
+from patent_hier.pipeline.stages import ensure, ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.settings import EncoderSettings
+from patent_hier.settings.pretraining import PretrainSettings
+
+if TYPE_CHECKING:
+    from patent_hier.training.masking import MaskedRows
+
+PRETRAIN_VERSION = 1  # raise it when the same settings would make another encoder
+_PACKING_VERSION = 1
+_NO_INFLUENCE = (
+    "name",
+    "encoder",
+    "text",
+    "data",
+    "split",
+    "num_threads",
+    "accelerator",
+    "progress",
+    "runs_dir",
+    "cache_dir",
+)
+Card = Callable[[Path, Mapping[str, Any], Sequence[Mapping[str, float]]], None]
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is learnt from.
+
+    Attributes:
+        content: What decides it, for fingerprints.
+        sources: Its files by name, size and digest, or the corpus, for the card: no paths.
+        batches: Gives its passages from the beginning at each call, in lists.
+    """
+
+    content: Any
+    sources: list[dict[str, Any]]
+    batches: Callable[[], Iterator[list[str]]]
+
+
+def pretrain(settings: PretrainSettings, overrides: Sequence[str], write_card: Card) -> Path:
+    """Make the encoder, or find it finished.
+
+    Args:
+        settings: The run's settings.
+        overrides: The words of the command, for the manifest.
+        write_card: Writes the card into the folder, from the manifest and the history.
+
+    Returns:
+        The encoder's folder.
+
+    Raises:
+        PatentHierError: If an input is unusable; nothing half-written is left but the state, to continue from.
+    """
+    cache = Path(settings.cache_dir)
+    start = _start(settings, cache)
+    text = _text(settings, cache)
+    content = _content(settings, text, start, cache)
+    name = fingerprint(content)
+    folder = Path(settings.runs_dir) / "encoders" / f"{settings.name}-{name}"
+    state = cache / "pretraining" / name
+    with exclusive(folder), exclusive(state):  # the same encoder may be on its way into another runs_dir
+        if finished(folder):
+            say(f"{settings.name}: finished before  {folder}")
+            return folder
+        tokenizer = start.folder if start is not None else _ensure_tokenizer(settings, text, cache)
+        packed = _ensure_packed(settings, text, tokenizer, cache)
+        with atomic_folder(folder) as staging:
+            _train_and_write(settings, content, text, (start, tokenizer, packed, state), staging, overrides, write_card)
+        shutil.rmtree(state, ignore_errors=True)
+    return folder
+
+
+def _start(settings: PretrainSettings, cache: Path) -> EncoderFiles | None:
+    """The encoder to be trained further."""
+    if settings.start is None:
+        return None
+    try:
+        start = locate(EncoderSettings("start", settings.start, max_length=settings.seq_len), cache)
+    except ConfigError as error:  # in the words of run.py
+        words = str(error).replace("encoder.path", "start").replace("encoder.max_length", "seq_len")
+        raise ConfigError(words) from error
+    if start.is_causal:
+        raise ConfigError(
+            f"start={settings.start} is a decoder, which hides no tokens; choose an encoder, such as BERT"
+        )
+    return start
+
+
+def _text(settings: PretrainSettings, cache: Path) -> Text:
+    """The files that are named, or the training part of the corpus."""
+    if settings.text:
+        files = [Path(name) for name in settings.text]
+        for file in files:
+            if not file.is_file() or file.suffix not in SUFFIXES:
+                raise ConfigError(f"text={file} is no file, or its name does not end in {', '.join(SUFFIXES)}")
+        digests = DigestCache(cache / "digests.json")
+        sources = [{"file": f.name, "bytes": f.stat().st_size, "sha256": digests.of(f)} for f in files]
+        return Text([source["sha256"] for source in sources], sources, lambda: read_passages(files))
+    plan = split_plan(settings.split)
+    corpus = ensure_corpus(settings.data, cache)
+    split = ensure_split(corpus, plan, cache)
+
+    def batches() -> Iterator[list[str]]:
+        in_training = load_parts(corpus, split) == TRAIN
+        first = 0
+        for texts in corpus.iter_texts():
+            kept = np.flatnonzero(in_training[first : first + len(texts)])
+            first += len(texts)
+            if len(kept):
+                yield [texts[position] for position in kept]
+
+    sources = [{"corpus": settings.data.name, "fingerprint": corpus.fingerprint, "split": split.name, "part": "train"}]
+    return Text([corpus.fingerprint, split.name], sources, batches)
+
+
+def _content(settings: PretrainSettings, text: Text, start: EncoderFiles | None, cache: Path) -> dict[str, Any]:
+    """All that decides the encoder."""
+    digests = DigestCache(cache / "digests.json")
+    content = {key: value for key, value in asdict(settings).items() if key not in _NO_INFLUENCE}
+    if start is not None:
+        content = {key: value for key, value in content.items() if key not in ("architecture", "vocabulary")}
+        content["start"] = start.digest(digests, True)
+    elif path := content["vocabulary"]["path"]:
+        from patent_hier.features.new_vocabulary import read_vocabulary
+
+        content["vocabulary"] = fingerprint(read_vocabulary(Path(path)))
+    versions = [PRETRAIN_VERSION, _PACKING_VERSION, segmentation_version("words")]
+    return {"versions": versions, "text": text.content, **content}
+
+
+def _ensure_tokenizer(settings: PretrainSettings, text: Text, cache: Path) -> Path:
+    """A folder with the tokenizer of a new encoder."""
+    from patent_hier.features.new_vocabulary import build_vocabulary, read_vocabulary, write_tokenizer
+
+    vocabulary, positions = settings.vocabulary, settings.architecture.max_positions
+    given = Path(vocabulary.path) if vocabulary.path else None
+    decides = read_vocabulary(given) if given else [text.content, vocabulary.size, vocabulary.min_count]
+    folder = cache / "vocabularies" / fingerprint([_PACKING_VERSION, decides, positions])
+
+    def make(staging: Path) -> None:
+        if given:
+            tokens = read_vocabulary(given)
+        else:
+            say("building the vocabulary")
+            tokens = build_vocabulary(text.batches, vocabulary.size, vocabulary.min_count)
+        write_tokenizer(staging, tokens, positions)
+        seal(staging, {"kind": "vocabulary", "tokens": len(tokens)})
+
+    ensure(folder, make)
+    return folder
+
+
+def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cache: Path) -> Path:
+    """The text as packed token ids."""
+    digests = DigestCache(cache / "digests.json")
+    vocabulary = EncoderFiles(tokenizer, {}, False).vocabulary_digest(digests)
+    version = [_PACKING_VERSION, segmentation_version("words")]
+    folder = cache / "packed" / fingerprint([version, text.content, vocabulary, settings.held_out])
+
+    def make(staging: Path) -> None:
+        loaded = _tokenizer(tokenizer)
+        total = sum(map(len, text.batches()))
+        with item_progress(f"encoding and segmenting {total:,} passages", total) as progress:
+            pack(text.batches(), loaded, _id(loaded, "[SEP]"), settings.held_out, staging, progress)
+
+    ensure(folder, make)
+    return folder
+
+
+def _tokenizer(folder: Path) -> Any:
+    """The tokenizer without special tokens' length limit."""
+    from patent_hier.features.wordpiece import load_tokenizer
+
+    loaded = load_tokenizer(EncoderFiles(folder, {}, False), 512)
+    loaded.no_truncation()
+    return loaded
+
+
+def _id(tokenizer: Any, token: str) -> int:
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise ConfigError(f"the encoder's vocabulary has no {token}; masked language modelling needs it")
+    return int(number)
+
+
+def _rows(settings: PretrainSettings, tokenizer: Any, packed: Path, part: str) -> "MaskedRows":
+    from patent_hier.training.masking import MaskedRows, SpecialIds
+
+    special = SpecialIds(
+        _id(tokenizer, "[CLS]"), _id(tokenizer, "[SEP]"), _id(tokenizer, "[MASK]"), tokenizer.get_vocab_size()
+    )
+    return MaskedRows(
+        PackedText.open(packed, part),
+        special,
+        settings.seq_len,
+        settings.batch_size,
+        settings.masking.share,
+        settings.masking.whole_words,
+        settings.seed,
+    )
+
+
+def _refuse_too_many_tokens(settings: PretrainSettings, start: EncoderFiles | None, tokenizer: Any) -> None:
+    if start is not None and tokenizer.get_vocab_size() > (known := int(start.config.get("vocab_size") or 0)):
+        raise ConfigError(
+            f"the tokenizer of start={settings.start} has {tokenizer.get_vocab_size()} tokens, its config.json says "
+            f"vocab_size {known}; copy the encoder again"
+        )
+
+
+def _train_and_write(
+    settings: PretrainSettings,
+    content: dict[str, Any],
+    text: Text,
+    inputs: tuple[EncoderFiles | None, Path, Path, Path],
+    staging: Path,
+    overrides: Sequence[str],
+    write_card: Card,
+) -> None:
+    start, tokenizer_folder, packed, state = inputs
+    memory = PeakMemory()
+    tokenizer = _tokenizer(tokenizer_folder)
+    _refuse_too_many_tokens(settings, start, tokenizer)
+    training, held_out = (_rows(settings, tokenizer, packed, part) for part in (TRAINING, HELD_OUT))
+    counts = read_json(packed / MANIFEST)
+    say(
+        f"{settings.name}: {counts['passages'][TRAINING]:,} passages, {counts['tokens'][TRAINING] / 1e6:.2f} M tokens "
+        f"to learn from, {counts['tokens'][HELD_OUT]:,} held out, vocabulary of {tokenizer.get_vocab_size()}"
+    )
+    from patent_hier.models.masked_language import MaskedLanguageModel, load_network, new_network
+    from patent_hier.training.pretraining import pretrain_network  # torch comes in here, seconds, not before
+
+    def build(on_gpu: bool) -> MaskedLanguageModel:
+        if start is not None:
+            return load_network(start.folder, on_gpu)
+        return new_network(settings.architecture, tokenizer.get_vocab_size(), on_gpu)
+
+    result = pretrain_network(build, training, held_out, settings, state, say)
+    result.model.save(staging, settings.half)
+    for name in TOKENIZER_FILES:
+        if (tokenizer_folder / name).is_file():
+            shutil.copyfile(tokenizer_folder / name, staging / name)
+    write_json(staging / HISTORY_FILE, result.history)
+    (staging / CONFIG_FILE).write_text(yaml.safe_dump(portable(settings), allow_unicode=True, sort_keys=False), "utf-8")
+    manifest = {
+        "kind": "encoder",
+        "name": settings.name,
+        "text": {"sources": text.sources, **{key: counts[key] for key in ("passages", "tokens", "characters")}},
+        "vocabulary": tokenizer.get_vocab_size(),
+        "training": {**result.facts, "peak_memory_bytes": memory.bytes()},
+        "dev": {key: result.history[-1][key] for key in ("dev/loss", "dev/accuracy")},
+        "start": portable(settings)["start"],
+        "content": content,
+        "environment": {**describe_environment(), "command": ["patent-hier", "pretrain", *portable_words(overrides)]},
+    }
+    write_card(staging, manifest, result.history)
+    seal(staging, manifest)
+    last = result.history[-1]
+    say(f"{settings.name}: dev loss {last['dev/loss']:.3f}, accuracy {last['dev/accuracy']:.3f}")

@@ -1,0 +1,313 @@
+"""Pre-train an encoder with Lightning: rounds of equal length, a saved state after each, exact continuation."""
+
+import logging
+import math
+import pickle
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.models.masked_language import MaskedLanguageModel, masked_loss, set_dropout
+from patent_hier.settings.pretraining import PretrainSettings
+from patent_hier.training.masking import MaskedRows, Steps
+from patent_hier.training.module import build_optimizer
+from patent_hier.training.schedule import schedule_factor
+
+STATE_FILE = "state.ckpt"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What pre-training leaves.
+
+    Attributes:
+        model: The network, on the CPU.
+        history: One dictionary for each round: ``step``, ``tokens``, ``seconds``, ``train/loss``, ``dev/loss`` (nats
+            per hidden token), ``dev/accuracy`` (share of hidden tokens), ``lr``. The first is before any step.
+        facts: Steps, tokens, seconds, parameters, device, precision, threads.
+    """
+
+    model: MaskedLanguageModel
+    history: list[dict[str, float]]
+    facts: dict[str, Any]
+
+
+def pretrain_network(
+    build: Callable[[bool], MaskedLanguageModel],
+    rows: MaskedRows,
+    held_out: MaskedRows,
+    settings: PretrainSettings,
+    state_folder: Path,
+    say: Callable[[str], None],
+) -> Pretrained:
+    """Train, or continue from the state that an interrupted run left.
+
+    Args:
+        build: From whether there is a GPU, the network with its initial weights.
+        rows: Of the training passages.
+        held_out: Of the held-out passages.
+        settings: The run's settings.
+        state_folder: Where the state is saved after each round.
+        say: Takes the line of each round.
+
+    Raises:
+        ConfigError: If the settings do not fit the machine, or the loss is no number any more.
+        ArtifactError: If the state is damaged.
+    """
+    if settings.num_threads is not None:
+        torch.set_num_threads(settings.num_threads)
+    on_gpu = _on_gpu(settings)
+    torch.manual_seed(settings.seed)
+    model = build(on_gpu)
+    set_dropout(model, settings.dropout)
+    task = MaskedLanguageTask(model, rows, held_out, settings, state_folder, say)
+    if settings.compile or (settings.compile is None and on_gpu):
+        model.network.base_model.compile()
+    state = _readable(state_folder / STATE_FILE)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        trainer = _trainer(settings, on_gpu, scratch)
+        try:
+            trainer.fit(task, ckpt_path=state, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
+            raise KeyboardInterrupt from stop
+    last = task.history[-1]
+    facts = {
+        "steps": int(last["step"]),
+        "tokens": int(last["tokens"]),
+        "seconds": last["seconds"],
+        "tokens_per_second": round(last["tokens"] / max(last["seconds"], 1e-9), 1),
+        "passes": round(last["tokens"] / len(rows.text), 2),
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+        "precision": str(trainer.precision),
+        "threads": torch.get_num_threads(),
+    }
+    return Pretrained(model.cpu(), task.history, facts)
+
+
+class MaskedLanguageTask(pl.LightningModule):
+    """Masked language modelling in rounds; a Lightning epoch is a round.
+
+    All that is random in a step follows from the seed and the step's number, so that a run that was interrupted after
+    any round goes on as if it had not been.
+
+    Args:
+        model: The network.
+        rows: Of the training passages.
+        held_out: Of the held-out passages.
+        settings: The run's settings.
+        state_folder: Where the state is saved after each round.
+        say: Takes the line of each round.
+    """
+
+    def __init__(
+        self,
+        model: MaskedLanguageModel,
+        rows: MaskedRows,
+        held_out: MaskedRows,
+        settings: PretrainSettings,
+        state_folder: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.history: list[dict[str, float]] = []
+        self._rows, self._held_out, self._settings = rows, held_out, settings
+        self._state_folder, self._say = state_folder, say
+        self._seconds = 0.0  # of training, before the present round
+        self._round_start: float | None = None  # None between rounds: scoring and saving are no training
+        self._losses: list[Tensor] = []
+
+    def train_dataloader(self) -> "DataLoader[dict[str, Tensor]]":
+        """The steps of the present round; Lightning asks again for each."""
+        first = self.current_epoch * self._settings.steps_per_round
+        count = self._settings.steps_per_round
+        if self._settings.max_steps is not None:
+            count = min(count, self._settings.max_steps - first)
+        return DataLoader(Steps(self._rows, first, count), batch_size=None)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW or Adam; the rate is set at each step."""
+        return build_optimizer(self.model, self._settings.optimizer)
+
+    def on_fit_start(self) -> None:
+        """Score the untrained network first, unless a state continues."""
+        if not self.history:
+            self._record(train_loss=None)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the round's clock."""
+        self._round_start = time.perf_counter()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Set the step's rate and its source of chance."""
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self._settings.optimizer.lr * schedule_factor(self._settings.optimizer, self._share_done())
+        torch.manual_seed(self._settings.seed + (self.global_step << 16))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Loss of one batch in nats, averaged over its hidden tokens."""
+        loss = masked_loss(self.model(batch["input_ids"], batch["positions"]), batch["targets"])
+        self._losses.append(loss.detach())
+        return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm ourselves; see :mod:`patent_hier.training.module`."""
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Stop when the steps are made or the time is over.
+
+        Lightning's own ``max_steps`` would make it count rounds in another way when a state continues.
+        """
+        if self._share_done() >= 1:
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        """Close a round, the last one too if it is shorter: score, tell; save the state unless it was the last."""
+        self._seconds, self._round_start = self._elapsed(), None
+        loss = float(torch.stack(self._losses).mean())
+        self._losses.clear()
+        self._record(loss)
+        if not self.trainer.should_stop:
+            self._save_state()
+
+    def _save_state(self) -> None:
+        """Write the state beside the last one, then put it in its place."""
+        self._state_folder.mkdir(parents=True, exist_ok=True)
+        partial = self._state_folder / f".partial-{STATE_FILE}"
+        self.trainer.save_checkpoint(partial)
+        partial.replace(self._state_folder / STATE_FILE)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """History and clock belong to the state."""
+        checkpoint["patent_hier"] = {"history": self.history, "seconds": self._seconds}
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take history and clock back."""
+        self.history = list(checkpoint["patent_hier"]["history"])
+        self._seconds = float(checkpoint["patent_hier"]["seconds"])
+        self._say(f"continues after step {int(self.history[-1]['step'])}")
+
+    def _elapsed(self) -> float:
+        """Seconds of training since the beginning, over all interruptions."""
+        running = 0.0 if self._round_start is None else time.perf_counter() - self._round_start
+        return self._seconds + running
+
+    def _share_done(self) -> float:
+        """Share of the whole run that lies behind this step, 0 to 1."""
+        steps, minutes = self._settings.max_steps, self._settings.max_time
+        return max(
+            self.global_step / steps if steps else 0.0,
+            self._elapsed() / (60 * minutes) if minutes else 0.0,
+        )
+
+    def _record(self, train_loss: float | None) -> None:
+        """Score the held-out text, add a line to the history, tell it."""
+        loss, accuracy = self._score()
+        if not math.isfinite(loss + (train_loss or 0.0)):
+            lr = self._settings.optimizer.lr
+            raise ConfigError(f"pre-training diverged, its loss is no number any more; lower optimizer.lr={lr}")
+        step = self.global_step
+        row: dict[str, float] = {
+            "step": step,
+            "tokens": step * self._settings.batch_size * self._settings.seq_len,
+            "seconds": round(self._seconds, 1),
+        }
+        if train_loss is not None:
+            row |= {"train/loss": train_loss, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
+        row |= {"dev/loss": loss, "dev/accuracy": accuracy}
+        self.history.append(row)
+        if self._settings.progress:
+            self._say(_line(row, self._share_done() if train_loss is not None else 0.0))
+
+    def _score(self) -> tuple[float, float]:
+        """Loss in nats and accuracy over the hidden tokens of the held-out text."""
+        total = right = count = 0.0
+        was_training = self.training
+        self.eval()
+        with torch.inference_mode(), self.trainer.precision_plugin.forward_context():
+            for batch in self._dev_batches():
+                logits = self.model(batch["input_ids"], batch["positions"])
+                total += float(masked_loss(logits, batch["targets"])) * len(batch["targets"])
+                right += float((logits.argmax(-1) == batch["targets"]).sum())
+                count += len(batch["targets"])
+        self.train(was_training)
+        return total / count, right / count
+
+    def _dev_batches(self) -> Iterator[dict[str, Tensor]]:
+        for batch in self._held_out.fixed(self._settings.held_out_tokens):
+            yield {name: value.to(self.device) for name, value in batch.items()}
+
+
+def _readable(state: Path) -> Path | None:
+    """The state that an interrupted run left, if there is one."""
+    if not state.is_file():
+        return None
+    try:
+        torch.load(state, map_location="cpu", weights_only=True)
+    except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ArtifactError(f"state {state} cannot be read; delete it to begin again") from error
+    return state
+
+
+def _line(row: Mapping[str, float], done: float) -> str:
+    rate = row["tokens"] / max(row["seconds"], 1e-9)
+    parts = [f"step {int(row['step'])}", f"{row['tokens'] / 1e6:.2f} M tokens"]
+    if "train/loss" in row:
+        parts += [f"train loss {row['train/loss']:.3f}"]
+    parts += [f"dev loss {row['dev/loss']:.3f}", f"dev accuracy {row['dev/accuracy']:.3f}"]
+    if done > 0:
+        parts += [
+            f"{rate:,.0f} tokens/s",
+            f"{row['seconds']:.0f} s, about {row['seconds'] * max(0.0, 1 / done - 1):.0f} s left",
+        ]
+    return "  ".join(parts)
+
+
+def _trainer(settings: PretrainSettings, on_gpu: bool, scratch: str) -> pl.Trainer:
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    return pl.Trainer(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=1,
+        precision=_precision(settings, on_gpu),
+        max_epochs=-1,
+        gradient_clip_val=settings.gradient_clip,
+        logger=False,
+        default_root_dir=scratch,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+    )
+
+
+def _on_gpu(settings: PretrainSettings) -> bool:
+    if settings.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError("accelerator=gpu, but PyTorch sees no CUDA device; use auto or cpu")
+    return settings.accelerator != "cpu" and torch.cuda.is_available()
+
+
+def _precision(settings: PretrainSettings, on_gpu: bool) -> Any:
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
