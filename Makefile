@@ -12,29 +12,34 @@ RUN := $(BIN)/python run.py
 NODES ?= D
 LAYERS ?= 1,2,3,4,5,6
 SEEDS ?= 1,2,3
+DATA ?= cnipa
+STEPS ?= 200
 READY := $(VENV)/.installed
 
 # Paths reach the recipes through the environment, so that neither make nor the shell takes them apart. Hydra gets them
 # in its own quotes: blanks, commas, equals signs, brackets and Chinese characters in a path are then only characters.
-export CSV ENCODER
+export CSV ENCODER TITLES
 quoted = "$(1)='$${$(2)//\'/\\\'}'"
-data_settings = $(if $(CSV),data=cnipa $(call quoted,data.path,CSV))
-encoder_settings = $(if $(ENCODER),encoder=bert_base_chinese $(call quoted,encoder.path,ENCODER) experiment=paper)
+data_settings = $(if $(CSV),data=$(DATA) $(call quoted,data.path,CSV))
+encoder_settings = $(if $(ENCODER),encoder=bert_base_chinese $(call quoted,encoder.path,ENCODER) experiment=paper,$(if $(CSV),encoder=small))
+title_settings = $(if $(TITLES),$(call quoted,data.label_text,TITLES))
 own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 # The demo's models are so small that two processes of one thread get more done than one of two.
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup reproduce reproduce-full report aggregate ablate test lint clean
+.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain test lint clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables of reproduce, reproduce-full, report, aggregate and ablate:'
+	@echo 'Variables of reproduce, reproduce-full, report, aggregate, ablate and ensemble:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
-	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the demo encoder'
+	@echo '  DATA=cnipa      how CSV is read; DATA=gazette takes titles for texts'
+	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the small encoder of the'
+	@echo '                  package with CSV=FILE, the demo encoder (random weights) without'
 	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 split=applicant"; for all models of the target'
 	@echo '  JOBS=2          processes side by side, of one CPU thread each; 1 trains one model after the other'
 	@echo '  SEEDS=1,2,3     seeds of reproduce-full'
@@ -53,10 +58,8 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 reproduce: $(READY) ## The paper's tables and figures: train all models once, write the report; finished models are kept
-	$(RUN) model=bertcnn level=hier $(parallel) $(own_settings)
+	$(RUN) -m model=bertcnn,textcnn,rnn,linear level=hier $(parallel) $(own_settings)
 	$(RUN) model=bertcnn level=flat $(own_settings)
-	$(RUN) -m model=textcnn,rnn level=hier $(parallel) $(own_settings)
-	$(RUN) model=linear level=hier $(parallel) $(own_settings)
 	$(RUN) model=linear level=flat $(own_settings)
 	$(MAKE) --no-print-directory ablate report
 
@@ -80,8 +83,17 @@ aggregate: $(READY) ## Print the result of nine finished models again; nothing i
 ablate: $(READY) ## Accuracy by the number of last encoder layers (the paper's Figure 6): NODES=D LAYERS=1,2,3,4,5,6
 	$(RUN) -m level=node node=$(NODES) model.num_last_layers=$(LAYERS) $(parallel) $(own_settings)
 
-test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+ensemble: $(READY) ## The most accurate system: four different models, combined; CSV=FILE DATA=gazette TITLES=FILE
+	$(BIN)/python -m patent_hier ensemble $(data_settings) $(title_settings) $(ARGS)
+
+# The budget is small; for an encoder of use: make pretrain TEXT=FILE,FILE BUDGET=max_time=60
+BUDGET ?= max_steps=$(STEPS) steps_per_round=50
+pretrain: $(READY) ## Pre-train an encoder, briefly, on the corpus or on TEXT=FILE,FILE: STEPS=200, or BUDGET=max_time=60
+	$(BIN)/python -m patent_hier pretrain $(if $(TEXT),'text=[$(TEXT)]',$(data_settings)) $(BUDGET) $(ARGS)
+
+# Groups of tests go to a process, see tests/conftest.py. More than eight processes would mostly import the same libraries.
+test: $(READY) ## Run the tests, in as many processes as the machine has cores, eight at most
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 lint: $(READY) ## Check format, style, types and layers
 	$(BIN)/ruff format --check .

@@ -14,7 +14,39 @@ from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import DemoEncoderSettings, EncoderSettings
 from patent_hier.training.node_data import CorpusView
 
+# What shares a costly fixture of the session, by the name of its group: a folder, and the fixtures.
+_TOGETHER = {
+    "tests/report/": {"trained", "report", "contexts", "context"},
+    "tests/integration/": {"suite", "copied"},
+}
+# The longest groups: one of them late would leave the other processes idle.
+_BEGIN_FIRST = (
+    "tests/integration/test_learning.py",
+    "tests/report/",
+    "tests/integration/",
+    "tests/integration/test_models.py",
+    "tests/cli/test_report.py",
+)
 TOY_CLASSES = {"A01": 90, "A23": 45, "B05": 45, "B60": 45, "C07": 30}  # documents; section C has one class
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the tests for pytest-xdist: a group runs in one process, so that what its tests share is made once.
+
+    A file is a group, and so are all tests that use one of the costly fixtures. No test depends on the order.
+    """
+    groups = {item: _group(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    ranks = {group: rank for rank, group in enumerate(_BEGIN_FIRST)}
+    items.sort(key=lambda item: ranks.get(groups[item], len(ranks)))
+
+
+def _group(item: pytest.Item) -> str:
+    file = item.nodeid.partition("::")[0]
+    used = set(getattr(item, "fixturenames", ()))
+    return next((name for name, shared in _TOGETHER.items() if file.startswith(name) and used & shared), file)
 
 
 def tiny_encoder_settings(**changes: object) -> DemoEncoderSettings:
