@@ -35,11 +35,12 @@ help: ## Explain the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables of reproduce, reproduce-full, report, aggregate, ablate and ensemble:'
+	@echo 'Variables of reproduce, reproduce-full, report, aggregate and ablate; of ensemble CSV, DATA, ARGS, TITLES:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  DATA=cnipa      how CSV is read; DATA=gazette takes titles for texts'
 	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the small encoder of the'
 	@echo '                  package with CSV=FILE, the demo encoder (random weights) without'
+	@echo '  TITLES=FILE     titles of IPC places (code,level,title) as further training documents of ensemble'
 	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 split=applicant"; for all models of the target'
 	@echo '  JOBS=2          processes side by side, of one CPU thread each; 1 trains one model after the other'
 	@echo '  SEEDS=1,2,3     seeds of reproduce-full'

@@ -67,7 +67,14 @@ def test_several_seeds_give_several_results(suite):
 def test_corpus_with_some_sections_only(tmp_path):
     symbols = {"A01B1/00": 30, "A23L1/00": 30, "B60K1/00": 30, "B65D1/00": 30, "C07D1/00": 30}
     raw = write_csv(tmp_path / "small.csv", symbols)
-    words = ["data=gazette", f"data.path={raw}", *TINY[1:], f"runs_dir={tmp_path / 'r'}", f"cache_dir={tmp_path / 'c'}"]
+    words = [
+        "data=gazette",
+        "encoder=demo",
+        f"data.path={raw}",
+        *TINY[1:],
+        f"runs_dir={tmp_path / 'r'}",
+        f"cache_dir={tmp_path / 'c'}",
+    ]
     outcome = command("run", "level=hier", *words)
     assert outcome.status == 0, outcome
     for section in "DEFGH":

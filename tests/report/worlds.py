@@ -86,7 +86,7 @@ def csv_world(folder: Path, symbols: Mapping[str, int] = SYMBOLS) -> World:
 
     text = re.sub(r"装置([A-H]\d\d)", title, path.read_text("gb18030"))
     path.write_text(text, "gb18030")
-    return world(folder, "data=gazette", f"data.path={path}", "split.test=0.35")
+    return world(folder, "data=gazette", "encoder=demo", f"data.path={path}", "split.test=0.35")
 
 
 @contextmanager
