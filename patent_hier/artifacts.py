@@ -84,6 +84,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         for file in staging.rglob("*"):
             if file.is_file():
                 _sync(file)
+                file.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
         staging.chmod(0o777 & ~_umask())
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))

@@ -89,6 +89,14 @@ def test_atomic_folder_replaces_or_leaves_alone(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_files_of_a_folder_are_readable_as_the_umask_says(tmp_path):
+    with atomic_folder(tmp_path / "result") as staging:
+        (staging / "private").touch(0o600)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (tmp_path / "result" / "private").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
 def test_atomic_folder_removes_what_a_killed_run_left(tmp_path):
     (tmp_path / ".partial-result-abc").mkdir()
     (tmp_path / ".partial-other-abc").mkdir()

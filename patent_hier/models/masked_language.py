@@ -1,6 +1,5 @@
 """A Transformer encoder with the head that predicts hidden tokens: for pre-training."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,6 @@ class MaskedLanguageModel(nn.Module):
         network: nn.Module = self.network  # of transformers' own `to` the types are lost
         network.to(torch.float16 if half else torch.float32)
         self.network.save_pretrained(folder)
-        for weights in folder.glob("*.safetensors"):  # readable for the owner only, as the library writes them
-            shutil.copymode(folder / "config.json", weights)
 
 
 def new_network(settings: ArchitectureSettings, vocabulary_size: int, on_gpu: bool) -> MaskedLanguageModel:

@@ -279,5 +279,9 @@ def test_a_signal_while_training_is_no_success(
         os.kill(os.getpid(), signal_number)
 
     monkeypatch.setattr(LengthGroupedBatches, "set_epoch", send)
-    with pytest.raises(KeyboardInterrupt):
-        fit(toy_corpus, demo_files, settings())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(toy_corpus, demo_files, settings())
+    finally:
+        signal.signal(signal.SIGINT, before)
