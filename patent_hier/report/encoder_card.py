@@ -12,6 +12,10 @@ from patent_hier.report.figures.pretraining import loss_curve
 CARD = "README.md"
 CURVE = "loss_curve.svg"
 _ROWS = 12  # of the table of losses
+_ON_CPU = (
+    "\n\nIt was trained on a CPU, so it has read little: encoders of this kind are usually trained on GPUs with thousands of "
+    "times as much text. The command below with a larger `max_time`, or on a GPU, takes it further."
+)
 _POOLED = ("bert", "ernie", "roberta")  # types whose networks have a pooler unless told otherwise
 
 
@@ -96,7 +100,8 @@ def _training(manifest: Mapping[str, Any]) -> str:
                      f"({environment['git_commit']})"),
         ("date", environment["date"]),
     ]  # fmt: skip
-    return f"## Training\n\n{_table(facts)}"
+    note = "" if training["device"] != "cpu" else _ON_CPU
+    return f"## Training\n\n{_table(facts)}{note}"
 
 
 def _losses(history: Sequence[Mapping[str, float]]) -> str:
