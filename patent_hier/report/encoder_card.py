@@ -13,8 +13,8 @@ CARD = "README.md"
 CURVE = "loss_curve.svg"
 _ROWS = 12  # of the table of losses
 _ON_CPU = (
-    "\n\nIt was trained on a CPU, so it has read little: encoders of this kind are usually trained on GPUs with thousands "
-    "of times as much text. The command below with a larger `max_time`, or on a GPU, takes it further."
+    "\n\nIt was trained on a CPU, so it has read little: encoders of this kind are usually trained on GPUs with "
+    "thousands of times as much text. The command below with a larger `max_time`, or on a GPU, takes it further."
 )
 _POOLED = ("bert", "ernie", "roberta")  # types whose networks have a pooler unless told otherwise
 
