@@ -1,8 +1,7 @@
 """Refuse values that no part of the program can work with: the setting, its value, what is allowed."""
 
-import re
-
 from patent_hier.errors import ConfigError
+from patent_hier.settings.bounds import between, folder_name, one_of
 from patent_hier.settings.data import LABEL_LEVELS, DataSettings, DemoDataSettings
 from patent_hier.settings.inputs import FeatureSettings
 from patent_hier.settings.models import (
@@ -23,8 +22,6 @@ from patent_hier.settings.models import (
 from patent_hier.settings.run import FLAT, HIER_NODES, Settings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 
-_UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
-
 
 def check(settings: Settings) -> None:
     """Refuse values that no part of the program can work with.
@@ -32,11 +29,11 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigError: Naming the setting, its value and what is allowed.
     """
-    _one_of("node", settings.node, (*HIER_NODES, FLAT))
-    _check_data(settings.data)
+    one_of("node", settings.node, (*HIER_NODES, FLAT))
+    check_data(settings.data)
     _check_features(settings.features)
     _check_model(settings)
-    _check_training(settings.trainer, settings.optimizer)
+    check_training(settings.trainer, settings.optimizer)
     if settings.encoder.max_length < 3:
         raise ConfigError(f"encoder.max_length={settings.encoder.max_length} leaves no room for text; use 3 or more")
     if settings.seed < 0:
@@ -61,21 +58,22 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
         )
 
 
-def _check_data(data: DataSettings) -> None:
-    _one_of("data.min_symbol", data.min_symbol, ("group", "subclass", "class"))
-    _one_of("data.edition", data.edition, ("2017", "latest"))
-    _one_of("data.encoding", data.encoding, ("gb18030", "utf-8"))
-    _between("data.max_reject_share", data.max_reject_share, 0, 1)
+def check_data(data: DataSettings) -> None:
+    """The corpus's group alone; see :func:`check`."""
+    one_of("data.min_symbol", data.min_symbol, ("group", "subclass", "class"))
+    one_of("data.edition", data.edition, ("2017", "latest"))
+    one_of("data.encoding", data.encoding, ("gb18030", "utf-8"))
+    between("data.max_reject_share", data.max_reject_share, 0, 1)
     if not data.text:
         raise ConfigError("data.text=[] names no field; name at least one, for example data.text=[摘要]")
     for level in data.label_levels:
-        _one_of("data.label_levels", level, LABEL_LEVELS)
+        one_of("data.label_levels", level, LABEL_LEVELS)
     if not data.label_levels:
         raise ConfigError(f"data.label_levels=[] names no level; name at least one of {', '.join(LABEL_LEVELS)}")
     if data.label_weight is not None:
-        _between("data.label_weight", data.label_weight, 1e-6, 1e6)
+        between("data.label_weight", data.label_weight, 1e-6, 1e6)
     if isinstance(data, DemoDataSettings):
-        _between("data.rows", data.rows, 1, 10**9)
+        between("data.rows", data.rows, 1, 10**9)
         if data.path is not None:
             raise ConfigError(f"data.path={data.path} goes with data=cnipa or data=gazette; data=demo is generated")
     elif data.path is None:
@@ -84,8 +82,7 @@ def _check_data(data: DataSettings) -> None:
 
 def _check_model(settings: Settings) -> None:
     model = settings.model
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", model.name):
-        raise ConfigError(f"model.name={model.name} names a folder; use letters, digits, _, . and - only")
+    folder_name("model.name", model.name)
     if settings.features.name != "words" and model.inputs != "words":
         raise ConfigError(
             f"features={settings.features.name} goes with model=textcnn or model=rnn; model={model.name} reads "
@@ -102,82 +99,72 @@ def _check_model(settings: Settings) -> None:
         if not model.kernel_sizes:
             raise ConfigError("model.kernel_sizes=[] has no filter; name at least one length, for example [2,3,4]")
         for size in model.kernel_sizes:
-            _between("model.kernel_sizes", size, 1, 10**6)
-        _between("model.num_filters", model.num_filters, 1, 10**6)
-        _between("model.dropout", model.dropout, 0, 0.99)
+            between("model.kernel_sizes", size, 1, 10**6)
+        between("model.num_filters", model.num_filters, 1, 10**6)
+        between("model.dropout", model.dropout, 0, 0.99)
     elif isinstance(model, RnnSettings):
-        _one_of("model.cell", model.cell, CELLS)
-        _one_of("model.pooling", model.pooling, RNN_POOLINGS)
-        _between("model.hidden_size", model.hidden_size, 1, 10**6)
-        _between("model.num_layers", model.num_layers, 1, 100)
-        _between("model.dropout", model.dropout, 0, 0.99)
+        one_of("model.cell", model.cell, CELLS)
+        one_of("model.pooling", model.pooling, RNN_POOLINGS)
+        between("model.hidden_size", model.hidden_size, 1, 10**6)
+        between("model.num_layers", model.num_layers, 1, 100)
+        between("model.dropout", model.dropout, 0, 0.99)
     elif isinstance(model, TermSettings):
         _check_terms(model)
 
 
 def _check_bertcnn(model: BertCnnSettings) -> None:
-    _one_of("model.head", model.head, tuple(HEAD_SETTINGS))
-    _one_of("model.pooling", model.pooling, POOLINGS)
-    _one_of("model.hidden_order", model.hidden_order, HIDDEN_ORDERS)
+    one_of("model.head", model.head, tuple(HEAD_SETTINGS))
+    one_of("model.pooling", model.pooling, POOLINGS)
+    one_of("model.hidden_order", model.hidden_order, HIDDEN_ORDERS)
     if model.name == "bert" and model.head != "cls":
         raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
     for name in ("num_last_layers", "num_filters", "kernel_size"):
-        _between(f"model.{name}", getattr(model, name), 1, 10**6)
+        between(f"model.{name}", getattr(model, name), 1, 10**6)
     if model.pool_size is not None:
-        _between("model.pool_size", model.pool_size, 1, 10**6)
-    _between("model.dropout", model.dropout, 0, 0.99)
+        between("model.pool_size", model.pool_size, 1, 10**6)
+    between("model.dropout", model.dropout, 0, 0.99)
 
 
 def _check_terms(model: TermSettings) -> None:
     sizes = model.ngram_sizes
     if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
         raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")
-    _between("model.min_documents", model.min_documents, 1, 10**9)
+    between("model.min_documents", model.min_documents, 1, 10**9)
     if model.max_terms is not None:
-        _between("model.max_terms", model.max_terms, 1, 10**9)
+        between("model.max_terms", model.max_terms, 1, 10**9)
     if isinstance(model, LinearSettings):
-        _one_of("model.classifier", model.classifier, CLASSIFIERS)
-        _between("model.c", model.c, 1e-6, 1e6)
+        one_of("model.classifier", model.classifier, CLASSIFIERS)
+        between("model.c", model.c, 1e-6, 1e6)
     if isinstance(model, NaiveBayesSettings):
-        _between("model.alpha", model.alpha, 1e-9, 1e6)
+        between("model.alpha", model.alpha, 1e-9, 1e6)
     if isinstance(model, NeighboursSettings):
-        _between("model.num_neighbours", model.num_neighbours, 1, 10**6)
+        between("model.num_neighbours", model.num_neighbours, 1, 10**6)
 
 
 def _check_features(features: FeatureSettings) -> None:
-    _one_of("features.name", features.name, ("words", "chars"))
+    one_of("features.name", features.name, ("words", "chars"))
     for name in ("max_length", "min_count", "vector_size", "window"):
-        _between(f"features.{name}", getattr(features, name), 1, 10**6)
+        between(f"features.{name}", getattr(features, name), 1, 10**6)
     for name in ("epochs", "seed"):
-        _between(f"features.{name}", getattr(features, name), 0, 10**6)
+        between(f"features.{name}", getattr(features, name), 0, 10**6)
 
 
-def _check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> None:
+def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> None:
+    """The optimizer and the trainer alone; see :func:`check`."""
     for name in ("max_epochs", "batch_size", "score_batch_size"):
-        _between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
-    _between("trainer.min_steps", trainer.min_steps, 0, 10**9)
-    _between("trainer.section_loss", trainer.section_loss, 0, 1e6)
+        between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
+    between("trainer.min_steps", trainer.min_steps, 0, 10**9)
+    between("trainer.section_loss", trainer.section_loss, 0, 1e6)
     if trainer.patience is not None:
-        _between("trainer.patience", trainer.patience, 1, 10**9)
+        between("trainer.patience", trainer.patience, 1, 10**9)
     if trainer.gradient_clip is not None:
-        _between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
+        between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
     if trainer.num_threads is not None:
-        _between("trainer.num_threads", trainer.num_threads, 1, 4096)
-    _one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))
-    _one_of("trainer.precision", trainer.precision, ("auto", "32-true", "bf16-mixed"))
-    _one_of("optimizer.name", optimizer.name, ("adamw", "adam"))
-    _one_of("optimizer.schedule", optimizer.schedule, ("linear", "constant"))
-    _between("optimizer.lr", optimizer.lr, 1e-12, 100)
-    _between("optimizer.weight_decay", optimizer.weight_decay, 0, 100)
-    _between("optimizer.warmup", optimizer.warmup, 0, 1)
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        allowed = f"{low:g} or more" if high >= _UNBOUNDED else f"a value from {low:g} to {high:g}"
-        raise ConfigError(f"{name}={value} is out of range; use {allowed}")
+        between("trainer.num_threads", trainer.num_threads, 1, 4096)
+    one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))
+    one_of("trainer.precision", trainer.precision, ("auto", "32-true", "bf16-mixed"))
+    one_of("optimizer.name", optimizer.name, ("adamw", "adam"))
+    one_of("optimizer.schedule", optimizer.schedule, ("linear", "constant"))
+    between("optimizer.lr", optimizer.lr, 1e-12, 100)
+    between("optimizer.weight_decay", optimizer.weight_decay, 0, 100)
+    between("optimizer.warmup", optimizer.warmup, 0, 1)

@@ -1,12 +1,8 @@
 """Refuse values of pre-training that no part of the program can work with."""
 
-import re
-
 from patent_hier.errors import ConfigError
-from patent_hier.settings.checks import _between as between
-from patent_hier.settings.checks import _check_data as check_data
-from patent_hier.settings.checks import _check_training as check_training
-from patent_hier.settings.checks import _one_of as one_of
+from patent_hier.settings.bounds import between, folder_name, one_of
+from patent_hier.settings.checks import check_data, check_training
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.training import TrainerSettings
 
@@ -19,8 +15,7 @@ def check_pretraining(settings: PretrainSettings) -> None:
     Raises:
         ConfigError: Naming the setting, its value and what is allowed.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", settings.name):
-        raise ConfigError(f"name={settings.name} names a folder; use letters, digits, _, . and - only")
+    folder_name("name", settings.name)
     if settings.max_steps is None and settings.max_time is None:
         raise ConfigError("pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES")
     if not settings.text:

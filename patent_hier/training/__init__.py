@@ -1,1 +1,1 @@
-"""Fitting one node with PyTorch Lightning."""
+"""Fitting one node, and pre-training an encoder, with PyTorch Lightning."""

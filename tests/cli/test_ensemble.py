@@ -1,0 +1,85 @@
+"""``patent-hier ensemble``: its members are trained once, combined, and ready for ``predict``."""
+
+from pathlib import Path
+
+import pytest
+
+from patent_hier.artifacts import read_json
+from patent_hier.cli import ensemble
+from patent_hier.errors import ConfigError
+from tests.commands import command
+
+TINY = (
+    "data.rows=400",
+    "encoder=demo",
+    "encoder.hidden_size=16",
+    "encoder.intermediate_size=32",
+    "encoder.max_length=32",
+    "trainer.max_epochs=1",
+    "trainer.min_steps=0",
+    "trainer.num_threads=1",
+    "trainer.progress=false",
+)
+
+
+def test_members_are_trained_combined_and_kept(tmp_path: Path) -> None:
+    words = (*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={tmp_path / 'cache'}", "--members", "linear,encoder")
+    first = command("ensemble", *words)
+    assert (first.status, first.err) == (0, "")
+    assert {folder.name for folder in (tmp_path / "runs").iterdir()} == {"linear", "bertcnn", "ensemble"}
+    (whole,) = (tmp_path / "runs" / "ensemble").glob("result-hier-*")
+    assert first.out.splitlines()[-1] == f"classify another file: patent-hier predict {whole} FILE.csv"
+    (flat,) = (tmp_path / "runs" / "ensemble").glob("flat-*")
+    members = read_json(flat / "model" / "classifier.json")["members"]
+    assert sorted(member["model"] for member in members) == ["bertcnn", "linear"]
+
+    made = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("predictions.parquet")}
+    second = command("ensemble", *words)
+    assert second.status == 0
+    assert second.out.count("finished before") == len(made)
+    assert made == {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("predictions.parquet")}
+
+
+def test_every_member_can_be_composed() -> None:
+    words, chosen = ensemble._chosen(["data.rows=400"])
+    settings = {name: ensemble._member(own, words) for name, own in chosen.items()}
+    assert {name: (s.model.name, s.level.name) for name, s in settings.items()} == {
+        "linear": ("linear", "flat"),
+        "characters": ("textcnn", "flat"),
+        "words": ("textcnn", "flat"),
+        "encoder": ("bertcnn", "flat"),
+    }
+    assert settings["characters"].features.name == "chars"
+    assert settings["encoder"].encoder.name == "small"
+    assert {s.data.rows for s in settings.values()} == {400}
+
+
+def test_the_users_encoder_takes_the_place_of_the_members() -> None:
+    words, chosen = ensemble._chosen(["encoder=macbert", "seed=3"])
+    encoder = ensemble._member(chosen["encoder"], words)
+    assert (encoder.encoder.name, encoder.seed) == ("macbert", 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("model=rnn",), "model=rnn: the ensemble sets its models itself"),
+        (("features.max_length=3",), "features.max_length=3: the ensemble sets its models itself"),
+        (("--members", "linear,svm"), "--members svm is unknown; choose from linear, characters, words, encoder"),
+        (("--members", "linear"), "--members needs two or more"),
+        (("--members",), "--members needs two or more"),
+        (("data.rowz=3",), "data.rowz"),
+    ],
+)
+def test_misuse_is_one_line(words: tuple[str, ...], said: str) -> None:
+    outcome = command("ensemble", *words)
+    assert outcome.status == ConfigError.exit_status
+    assert said in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
+
+
+def test_help() -> None:
+    outcome = command("ensemble", "--help")
+    assert outcome.status == 0
+    assert "--members NAME,NAME" in outcome.out
