@@ -46,9 +46,9 @@ class MaskedLanguageModel(nn.Module):
             Logits ``(n, vocabulary)``.
         """
         if self._head is None:
-            return self.network(input_ids).logits.flatten(0, 1)[positions]  # type: ignore[no-any-return]
+            return self.network(input_ids).logits.flatten(0, 1)[positions]  # type: ignore[no-any-return]  # torch modules return Any
         hidden = self.network.base_model(input_ids).last_hidden_state  # (rows, seq_len, H)
-        return getattr(self.network, self._head)(hidden.flatten(0, 1)[positions])  # type: ignore[no-any-return]
+        return getattr(self.network, self._head)(hidden.flatten(0, 1)[positions])  # type: ignore[no-any-return]  # torch modules return Any
 
     def save(self, folder: Path, half: bool) -> None:
         """Write ``config.json`` and ``model.safetensors`` in transformers format.

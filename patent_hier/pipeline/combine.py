@@ -44,6 +44,7 @@ from patent_hier.pipeline.node import (
 )
 from patent_hier.pipeline.progress import say
 from patent_hier.settings import FLAT, ROOT
+from patent_hier.training.node_data import node_targets
 
 COMBINE_VERSION = 1  # raise it when equal members would make other scores
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
@@ -151,11 +152,7 @@ class _Combination:
         table = self.corpus.table(["document_id", "section", "ipc_class"])
         ids, sections, classes = (column.to_numpy() for column in table.columns)
         rows = positions(self.documents.document_ids, ids, "the corpus")
-        if node in (ROOT, FLAT):
-            return sections[rows] if node == ROOT else classes[rows]
-        targets = classes[rows].copy()
-        targets[sections[rows] != node] = None
-        return targets
+        return node_targets(node, sections[rows], classes[rows])
 
     def _make(self, node: str, folder: Path, staging: Path) -> None:
         memory, start = PeakMemory(), time.perf_counter()

@@ -275,7 +275,8 @@ def _train_and_write(
         if (tokenizer_folder / name).is_file():
             shutil.copyfile(tokenizer_folder / name, staging / name)
     write_json(staging / HISTORY_FILE, result.history)
-    (staging / CONFIG_FILE).write_text(yaml.safe_dump(portable(settings), allow_unicode=True, sort_keys=False), "utf-8")
+    values = portable(settings)
+    (staging / CONFIG_FILE).write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), "utf-8")
     manifest = {
         "kind": "encoder",
         "name": settings.name,
@@ -283,7 +284,7 @@ def _train_and_write(
         "vocabulary": tokenizer.get_vocab_size(),
         "training": {**result.facts, "peak_memory_bytes": memory.bytes()},
         "dev": {key: result.history[-1][key] for key in ("dev/loss", "dev/accuracy")},
-        "start": portable(settings)["start"],
+        "start": values["start"],
         "content": content,
         "environment": {**describe_environment(), "command": ["patent-hier", "pretrain", *portable_words(overrides)]},
     }

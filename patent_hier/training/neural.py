@@ -14,13 +14,13 @@ import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from torch import nn
 
-from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import FLAT, Settings, TrainerSettings
 from patent_hier.training.callbacks import History, Patience
 from patent_hier.training.datamodule import PatentDataModule
+from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.losses import same_section
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
@@ -152,12 +152,11 @@ def _trainer(
     bar = settings.progress and sys.stdout.isatty()
     if bar:
         callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
-    if settings.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator=gpu, but PyTorch sees no CUDA device; use auto or cpu")
+    on_gpu = choose_gpu(settings.accelerator, "trainer.accelerator")
     return pl.Trainer(
-        accelerator="cuda" if _on_gpu(settings) else "cpu",
+        accelerator="cuda" if on_gpu else "cpu",
         devices=1,
-        precision=_precision(settings),
+        precision=choose_precision(settings.precision, on_gpu),
         max_epochs=epochs,
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
@@ -168,15 +167,3 @@ def _trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-
-
-def _precision(settings: TrainerSettings) -> Any:
-    """``auto``: bf16 where a GPU computes in it; never on a CPU, where it is slower."""
-    if settings.precision != "auto":
-        return settings.precision
-    fast = _on_gpu(settings) and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if fast else "32-true"
-
-
-def _on_gpu(settings: TrainerSettings) -> bool:
-    return settings.accelerator != "cpu" and torch.cuda.is_available()

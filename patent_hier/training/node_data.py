@@ -37,10 +37,11 @@ class CorpusView(Generic[Store]):
 
     def targets(self, node: str) -> NDArray[np.object_]:
         """Each document's label under a node, ``(n,)``; ``None`` where the document does not belong to it."""
-        return _targets(node, self.sections, self.ipc_classes)
+        return node_targets(node, self.sections, self.ipc_classes)
 
 
-def _targets(node: str, sections: NDArray[np.object_], ipc_classes: NDArray[np.object_]) -> NDArray[np.object_]:
+def node_targets(node: str, sections: NDArray[np.object_], ipc_classes: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Each document's label under a node, by its section and class, all ``(n,)``; ``None`` where it has none."""
     if node == ROOT:
         return sections
     if node == FLAT:
@@ -122,7 +123,7 @@ class NodeView(Generic[Store]):
 def _with_label_texts(view: NodeView[Store], corpus: CorpusView[Store], texts: LabelTexts) -> NodeView[Store]:
     """The view with the label texts of its labels behind the training documents."""
     code_of = {label: code for code, label in enumerate(view.labels)}
-    targets = _targets(view.node, texts.sections, texts.ipc_classes)
+    targets = node_targets(view.node, texts.sections, texts.ipc_classes)
     used = np.flatnonzero(np.array([target in code_of for target in targets], bool))
     under = sum(target is not None for target in targets)
     facts = {"texts": len(used), "levels": count_levels(texts.levels[used]), "of_unseen_labels": under - len(used)}

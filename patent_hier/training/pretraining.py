@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.models.masked_language import MaskedLanguageModel, masked_loss, set_dropout
 from patent_hier.settings.pretraining import PretrainSettings
+from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.masking import MaskedRows, Steps
 from patent_hier.training.module import build_optimizer
 from patent_hier.training.schedule import schedule_factor
@@ -66,7 +67,7 @@ def pretrain_network(
     """
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
-    on_gpu = _on_gpu(settings)
+    on_gpu = choose_gpu(settings.accelerator, "accelerator")
     torch.manual_seed(settings.seed)
     model = build(on_gpu)
     set_dropout(model, settings.dropout)
@@ -287,7 +288,7 @@ def _trainer(settings: PretrainSettings, on_gpu: bool, scratch: str) -> pl.Train
     return pl.Trainer(
         accelerator="cuda" if on_gpu else "cpu",
         devices=1,
-        precision=_precision(settings, on_gpu),
+        precision=choose_precision(settings.precision, on_gpu),
         max_epochs=-1,
         gradient_clip_val=settings.gradient_clip,
         logger=False,
@@ -299,15 +300,3 @@ def _trainer(settings: PretrainSettings, on_gpu: bool, scratch: str) -> pl.Train
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
     )
-
-
-def _on_gpu(settings: PretrainSettings) -> bool:
-    if settings.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("accelerator=gpu, but PyTorch sees no CUDA device; use auto or cpu")
-    return settings.accelerator != "cpu" and torch.cuda.is_available()
-
-
-def _precision(settings: PretrainSettings, on_gpu: bool) -> Any:
-    if settings.precision != "auto":
-        return settings.precision
-    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
