@@ -45,7 +45,7 @@ from patent_hier.report.scores import score_flat, score_hierarchical
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
 _KIND = "report"
@@ -153,6 +153,7 @@ def _scores(context: Context) -> dict[str, Any]:
                 "cascade": asdict(item.cascade),
                 "top_3": item.top_3,
                 "macro_f1": item.macro_f1,
+                "classes_named": item.classes_named,
                 "ece": item.reliability.ece,
             }
             for item in context.hierarchical
@@ -164,6 +165,7 @@ def _scores(context: Context) -> dict[str, Any]:
                 "section": asdict(item.section),
                 "top_3": item.top_3,
                 "macro_f1": item.macro_f1,
+                "classes_named": item.classes_named,
                 "ece": item.reliability.ece,
             }
             for item in context.flat

@@ -41,6 +41,8 @@ class HierarchicalScores:
         routing_loss: ``oracle - cascade``, a fraction: what wrong sections cost.
         top_3: One of three classes by joint probability is right.
         macro_f1: Mean over seeds, of the cascade.
+        classes_named: Different classes that the cascade answers over all test documents, mean over seeds. Far below
+            the classes with support it tells of a collapsed model.
         reliability: Of the joint probabilities, first seed.
         hits: By seed.
         results: By seed, all scores.
@@ -55,6 +57,7 @@ class HierarchicalScores:
     routing_loss: float
     top_3: float
     macro_f1: float
+    classes_named: float
     reliability: Reliability
     hits: Mapping[int, SystemHits]
     results: Mapping[int, HierarchicalResult]
@@ -70,6 +73,7 @@ class FlatScores:
         section: Accuracy of the section with the largest sum of its classes' probabilities.
         top_3: One of the three most probable classes is right.
         macro_f1: Mean over seeds.
+        classes_named: Different classes that it answers over all test documents, mean over seeds.
         reliability: Of its probabilities, first seed.
         hits: By seed.
         results: By seed, all scores.
@@ -80,6 +84,7 @@ class FlatScores:
     section: Spread
     top_3: float
     macro_f1: float
+    classes_named: float
     reliability: Reliability
     hits: Mapping[int, FlatHits]
     results: Mapping[int, FlatResult]
@@ -119,6 +124,7 @@ def score_hierarchical(configuration: Configuration, truth: Truth) -> Hierarchic
         oracle.mean - whole.mean,
         _mean([result.top_3.value for result in results.values()]),
         _mean([result.macro_f1.value for result in results.values()]),
+        _mean([len(np.unique(item.cascade_classes)) for item in by_seed]),
         calibration[0],
         hits,
         results,
@@ -147,6 +153,7 @@ def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
         spread_of_hits(np.stack([item.section_hits for item in by_seed]), len(np.unique(first.sections))),
         _mean([result.top_3.value for result in results.values()]),
         _mean([result.macro_f1.value for result in results.values()]),
+        _mean([len(np.unique(item.predicted_classes)) for item in by_seed]),
         calibration[0],
         hits,
         results,

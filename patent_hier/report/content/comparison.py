@@ -36,16 +36,16 @@ def _ways(context: Context) -> Grid:
     rows = []
     for item in context.hierarchical:
         scores = (item.section, item.oracle, item.product, item.cascade)
-        rest = (percent(item.routing_loss), percent(item.top_3), percent(item.macro_f1))
+        rest = (percent(item.routing_loss), percent(item.top_3), percent(item.macro_f1), f"{item.classes_named:.0f}")
         rows.append((context.name(item.configuration, "hierarchical"), *map(with_interval, scores), *rest))
     for other in context.flat:
-        rest = (ABSENT, percent(other.top_3), percent(other.macro_f1))
+        rest = (ABSENT, percent(other.top_3), percent(other.macro_f1), f"{other.classes_named:.0f}")
         name = context.name(other.configuration, "flat_model")
         rows.append((name, with_interval(other.section), ABSENT, ABSENT, with_interval(other.flat), *rest))
     for gap in context.evidence.missing:
         name = say("row_incomplete", name=gap.name, seed=gap.seed, nodes=", ".join(gap.nodes))
-        rows.append((name, *(7 * (ABSENT,))))
-    columns = ("section", "oracle", "product", "class", "routing_loss", "top_3", "macro_f1")
+        rows.append((name, *(8 * (ABSENT,))))
+    columns = ("section", "oracle", "product", "class", "routing_loss", "top_3", "macro_f1", "classes_named")
     return Grid("", (say("system"), *(say(f"ways_{column}") for column in columns)), tuple(rows))
 
 

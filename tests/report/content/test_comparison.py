@@ -37,10 +37,19 @@ def test_every_gap_has_a_row_without_numbers(context):
     gaps = (Missing("rnn", 3, ("B", "D"), "x"), Missing("linear", 2, ("flat",), "y"))
     grid = table(replace(context, evidence=replace(context.evidence, missing=gaps)), "ways_table")
     assert grid.rows[-2:] == (
-        ("rnn (seed 3): no result for B, D", *(7 * ("–",))),
-        ("linear (seed 2): no result for flat", *(7 * ("–",))),
+        ("rnn (seed 3): no result for B, D", *(8 * ("–",))),
+        ("linear (seed 2): no result for flat", *(8 * ("–",))),
     )
     assert len(grid.rows) == len(context.hierarchical) + len(context.flat) + 2
+
+
+def test_classes_named_are_those_of_the_predictions(context):
+    grid = table(context, "ways_table")
+    assert grid.header[-1] == context.say("ways_classes_named")
+    expected = [np.mean([len(set(hits.cascade_classes)) for hits in item.hits.values()]) for item in context.hierarchical]
+    expected += [np.mean([len(set(hits.predicted_classes)) for hits in other.hits.values()]) for other in context.flat]
+    assert [row[-1] for row in grid.rows] == [f"{number:.0f}" for number in expected]
+    assert len(set(expected)) > 3  # systems of the fixture differ
 
 
 def test_pairs_and_their_exact_tests(context):
