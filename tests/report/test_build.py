@@ -245,6 +245,7 @@ def test_ways_hold_the_numbers_of_the_file(report):
     shown = {row[0]: row[1:] for row in rows}
     assert header[1:] == (
         "section", "oracle", "product", "class: cascade or flat", "routing loss", "top 3", "macro-F1",
+        "classes named",
     )  # fmt: skip
 
     def spread(score):
@@ -257,9 +258,10 @@ def test_ways_hold_the_numbers_of_the_file(report):
         assert shown[f"{item['name']}, hierarchical"] == (
             *(spread(item[key]) for key in ("L1", "L2", "overall", "cascade")),
             *(f"{100 * value:.1f}" for value in (loss, item["top_3"], item["macro_f1"])),
+            f"{item['classes_named']:.0f}",
         )
     (flat,) = content["flat"]
-    rest = (ABSENT, *(f"{100 * flat[key]:.1f}" for key in ("top_3", "macro_f1")))
+    rest = (ABSENT, *(f"{100 * flat[key]:.1f}" for key in ("top_3", "macro_f1")), f"{flat['classes_named']:.0f}")
     assert shown["linear, flat"] == (spread(flat["section"]), ABSENT, ABSENT, spread(flat["flat"]), *rest)
     assert len(shown) == len(content["hierarchical"]) + 1
 

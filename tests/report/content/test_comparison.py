@@ -46,7 +46,9 @@ def test_every_gap_has_a_row_without_numbers(context):
 def test_classes_named_are_those_of_the_predictions(context):
     grid = table(context, "ways_table")
     assert grid.header[-1] == context.say("ways_classes_named")
-    expected = [np.mean([len(set(hits.cascade_classes)) for hits in item.hits.values()]) for item in context.hierarchical]
+    expected = [
+        np.mean([len(set(hits.cascade_classes)) for hits in item.hits.values()]) for item in context.hierarchical
+    ]
     expected += [np.mean([len(set(hits.predicted_classes)) for hits in other.hits.values()]) for other in context.flat]
     assert [row[-1] for row in grid.rows] == [f"{number:.0f}" for number in expected]
     assert len(set(expected)) > 3  # systems of the fixture differ
