@@ -37,9 +37,10 @@ class Comparison:
         first: Name of the first system.
         second: Name of the second system.
         n_documents: Documents that both scored.
-        difference: Accuracy of the first less that of the second, -1 to 1.
-        interval: 95 % bootstrap interval of ``difference``; documents are drawn, both hits of a document together.
-        test: McNemar's exact test.
+        difference: Mean accuracy of the first system's seeds less that of the second's, -1 to 1.
+        interval: 95 % bootstrap interval of ``difference``; documents are drawn, all hits of a document together, the
+            seeds held fixed.
+        test: McNemar's exact test of the first seed of each.
         p_adjusted: Its p-value after Holm's adjustment for all pairs that were compared.
     """
 
@@ -71,7 +72,7 @@ def mcnemar_exact(first: Hits, second: Hits) -> McNemar:
     algorithms", Neural Computation 10(7), 1998, section 3.1. It judges two trained classifiers, not the methods behind
     them: another seed gives another classifier.
     """
-    return _test(_table(first, second))
+    return _test(_table(np.atleast_2d(first), np.atleast_2d(second)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -106,33 +107,41 @@ def compare_systems(hits: Mapping[str, Hits]) -> list[Comparison]:
     """Compare every pair of systems.
 
     Args:
-        hits: By system, ``(n,)`` whether it is right; for all systems the same documents in the same order.
+        hits: By system, ``(n_seeds, n)`` whether the model of a seed is right; for all systems the same documents in
+            the same order. Their numbers of seeds may differ.
 
     Returns:
         The pairs in the order of ``hits``; none for a single system. The p-values are adjusted over all of them, so
         give only systems that you want to compare.
 
     Raises:
-        DataError: If the lengths differ or there is no document.
+        DataError: If the documents differ in number, or there is no document or no seed.
     """
     pairs = list(combinations(hits, 2))
-    tables = [_table(hits[first], hits[second], f"{first} and {second}") for first, second in pairs]
-    tests = [_test(table) for table in tables]
+    tests = [_test(_table(hits[first][:1], hits[second][:1], f"{first} and {second}")) for first, second in pairs]
     adjusted = holm([test.p_value for test in tests])
-    return [
-        Comparison(first, second, int(table.sum()), _difference(table), bootstrap_interval(table, _difference), test, p)
-        for (first, second), table, test, p in zip(pairs, tables, tests, adjusted, strict=True)
-    ]
+    result = []
+    for (first, second), test, p_adjusted in zip(pairs, tests, adjusted, strict=True):
+        table = _table(hits[first], hits[second])
+        interval = bootstrap_interval(table, _difference)
+        compared = Comparison(first, second, int(table.sum()), _difference(table), interval, test, p_adjusted)
+        result.append(compared)
+    return result
 
 
 def _table(first: Hits, second: Hits, names: str = "the two systems") -> NDArray[np.int64]:
-    """Count documents, ``(2, 2)``: rows are the first system wrong or right, columns the second."""
-    if first.ndim != 1 or first.shape != second.shape or not len(first):
+    """Count documents by how many seeds of the first system (rows) and of the second (columns) are right on them.
+
+    Of hits ``(n_seeds, n)`` each; ``(n_seeds of the first + 1, n_seeds of the second + 1)``.
+    """
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1] or not first.size or not second.size:
         raise DataError(
             f"hits of shapes {first.shape} and {second.shape} of {names} cannot be compared; score the same documents"
         )
-    cells = np.bincount(2 * first.astype(bool) + second.astype(bool), minlength=4)
-    return cells.reshape(2, 2).astype(np.int64)
+    columns = len(second) + 1
+    right = first.sum(axis=0, dtype=np.intp) * columns + second.sum(axis=0, dtype=np.intp)
+    cells = np.bincount(right, minlength=(len(first) + 1) * columns)
+    return cells.reshape(len(first) + 1, columns).astype(np.int64)
 
 
 def _test(table: NDArray[np.int64]) -> McNemar:
@@ -143,4 +152,6 @@ def _test(table: NDArray[np.int64]) -> McNemar:
 
 
 def _difference(table: NDArray[np.int64]) -> float:
-    return float((table[1, 0] - table[0, 1]) / table.sum())
+    """Mean accuracy of the rows' seeds less that of the columns'."""
+    rows, columns = (np.arange(size) / (size - 1) for size in table.shape)
+    return float((table.sum(axis=1) @ rows - table.sum(axis=0) @ columns) / table.sum())

@@ -165,7 +165,7 @@ def class_hits(
     flat: Sequence[FlatScores],
     name: Callable[[Configuration, str], str],
 ) -> dict[str, Hits]:
-    """Every system's hits on the test documents, ``(n,)`` each in one order, by its name; the first seed of each.
+    """Every system's hits on the test documents, ``(n_seeds, n)`` each in one order, by its name.
 
     Args:
         hierarchical: Systems of nine models; the cascade's hits are taken.
@@ -178,13 +178,13 @@ def class_hits(
     hits: dict[str, Hits] = {}
     orders = []
     for item in hierarchical:
-        own = next(iter(item.hits.values()))
-        hits[name(item.configuration, "hierarchical")] = own.cascade_hits
-        orders.append(own.document_ids)
+        seeds = list(item.hits.values())
+        hits[name(item.configuration, "hierarchical")] = np.stack([own.cascade_hits for own in seeds])
+        orders.append(seeds[0].document_ids)
     for other in flat:
-        answers = next(iter(other.hits.values()))
-        hits[name(other.configuration, "flat_model")] = answers.class_hits
-        orders.append(answers.document_ids)
+        answers = list(other.hits.values())
+        hits[name(other.configuration, "flat_model")] = np.stack([own.class_hits for own in answers])
+        orders.append(answers[0].document_ids)
     if len(hits) < len(orders):
         raise ArtifactError("two systems have the same name; give one of them another model.name")
     for system, order in zip(hits, orders, strict=True):

@@ -85,7 +85,7 @@ def test_holm_refuses_what_is_no_p_value(value):
 def test_all_pairs_of_systems():
     first, second = hits(600, 150, 50, 200)
     none = np.zeros(1000, dtype=bool)
-    result = compare_systems({"bert": first, "cnn": second, "none": none})
+    result = compare_systems({"bert": first[None], "cnn": second[None], "none": none[None]})
     assert [(c.first, c.second) for c in result] == [("bert", "cnn"), ("bert", "none"), ("cnn", "none")]
     assert [c.n_documents for c in result] == [1000] * 3
     assert [c.difference for c in result] == pytest.approx([0.1, 0.75, 0.65])
@@ -98,18 +98,31 @@ def test_all_pairs_of_systems():
 
 def test_pairing_narrows_the_interval():
     first, second = hits(890, 20, 0, 90)
-    paired = compare_systems({"a": first, "b": second})[0]
-    mixed = compare_systems({"a": first, "b": np.random.default_rng(0).permutation(second)})[0]
+    paired = compare_systems({"a": first[None], "b": second[None]})[0]
+    mixed = compare_systems({"a": first[None], "b": np.random.default_rng(0).permutation(second)[None]})[0]
     assert paired.difference == mixed.difference == pytest.approx(0.02)
     assert np.diff(paired.interval)[0] < 0.6 * np.diff(mixed.interval)[0]
 
 
+def test_the_difference_is_of_the_means_over_seeds_and_the_test_of_the_first_seeds():
+    generator = np.random.default_rng(1)
+    skill = generator.random(4000)  # documents that are hard for one seed are hard for the others
+    first, second = generator.random((3, 4000)) < skill, generator.random((2, 4000)) < 0.9 * skill
+    (pair,) = compare_systems({"a": first, "b": second})
+    gains = first.mean(0) - second.mean(0)  # (documents,)
+    assert pair.difference == pytest.approx(gains.mean())
+    half = 1.96 * gains.std() / np.sqrt(len(gains))
+    assert pair.interval == pytest.approx((gains.mean() - half, gains.mean() + half), abs=0.003)
+    assert pair.test == mcnemar_exact(first[0], second[0])
+    assert pair.n_documents == 4000
+
+
 def test_one_system_has_nothing_to_compare():
-    assert compare_systems({"bert": np.ones(3, dtype=bool)}) == []
+    assert compare_systems({"bert": np.ones((1, 3), dtype=bool)}) == []
 
 
 def test_other_documents_are_refused():
-    with pytest.raises(DataError, match=r"\(3,\) and \(2,\) of bert and cnn"):
-        compare_systems({"bert": np.ones(3, dtype=bool), "cnn": np.ones(2, dtype=bool)})
+    with pytest.raises(DataError, match=r"\(1, 3\) and \(1, 2\) of bert and cnn"):
+        compare_systems({"bert": np.ones((1, 3), dtype=bool), "cnn": np.ones((1, 2), dtype=bool)})
     with pytest.raises(DataError, match="score the same documents"):
         mcnemar_exact(np.zeros(0, dtype=bool), np.zeros(0, dtype=bool))

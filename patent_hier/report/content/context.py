@@ -92,15 +92,20 @@ class Context:
         return next(iter(self.flat[0].hits.values())).targets if self.flat else np.array([], dtype=object)
 
     @cached_property
-    def hits(self) -> dict[str, NDArray[np.bool_]]:
-        """Every system's hits on the test documents by its name, the most accurate system first; first seeds."""
+    def seed_hits(self) -> dict[str, NDArray[np.bool_]]:
+        """Every system's hits on the test documents, ``(n_seeds, n)``, by its name, the most accurate system first."""
         hits = class_hits(self.hierarchical, self.flat, self.name)
         return dict(sorted(hits.items(), key=lambda item: -float(item[1].mean())))
 
     @cached_property
+    def hits(self) -> dict[str, NDArray[np.bool_]]:
+        """The same of each system's first seed, ``(n,)``."""
+        return {name: hits[0] for name, hits in self.seed_hits.items()}
+
+    @cached_property
     def pairs(self) -> list[Comparison]:
         """All pairs of systems, compared on the same test documents."""
-        return compare_systems(self.hits)
+        return compare_systems(self.seed_hits)
 
     def name(self, configuration: Configuration, kind: str) -> str:
         """What a system is called.

@@ -26,7 +26,7 @@ TEXTS = json.loads((PACKAGE / "resources" / "report_text.json").read_text("utf-8
 PUT_TOGETHER = {
     "part_": {"train", "val", "calibration", "test"},
     "group_": {"head", "middle", "tail", "unseen"},
-    "ways_": {"section", "oracle", "product", "class", "routing_loss", "top_3", "macro_f1"},
+    "ways_": {"section", "oracle", "product", "class", "routing_loss", "top_3", "macro_f1", "classes_named"},
     "tests_": {"first", "second", "difference", "interval", "only_first", "only_second", "p", "p_holm"},
     "layers_": {"node", "n", "val", "test", "interval", "documents", "classes"},
     "cost_": {"parameters", "seconds", "documents_s", "scored_s", "memory", "threads", "device"},
