@@ -28,9 +28,10 @@ from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack
 from patent_hier.features.passages import SUFFIXES, read_passages
 from patent_hier.features.pretrained import TOKENIZER_FILES, EncoderFiles, locate
 from patent_hier.features.versions import segmentation_version
-from patent_hier.pipeline.environment import PeakMemory, describe_environment
+from patent_hier.pipeline.encoder_manifest import earlier_runs, encoder_manifest
+from patent_hier.pipeline.environment import PeakMemory
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, finished
-from patent_hier.pipeline.portable import portable, portable_words
+from patent_hier.pipeline.portable import portable
 from patent_hier.pipeline.progress import item_progress, say
 from patent_hier.pipeline.stages import ensure, ensure_corpus, ensure_split, load_parts, split_plan
 from patent_hier.settings import EncoderSettings
@@ -275,19 +276,17 @@ def _train_and_write(
         if (tokenizer_folder / name).is_file():
             shutil.copyfile(tokenizer_folder / name, staging / name)
     write_json(staging / HISTORY_FILE, result.history)
-    values = portable(settings)
-    (staging / CONFIG_FILE).write_text(yaml.safe_dump(values, allow_unicode=True, sort_keys=False), "utf-8")
-    manifest = {
-        "kind": "encoder",
-        "name": settings.name,
-        "text": {"sources": text.sources, **{key: counts[key] for key in ("passages", "tokens", "characters")}},
-        "vocabulary": tokenizer.get_vocab_size(),
-        "training": {**result.facts, "peak_memory_bytes": memory.bytes()},
-        "dev": {key: result.history[-1][key] for key in ("dev/loss", "dev/accuracy")},
-        "start": values["start"],
-        "content": content,
-        "environment": {**describe_environment(), "command": ["patent-hier", "pretrain", *portable_words(overrides)]},
-    }
+    (staging / CONFIG_FILE).write_text(yaml.safe_dump(portable(settings), allow_unicode=True, sort_keys=False), "utf-8")
+    manifest = encoder_manifest(
+        settings,
+        text={"sources": text.sources, **{key: counts[key] for key in ("passages", "tokens", "characters")}},
+        vocabulary=tokenizer.get_vocab_size(),
+        training={**result.facts, "peak_memory_bytes": memory.bytes()},
+        dev={key: result.history[-1][key] for key in ("dev/loss", "dev/accuracy")},
+        before=earlier_runs(start.folder) if start is not None else [],
+        content=content,
+        overrides=overrides,
+    )
     write_card(staging, manifest, result.history)
     seal(staging, manifest)
     last = result.history[-1]

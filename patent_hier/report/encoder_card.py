@@ -29,6 +29,7 @@ def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapp
     """
     (folder / CURVE).write_bytes(loss_curve(history).svg)
     sections = (_head(folder, manifest), _use(folder), _text(manifest), _training(manifest), _losses(history))
+    sections += (_before(manifest),) if manifest.get("before") else ()
     (folder / CARD).write_text("\n\n".join((*sections, _again(manifest))) + "\n", "utf-8")
 
 
@@ -114,6 +115,22 @@ def _losses(history: Sequence[Mapping[str, float]]) -> str:
     ]
     head = ["| step | M tokens | training loss | held-out loss | held-out accuracy |", "|---:|---:|---:|---:|---:|"]
     return "\n".join(("## Losses", "", f"![Loss by tokens read]({CURVE})", "", *head, *rows))
+
+
+def _before(manifest: Mapping[str, Any]) -> str:
+    """The runs that made what this one began with."""
+    rows = [
+        f"| {run['date'][:10]} | {run['tokens'] / 1e6:.2f} | {run['steps']:,} | {run['seconds'] / 60:.1f} | "
+        f"{run['device']} | {run['dev/loss']:.3f} | {run['dev/accuracy']:.1%} | `{shlex.join(run['command'])}` |"
+        for run in manifest["before"]
+    ]
+    tokens = manifest["training"]["tokens"] + sum(run["tokens"] for run in manifest["before"])
+    head = [
+        "| date | M tokens | steps | minutes | device | held-out loss | held-out accuracy | command |",
+        "|---|---:|---:|---:|---|---:|---:|---|",
+    ]
+    intro = f"It began with the weights of an earlier run; {tokens / 1e6:.2f} M tokens were read in all."
+    return "\n".join(("## Before", "", intro, "", *head, *rows))
 
 
 def _again(manifest: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import new_vocabulary
 from patent_hier.features.passages import is_held_out
 from patent_hier.pipeline import pretrain as module
+from patent_hier.pipeline.encoder_manifest import earlier_runs
 from patent_hier.pipeline.portable import portable_words
 from patent_hier.pipeline.pretrain import pretrain
 from patent_hier.pipeline.stages import load_parts
@@ -245,6 +246,11 @@ def test_training_further(settings: PretrainSettings, tiny_encoder: Path, tmp_pa
     # Its result can be trained further in turn, under another name for other weights.
     again = make(replace(given, start=str(folder), max_steps=1, num_threads=None))
     assert again != folder
+    assert manifest["before"] == []  # what the tiny encoder has been through is not known
+    (run,) = read_json(again / "manifest.json")["before"]
+    assert run == earlier_runs(folder)[-1]
+    assert (run["steps"], run["dev/loss"]) == (manifest["training"]["steps"], manifest["dev"]["dev/loss"])
+    assert len(earlier_runs(again)) == 2
 
 
 def refusal(settings: PretrainSettings, kind: type[Exception] = ConfigError) -> str:

@@ -95,6 +95,18 @@ def test_an_encoder_that_was_trained_further(tmp_path: Path) -> None:
     assert "| hidden | 20% of the tokens |" in text
 
 
+def test_the_runs_before_are_told_with_the_tokens_of_all(tmp_path: Path) -> None:
+    run = {
+        "date": "2026-01-01T00:00:00+00:00", "tokens": 33_304_576, "steps": 8131, "seconds": 4500.2, "device": "cpu",
+        "dev/loss": 3.597, "dev/accuracy": 0.35, "command": ["patent-hier", "pretrain", "max_time=75"],
+    }  # fmt: skip
+    text = card(tmp_path, MANIFEST | {"before": [run]})
+    assert "38.22 M tokens were read in all" in text
+    row = "| 2026-01-01 | 33.30 | 8,131 | 75.0 | cpu | 3.597 | 35.0% | `patent-hier pretrain max_time=75` |"
+    assert row in text.splitlines()
+    assert "## Before" not in card(tmp_path)
+
+
 @pytest.mark.parametrize("rounds", [1, 5, 11, 12, 200])
 def test_the_table_of_losses_is_short_and_has_both_ends(tmp_path: Path, rounds: int) -> None:
     steps = [
