@@ -80,6 +80,7 @@ def test_every_node_passes(settings, node):
         ("trainer", {"batch_size": 0}),
         ("trainer", {"score_batch_size": 0}),
         ("trainer", {"section_loss": -0.5}),
+        ("trainer", {"r_drop": -1.0}),
         ("trainer", {"patience": 0}),
         ("trainer", {"num_threads": 0}),
         ("trainer", {"accelerator": "tpu"}),

@@ -76,6 +76,8 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     trainer = {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE}
     if settings.node != FLAT or not settings.trainer.section_loss:
         del trainer["section_loss"]  # only that node reads it, and 0 is what it was before there was one
+    if not settings.trainer.r_drop:
+        del trainer["r_drop"]  # likewise
     return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
 
 

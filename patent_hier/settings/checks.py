@@ -155,6 +155,7 @@ def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> No
         between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
     between("trainer.min_steps", trainer.min_steps, 0, 10**9)
     between("trainer.section_loss", trainer.section_loss, 0, 1e6)
+    between("trainer.r_drop", trainer.r_drop, 0, 1e6)
     if trainer.patience is not None:
         between("trainer.patience", trainer.patience, 1, 10**9)
     if trainer.gradient_clip is not None:

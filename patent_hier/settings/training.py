@@ -36,6 +36,8 @@ class TrainerSettings:
         class_weights: Weigh the loss by inverse class frequency.
         section_loss: Weight of a second loss at the node ``flat``, the cross-entropy of the section, whose
             log-probability is the logsumexp of its classes'; 0 for none. Other nodes do not read it.
+        r_drop: Weight of R-Drop: each batch is read twice, with other dropout, and the two answers are drawn together.
+            A step takes about twice as long. 0 for none.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
@@ -50,6 +52,7 @@ class TrainerSettings:
     patience: int | None = 2
     class_weights: bool = False
     section_loss: float = 0.0
+    r_drop: float = 0.0
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
     precision: str = "auto"

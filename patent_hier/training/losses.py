@@ -1,4 +1,4 @@
-"""The loss of a network: cross-entropy of the class, with weights, and of the section above it."""
+"""The loss of a network: cross-entropy of the class, with weights, and of the section above it; R-Drop's term."""
 
 from collections.abc import Sequence
 
@@ -67,3 +67,21 @@ class ClassificationLoss(nn.Module):
         """``-ln P(section)`` of each document, ``(batch,)``; ``own`` marks its section's classes."""
         log_prob = logits.float().log_softmax(-1)  # (batch, labels)
         return -log_prob.masked_fill(~own, -torch.inf).logsumexp(-1)
+
+
+def disagreement(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """How far two passes over one batch differ: the mean over documents of ``(KL(p || q) + KL(q || p)) / 2`` in nats.
+
+    The passes differ by their dropout alone. Made small, it keeps a network from relying on single units.
+
+    Args:
+        first: Logits ``(batch, labels)``.
+        second: Of the same documents.
+        weight: Of each document, ``(batch,)``; None for equal weights.
+
+    Source: X. Liang et al. (2021), R-Drop: Regularized Dropout for Neural Networks, NeurIPS, equation 2. There it is
+    added to the sum of both passes' cross-entropies, here to their mean: a factor of 1 here is 2 there.
+    """
+    p, q = first.float().log_softmax(-1), second.float().log_softmax(-1)  # (batch, labels)
+    distances = ((p.exp() - q.exp()) * (p - q)).sum(-1) / 2  # (batch,)
+    return (distances if weight is None else distances * weight).mean()

@@ -13,11 +13,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from patent_hier.settings import OptimizerSettings
-from patent_hier.training.losses import ClassificationLoss
+from patent_hier.training.losses import ClassificationLoss, disagreement
 
 
 class PatentClassificationTask(pl.LightningModule):
-    """Train a network that maps token ids to logits, with cross-entropy; see :class:`ClassificationLoss`.
+    """Train a network that maps token ids to logits, with cross-entropy.
+
+    The terms of its loss are :class:`ClassificationLoss` and :func:`disagreement`.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_labels)``.
@@ -27,6 +29,7 @@ class PatentClassificationTask(pl.LightningModule):
         class_weights: ``(num_labels,)``, or None for equal weights.
         section_loss: Weight of the section's cross-entropy, 0 for none.
         sections: ``(num_labels, num_labels)`` bool: which classes are of one section; needed for ``section_loss``.
+        r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
     """
 
     def __init__(
@@ -38,9 +41,11 @@ class PatentClassificationTask(pl.LightningModule):
         class_weights: Tensor | None = None,
         section_loss: float = 0.0,
         sections: Tensor | None = None,
+        r_drop: float = 0.0,
     ) -> None:
         super().__init__()
         self.network = network
+        self.r_drop = r_drop
         self.optimizer_settings = optimizer
         self.total_steps = total_steps
         self.loss = ClassificationLoss(class_weights, section_loss, sections)
@@ -52,9 +57,15 @@ class PatentClassificationTask(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, averaged over its documents; a ``weight`` in the batch is each document's."""
-        logits = self(batch["input_ids"], batch["attention_mask"])
-        loss: Tensor = self.loss(logits, batch["target"], batch.get("weight"))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch["target"]))
+        input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
+        weight = batch.get("weight")
+        if self.r_drop:  # both passes as one batch of twice as many documents: dropout differs from row to row
+            logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_labels)
+            loss: Tensor = self.loss(logits, target.repeat(2), None if weight is None else weight.repeat(2))
+            loss = loss + self.r_drop * disagreement(*logits.chunk(2), weight)
+        else:
+            loss = self.loss(self(input_ids, attention_mask), target, weight)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(target))
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:

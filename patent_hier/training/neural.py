@@ -121,7 +121,16 @@ def _task(
     section_loss = settings.trainer.section_loss if view.node == FLAT else 0.0
     if section_loss:
         sections = same_section(view.labels)
-    return PatentClassificationTask(network, n_labels, settings.optimizer, total_steps, weights, section_loss, sections)
+    return PatentClassificationTask(
+        network,
+        n_labels,
+        settings.optimizer,
+        total_steps,
+        class_weights=weights,
+        section_loss=section_loss,
+        sections=sections,
+        r_drop=settings.trainer.r_drop,
+    )
 
 
 def _fit(trainer: pl.Trainer, task: PatentClassificationTask, data: PatentDataModule, has_val: bool) -> None:

@@ -270,6 +270,16 @@ def test_the_sections_loss_names_the_flat_node(tmp_path):
     assert plan_node(linear).folder == plan_node(change(linear, "trainer", section_loss=0.5)).folder
 
 
+def test_r_drop_names_every_node_of_a_network(tmp_path):
+    first, second, linear, other = (
+        plan for model in ("textcnn", "linear") for plan in plans(tmp_path, model, ("trainer", {"r_drop": 1.0}))
+    )
+    assert "r_drop" not in first.content["trainer"]
+    assert second.content["trainer"]["r_drop"] == 1.0
+    assert first.folder != second.folder
+    assert linear.folder == other.folder
+
+
 def test_label_texts_name_the_result_and_neither_corpus_nor_split(tmp_path):
     path, same = titles(tmp_path), titles(tmp_path, name="copy.csv")
     other = titles(tmp_path, "code,level,title\nA01,class,林业\n", "other.csv")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from patent_hier.training.losses import ClassificationLoss, same_section
+from patent_hier.training.losses import ClassificationLoss, disagreement, same_section
 
 LABELS = ("A01", "A23", "B60")
 P = torch.tensor([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3]])  # probabilities of two documents
@@ -68,3 +68,27 @@ def test_gradients_are_finite_and_push_the_section_up(values: list[float], targe
 def test_it_brings_no_weights_of_its_own() -> None:
     loss = ClassificationLoss(torch.ones(3), 1.0, same_section(LABELS))
     assert (list(loss.parameters()), loss.state_dict()) == ([], {})
+
+
+# --- R-Drop
+
+
+def test_disagreement_by_hand() -> None:
+    p, q = P, torch.tensor([[0.2, 0.2, 0.6], [0.1, 0.6, 0.3]])
+    one = sum(a * math.log(a / b) for a, b in zip(p[0].tolist(), q[0].tolist(), strict=True))
+    two = sum(b * math.log(b / a) for a, b in zip(p[0].tolist(), q[0].tolist(), strict=True))
+    first, second = p.log() - 3, q.log() + 7  # logits are known up to a constant
+    assert disagreement(first, second).item() == pytest.approx((one + two) / 2 / 2, rel=1e-5)  # the second document: 0
+    assert disagreement(second, first).item() == pytest.approx(disagreement(first, second).item(), rel=1e-6)
+    weight = torch.tensor([0.3, 1.0])
+    assert disagreement(first, second, weight).item() == pytest.approx(0.3 * (one + two) / 2 / 2, rel=1e-5)
+    assert disagreement(first, first).item() == 0
+
+
+def test_disagreement_is_finite_where_an_answer_is_certain() -> None:
+    first = torch.tensor([[200.0, 0.0, -200.0]], requires_grad=True)
+    loss = disagreement(first, torch.tensor([[-200.0, 0.0, 200.0]]))
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert first.grad is not None
+    assert torch.isfinite(first.grad).all()

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.settings import OptimizerSettings
+from patent_hier.training.losses import disagreement
 from patent_hier.training.module import (
     PatentClassificationTask,
     Schedule,
@@ -128,6 +129,43 @@ def test_weights_of_documents_and_the_section_enter_the_loss() -> None:
     p = table.softmax(-1)
     losses = -p[0, 0].log() - 2 * (p[0, 0] + p[0, 1]).log(), -3 * p[1, 2].log()
     torch.testing.assert_close(task.training_step(batch, 0), (losses[0] + 0.5 * losses[1]) / 2)
+
+
+class Restless(nn.Module):
+    """Logits that follow from the row of the batch alone, as if each row had a dropout of its own."""
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        assert input_ids.shape == attention_mask.shape == (len(self.table), 1)
+        return self.table
+
+
+def test_r_drop_reads_twice_and_draws_the_answers_together() -> None:
+    table = torch.tensor([[1.0, 0.0], [0.0, 3.0], [0.5, 0.0], [0.0, 1.0]])  # two passes over two documents
+    batch = {**next(iter(loader([0, 1], [0, 1], 2))), "weight": torch.tensor([1.0, 0.5])}
+    task = PatentClassificationTask(Restless(table), 2, OptimizerSettings(lr=0.1), 10, r_drop=3.0)
+    task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
+    log_prob = table.log_softmax(-1)
+    likelihood = -(log_prob[0, 0] + 0.5 * log_prob[1, 1] + log_prob[2, 0] + 0.5 * log_prob[3, 1]) / 4
+    apart = disagreement(table[:2], table[2:], torch.tensor([1.0, 0.5]))
+    assert apart > 0.01
+    torch.testing.assert_close(task.training_step(batch, 0), likelihood + 3 * apart)
+
+
+def test_r_drop_changes_nothing_where_there_is_no_dropout() -> None:
+    batch = next(iter(loader([0, 1, 1], [0, 0, 1], 3)))
+    losses = []
+    for r_drop in (0.0, 5.0):
+        network = Echo(torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
+        task = PatentClassificationTask(
+            network, 2, OptimizerSettings(lr=0.1), 10, torch.tensor([1.0, 5.0]), r_drop=r_drop
+        )
+        task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
+        losses.append(task.training_step(batch, 0))
+    torch.testing.assert_close(*losses)
 
 
 @pytest.mark.filterwarnings("ignore")
