@@ -28,9 +28,10 @@ def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapp
         history: One record for each round; see :class:`patent_hier.training.pretraining.Pretrained`.
     """
     (folder / CURVE).write_bytes(loss_curve(history).svg)
-    sections = (_head(folder, manifest), _use(folder), _text(manifest), _training(manifest), _losses(history))
-    sections += (_before(manifest),) if manifest.get("before") else ()
-    (folder / CARD).write_text("\n\n".join((*sections, _again(manifest))) + "\n", "utf-8")
+    sections = [_head(folder, manifest), _use(folder), _text(manifest), _training(manifest), _losses(history)]
+    if manifest.get("before"):
+        sections.append(_before(manifest))
+    (folder / CARD).write_text("\n\n".join([*sections, _again(manifest)]) + "\n", "utf-8")
 
 
 def _head(folder: Path, manifest: Mapping[str, Any]) -> str:

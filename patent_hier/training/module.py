@@ -62,7 +62,8 @@ class PatentClassificationTask(pl.LightningModule):
         if self.r_drop:  # both passes as one batch of twice as many documents: dropout differs from row to row
             logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_labels)
             loss: Tensor = self.loss(logits, target.repeat(2), None if weight is None else weight.repeat(2))
-            loss = loss + self.r_drop * disagreement(*logits.chunk(2), weight)
+            first, second = logits.chunk(2)
+            loss = loss + self.r_drop * disagreement(first, second, weight)
         else:
             loss = self.loss(self(input_ids, attention_mask), target, weight)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(target))
