@@ -8,6 +8,7 @@ from patent_hier.report.blocks import Block, Details, Heading, Paragraph, TableB
 from patent_hier.report.content.context import ABSENT, Context
 from patent_hier.report.published import published
 from patent_hier.report.tables import Grid
+from patent_hier.settings.data import LABEL_LEVELS
 
 
 def data(context: Context) -> list[Block]:
@@ -19,6 +20,7 @@ def data(context: Context) -> list[Block]:
         Paragraph(say("split", policy=context.evidence.split.name.split("-")[0])),
         TableBlock(_split_table(context), say("split_table"), say("split_note")),
         Details(say("accounting"), (TableBlock(_accounting_table(context), say("accounting_table")),)),
+        *_label_texts(context),
     ]
 
 
@@ -55,6 +57,27 @@ def _split_table(context: Context) -> Grid:
         own = parts == code
         rows.append((say(f"part_{name}"), f"{int(own.sum()):,}", str(len(np.unique(context.truth.classes[own])))))
     return Grid("", (say("part"), say("documents"), say("classes")), tuple(rows))
+
+
+def _label_texts(context: Context) -> list[Block]:
+    """Which systems learnt from titles of IPC places too; nothing where none did."""
+    say = context.say
+    kinds = [(item, "hierarchical") for item in context.evidence.hierarchical]
+    kinds += [(item, "flat_model") for item in context.evidence.flat]
+    rows = []
+    for configuration, kind in kinds:
+        own = [known for run in configuration.all_runs if (known := run.metrics["training"].get("label_text"))]
+        levels = sorted({level for known in own for level in known["levels"]}, key=LABEL_LEVELS.index)
+        if not levels:
+            continue
+        weights = sorted({known["weight"] for known in own if known["weight"] is not None})
+        total = sum(known["texts"] for known in own) / len(configuration.runs)
+        name = context.name(configuration, kind)
+        rows.append((name, ", ".join(levels), f"{total:,.0f}", ", ".join(map(str, weights))))
+    if not rows:
+        return []
+    header = (say("system"), *(say(f"titles_{column}") for column in ("levels", "count", "weight")))
+    return [TableBlock(Grid("", header, tuple(rows)), say("titles_table"), say("titles_note"))]
 
 
 def _accounting_table(context: Context) -> Grid:

@@ -24,6 +24,7 @@ PACKAGE = Path(patent_hier.__file__).parent
 TEXTS = json.loads((PACKAGE / "resources" / "report_text.json").read_text("utf-8"))
 # Keys that the code puts together: the beginning, and what may follow. A new ``say(f"…")`` must be added here.
 PUT_TOGETHER = {
+    "titles_": {"levels", "count", "weight"},
     "part_": {"train", "val", "calibration", "test"},
     "group_": {"head", "middle", "tail", "unseen"},
     "ways_": {"section", "oracle", "product", "class", "routing_loss", "top_3", "macro_f1", "classes_named"},

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from patent_hier.pipeline.evidence import NodeRun
 from patent_hier.report.blocks import TableBlock, walk
 from patent_hier.report.content.data import data, table_1
 from tests.report.worlds import SYMBOLS
@@ -33,3 +36,24 @@ def test_the_rows_of_the_raw_file_balance(context):
     read, *others = (int(count.replace(",", "")) for _, count in grid.rows)
     assert read == sum(others) == sum(SYMBOLS.values())
     assert [name for name, _ in grid.rows] == ["read", "kept", "exact duplicates"]
+
+
+def titled(run: NodeRun, texts: int) -> NodeRun:
+    """The run as if it had learnt from titles."""
+    found = NodeRun(run.folder, run.manifest)
+    facts = {"texts": texts, "levels": {"subclass": texts} if texts else {}, "weight": 0.3 if texts else None}
+    found.__dict__["metrics"] = {**run.metrics, "training": {**run.metrics["training"], "label_text": facts}}
+    return found
+
+
+def test_titles_that_systems_learnt_from(context):
+    assert "Systems that also learnt from titles of IPC places" not in tables(context)
+    first, *others = context.evidence.hierarchical
+    runs = {
+        seed: {node: titled(run, place) for place, (node, run) in enumerate(nodes.items())}
+        for seed, nodes in first.runs.items()
+    }
+    evidence = replace(context.evidence, hierarchical=(replace(first, runs=runs), *others))
+    grid = tables(replace(context, evidence=evidence))["Systems that also learnt from titles of IPC places"]
+    total = sum(range(len(next(iter(runs.values())))))  # of all nodes of one seed; the first has none
+    assert grid.rows == ((f"{first.name}, hierarchical", "subclass", str(total), "0.3"),)
