@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from patent_hier.cli.compose import compose_settings
 
-_HELP = ("-h", "--help")
-_USAGE = """Aggregate the finished nodes of one configuration; nothing is trained.
+USAGE = """Aggregate the finished nodes of one configuration; nothing is trained.
 
 usage: patent-hier aggregate [the overrides of the run, such as model=bertcnn data=demo seed=1]"""
 
@@ -16,9 +15,6 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         IncompleteError: Naming the nodes that are missing.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     settings = compose_settings(arguments)
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.suite import aggregate_nodes, find_nodes

@@ -7,8 +7,7 @@ from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
 
-_HELP = ("-h", "--help")
-_USAGE = """Show an encoder's attention between two texts: an interactive page, a figure, and where the attention goes.
+USAGE = """Show an encoder's attention between two texts: an interactive page, a figure, and where the attention goes.
 
 usage: patent-hier attention [options] [encoder=... encoder.path=FOLDER ...]
 
@@ -27,9 +26,6 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: If an option, a layer or a text cannot be used.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     options = _parser().parse_intermixed_args(list(arguments))
     layers = None if options.layers is None else _layers(options.layers)
     if options.model is not None:

@@ -7,8 +7,7 @@ from pathlib import Path
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
 
-_HELP = ("-h", "--help")
-_USAGE = """Combine finished results of one corpus and split into one system; nothing is trained.
+USAGE = """Combine finished results of one corpus and split into one system; nothing is trained.
 
 usage: patent-hier combine RESULT RESULT ... [options]
 
@@ -30,9 +29,6 @@ def run(arguments: Sequence[str]) -> None:
         ConfigError: If an option or a member cannot be used.
         IncompleteError: If a member lacks a node.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     options = _parser().parse_intermixed_args(list(arguments))
     if not _NAME.fullmatch(options.name):
         raise ConfigError(f"--name {options.name} is no folder's name; use letters, digits and any of _ . + -")

@@ -15,9 +15,8 @@ from patent_hier.settings import FLAT, HIER_NODES, Settings
 if TYPE_CHECKING:
     from patent_hier.pipeline.suite import SuiteResult
 
-_HELP = ("-h", "--help")
 _OWN = ("model", "level", "node", "features")
-_USAGE = """Train the recommended models, combine them; the most accurate system of this suite.
+USAGE = """Train the recommended models, combine them; the most accurate system of this suite.
 
 usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME]
 
@@ -35,9 +34,6 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         PatentHierError: If a setting or an input cannot be used.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     words, chosen = _chosen(list(arguments))
     members = {name: _member(own, words) for name, own in chosen.items()}  # all are checked before one is trained
     from patent_hier.cli.collect import publish

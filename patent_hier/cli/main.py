@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from patent_hier.cli.messages import run_command
 from patent_hier.errors import ConfigError
 
-# command -> (module with ``run(arguments)``, one line of help); imported only when chosen
+_HELP = ("-h", "--help")
+# command -> (module, one line of help); imported only when chosen. A module has ``run(arguments)`` and, unless it
+# explains itself, ``USAGE``.
 COMMANDS = {
     "run": ("patent_hier.cli.run", "train and evaluate; the same as python run.py"),
     "pretrain": ("patent_hier.cli.pretrain", "masked language modelling on any text -> an encoder"),
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: Sequence[str]) -> None:
-    if not words or words[0] in ("-h", "--help", "help"):
+    if not words or words[0] in (*_HELP, "help"):
         print(_help())
         return
     if words[0] == "--version":
@@ -45,8 +47,11 @@ def _dispatch(words: Sequence[str]) -> None:
         return
     if words[0] not in COMMANDS:
         raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help")
-    module, _ = COMMANDS[words[0]]
-    importlib.import_module(module).run(words[1:])
+    command = importlib.import_module(COMMANDS[words[0]][0])
+    if hasattr(command, "USAGE") and any(word in _HELP for word in words[1:]):
+        print(command.USAGE)
+        return
+    command.run(words[1:])
 
 
 def _help() -> str:

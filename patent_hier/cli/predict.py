@@ -15,9 +15,8 @@ from patent_hier.errors import ConfigError
 if TYPE_CHECKING:
     from patent_hier.inference.files import Summary
 
-_HELP = ("-h", "--help")
 _STDOUT = "-"
-_USAGE = """Classify the documents of a CSV file with a finished result; nothing is trained.
+USAGE = """Classify the documents of a CSV file with a finished result; nothing is trained.
 
 usage: patent-hier predict MODEL FILE [options]
 
@@ -42,9 +41,6 @@ def run(arguments: Sequence[str]) -> None:
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     options = _parser().parse_args(list(arguments))
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")

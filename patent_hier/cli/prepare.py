@@ -7,8 +7,7 @@ from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import DataError
 
 _CHECK = "--check"
-_HELP = ("-h", "--help")
-_USAGE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
+USAGE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
 
 usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE.csv] [data.key=value ...]
 
@@ -24,9 +23,6 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         DataError: If the file cannot be used.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     settings = compose_settings([word for word in arguments if word != _CHECK])
     from patent_hier.data.corpus import check
     from patent_hier.pipeline.stages import ensure_corpus, raw_file, raw_format

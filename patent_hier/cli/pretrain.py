@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from patent_hier.cli.compose import compose_pretrain_settings
 
-_HELP = ("-h", "--help")
-_USAGE = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
+USAGE = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
 
 usage: patent-hier pretrain max_steps=NUMBER|max_time=MINUTES [text=[FILE,FILE]] [key=value ...]
 
@@ -27,9 +26,6 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         PatentHierError: If a setting or an input cannot be used.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     settings = compose_pretrain_settings(arguments)
     from patent_hier.pipeline.pretrain import pretrain
     from patent_hier.report.encoder_card import write_card

@@ -6,8 +6,7 @@ from pathlib import Path
 from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.overrides import OneLineParser
 
-_HELP = ("-h", "--help")
-_USAGE = """All finished results of one corpus and split -> one page (English and Chinese), its Markdown, its figures.
+USAGE = """All finished results of one corpus and split -> one page (English and Chinese), its Markdown, its figures.
 
 usage: patent-hier report [--output FOLDER] [data=... split=... runs_dir=...]
 
@@ -21,9 +20,6 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         IncompleteError: After writing, if results that were begun are not complete; the line names them.
     """
-    if any(word in _HELP for word in arguments):
-        print(_USAGE)
-        return
     parser = OneLineParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--output", type=Path)
     parser.add_argument("overrides", nargs="*")
