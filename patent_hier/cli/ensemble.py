@@ -22,7 +22,8 @@ usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--
 
   data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents
   encoder=... encoder.path=FOLDER  another encoder than the built-in one for the member that reads word pieces
-  seed=2 split=applicant runs_dir=... trainer.num_threads=2   likewise for all members
+  split=deploy                for use: trains on nearly all documents; the default, split=applicant, tests on a tenth
+  seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
   --members NAME,NAME         some of the members only
 
 Its members stand in conf/ensemble.yaml. Finished ones are kept. The last line says how to classify another file."""
