@@ -20,9 +20,10 @@ USAGE = """Train the recommended models, combine them; the most accurate system 
 
 usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME]
 
-  data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents
+  data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents: of subclasses and
+                              main groups, for the linear member of subgroups too
   encoder=... encoder.path=FOLDER  another encoder than the built-in one for the member that reads word pieces
-  split=deploy                for use: trains on nearly all documents; the default, split=applicant, tests on a tenth
+  split=deploy                for use: 90 % of the documents train; the default, split=applicant, tests on a tenth
   seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
   --members NAME,NAME         some of the members only
 
@@ -36,7 +37,8 @@ def run(arguments: Sequence[str]) -> None:
         PatentHierError: If a setting or an input cannot be used.
     """
     words, chosen = _chosen(list(arguments))
-    members = {name: _member(own, words) for name, own in chosen.items()}  # all are checked before one is trained
+    overrides = {name: _merged(own, words) for name, own in chosen.items()}
+    members = {name: compose_settings(own) for name, own in overrides.items()}  # all are checked before one is trained
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine
     from patent_hier.pipeline.progress import say
@@ -45,7 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     suites = []
     for number, (name, settings) in enumerate(members.items(), 1):
         say(f"member {number} of {len(members)}: {name}")
-        suites.append(_train(settings, words))
+        suites.append(_train(settings, overrides[name]))
         publish(suites[-1])
     first = next(iter(members.values()))
     made = combine([suite.folder for suite in suites], Path(first.runs_dir), "ensemble", Path(first.cache_dir), words)
@@ -74,10 +76,10 @@ def _chosen(words: list[str]) -> tuple[list[str], dict[str, list[str]]]:
     return words, {name: known[name] for name in names}
 
 
-def _member(own: Sequence[str], words: Sequence[str]) -> Settings:
-    """A member's settings; what the user says of an encoder or training goes before the member's own."""
+def _merged(own: Sequence[str], words: Sequence[str]) -> list[str]:
+    """A member's overrides; what the user says of the split, an encoder or training replaces the member's own."""
     given = {word.split("=", 1)[0] for word in words}
-    return compose_settings([*(word for word in own if word.split("=", 1)[0] not in given), *words])
+    return [*(word for word in own if word.split("=", 1)[0] not in given), *words]
 
 
 def _train(settings: Settings, words: Sequence[str]) -> "SuiteResult":

@@ -72,7 +72,7 @@ def mcnemar_exact(first: Hits, second: Hits) -> McNemar:
     algorithms", Neural Computation 10(7), 1998, section 3.1. It judges two trained classifiers, not the methods behind
     them: another seed gives another classifier.
     """
-    return _test(_table(np.atleast_2d(first), np.atleast_2d(second)))
+    return _test(_table(first[None], second[None]))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

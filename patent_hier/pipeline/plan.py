@@ -77,7 +77,7 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     if settings.node != FLAT or not settings.trainer.section_loss:
         del trainer["section_loss"]  # only that node reads it, and 0 is what it was before there was one
     if not settings.trainer.r_drop:
-        del trainer["r_drop"]  # likewise
+        del trainer["r_drop"]  # 0 is what it was before there was one
     return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
 
 

@@ -256,6 +256,7 @@ def _train_and_write(
     memory = PeakMemory()
     tokenizer = _tokenizer(tokenizer_folder)
     _refuse_too_many_tokens(settings, start, tokenizer)
+    before = earlier_runs(start.folder) if start is not None else []
     training, held_out = (_rows(settings, tokenizer, packed, part) for part in (TRAINING, HELD_OUT))
     counts = read_json(packed / MANIFEST)
     say(
@@ -283,7 +284,7 @@ def _train_and_write(
         vocabulary=tokenizer.get_vocab_size(),
         training={**result.facts, "peak_memory_bytes": memory.bytes()},
         dev={key: result.history[-1][key] for key in ("dev/loss", "dev/accuracy")},
-        before=earlier_runs(start.folder) if start is not None else [],
+        before=before,
         content=content,
         overrides=overrides,
     )

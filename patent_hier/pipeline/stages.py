@@ -213,6 +213,8 @@ def ensure(folder: Path, make: Callable[[Path], None]) -> None:
 def _report_split(report: SplitReport, plan: SplitPlan) -> None:
     parts = ", ".join(f"{name} {count}" for name, count in report.documents.items())
     say(f"split by policy {plan.policy}: {parts} documents")
+    if plan.policy == "applicant" and not report.applicant_groups:
+        say("no two documents name the same applicant, so the split by applicant is a random one")
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
         say(f"{len(report.small_classes)} classes have too few documents for every part: {names}")

@@ -102,7 +102,8 @@ def _training(manifest: Mapping[str, Any]) -> str:
                      f"({environment['git_commit']})"),
         ("date", environment["date"]),
     ]  # fmt: skip
-    note = "" if training["device"] != "cpu" else _ON_CPU
+    devices = {training["device"], *(run["device"] for run in manifest.get("before", ()))}
+    note = _ON_CPU if devices == {"cpu"} else ""
     return f"## Training\n\n{_table(facts)}{note}"
 
 
@@ -130,7 +131,7 @@ def _before(manifest: Mapping[str, Any]) -> str:
         "| date | M tokens | steps | minutes | device | held-out loss | held-out accuracy | command |",
         "|---|---:|---:|---:|---|---:|---:|---|",
     ]
-    intro = f"It began with the weights of an earlier run; {tokens / 1e6:.2f} M tokens were read in all."
+    intro = f"It began with the weights of an earlier run; these runs together read {tokens / 1e6:.2f} M tokens."
     return "\n".join(("## Before", "", intro, "", *head, *rows))
 
 

@@ -6,7 +6,9 @@ import pytest
 
 from patent_hier.artifacts import read_json
 from patent_hier.cli import ensemble
+from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import ConfigError
+from patent_hier.settings import Settings
 from tests.commands import command
 
 TINY = (
@@ -32,6 +34,10 @@ def test_members_are_trained_combined_and_kept(tmp_path: Path) -> None:
     (flat,) = (tmp_path / "runs" / "ensemble").glob("flat-*")
     members = read_json(flat / "model" / "classifier.json")["members"]
     assert sorted(member["model"] for member in members) == ["bertcnn", "linear"]
+    (encoder,) = (tmp_path / "runs" / "bertcnn").glob("flat-*")
+    assert {"model=bertcnn", "split=applicant", "trainer.r_drop=1"} <= set(
+        read_json(encoder / "manifest.json")["overrides"]
+    )
 
     made = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("predictions.parquet")}
     second = command("ensemble", *words)
@@ -40,9 +46,14 @@ def test_members_are_trained_combined_and_kept(tmp_path: Path) -> None:
     assert made == {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("predictions.parquet")}
 
 
+def composed(*given: str) -> dict[str, Settings]:
+    """Every member's settings."""
+    words, chosen = ensemble._chosen(list(given))
+    return {name: compose_settings(ensemble._merged(own, words)) for name, own in chosen.items()}
+
+
 def test_every_member_can_be_composed() -> None:
-    words, chosen = ensemble._chosen(["data.rows=400"])
-    settings = {name: ensemble._member(own, words) for name, own in chosen.items()}
+    settings = composed("data.rows=400")
     assert {name: (s.model.name, s.level.name) for name, s in settings.items()} == {
         "linear": ("linear", "flat"),
         "characters": ("textcnn", "flat"),
@@ -52,11 +63,19 @@ def test_every_member_can_be_composed() -> None:
     assert settings["characters"].features.name == "chars"
     assert settings["encoder"].encoder.name == "small"
     assert {s.data.rows for s in settings.values()} == {400}
+    assert {(s.split.policy, s.split.test) for s in settings.values()} == {("applicant", 0.1)}
+
+
+def test_the_users_split_takes_the_place_of_the_members() -> None:
+    shares = {
+        (s.split.policy, s.split.test, s.split.val, s.split.calibration) for s in composed("split=deploy").values()
+    }
+    assert shares == {("applicant", 0.02, 0.08, 0.0)}
+    assert {s.split.policy for s in composed("split=random", "split.seed=3").values()} == {"random"}
 
 
 def test_the_users_encoder_takes_the_place_of_the_members() -> None:
-    words, chosen = ensemble._chosen(["encoder=macbert", "seed=3"])
-    encoder = ensemble._member(chosen["encoder"], words)
+    encoder = composed("encoder=macbert", "seed=3")["encoder"]
     assert (encoder.encoder.name, encoder.seed) == ("macbert", 3)
 
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -127,3 +128,13 @@ def test_small_classes_are_reported(settings, cache, tmp_path, capsys):
     corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
     ensure_split(corpus, split_plan(settings.split), cache)
     assert "1 classes have too few documents for every part: B60" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_split_by_applicant_without_applicants_says_so(settings, cache, tmp_path, capsys, shared):
+    raw = write_csv(tmp_path / "some.csv", {"A01B1/00": 40})
+    if not shared:
+        raw.write_text(re.sub(r"公司\d", "个人", raw.read_text("gb18030")), "gb18030")
+    corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
+    ensure_split(corpus, split_plan(replace(settings.split, policy="applicant")), cache)
+    assert ("the split by applicant is a random one" in capsys.readouterr().out) is not shared

@@ -101,9 +101,12 @@ def test_the_runs_before_are_told_with_the_tokens_of_all(tmp_path: Path) -> None
         "dev/loss": 3.597, "dev/accuracy": 0.35, "command": ["patent-hier", "pretrain", "max_time=75"],
     }  # fmt: skip
     text = card(tmp_path, MANIFEST | {"before": [run]})
-    assert "38.22 M tokens were read in all" in text
+    assert "these runs together read 38.22 M tokens." in text
     row = "| 2026-01-01 | 33.30 | 8,131 | 75.0 | cpu | 3.597 | 35.0% | `patent-hier pretrain max_time=75` |"
     assert row in text.splitlines()
+    assert "It was trained on a CPU" in text
+    on_gpu = card(tmp_path, MANIFEST | {"before": [run | {"device": "NVIDIA H100"}]})
+    assert "It was trained on a CPU" not in on_gpu
     assert "## Before" not in card(tmp_path)
 
 
