@@ -1,13 +1,18 @@
 """A font for Chinese labels in figures. matplotlib's own has no Chinese glyph and would draw empty boxes."""
 
 import functools
+import logging
 from collections.abc import Iterable, Sequence
 
 from matplotlib import font_manager
 
+# While fonts are tried one by one, its remarks on weights that a family lacks are no news to our users.
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
 FALLBACK = "DejaVu Sans"  # travels with matplotlib
 _SAMPLE = "中类"
 _SIMPLIFIED = ("SC", "CN", "GB", "HANS", "GB18030")  # last words of families whose shapes are those of the mainland
+_LAST_RESORT = "Last Resort"  # begins the family that travels with matplotlib and has the same box for every character
 _LESS_SUITED = ("mono", "serif", "song", "ming", "kai")
 
 
@@ -18,7 +23,7 @@ def cjk_font() -> str | None:
     Judged by the glyphs that its file holds, never by its name alone.
     """
     _register_new_fonts()
-    families = {entry.name for entry in font_manager.fontManager.ttflist}
+    families = {entry.name for entry in font_manager.fontManager.ttflist if not entry.name.startswith(_LAST_RESORT)}
     return next((name for name in sorted(families, key=_suitability) if can_draw(_SAMPLE, [name])), None)
 
 

@@ -40,6 +40,14 @@ def test_names_are_not_trusted(only_dejavu):
     assert not fonts.can_draw("A类", fonts.label_fonts())
 
 
+def test_a_font_that_has_one_box_for_every_character_is_not_taken(only_dejavu):
+    bundled = list(DEJAVU.parent.glob("LastResort*"))
+    for path in bundled:
+        font_manager.fontManager.addfont(path)
+    assert any(entry.name.startswith("Last Resort") for entry in font_manager.fontManager.ttflist) == bool(bundled)
+    assert fonts.cjk_font() is None
+
+
 def test_coverage_is_joined_over_families(only_dejavu):
     assert fonts.can_draw("", [])
     assert not fonts.can_draw("A", [])
