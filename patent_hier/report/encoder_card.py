@@ -44,17 +44,23 @@ def _head(folder: Path, manifest: Mapping[str, Any]) -> str:
         ("held-out text", f"loss {manifest['dev']['dev/loss']:.3f} nats per hidden token, "
                           f"{manifest['dev']['dev/accuracy']:.1%} of them predicted"),
     ]  # fmt: skip
-    if architecture := content.get("architecture"):
-        shape = (
-            f"BERT, {architecture['num_hidden_layers']} layers × {architecture['hidden_size']}, "
-            f"{architecture['num_attention_heads']} heads, up to {architecture['max_positions']} tokens"
-        )
-        facts.insert(0, ("architecture", shape))
-    else:
+    if manifest["start"] is not None:
         facts.insert(0, ("trained further from", str(manifest["start"])))
+    facts.insert(0, ("architecture", _architecture(read_json(folder / CONFIG))))
     return (
         f"# {manifest['name']}\n\nA Transformer encoder, pre-trained by masked language modelling.\n\n{_table(facts)}"
     )
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """Type and sizes, as far as ``config.json`` has them under the names that BERT and most others use."""
+    sizes = (
+        ("num_hidden_layers", "{} layers"),
+        ("hidden_size", "hidden size {}"),
+        ("num_attention_heads", "{} heads"),
+        ("max_position_embeddings", "up to {} tokens"),
+    )
+    return ", ".join((str(config["model_type"]), *(text.format(config[key]) for key, text in sizes if key in config)))
 
 
 def _use(folder: Path) -> str:

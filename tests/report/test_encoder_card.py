@@ -32,7 +32,6 @@ MANIFEST: dict[str, Any] = {
     "content": {
         "half": True, "batch_size": 32, "seq_len": 128, "masking": {"share": 0.15, "whole_words": True},
         "optimizer": {"lr": 7e-4, "name": "adamw"},
-        "architecture": {"num_hidden_layers": 6, "hidden_size": 256, "num_attention_heads": 4, "max_positions": 512},
     },
     "environment": {
         "date": "2026-01-02T03:04:05+00:00", "platform": "Linux", "cpus": 2, "python": "3.11.7",
@@ -53,7 +52,8 @@ def history(rounds: int) -> list[dict[str, float]]:
 
 def card(folder: Path, manifest: dict[str, Any] = MANIFEST, rounds: int = 4, model_type: str = "bert") -> str:
     (folder / "model.safetensors").write_bytes(bytes(15_650_000))
-    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
+    sizes = {"num_hidden_layers": 6, "hidden_size": 256, "num_attention_heads": 4, "max_position_embeddings": 512}
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type, **sizes}))
     write_card(folder, manifest, history(rounds))
     return (folder / "README.md").read_text("utf-8")
 
@@ -62,7 +62,7 @@ def test_what_a_card_says(tmp_path: Path) -> None:
     text = card(tmp_path)
     for line in (
         "# small",
-        "| architecture | BERT, 6 layers × 256, 4 heads, up to 512 tokens |",
+        "| architecture | bert, 6 layers, hidden size 256, 4 heads, up to 512 tokens |",
         "| parameters | 7.12 M (with the head that predicts hidden tokens) |",
         "| weights | 15.7 MB, float16, safetensors |",
         "| vocabulary | 8,192 tokens |",
@@ -86,11 +86,11 @@ def test_what_a_card_says(tmp_path: Path) -> None:
 
 def test_an_encoder_that_was_trained_further(tmp_path: Path) -> None:
     manifest = deepcopy(MANIFEST)
-    del manifest["content"]["architecture"]
     manifest["start"] = "hfl/chinese-macbert-base"
     manifest["content"] |= {"half": False, "masking": {"share": 0.2, "whole_words": False}}
     text = card(tmp_path, manifest)
     assert "| trained further from | hfl/chinese-macbert-base |" in text
+    assert "| architecture | bert, 6 layers" in text
     assert "float32, safetensors" in text
     assert "| hidden | 20% of the tokens |" in text
 
