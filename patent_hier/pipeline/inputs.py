@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
 
+# Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout; before, without.
+PRETRAINED_TUNING_VERSION = 2
 Parts = NDArray[np.int8]
 
 
@@ -88,6 +90,7 @@ class WordPieceInputs(Inputs):
     def content(self) -> dict[str, Any]:
         """The encoder by its files, and how it is used."""
         encoder, cache = self.settings.encoder, Path(self.settings.cache_dir)
+        tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and not encoder.freeze else {}
         return {
             "encoder": {
                 "digest": self.files.digest(DigestCache(cache / "digests.json"), encoder.pretrained),
@@ -95,6 +98,7 @@ class WordPieceInputs(Inputs):
                 "freeze": encoder.freeze,
                 "max_length": encoder.max_length,
                 "version": TOKENS_VERSION,
+                **tuned,
             }
         }
 

@@ -57,7 +57,9 @@ def fit_network(
         pad_id=blueprint.reader.pad_id,
         seed=settings.seed,
     )
-    network = blueprint.build(len(view.labels))
+    # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
+    # would be no dropout. A frozen encoder stays in evaluation mode by itself.
+    network = blueprint.build(len(view.labels)).train()
     history, facts = _train(network, data, settings, scratch)
     classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts)

@@ -69,7 +69,7 @@ def pretrain_network(
         torch.set_num_threads(settings.num_threads)
     on_gpu = choose_gpu(settings.accelerator, "accelerator")
     torch.manual_seed(settings.seed)
-    model = build(on_gpu)
+    model = build(on_gpu).train()  # one that is trained further comes in evaluation mode, and Lightning would keep it
     set_dropout(model, settings.dropout)
     task = MaskedLanguageTask(model, rows, held_out, settings, state_folder, say)
     if settings.compile or (settings.compile is None and on_gpu):

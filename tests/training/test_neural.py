@@ -14,8 +14,8 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import bertcnn_blueprint
-from patent_hier.models.encoder import load_encoder
-from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.models.encoder import TextEncoder, load_encoder
+from patent_hier.settings import BertCnnSettings, EncoderSettings, OptimizerSettings, Settings, TrainerSettings
 from patent_hier.training.batching import LengthGroupedBatches
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.neural import best_epoch, fit_network, planned_epochs
@@ -130,6 +130,27 @@ def test_test_and_calibration_documents_do_not_matter(
     other = replace(toy_corpus, ipc_classes=spoiled)
     a, b = (fit(corpus, demo_files, settings("flat")) for corpus in (toy_corpus, other))
     assert equal(a, b)
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_a_pretrained_encoder_is_trained_with_its_dropout(
+    toy_corpus: CorpusView[TokenStore], tiny_encoder_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch, freeze: bool
+) -> None:
+    """transformers gives it in evaluation mode; a frozen one stays there."""
+    modes: list[tuple[bool, bool]] = []
+
+    def watch(self: TextEncoder, *arguments: Tensor) -> tuple[Tensor, ...]:
+        if torch.is_grad_enabled():
+            modes.append((self.training, self.network.training))
+        return forward(self, *arguments)
+
+    forward = TextEncoder.forward
+    monkeypatch.setattr(TextEncoder, "forward", watch)
+    chosen = settings(model={"num_last_layers": 1})
+    encoder = EncoderSettings("tiny", str(tiny_encoder_files.folder), freeze=freeze, max_length=32)
+    blueprint = bertcnn_blueprint(tiny_encoder_files, encoder, chosen.model)
+    fit_network(NodeView.of(toy_corpus, "A"), blueprint, chosen)
+    assert set(modes) == {(True, not freeze)}
 
 
 def test_best_epoch_is_the_first_of_equals() -> None:
