@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
 
-# Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout; before, without.
+# Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
 PRETRAINED_TUNING_VERSION = 2
 Parts = NDArray[np.int8]
 
