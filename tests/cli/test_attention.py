@@ -4,8 +4,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from patent_hier.artifacts import read_json, write_json
-from patent_hier.cli.attention import run
-from patent_hier.cli.messages import run_command
+from patent_hier.cli.main import main
 
 TINY = ("encoder.hidden_size=16", "encoder.num_hidden_layers=3", "encoder.intermediate_size=32")
 
@@ -16,7 +15,7 @@ def folders(tmp_path):
 
 
 def outcome(capsys, *words):
-    status = run_command(run, [str(word) for word in words])
+    status = main(["attention", *(str(word) for word in words)])
     return status, *capsys.readouterr()
 
 
