@@ -107,6 +107,12 @@ class Context:
         """All pairs of systems, compared on the same test documents."""
         return compare_systems(self.seed_hits)
 
+    @property
+    def configurations(self) -> list[tuple[Configuration, str]]:
+        """Everything that was run, each with its kind for :meth:`name`; systems of nine models first."""
+        nine = [(item, "hierarchical") for item in self.evidence.hierarchical]
+        return nine + [(item, "flat_model") for item in self.evidence.flat]
+
     def name(self, configuration: Configuration, kind: str) -> str:
         """What a system is called.
 

@@ -11,11 +11,9 @@ from patent_hier.report.tables import Grid
 def cost(context: Context) -> list[Block]:
     """The part about cost."""
     say = context.say
-    configurations = [(item, "hierarchical") for item in context.evidence.hierarchical]
-    configurations += [(item, "flat_model") for item in context.evidence.flat]
-    if not configurations:
+    rows = tuple(_row(context, item, kind) for item, kind in context.configurations)
+    if not rows:
         return []
-    rows = tuple(_row(context, item, kind) for item, kind in configurations)
     columns = ("parameters", "seconds", "documents_s", "scored_s", "memory", "threads", "device")
     grid = Grid("", (say("system"), *(say(f"cost_{column}") for column in columns)), rows)
     return [Heading(2, say("cost_title"), "cost"), TableBlock(grid, say("cost_table"), say("cost_note"))]

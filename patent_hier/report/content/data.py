@@ -62,10 +62,8 @@ def _split_table(context: Context) -> Grid:
 def _label_texts(context: Context) -> list[Block]:
     """Which systems learnt from titles of IPC places too; nothing where none did."""
     say = context.say
-    kinds = [(item, "hierarchical") for item in context.evidence.hierarchical]
-    kinds += [(item, "flat_model") for item in context.evidence.flat]
     rows = []
-    for configuration, kind in kinds:
+    for configuration, kind in context.configurations:
         own = [known for run in configuration.all_runs if (known := run.metrics["training"].get("label_text"))]
         levels = sorted({level for known in own for level in known["levels"]}, key=LABEL_LEVELS.index)
         if not levels:

@@ -34,11 +34,9 @@ def provenance(context: Context) -> list[Block]:
 
 
 def _folders(context: Context) -> Grid:
-    say, evidence = context.say, context.evidence
-    kinds = [(item, "hierarchical") for item in evidence.hierarchical]
-    kinds += [(item, "flat_model") for item in evidence.flat]
+    say = context.say
     rows = []
-    for item, kind in kinds:
+    for item, kind in context.configurations:
         runs = item.all_runs
         dates = sorted(run.manifest["environment"]["date"][:10] for run in runs)
         commits = sorted({(run.manifest["environment"]["git_commit"] or "–")[:7] for run in runs})
