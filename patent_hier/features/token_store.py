@@ -56,6 +56,10 @@ class TokenStore:
     def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
         return self._ids[self._offsets[index] : self._offsets[index + 1]]
 
+    def padded_length(self, indices: Sequence[int] | NDArray[np.intp]) -> int:
+        """Width of a batch of some documents: ids of the longest, 1 at least."""
+        return max(1, int(self.lengths[indices].max(initial=0)))
+
 
 class JoinedTokens(TokenStore):
     """Two stores seen as one, without copying: the documents of the second stand behind those of the first.
@@ -91,7 +95,7 @@ def pad_batch(
     Returns:
         ``input_ids`` and ``attention_mask``, both ``(len(indices), longest)``.
     """
-    longest = max(1, *(int(store.lengths[index]) for index in indices))
+    longest = store.padded_length(indices)
     input_ids = np.full((len(indices), longest), pad_id, np.int64)
     attention_mask = np.zeros((len(indices), longest), np.int64)
     for row, index in enumerate(indices):

@@ -10,6 +10,7 @@ TOKENS_VERSION = 1
 WORDS_VERSION = 1
 VECTORS_VERSION = 1
 TERMS_VERSION = 1
+LAYER_VECTORS_VERSION = 1
 
 
 def segmentation_version(unit: str) -> list[object]:

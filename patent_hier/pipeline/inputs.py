@@ -14,10 +14,17 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles, locate
-from patent_hier.features.versions import TERMS_VERSION, TOKENS_VERSION, segmentation_version, vectors_version
-from patent_hier.pipeline.stages import ensure_terms, ensure_tokens, ensure_vectors
-from patent_hier.settings import BertCnnSettings, Settings
+from patent_hier.features.versions import (
+    LAYER_VECTORS_VERSION,
+    TERMS_VERSION,
+    TOKENS_VERSION,
+    segmentation_version,
+    vectors_version,
+)
+from patent_hier.pipeline.stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
+from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_pooling
+from patent_hier.settings.models import VECTOR_HEADS
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import JoinedTerms, TermStore
@@ -91,6 +98,7 @@ class WordPieceInputs(Inputs):
         """The encoder by its files, and how it is used."""
         encoder, cache = self.settings.encoder, Path(self.settings.cache_dir)
         tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and not encoder.freeze else {}
+        looked_up = {"layer_vectors": LAYER_VECTORS_VERSION} if self._looks_up() else {}
         return {
             "encoder": {
                 "digest": self.files.digest(DigestCache(cache / "digests.json"), encoder.pretrained),
@@ -99,6 +107,7 @@ class WordPieceInputs(Inputs):
                 "max_length": encoder.max_length,
                 "version": TOKENS_VERSION,
                 **tuned,
+                **looked_up,
             }
         }
 
@@ -112,7 +121,33 @@ class WordPieceInputs(Inputs):
         folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
         from patent_hier.models.blueprint import bertcnn_blueprint
 
+        if self._looks_up():
+            return self._open_vectors(corpus, folder)
         return _opened_tokens(folder, bertcnn_blueprint(self.files, encoder, self.settings.model), {})
+
+    def _looks_up(self) -> bool:
+        """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
+
+        Label texts are no documents of the corpus and have none.
+        """
+        encoder, settings = self.settings.encoder, self.settings
+        fixed = encoder.freeze and encoder.pretrained and encoder.vector_layers != 0
+        return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
+
+    def _open_vectors(self, corpus: Corpus, tokens: Path) -> Opened:
+        from patent_hier.features.layer_vectors import LayerVectors, PositionStore
+        from patent_hier.features.token_store import TokenStore
+        from patent_hier.models.blueprint import bertcnn_blueprint
+
+        encoder, model, cache = self.settings.encoder, self.settings.model, Path(self.settings.cache_dir)
+        folder = ensure_layer_vectors(corpus, tokens, self.files, encoder, model.pooling, self.settings.trainer, cache)
+        vectors = LayerVectors.open(folder)
+
+        def join(texts: list[str]) -> "TokenStore":
+            raise AssertionError("label texts have no vectors")  # _looks_up has seen to it
+
+        store = PositionStore(TokenStore.open(tokens).lengths)
+        return Opened(store, bertcnn_blueprint(self.files, encoder, model, vectors), {}, join)
 
 
 @dataclass(frozen=True)
@@ -198,14 +233,19 @@ def find_inputs(settings: Settings) -> Inputs:
             raise ConfigError(f"features.vectors={path} is not a file; name a file in word2vec's text format, or null")
         return WordInputs(settings)
     files = locate(settings.encoder, Path(settings.cache_dir))
-    _check_layers(settings.model, settings.encoder.name, files.num_layers)
+    _check_layers(settings.model, settings.encoder, files.num_layers)
     check_pooling(settings.model, settings.encoder.name, files.is_causal)
     return WordPieceInputs(settings, files)
 
 
-def _check_layers(model: BertCnnSettings, encoder: str, num_layers: int) -> None:
-    if model.influence().get("num_last_layers", 1) > num_layers:
+def _check_layers(model: BertCnnSettings, encoder: EncoderSettings, num_layers: int) -> None:
+    read, kept = model.influence().get("num_last_layers", 1), encoder.vector_layers
+    if read > num_layers:
         raise ConfigError(
-            f"model.num_last_layers={model.num_last_layers} is out of range; "
-            f"encoder {encoder} has layers 1 to {num_layers}"
+            f"model.num_last_layers={read} is out of range; encoder {encoder.name} has layers 1 to {num_layers}"
+        )
+    if kept and encoder.freeze and not read <= kept <= num_layers:
+        raise ConfigError(
+            f"encoder.vector_layers={kept} must reach from model.num_last_layers={read} to the {num_layers} layers of "
+            f"encoder {encoder.name}; null keeps all"
         )

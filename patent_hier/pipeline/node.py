@@ -3,6 +3,7 @@
 The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json``, ``predictions.parquet``, ``model/``.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,8 +29,6 @@ from patent_hier.pipeline.stages import load_label_texts, load_parts, wanted_nod
 from patent_hier.settings import FLAT, Settings, as_dict
 
 if TYPE_CHECKING:
-    from patent_hier.features.terms import TermStore
-    from patent_hier.features.token_store import TokenStore
     from patent_hier.models.saved import NodeClassifier
     from patent_hier.training.node_data import CorpusView
 
@@ -134,7 +133,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
         columns["document_id"].to_numpy()[held_out],
         np.array(PARTS, object)[parts[held_out]],
         view.targets(settings.node)[held_out],
-        _score(fitted.classifier, opened.store, held_out, settings),
+        _score(fitted.classifier, opened, held_out, settings),
     )
     facts = {
         **opened.facts,
@@ -169,12 +168,13 @@ def _view(opened: Opened, columns: pa.Table, parts: NDArray[np.int8], settings: 
 
 
 def _score(
-    classifier: "NodeClassifier", store: "TokenStore | TermStore", held_out: NDArray[np.intp], settings: Settings
+    classifier: "NodeClassifier", opened: Opened, held_out: NDArray[np.intp], settings: Settings
 ) -> NDArray[np.float32]:
     """Log-probabilities of all held-out documents, ``(len(held_out), n_labels)``."""
     label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
-    with item_progress(label, len(held_out)) as progress:
-        log_prob = classifier.log_prob(store, held_out, settings.trainer.score_batch_size, progress)
+    reading = opened.blueprint.reading(classifier.model) if opened.blueprint else contextlib.nullcontext()
+    with reading, item_progress(label, len(held_out)) as progress:
+        log_prob = classifier.log_prob(opened.store, held_out, settings.trainer.score_batch_size, progress)
     if not np.isfinite(log_prob).all():
         lr = settings.optimizer.lr
         raise ConfigError(

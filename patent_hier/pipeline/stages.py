@@ -34,9 +34,11 @@ from patent_hier.settings import (
     ROOT,
     DataSettings,
     DemoDataSettings,
+    EncoderSettings,
     FeatureSettings,
     SplitSettings,
     TermSettings,
+    TrainerSettings,
 )
 
 
@@ -154,6 +156,48 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
     def make(staging: Path) -> None:
         with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
             encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
+
+    ensure(folder, make)
+    return folder
+
+
+def ensure_layer_vectors(
+    corpus: Corpus,
+    tokens: Path,
+    files: EncoderFiles,
+    encoder: EncoderSettings,
+    pooling: str,
+    trainer: TrainerSettings,
+    cache: Path,
+) -> Path:
+    """The document vectors of a frozen encoder's last layers; computed if they are not there."""
+    from patent_hier.features.layer_vectors import layer_vectors_fingerprint
+    from patent_hier.features.token_store import TokenStore
+    from patent_hier.models.encoder import load_encoder
+    from patent_hier.models.frozen import write_layer_vectors
+    from patent_hier.training.device import choose_gpu, choose_precision
+
+    on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
+    precision = choose_precision(trainer.precision, on_gpu)
+    layers = encoder.vector_layers or files.num_layers
+    digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
+    name = layer_vectors_fingerprint(tokens.name, digest, pooling, layers, precision)
+    folder = cache / "layer_vectors" / name
+
+    def make(staging: Path) -> None:
+        network = load_encoder(files, pretrained=True, frozen=True).to("cuda" if on_gpu else "cpu")
+        with item_progress(f"encoding {corpus.size} documents by {encoder.name}", corpus.size) as progress:
+            write_layer_vectors(
+                network,
+                TokenStore.open(tokens),
+                staging,
+                layers=layers,
+                pooling=pooling,
+                pad_id=int(files.config.get("pad_token_id") or 0),
+                batch_size=trainer.score_batch_size,
+                precision=precision,
+                progress=progress,
+            )
 
     ensure(folder, make)
     return folder

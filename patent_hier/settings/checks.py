@@ -36,6 +36,8 @@ def check(settings: Settings) -> None:
     check_training(settings.trainer, settings.optimizer)
     if settings.encoder.max_length < 3:
         raise ConfigError(f"encoder.max_length={settings.encoder.max_length} leaves no room for text; use 3 or more")
+    if settings.encoder.vector_layers is not None:
+        between("encoder.vector_layers", settings.encoder.vector_layers, 0, 10**6)
     if settings.seed < 0:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 

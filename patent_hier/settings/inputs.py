@@ -16,6 +16,10 @@ class EncoderSettings:
         revision: Hub revision; ``null`` for the newest one in the local cache.
         pretrained: ``false`` keeps the architecture and vocabulary and draws random weights (a control).
         freeze: Keep the encoder's weights fixed and its dropout off.
+        vector_layers: Last layers of a frozen, pre-trained encoder whose document vectors are computed once per corpus
+            and looked up from then on, by the heads that read nothing else (``document_matrix``, ``cls``); ``null``
+            keeps all layers, so that one computation serves every ``model.num_last_layers``; 0 encodes every document
+            in every epoch. Two bytes for each layer, hidden dimension and document on disk.
         max_length: Longest document in tokens, with special ones such as [CLS] and [SEP]; longer ones are cut.
         suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
     """
@@ -25,6 +29,7 @@ class EncoderSettings:
     revision: str | None = None
     pretrained: bool = True
     freeze: bool = False
+    vector_layers: int | None = None
     max_length: int = 200
     suggested_lr: float = 3e-5
 

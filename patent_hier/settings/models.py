@@ -14,6 +14,7 @@ HEAD_SETTINGS = {
     "token": ("num_last_layers", "num_filters", "kernel_size"),
     "cls": ("pooling",),
 }
+VECTOR_HEADS = ("document_matrix", "cls")  # those that read one vector of each layer, and no single tokens
 HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")

@@ -60,9 +60,14 @@ def fit_network(
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
     network = blueprint.build(len(view.labels)).train()
-    history, facts = _train(network, data, settings, scratch)
+    sizes = {
+        "parameters": sum(weight.numel() for weight in network.parameters()),
+        "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
+    }
+    with blueprint.reading(network):
+        history, facts = _train(network, data, settings, scratch)
     classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
-    return Fitted(classifier, history, facts)
+    return Fitted(classifier, history, facts | sizes)
 
 
 def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
@@ -100,8 +105,6 @@ def _train(
         "best_epoch": best_epoch(history.epochs),
         "seconds": round(seconds, 3),
         "documents_per_second": round(len(view.train) * len(history.epochs) / seconds, 1),
-        "parameters": sum(weight.numel() for weight in network.parameters()),
-        "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
         "device": str(trainer.strategy.root_device),
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
