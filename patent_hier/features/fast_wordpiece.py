@@ -109,7 +109,8 @@ def _around(processor: dict[str, Any]) -> tuple[int, int] | None:
 class FastWordPiece:
     """Texts as token ids, through a table of characters and a memory of runs.
 
-    A text that holds an added token literally, such as ``[MASK]``, goes through the library as a whole.
+    A text that holds an added token literally, such as ``[MASK]``, goes through the library as a whole. One thread at
+    a time may use an object.
 
     Args:
         exact: The tokenizer whose ids are given.
@@ -184,7 +185,7 @@ class FastWordPiece:
         counts = counts[units]
         before = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])  # tokens before each unit
         bounds = np.searchsorted(units, np.append(starts, len(source)))
-        certain = np.searchsorted(units, np.maximum(ends - self._margin, starts))
+        certain = np.searchsorted(units, ends - self._margin)
         decided = before[certain] - before[bounds[:-1]]
         within = before[:-1] - np.repeat(before[bounds[:-1]], np.diff(bounds))  # tokens before a unit in its text
         counts = np.clip(self._frame.kept - within, 0, counts)
