@@ -12,6 +12,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from patent_hier.artifacts import fingerprint, read_json, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.features.fast_wordpiece import fast_encoder
 from patent_hier.features.pretrained import (
     TOKENIZER,
     TOKENIZER_CONFIG,
@@ -19,11 +20,13 @@ from patent_hier.features.pretrained import (
     VOCABULARY,
     EncoderFiles,
 )
+from patent_hier.features.ragged import Ragged, end_to_end
 from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
 from patent_hier.features.versions import TOKENS_VERSION
 
 ENCODER_CONFIG = "encoder_config.json"
 READER = "reader.json"
+_FEWEST_CHARACTERS = 500_000  # the library takes as long for these as the fast encoder for its tables, on one core
 
 
 def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
@@ -60,6 +63,29 @@ def tokens_fingerprint(corpus: str, vocabulary: str, max_length: int) -> str:
     return fingerprint([TOKENS_VERSION, corpus, vocabulary, max_length])
 
 
+class TextEncoder:
+    """Encodes lists of texts, by the library or, once that pays, by :mod:`patent_hier.features.fast_wordpiece`.
+
+    Both give the same ids. The first half a million characters, and all text of a tokenizer that the fast encoder does
+    not know, go through the library.
+
+    Args:
+        tokenizer: From :func:`load_tokenizer`; not changed afterwards.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._characters = 0
+
+    def encode(self, texts: list[str]) -> Ragged:
+        """The ids of all texts end to end, and how many each has, ``(len(texts),)``."""
+        self._characters += sum(map(len, texts))
+        fast = fast_encoder(self._tokenizer) if self._characters >= _FEWEST_CHARACTERS else None
+        if fast is not None:
+            return fast.encode(texts)
+        return end_to_end([encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)])
+
+
 def encode_corpus(
     batches: Iterable[list[str]],
     tokenizer: Tokenizer,
@@ -76,11 +102,12 @@ def encode_corpus(
     """
     dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= np.iinfo(np.uint16).max else "<u4")
     lengths: list[NDArray[np.int64]] = []
+    encoder = TextEncoder(tokenizer)
     with (folder / IDS_FILE).open("wb") as file:
         for texts in batches:
-            encoded = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
-            lengths.append(np.fromiter(map(len, encoded), np.int64, len(encoded)))
-            file.write(np.concatenate([np.asarray(ids, dtype) for ids in encoded]).tobytes())
+            ids, counts = encoder.encode(texts)
+            lengths.append(counts)
+            file.write(ids.astype(dtype).tobytes())
             if progress is not None:
                 progress(len(texts))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
@@ -107,8 +134,8 @@ class WordPieceReader:
 
     def encode(self, texts: list[str]) -> TokenStore:
         """Token ids of new texts."""
-        tokenizer = load_tokenizer(self.files, self.max_length)
-        return TokenStore.from_documents(encoding.ids for encoding in tokenizer.encode_batch_fast(texts))
+        ids, lengths = TextEncoder(load_tokenizer(self.files, self.max_length)).encode(texts)
+        return TokenStore(ids.astype(np.uint32), np.concatenate([[0], np.cumsum(lengths)]))
 
     def save(self, folder: Path) -> None:
         """Write ``reader.json``, the encoder's configuration and its tokenizer files."""

@@ -1,14 +1,17 @@
+import hashlib
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models
 
 from patent_hier.artifacts import is_complete, read_json, verify
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features import wordpiece
+from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore, pad_batch
-from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
+from patent_hier.features.wordpiece import WordPieceReader, encode_corpus, load_tokenizer, tokens_fingerprint
 
 MAX_LENGTH = 64
 ODD_TEXTS = [
@@ -141,3 +144,54 @@ def test_pad_batch() -> None:
 def test_fingerprint_depends_on_each_of_its_causes() -> None:
     names = {tokens_fingerprint(*causes) for causes in (("a", "b", 1), ("x", "b", 1), ("a", "x", 1), ("a", "b", 2))}
     assert len(names) == 4
+
+
+@pytest.mark.parametrize("max_length", [MAX_LENGTH, 5])
+def test_fast_encoder_and_library_write_the_same_files(
+    texts: list[str], max_length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = EncoderFiles(PACKAGED_ENCODERS / "small", {}, False)
+    batches = [texts[:7], texts[7:100], texts[100:]]
+    asked = _count_fast_encoders(monkeypatch)
+    for name, fewest in (("library", 10**9), ("mixed", sum(map(len, texts[:100]))), ("fast", 0)):
+        monkeypatch.setattr(wordpiece, "_FEWEST_CHARACTERS", fewest)
+        (tmp_path / name).mkdir()
+        encode_corpus(batches, load_tokenizer(files, max_length), tmp_path / name)
+    assert len(asked) == 0 + 2 + 3
+    expected = _contents(tmp_path / "library")
+    assert set(expected) == {"ids.bin", "offsets.npy", "manifest.json"}
+    assert _contents(tmp_path / "mixed") == _contents(tmp_path / "fast") == expected
+
+
+def _contents(folder: Path) -> dict[str, str]:
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+
+
+def _count_fast_encoders(monkeypatch: pytest.MonkeyPatch) -> list[Tokenizer]:
+    asked: list[Tokenizer] = []
+    choose = wordpiece.fast_encoder
+    monkeypatch.setattr(wordpiece, "fast_encoder", lambda tokenizer: asked.append(tokenizer) or choose(tokenizer))
+    return asked
+
+
+def test_few_texts_make_no_tables(demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _count_fast_encoders(monkeypatch)
+    reader = WordPieceReader(demo_files, 8)
+    few = reader.encode(["一种轴承", ""])
+    assert not asked
+    many = reader.encode(["一种轴承" * 1000] * 126)
+    assert len(asked) == 1
+    tokenizer = load_tokenizer(demo_files, 8)
+    assert [few[i].tolist() for i in range(2)] == [tokenizer.encode(text).ids for text in ("一种轴承", "")]
+    assert many[125].tolist() == tokenizer.encode("一种轴承" * 1000).ids
+    assert few[0].dtype == many[0].dtype == np.uint32
+    assert len(reader.encode([])) == 0
+
+
+def test_a_tokenizer_of_another_kind_goes_through_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]))
+    tokenizer.enable_truncation(3)
+    monkeypatch.setattr(wordpiece, "_FEWEST_CHARACTERS", 0)
+    encode_corpus([["abab", "b"], ["aabbaab"]], tokenizer, tmp_path)
+    store = TokenStore.open(tmp_path)
+    assert [store[i].tolist() for i in range(3)] == [[2, 2], [1], [0, 2, 1]]

@@ -1,0 +1,35 @@
+"""Many documents' token ids in one array: the ids end to end, and how many each document has."""
+
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ragged = tuple[NDArray[np.int32], NDArray[np.int64]]
+
+
+def end_to_end(documents: list[list[int]]) -> Ragged:
+    """Documents' ids end to end, and how many each has."""
+    lengths = np.fromiter(map(len, documents), np.int64, len(documents))
+    return np.fromiter(chain.from_iterable(documents), np.int32, int(lengths.sum())), lengths
+
+
+def join(parts: list[Ragged]) -> Ragged:
+    """Several lists of documents as one."""
+    if not parts:
+        return end_to_end([])
+    ids, lengths = zip(*parts, strict=True)
+    return np.concatenate(ids), np.concatenate(lengths)
+
+
+def replace(documents: Ragged, rows: list[int], others: Ragged) -> Ragged:
+    """All documents, those at ``rows`` (ascending) exchanged for others."""
+    (ids, lengths), (other_ids, other_lengths) = documents, others
+    ends, other_ends = np.cumsum(lengths).tolist(), np.cumsum(other_lengths).tolist()
+    pieces, done, other_done = [], 0, 0
+    for row, other_end in zip(rows, other_ends, strict=True):
+        pieces += [ids[done : ends[row - 1] if row else 0], other_ids[other_done:other_end]]
+        done, other_done = ends[row], other_end
+    lengths = lengths.copy()
+    lengths[rows] = other_lengths
+    return np.concatenate([*pieces, ids[done:]]), lengths
