@@ -14,6 +14,7 @@ LAYERS ?= 1,2,3,4,5,6
 SEEDS ?= 1,2,3
 DATA ?= cnipa
 STEPS ?= 200
+SIZE ?= quick
 READY := $(VENV)/.installed
 
 # Paths reach the recipes through the environment, so that neither make nor the shell takes them apart. Hydra gets them
@@ -28,7 +29,7 @@ own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain test lint clean
+.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain bench test lint clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -91,6 +92,9 @@ ensemble: $(READY) ## The most accurate system: four different models, combined;
 BUDGET ?= max_steps=$(STEPS) steps_per_round=50
 pretrain: $(READY) ## Pre-train an encoder, briefly, on the corpus or on TEXT=FILE,FILE: STEPS=200, or BUDGET=max_time=60
 	$(BIN)/python -m patent_hier pretrain $(if $(TEXT),'text=[$(TEXT)]',$(data_settings)) $(BUDGET) $(ARGS)
+
+bench: $(READY) ## Our speed beside what a user would pick instead, on this machine: SIZE=quick or full, CSV=FILE
+	$(BIN)/python -m patent_hier bench --size $(SIZE) $(data_settings) $(ARGS)
 
 # Groups of tests go to a process, see tests/conftest.py. More than eight processes would mostly import the same libraries.
 test: $(READY) ## Run the tests, in as many processes as the machine has cores, eight at most

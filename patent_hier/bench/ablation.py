@@ -1,0 +1,70 @@
+"""The layer ablation with a frozen encoder: document vectors computed once, beside one whole run for each N."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from patent_hier.bench.rows import Row, compare
+from patent_hier.bench.subjects import SIZES, Subject
+from patent_hier.features.layer_vectors import LayerVectors, PositionStore
+from patent_hier.models.frozen import write_layer_vectors
+from patent_hier.training.neural import fit_network
+
+TOLERANCE = 0.02  # of log-probabilities after training; the vectors are kept in half precision
+_EPOCHS = 5
+
+
+def ablation_row(subject: Subject, repeats: int) -> Row:
+    """N = 1 to all layers, five epochs each, on vectors and on tokens."""
+    layers = SIZES[subject.size][1]
+    answers: dict[str, list[np.ndarray]] = {}
+
+    def ours() -> float:
+        start = perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            write_layer_vectors(
+                subject.network(frozen=True).encoder.eval(),
+                subject.store,
+                Path(folder),
+                layers=layers,
+                pooling=subject.settings.pooling,
+                pad_id=0,
+                batch_size=64,
+                precision="32-true",
+            )
+            answers["ours"] = [_fit(subject, n, LayerVectors.open(Path(folder))) for n in range(1, layers + 1)]
+        return perf_counter() - start
+
+    def peer() -> float:
+        start = perf_counter()
+        answers["peer"] = [_fit(subject, n, None) for n in range(1, layers + 1)]
+        return perf_counter() - start
+
+    rate, other, ratio = compare(layers, [(ours(), peer()) for _ in range(repeats)])
+    pairs = zip(answers["ours"], answers["peer"], strict=True)
+    difference = max(float(np.abs(one - two).max()) for one, two in pairs)
+    return Row(
+        work=f"layer ablation, frozen encoder of {subject.size} size, N = 1 to {layers}, {_EPOCHS} epochs each",
+        unit="runs/s",
+        ours=rate,
+        peer=other,
+        peer_name="one run for each N",
+        ratio=ratio,
+        target=layers / 2,
+        agrees=difference <= TOLERANCE,
+        repeats=repeats,
+        facts={"documents": len(subject.texts), "largest_difference": difference},
+    )
+
+
+def _fit(subject: Subject, n: int, vectors: LayerVectors | None) -> np.ndarray:
+    """Train on all documents and score them: log-probabilities ``(documents, labels)``."""
+    chosen = replace(subject, settings=replace(subject.settings, num_last_layers=n))
+    blueprint = replace(chosen.blueprint(frozen=True), vectors=vectors)
+    view = replace(chosen.view(), store=PositionStore(subject.store.lengths) if vectors else subject.store)
+    fitted = fit_network(view, blueprint, chosen.run(max_epochs=_EPOCHS, accelerator="cpu"))
+    with blueprint.reading(fitted.classifier.model):
+        return fitted.classifier.log_prob(view.store, view.train)

@@ -1,0 +1,29 @@
+"""What this machine could do at most."""
+
+import statistics
+from time import perf_counter
+
+import torch
+
+_SIDE = {"cpu": 2048, "cuda": 8192}
+_PRODUCTS = 7
+
+
+def matrix_flops(device: str, precision: str) -> float:
+    """Floating-point operations per second of a large matrix product: the median of 7.
+
+    Args:
+        device: ``cpu`` or ``cuda``.
+        precision: ``32-true`` or ``bf16-mixed``.
+    """
+    side = _SIDE[device]
+    kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+    left, right = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
+    seconds = []
+    for _ in range(_PRODUCTS + 1):
+        start = perf_counter()
+        torch.mm(left, right)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(perf_counter() - start)
+    return float(2 * side**3 / statistics.median(seconds[1:]))

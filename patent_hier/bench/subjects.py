@@ -1,0 +1,96 @@
+"""What the bench trains and scores: encoders of two sizes with random weights, and documents of a corpus."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from patent_hier.artifacts import read_json
+from patent_hier.features.pretrained import CONFIG, PACKAGED_ENCODERS, EncoderFiles
+from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.encoder import build_encoder
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.settings import BertCnnSettings, Settings, TrainerSettings
+from patent_hier.training.node_data import NodeView
+
+MAX_LENGTH = 200  # tokens, the paper's
+N_LABELS = 8
+_VOCABULARY = PACKAGED_ENCODERS / "small"
+# hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
+SIZES = {"demo": (64, 6, 2, 256), "base": (768, 12, 12, 3072)}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A BERT-CNN of one size, and texts to read.
+
+    Attributes:
+        size: ``demo`` (the demo encoder's 6 x 64) or ``base`` (BERT-base, 12 x 768).
+        texts: The documents.
+        settings: The head.
+    """
+
+    size: str
+    texts: tuple[str, ...]
+    settings: BertCnnSettings
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The encoder's ``config.json``, with the vocabulary of the package's encoder and the usual dropout of 0.1."""
+        hidden, layers, heads, intermediate = SIZES[self.size]
+        sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
+        own = {"model_type": "bert", "intermediate_size": intermediate, "max_position_embeddings": 512}
+        return {**own, **sizes, "vocab_size": read_json(_VOCABULARY / CONFIG)["vocab_size"], "pad_token_id": 0}
+
+    @property
+    def reader(self) -> WordPieceReader:
+        """Texts to token ids."""
+        return WordPieceReader(EncoderFiles(_VOCABULARY, self.config, has_weights=False), MAX_LENGTH)
+
+    @cached_property
+    def store(self) -> TokenStore:
+        """Token ids of all texts."""
+        return self.reader.encode(list(self.texts))
+
+    def network(self, frozen: bool = False) -> BertCnn:
+        """A network with the same random weights each time."""
+        torch.manual_seed(1)
+        return BertCnn(build_encoder(self.config, frozen=frozen), N_LABELS, self.settings)
+
+    def blueprint(self, frozen: bool = False) -> Blueprint:
+        """As training takes it."""
+        return Blueprint(self.reader, lambda _: self.network(frozen))
+
+    def classifier(self) -> NodeClassifier:
+        """As scoring takes it."""
+        labels = tuple(f"label {number}" for number in range(N_LABELS))
+        return NodeClassifier("root", labels, self.settings, self.network().eval(), self.reader)
+
+    def view(self) -> NodeView[TokenStore]:
+        """All documents for training, with random labels; none for validation."""
+        codes = np.arange(len(self.texts)) % N_LABELS
+        nothing = np.empty(0, np.intp)
+        labels = tuple(f"label {number}" for number in range(N_LABELS))
+        every = np.arange(len(self.texts))
+        return NodeView("root", self.store, labels, every, codes, nothing, nothing.astype(np.int64))
+
+    def run(self, **trainer: Any) -> Settings:
+        """Settings of one epoch over the view."""
+        plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, progress=False)
+        return replace(Settings(), model=self.settings, node="root", trainer=replace(plain, **trainer))
+
+    def flops(self) -> float:
+        """Floating-point operations of one forward pass over all documents, of their own tokens alone.
+
+        Two for each weight of a layer's matrices and token, and two for each of the products of queries with keys and
+        of attention with values; embeddings and the head are left out.
+        """
+        hidden, layers, _, intermediate = SIZES[self.size]
+        weights = layers * (4 * hidden * hidden + 2 * hidden * intermediate)
+        tokens = self.store.lengths.astype(np.float64)
+        return float(2 * weights * tokens.sum() + 4 * layers * hidden * (tokens**2).sum())

@@ -1,0 +1,174 @@
+"""All rows in one run, their table, and the folder that records them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from patent_hier.artifacts import atomic_folder, exclusive, seal, write_json
+from patent_hier.bench.rows import Row
+from patent_hier.errors import ConfigError
+from patent_hier.pipeline.environment import describe_environment
+from patent_hier.pipeline.progress import say
+from patent_hier.settings import BertCnnSettings
+
+WORKS = ("tokens", "training", "overhead", "scoring", "ablation", "startup")
+SIZES = ("quick", "full")
+JSON_FILE, TABLE_FILE = "bench.json", "bench.md"
+_COLUMNS = ("work", "unit", "ours", "peer", "ratio", "target", "limit", "share of limit", "met")
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much each row does.
+
+    Attributes:
+        documents: Texts to encode.
+        demo: Documents for a network of the demo's size.
+        base: Documents for one of BERT-base's size.
+        repeats: Of a row, in turn with its peer.
+    """
+
+    documents: int
+    demo: int
+    base: int
+    repeats: int
+
+
+AMOUNTS = {"quick": Amounts(5_000, 512, 32, 3), "full": Amounts(50_000, 4_096, 256, 5)}
+
+
+def run_bench(abstracts: Sequence[str], titles: Sequence[str], works: Sequence[str], size: str) -> Iterator[Row]:
+    """Measure, row by row.
+
+    Args:
+        abstracts: Long texts; as many as the size asks for, or all there are.
+        titles: Short ones.
+        works: Some of :data:`WORKS`.
+        size: One of :data:`SIZES`.
+
+    Raises:
+        ConfigError: If a name is unknown.
+    """
+    for word in works:
+        if word not in WORKS:
+            raise ConfigError(f"unknown row {word} of the bench; choose some of {','.join(WORKS)}")
+    if size not in SIZES:
+        raise ConfigError(f"size {size} of the bench is unknown; choose one of {', '.join(SIZES)}")
+    amounts = AMOUNTS[size]
+    for work in works:
+        yield from _ROWS[work](abstracts, titles, amounts)
+
+
+def _tokens(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.tokens import measure
+
+    found = measure(list(abstracts[: amounts.documents]), amounts.repeats)
+    yield Row(
+        work="text to token ids, length 200, one core",
+        unit="documents/s",
+        ours=found["ours"],
+        peer=found["peer"],
+        peer_name="transformers fast tokenizer",
+        ratio=found["ratio"],
+        target=10.0,
+        agrees=found["different"] == 0,
+        repeats=amounts.repeats,
+        facts={key: found[key] for key in ("documents", "different", "ratio_with_tables", "tables_seconds")},
+    )
+
+
+def _training(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.subjects import Subject
+    from patent_hier.bench.training import training_row
+
+    for size, count in (("demo", amounts.demo), ("base", amounts.base)):
+        yield training_row(Subject(size, tuple(abstracts[:count]), BertCnnSettings()), amounts.repeats)
+
+
+def _overhead(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.subjects import Subject
+    from patent_hier.bench.training import overhead_row
+
+    yield overhead_row(Subject("demo", tuple(abstracts[:1]), BertCnnSettings()), amounts.repeats)
+
+
+def _scoring(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.scoring import scoring_row
+    from patent_hier.bench.subjects import Subject
+
+    for size, count in (("demo", amounts.demo), ("base", amounts.base)):
+        for what, texts in (("abstracts", abstracts), ("titles", titles)):
+            yield scoring_row(Subject(size, tuple(texts[:count]), BertCnnSettings()), what, amounts.repeats)
+
+
+def _ablation(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.ablation import ablation_row
+    from patent_hier.bench.subjects import Subject
+
+    yield ablation_row(Subject("demo", tuple(abstracts[: amounts.demo]), BertCnnSettings()), 1)
+
+
+def _startup(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.startup import startup_rows
+
+    yield from startup_rows(2 * amounts.repeats + 1)
+
+
+_ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]]] = {
+    "tokens": _tokens,
+    "training": _training,
+    "overhead": _overhead,
+    "scoring": _scoring,
+    "ablation": _ablation,
+    "startup": _startup,
+}
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row as it stands in the table."""
+    shown = f"{row.ratio:.2f}" if row.ratio is not None else "–"
+    bound = f"≥ {row.target:g}" if row.ratio is not None else f"≤ {row.target:g} {row.unit}"
+    return (
+        row.work,
+        row.unit,
+        _number(row.ours),
+        "–" if row.peer is None else f"{_number(row.peer)} ({row.peer_name})",
+        shown,
+        bound,
+        "–" if row.limit is None else f"{_number(row.limit)} ({row.limit_name})",
+        "–" if row.share_of_limit is None else f"{row.share_of_limit:.0%}",
+        ("yes" if row.met else "no") if row.agrees else "no: results differ",
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def print_table(rows: Sequence[Row]) -> None:
+    """The table for a terminal."""
+    table = Table(title="Ours beside what a user would pick instead, in turn on this machine")
+    for column in _COLUMNS:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*cells(row))
+    Console(width=200).print(table)
+
+
+def write_bench(rows: Sequence[Row], folder: Path, facts: dict[str, object]) -> None:
+    """Record a run: ``bench.json``, ``bench.md`` and a manifest with the machine; an older record is replaced.
+
+    Args:
+        rows: What was measured.
+        folder: Where.
+        facts: What was asked for, for the manifest.
+    """
+    lines = [" | ".join(("", *line, "")).strip() for line in (_COLUMNS, ["---"] * len(_COLUMNS), *map(cells, rows))]
+    with exclusive(folder), atomic_folder(folder) as staging:
+        write_json(staging / JSON_FILE, [row.as_dict() for row in rows])
+        (staging / TABLE_FILE).write_text("\n".join(lines) + "\n", "utf-8")
+        seal(staging, {"kind": "bench", **facts, "environment": describe_environment()})
+    say(f"bench: {folder / TABLE_FILE}")
