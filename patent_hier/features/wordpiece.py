@@ -63,7 +63,7 @@ def tokens_fingerprint(corpus: str, vocabulary: str, max_length: int) -> str:
     return fingerprint([TOKENS_VERSION, corpus, vocabulary, max_length])
 
 
-class TextEncoder:
+class WordPieceEncoder:
     """Encodes lists of texts, by the library or, once that pays, by :mod:`patent_hier.features.fast_wordpiece`.
 
     Both give the same ids. The first half a million characters, and all text of a tokenizer that the fast encoder does
@@ -102,7 +102,7 @@ def encode_corpus(
     """
     dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= np.iinfo(np.uint16).max else "<u4")
     lengths: list[NDArray[np.int64]] = []
-    encoder = TextEncoder(tokenizer)
+    encoder = WordPieceEncoder(tokenizer)
     with (folder / IDS_FILE).open("wb") as file:
         for texts in batches:
             ids, counts = encoder.encode(texts)
@@ -134,7 +134,7 @@ class WordPieceReader:
 
     def encode(self, texts: list[str]) -> TokenStore:
         """Token ids of new texts."""
-        ids, lengths = TextEncoder(load_tokenizer(self.files, self.max_length)).encode(texts)
+        ids, lengths = WordPieceEncoder(load_tokenizer(self.files, self.max_length)).encode(texts)
         return TokenStore(ids.astype(np.uint32), np.concatenate([[0], np.cumsum(lengths)]))
 
     def save(self, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Short names for configurations: the model, and the settings that tell it from others of the model."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from patent_hier.pipeline.evidence import Group, NodeRun, members_of
@@ -36,17 +36,26 @@ def name_configurations(*kinds: Groups) -> tuple[dict[Group, str], ...]:
 
 
 def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group, str]:
-    """Combinations by their members; by their fingerprint too where two have members of equal names."""
-    names = {}
-    for group, runs in groups.items():
-        if members := _members(runs):
-            own = (
-                known.get(item := (m["model"], m["group"]), item[0]) + " flat" * (m["level"] == FLAT) for m in members
-            )
-            counted = (name if count == 1 else f"{name} ×{count}" for name, count in Counter(own).items())
-            names[group] = f"{group[0]} ({' + '.join(counted)})"
+    """Combinations by their folder and their members' models; by more only where two would have one name.
+
+    Then by the members' whole names, and by their fingerprint too where even these are equal.
+    """
+    combined = {group: runs for group, runs in groups.items() if _members(runs)}
+    names = {group: _combination(runs, lambda m: str(m["model"])) for group, runs in combined.items()}
+    long = {
+        group: _combination(runs, lambda m: known.get((m["model"], m["group"]), m["model"]))
+        for group, runs in combined.items()
+    }
+    often = Counter(names.values())
+    names = {group: name if often[name] == 1 else long[group] for group, name in names.items()}
     often = Counter(names.values())
     return {group: name if often[name] == 1 else f"{name} {group[1][:6]}" for group, name in names.items()}
+
+
+def _combination(runs: Sequence[NodeRun], name_of: Callable[[Mapping[str, Any]], str]) -> str:
+    own = (name_of(member) + " flat" * (member["level"] == FLAT) for member in _members(runs))
+    counted = (name if count == 1 else f"{name} ×{count}" for name, count in Counter(own).items())
+    return f"{runs[0].folder.parent.name} ({' + '.join(counted)})"
 
 
 def _members(runs: Sequence[NodeRun]) -> list[Any]:

@@ -14,13 +14,13 @@ def trained(model, group, **settings):
     return NodeRun(Path(group), manifest)
 
 
-def combined(group, *members):
+def combined(group, *members, folder="combination"):
     facts = [
         {"model": model, "group": own, "level": level, "seed": 1, "suite": f"{own}{number}"}
         for number, (model, own, level) in enumerate(members)
     ]
     manifest = {"model": "combination", "group": group, "seed": None, "inputs": {"members": facts}}
-    return NodeRun(Path(group), {**NODE, **manifest, "content": {"corpus": "x", "members": facts}})
+    return NodeRun(Path(folder, group), {**NODE, **manifest, "content": {"corpus": "x", "members": facts}})
 
 
 def named(*kinds):
@@ -34,16 +34,23 @@ def test_a_combination_is_named_by_its_members():
     assert own.seed == NO_SEED
 
 
-def test_its_members_have_the_names_that_they_have_in_the_report():
+def test_it_has_the_name_of_its_folder():
+    own = combined("g", ("linear", "l", "hier"), ("knn", "k", "flat"), folder="mine")
+    (names,) = named([own])
+    assert names == {("combination", "g"): "mine (linear + knn flat)"}
+
+
+def test_where_models_do_not_tell_two_apart_members_have_their_names_in_the_report():
     mild, strong = trained("linear", "m", c=0.5), trained("linear", "s", c=1.0)
     own = combined("g", ("linear", "m", "hier"), ("linear", "s", "flat"), ("knn", "k", "hier"))
     local, flat = named([own, mild], [strong])
-    assert local == {
-        ("combination", "g"): "combination (linear c=0.5 + linear c=1.0 flat + knn)",
-        ("linear", "m"): "linear c=0.5",
-    }
+    assert local == {("combination", "g"): "combination (linear + linear flat + knn)", ("linear", "m"): "linear c=0.5"}
     assert list(local) == [("combination", "g"), ("linear", "m")]
     assert flat == {("linear", "s"): "linear c=1.0"}
+    other = combined("h", ("linear", "s", "hier"), ("linear", "m", "flat"), ("knn", "k", "hier"))
+    local, _ = named([own, other, mild], [strong])
+    assert local["combination", "g"] == "combination (linear c=0.5 + linear c=1.0 flat + knn)"
+    assert local["combination", "h"] == "combination (linear c=1.0 + linear c=0.5 flat + knn)"
 
 
 def test_seeds_are_counted():
