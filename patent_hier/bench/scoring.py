@@ -12,6 +12,7 @@ from patent_hier.bench.rows import Row, compare
 from patent_hier.bench.subjects import MAX_LENGTH, Subject
 
 TOLERANCE = 1e-5  # of probabilities
+_CRITICAL = 50  # of logging
 TARGETS = {"abstracts": 1.5, "titles": 4.0}
 
 
@@ -90,5 +91,5 @@ def _pipeline(network: Any, subject: Subject) -> Any:
     facts["label2id"] = {label: code for code, label in enumerate(labels)}
     model: Any = Wrapped(BertConfig(**facts))
     tokenizer = AutoTokenizer.from_pretrained(subject.reader.files.folder)
-    logging.set_verbosity(logging.CRITICAL)  # it would list the networks that it knows, and ours is none of them
+    logging.set_verbosity(_CRITICAL)  # it would list the networks that it knows, and ours is none of them
     return TextClassificationPipeline(model=model.eval(), tokenizer=tokenizer, device="cpu")

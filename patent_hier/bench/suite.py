@@ -40,6 +40,19 @@ class Amounts:
 AMOUNTS = {"quick": Amounts(5_000, 512, 32, 3), "full": Amounts(50_000, 4_096, 256, 5)}
 
 
+def check_request(works: Sequence[str], size: str) -> None:
+    """Refuse rows and sizes that there are not.
+
+    Raises:
+        ConfigError: Naming what is unknown.
+    """
+    for word in works:
+        if word not in WORKS:
+            raise ConfigError(f"unknown row {word} of the bench; choose some of {','.join(WORKS)}")
+    if size not in SIZES:
+        raise ConfigError(f"size {size} of the bench is unknown; choose one of {', '.join(SIZES)}")
+
+
 def run_bench(abstracts: Sequence[str], titles: Sequence[str], works: Sequence[str], size: str) -> Iterator[Row]:
     """Measure, row by row.
 
@@ -50,16 +63,11 @@ def run_bench(abstracts: Sequence[str], titles: Sequence[str], works: Sequence[s
         size: One of :data:`SIZES`.
 
     Raises:
-        ConfigError: If a name is unknown.
+        ConfigError: If a name is unknown, or the peer is not installed.
     """
-    for word in works:
-        if word not in WORKS:
-            raise ConfigError(f"unknown row {word} of the bench; choose some of {','.join(WORKS)}")
-    if size not in SIZES:
-        raise ConfigError(f"size {size} of the bench is unknown; choose one of {', '.join(SIZES)}")
-    amounts = AMOUNTS[size]
+    check_request(works, size)
     for work in works:
-        yield from _ROWS[work](abstracts, titles, amounts)
+        yield from _ROWS[work](abstracts, titles, AMOUNTS[size])
 
 
 def _tokens(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:

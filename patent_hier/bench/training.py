@@ -3,6 +3,7 @@
 import statistics
 import tempfile
 from dataclasses import replace
+from importlib.util import find_spec
 from time import perf_counter
 from typing import Any
 
@@ -76,12 +77,8 @@ class _WithLoss(nn.Module):
 
 def hugging_face_seconds(subject: Subject, precision: str) -> float:
     """Seconds of ``Trainer.train`` over the subject's documents: same network, data, precision, optimizer, clipping."""
-    try:
-        import accelerate  # noqa: F401  # Trainer asks for it only when it is made
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            'the peer of training needs accelerate: pip install -c constraints.txt -e ".[bench]"'
-        ) from error
+    if find_spec("accelerate") is None:  # Trainer asks for it only when it is made
+        raise ConfigError('the peer of training needs accelerate: pip install -c constraints.txt -e ".[bench]"')
     from transformers import AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
 
     data = [

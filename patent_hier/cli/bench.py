@@ -27,11 +27,12 @@ def run(arguments: Sequence[str]) -> None:
     """
     options = _parser().parse_intermixed_args(list(arguments))
     settings = compose_settings(options.overrides)
-    from patent_hier.bench.suite import WORKS, cells, print_table, run_bench, write_bench
+    from patent_hier.bench.suite import WORKS, cells, check_request, print_table, run_bench, write_bench
     from patent_hier.pipeline.progress import say
     from patent_hier.pipeline.stages import ensure_corpus
 
     works = options.rows.split(",") if options.rows else list(WORKS)
+    check_request(works, options.size)
     corpus = ensure_corpus(settings.data, Path(settings.cache_dir))
     texts = [text for batch in corpus.iter_texts() for text in batch]
     titles = [title or "" for title in corpus.column("title").to_pylist()]

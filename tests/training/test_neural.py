@@ -306,3 +306,15 @@ def test_a_signal_while_training_is_no_success(
             fit(toy_corpus, demo_files, settings())
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_documents(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles
+) -> None:
+    still = settings(max_epochs=1, batch_size=7, optimizer=STANDSTILL, model={"dropout": 0.0})
+    view = NodeView.of(toy_corpus, "A")
+    assert len(view.train) % 7  # the last batch is smaller, so that a mean of batches would be another
+    fitted = fit(toy_corpus, demo_files, still)
+    log_prob = fitted.classifier.log_prob(view.store, view.train)
+    expected = -log_prob[np.arange(len(view.train)), view.train_codes].mean()
+    assert fitted.history[0]["train/loss"] == pytest.approx(expected, rel=1e-5)
