@@ -14,7 +14,7 @@ from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.progress import say
 from patent_hier.settings import BertCnnSettings
 
-WORKS = ("tokens", "training", "overhead", "scoring", "ablation", "startup")
+WORKS = ("tokens", "segmentation", "training", "overhead", "scoring", "ablation", "startup")
 SIZES = ("quick", "full")
 JSON_FILE, TABLE_FILE = "bench.json", "bench.md"
 _COLUMNS = ("work", "unit", "ours", "peer", "ratio", "target", "limit", "share of limit", "met")
@@ -88,6 +88,12 @@ def _tokens(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -
     )
 
 
+def _segmentation(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.segmentation import segmentation_row
+
+    yield segmentation_row(abstracts[: amounts.documents], amounts.repeats)
+
+
 def _training(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
     from patent_hier.bench.subjects import Subject
     from patent_hier.bench.training import training_row
@@ -127,6 +133,7 @@ def _startup(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) 
 
 _ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]]] = {
     "tokens": _tokens,
+    "segmentation": _segmentation,
     "training": _training,
     "overhead": _overhead,
     "scoring": _scoring,

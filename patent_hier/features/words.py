@@ -5,18 +5,16 @@ A word's id is its position in a vocabulary plus 2; id 0 is padding, id 1 the un
 """
 
 import functools
-import logging
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint, read_json, seal, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.features.segmentation import cut
 from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
 from patent_hier.features.versions import segmentation_version
 
@@ -43,7 +41,7 @@ def segmenter(unit: str) -> Callable[[str], list[str]]:
     if unit == "chars":
         return _characters
     if unit == "words":
-        return _jieba()
+        return _words
     raise ConfigError(f"features.name={unit} is unknown; choose one of {', '.join(UNITS)}")
 
 
@@ -53,33 +51,11 @@ def _characters(text: str) -> list[str]:
 
 def word_lengths(text: str) -> list[int]:
     """Lengths in characters of jieba's words, white space and signs included; they add up to the text's length."""
-    return [len(word) for word in _jieba_tokenizer().cut(text)]
+    return [len(word) for word in cut(text)]
 
 
-def _jieba() -> Callable[[str], list[str]]:
-    tokenizer = _jieba_tokenizer()
-
-    def segment(text: str) -> list[str]:
-        return [word for word in tokenizer.cut(text.lower()) if not word.isspace()]
-
-    return segment
-
-
-@functools.cache  # the dictionary takes about a second to build
-def _jieba_tokenizer() -> Any:
-    """A tokenizer of our own with jieba's dictionary, read from jieba's text file.
-
-    jieba's own ``initialize`` would load a ``marshal`` file from the shared temporary folder, where anyone may have
-    put it, or write one. A tokenizer that is marked as initialised never calls it.
-    """
-    with warnings.catch_warnings():  # jieba's regular expressions, and pkg_resources where it still exists
-        warnings.simplefilter("ignore")
-        import jieba
-    jieba.setLogLevel(logging.WARNING)
-    tokenizer = jieba.Tokenizer()
-    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-    tokenizer.initialized = True
-    return tokenizer
+def _words(text: str) -> list[str]:
+    return [word for word in cut(text.lower()) if not word.isspace()]
 
 
 def segmentation_fingerprint(corpus_fingerprint: str, unit: str) -> str:

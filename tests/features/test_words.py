@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from patent_hier.artifacts import is_complete, read_json, verify
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features import versions
-from patent_hier.features import words as module
+from patent_hier.features import segmentation, versions
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.words import (
     UNITS,
@@ -80,7 +79,7 @@ def test_jieba_has_its_own_words_without_its_cache(tmp_path: Path, monkeypatch: 
     for name in ("load", "dump"):
         monkeypatch.setattr(marshal, name, forbidden)
     monkeypatch.setattr(jieba.Tokenizer, "initialize", forbidden)
-    module._jieba_tokenizer.cache_clear()
+    segmentation.jieba_tokenizer.cache_clear()
     assert [segmenter("words")(text) for text in TEXTS] == expected
     assert list(tmp_path.iterdir()) == []
 
