@@ -142,7 +142,7 @@ class _Jobs:
 
 @contextmanager
 def _no_interruptions() -> Iterator[None]:
-    """Hold Ctrl-C back. Processes that start meanwhile never see it, not even while they import: the caller ends them."""
+    """Hold Ctrl-C back. Processes that start meanwhile never see it; the caller ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
