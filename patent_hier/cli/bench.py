@@ -10,7 +10,8 @@ USAGE = """Measure our speed beside what a user would pick instead, in turn on t
 
 usage: patent-hier bench [options] [data=cnipa|gazette data.path=FILE.csv]
 
-  --rows NAMES     tokens,segmentation,training,overhead,scoring,ablation,startup; the default is all
+  --rows NAMES     prepare,tokens,segmentation,training,overhead,scoring,ablation,startup;
+                   the default is all
   --size SIZE      quick (some minutes) or full
   --output FOLDER  where to write; the default is runs/bench
 

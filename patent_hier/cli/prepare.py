@@ -14,7 +14,7 @@ usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE.c
   --check   look at the file and say what would happen; write nothing (but the demo's own raw file)
 
 Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8 data.min_symbol=group|subclass|class
-data.edition=2017|latest data.max_reject_share=0.2"""
+data.edition=2017|latest data.max_reject_share=0.2 data.processes=2"""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -25,11 +25,14 @@ def run(arguments: Sequence[str]) -> None:
     """
     settings = compose_settings([word for word in arguments if word != _CHECK])
     from patent_hier.data.corpus import check
+    from patent_hier.data.workers import choose_processes
     from patent_hier.pipeline.stages import ensure_corpus, raw_file, raw_format
 
     cache = Path(settings.cache_dir)
     if _CHECK in arguments:
-        report = check(raw_file(settings.data, cache), raw_format(settings.data))
+        source = raw_file(settings.data, cache)
+        processes = settings.data.processes or choose_processes(source)
+        report = check(source, raw_format(settings.data), processes=processes)
         print("\n".join(report.lines()))
         if report.problem:
             raise DataError(report.problem)

@@ -1,17 +1,24 @@
 """One pass over a raw file: batch by batch to documents and rejections, every row counted, in flat memory."""
 
 import hashlib
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from patent_hier.data.accounting import Accounting
+from patent_hier.data.columns import SCHEMA, PieceCleaner
 from patent_hier.data.layout import check_encoding, find_columns, read_mark
-from patent_hier.data.raw import Document, Layout, RawFormat, Rejection, RowCleaner, TextFault
-from patent_hier.data.records import Record, RecordReader
-from patent_hier.data.seen import SeenHashes, hash_keys
+from patent_hier.data.pieces import PieceCutter
+from patent_hier.data.raw import Layout, RawFormat, Rejection
+from patent_hier.data.repeats import Part, Repeats
+from patent_hier.data.workers import allocator_for_pieces, clean_pieces
 from patent_hier.errors import DataError
 
 CHUNK = 1 << 20  # bytes
@@ -22,17 +29,28 @@ Progress = Callable[[int, int, int], None]
 
 
 class Batch(NamedTuple):
-    """What became of consecutive rows; both lists are in the order of the file."""
+    """What became of consecutive rows, in the order of the file.
 
-    documents: list[Document]
+    Attributes:
+        documents: Columns as in :data:`patent_hier.data.columns.SCHEMA`, each in one piece.
+        rejections: The rows that are no documents.
+    """
+
+    documents: pa.Table
     rejections: list[Rejection]
 
 
 class Cleaning:
     """Reads a raw file once.
 
-    A row is an exact duplicate if an earlier readable row has the same bytes; broken rows are never duplicates, they
-    are rejected each time. Of several rows with one document id and different content the first stays.
+    What is repeated, and which of several repetitions stays, says :class:`patent_hier.data.repeats.Repeats`.
+
+    Args:
+        source: The raw CSV file.
+        fmt: What it looks like.
+        progress: Called after each batch.
+        limit_rows: Stop after so many rows; None reads the whole file.
+        processes: How many clean rows, the caller's among them; nothing that comes out depends on it.
 
     Attributes:
         accounting: The counts so far.
@@ -43,7 +61,12 @@ class Cleaning:
     layout: Layout
 
     def __init__(
-        self, source: Path, fmt: RawFormat, progress: Progress | None = None, limit_rows: int | None = None
+        self,
+        source: Path,
+        fmt: RawFormat,
+        progress: Progress | None = None,
+        limit_rows: int | None = None,
+        processes: int = 1,
     ) -> None:
         self.accounting = Accounting()
         self.classes: Counter[str] = Counter()
@@ -51,11 +74,11 @@ class Cleaning:
         self._format = fmt
         self._progress = progress
         self._limit_rows = limit_rows
+        self._processes = processes
         self._characters = 0
+        self._text_copies: tuple[str, ...] = ()
         self._digest = hashlib.sha256()
         self._bytes_read = 0
-        self._seen_rows = SeenHashes()
-        self._seen_ids = SeenHashes()
 
     @property
     def source_digest(self) -> str:
@@ -67,14 +90,14 @@ class Cleaning:
         """Characters per document; 0 without documents."""
         return self._characters / self.accounting.kept if self.accounting.kept else 0.0
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Generator[Batch, None, None]:
         """Read, clean and count.
 
         Raises:
             DataError: If the file is missing, not a file, empty, unreadable, of another encoding or without a needed
                 column.
         """
-        with self._open() as file:
+        with self._open() as file, allocator_for_pieces():
             yield from self._read(file)
 
     def _open(self) -> BinaryIO:
@@ -87,33 +110,41 @@ class Cleaning:
         except OSError as error:
             raise DataError(f"cannot open {self._source}: {error.strerror}; check its permissions") from error
 
-    def _read(self, file: BinaryIO) -> Iterator[Batch]:
+    def _read(self, file: BinaryIO) -> Generator[Batch, None, None]:
         total = self._source.stat().st_size
-        reader = self._start(file)
-        records = islice(reader.records(len(self.layout.header)), self._limit_rows)
-        cleaner = RowCleaner(self.layout, self._format)
-        self.accounting.warnings = cleaner.warnings
-        while rows := list(islice(records, BATCH)):
-            batch = self._clean(rows, cleaner)
-            self.accounting.blank_lines = reader.blank_lines
-            yield batch
-            if self._progress:
-                self._progress(self._bytes_read, total, self.accounting.rows)
-        self.accounting.blank_lines = reader.blank_lines
+        waiting: list[Part] = []
+        missing = BATCH  # rows
+        with closing(self._parts(self._start(self._chunks(file)))) as parts:
+            for part in parts:
+                while part.rows >= missing:
+                    head, part = part.split(missing)
+                    yield self._batch([*waiting, head])
+                    self._report(total)
+                    waiting, missing = [], BATCH
+                if part.rows:
+                    waiting.append(part)
+                    missing -= part.rows
+        if waiting:
+            yield self._batch(waiting)
+            self._report(total)
 
-    def _start(self, file: BinaryIO) -> RecordReader:
-        chunks = self._chunks(file)
+    def _report(self, total: int) -> None:
+        if self._progress:
+            self._progress(self._bytes_read, total, self.accounting.rows)
+
+    def _start(self, chunks: Iterator[bytes]) -> PieceCutter:
         first = next(chunks, b"")
         if not first:
             raise DataError(f"{self._source} is empty; it must be a CSV file with a header")
         encoding, mark = read_mark(first, self._format.encoding, self._source)
-        reader = RecordReader(chain([first[mark:]], chunks), encoding, self._format.limits)
-        header = reader.header()
+        cutter = PieceCutter(chain([first[mark:]], chunks), self._format.limits)
+        header = cutter.header()
         if not header:
             raise DataError(f"{self._source} has no header, only blank lines; its first line must name the columns")
         self.layout = find_columns(header, encoding, self._format, self._source)
         check_encoding(first[mark:], encoding, self._source)
-        return reader
+        self.accounting.blank_lines = cutter.blank_lines
+        return cutter
 
     def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
         try:
@@ -124,30 +155,37 @@ class Cleaning:
         except OSError as error:
             raise DataError(f"cannot read {self._source}: {error.strerror}; check the disk and permissions") from error
 
-    def _clean(self, rows: list[Record], cleaner: RowCleaner) -> Batch:
-        """Clean consecutive rows and count them."""
-        readable = [row for row in rows if row.fault is None]
-        rejections = [cleaner.reject(row, row.fault) for row in rows if row.fault is not None]
-        candidates: list[tuple[Record, Document]] = []
-        is_first = self._seen_rows.first_seen(hash_keys(row.raw for row in readable))
-        for row, fresh in zip(readable, is_first.tolist(), strict=True):
-            if fresh:
-                result = cleaner.clean(row)
-                if isinstance(result, Document):
-                    candidates.append((row, result))
+    def _parts(self, cutter: PieceCutter) -> Generator[Part, None, None]:
+        """What became of each piece, up to the limit."""
+        cleaner = PieceCleaner(self.layout, self._format)
+        self._text_copies = cleaner.text_copies
+        repeats = Repeats(cleaner, cutter.lines)
+        left = math.inf if self._limit_rows is None else self._limit_rows
+        with closing(clean_pieces(cutter.pieces(len(self.layout.header)), cleaner, self._processes)) as results:
+            while left > 0 and (result := next(results, None)):
+                piece, clean = result
+                part = repeats.judge(piece, clean)
+                if part.rows >= left:  # empty lines after the last row are not read either
+                    part, _ = part.split(int(left))
+                    self.accounting.blank_lines += sum(rows_before < left for rows_before in clean.blanks)
                 else:
-                    rejections.append(result)
-        documents: list[Document] = []
-        is_new = self._seen_ids.first_seen(hash_keys(document.document_id.encode() for _, document in candidates))
-        for (row, document), new in zip(candidates, is_new.tolist(), strict=True):
-            if new:
-                documents.append(document)
-            else:
-                rejections.append(cleaner.reject(row, TextFault.REPEATED_ID))
-        self.accounting.rows += len(rows)
-        self.accounting.kept += len(documents)
-        self.classes.update(document.ipc_class for document in documents)
-        self._characters += sum(len(document.text) for document in documents)
-        self.accounting.rejected.update(str(rejection.reason) for rejection in rejections)
-        self.accounting.duplicates += len(readable) - int(is_first.sum())
-        return Batch(documents, sorted(rejections, key=lambda rejection: rejection.line_number))
+                    self.accounting.blank_lines += len(clean.blanks)
+                left -= part.rows
+                yield part
+
+    def _batch(self, parts: list[Part]) -> Batch:
+        """Put consecutive rows together and count them."""
+        found = pa.concat_tables([part.documents for part in parts]).combine_chunks()
+        columns = [found["text" if name in self._text_copies else name] for name in SCHEMA.names]
+        documents = pa.Table.from_arrays(columns, schema=SCHEMA)
+        rejections = [rejection for part in parts for _, rejection in part.rejections]
+        counts = self.accounting
+        counts.rows += sum(part.rows for part in parts)
+        counts.kept += len(documents)
+        counts.rejected.update(str(rejection.reason) for rejection in rejections)
+        counts.duplicates += sum(len(part.duplicates) for part in parts)
+        counts.warnings.update(name for part in parts for _, name in part.warnings)
+        classes: Any = documents["ipc_class"].value_counts()  # the stubs know no structs
+        self.classes.update({item["values"]: item["counts"] for item in classes.to_pylist()})
+        self._characters += pc.sum(pc.utf8_length(documents["text"])).as_py() or 0
+        return Batch(documents, rejections)

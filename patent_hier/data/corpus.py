@@ -5,7 +5,8 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,35 +17,14 @@ import pyarrow.parquet as pq
 from patent_hier.artifacts import atomic_file, fingerprint, is_complete, read_json, seal
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.cleaning import Cleaning, Progress
-from patent_hier.data.raw import Document, Layout, RawFormat, Rejection
+from patent_hier.data.columns import SCHEMA
+from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter, printable
 from patent_hier.errors import ArtifactError, DataError
 
 CORPUS_VERSION = 1
 CORPUS_FILE = "corpus.parquet"
 REJECTS_FILE = "rejects.csv"
-SCHEMA = pa.schema(
-    [
-        pa.field("document_id", pa.string(), nullable=False),
-        pa.field("text", pa.string(), nullable=False),
-        pa.field("title", pa.string()),
-        pa.field("abstract", pa.string()),
-        pa.field("section", pa.string(), nullable=False),
-        pa.field("ipc_class", pa.string(), nullable=False),
-        pa.field("subclass", pa.string()),
-        pa.field("main_group", pa.string()),
-        pa.field("subgroup", pa.string()),
-        pa.field("further_symbols", pa.list_(pa.string()), nullable=False),
-        pa.field("skipped_symbols", pa.list_(pa.string()), nullable=False),
-        pa.field("applicant", pa.string()),
-        pa.field("application_date", pa.date32()),
-        pa.field("publication_date", pa.date32()),
-        pa.field("kind", pa.string()),
-        pa.field("application_number", pa.string()),
-        pa.field("publication_number", pa.string()),
-        pa.field("line_number", pa.int64(), nullable=False),
-    ]
-)
 _EXAMPLES = 3  # rejected rows that a check shows for each reason
 
 
@@ -65,6 +45,7 @@ def prepare(
     *,
     extra_manifest: Mapping[str, object] | None = None,
     progress: Progress | None = None,
+    processes: int = 1,
 ) -> Accounting:
     """Clean a raw file into a corpus folder, in flat memory, and seal the folder.
 
@@ -74,6 +55,7 @@ def prepare(
         fmt: What the file looks like and how strict to be.
         extra_manifest: Further facts for the manifest.
         progress: Called after each batch with bytes read, bytes in all and rows.
+        processes: How many clean rows, this one among them; nothing that is written depends on it.
 
     Returns:
         Where every row went.
@@ -82,7 +64,7 @@ def prepare(
         DataError: If the file cannot be used, has no valid row, or too many rows are rejected; nothing is written.
         ArtifactError: If the folder cannot be written.
     """
-    cleaning = Cleaning(source, fmt, progress)
+    cleaning = Cleaning(source, fmt, progress, processes=processes)
     try:
         _write(cleaning, folder, source, fmt)
         manifest = {
@@ -109,10 +91,16 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
         rejects_path = stack.enter_context(atomic_file(folder / REJECTS_FILE))
         rejects = RejectsWriter(stack.enter_context(rejects_path.open("w", encoding=REJECTS_ENCODING, newline="")))
         corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd"))
-        for batch in cleaning.batches():
-            if batch.documents:
-                corpus.write_table(_table(batch.documents))
+        # Arrow compresses without Python's lock, so that the next batch is made meanwhile; no more than one waits.
+        writing = stack.enter_context(ThreadPoolExecutor(1))
+        pending: Future[None] | None = None
+        for batch in stack.enter_context(closing(cleaning.batches())):
+            if pending:
+                pending.result()
+            pending = writing.submit(corpus.write_table, batch.documents) if len(batch.documents) else None
             rejects.write(batch.rejections)
+        if pending:
+            pending.result()
         cleaning.accounting.check()
         refuse_rejects(cleaning.accounting, source, fmt)
 
@@ -181,18 +169,19 @@ class CheckReport:
         ]
 
 
-def check(source: Path, fmt: RawFormat, limit_rows: int | None = None) -> CheckReport:
+def check(source: Path, fmt: RawFormat, limit_rows: int | None = None, processes: int = 1) -> CheckReport:
     """Read a raw file as :func:`prepare` does and write nothing.
 
     Args:
         source: The raw CSV file.
         fmt: What the file looks like and how strict to be.
         limit_rows: Stop after so many rows; None reads the whole file.
+        processes: As for :func:`prepare`.
 
     Raises:
         DataError: If the file cannot be read at all; refusals that come from counting are in the report.
     """
-    cleaning = Cleaning(source, fmt, limit_rows=limit_rows)
+    cleaning = Cleaning(source, fmt, limit_rows=limit_rows, processes=processes)
     examples: dict[str, list[Rejection]] = {}
     for batch in cleaning.batches():
         for rejection in batch.rejections:
@@ -302,10 +291,3 @@ class Corpus:
 
     def _damaged(self) -> ArtifactError:
         return ArtifactError(f"{self.folder / CORPUS_FILE} is damaged; delete its folder and run patent-hier prepare")
-
-
-def _table(documents: list[Document]) -> pa.Table:
-    columns = zip(*documents, strict=True)
-    return pa.Table.from_arrays(
-        [pa.array(values, column.type) for values, column in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
-    )

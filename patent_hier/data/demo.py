@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from patent_hier.data.demo_rows import COLUMNS, DEFECTS, Defect, RowWriter, csv_line
-from patent_hier.data.demo_text import TextWriter, Topic, read_topics
+from patent_hier.data.demo_text import Text, TextWriter, Topic, read_topics
 from patent_hier.errors import ConfigError
 
 DEMO_VERSION = 1  # raise it whenever the bytes for equal rows and seed change
@@ -85,7 +85,7 @@ class DemoTruth:
         return dict(counts)
 
 
-def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017) -> DemoTruth:
+def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017, texts: int = 1) -> DemoTruth:
     """Write a demo file.
 
     Rows are written as they are made; what memory grows by is two bytes a row and a bounded cache of applicants.
@@ -94,6 +94,7 @@ def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017) -> DemoTruth:
         path: Where to write; an existing file is replaced.
         rows: Documents that a cleaner should keep; the file has about a tenth more rows.
         seed: Decides everything that is random.
+        texts: How many abstracts of a class follow one another in each row: two are as long as a real one.
 
     Returns:
         What was written, counted.
@@ -108,7 +109,7 @@ def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017) -> DemoTruth:
     tally = _Tally()
     with path.open("wb") as file:
         file.write(csv_line(list(COLUMNS)).encode("gb18030"))
-        file.writelines(_batches(_records(rows, seed, tally)))
+        file.writelines(_batches(_records(rows, seed, texts, tally)))
     return tally.truth()
 
 
@@ -138,7 +139,7 @@ class _Tally:
         )
 
 
-def _records(rows: int, seed: int, tally: _Tally) -> Iterator[bytes]:
+def _records(rows: int, seed: int, number: int, tally: _Tally) -> Iterator[bytes]:
     """Every record below the header, encoded, with its line end."""
     topics = read_topics()
     draw = random.Random(f"{seed} text").random
@@ -146,7 +147,7 @@ def _records(rows: int, seed: int, tally: _Tally) -> Iterator[bytes]:
     for label, extra in _plan(rows, random.Random(f"{seed} plan"), topics):
         code = topics[label].code
         kind = "A" if extra is _Extra.TWIN else _KINDS[int(draw() * len(_KINDS))]
-        text = texts.write(code, "实用新型" if kind == "U" or extra is _Extra.TWIN else "发明")
+        text = _write(texts, code, "实用新型" if kind == "U" or extra is _Extra.TWIN else "发明", number)
         row = writer.document(code, text, kind)
         line = csv_line(row).encode("gb18030")
         yield line
@@ -162,7 +163,13 @@ def _records(rows: int, seed: int, tally: _Tally) -> Iterator[bytes]:
         elif extra is _Extra.BROKEN:
             defect = DEFECTS[tally.defects.total() % len(DEFECTS)]
             tally.defects[defect.value] += 1
-            yield writer.broken(writer.document(code, texts.write(code, "发明"), "A"), defect)
+            yield writer.broken(writer.document(code, _write(texts, code, "发明", number), "A"), defect)
+
+
+def _write(texts: TextWriter, code: str, filing: str, number: int) -> Text:
+    """A title, and so many abstracts as one."""
+    parts = [texts.write(code, filing) for _ in range(number)]
+    return Text(parts[0].title, "".join(part.abstract for part in parts))
 
 
 def _plan(rows: int, shuffler: random.Random, topics: Sequence[Topic]) -> Iterator[tuple[int, _Extra]]:

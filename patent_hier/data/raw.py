@@ -1,24 +1,23 @@
 """From one record of a raw patent file to a document, or to the reason why it is none.
 
 The file's form is a :class:`RawFormat`; which column stands where in a given file is a :class:`Layout`, read from its
-header. :class:`RowCleaner` then judges rows one by one. It keeps what the patents wrote: text is only put into NFC
-and its white space made single blanks.
+header. The rules for single values stand here. They keep what the patents wrote: text is only put into NFC and its
+white space made single blanks.
 """
 
 import functools
 import hashlib
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
-from patent_hier.data.records import Limits, Record, RowFault
+from patent_hier.data.records import Limits, RowFault
 from patent_hier.errors import ConfigError
-from patent_hier.ipc import EDITIONS, MIN_LEVELS, RejectReason, SymbolError, parse_symbols
+from patent_hier.ipc import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
 PAPER_COLUMNS: Mapping[str, str] = {
@@ -44,7 +43,7 @@ EXCERPT = 200  # characters of a rejected row or value that are shown
 
 _SENTENCE_END = "。"
 _DATE = re.compile(r"([0-9]{4})(?:([./年-])([0-9]{1,2})(?:\2|月)([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))")
-_SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
+SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
 _PLAUSIBLE_ID = re.compile(r"(?=(?:.*[0-9]){5})[0-9A-Z][0-9A-Z./_-]*")
 _LETTER = re.compile(r"\w")
 
@@ -131,103 +130,12 @@ class Layout:
     text_positions: tuple[int, ...]
 
 
-class Document(NamedTuple):
-    """A row of the corpus; the fields are the corpus columns in their order."""
-
-    document_id: str
-    text: str
-    title: str | None
-    abstract: str | None
-    section: str
-    ipc_class: str
-    subclass: str | None
-    main_group: str | None
-    subgroup: str | None
-    further_symbols: tuple[str, ...]
-    skipped_symbols: tuple[str, ...]
-    applicant: str | None
-    application_date: date | None
-    publication_date: date | None
-    kind: str | None
-    application_number: str | None
-    publication_number: str | None
-    line_number: int
-
-
 class Rejection(NamedTuple):
     """A row that is no document: where it starts, why, and the offending value or the beginning of the row."""
 
     line_number: int
     reason: RowFault | RejectReason | TextFault
     value: str
-
-
-class RowCleaner:
-    """Turns readable records of one file into documents.
-
-    Attributes:
-        warnings: What was odd in documents that were kept, by name: dates that are no dates, numbers that a
-            spreadsheet has rounded.
-    """
-
-    def __init__(self, layout: Layout, fmt: RawFormat) -> None:
-        self.warnings: Counter[str] = Counter()
-        self._layout = layout
-        self._format = fmt
-        self._kept_positions = [(name, layout.positions[name]) for name in Document._fields if name in layout.positions]
-
-    def clean(self, record: Record) -> Document | Rejection:
-        """Judge one record that has no :class:`RowFault`: the symbol first, so that designs are known as designs."""
-        fields = record.fields
-        try:
-            symbols = parse_symbols(
-                fields[self._layout.positions["symbols"]], self._format.edition, self._format.min_symbol
-            )
-        except SymbolError as error:
-            if error.reason is RejectReason.EMPTY:
-                return self.reject(record, error.reason)
-            return Rejection(record.line_number, error.reason, error.value[:EXCERPT])
-        text = text_of(fields, self._layout)
-        if not has_words(text):
-            return self.reject(record, TextFault.EMPTY_TEXT)
-        main = symbols.main
-        values = {name: normalise(fields[position]) or None for name, position in self._kept_positions}
-        publication_number, application_number = values.get("publication_number"), values.get("application_number")
-        if application_number and _SPREADSHEET_NUMBER.fullmatch(application_number):
-            self.warnings["damaged_application_number"] += 1
-        return Document(
-            document_id=document_id(publication_number, application_number, record.raw),
-            text=text,
-            title=values.get("title"),
-            abstract=values.get("abstract"),
-            section=main.section,
-            ipc_class=main.ipc_class,
-            subclass=main.subclass,
-            main_group=main.main_group,
-            subgroup=main.subgroup,
-            further_symbols=tuple(map(str, symbols.further)),
-            skipped_symbols=tuple(symbol.value for symbol in symbols.skipped),
-            applicant=(values.get("applicant") or "").rstrip(";； ") or None,
-            application_date=self._date("application_date", values),
-            publication_date=self._date("publication_date", values),
-            kind=values.get("kind"),
-            application_number=application_number,
-            publication_number=publication_number,
-            line_number=record.line_number,
-        )
-
-    def reject(self, record: Record, reason: RowFault | RejectReason | TextFault) -> Rejection:
-        """Reject a row for something that is best shown by its beginning."""
-        return Rejection(record.line_number, reason, excerpt(record.raw, self._layout.encoding))
-
-    def _date(self, name: str, values: Mapping[str, str | None]) -> date | None:
-        value = values.get(name)
-        if value is None:
-            return None
-        parsed = parse_date(value)
-        if parsed is None:
-            self.warnings[f"unreadable_{name}"] += 1
-        return parsed
 
 
 def text_of(fields: Sequence[str], layout: Layout) -> str:
@@ -272,7 +180,7 @@ def document_number(publication_number: str | None, application_number: str | No
     for number in (publication_number, application_number):
         if number:
             folded = "".join(unicodedata.normalize("NFKC", number).upper().split())
-            if _PLAUSIBLE_ID.fullmatch(folded) and not _SPREADSHEET_NUMBER.fullmatch(folded):
+            if _PLAUSIBLE_ID.fullmatch(folded) and not SPREADSHEET_NUMBER.fullmatch(folded):
                 return folded
     return None
 

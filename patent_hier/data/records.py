@@ -60,10 +60,32 @@ class Record(NamedTuple):
     fault: RowFault | None
 
 
-class _Scan(NamedTuple):
+class LineScan(NamedTuple):
+    """One physical line cut into fields.
+
+    Attributes:
+        fields: The fields, without their quotes.
+        is_open: The last field is inside a quote that the line does not close.
+        is_clean: Every quote is where a program that writes CSV would put it.
+    """
+
     fields: list[bytes]
-    is_open: bool  # the last field is inside a quote that the line does not close
-    is_clean: bool  # every quote is where a program that writes CSV would put it
+    is_open: bool
+    is_clean: bool
+
+
+class Closing(NamedTuple):
+    """What came of an open quote.
+
+    Attributes:
+        lines: The lines that were looked at.
+        is_closed: All of them belong to the row.
+        is_decided: Lines after them could not change the answer.
+    """
+
+    lines: list[bytes]
+    is_closed: bool
+    is_decided: bool
 
 
 def split_lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes]]:
@@ -136,35 +158,15 @@ class RecordReader:
                 yield self._record(number, line, None, width)
 
     def _quoted(self, number: int, line: bytes, width: int) -> Record:
-        scan = _scan(line, inside=False)
+        scan = scan_line(line, inside=False)
         if not scan.is_open:
             return self._record(number, line, scan.fields, width)
-        raw = self._close(line, scan.fields, width)
-        if raw is None:
-            return Record(number, line, [], RowFault.UNCLOSED_QUOTE)
-        return self._record(number, raw, scan.fields, width)
-
-    def _close(self, line: bytes, fields: list[bytes], width: int) -> bytes | None:
-        """Read on until the open quote is closed, extending ``fields``; on failure put the lines back."""
-        taken: list[bytes] = []
-        size = len(line)
-        while len(taken) < self._limits.max_lines - 1 and (following := self._take()) is not None:
-            taken.append(following)
-            size += 1 + len(following)
-            if size > self._limits.max_bytes or _is_row(following, width):
-                break
-            scan = _scan(following, inside=True)
-            fields[-1] += b"\n" + scan.fields[0]
-            fields += scan.fields[1:]
-            if not scan.is_clean or len(fields) > width:
-                break
-            if not scan.is_open:
-                if len(fields) == width:
-                    return b"\n".join([line, *taken])
-                break
-        self._put_back.extendleft(reversed(taken))
-        self._line_number -= len(taken)
-        return None
+        closing = close_quote(line, scan.fields, iter(self._take, None), width, self._limits)
+        if closing.is_closed:
+            return self._record(number, b"\n".join([line, *closing.lines]), scan.fields, width)
+        self._put_back.extendleft(reversed(closing.lines))
+        self._line_number -= len(closing.lines)
+        return Record(number, line, [], RowFault.UNCLOSED_QUOTE)
 
     def _record(self, number: int, raw: bytes, fields: list[bytes] | None, width: int) -> Record:
         """Decode a row: ``fields`` where it has quotes, else ``raw`` cut at its commas."""
@@ -190,10 +192,10 @@ class RecordReader:
 
 def split_fields(line: bytes) -> list[bytes]:
     """The fields of one physical line, without their quotes."""
-    return _scan(line, inside=False).fields
+    return scan_line(line, inside=False).fields
 
 
-def _is_row(line: bytes, width: int) -> bool:
+def is_row(line: bytes, width: int) -> bool:
     """Whether a physical line is a whole, clean row by itself.
 
     Clean matters: the last line of a field with line breaks ends in a quote that would be a stray one here.
@@ -201,11 +203,43 @@ def _is_row(line: bytes, width: int) -> bool:
     commas = line.count(COMMA)
     if commas < width - 1 or QUOTE not in line:
         return commas == width - 1
-    scan = _scan(line, inside=False)
+    scan = scan_line(line, inside=False)
     return scan.is_clean and not scan.is_open and len(scan.fields) == width
 
 
-def _scan(line: bytes, inside: bool) -> _Scan:
+def close_quote(line: bytes, fields: list[bytes], following: Iterator[bytes], width: int, limits: Limits) -> Closing:
+    """Read on until the quote that a line leaves open is closed.
+
+    Args:
+        line: The line.
+        fields: Its fields, the last one open; extended by those of the lines that are read.
+        following: The lines after it; no more are taken than needed.
+        width: The number of fields of a whole row.
+        limits: How far one record may reach.
+    """
+    taken: list[bytes] = []
+    size = len(line)
+    while len(taken) < limits.max_lines - 1:
+        further = next(following, None)
+        if further is None:
+            return Closing(taken, is_closed=False, is_decided=False)
+        taken.append(further)
+        size += 1 + len(further)
+        if size > limits.max_bytes or is_row(further, width):
+            break
+        scan = scan_line(further, inside=True)
+        fields[-1] += b"\n" + scan.fields[0]
+        fields += scan.fields[1:]
+        if not scan.is_clean or len(fields) > width:
+            break
+        if not scan.is_open:
+            if len(fields) == width:
+                return Closing(taken, is_closed=True, is_decided=True)
+            break
+    return Closing(taken, is_closed=False, is_decided=True)
+
+
+def scan_line(line: bytes, inside: bool) -> LineScan:
     """Cut one physical line into fields; ``inside`` says that it begins within a quoted field.
 
     As everywhere, a quote that is not the first character of a field is an ordinary character, and what follows a
@@ -224,12 +258,12 @@ def _scan(line: bytes, inside: bool) -> _Scan:
             position = match.end() if match else start
             value = line[start:position].replace(b'""', QUOTE)
             if position == len(line):
-                return _Scan([*fields, value], is_open=True, is_clean=is_clean)
+                return LineScan([*fields, value], is_open=True, is_clean=is_clean)
             position += 1  # the closing quote
         comma = line.find(COMMA, position)
         rest = line[position : comma if comma >= 0 else len(line)]
         is_clean = is_clean and (not rest if is_quoted else QUOTE not in rest)
         fields.append(value + rest)
         if comma < 0:
-            return _Scan(fields, is_open=False, is_clean=is_clean)
+            return LineScan(fields, is_open=False, is_clean=is_clean)
         position = comma + 1

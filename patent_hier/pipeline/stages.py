@@ -27,6 +27,7 @@ from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
+from patent_hier.data.workers import choose_processes
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.progress import byte_progress, item_progress, say
 from patent_hier.settings import (
@@ -79,7 +80,14 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     def make(staging: Path) -> None:
         try:
             with byte_progress(f"reading {source}") as progress:
-                accounting = prepare(source, staging, fmt, extra_manifest={"name": data.name}, progress=progress)
+                accounting = prepare(
+                    source,
+                    staging,
+                    fmt,
+                    extra_manifest={"name": data.name},
+                    progress=progress,
+                    processes=data.processes or choose_processes(source),
+                )
         except RefusedFileError as error:
             report_accounting(error.accounting, source)
             raise

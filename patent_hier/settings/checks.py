@@ -66,6 +66,8 @@ def check_data(data: DataSettings) -> None:
     one_of("data.edition", data.edition, ("2017", "latest"))
     one_of("data.encoding", data.encoding, ("gb18030", "utf-8"))
     between("data.max_reject_share", data.max_reject_share, 0, 1)
+    if data.processes is not None:
+        between("data.processes", data.processes, 1, 256)
     if not data.text:
         raise ConfigError("data.text=[] names no field; name at least one, for example data.text=[摘要]")
     for level in data.label_levels:

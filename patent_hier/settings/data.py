@@ -21,6 +21,8 @@ class DataSettings:
         min_symbol: How complete the main IPC symbol must be: ``group``, ``subclass`` or ``class``.
         edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
         max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
+        processes: Processes that read the raw file; ``null``: one for each core, four at most, one for a small file.
+            The corpus does not depend on it.
         label_text: CSV of the titles of IPC places, with the columns ``code``, ``level`` and one that starts with
             ``title``; they become extra training documents. ``null`` for none. Corpus and split stay as they are.
         label_levels: Which of them: any of ``section``, ``class``, ``subclass``, ``maingroup``, ``subgroup``.
@@ -36,6 +38,7 @@ class DataSettings:
     min_symbol: str = "class"
     edition: str = "latest"
     max_reject_share: float = 0.2
+    processes: int | None = None
     label_text: str | None = None
     label_levels: list[str] = field(default_factory=lambda: ["subclass", "maingroup"])
     label_weight: float | None = None

@@ -8,7 +8,7 @@ from patent_hier.bench.suite import WORKS, Amounts, cells, run_bench, write_benc
 from patent_hier.errors import ConfigError
 from tests.commands import command
 
-TINY = Amounts(documents=40, demo=24, base=1, repeats=1)
+TINY = Amounts(rows=400, documents=40, demo=24, base=1, repeats=1)
 FAST = Row("w", "documents/s", 1234.5, 10.0, 3, 100.0, "peer", 12.345, 5000.0, "product")
 SLOW = Row("x", "ms", 1.5, 1.0, 3)
 

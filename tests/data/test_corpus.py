@@ -1,8 +1,6 @@
 import csv
-from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +11,6 @@ from patent_hier.data import cleaning
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.corpus import SCHEMA, Corpus, check, corpus_fingerprint, prepare
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
-from patent_hier.data.seen import SeenHashes, hash_keys
 from patent_hier.errors import ArtifactError, DataError
 
 LENIENT = RawFormat(max_reject_share=1)
@@ -267,23 +264,3 @@ GOOD_TEXTS = ("一种收割机", '"甲\n乙"')
 def test_accounting_that_does_not_balance() -> None:
     with pytest.raises(DataError, match="3 rows went in but 2 were counted"):
         Accounting(rows=3, kept=2).check()
-
-
-@given(st.lists(st.integers(0, 60), max_size=200), st.lists(st.integers(1, 20), min_size=60))
-def test_seen_hashes_like_a_set(keys: list[int], sizes: list[int]) -> None:
-    seen = SeenHashes()
-    expected = [key not in keys[:index] for index, key in enumerate(keys)]
-    result: list[bool] = []
-    for start, size in zip(accumulate(sizes, initial=0), sizes, strict=False):
-        result += seen.first_seen(hash_keys(str(key).encode() for key in keys[start : start + size])).tolist()
-    assert result[: len(keys)] == expected[: len(result)]
-    assert len(seen) == len(set(keys[: len(result)]))
-
-
-def test_seen_hashes_stay_small() -> None:
-    seen = SeenHashes()
-    for batch in np.random.default_rng(0).integers(0, 2**63, (50, 1000)).astype(np.uint64):
-        assert seen.first_seen(batch).all()
-        assert not seen.first_seen(batch).any()
-    assert len(seen) == 50_000
-    assert len(seen._runs) <= 16

@@ -54,6 +54,13 @@ def test_equal_settings_give_equal_bytes(tmp_path: Path) -> None:
     assert a != c
 
 
+def test_rows_of_several_texts_are_longer_and_nothing_else(tmp_path: Path) -> None:
+    one, two = (write_demo_csv(tmp_path / str(texts), rows=400, texts=texts) for texts in (1, 2))
+    assert one == two
+    sizes = [(tmp_path / str(texts)).stat().st_size / one.rows for texts in (1, 2)]
+    assert 150 < sizes[1] - sizes[0] < 300  # bytes
+
+
 def test_truth_agrees_with_an_independent_reading(written: tuple[bytes, DemoTruth], documents: list[list[str]]) -> None:
     truth = written[1]
     assert len(documents) == truth.kept == 6000

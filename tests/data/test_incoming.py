@@ -26,10 +26,10 @@ def test_text_is_that_of_the_training(text, tmp_path):
     path, fmt = tmp_path / "demo.csv", RawFormat(text=text)
     write_demo_csv(path, rows=300, seed=3)
     cleaning = Cleaning(path, fmt)
-    documents = [document for batch in cleaning.batches() for document in batch.documents]
+    documents = [document for batch in cleaning.batches() for document in batch.documents.to_pylist()]
     rows = read(path, fmt)
     assert [row.row for row in rows] == list(range(1, cleaning.accounting.rows + 1))
-    assert {(row.document_id, row.text) for row in rows} >= {(one.document_id, one.text) for one in documents}
+    assert {(row.document_id, row.text) for row in rows} >= {(one["document_id"], one["text"]) for one in documents}
     broken = {reason: count for reason, count in cleaning.accounting.rejected.items() if reason in set(RowFault)}
     assert broken
     assert {reason: sum(row.fault == reason for row in rows) for reason in broken} == broken

@@ -1,0 +1,148 @@
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from patent_hier.data.columns import SCHEMA, CleanPiece, PieceCleaner
+from patent_hier.data.layout import find_columns
+from patent_hier.data.raw import PAPER_COLUMNS, RawFormat, Rejection, TextFault
+from patent_hier.data.seen import hash_keys, hash_strings
+
+HEADER = ",".join(PAPER_COLUMNS.values())
+ROW = {
+    "申请号": "201710000001.2",
+    "申请日": "2017.01.24",
+    "公开号": "CN106888000A",
+    "公开日": "2017-06-27",
+    "专利名称": "一种收割机",
+    "专利分类": "A01D42/04(2006.01)I;H04W8/26(2009.01)I;06-01  ",
+    "摘要": "本发明公开了一种 收割机。",
+    "申请（专利权）人": "甲公司;乙大学;",
+    "法律状态": "发明公布",
+}
+
+
+def line(**changes: str) -> bytes:
+    values = {**ROW, **changes}
+    fields = [values.get(name, "") for name in PAPER_COLUMNS.values()]
+    return ",".join(f'"{field}"' if "\n" in field else field for field in fields).encode("gb18030") + b"\r\n"
+
+
+def cleaner(fmt: RawFormat | None = None, header: str = HEADER) -> PieceCleaner:
+    fmt = fmt or RawFormat()
+    return PieceCleaner(find_columns(header.encode("gb18030"), "gb18030", fmt, "file.csv"), fmt)
+
+
+def clean(fmt: RawFormat | None = None, **changes: str) -> CleanPiece:
+    """One row on the seventh line of its piece, line 6 when counted from 0."""
+    return cleaner(fmt).clean(b"\n" * 6 + line(**changes))
+
+
+def kept(fmt: RawFormat | None = None, **changes: str) -> dict[str, Any]:
+    result = clean(fmt, **changes)
+    assert not result.rejections
+    return {name: column.to_pylist()[0] for name, column in result.columns.items()}
+
+
+def test_a_whole_row() -> None:
+    document = {
+        "document_id": "CN106888000A",
+        "text": "本发明公开了一种 收割机。",
+        "title": "一种收割机",
+        "abstract": "本发明公开了一种 收割机。",
+        "section": "A",
+        "ipc_class": "A01",
+        "subclass": "A01D",
+        "main_group": "A01D42/00",
+        "subgroup": "A01D42/04",
+        "further_symbols": ["H04W8/26"],
+        "skipped_symbols": ["06-01"],
+        "applicant": "甲公司;乙大学",
+        "application_date": date(2017, 1, 24),
+        "publication_date": date(2017, 6, 27),
+        "kind": "发明公布",
+        "application_number": "201710000001.2",
+        "publication_number": "CN106888000A",
+        "line_number": 6,
+    }
+    assert tuple(document) == tuple(SCHEMA.names)
+    assert cleaner().text_copies == ("abstract",)  # which is made of the text where documents are written
+    assert kept() == {name: value for name, value in document.items() if name != "abstract"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "value"),
+    [
+        ({"专利分类": "01-01 (12)  ", "摘要": ""}, "locarno_design", "01-01 (12)"),
+        ({"专利分类": " "}, "empty_symbol", "201710000001.2,2017.01.24,CN106888000A"),
+        ({"专利分类": "A01"}, "incomplete_symbol", "A01"),
+        ({"专利分类": "A98B1/00"}, "unknown_class", "A98B1/00"),
+        ({"专利分类": "Q" * 500}, "malformed_symbol", "Q" * 200),
+        ({"摘要": ""}, "empty_text", "201710000001.2,"),
+        ({"摘要": " \n\u3000——。 "}, "empty_text", "201710000001.2,"),
+    ],
+)
+def test_rejects(changes: dict[str, str], reason: str, value: str) -> None:
+    result = clean(None, **changes)
+    [(row, rejection)] = result.rejections
+    assert (row, rejection.line_number, str(rejection.reason)) == (0, 6, reason)
+    assert rejection.value.startswith(value)
+    assert len(rejection.value) <= 200
+    assert not len(result.candidates)
+    assert {len(column) for column in result.columns.values()} == {0}
+
+
+def test_min_symbol_and_edition_are_passed_on() -> None:
+    assert kept(RawFormat(min_symbol="class"), 专利分类="A01")["subclass"] is None
+    assert kept(专利分类="G16H10/60")["ipc_class"] == "G16"
+    assert len(clean(RawFormat(edition="2017"), 专利分类="G16H10/60").rejections) == 1
+
+
+def test_text_of_several_fields() -> None:
+    fmt = RawFormat(text=["专利名称", "摘要"])
+    assert kept(fmt)["text"] == "一种收割机。本发明公开了一种 收割机。"
+    assert kept(fmt, 专利名称="")["text"] == "本发明公开了一种 收割机。"
+    assert kept(fmt, 摘要="") == {**kept(fmt), "text": "一种收割机", "abstract": None}
+    assert cleaner(fmt).text_copies == ()
+    assert cleaner(RawFormat(text=["专利名称"])).text_copies == ("title",)
+
+
+def test_absent_and_empty_columns_are_null() -> None:
+    found = cleaner(header="专利分类,摘要").clean("A01D42/04,一种收割机\n".encode("gb18030")).columns
+    for name in ("title", "applicant", "application_date", "kind", "publication_number"):
+        assert found[name].to_pylist() == [None]
+        assert found[name].type == SCHEMA.field(name).type
+    assert kept(**{"法律状态": " ", "申请（专利权）人": ";"})["kind"] is None
+    assert kept(**{"申请（专利权）人": "; "})["applicant"] is None
+
+
+def test_odd_values_are_warnings_not_rejects() -> None:
+    result = clean(申请日="昨天", 公开日="", 申请号="2.02E+12")
+    assert result.columns["application_date"].to_pylist() == [None]
+    names = ["damaged_application_number", "unreadable_application_date"]
+    assert sorted(result.warnings) == [(0, name) for name in names]
+
+
+def test_rows_of_all_kinds_keep_their_numbers() -> None:
+    quoted = line(公开号="CN100000002A", 摘要="甲\n乙")
+    rows = [line(), b"\xff" + line(), line(专利分类="x"), quoted, b"a,b\r\n", b"\r\n", line()]
+    result = cleaner().clean(b"".join(rows))
+    assert (result.lines, result.rows, result.blanks) == (8, 6, [5])
+    assert result.readable.tolist() == [0, 2, 3, 5]
+    assert result.candidates.tolist() == [0, 3, 5]
+    assert result.columns["line_number"].to_pylist() == [0, 3, 7]
+    assert result.columns["text"].to_pylist()[1] == "甲 乙"
+    found = {row: (rejection.line_number, str(rejection.reason)) for row, rejection in result.rejections}
+    assert found == {1: (1, "undecodable"), 2: (2, "malformed_symbol"), 4: (5, "too_few_fields")}
+    assert result.row_hashes[0] == result.row_hashes[3] == hash_keys([line().removesuffix(b"\r\n")])[0]
+    assert np.array_equal(result.id_hashes, hash_strings(pa.array(["CN106888000A", "CN100000002A", "CN106888000A"])))
+
+
+def test_rows_are_rejected_afterwards_with_their_beginning() -> None:
+    piece = line() + line(公开号="CN100000002A", 摘要="甲\n乙") + line()
+    assert cleaner().reject_rows(piece, [], TextFault.REPEATED_ID) == []
+    [(row, rejection)] = cleaner().reject_rows(piece, [2], TextFault.REPEATED_ID)
+    shown = line().decode("gb18030").removesuffix("\r\n")
+    assert (row, rejection) == (2, Rejection(3, TextFault.REPEATED_ID, shown))
