@@ -34,7 +34,7 @@ class RejectsWriter:
 
 def printable(value: str) -> str:
     r"""One line without control characters: they become ``\xNN``."""
-    return value.translate(_VISIBLE_CONTROLS)
+    return value if value.isprintable() else value.translate(_VISIBLE_CONTROLS)
 
 
 def _spreadsheet_safe(value: str) -> str:
