@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -97,8 +98,8 @@ class Cleaning:
             DataError: If the file is missing, not a file, empty, unreadable, of another encoding or without a needed
                 column.
         """
-        with self._open() as file, allocator_for_pieces():
-            yield from self._read(file)
+        with self._open() as file, ThreadPoolExecutor(1) as ahead, allocator_for_pieces():
+            yield from self._read(file, ahead)
 
     def _open(self) -> BinaryIO:
         try:
@@ -110,11 +111,11 @@ class Cleaning:
         except OSError as error:
             raise DataError(f"cannot open {self._source}: {error.strerror}; check its permissions") from error
 
-    def _read(self, file: BinaryIO) -> Generator[Batch, None, None]:
+    def _read(self, file: BinaryIO, ahead: Executor) -> Generator[Batch, None, None]:
         total = self._source.stat().st_size
         waiting: list[Part] = []
         missing = BATCH  # rows
-        with closing(self._parts(self._start(self._chunks(file)))) as parts:
+        with closing(self._parts(self._start(self._chunks(file, ahead)))) as parts:
             for part in parts:
                 while part.rows >= missing:
                     head, part = part.split(missing)
@@ -146,14 +147,21 @@ class Cleaning:
         self.accounting.blank_lines = cutter.blank_lines
         return cutter
 
-    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
+    def _chunks(self, file: BinaryIO, ahead: Executor) -> Iterator[bytes]:
+        """Read one chunk ahead in another thread: neither reading nor hashing needs Python's lock."""
+        coming = ahead.submit(self._read_chunk, file)
         try:
-            while chunk := file.read(CHUNK):
-                self._digest.update(chunk)
+            while chunk := coming.result():
+                coming = ahead.submit(self._read_chunk, file)
                 self._bytes_read += len(chunk)
                 yield chunk
         except OSError as error:
             raise DataError(f"cannot read {self._source}: {error.strerror}; check the disk and permissions") from error
+
+    def _read_chunk(self, file: BinaryIO) -> bytes:
+        chunk = file.read(CHUNK)
+        self._digest.update(chunk)
+        return chunk
 
     def _parts(self, cutter: PieceCutter) -> Generator[Part, None, None]:
         """What became of each piece, up to the limit."""

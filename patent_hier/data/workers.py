@@ -23,7 +23,7 @@ from patent_hier.data.columns import CleanPiece, PieceCleaner
 from patent_hier.errors import DataError
 
 MAX_PROCESSES = 4  # the caller, who removes duplicates and writes, keeps up with no more
-SMALL = 64 << 20  # bytes; so small a file is clean about as soon without other processes, which take as long to start
+SMALL = 128 << 20  # bytes; so small a file is clean about as soon without other processes, which take time to start
 
 _AHEAD = 8  # pieces in flight for each process; fewer let workers run dry
 _QUEUED = 3  # pieces that each worker is given at once, so that it need not wait for the caller
