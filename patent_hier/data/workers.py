@@ -14,8 +14,10 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from queue import SimpleQueue
 
 import pyarrow as pa
 
@@ -89,32 +91,30 @@ class _Job:
     piece: bytes
     future: Future[CleanPiece] | None = None  # what a worker makes of it
     own: CleanPiece | None = None  # what the caller made of it
+    is_done: bool = False
 
     @property
     def is_begun(self) -> bool:
         return self.future is not None or self.own is not None
 
-    @property
-    def is_done(self) -> bool:
-        return self.own is not None or (self.future is not None and self.future.done())
-
-    def result(self) -> tuple[bytes, CleanPiece]:
-        if self.own is None:
-            assert self.future is not None
-            self.own = self.future.result()
-        return self.piece, self.own
-
 
 class _Jobs:
-    """Pieces in flight. Each is given to a worker only when one will soon be free, so that the caller can help."""
+    """Pieces in flight. Each is given to a worker only when one will soon be free, so that the caller can help.
+
+    Ctrl-C between taking and leaving a lock of a future would leave it locked, and the pool waiting for ever. So the
+    caller touches futures only while it is held back, and waits on a queue, which an interruption does not harm.
+    """
 
     def __init__(self, pool: ProcessPoolExecutor, cleaner: PieceCleaner, processes: int) -> None:
         self._pool = pool
         self._cleaner = cleaner
         self._workers = processes - 1
-        with _no_interruptions():
-            self._starting = [pool.submit(_started) for _ in range(self._workers)]
         self._jobs: deque[_Job] = deque()
+        self._news: SimpleQueue[None] = SimpleQueue()  # an item for each piece that a worker has done
+        self._is_started = False
+        with _no_interruptions():
+            for _ in range(self._workers):
+                pool.submit(_started).add_done_callback(self._note_start)
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -127,27 +127,52 @@ class _Jobs:
         """The first piece and what was made of it; until that is there, do what no worker has been given."""
         while not self._jobs[0].is_done and (job := next((job for job in self._jobs if not job.is_begun), None)):
             job.own = self._cleaner.clean(job.piece)
+            job.is_done = True
             self._submit()
-        return self._jobs.popleft().result()
+        while not self._jobs[0].is_done:
+            self._news.get()
+        job = self._jobs.popleft()
+        if job.own is not None:
+            return job.piece, job.own
+        assert job.future is not None
+        with _no_interruptions():
+            return job.piece, job.future.result()
 
     def _submit(self) -> None:
-        if not any(future.done() for future in self._starting):
+        if not self._is_started:
             return
         given = sum(job.future is not None and not job.is_done for job in self._jobs)
         free = [job for job in self._jobs if not job.is_begun]
         with _no_interruptions():
             for job in free[: max(self._workers * _QUEUED - given, 0)]:
                 job.future = self._pool.submit(_clean, job.piece)
+                job.future.add_done_callback(partial(self._note_done, job))
+
+    def _note_start(self, future: Future[None]) -> None:
+        self._is_started = True
+
+    def _note_done(self, job: _Job, future: Future[CleanPiece]) -> None:
+        job.is_done = True
+        self._news.put(None)
 
 
 @contextmanager
 def _no_interruptions() -> Iterator[None]:
-    """Hold Ctrl-C back. Processes that start meanwhile never see it; the caller ends them."""
+    """Hold Ctrl-C back, and raise it afterwards. Processes that start meanwhile never see it; the caller ends them."""
+    usual = signal.getsignal(signal.SIGINT)
+    is_interruptible = threading.current_thread() is threading.main_thread() and usual is not None
+    came: list[int] = []
+    if is_interruptible:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if is_interruptible:
+            signal.signal(signal.SIGINT, usual)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _in_order(jobs: _Jobs, pieces: Iterable[bytes], ahead: int) -> Iterator[tuple[bytes, CleanPiece]]:
