@@ -3,12 +3,11 @@
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 
-from patent_hier.bench.rows import Row, compare
-from patent_hier.bench.subjects import SIZES, Subject
+from patent_hier.bench.rows import Row, compare, in_turn
+from patent_hier.bench.subjects import Subject
 from patent_hier.features.layer_vectors import LayerVectors, PositionStore
 from patent_hier.models.frozen import write_layer_vectors
 from patent_hier.training.neural import fit_network
@@ -19,14 +18,13 @@ _EPOCHS = 5
 
 def ablation_row(subject: Subject, repeats: int) -> Row:
     """N = 1 to all layers, five epochs each, on vectors and on tokens."""
-    layers = SIZES[subject.size][1]
+    layers = subject.config["num_hidden_layers"]
     answers: dict[str, list[np.ndarray]] = {}
 
-    def ours() -> float:
-        start = perf_counter()
+    def ours() -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_layer_vectors(
-                subject.network(frozen=True).encoder.eval(),
+                subject.network(frozen=True).encoder,
                 subject.store,
                 Path(folder),
                 layers=layers,
@@ -36,14 +34,11 @@ def ablation_row(subject: Subject, repeats: int) -> Row:
                 precision="32-true",
             )
             answers["ours"] = [_fit(subject, n, LayerVectors.open(Path(folder))) for n in range(1, layers + 1)]
-        return perf_counter() - start
 
-    def peer() -> float:
-        start = perf_counter()
+    def peer() -> None:
         answers["peer"] = [_fit(subject, n, None) for n in range(1, layers + 1)]
-        return perf_counter() - start
 
-    rate, other, ratio = compare(layers, [(ours(), peer()) for _ in range(repeats)])
+    rate, other, ratio = compare(layers, in_turn([ours, peer], repeats, warm_up=0))
     pairs = zip(answers["ours"], answers["peer"], strict=True)
     difference = max(float(np.abs(one - two).max()) for one, two in pairs)
     return Row(

@@ -27,3 +27,16 @@ def matrix_flops(device: str, precision: str) -> float:
             torch.cuda.synchronize()
         seconds.append(perf_counter() - start)
     return float(2 * side**3 / statistics.median(seconds[1:]))
+
+
+def document_limit(flops: float, documents: int, device: str, precision: str) -> tuple[float, str]:
+    """Documents per second if all arithmetic went at the rate of a large matrix product, and what sets that limit.
+
+    Args:
+        flops: Floating-point operations of all documents.
+        documents: How many they are.
+        device: See :func:`matrix_flops`.
+        precision: As there.
+    """
+    most = matrix_flops(device, precision)
+    return most * documents / flops, f"matrix product, {most / 1e9:,.0f} GFLOP/s"

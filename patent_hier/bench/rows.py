@@ -21,7 +21,8 @@ class Row:
         target: What the ratio must reach; for a row without a peer, what ``ours`` must not exceed.
         limit: The most (or least) that this machine could do; None if unknown.
         limit_name: What sets the limit.
-        agrees: Whether ours gives what the peer gives; a row that does not is not met, however fast.
+        agrees: Whether ours gives what the peer gives, and where memory is measured, in no more of it than allowed; a
+            row that does not is not met, however fast.
         repeats: How often both ran, in turn.
         facts: What else is worth knowing.
     """
@@ -55,25 +56,26 @@ class Row:
         return {**asdict(self), "met": self.met, "share_of_limit": self.share_of_limit}
 
 
-def in_turn(works: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
+def in_turn(works: Sequence[Callable[[], object]], repeats: int, *, warm_up: int = 1) -> list[list[float]]:
     """Seconds of several pieces of work, run one after the other in each repeat, so that all meet the same machine.
 
     Args:
         works: The pieces of work.
-        repeats: How often; a round before the first is not counted.
+        repeats: How often.
+        warm_up: Rounds before the first that are not counted.
 
     Returns:
         For each repeat the seconds of each piece, ``repeats`` lists of ``len(works)``.
     """
     rounds = []
-    for _ in range(repeats + 1):
+    for _ in range(warm_up + repeats):
         seconds = []
         for work in works:
             start = perf_counter()
             work()
             seconds.append(perf_counter() - start)
         rounds.append(seconds)
-    return rounds[1:]
+    return rounds[warm_up:]
 
 
 def compare(amount: float, rounds: Sequence[Sequence[float]]) -> tuple[float, float, float]:

@@ -4,10 +4,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 
-from patent_hier.bench.rows import Row
+from patent_hier.bench.rows import Row, in_turn
 
 _TARGET = 0.1  # seconds more than the empty application
 _EMPTY = """import hydra
@@ -32,7 +32,7 @@ def startup_rows(repeats: int) -> list[Row]:
 
 
 def _row(name: str, command: list[str], empty: list[str], repeats: int) -> Row:
-    rounds = [(_seconds(command), _seconds(empty)) for _ in range(repeats + 1)][1:]
+    rounds = in_turn([partial(_run, command), partial(_run, empty)], repeats)
     ours, peer = (statistics.median(column) for column in zip(*rounds, strict=True))
     return Row(
         work=name,
@@ -45,7 +45,5 @@ def _row(name: str, command: list[str], empty: list[str], repeats: int) -> Row:
     )
 
 
-def _seconds(command: list[str]) -> float:
-    start = perf_counter()
+def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return perf_counter() - start

@@ -19,7 +19,7 @@ from patent_hier.settings import BertCnnSettings, Settings, TrainerSettings
 from patent_hier.training.node_data import NodeView
 
 MAX_LENGTH = 200  # tokens, the paper's
-N_LABELS = 8
+LABELS = tuple(f"label {number}" for number in range(8))
 _VOCABULARY = PACKAGED_ENCODERS / "small"
 # hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
 SIZES = {"demo": (64, 6, 2, 256), "base": (768, 12, 12, 3072)}
@@ -52,6 +52,12 @@ class Subject:
         """Texts to token ids."""
         return WordPieceReader(EncoderFiles(_VOCABULARY, self.config, has_weights=False), MAX_LENGTH)
 
+    def peer_tokenizer(self) -> Any:
+        """The tokenizer of transformers with the same vocabulary."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(_VOCABULARY)
+
     @cached_property
     def store(self) -> TokenStore:
         """Token ids of all texts."""
@@ -60,7 +66,7 @@ class Subject:
     def network(self, frozen: bool = False) -> BertCnn:
         """A network with the same random weights each time."""
         torch.manual_seed(1)
-        return BertCnn(build_encoder(self.config, frozen=frozen), N_LABELS, self.settings)
+        return BertCnn(build_encoder(self.config, frozen=frozen), len(LABELS), self.settings)
 
     def blueprint(self, frozen: bool = False) -> Blueprint:
         """As training takes it."""
@@ -68,16 +74,14 @@ class Subject:
 
     def classifier(self) -> NodeClassifier:
         """As scoring takes it."""
-        labels = tuple(f"label {number}" for number in range(N_LABELS))
-        return NodeClassifier("root", labels, self.settings, self.network().eval(), self.reader)
+        return NodeClassifier("root", LABELS, self.settings, self.network().eval(), self.reader)
 
     def view(self) -> NodeView[TokenStore]:
         """All documents for training, with random labels; none for validation."""
-        codes = np.arange(len(self.texts)) % N_LABELS
+        codes = np.arange(len(self.texts)) % len(LABELS)
         nothing = np.empty(0, np.intp)
-        labels = tuple(f"label {number}" for number in range(N_LABELS))
         every = np.arange(len(self.texts))
-        return NodeView("root", self.store, labels, every, codes, nothing, nothing.astype(np.int64))
+        return NodeView("root", self.store, LABELS, every, codes, nothing, nothing.astype(np.int64))
 
     def run(self, **trainer: Any) -> Settings:
         """Settings of one epoch over the view."""

@@ -14,8 +14,6 @@ from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.progress import say
 from patent_hier.settings import BertCnnSettings
 
-WORKS = ("prepare", "tokens", "segmentation", "training", "overhead", "scoring", "ablation", "startup")
-SIZES = ("quick", "full")
 JSON_FILE, TABLE_FILE = "bench.json", "bench.md"
 _MEMORY = 0.5  # of the peer's peak, that preparing may take
 _COLUMNS = ("work", "unit", "ours", "peer", "ratio", "target", "limit", "share of limit", "met")
@@ -39,6 +37,11 @@ class Amounts:
     base: int
     repeats: int
 
+    @property
+    def texts(self) -> int:
+        """The most texts that any row reads."""
+        return max(self.documents, self.demo, self.base)
+
 
 AMOUNTS = {"quick": Amounts(200_000, 5_000, 512, 32, 3), "full": Amounts(200_000, 50_000, 4_096, 256, 5)}
 
@@ -52,8 +55,8 @@ def check_request(works: Sequence[str], size: str) -> None:
     for word in works:
         if word not in WORKS:
             raise ConfigError(f"unknown row {word} of the bench; choose some of {','.join(WORKS)}")
-    if size not in SIZES:
-        raise ConfigError(f"size {size} of the bench is unknown; choose one of {', '.join(SIZES)}")
+    if size not in AMOUNTS:
+        raise ConfigError(f"size {size} of the bench is unknown; choose one of {', '.join(AMOUNTS)}")
 
 
 def run_bench(abstracts: Sequence[str], titles: Sequence[str], works: Sequence[str], size: str) -> Iterator[Row]:
@@ -63,7 +66,7 @@ def run_bench(abstracts: Sequence[str], titles: Sequence[str], works: Sequence[s
         abstracts: Long texts; as many as the size asks for, or all there are.
         titles: Short ones.
         works: Some of :data:`WORKS`.
-        size: One of :data:`SIZES`.
+        size: One of :data:`AMOUNTS`.
 
     Raises:
         ConfigError: If a name is unknown, or the peer is not installed.
@@ -167,6 +170,7 @@ _ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]
     "ablation": _ablation,
     "startup": _startup,
 }
+WORKS = tuple(_ROWS)
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from patent_hier.bench.limits import matrix_flops
+from patent_hier.bench.limits import document_limit
 from patent_hier.bench.rows import Row, compare
-from patent_hier.bench.subjects import N_LABELS, Subject
+from patent_hier.bench.subjects import LABELS, Subject
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
@@ -41,7 +41,8 @@ def training_row(subject: Subject, repeats: int) -> Row:
 
     rounds = [(ours(), hugging_face_seconds(subject, precision)) for _ in range(repeats)]
     rate, peer, ratio = compare(len(subject.texts), rounds)
-    flops, most = 3 * subject.flops(), matrix_flops(device, precision)
+    # The backward pass takes twice the operations of the forward one.
+    limit, limit_name = document_limit(3 * subject.flops(), len(subject.texts), device, precision)
     return Row(
         work=f"training step, {subject.size} size, batches of {BATCH}",
         unit="documents/s",
@@ -50,8 +51,8 @@ def training_row(subject: Subject, repeats: int) -> Row:
         peer_name="Hugging Face Trainer",
         ratio=ratio,
         target=_TARGET[device],
-        limit=most / (flops / len(subject.texts)),
-        limit_name=f"matrix product, {most / 1e9:,.0f} GFLOP/s",
+        limit=limit,
+        limit_name=limit_name,
         repeats=repeats,
         facts={
             "documents": len(subject.texts),
@@ -79,10 +80,10 @@ def hugging_face_seconds(subject: Subject, precision: str) -> float:
     """Seconds of ``Trainer.train`` over the subject's documents: same network, data, precision, optimizer, clipping."""
     if find_spec("accelerate") is None:  # Trainer asks for it only when it is made
         raise ConfigError('the peer of training needs accelerate: pip install -c constraints.txt -e ".[bench]"')
-    from transformers import AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
+    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
 
     data = [
-        {"input_ids": subject.store[row].astype(np.int64).tolist(), "labels": row % N_LABELS}
+        {"input_ids": subject.store[row].astype(np.int64).tolist(), "labels": row % len(LABELS)}
         for row in range(len(subject.texts))
     ]
     optimizer = OptimizerSettings()
@@ -102,9 +103,8 @@ def hugging_face_seconds(subject: Subject, precision: str) -> float:
             use_cpu=not torch.cuda.is_available(),
             remove_unused_columns=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(subject.reader.files.folder)
         model = _WithLoss(subject.network().train())
-        trainer = Trainer(model, arguments, DataCollatorWithPadding(tokenizer), data)
+        trainer = Trainer(model, arguments, DataCollatorWithPadding(subject.peer_tokenizer()), data)
         trainer.remove_callback(PrinterCallback)
         start = perf_counter()
         trainer.train()
@@ -117,17 +117,17 @@ class _Tiny(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.embedding = nn.Embedding(64, 4)
-        self.output = nn.Linear(4, N_LABELS)
+        self.output = nn.Linear(4, len(LABELS))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.output(self.embedding(input_ids).mean(1))  # type: ignore[no-any-return]
+        return self.output(self.embedding(input_ids).mean(1))  # type: ignore[no-any-return]  # torch modules return Any
 
 
 def overhead_row(subject: Subject, repeats: int) -> Row:
     """Milliseconds that a step of ours takes beyond a plain PyTorch loop over the same batches."""
     rng = np.random.default_rng(1)
     store = TokenStore.from_documents(rng.integers(1, 64, (_OVERHEAD_STEPS * BATCH, 8)).tolist())
-    codes = np.arange(len(store)) % N_LABELS
+    codes = np.arange(len(store)) % len(LABELS)
     view = replace(subject.view(), store=store, train=np.arange(len(store)), train_codes=codes)
     threads = torch.get_num_threads()
     settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second one

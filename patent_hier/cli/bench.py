@@ -1,6 +1,7 @@
 """``patent-hier bench``: our speed beside what a user would pick instead, in one interleaved run."""
 
 from collections.abc import Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 from patent_hier.cli.compose import compose_settings
@@ -28,15 +29,16 @@ def run(arguments: Sequence[str]) -> None:
     """
     options = _parser().parse_intermixed_args(list(arguments))
     settings = compose_settings(options.overrides)
-    from patent_hier.bench.suite import WORKS, cells, check_request, print_table, run_bench, write_bench
+    from patent_hier.bench.suite import AMOUNTS, WORKS, cells, check_request, print_table, run_bench, write_bench
     from patent_hier.pipeline.progress import say
     from patent_hier.pipeline.stages import ensure_corpus
 
     works = options.rows.split(",") if options.rows else list(WORKS)
     check_request(works, options.size)
     corpus = ensure_corpus(settings.data, Path(settings.cache_dir))
-    texts = [text for batch in corpus.iter_texts() for text in batch]
-    titles = [title or "" for title in corpus.column("title").to_pylist()]
+    most = AMOUNTS[options.size].texts
+    texts = list(islice(chain.from_iterable(corpus.iter_texts()), most))
+    titles = [title or "" for title in corpus.column("title").slice(0, most).to_pylist()]
     rows = []
     for row in run_bench(texts, titles, works, options.size):
         rows.append(row)

@@ -25,14 +25,12 @@ def run(arguments: Sequence[str]) -> None:
     """
     settings = compose_settings([word for word in arguments if word != _CHECK])
     from patent_hier.data.corpus import check
-    from patent_hier.data.workers import choose_processes
-    from patent_hier.pipeline.stages import ensure_corpus, raw_file, raw_format
+    from patent_hier.pipeline.stages import cleaning_processes, ensure_corpus, raw_file, raw_format
 
     cache = Path(settings.cache_dir)
     if _CHECK in arguments:
         source = raw_file(settings.data, cache)
-        processes = settings.data.processes or choose_processes(source)
-        report = check(source, raw_format(settings.data), processes=processes)
+        report = check(source, raw_format(settings.data), processes=cleaning_processes(settings.data, source))
         print("\n".join(report.lines()))
         if report.problem:
             raise DataError(report.problem)

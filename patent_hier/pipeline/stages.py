@@ -70,6 +70,11 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
     return path
 
 
+def cleaning_processes(data: DataSettings, source: Path) -> int:
+    """How many processes clean a raw file: as set, else by its size and the cores."""
+    return data.processes or choose_processes(source)
+
+
 def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
     source = raw_file(data, cache)
@@ -86,7 +91,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
                     fmt,
                     extra_manifest={"name": data.name},
                     progress=progress,
-                    processes=data.processes or choose_processes(source),
+                    processes=cleaning_processes(data, source),
                 )
         except RefusedFileError as error:
             report_accounting(error.accounting, source)
@@ -181,6 +186,7 @@ def ensure_layer_vectors(
     """The document vectors of a frozen encoder's last layers; computed if they are not there."""
     from patent_hier.features.layer_vectors import layer_vectors_fingerprint
     from patent_hier.features.token_store import TokenStore
+    from patent_hier.features.wordpiece import WordPieceReader
     from patent_hier.models.encoder import load_encoder
     from patent_hier.models.frozen import write_layer_vectors
     from patent_hier.training.device import choose_gpu, choose_precision
@@ -201,7 +207,7 @@ def ensure_layer_vectors(
                 staging,
                 layers=layers,
                 pooling=pooling,
-                pad_id=int(files.config.get("pad_token_id") or 0),
+                pad_id=WordPieceReader(files, encoder.max_length).pad_id,
                 batch_size=trainer.score_batch_size,
                 precision=precision,
                 progress=progress,

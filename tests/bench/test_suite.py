@@ -40,7 +40,6 @@ def test_unknown_names_are_refused(works, size, word):
 def test_rows_of_networks_agree_with_their_peers(demo_texts, monkeypatch):
     monkeypatch.setattr("patent_hier.bench.suite.AMOUNTS", {"quick": TINY})
     monkeypatch.setattr("patent_hier.bench.subjects.SIZES", {"demo": (16, 4, 2, 32), "base": (16, 4, 2, 32)})
-    monkeypatch.setattr("patent_hier.bench.ablation.SIZES", {"demo": (16, 4, 2, 32)})
     rows = list(run_bench(demo_texts, [text[:12] for text in demo_texts], ["scoring", "training", "ablation"], "quick"))
     assert [row.agrees for row in rows] == [True] * 7
     assert all(row.ours > 0 and row.peer > 0 and row.ratio > 0 for row in rows)
