@@ -21,6 +21,10 @@ class DataError(PatentHierError):
     """The input cannot be used: missing file, wrong columns, nothing valid in it."""
 
 
+class ProcessError(PatentHierError):
+    """A process that trained beside others ended without saying why."""
+
+
 class ArtifactError(PatentHierError):
     """A file that this project wrote is missing, damaged or of another version."""
 
