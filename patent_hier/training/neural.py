@@ -198,7 +198,7 @@ def _trainer(
         num_nodes=ranks.size // ranks.local_size,
         # Some encoders have weights that no head reads; in a static graph, DDP does not wait for their gradients.
         strategy=DDPStrategy(static_graph=True, broadcast_buffers=False) if ranks.size > 1 else "auto",
-        # Named, or Lightning guesses: in a Slurm job it would demand as many devices as Slurm has tasks.
+        # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
         plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment()],
         precision=choose_precision(settings.precision, on_gpu),
         max_epochs=epochs,
