@@ -4,6 +4,7 @@ Whatever is made before and after training is made by one process alone: it hold
 scores and writes. The others find the inputs finished, map the same files, train on their share, and write nothing.
 """
 
+import multiprocessing
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,8 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprin
     if session := current_session():
         session.check(settings.trainer)
         return session.fit(plan, view, blueprint, scratch)
-    _refuse_launcher()
     devices = choose_devices(settings.trainer)
+    _refuse_launcher(devices)
     if settings.trainer.devices is None and devices == 1:
         say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
     if devices == 1:
@@ -55,10 +56,19 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprin
     return _fit_apart(plan, devices, scratch)
 
 
-def _refuse_launcher() -> None:
-    """Refuse the jobs of another launcher under torchrun: each of them would be its rank 0."""
+def _refuse_launcher(devices: int) -> None:
+    """Refuse to be one of several jobs that all believe to have the devices for themselves.
+
+    Raises:
+        ConfigError: In a job that another launcher has started under torchrun, or joblib with several devices.
+    """
     if Ranks.of_torchrun(os.environ):
         raise ConfigError("under torchrun, nodes are trained one after the other; leave hydra/launcher out")
+    if devices > 1 and multiprocessing.get_start_method(allow_none=True) == "loky":
+        raise ConfigError(
+            f"trainer.devices={devices}: with hydra/launcher=joblib several nodes would share these devices; "
+            "leave one of the two out"
+        )
 
 
 def _fit_apart(plan: NodePlan, devices: int, scratch: Path) -> "Fitted":

@@ -93,7 +93,9 @@ def _enter(
             dist.destroy_process_group()
     except KeyboardInterrupt:
         os._exit(1)  # the process that launched this one has it too, and says so
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            error = ProcessError(f"process {rank} of {size} ended itself with status {error.code}; run again")
         _write_error(folder / f"error-{rank}.json", error)
         sys.stdout.flush()
         os._exit(1)  # at once: an orderly end would wait for the other processes
