@@ -53,7 +53,7 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprin
         say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
     if devices == 1:
         return fit_node(view, blueprint, settings, scratch)
-    return _fit_apart(plan, devices, scratch)
+    return _fit_apart(plan, blueprint, devices, scratch)
 
 
 def _refuse_launcher(devices: int) -> None:
@@ -71,7 +71,7 @@ def _refuse_launcher(devices: int) -> None:
         )
 
 
-def _fit_apart(plan: NodePlan, devices: int, scratch: Path) -> "Fitted":
+def _fit_apart(plan: NodePlan, blueprint: "Blueprint", devices: int, scratch: Path) -> "Fitted":
     """Fit in processes of their own; what rank 0 leaves in a folder comes back from there."""
     import shutil
     import tempfile
@@ -91,8 +91,10 @@ def _fit_apart(plan: NodePlan, devices: int, scratch: Path) -> "Fitted":
         left = read_json(folder / _FACTS)
     finally:
         shutil.rmtree(folder)
-    if isinstance(classifier.model, nn.Module) and choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"):
-        classifier.model.to(torch.device("cuda", 0))  # where a single device would have left it
+    if isinstance(classifier.model, nn.Module):
+        classifier.reader = blueprint.reader  # the loaded one reads from the folder that is gone
+        if choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"):
+            classifier.model.to(torch.device("cuda", 0))  # where a single device would have left it
     return Fitted(classifier, left["history"], left["facts"])
 
 

@@ -306,3 +306,21 @@ def test_a_signal_while_training_is_no_success(
             fit(toy_corpus, demo_files, settings())
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_slurms_signals_are_left_alone(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a Slurm job, Lightning would answer SIGUSR1 with a checkpoint in the current folder and a new job."""
+    job = {"NTASKS": 1, "JOB_NAME": "node", "JOB_ID": 7, "PROCID": 0, "LOCALID": 0, "NODEID": 0}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    found: list[Any] = []
+
+    def look(self: LengthGroupedBatches, epoch: int) -> None:
+        self.epoch = epoch
+        found.append(signal.getsignal(signal.SIGUSR1))
+
+    monkeypatch.setattr(LengthGroupedBatches, "set_epoch", look)
+    fit(toy_corpus, demo_files, settings())
+    assert set(found) == {signal.SIG_DFL}
