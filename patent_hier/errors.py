@@ -25,6 +25,10 @@ class ProcessError(PatentHierError):
     """A process that trained beside others ended without saying why."""
 
 
+class LostRanksError(ProcessError):
+    """A process of torchrun failed, and no further node can be trained together."""
+
+
 class ArtifactError(PatentHierError):
     """A file that this project wrote is missing, damaged or of another version."""
 

@@ -15,7 +15,7 @@ from patent_hier.cli import schema
 from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost
 from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
-from patent_hier.errors import ConfigError, DataError
+from patent_hier.errors import ConfigError, DataError, LostRanksError
 
 _HELP = ("-h", "--help")
 _HYDRA_RAW_ERRORS = "HYDRA_FULL_ERROR"  # Hydra then raises what is wrong with a setting instead of printing it
@@ -65,7 +65,9 @@ def _job(config: DictConfig) -> None:
         replace(job, error=describe(error), exit_status=exit_status(error)).write(folder)
         if os.environ.get(DEBUG) == "1":
             raise
-        if not isinstance(error, ConfigError | DataError):  # those come back from every job, and end the command soon
+        if not isinstance(
+            error, ConfigError | DataError | LostRanksError
+        ):  # those come back from every job, and end the command soon
             print(f"{' '.join(job.overrides)} failed: {describe(error)}", flush=True)
 
 

@@ -9,7 +9,7 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.errors import ConfigError, ProcessError
+from patent_hier.errors import ConfigError, LostRanksError
 from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan
 from patent_hier.settings import TrainerSettings
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from patent_hier.training.node_data import CorpusView
 
 _TRAIN, _END = b"train", b"end"
+_FAILED = "patent_hier/failed"  # the key by which a rank tells rank 0, before its connections break
+_LOST = "a process of torchrun failed while a node was trained, its own line says why; run again"
 _PATIENCE = datetime.timedelta(days=30)  # of a rank, while rank 0 prepares a corpus; torchrun ends it if rank 0 fails
 _session: "Session | None" = None
 
@@ -56,18 +58,20 @@ class Session:
         """Fit a node together with the other ranks.
 
         Raises:
-            ProcessError: If an earlier node failed while it was trained: the other ranks are lost then.
+            LostRanksError: If another rank failed, or an earlier node while it was trained: the ranks are lost then.
         """
         from patent_hier.training.fit import fit_node
 
         if self._broken:
-            raise ProcessError("the processes of torchrun have lost each other in an earlier node; run again")
+            raise LostRanksError(_LOST)
         self._tell(_TRAIN)
         try:
             _exchange(self._ranks, self._store, plan)
             return fit_node(view, blueprint, plan.settings, scratch, self._ranks)
-        except BaseException:
+        except BaseException as error:
             self._broken = True
+            if isinstance(error, Exception) and self._store.check([_FAILED]):
+                raise LostRanksError(_LOST) from error
             raise
 
     def end(self) -> None:
@@ -106,9 +110,13 @@ def follow(ranks: Ranks) -> None:
     store = find_store()
     told = 0
     while _hear(store, told) == _TRAIN:
-        plan = _exchange(ranks, store, None)
-        ready = open_view(plan)
-        fit_node(ready.view, ready.opened.blueprint, plan.settings, None, ranks)
+        try:
+            plan = _exchange(ranks, store, None)
+            ready = open_view(plan)
+            fit_node(ready.view, ready.opened.blueprint, plan.settings, None, ranks)
+        except Exception:
+            store.set(_FAILED, b"1")
+            raise
         told += 1
     _leave()
 

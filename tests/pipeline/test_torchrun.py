@@ -11,7 +11,7 @@ import pytest
 import torch.distributed as dist
 
 import patent_hier
-from patent_hier.errors import ConfigError, ProcessError
+from patent_hier.errors import ConfigError, LostRanksError
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline import torchrun
 from patent_hier.pipeline.torchrun import Session, follow
@@ -56,9 +56,23 @@ def test_after_a_failure_no_further_node_waits_for_ranks_that_are_gone(
     nothing: Any = None
     with pytest.raises(RuntimeError, match="closed"):
         session.fit(nothing, nothing, nothing, nothing)
-    with pytest.raises(ProcessError, match="have lost each other"):
+    with pytest.raises(LostRanksError, match="its own line says why"):
         session.fit(nothing, nothing, nothing, nothing)
     session.end()
+
+
+def test_a_rank_that_fails_says_so_before_its_connections_break(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ConfigError("no memory on this machine")
+
+    session = Session(Ranks(0, 2, 2))
+    session._tell(b"train")
+    monkeypatch.setattr(torchrun, "_exchange", fail)
+    with pytest.raises(ConfigError, match="no memory"):
+        follow(Ranks(1, 2, 2))
+    nothing: Any = None
+    with pytest.raises(LostRanksError):  # whatever rank 0 meets then, the reason lies elsewhere
+        session.fit(nothing, nothing, nothing, nothing)
 
 
 @pytest.mark.slow
