@@ -21,6 +21,14 @@ class DataError(PatentHierError):
     """The input cannot be used: missing file, wrong columns, nothing valid in it."""
 
 
+class ProcessError(PatentHierError):
+    """A process that trained beside others ended without saying why."""
+
+
+class LostRanksError(ProcessError):
+    """A process of torchrun failed, and no further node can be trained together."""
+
+
 class ArtifactError(PatentHierError):
     """A file that this project wrote is missing, damaged or of another version."""
 

@@ -84,6 +84,7 @@ def test_every_node_passes(settings, node):
         ("trainer", {"r_drop": -1.0}),
         ("trainer", {"patience": 0}),
         ("trainer", {"num_threads": 0}),
+        ("trainer", {"devices": 0}),
         ("trainer", {"accelerator": "tpu"}),
         ("trainer", {"precision": "8"}),
         ("optimizer", {"name": "sgd"}),
@@ -183,7 +184,7 @@ def test_bounds_read_well(settings):
 
 
 def test_null_means_none(settings):
-    free = TrainerSettings(patience=None, num_threads=None, gradient_clip=None)
+    free = TrainerSettings(patience=None, num_threads=None, gradient_clip=None, devices=None)
     check(replace(settings, trainer=free, model=BertCnnSettings(pool_size=None)))
 
 

@@ -45,5 +45,5 @@ def help_text(overrides: Sequence[str]) -> str:
 
 def group_choices(folder: Path) -> dict[str, list[str]]:
     """Every group of a configuration folder with its choices, both sorted."""
-    groups = sorted(path for path in folder.iterdir() if path.is_dir())
-    return {group.name: sorted(file.stem for file in group.glob("*.yaml")) for group in groups}
+    groups = sorted(path for path in (*folder.iterdir(), folder / "hydra" / "launcher") if any(path.glob("*.yaml")))
+    return {str(group.relative_to(folder)): sorted(file.stem for file in group.glob("*.yaml")) for group in groups}

@@ -17,6 +17,8 @@ from patent_hier.artifacts import read_json, write_json
 from patent_hier.errors import PatentHierError
 
 JOB_FILE = "job.json"
+_LAUNCHERS = ("submitit", "joblib")  # packages that run jobs elsewhere, and may lose them
+_SUBMITIT = ".submitit"  # folder of its logs; as in its plugin
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,30 @@ def refuse_failed(jobs: Sequence[Job]) -> None:
     n_kept = len(jobs) - sum(map(len, failed.values()))
     kept = f"the other {n_kept} of {len(jobs)} are kept, " if n_kept else ""
     raise JobsFailedError(f"{'; '.join(lines)}; {kept}the same command trains only what is missing", status)
+
+
+class LostJobError(PatentHierError):
+    """A job of a launcher was ended from outside."""
+
+
+def refuse_lost(error: Exception, folder: Path | None) -> None:
+    """Refuse to go on if a launcher says that it has lost a job: it was killed, or its time was over.
+
+    Args:
+        error: What the launcher raised.
+        folder: Of the jobs; submitit keeps in it what they printed.
+
+    Raises:
+        LostJobError: In one line; of any other error nothing is said here.
+    """
+    if type(error).__module__.partition(".")[0] not in _LAUNCHERS:
+        return
+    where = f", see {folder / _SUBMITIT}" if folder and (folder / _SUBMITIT).is_dir() else ""
+    first = str(error).strip().partition("\n")[0]
+    raise LostJobError(
+        f"a job ended before it could say why: {first}{where}; it was killed, or its time or memory were too small. "
+        "Other jobs on a cluster go on; when they have ended, the same command trains only what is missing"
+    ) from error
 
 
 def _label(job: Job, jobs: Sequence[Job]) -> str:

@@ -1,11 +1,15 @@
 """The console script: choose a command, hand it its arguments."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from patent_hier.cli.messages import run_command
 from patent_hier.errors import ConfigError
+
+_TORCHRUN = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}  # torchrun sets them, for the processes that it starts
+_TRAINING = ("run", "ensemble")  # commands that train nodes, on several devices too
 
 _HELP = ("-h", "--help")
 # command -> (module, one line of help); imported only when chosen. A module has ``run(arguments)`` and, unless it
@@ -34,7 +38,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command(_dispatch, words)
+    return run_command(_together if os.environ.keys() >= _TORCHRUN else _dispatch, words)
+
+
+def _together(words: Sequence[str]) -> None:
+    """Under torchrun, rank 0 runs the command; the other ranks train with it."""
+    from patent_hier.training.ranks import Ranks
+
+    ranks = Ranks.of_torchrun(os.environ)
+    if ranks is None or not words or words[0] not in _TRAINING:
+        if ranks is None or ranks.rank == 0:
+            _dispatch(words)
+        return
+    from patent_hier.pipeline.torchrun import follow, open_session
+
+    if ranks.rank:
+        follow(ranks)
+        return
+    session = open_session(ranks)
+    try:
+        _dispatch(words)
+    finally:
+        session.end()
 
 
 def _dispatch(words: Sequence[str]) -> None:

@@ -14,6 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from patent_hier.errors import ConfigError, PatentHierError
 
 DEBUG = "PATENT_HIER_DEBUG"
+_LAUNCHER = "hydra/launcher"
+_EXTRAS = {"joblib": "joblib", "submitit_local": "cluster", "submitit_slurm": "cluster"}  # the extra of a launcher
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -70,9 +72,12 @@ def describe(error: BaseException) -> str:
 
 
 def _missing_choice(error: MissingConfigException) -> str:
+    group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+    if group == _LAUNCHER and choice in _EXTRAS:
+        extra = _EXTRAS[choice]
+        return f"{group}: the plugin of {choice} is not installed; install it: pip install 'patent_hier[{extra}]'"
     if not error.options or error.missing_cfg_file is None:
         return f"{_first_line(error)}; see --help for the groups and their choices"
-    group, _, choice = error.missing_cfg_file.rpartition("/")
     return f"{group}={choice} is unknown;{_closest(choice, error.options)} choose one of {', '.join(error.options)}"
 
 

@@ -12,10 +12,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from patent_hier.cli import schema
-from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed
+from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost
 from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
-from patent_hier.errors import ConfigError, DataError
+from patent_hier.errors import ConfigError, DataError, LostRanksError
 
 _HELP = ("-h", "--help")
 _HYDRA_RAW_ERRORS = "HYDRA_FULL_ERROR"  # Hydra then raises what is wrong with a setting instead of printing it
@@ -39,7 +39,11 @@ def run(arguments: Sequence[str]) -> None:
     os.environ[_HYDRA_RAW_ERRORS] = "1"
     sys.argv = ["run.py", *words]
     RememberJobFolder.forget()
-    hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
+    try:
+        hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
+    except Exception as error:
+        refuse_lost(error, RememberJobFolder.folder)
+        raise
     jobs = read_jobs(RememberJobFolder.folder) if RememberJobFolder.folder else []
     refuse_failed(jobs)
     if jobs:
@@ -61,7 +65,9 @@ def _job(config: DictConfig) -> None:
         replace(job, error=describe(error), exit_status=exit_status(error)).write(folder)
         if os.environ.get(DEBUG) == "1":
             raise
-        if not isinstance(error, ConfigError | DataError):  # those come back from every job, and end the command soon
+        if not isinstance(
+            error, ConfigError | DataError | LostRanksError
+        ):  # those come back from every job, and end the command soon
             print(f"{' '.join(job.overrides)} failed: {describe(error)}", flush=True)
 
 

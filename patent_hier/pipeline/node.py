@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import yaml
 from numpy.typing import NDArray
 
@@ -21,16 +20,17 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
 from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, Predictions
 from patent_hier.evaluation.result import Score
+from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
-from patent_hier.pipeline.inputs import Opened
+from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan, plan_node
 from patent_hier.pipeline.progress import item_progress, say
-from patent_hier.pipeline.stages import load_label_texts, load_parts, wanted_nodes
+from patent_hier.pipeline.stages import wanted_nodes
 from patent_hier.settings import FLAT, Settings, as_dict
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
-    from patent_hier.training.node_data import CorpusView
+    from patent_hier.pipeline.inputs import Opened
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
@@ -115,32 +115,26 @@ def read_predictions(folder: Path) -> Predictions:
 def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:
     settings = plan.settings
     memory = PeakMemory()
-    parts = load_parts(plan.corpus, plan.split)
-    opened = plan.inputs.open(plan.corpus, plan.split, parts)
-    columns = plan.corpus.table(["document_id", "section", "ipc_class"])
-
-    from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
-
-    view = _view(opened, columns, parts, settings)
-    fitted = fit_node(view, opened.blueprint, settings, staging)
+    ready = open_view(plan)
+    fitted = fit_on_devices(plan, ready.view, ready.opened.blueprint, staging)
     if fitted.facts.get("constant"):
         say(f"{settings.node}: one class only ({fitted.classifier.labels[0]}); its classifier is constant")
-    held_out = np.flatnonzero(parts != TRAIN)
+    held_out = np.flatnonzero(ready.parts != TRAIN)
     start = time.perf_counter()
     predictions = Predictions(
         settings.node,
         fitted.classifier.labels,
-        columns["document_id"].to_numpy()[held_out],
-        np.array(PARTS, object)[parts[held_out]],
-        view.targets(settings.node)[held_out],
-        _score(fitted.classifier, opened, held_out, settings),
+        ready.columns["document_id"].to_numpy()[held_out],
+        np.array(PARTS, object)[ready.parts[held_out]],
+        ready.view.targets(settings.node)[held_out],
+        _score(fitted.classifier, ready.opened, held_out, settings),
     )
     facts = {
-        **opened.facts,
+        **ready.opened.facts,
         **fitted.facts,
         "scored_documents": len(held_out),
         "score_seconds": round(time.perf_counter() - start, 3),
-        "peak_memory_bytes": memory.bytes(),
+        "peak_memory_bytes": max(memory.bytes(), fitted.facts.get("peak_memory_bytes", 0)),
     }
     metrics = {"node": settings.node, **{part: score_part(predictions, part) for part in SCORED_PARTS}}
     (staging / CONFIG_FILE).write_text(yaml.safe_dump(as_dict(settings), allow_unicode=True, sort_keys=False), "utf-8")
@@ -152,23 +146,8 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     _report(plan, metrics, facts)
 
 
-def _view(opened: Opened, columns: pa.Table, parts: NDArray[np.int8], settings: Settings) -> "CorpusView[Any]":
-    """What training reads: the corpus, and behind it the label texts, which nothing else ever sees."""
-    from patent_hier.training.node_data import CorpusView
-
-    label_texts = load_label_texts(settings.data)
-    return CorpusView(
-        opened.store if label_texts is None else opened.join(list(label_texts.texts)),
-        columns["section"].to_numpy(),
-        columns["ipc_class"].to_numpy(),
-        parts,
-        label_texts,
-        settings.data.label_weights(settings.model.inputs),
-    )
-
-
 def _score(
-    classifier: "NodeClassifier", opened: Opened, held_out: NDArray[np.intp], settings: Settings
+    classifier: "NodeClassifier", opened: "Opened", held_out: NDArray[np.intp], settings: Settings
 ) -> NDArray[np.float32]:
     """Log-probabilities of all held-out documents, ``(len(held_out), n_labels)``."""
     label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
@@ -232,6 +211,7 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
             **describe_environment(),
             "threads": torch.get_num_threads(),
             "precision": facts.get("precision"),
+            "devices": facts.get("devices", 1),
             "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }

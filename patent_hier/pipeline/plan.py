@@ -13,7 +13,8 @@ from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from patent_hier.settings import FLAT, Settings
 
 RUN_VERSION = 2  # raise it when training or scoring change what comes out of the same settings
-_NO_INFLUENCE = ("num_threads", "accelerator", "progress", "score_batch_size")  # on the result, beyond rounding
+# On the result, beyond rounding and the chance in dropout.
+_NO_INFLUENCE = ("num_threads", "accelerator", "devices", "progress", "score_batch_size")
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ class TrainerSettings:
         max_epochs: Passes over the node's training documents.
         min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
             stops early before.
-        batch_size: Documents per optimizer step.
-        score_batch_size: Documents per batch when scoring.
+        batch_size: Documents per optimizer step, over all devices.
+        score_batch_size: Documents per batch and device when scoring.
         patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
         class_weights: Weigh the loss by inverse class frequency.
         section_loss: Weight of a second loss at the node ``flat``, the cross-entropy of the section, whose
@@ -40,8 +40,10 @@ class TrainerSettings:
             A step takes about twice as long. 0 for none.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
+        devices: GPUs, or processes on a CPU, that train one node together; ``null`` for all GPUs of the machine, or for
+            those of torchrun. It changes the result by rounding, and by the chance in dropout, only.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
-        num_threads: CPU threads of PyTorch; ``null`` leaves its default.
+        num_threads: CPU threads of PyTorch in each process; ``null`` leaves its default, shared among the devices.
         progress: Print a line per epoch (and a bar on a terminal).
     """
 
@@ -55,6 +57,7 @@ class TrainerSettings:
     r_drop: float = 0.0
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
+    devices: int | None = 1
     precision: str = "auto"
     num_threads: int | None = None
     progress: bool = True

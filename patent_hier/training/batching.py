@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from patent_hier.features.token_store import TokenStore, pad_batch
+from patent_hier.training.ranks import ALONE, Ranks
 
 _POOL = 32  # batches that are drawn at random together and then sorted by length among themselves
 
@@ -70,7 +71,10 @@ class NodeDocuments(Dataset[int]):
 
 
 class Collate:
-    """Make the tensors of a batch, padded to its own longest document.
+    """Make the tensors of a batch, or of one rank's share of it, padded to their own longest document.
+
+    A rank for which a batch has no document is lent one with the weight 0: it must take part in the average of the
+    gradients, and adds nothing to it.
 
     Args:
         store: Token ids of the corpus.
@@ -78,6 +82,7 @@ class Collate:
         codes: Each item's label code, ``(n,)``.
         pad_id: Token id of ``[PAD]``.
         weights: Each item's weight in the loss, ``(n,)`` float32; None where all are equal.
+        ranks: The processes that share the batches.
     """
 
     def __init__(
@@ -87,15 +92,30 @@ class Collate:
         codes: NDArray[np.int64],
         pad_id: int,
         weights: NDArray[np.float32] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._store = store
         self._positions = positions
         self._codes = codes
         self._pad_id = pad_id
         self._weights = weights
+        self._ranks = ranks
 
     def __call__(self, items: Sequence[int]) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` and perhaps ``weight`` ``(batch,)``."""
+        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` and perhaps ``weight`` ``(batch,)``.
+
+        With several ranks, ``batch`` is this one's share, and ``whole`` has the label codes of all items.
+        """
+        if self._ranks.size == 1:
+            return self._tensors(np.asarray(items))
+        whole = np.asarray(items)
+        own = whole[self._ranks.share(self._store.lengths[self._positions[whole]])]
+        batch = self._tensors(own if len(own) else whole[:1])
+        if not len(own):
+            batch["weight"] = torch.zeros(1)
+        return {**batch, "whole": torch.from_numpy(self._codes[whole])}
+
+    def _tensors(self, items: NDArray[np.intp]) -> dict[str, Tensor]:
         input_ids, attention_mask = pad_batch(self._store, self._positions[items], self._pad_id)
         batch = {
             "input_ids": torch.from_numpy(input_ids),

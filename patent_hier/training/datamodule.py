@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from patent_hier.features.token_store import TokenStore
 from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.ranks import ALONE, Ranks
 
 
 class PatentDataModule(pl.LightningDataModule):
@@ -16,17 +17,25 @@ class PatentDataModule(pl.LightningDataModule):
 
     Args:
         view: The node's documents and labels.
-        batch_size: Documents per training batch.
-        score_batch_size: Documents per validation batch.
+        batch_size: Documents per training batch, over all ranks.
+        score_batch_size: Documents per validation batch of one rank.
         pad_id: Token id of ``[PAD]``.
         seed: Decides the order of training batches.
+        ranks: The processes that share the batches; all of them have equally many.
 
     Attributes:
         view: As given.
     """
 
     def __init__(
-        self, view: NodeView[TokenStore], *, batch_size: int, score_batch_size: int, pad_id: int, seed: int
+        self,
+        view: NodeView[TokenStore],
+        *,
+        batch_size: int,
+        score_batch_size: int,
+        pad_id: int,
+        seed: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.view = view
@@ -34,6 +43,7 @@ class PatentDataModule(pl.LightningDataModule):
         self.score_batch_size = score_batch_size
         self.pad_id = pad_id
         self.seed = seed
+        self.ranks = ranks
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Shuffled batches of documents of like length, label texts among them."""
@@ -47,7 +57,7 @@ class PatentDataModule(pl.LightningDataModule):
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
             sampler=sampler,  # in this place, not as batch_sampler, Lightning tells it the epoch
             batch_size=None,  # the sampler's items are whole batches
-            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id, weights),
+            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id, weights, self.ranks),
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
@@ -57,7 +67,7 @@ class PatentDataModule(pl.LightningDataModule):
         positions: NDArray[np.intp] = view.val[order]
         return DataLoader(
             NodeDocuments(len(positions)),  # type: ignore[arg-type]  # items are positions, batches are tensors
-            batch_size=self.score_batch_size,
+            batch_size=self.score_batch_size * self.ranks.size,
             shuffle=False,
-            collate_fn=Collate(view.store, positions, view.val_codes[order], self.pad_id),
+            collate_fn=Collate(view.store, positions, view.val_codes[order], self.pad_id, ranks=self.ranks),
         )

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from patent_hier.errors import ConfigError
+from patent_hier.settings import TrainerSettings
 
 
 def choose_gpu(accelerator: str, setting: str) -> bool:
@@ -20,6 +21,22 @@ def choose_gpu(accelerator: str, setting: str) -> bool:
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError(f"{setting}=gpu, but PyTorch sees no CUDA device; use auto or cpu")
     return accelerator != "cpu" and torch.cuda.is_available()
+
+
+def choose_devices(settings: TrainerSettings) -> int:
+    """How many devices of this machine train one node together.
+
+    Raises:
+        ConfigError: If there are not so many GPUs.
+    """
+    if not choose_gpu(settings.accelerator, "trainer.accelerator"):
+        return settings.devices or 1
+    visible = torch.cuda.device_count()
+    if settings.devices is not None and settings.devices > visible:
+        raise ConfigError(
+            f"trainer.devices={settings.devices}, but PyTorch sees {visible} GPU(s); use {visible} or null"
+        )
+    return settings.devices or visible
 
 
 def choose_precision(precision: str, on_gpu: bool) -> Any:

@@ -10,6 +10,7 @@ from patent_hier.settings import Settings, TermSettings
 from patent_hier.training.classical import fit_terms
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.ranks import ALONE, Ranks
 
 
 def fit_node(
@@ -17,6 +18,7 @@ def fit_node(
     blueprint: Blueprint | None,
     settings: Settings,
     scratch: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> Fitted:
     """Fit the classifier of ``settings.node``.
 
@@ -25,6 +27,7 @@ def fit_node(
         blueprint: The network to be trained; None for a classical model.
         settings: One node's run.
         scratch: Folder for checkpoints of a network while it trains.
+        ranks: The processes that train the network together; only rank 0's result has the best epoch's weights.
 
     Returns:
         The classifier. A node with one class in training gets a constant one.
@@ -33,14 +36,16 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
-    fitted = _fit(view, blueprint, settings, scratch)
+    fitted = _fit(view, blueprint, settings, scratch, ranks)
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}
     return fitted
 
 
-def _fit(view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, scratch: Path | None) -> Fitted:
+def _fit(
+    view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, scratch: Path | None, ranks: Ranks
+) -> Fitted:
     if len(view.labels) == 1:
         facts = {"constant": True, "train_documents": view.num_documents}
         return Fitted(NodeClassifier(settings.node, view.labels), [], facts)
@@ -48,7 +53,7 @@ def _fit(view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, s
         return _fit_classical(view, settings)
     from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
 
-    return fit_network(view, blueprint, settings, scratch)
+    return fit_network(view, blueprint, settings, scratch, ranks)
 
 
 def _fit_classical(view: NodeView[TermStore | JoinedTerms], settings: Settings) -> Fitted:

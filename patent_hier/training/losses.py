@@ -63,6 +63,16 @@ class ClassificationLoss(nn.Module):
         class_weights = self.class_weights[target]
         return (class_weights * losses).sum() / class_weights.sum()
 
+    def denominator(self, target: Tensor) -> Tensor:
+        """What the mean over some documents divides by, a scalar: how many they are, or their class weights' sum.
+
+        Args:
+            target: Their label codes, ``(batch,)``.
+        """
+        if self.class_weights is None:
+            return torch.tensor(float(len(target)), device=target.device)
+        return self.class_weights[target].sum()
+
     def _of_section(self, logits: Tensor, own: Tensor) -> Tensor:
         """``-ln P(section)`` of each document, ``(batch,)``; ``own`` marks its section's classes."""
         log_prob = logits.float().log_softmax(-1)  # (batch, labels)

@@ -10,16 +10,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from patent_hier.settings import OptimizerSettings
 from patent_hier.training.losses import ClassificationLoss, disagreement
 
+_LENT = -1  # the label code of a document that does not count
+
 
 class PatentClassificationTask(pl.LightningModule):
     """Train a network that maps token ids to logits, with cross-entropy.
 
-    The terms of its loss are :class:`ClassificationLoss` and :func:`disagreement`.
+    The terms of its loss are :class:`ClassificationLoss` and :func:`disagreement`. With several ranks, each computes
+    its share of the batch's loss; gradients, and what is logged, are those of the whole batch.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_labels)``.
@@ -30,6 +34,7 @@ class PatentClassificationTask(pl.LightningModule):
         section_loss: Weight of the section's cross-entropy, 0 for none.
         sections: ``(num_labels, num_labels)`` bool: which classes are of one section; needed for ``section_loss``.
         r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
+        num_ranks: Processes that train together; DDP averages their gradients.
     """
 
     def __init__(
@@ -42,14 +47,17 @@ class PatentClassificationTask(pl.LightningModule):
         section_loss: float = 0.0,
         sections: Tensor | None = None,
         r_drop: float = 0.0,
+        num_ranks: int = 1,
     ) -> None:
         super().__init__()
         self.network = network
         self.r_drop = r_drop
+        self.num_ranks = num_ranks
         self.optimizer_settings = optimizer
         self.total_steps = total_steps
         self.loss = ClassificationLoss(class_weights, section_loss, sections)
-        self.val_accuracy = MulticlassAccuracy(num_labels, average="micro")
+        self.val_accuracy = MulticlassAccuracy(num_labels, average="micro", ignore_index=_LENT)
+        self.val_loss = MeanMetric()
         self._loss_sum = torch.zeros(())
         self._loss_documents = 0
 
@@ -58,34 +66,46 @@ class PatentClassificationTask(pl.LightningModule):
         return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]  # torch modules return Any
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch, averaged over its documents; a ``weight`` in the batch is each document's."""
+        """Loss of one batch, averaged over its documents; a ``weight`` in the batch is each document's.
+
+        With several ranks, the mean of what they return is that of the whole batch.
+        """
         input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
         weight = batch.get("weight")
         if self.r_drop:  # both passes as one batch of twice as many documents: dropout differs from row to row
             logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_labels)
             loss: Tensor = self.loss(logits, target.repeat(2), None if weight is None else weight.repeat(2))
             first, second = logits.chunk(2)
-            loss = loss + self.r_drop * disagreement(first, second, weight)
+            apart = disagreement(first, second, weight)
         else:
-            loss = self.loss(self(input_ids, attention_mask), target, weight)
+            loss, apart = self.loss(self(input_ids, attention_mask), target, weight), None
+        whole = batch.get("whole", target)  # all ranks' label codes
+        if self.num_ranks > 1:  # the mean of these over the ranks is the mean over the whole batch's documents
+            loss = loss * (self.num_ranks * self.loss.denominator(target) / self.loss.denominator(whole))
+            apart = None if apart is None else apart * (self.num_ranks * len(target) / len(whole))
+        if apart is not None:
+            loss = loss + self.r_drop * apart
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add up the loss and hand Lightning one mean for each epoch: its ``log`` at every step took 0.3 ms each."""
-        n_documents = len(batch["target"])
+        n_documents = len(batch.get("whole", batch["target"]))
         self._loss_sum = self._loss_sum.to(outputs["loss"].device) + outputs["loss"].float() * n_documents
         self._loss_documents += n_documents
         if self.trainer.is_last_batch:
-            self.log("train/loss", self._loss_sum / self._loss_documents, on_step=False, on_epoch=True, batch_size=1)
+            mean, several = self._loss_sum / self._loss_documents, self.num_ranks > 1
+            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=several)
             self._loss_sum, self._loss_documents = torch.zeros_like(self._loss_sum), 0
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Update the validation loss and accuracy."""
+        """Update the validation loss and accuracy, both over all documents of all ranks, however they are batched."""
+        target = batch["target"]
         logits = self(batch["input_ids"], batch["attention_mask"])
-        size = len(batch["target"])
-        self.val_accuracy.update(logits, batch["target"])
-        self.log("val/loss", self.loss(logits, batch["target"]), on_epoch=True, batch_size=size)
-        self.log("val/accuracy", self.val_accuracy, on_epoch=True, batch_size=size)
+        lent = "weight" in batch  # the whole batch then is one document, for a rank without a share
+        self.val_accuracy.update(logits, torch.full_like(target, _LENT) if lent else target)
+        self.val_loss.update(self.loss(logits, target), 0.0 if lent else self.loss.denominator(target))
+        self.log("val/loss", self.val_loss, on_epoch=True, batch_size=len(target))
+        self.log("val/accuracy", self.val_accuracy, on_epoch=True, batch_size=len(target))
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -1,17 +1,22 @@
 """Train one node's network with Lightning: best epoch on the validation part, never on test."""
 
+import contextlib
 import logging
 import math
 import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from patent_hier.features.token_store import TokenStore
@@ -25,12 +30,17 @@ from patent_hier.training.fitted import Fitted
 from patent_hier.training.losses import same_section
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.ranks import ALONE, Ranks
 
 _MONITOR = "val/accuracy"
 
 
 def fit_network(
-    view: NodeView[TokenStore], blueprint: Blueprint, settings: Settings, scratch: Path | None = None
+    view: NodeView[TokenStore],
+    blueprint: Blueprint,
+    settings: Settings,
+    scratch: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> Fitted:
     """Train the network of one node.
 
@@ -39,9 +49,10 @@ def fit_network(
         blueprint: The network to be trained.
         settings: One node's run.
         scratch: Folder for checkpoints while it trains; they are removed. None: the system's temporary folder.
+        ranks: The processes that train together, each with its share of every batch; their process group exists.
 
     Returns:
-        The classifier with the weights of the best validation epoch.
+        The classifier with the weights of the best validation epoch; on ranks other than 0, of the last one.
 
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
@@ -49,6 +60,8 @@ def fit_network(
     trainer_settings = settings.trainer
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
+    elif ranks.size > 1:
+        torch.set_num_threads(max(1, torch.get_num_threads() // ranks.local_size))
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     data = PatentDataModule(
         view,
@@ -56,10 +69,13 @@ def fit_network(
         score_batch_size=trainer_settings.score_batch_size,
         pad_id=blueprint.reader.pad_id,
         seed=settings.seed,
+        ranks=ranks,
     )
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
     network = blueprint.build(len(view.labels)).train()
+    if ranks.rank:  # equal weights, but a dropout of its own
+        torch.manual_seed(settings.seed + (ranks.rank << 32))
     sizes = {
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
@@ -79,15 +95,15 @@ def _train(
     network: nn.Module, data: PatentDataModule, settings: Settings, scratch: Path | None
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
-    view, trainer_settings = data.view, settings.trainer
+    view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
     steps_per_epoch = math.ceil(len(view.train) / trainer_settings.batch_size)
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
-    task = _task(network, view, settings, epochs * steps_per_epoch)
-    history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress)
-    with tempfile.TemporaryDirectory(prefix="patent_hier-", dir=scratch) as checkpoints:
+    task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size)
+    history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
+    with _checkpoint_folder(scratch, ranks) as checkpoints:
         checkpoint = ModelCheckpoint(checkpoints, monitor=_MONITOR, mode="max", save_weights_only=True)
         has_val = len(view.val) > 0
-        trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None)
+        trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None, ranks)
         start = time.perf_counter()
         with warnings.catch_warnings():
             # Lightning's hints about loader workers and missing loggers are for its own users.
@@ -95,7 +111,7 @@ def _train(
             warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
             _fit(trainer, task, data, has_val)
         seconds = time.perf_counter() - start
-        if checkpoint.best_model_path:
+        if checkpoint.best_model_path and not ranks.rank:
             saved = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
             task.load_state_dict(saved["state_dict"])
     facts: dict[str, Any] = {
@@ -106,6 +122,7 @@ def _train(
         "seconds": round(seconds, 3),
         "documents_per_second": round(len(view.train) * len(history.epochs) / seconds, 1),
         "device": str(trainer.strategy.root_device),
+        "devices": ranks.size,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
     }
@@ -115,8 +132,18 @@ def _train(
     return history.epochs, facts
 
 
+@contextlib.contextmanager
+def _checkpoint_folder(scratch: Path | None, ranks: Ranks) -> Iterator[str]:
+    """A folder of rank 0's; Lightning tells the others of it, and they write nothing."""
+    if ranks.rank:
+        yield tempfile.gettempdir()
+        return
+    with tempfile.TemporaryDirectory(prefix="patent_hier-", dir=scratch) as folder:
+        yield folder
+
+
 def _task(
-    network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int
+    network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int, num_ranks: int
 ) -> PatentClassificationTask:
     """The network with its loss: weights of classes by the corpus's documents, the section's term at ``flat`` only."""
     n_labels, n_documents = len(view.labels), view.num_documents
@@ -135,6 +162,7 @@ def _task(
         section_loss=section_loss,
         sections=sections,
         r_drop=settings.trainer.r_drop,
+        num_ranks=num_ranks,
     )
 
 
@@ -155,7 +183,7 @@ def best_epoch(epochs: list[dict[str, float]]) -> int | None:
 
 
 def _trainer(
-    settings: TrainerSettings, epochs: int, history: History, checkpoint: ModelCheckpoint | None
+    settings: TrainerSettings, epochs: int, history: History, checkpoint: ModelCheckpoint | None, ranks: Ranks
 ) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     callbacks: list[Callback] = [history]
@@ -163,13 +191,18 @@ def _trainer(
         callbacks.append(checkpoint)
         if settings.patience is not None:
             callbacks.append(Patience(_MONITOR, settings.patience, settings.min_steps))
-    bar = settings.progress and sys.stdout.isatty()
+    bar = settings.progress and not ranks.rank and sys.stdout.isatty()
     if bar:
         callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
     on_gpu = choose_gpu(settings.accelerator, "trainer.accelerator")
     return pl.Trainer(
         accelerator="cuda" if on_gpu else "cpu",
-        devices=1,
+        devices=ranks.local_size,
+        num_nodes=ranks.size // ranks.local_size,
+        # Some encoders have weights that no head reads; in a static graph, DDP does not wait for their gradients.
+        strategy=DDPStrategy(static_graph=True, broadcast_buffers=False) if ranks.size > 1 else "auto",
+        # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
+        plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment()],
         precision=choose_precision(settings.precision, on_gpu),
         max_epochs=epochs,
         gradient_clip_val=settings.gradient_clip,

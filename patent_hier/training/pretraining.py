@@ -13,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -288,6 +289,7 @@ def _trainer(settings: PretrainSettings, on_gpu: bool, scratch: str) -> pl.Train
     return pl.Trainer(
         accelerator="cuda" if on_gpu else "cpu",
         devices=1,
+        plugins=[LightningEnvironment()],  # as in patent_hier.training.neural
         precision=choose_precision(settings.precision, on_gpu),
         max_epochs=-1,
         gradient_clip_val=settings.gradient_clip,

@@ -1,6 +1,6 @@
 import pytest
 
-from patent_hier.cli.jobs import Job, JobsFailedError, read_jobs, refuse_failed
+from patent_hier.cli.jobs import Job, JobsFailedError, LostJobError, read_jobs, refuse_failed, refuse_lost
 
 NODES = ("root", "A", "B")
 
@@ -44,3 +44,14 @@ def test_different_errors_are_told_apart_in_one_line():
     assert str(caught.value) == (
         "node=root failed: x; node=A, node=B failed: y; the same command trains only what is missing"
     )
+
+
+def test_a_job_that_its_launcher_has_lost_is_told_in_one_line(tmp_path):
+    lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})
+    (tmp_path / ".submitit").mkdir()
+    with pytest.raises(
+        LostJobError, match=r"before it could say why: Job 7 \(task: 0\), see .*\.submitit; it was"
+    ) as caught:
+        refuse_lost(lost("Job 7 (task: 0)\nhas not produced any output"), tmp_path)
+    assert "\n" not in str(caught.value)
+    refuse_lost(ValueError("something else"), tmp_path)

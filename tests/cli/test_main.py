@@ -152,7 +152,18 @@ def test_groups_are_read_from_the_folder(tmp_path):
     (tmp_path / "b" / "y.yaml").touch()
     (tmp_path / "b" / "x.yaml").touch()
     (tmp_path / "config.yaml").touch()
-    assert help_module.group_choices(tmp_path) == {"b": ["x", "y"]}
+    (tmp_path / "hydra" / "launcher").mkdir(parents=True)
+    (tmp_path / "hydra" / "launcher" / "z.yaml").touch()
+    assert help_module.group_choices(tmp_path) == {"b": ["x", "y"], "hydra/launcher": ["z"]}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_under_torchrun_only_rank_0_runs_a_command_that_trains_no_node(rank, monkeypatch):
+    environment = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "x"}
+    for name, value in {**environment, "MASTER_PORT": 1}.items():
+        monkeypatch.setenv(name, str(value))
+    outcome = command("--version")
+    assert (outcome.status, outcome.out != "", outcome.err) == (0, rank == 0, "")
 
 
 def test_run_help_is_as_fast_as_an_empty_hydra_app(tmp_path):

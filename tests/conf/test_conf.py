@@ -325,3 +325,22 @@ def test_configuration_travels_in_the_wheel():
         "conf": "patent_hier/conf",
         "experiments/published": "patent_hier/published",
     }
+
+
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+def test_a_launchers_missing_plugin_is_named(launcher):
+    """Its files choose from the plugin; without that nothing is found."""
+    from hydra.errors import MissingConfigException
+
+    missing = f"hydra/launcher/submitit_{launcher}"
+    assert f"- submitit_{launcher}\n" in (CONF / "hydra" / "launcher" / f"{launcher}.yaml").read_text("utf-8")
+    line = describe(MissingConfigException(f"Could not load {missing}", missing))
+    assert line.endswith("is not installed; install it: pip install 'patent_hier[cluster]'")
+    assert "\n" not in line
+
+
+def test_ddp_is_the_default_on_all_devices():
+    one, several = (compose_settings([f"trainer={choice}"]).trainer for choice in ("default", "ddp"))
+    assert (one.devices, several.devices) == (1, None)
+    assert dataclasses.replace(several, devices=1) == one
+    assert compose_settings(["trainer=ddp", "trainer.devices=4"]).trainer.devices == 4

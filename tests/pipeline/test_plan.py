@@ -48,6 +48,7 @@ def test_what_decides_the_result_changes_its_name(group, changes, settings, chan
         ("trainer", {"progress": True}),
         ("trainer", {"score_batch_size": 3}),
         ("trainer", {"accelerator": "cpu"}),
+        ("trainer", {"devices": 4}),
         ("data", {"max_reject_share": 0.5}),
     ],
 )

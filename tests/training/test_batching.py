@@ -3,6 +3,7 @@ import pytest
 
 from patent_hier.features.token_store import TokenStore
 from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
+from patent_hier.training.ranks import Ranks
 
 LENGTHS = np.random.default_rng(1).integers(3, 200, 1003)
 
@@ -66,6 +67,24 @@ def test_collate_of_weighted_documents() -> None:
     weights = np.array([1.0, 1.0, 0.25], np.float32)
     collate = Collate(store, np.array([2, 0, 1]), np.array([5, 6, 7]), 1, weights)
     assert collate([2, 0])["weight"].tolist() == [0.25, 1.0]
+
+
+def test_ranks_share_a_batch_and_know_the_whole() -> None:
+    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
+    codes, weights = np.array([5, 6, 7]), np.array([1.0, 0.5, 0.25], np.float32)
+    first, second = (Collate(store, np.arange(3), codes, 1, weights, Ranks(rank, 2, 2))([0, 1, 2]) for rank in (0, 1))
+    assert first["whole"].tolist() == second["whole"].tolist() == [5, 6, 7]
+    assert (first["target"].tolist(), first["weight"].tolist()) == ([6], [0.5])  # the longest alone
+    assert (second["target"].tolist(), second["weight"].tolist()) == ([5, 7], [1.0, 0.25])
+    assert second["input_ids"].tolist() == [[2, 3, 1], [2, 9, 3]]  # padded to the share's longest
+
+
+def test_a_rank_without_a_share_is_lent_a_document_that_does_not_count() -> None:
+    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3]])
+    own, lent = (Collate(store, np.arange(2), np.array([5, 6]), 1, None, Ranks(rank, 2, 2))([1]) for rank in (0, 1))
+    assert "weight" not in own
+    assert lent["weight"].tolist() == [0.0]
+    assert own["target"].tolist() == lent["target"].tolist() == own["whole"].tolist() == lent["whole"].tolist() == [6]
 
 
 def test_documents_are_their_positions() -> None:

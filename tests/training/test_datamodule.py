@@ -8,6 +8,7 @@ from torch import Tensor
 from patent_hier.features.token_store import TokenStore
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.ranks import Ranks
 
 
 @pytest.fixture
@@ -37,6 +38,25 @@ def test_validation_batches_in_order_of_length(data: PatentDataModule) -> None:
     assert sorted(rows) == sorted(expected)
     assert [len(ids) for ids, _ in rows] == sorted(len(ids) for ids, _ in rows)
     assert {len(batch["target"]) for batch in batches[:-1]} == {10}
+
+
+@pytest.mark.parametrize("size", [2, 3, 50])
+def test_ranks_have_each_document_once_and_equally_many_batches(toy_corpus: CorpusView[TokenStore], size: int) -> None:
+    view = NodeView.of(toy_corpus, "A")
+    shares = [
+        PatentDataModule(view, batch_size=8, score_batch_size=10, pad_id=0, seed=1, ranks=Ranks(rank, size, size))
+        for rank in range(size)
+    ]
+    for positions, codes, loaders in (
+        (view.train, view.train_codes, [share.train_dataloader() for share in shares]),
+        (view.val, view.val_codes, [share.val_dataloader() for share in shares]),
+    ):
+        batches = [list(loader) for loader in loaders]
+        assert len({len(own) for own in batches}) == 1
+        counted = [batch for own in batches for batch in own if "weight" not in batch]
+        assert all(batch["weight"].tolist() == [0.0] for own in batches for batch in own if "weight" in batch)
+        expected = [(tuple(view.store[i].tolist()), int(code)) for i, code in zip(positions, codes, strict=True)]
+        assert sorted(row for batch in counted for row in documents(batch)) == sorted(expected)
 
 
 class Recorder(pl.LightningModule):

@@ -168,6 +168,66 @@ def test_r_drop_changes_nothing_where_there_is_no_dropout() -> None:
     torch.testing.assert_close(*losses)
 
 
+@pytest.mark.parametrize("r_drop", [0.0, 2.0])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shares", [[[0, 1, 2], [3, 4]], [[4], [0, 1, 2, 3]], [[0, 1, 2, 3, 4], []]])
+def test_the_mean_over_ranks_is_that_of_the_whole_batch(r_drop: float, weighted: bool, shares: list[list[int]]) -> None:
+    """Shares of unequal size, and none at all: as one process, not as the mean of the ranks' means."""
+    targets, weights = torch.tensor([0, 1, 1, 2, 0]), torch.tensor([1.0, 1.0, 0.3, 1.0, 0.1])
+    table = torch.randn(10, 3, generator=torch.Generator().manual_seed(1))  # both passes of R-Drop over 5 documents
+    together = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
+
+    def gradient(rows: list[int], num_ranks: int) -> Tensor:
+        """Of one rank with some of the documents, or of one process with all of them."""
+        own = rows or [0]
+        class_weights = torch.tensor([1.0, 4.0, 0.5]) if weighted else None
+        network = Pair(table, own)
+        task = PatentClassificationTask(
+            network, 3, OptimizerSettings(), 1, class_weights, 0.7, together, r_drop, num_ranks
+        )
+        task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
+        ids = torch.tensor(own)[:, None]
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "target": targets[own], "whole": targets}
+        if weighted or not rows:
+            batch["weight"] = weights[own] if rows else torch.zeros(1)
+        task.training_step(batch, 0).backward()  # type: ignore[no-untyped-call]
+        assert network.table.grad is not None
+        return network.table.grad
+
+    expected = gradient([0, 1, 2, 3, 4], 1)
+    assert expected.abs().max() > 0.01
+    torch.testing.assert_close(sum(gradient(rows, 2) for rows in shares) / 2, expected)
+
+
+class Pair(nn.Module):
+    """Logits are rows of a table; a second pass over the same documents reads other rows, as with other dropout."""
+
+    def __init__(self, table: Tensor, rows: list[int]) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table.clone())
+        self.passes = torch.tensor([*rows, *(row + 5 for row in rows)])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.table[self.passes[: len(input_ids)]]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_validation_loss_does_not_depend_on_batches_with_class_weights() -> None:
+    found = []
+    for batch_size in (1, 3, 10):
+        task = PatentClassificationTask(Echo(torch.eye(3)), 3, OptimizerSettings(), 1, torch.tensor([1.0, 5.0, 0.1]))
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            logger=False,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+        batches = loader([0, 0, 0, 0, 1, 1, 2, 2, 2, 0], [0, 0, 0, 1, 1, 0, 2, 0, 0, 0], batch_size)
+        found.append(trainer.validate(task, batches, verbose=False)[0]["val/loss"])
+    assert found == pytest.approx([found[0]] * 3)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_rate_moves_with_each_step() -> None:
     rates: list[float] = []

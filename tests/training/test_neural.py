@@ -318,3 +318,21 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_documents(
     log_prob = fitted.classifier.log_prob(view.store, view.train)
     expected = -log_prob[np.arange(len(view.train)), view.train_codes].mean()
     assert fitted.history[0]["train/loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_slurms_signals_are_left_alone(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a Slurm job, Lightning would answer SIGUSR1 with a checkpoint in the current folder and a new job."""
+    job = {"NTASKS": 1, "JOB_NAME": "node", "JOB_ID": 7, "PROCID": 0, "LOCALID": 0, "NODEID": 0}
+    for name, value in job.items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    found: list[Any] = []
+
+    def look(self: LengthGroupedBatches, epoch: int) -> None:
+        self.epoch = epoch
+        found.append(signal.getsignal(signal.SIGUSR1))
+
+    monkeypatch.setattr(LengthGroupedBatches, "set_epoch", look)
+    fit(toy_corpus, demo_files, settings())
+    assert set(found) == {signal.SIG_DFL}

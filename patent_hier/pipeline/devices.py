@@ -1,0 +1,114 @@
+"""Fit one node on one device or on several: here, in processes that are started for it, or in torchrun's.
+
+Whatever is made before and after training is made by one process alone: it holds the node's lock, prepares the inputs,
+scores and writes. The others find the inputs finished, map the same files, train on their share, and write nothing.
+"""
+
+import multiprocessing
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patent_hier.artifacts import read_json, write_json
+from patent_hier.errors import ConfigError
+from patent_hier.pipeline.environment import PeakMemory
+from patent_hier.pipeline.opening import open_view
+from patent_hier.pipeline.plan import NodePlan
+from patent_hier.pipeline.progress import say
+from patent_hier.pipeline.torchrun import current_session
+from patent_hier.training.ranks import Ranks
+
+if TYPE_CHECKING:
+    from patent_hier.models.blueprint import Blueprint
+    from patent_hier.training.fitted import Fitted
+    from patent_hier.training.node_data import CorpusView
+
+_MODEL, _FACTS = "model", "facts.json"
+
+
+def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprint | None", scratch: Path) -> "Fitted":
+    """Fit the classifier of a planned node on as many devices as its settings say.
+
+    Args:
+        plan: The node; its inputs are made.
+        view: What training reads.
+        blueprint: The network to be trained; None for a classical model, which runs in this process.
+        scratch: A folder for what lies around while it trains; left as it was found.
+
+    Raises:
+        PatentHierError: As the training itself, whichever process met it.
+    """
+    from patent_hier.training.device import choose_devices
+    from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
+
+    settings = plan.settings
+    if blueprint is None:
+        return fit_node(view, blueprint, settings, scratch)
+    if session := current_session():
+        session.check(settings.trainer)
+        return session.fit(plan, view, blueprint, scratch)
+    devices = choose_devices(settings.trainer)
+    _refuse_launcher(devices)
+    if settings.trainer.devices is None and devices == 1:
+        say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
+    if devices == 1:
+        return fit_node(view, blueprint, settings, scratch)
+    return _fit_apart(plan, blueprint, devices, scratch)
+
+
+def _refuse_launcher(devices: int) -> None:
+    """Refuse to be one of several jobs that all believe to have the devices for themselves.
+
+    Raises:
+        ConfigError: In a job that another launcher has started under torchrun, or joblib with several devices.
+    """
+    if Ranks.of_torchrun(os.environ):
+        raise ConfigError("under torchrun, nodes are trained one after the other; leave hydra/launcher out")
+    if devices > 1 and multiprocessing.get_start_method(allow_none=True) == "loky":
+        raise ConfigError(
+            f"trainer.devices={devices}: with hydra/launcher=joblib several nodes would share these devices; "
+            "leave one of the two out"
+        )
+
+
+def _fit_apart(plan: NodePlan, blueprint: "Blueprint", devices: int, scratch: Path) -> "Fitted":
+    """Fit in processes of their own; what rank 0 leaves in a folder comes back from there."""
+    import shutil
+    import tempfile
+
+    import torch
+    from torch import nn
+
+    from patent_hier.models.saved import load_classifier
+    from patent_hier.training.device import choose_gpu
+    from patent_hier.training.fitted import Fitted
+    from patent_hier.training.launch import launch
+
+    folder = Path(tempfile.mkdtemp(prefix="ranks-", dir=scratch))
+    try:
+        launch(_fit_share, devices, folder, plan, folder)
+        classifier = load_classifier(folder / _MODEL)
+        left = read_json(folder / _FACTS)
+    finally:
+        shutil.rmtree(folder)
+    if isinstance(classifier.model, nn.Module):
+        classifier.reader = blueprint.reader  # the loaded one reads from the folder that is gone
+        if choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"):
+            classifier.model.to(torch.device("cuda", 0))  # where a single device would have left it
+    return Fitted(classifier, left["history"], left["facts"])
+
+
+def _fit_share(ranks: Ranks, plan: NodePlan, folder: Path) -> None:
+    """Be one of those processes; rank 0 leaves the result in the folder."""
+    from patent_hier.training.device import choose_gpu
+    from patent_hier.training.fit import fit_node
+    from patent_hier.training.launch import join_group
+
+    memory = PeakMemory()
+    ready = open_view(plan)
+    join_group(ranks, choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"))
+    fitted = fit_node(ready.view, ready.opened.blueprint, plan.settings, folder, ranks)
+    if ranks.rank == 0:
+        fitted.classifier.save(folder / _MODEL)
+        facts = {**fitted.facts, "peak_memory_bytes": memory.bytes()}
+        write_json(folder / _FACTS, {"history": fitted.history, "facts": facts})

@@ -1,0 +1,146 @@
+"""One node in two processes: the documents, the weights and the metrics of one process.
+
+Every case is trained in the same two processes, for to start them takes longer than to train. There is no dropout, for
+its chance differs from process to process; what is left is rounding. Scores are compared, not weights: the biases of an
+encoder's keys have no influence, so that their gradients are rounding alone, which Adam makes as large as all others.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from patent_hier.data.splits import TEST, TRAIN, VAL
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.token_store import TokenStore
+from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
+from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.training.launch import join_group, launch
+from patent_hier.training.neural import fit_network
+from patent_hier.training.node_data import CorpusView, LabelShare, NodeView
+from patent_hier.training.ranks import ALONE, Ranks
+from tests.conftest import tiny_encoder_settings
+
+TOLERANCE = 1e-4  # of losses and of log-probabilities, which training moves by about 1
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "weights": {"class_weights": True, "section_loss": 0.5, "r_drop": 1.0},
+    "patience": {"max_epochs": 5, "patience": 1},
+    "no validation, unused weights": {},
+}
+
+
+def case(name: str) -> Settings:
+    short = {"max_epochs": 2, "min_steps": 0, "num_threads": 1, "accelerator": "cpu", "progress": False}
+    return Settings(
+        encoder=tiny_encoder_settings(),
+        model=BertCnnSettings(num_last_layers=2, num_filters=8, pooling="mean", dropout=0.0),
+        optimizer=OptimizerSettings(lr=3e-3),
+        trainer=TrainerSettings(**{**short, "batch_size": 4, "score_batch_size": 3, **CASES[name]}),
+        node="flat",
+    )
+
+
+class WithSpare(nn.Module):
+    """A network with weights that nothing reads, as some encoders have."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.spare = nn.Linear(3, 3)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        logits: Tensor = self.network(input_ids, attention_mask)
+        return logits
+
+
+def fit_case(name: str, corpus: CorpusView[TokenStore], files: EncoderFiles, ranks: Ranks) -> dict[str, Any]:
+    """Fit, and record which documents each epoch's training steps have seen."""
+    from patent_hier.training.module import PatentClassificationTask
+
+    seen: dict[int, list[list[int]]] = {}
+    step = PatentClassificationTask.training_step
+
+    def watch(self: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        if not ("weight" in batch and float(batch["weight"].sum()) == 0):
+            seen.setdefault(self.current_epoch, []).extend(ids[mask.bool()].tolist() for ids, mask in rows)
+        return step(self, batch, batch_idx)
+
+    settings = case(name)
+    if name.startswith("no validation"):
+        corpus = replace(corpus, parts=np.where(corpus.parts == VAL, TEST, corpus.parts).astype(np.int8))
+    view = NodeView.of(corpus, "flat")
+    if name == "weights":
+        view = replace(view, label_share=LabelShare(20, (0.3,)))  # the last 20 documents weigh less
+    blueprint = bertcnn_blueprint(files, settings.encoder, settings.model)
+    if name.endswith("unused weights"):
+        build = blueprint.build
+        blueprint = Blueprint(blueprint.reader, lambda labels: WithSpare(build(labels)))
+    PatentClassificationTask.training_step = watch  # type: ignore[method-assign]
+    try:
+        fitted = fit_network(view, blueprint, settings, None, ranks)
+    finally:
+        PatentClassificationTask.training_step = step  # type: ignore[method-assign]
+    log_prob = fitted.classifier.log_prob(corpus.store, np.arange(len(corpus.parts)))
+    return {"seen": seen, "history": fitted.history, "facts": fitted.facts, "log_prob": log_prob.tolist()}
+
+
+def be_a_rank(ranks: Ranks, corpus: CorpusView[TokenStore], files: EncoderFiles, folder: Path) -> None:
+    join_group(ranks, on_gpu=False)
+    for name in CASES:
+        found = fit_case(name, corpus, files, ranks)
+        (folder / f"{name}-{ranks.rank}.json").write_text(json.dumps(found))
+
+
+@pytest.fixture(scope="module")
+def together(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("ranks")
+    launch(be_a_rank, 2, folder, toy_corpus, demo_files, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(CASES))
+def test_two_processes_are_as_one(
+    name: str, together: Path, toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles
+) -> None:
+    threads = torch.get_num_threads()
+    alone = fit_case(name, toy_corpus, demo_files, ALONE)
+    torch.set_num_threads(threads)
+    ranks = [json.loads((together / f"{name}-{rank}.json").read_text()) for rank in (0, 1)]
+
+    documents = sorted(toy_corpus.store[i].tolist() for i in np.flatnonzero(toy_corpus.parts == TRAIN))
+    for epoch in range(len(alone["history"])):
+        own = [rank["seen"].get(str(epoch), []) for rank in ranks]
+        assert sorted(own[0] + own[1]) == sorted(alone["seen"][epoch]) == documents
+        assert abs(len(own[0]) - len(own[1])) == 1  # batches of 4, and a last one of 1
+
+    history = ranks[0]["history"]
+    assert len(history) == len(alone["history"])
+    for one, two in zip(alone["history"], history, strict=True):
+        assert set(one) == set(two)
+        assert two.get("val/accuracy") == one.get("val/accuracy")
+        for key in set(one) - {"seconds"}:
+            assert two[key] == pytest.approx(one[key], abs=TOLERANCE)
+    assert ranks[1]["history"] == [{**epoch, "seconds": pytest.approx(epoch["seconds"], abs=1)} for epoch in history]
+
+    np.testing.assert_allclose(ranks[0]["log_prob"], alone["log_prob"], atol=TOLERANCE, rtol=0)
+
+    same = ("train_documents", "val_documents", "epochs", "best_epoch", "parameters", "precision")
+    assert {key: ranks[0]["facts"][key] for key in same} == {key: alone["facts"][key] for key in same}
+    assert (ranks[0]["facts"]["devices"], alone["facts"]["devices"]) == (2, 1)
+
+
+def test_the_cases_train(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
+    """Or equal weights would say nothing."""
+    found = fit_case("plain", toy_corpus, demo_files, ALONE)
+    assert found["history"][-1]["train/loss"] < found["history"][0]["train/loss"] - 0.1
+    assert np.ptp(np.array(found["log_prob"]), axis=0).min() > 0.5
