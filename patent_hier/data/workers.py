@@ -83,7 +83,7 @@ def clean_pieces(
             "a process that cleaned rows was killed, perhaps for want of memory; set data.processes=1 or free memory"
         ) from error
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()  # and cancel nothing: should a worker die meanwhile, the pool would trip over what is cancelled
 
 
 @dataclass

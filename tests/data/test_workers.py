@@ -99,11 +99,13 @@ def test_giving_up_ends_the_workers() -> None:
 
 
 SCRIPT = """
+import faulthandler
 import sys
 from tests.data.test_workers import LAYOUT, PIECES, OddCleaner, RawFormat, clean_pieces, for_ever
 import multiprocessing
 
 if __name__ == "__main__":
+    faulthandler.dump_traceback_later(20)
     for _ in clean_pieces(for_ever(PIECES[0]), OddCleaner(LAYOUT, RawFormat()), 3):
         children = multiprocessing.active_children()
         if len(children) == 2:
@@ -135,7 +137,11 @@ def test_no_worker_outlives_its_caller(tmp_path: Path, how: signal.Signals) -> N
             os.killpg(process.pid, how)  # as a terminal does: workers get it too
         else:
             process.send_signal(how)
-        _, printed = process.communicate(timeout=30)
+        try:
+            _, printed = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"not at an end after 30 s; after 20 s it was here:\n{process.communicate()[1]}")
     assert process.returncode != 0
     assert "SpawnProcess" not in printed  # no worker's traceback
     assert printed.rstrip().endswith("KeyboardInterrupt") == (how is signal.SIGINT)
