@@ -29,6 +29,10 @@ class LostRanksError(ProcessError):
     """A process of torchrun failed, and no further node can be trained together."""
 
 
+class MemoryShortageError(PatentHierError):
+    """The memory of a GPU or of the machine ran out."""
+
+
 class ArtifactError(PatentHierError):
     """A file that this project wrote is missing, damaged or of another version."""
 

@@ -14,7 +14,7 @@ from patent_hier.settings import FLAT, Settings
 
 RUN_VERSION = 2  # raise it when training or scoring change what comes out of the same settings
 # On the result, beyond rounding and the chance in dropout.
-_NO_INFLUENCE = ("num_threads", "accelerator", "devices", "progress", "score_batch_size")
+_NO_INFLUENCE = ("num_threads", "accelerator", "accumulate", "devices", "progress", "score_batch_size")
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,8 @@ def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> No
         between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
     if trainer.num_threads is not None:
         between("trainer.num_threads", trainer.num_threads, 1, 4096)
+    if trainer.accumulate is not None:
+        between("trainer.accumulate", trainer.accumulate, 1, trainer.batch_size)
     if trainer.devices is not None:
         between("trainer.devices", trainer.devices, 1, 1024)
     one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))

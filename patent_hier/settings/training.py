@@ -40,6 +40,9 @@ class TrainerSettings:
             A step takes about twice as long. 0 for none.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
+        accumulate: Passes in which a device reads its part of each batch: gradients are accumulated, so a batch needs
+            less memory and gives the same result, up to rounding and the chance in dropout. ``null`` begins with one
+            pass, and begins again with twice as many whenever memory runs out.
         devices: GPUs, or processes on a CPU, that train one node together; ``null`` for all GPUs of the machine, or for
             those of torchrun. It changes the result by rounding, and by the chance in dropout, only.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
@@ -57,6 +60,7 @@ class TrainerSettings:
     r_drop: float = 0.0
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
+    accumulate: int | None = None
     devices: int | None = 1
     precision: str = "auto"
     num_threads: int | None = None

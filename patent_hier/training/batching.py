@@ -1,6 +1,7 @@
 """Shuffled batches of documents of like length."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +55,38 @@ class LengthGroupedBatches(Sampler[list[int]]):
             yield batches[number]
 
 
+class Pass(NamedTuple):
+    """A batch, and which of the passes over it this is, from 0."""
+
+    items: list[int]
+    number: int
+
+
+class Passes(Sampler[Pass]):
+    """Every batch several times, one pass after the other, for gradient accumulation.
+
+    Args:
+        batches: The batches.
+        passes: How often.
+    """
+
+    def __init__(self, batches: LengthGroupedBatches, passes: int) -> None:
+        self._batches = batches
+        self._passes = passes
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before it begins."""
+        self._batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self._batches) * self._passes
+
+    def __iter__(self) -> Iterator[Pass]:
+        for batch in self._batches:
+            for number in range(self._passes):
+                yield Pass(batch, number)
+
+
 class NodeDocuments(Dataset[int]):
     """Positions ``0 … n - 1`` of a node's documents; :class:`Collate` turns a batch of them into tensors.
 
@@ -71,10 +104,10 @@ class NodeDocuments(Dataset[int]):
 
 
 class Collate:
-    """Make the tensors of a batch, or of one rank's share of it, padded to their own longest document.
+    """Make the tensors of a batch, or of a share of it, padded to their own longest document.
 
-    A rank for which a batch has no document is lent one with the weight 0: it must take part in the average of the
-    gradients, and adds nothing to it.
+    A share is what one rank reads in one pass. If there is no document for it, it is lent one with the weight 0: it
+    must take part in the average of the gradients, and adds nothing to it.
 
     Args:
         store: Token ids of the corpus.
@@ -83,6 +116,7 @@ class Collate:
         pad_id: Token id of ``[PAD]``.
         weights: Each item's weight in the loss, ``(n,)`` float32; None where all are equal.
         ranks: The processes that share the batches.
+        passes: In how many each rank reads its part; with several, batches come as :class:`Pass`.
     """
 
     def __init__(
@@ -93,6 +127,7 @@ class Collate:
         pad_id: int,
         weights: NDArray[np.float32] | None = None,
         ranks: Ranks = ALONE,
+        passes: int = 1,
     ) -> None:
         self._store = store
         self._positions = positions
@@ -100,16 +135,18 @@ class Collate:
         self._pad_id = pad_id
         self._weights = weights
         self._ranks = ranks
+        self._passes = passes
 
-    def __call__(self, items: Sequence[int]) -> dict[str, Tensor]:
+    def __call__(self, drawn: Sequence[int] | Pass) -> dict[str, Tensor]:
         """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` and perhaps ``weight`` ``(batch,)``.
 
-        With several ranks, ``batch`` is this one's share, and ``whole`` has the label codes of all items.
+        With several shares, ``batch`` is one, and ``whole`` has the label codes of all items.
         """
-        if self._ranks.size == 1:
-            return self._tensors(np.asarray(items))
+        items, number = drawn if isinstance(drawn, Pass) else (drawn, 0)
         whole = np.asarray(items)
-        own = whole[self._ranks.share(self._store.lengths[self._positions[whole]])]
+        if self._ranks.size * self._passes == 1:
+            return self._tensors(whole)
+        own = whole[self._ranks.share(self._store.lengths[self._positions[whole]], number, self._passes)]
         batch = self._tensors(own if len(own) else whole[:1])
         if not len(own):
             batch["weight"] = torch.zeros(1)

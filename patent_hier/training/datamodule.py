@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from patent_hier.features.token_store import TokenStore
-from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
+from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments, Passes
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.ranks import ALONE, Ranks
 
@@ -22,6 +22,7 @@ class PatentDataModule(pl.LightningDataModule):
         pad_id: Token id of ``[PAD]``.
         seed: Decides the order of training batches.
         ranks: The processes that share the batches; all of them have equally many.
+        passes: In how many passes each training batch is read.
 
     Attributes:
         view: As given.
@@ -36,6 +37,7 @@ class PatentDataModule(pl.LightningDataModule):
         pad_id: int,
         seed: int,
         ranks: Ranks = ALONE,
+        passes: int = 1,
     ) -> None:
         super().__init__()
         self.view = view
@@ -44,6 +46,7 @@ class PatentDataModule(pl.LightningDataModule):
         self.pad_id = pad_id
         self.seed = seed
         self.ranks = ranks
+        self.passes = passes
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Shuffled batches of documents of like length, label texts among them."""
@@ -52,12 +55,13 @@ class PatentDataModule(pl.LightningDataModule):
         if view.label_share is not None:
             (label_weight,) = view.label_share.weights  # a network does not choose
             weights = view.train_weights(label_weight)
-        sampler = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed)
+        batches = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
-            sampler=sampler,  # in this place, not as batch_sampler, Lightning tells it the epoch
+            # In this place, not as batch_sampler, Lightning tells it the epoch.
+            sampler=batches if self.passes == 1 else Passes(batches, self.passes),
             batch_size=None,  # the sampler's items are whole batches
-            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id, weights, self.ranks),
+            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id, weights, self.ranks, self.passes),
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:

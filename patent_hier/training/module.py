@@ -22,8 +22,8 @@ _LENT = -1  # the label code of a document that does not count
 class PatentClassificationTask(pl.LightningModule):
     """Train a network that maps token ids to logits, with cross-entropy.
 
-    The terms of its loss are :class:`ClassificationLoss` and :func:`disagreement`. With several ranks, each computes
-    its share of the batch's loss; gradients, and what is logged, are those of the whole batch.
+    The terms of its loss are :class:`ClassificationLoss` and :func:`disagreement`. A batch may be read in shares, by
+    several ranks or in several passes: gradients, and what is logged, are those of the whole batch.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_labels)``.
@@ -34,7 +34,7 @@ class PatentClassificationTask(pl.LightningModule):
         section_loss: Weight of the section's cross-entropy, 0 for none.
         sections: ``(num_labels, num_labels)`` bool: which classes are of one section; needed for ``section_loss``.
         r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
-        num_ranks: Processes that train together; DDP averages their gradients.
+        shares: Ranks × passes; the trainer averages the gradients of a batch's shares.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class PatentClassificationTask(pl.LightningModule):
         section_loss: float = 0.0,
         sections: Tensor | None = None,
         r_drop: float = 0.0,
-        num_ranks: int = 1,
+        shares: int = 1,
     ) -> None:
         super().__init__()
         self.network = network
         self.r_drop = r_drop
-        self.num_ranks = num_ranks
+        self.shares = shares
         self.optimizer_settings = optimizer
         self.total_steps = total_steps
         self.loss = ClassificationLoss(class_weights, section_loss, sections)
@@ -68,7 +68,7 @@ class PatentClassificationTask(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch, averaged over its documents; a ``weight`` in the batch is each document's.
 
-        With several ranks, the mean of what they return is that of the whole batch.
+        The mean of what it returns for a batch's shares is that of the whole batch.
         """
         input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
         weight = batch.get("weight")
@@ -79,10 +79,10 @@ class PatentClassificationTask(pl.LightningModule):
             apart = disagreement(first, second, weight)
         else:
             loss, apart = self.loss(self(input_ids, attention_mask), target, weight), None
-        whole = batch.get("whole", target)  # all ranks' label codes
-        if self.num_ranks > 1:  # the mean of these over the ranks is the mean over the whole batch's documents
-            loss = loss * (self.num_ranks * self.loss.denominator(target) / self.loss.denominator(whole))
-            apart = None if apart is None else apart * (self.num_ranks * len(target) / len(whole))
+        if self.shares > 1:  # the mean of these over the shares is the mean over the whole batch's documents
+            whole = batch["whole"]  # label codes of all shares
+            loss = loss * (self.shares * self.loss.denominator(target) / self.loss.denominator(whole))
+            apart = None if apart is None else apart * (self.shares * len(target) / len(whole))
         if apart is not None:
             loss = loss + self.r_drop * apart
         return loss
@@ -90,11 +90,12 @@ class PatentClassificationTask(pl.LightningModule):
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add up the loss and hand Lightning one mean for each epoch: its ``log`` at every step took 0.3 ms each."""
         n_documents = len(batch.get("whole", batch["target"]))
-        self._loss_sum = self._loss_sum.to(outputs["loss"].device) + outputs["loss"].float() * n_documents
+        loss = outputs["loss"].float() * self.trainer.accumulate_grad_batches  # Lightning has divided it
+        self._loss_sum = self._loss_sum.to(loss.device) + loss * n_documents
         self._loss_documents += n_documents
         if self.trainer.is_last_batch:
-            mean, several = self._loss_sum / self._loss_documents, self.num_ranks > 1
-            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=several)
+            mean = self._loss_sum / self._loss_documents
+            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.shares > 1)
             self._loss_sum, self._loss_documents = torch.zeros_like(self._loss_sum), 0
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:

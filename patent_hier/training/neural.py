@@ -28,6 +28,7 @@ from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.losses import same_section
+from patent_hier.training.memory import memory_advice, with_less_memory
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.ranks import ALONE, Ranks
@@ -57,6 +58,25 @@ def fit_network(
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
     """
+    wanted = settings.trainer.accumulate
+    if wanted is None and ranks.size == 1:
+        return with_less_memory(
+            lambda passes: _fit_in_passes(view, blueprint, settings, scratch, ranks, passes),
+            passes=1,
+            most=settings.trainer.batch_size,
+            say=lambda line: print(f"{settings.model.name} {settings.node}: {line}", flush=True),
+        )
+    return _fit_in_passes(view, blueprint, settings, scratch, ranks, wanted or 1)
+
+
+def _fit_in_passes(
+    view: NodeView[TokenStore],
+    blueprint: Blueprint,
+    settings: Settings,
+    scratch: Path | None,
+    ranks: Ranks,
+    passes: int,
+) -> Fitted:
     trainer_settings = settings.trainer
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
@@ -70,6 +90,7 @@ def fit_network(
         pad_id=blueprint.reader.pad_id,
         seed=settings.seed,
         ranks=ranks,
+        passes=passes,
     )
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
@@ -80,7 +101,10 @@ def fit_network(
         "parameters": sum(weight.numel() for weight in network.parameters()),
         "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
     }
-    with blueprint.reading(network):
+    advice = "lower encoder.max_length"
+    if (more := min(2 * passes, trainer_settings.batch_size)) > passes:
+        advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
+    with blueprint.reading(network), memory_advice(advice):
         history, facts = _train(network, data, settings, scratch)
     classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts | sizes)
@@ -98,12 +122,12 @@ def _train(
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
     steps_per_epoch = math.ceil(len(view.train) / trainer_settings.batch_size)
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
-    task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size)
+    task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
     with _checkpoint_folder(scratch, ranks) as checkpoints:
         checkpoint = ModelCheckpoint(checkpoints, monitor=_MONITOR, mode="max", save_weights_only=True)
         has_val = len(view.val) > 0
-        trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None, ranks)
+        trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None, ranks, data.passes)
         start = time.perf_counter()
         with warnings.catch_warnings():
             # Lightning's hints about loader workers and missing loggers are for its own users.
@@ -123,6 +147,7 @@ def _train(
         "documents_per_second": round(len(view.train) * len(history.epochs) / seconds, 1),
         "device": str(trainer.strategy.root_device),
         "devices": ranks.size,
+        "accumulate": data.passes,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
     }
@@ -143,7 +168,7 @@ def _checkpoint_folder(scratch: Path | None, ranks: Ranks) -> Iterator[str]:
 
 
 def _task(
-    network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int, num_ranks: int
+    network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int, shares: int
 ) -> PatentClassificationTask:
     """The network with its loss: weights of classes by the corpus's documents, the section's term at ``flat`` only."""
     n_labels, n_documents = len(view.labels), view.num_documents
@@ -162,7 +187,7 @@ def _task(
         section_loss=section_loss,
         sections=sections,
         r_drop=settings.trainer.r_drop,
-        num_ranks=num_ranks,
+        shares=shares,
     )
 
 
@@ -183,7 +208,12 @@ def best_epoch(epochs: list[dict[str, float]]) -> int | None:
 
 
 def _trainer(
-    settings: TrainerSettings, epochs: int, history: History, checkpoint: ModelCheckpoint | None, ranks: Ranks
+    settings: TrainerSettings,
+    epochs: int,
+    history: History,
+    checkpoint: ModelCheckpoint | None,
+    ranks: Ranks,
+    passes: int,
 ) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     callbacks: list[Callback] = [history]
@@ -199,12 +229,12 @@ def _trainer(
         accelerator="cuda" if on_gpu else "cpu",
         devices=ranks.local_size,
         num_nodes=ranks.size // ranks.local_size,
-        # Some encoders have weights that no head reads; in a static graph, DDP does not wait for their gradients.
-        strategy=DDPStrategy(static_graph=True, broadcast_buffers=False) if ranks.size > 1 else "auto",
+        strategy=_ddp(passes) if ranks.size > 1 else "auto",
         # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
         plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment()],
         precision=choose_precision(settings.precision, on_gpu),
         max_epochs=epochs,
+        accumulate_grad_batches=passes,
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
         logger=False,
@@ -214,3 +244,11 @@ def _trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+
+
+def _ddp(passes: int) -> DDPStrategy:
+    """DDP that does not wait for gradients of weights that no head reads, which some encoders have.
+
+    A static graph is the cheaper way to that, but fails when gradients are accumulated.
+    """
+    return DDPStrategy(static_graph=passes == 1, find_unused_parameters=passes > 1, broadcast_buffers=False)

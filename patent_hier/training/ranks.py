@@ -1,6 +1,7 @@
 """The processes that train one node together, one for each device, and which documents of a batch are whose.
 
-A process is a rank, as in MPI and torchrun. No torch here: settings and batches need only the numbers.
+A process is a rank, as in MPI and torchrun. Each reads its share of a batch in one pass or, for want of memory, in
+several. No torch here: settings and batches need only the numbers.
 """
 
 from collections.abc import Mapping
@@ -33,21 +34,24 @@ class Ranks:
             return None
         return cls(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment["LOCAL_WORLD_SIZE"]))
 
-    def share(self, lengths: NDArray[np.int64]) -> NDArray[np.intp]:
-        """The positions in a batch that are this rank's, ascending; none if the batch has too few documents.
+    def share(self, lengths: NDArray[np.int64], number: int = 0, passes: int = 1) -> NDArray[np.intp]:
+        """The positions in a batch that this rank reads in one pass, ascending; none if there are too few documents.
 
-        The batch is dealt from its longest document to its shortest, forwards and backwards in turn, so the ranks have
+        The batch is dealt from its longest document to its shortest, forwards and backwards in turn, so the shares have
         equally many documents up to one, of nearly equal length in sum.
 
         Args:
             lengths: Tokens of each document of the batch, ``(batch,)``.
+            number: Which of the passes, from 0.
+            passes: In how many the batch is read.
         """
-        if self.size == 1:
+        shares = self.size * passes
+        if shares == 1:
             return np.arange(len(lengths))
         order = np.argsort(-lengths, kind="stable")
-        place = np.arange(len(order)) % (2 * self.size)
-        owner = np.minimum(place, 2 * self.size - 1 - place)  # 0 1 2 2 1 0 0 1 2 …
-        return np.sort(order[owner == self.rank])
+        place = np.arange(len(order)) % (2 * shares)
+        owner = np.minimum(place, 2 * shares - 1 - place)  # 0 1 2 2 1 0 0 1 2 …
+        return np.sort(order[owner == number * self.size + self.rank])
 
 
 ALONE = Ranks()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from patent_hier.features.token_store import TokenStore
-from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments
+from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments, Passes
 from patent_hier.training.ranks import Ranks
 
 LENGTHS = np.random.default_rng(1).integers(3, 200, 1003)
@@ -85,6 +85,31 @@ def test_a_rank_without_a_share_is_lent_a_document_that_does_not_count() -> None
     assert "weight" not in own
     assert lent["weight"].tolist() == [0.0]
     assert own["target"].tolist() == lent["target"].tolist() == own["whole"].tolist() == lent["whole"].tolist() == [6]
+
+
+def test_passes_over_a_batch_have_each_document_once() -> None:
+    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
+    batches = Passes(LengthGroupedBatches(store.lengths, 3, seed=1), 2)
+    collate = Collate(store, np.arange(3), np.array([5, 6, 7]), 1, None, passes=2)
+    batches.set_epoch(1)
+    first, second = batches
+    assert len(batches) == 2
+    assert (first.number, second.number) == (0, 1)
+    assert sorted(first.items) == sorted(second.items) == [0, 1, 2]
+    targets = [collate(drawn)["target"].tolist() for drawn in (first, second)]
+    assert sorted(targets[0] + targets[1]) == [5, 6, 7]
+    assert sorted(map(len, targets)) == [1, 2]
+    assert sorted(collate(first)["whole"].tolist()) == [5, 6, 7]
+
+
+def test_passes_are_of_the_epoch() -> None:
+    lengths = np.random.default_rng(1).integers(3, 9, 40)
+    batches = LengthGroupedBatches(lengths, 4, seed=1)
+    for epoch in (0, 3):
+        passes = Passes(LengthGroupedBatches(lengths, 4, seed=1), 3)
+        passes.set_epoch(epoch)
+        batches.set_epoch(epoch)
+        assert [drawn.items for drawn in passes if drawn.number == 2] == list(batches)
 
 
 def test_documents_are_their_positions() -> None:

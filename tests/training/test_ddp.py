@@ -30,8 +30,10 @@ TOLERANCE = 1e-4  # of losses and of log-probabilities, which training moves by 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "weights": {"class_weights": True, "section_loss": 0.5, "r_drop": 1.0},
+    "two passes": {"class_weights": True, "accumulate": 2},
     "patience": {"max_epochs": 5, "patience": 1},
     "no validation, unused weights": {},
+    "two passes, unused weights": {"accumulate": 2},
 }
 
 

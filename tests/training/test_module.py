@@ -177,13 +177,13 @@ def test_the_mean_over_ranks_is_that_of_the_whole_batch(r_drop: float, weighted:
     table = torch.randn(10, 3, generator=torch.Generator().manual_seed(1))  # both passes of R-Drop over 5 documents
     together = torch.tensor([[True, True, False], [True, True, False], [False, False, True]])
 
-    def gradient(rows: list[int], num_ranks: int) -> Tensor:
+    def gradient(rows: list[int], shares: int) -> Tensor:
         """Of one rank with some of the documents, or of one process with all of them."""
         own = rows or [0]
         class_weights = torch.tensor([1.0, 4.0, 0.5]) if weighted else None
         network = Pair(table, own)
         task = PatentClassificationTask(
-            network, 3, OptimizerSettings(), 1, class_weights, 0.7, together, r_drop, num_ranks
+            network, 3, OptimizerSettings(), 1, class_weights, 0.7, together, r_drop, shares
         )
         task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
         ids = torch.tensor(own)[:, None]

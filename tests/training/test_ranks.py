@@ -7,10 +7,13 @@ LENGTHS = np.random.default_rng(2).integers(3, 512, 64)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
+@pytest.mark.parametrize("passes", [1, 2, 5])
 @pytest.mark.parametrize("batch", [0, 1, 2, 5, 16, 64])
-def test_shares_are_the_batch_and_nearly_equal(size: int, batch: int) -> None:
+def test_shares_are_the_batch_and_nearly_equal(size: int, passes: int, batch: int) -> None:
     lengths = LENGTHS[:batch]
-    shares = [Ranks(rank, size, size).share(lengths) for rank in range(size)]
+    shares = [
+        Ranks(rank, size, size).share(lengths, number, passes) for rank in range(size) for number in range(passes)
+    ]
     assert sorted(position for share in shares for position in share) == list(range(batch))
     counts = [len(share) for share in shares]
     assert max(counts) - min(counts) <= 1
