@@ -222,7 +222,9 @@ def _class_codes(ids: NDArray[Any], classes: Sequence[str] | NDArray[Any]) -> tu
 
 def _hash(texts: Iterable[str], seed: int) -> Keys:
     """128-bit keyed hashes ``(n, 2)``: long enough that two documents never tie."""
-    digests = b"".join(hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest() for text in texts)
+    digests = bytearray()  # one object, where joining would hold one for each text
+    for text in texts:
+        digests += hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest()
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 

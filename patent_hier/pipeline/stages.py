@@ -122,9 +122,11 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     folder = cache / "splits" / f"{plan.policy}-{split_fingerprint(corpus.fingerprint, plan)}"
 
     def make(staging: Path) -> None:
-        columns = corpus.table(["document_id", "ipc_class", "applicant"])
+        columns = corpus.table(["document_id", "ipc_class"])
         document_ids = columns["document_id"].to_numpy()
-        parts, report = assign(document_ids, columns["ipc_class"].to_numpy(), columns["applicant"].to_pylist(), plan)
+        # Names of millions of applicants take more memory than all else here: only the policy that reads them has them.
+        applicants = corpus.column("applicant").to_numpy() if plan.policy == "applicant" else None
+        parts, report = assign(document_ids, columns["ipc_class"].to_numpy(), applicants, plan)
         save(staging, document_ids, parts)
         seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
         _report_split(report, plan)
