@@ -49,7 +49,7 @@ class Machine:
         gpu: The kind of its cards.
         count: How many cards; None: one for each node.
         ddp: Whether the longest node, L1 or the flat one, is trained on all cards together first.
-        advice: Overrides that train so; empty for the default.
+        advice: How to train so; empty where nothing is to be set.
     """
 
     name: str
@@ -62,8 +62,8 @@ class Machine:
 MACHINES = (
     Machine("one RTX 4090", GPUS["RTX 4090"], 1),
     Machine("one H200", GPUS["H200"], 1),
-    Machine("eight H200, a node on each", GPUS["H200"], 8, advice="hydra/launcher=joblib hydra.launcher.n_jobs=8"),
-    Machine("eight H200, L1 on all of them first", GPUS["H200"], 8, ddp=True, advice="trainer=ddp for level=section"),
+    Machine("eight H200, a node on each", GPUS["H200"], 8, advice="CUDA_VISIBLE_DEVICES=N … level=node node=…"),
+    Machine("eight H200, L1 on all at once", GPUS["H200"], 8, True, "level=section trainer=ddp, then level=class"),
     Machine("Slurm, an H100 for each node", GPUS["H100"], None, advice="hydra/launcher=slurm"),
 )
 

@@ -24,7 +24,9 @@ class Hours:
     Attributes:
         machine: Its name.
         basis: Whether its speed is measured or assumed.
-        advice: Overrides that train so; empty for the default.
+        advice: How to train so; empty where nothing is to be set.
+        pace: What training waits for: ``arithmetic``, or ``the data loader`` where a node's documents are read slower
+            than they could be computed.
         fits: Whether a card's memory holds what training needs; None where there is no card.
         before: Hours of preparing, splitting and encoding.
         level_1: Hours of one card for the section model, or the flat one, in all seeds.
@@ -36,6 +38,7 @@ class Hours:
     machine: str
     basis: str
     advice: str = ""
+    pace: str = "arithmetic"
     fits: bool | None = None
     before: float = 0.0
     level_1: float = 0.0
@@ -150,7 +153,9 @@ def _on(machine: Machine, work: Work, figures: Figures, precision: str, needed: 
     flops = share * machine.gpu.peak(precision)
     seconds = {node: _train_seconds(work, figures, node, flops) for node in work.nodes}
     cards = machine.count or len(work.nodes) * work.seeds
-    empty = Hours(machine.name, basis, machine.advice, needed <= machine.gpu.memory)
+    is_read_slower = any(_reading_seconds(figures, node) > work.training_flops(node) / flops for node in work.nodes)
+    pace = "the data loader" if is_read_slower else "arithmetic"
+    empty = Hours(machine.name, basis, machine.advice, pace, needed <= machine.gpu.memory)
     return _sum(work, figures, empty, seconds, work.scoring_flops / flops, cards, machine.ddp)
 
 
@@ -183,8 +188,11 @@ def _before(work: Work, figures: Figures) -> float:
 
 def _train_seconds(work: Work, figures: Figures, node: Node, flops: float) -> float:
     """Seconds of training a node: of its arithmetic, or of the data loader if that is slower."""
-    reading = node.epochs * node.train / figures.stages["loader"].rate
-    return max(work.training_flops(node) / flops, reading)
+    return max(work.training_flops(node) / flops, _reading_seconds(figures, node))
+
+
+def _reading_seconds(figures: Figures, node: Node) -> float:
+    return node.epochs * node.train / figures.stages["loader"].rate
 
 
 def utilisation(figures: Figures, gpu: Gpu) -> tuple[float, str]:
@@ -224,7 +232,8 @@ def _assumptions(work: Work, figures: Figures) -> tuple[str, ...]:
         "every node trains all its epochs; early stopping ends sooner",
         f"trainer=ddp keeps {ASSUMED_SCALING:.0%} of the cards' sum: assumed, no record has several cards",
         "preparing, splitting and encoding take as long as on the bench's machine, whatever machine trains",
-        "activations: an estimate for fused attention; the classifier's head is left out",
+        "operations: matrix products and attention; embeddings are looked up and the classifier's head is left out",
+        "activations: an estimate for fused attention; token ids are mapped and want as much free memory beside",
     ]
     if figures.utilisation is None:
         lines.insert(

@@ -28,8 +28,9 @@ def print_plan(plan: Plan, console: Console) -> None:
         [_line(hours) for hours in plan.hours],
     )
     for hours in plan.hours:
+        pace = f"; waits for {hours.pace}" if hours.pace != "arithmetic" else ""
         advice = f"; {hours.advice}" if hours.advice else ""
-        console.print(f"{hours.machine}: {hours.basis}{advice}", markup=False, highlight=False)
+        console.print(f"{hours.machine}: {hours.basis}{pace}{advice}", markup=False, highlight=False)
     for title, lines in (("Assumed", plan.assumptions), ("Figures from", plan.sources)):
         console.print(f"{title}:", markup=False, highlight=False)
         for line in lines:
