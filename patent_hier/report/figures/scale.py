@@ -53,8 +53,11 @@ def scale_curves(
             right.axhline(limit / _MIB, label="target", **_LIMIT)
         _axes(left, "seconds", sorted({one["rows"] for sizes in stages.values() for one in sizes}))
         _axes(right, "peak memory (MiB)", sorted({one["rows"] for sizes in stages.values() for one in sizes}))
+        right.set_yticks([64 << power for power in range(6)])  # matplotlib's own ticks are too few within two decades
+        right.yaxis.set_minor_locator(NullLocator())
         left.legend(loc="upper left")
-        right.legend(loc="lower right", ncols=2)
+        if limit is not None:
+            right.legend(handles=[right.lines[-1]], loc="upper left", bbox_to_anchor=(0, 0.9))
         return finish(figure, name, _alt(stages))
 
 
