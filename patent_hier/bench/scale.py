@@ -182,7 +182,7 @@ def _encode(place: Path) -> dict[str, Any]:
 
 
 def _loader(place: Path) -> dict[str, Any]:
-    from patent_hier.data.corpus import Corpus
+    from patent_hier.data.corpus import Corpus, shared_strings
     from patent_hier.features.token_store import TokenStore
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import ROOT
@@ -195,7 +195,7 @@ def _loader(place: Path) -> dict[str, Any]:
     # As pipeline/node.py does it: the ids are read there too, for the predictions.
     parts = load_parts(corpus, split)
     columns = corpus.table(["document_id", "section", "ipc_class"])
-    labels = [columns[name].to_numpy() for name in ("section", "ipc_class")]
+    labels = [shared_strings(columns[name]) for name in ("section", "ipc_class")]
     view = NodeView.of(CorpusView(TokenStore.open(tokens), labels[0], labels[1], parts), ROOT)
     data = PatentDataModule(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
     opened = opening.read()["seconds"]

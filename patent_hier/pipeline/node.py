@@ -16,6 +16,7 @@ import yaml
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import atomic_folder, exclusive, is_complete, read_json, seal, verify, write_json
+from patent_hier.data.corpus import shared_strings
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
@@ -130,7 +131,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     predictions = Predictions(
         settings.node,
         fitted.classifier.labels,
-        columns["document_id"].to_numpy()[held_out],
+        columns["document_id"].take(pa.array(held_out)).to_numpy(),
         np.array(PARTS, object)[parts[held_out]],
         view.targets(settings.node)[held_out],
         _score(fitted.classifier, opened, held_out, settings),
@@ -159,8 +160,8 @@ def _view(opened: Opened, columns: pa.Table, parts: NDArray[np.int8], settings: 
     label_texts = load_label_texts(settings.data)
     return CorpusView(
         opened.store if label_texts is None else opened.join(list(label_texts.texts)),
-        columns["section"].to_numpy(),
-        columns["ipc_class"].to_numpy(),
+        shared_strings(columns["section"]),
+        shared_strings(columns["ipc_class"]),
         parts,
         label_texts,
         settings.data.label_weights(settings.model.inputs),
