@@ -53,7 +53,9 @@ class Record:
         """Where and when, for a reader."""
         machine = self.manifest["environment"]
         commit = str(machine.get("git_commit"))[:7]
-        return f"{self.folder} ({self.date[:10]}, {machine.get('cpus')} cores, commit {commit})"
+        folder, here = self.folder.resolve(), Path.cwd()
+        shown = folder.relative_to(here) if folder.is_relative_to(here) else self.folder
+        return f"{shown} ({self.date[:10]}, {machine.get('cpus')} cores, commit {commit})"
 
 
 def find_records(given: Sequence[Path], runs: Path) -> list[Record]:
