@@ -23,10 +23,25 @@ class Measured(NamedTuple):
         report: What it printed last, a JSON object; what it measured itself, such as seconds, is in it.
         peak_bytes: The most memory that it and its descendants held together. Pages that several of them share count
             in each, so that this is never too little.
+        peak_own_bytes: The most of it that was not pages of files: those of a mapped file, or of a library, the kernel
+            takes back whenever memory is needed. The two peaks need not be of the same moment.
     """
 
     report: dict[str, Any]
     peak_bytes: int
+    peak_own_bytes: int
+
+
+class Memory(NamedTuple):
+    """What processes hold at one moment.
+
+    Attributes:
+        resident: All pages that are in main memory, in bytes.
+        own: Without those that belong to files.
+    """
+
+    resident: int
+    own: int
 
 
 def run_measured(module: str, arguments: Sequence[str]) -> Measured:
@@ -49,31 +64,37 @@ def run_measured(module: str, arguments: Sequence[str]) -> Measured:
     if process.returncode:
         last = (complaint.splitlines() or [f"status {process.returncode}"])[-1][:_SHOWN]
         raise DataError(f"{' '.join(command)} failed: {last}; run it by itself to see more")
-    return Measured(json.loads(printed.splitlines()[-1]), watch.peak_bytes)
+    return Measured(json.loads(printed.splitlines()[-1]), *watch.peak)
 
 
 class _Watch(threading.Thread):
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.peak_bytes = 0
+        self.peak = Memory(0, 0)
         self._pid = pid
         self._ended = threading.Event()
 
     def run(self) -> None:
         while not self._ended.wait(_EVERY):
-            self.peak_bytes = max(self.peak_bytes, tree_bytes(self._pid))
+            now = tree_memory(self._pid)
+            self.peak = Memory(max(self.peak.resident, now.resident), max(self.peak.own, now.own))
 
     def stop(self) -> None:
         self._ended.set()
         self.join()
 
 
-def tree_bytes(pid: int) -> int:
-    """Resident memory of a process and its descendants now, as the kernel tells it (Linux only); 0 if it has ended."""
+def tree_memory(pid: int) -> Memory:
+    """Memory of a process and its descendants now, as the kernel tells it (Linux only); nothing if it has ended."""
     try:
-        pages = int((_PROC / str(pid) / "statm").read_text("ascii").split()[1])
+        _, resident, of_files, *_ = map(int, (_PROC / str(pid) / "statm").read_text("ascii").split())
         tasks = list((_PROC / str(pid) / "task").iterdir())
         children = {int(child) for task in tasks for child in (task / "children").read_text("ascii").split()}
-    except (OSError, IndexError):  # it has just ended
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(tree_bytes, children))
+    except (OSError, ValueError):  # it has just ended
+        return Memory(0, 0)
+    page = os.sysconf("SC_PAGE_SIZE")
+    below = [tree_memory(child) for child in children]
+    return Memory(
+        resident * page + sum(one.resident for one in below),
+        (resident - of_files) * page + sum(one.own for one in below),
+    )

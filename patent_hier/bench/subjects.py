@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from patent_hier.artifacts import read_json
+from patent_hier.bench.architecture import SIZES
 from patent_hier.features.pretrained import CONFIG, PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
@@ -21,8 +22,6 @@ from patent_hier.training.node_data import NodeView
 MAX_LENGTH = 200  # tokens, the paper's
 LABELS = tuple(f"label {number}" for number in range(8))
 _VOCABULARY = PACKAGED_ENCODERS / "small"
-# hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
-SIZES = {"demo": (64, 6, 2, 256), "base": (768, 12, 12, 3072)}
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,14 @@ class Subject:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The encoder's ``config.json``, with the vocabulary of the package's encoder and the usual dropout of 0.1."""
-        hidden, layers, heads, intermediate = SIZES[self.size]
-        sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
-        own = {"model_type": "bert", "intermediate_size": intermediate, "max_position_embeddings": 512}
+        size = SIZES[self.size]
+        sizes = {
+            "hidden_size": size.hidden_size,
+            "num_hidden_layers": size.layers,
+            "num_attention_heads": size.heads,
+            "intermediate_size": size.intermediate_size,
+        }
+        own = {"model_type": "bert", "max_position_embeddings": size.positions}
         return {**own, **sizes, "vocab_size": read_json(_VOCABULARY / CONFIG)["vocab_size"], "pad_token_id": 0}
 
     @property
@@ -91,10 +95,7 @@ class Subject:
     def flops(self) -> float:
         """Floating-point operations of one forward pass over all documents, of their own tokens alone.
 
-        Two for each weight of a layer's matrices and token, and two for each of the products of queries with keys and
-        of attention with values; embeddings and the head are left out.
+        See :meth:`Architecture.forward_flops`; embeddings and the head are left out.
         """
-        hidden, layers, _, intermediate = SIZES[self.size]
-        weights = layers * (4 * hidden * hidden + 2 * hidden * intermediate)
         tokens = self.store.lengths.astype(np.float64)
-        return float(2 * weights * tokens.sum() + 4 * layers * hidden * (tokens**2).sum())
+        return SIZES[self.size].forward_flops(float(tokens.sum()), float((tokens**2).sum()))

@@ -1,6 +1,6 @@
 """All rows in one run, their table, and the folder that records them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from patent_hier.artifacts import atomic_folder, exclusive, seal, write_json
 from patent_hier.bench.rows import Row
+from patent_hier.bench.sizes import size_cells
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.progress import say
@@ -29,6 +30,7 @@ class Amounts:
         demo: Documents for a network of the demo's size.
         base: Documents for one of BERT-base's size.
         repeats: Of a row, in turn with its peer.
+        sizes: Rows of the raw files at which the work before training is measured, ascending.
     """
 
     rows: int
@@ -36,6 +38,7 @@ class Amounts:
     demo: int
     base: int
     repeats: int
+    sizes: tuple[int, ...]
 
     @property
     def texts(self) -> int:
@@ -43,7 +46,10 @@ class Amounts:
         return max(self.documents, self.demo, self.base)
 
 
-AMOUNTS = {"quick": Amounts(200_000, 5_000, 512, 32, 3), "full": Amounts(200_000, 50_000, 4_096, 256, 5)}
+AMOUNTS = {
+    "quick": Amounts(200_000, 5_000, 512, 32, 3, (10_000, 30_000)),
+    "full": Amounts(200_000, 50_000, 4_096, 256, 5, (10_000, 100_000, 1_000_000, 2_770_000)),
+}
 
 
 def check_request(works: Sequence[str], size: str) -> None:
@@ -160,6 +166,12 @@ def _startup(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) 
     yield from startup_rows(2 * amounts.repeats + 1)
 
 
+def _scale(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.scale import scale_rows
+
+    yield from scale_rows(amounts.sizes, amounts.repeats)
+
+
 _ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]]] = {
     "prepare": _prepare,
     "tokens": _tokens,
@@ -169,6 +181,7 @@ _ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]
     "scoring": _scoring,
     "ablation": _ablation,
     "startup": _startup,
+    "scale": _scale,
 }
 WORKS = tuple(_ROWS)
 
@@ -195,26 +208,44 @@ def _number(value: float) -> str:
 
 
 def print_table(rows: Sequence[Row]) -> None:
-    """The table for a terminal."""
-    table = Table(title="Ours beside what a user would pick instead, in turn on this machine")
-    for column in _COLUMNS:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*cells(row))
+    """The tables for a terminal."""
+    _print("Ours beside what a user would pick instead, in turn on this machine", [_COLUMNS, *map(cells, rows)])
+    if any("sizes" in row.facts for row in rows):
+        _print("Time and peak memory by the size of the corpus", size_cells(rows))
+
+
+def _print(title: str, lines: Sequence[Sequence[str]]) -> None:
+    table = Table(*lines[0], title=title)
+    for line in lines[1:]:
+        table.add_row(*line)
     Console(width=200).print(table)
 
 
-def write_bench(rows: Sequence[Row], folder: Path, facts: dict[str, object]) -> None:
+def write_bench(
+    rows: Sequence[Row],
+    folder: Path,
+    facts: dict[str, object],
+    draw: Callable[[Sequence[Row]], Mapping[str, bytes]] | None = None,
+) -> None:
     """Record a run: ``bench.json``, ``bench.md`` and a manifest with the machine; an older record is replaced.
 
     Args:
         rows: What was measured.
         folder: Where.
         facts: What was asked for, for the manifest.
+        draw: Makes the record's figures from the rows, by file name; None for no figures.
     """
-    lines = [" | ".join(("", *line, "")).strip() for line in (_COLUMNS, ["---"] * len(_COLUMNS), *map(cells, rows))]
+    tables = [[_COLUMNS, *map(cells, rows)], *([size_cells(rows)] if any("sizes" in row.facts for row in rows) else [])]
+    figures = draw(rows) if draw else {}
     with exclusive(folder), atomic_folder(folder) as staging:
         write_json(staging / JSON_FILE, [row.as_dict() for row in rows])
-        (staging / TABLE_FILE).write_text("\n".join(lines) + "\n", "utf-8")
+        (staging / TABLE_FILE).write_text("\n\n".join(map(_markdown, tables)) + "\n", "utf-8")
+        for name, content in figures.items():
+            (staging / name).write_bytes(content)
         seal(staging, {"kind": "bench", **facts, "environment": describe_environment()})
     say(f"bench: {folder / TABLE_FILE}")
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *rest = lines
+    return "\n".join(" | ".join(("", *line, "")).strip() for line in (head, ["---"] * len(head), *rest))

@@ -59,6 +59,7 @@ def training_row(subject: Subject, repeats: int) -> Row:
             "tokens": int(subject.store.lengths.sum()),
             "precision": precision,
             "device": device,
+            "device_name": torch.cuda.get_device_name() if on_gpu else device,
             "threads": torch.get_num_threads(),
         },
     )

@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("patent_hier.cli.predict", "a finished result and a CSV file -> classes of its documents"),
     "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
     "bench": ("patent_hier.cli.bench", "our speed beside what a user would pick instead, on this machine"),
+    "plan": ("patent_hier.cli.plan", "what a corpus needs: disk, memory, hours on several machines"),
     "attention": ("patent_hier.cli.attention", "attention between two texts: page, figure, where it goes"),
 }
 

@@ -177,11 +177,11 @@ def save(folder: Path, document_ids: Sequence[str] | NDArray[Any], parts: Codes)
         pq.write_table(table, temporary)
 
 
-def load(folder: Path) -> tuple[NDArray[Any], Codes]:
+def load(folder: Path) -> tuple["pa.ChunkedArray[Any]", Codes]:
     """Read what :func:`save` wrote.
 
     Returns:
-        Document ids ``(n,)`` and part codes ``(n,)`` in the order of the corpus.
+        Document ids ``(n,)`` of strings and part codes ``(n,)`` in the order of the corpus.
 
     Raises:
         ArtifactError: If the file is missing, damaged or of another version.
@@ -205,7 +205,7 @@ def load(folder: Path) -> tuple[NDArray[Any], Codes]:
         raise ArtifactError(
             f"{path} names an unknown part {names[codes < 0][0]!r}; delete its folder and prepare again"
         )
-    return table["document_id"].to_numpy(zero_copy_only=False), codes
+    return table["document_id"], codes
 
 
 def _class_codes(ids: NDArray[Any], classes: Sequence[str] | NDArray[Any]) -> tuple[NDArray[np.intp], list[str]]:
@@ -222,7 +222,9 @@ def _class_codes(ids: NDArray[Any], classes: Sequence[str] | NDArray[Any]) -> tu
 
 def _hash(texts: Iterable[str], seed: int) -> Keys:
     """128-bit keyed hashes ``(n, 2)``: long enough that two documents never tie."""
-    digests = b"".join(hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest() for text in texts)
+    digests = bytearray()  # one object, where joining would hold one for each text
+    for text in texts:
+        digests += hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest()
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 

@@ -124,7 +124,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     predictions = Predictions(
         settings.node,
         fitted.classifier.labels,
-        ready.columns["document_id"].to_numpy()[held_out],
+        ready.columns["document_id"].take(held_out).to_numpy(),
         np.array(PARTS, object)[ready.parts[held_out]],
         ready.view.targets(settings.node)[held_out],
         _score(fitted.classifier, ready.opened, held_out, settings),

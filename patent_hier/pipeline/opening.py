@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from patent_hier.data.corpus import shared_strings
 from patent_hier.pipeline.inputs import Opened
 from patent_hier.pipeline.plan import NodePlan
 from patent_hier.pipeline.stages import load_label_texts, load_parts
@@ -51,8 +52,8 @@ def _view(opened: Opened, columns: pa.Table, parts: NDArray[np.int8], settings: 
     label_texts = load_label_texts(settings.data)
     return CorpusView(
         opened.store if label_texts is None else opened.join(list(label_texts.texts)),
-        columns["section"].to_numpy(),
-        columns["ipc_class"].to_numpy(),
+        shared_strings(columns["section"]),
+        shared_strings(columns["ipc_class"]),
         parts,
         label_texts,
         settings.data.label_weights(settings.model.inputs),

@@ -22,7 +22,14 @@ from patent_hier.artifacts import (
     seal,
 )
 from patent_hier.data.accounting import Accounting
-from patent_hier.data.corpus import Corpus, RefusedFileError, corpus_fingerprint, prepare, refuse_rejects
+from patent_hier.data.corpus import (
+    Corpus,
+    RefusedFileError,
+    corpus_fingerprint,
+    prepare,
+    refuse_rejects,
+    shared_strings,
+)
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.raw import RawFormat
@@ -122,9 +129,11 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     folder = cache / "splits" / f"{plan.policy}-{split_fingerprint(corpus.fingerprint, plan)}"
 
     def make(staging: Path) -> None:
-        columns = corpus.table(["document_id", "ipc_class", "applicant"])
+        columns = corpus.table(["document_id", "ipc_class"])
         document_ids = columns["document_id"].to_numpy()
-        parts, report = assign(document_ids, columns["ipc_class"].to_numpy(), columns["applicant"].to_pylist(), plan)
+        # Names of millions of applicants take more memory than all else here: only the policy that reads them has them.
+        applicants = corpus.column("applicant").to_numpy() if plan.policy == "applicant" else None
+        parts, report = assign(document_ids, shared_strings(columns["ipc_class"]), applicants, plan)
         save(staging, document_ids, parts)
         seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
         _report_split(report, plan)
@@ -136,13 +145,13 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
 def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
     """Part codes in the order of the corpus, ``(corpus.size,)``."""
     document_ids, parts = load(folder)
-    assert np.array_equal(document_ids, corpus.document_ids.to_numpy())  # both are named by the corpus's fingerprint
+    assert document_ids.equals(corpus.document_ids)  # both are named by the corpus's fingerprint
     return parts
 
 
 def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
     """The nodes of a hierarchical result: ``root`` and every section with a training document."""
-    sections = set(corpus.column("section").to_numpy()[load_parts(corpus, split) == TRAIN])
+    sections = set(shared_strings(corpus.column("section"))[load_parts(corpus, split) == TRAIN])
     return tuple(node for node in HIER_NODES if node == ROOT or node in sections)
 
 

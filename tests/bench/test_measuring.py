@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from patent_hier.bench.measuring import run_measured, tree_bytes
+from patent_hier.bench.measuring import run_measured, tree_memory
 from patent_hier.errors import DataError
 
 MODULE = """
@@ -45,5 +45,5 @@ def test_a_failure_shows_its_last_words(module: str) -> None:
 def test_a_process_that_has_ended_holds_nothing() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         time.sleep(0.1)
-        assert tree_bytes(process.pid) > 1 << 20
-    assert tree_bytes(process.pid) == 0
+        assert tree_memory(process.pid).own > 1 << 20
+    assert tree_memory(process.pid) == (0, 0)

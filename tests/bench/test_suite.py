@@ -3,12 +3,13 @@ import json
 import pytest
 
 from patent_hier.artifacts import is_complete
+from patent_hier.bench.architecture import Architecture
 from patent_hier.bench.rows import Row
 from patent_hier.bench.suite import WORKS, Amounts, cells, run_bench, write_bench
 from patent_hier.errors import ConfigError
 from tests.commands import command
 
-TINY = Amounts(rows=400, documents=40, demo=24, base=1, repeats=1)
+TINY = Amounts(rows=400, documents=40, demo=24, base=1, repeats=1, sizes=(400, 800))
 FAST = Row("w", "documents/s", 1234.5, 10.0, 3, 100.0, "peer", 12.345, 5000.0, "product")
 SLOW = Row("x", "ms", 1.5, 1.0, 3)
 
@@ -39,7 +40,8 @@ def test_unknown_names_are_refused(works, size, word):
 
 def test_rows_of_networks_agree_with_their_peers(demo_texts, monkeypatch):
     monkeypatch.setattr("patent_hier.bench.suite.AMOUNTS", {"quick": TINY})
-    monkeypatch.setattr("patent_hier.bench.subjects.SIZES", {"demo": (16, 4, 2, 32), "base": (16, 4, 2, 32)})
+    tiny = Architecture(16, 4, 2, 32, 8192)
+    monkeypatch.setattr("patent_hier.bench.subjects.SIZES", {"demo": tiny, "base": tiny})
     rows = list(run_bench(demo_texts, [text[:12] for text in demo_texts], ["scoring", "training", "ablation"], "quick"))
     assert [row.agrees for row in rows] == [True] * 7
     assert all(row.ours > 0 and row.peer > 0 and row.ratio > 0 for row in rows)

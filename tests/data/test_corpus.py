@@ -1,6 +1,7 @@
 import csv
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from patent_hier.artifacts import atomic_folder, is_complete, verify
 from patent_hier.data import cleaning
 from patent_hier.data.accounting import Accounting
-from patent_hier.data.corpus import SCHEMA, Corpus, check, corpus_fingerprint, prepare
+from patent_hier.data.corpus import SCHEMA, Corpus, check, corpus_fingerprint, prepare, shared_strings
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
 from patent_hier.errors import ArtifactError, DataError
 
@@ -264,3 +265,14 @@ GOOD_TEXTS = ("一种收割机", '"甲\n乙"')
 def test_accounting_that_does_not_balance() -> None:
     with pytest.raises(DataError, match="3 rows went in but 2 were counted"):
         Accounting(rows=3, kept=2).check()
+
+
+@pytest.mark.parametrize("chunks", [[], [[]], [["A01", "B02", "A01"], [], [None, "C03", "A01"]], [["A01"], ["A01"]]])
+def test_shared_strings_are_equal_to_the_column_and_one_object_each(chunks) -> None:
+    # Built at run time: equal literals would be one object anyway.
+    values = [[None if value is None else "".join(value) for value in chunk] for chunk in chunks]
+    column = pa.chunked_array([pa.array(chunk, pa.string()) for chunk in values], pa.string())
+    shared = shared_strings(column)
+    assert shared.dtype == object
+    assert shared.tolist() == column.to_pylist()
+    assert len({id(value) for value in shared}) == len(set(column.to_pylist()))
