@@ -238,7 +238,14 @@ class _Combination:
             "data": self.members[0].manifest["data"],
             "inputs": {"members": [member.facts for member in self.members]},
             "content": self.content,
-            "environment": {**describe_environment(), "threads": None, "precision": None, "cuda_device": None},
+            "environment": {
+                **describe_environment(),
+                "devices": None,
+                "accumulate": None,
+                "threads": None,
+                "precision": None,
+                "cuda_device": None,
+            },
             "overrides": list(self.overrides),
         }
 

@@ -212,6 +212,7 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "precision": facts.get("precision"),
             "devices": facts.get("devices", 1),
+            "accumulate": facts.get("accumulate", 1),
             "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }

@@ -149,3 +149,28 @@ def test_help():
         word in outcome.out for word in ("MODEL", "FILE", "--output", "--force", "--top-k", "--text", "--batch-size")
     )
     assert "predict" in command("--help").out
+
+
+def test_half_precision_is_compared_first_and_told(made, new, tmp_path, monkeypatch):
+    model = made.result("textcnn", "flat")
+    outcome = command("predict", model, new, "--precision", "bf16-mixed")
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("bf16-mixed: the first class of 2 of 2 documents (100.0 %) is that of fp32, prob")
+    assert re.search(r"documents/s, bf16-mixed: new\.predicted\.csv$", lines[-1])
+
+    (tmp_path / "new.predicted.csv").unlink()
+    monkeypatch.setattr("patent_hier.inference.precision.MIN_AGREEMENT", 1.1)
+    refused = command("predict", model, new, "--precision", "bf16-mixed")
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err.count("\n") == 1
+    assert "leave --precision out to score in fp32" in refused.err
+    assert not (tmp_path / "new.predicted.csv").exists()
+
+
+def test_half_precision_needs_texts_to_compare(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_raw(tmp_path / "new.csv", "broken", encoding="gb18030")
+    refused = command("predict", made.result("textcnn", "flat"), "new.csv", "--precision", "bf16-mixed")
+    assert refused.status == 1
+    assert "none of the first 4096 rows of new.csv has a text" in refused.err
