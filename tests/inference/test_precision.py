@@ -67,7 +67,5 @@ def test_too_much_change_is_refused(same, is_enough):
     if is_enough:
         require_agreement(agreement)
         return
-    with pytest.raises(
-        ConfigError, match=rf"--precision bf16-mixed: the first class of {same} of 512 .* than 99%"
-    ):
+    with pytest.raises(ConfigError, match=rf"--precision bf16-mixed: the first class of {same} of 512 .* than 99%"):
         require_agreement(agreement)
