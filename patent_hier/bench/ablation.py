@@ -10,6 +10,7 @@ from patent_hier.bench.rows import Row, compare, in_turn
 from patent_hier.bench.subjects import Subject
 from patent_hier.features.layer_vectors import LayerVectors, PositionStore
 from patent_hier.models.frozen import write_layer_vectors
+from patent_hier.settings import FP32
 from patent_hier.training.neural import fit_network
 
 TOLERANCE = 0.02  # of log-probabilities after training; the vectors are kept in half precision
@@ -31,7 +32,7 @@ def ablation_row(subject: Subject, repeats: int) -> Row:
                 pooling=subject.settings.pooling,
                 pad_id=0,
                 batch_size=64,
-                precision="32-true",
+                precision=FP32,
             )
             answers["ours"] = [_fit(subject, n, LayerVectors.open(Path(folder))) for n in range(1, layers + 1)]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from patent_hier.errors import ConfigError
 
+MAX_LENGTH = 200  # tokens of the bench's texts, the paper's
+TRAINING_PASSES = 3  # forward passes that take the operations of a training step: the backward pass counts twice
 _TOKEN_TYPES = 2
 # Types of config.json whose layers are BERT's.
 _LIKE_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "ernie", "electra")

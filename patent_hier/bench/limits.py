@@ -5,6 +5,8 @@ from time import perf_counter
 
 import torch
 
+from patent_hier.settings import BF16
+
 _SIDE = {"cpu": 2048, "cuda": 8192}
 _PRODUCTS = 7
 
@@ -17,7 +19,7 @@ def matrix_flops(device: str, precision: str) -> float:
         precision: ``32-true`` or ``bf16-mixed``.
     """
     side = _SIDE[device]
-    kind = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+    kind = torch.bfloat16 if precision == BF16 else torch.float32
     left, right = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     seconds = []
     for _ in range(_PRODUCTS + 1):

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from patent_hier.bench.architecture import MAX_LENGTH
 from patent_hier.bench.measuring import Measured, run_measured
 from patent_hier.bench.prepare import ours, write_raw_csv
 from patent_hier.bench.rows import Row
 
-MAX_LENGTH = 200  # tokens, the paper's
 BATCH = 16  # documents
 MEMORY_LIMIT = 1_500_000_000  # bytes of its own that a stage may hold
 PROPORTION = 1.2  # times the seconds for each row that a larger size may take

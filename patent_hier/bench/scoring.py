@@ -7,9 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from patent_hier.bench.architecture import MAX_LENGTH
 from patent_hier.bench.limits import document_limit
 from patent_hier.bench.rows import Row, compare, in_turn
-from patent_hier.bench.subjects import LABELS, MAX_LENGTH, Subject
+from patent_hier.bench.subjects import LABELS, Subject
+from patent_hier.settings import FP32
 
 TOLERANCE = 1e-5  # of probabilities
 _CRITICAL = 50  # of logging
@@ -42,7 +44,7 @@ def scoring_row(subject: Subject, what: str, repeats: int) -> Row:
     difference = max(abs(float(score) - one["score"]) for score, one in zip(scores, found, strict=True))
     same = all(LABELS[code] == one["label"] for code, one in zip(best, found, strict=True))
     rate, other, ratio = compare(len(texts), in_turn([ours, peer], repeats, warm_up=0))  # both have run
-    limit, limit_name = document_limit(subject.flops(), len(texts), "cpu", "32-true")
+    limit, limit_name = document_limit(subject.flops(), len(texts), "cpu", FP32)
     return Row(
         work=f"scoring {what}, {subject.size} size",
         unit="documents/s",

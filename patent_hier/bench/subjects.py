@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from patent_hier.artifacts import read_json
-from patent_hier.bench.architecture import SIZES
+from patent_hier.bench.architecture import MAX_LENGTH, SIZES
 from patent_hier.features.pretrained import CONFIG, PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
@@ -19,7 +19,6 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import BertCnnSettings, Settings, TrainerSettings
 from patent_hier.training.node_data import NodeView
 
-MAX_LENGTH = 200  # tokens, the paper's
 LABELS = tuple(f"label {number}" for number in range(8))
 _VOCABULARY = PACKAGED_ENCODERS / "small"
 

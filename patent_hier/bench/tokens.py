@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from patent_hier.bench.architecture import MAX_LENGTH
 from patent_hier.errors import ConfigError
 from patent_hier.features.fast_wordpiece import FastWordPiece, build_encoder
 from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.wordpiece import load_tokenizer
 
-MAX_LENGTH = 200  # the paper's
 BATCH = 1000
 _ENCODER = "small"
 _PARALLELISM = "TOKENIZERS_PARALLELISM"

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from patent_hier.bench.architecture import TRAINING_PASSES
 from patent_hier.bench.limits import document_limit
 from patent_hier.bench.rows import Row, compare
 from patent_hier.bench.subjects import LABELS, Subject
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
-from patent_hier.settings import OptimizerSettings
+from patent_hier.settings import BF16, OptimizerSettings
 from patent_hier.training.batching import Collate, LengthGroupedBatches
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.module import Schedule, build_optimizer
@@ -41,8 +42,7 @@ def training_row(subject: Subject, repeats: int) -> Row:
 
     rounds = [(ours(), hugging_face_seconds(subject, precision)) for _ in range(repeats)]
     rate, peer, ratio = compare(len(subject.texts), rounds)
-    # The backward pass takes twice the operations of the forward one.
-    limit, limit_name = document_limit(3 * subject.flops(), len(subject.texts), device, precision)
+    limit, limit_name = document_limit(TRAINING_PASSES * subject.flops(), len(subject.texts), device, precision)
     return Row(
         work=f"training step, {subject.size} size, batches of {BATCH}",
         unit="documents/s",
@@ -97,7 +97,7 @@ def hugging_face_seconds(subject: Subject, precision: str) -> float:
             weight_decay=optimizer.weight_decay,
             warmup_steps=int(optimizer.warmup * len(data) / BATCH),
             max_grad_norm=1.0,
-            bf16=precision == "bf16-mixed",
+            bf16=precision == BF16,
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError, DataError
+from patent_hier.settings import BF16, FP32
 
 if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFile
@@ -63,7 +64,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: IO
     """Classify; the lines that say how it went."""
     from patent_hier.data.incoming import IncomingFile
     from patent_hier.inference.files import predict_file
-    from patent_hier.inference.precision import BF16, FP32, scoring_in
+    from patent_hier.inference.precision import scoring_in
     from patent_hier.inference.predictor import load_system
     from patent_hier.pipeline.progress import byte_progress, say
 
@@ -72,8 +73,8 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: IO
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
     if text is not None and tuple(text) != tuple(system.raw.text):
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(text)}")
-    system.check_top_k(options.top_k)
     if options.precision == BF16:
+        system.check_top_k(options.top_k)  # before the comparison, not after it
         say(f"{options.precision}: {_agreement(system, IncomingFile(file, fmt), options.batch_size)}")
     start = time.perf_counter()
     with byte_progress(f"{system.name}: classifying {file.name}") as progress, scoring_in(options.precision):
@@ -177,5 +178,5 @@ def _parser() -> OneLineParser:
     parser.add_argument("--top-k", type=int, default=3)
     parser.add_argument("--text")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
+    parser.add_argument("--precision", choices=(FP32, BF16), default=FP32)
     return parser

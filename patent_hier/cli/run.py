@@ -18,6 +18,7 @@ from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_op
 from patent_hier.errors import ConfigError, DataError, LostRanksError
 
 _HELP = ("-h", "--help")
+_OF_EVERY_JOB = (ConfigError, DataError, LostRanksError)  # they come back from every job, and end the command soon
 _HYDRA_RAW_ERRORS = "HYDRA_FULL_ERROR"  # Hydra then raises what is wrong with a setting instead of printing it
 
 
@@ -65,9 +66,7 @@ def _job(config: DictConfig) -> None:
         replace(job, error=describe(error), exit_status=exit_status(error)).write(folder)
         if os.environ.get(DEBUG) == "1":
             raise
-        if not isinstance(
-            error, ConfigError | DataError | LostRanksError
-        ):  # those come back from every job, and end the command soon
+        if not isinstance(error, _OF_EVERY_JOB):
             print(f"{' '.join(job.overrides)} failed: {describe(error)}", flush=True)
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.deriving import derive
 from patent_hier.inference.predictor import System
-from patent_hier.settings import FLAT
+from patent_hier.settings import BF16, FLAT, FP32
 
-FP32, BF16 = "32-true", "bf16-mixed"
 PRECISIONS = (FP32, BF16)
 COMPARED = 512  # documents
 MIN_AGREEMENT = 0.99  # of the first class; accuracy can then differ by one point at most

@@ -20,6 +20,7 @@ from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import TextEncoder
 from patent_hier.models.heads import pool_tokens
+from patent_hier.settings import BF16
 
 _BLOCK = 16_384  # documents that are sorted by length among themselves
 
@@ -98,7 +99,7 @@ def write_layer_vectors(
     device = next(encoder.parameters()).device
     shape = (len(store), layers, encoder.hidden_size)
     written = np.memmap(folder / VECTORS_FILE, DTYPE, "w+", shape=shape)
-    mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
+    mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == BF16)
     with torch.inference_mode(), mixed:
         for rows in _blocks(store.lengths, batch_size):
             ids, mask = (torch.from_numpy(x).to(device) for x in pad_batch(store, rows, pad_id))

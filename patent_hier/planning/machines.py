@@ -4,6 +4,8 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from patent_hier.settings import FP32
+
 
 @dataclass(frozen=True)
 class Gpu:
@@ -25,7 +27,7 @@ class Gpu:
 
     def peak(self, precision: str) -> float:
         """Published floating-point operations per second in ``32-true``, or in ``bf16-mixed``."""
-        return self.fp32 if precision == "32-true" else self.bf16
+        return self.fp32 if precision == FP32 else self.bf16
 
 
 # Figures with sparsity are twice as high in the makers' tables; these are without.

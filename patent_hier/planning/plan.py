@@ -6,7 +6,7 @@ from typing import Any
 from patent_hier.planning.machines import GPUS, MACHINES, Gpu, Machine, pack
 from patent_hier.planning.records import Figures
 from patent_hier.planning.work import Node, Work
-from patent_hier.settings import FLAT, ROOT, Settings
+from patent_hier.settings import BF16, FLAT, FP32, ROOT, Settings
 
 ASSUMED_UTILISATION = 0.45  # of the published peak; the target of training on a card
 ASSUMED_SCALING = 0.9  # of the cards' sum that trainer=ddp keeps
@@ -83,7 +83,7 @@ def make_plan(work: Work, figures: Figures, settings: Settings, tokens_source: s
         settings: Precision, batch and length.
         tokens_source: Where the tokens of a document are from, in words.
     """
-    precision = "32-true" if settings.trainer.precision == "32-true" else "bf16-mixed"
+    precision = FP32 if settings.trainer.precision == FP32 else BF16
     card = card_memory(work, precision, settings.trainer.batch_size, settings.encoder.max_length)
     hours = (
         _here(work, figures),
@@ -128,7 +128,7 @@ def host_memory(work: Work, figures: Figures) -> dict[str, float]:
 
 def card_memory(work: Work, precision: str, batch: int, max_length: int) -> dict[str, float]:
     """Bytes that training one node needs: exact for what each weight needs, an estimate for activations."""
-    parameters, half = work.encoder.parameters, precision != "32-true"
+    parameters, half = work.encoder.parameters, precision != FP32
     tokens = batch * work.passes * max_length
     activations = _ACTIVATIONS * work.encoder.layers * work.encoder.hidden_size * tokens
     return {

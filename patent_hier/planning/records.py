@@ -8,9 +8,10 @@ from typing import Any
 
 import patent_hier
 from patent_hier.artifacts import MANIFEST, read_json
-from patent_hier.bench.architecture import SIZES, Architecture
+from patent_hier.bench.architecture import SIZES, TRAINING_PASSES, Architecture
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.planning.machines import GPUS, Gpu
+from patent_hier.settings import FP32
 
 RECORD = "bench.json"
 _Row = dict[str, Any]
@@ -154,7 +155,7 @@ def read_figures(records: Sequence[Record], encoder: Architecture) -> Figures:
         (speed for row in _rows(records, f"training step, {size} size") if (speed := _card(row, size))), None
     )
     lines = dict.fromkeys(record.line() for record in (*used, training, scoring))
-    return Figures(stages, _speed(step, size, 3), _speed(score, size, 1), on_card, tuple(lines))
+    return Figures(stages, _speed(step, size, TRAINING_PASSES), _speed(score, size, 1), on_card, tuple(lines))
 
 
 def _closest(encoder: Architecture) -> str:
@@ -192,10 +193,10 @@ def _speed(row: _Row, size: str, passes: int) -> Speed:
     tokens = facts["tokens"] / facts["documents"]
     flops = passes * SIZES[size].forward_flops(tokens, tokens**2)
     device = facts.get("device_name", facts.get("device", "cpu"))
-    return Speed(row["ours"] * flops, device, facts.get("precision", "32-true"), tokens)
+    return Speed(row["ours"] * flops, device, facts.get("precision", FP32), tokens)
 
 
 def _card(row: _Row, size: str) -> tuple[float, Gpu] | None:
-    speed = _speed(row, size, 3)
+    speed = _speed(row, size, TRAINING_PASSES)
     gpu = next((gpu for name, gpu in GPUS.items() if name in speed.device), None)
     return None if gpu is None else (speed.flops / gpu.peak(speed.precision), gpu)

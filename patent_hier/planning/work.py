@@ -6,17 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from patent_hier.bench.architecture import Architecture
-from patent_hier.bench.scale import MAX_LENGTH as BENCH_LENGTH
+from patent_hier.bench.architecture import MAX_LENGTH as BENCH_LENGTH
+from patent_hier.bench.architecture import TRAINING_PASSES, Architecture
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import locate
 from patent_hier.pipeline.stages import ensure_corpus, split_plan
 from patent_hier.report.published import published
-from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings
+from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, planned_epochs
 
 PAPER_ROWS = 2_770_000  # of the paper's raw file
-BACKWARD = 3  # times the operations of a forward pass that a training step takes
 # Sizes of encoders that need not lie here to be planned for, from the config.json of their hub pages.
 _BASE = Architecture(768, 12, 12, 3072, 21128)
 _PUBLISHED = dict.fromkeys(
@@ -151,7 +150,7 @@ class Work:
 
     def training_flops(self, node: Node) -> float:
         """Operations of training a node once, its validation after each epoch included."""
-        return node.epochs * (BACKWARD * self.passes * node.train + node.val) * self.document_flops
+        return node.epochs * (TRAINING_PASSES * self.passes * node.train + node.val) * self.document_flops
 
     @property
     def scoring_flops(self) -> float:
@@ -196,5 +195,5 @@ def _node(name: str, documents: Documents, train: float, val: float, settings: S
     trainer = settings.trainer
     n_train = round(total * train)
     steps = math.ceil(n_train / trainer.batch_size)
-    epochs = max(trainer.max_epochs, math.ceil(trainer.min_steps / max(1, steps)))  # as training/neural.py plans them
+    epochs = planned_epochs(trainer, max(1, steps))
     return Node(name, n_train, round(total * val), epochs, labels)

@@ -21,10 +21,12 @@ from patent_hier.settings.models import (
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.pretraining_checks import check_pretraining
 from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, LevelSettings, Settings, as_dict
-from patent_hier.settings.training import OptimizerSettings, TrainerSettings
+from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings, planned_epochs
 
 __all__ = [
+    "BF16",
     "FLAT",
+    "FP32",
     "HEAD_SETTINGS",
     "HIER_NODES",
     "ROOT",
@@ -50,4 +52,5 @@ __all__ = [
     "as_dict",
     "check",
     "check_pretraining",
+    "planned_epochs",
 ]

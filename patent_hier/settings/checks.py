@@ -20,7 +20,7 @@ from patent_hier.settings.models import (
     TextCnnSettings,
 )
 from patent_hier.settings.run import FLAT, HIER_NODES, Settings
-from patent_hier.settings.training import OptimizerSettings, TrainerSettings
+from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings
 
 
 def check(settings: Settings) -> None:
@@ -171,7 +171,7 @@ def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> No
     if trainer.devices is not None:
         between("trainer.devices", trainer.devices, 1, 1024)
     one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))
-    one_of("trainer.precision", trainer.precision, ("auto", "32-true", "bf16-mixed"))
+    one_of("trainer.precision", trainer.precision, ("auto", FP32, BF16))
     one_of("optimizer.name", optimizer.name, ("adamw", "adam"))
     one_of("optimizer.schedule", optimizer.schedule, ("linear", "constant"))
     between("optimizer.lr", optimizer.lr, 1e-12, 100)

@@ -4,7 +4,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.settings.bounds import between, folder_name, one_of
 from patent_hier.settings.checks import check_data, check_training
 from patent_hier.settings.pretraining import PretrainSettings
-from patent_hier.settings.training import TrainerSettings
+from patent_hier.settings.training import BF16, FP32, TrainerSettings
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_positions")
 
@@ -37,7 +37,7 @@ def check_pretraining(settings: PretrainSettings) -> None:
     if settings.num_threads is not None:
         between("num_threads", settings.num_threads, 1, 4096)
     one_of("accelerator", settings.accelerator, ("auto", "cpu", "gpu"))
-    one_of("precision", settings.precision, ("auto", "32-true", "bf16-mixed"))
+    one_of("precision", settings.precision, ("auto", FP32, BF16))
     between("seed", settings.seed, 0, 2**31)
     check_training(TrainerSettings(), settings.optimizer)
 

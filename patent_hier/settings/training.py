@@ -1,6 +1,9 @@
 """Settings of the optimizer and of a training run."""
 
+import math
 from dataclasses import dataclass
+
+FP32, BF16 = "32-true", "bf16-mixed"  # precisions, by Lightning's names
 
 
 @dataclass
@@ -65,3 +68,8 @@ class TrainerSettings:
     precision: str = "auto"
     num_threads: int | None = None
     progress: bool = True
+
+
+def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
+    """Epochs of a node: ``max_epochs``, raised until a small node makes ``min_steps`` optimizer steps."""
+    return max(settings.max_epochs, math.ceil(settings.min_steps / steps_per_epoch))

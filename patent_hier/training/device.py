@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from patent_hier.errors import ConfigError
-from patent_hier.settings import TrainerSettings
+from patent_hier.settings import BF16, FP32, TrainerSettings
 
 
 def choose_gpu(accelerator: str, setting: str) -> bool:
@@ -43,4 +43,4 @@ def choose_precision(precision: str, on_gpu: bool) -> Any:
     """``auto``: bf16 where a GPU computes in it, else fp32: not every CPU is faster in bf16."""
     if precision != "auto":
         return precision
-    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return BF16 if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else FP32

@@ -22,7 +22,7 @@ from torch import nn
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import FLAT, Settings, TrainerSettings
+from patent_hier.settings import FLAT, Settings, TrainerSettings, planned_epochs
 from patent_hier.training.callbacks import History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -108,11 +108,6 @@ def _fit_in_passes(
         history, facts = _train(network, data, settings, scratch)
     classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts | sizes)
-
-
-def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
-    """Epochs of a node: ``max_epochs``, raised until a small node makes ``min_steps`` optimizer steps."""
-    return max(settings.max_epochs, math.ceil(settings.min_steps / steps_per_epoch))
 
 
 def _train(

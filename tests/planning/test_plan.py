@@ -9,8 +9,7 @@ from patent_hier.planning.machines import GPUS
 from patent_hier.planning.plan import ASSUMED_SCALING, card_memory, make_plan
 from patent_hier.planning.records import Record, read_figures
 from patent_hier.planning.work import encoder_size, make_work, mean_tokens, paper_documents
-from patent_hier.settings import HIER_NODES
-from patent_hier.training.neural import planned_epochs
+from patent_hier.settings import HIER_NODES, planned_epochs
 from tests.planning.records import ALL, write_record
 
 PAPER = ["encoder=bert_base_chinese", "experiment=paper", "trainer.precision=bf16-mixed"]

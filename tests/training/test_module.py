@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 import pytorch_lightning as pl
@@ -89,13 +92,7 @@ def loader(ids: list[int], targets: list[int], batch_size: int) -> DataLoader[di
     return DataLoader(rows, batch_size)  # type: ignore[arg-type]  # a list is a data set
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("batch_size", [1, 4, 10])
-def test_validation_equals_a_hand_count(batch_size: int) -> None:
-    table = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
-    ids = [0, 0, 0, 0, 1, 1, 2, 2, 2, 0]
-    targets = [0, 0, 0, 1, 1, 0, 2, 0, 0, 0]  # right: 3 + 1 + 1 + 1 of 10; the macro average would differ
-    task = PatentClassificationTask(Echo(table), 3, OptimizerSettings(lr=0.1), 10)
+def validate(task: PatentClassificationTask, batches: Any) -> Mapping[str, float]:
     trainer = pl.Trainer(
         accelerator="cpu",
         logger=False,
@@ -103,7 +100,17 @@ def test_validation_equals_a_hand_count(batch_size: int) -> None:
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    metrics = trainer.validate(task, loader(ids, targets, batch_size), verbose=False)[0]
+    return trainer.validate(task, batches, verbose=False)[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch_size", [1, 4, 10])
+def test_validation_equals_a_hand_count(batch_size: int) -> None:
+    table = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+    ids = [0, 0, 0, 0, 1, 1, 2, 2, 2, 0]
+    targets = [0, 0, 0, 1, 1, 0, 2, 0, 0, 0]  # right: 3 + 1 + 1 + 1 of 10; the macro average would differ
+    task = PatentClassificationTask(Echo(table), 3, OptimizerSettings(lr=0.1), 10)
+    metrics = validate(task, loader(ids, targets, batch_size))
     assert metrics["val/accuracy"] == pytest.approx(0.6)
     expected = nn.functional.cross_entropy(table[ids], torch.tensor(targets)).item()
     assert metrics["val/loss"] == pytest.approx(expected, abs=1e-6)
@@ -216,15 +223,8 @@ def test_validation_loss_does_not_depend_on_batches_with_class_weights() -> None
     found = []
     for batch_size in (1, 3, 10):
         task = PatentClassificationTask(Echo(torch.eye(3)), 3, OptimizerSettings(), 1, torch.tensor([1.0, 5.0, 0.1]))
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            logger=False,
-            enable_progress_bar=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-        )
         batches = loader([0, 0, 0, 0, 1, 1, 2, 2, 2, 0], [0, 0, 0, 1, 1, 0, 2, 0, 0, 0], batch_size)
-        found.append(trainer.validate(task, batches, verbose=False)[0]["val/loss"])
+        found.append(validate(task, batches)["val/loss"])
     assert found == pytest.approx([found[0]] * 3)
 
 

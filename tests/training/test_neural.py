@@ -15,10 +15,17 @@ from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.models.encoder import TextEncoder, load_encoder
-from patent_hier.settings import BertCnnSettings, EncoderSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.settings import (
+    BertCnnSettings,
+    EncoderSettings,
+    OptimizerSettings,
+    Settings,
+    TrainerSettings,
+    planned_epochs,
+)
 from patent_hier.training.batching import LengthGroupedBatches
 from patent_hier.training.fitted import Fitted
-from patent_hier.training.neural import best_epoch, fit_network, planned_epochs
+from patent_hier.training.neural import best_epoch, fit_network
 from patent_hier.training.node_data import CorpusView, NodeView
 from tests.conftest import tiny_encoder_settings
 
