@@ -49,7 +49,8 @@ class TrainerSettings:
         devices: GPUs, or processes on a CPU, that train one node together; ``null`` for all GPUs of the machine, or for
             those of torchrun. It changes the result by rounding, and by the chance in dropout, only.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
-        num_threads: CPU threads of PyTorch in each process; ``null`` leaves its default, shared among the devices.
+        num_threads: CPU threads of PyTorch in each process; ``null`` leaves its default, or torchrun's; processes
+            that are started for ``devices`` share it.
         progress: Print a line per epoch (and a bar on a terminal).
     """
 

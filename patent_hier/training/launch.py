@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 from torch.multiprocessing.spawn import start_processes
@@ -85,6 +86,7 @@ def _enter(
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
     place = {"MASTER_ADDR": _HOST, "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True}
     os.environ.update({name: str(value) for name, value in {**own, **place}.items()})
+    torch.set_num_threads(max(1, torch.get_num_threads() // size))  # each has the default, which is meant for one
     if rank:
         be_quiet()
     try:

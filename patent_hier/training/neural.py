@@ -80,8 +80,6 @@ def _fit_in_passes(
     trainer_settings = settings.trainer
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
-    elif ranks.size > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // ranks.local_size))
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     data = PatentDataModule(
         view,

@@ -56,6 +56,16 @@ def test_processes_find_each_other_and_only_rank_0_prints(tmp_path: Path, capfd:
     assert "RANK" not in os.environ
 
 
+def count_threads(ranks: Ranks, folder: Path) -> None:
+    (folder / f"threads-{ranks.rank}").write_text(str(torch.get_num_threads()))
+
+
+def test_processes_share_the_threads_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # of one process, on a machine of two cores or more
+    launch(count_threads, 2, tmp_path, tmp_path)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"threads-0": "1", "threads-1": "1"}
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
