@@ -13,7 +13,7 @@ from patent_hier.bench.sizes import size_cells
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.progress import say
-from patent_hier.settings import BertCnnSettings
+from patent_hier.settings import BF16, BertCnnSettings
 
 JSON_FILE, TABLE_FILE = "bench.json", "bench.md"
 _MEMORY = 0.5  # of the peer's peak, that preparing may take
@@ -151,6 +151,9 @@ def _scoring(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) 
     for size, count in (("demo", amounts.demo), ("base", amounts.base)):
         for what, texts in (("abstracts", abstracts), ("titles", titles)):
             yield scoring_row(Subject(size, tuple(texts[:count]), BertCnnSettings()), what, amounts.repeats)
+    yield scoring_row(
+        Subject("base", tuple(abstracts[: amounts.base]), BertCnnSettings()), "abstracts", amounts.repeats, BF16
+    )
 
 
 def _ablation(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:

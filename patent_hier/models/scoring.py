@@ -9,6 +9,7 @@ from torch import nn
 
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore, pad_batch
+from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.classical import TermModel
 
 _TERM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays
@@ -39,6 +40,7 @@ def score_documents(
     Returns:
         ``(n, num_labels)`` in the order of ``indices``; each row sums to 1 after ``exp``.
     """
+    keep_freed_memory()
     device = next(network.parameters()).device
     log_prob = np.empty((len(indices), num_labels), np.float32)
     order = np.argsort(-store.lengths[indices], kind="stable")  # longest first: a lack of memory shows at once

@@ -108,6 +108,11 @@ class PatentClassificationTask(pl.LightningModule):
         self.log("val/loss", self.val_loss, on_epoch=True, batch_size=len(target))
         self.log("val/accuracy", self.val_accuracy, on_epoch=True, batch_size=len(target))
 
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """A step, after which the gradients are freed: Lightning would hold them until after the next forward pass."""
+        super().optimizer_step(*args, **kwargs)
+        self.zero_grad()
+
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:

@@ -20,6 +20,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from patent_hier.features.token_store import TokenStore
+from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import FLAT, Settings, TrainerSettings, planned_epochs
@@ -77,6 +78,7 @@ def _fit_in_passes(
     ranks: Ranks,
     passes: int,
 ) -> Fitted:
+    keep_freed_memory()
     trainer_settings = settings.trainer
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
@@ -128,6 +130,8 @@ def _train(
             warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
             _fit(trainer, task, data, has_val)
         seconds = time.perf_counter() - start
+        for optimizer in trainer.optimizers:  # trainer and task hold each other, until Python looks for such circles
+            optimizer.state.clear()
         if checkpoint.best_model_path and not ranks.rank:
             saved = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
             task.load_state_dict(saved["state_dict"])

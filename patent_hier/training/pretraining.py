@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.masked_language import MaskedLanguageModel, masked_loss, set_dropout
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -66,6 +67,7 @@ def pretrain_network(
         ConfigError: If the settings do not fit the machine, or the loss is no number any more.
         ArtifactError: If the state is damaged.
     """
+    keep_freed_memory()
     if settings.num_threads is not None:
         torch.set_num_threads(settings.num_threads)
     on_gpu = choose_gpu(settings.accelerator, "accelerator")

@@ -7,6 +7,7 @@ from patent_hier.bench.architecture import Architecture
 from patent_hier.bench.rows import Row
 from patent_hier.bench.suite import WORKS, Amounts, cells, run_bench, write_bench
 from patent_hier.errors import ConfigError
+from patent_hier.settings import BF16, FP32
 from tests.commands import command
 
 TINY = Amounts(rows=400, documents=40, demo=24, base=1, repeats=1, sizes=(400, 800))
@@ -43,10 +44,12 @@ def test_rows_of_networks_agree_with_their_peers(demo_texts, monkeypatch):
     tiny = Architecture(16, 4, 2, 32, 8192)
     monkeypatch.setattr("patent_hier.bench.subjects.SIZES", {"demo": tiny, "base": tiny})
     rows = list(run_bench(demo_texts, [text[:12] for text in demo_texts], ["scoring", "training", "ablation"], "quick"))
-    assert [row.agrees for row in rows] == [True] * 7
+    assert [row.agrees for row in rows] == [True] * 8
     assert all(row.ours > 0 and row.peer > 0 and row.ratio > 0 for row in rows)
     scoring = [row for row in rows if row.work.startswith("scoring")]
-    assert all(row.facts["same_labels"] and row.facts["largest_difference"] < 1e-5 for row in scoring)
+    assert all(row.facts["same_labels"] == row.facts["documents"] for row in scoring)
+    assert all(row.facts["largest_difference"] < 1e-5 for row in scoring if row.facts["precision"] == FP32)
+    assert [row.work for row in scoring if row.facts["precision"] == BF16] == ["scoring abstracts, base size, bf16"]
 
 
 def test_the_command_measures_and_records(tmp_path):

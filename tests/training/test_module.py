@@ -248,3 +248,21 @@ def test_the_rate_moves_with_each_step() -> None:
     )
     trainer.fit(task, loader([0, 1] * 4, [0, 1] * 4, 2))
     assert rates == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_are_freed_after_each_step_and_not_between_passes() -> None:
+    task = PatentClassificationTask(Echo(torch.zeros(2, 2)), 2, OptimizerSettings(lr=1.0), 2)
+    held: list[bool] = []
+    task.network.register_forward_pre_hook(lambda network, _: held.append(network.table.grad is not None))
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        accumulate_grad_batches=2,
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(task, loader([0, 1] * 4, [0, 1] * 4, 2))
+    assert held == [False, True] * 4
