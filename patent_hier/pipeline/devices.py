@@ -43,16 +43,16 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprin
 
     settings = plan.settings
     if blueprint is None:
-        return fit_node(view, blueprint, settings, scratch)
+        return fit_node(view, blueprint, settings, plan.state)
     if session := current_session():
         session.check(settings.trainer)
-        return session.fit(plan, view, blueprint, scratch)
+        return session.fit(plan, view, blueprint)
     devices = choose_devices(settings.trainer)
     _refuse_launcher(devices)
     if settings.trainer.devices is None and devices == 1:
         say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
     if devices == 1:
-        return fit_node(view, blueprint, settings, scratch)
+        return fit_node(view, blueprint, settings, plan.state)
     return _fit_apart(plan, blueprint, devices, scratch)
 
 
@@ -107,7 +107,7 @@ def _fit_share(ranks: Ranks, plan: NodePlan, folder: Path) -> None:
     memory = PeakMemory()
     ready = open_view(plan)
     join_group(ranks, choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"))
-    fitted = fit_node(ready.view, ready.opened.blueprint, plan.settings, folder, ranks)
+    fitted = fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks)
     if ranks.rank == 0:
         fitted.classifier.save(folder / _MODEL)
         facts = {**fitted.facts, "peak_memory_bytes": memory.bytes()}

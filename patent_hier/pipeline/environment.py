@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import patent_hier
+from patent_hier.models.allocation import give_freed_memory_back
 
 _PACKAGES = (
     "torch",
@@ -46,10 +47,12 @@ def describe_environment() -> dict[str, Any]:
 class PeakMemory:
     """The most main memory that this process held since the object was made.
 
-    On Linux the kernel's mark is set back first, so that earlier nodes of the same process do not count.
+    On Linux freed memory goes back to the system and the kernel's mark is set back first, so that earlier nodes of the
+    same process do not count.
     """
 
     def __init__(self) -> None:
+        give_freed_memory_back()
         try:
             (_PROC / "clear_refs").write_text("5")  # 5: set VmHWM back to the memory held now
             self._since_start = False

@@ -66,6 +66,7 @@ def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
     plan = plan_node(settings)
     with exclusive(plan.folder):
         if finished(plan.folder):
+            plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished
             score = read_json(plan.folder / METRICS_FILE)["test"]["accuracy"]
             known = f"test accuracy {score['value']:.3f}" if score else "no test document under this node"
             say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
@@ -81,6 +82,7 @@ def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
             return Done(plan.suite, None, plan.corpus.folder)
         with atomic_folder(plan.folder) as staging:
             _train_and_write(plan, staging, overrides)
+        plan.state.unlink(missing_ok=True)
     return Done(plan.suite, plan.folder, plan.corpus.folder)
 
 

@@ -14,7 +14,9 @@ from patent_hier.settings import FLAT, Settings
 
 RUN_VERSION = 2  # raise it when training or scoring change what comes out of the same settings
 # On the result, beyond rounding and the chance in dropout.
-_NO_INFLUENCE = ("num_threads", "accelerator", "accumulate", "devices", "progress", "score_batch_size")
+_NO_INFLUENCE = (
+    *("num_threads", "accelerator", "accumulate", "checkpoint_minutes", "devices", "progress", "score_batch_size"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class NodePlan:
     group: str
     suite: str
     folder: Path
+
+    @property
+    def state(self) -> Path:
+        """The file that keeps where the node's training stands, until its result is written."""
+        return self.folder.with_name(f".state-{self.folder.name}.ckpt")
 
 
 def plan_node(settings: Settings) -> NodePlan:

@@ -6,7 +6,6 @@ finished inputs; on several machines, ``cache_dir`` must be a folder that all of
 """
 
 import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.errors import ConfigError, LostRanksError
@@ -54,7 +53,7 @@ class Session:
                 "each machine; use trainer=ddp, which takes torchrun's number"
             )
 
-    def fit(self, plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprint", scratch: Path) -> "Fitted":
+    def fit(self, plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprint") -> "Fitted":
         """Fit a node together with the other ranks.
 
         Raises:
@@ -67,7 +66,7 @@ class Session:
         self._tell(_TRAIN)
         try:
             _exchange(self._ranks, self._store, plan)
-            return fit_node(view, blueprint, plan.settings, scratch, self._ranks)
+            return fit_node(view, blueprint, plan.settings, plan.state, self._ranks)
         except BaseException as error:
             self._broken = True
             if isinstance(error, Exception) and self._store.check([_FAILED]):
@@ -113,7 +112,7 @@ def follow(ranks: Ranks) -> None:
         try:
             plan = _exchange(ranks, store, None)
             ready = open_view(plan)
-            fit_node(ready.view, ready.opened.blueprint, plan.settings, None, ranks)
+            fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks)
         except Exception:
             store.set(_FAILED, b"1")
             raise

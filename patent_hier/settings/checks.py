@@ -168,6 +168,8 @@ def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> No
         between("trainer.num_threads", trainer.num_threads, 1, 4096)
     if trainer.accumulate is not None:
         between("trainer.accumulate", trainer.accumulate, 1, trainer.batch_size)
+    if trainer.checkpoint_minutes is not None:
+        between("trainer.checkpoint_minutes", trainer.checkpoint_minutes, 0, 10**6)
     if trainer.devices is not None:
         between("trainer.devices", trainer.devices, 1, 1024)
     one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))

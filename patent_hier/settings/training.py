@@ -46,6 +46,8 @@ class TrainerSettings:
         accumulate: Passes in which a device reads its part of each batch: gradients are accumulated, so a batch needs
             less memory and gives the same result, up to rounding and the chance in dropout. ``null`` begins with one
             pass, and begins again with twice as many whenever memory runs out.
+        checkpoint_minutes: How often the state of training is saved, from which a killed run goes on: its weights are
+            those of an undisturbed run. 0 saves before every batch; ``null`` never.
         devices: GPUs, or processes on a CPU, that train one node together; ``null`` for all GPUs of the machine, or for
             those of torchrun. It changes the result by rounding, and by the chance in dropout, only.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
@@ -65,6 +67,7 @@ class TrainerSettings:
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
     accumulate: int | None = None
+    checkpoint_minutes: float | None = 10.0
     devices: int | None = 1
     precision: str = "auto"
     num_threads: int | None = None

@@ -26,14 +26,18 @@ class LengthGroupedBatches(Sampler[list[int]]):
         batch_size: Items per batch; one batch of an epoch may be smaller.
         seed: Together with ``epoch`` it decides the order.
 
+        done: An epoch and how many of its batches are done: that epoch begins behind them. The length stays that of a
+            whole epoch, of which Lightning counts the rest by itself.
+
     Attributes:
         epoch: Set it before each pass.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int, done: tuple[int, int] = (0, 0)) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
+        self._done = done
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -51,7 +55,8 @@ class LengthGroupedBatches(Sampler[list[int]]):
             pool = order[start : start + self._batch_size * _POOL]
             pool = pool[np.argsort(self._lengths[pool], kind="stable")]
             batches += [pool[i : i + self._batch_size].tolist() for i in range(0, len(pool), self._batch_size)]
-        for number in generator.permutation(len(batches)):
+        epoch, done = self._done
+        for number in generator.permutation(len(batches))[done if self.epoch == epoch else 0 :]:
             yield batches[number]
 
 

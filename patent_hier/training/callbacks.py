@@ -1,9 +1,10 @@
-"""Progress of a training run as plain lines, and its history."""
+"""What accompanies a training run: progress as plain lines, history, the best weights, early stopping."""
 
 import time
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 
@@ -22,7 +23,21 @@ class History(pl.Callback):
         self.epochs: list[dict[str, float]] = []
         self._label = label
         self._enabled = enabled
-        self._start = 0.0
+        self._start: float | None = None
+        self._before = 0.0  # seconds of the runs that this one continues
+
+    @property
+    def seconds(self) -> float:
+        """Of training, over all interruptions."""
+        return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run that continues has to know."""
+        return {"epochs": self.epochs, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue the history of a killed run."""
+        self.epochs, self._before = list(state_dict["epochs"]), float(state_dict["seconds"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -30,7 +45,7 @@ class History(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close an epoch: its validation has already run."""
-        seconds = time.perf_counter() - self._start
+        seconds = self.seconds
         metrics: dict[str, Any] = dict(trainer.callback_metrics)
         done, planned = trainer.current_epoch + 1, trainer.max_epochs or 1
         self.epochs.append(
@@ -66,3 +81,39 @@ class Patience(EarlyStopping):
         super().on_train_epoch_end(trainer, pl_module)
         if trainer.global_step < self._min_steps:
             trainer.should_stop = False
+
+
+class BestWeights(pl.Callback):
+    """Keeps a copy of the weights of the best epoch, in the machine's memory.
+
+    Args:
+        monitor: The metric; larger is better, and of equal epochs the first is kept.
+        enabled: Several ranks have the same weights: one of them keeps the copy.
+    """
+
+    def __init__(self, monitor: str, enabled: bool) -> None:
+        self._monitor = monitor
+        self._enabled = enabled
+        self._score: float | None = None
+        self._weights: dict[str, torch.Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the weights if they are better than all before."""
+        score = float(trainer.callback_metrics[self._monitor])
+        if self._enabled and (self._score is None or score > self._score):
+            self._score = score
+            self._weights = {name: value.to("cpu", copy=True) for name, value in pl_module.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Score and weights."""
+        return {"score": self._score, "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what a killed run had."""
+        self._score, self._weights = state_dict["score"], dict(state_dict["weights"])
+
+    def put_into(self, module: pl.LightningModule) -> None:
+        """Give a module the best epoch's weights, if there are any."""
+        if self._weights:
+            module.load_state_dict(self._weights)
+        self._weights = {}

@@ -23,6 +23,7 @@ class PatentDataModule(pl.LightningDataModule):
         seed: Decides the order of training batches.
         ranks: The processes that share the batches; all of them have equally many.
         passes: In how many passes each training batch is read.
+        done: An epoch and how many of its batches are done, when a killed run goes on.
 
     Attributes:
         view: As given.
@@ -38,6 +39,7 @@ class PatentDataModule(pl.LightningDataModule):
         seed: int,
         ranks: Ranks = ALONE,
         passes: int = 1,
+        done: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
         self.view = view
@@ -47,6 +49,7 @@ class PatentDataModule(pl.LightningDataModule):
         self.seed = seed
         self.ranks = ranks
         self.passes = passes
+        self._done = done
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Shuffled batches of documents of like length, label texts among them."""
@@ -55,7 +58,7 @@ class PatentDataModule(pl.LightningDataModule):
         if view.label_share is not None:
             (label_weight,) = view.label_share.weights  # a network does not choose
             weights = view.train_weights(label_weight)
-        batches = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed)
+        batches = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed, self._done)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
             # In this place, not as batch_sampler, Lightning tells it the epoch.

@@ -17,7 +17,7 @@ def fit_node(
     corpus: CorpusView[Any],  # of token ids for a network, of term counts for a classical model
     blueprint: Blueprint | None,
     settings: Settings,
-    scratch: Path | None = None,
+    state: Path | None = None,
     ranks: Ranks = ALONE,
 ) -> Fitted:
     """Fit the classifier of ``settings.node``.
@@ -26,7 +26,7 @@ def fit_node(
         corpus: The split corpus, with what the model reads.
         blueprint: The network to be trained; None for a classical model.
         settings: One node's run.
-        scratch: Folder for checkpoints of a network while it trains.
+        state: File that keeps where a network's training stands; see :func:`patent_hier.training.neural.fit_network`.
         ranks: The processes that train the network together; only rank 0's result has the best epoch's weights.
 
     Returns:
@@ -36,7 +36,7 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
-    fitted = _fit(view, blueprint, settings, scratch, ranks)
+    fitted = _fit(view, blueprint, settings, state, ranks)
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}
@@ -44,7 +44,7 @@ def fit_node(
 
 
 def _fit(
-    view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, scratch: Path | None, ranks: Ranks
+    view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, state: Path | None, ranks: Ranks
 ) -> Fitted:
     if len(view.labels) == 1:
         facts = {"constant": True, "train_documents": view.num_documents}
@@ -53,7 +53,7 @@ def _fit(
         return _fit_classical(view, settings)
     from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
 
-    return fit_network(view, blueprint, settings, scratch, ranks)
+    return fit_network(view, blueprint, settings, state, ranks)
 
 
 def _fit_classical(view: NodeView[TermStore | JoinedTerms], settings: Settings) -> Fitted:

@@ -1,13 +1,10 @@
 """Train one node's network with Lightning: best epoch on the validation part, never on test."""
 
-import contextlib
 import logging
 import math
 import sys
-import tempfile
-import time
 import warnings
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
@@ -24,7 +21,7 @@ from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import FLAT, Settings, TrainerSettings, planned_epochs
-from patent_hier.training.callbacks import History, Patience
+from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.fitted import Fitted
@@ -33,6 +30,7 @@ from patent_hier.training.memory import memory_advice, with_less_memory
 from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.ranks import ALONE, Ranks
+from patent_hier.training.resume import Position, StateFile, StateKeeper, find_state, take_up_the_end
 
 _MONITOR = "val/accuracy"
 
@@ -41,7 +39,7 @@ def fit_network(
     view: NodeView[TokenStore],
     blueprint: Blueprint,
     settings: Settings,
-    scratch: Path | None = None,
+    state: Path | None = None,
     ranks: Ranks = ALONE,
 ) -> Fitted:
     """Train the network of one node.
@@ -50,7 +48,8 @@ def fit_network(
         view: The node's documents and labels, at least two.
         blueprint: The network to be trained.
         settings: One node's run.
-        scratch: Folder for checkpoints while it trains; they are removed. None: the system's temporary folder.
+        state: File that keeps where training stands, and from which a killed run goes on; the caller removes it
+            when the result is written. None: none is kept.
         ranks: The processes that train together, each with its share of every batch; their process group exists.
 
     Returns:
@@ -59,27 +58,55 @@ def fit_network(
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
     """
+
+    def say(line: str) -> None:
+        print(f"{settings.model.name} {settings.node}: {line}", flush=True)
+
     wanted = settings.trainer.accumulate
+    position = find_state(state, ranks, say)
+    if position and position.passes != (wanted or position.passes):
+        say(f"training begins anew: its state {state} is of trainer.accumulate={position.passes}, not {wanted}")
+        position = None
+
+    def fit(passes: int) -> Fitted:
+        fitting = position if position and position.passes == passes else None
+        return _fit_in_passes(view, blueprint, settings, passes, _Keeping(state, fitting, ranks))
+
+    if position:
+        say("training had ended; its result is written now" if position.ended else _where(position))
+    first = wanted or (position.passes if position else 1)
     if wanted is None and ranks.size == 1:
-        return with_less_memory(
-            lambda passes: _fit_in_passes(view, blueprint, settings, scratch, ranks, passes),
-            passes=1,
-            most=settings.trainer.batch_size,
-            say=lambda line: print(f"{settings.model.name} {settings.node}: {line}", flush=True),
-        )
-    return _fit_in_passes(view, blueprint, settings, scratch, ranks, wanted or 1)
+        return with_less_memory(fit, passes=first, most=settings.trainer.batch_size, say=say)
+    return fit(first)
+
+
+def _where(position: Position) -> str:
+    return f"training goes on in epoch {position.epoch + 1}, behind {position.batch} batches"
+
+
+@dataclass(frozen=True)
+class _Keeping:
+    """Where a run's state is kept, and where it goes on; for which ranks."""
+
+    path: Path | None
+    position: Position | None
+    ranks: Ranks
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """An epoch and how many of its batches are done."""
+        return (self.position.epoch, self.position.batch) if self.position else (0, 0)
 
 
 def _fit_in_passes(
     view: NodeView[TokenStore],
     blueprint: Blueprint,
     settings: Settings,
-    scratch: Path | None,
-    ranks: Ranks,
     passes: int,
+    keeping: _Keeping,
 ) -> Fitted:
     keep_freed_memory()
-    trainer_settings = settings.trainer
+    trainer_settings, ranks = settings.trainer, keeping.ranks
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
@@ -91,6 +118,7 @@ def _fit_in_passes(
         seed=settings.seed,
         ranks=ranks,
         passes=passes,
+        done=keeping.done,
     )
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
@@ -105,13 +133,13 @@ def _fit_in_passes(
     if (more := min(2 * passes, trainer_settings.batch_size)) > passes:
         advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
     with blueprint.reading(network), memory_advice(advice):
-        history, facts = _train(network, data, settings, scratch)
+        history, facts = _train(network, data, settings, keeping)
     classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts | sizes)
 
 
 def _train(
-    network: nn.Module, data: PatentDataModule, settings: Settings, scratch: Path | None
+    network: nn.Module, data: PatentDataModule, settings: Settings, keeping: _Keeping
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
@@ -119,22 +147,22 @@ def _train(
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
-    with _checkpoint_folder(scratch, ranks) as checkpoints:
-        checkpoint = ModelCheckpoint(checkpoints, monitor=_MONITOR, mode="max", save_weights_only=True)
-        has_val = len(view.val) > 0
-        trainer = _trainer(trainer_settings, epochs, history, checkpoint if has_val else None, ranks, data.passes)
-        start = time.perf_counter()
-        with warnings.catch_warnings():
-            # Lightning's hints about loader workers and missing loggers are for its own users.
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
-            _fit(trainer, task, data, has_val)
-        seconds = time.perf_counter() - start
-        for optimizer in trainer.optimizers:  # trainer and task hold each other, until Python looks for such circles
-            optimizer.state.clear()
-        if checkpoint.best_model_path and not ranks.rank:
-            saved = torch.load(checkpoint.best_model_path, weights_only=True, map_location="cpu")
-            task.load_state_dict(saved["state_dict"])
+    best = BestWeights(_MONITOR, enabled=not ranks.rank)
+    keeper = StateKeeper(keeping.path, trainer_settings.checkpoint_minutes, data.passes, ranks, keeping.position)
+    callbacks: list[Callback] = [history, keeper]
+    if len(view.val):
+        callbacks.append(best)
+        if trainer_settings.patience is not None:
+            callbacks.append(Patience(_MONITOR, trainer_settings.patience, trainer_settings.min_steps))
+    trainer = _trainer(trainer_settings, epochs, callbacks, ranks, data.passes)
+    if keeping.path and keeping.position and keeping.position.ended:
+        take_up_the_end(keeping.path, task, callbacks)
+    else:
+        _fit(trainer, task, data, keeping.path if keeping.position else None)
+    for optimizer in trainer.optimizers:  # trainer and task hold each other, until Python looks for such circles
+        optimizer.state.clear()
+    best.put_into(task)
+    seconds = history.seconds
     facts: dict[str, Any] = {
         "train_documents": view.num_documents,
         "val_documents": len(view.val),
@@ -145,6 +173,7 @@ def _train(
         "device": str(trainer.strategy.root_device),
         "devices": ranks.size,
         "accumulate": data.passes,
+        "resumed": keeper.resumed,
         "precision": str(trainer.precision),
         "threads": torch.get_num_threads(),
     }
@@ -152,16 +181,6 @@ def _train(
         facts["label_text"] = {"weight": view.label_share.weights[0]}
     network.to(trainer.strategy.root_device)  # Lightning moves it back to the CPU after training
     return history.epochs, facts
-
-
-@contextlib.contextmanager
-def _checkpoint_folder(scratch: Path | None, ranks: Ranks) -> Iterator[str]:
-    """A folder of rank 0's; Lightning tells the others of it, and they write nothing."""
-    if ranks.rank:
-        yield tempfile.gettempdir()
-        return
-    with tempfile.TemporaryDirectory(prefix="patent_hier-", dir=scratch) as folder:
-        yield folder
 
 
 def _task(
@@ -188,12 +207,16 @@ def _task(
     )
 
 
-def _fit(trainer: pl.Trainer, task: PatentClassificationTask, data: PatentDataModule, has_val: bool) -> None:
+def _fit(trainer: pl.Trainer, task: PatentClassificationTask, data: PatentDataModule, state: Path | None) -> None:
     try:
-        if has_val:
-            trainer.fit(task, datamodule=data)
-        else:
-            trainer.fit(task, train_dataloaders=data.train_dataloader())
+        with warnings.catch_warnings():
+            # Lightning's hints about loader workers and missing loggers are for its own users.
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
+            if len(data.view.val):
+                trainer.fit(task, datamodule=data, ckpt_path=state, weights_only=True)
+            else:
+                trainer.fit(task, train_dataloaders=data.train_dataloader(), ckpt_path=state, weights_only=True)
     except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM, which would end with status 0
         raise KeyboardInterrupt from stop
 
@@ -207,17 +230,11 @@ def best_epoch(epochs: list[dict[str, float]]) -> int | None:
 def _trainer(
     settings: TrainerSettings,
     epochs: int,
-    history: History,
-    checkpoint: ModelCheckpoint | None,
+    callbacks: list[Callback],
     ranks: Ranks,
     passes: int,
 ) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    callbacks: list[Callback] = [history]
-    if checkpoint is not None:
-        callbacks.append(checkpoint)
-        if settings.patience is not None:
-            callbacks.append(Patience(_MONITOR, settings.patience, settings.min_steps))
     bar = settings.progress and not ranks.rank and sys.stdout.isatty()
     if bar:
         callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
@@ -228,7 +245,7 @@ def _trainer(
         num_nodes=ranks.size // ranks.local_size,
         strategy=_ddp(passes) if ranks.size > 1 else "auto",
         # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
-        plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment()],
+        plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment(), StateFile()],
         precision=choose_precision(settings.precision, on_gpu),
         max_epochs=epochs,
         accumulate_grad_batches=passes,
@@ -237,7 +254,7 @@ def _trainer(
         logger=False,
         enable_progress_bar=bar,
         enable_model_summary=False,
-        enable_checkpointing=checkpoint is not None,
+        enable_checkpointing=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )

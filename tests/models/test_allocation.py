@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-# Page faults of 20 tensors of 64 MiB, each freed before the next, by a fresh process: the setting is one of the whole process.
+# Page faults of 20 tensors of 64 MiB, each freed before the next. In a process of its own: the setting is a process's.
 _FAULTS = """
 import resource, sys, torch
 from patent_hier.models.allocation import keep_freed_memory

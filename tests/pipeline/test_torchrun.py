@@ -55,9 +55,9 @@ def test_after_a_failure_no_further_node_waits_for_ranks_that_are_gone(
     session = Session(Ranks(0, 2, 2))
     nothing: Any = None
     with pytest.raises(RuntimeError, match="closed"):
-        session.fit(nothing, nothing, nothing, nothing)
+        session.fit(nothing, nothing, nothing)
     with pytest.raises(LostRanksError, match="its own line says why"):
-        session.fit(nothing, nothing, nothing, nothing)
+        session.fit(nothing, nothing, nothing)
     session.end()
 
 
@@ -72,7 +72,7 @@ def test_a_rank_that_fails_says_so_before_its_connections_break(store: Any, monk
         follow(Ranks(1, 2, 2))
     nothing: Any = None
     with pytest.raises(LostRanksError):  # whatever rank 0 meets then, the reason lies elsewhere
-        session.fit(nothing, nothing, nothing, nothing)
+        session.fit(nothing, nothing, nothing)
 
 
 @pytest.mark.slow

@@ -1,0 +1,176 @@
+"""Training that was killed comes to the result of training that was not, bit for bit."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.token_store import TokenStore
+from patent_hier.models.blueprint import bertcnn_blueprint
+from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.training.fitted import Fitted
+from patent_hier.training.module import PatentClassificationTask
+from patent_hier.training.neural import fit_network
+from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.ranks import Ranks
+from patent_hier.training.resume import find_state
+from tests.conftest import tiny_encoder_settings
+
+
+class Killed(Exception):
+    """Stands for SIGKILL: nothing after it runs but the test."""
+
+
+def settings(**trainer: Any) -> Settings:
+    """With dropout and early stopping."""
+    short = {"max_epochs": 3, "min_steps": 0, "patience": 1, "num_threads": 1, "accelerator": "cpu", "progress": False}
+    return Settings(
+        encoder=tiny_encoder_settings(),
+        model=BertCnnSettings(num_last_layers=2, num_filters=8, dropout=0.3),
+        optimizer=OptimizerSettings(lr=3e-3),
+        trainer=TrainerSettings(**{**short, "batch_size": 16, "checkpoint_minutes": 0, **trainer}),
+        node="flat",
+    )
+
+
+class Training:
+    """Runs of one configuration.
+
+    Attributes:
+        state: The file that they share.
+        passes: Forward passes of all runs so far.
+    """
+
+    def __init__(self, corpus: CorpusView[TokenStore], files: EncoderFiles, state: Path, chosen: Settings) -> None:
+        self._view = NodeView.of(corpus, "flat")
+        self._files = files
+        self.state = state
+        self.chosen = chosen
+        self.passes = 0
+
+    def run(self, killed_at: int | None = None, state: Path | None = None, **trainer: Any) -> Fitted:
+        """Run, and be killed in a forward pass, counted from 1."""
+        chosen = replace(self.chosen, trainer=replace(self.chosen.trainer, **trainer))
+        blueprint = bertcnn_blueprint(self._files, chosen.encoder, chosen.model)
+        step, first = PatentClassificationTask.training_step, self.passes
+
+        def counted(task: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+            self.passes += 1
+            if self.passes - first == killed_at:
+                raise Killed
+            return step(task, batch, batch_idx)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PatentClassificationTask, "training_step", counted)
+            return fit_network(self._view, blueprint, chosen, state or self.state)
+
+    def undisturbed(self) -> Fitted:
+        return self.run(state=self.state.with_name("undisturbed"))
+
+
+@pytest.fixture
+def training(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, tmp_path: Path) -> Training:
+    return Training(toy_corpus, demo_files, tmp_path / "state", settings())
+
+
+def equal(one: Fitted, other: Fitted) -> bool:
+    weights = [fitted.classifier.model.state_dict() for fitted in (one, other)]  # type: ignore[union-attr]  # networks
+    histories = [
+        [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in fitted.history]
+        for fitted in (one, other)
+    ]
+    same = all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    return same and histories[0] == histories[1]
+
+
+@pytest.mark.parametrize(("accumulate", "stride"), [(1, 1), (2, 7)])
+def test_wherever_it_is_killed_the_result_is_the_same(training: Training, accumulate: int, stride: int) -> None:
+    """In every batch of its epochs, the first and the last of an epoch among them; in some of the passes over one."""
+    training.chosen = settings(accumulate=accumulate)
+    usual = training.undisturbed()
+    passes = training.passes
+    assert passes >= 3 * 3 * accumulate
+    where = set()
+    kills = range(1, passes + 1, stride)
+    for killed_at in kills:
+        training.state.unlink(missing_ok=True)
+        with pytest.raises(Killed):
+            training.run(killed_at)
+        resumed = training.run()
+        where.update((place["epoch"], place["batch"]) for place in resumed.facts["resumed"])
+        assert equal(usual, resumed), killed_at
+    assert len(where) == len(kills)
+
+
+def test_killed_again_and_again(training: Training) -> None:
+    usual = training.undisturbed()
+    for _ in range(4):
+        with pytest.raises(Killed):
+            training.run(3)  # two batches further each time
+    resumed = training.run()
+    assert equal(usual, resumed)
+    assert len(resumed.facts["resumed"]) == 4
+    assert resumed.history[-1]["seconds"] > 0
+
+
+def test_killed_after_training_nothing_is_trained_again(training: Training) -> None:
+    first = training.run()  # its caller would write the result now, and remove the state
+    passes = training.passes
+    again = training.run()
+    assert training.passes == passes
+    assert equal(first, again)
+
+
+def test_a_run_that_keeps_no_state_leaves_no_file(training: Training) -> None:
+    training.run(checkpoint_minutes=None)
+    training.run(checkpoint_minutes=60.0)
+    assert not training.state.exists()
+
+
+def damage(state: Path, how: str) -> None:
+    content = bytearray(state.read_bytes())
+    if how == "cut":
+        del content[len(content) // 2 :]
+    elif how == "flipped":
+        content[len(content) // 2] ^= 1
+    else:
+        content[:] = b"not a state"
+    state.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "foreign"])
+def test_a_damaged_state_is_told_and_not_used(training: Training, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    usual = training.undisturbed()
+    with pytest.raises(Killed):
+        training.run(5)
+    damage(training.state, how)
+    capsys.readouterr()
+    resumed = training.run()
+    assert resumed.facts["resumed"] == []
+    assert equal(usual, resumed)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"bertcnn flat: training begins anew: its state {training.state} cannot be read")
+
+
+def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Killed):
+        training.run(5, accumulate=2)
+    said: list[str] = []
+    assert find_state(training.state, Ranks(0, 2, 2), said.append) is None
+    assert "of 1 devices, not 2" in said[0]
+    capsys.readouterr()
+    assert training.run(accumulate=1).facts["resumed"] == []
+    assert "trainer.accumulate=2, not 1" in capsys.readouterr().out
+
+
+def test_passes_that_memory_asked_for_are_kept(training: Training) -> None:
+    """A run that had to begin with two passes goes on with two, not with the one that does not fit."""
+    with pytest.raises(Killed):
+        training.run(5, accumulate=2)
+    resumed = training.run()  # accumulate=null
+    assert resumed.facts["accumulate"] == 2
+    assert resumed.facts["resumed"] == [{"epoch": 0, "batch": 2}]
