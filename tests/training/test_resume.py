@@ -21,7 +21,7 @@ from patent_hier.training.resume import find_state
 from tests.conftest import tiny_encoder_settings
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs but the test."""
 
 
@@ -61,7 +61,7 @@ class Training:
         def counted(task: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
             self.passes += 1
             if self.passes - first == killed_at:
-                raise Killed
+                raise KilledError
             return step(task, batch, batch_idx)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +98,7 @@ def test_wherever_it_is_killed_the_result_is_the_same(training: Training, accumu
     kills = range(1, passes + 1, stride)
     for killed_at in kills:
         training.state.unlink(missing_ok=True)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             training.run(killed_at)
         resumed = training.run()
         where.update((place["epoch"], place["batch"]) for place in resumed.facts["resumed"])
@@ -109,7 +109,7 @@ def test_wherever_it_is_killed_the_result_is_the_same(training: Training, accumu
 def test_killed_again_and_again(training: Training) -> None:
     usual = training.undisturbed()
     for _ in range(4):
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             training.run(3)  # two batches further each time
     resumed = training.run()
     assert equal(usual, resumed)
@@ -145,7 +145,7 @@ def damage(state: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["cut", "flipped", "foreign"])
 def test_a_damaged_state_is_told_and_not_used(training: Training, how: str, capsys: pytest.CaptureFixture[str]) -> None:
     usual = training.undisturbed()
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.run(5)
     damage(training.state, how)
     capsys.readouterr()
@@ -157,7 +157,7 @@ def test_a_damaged_state_is_told_and_not_used(training: Training, how: str, caps
 
 
 def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.run(5, accumulate=2)
     said: list[str] = []
     assert find_state(training.state, Ranks(0, 2, 2), said.append) is None
@@ -169,7 +169,7 @@ def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys
 
 def test_passes_that_memory_asked_for_are_kept(training: Training) -> None:
     """A run that had to begin with two passes goes on with two, not with the one that does not fit."""
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         training.run(5, accumulate=2)
     resumed = training.run()  # accumulate=null
     assert resumed.facts["accumulate"] == 2

@@ -1,0 +1,86 @@
+"""Commands in processes that are killed at random moments, and what is left of them."""
+
+import hashlib
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+_PRELOADED = ["patent_hier.training.neural", "patent_hier.training.fit", "patent_hier.pipeline.node", "tests.commands"]
+_CLOCKS = ("seconds", "documents_per_second", "score_seconds", "peak_memory_bytes", "resumed")
+
+
+def _command(words: Sequence[str], log: Path) -> None:
+    import contextlib
+    import sys
+
+    from patent_hier.cli.main import main
+
+    with log.open("a") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        status = main(list(words))
+    sys.exit(status)
+
+
+class Killer:
+    """Starts commands in processes of their own; what they import is there already, as a fork has it.
+
+    Args:
+        log: Takes what they print.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(_PRELOADED)
+        self._log = log
+
+    def run(self, words: Sequence[str], killed_after: float | None = None) -> float | None:
+        """Run a command.
+
+        Args:
+            words: Its words.
+            killed_after: Seconds after which it gets SIGKILL; None lets it end.
+
+        Returns:
+            Seconds that it took, or None if it was killed before it ended.
+        """
+        start = time.perf_counter()
+        process = self._context.Process(target=_command, args=(list(words), self._log))
+        process.start()
+        process.join(killed_after)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return None
+        assert process.exitcode == 0, self._log.read_text()
+        return time.perf_counter() - start
+
+
+def results(runs: Path) -> dict[str, Any]:
+    """What the finished results of a folder hold, by their names; only clocks and the folder's name are left out.
+
+    Every file is there as its SHA-256; of those with clocks the content without them.
+    """
+    found: dict[str, Any] = {}
+    for file in sorted(runs.glob("[!.]*/[!.]*/**/*")):
+        name = str(file.relative_to(runs))
+        if file.is_dir() or "/result-" in name or file.name == "manifest.json":
+            continue
+        if file.name in ("metrics.json", "history.json"):
+            found[name] = _without_clocks(json.loads(file.read_text("utf-8")))
+        else:
+            content = file.read_bytes().replace(str(runs).encode(), b"RUNS")  # in config.yaml
+            found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def _without_clocks(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_clocks(value) for key, value in content.items() if key not in _CLOCKS}
+    return [_without_clocks(value) for value in content] if isinstance(content, list) else content
+
+
+def leftovers(runs: Path) -> list[str]:
+    """Hidden files that a finished command should have removed."""
+    return [str(file.relative_to(runs)) for file in runs.rglob(".*") if file.name not in (".locks", ".jobs")]
