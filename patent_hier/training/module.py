@@ -99,12 +99,14 @@ class PatentClassificationTask(pl.LightningModule):
             self._loss_sum, self._loss_documents = torch.zeros_like(self._loss_sum), 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The loss of the epoch so far belongs to the state."""
-        checkpoint["loss"] = {"sum": self._loss_sum, "documents": self._loss_documents}
+        """The loss of the epoch so far, each rank's own, belongs to the state."""
+        of_ranks = torch.atleast_1d(self.all_gather(self._loss_sum))  # (ranks,)
+        checkpoint["loss"] = {"sums": of_ranks.cpu(), "documents": self._loss_documents}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take it back."""
-        self._loss_sum, self._loss_documents = checkpoint["loss"]["sum"], checkpoint["loss"]["documents"]
+        self._loss_sum = checkpoint["loss"]["sums"][self.global_rank]
+        self._loss_documents = checkpoint["loss"]["documents"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update the validation loss and accuracy, both over all documents of all ranks, however they are batched."""
