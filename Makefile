@@ -29,7 +29,7 @@ own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain bench test lint clean
+.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain bench test test-trust lint clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -99,6 +99,9 @@ bench: $(READY) ## Our speed beside what a user would pick instead, on this mach
 # Groups of tests go to a process, see tests/conftest.py. More than eight processes would mostly import the same libraries.
 test: $(READY) ## Run the tests, in as many processes as the machine has cores, eight at most
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+
+test-trust: $(READY) ## Attack what is promised, for minutes: kills, faults, damaged and malicious files; two at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist load -m trust tests/trust
 
 lint: $(READY) ## Check format, style, types and layers
 	$(BIN)/ruff format --check .

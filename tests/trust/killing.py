@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 _PRELOADED = ["patent_hier.training.neural", "patent_hier.training.fit", "patent_hier.pipeline.node", "tests.commands"]
 _CLOCKS = ("seconds", "documents_per_second", "score_seconds", "peak_memory_bytes", "resumed")
+_FOLDERS = ("runs_dir", "cache_dir")
 
 
-def _command(words: Sequence[str], log: Path) -> None:
+def run_command(words: Sequence[str], log: Path) -> None:
+    """Run a command in this process and end it."""
     import contextlib
     import sys
 
@@ -31,9 +35,15 @@ class Killer:
     """
 
     def __init__(self, log: Path) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOADED)
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(_PRELOADED)
         self._log = log
+
+    def start(self, words: Sequence[str], log: Path | None = None) -> Any:
+        """The process of a command that has begun."""
+        process = self.context.Process(target=run_command, args=(list(words), log or self._log))
+        process.start()
+        return process
 
     def run(self, words: Sequence[str], killed_after: float | None = None) -> float | None:
         """Run a command.
@@ -46,8 +56,7 @@ class Killer:
             Seconds that it took, or None if it was killed before it ended.
         """
         start = time.perf_counter()
-        process = self._context.Process(target=_command, args=(list(words), self._log))
-        process.start()
+        process = self.start(words)
         process.join(killed_after)
         if process.is_alive():
             process.kill()
@@ -58,9 +67,9 @@ class Killer:
 
 
 def results(runs: Path) -> dict[str, Any]:
-    """What the finished results of a folder hold, by their names; only clocks and the folder's name are left out.
+    """What the finished results of a folder hold, by their names; only clocks and names of folders are left out.
 
-    Every file is there as its SHA-256; of those with clocks the content without them.
+    Every file is there as its SHA-256; of those with clocks or folders the content without them.
     """
     found: dict[str, Any] = {}
     for file in sorted(runs.glob("[!.]*/[!.]*/**/*")):
@@ -68,17 +77,18 @@ def results(runs: Path) -> dict[str, Any]:
         if file.is_dir() or "/result-" in name or file.name == "manifest.json":
             continue
         if file.name in ("metrics.json", "history.json"):
-            found[name] = _without_clocks(json.loads(file.read_text("utf-8")))
+            found[name] = _without(_CLOCKS, json.loads(file.read_text("utf-8")))
+        elif file.name == "config.yaml":
+            found[name] = _without(_FOLDERS, yaml.safe_load(file.read_text("utf-8")))
         else:
-            content = file.read_bytes().replace(str(runs).encode(), b"RUNS")  # in config.yaml
-            found[name] = hashlib.sha256(content).hexdigest()
+            found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
 
 
-def _without_clocks(content: Any) -> Any:
+def _without(keys: Sequence[str], content: Any) -> Any:
     if isinstance(content, dict):
-        return {key: _without_clocks(value) for key, value in content.items() if key not in _CLOCKS}
-    return [_without_clocks(value) for value in content] if isinstance(content, list) else content
+        return {key: _without(keys, value) for key, value in content.items() if key not in keys}
+    return [_without(keys, value) for value in content] if isinstance(content, list) else content
 
 
 def leftovers(runs: Path) -> list[str]:
