@@ -1,0 +1,177 @@
+"""Thousands of broken files: every row is accounted for, as the row by row reader says; never a traceback."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from patent_hier.data import cleaning
+from patent_hier.data.demo import write_demo_csv
+from patent_hier.data.raw import RawFormat
+from patent_hier.errors import PatentHierError
+from tests.commands import command
+from tests.data.serial import read_serially
+from tests.data.test_cleaning import FORMATS, files, read_fast
+
+pytestmark = [pytest.mark.trust, pytest.mark.timeout(900)]
+
+_GENERATED, _MUTATED, _COMMANDS = 4000, 4000, 400
+_HOSTILE = (
+    *(b"\x00", b"\xff", b"\x81", b"\x84\x31\x95", b"\xef\xbb\xbf", b"\xfe\xff", b'"', b'""', b'",', b",", b",,,,,,,,"),
+    *(b"\r", b"\n", b"\r\n", b"\n\n\n", b"\x1a", b"\x0b\x0c", b"\xe2\x80\xa8", b"=cmd|' /C calc'!A0", b"\x1b[31m"),
+    *(b"A01B1/00;" * 500, b"A99Z99/99", b"A01B" + b"0" * 400 + b"/00", b"((((((2019.01)I", b";;;;;;", b"-1e999"),
+    *("Ａ０１Ｂ１／００".encode("gb18030"), "\u202e\u0000".encode("gb18030"), b"x" * 70_000, b'"' + b"y" * 70_000),
+)
+
+
+def _mutate(content: bytes, random: Random) -> bytes:
+    """One to eight things that happen to files, or that someone does to them."""
+    changed = bytearray(content)
+    for _ in range(random.randint(1, 8)):
+        place = random.randrange(len(changed) + 1)
+        other = random.randrange(len(changed) + 1)
+        first, last = sorted((place, min(other, place + 400)))
+        how = random.randrange(6)
+        if how == 0:
+            changed[place:place] = random.choice(_HOSTILE)
+        elif how == 1:
+            changed[first:last] = b""
+        elif how == 2:
+            changed[place:place] = changed[first:last]
+        elif how == 3 and changed:
+            changed[place % len(changed)] = random.randrange(256)
+        elif how == 4:
+            changed[first:last] = random.randbytes(last - first)
+        elif random.random() < 0.2:
+            del changed[place:]
+        elif random.random() < 0.3:
+            changed = changed.replace(b"\n", random.choice((b"\r\n", b"\r", b"\n\n")))
+    return bytes(changed)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("demo") / "demo.csv"
+    write_demo_csv(path, rows=300, seed=3)
+    return b"".join(path.read_bytes().splitlines(keepends=True)[:61])
+
+
+def test_generated_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    tried = 0
+
+    @settings(
+        max_examples=_GENERATED, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    )
+    @given(files(), st.integers(4, 400), st.integers(1, 9), st.sampled_from(FORMATS))
+    def attack(content: bytes, chunk: int, batch: int, fmt: RawFormat) -> None:
+        nonlocal tried
+        tried += 1
+        source = tmp_path / "raw.csv"
+        source.write_bytes(content)
+        with monkeypatch.context() as patched:
+            patched.setattr(cleaning, "CHUNK", chunk)
+            patched.setattr(cleaning, "BATCH", batch)
+            outcome, _ = read_fast(source, fmt)
+        assert outcome == read_serially(source, fmt)
+
+    attack()
+    record_property("cases", f"{tried:,} generated files, each also read row by row")
+    record_property("losses", 0)
+
+
+def test_mutated_files(
+    demo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    random = Random(7)
+    source = tmp_path / "raw.csv"
+    rows = refused = lost = 0
+    for _ in range(_MUTATED):
+        source.write_bytes(_mutate(demo, random))
+        monkeypatch.setattr(cleaning, "CHUNK", random.choice((1000, 1777, 4096, 1 << 20)))  # the first holds the header
+        try:
+            outcome, _ = read_fast(source, RawFormat(max_reject_share=1.0))
+        except PatentHierError as error:
+            refused += 1
+            lost += "\n" in str(error)
+            with pytest.raises(PatentHierError):
+                read_serially(source, RawFormat())
+            continue
+        expected = read_serially(source, RawFormat())
+        accounting = outcome.accounting
+        rows += accounting.rows
+        balance = accounting.kept + sum(accounting.rejected.values()) + accounting.duplicates
+        lost += outcome != expected or balance != accounting.rows
+    record_property("cases", f"{_MUTATED:,} mutated files with {rows:,} rows, {refused} refused as a whole")
+    record_property("losses", lost)
+    assert lost == 0
+    assert rows > 20 * _MUTATED
+
+
+def test_the_command_never_ends_in_a_traceback(
+    demo: bytes, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    random = Random(11)
+    source = tmp_path / "raw.csv"
+    refused = 0
+    for number in range(_COMMANDS):
+        source.write_bytes(_mutate(demo, random))
+        done = command("prepare", "data=cnipa", f"data.path={source}", f"cache_dir={tmp_path}/cache-{number % 5}")
+        refused += done.status != 0
+        assert "Traceback" not in done.out + done.err
+        assert (done.status == 0) == (done.err == ""), done.err
+        assert len(done.err.splitlines()) <= 1, done.err
+    record_property("cases", f"{_COMMANDS} commands on mutated files, {refused} of them refused in one line")
+    record_property("losses", 0)
+
+
+_HUGE = {
+    "a quote that is never closed": lambda: iter([b'"', *[b"x" * (1 << 20)] * 150]),
+    "one line": lambda: iter([b"x" * (1 << 20)] * 150),
+    "fields of megabytes": lambda: iter([b",,CN1A,,t,A01B1/00," + b"z" * (3 << 20) + b",,,,,,,,,\n"] * 50),
+    "only commas": lambda: iter([b"," * (1 << 20)] * 60),
+    "only ends of lines": lambda: iter([b"\n" * (1 << 20)] * 10),
+    "only quotes": lambda: iter([b'"' * (1 << 20)] * 60),
+}
+_MEASURE = """
+import re, sys
+from pathlib import Path
+from patent_hier.data.cleaning import Cleaning
+from patent_hier.data.raw import RawFormat
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])  # kB
+list(Cleaning(Path(sys.argv[1]), RawFormat(max_reject_share=1.0)).batches())  # imports what it needs
+before = peak()
+run = Cleaning(Path(sys.argv[2]), RawFormat(max_reject_share=1.0))
+for _ in run.batches():
+    pass
+run.accounting.check()
+print(run.accounting.rows, peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+@pytest.mark.parametrize("name", _HUGE)
+def test_memory_stays_flat(
+    name: str, demo: bytes, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    small, source = tmp_path / "small.csv", tmp_path / "raw.csv"
+    small.write_bytes(demo)
+    pieces: Iterator[bytes] = _HUGE[name]()
+    with source.open("wb") as file:
+        file.write(demo)
+        file.writelines(pieces)
+    size = source.stat().st_size
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(small), str(source)], capture_output=True, text=True, check=True
+    )
+    rows, kilobytes = map(int, done.stdout.split())
+    record_property("cases", f"{size >> 20} MiB, {rows:,} rows, {kilobytes >> 10} MiB of memory")
+    record_property("losses", 0)
+    assert rows >= 59  # the demo's own, some of them broken
+    assert kilobytes < 120 << 10
