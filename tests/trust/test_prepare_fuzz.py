@@ -93,8 +93,11 @@ def test_mutated_files(
     source = tmp_path / "raw.csv"
     rows = refused = lost = 0
     for _ in range(_MUTATED):
-        source.write_bytes(_mutate(demo, random))
-        monkeypatch.setattr(cleaning, "CHUNK", random.choice((1000, 1777, 4096, 1 << 20)))  # the first holds the header
+        content = _mutate(demo, random)
+        source.write_bytes(content)
+        # The first piece holds the header, as one of the real size does: in it a NUL means UTF-16.
+        header = len(content.partition(b"\n")[0])
+        monkeypatch.setattr(cleaning, "CHUNK", max(header + 4, random.choice((64, 1000, 4096, 1 << 20))))
         try:
             outcome, _ = read_fast(source, RawFormat(max_reject_share=1.0))
         except PatentHierError as error:
@@ -136,7 +139,7 @@ _HUGE = {
     "one line": lambda: iter([b"x" * (1 << 20)] * 150),
     "fields of megabytes": lambda: iter([b",,CN1A,,t,A01B1/00," + b"z" * (3 << 20) + b",,,,,,,,,\n"] * 50),
     "only commas": lambda: iter([b"," * (1 << 20)] * 60),
-    "only ends of lines": lambda: iter([b"\n" * (1 << 20)] * 10),
+    "only ends of lines": lambda: iter([b"\n" * (1 << 20)] * 20),
     "only quotes": lambda: iter([b'"' * (1 << 20)] * 60),
 }
 _MEASURE = """
@@ -174,4 +177,4 @@ def test_memory_stays_flat(
     record_property("cases", f"{size >> 20} MiB, {rows:,} rows, {kilobytes >> 10} MiB of memory")
     record_property("losses", 0)
     assert rows >= 59  # the demo's own, some of them broken
-    assert kilobytes < 120 << 10
+    assert kilobytes < 200 << 10
