@@ -21,7 +21,9 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
 _LOCKS = ".locks"
+_OWN_DIGEST = "sha256"  # of a manifest's other content
 _CHUNK = 1 << 20  # bytes
+_digests: dict[tuple[str, int, int, int, int], str] = {}  # of this process, by path, size, times and inode
 
 
 def fingerprint(content: object) -> str:
@@ -33,8 +35,7 @@ def fingerprint(content: object) -> str:
     Returns:
         The first 12 hexadecimal digits (48 bits) of the SHA-256 of the canonical JSON text.
     """
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return _content_digest(content)[:12]
 
 
 def file_digest(path: Path) -> str:
@@ -150,7 +151,23 @@ def seal(folder: Path, manifest: Mapping[str, object]) -> None:
         for file in sorted(folder.rglob("*"))
         if file.is_file() and file.name != MANIFEST
     }
-    write_json(folder / MANIFEST, {**manifest, "files": files})
+    write_manifest(folder, {**manifest, "files": files})
+
+
+def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
+    """Write ``manifest.json`` with the digest of its own content, without which nothing would vouch for it."""
+    own = json.loads(json.dumps(content))  # as it will be read
+    own.pop(_OWN_DIGEST, None)
+    write_json(folder / MANIFEST, {**own, _OWN_DIGEST: _content_digest(own)})
+
+
+def _content_digest(content: object) -> str:
+    return hashlib.sha256(_canonical(content)).hexdigest()
+
+
+def _canonical(content: object) -> bytes:
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode()
 
 
 def refuse_foreign(folder: Path, kind: str) -> None:
@@ -179,6 +196,32 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
+def find_damage(folder: Path) -> str | None:
+    """The first file of a sealed folder that has not the recorded content; None if all have it.
+
+    A file is read once in each process, as long as its size and times stay the same.
+    """
+    try:
+        files = _listed_files(folder)
+    except ArtifactError:
+        return MANIFEST
+    for name, facts in files.items():
+        try:
+            if (folder / name).stat().st_size != facts["bytes"] or _digest_once(folder / name) != facts["sha256"]:
+                return name
+        except (DataError, OSError):
+            return name
+    return None
+
+
+def _digest_once(file: Path) -> str:
+    facts = file.stat()
+    stamp = (str(file.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+    if stamp not in _digests:
+        _digests[stamp] = file_digest(file)
+    return _digests[stamp]
+
+
 def verify(folder: Path, only: Collection[str] | None = None) -> None:
     """Compare the files of a sealed folder with its manifest, byte for byte.
 
@@ -204,6 +247,10 @@ def verify(folder: Path, only: Collection[str] | None = None) -> None:
 def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     """The files that a manifest lists, by name."""
     manifest = read_json(folder / MANIFEST)
+    if isinstance(manifest, dict) and _OWN_DIGEST in manifest:  # older ones have none
+        own = {key: value for key, value in manifest.items() if key != _OWN_DIGEST}
+        if manifest[_OWN_DIGEST] != _content_digest(own):
+            raise ArtifactError(f"{folder / MANIFEST} is damaged; delete {folder} and run again")
     files = manifest.get("files") if isinstance(manifest, dict) else None
     listed = isinstance(files, dict) and all(
         isinstance(facts, dict) and facts.keys() >= {"bytes", "sha256"} for facts in files.values()

@@ -14,6 +14,7 @@ from patent_hier.artifacts import (
     atomic_folder,
     exclusive,
     file_digest,
+    find_damage,
     fingerprint,
     is_complete,
     read_json,
@@ -196,3 +197,32 @@ def test_digest_cache_notices_a_change_and_survives_damage(tmp_path):
         assert cache.of(file) == file_digest(file)
     with pytest.raises(DataError, match="nowhere"):
         cache.of(tmp_path / "nowhere")
+
+
+def _says_the_same(one, other):
+    """White space; or the name of the digest, without which a manifest is one of an older version."""
+    try:
+        return json.loads(one) == json.loads(other) or "sha256" not in json.loads(one)
+    except ValueError:
+        return False
+
+
+def test_damage_is_found_wherever_it_is(sealed):
+    assert find_damage(sealed) is None
+    for file in [path for path in sealed.rglob("*") if path.is_file()]:
+        good = file.read_bytes()
+        for place in range(len(good)):
+            changed = bytearray(good)
+            changed[place] ^= 1
+            file.write_bytes(changed)
+            if file.name == MANIFEST and _says_the_same(bytes(changed), good):
+                continue
+            assert find_damage(sealed) == file.relative_to(sealed).as_posix(), place
+        file.write_bytes(good)
+    assert find_damage(sealed) is None
+
+
+def test_a_manifest_reads_as_it_was_written(tmp_path):
+    """Keys of numbers and tuples become what JSON has; the digest is of that."""
+    seal(tmp_path, {"classes": {10: 1, 9: 2}, "sizes": (1, 2.5), "name": "专利"})
+    assert find_damage(tmp_path) is None

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, fingerprint, is_complete, read_json, seal
+from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, find_damage, fingerprint, read_json, seal
 from patent_hier.errors import ConfigError
 from patent_hier.features.vocabulary import demo_vocabulary
 from patent_hier.settings import DemoEncoderSettings, EncoderSettings
@@ -206,7 +206,9 @@ def _demo_folder(settings: DemoEncoderSettings, cache: Path) -> Path:
     }
     folder = cache / "encoders" / f"demo-{fingerprint([DEMO_ENCODER_VERSION, config])}"
     with exclusive(folder):
-        if not is_complete(folder):
+        if find_damage(folder) is not None:
+            if folder.exists():
+                print(f"{folder} is damaged; it is made again", flush=True)
             with atomic_folder(folder) as staging:
                 _write_demo(staging, config, vocabulary)
                 seal(staging, {"kind": "encoder", "name": "demo"})

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
 from patent_hier.pipeline.evidence import (
@@ -65,9 +65,10 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
         if manifest.get("kind") != "node" or not _belongs(manifest, corpus, split):
             continue
         run = NodeRun(file.parent, manifest)
-        if not is_complete(file.parent):
+        if damaged := find_damage(file.parent):
             raise ArtifactError(
-                f"result {file.parent} is damaged (files differ from its manifest); delete it and run again: "
+                f"result {file.parent} is damaged ({file.parent / damaged} is not as its manifest says); "
+                f"delete it and run again: "
                 f"{_command(manifest, manifest['level'], run.node)}"
             )
         runs.append(run)

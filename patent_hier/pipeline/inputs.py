@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PRETRAINED_TUNING_VERSION = 2
 Parts = NDArray[np.int8]
 
+_NO_FACTS = ("kind", "dtype", "files", "made_as", "sha256")  # of a manifest: what tells of the folder only
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -184,7 +186,7 @@ class WordInputs(Inputs):
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)
-        facts = {key: value for key, value in manifest.items() if key not in ("kind", "dtype", "files")}
+        facts = {key: value for key, value in manifest.items() if key not in _NO_FACTS}
         blueprint = words_blueprint(folder, features, self.settings.model)
         return _opened_tokens(folder, blueprint, {"vectors": facts})
 

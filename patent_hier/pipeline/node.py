@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import atomic_folder, exclusive, is_complete, read_json, seal, verify, write_json
+from patent_hier.artifacts import MANIFEST, atomic_folder, exclusive, find_damage, read_json, seal, verify, write_json
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
@@ -66,6 +66,7 @@ def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
     plan = plan_node(settings)
     with exclusive(plan.folder):
         if finished(plan.folder):
+            _refuse_other(plan)
             plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished
             score = read_json(plan.folder / METRICS_FILE)["test"]["accuracy"]
             known = f"test accuracy {score['value']:.3f}" if score else "no test document under this node"
@@ -94,9 +95,20 @@ def finished(folder: Path) -> bool:
     """
     if not folder.exists():
         return False
-    if not is_complete(folder):
-        raise ArtifactError(f"result {folder} is damaged (files differ from its manifest); delete it to train again")
+    if damaged := find_damage(folder):
+        raise ArtifactError(
+            f"result {folder} is damaged ({folder / damaged} is not as its manifest says); delete it to train again"
+        )
     return True
+
+
+def _refuse_other(plan: NodePlan) -> None:
+    manifest = read_json(plan.folder / MANIFEST)
+    if (manifest.get("suite"), manifest.get("node")) != (plan.suite, plan.settings.node):
+        raise ArtifactError(
+            f"{plan.folder} holds the result of another configuration ({manifest.get('model')} "
+            f"{manifest.get('node')}, suite {manifest.get('suite')}); delete it to train this one"
+        )
 
 
 def has_documents(plan: NodePlan) -> bool:

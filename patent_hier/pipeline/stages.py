@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import (
+    MANIFEST,
     DigestCache,
     atomic_file,
     atomic_folder,
     exclusive,
-    is_complete,
+    file_digest,
+    find_damage,
+    read_json,
     remove_partials,
     seal,
+    write_manifest,
 )
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.corpus import (
@@ -68,12 +72,17 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
         assert data.path is not None  # settings.check has seen to it
         return Path(data.path)
     path = cache / "demo" / f"demo-v{DEMO_VERSION}-{data.rows}-{data.seed}.csv"
+    digest = path.with_suffix(".sha256")
     with exclusive(path):
-        if not path.is_file():
+        if not (path.is_file() and digest.is_file() and digest.read_text("utf-8") == file_digest(path)):
+            if path.is_file():
+                say(f"{path} is damaged; it is made again")
             remove_partials(path)
             say(f"writing the demo corpus, {data.rows} documents, to {path}")
             with atomic_file(path) as partial:
                 write_demo_csv(partial, data.rows, data.seed)
+            with atomic_file(digest) as partial:
+                partial.write_text(file_digest(path), "utf-8")
     return path
 
 
@@ -266,15 +275,20 @@ def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings
 
 
 def ensure(folder: Path, make: Callable[[Path], None]) -> None:
-    """Make a cache folder unless it is whole; one process makes it, others wait."""
+    """Make a cache folder unless it is whole; one process makes it, others wait.
+
+    Whole is what has the content that its manifest says, and the name that it was made under: a folder that was put
+    in the place of another has the wrong vocabulary, split or corpus.
+    """
     with exclusive(folder):
-        if is_complete(folder):
+        if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return
         if folder.exists():
             say(f"{folder} is damaged; it is made again")
             shutil.rmtree(folder)
         with atomic_folder(folder) as staging:
             make(staging)
+            write_manifest(staging, {**read_json(staging / MANIFEST), "made_as": folder.name})
 
 
 def _report_split(report: SplitReport, plan: SplitPlan) -> None:

@@ -211,9 +211,8 @@ def test_predictions_of_equal_size_are_held_against_the_manifest(place, copied):
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 0xFF
     damaged.write_bytes(content)
-    own = by_name(look(place, copied).hierarchical)["linear c=1.0"].runs[2]["B"]
-    with pytest.raises(ArtifactError, match=r"predictions\.parquet is damaged"):
-        own.read_predictions()
+    with pytest.raises(ArtifactError, match=r"predictions\.parquet is not as its manifest says"):
+        look(place, copied)
 
 
 def test_half_written_folders_are_left_aside(place, copied):

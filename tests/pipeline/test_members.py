@@ -1,8 +1,10 @@
 import json
 import shutil
+from hashlib import sha256
 
 import pytest
 
+from patent_hier.artifacts import write_manifest
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.pipeline.members import corpus_of, read_members
 from patent_hier.pipeline.node import run_node
@@ -44,7 +46,7 @@ def copied(place, tmp_path):
 
 
 def edit(file, **changes):
-    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **changes}), "utf-8")
+    write_manifest(file.parent, {**json.loads(file.read_text("utf-8")), **changes})
 
 
 def test_members_come_in_one_order(place):
@@ -75,7 +77,9 @@ def test_other_predictions_are_another_member(copied):
     assert [member.facts for member in read_members(wanted)] == before
     (root,) = copied["bayes"].parent.glob("root-*")
     manifest = json.loads((root / "manifest.json").read_text("utf-8"))
-    manifest["files"]["predictions.parquet"]["sha256"] = "0" * 64  # as of a node that was trained once more
+    other = (root / "predictions.parquet").read_bytes()[::-1]  # as of a node that was trained once more
+    (root / "predictions.parquet").write_bytes(other)
+    manifest["files"]["predictions.parquet"]["sha256"] = sha256(other).hexdigest()
     edit(root / "manifest.json", files=manifest["files"])
     after = [member.facts for member in read_members(wanted)]
     assert [one == other for one, other in zip(before, after, strict=True)].count(False) == 1
@@ -128,7 +132,7 @@ def test_a_result_of_before_groups_is_refused(copied):
     file = copied["bayes"] / "manifest.json"
     content = json.loads(file.read_text("utf-8"))
     del content["suite"]
-    file.write_text(json.dumps(content), "utf-8")
+    write_manifest(file.parent, content)
     with pytest.raises(ArtifactError, match="older version"):
         read_members([copied["bayes"], copied["flat"]])
 
