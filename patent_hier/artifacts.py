@@ -280,7 +280,8 @@ class DigestCache:
             facts = file.stat()
         except OSError as error:
             raise DataError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from error
-        key, stamp = str(file.resolve()), [facts.st_size, facts.st_mtime_ns]
+        # Size and time of change may be set by hand; the inode and its own time of change may not.
+        key, stamp = str(file.resolve()), [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
         known = self._read()
         if known.get(key, {}).get("stamp") != stamp:
             with exclusive(self._path):

@@ -116,6 +116,23 @@ def _label(job: Job, jobs: Sequence[Job]) -> str:
     return " ".join(word for word in job.overrides if not all(word in other.overrides for other in jobs))
 
 
+def write_outcome(job: Job, folder: Path) -> None:
+    """Save a job in its folder.
+
+    A full disk may refuse that too. In the command's own process the reason is kept for the command's end, for Hydra
+    prints an error of a job in its own words; in another process it must come back as an error.
+
+    Raises:
+        OSError: In another process, if the job cannot be saved.
+    """
+    try:
+        job.write(folder)
+    except OSError as error:
+        if RememberJobFolder.folder is None:  # nothing was launched from here
+            raise
+        RememberJobFolder.unwritten = RememberJobFolder.unwritten or error
+
+
 class RememberJobFolder(Callback):
     """Note where Hydra puts the jobs of this command.
 
@@ -123,11 +140,12 @@ class RememberJobFolder(Callback):
     """
 
     folder: Path | None = None
+    unwritten: OSError | None = None  # why the outcome of a job in this process could not be written
 
     @classmethod
     def forget(cls) -> None:
         """Begin a new command."""
-        cls.folder = None
+        cls.folder, cls.unwritten = None, None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the folder of a single run."""

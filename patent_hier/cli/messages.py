@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import errno
 import os
 import re
 import sys
@@ -67,8 +68,25 @@ def describe(error: BaseException) -> str:
     if "OutOfMemoryError" in type(error).__name__ or isinstance(error, MemoryError):  # by name: torch stays away
         return "out of memory; lower trainer.batch_size, trainer.score_batch_size or encoder.max_length"
     if isinstance(error, OSError):
-        return f"{error.strerror or error}: {error.filename or ''}; check that the path exists and can be written"
+        return _system(error)
+    if number := re.search(r"\(os error (\d+)\)", str(error)):  # of libraries in Rust: safetensors, tokenizers
+        return _system(OSError(int(number[1]), os.strerror(int(number[1]))))
     return f"unexpected {type(error).__name__}: {_first_line(error)}; please report it with the traceback ({DEBUG}=1)"
+
+
+_ADVICE = {  # of the system's errors
+    errno.ENOSPC: "free space there, or choose other folders by runs_dir=… and cache_dir=…",
+    errno.EDQUOT: "free space there, or choose other folders by runs_dir=… and cache_dir=…",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "choose folders that can be written by runs_dir=… and cache_dir=…",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+}
+
+
+def _system(error: OSError) -> str:
+    advice = _ADVICE.get(error.errno or 0, "check that the path exists and can be written")
+    place = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or _first_line(error)}{place}; {advice}"
 
 
 def _missing_choice(error: MissingConfigException) -> str:

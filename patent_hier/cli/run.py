@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from patent_hier.cli import schema
-from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost
+from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost, write_outcome
 from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
 from patent_hier.errors import ConfigError, DataError, LostRanksError
@@ -45,6 +45,8 @@ def run(arguments: Sequence[str]) -> None:
     except Exception as error:
         refuse_lost(error, RememberJobFolder.folder)
         raise
+    if RememberJobFolder.unwritten:
+        raise RememberJobFolder.unwritten
     jobs = read_jobs(RememberJobFolder.folder) if RememberJobFolder.folder else []
     refuse_failed(jobs)
     if jobs:
@@ -63,7 +65,7 @@ def _job(config: DictConfig) -> None:
     try:
         _run_node(config, job, folder)
     except Exception as error:  # recorded: the other jobs go on, and the command reports it at its end
-        replace(job, error=describe(error), exit_status=exit_status(error)).write(folder)
+        write_outcome(replace(job, error=describe(error), exit_status=exit_status(error)), folder)
         if os.environ.get(DEBUG) == "1":
             raise
         if not isinstance(error, _OF_EVERY_JOB):
@@ -76,4 +78,4 @@ def _run_node(config: DictConfig, job: Job, folder: Path) -> None:
 
     done = run_node(settings, job.overrides)
     result = str(done.folder) if done.folder else ""
-    replace(job, suite=done.suite, folder=result, corpus=str(done.corpus)).write(folder)
+    write_outcome(replace(job, suite=done.suite, folder=result, corpus=str(done.corpus)), folder)

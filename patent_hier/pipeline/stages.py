@@ -78,6 +78,7 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
             if path.is_file():
                 say(f"{path} is damaged; it is made again")
             remove_partials(path)
+            remove_partials(digest)
             say(f"writing the demo corpus, {data.rows} documents, to {path}")
             with atomic_file(path) as partial:
                 write_demo_csv(partial, data.rows, data.seed)

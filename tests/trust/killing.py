@@ -91,6 +91,7 @@ def _without(keys: Sequence[str], content: Any) -> Any:
     return [_without(keys, value) for value in content] if isinstance(content, list) else content
 
 
-def leftovers(runs: Path) -> list[str]:
-    """Hidden files that a finished command should have removed."""
-    return [str(file.relative_to(runs)) for file in runs.rglob(".*") if file.name not in (".locks", ".jobs")]
+def leftovers(folder: Path) -> list[str]:
+    """Hidden files that a finished command should have removed; ``.jobs`` is the log of all commands."""
+    hidden = [file.relative_to(folder) for file in folder.rglob(".*")]
+    return [str(file) for file in hidden if ".jobs" not in file.parts and ".locks" not in file.parts]
