@@ -9,9 +9,14 @@ place in as many parts as it has documents, in the order train, test, val, calib
 train and test, 3 to train, test and val, and from 4 on every part has at least one. Filling: the documents of a class,
 ordered by a keyed hash of their ids, are dealt out by rank.
 
-Policy ``applicant`` first places every group of documents that share applicants as a whole, the largest first, in the
-part that would still lack the largest share of what it needs of the group's classes; documents without such company
-then fill what is still open. So every part has large and small applicants, and stratification is approximate.
+Policies with groups (``applicant``, ``deduplicated``, ``family``; see :mod:`patent_hier.data.relatives`) first place every
+group as a whole, the largest first, in the part that would still lack the largest share of what it needs of the group's
+classes; documents without such company then fill what is still open. So every part has large and small groups, and
+stratification is approximate.
+
+Policy ``date`` cuts by the day of application: train, then calibration, then val, then test, the latest. Documents of one
+day are in one part, those without a date in train. The parts that choose and calibrate lie between, so that they stand
+to the training documents as those of the future will. Classes have no say, so small ones may be missing anywhere.
 """
 
 import hashlib
@@ -27,13 +32,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import atomic_file, fingerprint
-from patent_hier.data.applicants import applicant_groups
 from patent_hier.data.apportion import Counts, apportion, share_out
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 
 SPLIT_VERSION = 1
 SPLIT_FILE = "split.parquet"
-POLICIES = ("random", "applicant")
+DATE = "date"
+GROUPED = ("applicant", "deduplicated", "family")
+POLICIES = ("random", *GROUPED, DATE)
 PARTS = ("train", "val", "calibration", "test")  # a part code is the position in this tuple
 TRAIN, VAL, CALIBRATION, TEST = range(len(PARTS))
 
@@ -49,7 +55,8 @@ class SplitPlan:
     """How to split.
 
     Attributes:
-        policy: ``random`` (each document on its own) or ``applicant`` (all documents of an applicant in one part).
+        policy: ``random`` (each document on its own), ``applicant``, ``deduplicated`` or ``family`` (all documents of an
+            applicant, of a text, of a family in one part), or ``date``.
         test: Share of all documents.
         val: Share of what is not ``test``; chooses epochs and settings.
         calibration: Share of what is not ``test``; fits temperatures and thresholds only. 0 leaves it out.
@@ -96,8 +103,8 @@ class SplitReport:
         documents: Documents in each part.
         classes: Classes with at least one document in each part.
         small_classes: The classes that are missing from some part, with their documents in each part.
-        applicant_groups: Groups of two or more documents that share applicants (0 under policy ``random``, which does
-            not look at them).
+        applicant_groups: Groups of two or more documents that the policy keeps together (0 under ``random`` and
+            ``date``); the name is of the first such policy.
         largest_group: Documents in the largest of them.
     """
 
@@ -115,17 +122,19 @@ class SplitReport:
 def assign(
     document_ids: Sequence[str] | NDArray[Any],
     classes: Sequence[str] | NDArray[Any],
-    applicants: Sequence[str | None] | NDArray[Any] | None,
+    groups: tuple[NDArray[np.intp], list[str]] | None,
     plan: SplitPlan,
+    days: NDArray[np.datetime64] | None = None,
 ) -> tuple[Codes, SplitReport]:
     """Give every document of the corpus its part.
 
     Args:
         document_ids: ``n`` distinct ids.
         classes: The ``n`` labels to stratify by, such as ``A01``.
-        applicants: ``n`` fields, null or empty where unknown; needed by policy ``applicant`` only. Joint applications
-            link their applicants: see :func:`patent_hier.data.applicants.applicant_groups`.
+        groups: The group of every document ``(n,)``, -1 for one that is alone, and their names; see
+            :func:`patent_hier.data.relatives.find_groups`. Needed by the policies with groups only.
         plan: Policy, shares and seed.
+        days: The ``n`` days of application, ``NaT`` where unknown; needed by policy ``date`` only.
 
     Returns:
         Part codes ``(n,)``, positions in :data:`PARTS`, in the order of the input; and the report.
@@ -136,25 +145,59 @@ def assign(
     ids = np.asarray(document_ids, dtype=object)
     class_codes, names = _class_codes(ids, classes)
     sizes = np.bincount(class_codes, minlength=len(names)).astype(np.int64)
+    group_sizes = np.zeros(0, dtype=np.int64)
+    if plan.policy == DATE:
+        if days is None or len(days) != len(ids):
+            raise DataError("split policy date needs the day of every document; give them or use policy random")
+        return (parts := cut_by_date(days, plan.shares)), _report(parts, class_codes, names, group_sizes, plan)
     need = _needs(sizes, plan)
     parts = np.full(len(ids), TRAIN, dtype=np.int8)
     alone = np.ones(len(ids), dtype=bool)
-    group_sizes = np.zeros(0, dtype=np.int64)
-    if plan.policy == "applicant":
-        if applicants is None or len(applicants) != len(ids):
+    if plan.policy in GROUPED:
+        if groups is None or len(groups[0]) != len(ids):
             raise DataError(
-                "split policy applicant needs the applicant of every document; give them or use policy random"
+                f"split policy {plan.policy} needs the group of every document; give them or use policy random"
             )
-        groups, group_names = applicant_groups(applicants)
-        alone = groups < 0
-        group_sizes = np.bincount(groups[~alone], minlength=len(group_names)).astype(np.int64)
+        codes, group_names = groups
+        alone = codes < 0
+        group_sizes = np.bincount(codes[~alone], minlength=len(group_names)).astype(np.int64)
         order = np.lexsort((*_hash(group_names, plan.seed).T, -group_sizes))
-        group_parts, need = _place(groups[~alone], class_codes[~alone], order, need, plan)
-        parts[~alone] = group_parts[groups[~alone]]
+        group_parts, need = _place(codes[~alone], class_codes[~alone], order, need, plan)
+        parts[~alone] = group_parts[codes[~alone]]
     free = class_codes[alone]
     counts = share_out(need, np.bincount(free, minlength=len(names)).astype(np.int64))
     parts[alone] = _deal(free, _hash(ids[alone], plan.seed), counts)
     return parts, _report(parts, class_codes, names, group_sizes, plan)
+
+
+def cut_by_date(days: NDArray[np.datetime64], shares: NDArray[np.float64]) -> Codes:
+    """Parts in the order of time, each a number of whole days that comes nearest to its share.
+
+    Args:
+        days: ``(n,)``; ``NaT`` goes to train.
+        shares: Of all documents, in the order of :data:`PARTS`.
+
+    Raises:
+        DataError: If there are fewer days than parts.
+    """
+    known = ~np.isnat(days)
+    distinct, counts = np.unique(days[known], return_counts=True)
+    wanted = [part for part in (TEST, VAL, CALIBRATION) if shares[part] > 0]
+    if len(distinct) <= len(wanted):
+        raise DataError(
+            f"a split by date needs documents of more than {len(wanted)} days, this corpus has {len(distinct)}; "
+            "use another policy"
+        )
+    later = np.concatenate([np.cumsum(counts[::-1])[::-1], [0]])  # documents of a day and of all later ones
+    parts = np.full(len(days), TRAIN, dtype=np.int8)
+    end, share = len(distinct), 0.0
+    for left, part in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        share += shares[part]
+        begins = np.arange(left, end)  # at least a day for each earlier part
+        begin = int(begins[np.argmin(np.abs(later[begins] - share * len(days)))])
+        parts[known & (days >= distinct[begin]) & (days <= distinct[end - 1])] = part
+        end = begin
+    return parts
 
 
 def split_fingerprint(corpus_fingerprint: str, plan: SplitPlan) -> str:

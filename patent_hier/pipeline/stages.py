@@ -37,7 +37,8 @@ from patent_hier.data.corpus import (
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.raw import RawFormat
-from patent_hier.data.splits import TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
+from patent_hier.data.relatives import application_days, find_groups, refuse_torn
+from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.progress import byte_progress, item_progress, say
@@ -141,9 +142,11 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     def make(staging: Path) -> None:
         columns = corpus.table(["document_id", "ipc_class"])
         document_ids = columns["document_id"].to_numpy()
-        # Names of millions of applicants take more memory than all else here: only the policy that reads them has them.
-        applicants = corpus.column("applicant").to_numpy() if plan.policy == "applicant" else None
-        parts, report = assign(document_ids, shared_strings(columns["ipc_class"]), applicants, plan)
+        groups = find_groups(corpus, plan.policy)
+        days = application_days(corpus) if plan.policy == DATE else None
+        parts, report = assign(document_ids, shared_strings(columns["ipc_class"]), groups, plan, days)
+        if groups is not None:
+            refuse_torn(groups[0], parts, plan.policy)
         save(staging, document_ids, parts)
         seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
         _report_split(report, plan)
@@ -292,11 +295,18 @@ def ensure(folder: Path, make: Callable[[Path], None]) -> None:
             write_manifest(staging, {**read_json(staging / MANIFEST), "made_as": folder.name})
 
 
+_NO_COMPANY = {
+    "applicant": "no two documents name the same applicant, so the split by applicant is a random one",
+    "deduplicated": "no two texts are equal or nearly so, so the split is a random one",
+    "family": "no two documents are of one family, so the split is a random one",
+}
+
+
 def _report_split(report: SplitReport, plan: SplitPlan) -> None:
     parts = ", ".join(f"{name} {count}" for name, count in report.documents.items())
     say(f"split by policy {plan.policy}: {parts} documents")
-    if plan.policy == "applicant" and not report.applicant_groups:
-        say("no two documents name the same applicant, so the split by applicant is a random one")
+    if plan.policy in GROUPED and not report.applicant_groups:
+        say(_NO_COMPANY[plan.policy])
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
         say(f"{len(report.small_classes)} classes have too few documents for every part: {names}")

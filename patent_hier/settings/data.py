@@ -72,7 +72,8 @@ class SplitSettings:
     """The corpus-level split.
 
     Attributes:
-        policy: ``random`` (the paper's) or ``applicant`` (all documents of an applicant in one part).
+        policy: ``random`` (the paper's), ``applicant``, ``deduplicated``, ``family`` or ``date``; see
+            :mod:`patent_hier.data.splits`.
         test: Fraction of all documents.
         val: Fraction of the rest; chooses epochs and settings.
         calibration: Fraction of the rest; fits temperatures and thresholds only.

@@ -1,4 +1,5 @@
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -43,9 +44,9 @@ def table(parts, classes):
 def test_order_of_rows_does_not_matter(sizes, seed, policy):
     ids, classes, applicants = corpus(sizes, n_applicants=sum(sizes) // 2, seed=seed)
     plan = SplitPlan(policy=policy, seed=seed)
-    parts, report = assign(ids, classes, applicants, plan)
+    parts, report = assign(ids, classes, applicant_groups(applicants), plan)
     mixed = np.random.default_rng(seed).permutation(len(ids))
-    again, same_report = assign(ids[mixed], classes[mixed], applicants[mixed], plan)
+    again, same_report = assign(ids[mixed], classes[mixed], applicant_groups(applicants[mixed]), plan)
     assert dict(zip(ids[mixed], again, strict=True)) == dict(zip(ids, parts, strict=True))
     assert report == same_report
 
@@ -90,7 +91,7 @@ def test_many_tiny_classes_do_not_all_go_to_train():
 @given(SIZES, st.integers(30, 60), st.integers(0, 5))
 def test_no_applicant_is_on_two_sides(sizes, n_applicants, seed):
     ids, classes, applicants = corpus(sizes, n_applicants, seed)
-    parts, _ = assign(ids, classes, applicants, SplitPlan(policy="applicant", seed=seed))
+    parts, _ = assign(ids, classes, applicant_groups(applicants), SplitPlan(policy="applicant", seed=seed))
     for name in np.unique(applicants):
         assert len(set(parts[applicants == name])) == 1
 
@@ -98,13 +99,13 @@ def test_no_applicant_is_on_two_sides(sizes, n_applicants, seed):
 def test_one_applicant_cannot_be_split():
     ids, classes, _ = corpus([100])
     with pytest.raises(DataError, match="policy applicant of 100 documents leaves none for val"):
-        assign(ids, classes, np.array(["甲公司"] * 100, dtype=object), SplitPlan(policy="applicant"))
+        assign(ids, classes, applicant_groups(np.array(["甲公司"] * 100, dtype=object)), SplitPlan(policy="applicant"))
 
 
 def test_applicant_shares_and_sizes_are_close():
     ids, classes, applicants = corpus([400, 300, 200, 100] * 4, n_applicants=900)
     plan = SplitPlan(policy="applicant")
-    parts, report = assign(ids, classes, applicants, plan)
+    parts, report = assign(ids, classes, applicant_groups(applicants), plan)
     shares = np.array([report.documents[part] for part in PARTS]) / len(ids)
     assert np.allclose(shares, plan.shares, atol=0.005)
     assert report.applicant_groups == (np.unique(applicants, return_counts=True)[1] > 1).sum()
@@ -127,7 +128,7 @@ def test_spellings_joint_applications_and_individuals():
 def test_individuals_are_split_like_any_document():
     ids, classes, _ = corpus([200])
     alone = np.array(["个人"] * 200, dtype=object)
-    by_applicant, report = assign(ids, classes, alone, SplitPlan(policy="applicant"))
+    by_applicant, report = assign(ids, classes, applicant_groups(alone), SplitPlan(policy="applicant"))
     assert report.applicant_groups == 0
     assert np.array_equal(by_applicant, assign(ids, classes, None, SplitPlan())[0])
 
@@ -169,14 +170,55 @@ def test_calibration_can_be_left_out():
         ({"document_ids": ["a", "b", "a"]}, "'a' occurs twice"),
         ({"classes": ["A01", None, "A01"]}, "'b' has no class"),
         ({"classes": ["A01"]}, "3 document ids but 1 classes"),
-        ({"plan": SplitPlan(policy="applicant")}, "needs the applicant"),
+        ({"plan": SplitPlan(policy="applicant")}, "needs the group"),
         ({"document_ids": ["a", "b"], "classes": ["A01", "A01"]}, "leaves none for val"),
     ],
 )
 def test_bad_input_is_refused(change, message):
-    given_ = {"document_ids": ["a", "b", "c"], "classes": ["A01"] * 3, "applicants": None, "plan": SplitPlan()}
+    given_ = {"document_ids": ["a", "b", "c"], "classes": ["A01"] * 3, "groups": None, "plan": SplitPlan()}
     with pytest.raises(DataError, match=message):
         assign(**(given_ | change))
+
+
+def test_by_date_days_are_whole_and_in_order():
+    rng = np.random.default_rng(3)
+    ids, classes, _ = corpus([300, 200])
+    days = np.datetime64("2019-01-01") + rng.integers(0, 40, 500)
+    days[:7] = np.datetime64("NaT")
+    plan = SplitPlan(policy="date")
+    parts, report = assign(ids, classes, None, plan, days)
+    assert (parts[:7] == TRAIN).all()
+    known = ~np.isnat(days)
+    order = [TRAIN, CALIBRATION, VAL, TEST]
+    for earlier, later in pairwise(order):
+        assert days[known & (parts == earlier)].max() < days[known & (parts == later)].min()
+    shares = np.array([report.documents[part] for part in PARTS]) / len(ids)
+    assert np.allclose(shares, plan.shares, atol=0.03)  # a day has 2.5 %
+    mixed = rng.permutation(len(ids))
+    again, _ = assign(ids[mixed], classes[mixed], None, plan, days[mixed])
+    assert np.array_equal(again, parts[mixed])
+
+
+@pytest.mark.parametrize("n_days", [4, 5])
+def test_by_date_with_few_days_every_part_has_one(n_days):
+    ids, classes, _ = corpus([100])
+    days = np.datetime64("2019-01-01") + np.arange(100) % n_days
+    parts, _ = assign(ids, classes, None, SplitPlan(policy="date"), days)
+    assert set(parts.tolist()) == {TRAIN, VAL, CALIBRATION, TEST}
+
+
+def test_by_date_needs_days():
+    ids, classes, _ = corpus([100])
+    with pytest.raises(DataError, match="more than 3 days, this corpus has 3"):
+        assign(ids, classes, None, SplitPlan(policy="date"), np.datetime64("2019-01-01") + np.arange(100) % 3)
+    with pytest.raises(DataError, match="needs the day"):
+        assign(ids, classes, None, SplitPlan(policy="date"))
+
+
+def test_names_of_older_policies_are_as_before():
+    """They name caches and results."""
+    assert split_fingerprint("corpus", SplitPlan()) == "ede54a50f38c"
+    assert split_fingerprint("corpus", SplitPlan(policy="applicant", seed=3)) == "421f19f06062"
 
 
 def test_saved_split_comes_back(tmp_path):
@@ -214,5 +256,5 @@ def test_share_out_ignores_surpluses():
 def test_large_corpus_is_split_in_seconds():
     ids, classes, applicants = corpus([1250] * 80, n_applicants=20_000)
     start = time.perf_counter()
-    assign(ids, classes, applicants, SplitPlan(policy="applicant"))
+    assign(ids, classes, applicant_groups(applicants), SplitPlan(policy="applicant"))
     assert time.perf_counter() - start < 10  # measured: 0.6 s for 500,000 documents; a quadratic step takes minutes
