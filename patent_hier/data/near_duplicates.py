@@ -4,10 +4,10 @@ A text is the set of its runs of three characters, letters and digits only. Two 
 have a Jaccard similarity of at least 0.8. Candidates come from MinHash with banding, and each is checked exactly.
 
 Source: Broder (1997), "On the resemblance and containment of documents"; banding as in Leskovec, Rajaraman and Ullman,
-"Mining of Massive Datasets", section 3.4. 16 bands of 4 find a pair of similarity 0.8 with probability 0.9998. Within a
-bucket each text is compared with the first and with the one before it, not with all, so that a bucket of any size takes
-time in proportion. datasketch, the usual library, holds its buckets in Python's dictionaries, some 200 bytes for each of
-16 bands and each document, which is 9 GB for 2.8 million; here a document takes 256 bytes.
+"Mining of Massive Datasets", section 3.4. 16 bands of 4 find a pair of similarity 0.8 with probability 0.9998. Within
+a bucket each text is compared with the first and with the one before it, not with all, so that a bucket of any size
+takes time in proportion. datasketch, the usual library, keeps its buckets in Python's dictionaries: an entry for each
+band of each document, 44 million for the paper's corpus. Here a document takes 256 bytes.
 """
 
 import unicodedata

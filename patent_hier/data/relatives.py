@@ -1,4 +1,4 @@
-"""Documents that belong together: of one applicant, of one invention, of one text. What a split may tear apart or not."""
+"""Documents that belong together: of one applicant, one invention, one text. What a split may tear apart or not."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -71,11 +71,21 @@ def _texts(corpus: Corpus) -> Iterator[str]:
     return chain.from_iterable(corpus.iter_texts())
 
 
+def equal_documents(corpus: Corpus) -> NDArray[np.intp]:
+    """A code for each text, white space and punctuation aside, ``(n,)``."""
+    return equal_texts(_texts(corpus))
+
+
+def has_applicants(corpus: Corpus) -> bool:
+    """Whether any document has an applicant."""
+    return corpus.column("applicant").null_count < corpus.size
+
+
 def families(corpus: Corpus) -> NDArray[np.intp]:
     """A code for each family, ``(n,)``: documents of one applicant with one title or one text.
 
-    That is how an invention is filed as 发明 and as 实用新型 at once, or again later. Where natural persons are recorded
-    under one word, the day of filing must be the same too.
+    That is how an invention is filed as 发明 and as 实用新型 at once, or again later. Where natural persons are
+    recorded under one word, the day of filing must be the same too.
 
     Raises:
         DataError: If no document has an applicant.

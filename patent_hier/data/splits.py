@@ -9,14 +9,14 @@ place in as many parts as it has documents, in the order train, test, val, calib
 train and test, 3 to train, test and val, and from 4 on every part has at least one. Filling: the documents of a class,
 ordered by a keyed hash of their ids, are dealt out by rank.
 
-Policies with groups (``applicant``, ``deduplicated``, ``family``; see :mod:`patent_hier.data.relatives`) first place every
-group as a whole, the largest first, in the part that would still lack the largest share of what it needs of the group's
-classes; documents without such company then fill what is still open. So every part has large and small groups, and
-stratification is approximate.
+Policies with groups (``applicant``, ``deduplicated``, ``family``: :mod:`patent_hier.data.relatives`) first place every
+group as a whole, the largest first, in the part that would still lack the largest share of what it needs of the
+group's classes; documents without such company then fill what is still open. So every part has large and small
+groups, and stratification is approximate.
 
-Policy ``date`` cuts by the day of application: train, then calibration, then val, then test, the latest. Documents of one
-day are in one part, those without a date in train. The parts that choose and calibrate lie between, so that they stand
-to the training documents as those of the future will. Classes have no say, so small ones may be missing anywhere.
+Policy ``date`` cuts by the day of application: train, then calibration, then val, then test, the latest. Documents of
+one day are in one part, those without a date in train. The parts that choose and calibrate lie between, so that they
+stand to the training documents as those of the future will. Classes have no say; small ones may be missing anywhere.
 """
 
 import hashlib
@@ -55,8 +55,8 @@ class SplitPlan:
     """How to split.
 
     Attributes:
-        policy: ``random`` (each document on its own), ``applicant``, ``deduplicated`` or ``family`` (all documents of an
-            applicant, of a text, of a family in one part), or ``date``.
+        policy: ``random`` (each document on its own), ``applicant``, ``deduplicated`` or ``family`` (all documents of
+            an applicant, of a text, of a family in one part), or ``date``.
         test: Share of all documents.
         val: Share of what is not ``test``; chooses epochs and settings.
         calibration: Share of what is not ``test``; fits temperatures and thresholds only. 0 leaves it out.

@@ -1,0 +1,130 @@
+"""What lies on two sides of a split: documents with a relative in the training part, and days out of order."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.splits import CALIBRATION, DATE, PARTS, TEST, TRAIN, VAL
+
+RELATIONS = ("equal", "similar", "family", "applicant")
+LEAKING = ("similar", "family")  # equal texts are similar too; an applicant's other inventions are no leak
+_PROMISED = {"deduplicated": "similar", "family": "family", "applicant": "applicant"}  # by policy
+Codes = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """One kind of relatives.
+
+    Attributes:
+        name: One of :data:`RELATIONS`.
+        groups: Groups of two or more documents.
+        documents: Documents in them.
+        torn: Groups that lie in several parts.
+        leaked: For each other part, how many of its documents have a relative in ``train``.
+        shares: The same as fractions of the part's documents; 0 for an empty part.
+    """
+
+    name: str
+    groups: int
+    documents: int
+    torn: int
+    leaked: dict[str, int]
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A split, examined.
+
+    Attributes:
+        policy: The split's policy.
+        documents: Documents of each part.
+        relations: One for each kind.
+        dates: Of each part the first and last day of application as ISO dates, and how many documents have none.
+        promise: What the policy promises, in words; None for ``random``.
+        broken: How often it is broken: groups in several parts, or parts that begin before an earlier one has ended.
+    """
+
+    policy: str
+    documents: dict[str, int]
+    relations: tuple[Relation, ...]
+    dates: dict[str, dict[str, Any]]
+    promise: str | None
+    broken: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return asdict(self)
+
+
+def audit_split(
+    codes: Mapping[str, Codes], days: NDArray[np.datetime64], parts: NDArray[np.int8], policy: str
+) -> Audit:
+    """Examine a split.
+
+    Args:
+        codes: For each of :data:`RELATIONS` the group of every document ``(n,)``; a negative code is alone.
+        days: Days of application, ``(n,)``, ``NaT`` where unknown.
+        parts: Part codes, ``(n,)``.
+        policy: The split's policy.
+    """
+    relations = tuple(_relation(name, codes[name], parts) for name in RELATIONS)
+    promise, broken = None, 0
+    if policy in _PROMISED:
+        (own,) = (relation for relation in relations if relation.name == _PROMISED[policy])
+        promise, broken = f"no {own.name} documents in two parts", own.torn
+    elif policy == DATE:
+        promise, broken = "parts in the order of days", _out_of_order(days, parts)
+    counts = np.bincount(parts, minlength=len(PARTS)).tolist()
+    dates = {name: _dates(days[parts == part]) for part, name in enumerate(PARTS)}
+    return Audit(policy, dict(zip(PARTS, counts, strict=True)), relations, dates, promise, broken)
+
+
+def leaked(codes: Codes, parts: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which documents outside ``train`` have a relative in it, ``(n,)``."""
+    inside = codes >= 0
+    in_train = np.zeros(int(codes.max(initial=-1)) + 1, bool)
+    in_train[codes[inside & (parts == TRAIN)]] = True
+    found = np.zeros(len(codes), bool)
+    found[inside] = in_train[codes[inside]]
+    outside: NDArray[np.bool_] = parts != TRAIN
+    return found & outside
+
+
+def _relation(name: str, codes: Codes, parts: NDArray[np.int8]) -> Relation:
+    inside = codes >= 0
+    sizes = np.bincount(codes[inside])
+    pairs = np.unique(codes[inside] * len(PARTS) + parts[inside]) // len(PARTS)
+    lies_in = np.bincount(pairs, minlength=len(sizes))
+    out = leaked(codes, parts)
+    counts = {PARTS[part]: int((out & (parts == part)).sum()) for part in (VAL, CALIBRATION, TEST)}
+    totals = {PARTS[part]: int((parts == part).sum()) for part in (VAL, CALIBRATION, TEST)}
+    return Relation(
+        name,
+        groups=int((sizes > 1).sum()),
+        documents=int(sizes[sizes > 1].sum()),
+        torn=int((lies_in > 1).sum()),
+        leaked=counts,
+        shares={part: count / totals[part] if totals[part] else 0.0 for part, count in counts.items()},
+    )
+
+
+def _out_of_order(days: NDArray[np.datetime64], parts: NDArray[np.int8]) -> int:
+    known = ~np.isnat(days)
+    broken, last = 0, None
+    for part in (TRAIN, CALIBRATION, VAL, TEST):
+        own = days[known & (parts == part)]
+        if len(own):
+            broken += last is not None and bool(own.min() <= last)
+            last = own.max()
+    return broken
+
+
+def _dates(days: NDArray[np.datetime64]) -> dict[str, Any]:
+    known = days[~np.isnat(days)]
+    first, last = (str(known.min()), str(known.max())) if len(known) else (None, None)
+    return {"first": first, "last": last, "without": int(len(days) - len(known))}

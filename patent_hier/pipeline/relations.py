@@ -1,0 +1,71 @@
+"""Which documents of a corpus are relatives, found once and kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import fingerprint, seal
+from patent_hier.data.applicants import applicant_groups
+from patent_hier.data.audit import RELATIONS, Audit, audit_split
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.relatives import application_days, equal_documents, families, has_applicants, similar_texts
+from patent_hier.errors import DataError
+from patent_hier.pipeline.progress import say
+from patent_hier.pipeline.stages import ensure, load_parts
+
+RELATIONS_VERSION = 1
+_FILE = "relations.parquet"
+
+
+def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
+    """For each kind of relatives the group of every document ``(n,)``, negative where it is alone for certain.
+
+    Args:
+        corpus: The clean corpus.
+        cache: The cache folder.
+    """
+    folder = cache / "relations" / fingerprint({"corpus": corpus.fingerprint, "version": RELATIONS_VERSION})
+
+    def make(staging: Path) -> None:
+        say(f"looking for equal and similar texts, families and applicants among {corpus.size} documents")
+        nobody = np.full(corpus.size, -1, np.intp)
+        found = {
+            "equal": equal_documents(corpus),
+            "similar": similar_texts(corpus),
+            "family": families(corpus) if has_applicants(corpus) else nobody,
+            "applicant": applicant_groups(corpus.column("applicant").to_numpy())[0],
+        }
+        pq.write_table(pa.table({name: pa.array(codes) for name, codes in found.items()}), staging / _FILE)
+        seal(staging, {"kind": "relations", "corpus": corpus.fingerprint})
+
+    ensure(folder, make)
+    table = pq.read_table(folder / _FILE)
+    return {name: table[name].to_numpy() for name in RELATIONS}
+
+
+def audit(corpus: Corpus, split: Path, policy: str, cache: Path) -> Audit:
+    """Examine a split of a corpus.
+
+    Args:
+        corpus: The clean corpus.
+        split: Folder of its split.
+        policy: The split's policy.
+        cache: The cache folder.
+    """
+    return audit_split(load_relations(corpus, cache), application_days(corpus), load_parts(corpus, split), policy)
+
+
+def refuse_broken(audit: Audit, split: Path) -> None:
+    """Refuse a split that does not keep its policy's promise.
+
+    Raises:
+        DataError: With what was found.
+    """
+    if audit.broken:
+        raise DataError(
+            f"the split {split} breaks the promise of its policy {audit.policy} ({audit.promise}) {audit.broken} times; "
+            "delete its folder, and results made with it"
+        )
