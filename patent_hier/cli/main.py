@@ -22,6 +22,7 @@ COMMANDS = {
     "ensemble": ("patent_hier.cli.ensemble", "train the recommended models and combine them: most accurate"),
     "combine": ("patent_hier.cli.combine", "results of several models and seeds -> one system"),
     "predict": ("patent_hier.cli.predict", "a finished result and a CSV file -> classes of its documents"),
+    "audit": ("patent_hier.cli.audit", "relatives on two sides of a split, and what that leakage is worth"),
     "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
     "bench": ("patent_hier.cli.bench", "our speed beside what a user would pick instead, on this machine"),
     "plan": ("patent_hier.cli.plan", "what a corpus needs: disk, memory, hours on several machines"),

@@ -66,6 +66,6 @@ def refuse_broken(audit: Audit, split: Path) -> None:
     """
     if audit.broken:
         raise DataError(
-            f"the split {split} breaks the promise of its policy {audit.policy} ({audit.promise}) {audit.broken} times; "
-            "delete its folder, and results made with it"
+            f"the split {split} breaks the promise of its policy {audit.policy} ({audit.promise}) {audit.broken} "
+            "times; delete its folder, and results made with it"
         )
