@@ -97,10 +97,9 @@ def _dates(audit: Audit) -> Grid:
 def _leakages(leakages: Mapping[str, Leakage]) -> Grid:
     rows = []
     for name, found in leakages.items():
-        alone = "–" if found.leaked_class is None else f"{_cell(found.leaked_class)}"
-        scores = (found.section, found.clean_section, found.ipc_class, found.clean_class)
-        counts = (found.ipc_class.n_documents, found.clean_class.n_documents)
-        rows.append((name, *map(_cell, scores), alone, *(f"{count:,}" for count in counts)))
+        scores = (found.section, found.clean_section, found.ipc_class, found.clean_class, found.leaked_class)
+        clean = found.clean_class.n_documents if found.clean_class else 0
+        rows.append((name, *map(_cell, scores), f"{found.ipc_class.n_documents:,}", f"{clean:,}"))
     header = ("system", "section", "section, clean", "class", "class, clean", "class, leaked", "documents", "clean")
     return Grid("What leakage is worth (% accuracy on test; clean: without leaked documents)", header, tuple(rows))
 
@@ -121,7 +120,9 @@ def _policies(policies: Sequence[PolicyScore]) -> Grid:
     return Grid("Equal systems under several splits (% accuracy on each split's own test part)", header, tuple(rows), 2)
 
 
-def _cell(spread: Spread) -> str:
+def _cell(spread: Spread | None) -> str:
+    if spread is None:
+        return "–"
     low, high = spread.interval
     return f"{percent(spread.mean)} ({percent(low)}–{percent(high)})"
 

@@ -25,6 +25,8 @@ from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.evidence import Configuration, Evidence
 from patent_hier.pipeline.node import MODEL_FOLDER
 from patent_hier.pipeline.progress import say
+from patent_hier.pipeline.relations import audit, load_relations
+from patent_hier.pipeline.stages import load_parts
 from patent_hier.pipeline.suite import load_truth
 from patent_hier.report.attention.view import attention_view
 from patent_hier.report.blocks import Block
@@ -35,17 +37,19 @@ from patent_hier.report.content.cost import cost
 from patent_hier.report.content.data import data
 from patent_hier.report.content.details import details
 from patent_hier.report.content.layers import layers
+from patent_hier.report.content.leakage import leaks
 from patent_hier.report.content.provenance import provenance
 from patent_hier.report.content.summary import summary
 from patent_hier.report.content.table_2 import cells, table_2, table_2_grid
 from patent_hier.report.figures import Language
 from patent_hier.report.figures.fonts import cjk_font
+from patent_hier.report.leakage import leaked_ids
 from patent_hier.report.page import write_report
 from patent_hier.report.scores import score_flat, score_hierarchical
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
 _KIND = "report"
@@ -115,10 +119,14 @@ def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], gene
     hierarchical.sort(key=lambda item: -item.cascade.mean)
     flat = sorted((score_flat(item, truth) for item in evidence.flat), key=lambda item: -item.flat.mean)
     view = _attention(settings, evidence)
+    cache = Path(settings.cache_dir)
+    found = audit(evidence.corpus, evidence.split, evidence.split.name.split("-")[0], cache)
+    parts = load_parts(evidence.corpus, evidence.split)
+    ids = leaked_ids(evidence.corpus, load_relations(evidence.corpus, cache), parts)
     bodies: dict[Language, Sequence[Block]] = {}
     titles: dict[Language, str] = {}
     for language in _LANGUAGES:
-        context = Context(evidence, truth, hierarchical, flat, language, shared)
+        context = Context(evidence, truth, hierarchical, flat, language, found, ids, shared)
         titles[language] = context.say("title")
         bodies[language] = _body(context, view)
         if language == "en":
@@ -134,6 +142,7 @@ def _body(context: Context, view: AttentionFolder | AttentionRefused | None) -> 
         *data(context),
         *table_2(context),
         *comparison(context),
+        *leaks(context),
         *layers(context),
         *attention(context, view),
         *details(context),

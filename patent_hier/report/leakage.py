@@ -27,15 +27,15 @@ class Leakage:
     Attributes:
         section: On the whole test part.
         ipc_class: On the whole test part: the cascade's, or the flat model's.
-        clean_section: Without leaked documents.
-        clean_class: Without leaked documents.
+        clean_section: Without leaked documents; None if that leaves none.
+        clean_class: Without leaked documents; None if that leaves none.
         leaked_class: On the leaked documents alone; None if there are none.
     """
 
     section: Spread
     ipc_class: Spread
-    clean_section: Spread
-    clean_class: Spread
+    clean_section: Spread | None
+    clean_class: Spread | None
     leaked_class: Spread | None
 
 
@@ -61,16 +61,15 @@ def leakage(scores: HierarchicalScores | FlatScores, ids: NDArray[Any]) -> Leaka
     whole = np.stack([item.cascade_hits if isinstance(item, SystemHits) else item.class_hits for item in by_seed])
     is_leaked = np.isin(first.document_ids.astype(str), ids)
 
-    def spread(hits: NDArray[np.bool_], labels: NDArray[Any], chosen: NDArray[np.bool_]) -> Spread:
-        return spread_of_hits(hits[:, chosen], len(np.unique(labels[chosen])))
+    def spread(hits: NDArray[np.bool_], labels: NDArray[Any], chosen: NDArray[np.bool_]) -> Spread | None:
+        return spread_of_hits(hits[:, chosen], len(np.unique(labels[chosen]))) if chosen.any() else None
 
-    every = np.ones_like(is_leaked)
     return Leakage(
-        spread(section, first.sections, every),
-        spread(whole, first.targets, every),
+        spread_of_hits(section, len(np.unique(first.sections))),
+        spread_of_hits(whole, len(np.unique(first.targets))),
         spread(section, first.sections, ~is_leaked),
         spread(whole, first.targets, ~is_leaked),
-        spread(whole, first.targets, is_leaked) if is_leaked.any() else None,
+        spread(whole, first.targets, is_leaked),
     )
 
 

@@ -6,8 +6,11 @@ import pytest
 
 from patent_hier.data.corpus import Corpus
 from patent_hier.pipeline.collecting import collect
+from patent_hier.pipeline.relations import audit, load_relations
+from patent_hier.pipeline.stages import load_parts
 from patent_hier.pipeline.suite import load_truth
 from patent_hier.report.content.context import Context
+from patent_hier.report.leakage import leaked_ids
 from patent_hier.report.scores import score_flat, score_hierarchical
 from tests.commands import command
 from tests.report.worlds import World, csv_world
@@ -44,8 +47,10 @@ def contexts(trained) -> dict[str, Context]:
     truth = load_truth(corpus)
     nine = [score_hierarchical(item, truth) for item in evidence.hierarchical]
     flat = [score_flat(item, truth) for item in evidence.flat]
+    found = audit(corpus, split, "random", trained.cache)
+    ids = leaked_ids(corpus, load_relations(corpus, trained.cache), load_parts(corpus, split))
     return {
-        language: Context(evidence, truth, nine, flat, language, ("data=gazette", "data.path=a b.csv"))
+        language: Context(evidence, truth, nine, flat, language, found, ids, ("data=gazette", "data.path=a b.csv"))
         for language in ("en", "zh")
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patent_hier.data.audit import Audit
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.hits import Truth
@@ -39,6 +40,8 @@ class Context:
         hierarchical: Scores of the nine-model configurations, the best cascade first.
         flat: Scores of the flat classifiers, the best first.
         language: Of the words.
+        audit: What lies on two sides of the split.
+        leaked_ids: Ids of the test documents with a relative in training, see :mod:`patent_hier.report.leakage`.
         shared: Overrides that the report was asked for: the corpus, the split and the folders of its commands.
     """
 
@@ -47,6 +50,8 @@ class Context:
     hierarchical: Sequence[HierarchicalScores]
     flat: Sequence[FlatScores]
     language: Language
+    audit: Audit
+    leaked_ids: NDArray[Any]
     shared: tuple[str, ...] = ()
 
     def command(self, *words: str) -> str:

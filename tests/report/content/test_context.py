@@ -29,6 +29,7 @@ PUT_TOGETHER = {
     "group_": {"head", "middle", "tail", "unseen"},
     "ways_": {"section", "oracle", "product", "class", "routing_loss", "top_3", "macro_f1", "classes_named"},
     "tests_": {"first", "second", "difference", "interval", "only_first", "only_second", "p", "p_holm"},
+    "leakage_": {"section", "clean_section", "class", "clean_class", "leaked"},
     "layers_": {"node", "n", "val", "test", "interval", "documents", "classes"},
     "cost_": {"parameters", "seconds", "documents_s", "scored_s", "memory", "threads", "device"},
     "folders_": {"configuration", "nodes", "seeds", "group", "date", "commit", "precision"},
