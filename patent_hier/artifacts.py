@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from patent_hier.errors import ArtifactError, ConfigError, DataError
@@ -144,6 +144,23 @@ def read_json(path: Path) -> Any:
         raise ArtifactError(f"{path} cannot be read as JSON ({error}); delete its folder and run again") from error
 
 
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of ours: plain values only, since no tag of Python's is known to the loader.
+
+    Raises:
+        ArtifactError: If it is missing or not such YAML.
+    """
+    import yaml  # here: most of what reads artifacts reads JSON
+
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{path} cannot be read as YAML ({reason}); delete its folder and run again") from error
+
+
 def seal(folder: Path, manifest: Mapping[str, object]) -> None:
     """Write ``manifest.json`` with the size and SHA-256 of every other file of the folder. Do it last."""
     files = {
@@ -257,7 +274,18 @@ def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     )
     if not listed:
         raise ArtifactError(f"{folder / MANIFEST} lists no files; delete {folder} and run again")
+    if (outside := next((name for name in files if not _is_inside(name)), None)) is not None:
+        raise ArtifactError(
+            f"{folder / MANIFEST} lists {outside!r}, which lies outside its folder; no manifest of ours does, so the "
+            "folder is not used"
+        )
     return cast("dict[str, dict[str, Any]]", files)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file's name leads to a place below the folder that it is taken from."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 class DigestCache:

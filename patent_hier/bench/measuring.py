@@ -51,7 +51,9 @@ def run_measured(module: str, arguments: Sequence[str]) -> Measured:
         DataError: If it fails.
     """
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603 - modules of this package, by its own interpreter
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         watch = _Watch(process.pid)
         watch.start()
         try:

@@ -59,7 +59,7 @@ class Subject:
         """The tokenizer of transformers with the same vocabulary."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(_VOCABULARY)
+        return AutoTokenizer.from_pretrained(_VOCABULARY, trust_remote_code=False, local_files_only=True)
 
     @cached_property
     def store(self) -> TokenStore:

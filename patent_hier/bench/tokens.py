@@ -69,7 +69,7 @@ def _fast(description: str) -> FastWordPiece:
 def _peer(files: EncoderFiles) -> _Encode:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(files.folder)
+    tokenizer = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
     assert tokenizer.is_fast
 
     def encode(texts: list[str]) -> list[list[int]]:

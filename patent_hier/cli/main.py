@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from patent_hier.cli.messages import run_command
 from patent_hier.errors import ConfigError
@@ -11,6 +12,7 @@ from patent_hier.errors import ConfigError
 _TORCHRUN = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}  # torchrun sets them, for the processes that it starts
 _TRAINING = ("run", "ensemble")  # commands that train nodes, on several devices too
 
+_SAFE_PATH = "PYTHONSAFEPATH"  # processes that this one starts look for no module in the working folder
 _HELP = ("-h", "--help")
 # command -> (module, one line of help); imported only when chosen. A module has ``run(arguments)`` and, unless it
 # explains itself, ``USAGE``.
@@ -39,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if Path.cwd() != Path(__file__).resolve().parents[2]:  # else a checkout, which need not be installed
+        os.environ.setdefault(_SAFE_PATH, "1")
     words = list(sys.argv[1:] if arguments is None else arguments)
     return run_command(_together if os.environ.keys() >= _TORCHRUN else _dispatch, words)
 

@@ -142,9 +142,9 @@ class _Tally:
 def _records(rows: int, seed: int, number: int, tally: _Tally) -> Iterator[bytes]:
     """Every record below the header, encoded, with its line end."""
     topics = read_topics()
-    draw = random.Random(f"{seed} text").random
+    draw = random.Random(f"{seed} text").random  # noqa: S311 - equal seeds must give equal texts
     texts, writer = TextWriter(topics, draw), RowWriter(topics, rows, draw)
-    for label, extra in _plan(rows, random.Random(f"{seed} plan"), topics):
+    for label, extra in _plan(rows, random.Random(f"{seed} plan"), topics):  # noqa: S311 - likewise
         code = topics[label].code
         kind = "A" if extra is _Extra.TWIN else _KINDS[int(draw() * len(_KINDS))]
         text = _write(texts, code, "实用新型" if kind == "U" or extra is _Extra.TWIN else "发明", number)

@@ -21,6 +21,7 @@ from tokenizers import Encoding, Tokenizer
 from patent_hier.artifacts import MANIFEST, read_json, seal
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.passages import is_held_out
+from patent_hier.features.token_store import ids_dtype
 from patent_hier.features.words import word_lengths
 
 TRAINING, HELD_OUT = "training", "held_out"
@@ -51,7 +52,7 @@ class PackedText:
         """
         manifest = read_json(folder / MANIFEST)
         try:
-            ids = np.memmap(folder / f"{part}{_IDS}", manifest["dtype"], "r")
+            ids = np.memmap(folder / f"{part}{_IDS}", ids_dtype(manifest), "r")
             starts = np.memmap(folder / f"{part}{_STARTS}", np.bool_, "r")
             if not len(ids) == len(starts) == manifest["tokens"][part]:
                 raise ValueError(f"{len(ids)} ids, {len(starts)} word starts")

@@ -12,12 +12,12 @@ from typing import Any
 
 from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, find_damage, fingerprint, read_json, seal
 from patent_hier.errors import ConfigError
+from patent_hier.features.foreign_code import WEIGHTS_INDEX, refuse_code_in
 from patent_hier.features.vocabulary import demo_vocabulary
 from patent_hier.settings import DemoEncoderSettings, EncoderSettings
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
 TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -119,6 +119,9 @@ def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
             f"save it with transformers' save_pretrained, or set encoder.pretrained=false for random weights"
         )
     config = read_json(folder / CONFIG)
+    if not isinstance(config, dict):
+        raise ConfigError(f"{folder / CONFIG} is no configuration; copy the encoder again")
+    refuse_code_in(folder)
     if _value(config, "num_hidden_layers") is None:
         raise ConfigError(
             f"{folder / CONFIG} has no num_hidden_layers and no n_layer; the encoder must be a Transformer for text, "

@@ -5,6 +5,7 @@ On disk: ``ids.bin`` (all documents end to end, little-endian, without padding) 
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,20 @@ from patent_hier.errors import ArtifactError
 
 IDS_FILE = "ids.bin"
 OFFSETS_FILE = "offsets.npy"
+_DTYPES = ("<u2", "<u4")
+
+
+def ids_dtype(manifest: Any) -> np.dtype[np.unsignedinteger]:
+    """The type of a store's ids, as its manifest names it.
+
+    Only those that are ever written: of type ``object``, numpy would take a file's bytes for addresses in memory.
+
+    Raises:
+        ValueError: If it is another one.
+    """
+    if manifest["dtype"] not in _DTYPES:
+        raise ValueError(f"its manifest has dtype {manifest['dtype']!r}, not one of {', '.join(_DTYPES)}")
+    return np.dtype(manifest["dtype"])
 
 
 class TokenStore:
@@ -38,7 +53,7 @@ class TokenStore:
         manifest = read_json(folder / "manifest.json")
         try:
             offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
-            ids = np.memmap(folder / IDS_FILE, dtype=manifest["dtype"], mode="r", shape=(int(offsets[-1]),))
+            ids = np.memmap(folder / IDS_FILE, dtype=ids_dtype(manifest), mode="r", shape=(int(offsets[-1]),))
         except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ArtifactError(f"token cache {folder} is damaged ({error}); delete it and run again") from error
         return TokenStore(ids, offsets)

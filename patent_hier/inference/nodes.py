@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from patent_hier.artifacts import MANIFEST, read_json, verify
+from patent_hier.artifacts import MANIFEST, read_json, read_yaml, verify
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
 
@@ -161,7 +159,7 @@ def _classifier(folder: Path, digests: Mapping[str, str]) -> Classifier:
 def _raw_format(config: Path) -> RawFormat:
     """The form of the raw file, from the settings that a node was trained with."""
     try:
-        data = yaml.safe_load(config.read_text("utf-8"))["data"]
+        data = read_yaml(config)["data"]
         return RawFormat(
             columns=data["columns"],
             text=tuple(data["text"]),
@@ -169,7 +167,7 @@ def _raw_format(config: Path) -> RawFormat:
             edition=data["edition"],
             encoding=data["encoding"],
         )
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, ConfigError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(
             f"{config} does not say how the raw file was read ({reason}); train the node again"

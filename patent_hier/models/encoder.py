@@ -8,17 +8,30 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+)
 from transformers.utils import logging as transformers_logging
 
 from patent_hier.errors import ConfigError
+from patent_hier.features.foreign_code import IMPLEMENTATIONS, refuse_code
 from patent_hier.features.pretrained import EncoderFiles, is_causal
 
 transformers_logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
 transformers_logging.disable_progress_bar()
 
 
-# Left out of a config.json: the type is given apart, no code of others is run, weights are always fp32.
-_NOT_OURS = ("model_type", "auto_map", "dtype", "torch_dtype")
+# Left out of a config.json: the type is given apart, weights are always fp32, attention is chosen here.
+_NOT_OURS = ("model_type", "auto_map", "dtype", "torch_dtype", *IMPLEMENTATIONS)
+# Networks for text; those for pictures may fetch parts of themselves, whoever asks for them.
+_FOR_TEXT = frozenset(
+    (*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
+     *MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES, *MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
+)  # fmt: skip
 
 
 class TextEncoder(nn.Module):
@@ -135,10 +148,13 @@ def build_encoder(config: dict[str, Any], *, frozen: bool = False) -> TextEncode
 
 
 def _config(content: dict[str, Any]) -> PretrainedConfig:
+    refuse_code(content)
     settings = {key: value for key, value in content.items() if key not in _NOT_OURS}
     kind = str(content.get("model_type"))
     if kind not in CONFIG_MAPPING:
         raise ConfigError(f"encoder type {kind} in config.json is unknown to this version of transformers; update it")
+    if kind not in _FOR_TEXT:
+        raise ConfigError(f"encoder type {kind} in config.json is no network for text; choose one such as BERT")
     try:
         config = AutoConfig.for_model(kind, **settings)
     except (StrictDataclassError, ValueError) as error:

@@ -12,6 +12,7 @@ from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from patent_hier.errors import ConfigError
+from patent_hier.features.foreign_code import refuse_code_in
 from patent_hier.settings.pretraining import ArchitectureSettings
 
 transformers_logging.set_verbosity_error()  # as in models/encoder.py: the head that a folder lacks is no news
@@ -99,6 +100,7 @@ def load_network(folder: Path, on_gpu: bool) -> MaskedLanguageModel:
     Raises:
         ConfigError: If transformers cannot load it for masked language modelling, or it lacks weights.
     """
+    refuse_code_in(folder)
     try:
         network, loaded = AutoModelForMaskedLM.from_pretrained(
             folder,

@@ -6,9 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from patent_hier.artifacts import fingerprint, read_json
+from patent_hier.artifacts import fingerprint, read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE, read_predictions
@@ -74,7 +72,7 @@ class NodeRun:
     @cached_property
     def config(self) -> Any:
         """All settings, nested."""
-        return yaml.safe_load((self.folder / CONFIG_FILE).read_text("utf-8"))
+        return read_yaml(self.folder / CONFIG_FILE)
 
     def read_predictions(self) -> Predictions:
         """The node's predictions, checked against the manifest; not kept, for they are large.

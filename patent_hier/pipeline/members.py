@@ -8,9 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json
+from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.predictions import PREDICTIONS_FILE
@@ -111,7 +109,7 @@ def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
         ArtifactError: If it is damaged.
     """
     config = next(iter(member.nodes.values())) / CONFIG_FILE
-    cache = cache_dir or Path(yaml.safe_load(config.read_text("utf-8"))["cache_dir"])
+    cache = cache_dir or Path(read_yaml(config)["cache_dir"])
     data = member.manifest["data"]
     folder = cache / "corpora" / f"{data['name']}-{data['corpus']}"
     if not folder.is_dir():

@@ -136,7 +136,7 @@ def test_pickled_weights_are_refused(copy: Path, tmp_path: Path) -> None:
 
 def test_sharded_weights_count_as_weights(copy: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").rename(copy / "model-00001-of-00001.safetensors")
-    (copy / "model.safetensors.index.json").write_text("{}")
+    (copy / "model.safetensors.index.json").write_text('{"weight_map": {"x": "model-00001-of-00001.safetensors"}}')
     assert locate(folder_settings(copy), tmp_path).has_weights
 
 

@@ -1,0 +1,96 @@
+"""Traps: files that make a folder appear when they are loaded in the unsafe way, and only then."""
+
+import marshal
+import os
+import pickle
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from patent_hier.artifacts import MANIFEST, read_json, seal
+from tests.commands import Outcome
+
+
+class _Payload:
+    """Pickled, it makes a folder wherever it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = str(marker)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return os.mkdir, (self._marker,)
+
+
+@dataclass(frozen=True)
+class Trap:
+    """What a hostile file would do: make ``marker``."""
+
+    marker: Path
+
+    @property
+    def payload(self) -> object:
+        """An object whose pickle is hostile."""
+        return _Payload(self.marker)
+
+    @property
+    def pickled(self) -> bytes:
+        """A hostile pickle."""
+        return pickle.dumps(self.payload)
+
+    @property
+    def python(self) -> str:
+        """Hostile source code; it does not mind to be run twice."""
+        return f"import os\nos.makedirs({str(self.marker)!r}, exist_ok=True)\n"
+
+    @property
+    def marshalled(self) -> bytes:
+        """Hostile code as ``marshal`` keeps it; loading alone runs nothing, whoever loads it gets a code object."""
+        return marshal.dumps(compile(self.python, "dictionary", "exec"))
+
+    @property
+    def yaml(self) -> str:
+        """Hostile YAML, of which the unsafe loaders make a call."""
+        return f"!!python/object/apply:os.mkdir [{str(self.marker)!r}]"
+
+    def closes(self, load: Callable[[], object]) -> None:
+        """The positive control: loaded in the unsafe way, the file does what it is there for."""
+        assert not self.marker.exists()
+        try:
+            load()
+        except Exception as error:  # many loaders refuse what comes out, once it has run
+            print(error)
+        assert self.marker.is_dir(), "the payload has no teeth"
+        self.marker.rmdir()
+
+
+def run_marshalled(content: bytes) -> None:
+    """What a program would do that trusts a code object from a file."""
+    exec(marshal.loads(content), types.SimpleNamespace().__dict__)  # noqa: S102, S302 - the trap's own payload
+
+
+@pytest.fixture
+def trap(tmp_path: Path) -> Iterator[Trap]:
+    """A trap that must stay open, whatever the test does."""
+    made = Trap(tmp_path / "marker-of-executed-code")
+    yield made
+    assert not made.marker.exists(), "code from a file was executed"
+
+
+def reseal(folder: Path) -> None:
+    """A manifest that fits the folder's files, as whoever changed them would write it."""
+    facts = {key: value for key, value in read_json(folder / MANIFEST).items() if key != "files"}
+    seal(folder, facts)
+
+
+def refused(outcome: Outcome) -> str:
+    """The one line of a refusal."""
+    assert outcome.status in (1, 2), outcome
+    lines = outcome.err.splitlines()
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("error: ")
+    assert not lines[0].startswith("error: unexpected"), lines[0]
+    return lines[0]
