@@ -269,10 +269,9 @@ def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
         if manifest[_OWN_DIGEST] != _content_digest(own):
             raise ArtifactError(f"{folder / MANIFEST} is damaged; delete {folder} and run again")
     files = manifest.get("files") if isinstance(manifest, dict) else None
-    listed = isinstance(files, dict) and all(
+    if not isinstance(files, dict) or not all(
         isinstance(facts, dict) and facts.keys() >= {"bytes", "sha256"} for facts in files.values()
-    )
-    if not listed:
+    ):
         raise ArtifactError(f"{folder / MANIFEST} lists no files; delete {folder} and run again")
     if (outside := next((name for name in files if not _is_inside(name)), None)) is not None:
         raise ArtifactError(

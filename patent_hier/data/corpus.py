@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import atomic_file, fingerprint, is_complete, read_json, seal
+from patent_hier.artifacts import atomic_file, find_damage, fingerprint, read_json, seal
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.cleaning import Cleaning, Progress
 from patent_hier.data.columns import SCHEMA
@@ -239,8 +239,10 @@ class Corpus:
             ArtifactError: If it is missing, incomplete, damaged or of another version.
         """
         again = f"delete {folder} and run patent-hier prepare again"
-        if not is_complete(folder):
-            raise ArtifactError(f"the corpus {folder} is missing or incomplete; {again}")
+        if not folder.exists():
+            raise ArtifactError(f"the corpus {folder} is missing; {again}")
+        if damaged := find_damage(folder):
+            raise ArtifactError(f"the corpus {folder} is damaged ({damaged} is not as its manifest says); {again}")
         manifest = read_json(folder / "manifest.json")
         if manifest.get("corpus_version") != CORPUS_VERSION:
             version = manifest.get("corpus_version")

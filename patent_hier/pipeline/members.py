@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, fingerprint, is_complete, read_json, read_yaml
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.predictions import PREDICTIONS_FILE
@@ -121,7 +121,7 @@ def _read_member(result: Path) -> Member:
     manifest = read_json(result / MANIFEST) if (result / MANIFEST).is_file() else {}
     if manifest.get("kind") != "result":
         raise ConfigError(f"{result} is no result folder; give folders such as runs/<model>/result-hier-<fingerprint>")
-    if not is_complete(result):
+    if find_damage(result):
         raise ArtifactError(f"result {result} is damaged (files differ from its manifest); aggregate its nodes again")
     program = ["patent-hier", "combine"] if manifest.get("model") == COMBINATION else ["python", "run.py"]
     command = shlex.join([*program, *manifest.get("overrides", [])])

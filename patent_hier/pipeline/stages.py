@@ -40,6 +40,7 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
 from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
+from patent_hier.errors import ArtifactError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.progress import byte_progress, item_progress, say
 from patent_hier.settings import (
@@ -77,7 +78,7 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
     with exclusive(path):
         if not (path.is_file() and digest.is_file() and digest.read_text("utf-8") == file_digest(path)):
             if path.is_file():
-                say(f"{path} is damaged; it is made again")
+                say(f"{path} is {'damaged' if digest.is_file() else 'of an older version'}; it is made again")
             remove_partials(path)
             remove_partials(digest)
             say(f"writing the demo corpus, {data.rows} documents, to {path}")
@@ -278,6 +279,14 @@ def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings
     return folder
 
 
+def _was_made_as_now(folder: Path) -> bool:
+    """Whether its manifest is one of ours today, or cannot be read."""
+    try:
+        return "made_as" in read_json(folder / MANIFEST)
+    except ArtifactError:
+        return True
+
+
 def ensure(folder: Path, make: Callable[[Path], None]) -> None:
     """Make a cache folder unless it is whole; one process makes it, others wait.
 
@@ -288,7 +297,8 @@ def ensure(folder: Path, make: Callable[[Path], None]) -> None:
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return
         if folder.exists():
-            say(f"{folder} is damaged; it is made again")
+            state = "damaged" if _was_made_as_now(folder) else "of an older version"
+            say(f"{folder} is {state}; it is made again")
             shutil.rmtree(folder)
         with atomic_folder(folder) as staging:
             make(staging)

@@ -11,8 +11,8 @@ from patent_hier.artifacts import (
     MANIFEST,
     atomic_folder,
     exclusive,
+    find_damage,
     fingerprint,
-    is_complete,
     read_json,
     refuse_foreign,
     seal,
@@ -83,7 +83,7 @@ def build_report(
     with exclusive(folder):
         evidence = collect(runs, corpus, split)
         name = fingerprint([REPORT_VERSION, patent_hier.__version__, evidence.fingerprint, shared, cjk_font()])
-        if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
+        if find_damage(folder) is None and read_json(folder / MANIFEST).get("fingerprint") == name:
             say(f"report: up to date  {folder / PAGE_FILE}")
             return folder, evidence
         environment = describe_environment()

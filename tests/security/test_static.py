@@ -17,7 +17,7 @@ FORBIDDEN_CALLS = (
     "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load", "marshal.loads", "shelve.open", "dill.load",
     "dill.loads", "cloudpickle.load", "cloudpickle.loads", "joblib.load", "pd.read_pickle", "pandas.read_pickle",
     "yaml.load", "yaml.unsafe_load", "yaml.full_load", "OmegaConf.register_new_resolver", "os.system", "os.popen",
-    "KeyedVectors.load", "Word2Vec.load", "shutil.unpack_archive", "tarfile.open", "zipfile.ZipFile",
+    "KeyedVectors.load", "Word2Vec.load", "shutil.unpack_archive", "tarfile.open",
 )  # fmt: skip
 HYDRA_CALLS = ("instantiate", "call", "get_method", "get_class", "get_object")
 REQUIRED = {

@@ -10,8 +10,8 @@ from patent_hier.artifacts import (
     DigestCache,
     atomic_folder,
     exclusive,
+    find_damage,
     fingerprint,
-    is_complete,
     read_json,
     refuse_foreign,
     seal,
@@ -106,7 +106,7 @@ def attention_view(
     folder = output or Path(settings.runs_dir) / f"attention-{name}"
     refuse_foreign(folder, _KIND)
     with exclusive(folder):
-        if is_complete(folder) and read_json(folder / MANIFEST).get("fingerprint") == name:
+        if find_damage(folder) is None and read_json(folder / MANIFEST).get("fingerprint") == name:
             return AttentionView(folder, made=False)
         from patent_hier.report.attention.page import AttentionPair  # imports torch
 
