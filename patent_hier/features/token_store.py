@@ -28,7 +28,8 @@ def ids_dtype(manifest: Any) -> np.dtype[np.unsignedinteger]:
     """
     if manifest["dtype"] not in _DTYPES:
         raise ValueError(f"its manifest has dtype {manifest['dtype']!r}, not one of {', '.join(_DTYPES)}")
-    return np.dtype(manifest["dtype"])
+    dtype: np.dtype[np.unsignedinteger] = np.dtype(manifest["dtype"])
+    return dtype
 
 
 class TokenStore:
