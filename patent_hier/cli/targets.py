@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from patent_hier.errors import ConfigError
 
@@ -77,7 +78,7 @@ def refuse_targets(config: DictConfig) -> None:
             raise ConfigError(f"{group}={choice} leads out of conf/; choose one of its files, see --help")
     _refuse("", OmegaConf.to_container(config, resolve=False))
     for name in _MADE:  # once more with what interpolations give
-        _refuse(f"hydra.{name}", OmegaConf.to_container(hydra[name], resolve=True) if name in hydra else None)
+        _refuse(f"hydra.{name}", _resolved(hydra.get(name)))
     launcher = str(hydra.launcher.get("_target_", ""))
     if "submitit" in launcher:
         refuse_shared(Path(str(hydra.sweep.dir)))
@@ -104,6 +105,17 @@ def refuse_shared(folder: Path) -> None:
         raise ConfigError(
             f"{jobs} belongs to another user, and submitit would load pickled jobs from it; choose your own runs_dir"
         )
+
+
+def _resolved(node: Any) -> Any:
+    """Plain values, each interpolation followed; one that leads to a missing value can be followed by nobody."""
+    if isinstance(node, DictConfig):
+        values = {}
+        for key in node:
+            with contextlib.suppress(InterpolationToMissingValueError, MissingMandatoryValue):
+                values[str(key)] = _resolved(node[key])
+        return values
+    return OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node
 
 
 def _refuse(key: str, value: Any) -> None:

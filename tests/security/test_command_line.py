@@ -19,6 +19,8 @@ WORDS = [
     "+hydra.callbacks.evil={_target_:os.mkdir,path:MARKER}",
     "hydra.callbacks.remember._target_=os.mkdir +hydra.callbacks.remember.path=MARKER",
     "hydra.callbacks.remember._target_=patent_hier.cli.jobs.Path.mkdir +hydra.callbacks.remember.self=MARKER",
+    "+hydra.callbacks.evil=${oc.create:{_target_:os.mkdir,path:MARKER}}",
+    "+hydra.callbacks.evil._target_=${oc.decode:os.mkdir} +hydra.callbacks.evil.path=MARKER",
     "hydra.launcher._target_=os.mkdir +hydra.launcher.path=MARKER -m",
     "hydra.launcher={_target_:os.mkdir,path:MARKER} -m",
     "hydra.sweeper._target_=os.mkdir +hydra.sweeper.path=MARKER -m",
