@@ -273,12 +273,13 @@ def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
         isinstance(facts, dict) and facts.keys() >= {"bytes", "sha256"} for facts in files.values()
     ):
         raise ArtifactError(f"{folder / MANIFEST} lists no files; delete {folder} and run again")
-    if (outside := next((name for name in files if not _is_inside(name)), None)) is not None:
+    known = cast("dict[str, dict[str, Any]]", files)
+    if (outside := next((name for name in known if not _is_inside(name)), None)) is not None:
         raise ArtifactError(
             f"{folder / MANIFEST} lists {outside!r}, which lies outside its folder; no manifest of ours does, so the "
             "folder is not used"
         )
-    return cast("dict[str, dict[str, Any]]", files)
+    return known
 
 
 def _is_inside(name: str) -> bool:

@@ -2,13 +2,16 @@
 
 import csv
 import functools
+import gzip
 import lzma
+import zlib
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.ipc import IpcSymbol, SymbolError
+from patent_hier.text_files import open_lines
 
 LANGUAGES: tuple[str, ...] = ("zh", "en")
 
@@ -43,7 +46,7 @@ def read_titles(path: Path) -> dict[str, str]:
 
     Args:
         path: CSV in UTF-8 with a column ``code`` and one whose name starts with ``title`` (the first one counts);
-            ``.csv.xz`` is read compressed. Rows without a title are passed over.
+            ``.csv.xz`` and ``.csv.gz`` are read compressed. Rows without a title are passed over.
 
     Returns:
         Title by code. A code that is an IPC symbol is spelled as ``str(IpcSymbol)`` spells it, any other as it stands.
@@ -52,14 +55,14 @@ def read_titles(path: Path) -> dict[str, str]:
         DataError: If the file cannot be read, lacks a column, holds no title, or has two titles for one code.
     """
     try:
-        with (lzma.open if path.suffix == ".xz" else open)(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return _titles(path, csv.reader(file))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+        with open_lines(path, newline="") as lines:
+            return _titles(path, csv.reader(lines))
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except (csv.Error, lzma.LZMAError, EOFError) as error:
+    except (csv.Error, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
 
 
 def _titles(path: Path, rows: Iterator[list[str]]) -> dict[str, str]:

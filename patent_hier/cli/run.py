@@ -15,6 +15,7 @@ from patent_hier.cli import schema
 from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost, write_outcome
 from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
+from patent_hier.cli.targets import known_targets_only, refuse_other_files
 from patent_hier.errors import ConfigError, DataError, LostRanksError
 
 _HELP = ("-h", "--help")
@@ -35,13 +36,15 @@ def run(arguments: Sequence[str]) -> None:
 
         print(help_text([word for word in words if not word.startswith("-")]))
         return
+    refuse_other_files(words)
     refuse_unknown_options(words, get_args_parser())
     refuse_misuse(words)
     os.environ[_HYDRA_RAW_ERRORS] = "1"
     sys.argv = ["run.py", *words]
     RememberJobFolder.forget()
     try:
-        hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
+        with known_targets_only():
+            hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
     except Exception as error:
         refuse_lost(error, RememberJobFolder.folder)
         raise

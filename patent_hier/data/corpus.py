@@ -21,8 +21,9 @@ from patent_hier.data.accounting import Accounting
 from patent_hier.data.cleaning import Cleaning, Progress
 from patent_hier.data.columns import SCHEMA
 from patent_hier.data.raw import Layout, RawFormat, Rejection
-from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter, printable
+from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter
 from patent_hier.errors import ArtifactError, DataError
+from patent_hier.harmless import one_line
 
 CORPUS_VERSION = 1
 CORPUS_FILE = "corpus.parquet"
@@ -155,7 +156,7 @@ class CheckReport:
         columns = [f"  {ours:<20}{header[position]}" for ours, position in self.layout.positions.items()]
         text = ", ".join(header[position] for position in self.layout.text_positions)
         examples = [
-            f"  {reason}, line {rejection.line_number}: {printable(rejection.value)}"
+            f"  {reason}, line {rejection.line_number}: {one_line(rejection.value)}"
             for reason, rejections in self.examples.items()
             for rejection in rejections
         ]

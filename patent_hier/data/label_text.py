@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from patent_hier.data.raw import has_words, normalise
 from patent_hier.errors import DataError
 from patent_hier.ipc import SECTIONS, IpcSymbol, Level, RejectReason, SymbolError
 from patent_hier.settings.data import LABEL_LEVELS
+from patent_hier.text_files import open_lines
 
 LABEL_TEXT_VERSION = 1  # raise it when the same table gives other texts
 _LEVEL_OF = {
@@ -80,8 +80,8 @@ def read_label_texts(path: Path, levels: Collection[str], edition: str) -> Label
             text.
     """
     try:
-        with _open(path) as file:
-            return _collect(path, csv.reader(file, strict=True), levels, edition)
+        with open_lines(path, newline="") as lines:
+            return _collect(path, csv.reader(lines, strict=True), levels, edition)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
     except (csv.Error, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
@@ -105,14 +105,6 @@ def strip_notes(title: str) -> str:
         elif not depth:
             kept.append(character)
     return normalise("".join(kept))
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".xz":
-        return lzma.open(path, "rt", encoding="utf-8-sig", newline="")
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _collect(path: Path, rows: Iterator[list[str]], levels: Collection[str], edition: str) -> LabelTexts:

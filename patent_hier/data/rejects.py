@@ -5,12 +5,9 @@ from collections.abc import Iterable
 from typing import IO
 
 from patent_hier.data.raw import Rejection
+from patent_hier.harmless import cell, one_line
 
 REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
-
-# Spreadsheets run a cell that begins so as a formula; the full-width forms too, in some languages.
-FORMULA_STARTS = tuple("=+-@＝＋－＠")
-_VISIBLE_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), 0x7F)}
 
 
 class RejectsWriter:
@@ -29,13 +26,4 @@ class RejectsWriter:
 
     def write(self, rejections: Iterable[Rejection]) -> None:
         """Append rejections."""
-        self._writer.writerows((line, str(reason), _spreadsheet_safe(value)) for line, reason, value in rejections)
-
-
-def printable(value: str) -> str:
-    r"""One line without control characters: they become ``\xNN``."""
-    return value if value.isprintable() else value.translate(_VISIBLE_CONTROLS)
-
-
-def _spreadsheet_safe(value: str) -> str:
-    return ("'" if value.startswith(FORMULA_STARTS) else "") + printable(value)
+        self._writer.writerows((line, str(reason), cell(one_line(value))) for line, reason, value in rejections)

@@ -1,22 +1,20 @@
 """Text to learn from without labels: passages of text files, compressed or not, and of Parquet files."""
 
-import gzip
 import hashlib
 import lzma
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patent_hier.errors import DataError
+from patent_hier.text_files import open_lines
 
 PARQUET = ".parquet"
 SUFFIXES = (".txt", ".xz", ".gz", PARQUET)
 _COLUMN = "text"
-_ENCODING = "utf-8-sig"  # the mark that some editors put first is no text
 _BATCH = 4096  # passages held at a time
 
 
@@ -45,20 +43,12 @@ def is_held_out(passage: str, share: float) -> bool:
     return int.from_bytes(digest) < share * 2**64
 
 
-def _open(file: Path) -> IO[str]:
-    if file.suffix == ".xz":
-        return lzma.open(file, "rt", encoding=_ENCODING)
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding=_ENCODING)
-    if file.suffix == ".txt":
-        return file.open(encoding=_ENCODING)
-    raise DataError(f"text file {file} is none of {', '.join(SUFFIXES)}; convert it, one passage a line")
-
-
 def _lines(file: Path) -> Iterator[list[str]]:
+    if file.suffix not in SUFFIXES:
+        raise DataError(f"text file {file} is none of {', '.join(SUFFIXES)}; convert it, one passage a line")
     batch: list[str] = []
     try:
-        with _open(file) as lines:
+        with open_lines(file) as lines:
             for line in lines:
                 if passage := line.strip():
                     batch.append(passage)

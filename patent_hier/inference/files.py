@@ -8,9 +8,9 @@ from typing import IO
 
 from patent_hier.data.incoming import Incoming, IncomingFile
 from patent_hier.data.raw import RawFormat
-from patent_hier.data.rejects import FORMULA_STARTS
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
+from patent_hier.harmless import cell
 from patent_hier.inference.predictor import IpcPath, System
 from patent_hier.ipc import SymbolError, parse_symbols
 
@@ -19,9 +19,6 @@ BYTE_ORDER_MARK = "\ufeff"  # makes spreadsheets read the file as UTF-8
 
 Progress = Callable[[int, int, int], None]
 """Called with bytes done, bytes in all, and rows so far."""
-
-# Spreadsheets run a cell that begins so as a formula, some of them after dropping such a blank.
-_UNSAFE_STARTS = (*FORMULA_STARTS, "\t", "\r", "\n")
 
 
 @dataclass
@@ -102,7 +99,7 @@ def predict_file(
     for rows in incoming.batches(BATCH):
         if not summary.rows:
             output.write(BYTE_ORDER_MARK)
-            writer.writerow([spreadsheet_safe(name) for name in _header(incoming.text_columns, top_k)])
+            writer.writerow([cell(name) for name in _header(incoming.text_columns, top_k)])
         texts = [row.text for row in rows if row.fault is None]
         meter.begin(rows, len(texts), incoming.size)
         paths = iter(system.paths(texts, top_k, meter.advance, batch_size) if texts else [])
@@ -116,23 +113,15 @@ def predict_file(
     return summary
 
 
-def spreadsheet_safe(value: str) -> str:
-    """The value, with an apostrophe in front if a spreadsheet would run it as a formula.
-
-    Source: OWASP, "CSV Injection".
-    """
-    return f"'{value}" if value.startswith(_UNSAFE_STARTS) else value
-
-
 def _header(text_columns: Sequence[str], top_k: int) -> list[str]:
     ranked = [f"{name}_{k}" for k in range(1, top_k + 1) for name in ("section", "class", "probability")]
     return ["row", "document_id", *text_columns, *ranked, "error"]
 
 
 def _line(row: Incoming, paths: Sequence[IpcPath], top_k: int) -> list[str]:
-    cells = [cell for path in paths for cell in (path.section, path.ipc_class, f"{path.probability:.6f}")]
+    cells = [value for path in paths for value in (path.section, path.ipc_class, f"{path.probability:.6f}")]
     cells += [""] * (3 * (top_k - len(paths)))
-    return [str(row.row), row.document_id, *map(spreadsheet_safe, row.fields), *cells, row.fault or ""]
+    return [str(row.row), cell(row.document_id), *map(cell, row.fields), *cells, row.fault or ""]
 
 
 def _count(summary: Summary, row: Incoming, paths: Sequence[IpcPath], raw: RawFormat) -> None:

@@ -8,7 +8,7 @@ from patent_hier.data.incoming import IncomingFile
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.metrics import wilson_interval
 from patent_hier.inference import files
-from patent_hier.inference.files import predict_file, spreadsheet_safe
+from patent_hier.inference.files import predict_file
 from patent_hier.inference.predictor import load_system
 from patent_hier.settings import FLAT
 from tests.inference.worlds import raw_row, write_raw
@@ -125,11 +125,6 @@ def test_formulas_in_broken_rows_and_headers(made, linear, tmp_path):
     system = load_system(made.result("linear", "hier"))
     system.raw = type(system.raw)(text=("=摘要",))
     assert "'=摘要" in predict(system, tmp_path / "header.csv")[1][0]
-
-
-def test_safe_values_stay():
-    for value in ("", "一种装置", "1=1", " =1", "a\tb"):
-        assert spreadsheet_safe(value) == value
 
 
 def test_nothing_to_classify(linear, tmp_path):

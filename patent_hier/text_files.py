@@ -1,0 +1,81 @@
+"""Text files, compressed or not, read line by line in bounded memory whatever the file becomes.
+
+A compressed file of some kilobytes can hold gigabytes, in one line or in many. Both are refused soon.
+"""
+
+import contextlib
+import gzip
+import io
+import lzma
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from patent_hier.errors import DataError
+
+MOST_CHARACTERS = 1 << 24  # of a line
+# Of a file. Chinese text becomes 3 to 6 times as large, one sentence with changing numbers 70 times; gzip goes up to
+# 1,000, xz to 7,000.
+MOST_TIMES = 250
+_ALWAYS = 1 << 26  # bytes that any file may become
+_ENCODING = "utf-8-sig"  # the mark that some editors put first is no text
+
+
+@contextlib.contextmanager
+def open_lines(path: Path, newline: str | None = None) -> Iterator[Iterator[str]]:
+    """Open a text in UTF-8, plain or compressed (``.xz``, ``.gz``), and give its lines with their ends.
+
+    Args:
+        path: The file.
+        newline: As for :func:`open`; ``""`` for what reads CSV.
+
+    Raises:
+        DataError: While reading, if a line has more than :data:`MOST_CHARACTERS`, or the file becomes more than
+            :data:`MOST_TIMES` times as large as it is.
+        OSError: If it cannot be read; of damaged content what :mod:`lzma` and :mod:`gzip` raise.
+    """
+    with _open(path, newline) as file:
+        yield _lines(file, path)
+
+
+def _open(path: Path, newline: str | None) -> IO[str]:
+    if path.suffix not in (".xz", ".gz"):
+        return path.open(encoding=_ENCODING, newline=newline)
+    inner = lzma.LZMAFile(path) if path.suffix == ".xz" else gzip.GzipFile(path)  # noqa: SIM115 - likewise
+    return io.TextIOWrapper(io.BufferedReader(_Bounded(inner, path)), encoding=_ENCODING, newline=newline)
+
+
+def _lines(file: IO[str], path: Path) -> Iterator[str]:
+    number = 0
+    while line := file.readline(MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > MOST_CHARACTERS:
+            raise DataError(f"{path} has a line of more than {MOST_CHARACTERS:,} characters, line {number}; split it")
+        yield line
+
+
+class _Bounded(io.RawIOBase):
+    """A decompressed file that stops where no text would have gone."""
+
+    def __init__(self, inner: lzma.LZMAFile | gzip.GzipFile, path: Path) -> None:
+        self._inner = inner
+        self._path = path
+        self._seen = 0
+        self._most = max(_ALWAYS, MOST_TIMES * path.stat().st_size)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self._inner.readinto(buffer)
+        self._seen += count
+        if self._seen > self._most:
+            raise DataError(
+                f"{self._path} becomes more than {MOST_TIMES} times as large when it is decompressed, as no text does; "
+                "decompress it yourself if you trust it"
+            )
+        return count
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
