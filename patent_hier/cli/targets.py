@@ -2,7 +2,8 @@
 
 Hydra makes every callback, launcher, sweeper and log handler that a configuration names by its path in Python: any
 function of any module, whether the name stands in a word of the command line or in a file. Its own list of what is too
-dangerous (CVE-2026-68508) is a list of exceptions; here is one of permissions.
+dangerous is a list of exceptions, and by its maintainers' word no security boundary (hydra-ecosystem/hydra, issue
+3259); here is a list of permissions.
 """
 
 import contextlib
