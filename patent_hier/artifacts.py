@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.harmless import one_line
 
 MANIFEST = "manifest.json"
 _PARTIAL = ".partial-"
@@ -119,7 +120,7 @@ def exclusive(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"waiting for another process that works on {path}", flush=True)
+            print(one_line(f"waiting for another process that works on {path}"), flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

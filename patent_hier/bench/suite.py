@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from patent_hier.artifacts import atomic_folder, exclusive, seal, write_json
@@ -221,7 +222,7 @@ def print_table(rows: Sequence[Row]) -> None:
 def _print(title: str, lines: Sequence[Sequence[str]]) -> None:
     table = Table(*lines[0], title=title)
     for line in lines[1:]:
-        table.add_row(*line)
+        table.add_row(*map(escape, line))
     Console(width=200).print(table)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
+from patent_hier.harmless import one_line
 
 USAGE = """Show an encoder's attention between two texts: an interactive page, a figure, and where the attention goes.
 
@@ -36,7 +37,9 @@ def run(arguments: Sequence[str]) -> None:
     text_a = TEXT_A if options.text_a is None else options.text_a
     text_b = TEXT_B if options.text_b is None else options.text_b
     view = attention_view(settings, text_a, text_b, layers=layers, model=options.model, output=options.output)
-    print(f"{'attention views' if view.made else 'finished attention views'}: {view.folder / 'attention.html'}")
+    print(
+        one_line(f"{'attention views' if view.made else 'finished attention views'}: {view.folder / 'attention.html'}")
+    )
 
 
 def _parser() -> OneLineParser:

@@ -9,6 +9,7 @@ from rich.console import Console
 from patent_hier.artifacts import read_json
 from patent_hier.cli.jobs import Job
 from patent_hier.evaluation.result import Score
+from patent_hier.harmless import one_line
 from patent_hier.pipeline.node import METRICS_FILE
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
 from patent_hier.report.saving import save_suite
@@ -21,7 +22,7 @@ def publish(suite: SuiteResult) -> None:
     """Save one result, print it, and say where it lies."""
     save_suite(suite)
     print_result(Console(), suite.result, suite.model, suite.demo)
-    print(f"saved in {suite.folder}")
+    print(one_line(f"saved in {suite.folder}"))
 
 
 def finish(jobs: Sequence[Job]) -> None:

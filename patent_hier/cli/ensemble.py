@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from patent_hier.cli import schema
 from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import ConfigError
+from patent_hier.harmless import one_line
 from patent_hier.settings import FLAT, HIER_NODES, Settings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run(arguments: Sequence[str]) -> None:
     publish(aggregate_nodes(made.flat, made.corpus))
     whole = aggregate_nodes(made.hier, made.corpus)
     publish(whole)
-    print(f"classify another file: patent-hier predict {whole.folder} FILE.csv")
+    print(one_line(f"classify another file: patent-hier predict {whole.folder} FILE.csv"))
 
 
 def _chosen(words: list[str]) -> tuple[list[str], dict[str, list[str]]]:

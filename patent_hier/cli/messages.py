@@ -13,6 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from patent_hier.errors import ConfigError, PatentHierError
+from patent_hier.harmless import one_line
 
 DEBUG = "PATENT_HIER_DEBUG"
 _LAUNCHER = "hydra/launcher"
@@ -53,7 +54,11 @@ def exit_status(error: BaseException) -> int:
 
 
 def describe(error: BaseException) -> str:
-    """The one line that says what is wrong, which value, and what to do."""
+    """The one line that says what is wrong, which value, and what to do; a terminal only shows it."""
+    return one_line(_describe(error))
+
+
+def _describe(error: BaseException) -> str:
     if isinstance(error, PatentHierError):
         return " ".join(str(error).split())
     if isinstance(error, MissingConfigException):

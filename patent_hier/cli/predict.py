@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from patent_hier import harmless
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     with _open_output(output) as file:
         lines = _predict(options, text, file)
     lines[-1] += f": {output}" if output else ""
-    print("\n".join(lines), file=sys.stdout if output else sys.stderr)
+    print(harmless.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
 
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: IO[str]) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import DataError
+from patent_hier.harmless import one_line
 
 _CHECK = "--check"
 USAGE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
@@ -31,10 +32,11 @@ def run(arguments: Sequence[str]) -> None:
     if _CHECK in arguments:
         source = raw_file(settings.data, cache)
         report = check(source, raw_format(settings.data), processes=cleaning_processes(settings.data, source))
-        print("\n".join(report.lines()))
+        print("\n".join(map(one_line, report.lines())))
         if report.problem:
             raise DataError(report.problem)
         return
     corpus = ensure_corpus(settings.data, cache)
     facts = corpus.manifest["accounting"]
-    print(f"corpus of {corpus.size} documents in {len(corpus.classes)} classes, {facts['rows']} rows: {corpus.folder}")
+    size = f"{corpus.size} documents in {len(corpus.classes)} classes, {facts['rows']} rows"
+    print(one_line(f"corpus of {size}: {corpus.folder}"))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from patent_hier.cli.compose import compose_pretrain_settings
+from patent_hier.harmless import one_line
 
 USAGE = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
 
@@ -30,4 +31,4 @@ def run(arguments: Sequence[str]) -> None:
     from patent_hier.pipeline.pretrain import pretrain
     from patent_hier.report.encoder_card import write_card
 
-    print(f"encoder: {pretrain(settings, arguments, write_card)}")
+    print(one_line(f"encoder: {pretrain(settings, arguments, write_card)}"))

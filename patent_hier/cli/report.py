@@ -5,6 +5,7 @@ from pathlib import Path
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.overrides import OneLineParser
+from patent_hier.harmless import one_line
 
 USAGE = """All finished results of one corpus and split -> one page (English and Chinese), its Markdown, its figures.
 
@@ -41,7 +42,7 @@ def run(arguments: Sequence[str]) -> None:
     print_grid(Console(), read_table_2(folder))
     if settings.data.name == "demo":
         print(DEMO_NOTE)
-    print(f"{folder / PAGE_FILE}: the whole report, to be opened in a browser")
+    print(one_line(f"{folder / PAGE_FILE}: the whole report, to be opened in a browser"))
     if evidence.missing:
         lacks = "; ".join(f"{item.name} seed={item.seed}: {', '.join(item.nodes)}" for item in evidence.missing)
         commands = " && ".join(dict.fromkeys(item.command for item in evidence.missing))

@@ -17,6 +17,7 @@ from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
 from patent_hier.cli.targets import known_targets_only, refuse_other_files
 from patent_hier.errors import ConfigError, DataError, LostRanksError
+from patent_hier.harmless import one_line
 
 _HELP = ("-h", "--help")
 _OF_EVERY_JOB = (ConfigError, DataError, LostRanksError)  # they come back from every job, and end the command soon
@@ -72,7 +73,7 @@ def _job(config: DictConfig) -> None:
         if os.environ.get(DEBUG) == "1":
             raise
         if not isinstance(error, _OF_EVERY_JOB):
-            print(f"{' '.join(job.overrides)} failed: {describe(error)}", flush=True)
+            print(one_line(f"{' '.join(job.overrides)} failed: {describe(error)}"), flush=True)
 
 
 def _run_node(config: DictConfig, job: Job, folder: Path) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from patent_hier.harmless import lines, one_line
+
 _EVERY = 10.0  # seconds between plain lines where there is no terminal
 
 
 def say(line: str) -> None:
-    """Print one line at once; it appears whole wherever the output goes."""
-    print(line, flush=True)
+    """Print one line at once; it appears whole wherever the output goes, and does nothing to a terminal."""
+    print(lines(line), flush=True)
 
 
 @contextlib.contextmanager
@@ -46,7 +48,7 @@ def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 @contextlib.contextmanager
 def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
     """A rich bar on a terminal; else a plain line every ten seconds with the share done and the time left."""
-    console = Console()
+    console, label = Console(), one_line(label)
     if not console.is_terminal:
         yield _PlainLines(label).show
         return

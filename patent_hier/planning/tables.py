@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from patent_hier.harmless import one_line
 from patent_hier.planning.plan import Hours, Plan
 
 WIDTH = 120
@@ -17,7 +19,7 @@ _HOURS = (
 def print_plan(plan: Plan, console: Console) -> None:
     """Print what is planned for, then disk, memory and hours, then what was assumed and where figures are from."""
     for line in _head(plan):
-        console.print(line, markup=False, highlight=False)
+        console.print(one_line(line), markup=False, highlight=False)
     _print(console, "Disk", ("what", "size"), _sizes(plan.disk, total=True))
     _print(console, "Main memory of each stage, mapped files left out", ("stage", "peak"), _sizes(plan.host))
     _print(console, "Memory of the card that trains a node", ("what", "size"), _sizes(plan.card, total=True))
@@ -30,11 +32,11 @@ def print_plan(plan: Plan, console: Console) -> None:
     for hours in plan.hours:
         pace = f"; waits for {hours.pace}" if hours.pace != "arithmetic" else ""
         advice = f"; {hours.advice}" if hours.advice else ""
-        console.print(f"{hours.machine}: {hours.basis}{pace}{advice}", markup=False, highlight=False)
+        console.print(one_line(f"{hours.machine}: {hours.basis}{pace}{advice}"), markup=False, highlight=False)
     for title, lines in (("Assumed", plan.assumptions), ("Figures from", plan.sources)):
         console.print(f"{title}:", markup=False, highlight=False)
         for line in lines:
-            console.print(f"  {line}", markup=False, highlight=False)
+            console.print(one_line(f"  {line}"), markup=False, highlight=False)
 
 
 def _head(plan: Plan) -> list[str]:
@@ -78,5 +80,5 @@ def _print(console: Console, title: str, columns: Sequence[str], lines: Sequence
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     for line in lines:
-        table.add_row(*line)
+        table.add_row(*(escape(one_line(text)) for text in line))
     console.print(table)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
+from patent_hier.harmless import lines
 from patent_hier.ipc import SECTIONS
 from patent_hier.report.published import COUNTERPARTS, published_cells
 
@@ -51,16 +53,22 @@ class Grid:
         return "\n".join([f"**{_escape(self.title)}**", "", *lines]) + "\n"
 
     def rich(self, border: box.Box, width: int) -> Table:
-        """The table for a rich console of so many columns; a narrow one gets single blanks between the cells."""
+        """The table for a rich console of so many columns; a narrow one gets single blanks between the cells.
+
+        Brackets in a cell are no markup of rich's, and control characters do nothing to the terminal.
+        """
         padding = (0, 1, 0, 0) if width >= _NARROW else 0
-        table = Table(title=self.title, title_justify="left", box=border, padding=padding, show_edge=False)
+        table = Table(title=_plain(self.title), title_justify="left", box=border, padding=padding, show_edge=False)
         for column, name in enumerate(self.header):
             named = column < self.n_names
             table.add_column(
-                name, justify="left" if named else "right", overflow="fold", no_wrap=not named and " " not in name
+                _plain(name),
+                justify="left" if named else "right",
+                overflow="fold",
+                no_wrap=not named and " " not in name,
             )
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(_plain, row))
         return table
 
 
@@ -114,7 +122,7 @@ def print_result(
     for grid in _grids(result, name):
         print_grid(console, grid)
     for note in _notes(result, demo):
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+        console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_grid(console: Console, grid: Grid) -> None:
@@ -252,6 +260,11 @@ def percent(value: float) -> str:
 def _interval(score: Score) -> str:
     low, high = score.interval
     return f"{percent(low)}-{percent(high)}"
+
+
+def _plain(cell: str) -> str:
+    """A cell for rich, which then shows it as it is."""
+    return escape(lines(cell))
 
 
 def _escape(cell: str) -> str:

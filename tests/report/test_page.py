@@ -115,20 +115,24 @@ def test_the_page_asks_nobody(figure):
     assert not [tag for tag, _ in page.elements if tag in ("link", "iframe", "form", "object", "base")]
 
 
-def test_the_policy_allows_the_one_script_and_no_other(figure):
+def test_the_policy_allows_the_one_script_and_style_and_no_other(figure):
     text = html(figure)
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
+    digest, style_digest = (
+        base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() for content in (script, style)
+    )
     (policy,) = [meta["content"] for meta in Page(text).all("meta") if "http-equiv" in meta]
     assert policy.split("; ") == [
         "default-src 'none'",
         "img-src data:",
-        "style-src 'unsafe-inline'",
+        f"style-src 'sha256-{style_digest}'",
         f"script-src 'sha256-{digest}'",
         "base-uri 'none'",
         "form-action 'none'",
     ]
-    assert not [key for _, attributes in Page(text).elements for key in attributes if key.startswith("on")]
+    keys = {key for _, attributes in Page(text).elements for key in attributes}
+    assert not [key for key in keys if key.startswith("on") or key == "style"]
 
 
 def test_hostile_text_stays_text_in_html(figure):

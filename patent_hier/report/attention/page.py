@@ -1,7 +1,6 @@
 """Attention between two texts as an interactive page: one HTML file that loads nothing from anywhere."""
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from patent_hier.models.attention import AttentionMaps, AttentionShares, attention_shares, equal_shares
+from patent_hier.report.page import content_hash
 
 _MOST_WEIGHTS = 3_000_000  # in a page, 8 MB of text; the pair of the paper's Figure 5 has 0.3 million in 12 layers
 _FULL = 65535  # a weight of 1 in the page: uint16 is finer than any screen shows
@@ -73,9 +73,9 @@ def attention_page(maps: AttentionMaps, pair: AttentionPair) -> str:
     style, script = _resource("attention.css"), _resource("attention.js")
     parts = {
         "STYLE": style,
-        "STYLE_HASH": _content_hash(style),
+        "STYLE_HASH": content_hash(style),
         "SCRIPT": script,
-        "SCRIPT_HASH": _content_hash(script),
+        "SCRIPT_HASH": content_hash(script),
         "DATA": _json_block(_page_data(maps, pair, layers)),
     }
     # In one pass, so that a text which looks like a placeholder stays a text.
@@ -115,11 +115,6 @@ def _json_block(content: object) -> str:
     """JSON that cannot end the script element around it: no ``<`` is left, so neither ``</script>`` nor ``<!--``."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _content_hash(text: str) -> str:
-    """The source expression by which a security policy allows one inline style or script."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
 def _resource(name: str) -> str:
