@@ -16,7 +16,7 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from patent_hier.artifacts import MANIFEST, read_json, write_json
+from patent_hier.artifacts import MANIFEST, read_json, write_manifest
 from patent_hier.cli.messages import describe
 from patent_hier.errors import DataError
 from patent_hier.pipeline.progress import say
@@ -80,7 +80,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         manifest["environment"] = replaced(manifest["environment"], MARKUP)
         manifest["overrides"] = [f"data.path={MARKUP}", MARKUP]
         manifest["model"] = MARKUP
-        write_json(file, manifest)
+        write_manifest(file.parent, manifest)
     done = own.report("--output", folder / "hostile")
     assert done.status == 0, done
     return Reports(folder / "calm", folder / "hostile")
