@@ -29,12 +29,13 @@ own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain bench test test-trust lint clean
+.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain bench test test-trust lint \
+	audit-dependencies clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables of reproduce, reproduce-full, report, aggregate and ablate; of ensemble CSV, DATA, ARGS, TITLES:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
@@ -108,6 +109,14 @@ lint: $(READY) ## Check format, style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# In an environment of its own, so that the tool's dependencies are not among the tested ones.
+AUDIT := $(VENV)/audit
+audit-dependencies: $(READY) ## Ask the public advisory database about the versions in constraints.txt; needs a network
+	@test -x $(AUDIT)/bin/pip-audit || { $(BIN)/python -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet pip-audit; } || \
+		{ echo 'error: pip-audit cannot be installed; audit-dependencies needs a network' >&2; exit 1; }
+	@$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt || \
+		{ echo 'error: advisories were found, or the database, which needs a network, did not answer for all' >&2; exit 1; }
 
 clean: ## Remove what can be made again: cache/ and the tools' caches; results in runs/ and .venv/ stay
 	rm -rf cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
