@@ -100,7 +100,10 @@ def test_giving_up_ends_the_workers() -> None:
 
 SCRIPT = """
 import faulthandler
+import signal
 import sys
+# A shell without job control starts what runs in its background with Ctrl-C ignored, and all below inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tests.data.test_workers import LAYOUT, PIECES, OddCleaner, RawFormat, clean_pieces, for_ever
 import multiprocessing
 
