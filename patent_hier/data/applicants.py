@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-_INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they are not one applicant
+INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they are not one applicant
 _BLANK = " \t\r\n"
 
 
@@ -24,7 +24,7 @@ def applicant_names(field: object) -> tuple[str, ...]:
     if not isinstance(field, str):
         return ()
     names = (name.strip(_BLANK) for name in unicodedata.normalize("NFKC", field).split(";"))
-    return tuple(dict.fromkeys(name for name in names if name and name != _INDIVIDUAL))
+    return tuple(dict.fromkeys(name for name in names if name and name != INDIVIDUAL))
 
 
 def applicant_groups(applicants: Sequence[str | None] | NDArray[Any]) -> tuple[NDArray[np.intp], list[str]]:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.data.splits import CALIBRATION, DATE, PARTS, TEST, TRAIN, VAL
+from patent_hier.data.splits import APPLICANT, CALIBRATION, DATE, DEDUPLICATED, FAMILY, PARTS, TEST, TRAIN, VAL
 
 RELATIONS = ("equal", "similar", "family", "applicant")
 LEAKING = ("similar", "family")  # equal texts are similar too; an applicant's other inventions are no leak
-_PROMISED = {"deduplicated": "similar", "family": "family", "applicant": "applicant"}  # by policy
+_PROMISED = {DEDUPLICATED: "similar", FAMILY: "family", APPLICANT: "applicant"}  # by policy
 Codes = NDArray[np.intp]
 
 
@@ -84,6 +84,13 @@ def audit_split(
     return Audit(policy, dict(zip(PARTS, counts, strict=True)), relations, dates, promise, broken)
 
 
+def torn_groups(codes: Codes, parts: NDArray[np.int8]) -> int:
+    """How many groups lie in several parts; see :func:`audit_split`."""
+    inside = codes >= 0
+    pairs = np.unique(codes[inside] * len(PARTS) + parts[inside]) // len(PARTS)
+    return int((np.bincount(pairs) > 1).sum())
+
+
 def leaked(codes: Codes, parts: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Which documents outside ``train`` have a relative in it, ``(n,)``."""
     inside = codes >= 0
@@ -98,8 +105,6 @@ def leaked(codes: Codes, parts: NDArray[np.int8]) -> NDArray[np.bool_]:
 def _relation(name: str, codes: Codes, parts: NDArray[np.int8]) -> Relation:
     inside = codes >= 0
     sizes = np.bincount(codes[inside])
-    pairs = np.unique(codes[inside] * len(PARTS) + parts[inside]) // len(PARTS)
-    lies_in = np.bincount(pairs, minlength=len(sizes))
     out = leaked(codes, parts)
     counts = {PARTS[part]: int((out & (parts == part)).sum()) for part in (VAL, CALIBRATION, TEST)}
     totals = {PARTS[part]: int((parts == part).sum()) for part in (VAL, CALIBRATION, TEST)}
@@ -107,7 +112,7 @@ def _relation(name: str, codes: Codes, parts: NDArray[np.int8]) -> Relation:
         name,
         groups=int((sizes > 1).sum()),
         documents=int(sizes[sizes > 1].sum()),
-        torn=int((lies_in > 1).sum()),
+        torn=torn_groups(codes, parts),
         leaked=counts,
         shares={part: count / totals[part] if totals[part] else 0.0 for part, count in counts.items()},
     )

@@ -26,7 +26,6 @@ _BATCH = 4096  # texts
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as usual for multiplicative hashing
 _SEED = 20170101
 Groups = NDArray[np.intp]
-Progress = Callable[[int], None]
 
 
 def letters(text: str) -> str:

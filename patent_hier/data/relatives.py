@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from patent_hier.data.applicants import applicant_groups
+from patent_hier.data.applicants import INDIVIDUAL, applicant_groups
+from patent_hier.data.audit import torn_groups
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.near_duplicates import equal_texts, letters, near_duplicates
+from patent_hier.data.splits import APPLICANT, DEDUPLICATED, FAMILY
 from patent_hier.errors import DataError
 
-APPLICANT, DEDUPLICATED, FAMILY = "applicant", "deduplicated", "family"  # split policies that keep groups together
 Groups = tuple[NDArray[np.intp], list[str]]
-_INDIVIDUAL = "个人"  # some files name natural persons by this one word
 
 
 def find_groups(corpus: Corpus, policy: str) -> Groups | None:
@@ -38,9 +38,9 @@ def find_groups(corpus: Corpus, policy: str) -> Groups | None:
     if policy == APPLICANT:
         return applicant_groups(corpus.column("applicant").to_numpy())
     if policy == DEDUPLICATED:
-        return _named(similar_texts(corpus), corpus)
+        return _named(similar_texts(corpus, equal_documents(corpus)), corpus)
     if policy == FAMILY:
-        return _named(families(corpus), corpus)
+        return _named(families(corpus, equal_documents(corpus)), corpus)
     return None
 
 
@@ -50,9 +50,7 @@ def refuse_torn(groups: NDArray[np.intp], parts: NDArray[np.int8], policy: str) 
     Raises:
         DataError: With the number of such groups.
     """
-    inside = groups >= 0
-    pairs = np.unique(np.stack([groups[inside], parts[inside]]), axis=1)
-    if torn := pairs.shape[1] - len(np.unique(pairs[0])):
+    if torn := torn_groups(groups, parts):
         raise DataError(f"the split breaks the promise of its policy {policy}: {torn} groups lie in several parts")
 
 
@@ -61,10 +59,10 @@ def application_days(corpus: Corpus) -> NDArray[np.datetime64]:
     return corpus.column("application_date").to_numpy().astype("datetime64[D]")
 
 
-def similar_texts(corpus: Corpus) -> NDArray[np.intp]:
-    """A code for each group of equal or nearly equal texts, ``(n,)``."""
+def similar_texts(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
+    """A code for each group of equal or nearly equal texts, ``(n,)``; ``equal`` of :func:`equal_documents`."""
     column = corpus.column("text")
-    return near_duplicates(lambda: _texts(corpus), lambda row: str(column[row].as_py()), equal_texts(_texts(corpus)))
+    return near_duplicates(lambda: _texts(corpus), lambda row: str(column[row].as_py()), equal)
 
 
 def _texts(corpus: Corpus) -> Iterator[str]:
@@ -81,8 +79,10 @@ def has_applicants(corpus: Corpus) -> bool:
     return corpus.column("applicant").null_count < corpus.size
 
 
-def families(corpus: Corpus) -> NDArray[np.intp]:
+def families(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
     """A code for each family, ``(n,)``: documents of one applicant with one title or one text.
+
+    ``equal`` is of :func:`equal_documents`.
 
     That is how an invention is filed as 发明 and as 实用新型 at once, or again later. Where natural persons are
     recorded under one word, the day of filing must be the same too.
@@ -94,10 +94,9 @@ def families(corpus: Corpus) -> NDArray[np.intp]:
     if not any(applicants):
         raise DataError("families are told by applicants, and no document has one; use another split policy")
     days = corpus.column("application_date").to_pylist()
-    owners = [f"{name}|{day}" if name == _INDIVIDUAL else name for name, day in zip(applicants, days, strict=True)]
-    texts = equal_texts(_texts(corpus))
+    owners = [f"{name}|{day}" if name == INDIVIDUAL else name for name, day in zip(applicants, days, strict=True)]
     titles = [letters(title) if title else "" for title in corpus.column("title").to_pylist()]
-    by_text = [(owner, code) if owner else None for owner, code in zip(owners, texts.tolist(), strict=True)]
+    by_text = [(owner, code) if owner else None for owner, code in zip(owners, equal.tolist(), strict=True)]
     by_title = [(owner, title) if owner and title else None for owner, title in zip(owners, titles, strict=True)]
     return linked([by_text, by_title])
 

@@ -38,7 +38,7 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 SPLIT_VERSION = 1
 SPLIT_FILE = "split.parquet"
 DATE = "date"
-GROUPED = ("applicant", "deduplicated", "family")
+APPLICANT, DEDUPLICATED, FAMILY = GROUPED = ("applicant", "deduplicated", "family")
 POLICIES = ("random", *GROUPED, DATE)
 PARTS = ("train", "val", "calibration", "test")  # a part code is the position in this tuple
 TRAIN, VAL, CALIBRATION, TEST = range(len(PARTS))

@@ -68,8 +68,7 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
         if damaged := find_damage(file.parent):
             raise ArtifactError(
                 f"result {file.parent} is damaged ({file.parent / damaged} is not as its manifest says); "
-                f"delete it and run again: "
-                f"{_command(manifest, manifest['level'], run.node)}"
+                f"delete it and run again: {_command(manifest, manifest['level'], run.node)}"
             )
         runs.append(run)
     order = {node: position for position, node in enumerate((*HIER_NODES, FLAT))}

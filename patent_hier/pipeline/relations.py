@@ -31,11 +31,11 @@ def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
 
     def make(staging: Path) -> None:
         say(f"looking for equal and similar texts, families and applicants among {corpus.size} documents")
-        nobody = np.full(corpus.size, -1, np.intp)
+        equal, nobody = equal_documents(corpus), np.full(corpus.size, -1, np.intp)
         found = {
-            "equal": equal_documents(corpus),
-            "similar": similar_texts(corpus),
-            "family": families(corpus) if has_applicants(corpus) else nobody,
+            "equal": equal,
+            "similar": similar_texts(corpus, equal),
+            "family": families(corpus, equal) if has_applicants(corpus) else nobody,
             "applicant": applicant_groups(corpus.column("applicant").to_numpy())[0],
         }
         pq.write_table(pa.table({name: pa.array(codes) for name, codes in found.items()}), staging / _FILE)
