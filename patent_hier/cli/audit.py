@@ -42,9 +42,10 @@ def run(arguments: Sequence[str]) -> None:
     plan = split_plan(settings.split)
     corpus = ensure_corpus(settings.data, cache)
     split = ensure_split(corpus, plan, cache)
-    found = audit(corpus, split, plan.policy, cache)
+    relations = load_relations(corpus, cache)
+    found = audit(corpus, split, plan.policy, relations)
     evidence, truth = collect(runs, corpus, split), load_truth(corpus)
-    ids = leaked_ids(corpus, load_relations(corpus, cache), load_parts(corpus, split))
+    ids = leaked_ids(corpus, relations, load_parts(corpus, split))
     leakages = {item.name: leakage(score_hierarchical(item, truth), ids) for item in evidence.hierarchical}
     leakages |= {f"{item.name} (flat)": leakage(score_flat(item, truth), ids) for item in evidence.flat}
     policies = scores_by_policy(runs, corpus)

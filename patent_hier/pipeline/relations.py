@@ -1,5 +1,6 @@
 """Which documents of a corpus are relatives, found once and kept."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,16 +47,16 @@ def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
     return {name: table[name].to_numpy() for name in RELATIONS}
 
 
-def audit(corpus: Corpus, split: Path, policy: str, cache: Path) -> Audit:
+def audit(corpus: Corpus, split: Path, policy: str, relations: Mapping[str, NDArray[np.intp]]) -> Audit:
     """Examine a split of a corpus.
 
     Args:
         corpus: The clean corpus.
         split: Folder of its split.
         policy: The split's policy.
-        cache: The cache folder.
+        relations: Of :func:`load_relations`.
     """
-    return audit_split(load_relations(corpus, cache), application_days(corpus), load_parts(corpus, split), policy)
+    return audit_split(relations, application_days(corpus), load_parts(corpus, split), policy)
 
 
 def refuse_broken(audit: Audit, split: Path) -> None:

@@ -119,10 +119,10 @@ def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], gene
     hierarchical.sort(key=lambda item: -item.cascade.mean)
     flat = sorted((score_flat(item, truth) for item in evidence.flat), key=lambda item: -item.flat.mean)
     view = _attention(settings, evidence)
-    cache = Path(settings.cache_dir)
-    found = audit(evidence.corpus, evidence.split, evidence.split.name.split("-")[0], cache)
+    relations = load_relations(evidence.corpus, Path(settings.cache_dir))
+    found = audit(evidence.corpus, evidence.split, evidence.split.name.split("-")[0], relations)
     parts = load_parts(evidence.corpus, evidence.split)
-    ids = leaked_ids(evidence.corpus, load_relations(evidence.corpus, cache), parts)
+    ids = leaked_ids(evidence.corpus, relations, parts)
     bodies: dict[Language, Sequence[Block]] = {}
     titles: dict[Language, str] = {}
     for language in _LANGUAGES:

@@ -47,8 +47,9 @@ def contexts(trained) -> dict[str, Context]:
     truth = load_truth(corpus)
     nine = [score_hierarchical(item, truth) for item in evidence.hierarchical]
     flat = [score_flat(item, truth) for item in evidence.flat]
-    found = audit(corpus, split, "random", trained.cache)
-    ids = leaked_ids(corpus, load_relations(corpus, trained.cache), load_parts(corpus, split))
+    relations = load_relations(corpus, trained.cache)
+    found = audit(corpus, split, "random", relations)
+    ids = leaked_ids(corpus, relations, load_parts(corpus, split))
     return {
         language: Context(evidence, truth, nine, flat, language, found, ids, ("data=gazette", "data.path=a b.csv"))
         for language in ("en", "zh")
