@@ -1,27 +1,19 @@
-"""Files that are whole or absent: atomic writes, fingerprints and manifests.
+"""Folders that explain themselves: fingerprints, manifests and the digests that vouch for every file.
 
-A finished folder always holds ``manifest.json``, written last inside a staging folder that is then renamed. So a
-folder with a manifest is complete, and a killed run leaves only a ``.partial-*`` folder, which the next run of the
-same settings removes.
+A finished folder always holds ``manifest.json``, written last inside a staging folder that is then renamed (see
+:mod:`patent_hier.atomic`). So a folder with a manifest was complete once, and its digests say whether it still is.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from patent_hier.atomic import exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.harmless import one_line
 
 MANIFEST = "manifest.json"
-_PARTIAL = ".partial-"
-_LOCKS = ".locks"
 _OWN_DIGEST = "sha256"  # of a manifest's other content
 _CHUNK = 1 << 20  # bytes
 _digests: dict[tuple[str, int, int, int, int], str] = {}  # of this process, by path, size, times and inode
@@ -53,113 +45,6 @@ def file_digest(path: Path) -> str:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it replaces ``path`` in one step, else it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty staging folder; on success it becomes ``path``, else it is removed.
-
-    An existing ``path`` is moved aside first and removed only after the new folder is in place. Staging folders that
-    a killed run left behind are removed. Call it under :func:`exclusive` where two processes may meet.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_partials(path)
-    staging = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
-    try:
-        yield staging
-        for file in staging.rglob("*"):
-            if file.is_file():
-                _sync(file)
-                file.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
-        staging.chmod(0o777 & ~_umask())
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
-            path.replace(old / path.name)
-            staging.replace(path)
-            shutil.rmtree(old)
-        else:
-            staging.replace(path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def remove_partials(path: Path) -> None:
-    """Remove what killed processes left of this file or folder; only under :func:`exclusive`."""
-    for stale in path.parent.glob(f"{_PARTIAL}{path.name}-*"):
-        if stale.is_dir():
-            shutil.rmtree(stale, ignore_errors=True)
-        else:
-            stale.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock of an artifact; a second process waits until the first has finished with it.
-
-    The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
-    """
-    locks = path.parent / _LOCKS
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / path.name).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(one_line(f"waiting for another process that works on {path}"), flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically: UTF-8, two spaces, keys in the given order. NaN and infinity are refused."""
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n", "utf-8")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of ours.
-
-    Raises:
-        ArtifactError: If it is missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read as JSON ({error}); delete its folder and run again") from error
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file of ours: plain values only, since no tag of Python's is known to the loader.
-
-    Raises:
-        ArtifactError: If it is missing or not such YAML.
-    """
-    import yaml  # here: most of what reads artifacts reads JSON
-
-    try:
-        return yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ArtifactError(f"{path} cannot be read as YAML ({reason}); delete its folder and run again") from error
 
 
 def seal(folder: Path, manifest: Mapping[str, object]) -> None:
@@ -205,31 +90,47 @@ def refuse_foreign(folder: Path, kind: str) -> None:
         raise ConfigError(f"{folder} exists and holds no {kind}, so it is not replaced; choose another folder")
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether the folder has a manifest and every file it lists has the listed size (contents are not read)."""
-    try:
-        files = _listed_files(folder)
-        return all((folder / name).stat().st_size == facts["bytes"] for name, facts in files.items())
-    except (ArtifactError, OSError):
-        return False
-
-
-def find_damage(folder: Path) -> str | None:
+def find_damage(folder: Path, only: Collection[str] | None = None) -> str | None:
     """The first file of a sealed folder that has not the recorded content; None if all have it.
 
     A file is read once in each process, as long as its size and times stay the same.
+
+    Args:
+        folder: A folder that :func:`seal` has closed.
+        only: Names of the files to compare; None for all.
+
+    Returns:
+        A name in the manifest, or the manifest's own if that is missing, damaged or lists no files.
     """
     try:
         files = _listed_files(folder)
     except ArtifactError:
         return MANIFEST
-    for name, facts in files.items():
-        try:
-            if (folder / name).stat().st_size != facts["bytes"] or _digest_once(folder / name) != facts["sha256"]:
-                return name
-        except (DataError, OSError):
-            return name
-    return None
+    return next((name for name in files if (only is None or name in only) and not _is_whole(folder, name, files)), None)
+
+
+def verify(folder: Path, only: Collection[str] | None = None) -> None:
+    """Refuse a sealed folder in which :func:`find_damage` finds some.
+
+    Raises:
+        ArtifactError: Naming the first file that is missing or differs.
+    """
+    _listed_files(folder)  # says what is wrong with a manifest
+    if (damaged := find_damage(folder, only)) is None:
+        return
+    if not (folder / damaged).is_file():
+        raise ArtifactError(f"{folder / damaged} is missing; delete {folder} and run again")
+    raise ArtifactError(
+        f"{folder / damaged} is damaged (its SHA-256 is not the recorded one); delete {folder} and run again"
+    )
+
+
+def _is_whole(folder: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> bool:
+    try:
+        same_size = (folder / name).stat().st_size == files[name]["bytes"]
+        return same_size and bool(_digest_once(folder / name) == files[name]["sha256"])
+    except (DataError, OSError):
+        return False
 
 
 def _digest_once(file: Path) -> str:
@@ -238,28 +139,6 @@ def _digest_once(file: Path) -> str:
     if stamp not in _digests:
         _digests[stamp] = file_digest(file)
     return _digests[stamp]
-
-
-def verify(folder: Path, only: Collection[str] | None = None) -> None:
-    """Compare the files of a sealed folder with its manifest, byte for byte.
-
-    Args:
-        folder: A folder that :func:`seal` has closed.
-        only: Names of the files to compare; None for all.
-
-    Raises:
-        ArtifactError: Naming the first file that is missing or differs.
-    """
-    for name, facts in _listed_files(folder).items():
-        if only is not None and name not in only:
-            continue
-        file = folder / name
-        if not file.is_file():
-            raise ArtifactError(f"{file} is missing; delete {folder} and run again")
-        if file_digest(file) != facts["sha256"]:
-            raise ArtifactError(
-                f"{file} is damaged (its SHA-256 is not the recorded one); delete {folder} and run again"
-            )
 
 
 def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -325,14 +204,3 @@ class DigestCache:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -7,21 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patent_hier.artifacts import (
-    MANIFEST,
-    DigestCache,
-    atomic_file,
-    atomic_folder,
-    exclusive,
-    file_digest,
-    find_damage,
-    fingerprint,
-    is_complete,
-    read_json,
-    seal,
-    verify,
-    write_json,
-)
+from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damage, fingerprint, seal, verify
+from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, DataError
 
 JSON = st.recursive(
@@ -140,7 +127,7 @@ def test_read_json_names_the_file(tmp_path, content):
 
 
 def test_sealed_folder_is_complete_and_verifies(sealed):
-    assert is_complete(sealed)
+    assert find_damage(sealed) is None
     verify(sealed)
     manifest = read_json(sealed / MANIFEST)
     assert manifest["kind"] == "test"
@@ -150,16 +137,17 @@ def test_sealed_folder_is_complete_and_verifies(sealed):
 
 def test_truncated_or_missing_file_is_incomplete(sealed):
     (sealed / "inner" / "b.bin").write_bytes(b"short")
-    assert not is_complete(sealed)
+    assert find_damage(sealed) is not None
     (sealed / "inner" / "b.bin").unlink()
-    assert not is_complete(sealed)
+    assert find_damage(sealed) is not None
     with pytest.raises(ArtifactError, match=r"b\.bin is missing"):
         verify(sealed)
 
 
-def test_changed_byte_is_found_by_verify_alone(sealed):
+def test_changed_byte_is_found(sealed):
     (sealed / "a.txt").write_text("alphb")
-    assert is_complete(sealed)
+    assert find_damage(sealed) == "a.txt"
+    assert find_damage(sealed, only=("inner/b.bin",)) is None
     with pytest.raises(ArtifactError, match=r"a\.txt is damaged"):
         verify(sealed)
     verify(sealed, only=("inner/b.bin",))
@@ -168,12 +156,12 @@ def test_changed_byte_is_found_by_verify_alone(sealed):
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": {"a.txt": {}}}', '{"files": []}'])
 def test_damaged_manifest_is_incomplete(sealed, manifest):
     (sealed / MANIFEST).write_text(manifest)
-    assert not is_complete(sealed)
+    assert find_damage(sealed) is not None
 
 
 def test_folder_without_manifest_is_incomplete(tmp_path):
-    assert not is_complete(tmp_path)
-    assert not is_complete(tmp_path / "nowhere")
+    assert find_damage(tmp_path) is not None
+    assert find_damage(tmp_path / "nowhere") is not None
 
 
 def test_digest_cache_reads_a_file_once(tmp_path, monkeypatch):

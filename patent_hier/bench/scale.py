@@ -164,11 +164,11 @@ def _split(place: Path) -> dict[str, Any]:
 
 
 def _encode(place: Path) -> dict[str, Any]:
-    from patent_hier.artifacts import read_json
+    from patent_hier.atomic import read_json
     from patent_hier.data.corpus import Corpus
     from patent_hier.features import wordpiece  # noqa: F401  # an import is no part of the work
     from patent_hier.features.pretrained import locate
-    from patent_hier.pipeline.stages import ensure_tokens
+    from patent_hier.pipeline.feature_stages import ensure_tokens
     from patent_hier.settings import EncoderSettings
 
     corpus = Corpus.open(place / _MADE["prepare"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.bench.architecture import MAX_LENGTH, SIZES
 from patent_hier.features.pretrained import CONFIG, PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore

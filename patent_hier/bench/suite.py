@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from patent_hier.artifacts import atomic_folder, exclusive, seal, write_json
+from patent_hier.artifacts import seal
+from patent_hier.atomic import atomic_folder, exclusive, write_json
 from patent_hier.bench.rows import Row
 from patent_hier.bench.sizes import size_cells
 from patent_hier.errors import ConfigError

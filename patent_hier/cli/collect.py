@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.cli.jobs import Job
 from patent_hier.evaluation.result import Score
 from patent_hier.harmless import one_line

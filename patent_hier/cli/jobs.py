@@ -13,7 +13,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from patent_hier.artifacts import read_json, write_json
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import PatentHierError
 
 JOB_FILE = "job.json"

@@ -146,7 +146,7 @@ def _open_output(path: Path | None) -> Iterator[IO[str]]:
         with contextlib.redirect_stdout(sys.stderr):
             yield out
         return
-    from patent_hier.artifacts import atomic_file
+    from patent_hier.atomic import atomic_file
 
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         yield file

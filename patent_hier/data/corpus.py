@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import atomic_file, find_damage, fingerprint, read_json, seal
+from patent_hier.artifacts import find_damage, fingerprint, seal
+from patent_hier.atomic import atomic_file, read_json
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.cleaning import Cleaning, Progress
 from patent_hier.data.columns import SCHEMA
@@ -54,7 +55,7 @@ def prepare(
 
     Args:
         source: The raw CSV file.
-        folder: An empty folder, best a staging folder of :func:`patent_hier.artifacts.atomic_folder`.
+        folder: An empty folder, best a staging folder of :func:`patent_hier.atomic.atomic_folder`.
         fmt: What the file looks like and how strict to be.
         extra_manifest: Further facts for the manifest.
         progress: Called after each batch with bytes read, bytes in all and rows.

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import atomic_file
+from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
 
 SCORED_PARTS = ("val", "calibration", "test")

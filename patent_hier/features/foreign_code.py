@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.errors import ConfigError
 
 WEIGHTS_INDEX = "model.safetensors.index.json"

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import MANIFEST, fingerprint, read_json
+from patent_hier.artifacts import MANIFEST, fingerprint
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.versions import LAYER_VECTORS_VERSION

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from patent_hier.artifacts import MANIFEST, read_json, seal
+from patent_hier.artifacts import MANIFEST, seal
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.passages import is_held_out
 from patent_hier.features.token_store import ids_dtype

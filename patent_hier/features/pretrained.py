@@ -10,7 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import DigestCache, atomic_folder, exclusive, find_damage, fingerprint, read_json, seal
+from patent_hier.artifacts import DigestCache, find_damage, fingerprint, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json
 from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import WEIGHTS_INDEX, refuse_code_in
 from patent_hier.features.vocabulary import demo_vocabulary

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 from sklearn.feature_extraction.text import CountVectorizer
 
-from patent_hier.artifacts import fingerprint, read_json, seal, write_json
+from patent_hier.artifacts import fingerprint, seal
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.versions import TERMS_VERSION
 from patent_hier.settings import TermSettings

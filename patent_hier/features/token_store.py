@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
 
 IDS_FILE = "ids.bin"

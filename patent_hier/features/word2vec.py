@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from patent_hier.artifacts import fingerprint, seal, write_json
+from patent_hier.artifacts import fingerprint, seal
+from patent_hier.atomic import write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.versions import vectors_version

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
-from patent_hier.artifacts import fingerprint, read_json, seal, write_json
+from patent_hier.artifacts import fingerprint, seal
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.fast_wordpiece import fast_encoder
 from patent_hier.features.pretrained import (

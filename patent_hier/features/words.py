@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import fingerprint, read_json, seal, write_json
+from patent_hier.artifacts import fingerprint, seal
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.segmentation import cut
 from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore

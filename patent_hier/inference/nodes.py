@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.artifacts import MANIFEST, read_json, read_yaml, verify
+from patent_hier.artifacts import MANIFEST, verify
+from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
 

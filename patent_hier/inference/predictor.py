@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from patent_hier.artifacts import MANIFEST, read_json, verify
+from patent_hier.artifacts import MANIFEST, verify
+from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.deriving import NodeScores, derive

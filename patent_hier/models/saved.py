@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from scipy.sparse import csr_matrix
 from torch import nn
 
-from patent_hier.artifacts import read_json, write_json
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore

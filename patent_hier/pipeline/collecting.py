@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, read_json
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint
+from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
 from patent_hier.pipeline.evidence import (

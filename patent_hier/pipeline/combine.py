@@ -22,7 +22,8 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import atomic_folder, exclusive, fingerprint, read_json, seal, write_json
+from patent_hier.artifacts import fingerprint, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.deriving import NodeScores, derive

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.artifacts import read_json, write_json
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.environment import PeakMemory
 from patent_hier.pipeline.opening import open_view

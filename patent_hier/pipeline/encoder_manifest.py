@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, read_json
+from patent_hier.artifacts import MANIFEST
+from patent_hier.atomic import read_json
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.portable import portable, portable_words
 from patent_hier.settings.pretraining import PretrainSettings

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import fingerprint, read_json, read_yaml
+from patent_hier.artifacts import fingerprint
+from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE, read_predictions

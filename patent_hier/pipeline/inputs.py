@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import DigestCache, read_json
+from patent_hier.artifacts import DigestCache
+from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
@@ -21,7 +22,7 @@ from patent_hier.features.versions import (
     segmentation_version,
     vectors_version,
 )
-from patent_hier.pipeline.stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
+from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_pooling
 from patent_hier.settings.models import VECTOR_HEADS

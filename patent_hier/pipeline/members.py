@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, read_json, read_yaml
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint
+from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.predictions import PREDICTIONS_FILE

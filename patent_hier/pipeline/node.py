@@ -14,7 +14,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import MANIFEST, atomic_folder, exclusive, find_damage, read_json, seal, verify, write_json
+from patent_hier.artifacts import MANIFEST, find_damage, seal, verify
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy

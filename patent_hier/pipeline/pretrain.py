@@ -12,28 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from patent_hier.artifacts import (
-    MANIFEST,
-    DigestCache,
-    atomic_folder,
-    exclusive,
-    fingerprint,
-    read_json,
-    seal,
-    write_json,
-)
+from patent_hier.artifacts import MANIFEST, DigestCache, fingerprint, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack
 from patent_hier.features.passages import SUFFIXES, read_passages
 from patent_hier.features.pretrained import TOKENIZER_FILES, EncoderFiles, locate
 from patent_hier.features.versions import segmentation_version
+from patent_hier.pipeline.caching import ensure
 from patent_hier.pipeline.encoder_manifest import earlier_runs, encoder_manifest
 from patent_hier.pipeline.environment import PeakMemory
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, finished
 from patent_hier.pipeline.portable import portable
 from patent_hier.pipeline.progress import item_progress, say
-from patent_hier.pipeline.stages import ensure, ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
 from patent_hier.settings import EncoderSettings
 from patent_hier.settings.pretraining import PretrainSettings
 

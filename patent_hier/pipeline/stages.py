@@ -1,31 +1,15 @@
-"""The steps before training, each a folder on disk that is made once: corpus, split, token ids.
+"""The steps before any model: corpus and split, each a folder on disk that is made once; the titles of IPC places."""
 
-Every step is named by the fingerprint of what decides its content, made under a lock in a staging folder, and found
-again by every later run. A damaged cache is removed and made again, and says so.
-"""
-
-import shutil
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import (
-    MANIFEST,
-    DigestCache,
-    atomic_file,
-    atomic_folder,
-    exclusive,
-    file_digest,
-    find_damage,
-    read_json,
-    remove_partials,
-    seal,
-    write_manifest,
-)
+from patent_hier.artifacts import DigestCache, file_digest, seal
+from patent_hier.atomic import atomic_file, exclusive, remove_partials
 from patent_hier.data.accounting import Accounting
+from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.corpus import (
     Corpus,
     RefusedFileError,
@@ -38,22 +22,11 @@ from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
-from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, SplitReport, assign, load, save, split_fingerprint
+from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
-from patent_hier.errors import ArtifactError
-from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.pipeline.progress import byte_progress, item_progress, say
-from patent_hier.settings import (
-    HIER_NODES,
-    ROOT,
-    DataSettings,
-    DemoDataSettings,
-    EncoderSettings,
-    FeatureSettings,
-    SplitSettings,
-    TermSettings,
-    TrainerSettings,
-)
+from patent_hier.pipeline.caching import ensure
+from patent_hier.pipeline.progress import byte_progress, say
+from patent_hier.settings import HIER_NODES, ROOT, DataSettings, DemoDataSettings, SplitSettings
 
 
 def raw_format(data: DataSettings) -> RawFormat:
@@ -182,129 +155,6 @@ def load_label_texts(data: DataSettings) -> LabelTexts | None:
     return texts
 
 
-def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
-    """The corpus as token ids of an encoder; encoded if they are not there."""
-    from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
-
-    vocabulary = encoder.vocabulary_digest(DigestCache(cache / "digests.json"))
-    folder = cache / "tokens" / tokens_fingerprint(corpus.fingerprint, vocabulary, max_length)
-
-    def make(staging: Path) -> None:
-        with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
-            encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
-
-    ensure(folder, make)
-    return folder
-
-
-def ensure_layer_vectors(
-    corpus: Corpus,
-    tokens: Path,
-    files: EncoderFiles,
-    encoder: EncoderSettings,
-    pooling: str,
-    trainer: TrainerSettings,
-    cache: Path,
-) -> Path:
-    """The document vectors of a frozen encoder's last layers; computed if they are not there."""
-    from patent_hier.features.layer_vectors import layer_vectors_fingerprint
-    from patent_hier.features.token_store import TokenStore
-    from patent_hier.features.wordpiece import WordPieceReader
-    from patent_hier.models.encoder import load_encoder
-    from patent_hier.models.frozen import write_layer_vectors
-    from patent_hier.training.device import choose_gpu, choose_precision
-
-    on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
-    precision = choose_precision(trainer.precision, on_gpu)
-    layers = encoder.vector_layers or files.num_layers
-    digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
-    name = layer_vectors_fingerprint(tokens.name, digest, pooling, layers, precision)
-    folder = cache / "layer_vectors" / name
-
-    def make(staging: Path) -> None:
-        network = load_encoder(files, pretrained=True, frozen=True).to("cuda" if on_gpu else "cpu")
-        with item_progress(f"encoding {corpus.size} documents by {encoder.name}", corpus.size) as progress:
-            write_layer_vectors(
-                network,
-                TokenStore.open(tokens),
-                staging,
-                layers=layers,
-                pooling=pooling,
-                pad_id=WordPieceReader(files, encoder.max_length).pad_id,
-                batch_size=trainer.score_batch_size,
-                precision=precision,
-                progress=progress,
-            )
-
-    ensure(folder, make)
-    return folder
-
-
-def ensure_vectors(
-    corpus: Corpus, split: Path, train: NDArray[np.bool_], features: FeatureSettings, cache: Path
-) -> Path:
-    """The corpus as words with vectors of the training part; segmented once, whatever the split."""
-    from patent_hier.features import word2vec, words
-
-    segmentation = cache / "words" / words.segmentation_fingerprint(corpus.fingerprint, features.name)
-
-    def segment(staging: Path) -> None:
-        with item_progress(f"segmenting {corpus.size} documents into {features.name}", corpus.size) as progress:
-            words.segment_corpus(corpus.iter_texts(), features.name, staging, progress)
-
-    ensure(segmentation, segment)
-    digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
-    folder = cache / "vectors" / word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
-
-    def make(staging: Path) -> None:
-        source = f"from {features.vectors}" if features.vectors else "on the training part"
-        say(f"{features.name}: vocabulary and vectors {source}")
-        word2vec.build_vectors(segmentation, train, features, staging)
-
-    ensure(folder, make)
-    return folder
-
-
-def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings: TermSettings, cache: Path) -> Path:
-    """The corpus as counts of the character n-grams of its training part."""
-    from patent_hier.features.terms import count_corpus, terms_fingerprint
-
-    folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings)
-
-    def make(staging: Path) -> None:
-        with item_progress(f"counting n-grams of {corpus.size} documents", 2 * corpus.size) as progress:
-            count_corpus(corpus.iter_texts, train, settings, staging, progress)
-
-    ensure(folder, make)
-    return folder
-
-
-def _was_made_as_now(folder: Path) -> bool:
-    """Whether its manifest is one of ours today, or cannot be read."""
-    try:
-        return "made_as" in read_json(folder / MANIFEST)
-    except ArtifactError:
-        return True
-
-
-def ensure(folder: Path, make: Callable[[Path], None]) -> None:
-    """Make a cache folder unless it is whole; one process makes it, others wait.
-
-    Whole is what has the content that its manifest says, and the name that it was made under: a folder that was put
-    in the place of another has the wrong vocabulary, split or corpus.
-    """
-    with exclusive(folder):
-        if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
-            return
-        if folder.exists():
-            state = "damaged" if _was_made_as_now(folder) else "of an older version"
-            say(f"{folder} is {state}; it is made again")
-            shutil.rmtree(folder)
-        with atomic_folder(folder) as staging:
-            make(staging)
-            write_manifest(staging, {**read_json(staging / MANIFEST), "made_as": folder.name})
-
-
 _NO_COMPANY = {
     "applicant": "no two documents name the same applicant, so the split by applicant is a random one",
     "deduplicated": "no two texts are equal or nearly so, so the split is a random one",
@@ -315,7 +165,7 @@ _NO_COMPANY = {
 def _report_split(report: SplitReport, plan: SplitPlan) -> None:
     parts = ", ".join(f"{name} {count}" for name, count in report.documents.items())
     say(f"split by policy {plan.policy}: {parts} documents")
-    if plan.policy in GROUPED and not report.applicant_groups:
+    if plan.policy in GROUPED and not report.groups:
         say(_NO_COMPANY[plan.policy])
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))

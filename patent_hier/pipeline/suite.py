@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, read_json
+from patent_hier.artifacts import MANIFEST
+from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import Truth, aggregate, aggregate_flat

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import patent_hier
-from patent_hier.artifacts import MANIFEST, read_json
+from patent_hier.artifacts import MANIFEST
+from patent_hier.atomic import read_json
 from patent_hier.bench.architecture import SIZES, TRAINING_PASSES, Architecture
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.planning.machines import GPUS, Gpu

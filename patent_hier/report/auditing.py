@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import atomic_folder, exclusive, refuse_foreign, seal, write_json
+from patent_hier.artifacts import refuse_foreign, seal
+from patent_hier.atomic import atomic_folder, exclusive, write_json
 from patent_hier.data.audit import Audit
 from patent_hier.data.splits import PARTS
 from patent_hier.evaluation.seeds import Spread

@@ -7,17 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import patent_hier
-from patent_hier.artifacts import (
-    MANIFEST,
-    atomic_folder,
-    exclusive,
-    find_damage,
-    fingerprint,
-    read_json,
-    refuse_foreign,
-    seal,
-    write_json,
-)
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_foreign, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.collecting import collect

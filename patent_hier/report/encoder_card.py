@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.features.pretrained import CONFIG
 from patent_hier.report.figures.pretraining import loss_curve
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, read_json
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint
+from patent_hier.atomic import read_json
 from patent_hier.data.audit import LEAKING, leaked
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TEST

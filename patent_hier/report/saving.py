@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, atomic_folder, exclusive, find_damage, read_json, seal, write_json
+from patent_hier.artifacts import MANIFEST, find_damage, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.report.tables import result_csv, result_markdown

@@ -78,6 +78,8 @@ class SplitSettings:
         val: Fraction of the rest; chooses epochs and settings.
         calibration: Fraction of the rest; fits temperatures and thresholds only.
         seed: Seed of the split, separate from the model's.
+        date: ``YYYY-MM-DD``, of policy ``date`` only: documents filed after that day are ``test``; ``null``: the
+            latest ones, of the fraction ``test``.
     """
 
     policy: str = "random"
@@ -85,3 +87,4 @@ class SplitSettings:
     val: float = 0.1
     calibration: float = 0.05
     seed: int = 0
+    date: str | None = None

@@ -23,7 +23,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.multiprocessing.spawn import start_processes
 
 from patent_hier import errors
-from patent_hier.artifacts import read_json, write_json
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ProcessError
 from patent_hier.training.ranks import Ranks
 

@@ -22,7 +22,7 @@ import torch.distributed as dist
 from lightning_fabric.plugins import CheckpointIO
 from torch import Tensor
 
-from patent_hier.artifacts import atomic_file, remove_partials
+from patent_hier.atomic import atomic_file, remove_partials
 from patent_hier.training.ranks import Ranks
 
 STATE_VERSION = 1

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from patent_hier.artifacts import is_complete
+from patent_hier.artifacts import find_damage
 from patent_hier.bench.architecture import Architecture
 from patent_hier.bench.rows import Row
 from patent_hier.bench.suite import WORKS, Amounts, cells, run_bench, write_bench
@@ -22,7 +22,7 @@ def test_cells_show_what_was_measured():
 
 def test_a_record_has_table_numbers_and_machine(tmp_path):
     write_bench([FAST, SLOW], tmp_path / "bench", {"size": "quick"})
-    assert is_complete(tmp_path / "bench")
+    assert find_damage(tmp_path / "bench") is None
     rows = json.loads((tmp_path / "bench" / "bench.json").read_text("utf-8"))
     assert [row["met"] for row in rows] == [True, False]
     table = (tmp_path / "bench" / "bench.md").read_text("utf-8").splitlines()

@@ -3,7 +3,7 @@ import shutil
 import pytest
 from safetensors.torch import load_file, save_file
 
-from patent_hier.artifacts import read_json, write_json
+from patent_hier.atomic import read_json, write_json
 from patent_hier.cli.main import main
 
 TINY = ("encoder.hidden_size=16", "encoder.num_hidden_layers=3", "encoder.intermediate_size=32")

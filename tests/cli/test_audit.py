@@ -4,7 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from patent_hier.artifacts import find_damage, read_json, seal
+from patent_hier.artifacts import find_damage, seal
+from patent_hier.atomic import read_json
 from tests.commands import TINY_OF, command
 
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from patent_hier.artifacts import MANIFEST, is_complete, verify
+from patent_hier.artifacts import MANIFEST, find_damage, verify
 from patent_hier.evaluation.predictions import Predictions
 from tests.commands import command
 from tests.report.reading import listings, markdown_table
@@ -243,7 +243,7 @@ def test_a_combination_may_be_a_member(copied):
     classifier = content(flat / "model", "classifier.json")
     assert [member["model"] for member in classifier["members"]] == ["combination", "logistic"]
     for member in classifier["members"]:
-        assert all(is_complete(flat / path) for path in member["nodes"].values())
+        assert all(find_damage(flat / path) is None for path in member["nodes"].values())
 
 
 # --- the report

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.cli import ensemble
 from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import ConfigError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.features.passages import is_held_out
 from tests.commands import TINY, Outcome, command
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from patent_hier.artifacts import atomic_folder, is_complete, verify
+from patent_hier.artifacts import find_damage, verify
+from patent_hier.atomic import atomic_folder
 from patent_hier.data import cleaning
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.corpus import SCHEMA, Corpus, check, corpus_fingerprint, prepare, shared_strings
@@ -168,7 +169,7 @@ def test_files_that_cannot_be_used(tmp_path: Path, content: bytes | None, messag
         action(source, tmp_path / "staging")
     assert str(source) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert not is_complete(tmp_path / "staging")
+    assert find_damage(tmp_path / "staging") is not None
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

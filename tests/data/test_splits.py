@@ -1,5 +1,4 @@
 import time
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ from hypothesis import strategies as st
 
 from patent_hier.data.applicants import applicant_groups, applicant_names
 from patent_hier.data.apportion import apportion, share_out
+from patent_hier.data.assigning import assign
 from patent_hier.data.splits import (
     CALIBRATION,
     PARTS,
@@ -16,7 +16,6 @@ from patent_hier.data.splits import (
     TRAIN,
     VAL,
     SplitPlan,
-    assign,
     load,
     save,
     split_fingerprint,
@@ -88,6 +87,20 @@ def test_many_tiny_classes_do_not_all_go_to_train():
 
 
 @settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(2, 20), st.integers(0, 5), st.sampled_from(["deduplicated", "family"]))
+def test_other_groups_stay_together_in_any_order(sizes, n_groups, seed, policy):
+    ids, classes, _ = corpus(sizes)
+    rng = np.random.default_rng(seed)
+    codes = np.where(rng.random(len(ids)) < 0.3, rng.integers(0, n_groups, len(ids)), -1).astype(np.intp)
+    names, plan = [f"group {code}" for code in range(n_groups)], SplitPlan(policy=policy, seed=seed)
+    parts, _ = assign(ids, classes, (codes, names), plan)
+    assert all(len(set(parts[codes == code])) <= 1 for code in range(n_groups))
+    mixed, renamed = rng.permutation(len(ids)), rng.permutation(n_groups)
+    other = np.where(codes < 0, -1, renamed[codes])[mixed]
+    again, _ = assign(ids[mixed], classes[mixed], (other, [names[old] for old in np.argsort(renamed)]), plan)
+    assert np.array_equal(again, parts[mixed])
+
+
 @given(SIZES, st.integers(30, 60), st.integers(0, 5))
 def test_no_applicant_is_on_two_sides(sizes, n_applicants, seed):
     ids, classes, applicants = corpus(sizes, n_applicants, seed)
@@ -108,7 +121,7 @@ def test_applicant_shares_and_sizes_are_close():
     parts, report = assign(ids, classes, applicant_groups(applicants), plan)
     shares = np.array([report.documents[part] for part in PARTS]) / len(ids)
     assert np.allclose(shares, plan.shares, atol=0.005)
-    assert report.applicant_groups == (np.unique(applicants, return_counts=True)[1] > 1).sum()
+    assert report.groups == (np.unique(applicants, return_counts=True)[1] > 1).sum()
     for counts in table(parts, classes).values():
         assert np.allclose(np.array(counts) / sum(counts), plan.shares, atol=0.03)
     # The largest applicants are not all on one side.
@@ -129,7 +142,7 @@ def test_individuals_are_split_like_any_document():
     ids, classes, _ = corpus([200])
     alone = np.array(["个人"] * 200, dtype=object)
     by_applicant, report = assign(ids, classes, applicant_groups(alone), SplitPlan(policy="applicant"))
-    assert report.applicant_groups == 0
+    assert report.groups == 0
     assert np.array_equal(by_applicant, assign(ids, classes, None, SplitPlan())[0])
 
 
@@ -178,41 +191,6 @@ def test_bad_input_is_refused(change, message):
     given_ = {"document_ids": ["a", "b", "c"], "classes": ["A01"] * 3, "groups": None, "plan": SplitPlan()}
     with pytest.raises(DataError, match=message):
         assign(**(given_ | change))
-
-
-def test_by_date_days_are_whole_and_in_order():
-    rng = np.random.default_rng(3)
-    ids, classes, _ = corpus([300, 200])
-    days = np.datetime64("2019-01-01") + rng.integers(0, 40, 500)
-    days[:7] = np.datetime64("NaT")
-    plan = SplitPlan(policy="date")
-    parts, report = assign(ids, classes, None, plan, days)
-    assert (parts[:7] == TRAIN).all()
-    known = ~np.isnat(days)
-    order = [TRAIN, CALIBRATION, VAL, TEST]
-    for earlier, later in pairwise(order):
-        assert days[known & (parts == earlier)].max() < days[known & (parts == later)].min()
-    shares = np.array([report.documents[part] for part in PARTS]) / len(ids)
-    assert np.allclose(shares, plan.shares, atol=0.03)  # a day has 2.5 %
-    mixed = rng.permutation(len(ids))
-    again, _ = assign(ids[mixed], classes[mixed], None, plan, days[mixed])
-    assert np.array_equal(again, parts[mixed])
-
-
-@pytest.mark.parametrize("n_days", [4, 5])
-def test_by_date_with_few_days_every_part_has_one(n_days):
-    ids, classes, _ = corpus([100])
-    days = np.datetime64("2019-01-01") + np.arange(100) % n_days
-    parts, _ = assign(ids, classes, None, SplitPlan(policy="date"), days)
-    assert set(parts.tolist()) == {TRAIN, VAL, CALIBRATION, TEST}
-
-
-def test_by_date_needs_days():
-    ids, classes, _ = corpus([100])
-    with pytest.raises(DataError, match="more than 3 days, this corpus has 3"):
-        assign(ids, classes, None, SplitPlan(policy="date"), np.datetime64("2019-01-01") + np.arange(100) % 3)
-    with pytest.raises(DataError, match="needs the day"):
-        assign(ids, classes, None, SplitPlan(policy="date"))
 
 
 def test_names_of_older_policies_are_as_before():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
-from patent_hier.artifacts import read_json, verify
+from patent_hier.artifacts import verify
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack, word_starts
 from patent_hier.features.passages import is_held_out

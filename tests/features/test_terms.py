@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from patent_hier.artifacts import is_complete, read_json, verify
+from patent_hier.artifacts import find_damage, verify
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.terms import JoinedTerms, TermReader, TermStore, count_corpus, terms_fingerprint
 from patent_hier.settings import LinearSettings, TermSettings
@@ -97,7 +98,7 @@ def test_store_is_mapped_and_sealed(folder: Path, texts: list[str]) -> None:
     assert isinstance(store.counts, np.memmap)
     assert not store.counts.flags.writeable
     assert len(store) == len(texts)
-    assert is_complete(folder)
+    assert find_damage(folder) is None
     verify(folder)
 
 

@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from patent_hier.artifacts import is_complete, read_json, verify, write_json
+from patent_hier.artifacts import find_damage, verify
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import word2vec as module
 from patent_hier.features.token_store import TokenStore
@@ -80,7 +81,7 @@ def test_vocabulary_documents_and_facts(tmp_path: Path) -> None:
     }
     assert expected.items() <= manifest.items()
     assert manifest["seconds"] >= 0
-    assert is_complete(folder)
+    assert find_damage(folder) is None
     verify(folder)
 
 

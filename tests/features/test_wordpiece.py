@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models
 
-from patent_hier.artifacts import is_complete, read_json, verify
+from patent_hier.artifacts import find_damage, verify
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features import wordpiece
 from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
@@ -98,7 +99,7 @@ def test_store_is_mapped_and_sealed(folder: Path, texts: list[str]) -> None:
     document = TokenStore.open(folder)[20]
     assert isinstance(document, np.memmap)
     assert not document.flags.writeable
-    assert is_complete(folder)
+    assert find_damage(folder) is None
     verify(folder)
     manifest = read_json(folder / "manifest.json")
     assert (manifest["documents"], manifest["dtype"]) == (len(texts), "<u2")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patent_hier.artifacts import is_complete, read_json, verify
+from patent_hier.artifacts import find_damage, verify
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import segmentation, versions
 from patent_hier.features.token_store import TokenStore
@@ -111,7 +112,7 @@ def test_corpus_in_the_order_of_first_occurrence(tmp_path: Path) -> None:
     manifest = read_json(tmp_path / "manifest.json")
     facts = {"kind": "segmentation", "unit": "words", "dtype": "<u4", "documents": 4, "tokens": 8, "words": 5}
     assert {**facts, "empty_documents": 1}.items() <= manifest.items()
-    assert is_complete(tmp_path)
+    assert find_damage(tmp_path) is None
     verify(tmp_path)
 
 

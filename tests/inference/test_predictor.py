@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patent_hier.artifacts import read_json, seal, write_json
+from patent_hier.artifacts import seal
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.deriving import NodeScores
 from patent_hier.features.terms import TermReader

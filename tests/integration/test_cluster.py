@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from patent_hier.artifacts import is_complete
+from patent_hier.artifacts import find_damage
 from tests.commands import TINY, command
 
 pytestmark = [
@@ -30,14 +30,14 @@ def test_nodes_as_jobs_one_of_which_fails(suite, tmp_path):
     assert f"node=H failed: result {blocked} is damaged" in outcome.err
     assert "the other 1 of 2 are kept" in outcome.err
     kept = tmp_path / "runs" / "bertcnn" / known
-    assert is_complete(kept)
+    assert find_damage(kept) is None
     assert (kept / "predictions.parquet").read_bytes() == (suite.nodes()["D"] / "predictions.parquet").read_bytes()
     stamp = (kept / "manifest.json").stat().st_mtime_ns
 
     shutil.rmtree(blocked)
     again = command(*sweep)
     assert (again.status, again.err) == (0, "")
-    assert is_complete(blocked)
+    assert find_damage(blocked) is None
     assert (kept / "manifest.json").stat().st_mtime_ns == stamp
     rows = [line.split()[0] for line in again.out.splitlines() if line[:2] in ("D ", "H ")]
     assert rows == ["D", "H"]  # in the order of the sweep

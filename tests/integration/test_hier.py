@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from patent_hier.artifacts import is_complete, verify
+from patent_hier.artifacts import find_damage, verify
 from patent_hier.data.splits import load
 from patent_hier.ipc import IpcSymbol
 from patent_hier.settings import HIER_NODES
@@ -22,7 +22,7 @@ def test_nine_finished_folders(suite):
     assert sorted(nodes) == sorted(HIER_NODES)
     for node, folder in nodes.items():
         assert {path.name for path in folder.iterdir()} == NODE_FILES
-        assert is_complete(folder)
+        assert find_damage(folder) is None
         verify(folder)
         assert yaml.safe_load((folder / "config.yaml").read_text("utf-8"))["node"] == node
         assert json.loads((folder / "metrics.json").read_text("utf-8"))["node"] == node

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import patent_hier
-from patent_hier.artifacts import is_complete
+from patent_hier.artifacts import find_damage
 from patent_hier.settings import HIER_NODES
 from tests.commands import TINY, command, processor_seconds_of_children
 from tests.integration.conftest import scores
@@ -182,7 +182,7 @@ def test_killed_run_goes_on_where_it_was(suite, tmp_path):
     before = contents(tmp_path / "runs")
     finished = list(runs.glob("[!.]*"))
     assert 2 <= len(finished) < 9
-    assert all(is_complete(path) for path in finished)
+    assert all(find_damage(path) is None for path in finished)
     partial = {path: value for path, value in before.items() if ".partial-" in str(path)}
 
     outcome = command("run", "level=hier", *words)

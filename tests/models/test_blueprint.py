@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from patent_hier.artifacts import write_json
+from patent_hier.atomic import write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.wordpiece import WordPieceReader

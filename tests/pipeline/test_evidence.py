@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
 from patent_hier.pipeline.collecting import collect

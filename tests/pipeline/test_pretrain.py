@@ -12,7 +12,8 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from patent_hier.artifacts import read_json, verify
+from patent_hier.artifacts import verify
+from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError

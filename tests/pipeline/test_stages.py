@@ -10,15 +10,8 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.errors import DataError
 from patent_hier.features.pretrained import locate
 from patent_hier.features.token_store import TokenStore
-from patent_hier.pipeline.stages import (
-    ensure_corpus,
-    ensure_split,
-    ensure_tokens,
-    load_parts,
-    raw_file,
-    raw_format,
-    split_plan,
-)
+from patent_hier.pipeline.feature_stages import ensure_tokens
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, raw_file, raw_format, split_plan
 from patent_hier.settings import DemoDataSettings
 from tests.commands import write_csv
 

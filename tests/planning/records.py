@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from patent_hier.artifacts import seal, write_json
+from patent_hier.artifacts import seal
+from patent_hier.atomic import write_json
 
 
 def stage_row(stage, rate, rows=2_770_000, own=600e6):

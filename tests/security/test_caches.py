@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from patent_hier.artifacts import MANIFEST, read_json, seal, write_json
+from patent_hier.artifacts import MANIFEST, seal
+from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, PatentHierError
 from patent_hier.features import segmentation
 from patent_hier.features.layer_vectors import LayerVectors

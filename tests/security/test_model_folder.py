@@ -17,7 +17,8 @@ import torch
 import yaml
 
 import patent_hier
-from patent_hier.artifacts import MANIFEST, is_complete, read_json, verify, write_manifest
+from patent_hier.artifacts import MANIFEST, find_damage, verify, write_manifest
+from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.models.saved import load_classifier
@@ -107,7 +108,7 @@ def test_manifest_names_stay_inside(foreign, predict, tmp_path: Path, name: str)
     name = name.replace("ABSOLUTE", str(outside))
     facts = {"bytes": 1, "sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"}
     write_manifest(folder, {**manifest, "files": {**manifest["files"], name: facts}})
-    assert not is_complete(folder)
+    assert find_damage(folder) is not None
     with pytest.raises(ArtifactError, match="outside"):
         verify(folder)
     assert "outside" in predict("linear", "hier")

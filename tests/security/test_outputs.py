@@ -16,7 +16,8 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from patent_hier.artifacts import MANIFEST, read_json, write_manifest
+from patent_hier.artifacts import MANIFEST, write_manifest
+from patent_hier.atomic import read_json
 from patent_hier.cli.messages import describe
 from patent_hier.errors import DataError
 from patent_hier.pipeline.progress import say

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from patent_hier.artifacts import MANIFEST, read_json, seal
+from patent_hier.artifacts import MANIFEST, seal
+from patent_hier.atomic import read_json
 from tests.commands import Outcome
 
 

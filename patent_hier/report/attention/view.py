@@ -5,18 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patent_hier.artifacts import (
-    MANIFEST,
-    DigestCache,
-    atomic_folder,
-    exclusive,
-    find_damage,
-    fingerprint,
-    read_json,
-    refuse_foreign,
-    seal,
-    write_json,
-)
+from patent_hier.artifacts import MANIFEST, DigestCache, find_damage, fingerprint, refuse_foreign, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import WEIGHTS, EncoderFiles, locate
 from patent_hier.features.wordpiece import ENCODER_CONFIG, WordPieceReader

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from patent_hier.artifacts import read_json
+from patent_hier.atomic import read_json
 from patent_hier.report.blocks import Block, FigureBlock, Heading, Listing, Note, Paragraph
 from patent_hier.report.content.context import Context
 from patent_hier.report.figures import Rendered

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patent_hier.artifacts import is_complete, read_json
+from patent_hier.artifacts import find_damage
+from patent_hier.atomic import read_json
 from patent_hier.errors import ConfigError
 from patent_hier.models.attention import AttentionMaps, attention_shares
 from patent_hier.report.attention import figure as attention_figure
@@ -218,7 +219,7 @@ def test_a_view_is_made_once(settings, tmp_path):
     view = attention_view(settings)
     assert view.made
     assert view.folder.parent == tmp_path / "runs"
-    assert is_complete(view.folder)
+    assert find_damage(view.folder) is None
     assert {file.name for file in view.folder.iterdir()} == {
         *(f"attention.{kind}" for kind in ("html", "json", "svg", "png")),
         "manifest.json",

@@ -1,0 +1,139 @@
+"""Files and folders that are whole or absent, made by one process at a time.
+
+What is written goes to a ``.partial-*`` file or folder beside its place, and takes the place in one step. So a killed
+run leaves only such a remainder, which the next run of the same settings removes.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from patent_hier.errors import ArtifactError
+from patent_hier.harmless import one_line
+
+_PARTIAL = ".partial-"
+_LOCKS = ".locks"
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; on success it replaces ``path`` in one step, else it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty staging folder; on success it becomes ``path``, else it is removed.
+
+    An existing ``path`` is moved aside first and removed only after the new folder is in place. Staging folders that
+    a killed run left behind are removed. Call it under :func:`exclusive` where two processes may meet.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_partials(path)
+    staging = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
+    try:
+        yield staging
+        for file in staging.rglob("*"):
+            if file.is_file():
+                _sync(file)
+                file.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
+        staging.chmod(0o777 & ~_umask())
+        if path.exists():
+            old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
+            path.replace(old / path.name)
+            staging.replace(path)
+            shutil.rmtree(old)
+        else:
+            staging.replace(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_partials(path: Path) -> None:
+    """Remove what killed processes left of this file or folder; only under :func:`exclusive`."""
+    for stale in path.parent.glob(f"{_PARTIAL}{path.name}-*"):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of an artifact; a second process waits until the first has finished with it.
+
+    The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
+    """
+    locks = path.parent / _LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / path.name).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(one_line(f"waiting for another process that works on {path}"), flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON atomically: UTF-8, two spaces, keys in the given order. NaN and infinity are refused."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours.
+
+    Raises:
+        ArtifactError: If it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read as JSON ({error}); delete its folder and run again") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of ours: plain values only, since no tag of Python's is known to the loader.
+
+    Raises:
+        ArtifactError: If it is missing or not such YAML.
+    """
+    import yaml  # here: most of what reads artifacts reads JSON
+
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{path} cannot be read as YAML ({reason}); delete its folder and run again") from error
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,213 @@
+"""Give every document of a corpus its part.
+
+Which part a document falls into depends on its id, its class, its applicant (policy ``applicant``), the seed and the
+other documents of the corpus, never on the order of the rows.
+
+The parts of every class are counted first, then filled. Counting: each part's overall share is exact to within one
+document and is spread over the classes in proportion to their size (largest remainder). A small class still has a
+place in as many parts as it has documents, in the order train, test, val, calibration: 1 document goes to train, 2 to
+train and test, 3 to train, test and val, and from 4 on every part has at least one. Filling: the documents of a class,
+ordered by a keyed hash of their ids, are dealt out by rank.
+
+Policies with groups (``applicant``, ``deduplicated``, ``family``: :mod:`patent_hier.data.relatives`) first place every
+group as a whole, the largest first, in the part that would still lack the largest share of what it needs of the
+group's classes; documents without such company then fill what is still open. So every part has large and small
+groups, and stratification is approximate.
+
+Policy ``date`` looks at days alone: :mod:`patent_hier.data.split_dates`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from patent_hier.data.apportion import Counts, apportion, share_out
+from patent_hier.data.split_dates import cut_by_date
+from patent_hier.data.splits import CALIBRATION, DATE, GROUPED, PARTS, TEST, TRAIN, VAL, Codes, SplitPlan
+from patent_hier.errors import DataError
+
+_BY_NEED = (TRAIN, TEST, VAL, CALIBRATION)  # the order in which a class with few documents has a place in the parts
+_MAX_BITE = 0.25  # a group may take this share of what a part still needs, so that none dominates a small part
+
+Keys = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What a split came to.
+
+    Attributes:
+        documents: Documents in each part.
+        classes: Classes with at least one document in each part.
+        small_classes: The classes that are missing from some part, with their documents in each part.
+        groups: Groups of two or more documents that the policy keeps together; 0 under ``random`` and ``date``.
+        largest_group: Documents in the largest of them.
+    """
+
+    documents: dict[str, int]
+    classes: dict[str, int]
+    small_classes: dict[str, dict[str, int]]
+    groups: int
+    largest_group: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as JSON-able values."""
+        return asdict(self)
+
+
+def assign(
+    document_ids: Sequence[str] | NDArray[Any],
+    classes: Sequence[str] | NDArray[Any],
+    groups: tuple[NDArray[np.intp], list[str]] | None,
+    plan: SplitPlan,
+    days: NDArray[np.datetime64] | None = None,
+) -> tuple[Codes, SplitReport]:
+    """Give every document of the corpus its part.
+
+    Args:
+        document_ids: ``n`` distinct ids.
+        classes: The ``n`` labels to stratify by, such as ``A01``.
+        groups: The group of every document ``(n,)``, -1 for one that is alone, and their names; see
+            :func:`patent_hier.data.relatives.find_groups`. Needed by the policies with groups only.
+        plan: Policy, shares and seed.
+        days: The ``n`` days of application, ``NaT`` where unknown; needed by policy ``date`` only.
+
+    Returns:
+        Part codes ``(n,)``, positions in :data:`PARTS`, in the order of the input; and the report.
+
+    Raises:
+        DataError: If ids repeat, a class is missing, lengths differ, or train, val or test would be empty.
+    """
+    ids = np.asarray(document_ids, dtype=object)
+    class_codes, names = _class_codes(ids, classes)
+    sizes = np.bincount(class_codes, minlength=len(names)).astype(np.int64)
+    group_sizes = np.zeros(0, dtype=np.int64)
+    if plan.policy == DATE:
+        if days is None or len(days) != len(ids):
+            raise DataError("split policy date needs the day of every document; give them or use policy random")
+        return (parts := cut_by_date(days, plan)), _report(parts, class_codes, names, group_sizes, plan)
+    need = _needs(sizes, plan)
+    parts = np.full(len(ids), TRAIN, dtype=np.int8)
+    alone = np.ones(len(ids), dtype=bool)
+    if plan.policy in GROUPED:
+        if groups is None or len(groups[0]) != len(ids):
+            raise DataError(
+                f"split policy {plan.policy} needs the group of every document; give them or use policy random"
+            )
+        codes, group_names = groups
+        alone = codes < 0
+        group_sizes = np.bincount(codes[~alone], minlength=len(group_names)).astype(np.int64)
+        order = np.lexsort((*_hash(group_names, plan.seed).T, -group_sizes))
+        group_parts, need = _place(codes[~alone], class_codes[~alone], order, need, plan)
+        parts[~alone] = group_parts[codes[~alone]]
+    free = class_codes[alone]
+    counts = share_out(need, np.bincount(free, minlength=len(names)).astype(np.int64))
+    parts[alone] = _deal(free, _hash(ids[alone], plan.seed), counts)
+    return parts, _report(parts, class_codes, names, group_sizes, plan)
+
+
+def _class_codes(ids: NDArray[Any], classes: Sequence[str] | NDArray[Any]) -> tuple[NDArray[np.intp], list[str]]:
+    if len(classes) != len(ids):
+        raise DataError(f"{len(ids)} document ids but {len(classes)} classes; they must be columns of one corpus")
+    repeated = pd.Index(ids).duplicated()
+    if repeated.any():
+        raise DataError(f"document id {ids[repeated][0]!r} occurs twice; prepare the corpus again")
+    codes, names = pd.factorize(np.asarray(classes, dtype=object), sort=True)
+    if (codes < 0).any():
+        raise DataError(f"document {ids[codes < 0][0]!r} has no class; prepare the corpus again")
+    return codes, [str(name) for name in names]
+
+
+def _hash(texts: Iterable[str], seed: int) -> Keys:
+    """128-bit keyed hashes ``(n, 2)``: long enough that two documents never tie."""
+    digests = bytearray()  # one object, where joining would hold one for each text
+    for text in texts:
+        digests += hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest()
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _needs(sizes: Counts, plan: SplitPlan) -> Counts:
+    """Documents wanted of each class in each part, ``(n_classes, 4)``; every row sums to the size of the class."""
+    need = np.zeros((len(sizes), len(PARTS)), dtype=np.int64)
+    rest = sizes.copy()
+    n_documents = int(sizes.sum())
+    present = [part for part in _BY_NEED if plan.shares[part] > 0]
+    for rank, part in enumerate(present[1:], start=1):
+        still_to_serve = sum((sizes > later).astype(np.int64) for later in range(rank + 1, len(present)))
+        lower = (sizes > rank).astype(np.int64)
+        upper = np.maximum(rest - 1 - still_to_serve, 0)
+        wanted = int(np.floor(n_documents * plan.shares[part] + 0.5))
+        need[:, part] = apportion(sizes, lower, upper, wanted)
+        rest -= need[:, part]
+    need[:, TRAIN] = rest
+    return need
+
+
+def _place(
+    groups: NDArray[np.intp], class_codes: NDArray[np.intp], order: NDArray[np.intp], need: Counts, plan: SplitPlan
+) -> tuple[Codes, Counts]:
+    """Place whole groups, in the given order.
+
+    Returns:
+        The part of every group, and what each part still needs of each class (negative where it has too many).
+    """
+    n_classes = len(need)
+    cells, counts = np.unique(groups * n_classes + class_codes, return_counts=True)
+    starts = np.searchsorted(cells, np.arange(len(order) + 1) * n_classes).tolist()
+    cell_classes, cell_counts = (cells % n_classes).tolist(), counts.tolist()
+    wanted = [part for part in range(len(PARTS)) if plan.shares[part] > 0]
+    # Plain lists: the loop touches a handful of numbers for each group, where numpy's call overhead would dominate.
+    filled_scale = (1 / (need.sum(axis=1, keepdims=True) * np.where(plan.shares > 0, plan.shares, 1))).tolist()
+    still, open_ = need.tolist(), need.sum(axis=0).tolist()
+    parts = np.zeros(len(order), dtype=np.int8)
+    for group in order.tolist():
+        own = range(starts[group], starts[group + 1])
+        size = sum(cell_counts[i] for i in own)
+        fitting = [part for part in wanted if size <= _MAX_BITE * open_[part]]
+        if fitting:
+            need_of = [(cell_counts[i], still[cell_classes[i]], filled_scale[cell_classes[i]]) for i in own]
+            part = max(fitting, key=lambda p: sum(k * (left[p] - k) * scale[p] for k, left, scale in need_of))
+        else:
+            part = max(wanted, key=open_.__getitem__)
+        for i in own:
+            still[cell_classes[i]][part] -= cell_counts[i]
+        open_[part] -= size
+        parts[group] = part
+    return parts, np.array(still, dtype=np.int64).reshape(need.shape)
+
+
+def _deal(class_codes: NDArray[np.intp], keys: Keys, counts: Counts) -> Codes:
+    """Cut each class, in the order of its documents' keys, into its counts of test, val, calibration and train."""
+    order = np.lexsort((keys[:, 1], keys[:, 0], class_codes))
+    cut = [TEST, VAL, CALIBRATION, TRAIN]
+    parts = np.empty(len(class_codes), dtype=np.int8)
+    parts[order] = np.repeat(np.tile(np.array(cut, dtype=np.int8), len(counts)), counts[:, cut].ravel())
+    return parts
+
+
+def _report(
+    parts: Codes, class_codes: NDArray[np.intp], names: list[str], group_sizes: Counts, plan: SplitPlan
+) -> SplitReport:
+    cells = np.bincount(class_codes * len(PARTS) + parts, minlength=len(names) * len(PARTS))
+    table = cells.reshape(len(names), len(PARTS))
+    for part in (TRAIN, VAL, TEST):
+        if not table[:, part].any():
+            raise DataError(
+                f"a split by policy {plan.policy} of {len(parts)} documents leaves none for {PARTS[part]}; "
+                "use more documents or policy random"
+            )
+    lacking = (table[:, plan.shares > 0] == 0).any(axis=1)
+    return SplitReport(
+        documents=dict(zip(PARTS, table.sum(axis=0).tolist(), strict=True)),
+        classes=dict(zip(PARTS, (table > 0).sum(axis=0).tolist(), strict=True)),
+        small_classes={
+            names[row]: dict(zip(PARTS, table[row].tolist(), strict=True)) for row in np.flatnonzero(lacking)
+        },
+        groups=len(group_sizes),
+        largest_group=int(group_sizes.max(initial=0)),
+    )

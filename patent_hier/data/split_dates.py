@@ -1,0 +1,64 @@
+"""Parts by the day of application: train, then calibration, then val, then test, the latest.
+
+Documents of one day are in one part, those without a date in train. The parts that choose and calibrate lie between,
+so that they stand to the training documents as those of the future will. Classes have no say; small ones may be
+missing anywhere.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL, Codes, SplitPlan
+from patent_hier.errors import ConfigError, DataError
+
+Days = NDArray[np.datetime64]
+
+
+def cut_by_date(days: Days, plan: SplitPlan) -> Codes:
+    """Parts in the order of time, each a number of whole days that comes nearest to its share.
+
+    Args:
+        days: ``(n,)``; ``NaT`` goes to train.
+        plan: ``date`` is the last day before ``test``; without it the latest days with a share of ``test`` are.
+
+    Returns:
+        Part codes ``(n,)``.
+
+    Raises:
+        DataError: If there are fewer days than parts.
+        ConfigError: If ``plan.date`` leaves too few days before or none after it.
+    """
+    known = ~np.isnat(days)
+    distinct, counts = np.unique(days[known], return_counts=True)
+    wanted = [part for part in (TEST, VAL, CALIBRATION) if plan.shares[part] > 0]
+    if len(distinct) <= len(wanted):
+        raise DataError(
+            f"a split by date needs documents of more than {len(wanted)} days, this corpus has {len(distinct)}; "
+            "use another policy"
+        )
+    later = np.concatenate([np.cumsum(counts[::-1])[::-1], [0]])  # documents of a day and of all later ones
+    parts = np.full(len(days), TRAIN, dtype=np.int8)
+    end, target = len(distinct), 0.0
+    rest = (1 - plan.test) * len(days)
+    for left, part in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        if part == TEST and plan.date is not None:
+            begin = _after(plan.date, distinct, left)
+            target, rest = float(later[begin]), float(len(days) - later[begin])
+        else:
+            target += plan.test * len(days) if part == TEST else plan.shares[part] / (1 - plan.test) * rest
+            begins = np.arange(left, end)  # at least a day for each earlier part
+            begin = int(begins[np.argmin(np.abs(later[begins] - target))])
+        parts[known & (days >= distinct[begin]) & (days <= distinct[end - 1])] = part
+        end = begin
+    return parts
+
+
+def _after(date: str, distinct: Days, earlier: int) -> int:
+    """The position of the first day after a date that has days enough on both sides."""
+    begin = int(np.searchsorted(distinct, np.datetime64(date), side="right"))
+    if not earlier <= begin < len(distinct):
+        raise ConfigError(
+            f"split.date={date} leaves {begin} days before test and {len(distinct) - begin} after; the corpus has days "
+            f"from {distinct[0]} to {distinct[-1]}, and train, val and calibration need one each"
+        )
+    return begin

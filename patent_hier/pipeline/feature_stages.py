@@ -1,0 +1,110 @@
+"""What models read, each a folder on disk that is made once: token ids, words with vectors, counts of n-grams."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import DigestCache
+from patent_hier.data.corpus import Corpus
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.pipeline.caching import ensure
+from patent_hier.pipeline.progress import item_progress, say
+from patent_hier.settings import EncoderSettings, FeatureSettings, TermSettings, TrainerSettings
+
+
+def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
+    """The corpus as token ids of an encoder; encoded if they are not there."""
+    from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
+
+    vocabulary = encoder.vocabulary_digest(DigestCache(cache / "digests.json"))
+    folder = cache / "tokens" / tokens_fingerprint(corpus.fingerprint, vocabulary, max_length)
+
+    def make(staging: Path) -> None:
+        with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
+            encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
+
+    ensure(folder, make)
+    return folder
+
+
+def ensure_layer_vectors(
+    corpus: Corpus,
+    tokens: Path,
+    files: EncoderFiles,
+    encoder: EncoderSettings,
+    pooling: str,
+    trainer: TrainerSettings,
+    cache: Path,
+) -> Path:
+    """The document vectors of a frozen encoder's last layers; computed if they are not there."""
+    from patent_hier.features.layer_vectors import layer_vectors_fingerprint
+    from patent_hier.features.token_store import TokenStore
+    from patent_hier.features.wordpiece import WordPieceReader
+    from patent_hier.models.encoder import load_encoder
+    from patent_hier.models.frozen import write_layer_vectors
+    from patent_hier.training.device import choose_gpu, choose_precision
+
+    on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
+    precision = choose_precision(trainer.precision, on_gpu)
+    layers = encoder.vector_layers or files.num_layers
+    digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
+    name = layer_vectors_fingerprint(tokens.name, digest, pooling, layers, precision)
+    folder = cache / "layer_vectors" / name
+
+    def make(staging: Path) -> None:
+        network = load_encoder(files, pretrained=True, frozen=True).to("cuda" if on_gpu else "cpu")
+        with item_progress(f"encoding {corpus.size} documents by {encoder.name}", corpus.size) as progress:
+            write_layer_vectors(
+                network,
+                TokenStore.open(tokens),
+                staging,
+                layers=layers,
+                pooling=pooling,
+                pad_id=WordPieceReader(files, encoder.max_length).pad_id,
+                batch_size=trainer.score_batch_size,
+                precision=precision,
+                progress=progress,
+            )
+
+    ensure(folder, make)
+    return folder
+
+
+def ensure_vectors(
+    corpus: Corpus, split: Path, train: NDArray[np.bool_], features: FeatureSettings, cache: Path
+) -> Path:
+    """The corpus as words with vectors of the training part; segmented once, whatever the split."""
+    from patent_hier.features import word2vec, words
+
+    segmentation = cache / "words" / words.segmentation_fingerprint(corpus.fingerprint, features.name)
+
+    def segment(staging: Path) -> None:
+        with item_progress(f"segmenting {corpus.size} documents into {features.name}", corpus.size) as progress:
+            words.segment_corpus(corpus.iter_texts(), features.name, staging, progress)
+
+    ensure(segmentation, segment)
+    digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
+    folder = cache / "vectors" / word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
+
+    def make(staging: Path) -> None:
+        source = f"from {features.vectors}" if features.vectors else "on the training part"
+        say(f"{features.name}: vocabulary and vectors {source}")
+        word2vec.build_vectors(segmentation, train, features, staging)
+
+    ensure(folder, make)
+    return folder
+
+
+def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings: TermSettings, cache: Path) -> Path:
+    """The corpus as counts of the character n-grams of its training part."""
+    from patent_hier.features.terms import count_corpus, terms_fingerprint
+
+    folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings)
+
+    def make(staging: Path) -> None:
+        with item_progress(f"counting n-grams of {corpus.size} documents", 2 * corpus.size) as progress:
+            count_corpus(corpus.iter_texts, train, settings, staging, progress)
+
+    ensure(folder, make)
+    return folder
