@@ -4,7 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +45,23 @@ class Killer:
         process.start()
         return process
 
-    def run(self, words: Sequence[str], killed_after: float | None = None) -> float | None:
+    def run(
+        self, words: Sequence[str], killed_after: float | None = None, once: Callable[[], bool] | None = None
+    ) -> float | None:
         """Run a command.
 
         Args:
             words: Its words.
             killed_after: Seconds after which it gets SIGKILL; None lets it end.
+            once: The seconds count from when this is true; without it from the start.
 
         Returns:
             Seconds that it took, or None if it was killed before it ended.
         """
         start = time.perf_counter()
         process = self.start(words)
+        while once is not None and not once() and process.is_alive():
+            time.sleep(0.001)
         process.join(killed_after)
         if process.is_alive():
             process.kill()
@@ -77,18 +82,19 @@ def results(runs: Path) -> dict[str, Any]:
         if file.is_dir() or "/result-" in name or file.name == "manifest.json":
             continue
         if file.name in ("metrics.json", "history.json"):
-            found[name] = _without(_CLOCKS, json.loads(file.read_text("utf-8")))
+            found[name] = without(_CLOCKS, json.loads(file.read_text("utf-8")))
         elif file.name == "config.yaml":
-            found[name] = _without(_FOLDERS, yaml.safe_load(file.read_text("utf-8")))
+            found[name] = without(_FOLDERS, yaml.safe_load(file.read_text("utf-8")))
         else:
             found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
 
 
-def _without(keys: Sequence[str], content: Any) -> Any:
+def without(keys: Sequence[str], content: Any) -> Any:
+    """JSON without the values of some keys, at any depth."""
     if isinstance(content, dict):
-        return {key: _without(keys, value) for key, value in content.items() if key not in keys}
-    return [_without(keys, value) for value in content] if isinstance(content, list) else content
+        return {key: without(keys, value) for key, value in content.items() if key not in keys}
+    return [without(keys, value) for value in content] if isinstance(content, list) else content
 
 
 def leftovers(folder: Path) -> list[str]:

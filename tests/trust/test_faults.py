@@ -1,20 +1,19 @@
 """Full disks, limits, read-only folders, kills while anything is written, clocks that jump: old results stay."""
 
 import contextlib
-import hashlib
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.commands import TINY_OF, command
+from tests.trust.faults import digests, in_child, is_one_line
 from tests.trust.killing import Killer, leftovers, results
 
 pytestmark = [pytest.mark.trust, pytest.mark.timeout(900)]
@@ -28,42 +27,12 @@ def _words(model: str, place: Path, *more: str) -> list[str]:
     return ["run", *level, f"runs_dir={place}/runs", f"cache_dir={place}/cache"]
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    return {
-        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    }
-
-
-def _is_one_line(err: str) -> bool:
-    return err.startswith("error: ") and len(err.splitlines()) == 1 and "unexpected" not in err
-
-
-def _in_child(words: Sequence[str], limit: int) -> tuple[int, str]:
-    """Exit status and error of a command that may write no file above so many bytes."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:  # pragma: no cover
-        os.close(read)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        with contextlib.suppress(BaseException):
-            done = command(*words)
-            os.write(write, done.err.encode())
-            os._exit(done.status)
-        os._exit(99)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        err = pipe.read().decode()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), err
-
-
 @pytest.mark.parametrize("model", _MODELS)
 def test_a_limit_on_the_size_of_files(
     model: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     assert command(*_words(model, tmp_path)).status == 0
-    old = _digests(tmp_path / "runs")
+    old = digests(tmp_path / "runs")
     good = results(tmp_path / "runs")
     tried = different = 0
     for limit in (0, 100, 1000, 3000, 10_000, 30_000, 100_000, 300_000):
@@ -71,10 +40,10 @@ def test_a_limit_on_the_size_of_files(
             for cold in (False, True):
                 if cold:
                     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-                status, err = _in_child(_words(model, tmp_path, *more), limit)
+                status, err = in_child(_words(model, tmp_path, *more), limit)
                 assert status in (0, 1)
-                assert _is_one_line(err) if status else err == "", err
-                different += {name: value for name, value in _digests(tmp_path / "runs").items() if name in old} != old
+                assert is_one_line(err) if status else err == "", err
+                different += {name: value for name, value in digests(tmp_path / "runs").items() if name in old} != old
                 tried += 1
     assert command(*_words(model, tmp_path, "seed=2")).status == 0
     assert command(*_words(model, tmp_path)).status == 0
@@ -110,10 +79,10 @@ def test_a_full_disk(model: str, tmp_path: Path, record_property: Callable[[str,
             done = command(*_words(model, disk))
             tried += 1
             full += done.status
-            assert _is_one_line(done.err) if done.status else done.err == "", done.err
-            before = _digests(disk / "runs")
+            assert is_one_line(done.err) if done.status else done.err == "", done.err
+            before = digests(disk / "runs")
             again = command(*_words(model, disk))
-            different += {name: _digests(disk / "runs").get(name) for name in before} != before
+            different += {name: digests(disk / "runs").get(name) for name in before} != before
             assert again.status == done.status
             subprocess.run(["mount", "-o", "remount,size=40m", disk], check=True)
             last = command(*_words(model, disk))
@@ -133,7 +102,7 @@ def test_a_read_only_folder(tmp_path: Path, record_property: Callable[[str, obje
     tried = 0
     with _small_disk(disk, 40_000):
         assert command(*_words("linear", disk)).status == 0
-        old = _digests(disk)
+        old = digests(disk)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         for words in (
             _words("linear", disk),
@@ -145,9 +114,9 @@ def test_a_read_only_folder(tmp_path: Path, record_property: Callable[[str, obje
             done = command(*words)
             tried += 1
             assert done.status == 1
-            assert _is_one_line(done.err), done.err
+            assert is_one_line(done.err), done.err
             assert "read-only" in done.err.lower()
-        assert _digests(disk) == old
+        assert digests(disk) == old
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
         assert command(*_words("linear", disk, "seed=2")).status == 0
     record_property("cases", f"{tried} commands on a read-only disk")
@@ -172,7 +141,7 @@ def test_kills_while_everything_is_made(
         before: dict[str, str] = {}
         while killed < _KILLS and killer.run(_words(model, place), random.uniform(0.02, 0.9) * took) is None:
             killed += 1
-            now = _digests(place) if place.exists() else {}
+            now = digests(place) if place.exists() else {}
             finished = {name: digest for name, digest in before.items() if not name.endswith("digests.json")}
             different += {name: now.get(name) for name in finished} != finished  # what was finished stays
             before = now
@@ -190,7 +159,7 @@ def test_clocks_that_jump(
 ) -> None:
     """Nothing is made again or taken for something else because of a time, of the clock or of a file."""
     assert command(*_words("linear", tmp_path)).status == 0
-    old = _digests(tmp_path / "runs")
+    old = digests(tmp_path / "runs")
     tried = 0
     for days in (-10_000, -1, 1, 10_000):
         for file in tmp_path.rglob("*"):
@@ -203,7 +172,7 @@ def test_clocks_that_jump(
         assert (done.status, done.err) == (0, "")
         assert "finished before" in done.out
         assert "made again" not in done.out
-        assert _digests(tmp_path / "runs") == old
+        assert digests(tmp_path / "runs") == old
     raw = next((tmp_path / "cache" / "demo").glob("*.csv"))
     own = tmp_path / "own.csv"
     shutil.copy2(raw, own)

@@ -1,6 +1,8 @@
 """SIGKILL at random moments, the same command again: the weights, scores and history of a run that nobody disturbed."""
 
+import contextlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -14,7 +16,6 @@ pytestmark = [pytest.mark.trust, pytest.mark.timeout(900)]
 
 _MANY, _FEW = 20, 5
 _LONGER = ("trainer.max_epochs=6", "trainer.patience=2", "trainer.checkpoint_minutes=0", "trainer.batch_size=16")
-_SLOW_START = {"bertcnn, two processes": 0.4}  # share of the time in which nothing is trained yet
 VARIANTS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "bertcnn": ("bertcnn", _MANY, ()),
     "textcnn": ("textcnn", _MANY, ()),
@@ -36,6 +37,32 @@ VARIANTS: dict[str, tuple[str, int, tuple[str, ...]]] = {
 }
 
 
+class Saving:
+    """Whether a command has saved a state of training since now.
+
+    Args:
+        runs: Its ``runs_dir``.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self._runs, self._start = runs, time.perf_counter()
+        self._before = self._states()
+        self.after = 0.0
+
+    def __call__(self) -> bool:
+        if self._states() <= self._before:
+            return False
+        self.after = time.perf_counter() - self._start
+        return True
+
+    def _states(self) -> set[tuple[str, int]]:
+        found = set()
+        for file in self._runs.glob("*/.state-*"):
+            with contextlib.suppress(FileNotFoundError):  # a finished command removes it
+                found.add((file.name, file.stat().st_ino))
+        return found
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_killed_at_random(variant: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     model, kills, settings = VARIANTS[variant]
@@ -43,20 +70,26 @@ def test_killed_at_random(variant: str, tmp_path: Path, record_property: Callabl
     killer = Killer(tmp_path / "log")
     shared = [f"model={model}", "level=flat", *TINY_OF.get(model, TINY_OF["bertcnn"]), *_LONGER, *settings]
     shared += [f"cache_dir={tmp_path}/cache"]
-    first = killer.run(["run", *shared, f"runs_dir={tmp_path}/inputs"])  # makes the inputs; the next has the time
-    took = killer.run(["run", *shared, f"runs_dir={tmp_path}/undisturbed"])
-    assert first
+    assert killer.run(["run", *shared, f"runs_dir={tmp_path}/inputs"])  # makes the inputs; the next has the time
+    begun = Saving(tmp_path / "undisturbed")
+    took = killer.run(["run", *shared, f"runs_dir={tmp_path}/undisturbed"], 900, once=begun)
     assert took
+    trained = took - begun.after
     usual = results(tmp_path / "undisturbed")
     assert any(name.endswith("model.safetensors") for name in usual)
     assert results(tmp_path / "inputs") == usual  # two runs of one configuration give identical files
     killed = resumed = different = attempt = 0
-    earliest = _SLOW_START.get(variant, 0.1)
     while killed < kills:
         attempt += 1
         runs = tmp_path / f"runs-{attempt}"
         words = ["run", *shared, f"runs_dir={runs}"]
-        while killed < kills and killer.run(words, random.uniform(earliest, 1.0) * took) is None:
+        while killed < kills:
+            if killed % 2:  # at any moment, or at any moment of training, which the machine's other work may delay
+                ended = killer.run(words, random.uniform(0.1, 1.0) * took)
+            else:
+                ended = killer.run(words, random.uniform(0.0, 1.0) * trained, once=Saving(runs))
+            if ended is not None:
+                break
             killed += 1
         killer.run(words)
         different += results(runs) != usual

@@ -1,0 +1,42 @@
+"""What a fault may leave: files by their content, and one line of an error."""
+
+import contextlib
+import hashlib
+import os
+import resource
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.commands import command
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of all files of a folder that are not hidden, by their names."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    }
+
+
+def is_one_line(err: str) -> bool:
+    """Whether it is one line that somebody has thought about."""
+    return err.startswith("error: ") and len(err.splitlines()) == 1 and "unexpected" not in err
+
+
+def in_child(words: Sequence[str], limit: int) -> tuple[int, str]:
+    """Exit status and error of a command that may write no file above so many bytes."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:  # pragma: no cover
+        os.close(read)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with contextlib.suppress(BaseException):
+            done = command(*words)
+            os.write(write, done.err.encode())
+            os._exit(done.status)
+        os._exit(99)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        err = pipe.read().decode()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), err
