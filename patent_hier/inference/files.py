@@ -11,7 +11,8 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
 from patent_hier.harmless import cell
-from patent_hier.inference.predictor import IpcPath, System
+from patent_hier.inference.predictor import System
+from patent_hier.inference.results import IpcPath
 from patent_hier.ipc import SymbolError, parse_symbols
 
 BATCH = 4096  # rows; bounds memory whatever the file's size

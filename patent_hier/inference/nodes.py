@@ -31,13 +31,18 @@ class Classifier:
 
     Attributes:
         classifier: It, on the device where it will score.
-        reader_digests: Names and SHA-256 of its reader's files: equal for classifiers that read the same of a text.
+        files: Names and SHA-256 of the files of its model folder.
         raw: The form of the raw file that it was trained on.
     """
 
     classifier: "NodeClassifier"
-    reader_digests: frozenset[tuple[str, str]]
+    files: Mapping[str, str]
     raw: RawFormat
+
+    @property
+    def reader_digests(self) -> frozenset[tuple[str, str]]:
+        """Names and digests of its reader's files: equal for classifiers that read the same of a text."""
+        return frozenset((name, digest) for name, digest in self.files.items() if name not in _NOT_READ)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -153,8 +158,7 @@ def _classifier(folder: Path, digests: Mapping[str, str]) -> Classifier:
     classifier = load_classifier(folder / MODEL_FOLDER)
     if isinstance(classifier.model, nn.Module) and torch.cuda.is_available():
         classifier.model.cuda()
-    reader = frozenset((name, digest) for name, digest in digests.items() if name not in _NOT_READ)
-    return Classifier(classifier, reader, _raw_format(folder / CONFIG_FILE))
+    return Classifier(classifier, digests, _raw_format(folder / CONFIG_FILE))
 
 
 def _raw_format(config: Path) -> RawFormat:

@@ -4,7 +4,6 @@ No Lightning and no Hydra is needed, and torch is imported only when a checked f
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +13,16 @@ from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
-from patent_hier.evaluation.deriving import NodeScores, derive
+from patent_hier.evaluation.decoding import NO_PATH, Columns, Tree, decode
+from patent_hier.evaluation.deriving import NodeScores
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader
+from patent_hier.inference.results import IpcPath
 from patent_hier.inference.texts import TextScorer
 from patent_hier.settings import FLAT, ROOT
 
-_RESULT_KIND = "result"
-
-
-@dataclass(frozen=True)
-class IpcPath:
-    """A way from the root of the IPC to a class, for one document.
-
-    Attributes:
-        section: Such as ``A``.
-        ipc_class: Such as ``A01``.
-        probability: P(section and class), 0 to 1; the sum over all classes is 1.
-        section_probability: P(section).
-        class_given_section: P(class | section); times ``section_probability`` it is ``probability``.
-    """
-
-    section: str
-    ipc_class: str
-    probability: float
-    section_probability: float
-    class_given_section: float
+RESULT_KIND = "result"
+SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
+NODES = "nodes"  # its folder of node folders
 
 
 class System:
@@ -47,6 +31,7 @@ class System:
     Attributes:
         name: The model's name.
         nodes: Node -> its folder.
+        loaded: Folder -> what was loaded of it: all node folders, and those that combinations need.
         raw: The form of the raw file that it was trained on; its ``text`` names the fields that make a document's text.
         passes: How many classifiers read each text.
     """
@@ -57,7 +42,7 @@ class System:
         self.name = name
         self.nodes = dict(nodes)
         self.raw = raw
-        self._loaded = loaded
+        self.loaded = dict(loaded)
         self._scorer = TextScorer(loaded)
         self.passes = self._scorer.passes
 
@@ -69,14 +54,14 @@ class System:
             IncompleteError: If this is one node of a hierarchical system.
         """
         if FLAT in self.nodes:
-            return tuple(sorted(self._loaded[self.nodes[FLAT]].labels))
-        sections = self._loaded[self.nodes[ROOT]].labels if ROOT in self.nodes else ()
+            return tuple(sorted(self.loaded[self.nodes[FLAT]].labels))
+        sections = self.loaded[self.nodes[ROOT]].labels if ROOT in self.nodes else ()
         if missing := [node for node in (ROOT, *sections) if node not in self.nodes]:
             raise IncompleteError(
                 f"{self.name} {', '.join(self.nodes)} makes no whole paths without node {', '.join(missing)}; "
                 "give the result folder of all nodes (result-hier-... or result-flat-...)"
             )
-        return tuple(sorted(label for section in sections for label in self._loaded[self.nodes[section]].labels))
+        return tuple(sorted(label for section in sections for label in self.loaded[self.nodes[section]].labels))
 
     def log_prob(
         self, texts: list[str], progress: Callable[[int], None] | None = None, batch_size: int = 64
@@ -133,21 +118,23 @@ class System:
 
 def best_paths(scores: Mapping[str, NodeScores], top_k: int) -> list[list[IpcPath]]:
     """The ``top_k`` likeliest paths of each document, from the scores of a whole system; see :meth:`System.paths`."""
-    flat, root = derive(scores, FLAT), derive(scores, ROOT)
-    order = sorted(range(len(flat.labels)), key=flat.labels.__getitem__)
-    labels, joint = [flat.labels[column] for column in order], flat.log_prob[:, order]  # (n, n_classes)
-    local = [derive(scores, section) for section in sorted({label[0] for label in labels})]
-    section_column = np.array([root.labels.index(label[0]) for label in labels])
-    within = np.empty_like(joint)  # log P(class | section)
-    for own in local:
-        within[:, [labels.index(label) for label in own.labels]] = own.log_prob
-    best = np.argsort(-joint, axis=1, kind="stable")[:, :top_k]
-    rows = np.arange(len(joint))[:, None]
-    chosen = [joint[rows, best], root.log_prob[rows, section_column[best]], within[rows, best]]  # each (n, top_k)
-    probabilities = np.exp(np.stack(chosen, axis=-1).astype(np.float64)).tolist()
+    tree = Tree.of(scores)
+    return paths_of(tree, decode(tree, top_k))
+
+
+def paths_of(tree: Tree, columns: Columns) -> list[list[IpcPath]]:
+    """The paths to each document's classes, by their positions in ``tree.classes``, ``(n, top_k)``, in that order."""
+    rows = np.arange(len(columns))[:, None]
+    section = tree.section_of[columns]
+    chosen = (tree.class_log_prob[rows, columns], tree.section_log_prob[rows, section])
+    probabilities = np.exp(np.stack([*chosen, tree.within_log_prob[rows, columns]], axis=-1)).tolist()
     return [
-        [IpcPath(labels[column][0], labels[column], *three) for column, three in zip(columns, threes, strict=True)]
-        for columns, threes in zip(best.tolist(), probabilities, strict=True)
+        [
+            IpcPath(tree.classes[column][0], tree.classes[column], *three)
+            for column, three in zip(own, threes, strict=True)
+            if column != NO_PATH
+        ]
+        for own, threes in zip(columns.tolist(), probabilities, strict=True)
     ]
 
 
@@ -155,8 +142,8 @@ def load_system(folder: Path) -> System:
     """Load a finished result.
 
     Args:
-        folder: ``runs/<model>/result-hier-...`` or ``result-flat-...``, beside its node folders; or one node's folder.
-            ``runs`` may have been moved.
+        folder: ``runs/<model>/result-hier-...`` or ``result-flat-...``, beside its node folders; or one node's folder;
+            or an exported system. All may have been moved.
 
     Raises:
         ConfigError: If the folder holds no result.
@@ -165,11 +152,11 @@ def load_system(folder: Path) -> System:
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
-    if kind not in (_RESULT_KIND, NODE_KIND):
+    if kind not in (RESULT_KIND, NODE_KIND, SYSTEM_KIND):
         raise ConfigError(
             f"{folder} holds no finished result; name a folder such as runs/linear/result-hier-... or result-flat-..."
         )
-    folders = {str(manifest.get("node")): folder} if kind == NODE_KIND else _nodes_beside(folder, manifest)
+    folders = {str(manifest.get("node")): folder} if kind == NODE_KIND else _nodes_of(folder, manifest)
     if absent := [node for node, path in folders.items() if not path.is_dir()]:
         names = ", ".join(f"{node} ({folders[node].name})" for node in absent)
         raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
@@ -178,13 +165,14 @@ def load_system(folder: Path) -> System:
     return System(str(manifest.get("model")), nodes, loader.nodes, _common_format(loader.nodes))
 
 
-def _nodes_beside(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
-    """The node folders of a result, which its manifest names as they lay when it was made: beside it."""
+def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
+    """The node folders that a manifest names: beside a result, as they lay when it was made; or inside a system."""
     verify(folder)
     nodes = manifest.get("nodes")
     if not isinstance(nodes, dict) or not nodes:
         raise ArtifactError(f"{folder / MANIFEST} names no nodes; delete {folder} and run again")
-    return {node: folder.resolve().parent / Path(path).name for node, path in nodes.items()}
+    place = folder.resolve() / NODES if manifest["kind"] == SYSTEM_KIND else folder.resolve().parent
+    return {node: place / Path(path).name for node, path in nodes.items()}
 
 
 def _common_format(loaded: Mapping[Path, Classifier | Combination]) -> RawFormat:

@@ -11,7 +11,8 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.deriving import NodeScores
 from patent_hier.features.terms import TermReader
 from patent_hier.features.words import WordReader
-from patent_hier.inference.predictor import IpcPath, best_paths, load_system
+from patent_hier.inference.predictor import best_paths, load_system
+from patent_hier.inference.results import IpcPath
 from patent_hier.settings import FLAT, HIER_NODES, ROOT
 
 SYSTEMS = [("linear", "hier"), ("textcnn", "flat"), ("combination", "hier"), ("combination", "flat")]

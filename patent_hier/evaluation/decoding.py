@@ -1,0 +1,105 @@
+"""From the scores of a system's nodes to paths of the IPC: section, then a class of that section, for each document."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.errors import ConfigError
+from patent_hier.evaluation.deriving import NodeScores, derive
+from patent_hier.settings import FLAT, ROOT
+
+NO_PATH = -1  # where a document has fewer paths than were asked for
+
+Columns = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """What a system says of ``n`` documents, at both levels; natural logarithms in float64.
+
+    Attributes:
+        sections: The ``n_sections`` that have a class, sorted.
+        classes: All ``n_classes``, sorted.
+        section_of: Position in ``sections`` of each class, ``(n_classes,)``.
+        section_log_prob: log P(section), ``(n, n_sections)``.
+        class_log_prob: log P(section and class), ``(n, n_classes)``.
+        within_log_prob: log P(class | section), ``(n, n_classes)``.
+    """
+
+    sections: tuple[str, ...]
+    classes: tuple[str, ...]
+    section_of: Columns
+    section_log_prob: NDArray[np.float64]
+    class_log_prob: NDArray[np.float64]
+    within_log_prob: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, scores: Mapping[str, NodeScores]) -> "Tree":
+        """The tree of a whole system's scores.
+
+        Args:
+            scores: By node: ``flat``, or ``root`` and all of its sections.
+
+        Raises:
+            IncompleteError: If a node is missing.
+        """
+        flat, root = derive(scores, FLAT), derive(scores, ROOT)
+        classes = tuple(sorted(flat.labels))
+        sections = tuple(sorted({label[0] for label in classes}))
+        within = np.empty((len(flat.log_prob), len(classes)))
+        for section in sections:
+            own = derive(scores, section)
+            within[:, [classes.index(label) for label in own.labels]] = own.log_prob
+        return cls(
+            sections,
+            classes,
+            np.array([sections.index(label[0]) for label in classes], dtype=np.intp),
+            root.log_prob[:, [root.labels.index(section) for section in sections]].astype(np.float64),
+            flat.log_prob[:, [flat.labels.index(label) for label in classes]].astype(np.float64),
+            within,
+        )
+
+
+def decode(tree: Tree, top_k: int = 1, *, beam: int | None = None, force: str | None = None) -> Columns:
+    """The likeliest paths of each document by joint probability.
+
+    A path is a class with its own section, so it is consistent whatever the search.
+
+    Args:
+        tree: What the system says.
+        top_k: Paths for each document.
+        beam: Sections that are followed, the likeliest ones; 1 is greedy search, the paper's cascade. None follows all,
+            and so is exact: the section of the likeliest path need not be the likeliest section.
+        force: Only paths of this section, whatever its probability; the search is exact then.
+
+    Returns:
+        Positions in ``tree.classes``, ``(n, top_k)``, the most probable first, of equals the first class;
+        :data:`NO_PATH` where the followed sections have no more classes.
+
+    Raises:
+        ConfigError: If ``top_k`` or ``beam`` is out of range, or the system has no class in the forced section.
+    """
+    n_sections = len(tree.sections)
+    if not 1 <= top_k <= len(tree.classes):
+        raise ConfigError(
+            f"top_k={top_k} is out of range; the system knows {len(tree.classes)} classes, give 1 to that"
+        )
+    if beam is not None and not 1 <= beam <= n_sections:
+        raise ConfigError(f"beam={beam} is out of range; the system knows {n_sections} sections, give 1 to that")
+    if force is not None and force not in tree.sections:
+        raise ConfigError(f"section {force!r} is not one of {', '.join(tree.sections)}, which the system knows")
+    score = tree.class_log_prob
+    if force is not None:
+        followed = np.broadcast_to(np.array(tree.sections) == force, tree.section_log_prob.shape)
+        score = tree.within_log_prob  # where the section is impossible, its classes still have an order
+    elif beam is not None and beam < n_sections:
+        best = np.argsort(-tree.section_log_prob, axis=1, kind="stable")[:, :beam]
+        followed = np.zeros(tree.section_log_prob.shape, dtype=bool)
+        np.put_along_axis(followed, best, values=True, axis=1)
+    else:
+        return np.argsort(-score, axis=1, kind="stable")[:, :top_k]
+    open_ = followed[:, tree.section_of]  # (n, n_classes)
+    order = np.lexsort((-score, ~open_), axis=1)[:, :top_k]
+    return np.where(np.take_along_axis(open_, order, axis=1), order, NO_PATH)

@@ -1,0 +1,174 @@
+"""One folder for a whole system: all that is needed to classify, safetensors and JSON only, and a model card."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from patent_hier import __version__
+from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
+from patent_hier.inference.calibration import Calibration, calibrate
+from patent_hier.inference.model_card import CARD, label_table, write_card
+from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
+from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
+
+if TYPE_CHECKING:
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
+FORMAT = 1
+CONFIG = "config.json"
+CALIBRATION_FILE = "calibration.json"
+LABELS_FILE = "labels.json"
+_RESULT_FILE = "result.json"
+_CLASSIFIER = "classifier.json"
+_NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
+_HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md"]
+
+
+def located(source: str | Path, revision: str | None) -> Path:
+    """The folder of a model: it itself, or what the hub's cache or the hub has of a repository.
+
+    Raises:
+        ConfigError: If there is neither.
+    """
+    folder = Path(source)
+    if folder.exists() or isinstance(source, Path) or source.count("/") != 1 or source.startswith((".", "~")):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, revision=revision, allow_patterns=_HUB_PATTERNS, etag_timeout=5))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{source} is no folder here, and the hub gave nothing ({reason}); check the name") from error
+
+
+def system_version(system: System) -> str:
+    """Fingerprint of a system's weights, labels and readers; the same after :func:`export_system`."""
+
+    def content(folder: Path) -> Any:
+        one = system.loaded[folder]
+        if isinstance(one, Classifier):
+            return sorted(one.files.items())
+        members = [
+            [member.weight, {node: content(path) for node, path in member.nodes.items()}] for member in one.members
+        ]
+        return [one.node, list(one.labels), members]
+
+    return fingerprint({node: content(folder) for node, folder in system.nodes.items()})
+
+
+def load_calibration(folder: Path, system: System) -> Calibration | None:
+    """The calibration of an exported system, or of the predictions that lie beside a result's models.
+
+    Raises:
+        ArtifactError: If a file of it is damaged.
+    """
+    if read_json(folder / MANIFEST).get("kind") == SYSTEM_KIND:
+        verify(folder, only=(CALIBRATION_FILE,))
+        file = folder / CALIBRATION_FILE
+        return Calibration.from_dict(read_json(file)) if file.is_file() else None
+    if not all((path / PREDICTIONS_FILE).is_file() for path in system.nodes.values()):
+        return None
+    for path in system.nodes.values():
+        verify(path, only=(PREDICTIONS_FILE,))
+    return calibrate({node: Predictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
+
+
+def load_facts(folder: Path) -> dict[str, Any]:
+    """Data, split, seed and scores of a system, as its result or an earlier export tells them."""
+    manifest = read_json(folder / MANIFEST)
+    if manifest.get("kind") == SYSTEM_KIND:
+        return dict(read_json(folder / CONFIG)["facts"])
+    facts = {name: manifest.get(name) for name in ("model", "data", "seed")}
+    if manifest.get("kind") == RESULT_KIND:
+        result = read_json(folder / _RESULT_FILE)
+        facts["result"] = {
+            key: value for key, value in result.items() if key not in ("inputs", "data", "suite", "group")
+        }
+    environment = manifest.get("environment") or {}
+    facts["trained"] = {name: environment.get(name) for name in ("date", "patent_hier", "packages")}
+    return facts
+
+
+def export_system(
+    system: System,
+    version: str,
+    calibration: Calibration | None,
+    facts: Mapping[str, Any],
+    folder: Path,
+    license: str | None,  # noqa: A002 - the hub's word
+) -> None:
+    """Write a system's folder; see :meth:`patent_hier.inference.classifier.HierarchicalClassifier.save_pretrained`."""
+    refuse_foreign(folder, SYSTEM_KIND)
+    if folder.resolve() in {path.parent.parent for path in system.nodes.values()}:
+        raise ConfigError(f"{folder} is the folder that the model was loaded from; choose another")
+    names = {
+        path: f"{path.parent.name}-{path.name}" if path.parent.name != NODES else path.name for path in system.loaded
+    }
+    nodes = {node: f"{NODES}/{names[path]}" for node, path in system.nodes.items()}
+    with exclusive(folder), atomic_folder(folder) as staging:
+        for path, one in system.loaded.items():
+            _export_node(path, one, staging / NODES / names[path], names)
+        labels = label_table(system.classes)
+        write_json(staging / LABELS_FILE, labels)
+        if calibration is not None:
+            write_json(staging / CALIBRATION_FILE, calibration.as_dict())
+        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": version}
+        text = {"fields": list(system.raw.text), "language": "zh"}
+        write_json(staging / CONFIG, {**config, "text": text, "nodes": nodes, "license": license, "facts": dict(facts)})
+        write_card(staging / CARD, system, version, calibration, facts, license)
+        seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
+
+
+def _export_node(source: Path, one: Classifier | Combination, target: Path, names: Mapping[Path, str]) -> None:
+    """A node folder with what classifying needs; members of a combination lie beside it."""
+    target.mkdir(parents=True)
+    if isinstance(one, Combination):
+        facts = read_json(source / MODEL_FOLDER / _CLASSIFIER)
+        for member, loaded in zip(facts["members"], one.members, strict=True):
+            member["nodes"] = {node: f"../{names[path]}" for node, path in loaded.nodes.items()}
+        (target / MODEL_FOLDER).mkdir()
+        write_json(target / MODEL_FOLDER / _CLASSIFIER, facts)
+        node, data = one.node, {}
+    else:
+        node = one.classifier.node
+        for name in one.files:
+            copy = target / MODEL_FOLDER / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / MODEL_FOLDER / name, copy)
+        raw = one.raw
+        data = {"columns": dict(raw.columns), "text": list(raw.text), "min_symbol": raw.min_symbol}
+        data |= {"edition": raw.edition, "encoding": raw.encoding}
+    (target / CONFIG_FILE).write_text(yaml.safe_dump({"data": data}, allow_unicode=True, sort_keys=False), "utf-8")
+    seal(target, {"kind": NODE_KIND, "node": node})
+
+
+def upload_folder(classifier: "HierarchicalClassifier", repo_id: str, license: str | None, private: bool) -> str:  # noqa: A002
+    """Export into a temporary folder and upload that; the address of the commit."""
+    import tempfile
+
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    with tempfile.TemporaryDirectory(prefix="patent-hier-") as place:
+        folder = Path(place) / "model"
+        classifier.save_pretrained(folder, license=license)
+        api = HfApi()
+        try:
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            commit = api.upload_folder(
+                repo_id=repo_id, folder_path=folder, commit_message=f"Model {classifier.version}"
+            )
+        except (HfHubHTTPError, HFValidationError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise ArtifactError(
+                f"{repo_id} could not be uploaded ({reason}); check the name, token and network"
+            ) from error
+    return str(commit)

@@ -1,0 +1,81 @@
+"""What a system answers, as typed values that every door gives out: Python, command line and HTTP."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+CLASS = "class"
+SECTION = "section"
+UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class IpcPath:
+    """A way from the root of the IPC to a class, for one document.
+
+    Attributes:
+        section: Such as ``A``.
+        ipc_class: Such as ``A01``.
+        probability: P(section and class), 0 to 1; the sum over all classes is 1.
+        section_probability: P(section).
+        class_given_section: P(class | section); times ``section_probability`` it is ``probability``.
+    """
+
+    section: str
+    ipc_class: str
+    probability: float
+    section_probability: float
+    class_given_section: float
+
+
+@dataclass(frozen=True)
+class SectionScore:
+    """A section and its probability, all of its classes together.
+
+    Attributes:
+        section: Such as ``A``.
+        probability: P(section), 0 to 1; the sum over all sections is 1.
+    """
+
+    section: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is answered, and why not more.
+
+    Attributes:
+        level: ``class``, ``section`` or ``undecided``.
+        label: The class or section; None if undecided.
+        confidence: Its probability; of undecided documents that of the likeliest section.
+        target_accuracy: The accuracy that was asked for, as known to the thresholds; None if none was.
+        reason: In a few English words, with the numbers that decided.
+    """
+
+    level: str
+    label: str | None
+    confidence: float
+    target_accuracy: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """All that is said of one document.
+
+    Attributes:
+        decision: The answer.
+        paths: The likeliest classes with their sections, the most probable first.
+        sections: The likeliest sections, the most probable first.
+        model_version: Which weights said so.
+    """
+
+    decision: Decision
+    paths: tuple[IpcPath, ...]
+    sections: tuple[SectionScore, ...]
+    model_version: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The prediction as JSON-able values."""
+        content = asdict(self)
+        return {**content, "paths": list(content["paths"]), "sections": list(content["sections"])}
