@@ -1,4 +1,4 @@
-"""``patent-hier predict``: a finished result on the documents of a new CSV file."""
+"""``patent-hier predict``: a finished system on new documents."""
 
 import argparse
 import contextlib
@@ -6,46 +6,57 @@ import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from patent_hier import harmless
+from patent_hier.artifacts import file_digest
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
 
 if TYPE_CHECKING:
-    from patent_hier.data.incoming import IncomingFile
-    from patent_hier.inference.files import Summary
+    from patent_hier.data.incoming_lines import Documents
+    from patent_hier.inference.files import Options, Summary
     from patent_hier.inference.precision import Agreement
     from patent_hier.inference.predictor import System
 
-_STDOUT = "-"
-USAGE = """Classify the documents of a CSV file with a finished result; nothing is trained.
+_STDOUT = _STDIN = "-"
+_OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+USAGE = """Classify documents with a finished system; nothing is trained.
 
 usage: patent-hier predict MODEL FILE [options]
+       patent-hier predict MODEL --abstract TEXT [--abstract TEXT ...] [options]
 
-  MODEL             a result folder with its nodes beside it: runs/<model>/result-hier-... or result-flat-...
-  FILE              CSV as for training, GB18030 or UTF-8; a class need not be known, --text is all that is needed
-  --output OUT.csv  where to write; the default is FILE's name with .predicted.csv, here; - is standard output
-  --force           replace an existing OUT.csv
+  MODEL             an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
+  FILE              CSV as for training (a class need not be known, --text is all that is needed), TXT with a document a
+                    line, or JSONL with "text" or the fields' names; GB18030 or UTF-8; - is standard input
+  --abstract TEXT   a text of the command line; the answer is a table
+  --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .predicted.csv, here; - is standard output.
+                    A command that was interrupted goes on where it was
+  --overwrite       replace an existing OUT
   --top-k 3         classes for each document, the most probable first
-  --text 摘要,...   columns that make the text; the default is those of the training
+  --target-accuracy 0.9   answer with the class only where answers are right this often, else with the section, else not
+  --force G         take a section for granted
+  --beam 1          follow only the likeliest sections; 1 is greedy; the default follows all
+  --text 摘要,...   fields that make the text; the default is those of the training
+  --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
+  --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
   --precision 32-true   or bf16-mixed, faster where the processor computes in it; used only if it gives the first class
                     of fp32 to 99 % of FILE's first documents, and told at the end
 
-OUT.csv is UTF-8 with a byte order mark and has a line for every row, the reason for a row without classes in its last
-column. Where FILE has true symbols, their agreement with the first class is told at the end; that says something only
-of documents that MODEL was not trained on."""
+OUT has a line for every row of FILE, in its order; a row that cannot be classified has the reason. OUT.csv is UTF-8
+with a byte order mark, and holds nothing that a spreadsheet would run. Where FILE has true symbols, their agreement
+with the first class is told at the end; that says something only of documents that MODEL was not trained on."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Load the result, classify, and say how it went.
+    """Load the system, classify, and say how it went.
 
     Raises:
-        ConfigError: If an option cannot be used, MODEL is no result, the output is there already, or half precision
+        ConfigError: If an option cannot be used, MODEL is no system, the output is there already, or half precision
             changes too much.
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
@@ -53,51 +64,80 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(list(arguments))
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")
+    if (options.file is None) == (not options.abstract):
+        raise ConfigError("name either FILE or --abstract TEXT; see patent-hier predict --help")
     text = None if options.text is None else _text(options.text)
-    output = None if options.output == _STDOUT else _output(options.output, options.file, options.force)
-    with _open_output(output) as file:
-        lines = _predict(options, text, file)
+    if options.abstract:
+        _answer(options)
+        return
+    output = None if options.output == _STDOUT else _output(options.output, options.file, options.overwrite)
+    kind = _output_format(options.output_format, output)
+    with _stdout(output) as stream:
+        lines = _predict(options, text, output or stream, kind)
     lines[-1] += f": {output}" if output else ""
     print(harmless.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
 
 
-def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: IO[str]) -> list[str]:
-    """Classify; the lines that say how it went."""
-    from patent_hier.data.incoming import IncomingFile
-    from patent_hier.inference.files import predict_file
+def _answer(options: argparse.Namespace) -> None:
+    """Classify the texts of the command line and show a table of each."""
+    from patent_hier.cli.answers import show_prediction
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
+    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    predictions = classifier.predict(options.abstract, **asdict(_options(options)))
+    for text, prediction in zip(options.abstract, predictions, strict=True):
+        show_prediction(text, prediction)
+
+
+def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
+    """Classify a file; the lines that say how it went."""
+    from patent_hier.data.incoming_lines import TEXT, open_documents
+    from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.inference.files import predict_to_file, predict_to_stream
     from patent_hier.inference.precision import scoring_in
-    from patent_hier.inference.predictor import load_system
     from patent_hier.pipeline.progress import byte_progress, say
 
-    file: Path = options.file
-    system = load_system(options.model)
+    is_stdin = str(options.file) == _STDIN
+    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    system, asked = classifier.system, _options(options)
+    classifier.check(asked.top_k, asked.target_accuracy, asked.force, asked.beam)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
-    if text is not None and tuple(text) != tuple(system.raw.text):
-        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(text)}")
+    if fmt.text != system.raw.text:
+        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
+
+    def documents() -> "Documents":
+        source = Path("/dev/stdin") if is_stdin else options.file
+        return open_documents(source, fmt, options.input_format or (TEXT if is_stdin else None))
+
     if options.precision == BF16:
-        system.check_top_k(options.top_k)  # before the comparison, not after it
-        say(f"{options.precision}: {_agreement(system, IncomingFile(file, fmt), options.batch_size)}")
+        if is_stdin:
+            raise ConfigError(f"--precision {BF16} reads FILE twice, which standard input cannot be; name a file")
+        say(f"{options.precision}: {_agreement(system, documents(), asked.batch_size)}")
     start = time.perf_counter()
-    with byte_progress(f"{system.name}: classifying {file.name}") as progress, scoring_in(options.precision):
-        summary = predict_file(
-            system,
-            IncomingFile(file, fmt),
-            output,
-            top_k=options.top_k,
-            batch_size=options.batch_size,
-            progress=progress,
-        )
-    seconds = time.perf_counter() - start
+    with byte_progress(f"{system.name}: classifying {options.file}") as progress, scoring_in(options.precision):
+        rows = documents()
+        if not isinstance(output, Path):
+            summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
+        else:
+            given = {"text": list(fmt.text), "precision": options.precision, "format": kind}
+            given["source"] = None if is_stdin else file_digest(options.file)
+            summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
+    return list(_lines(summary, before, time.perf_counter() - start, options))
+
+
+def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:
+    if before:
+        yield f"{before} rows were there from an earlier command"
+    yield from _accuracies(summary)
+    if options.target_accuracy is not None:
+        yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
     errors = f"{summary.errors} rows with errors" + (f" ({summary.faults_in_words()})" if summary.errors else "")
-    rate = summary.predicted / max(seconds, 1e-9)
+    rate = max(summary.rows - before, 0) / max(seconds, 1e-9)
     note = "" if options.precision == FP32 else f", {options.precision}"
-    return [
-        *_accuracies(summary),
-        f"{summary.predicted} documents, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s{note}",
-    ]
+    yield f"{summary.predicted} documents, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s{note}"
 
 
-def _agreement(system: "System", incoming: "IncomingFile", batch_size: int) -> "Agreement":
+def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Agreement":
     """Of half precision with fp32, on the first documents of the file.
 
     Raises:
@@ -107,10 +147,10 @@ def _agreement(system: "System", incoming: "IncomingFile", batch_size: int) -> "
     from patent_hier.inference.files import BATCH
     from patent_hier.inference.precision import compare_precisions, require_agreement
 
-    texts = [row.text for row in next(incoming.batches(BATCH), []) if row.fault is None]
+    texts = [row.text for row in next(documents.batches(BATCH), []) if row.fault is None]
     if not texts:
         raise DataError(
-            f"none of the first {BATCH} rows of {incoming.source} has a text, so precisions cannot be compared; leave "
+            f"none of the first {BATCH} rows of {documents.source} has a text, so precisions cannot be compared; leave "
             "--precision out"
         )
     agreement = compare_precisions(system, texts, batch_size)
@@ -134,33 +174,44 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _open_output(path: Path | None) -> Iterator[IO[str]]:
-    """The file for the predictions, there once it is whole; or standard output, and then all else goes to stderr.
-
-    Standard output is UTF-8 then, whatever the locale.
-    """
-    if path is None:
-        out = sys.stdout
-        if isinstance(out, io.TextIOWrapper):
-            out.reconfigure(encoding="utf-8", newline="")
-        with contextlib.redirect_stdout(sys.stderr):
-            yield out
+def _stdout(output: Path | None) -> Iterator[IO[str]]:
+    """Where standard output takes the predictions, all else goes to stderr; it is UTF-8 then, whatever the locale."""
+    out = sys.stdout
+    if output is not None:
+        yield out
         return
-    from patent_hier.atomic import atomic_file
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(encoding="utf-8", newline="")
+    with contextlib.redirect_stdout(sys.stderr):
+        yield out
 
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        yield file
 
-
-def _output(given: str | None, source: Path, force: bool) -> Path:
+def _output(given: str | None, source: Path, overwrite: bool) -> Path:
+    if given is None and str(source) == _STDIN:
+        raise ConfigError("--output is needed for standard input; name OUT.csv, OUT.jsonl or - for standard output")
     path = Path(f"{source.stem}.predicted.csv" if given is None else given)
     if path.is_dir():
-        raise ConfigError(f"--output {path} is a folder; name a CSV file")
+        raise ConfigError(f"--output {path} is a folder; name a file, OUT.csv or OUT.jsonl")
     if path.exists() and source.exists() and path.samefile(source):
         raise ConfigError(f"--output {path} is the file to be classified; choose another name")
-    if path.exists() and not force:
-        raise ConfigError(f"{path} exists; choose another --output, or replace it with --force")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists; choose another --output, or replace it with --overwrite")
     return path
+
+
+def _output_format(given: str | None, output: Path | None) -> str:
+    if given is not None:
+        return given
+    kind = "csv" if output is None else _OUTPUT_SUFFIXES.get(output.suffix.lower())
+    if kind is None:
+        raise ConfigError(f"--output {output} ends in neither .csv nor .jsonl; name the format with --output-format")
+    return kind
+
+
+def _options(options: argparse.Namespace) -> "Options":
+    from patent_hier.inference.files import Options
+
+    return Options(options.top_k, options.target_accuracy, options.force, options.beam, options.batch_size)
 
 
 def _text(given: str) -> list[str]:
@@ -172,12 +223,18 @@ def _text(given: str) -> list[str]:
 
 def _parser() -> OneLineParser:
     parser = OneLineParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("model", type=Path, metavar="MODEL")
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("file", type=Path, metavar="FILE", nargs="?")
+    parser.add_argument("--abstract", action="append", metavar="TEXT")
     parser.add_argument("--output")
-    parser.add_argument("--force", action="store_true")
+    parser.add_argument("--overwrite", action="store_true")
     parser.add_argument("--top-k", type=int, default=3)
+    parser.add_argument("--target-accuracy", type=float)
+    parser.add_argument("--force", metavar="SECTION")
+    parser.add_argument("--beam", type=int)
     parser.add_argument("--text")
+    parser.add_argument("--input-format", choices=("csv", "txt", "jsonl"))
+    parser.add_argument("--output-format", choices=("csv", "jsonl"))
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--precision", choices=(FP32, BF16), default=FP32)
     return parser

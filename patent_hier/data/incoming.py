@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 from patent_hier.data.cleaning import CHUNK
 from patent_hier.data.layout import find_text, guess_encoding, read_mark
 from patent_hier.data.raw import Layout, RawFormat, TextFault, document_number, excerpt, has_words, text_of
-from patent_hier.data.records import Record, RecordReader, RowFault
+from patent_hier.data.records import LineFault, Record, RecordReader, RowFault
 from patent_hier.errors import DataError
 
 
@@ -26,7 +26,7 @@ class Incoming(NamedTuple):
             empty strings.
         text: What models read; empty if there is a fault.
         symbols: The field of IPC symbols; empty where the file has none.
-        fault: Why the row cannot be classified, or None.
+        fault: Why the row cannot be classified, or None; of other formats than CSV also a fault of their own.
         size: Bytes of the row in the file, its line end left out.
     """
 
@@ -35,7 +35,7 @@ class Incoming(NamedTuple):
     fields: tuple[str, ...]
     text: str
     symbols: str
-    fault: RowFault | TextFault | None
+    fault: RowFault | TextFault | LineFault | None
     size: int
 
 

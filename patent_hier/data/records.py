@@ -31,6 +31,15 @@ class RowFault(StrEnum):
     TOO_LONG = "too_long"
 
 
+class LineFault(StrEnum):
+    """Why a line of JSON is no document."""
+
+    BAD_JSON = "bad_json"
+    NO_OBJECT = "no_object"
+    NO_TEXT_FIELD = "no_text_field"
+    BAD_UNICODE = "bad_unicode"
+
+
 @dataclass(frozen=True)
 class Limits:
     """How far one record may reach.

@@ -109,8 +109,7 @@ class HierarchicalClassifier:
             ConfigError: If an argument is out of range, or the system has no calibration for a target accuracy.
             DataError: Naming the first text that has no words or is no Unicode.
         """
-        thresholds = self.thresholds(target_accuracy)
-        self.system.check_top_k(top_k)
+        thresholds = self.check(top_k, target_accuracy, force, beam)
         texts = [normalise(text) for text in texts]
         for number, text in enumerate(texts):
             if problem := text_problem(text):
@@ -122,6 +121,18 @@ class HierarchicalClassifier:
             Prediction(_decide(own, sections[0], thresholds, force), tuple(own), tuple(sections), self.version)
             for own, sections in zip(paths, _sections(tree, top_k), strict=True)
         ]
+
+    def check(
+        self, top_k: int, target_accuracy: float | None, force: str | None, beam: int | None
+    ) -> Thresholds | None:
+        """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
+        sections = sorted({label[0] for label in self.system.classes})
+        self.system.check_top_k(top_k)
+        if force is not None and force not in sections:
+            raise ConfigError(f"section {force!r} is not one of {', '.join(sections)}, which {self.system.name} knows")
+        if beam is not None and not 1 <= beam <= len(sections):
+            raise ConfigError(f"beam={beam} is out of range; {self.system.name} knows {len(sections)} sections")
+        return self.thresholds(target_accuracy)
 
     def thresholds(self, target_accuracy: float | None) -> Thresholds | None:
         """The thresholds of a wanted accuracy; None for None.

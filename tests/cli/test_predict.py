@@ -1,10 +1,13 @@
 import csv
+import json
 import re
 import subprocess
 import sys
 
 import pytest
 
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.ipc_names import name_of
 from patent_hier.settings import FLAT
 from tests.commands import command
 from tests.inference.worlds import raw_row, world, write_raw
@@ -55,24 +58,25 @@ def test_options(made, new, tmp_path):
     assert (outcome.status, outcome.err) == (0, "")
     assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
     lines = read(tmp_path / "out" / "x.csv")
-    columns = ["row", "document_id", "专利名称", "摘要", "section_1", "class_1", "probability_1", "error"]
+    columns = ["row", "document_id", "专利名称", "摘要", "decision", "label", "name", "confidence"]
+    columns += ["section_1", "class_1", "probability_1", "error"]
     assert list(lines[0]) == columns
     assert lines[0]["专利名称"] == "一种锁"
 
 
-def test_an_existing_output_needs_force(made, new, tmp_path):
+def test_an_existing_output_is_kept(made, new, tmp_path):
     output = tmp_path / "new.predicted.csv"
     output.write_text("mine")
     model = made.result("textcnn", "flat")
     refused = command("predict", model, new)
     assert (refused.status, refused.out) == (2, "")
-    assert "new.predicted.csv exists; choose another --output, or replace it with --force" in refused.err
+    assert "new.predicted.csv exists; choose another --output, or replace it with --overwrite" in refused.err
     assert output.read_text() == "mine"
-    assert command("predict", model, new, "--force").status == 0
+    assert command("predict", model, new, "--overwrite").status == 0
     assert len(read(output)) == 3
     before = new.read_bytes()
     for name in (new, f"../{tmp_path.name}/new.csv"):
-        refused = command("predict", model, new, "--force", "--output", name)
+        refused = command("predict", model, new, "--overwrite", "--output", name)
         assert refused.status == 2
         assert "is the file to be classified" in refused.err
     assert new.read_bytes() == before
@@ -117,7 +121,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "part"),
     [
-        (("{model}",), 2, "FILE"),
+        (("{model}",), 2, "name either FILE or --abstract"),
         ((), 2, "MODEL"),
         (("{model}", "new.csv", "--top-k", "0"), 2, "top_k=0 is out of range"),
         (("{model}", "new.csv", "--top-k", "131"), 2, "130 classes"),
@@ -128,6 +132,13 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
         (("{model}", "nowhere.csv"), 1, "nowhere.csv: No such file"),
         (("{model}", "new.csv", "--forced"), 2, "--forced"),
+        (("{model}", "new.csv", "--force", "Z"), 2, "section 'Z' is not one of"),
+        (("{model}", "new.csv", "--target-accuracy", "2"), 2, "target accuracy 2 is out of range"),
+        (("{model}", "new.csv", "--abstract", "一种锁"), 2, "either FILE or --abstract"),
+        (("{model}", "new.csv", "--output", "x.xls"), 2, "ends in neither .csv nor .jsonl"),
+        (("{model}", "new.pdf"), 2, "the ending .pdf is not one of"),
+        (("{model}", "-"), 2, "--output is needed for standard input"),
+        (("{model}", "--abstract", " "), 1, "text 0 has no words"),
         (("nowhere", "new.csv"), 2, "nowhere holds no finished result"),
         (("{node}", "new.csv"), 1, "without node root"),
     ],
@@ -173,4 +184,57 @@ def test_half_precision_needs_texts_to_compare(made, tmp_path, monkeypatch):
     write_raw(tmp_path / "new.csv", "broken", encoding="gb18030")
     refused = command("predict", made.result("textcnn", "flat"), "new.csv", "--precision", "bf16-mixed")
     assert refused.status == 1
-    assert "none of the first 4096 rows of new.csv has a text" in refused.err
+    assert "none of the first 1024 rows of new.csv has a text" in refused.err
+
+
+def test_a_text_of_the_command_line(made):
+    outcome = command("predict", made.result("linear", "hier"), "--abstract", f"{ABSTRACT}\x1b[31m", "--top-k", "2")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "\x1b" not in outcome.out
+    (expected,) = HierarchicalClassifier.from_pretrained(made.result("linear", "hier")).predict(
+        [f"{ABSTRACT}\x1b[31m"], 2
+    )
+    for path in expected.paths:
+        assert f"{path.ipc_class}  {100 * path.probability:.1f} %".replace("  ", "") in outcome.out.replace("  ", "")
+    assert f"class: {expected.decision.label} {name_of(expected.decision.label)}" in outcome.out
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "csv"])
+def test_standard_input(made, tmp_path, kind):
+    texts = [ABSTRACT, "", "一种锁"]
+    content = {
+        "txt": "\n".join(texts),
+        "jsonl": "\n".join(json.dumps({"text": text, "id": text}) for text in texts),
+        "csv": "\n".join(["摘要", *(f'"{text}"' for text in texts)]),
+    }[kind]
+    words = ["predict", made.result("linear", "hier"), "-", "--input-format", kind, "--output", "-"]
+    done = subprocess.run(
+        [sys.executable, "-m", "patent_hier", *map(str, words), "--output-format", "jsonl"],
+        input=content.encode(),
+        capture_output=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    expected = HierarchicalClassifier.from_pretrained(made.result("linear", "hier")).predict([ABSTRACT, "一种锁"])
+    assert [line.get("error") for line in lines] == [None, "empty_text", None]
+    for line, own in zip((lines[0], lines[2]), expected, strict=True):
+        assert line["decision"]["label"] == own.decision.label
+        assert line["decision"]["confidence"] == pytest.approx(own.decision.confidence, abs=1e-6)
+
+
+def test_the_doors_agree(made, new, tmp_path):
+    """Command line and Python, of a result and of its export."""
+    own = HierarchicalClassifier.from_pretrained(made.result("combination", "hier"))
+    own.save_pretrained(tmp_path / "model")
+    (expected,) = own.predict([ABSTRACT], target_accuracy=0.6)
+    for model in (made.result("combination", "hier"), tmp_path / "model"):
+        output = tmp_path / "out.jsonl"
+        words = ("--output", output, "--target-accuracy", "0.6", "--overwrite")
+        outcome = command("predict", model, new, *words)
+        assert (outcome.status, outcome.err) == (0, ""), outcome
+        assert "at a target accuracy of 0.6: " in outcome.out
+        first = json.loads(output.read_text("utf-8").splitlines()[0])
+        assert first["model_version"] == expected.model_version
+        assert first["decision"] == pytest.approx(expected.as_dict()["decision"])

@@ -1,15 +1,23 @@
 import csv
 import io
+import json
+from collections import Counter
 
 import numpy as np
 import pytest
 
+from patent_hier.artifacts import file_digest
+from patent_hier.atomic import read_json
 from patent_hier.data.incoming import IncomingFile
+from patent_hier.data.incoming_lines import open_documents
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.metrics import wilson_interval
 from patent_hier.inference import files
-from patent_hier.inference.files import predict_file
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.files import Options, Summary, predict_to_file, predict_to_stream
 from patent_hier.inference.predictor import load_system
+from patent_hier.inference.resuming import ResumableOutput
+from patent_hier.ipc_names import name_of
 from patent_hier.settings import FLAT
 from tests.inference.worlds import raw_row, write_raw
 
@@ -18,12 +26,18 @@ ABSTRACT = "一种激光测距装置"
 
 @pytest.fixture(scope="module")
 def linear(made):
-    return load_system(made.result("linear", "hier"))
+    return plain(made, "linear", "hier")
 
 
-def predict(system, path, **options):
+def plain(made, model, level):
+    """Without temperatures, so that its probabilities are those that the training wrote."""
+    return HierarchicalClassifier(load_system(made.result(model, level)), None, {})
+
+
+def predict(classifier, path, *, progress=None, **options):
     out = io.StringIO()
-    summary = predict_file(system, IncomingFile(path, system.raw), out, **options)
+    documents = IncomingFile(path, classifier.system.raw)
+    summary = predict_to_stream(classifier, documents, Options(**options), "csv", out, progress)
     assert out.getvalue().startswith("\ufeffrow,document_id,")
     return summary, list(csv.DictReader(io.StringIO(out.getvalue().removeprefix("\ufeff"), newline="")))
 
@@ -33,8 +47,9 @@ def test_the_corpus_own_file(made, batch, monkeypatch):
     """Every document of the test part has in the file what the training wrote of it, however the rows are cut."""
     monkeypatch.setattr(files, "BATCH", batch)
     calls: list[tuple[int, int, int]] = []
-    system = load_system(made.result("textcnn", "flat"))
-    summary, lines = predict(system, made.raw, top_k=2, progress=lambda *numbers: calls.append(numbers))
+    summary, lines = predict(
+        plain(made, "textcnn", "flat"), made.raw, top_k=2, progress=lambda *numbers: calls.append(numbers)
+    )
     facts = made.corpus.manifest["accounting"]
     assert summary.rows == len(lines) == facts["rows"]
     assert [int(line["row"]) for line in lines] == list(range(1, facts["rows"] + 1))
@@ -90,19 +105,29 @@ def test_rows_without_class_and_broken_rows(linear, tmp_path):
     )
     summary, lines = predict(linear, path, top_k=2)
     assert list(lines[0]) == [
-        *("row", "document_id", "摘要", "section_1", "class_1", "probability_1"),
+        *(
+            "row",
+            "document_id",
+            "摘要",
+            "decision",
+            "label",
+            "name",
+            "confidence",
+            "section_1",
+            "class_1",
+            "probability_1",
+        ),
         *("section_2", "class_2", "probability_2", "error"),
     ]
     ids = ["CN106888000A", "2", "3", "201710000001.2", "CN106888004A", "CN106888000A"]
     assert [line["document_id"] for line in lines] == ids
     assert [line["error"] for line in lines] == ["", "too_few_fields", "", "", "empty_text", ""]
     assert [line["摘要"] for line in lines] == [ABSTRACT, "nothing,here", ABSTRACT, ABSTRACT, "，", ABSTRACT]
-    predicted = [tuple(list(line.values())[3:9]) for line in lines]
-    ((first, second),) = linear.paths([ABSTRACT], 2)
-    expected = tuple(
-        cell for path in (first, second) for cell in (path.section, path.ipc_class, f"{path.probability:.6f}")
-    )
-    assert predicted == [expected, ("",) * 6, expected, expected, ("",) * 6, expected]
+    predicted = [tuple(list(line.values())[3:13]) for line in lines]
+    ((first, second),) = linear.system.paths([ABSTRACT], 2)
+    ranked = [(path.section, path.ipc_class, f"{path.probability:.6f}") for path in (first, second)]
+    expected = ("class", first.ipc_class, name_of(first.ipc_class), ranked[0][2], *ranked[0], *ranked[1])
+    assert predicted == [expected, ("",) * 10, expected, expected, ("",) * 10, expected]
     assert (summary.predicted, summary.errors, summary.labelled) == (4, 2, 1)
     assert summary.faults_in_words() == "1 too_few_fields, 1 empty_text"
     assert summary.section_hits == (first.section == "G")
@@ -122,9 +147,9 @@ def test_formulas_in_broken_rows_and_headers(made, linear, tmp_path):
     path = write_raw(tmp_path / "new.csv", "=1+1", raw_row(abstract=ABSTRACT))
     assert predict(linear, path)[1][0]["摘要"] == "'=1+1"
     (tmp_path / "header.csv").write_text(f"=摘要\n{ABSTRACT}\n", "utf-8")
-    system = load_system(made.result("linear", "hier"))
-    system.raw = type(system.raw)(text=("=摘要",))
-    assert "'=摘要" in predict(system, tmp_path / "header.csv")[1][0]
+    own = plain(made, "linear", "hier")
+    own.system.raw = type(own.system.raw)(text=("=摘要",))
+    assert "'=摘要" in predict(own, tmp_path / "header.csv")[1][0]
 
 
 def test_nothing_to_classify(linear, tmp_path):
@@ -132,11 +157,128 @@ def test_nothing_to_classify(linear, tmp_path):
         ((), "it has a header only"),
         (("x", "y", raw_row(abstract="。")), "2 too_few_fields, 1 empty_text"),
     ):
+        path = write_raw(tmp_path / "new.csv", *rows)
         with pytest.raises(DataError, match=rf"no row of .*new\.csv could be classified: {message}"):
-            predict_file(linear, IncomingFile(write_raw(tmp_path / "new.csv", *rows), linear.raw), io.StringIO())
+            predict(linear, path)
+        with pytest.raises(DataError, match="could be classified"):
+            to_file(linear, path, tmp_path / "out.csv")
+        assert {file.name for file in tmp_path.iterdir()} == {"new.csv"}
 
 
-def test_top_k_is_checked_before_the_file(linear, tmp_path):
-    for top_k in (0, 131):
-        with pytest.raises(ConfigError, match=f"top_k={top_k}"):
-            predict_file(linear, IncomingFile(tmp_path / "nowhere.csv", linear.raw), io.StringIO(), top_k=top_k)
+def test_options_are_checked_before_the_file(linear, tmp_path):
+    for options, message in (({"top_k": 0}, "top_k=0"), ({"top_k": 131}, "top_k=131"), ({"force": "Z"}, "'Z'")):
+        with pytest.raises(ConfigError, match=message):
+            predict(linear, tmp_path / "nowhere.csv", **options)
+
+
+def to_file(classifier, path, output, given=None, **options):
+    documents = open_documents(path, classifier.system.raw)
+    given = given or {"source": file_digest(path)}
+    return predict_to_file(classifier, documents, Options(**options), output.suffix[1:], output, given)
+
+
+def rows_of(n):
+    return [raw_row(publication_number=f"CN{number:09}A", abstract=f"{ABSTRACT}{number}") for number in range(n)]
+
+
+class Stopped(BaseException):
+    """As a signal between two batches."""
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """Makes the next command stop when it begins a batch."""
+
+    def after(batches):
+        begun = iter(range(batches))
+        original = HierarchicalClassifier.predict
+
+        def predict(self, *arguments, **options):
+            if next(begun, None) is None:
+                monkeypatch.setattr(HierarchicalClassifier, "predict", original)
+                raise Stopped
+            return original(self, *arguments, **options)
+
+        monkeypatch.setattr(HierarchicalClassifier, "predict", predict)
+
+    return after
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_an_interrupted_command_goes_on_where_it_was(linear, tmp_path, suffix, monkeypatch, stop):
+    monkeypatch.setattr(files, "BATCH", 5)
+    path = write_raw(tmp_path / "new.csv", *rows_of(12), "broken", *rows_of(9))
+    whole, before = to_file(linear, path, tmp_path / f"whole.{suffix}")
+    assert before == 0
+    output = tmp_path / f"out.{suffix}"
+    for batches, expected in ((1, 5), (2, 15)):
+        stop(batches)
+        with pytest.raises(Stopped):
+            to_file(linear, path, output)
+        assert not output.exists()
+        notes = read_json(tmp_path / f".partial-out.{suffix}.json")
+        assert notes["rows"] == expected
+    with (tmp_path / f".partial-out.{suffix}").open("a") as file:
+        file.write("half a line of a killed comm")
+    summary, before = to_file(linear, path, output)
+    assert (before, summary) == (15, whole)
+    assert output.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    assert {file.name for file in tmp_path.iterdir()} == {"new.csv", f"whole.{suffix}", f"out.{suffix}"}
+
+
+@pytest.mark.parametrize("what", ["options", "source", "notes", "beginning"])
+def test_other_work_is_not_gone_on_with(linear, tmp_path, what, monkeypatch, stop):
+    monkeypatch.setattr(files, "BATCH", 5)
+    path, output = write_raw(tmp_path / "new.csv", *rows_of(12)), tmp_path / "out.csv"
+    stop(2)
+    with pytest.raises(Stopped):
+        to_file(linear, path, output)
+    options = {}
+    if what == "options":
+        options = {"top_k": 2}
+    elif what == "source":
+        write_raw(path, *reversed(rows_of(12)))
+    elif what == "notes":
+        (tmp_path / ".partial-out.csv.json").write_text("{")
+    else:
+        (tmp_path / ".partial-out.csv").write_text("")
+    _, before = to_file(linear, path, output, **options)
+    assert before == 0
+    to_file(linear, path, tmp_path / "whole.csv", **options)
+    assert output.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_two_commands_never_write_one_file(linear, tmp_path):
+    path, output = write_raw(tmp_path / "new.csv", *rows_of(3)), tmp_path / "out.csv"
+    with ResumableOutput(output, "work"), pytest.raises(ConfigError, match=r"another command is writing .*out\.csv"):
+        to_file(linear, path, output)
+    to_file(linear, path, output)
+    assert len(output.read_text("utf-8").splitlines()) == 4
+
+
+def test_a_source_that_cannot_be_read_again_is_not_gone_on_with(linear, tmp_path, monkeypatch, stop):
+    monkeypatch.setattr(files, "BATCH", 5)
+    path, output = write_raw(tmp_path / "new.csv", *rows_of(12)), tmp_path / "out.csv"
+    stop(2)
+    with pytest.raises(Stopped):
+        to_file(linear, path, output, {"source": None})
+    assert {file.name for file in tmp_path.iterdir()} == {"new.csv"}
+
+
+def test_decisions_are_counted(made, tmp_path):
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"))
+    summary, lines = predict(own, made.raw, target_accuracy=0.6)
+    assert summary.decided == Counter(line["decision"] for line in lines if not line["error"])
+    assert "undecided" in summary.decisions_in_words()
+    assert Summary.from_dict(json.loads(json.dumps(summary.as_dict()))) == summary
+    for line in lines:
+        assert (line["label"] == "") == (line["decision"] in ("undecided", ""))
+
+
+def test_json_lines(linear, tmp_path):
+    path, output = write_raw(tmp_path / "new.csv", *rows_of(1), "broken"), tmp_path / "out.jsonl"
+    to_file(linear, path, output)
+    first, second = map(json.loads, output.read_text("utf-8").splitlines())
+    (expected,) = linear.predict([f"{ABSTRACT}0"])
+    assert first == {"row": 1, "document_id": "CN000000000A", **expected.as_dict()}
+    assert second == {"row": 2, "document_id": "2", "error": "too_few_fields"}

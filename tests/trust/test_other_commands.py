@@ -56,7 +56,7 @@ def _words(what: str, place: Path) -> list[str]:
         members = [str(_result(place, model)) for model in ("linear", "naive_bayes")]
         return ["combine", *members, "--runs-dir", f"{place}/runs", "--cache-dir", f"{place}/cache"]
     if what == "predict":
-        file = ("--output", f"{place}/out.csv", "--force")
+        file = ("--output", f"{place}/out.csv", "--overwrite")
         return ["predict", str(_result(place, "linear")), f"{place}/incoming.csv", *file]
     if what == "pretrain":
         return ["pretrain", *_PRETRAIN, *_DATA, *where]

@@ -1,0 +1,114 @@
+"""An output that is written for hours: whole or not there, and continued where a killed command left it.
+
+Beside the output lie its beginning and a small file that says how many rows of which work it holds. They are taken up
+by the same command on the same file with the same model, and by no other.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from patent_hier.artifacts import fingerprint
+from patent_hier.atomic import read_json, remove_partials, write_json
+from patent_hier.errors import ArtifactError, ConfigError
+
+_PREFIX = ".partial-"
+
+
+class ResumableOutput:
+    """A text file under way; use it as a context.
+
+    Args:
+        path: Where it will be.
+        work: All that decides its content, as JSON-able values.
+
+    Attributes:
+        file: Takes the text, UTF-8 with line ends as written.
+        rows: How many rows are there already.
+        state: What was kept with them by :meth:`keep`; None at the beginning.
+
+    Raises:
+        ConfigError: If another command writes the same file.
+    """
+
+    file: IO[str]
+
+    def __init__(self, path: Path, work: Any) -> None:
+        self.path = path
+        self.rows = 0
+        self.state: Any = None
+        self._work = fingerprint(work)
+        self._begun = path.with_name(f"{_PREFIX}{path.name}")
+        self._notes = path.with_name(f"{_PREFIX}{path.name}.json")
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while not self._lock():
+            pass
+        remove_partials(self._notes)
+        self.file.truncate(self._take_up())
+        self.file.seek(0, os.SEEK_END)
+        return self
+
+    def _lock(self) -> bool:
+        """Open the beginning for this command alone; False if another one has just put it in its place."""
+        self.file = self._begun.open("a+", encoding="utf-8", newline="")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.file.close()
+            raise ConfigError(
+                f"another command is writing {self.path}; wait for it, or choose another --output"
+            ) from error
+        if self._begun.exists() and os.path.samestat(self._begun.stat(), os.fstat(self.file.fileno())):
+            return True
+        self.file.close()
+        return False
+
+    def _take_up(self) -> int:
+        """Bytes of earlier work that can be gone on with."""
+        if not self._notes.is_file():
+            return 0
+        try:
+            notes = read_json(self._notes)
+            if notes["work"] != self._work or notes["bytes"] > self._begun.stat().st_size:
+                return 0
+            self.rows, self.state, size = int(notes["rows"]), notes["state"], int(notes["bytes"])
+        except (ArtifactError, KeyError, TypeError, ValueError):  # no more than a beginning is lost
+            return 0
+        return size
+
+    def restart(self) -> None:
+        """Begin anew."""
+        self.rows, self.state = 0, None
+        self._notes.unlink(missing_ok=True)
+        self.file.truncate(0)
+
+    def keep(self, rows: int, state: Any) -> None:
+        """All that was written so far will be there after a kill: so many rows, and a value that goes with them."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        notes = {"work": self._work, "rows": rows, "bytes": os.fstat(self.file.fileno()).st_size, "state": state}
+        write_json(self._notes, notes)
+
+    def discard(self) -> None:
+        """Nothing of what was written is worth anything."""
+        self._notes.unlink(missing_ok=True)
+        self._begun.unlink(missing_ok=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Put the file in its place; after an error leave what was kept, or nothing if that is nothing."""
+        try:
+            if kind is None:
+                self.file.flush()
+                os.fsync(self.file.fileno())
+                self._begun.replace(self.path)
+                self._notes.unlink(missing_ok=True)
+            elif not self._notes.is_file():
+                self.discard()
+        finally:
+            self.file.close()
