@@ -98,10 +98,10 @@ class LineFile:
         limit = self._format.limits.max_bytes
         first = True
         while line := file.readline(max(limit, _START) + 2):
+            length = len(line)
             if first:
                 line, first = self._begin(line, file), False
-            length = len(line)
-            if not line.endswith(b"\n") and length > limit:
+            if not line.endswith(b"\n") and len(line) > limit:
                 while rest := file.readline(limit):
                     length += len(rest)
                     if rest.endswith(b"\n"):

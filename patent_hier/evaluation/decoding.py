@@ -1,7 +1,7 @@
 """From the scores of a system's nodes to paths of the IPC: section, then a class of that section, for each document."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,18 @@ class Tree:
     section_log_prob: NDArray[np.float64]
     class_log_prob: NDArray[np.float64]
     within_log_prob: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.class_log_prob)
+
+    def take(self, rows: slice) -> "Tree":
+        """Only some documents."""
+        return replace(
+            self,
+            section_log_prob=self.section_log_prob[rows],
+            class_log_prob=self.class_log_prob[rows],
+            within_log_prob=self.within_log_prob[rows],
+        )
 
     @classmethod
     def of(cls, scores: Mapping[str, NodeScores]) -> "Tree":

@@ -42,6 +42,11 @@ class HierarchicalClassifier:
         self.facts = dict(facts)
         self.version = system_version(system)
 
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """The sections that it can name, sorted."""
+        return tuple(sorted({label[0] for label in self.system.classes}))
+
     @classmethod
     def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> Self:
         """Load a system: all its classifiers are in memory then, on the GPU if there is one.
@@ -109,13 +114,33 @@ class HierarchicalClassifier:
             ConfigError: If an argument is out of range, or the system has no calibration for a target accuracy.
             DataError: Naming the first text that has no words or is no Unicode.
         """
-        thresholds = self.check(top_k, target_accuracy, force, beam)
-        texts = [normalise(text) for text in texts]
+        self.check(top_k, target_accuracy, force, beam)
+        tree = self.score(texts, batch_size=batch_size, progress=progress)
+        return self.answer(tree, top_k, target_accuracy=target_accuracy, force=force, beam=beam)
+
+    def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> Tree:
+        """What the classifiers say, calibrated: the part of :meth:`predict` that takes time; arguments as there.
+
+        Raises:
+            DataError: Naming the first text that has no words or is no Unicode.
+        """
         for number, text in enumerate(texts):
             if problem := text_problem(text):
                 raise DataError(f"text {number} {problem}")
-        scores = self.system.log_prob(texts, progress, batch_size)
-        tree = Tree.of(scale_nodes(scores, self.calibration.temperatures if self.calibration else {}))
+        scores = self.system.log_prob([normalise(text) for text in texts], progress, batch_size)
+        return Tree.of(scale_nodes(scores, self.calibration.temperatures if self.calibration else {}))
+
+    def answer(
+        self,
+        tree: Tree,
+        top_k: int = 3,
+        *,
+        target_accuracy: float | None = None,
+        force: str | None = None,
+        beam: int | None = None,
+    ) -> list[Prediction]:
+        """The predictions of :meth:`score`'s documents; arguments and errors as in :meth:`predict`."""
+        thresholds = self.check(top_k, target_accuracy, force, beam)
         paths = paths_of(tree, decode(tree, top_k, beam=beam, force=force))
         return [
             Prediction(_decide(own, sections[0], thresholds, force), tuple(own), tuple(sections), self.version)
@@ -126,7 +151,7 @@ class HierarchicalClassifier:
         self, top_k: int, target_accuracy: float | None, force: str | None, beam: int | None
     ) -> Thresholds | None:
         """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
-        sections = sorted({label[0] for label in self.system.classes})
+        sections = self.sections
         self.system.check_top_k(top_k)
         if force is not None and force not in sections:
             raise ConfigError(f"section {force!r} is not one of {', '.join(sections)}, which {self.system.name} knows")

@@ -83,7 +83,7 @@ def test_lines_that_are_no_documents(tmp_path, line, fault):
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=8), st.sampled_from(["txt", "jsonl"]))
 def test_any_bytes_have_as_many_rows_as_lines(tmp_path_factory, lines, kind):
     content = b"\n".join(lines)
-    if not content or content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in lines[0]:
+    if not content or content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content.split(b"\n")[0]:
         return  # nothing, or taken for UTF-16
     path = written(tmp_path_factory.mktemp("any"), content)
     rows = read(path, kind=kind)
