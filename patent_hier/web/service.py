@@ -1,0 +1,175 @@
+"""The service without its transport: predictions through the batcher, explanations one at a time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from patent_hier.data.raw import normalise
+from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
+from patent_hier.inference.explain import explain
+from patent_hier.inference.model_card import label_table
+from patent_hier.inference.results import Prediction
+from patent_hier.web.batching import Batcher, FullQueueError
+from patent_hier.web.counters import Counters
+from patent_hier.web.messages import BatchQuestion, PredictQuestion
+from patent_hier.web.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from patent_hier.inference.neighbours import Neighbours
+
+_MOST_EXPLANATIONS = 8  # that wait; each takes many passes
+
+
+class RefusedError(Exception):
+    """A question that is not answered.
+
+    Args:
+        status: Of HTTP.
+        code: For programs.
+        message: For people; it repeats nothing of the question.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Service:
+    """A system that answers; use it as an asynchronous context.
+
+    Args:
+        classifier: The system.
+        settings: Its bounds.
+        neighbours: Known patents; None: none are named.
+        counters: Takes the counts.
+    """
+
+    def __init__(
+        self,
+        classifier: HierarchicalClassifier,
+        settings: ServiceSettings,
+        neighbours: "Neighbours | None",
+        counters: Counters,
+    ) -> None:
+        self.classifier = classifier
+        self.settings = settings
+        self.counters = counters
+        self._neighbours = neighbours
+        self.batcher = Batcher(
+            classifier.score,
+            max_batch=settings.max_batch,
+            max_wait=settings.max_wait,
+            max_queue=settings.max_queue,
+        )
+        self._explaining = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
+
+    async def __aenter__(self) -> "Service":
+        await self.batcher.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.batcher.__aexit__(*error)
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def predict(self, question: PredictQuestion) -> dict[str, Any]:
+        """The answer to one text.
+
+        Raises:
+            RefusedError: If it cannot be answered.
+        """
+        if problem := self._problem(question.text):
+            raise RefusedError(422, "bad_text", f"the text {problem}")
+        (prediction,) = await self._predictions([question.text], question)
+        answer = prediction.as_dict()
+        if question.explain:
+            answer["explanation"] = await self._aside(self._explain, question.text, prediction)
+        if question.neighbours and self._neighbours is not None:
+            answer["neighbours"] = await self._aside(self._nearest, question.text, question.neighbours)
+        return answer
+
+    async def batch(self, question: BatchQuestion) -> list[dict[str, Any]]:
+        """The answers to several texts, in their order.
+
+        Raises:
+            RefusedError: If there are too many, or none can be answered in time.
+        """
+        if len(question.texts) > self.settings.max_texts:
+            raise RefusedError(422, "too_many_texts", f"a batch may have {self.settings.max_texts} texts")
+        problems = [self._problem(text) for text in question.texts]
+        good = [text for text, problem in zip(question.texts, problems, strict=True) if problem is None]
+        predictions = iter(await self._predictions(good, question) if good else [])
+        return [
+            {"error": f"the text {problem}"} if problem else {"prediction": next(predictions).as_dict()}
+            for problem in problems
+        ]
+
+    def about(self) -> dict[str, Any]:
+        """What the page and programs must know of the system."""
+        calibration = self.classifier.calibration
+        data = self.classifier.facts.get("data") or {}
+        return {
+            "name": self.classifier.system.name,
+            "version": self.classifier.version,
+            "is_demo": data.get("name") == "demo",
+            "data": {key: data.get(key) for key in ("name", "documents", "split")},
+            "text_fields": list(self.classifier.system.raw.text),
+            "has_neighbours": self._neighbours is not None,
+            "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
+            "calibration_documents": calibration.documents if calibration else 0,
+            "test_documents": calibration.measured.get("documents", 0) if calibration else 0,
+            "targets": calibration.measured.get("targets", {}) if calibration else {},
+        }
+
+    def taxonomy(self) -> dict[str, Any]:
+        """Sections and classes that can be answered, with their names."""
+        return label_table(self.classifier.system.classes)
+
+    def _problem(self, text: str) -> str | None:
+        if len(text) > self.settings.max_characters:
+            return f"has more than {self.settings.max_characters} characters"
+        return text_problem(text)
+
+    async def _predictions(self, texts: Sequence[str], question: PredictQuestion | BatchQuestion) -> list[Prediction]:
+        start = time.perf_counter()
+        asked = (question.top_k, question.target_accuracy, question.force)
+        self.classifier.check(*asked, None)
+        try:
+            async with asyncio.timeout(self.settings.time_limit):
+                tree = await self.batcher.score(texts)
+        except FullQueueError as error:
+            raise RefusedError(503, "busy", "too many texts are waiting; try again in a moment") from error
+        except TimeoutError as error:
+            raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
+        top_k, target_accuracy, force = asked
+        predictions = self.classifier.answer(tree, top_k, target_accuracy=target_accuracy, force=force)
+        self.counters.count_answer(len(texts), time.perf_counter() - start)
+        return predictions
+
+    async def _aside(self, work: Any, *arguments: Any) -> Any:
+        """Work that is not batched: one at a time, few waiting."""
+        if self._explaining >= _MOST_EXPLANATIONS:
+            raise RefusedError(503, "busy", "too many explanations are waiting; try again in a moment")
+        self._explaining += 1
+        try:
+            async with asyncio.timeout(self.settings.time_limit):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        except TimeoutError as error:
+            raise RefusedError(503, "too_slow", "the explanation takes too long; ask for a shorter text") from error
+        finally:
+            self._explaining -= 1
+
+    def _explain(self, text: str, prediction: Prediction) -> dict[str, Any]:
+        label = prediction.paths[0].ipc_class
+        read = normalise(text)
+        found = explain(self.classifier.system, read, label)
+        spans = [{"start": span.start, "end": span.end, "score": span.score} for span in found.spans]
+        return {"label": label, "method": found.method, "text": read, "spans": spans}
+
+    def _nearest(self, text: str, k: int) -> list[dict[str, Any]]:
+        assert self._neighbours is not None
+        return [vars(one) for one in self._neighbours.nearest([normalise(text)], k)[0]]

@@ -1,0 +1,104 @@
+// A file of documents: asked for in portions, with progress, and given back as CSV.
+
+import { csvAddress, readFile } from "./files.js";
+import { batch, Problem } from "./service.js";
+import { percent, say } from "./words.js";
+
+const SHOWN = 500; // rows of the table
+const PORTION = 150 * 1024; // bytes of a question
+const place = (id) => document.getElementById(id);
+let running = null;
+
+/** Classify a file; options are asked for each text. */
+export async function classifyFile(file, facts, options) {
+  running?.abort();
+  const own = (running = new AbortController());
+  begin(file);
+  try {
+    const documents = await readFile(file, facts.about.text_fields);
+    const answers = [];
+    for (const portion of portions(documents, facts.about.limits)) {
+      const asked = portion.filter((one) => one.text);
+      const results = asked.length ? await batch({ ...options, texts: asked.map((one) => one.text) }, own.signal) : [];
+      for (const one of portion) answers.push({ ...one, ...(one.text ? results.shift() : { error: say().errors.bad_text }) });
+      show(answers, documents.length);
+    }
+    offer(answers, file);
+  } catch (problem) {
+    if (problem.name === "AbortError") return;
+    if (!(problem instanceof Problem)) throw problem;
+    place("batch-problem").textContent = problem.message;
+    place("batch-problem").hidden = false;
+  } finally {
+    if (running === own) place("stop").hidden = true;
+  }
+}
+
+/** Stop what is under way. */
+export function stop() {
+  running?.abort();
+  place("stop").hidden = true;
+}
+
+function begin(file) {
+  for (const id of ["batch-problem", "download"]) place(id).hidden = true;
+  for (const id of ["batch", "stop"]) place(id).hidden = false;
+  place("file-name").textContent = file.name;
+  place("rows").replaceChildren();
+  place("tally").textContent = place("done").textContent = "";
+  place("progress").value = 0;
+  place("batch").scrollIntoView({ block: "nearest" });
+}
+
+function* portions(documents, limits) {
+  let portion = [];
+  let size = 0;
+  for (const one of documents) {
+    const bytes = 3 * one.text.length + 8;
+    if (portion.length === limits.texts || (portion.length && size + bytes > PORTION)) {
+      yield portion;
+      [portion, size] = [[], 0];
+    }
+    portion.push(one);
+    size += bytes;
+  }
+  if (portion.length) yield portion;
+}
+
+function show(answers, total) {
+  place("progress").value = answers.length / total;
+  place("done").textContent = say().rows(answers.length, total);
+  const count = (level) => answers.filter((one) => one.prediction?.decision.level === level).length;
+  const errors = answers.filter((one) => !one.prediction).length;
+  const more = total > SHOWN ? ` ${say().shown(SHOWN)}` : "";
+  place("tally").textContent = say().tally(count("class"), count("section"), count("undecided"), errors) + more;
+  for (const one of answers.slice(place("rows").childElementCount, SHOWN)) place("rows").append(row(one));
+}
+
+function row(one) {
+  const decision = one.prediction?.decision;
+  const cells = [one.id, one.text.slice(0, 80), decision ? (decision.label ?? say().undecided) : one.error, decision ? percent(decision.confidence) : ""];
+  const line = document.createElement("tr");
+  for (const text of cells) line.insertCell().textContent = text;
+  line.cells[2].className = decision?.level ?? "error";
+  return line;
+}
+
+function offer(answers, file) {
+  const header = ["document_id", "text", "decision", "label", "confidence", "section_1", "class_1", "probability_1", "class_2", "probability_2", "class_3", "probability_3", "error"];
+  const rows = answers.map(({ id, text, prediction, error }) => {
+    if (!prediction) return [id, text, ...Array(10).fill(""), error];
+    const { decision, paths } = prediction;
+    const ranked = [0, 1, 2].flatMap((k) => [paths[k]?.ipc_class, paths[k]?.probability.toFixed(6)]);
+    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), paths[0].section, ...ranked, ""];
+  });
+  const button = place("download");
+  button.hidden = false;
+  button.onclick = () => {
+    const link = document.createElement("a");
+    link.href = csvAddress([header, ...rows]);
+    link.download = `${file.name.replace(/\.[^.]*$/, "")}.predicted.csv`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  };
+}

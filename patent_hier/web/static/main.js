@@ -1,0 +1,186 @@
+// The page: what a person does, and what follows.
+
+import { meaning, show } from "./answer.js";
+import { classifyFile, stop } from "./batch.js";
+import { facts, predict, Problem } from "./service.js";
+import { chosen, EXAMPLES, say, speak } from "./words.js";
+
+const place = (id) => document.getElementById(id);
+const state = { facts: null, forced: null, answer: null, asking: null, example: 0 };
+
+function remember(key, value) {
+  try {
+    localStorage.setItem(key, value);
+  } catch {
+    // a browser that keeps nothing
+  }
+}
+
+function remembered(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+const options = () => ({ top_k: 3, target_accuracy: place("careful").checked ? Number(place("target").value) / 100 : null, force: state.forced });
+
+function complain(words) {
+  place("problem").hidden = !words;
+  place("problem").textContent = words ?? "";
+}
+
+function present(which) {
+  for (const id of ["empty", "busy", "result"]) place(id).hidden = id !== which;
+  place("answer").setAttribute("aria-busy", String(which === "busy"));
+}
+
+async function classify() {
+  const text = place("text").value.trim();
+  complain(null);
+  if (!text) {
+    complain(say().errors.empty);
+    place("text").focus();
+    return;
+  }
+  state.asking?.abort();
+  const asking = (state.asking = new AbortController());
+  if (!state.answer) present("busy");
+  place("answer").setAttribute("aria-busy", "true");
+  try {
+    const neighbours = state.facts?.about.has_neighbours ? 5 : 0;
+    state.answer = await predict({ ...options(), text, explain: place("why").checked, neighbours }, asking.signal);
+    draw();
+  } catch (problem) {
+    if (problem.name === "AbortError") return;
+    if (!(problem instanceof Problem)) throw problem;
+    present(state.answer ? "result" : "empty");
+    complain(problem.message);
+  }
+}
+
+function draw() {
+  if (!state.answer) return;
+  show(state.answer, state.facts?.names ?? new Map(), state.forced, (section) => {
+    state.forced = section;
+    classify();
+  });
+  present("result");
+}
+
+function count() {
+  const limit = state.facts?.about.limits.characters;
+  if (!limit) return;
+  const length = Array.from(place("text").value).length;
+  place("count").textContent = say().characters(length, limit);
+  complain(length > limit ? say().errors.long : null);
+}
+
+function explainTarget() {
+  place("percent").textContent = `${place("target").value} %`;
+  place("asked").hidden = !place("careful").checked;
+  if (state.facts) place("meaning").textContent = meaning(Number(place("target").value), state.facts.about);
+}
+
+function translate(language) {
+  speak(language);
+  place("language").textContent = language === "zh" ? "English" : "中文";
+  place("language").lang = language === "zh" ? "en" : "zh-CN";
+  if (state.facts) place("model").textContent = say().model(state.facts.about);
+  count();
+  explainTarget();
+  draw();
+}
+
+function paint(theme) {
+  document.documentElement.dataset.theme = theme;
+  place("theme").setAttribute("aria-pressed", String(theme === "dark"));
+}
+
+function clear() {
+  state.asking?.abort();
+  Object.assign(state, { forced: null, answer: null });
+  place("text").value = "";
+  present("empty");
+  count();
+  place("text").focus();
+}
+
+function takeFile(file) {
+  if (file && state.facts) classifyFile(file, state.facts, options());
+}
+
+function listen() {
+  const { text, question, target, careful } = Object.fromEntries(["text", "question", "target", "careful"].map((id) => [id, place(id)]));
+  question.addEventListener("submit", (event) => {
+    event.preventDefault();
+    classify();
+  });
+  text.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) classify();
+  });
+  text.addEventListener("input", () => {
+    state.forced = null; // a section that was chosen for another text
+    count();
+  });
+  target.addEventListener("input", explainTarget);
+  target.addEventListener("change", () => state.answer && classify());
+  careful.addEventListener("change", () => {
+    explainTarget();
+    if (state.answer) classify();
+  });
+  place("why").addEventListener("change", () => state.answer && classify());
+  place("example").addEventListener("click", () => {
+    state.forced = null;
+    text.value = EXAMPLES[state.example++ % EXAMPLES.length];
+    count();
+    classify();
+  });
+  place("clear").addEventListener("click", clear);
+  place("release").addEventListener("click", () => {
+    state.forced = null;
+    classify();
+  });
+  place("file").addEventListener("change", (event) => {
+    takeFile(event.target.files[0]);
+    event.target.value = "";
+  });
+  place("stop").addEventListener("click", stop);
+  place("close").addEventListener("click", () => {
+    stop();
+    place("batch").hidden = true;
+  });
+  place("language").addEventListener("click", () => {
+    translate(chosen() === "zh" ? "en" : "zh");
+    remember("language", chosen());
+  });
+  place("theme").addEventListener("click", () => {
+    paint(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+    remember("theme", document.documentElement.dataset.theme);
+  });
+  for (const kind of ["dragover", "drop", "dragleave"]) {
+    question.addEventListener(kind, (event) => {
+      event.preventDefault();
+      question.classList.toggle("drop", kind === "dragover");
+      if (kind === "drop") takeFile(event.dataTransfer.files[0]);
+    });
+  }
+}
+
+async function start() {
+  paint(remembered("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
+  translate(remembered("language") ?? "zh");
+  listen();
+  try {
+    state.facts = await facts();
+  } catch (problem) {
+    complain(problem.message);
+    return;
+  }
+  place("demo").hidden = !state.facts.about.is_demo;
+  place("careful").disabled = !Object.keys(state.facts.about.targets).length;
+  translate(chosen());
+}
+
+start();

@@ -1,0 +1,63 @@
+// All words of the page, Chinese first.
+
+const WORDS = {
+  zh: {
+    title: "专利分类", skip: "跳到输入", theme: "深色", label: "摘要或名称", classify: "分类", example: "示例", clear: "清空",
+    upload: "上传文件", certainty: "把握", careful: "没有把握时退回到部，或不作答", target: "希望的准确率", why: "标出依据",
+    hint: "粘贴文本，或把文件拖到这里（CSV、TXT、JSONL）；Ctrl + Enter 分类。", empty: "粘贴一篇摘要，结果显示在这里。", busy: "正在分类……",
+    sections: "部", classes: "大类", click: "点击一个部，只在其中分类。", reasons: "依据", similar: "相近的已知专利", release: "取消",
+    batch: "批量结果", stop: "停止", download: "下载 CSV", close: "关闭", text: "文本", answer: "结果", probability: "概率",
+    demo: "演示模型：用生成的数据训练，结果没有实际意义。", footer: "结果供人参考，不是正式分类。文本只发送到本机的服务，不会被记录。",
+    class: "大类", section: "只到部", undecided: "不作答", forcedTo: (name) => `只在 ${name} 中分类。`,
+    characters: (n, limit) => `${n} / ${limit} 字`, model: (a) => `模型 ${a.name} · 版本 ${a.version}`,
+    legend: (label, method) => `蓝色支持 ${label}，橙色反对；颜色越深作用越大。方法：${method}`, unsure: "把握不足",
+    meaning: (t) => `在 ${t.n} 篇测试文档上：${t.class} 得到大类${t.classRight}，${t.section} 只得到部${t.sectionRight}，${t.none} 不作答。`,
+    right: (p) => `（其中 ${p} 正确）`, noTargets: "这个模型没有校准数据，不能设定准确率。",
+    confidence: (p, level) => `${level}，概率 ${p}`, version: (v) => `模型版本 ${v}`, rows: (a, b) => `${a} / ${b} 篇`,
+    tally: (c, s, u, e) => `大类 ${c} 篇，只到部 ${s} 篇，不作答 ${u} 篇，错误 ${e} 篇`, shown: (n) => `表中只显示前 ${n} 行，下载的文件里有全部。`,
+    errors: { empty: "请先输入文本。", long: "文本太长。", offline: "连不上服务，请确认它还在运行。", busy: "服务正忙，请稍后再试。", noTexts: "文件里没有可读的文本。",
+      noColumn: (names) => `文件没有需要的列：${names}。`, fileLarge: "文件太大（最多 20 MB）；请用命令行 patent-hier predict。", bad: "无法分类这段文本。", coding: "文件既不是 UTF-8，也不是 GB18030。", bad_text: "文本没有可读的内容。" },
+  },
+  en: {
+    title: "Patent classification", skip: "Skip to the text", theme: "Dark", label: "Abstract or title", classify: "Classify", example: "Example", clear: "Clear",
+    upload: "Upload a file", certainty: "Certainty", careful: "When unsure, give the section only, or nothing", target: "Wanted accuracy", why: "Mark the reasons",
+    hint: "Paste a text, or drop a file here (CSV, TXT, JSONL); Ctrl + Enter classifies.", empty: "Paste an abstract; its classes appear here.", busy: "Classifying…",
+    sections: "Section", classes: "Class", click: "Click a section to stay within it.", reasons: "Reasons", similar: "Similar known patents", release: "Undo",
+    batch: "Results of a file", stop: "Stop", download: "Download CSV", close: "Close", text: "Text", answer: "Result", probability: "Probability",
+    demo: "A demo model, trained on generated data: its answers mean nothing.", footer: "Support for a person who decides, no official classification. Texts go to the service on this machine only, and are not logged.",
+    class: "Class", section: "Section only", undecided: "No answer", forcedTo: (name) => `Within ${name} only.`,
+    characters: (n, limit) => `${n} / ${limit} characters`, model: (a) => `Model ${a.name} · version ${a.version}`,
+    legend: (label, method) => `Blue speaks for ${label}, orange against it; the deeper, the more. Method: ${method}`, unsure: "not sure enough",
+    meaning: (t) => `Of ${t.n} test documents ${t.class} get a class${t.classRight}, ${t.section} a section only${t.sectionRight}, ${t.none} no answer.`,
+    right: (p) => ` (${p} of these are right)`, noTargets: "This model has no calibration, so no accuracy can be asked for.",
+    confidence: (p, level) => `${level}, probability ${p}`, version: (v) => `Model version ${v}`, rows: (a, b) => `${a} / ${b} documents`,
+    tally: (c, s, u, e) => `${c} with class, ${s} with section only, ${u} without answer, ${e} with errors`, shown: (n) => `The table shows the first ${n} rows; the download has all.`,
+    errors: { empty: "Give a text first.", long: "The text is too long.", offline: "The service cannot be reached; see whether it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file has no text that can be read.",
+      noColumn: (names) => `The file lacks the needed column: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", coding: "The file is neither UTF-8 nor GB18030.", bad_text: "The text has nothing that can be read." },
+  },
+};
+
+export const EXAMPLES = [
+  "本发明公开了一种激光测距装置，包括壳体、激光发射模块、光电探测器和信号处理电路，激光发射模块发出的脉冲经目标反射后由光电探测器接收，信号处理电路根据飞行时间计算距离，具有测量精度高、抗干扰能力强的优点。",
+  "本发明提供一种治疗糖尿病的中药组合物及其制备方法，由黄芪、葛根、丹参和麦冬按重量份配制而成，水提后浓缩干燥制成颗粒剂，疗效显著，无明显毒副作用。",
+  "本实用新型涉及一种电池热管理系统，包括电池模组、液冷板和控制器，控制器根据温度传感器的信号调节冷却液的流量，使各电芯温度均匀，延长电池寿命。",
+];
+
+let language = "zh";
+
+/** The words of the chosen language. */
+export const say = () => WORDS[language];
+/** Which language is chosen: zh or en. */
+export const chosen = () => language;
+
+/** Write the words of a language into the page. */
+export function speak(wanted) {
+  language = wanted;
+  document.documentElement.lang = wanted === "zh" ? "zh-CN" : "en";
+  document.title = say().title;
+  for (const place of document.querySelectorAll("[data-say]")) place.textContent = say()[place.dataset.say];
+  for (const place of document.querySelectorAll("[data-say-label]")) place.setAttribute("aria-label", say()[place.dataset.sayLabel]);
+}
+
+/** A share as percent. */
+export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
