@@ -32,6 +32,7 @@ from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import FLAT, ROOT
+from tests.models.test_architectures import config_of
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -368,14 +369,17 @@ def test_nothing_is_imported_before_an_export() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_decoders(demo_files: EncoderFiles, tmp_path: Path) -> None:
-    """A decoder's last token is found in batches of every size."""
+@pytest.mark.parametrize("kind", ["roberta", "modernbert", "gpt2", "gpt_neo", "qwen2"])
+def test_other_architectures(kind: str, demo_files: EncoderFiles, tmp_path: Path) -> None:
+    """Local attention, rotary positions, and the last token of decoders, in batches of every size and width."""
     torch.manual_seed(3)
-    config = {"model_type": "gpt2", "vocab_size": 9000, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
-    settings = s.BertCnnSettings(num_last_layers=2, num_filters=4, pooling="last")
-    network = BertCnn(build_encoder({**config, "bos_token_id": 1, "eos_token_id": 1}), 3, settings).eval()
+    config = config_of(kind).to_dict()
     files = EncoderFiles(demo_files.folder, config, has_weights=False)
+    pooling = "last" if files.is_causal else "cls"
+    settings = s.BertCnnSettings(num_last_layers=2, num_filters=4, pooling=pooling)
+    network = BertCnn(build_encoder(config), 3, settings).eval()
     comparison = onnx_network.export_network(
         NodeClassifier("A", LABELS, settings, network, WordPieceReader(files, MAX_LENGTH)), tmp_path / "A.onnx"
     )
     assert comparison.largest_difference < 1e-5
+    assert len(comparison.lengths) >= 6
