@@ -2,7 +2,7 @@
 
 PyTorch's exporter by tracing is used (``dynamo=False``). It takes what Python decides on the way, such as a length that
 became a number, for a constant, and says so in warnings among many harmless ones. So no warning is read: the file is
-compared with the network on documents of many lengths, in batches of several sizes, and removed if it differs.
+compared with the network on documents of many lengths, in batches of several sizes, and refused if it differs.
 
 The newer exporter was tried with PyTorch 2.13 and onnxscript 0.7: it took 2 to 7 s for a tiny network instead of 0.1 s,
 made the sequence length of the recurrent network with attention a constant in one run and not in the next, and
