@@ -47,6 +47,11 @@ class System:
         self.passes = self._scorer.passes
 
     @property
+    def loaded(self) -> Mapping[Path, Classifier | Combination]:
+        """What is in memory, by folder: the nodes' classifiers, and those that combinations are made of."""
+        return self._loaded
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes that :meth:`paths` can name, sorted.
 

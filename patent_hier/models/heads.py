@@ -41,7 +41,7 @@ def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> T
         return hidden_state[:, 0]
     if pooling == "last":
         position = (attention_mask.long().sum(1) - 1).clamp(min=0)  # (batch,)
-        return hidden_state[torch.arange(len(position), device=position.device), position]
+        return hidden_state[torch.arange(position.shape[0], device=position.device), position]
     weight = attention_mask.unsqueeze(-1).to(hidden_state.dtype)  # (batch, seq_len, 1)
     return (hidden_state * weight).sum(1) / weight.sum(1).clamp(min=1)
 

@@ -1,0 +1,235 @@
+"""One network as a file in ONNX, which has been seen to give the network's own scores.
+
+PyTorch's exporter by tracing is used (``dynamo=False``). It takes what Python decides on the way, such as a length that
+became a number, for a constant, and says so in warnings among many harmless ones. So no warning is read: the file is
+compared with the network on documents of many lengths, in batches of several sizes, and refused if it differs.
+
+The newer exporter was tried with PyTorch 2.13 and onnxscript 0.7: it took 2 to 7 s for a tiny network instead of 0.1 s,
+made the sequence length of the recurrent network with attention a constant in one run and not in the next, and
+onnxruntime took 1.3 times as long for its file of a BERT-CNN of 4 layers.
+"""
+
+import copy
+import importlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from patent_hier.errors import ConfigError
+from patent_hier.features.token_store import TokenStore, pad_batch
+from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
+from patent_hier.features.words import WordReader
+from patent_hier.models.kinds import TokenReader
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.textcnn import TextCnn
+
+OPSET = 17  # the first with LayerNormalization; onnxruntime reads it from 1.12 on
+INPUTS = ("input_ids", "attention_mask")
+OUTPUT = "log_prob"
+MAX_DIFFERENCE = 1e-4  # of a log-probability; rounding makes about 1e-6
+_MAX_BYTES = (1 << 31) - (1 << 20)  # one file of Protocol Buffers ends at 2 GiB; the rest is for the graph
+_STANDARD = ("", "ai.onnx")  # names of the set of operators that every runtime has
+_SEED = 17
+_INSTEAD = "nothing was exported; score with patent-hier predict"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A file beside its network.
+
+    Attributes:
+        documents: How many were scored by both.
+        lengths: Their lengths in tokens, ascending.
+        batch_sizes: Documents in the batches in which the file scored them, ascending.
+        largest_difference: Of a log-probability; the first labels are all equal.
+    """
+
+    documents: int
+    lengths: list[int]
+    batch_sizes: list[int]
+    largest_difference: float
+
+
+def onnx_library(name: str) -> Any:
+    """The package ``onnx`` or ``onnxruntime``, imported.
+
+    Raises:
+        ConfigError: If it cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
+        ) from error
+
+
+def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
+    """Write a network as ONNX and compare the file with it.
+
+    The file maps :data:`INPUTS`, int64 ``(batch, seq_len)`` with padding at the end, to :data:`OUTPUT`, float32
+    ``(batch, n_labels)``; batch and seq_len are free.
+
+    Args:
+        classifier: With a network and the reader of its texts; both stay as they are.
+        path: The file.
+
+    Raises:
+        ConfigError: If onnx or onnxruntime is missing, the network cannot be exported, or the file scores otherwise.
+    """
+    onnx, runtime = onnx_library("onnx"), onnx_library("onnxruntime")
+    assert isinstance(classifier.model, nn.Module)
+    if next(classifier.model.parameters()).device.type != "cpu":
+        classifier = replace(classifier, model=copy.deepcopy(classifier.model).cpu())
+    name = f"the network of node {classifier.node}"
+    store, order = _probes(classifier)
+    example = order[[len(order) // 2, 0, -1]]  # of unequal lengths
+    try:
+        _write(classifier, store, example, path)
+        onnx.checker.check_model(str(path), full_check=True)
+        foreign = [one.domain for one in onnx.load(str(path)).opset_import if one.domain not in _STANDARD]
+        session = _session(runtime, path)
+    except Exception as error:  # three libraries with classes of their own, and whatever a network's Python raises
+        raise ConfigError(f"{name} cannot be exported to ONNX ({_one_line(error)[:300]}); {_INSTEAD}") from error
+    if foreign:
+        raise ConfigError(f"{name} has operators of {foreign[0]}, which not every runtime of ONNX has; {_INSTEAD}")
+    return _compare(session, classifier, store, order, name)
+
+
+class _LogProb(nn.Module):
+    """What is exported: log-probabilities ``(batch, n_labels)``, for batches of every width from 1 on.
+
+    :class:`TextCnn` fills a batch that is narrower than its longest filter, and Python decides by how much. Here every
+    batch gets that filter's length - 1 positions of padding, so nothing is left to decide. They change no score:
+    padding reads as zeros and windows outside the document do not count.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.padding = max(network.kernel_sizes) - 1 if isinstance(network, TextCnn) else 0
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        if self.padding:
+            input_ids, attention_mask = (functional.pad(x, (0, self.padding)) for x in (input_ids, attention_mask))
+        return self.network(input_ids, attention_mask).float().log_softmax(-1)  # type: ignore[no-any-return]  # as torch
+
+
+def _write(classifier: NodeClassifier, store: TokenStore, rows: NDArray[np.intp], path: Path) -> None:
+    """Export the network as it goes its way through some documents."""
+    network, reader = classifier.model, classifier.reader
+    assert isinstance(network, nn.Module)
+    assert isinstance(reader, TokenReader)
+    size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
+    if size > _MAX_BYTES:
+        raise ConfigError(f"its weights are {size / 1e9:.1f} GB and one file of ONNX has 2.1 GB at most")
+    example = tuple(torch.from_numpy(array) for array in pad_batch(store, rows, reader.pad_id))
+    axes = {**{name: {0: "batch", 1: "seq_len"} for name in INPUTS}, OUTPUT: {0: "batch"}}
+    was_training = network.training
+    with _quiet(), torch.no_grad():
+        torch.onnx.export(
+            _LogProb(network).eval(),
+            example,
+            str(path),
+            dynamo=False,
+            input_names=INPUTS,
+            output_names=(OUTPUT,),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+        )
+    network.train(was_training)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings, see above; and no graph on standard output when one fails, which no argument of torch prevents."""
+    log = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch._C._jit_onnx_log = log
+
+
+def _session(runtime: Any, path: Path) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # fatal: every other failure is raised as well
+    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _compare(
+    session: Any, classifier: NodeClassifier, store: TokenStore, order: NDArray[np.intp], name: str
+) -> Comparison:
+    """The largest difference over all batches; see :func:`export_network` for the error."""
+    assert isinstance(classifier.reader, TokenReader)
+    expected = classifier.log_prob(store, order, batch_size=4)  # (n, n_labels)
+    largest, sizes = 0.0, set()
+    for rows in _batches(len(order)):
+        arrays = dict(zip(INPUTS, pad_batch(store, order[rows], classifier.reader.pad_id), strict=True))
+        where = f"{len(rows)} texts of at most {arrays[INPUTS[0]].shape[1]} tokens"
+        known = {one.name for one in session.get_inputs()}
+        try:
+            (found,) = session.run([OUTPUT], {key: value for key, value in arrays.items() if key in known})
+        except Exception as error:  # onnxruntime has classes of its own
+            raise ConfigError(f"{name} fails as ONNX on {where} ({_one_line(error)[:300]}); {_INSTEAD}") from error
+        if (found.shape, found.dtype) != (expected[rows].shape, np.float32):
+            raise ConfigError(f"{name} gives {found.dtype} {found.shape} as ONNX on {where}; {_INSTEAD}")
+        difference = float(np.abs(found - expected[rows]).max())
+        if not difference <= MAX_DIFFERENCE:  # a NaN is no agreement
+            raise ConfigError(
+                f"{name} scores otherwise as ONNX on {where}: log-probabilities differ by {difference:.2g}, more than "
+                f"{MAX_DIFFERENCE:g}; {_INSTEAD}"
+            )
+        if (found.argmax(1) != expected[rows].argmax(1)).any():
+            raise ConfigError(f"{name} has another first label as ONNX on {where}; {_INSTEAD}")
+        largest = max(largest, difference)
+        sizes.add(len(rows))
+    return Comparison(len(order), sorted(set(store.lengths[order].tolist())), sorted(sizes), largest)
+
+
+def _batches(n: int) -> Iterator[list[int]]:
+    """Which of ``n`` documents, from short to long, are scored together: each alone, short ones, the extremes."""
+    yield from ([row] for row in range(n))
+    yield list(range(n - 2)) or [0]
+    yield [n - 1, 0]
+    yield [n // 2, 0, n - 1, 1 % n, 0]
+
+
+def _probes(classifier: NodeClassifier) -> tuple[TokenStore, NDArray[np.intp]]:
+    """Texts of every length from nothing to more than is read, and their positions from short to long.
+
+    They are drawn from the reader's own vocabulary, always the same, and read as any text.
+    """
+    reader = classifier.reader
+    assert isinstance(reader, TokenReader)
+    pieces, generator, most = _pieces(reader), np.random.default_rng(_SEED), reader.max_length
+    sizes = sorted({size for size in (0, 1, 2, 3, 5, 9, 17, most // 2, most) if size <= most} | {2 * most})
+    store = classifier.encode([" ".join(generator.choice(pieces, size)) for size in sizes])
+    assert isinstance(store, TokenStore)
+    order = np.argsort(store.lengths, kind="stable")
+    return store, order[store.lengths[order] > 0]
+
+
+def _pieces(reader: TokenReader) -> list[str]:
+    """Words of a vocabulary, sorted; without those with a meaning of their own, such as ``[PAD]``."""
+    if isinstance(reader, WordReader):
+        return sorted(reader.words)
+    assert isinstance(reader, WordPieceReader)
+    words = load_tokenizer(reader.files, reader.max_length).get_vocab()
+    return sorted({word.removeprefix("##") for word in words if not word.startswith(("[", "<"))})
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
