@@ -3,7 +3,7 @@
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,17 @@ class System:
             )
         return tuple(sorted(label for section in sections for label in self._loaded[self.nodes[section]].labels))
 
+    @property
+    def loaded(self) -> Mapping[Path, Classifier | Combination]:
+        """What is in memory, by folder: the nodes, and of combinations their members."""
+        return self._loaded
+
     def log_prob(
-        self, texts: list[str], progress: Callable[[int], None] | None = None, batch_size: int = 64
+        self,
+        texts: list[str],
+        progress: Callable[[int], None] | None = None,
+        batch_size: int = 64,
+        only: Collection[str] | None = None,
     ) -> dict[str, NodeScores]:
         """Score every text by every node.
 
@@ -89,6 +98,7 @@ class System:
             texts: ``n`` texts, built as in training.
             progress: Called after each batch of each classifier with its number of documents: ``passes * n`` in all.
             batch_size: Documents per batch of a network.
+            only: Names of the nodes to ask; None for all.
 
         Returns:
             By node: labels, and ``log_prob`` ``(n, n_labels)`` float32.
@@ -96,7 +106,8 @@ class System:
         Raises:
             ArtifactError: If the classifiers do not fit together.
         """
-        return self._scorer.score(self.nodes, texts, progress, batch_size)
+        nodes = {node: folder for node, folder in self.nodes.items() if only is None or node in only}
+        return self._scorer.score(nodes, texts, progress, batch_size)
 
     def paths(
         self,
