@@ -78,7 +78,7 @@ def explain(system: System, text: str, label: str) -> Explanation:
     system has a node for that: the score is then of log P(class | section).
 
     Args:
-        system: No other thread may use it meanwhile.
+        system: Other threads may use it meanwhile.
         text: Built as in training.
         label: A section, such as ``A``, or a class, such as ``A01``.
 

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from scipy.sparse import csc_matrix, csr_matrix, vstack
 
-from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, seal, verify
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.terms import TermReader, ngram_counter
@@ -90,7 +90,8 @@ def build_neighbours(
         progress: Called after each batch of both passes with its number of documents.
 
     Raises:
-        ConfigError: If a number is out of range, or the columns are not of one length.
+        ConfigError: If a number is out of range, the columns are not of one length, or the folder holds other things.
+        ArtifactError: If it holds a manifest that cannot be read.
         DataError: If no text has an n-gram.
     """
     if len({len(document_ids), len(titles), len(texts), len(classes)}) != 1:
@@ -101,6 +102,7 @@ def build_neighbours(
             f"ngram_sizes={ngram_sizes} and max_terms={max_terms} are out of range; give 1 or more, the shorter first"
         )
     with exclusive(folder):
+        refuse_foreign(folder, _KIND)
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return
         with atomic_folder(folder) as staging:

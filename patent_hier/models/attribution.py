@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import get_ident
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def attribute_tokens(
     """Integrated gradients along the straight line from neutral token embeddings to those of the document.
 
     The steps are raised until what the scores leave out is less than :data:`TOLERANCE` of what is explained, or the
-    last of :data:`STEPS` is reached; the caller sees the gap. No other thread may use the network meanwhile.
+    last of :data:`STEPS` is reached; the caller sees the gap. Other threads may use the network meanwhile.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` to logits; in evaluation mode.
@@ -121,8 +122,9 @@ def _embedding(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def _embedding_as(layer: nn.Module, output: Tensor) -> Iterator[None]:
-    """Let a layer give these vectors, whatever ids it gets."""
-    handle = layer.register_forward_hook(lambda module, inputs, own: output)
+    """Let a layer give these vectors, whatever ids it gets; in this thread alone, others may be scoring."""
+    thread = get_ident()
+    handle = layer.register_forward_hook(lambda module, inputs, own: output if get_ident() == thread else None)
     try:
         yield
     finally:

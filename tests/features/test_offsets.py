@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.normalizers import BertNormalizer
 
 from patent_hier.errors import DataError
@@ -111,6 +112,28 @@ def test_pieces_by_hand(reader: WordPieceReader) -> None:
     assert placed.places.tolist() == [[0, 0], [1, 2], [2, 3], [4, 5], [5, 6], [0, 0]]
     assert placed.neutral == load_tokenizer(reader.files, 8).token_to_id("[MASK]")
     assert len(place_tokens(reader, "光" * 90).ids) == 24
+
+
+@given(whole)
+@settings(max_examples=60, deadline=None)
+@example("光é😀 x")
+def test_bytes_stand_where_their_characters_do(byte_reader: WordPieceReader, text: str) -> None:
+    placed = place_tokens(byte_reader, text)
+    assert placed.ids.tolist() == byte_reader.encode([text])[0].tolist()
+    assert in_order(placed.places, text)
+    assert placed.neutral is None
+    covered = {position for start, end in placed.places.tolist() for position in range(start, end)}
+    end = int(placed.places[:, 1].max(initial=0))  # nothing before the cut is left out but blanks at an edge of a token
+    assert all(position in covered or text[position].isspace() for position in range(end))
+
+
+@pytest.fixture(scope="module")
+def byte_reader(tmp_path_factory: pytest.TempPathFactory) -> WordPieceReader:
+    folder = tmp_path_factory.mktemp("bytes")
+    pieces = ByteLevelBPETokenizer()
+    pieces.train_from_iterator(iter(["一种装置 LED"]), vocab_size=300, min_frequency=1, show_progress=False)
+    pieces.save(str(folder / "tokenizer.json"))
+    return WordPieceReader(EncoderFiles(folder, {}, False), 24)
 
 
 def test_half_a_surrogate_pair_is_one_line(reader: WordPieceReader) -> None:

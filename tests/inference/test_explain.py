@@ -199,6 +199,14 @@ def test_every_label_of_every_system(
     assert found.convergence == pytest.approx(found.value - found.base - sum(one.score for one in found.spans))
 
 
+def test_only_the_node_that_decides_is_asked(loaded: dict[tuple[str, str], System], text: str) -> None:
+    system = loaded["linear", "hier"]
+    counted: list[int] = []
+    scores = system.log_prob([text, text], counted.append, only=(ROOT, "X"))
+    assert (list(scores), counted) == ([ROOT], [2])
+    assert np.array_equal(scores[ROOT].log_prob, system.log_prob([text, text])[ROOT].log_prob)
+
+
 def test_occlusion_is_a_difference(loaded: dict[tuple[str, str], System], text: str) -> None:
     system = loaded["combination", "flat"]
     found = occlude(system, text, "G01")

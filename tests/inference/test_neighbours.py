@@ -97,6 +97,14 @@ def test_it_is_built_once_and_again_when_damaged(built: Path, demo_texts: list[s
     assert Neighbours.open(tmp_path / "other").size == 50
 
 
+def test_other_folders_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("x")
+    with pytest.raises(ConfigError, match="home exists and holds no neighbours, so it is not replaced"):
+        build_neighbours(*columns(["光电"]), tmp_path / "home")
+    assert (tmp_path / "home" / "thesis.txt").read_text() == "x"
+
+
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none of 2 texts has an n-gram of 2 characters"):
         build_neighbours(*columns(["a", ""]), tmp_path / "index")

@@ -1,5 +1,6 @@
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from scipy.sparse import csr_matrix
 from scipy.special import logsumexp
 from torch import nn
+from transformers import CONFIG_MAPPING
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.offsets import PlacedTokens, place_tokens
@@ -15,8 +17,11 @@ from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models import attribution
 from patent_hier.models.attribution import Attribution, attribute_terms, attribute_tokens
+from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
 from patent_hier.models.saved import NodeClassifier
+from patent_hier.settings import BertCnnSettings
+from tests.models.test_architectures import COMMON, OWN
 from tests.models.test_saved import make_network
 
 NETWORKS = ("bertcnn", "token", "bert", "textcnn", "rnn")
@@ -111,6 +116,38 @@ def test_without_text_there_is_nothing_to_explain(
     _, found = attribute(network_of(name, tiny_encoder_files, demo_texts), text)
     assert found.base == found.value
     assert not found.scores.any()
+
+
+@pytest.mark.parametrize("kind", ["albert", "electra", "gpt2", "modernbert", "opt", "qwen2", "roberta"])
+def test_other_architectures(kind: str, tiny_encoder_files: EncoderFiles) -> None:
+    own = {**OWN.get(kind, {}), **({"embedding_size": 8} if kind in ("albert", "electra") else {})}
+    config = CONFIG_MAPPING[kind](**{**COMMON, "vocab_size": 9000, **own}).to_dict()
+    torch.manual_seed(3)
+    files = EncoderFiles(tiny_encoder_files.folder, config, True)
+    pooling = "last" if files.is_causal else "cls"
+    chosen = BertCnnSettings(num_last_layers=2, num_filters=4, pool_size=None, pooling=pooling)
+    made = NodeClassifier("A", ("A01", "A21"), chosen, None, WordPieceReader(files, 24))
+    made.model = BertCnn.from_config(config, 2, chosen).eval()
+    placed, found = attribute(made, TEXT)
+    assert found.value == pytest.approx(float(made.log_prob(made.encode([TEXT]), np.arange(1))[0, 1]), abs=1e-5)
+    assert abs(found.gap) <= max(0.05 * abs(found.value - found.base), 0.005)
+    assert (found.scores[placed.places[:, 1] == 0] == 0).all()
+    assert np.abs(found.scores).max() > 0
+
+
+def test_other_threads_score_meanwhile(tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
+    made = network_of("textcnn", tiny_encoder_files, demo_texts)
+    store = made.encode([TEXT])
+    expected = made.log_prob(store, np.arange(1))
+    _, alone = attribute(made, TEXT)
+    with ThreadPoolExecutor(2) as threads:
+        explained = [threads.submit(attribute, made, TEXT) for _ in range(20)]
+        rounds = 0
+        while not all(one.done() for one in explained):
+            assert np.array_equal(made.log_prob(store, np.arange(1)), expected)
+            rounds += 1
+    assert rounds
+    assert all(np.array_equal(one.result()[1].scores, alone.scores) for one in explained)
 
 
 def test_steps_rise_until_the_sum_is_near(
