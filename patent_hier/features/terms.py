@@ -71,7 +71,7 @@ def count_corpus(
     # Most frequent first, ties by term; the order of the columns is the terms' own, as scikit-learn's.
     terms = sorted(heapq.nsmallest(limit, frequent, key=lambda term: (-frequent[term], term)))
     facts |= {"over_limit": len(frequent) - len(terms), "terms": len(terms)}
-    entries = _write_counts(texts(), _counter(tuple(settings.ngram_sizes), terms), folder, progress)
+    entries = _write_counts(texts(), ngram_counter(tuple(settings.ngram_sizes), terms), folder, progress)
     write_json(folder / TERMS_FILE, terms)
     seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
 
@@ -83,7 +83,7 @@ def _document_frequency(
     progress: Callable[[int], None] | None,
 ) -> Counter[str]:
     """In how many training documents each n-gram stands."""
-    ngrams = _counter(tuple(settings.ngram_sizes)).build_analyzer()
+    ngrams = ngram_counter(tuple(settings.ngram_sizes)).build_analyzer()
     frequency: Counter[str] = Counter()
     position = 0
     for batch in batches:
@@ -119,7 +119,7 @@ def _write_counts(
     return int(offsets[-1])
 
 
-def _counter(sizes: tuple[int, ...], terms: Sequence[str] | None = None) -> CountVectorizer:
+def ngram_counter(sizes: tuple[int, ...], terms: Sequence[str] | None = None) -> CountVectorizer:
     """scikit-learn's counting of character n-grams: lower case, runs of white space as one space."""
     vocabulary = None if terms is None else {term: position for position, term in enumerate(terms)}
     return CountVectorizer(analyzer="char", lowercase=True, ngram_range=sizes, vocabulary=vocabulary)
@@ -256,7 +256,12 @@ class TermReader:
 
     @cached_property
     def _vectorizer(self) -> CountVectorizer:
-        return _counter(self.ngram_sizes, self.terms)
+        return ngram_counter(self.ngram_sizes, self.terms)
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """The column of each term."""
+        return {term: position for position, term in enumerate(self.terms)}
 
     def encode(self, texts: list[str]) -> TermStore:
         """Term counts of new texts; n-grams outside the vocabulary are left out."""

@@ -3,7 +3,7 @@
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,6 @@ class System:
         self.passes = self._scorer.passes
 
     @property
-    def loaded(self) -> Mapping[Path, Classifier | Combination]:
-        """What is in memory, by folder: the nodes' classifiers, and those that combinations are made of."""
-        return self._loaded
-
-    @property
     def classes(self) -> tuple[str, ...]:
         """The classes that :meth:`paths` can name, sorted.
 
@@ -69,7 +64,11 @@ class System:
         return tuple(sorted(label for section in sections for label in self.loaded[self.nodes[section]].labels))
 
     def log_prob(
-        self, texts: list[str], progress: Callable[[int], None] | None = None, batch_size: int = 64
+        self,
+        texts: list[str],
+        progress: Callable[[int], None] | None = None,
+        batch_size: int = 64,
+        only: Collection[str] | None = None,
     ) -> dict[str, NodeScores]:
         """Score every text by every node.
 
@@ -79,6 +78,7 @@ class System:
             texts: ``n`` texts, built as in training.
             progress: Called after each batch of each classifier with its number of documents: ``passes * n`` in all.
             batch_size: Documents per batch of a network.
+            only: Names of the nodes to ask; None for all.
 
         Returns:
             By node: labels, and ``log_prob`` ``(n, n_labels)`` float32.
@@ -86,7 +86,8 @@ class System:
         Raises:
             ArtifactError: If the classifiers do not fit together.
         """
-        return self._scorer.score(self.nodes, texts, progress, batch_size)
+        nodes = {node: folder for node, folder in self.nodes.items() if only is None or node in only}
+        return self._scorer.score(nodes, texts, progress, batch_size)
 
     def paths(
         self,

@@ -1,0 +1,151 @@
+"""Where in a text its tokens, words and n-grams stand: places in characters, for views that mark them.
+
+Readers change a text before they cut it: they lower its case (``İ`` becomes two characters), decompose it (``が`` loses
+its mark, a Hangul syllable becomes three letters), take runs of white space for one blank. The places here are always
+of the text as it was given, start inclusive and end exclusive, in code points.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.errors import DataError
+from patent_hier.features.segmentation import cut
+from patent_hier.features.terms import TermReader
+from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
+from patent_hier.features.words import WordReader
+
+Places = NDArray[np.int64]  # (n, 2): start and end; equal where something stands for no part of the text
+_WHITE_SPACE = re.compile(r"\s\s+")  # as scikit-learn's ``CountVectorizer`` with ``analyzer="char"``
+_MASKS = ("[MASK]", "<mask>")
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedTokens:
+    """The tokens that a network reads of one text.
+
+    Attributes:
+        ids: Token ids, ``(n,)``, as the reader's ``encode`` gives them: cut at its ``max_length``.
+        places: ``(n, 2)``; empty for [CLS], [SEP] and what stands for an empty text.
+        neutral: The token that says nothing: [MASK], else padding; None if the reader has neither.
+    """
+
+    ids: NDArray[np.int64]
+    places: Places
+    neutral: int | None
+
+
+def place_tokens(reader: WordPieceReader | WordReader, text: str) -> PlacedTokens:
+    """Token ids of one text and where they stand.
+
+    Args:
+        reader: Of a network.
+        text: Any text.
+
+    Raises:
+        DataError: If a tokenizer of word pieces gets half a surrogate pair.
+    """
+    return _place_pieces(reader, text) if isinstance(reader, WordPieceReader) else _place_words(reader, text)
+
+
+def _place_pieces(reader: WordPieceReader, text: str) -> PlacedTokens:
+    tokenizer = load_tokenizer(reader.files, reader.max_length)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair, which no "
+            "tokenizer reads; remove it"
+        ) from error
+    encoding = tokenizer.encode(text)
+    own = [sequence is not None for sequence in encoding.sequence_ids]
+    places = [place if is_own else (0, 0) for place, is_own in zip(encoding.offsets, own, strict=True)]
+    masks = [number for name in _MASKS if (number := tokenizer.token_to_id(name)) is not None]
+    neutral = masks[0] if masks else reader.files.config.get("pad_token_id")
+    return PlacedTokens(np.array(encoding.ids, np.int64), _places(places), neutral)
+
+
+def _place_words(reader: WordReader, text: str) -> PlacedTokens:
+    lower = lowered(text)
+    units = list(lower.text) if reader.unit == "chars" else cut(lower.text)
+    ends = np.cumsum([len(unit) for unit in units], dtype=np.int64)
+    kept = [
+        (int(lower.starts[end - len(unit)]), int(lower.ends[end - 1]))
+        for unit, end in zip(units, ends.tolist(), strict=True)
+        if not unit.isspace()
+    ][: reader.max_length]
+    return PlacedTokens(reader.encode([text])[0].astype(np.int64), _places(kept or [(0, 0)]), reader.pad_id)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedText:
+    """A changed text whose characters know where they come from.
+
+    Attributes:
+        text: ``n`` characters.
+        starts: Where in the given text each begins, ``(n,)``.
+        ends: Where it ends, ``(n,)``.
+    """
+
+    text: str
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+
+def lowered(text: str) -> PlacedText:
+    """A text in lower case; one capital may become several characters."""
+    lower = text.lower()
+    origin = np.arange(len(text), dtype=np.int64)
+    if len(lower) != len(text):
+        origin = np.repeat(origin, [len(character.lower()) for character in text])
+    return PlacedText(lower, origin, origin + 1)
+
+
+def spread_over_characters(
+    reader: TermReader, text: str, contributions: NDArray[np.float64]
+) -> tuple[Places, NDArray[np.float64]]:
+    """Share what each term contributes among the characters that it stands at.
+
+    A term's share is the same for each of its occurrences, and in one for each of its characters.
+
+    Args:
+        reader: Of a model on n-grams.
+        text: Any text.
+        contributions: One number for each term of the reader, ``(terms,)``.
+
+    Returns:
+        Places ``(n, 2)`` and sums ``(n,)`` of the characters, in their order, that stand in any known n-gram. The sums
+        add up to the contributions of the terms that stand in the text.
+    """
+    shown = _as_counted(text)
+    found = [
+        (column, start, size)
+        for size in range(reader.ngram_sizes[0], reader.ngram_sizes[1] + 1)
+        for start in range(len(shown.text) - size + 1)
+        if (column := reader.position.get(shown.text[start : start + size])) is not None
+    ]
+    columns, starts, sizes = np.array(found, np.int64).reshape(-1, 3).T  # (occurrences,) each
+    counts = np.bincount(columns, minlength=len(contributions))
+    shares = contributions[columns] / (counts[columns] * sizes)
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    characters = np.repeat(starts, sizes) + within  # (characters of all occurrences,)
+    sums = np.bincount(characters, np.repeat(shares, sizes), len(shown.text))
+    covered = np.unique(characters)
+    return np.stack([shown.starts[covered], shown.ends[covered]], axis=1), sums[covered]
+
+
+def _as_counted(text: str) -> PlacedText:
+    """A text as its n-grams are counted: lower case, runs of white space as one blank."""
+    lower = lowered(text)
+    runs = [match.span() for match in _WHITE_SPACE.finditer(lower.text)]
+    kept, ends = np.ones(len(lower.text), np.bool_), lower.ends.copy()
+    for start, end in runs:
+        kept[start + 1 : end] = False
+        ends[start] = lower.ends[end - 1]
+    return PlacedText(_WHITE_SPACE.sub(" ", lower.text), lower.starts[kept], ends[kept])
+
+
+def _places(pairs: list[tuple[int, int]]) -> Places:
+    return np.array(pairs, np.int64).reshape(-1, 2)

@@ -1,0 +1,255 @@
+"""The nearest training documents of a text: what a person compares a decision with.
+
+On disk, a sealed folder: ``index.safetensors`` (an inverted index: for each n-gram the documents that hold it, and the
+n-gram's weight in each), ``terms.json``, ``settings.json`` and ``documents.parquet``. Nothing in it can execute.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from scipy.sparse import csc_matrix, csr_matrix, vstack
+
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_foreign, seal, verify
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.features.terms import TermReader, ngram_counter
+from patent_hier.models.classical import fit_idf, tf_idf
+
+NEIGHBOURS_VERSION = 1
+NGRAM_SIZES = (2, 3)
+MAX_TERMS = 500_000
+_KIND = "neighbours"
+_INDEX, _TERMS, _SETTINGS, _DOCUMENTS = "index.safetensors", "terms.json", "settings.json", "documents.parquet"
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("document_id", "title", "ipc_class")])
+_BATCH = 4096  # texts counted at once
+_ROW_GROUP = 4096  # documents that are read for one of them
+_DAMAGED = (ArtifactError, KeyError, OSError, SafetensorError, TypeError, ValueError, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training document.
+
+    Attributes:
+        document_id: Its id in the corpus.
+        title: Its title.
+        ipc_class: Its class, such as ``A01``.
+        similarity: Cosine of the TF-IDF of character n-grams, above 0 and up to 1.
+    """
+
+    document_id: str
+    title: str
+    ipc_class: str
+    similarity: float
+
+
+def neighbours_fingerprint(corpus: str, split: str, ngram_sizes: tuple[int, int] = NGRAM_SIZES) -> str:
+    """Name an index by what decides its content: corpus, training part, n-grams.
+
+    Args:
+        corpus: The corpus' fingerprint.
+        split: The split's fingerprint.
+        ngram_sizes: Shortest and longest n-gram in characters.
+    """
+    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(ngram_sizes), MAX_TERMS])
+
+
+def build_neighbours(
+    document_ids: Sequence[str],
+    titles: Sequence[str],
+    texts: Sequence[str],
+    classes: Sequence[str],
+    folder: Path,
+    *,
+    ngram_sizes: tuple[int, int] = NGRAM_SIZES,
+    max_terms: int = MAX_TERMS,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
+
+    Memory holds about 20 bytes for each distinct n-gram of each document, and all n-grams once.
+
+    Args:
+        document_ids: Of the ``n`` training documents, and no others.
+        titles: ``n``.
+        texts: ``n``, built as in training.
+        classes: ``n``, such as ``A01``.
+        folder: Its name decides whether it is built again: name it by :func:`neighbours_fingerprint`.
+        ngram_sizes: Shortest and longest n-gram in characters.
+        max_terms: The most frequent n-grams that are kept; of equally frequent ones the first in code point order.
+        progress: Called after each batch of both passes with its number of documents.
+
+    Raises:
+        ConfigError: If a number is out of range, the columns are not of one length, or the folder holds other things.
+        ArtifactError: If it holds a manifest that cannot be read.
+        DataError: If no text has an n-gram.
+    """
+    if len({len(document_ids), len(titles), len(texts), len(classes)}) != 1:
+        sizes = f"{len(document_ids)} ids, {len(titles)} titles, {len(texts)} texts and {len(classes)} classes"
+        raise ConfigError(f"neighbours of {sizes} cannot be built; give one of each for each document")
+    if not 1 <= ngram_sizes[0] <= ngram_sizes[1] or max_terms < 1:
+        raise ConfigError(
+            f"ngram_sizes={ngram_sizes} and max_terms={max_terms} are out of range; give 1 or more, the shorter first"
+        )
+    with exclusive(folder):
+        refuse_foreign(folder, _KIND)
+        if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
+            return
+        with atomic_folder(folder) as staging:
+            terms = _most_frequent(texts, ngram_sizes, max_terms, progress)
+            entries = _write_index(texts, TermReader(terms, ngram_sizes), staging, progress)
+            write_json(staging / _TERMS, list(terms))
+            write_json(staging / _SETTINGS, {"ngram_sizes": list(ngram_sizes)})
+            columns = [pa.array(list(column), pa.string()) for column in (document_ids, titles, classes)]
+            pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), staging / _DOCUMENTS, _ROW_GROUP)
+            facts = {"documents": len(texts), "terms": len(terms), "entries": entries}
+            seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
+
+
+def _most_frequent(
+    texts: Sequence[str], sizes: tuple[int, int], limit: int, progress: Callable[[int], None] | None
+) -> tuple[str, ...]:
+    """The n-grams that stand in most documents, sorted."""
+    ngrams = ngram_counter(sizes).build_analyzer()
+    frequency: Counter[str] = Counter()
+    for start in range(0, len(texts), _BATCH):
+        batch = texts[start : start + _BATCH]
+        for text in batch:
+            frequency.update(set(ngrams(text)))
+        if progress is not None:
+            progress(len(batch))
+    if not frequency:
+        raise DataError(f"none of {len(texts)} texts has an n-gram of {sizes[0]} characters; check data.text")
+    return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:limit]))
+
+
+def _write_index(texts: Sequence[str], reader: TermReader, folder: Path, progress: Callable[[int], None] | None) -> int:
+    """Write the inverted index; the number of its entries."""
+    parts: list[csr_matrix] = []
+    for start in range(0, len(texts), _BATCH):
+        batch = list(texts[start : start + _BATCH])
+        parts.append(reader.encode(batch).matrix)  # (batch, terms)
+        if progress is not None:
+            progress(len(batch))
+    counts: csr_matrix = vstack(parts, format="csr")
+    del parts
+    idf = fit_idf(counts)
+    index: csc_matrix = tf_idf(counts, idf).tocsc()  # documents ascending in each column
+    arrays = {
+        "idf": idf,
+        "weights": index.data.astype(np.float32, copy=False),
+        "documents": index.indices.astype(np.int32),
+        "offsets": index.indptr.astype(np.int64),
+    }
+    save_file(arrays, folder / _INDEX)
+    return int(index.nnz)
+
+
+class Neighbours:
+    """A built index; only what a question needs of it is read, so that memory does not grow with the corpus.
+
+    In memory are the n-grams, their IDF and offsets, and while a text is compared one similarity for each document.
+
+    Args:
+        folder: What :func:`build_neighbours` made, verified.
+
+    Attributes:
+        size: Number of training documents.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        terms, settings = read_json(folder / _TERMS), read_json(folder / _SETTINGS)
+        shortest, longest = settings["ngram_sizes"]
+        self._reader = TermReader(tuple(terms), (int(shortest), int(longest)))
+        self._index = cast(Any, safe_open(folder / _INDEX, framework="numpy"))  # half of it has no types
+        self._idf: NDArray[np.float32] = self._index.get_tensor("idf")
+        self._offsets: NDArray[np.int64] = self._index.get_tensor("offsets")
+        self._parquet = pq.ParquetFile(folder / _DOCUMENTS, memory_map=True)
+        self.size: int = self._parquet.metadata.num_rows
+        if not (len(terms) == len(self._idf) == len(self._offsets) - 1 and self.size):
+            raise ValueError("its files are not of one size")
+
+    @classmethod
+    def open(cls, folder: Path) -> "Neighbours":
+        """Open an index.
+
+        Raises:
+            ArtifactError: If it is missing, damaged, or none.
+        """
+        verify(folder)
+        manifest = read_json(folder / MANIFEST)
+        if (manifest.get("kind"), manifest.get("version")) != (_KIND, NEIGHBOURS_VERSION):
+            raise ArtifactError(f"{folder} holds no neighbours of this version; delete it and build it again")
+        try:
+            return cls(folder)
+        except _DAMAGED as error:
+            reason = " ".join(str(error).split())
+            raise ArtifactError(f"neighbours {folder} are damaged ({reason}); delete it and run again") from error
+
+    def nearest(self, texts: Sequence[str], k: int = 5) -> list[list[Neighbour]]:
+        """The training documents most similar to each text.
+
+        Args:
+            texts: Built as in training.
+            k: Most neighbours for each, 1 or more.
+
+        Returns:
+            For each text its neighbours, the most similar first, of equals the earlier document; fewer than ``k`` if
+            fewer documents share an n-gram with it.
+
+        Raises:
+            ConfigError: If ``k`` is below 1.
+        """
+        if k < 1:
+            raise ConfigError(f"k={k} is out of range; give 1 or more neighbours")
+        if not texts:
+            return []
+        features = tf_idf(self._reader.encode(list(texts)).matrix, self._idf)  # (texts, terms)
+        found = [self._best(self._similarity(features[row]), k) for row in range(len(texts))]
+        known = self._read_documents({document for best in found for document, _ in best})
+        return [[Neighbour(*known[document], similarity) for document, similarity in best] for best in found]
+
+    def _similarity(self, features: csr_matrix) -> NDArray[np.float64]:
+        """Cosines with all documents, ``(size,)``, from one row ``(1, terms)``."""
+        similarity = np.zeros(self.size)
+        documents, weights = self._postings
+        for term, weight in zip(features.indices.tolist(), features.data.tolist(), strict=True):
+            start, end = int(self._offsets[term]), int(self._offsets[term + 1])
+            similarity[documents[start:end]] += np.float64(weight) * weights[start:end]  # a document stands there once
+        return similarity
+
+    @cached_property
+    def _postings(self) -> tuple[Any, Any]:
+        """Of all terms end to end, read slice by slice: documents, and weights in them."""
+        return self._index.get_slice("documents"), self._index.get_slice("weights")
+
+    @staticmethod
+    def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
+        """The documents of the ``k`` highest similarities above 0."""
+        least = np.partition(similarity, len(similarity) - k)[len(similarity) - k] if k < len(similarity) else 0.0
+        chosen = np.flatnonzero((similarity >= least) & (similarity > 0))
+        order = chosen[np.argsort(-similarity[chosen], kind="stable")][:k]
+        return [(document, min(1.0, float(similarity[document]))) for document in order.tolist()]
+
+    def _read_documents(self, wanted: set[int]) -> dict[int, tuple[str, str, str]]:
+        """Id, title and class of some documents, read in groups of rows."""
+        known: dict[int, tuple[str, str, str]] = {}
+        by_group: dict[int, list[int]] = {}
+        for document in sorted(wanted):
+            by_group.setdefault(document // _ROW_GROUP, []).append(document)
+        for group, members in by_group.items():
+            rows = self._parquet.read_row_group(group).take([document % _ROW_GROUP for document in members])
+            columns = [rows.column(name).to_pylist() for name in _SCHEMA.names]
+            known.update(zip(members, zip(*columns, strict=True), strict=True))
+        return known

@@ -1,0 +1,342 @@
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from patent_hier import settings as s
+from patent_hier.data.raw import RawFormat
+from patent_hier.errors import ConfigError, DataError, IncompleteError
+from patent_hier.evaluation.deriving import derive
+from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.terms import TermReader
+from patent_hier.features.words import WordReader
+from patent_hier.inference.explain import (
+    MOST_WINDOWS,
+    Explanation,
+    Span,
+    explain,
+    find_label,
+    join_spans,
+    label_log_prob,
+    occlude,
+)
+from patent_hier.inference.faithfulness import faithfulness
+from patent_hier.inference.nodes import Classifier
+from patent_hier.inference.predictor import System, load_system
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.textcnn import TextCnn
+from patent_hier.settings import FLAT, ROOT
+from patent_hier.training.classical import fit_terms
+from tests.models.test_saved import make_network
+
+KEY = "激光"
+NOISE = "一种装置包括壳体电机支架底座连接杆"
+HOSTILE = ["", "  \n", "😀", "İ", "ＡＢ e\u0301が\u3000한", "激光" * 300, "x\ud83d光"]
+
+
+def system_of(classifier: NodeClassifier) -> System:
+    folder = Path("/nowhere") / classifier.node
+    one = Classifier(classifier, frozenset(), RawFormat())
+    return System("tiny", {classifier.node: folder}, {folder: one}, RawFormat())
+
+
+def keyword_texts(n: int = 240) -> tuple[list[str], np.ndarray]:
+    """Noise, and in every second text the one word that decides its class."""
+    rng = np.random.default_rng(3)
+    codes = np.arange(n) % 2
+    texts = []
+    for code in codes:
+        noise = list(rng.choice(list(NOISE), 20))
+        if code:
+            place = int(rng.integers(0, 21))
+            noise[place:place] = KEY
+        texts.append("".join(noise))
+    return texts, codes
+
+
+TERM_MODELS: dict[str, s.TermSettings] = {
+    "svm": s.LinearSettings(),
+    "logistic": s.LinearSettings(classifier="logistic", c=100.0),
+    "naive_bayes": s.NaiveBayesSettings(),
+    "knn": s.NeighboursSettings(num_neighbours=9),
+}
+METHODS = {"knn": "occlusion", "textcnn": "integrated gradients of the token", "naive_bayes": "exact", "svm": "exact"}
+
+
+def keyword_system(name: str) -> System:
+    """A system that was trained on the keyword."""
+    texts, codes = keyword_texts()
+    if name == "textcnn":
+        return _keyword_network(texts, codes)
+    reader = TermReader(tuple(sorted({text[i : i + 2] for text in texts for i in range(len(text) - 1)})), (1, 2))
+    train, val = np.split(np.arange(len(texts)), [200])
+    model, kept, _ = fit_terms(reader.encode(texts), train, codes[train], val, codes[val], 2, TERM_MODELS[name], 1)
+    reader = TermReader(tuple(reader.terms[i] for i in kept), (1, 2))
+    return system_of(NodeClassifier("A", ("A01", "A02"), TERM_MODELS[name], model, reader))
+
+
+def _keyword_network(texts: list[str], codes: np.ndarray) -> System:
+    torch.manual_seed(1)
+    reader = WordReader(tuple(sorted(set("".join(texts)))), "chars", 30)
+    chosen = s.TextCnnSettings(num_filters=8, dropout=0.0)
+    network = TextCnn(torch.randn(len(reader.words) + 2, 8), 2, chosen)
+    store = reader.encode(texts)
+    ids = nn.utils.rnn.pad_sequence([torch.from_numpy(store[i].astype(int)) for i in range(len(texts))], True)
+    optimizer = torch.optim.Adam(network.parameters(), 0.02)
+    for _ in range(40):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(ids, (ids > 0).long()), torch.from_numpy(codes)).backward()
+        optimizer.step()
+    return system_of(NodeClassifier("A", ("A01", "A02"), chosen, network.eval(), reader))
+
+
+@pytest.fixture(scope="module", params=[*TERM_MODELS, "textcnn"])
+def keyword(request: pytest.FixtureRequest) -> tuple[str, System]:
+    return request.param, keyword_system(request.param)
+
+
+def check_spans(explanation: Explanation, text: str) -> None:
+    for span in explanation.spans:
+        assert 0 <= span.start < span.end <= len(text)
+        assert np.isfinite(span.score)
+    for before, after in pairwise(explanation.spans):
+        assert before.end <= after.start
+
+
+def test_the_deciding_word_has_the_highest_score(keyword: tuple[str, System]) -> None:
+    name, system = keyword
+    texts, codes = keyword_texts()
+    for text in [text for text, code in zip(texts, codes, strict=True) if code][-6:]:
+        place = text.index(KEY)
+        found = explain(system, text, "A02")
+        assert METHODS.get(name, "") in found.method
+        check_spans(found, text)
+        if name == "knn":  # its neighbours change with any character
+            continue
+        best = max(found.spans, key=lambda span: span.score)
+        assert best.score > 0
+        assert place <= best.start < best.end <= place + len(KEY)
+        opposite = explain(system, text, "A01")
+        worst = min(opposite.spans, key=lambda span: span.score)
+        assert worst.score < 0
+        assert place <= worst.start < worst.end <= place + len(KEY)
+        for one in (found, opposite):
+            assert one.value == pytest.approx(label_log_prob(system, [text], one.label)[0], abs=1e-5)
+
+
+def test_deletion_and_insertion_beat_chance(keyword: tuple[str, System]) -> None:
+    _, system = keyword
+    texts, codes = keyword_texts()
+    gains = []
+    for text in [text for text, code in zip(texts, codes, strict=True) if code][-6:]:
+        found = faithfulness(system, text, explain(system, text, "A02"), seed=2)
+        assert found.deletion < found.random_deletion
+        assert found.insertion > found.random_insertion
+        gains.append((found.random_deletion - found.deletion, found.insertion - found.random_insertion))
+    assert np.mean(gains, axis=0).min() > 0.1
+
+
+def test_the_opposite_of_an_explanation_is_worse_than_chance(keyword: tuple[str, System]) -> None:
+    """What is said to be important must matter, not only the form of the curves."""
+    _, system = keyword
+    texts, codes = keyword_texts()
+    text = next(text for text, code in zip(texts, codes, strict=True) if code)
+    found = explain(system, text, "A02")
+    turned = tuple(Span(span.start, span.end, -span.score) for span in found.spans)
+    wrong = faithfulness(system, text, Explanation(found.node, "A02", "turned", turned, found.base, found.value))
+    assert wrong.deletion > wrong.random_deletion
+    assert wrong.insertion < wrong.random_insertion
+
+
+# --- real systems
+
+
+SYSTEMS = [("linear", "hier"), ("textcnn", "flat"), ("combination", "hier"), ("combination", "flat")]
+
+
+@pytest.fixture(scope="module")
+def loaded(made: Any) -> dict[tuple[str, str], System]:
+    return {key: load_system(made.result(*key)) for key in SYSTEMS}
+
+
+@pytest.fixture(scope="module")
+def text(made: Any) -> str:
+    return next(iter(made.texts().values()))[:60]
+
+
+@pytest.mark.parametrize(
+    ("key", "label", "node"),
+    [
+        (("linear", "hier"), "G", ROOT),
+        (("linear", "hier"), "G01", "G"),
+        (("textcnn", "flat"), "G", FLAT),
+        (("textcnn", "flat"), "G01", FLAT),
+        (("combination", "hier"), "G", ROOT),
+        (("combination", "hier"), "G01", "G"),
+        (("combination", "flat"), "G", FLAT),
+    ],
+)
+def test_every_label_of_every_system(
+    loaded: dict[tuple[str, str], System], text: str, key: tuple[str, str], label: str, node: str
+) -> None:
+    system = loaded[key]
+    found = explain(system, text, label)
+    assert (found.node, found.label) == (node, label)
+    scores = system.log_prob([text])
+    own = derive(scores, ROOT) if len(label) == 1 else scores[node]
+    assert found.value == pytest.approx(float(own.log_prob[0, own.labels.index(label)]), abs=1e-4)
+    check_spans(found, text)
+    assert any(span.score for span in found.spans)
+    assert ("occlusion" in found.method) == (key[0] == "combination")
+    if key[0] != "combination":
+        assert abs(found.convergence) <= max(0.05 * abs(found.value - found.base), 0.005)
+    assert found.convergence == pytest.approx(found.value - found.base - sum(one.score for one in found.spans))
+
+
+def test_only_the_node_that_decides_is_asked(loaded: dict[tuple[str, str], System], text: str) -> None:
+    system = loaded["linear", "hier"]
+    counted: list[int] = []
+    scores = system.log_prob([text, text], counted.append, only=(ROOT, "X"))
+    assert (list(scores), counted) == ([ROOT], [2])
+    assert np.array_equal(scores[ROOT].log_prob, system.log_prob([text, text])[ROOT].log_prob)
+
+
+def test_occlusion_is_a_difference(loaded: dict[tuple[str, str], System], text: str) -> None:
+    system = loaded["combination", "flat"]
+    found = occlude(system, text, "G01")
+    assert found.base == pytest.approx(label_log_prob(system, [""], "G01")[0], abs=1e-6)
+    read = found.spans[-1].end
+    for span in found.spans[:3]:
+        left = label_log_prob(system, [text[:read], text[: span.start] + text[span.end : read]], "G01")
+        assert span.score == pytest.approx(left[0] - left[1], abs=1e-5)
+
+
+def test_occlusion_of_a_long_text(loaded: dict[tuple[str, str], System]) -> None:
+    found = occlude(loaded["linear", "hier"], "一种激光测距装置 " * 100, "G")
+    assert len(found.spans) <= MOST_WINDOWS
+    assert (found.spans[0].start, found.spans[-1].end) == (0, 900)
+    assert "up to 8 characters" in found.method
+    spaces = occlude(loaded["linear", "hier"], "光" + " " * 900 + "电", "G")
+    assert len(spaces.spans) == 2
+
+
+@pytest.mark.parametrize("name", ["bertcnn", "bert", "textcnn", "rnn"])
+def test_only_what_is_read_has_spans(name: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
+    system = system_of(make_network(name, tiny_encoder_files, demo_texts))
+    long = "一种装置，" * 40
+    limit = 22 if name.startswith("bert") else 30
+    for found in (explain(system, long, "A21"), occlude(system, long, "A21")):
+        assert found.spans[-1].end == limit
+        check_spans(found, long)
+    shorter = explain(system, long[:limit], "A21")
+    assert [span.score for span in shorter.spans] == pytest.approx(
+        [span.score for span in explain(system, long, "A21").spans], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("name", ["bertcnn", "textcnn", "svm", "knn"])
+def test_hostile_texts(name: str, text: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
+    if name == "bertcnn":
+        system, label = system_of(make_network(name, tiny_encoder_files, demo_texts)), "A21"
+        if "\ud83d" in text:
+            with pytest.raises(DataError, match="half of a surrogate pair"):
+                explain(system, text, label)
+            return
+    else:
+        system, label = keyword_system(name), "A02"
+    found = explain(system, text, label)
+    check_spans(found, text)
+    if not found.spans:
+        assert found.base == pytest.approx(found.value, abs=1e-6)
+        with pytest.raises(DataError, match="the explanation has no spans"):
+            faithfulness(system, text, found)
+        return
+    curves = faithfulness(system, text, found)
+    assert curves.deletion_curve[-1] == pytest.approx(curves.insertion_curve[0])
+    assert curves.insertion_curve[-1] == pytest.approx(np.exp(found.value), abs=1e-4)
+
+
+def test_a_constant_node(made: Any) -> None:
+    system = system_of(NodeClassifier("C", ("C07",)))
+    found = explain(system, "一种装置", "C07")
+    assert (found.spans, found.base, found.value) == ((), 0.0, 0.0)
+    assert "constant" in found.method
+    assert occlude(system, "一种装置", "C07").spans == ()
+
+
+def test_labels_that_cannot_be_explained(loaded: dict[tuple[str, str], System], made: Any) -> None:
+    system = loaded["linear", "hier"]
+    for label in ("", "I", "a", "A1", "A011", "A01 ", "flat"):
+        with pytest.raises(ConfigError, match=f"label '{label}' is no section and no class"):
+            explain(system, "一种装置", label)
+    with pytest.raises(ConfigError, match="label A02 is unknown to node A of linear; it knows A01, "):
+        explain(system, "一种装置", "A02")
+    with pytest.raises(IncompleteError, match="has no node A and no flat, which decide A01"):
+        explain(load_system(made.node("linear", "G")), "一种装置", "A01")
+
+
+def test_a_section_of_a_flat_system_is_the_sum_of_its_classes(loaded: dict[tuple[str, str], System]) -> None:
+    system = loaded["textcnn", "flat"]
+    node, columns = find_label(system, "G")
+    labels = system.loaded[system.nodes[FLAT]].labels
+    assert node == FLAT
+    assert [labels[column] for column in columns] == [label for label in labels if label[0] == "G"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.floats(-2, 2)), max_size=9))
+@settings(max_examples=80, deadline=None)
+def test_joined_spans_cover_the_same_and_sum_the_same(pieces: list[tuple[int, int, float]]) -> None:
+    places = np.array([(start, start + size) for start, size, _ in pieces], np.int64).reshape(-1, 2)
+    spans = join_spans(places, np.array([score for *_, score in pieces], float))
+    covered = [position for span in spans for position in range(span.start, span.end)]
+    assert covered == sorted({position for start, end in places.tolist() for position in range(start, end)})
+    assert sum(span.score for span in spans) == pytest.approx(sum(score for _, size, score in pieces if size))
+
+
+# --- faithfulness by hand
+
+
+def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system whose probability is a tenth for each letter of a text."""
+    asked: list[list[str]] = []
+
+    def log_prob(system: object, texts: list[str], label: str) -> np.ndarray:
+        asked.append(texts)
+        return np.log([0.1 * len(text) + 0.1 for text in texts])
+
+    monkeypatch.setattr("patent_hier.inference.faithfulness.label_log_prob", log_prob)
+    spans = (Span(0, 1, 0.0), Span(1, 3, 1.0), Span(4, 5, 0.9))  # a score of 0.5 for each of two characters
+    found = faithfulness(None, "abcdefgh", Explanation("A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
+    assert found.shares == pytest.approx((0, 1 / 3, 2 / 3, 1))
+    assert found.deletion_curve == pytest.approx((0.6, 0.5, 0.3, 0.2))  # abcde, abcd, ad, d
+    assert found.insertion_curve == pytest.approx((0.2, 0.3, 0.5, 0.6))
+    assert (found.deletion, found.insertion) == (pytest.approx(0.4), pytest.approx(0.4))
+    assert len(asked) == 1
+    assert len(set(asked[0])) == len(asked[0])
+    assert {"abcde", "abcd", "ad", "d", "de"} <= set(asked[0])
+    assert found.random_deletion_curve[0] == pytest.approx(0.6)
+    again = faithfulness(None, "abcdefgh", Explanation("A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
+    assert again == found
+
+
+def test_steps_are_bounded(keyword: tuple[str, System]) -> None:
+    _, system = keyword
+    text = keyword_texts()[0][1]
+    found = explain(system, text, "A02")
+    for steps, expected in ((1, 2), (5, 6), (1000, len(found.spans) + 1)):
+        curves = faithfulness(system, text, found, steps=steps, random_orders=1)
+        assert len(curves.shares) == len(curves.random_insertion_curve) == expected
+    seeds = [faithfulness(system, text, found, seed=seed).random_deletion for seed in (1, 1, 2)]
+    assert seeds[0] == seeds[1] != seeds[2]
+    for name in ("steps", "random_orders"):
+        with pytest.raises(ConfigError, match=f"{name}=0 is out of range"):
+            faithfulness(system, text, found, **{name: 0})
+    with pytest.raises(ConfigError, match=r"ends at character \d+ of a text of 3; give its own text"):
+        faithfulness(system, text[:3], found)
