@@ -1,7 +1,6 @@
 """``patent-hier ensemble``: train the recommended models on one file, combine them into one system."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,9 @@ from patent_hier.cli import schema
 from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import ConfigError
 from patent_hier.harmless import one_line
-from patent_hier.settings import FLAT, HIER_NODES, Settings
 
 if TYPE_CHECKING:
-    from patent_hier.pipeline.suite import SuiteResult
+    pass
 
 _OWN = ("model", "level", "node", "features")
 USAGE = """Train the recommended models, combine them; the most accurate system of this suite.
@@ -44,11 +42,12 @@ def run(arguments: Sequence[str]) -> None:
     from patent_hier.pipeline.combine import combine
     from patent_hier.pipeline.progress import say
     from patent_hier.pipeline.suite import aggregate_nodes
+    from patent_hier.pipeline.train_suite import train_suite
 
     suites = []
     for number, (name, settings) in enumerate(members.items(), 1):
         say(f"member {number} of {len(members)}: {name}")
-        suites.append(_train(settings, overrides[name]))
+        suites.append(train_suite(settings, overrides[name]))
         publish(suites[-1])
     first = next(iter(members.values()))
     made = combine([suite.folder for suite in suites], Path(first.runs_dir), "ensemble", Path(first.cache_dir), words)
@@ -81,13 +80,3 @@ def _merged(own: Sequence[str], words: Sequence[str]) -> list[str]:
     """A member's overrides; what the user says of the split, an encoder or training replaces the member's own."""
     given = {word.split("=", 1)[0] for word in words}
     return [*(word for word in own if word.split("=", 1)[0] not in given), *words]
-
-
-def _train(settings: Settings, words: Sequence[str]) -> "SuiteResult":
-    from patent_hier.pipeline.node import run_node
-    from patent_hier.pipeline.suite import aggregate_nodes
-
-    nodes: Mapping[str, object] = dict.fromkeys((FLAT,) if settings.level.name == FLAT else HIER_NODES)
-    done = {node: run_node(replace(settings, node=node), words) for node in nodes}
-    corpus = next(iter(done.values())).corpus
-    return aggregate_nodes({node: result.folder for node, result in done.items() if result.folder}, corpus)

@@ -92,7 +92,7 @@ def _integrate(
     log_prob: Callable[[Tensor], Tensor], inputs: Tensor, baseline: Tensor, base: float, value: float
 ) -> Attribution:
     try:
-        from captum.attr import IntegratedGradients  # type: ignore[import-untyped]  # captum has no types
+        from captum.attr import IntegratedGradients
     except ImportError as error:
         raise ConfigError('captum, which explains networks, is not installed; pip install -e ".[web]"') from error
     method = IntegratedGradients(log_prob)

@@ -1,0 +1,148 @@
+"""``patent-hier serve``: a finished system over HTTP, with a page for examiners."""
+
+import argparse
+import ipaddress
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patent_hier.cli.overrides import OneLineParser
+from patent_hier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from patent_hier.web.guard import App
+
+USAGE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
+
+usage: patent-hier serve MODEL [options]
+
+  MODEL               an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
+  --port 8000         0 takes a free one
+  --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
+  --allow-host NAME   a further name under which the service may be asked; may be repeated
+  --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
+  --rate 50           requests a second from one address; 0 for no bound
+  --max-batch 64      texts that are scored together; 1 scores each request by itself
+  --open              open the page in a browser
+
+A request may have 256 KB, a text 20,000 characters, a batch 100 texts. Texts are neither stored nor logged. Behind a
+proxy that ends TLS and asks who comes, it may be reached from elsewhere; by itself it asks nobody."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Load the system and serve it until it is interrupted.
+
+    Raises:
+        ConfigError: If an option cannot be used, the address is taken, or the extra ``web`` is missing.
+        ArtifactError: If a file of MODEL is damaged or missing.
+    """
+    options = _parser().parse_args(list(arguments))
+    serve(options.model, options)
+
+
+def serve(model: str | Path, options: argparse.Namespace) -> None:
+    """Serve a model with the options of :func:`parser_of_options`; errors as in :func:`run`."""
+    uvicorn = _uvicorn()
+    hosts = _hosts(options)
+    sock = _bind(options.host, options.port)
+    app = _app(model, options, hosts)
+    port = sock.getsockname()[1]
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    address = f"http://{shown}:{port}/"
+    print(f"serving {address} - Ctrl-C ends it", flush=True)
+    if options.open:
+        import webbrowser
+
+        webbrowser.open(address)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # addresses of those who ask are nobody's business, and texts are none of ours
+        server_header=False,
+        limit_concurrency=512,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=5,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[sock])
+    except KeyboardInterrupt:
+        print("ended", flush=True)
+
+
+def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...]) -> "App":
+    from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.pipeline.known_patents import find_known_patents
+    from patent_hier.pipeline.progress import say
+    from patent_hier.web.app import create_app
+    from patent_hier.web.settings import ServiceSettings
+
+    classifier = HierarchicalClassifier.from_pretrained(model)
+    classifier.predict(["一种装置"])  # the first question need not wait for what is made once
+    known = find_known_patents(classifier.facts.get("data") or {}, options.cache_dir)
+    if known is None:
+        say(f"no similar patents are named: the corpus of the model is not in {options.cache_dir} (--cache-dir)")
+    settings = ServiceSettings()
+    settings = replace(settings, rate=options.rate, max_batch=options.max_batch, hosts=hosts)
+    return create_app(classifier, settings, known)
+
+
+def _hosts(options: argparse.Namespace) -> tuple[str, ...]:
+    from patent_hier.web.settings import ServiceSettings
+
+    if options.rate < 0 or options.max_batch < 1:
+        raise ConfigError(f"--rate {options.rate:g} or --max-batch {options.max_batch} is out of range; see --help")
+    if not _is_loopback(options.host) and not options.allow_host:
+        raise ConfigError(
+            f"--host {options.host} reaches other machines; name what they call this one: --allow-host NAME"
+        )
+    return (*ServiceSettings().hosts, *(name.lower() for name in options.allow_host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket before the model is loaded, so that a taken address is told at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(256)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(f"cannot serve on {host} port {port}: {reason}; choose another --port or --host") from error
+    return sock
+
+
+def _uvicorn() -> Any:
+    try:
+        import fastapi  # noqa: F401 - asked for before the model is loaded
+        import uvicorn
+    except ImportError as error:
+        raise ConfigError(f'{error.name} is missing; install it with pip install -e ".[web]"') from error
+    return uvicorn
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a service."""
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME")
+    parser.add_argument("--cache-dir", type=Path, default=Path("cache"))
+    parser.add_argument("--rate", type=float, default=50.0)
+    parser.add_argument("--max-batch", type=int, default=64)
+    parser.add_argument("--open", action="store_true")
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("model", metavar="MODEL")
+    add_options(parser)
+    return parser

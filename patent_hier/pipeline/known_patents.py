@@ -1,0 +1,43 @@
+"""The training documents of a finished system as known patents that a new one may be like."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.splits import TRAIN
+from patent_hier.inference.neighbours import Neighbours, build_neighbours, neighbours_fingerprint
+from patent_hier.pipeline.progress import item_progress
+from patent_hier.pipeline.stages import load_parts
+
+_NEEDED = ("document_id", "text", "ipc_class")
+_SHOWN = 60  # characters of a text that stand for a title
+
+
+def find_known_patents(data: Mapping[str, Any], cache: Path) -> Neighbours | None:
+    """An index of the documents that a system was trained on; made on first use.
+
+    Args:
+        data: ``corpus`` and ``split``, as a result's manifest names them.
+        cache: The cache folder that the system was trained with.
+
+    Returns:
+        None if the corpus or the split are no longer there.
+    """
+    folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
+    split = cache / "splits" / str(data.get("split"))
+    if not folders or not split.is_dir():
+        return None
+    corpus = Corpus.open(folders[0])
+    folder = cache / "neighbours" / neighbours_fingerprint(corpus.fingerprint, split.name)
+    if not folder.is_dir():
+        rows = np.flatnonzero(load_parts(corpus, split) == TRAIN)
+        columns = corpus.table([*_NEEDED, "title"]).take(rows)
+        ids, texts, classes = ([str(value) for value in columns[name].to_pylist()] for name in _NEEDED)
+        titles = columns["title"].to_pylist()
+        named = [str(title) if title else text[:_SHOWN] for title, text in zip(titles, texts, strict=True)]
+        with item_progress(f"index of {len(ids)} known patents", 2 * len(ids)) as progress:
+            build_neighbours(ids, named, texts, classes, folder, progress=progress)
+    return Neighbours.open(folder)
