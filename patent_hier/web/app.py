@@ -26,6 +26,7 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields}
 _REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (400, 408, 413, 422, 429, 503)}
@@ -119,6 +120,10 @@ def _add_errors(app: FastAPI) -> None:
     def answer(status: int, code: str, message: str) -> Response:
         headers = {"retry-after": "1"} if status == 503 else {}
         return Response(error_body(code, message), status, headers, "application/json")
+
+    @app.exception_handler(Exception)  # a mistake of ours; its traceback goes to the log
+    async def failed(request: Request, error: Exception) -> Response:
+        return answer(500, "failed", "the request could not be answered")
 
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:

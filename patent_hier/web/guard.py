@@ -83,12 +83,9 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
 
         async def answer(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 self._count(message["status"])
                 own = {name for name, _ in SECURITY_HEADERS}
                 message["headers"] = [pair for pair in message["headers"] if pair[0].lower() not in own]
@@ -101,12 +98,7 @@ class Guard:
             return
         if body is None:  # the client is gone
             return
-        try:
-            await self._app(scope, _replay(body, receive), answer)
-        except Exception:
-            if not started:
-                await _refuse(answer, 503, "failed", "the request could not be answered")
-            raise
+        await self._app(scope, _replay(body, receive), answer)
 
     async def _admit(
         self, scope: MutableMapping[str, Any], receive: Receive

@@ -1,6 +1,6 @@
 // One answer on the page. Foreign text only ever becomes text, never markup.
 
-import { chosen, percent, say } from "./words.js";
+import { chosen, methodName, percent, say } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ function made(tag, text = "", className = "") {
 /** Show an answer; onSection is called with the section that was clicked. */
 export function show(answer, names, forced, onSection) {
   const name = (code) => names.get(code)?.[chosen()] ?? "";
-  decide(answer.decision, name);
+  decide(answer.decision, name, forced);
   place("forced").hidden = !forced;
   if (forced) place("forced").firstElementChild.textContent = say().forcedTo(`${forced} ${name(forced)}`);
   place("sections").replaceChildren(...answer.sections.map((one) => {
@@ -31,11 +31,13 @@ export function show(answer, names, forced, onSection) {
   place("version").textContent = say().version(answer.model_version);
 }
 
-function decide(decision, name) {
+function decide(decision, name, forced) {
   const heading = decision.label ? `${decision.label} ${name(decision.label)}` : say().unsure;
   const card = place("decision");
   card.className = decision.level;
-  card.replaceChildren(made("strong", heading), made("p", say().confidence(percent(decision.confidence), say()[decision.level])));
+  const isGiven = forced && decision.level === "section";
+  const words = isGiven ? say().given : say().confidence(percent(decision.confidence), say()[decision.level]);
+  card.replaceChildren(made("strong", heading), made("p", words));
 }
 
 function item(element) {
@@ -47,7 +49,7 @@ function item(element) {
 function bar(tag, code, probability, name) {
   const element = document.createElement(tag);
   const fill = made("span", "", "fill");
-  fill.style.width = percent(probability);
+  fill.style.width = `${100 * probability}%`;
   element.append(fill, made("b", code), made("span", percent(probability)), made("span", name, "name"));
   return element;
 }
@@ -70,7 +72,7 @@ function explain(explanation) {
   }
   parts.push(letters.slice(end).join(""));
   place("spans").replaceChildren(...parts);
-  place("legend").textContent = say().legend(explanation.label, explanation.method);
+  place("legend").textContent = say().legend(explanation.label, methodName(explanation.method));
 }
 
 function similar(neighbours) {

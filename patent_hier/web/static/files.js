@@ -12,19 +12,17 @@ export async function readFile(file, fields) {
   const content = decode(await file.arrayBuffer());
   const kind = file.name.toLowerCase().split(".").pop();
   const documents = kind === "csv" ? fromCsv(content, fields) : kind === "jsonl" ? fromJson(content, fields) : fromLines(content);
+  for (const one of documents) if (one.text.includes("\ufffd")) one.text = "";
   if (!documents.some((one) => one.text)) throw new Problem(say().errors.noTexts);
   return documents;
 }
 
 function decode(bytes) {
-  for (const encoding of ["utf-8", "gb18030"]) {
-    try {
-      return new TextDecoder(encoding, { fatal: true }).decode(bytes);
-    } catch {
-      // the next one
-    }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("gb18030").decode(bytes); // what is neither is marked in its row
   }
-  throw new Problem(say().errors.coding);
 }
 
 const lines = (content) => content.replace(/\r?\n$/, "").split(/\r?\n/);

@@ -108,7 +108,7 @@ function clear() {
 }
 
 function takeFile(file) {
-  if (file && state.facts) classifyFile(file, state.facts, options());
+  if (file && state.facts) classifyFile(file, state.facts, { ...options(), force: null });
 }
 
 function listen() {

@@ -8,7 +8,7 @@ const WORDS = {
     sections: "部", classes: "大类", click: "点击一个部，只在其中分类。", reasons: "依据", similar: "相近的已知专利", release: "取消",
     batch: "批量结果", stop: "停止", download: "下载 CSV", close: "关闭", text: "文本", answer: "结果", probability: "概率",
     demo: "演示模型：用生成的数据训练，结果没有实际意义。", footer: "结果供人参考，不是正式分类。文本只发送到本机的服务，不会被记录。",
-    class: "大类", section: "只到部", undecided: "不作答", forcedTo: (name) => `只在 ${name} 中分类。`,
+    class: "大类", section: "只到部", undecided: "不作答", given: "部由您指定，大类没有把握", forcedTo: (name) => `只在 ${name} 中分类。`,
     characters: (n, limit) => `${n} / ${limit} 字`, model: (a) => `模型 ${a.name} · 版本 ${a.version}`,
     legend: (label, method) => `蓝色支持 ${label}，橙色反对；颜色越深作用越大。方法：${method}`, unsure: "把握不足",
     meaning: (t) => `在 ${t.n} 篇测试文档上：${t.class} 得到大类${t.classRight}，${t.section} 只得到部${t.sectionRight}，${t.none} 不作答。`,
@@ -16,7 +16,7 @@ const WORDS = {
     confidence: (p, level) => `${level}，概率 ${p}`, version: (v) => `模型版本 ${v}`, rows: (a, b) => `${a} / ${b} 篇`,
     tally: (c, s, u, e) => `大类 ${c} 篇，只到部 ${s} 篇，不作答 ${u} 篇，错误 ${e} 篇`, shown: (n) => `表中只显示前 ${n} 行，下载的文件里有全部。`,
     errors: { empty: "请先输入文本。", long: "文本太长。", offline: "连不上服务，请确认它还在运行。", busy: "服务正忙，请稍后再试。", noTexts: "文件里没有可读的文本。",
-      noColumn: (names) => `文件没有需要的列：${names}。`, fileLarge: "文件太大（最多 20 MB）；请用命令行 patent-hier predict。", bad: "无法分类这段文本。", coding: "文件既不是 UTF-8，也不是 GB18030。", bad_text: "文本没有可读的内容。" },
+      noColumn: (names) => `文件没有需要的列：${names}。`, fileLarge: "文件太大（最多 20 MB）；请用命令行 patent-hier predict。", bad: "无法分类这段文本。", bad_text: "文本没有可读的内容。" },
   },
   en: {
     title: "Patent classification", skip: "Skip to the text", theme: "Dark", label: "Abstract or title", classify: "Classify", example: "Example", clear: "Clear",
@@ -25,7 +25,7 @@ const WORDS = {
     sections: "Section", classes: "Class", click: "Click a section to stay within it.", reasons: "Reasons", similar: "Similar known patents", release: "Undo",
     batch: "Results of a file", stop: "Stop", download: "Download CSV", close: "Close", text: "Text", answer: "Result", probability: "Probability",
     demo: "A demo model, trained on generated data: its answers mean nothing.", footer: "Support for a person who decides, no official classification. Texts go to the service on this machine only, and are not logged.",
-    class: "Class", section: "Section only", undecided: "No answer", forcedTo: (name) => `Within ${name} only.`,
+    class: "Class", section: "Section only", undecided: "No answer", given: "The section is yours; the class is not sure", forcedTo: (name) => `Within ${name} only.`,
     characters: (n, limit) => `${n} / ${limit} characters`, model: (a) => `Model ${a.name} · version ${a.version}`,
     legend: (label, method) => `Blue speaks for ${label}, orange against it; the deeper, the more. Method: ${method}`, unsure: "not sure enough",
     meaning: (t) => `Of ${t.n} test documents ${t.class} get a class${t.classRight}, ${t.section} a section only${t.sectionRight}, ${t.none} no answer.`,
@@ -33,7 +33,7 @@ const WORDS = {
     confidence: (p, level) => `${level}, probability ${p}`, version: (v) => `Model version ${v}`, rows: (a, b) => `${a} / ${b} documents`,
     tally: (c, s, u, e) => `${c} with class, ${s} with section only, ${u} without answer, ${e} with errors`, shown: (n) => `The table shows the first ${n} rows; the download has all.`,
     errors: { empty: "Give a text first.", long: "The text is too long.", offline: "The service cannot be reached; see whether it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file has no text that can be read.",
-      noColumn: (names) => `The file lacks the needed column: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", coding: "The file is neither UTF-8 nor GB18030.", bad_text: "The text has nothing that can be read." },
+      noColumn: (names) => `The file lacks the needed column: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has nothing that can be read." },
   },
 };
 
@@ -58,6 +58,15 @@ export function speak(wanted) {
   for (const place of document.querySelectorAll("[data-say]")) place.textContent = say()[place.dataset.say];
   for (const place of document.querySelectorAll("[data-say-label]")) place.setAttribute("aria-label", say()[place.dataset.sayLabel]);
 }
+
+const METHODS = [
+  [/^integrated gradients of the token embeddings/, "词元嵌入的积分梯度"],
+  [/^integrated gradients of the TF-IDF/, "字符片段的积分梯度（精确）"],
+  [/^occlusion/, "逐段遮挡"],
+];
+
+/** How an explanation was found, in the chosen language. */
+export const methodName = (method) => (language === "zh" ? METHODS.find(([pattern]) => pattern.test(method))?.[1] : null) ?? method;
 
 /** A share as percent. */
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;

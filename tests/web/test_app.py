@@ -1,0 +1,175 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.web.app import create_app
+from patent_hier.web.settings import ServiceSettings
+from tests.web.serving import serving
+
+TEXT = "一种激光测距装置，包括壳体和光电探测器"
+SECRET = "绝密的发明内容"
+
+
+def close(first, second):
+    """Equal labels, and numbers within a millionth."""
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(close(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(close, first, second))
+    return abs(first - second) <= 1e-6 if isinstance(first, float) else first == second
+
+
+@pytest.mark.parametrize("question", [{}, {"top_k": 5}, {"force": "A"}, {"target_accuracy": 0.6, "top_k": 1}])
+def test_the_answer_is_pythons(service, classifier, question):
+    answer = service.post("/predict", {"text": TEXT, **question})
+    assert answer.status == 200
+    (expected,) = classifier.predict([TEXT], **question)
+    assert close(answer.content, json.loads(json.dumps(expected.as_dict())))
+
+
+def test_a_batch_keeps_order_and_has_errors_in_place(service, classifier):
+    texts = [TEXT, "", "一种锁", "\ud800", "字" * 20_001]
+    answer = service.post("/batch", {"texts": texts, "target_accuracy": 0.6})
+    assert answer.status == 200
+    results = answer.content["results"]
+    expected = classifier.predict([TEXT, "一种锁"], target_accuracy=0.6)
+    for result, own in zip((results[0], results[2]), expected, strict=True):
+        assert close(result["prediction"], json.loads(json.dumps(own.as_dict())))
+    assert "no words" in results[1]["error"]
+    assert "no valid Unicode" in results[3]["error"]
+    assert "more than 20000 characters" in results[4]["error"]
+
+
+def test_reasons_and_neighbours(service):
+    answer = service.post("/predict", {"text": f"  {TEXT}\n", "explain": True, "neighbours": 3}).content
+    explanation = answer["explanation"]
+    assert explanation["text"] == TEXT
+    assert explanation["label"] == answer["paths"][0]["ipc_class"]
+    assert explanation["spans"]
+    assert all(0 <= span["start"] < span["end"] <= len(TEXT) for span in explanation["spans"])
+    assert len(answer["neighbours"]) == 3
+    plain = service.post("/predict", {"text": TEXT}).content
+    assert not plain.keys() & {"explanation", "neighbours"}
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "code", "message"),
+    [
+        ({}, 422, "bad_question", "look at text"),
+        ({"text": ""}, 422, "bad_question", "look at text"),
+        ({"text": " "}, 422, "bad_text", "no words"),
+        ({"text": "字" * 20_001}, 422, "bad_text", "more than 20000 characters"),
+        ({"text": "\udc00"}, 422, "bad_question", "look at text"),
+        ({"text": TEXT, "top_k": 0}, 422, "bad_question", "look at top_k"),
+        ({"text": TEXT, "force": "Z"}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "look at target_accuracy"),
+        ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, SECRET: 1}, 422, "bad_question", "/openapi.json"),
+        ({"text": [SECRET]}, 422, "bad_question", "look at text"),
+        ([SECRET], 422, "bad_question", ""),
+        (b"{", 422, "bad_question", ""),
+        (b"[" * 100_000, 400, "bad_request", ""),
+        (b"\xff\xfe", 422, "bad_question", ""),
+    ],
+)
+def test_bad_questions_have_short_answers_without_what_was_asked(service, question, status, code, message):
+    answer = service.post("/predict", question)
+    assert answer.status == status
+    assert answer.content["error"]["code"] == code
+    assert message in answer.content["error"]["message"]
+    assert SECRET not in answer.body.decode("unicode_escape", "replace")
+    assert SECRET not in json.dumps(answer.content, ensure_ascii=False)
+    assert len(answer.body) < 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/predict", 405), ("GET", "/nothing", 404), ("GET", "/static/../app.py", 404), ("PUT", "/", 405)]
+    + [("GET", f"/static/{name}", 404) for name in ("..%2fapp.py", "%2e%2e", "__init__.py", "main.js%00", "")],
+)
+def test_other_addresses(service, method, path, status):
+    answer = service.ask(method, path)
+    assert answer.status == status
+    assert answer.content["error"]["code"] in ("not_found", "bad_method")
+
+
+def test_a_form_is_no_question(service):
+    """What a foreign page could send without being asked first."""
+    body = json.dumps({"text": TEXT}).encode()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert service.ask("POST", "/predict", body, content_type=kind).status == 422
+
+
+def test_facts(service, classifier):
+    about = service.get("/about").content
+    assert about["version"] == classifier.version
+    assert about["is_demo"] is True
+    assert about["targets"]["0.90"]["n_documents"] == about["test_documents"]
+    assert service.get("/health").content == {"status": "ok", "model_version": classifier.version}
+    taxonomy = service.get("/taxonomy").content
+    codes = [one["code"] for section in taxonomy["sections"] for one in section["classes"]]
+    assert codes == list(classifier.system.classes)
+    description = service.get("/openapi.json").content
+    assert {"/predict", "/batch", "/taxonomy", "/about", "/health", "/metrics"} == set(description["paths"])
+
+
+def test_counts(service):
+    def counted():
+        lines = service.get("/metrics").body.decode().splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+    before = counted()
+    service.post("/batch", {"texts": [TEXT] * 3})
+    service.post("/predict", b"{")
+    after = counted()
+    assert after["patent_hier_texts_total"] - before["patent_hier_texts_total"] == 3
+    refused = 'patent_hier_responses_total{status="422"}'
+    assert after[refused] - before.get(refused, 0) == 1
+    assert after["patent_hier_waiting_texts"] == 0
+    assert after['patent_hier_answer_seconds_bucket{le="+Inf"}'] == after["patent_hier_answer_seconds_count"]
+
+
+def test_every_answer_keeps_a_browser_at_home(service):
+    for answer in (service.get("/"), service.get("/nothing"), service.post("/predict", b"{"), service.get("/about")):
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "server" not in answer.headers or "uvicorn" in answer.headers["server"]
+
+
+def test_nothing_of_the_page_lies_elsewhere(service):
+    for name in ("", "static/main.js", "static/style.css", "static/words.js", "static/service.js"):
+        text = service.get(f"/{name}").body.decode()
+        assert text
+        assert "://" not in text.replace("http://www.w3.org/2000/svg", "")
+        assert "innerHTML" not in text
+        assert " style=" not in text
+        assert "onclick=" not in text.replace("button.onclick", "")
+
+
+def test_questions_of_many_clients_are_scored_together(made):
+    own = HierarchicalClassifier.from_pretrained(made.result("textcnn", "flat"))
+    texts = [f"一种用于第{number}号装置的方法" for number in range(40)]
+    expected = own.predict(texts)
+    with serving(create_app(own, ServiceSettings(rate=0, max_wait=0.05))) as client:
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda text: client.post("/predict", {"text": text}), texts))
+        lines = client.get("/metrics").body.decode().splitlines()
+    (batches,) = (float(line.split()[1]) for line in lines if line.startswith("patent_hier_batches_total"))
+    assert batches < 20
+    for answer, one in zip(answers, expected, strict=True):
+        assert close(answer.content, json.loads(json.dumps(one.as_dict())))
+
+
+def test_without_calibration_no_accuracy_can_be_asked_for(classifier):
+    own = HierarchicalClassifier(classifier.system, None, {})
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
+        assert client.get("/about").content["targets"] == {}
+        assert client.post("/predict", {"text": TEXT}).status == 200
+        assert client.post("/predict", {"text": TEXT, "target_accuracy": 0.9}).status == 422
+        assert "neighbours" not in client.post("/predict", {"text": TEXT, "neighbours": 3}).content

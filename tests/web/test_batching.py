@@ -1,0 +1,133 @@
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from patent_hier.evaluation.decoding import Tree
+from patent_hier.web.batching import Batcher, FullQueueError
+
+
+class Scorer:
+    """Scores a text by its length; keeps what it was asked."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds = seconds
+        self.asked = []
+
+    def __call__(self, texts):
+        self.asked.append(list(texts))
+        time.sleep(self.seconds)
+        if "bad" in texts:
+            raise ValueError("bad text")
+        column = np.array([[float(len(text))] for text in texts])
+        return Tree(("A",), ("A01",), np.zeros(1, np.intp), column, column, column)
+
+
+def run(work, scorer, **settings):
+    async def inside():
+        async with Batcher(scorer, **{"max_batch": 8, "max_wait": 0.02, "max_queue": 100, **settings}) as batcher:
+            return await work(batcher)
+
+    return asyncio.run(inside())
+
+
+def test_each_gets_its_own():
+    scorer = Scorer()
+
+    async def work(batcher):
+        return await asyncio.gather(*(batcher.score(["x" * n, "y" * (n + 1)]) for n in range(1, 8)))
+
+    trees = run(work, scorer)
+    assert [tree.class_log_prob[:, 0].tolist() for tree in trees] == [[n, n + 1] for n in range(1, 8)]
+    assert len(scorer.asked) == 2  # seven questions of two texts, eight texts at once
+    assert [len(texts) for texts in scorer.asked] == [8, 6]
+
+
+def test_batching_can_be_off():
+    scorer = Scorer()
+
+    async def work(batcher):
+        await asyncio.gather(*(batcher.score(["x"]) for _ in range(5)))
+        return batcher.batches
+
+    assert run(work, scorer, max_batch=1) == 5
+    assert [len(texts) for texts in scorer.asked] == [1] * 5
+
+
+def test_a_large_question_goes_alone():
+    scorer = Scorer()
+
+    async def work(batcher):
+        return await asyncio.gather(batcher.score(["x"] * 3), batcher.score(["y"] * 20), batcher.score(["z"]))
+
+    sizes = [len(tree) for tree in run(work, scorer)]
+    assert sizes == [3, 20, 1]
+    assert [len(texts) for texts in scorer.asked] == [3, 20, 1]
+
+
+def test_a_lone_question_does_not_wait_long():
+    async def work(batcher):
+        start = time.perf_counter()
+        await batcher.score(["x"])
+        return time.perf_counter() - start
+
+    assert run(work, Scorer(), max_wait=0.01) < 0.2
+
+
+def test_too_many_are_refused_and_room_comes_back():
+    async def work(batcher):
+        waiting = [asyncio.create_task(batcher.score(["x"] * 5)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(FullQueueError):
+            await batcher.score(["x"])
+        await asyncio.gather(*waiting)
+        assert batcher.waiting == 0
+        return await batcher.score(["x"])
+
+    assert len(run(work, Scorer(0.05), max_queue=10)) == 1
+
+
+def test_who_has_gone_is_not_scored():
+    scorer = Scorer(0.05)
+
+    async def work(batcher):
+        first = asyncio.create_task(batcher.score(["first"]))
+        await asyncio.sleep(0.03)
+        gone = asyncio.create_task(batcher.score(["gone"]))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await first
+        await batcher.score(["last"])
+        return batcher.waiting
+
+    assert run(work, scorer, max_wait=0.0) == 0
+    assert ["gone"] not in scorer.asked
+    assert scorer.asked[-1] == ["last"]
+
+
+def test_an_error_is_told_to_those_whose_batch_it_was():
+    async def work(batcher):
+        with pytest.raises(ValueError, match="bad text"):
+            await batcher.score(["bad"])
+        return await batcher.score(["good"])
+
+    assert len(run(work, Scorer())) == 1
+
+
+def test_one_thread_scores():
+    seen = set()
+
+    class Watching(Scorer):
+        def __call__(self, texts):
+            seen.add(threading.get_ident())
+            return super().__call__(texts)
+
+    async def work(batcher):
+        for _ in range(5):
+            await asyncio.gather(*(batcher.score(["x"]) for _ in range(3)))
+
+    run(work, Watching())
+    assert len(seen) == 1
+    assert threading.get_ident() not in seen

@@ -1,0 +1,266 @@
+"""The page in a real browser: Chromium of the machine, driven by Playwright. No request leaves the machine."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.inference.worlds import raw_row, raw_text
+from tests.web.serving import Client
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+TEXT = "一种激光测距装置，包括壳体和光电探测器"
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+_FLAGS += ["--disable-component-update", "--disable-sync"]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install it, or name it: CHROMIUM=/path"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def open_page(browser: Any, service: Client) -> Iterator[Callable[..., Any]]:
+    """Opens the page; at the end nothing may have gone wrong in it, or elsewhere."""
+    contexts, troubles = [], []
+
+    def opened(width: int = 1200, height: int = 900, **settings: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda asked: troubles.append(asked.url) if not is_own(asked.url, service) else None)
+        page.on("console", lambda said: troubles.append(said.text) if "Content Security Policy" in said.text else None)
+        page.goto(service.address)
+        page.wait_for_selector("#model:not(:empty)")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert troubles == []
+
+
+def is_own(url: str, service: Client) -> bool:
+    return url.startswith((service.address, f"blob:{service.address}", "data:"))
+
+
+def classify(page: Any, text: str = TEXT) -> Any:
+    page.fill("#text", text)
+    with page.expect_response("**/predict") as answered:
+        page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    return answered.value.json()
+
+
+def shown(page: Any, selector: str) -> str:
+    return str(page.locator(selector).inner_text())
+
+
+def test_a_text_is_classified_and_explained(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    assert page.locator("#demo").is_visible()
+    assert shown(page, "#empty").startswith("粘贴一篇摘要")
+    answer = classify(page)
+    assert answer["decision"]["label"] in shown(page, "#decision")
+    codes = page.locator("#classes b").all_inner_texts()
+    assert codes == [path["ipc_class"] for path in answer["paths"]]
+    widths = page.locator("#classes .fill").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().width / one.parentElement.clientWidth)"
+    )
+    assert widths == pytest.approx([path["probability"] for path in answer["paths"]], abs=0.02)
+    assert shown(page, "#spans") == TEXT
+    assert page.locator("#spans mark").count() == len(answer["explanation"]["spans"])
+    assert page.locator("#neighbours li").count() == 5
+
+
+def test_a_section_is_chosen_and_given_back(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    classify(page)
+    second = page.locator("#sections button").nth(1)
+    section = second.locator("b").inner_text()
+    with page.expect_response("**/predict") as answered:
+        second.click()
+    assert {path["section"] for path in answered.value.json()["paths"]} == {section}
+    page.wait_for_selector("#forced:not([hidden])")
+    assert all(code.startswith(section) for code in page.locator("#classes b").all_inner_texts())
+    with page.expect_response("**/predict"):
+        page.click("#release")
+    page.wait_for_selector("#forced", state="hidden")
+
+
+def test_the_slider_says_what_it_means_and_decides(open_page: Callable[..., Any], service: Client) -> None:
+    page = open_page()
+    page.check("#careful")
+    targets = service.get("/about").content["targets"]
+    for target in (50, 90, 99):
+        page.locator("#target").evaluate("(slider, value) => { slider.value = value; }", str(target))
+        page.locator("#target").dispatch_event("input")
+        assert shown(page, "#percent") == f"{target} %"
+        reached = targets[f"{target / 100:.2f}"]
+        assert f"{100 * reached['undecided']:.1f} %" in shown(page, "#meaning")
+        assert str(reached["n_documents"]) in shown(page, "#meaning")
+    answer = classify(page)
+    assert answer["decision"]["target_accuracy"] == 0.99
+    assert page.locator("#decision").get_attribute("class") == answer["decision"]["level"]
+
+
+def test_keys_alone_are_enough(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.focus("#text")
+    page.keyboard.type("LED")
+    with page.expect_response("**/predict"):
+        page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#sections') !== null"):
+            break
+    with page.expect_response("**/predict"):
+        page.keyboard.press("Enter")
+    page.wait_for_selector("#forced:not([hidden])")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_file_is_classified_and_given_back(open_page: Callable[..., Any], tmp_path: Path, encoding: str) -> None:
+    rows = [raw_row(publication_number=f"CN{n}A", abstract=f"=HYPERLINK(1) 一种激光测距装置{n}") for n in range(230)]
+    rows.insert(3, raw_row(publication_number="CN-empty", abstract=""))
+    file = tmp_path / "申请.csv"
+    file.write_bytes(raw_text(*rows).encode(encoding))
+    page = open_page()
+    page.set_input_files("#file", file)
+    page.wait_for_selector("#download:not([hidden])")
+    assert "231 / 231" in shown(page, "#done")
+    assert page.locator("#rows tr").count() == 231
+    assert "error" in str(page.locator("#rows tr").nth(3).locator("td").nth(2).get_attribute("class"))
+    with page.expect_download() as given:
+        page.click("#download")
+    assert given.value.suggested_filename == "申请.predicted.csv"
+    content = Path(given.value.path()).read_text("utf-8-sig")
+    lines = list(csv.DictReader(content.splitlines()))
+    assert [line["document_id"] for line in lines[2:5]] == ["CN2A", "CN-empty", "CN3A"]
+    assert all(line["text"].startswith("'=HYPERLINK") for line in lines if line["text"])
+    assert [bool(line["error"]) for line in lines] == [n == 3 for n in range(231)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("x.csv", "a,b\n1,2\n", "没有需要的列：摘要"),
+        ("x.txt", "\n\n", "没有可读的文本"),
+        ("x.jsonl", "{\n", "没有可读的文本"),
+    ],
+)
+def test_files_that_cannot_be_used(
+    open_page: Callable[..., Any], tmp_path: Path, name: str, content: str, words: str
+) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    page = open_page()
+    page.set_input_files("#file", tmp_path / name)
+    page.wait_for_selector("#batch-problem:not([hidden])")
+    assert words in shown(page, "#batch-problem")
+
+
+def test_lines_and_objects_are_documents_too(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("一种锁\n\n一种门\n", "utf-8")
+    (tmp_path / "x.jsonl").write_text(json.dumps({"id": "first", "text": "一种锁"}) + "\n{}\n", "utf-8")
+    page = open_page()
+    for name, ids in (("x.txt", ["1", "2", "3"]), ("x.jsonl", ["first", "2"])):
+        page.set_input_files("#file", tmp_path / name)
+        page.wait_for_selector("#download:not([hidden])")
+        assert page.locator("#rows tr td:first-child").all_inner_texts() == ids
+
+
+def test_mistakes_are_told_and_mended(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    page.click("button[type=submit]")
+    assert shown(page, "#problem") == "请先输入文本。"
+    page.fill("#text", "字" * 20_001)
+    assert shown(page, "#problem") == "文本太长。"
+    page.fill("#text", "。。。")
+    page.click("button[type=submit]")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert shown(page, "#problem") == "文本没有可读的内容。"
+    page.route("**/predict", lambda route: route.abort())
+    page.fill("#text", TEXT)
+    page.click("button[type=submit]")
+    page.wait_for_selector("#problem:has-text('连不上服务')")
+    page.unroute("**/predict")
+    classify(page)
+    assert page.locator("#problem").is_hidden()
+
+
+def test_what_is_pasted_is_never_markup(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    hostile = "<img src=x onerror=alert(1)></script><script>document.title='owned'</script>一种锁"
+    classify(page, hostile)
+    assert shown(page, "#spans") == hostile
+    assert page.locator("#spans img, #spans script").count() == 0
+    assert page.title() == "专利分类"
+
+
+def test_english_and_back(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    classify(page)
+    page.click("#language")
+    assert page.title() == "Patent classification"
+    assert page.locator("html").get_attribute("lang") == "en"
+    words = shown(page, "main") + shown(page, "footer")
+    chinese = [letter for letter in words.replace(TEXT, "") if "\u4e00" <= letter <= "\u9fff"]
+    titles = "".join(page.locator("#neighbours li").all_inner_texts())
+    assert set(chinese) <= set(titles)
+    page.reload()
+    assert page.title() == "Patent classification"  # it is remembered
+    page.click("#language")
+    assert page.title() == "专利分类"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 390])
+def test_every_size_and_theme(open_page: Callable[..., Any], theme: str, width: int, tmp_path: Path) -> None:
+    page = open_page(width=width, color_scheme=theme)
+    assert page.locator("html").get_attribute("data-theme") == theme
+    page.check("#careful")
+    classify(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    small = page.locator("button:visible, .file:visible").evaluate_all(
+        "all => all.filter(one => one.getBoundingClientRect().height < 36).map(one => one.textContent)"
+    )
+    assert small == []  # a finger finds them
+    for selector in ("body", "#decision strong", "#model", "button.main", "#demo", ".bars b"):
+        assert contrast(page, selector) >= 4.5, selector
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+    page.click("#theme")
+    assert page.locator("html").get_attribute("data-theme") != theme
+
+
+def contrast(page: Any, selector: str) -> float:
+    """Of a text with what it stands on, as WCAG 2.2 counts it."""
+    colours = page.locator(selector).first.evaluate(
+        """one => { const ink = getComputedStyle(one).color;
+        let ground = one; while (getComputedStyle(ground).backgroundColor === 'rgba(0, 0, 0, 0)') ground = ground.parentElement;
+        return [ink, getComputedStyle(ground).backgroundColor]; }"""  # noqa: E501
+    )
+    lights = sorted(luminance([int(float(part)) for part in c[c.index("(") + 1 : -1].split(",")[:3]]) for c in colours)
+    return (lights[1] + 0.05) / (lights[0] + 0.05)
+
+
+def luminance(rgb: list[int]) -> float:
+    linear = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
