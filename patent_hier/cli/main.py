@@ -24,6 +24,7 @@ COMMANDS = {
     "ensemble": ("patent_hier.cli.ensemble", "train the recommended models and combine them: most accurate"),
     "combine": ("patent_hier.cli.combine", "results of several models and seeds -> one system"),
     "predict": ("patent_hier.cli.predict", "a finished system and new documents -> their classes"),
+    "confidence": ("patent_hier.cli.confidence", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("patent_hier.cli.serve", "a finished system over HTTP, with a page for examiners"),
     "demo": ("patent_hier.cli.demo", "train a system on the demo corpus, and open its page"),
     "export": ("patent_hier.cli.export", "a finished system -> one folder to keep or publish, or ONNX"),

@@ -51,11 +51,6 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
     port = sock.getsockname()[1]
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{shown}:{port}/"
-    print(f"serving {address} - Ctrl-C ends it", flush=True)
-    if options.open:
-        import webbrowser
-
-        webbrowser.open(address)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -66,6 +61,11 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
         timeout_graceful_shutdown=5,
     )
     try:
+        print(f"serving {address} - Ctrl-C ends it", flush=True)
+        if options.open:
+            import webbrowser
+
+            webbrowser.open(address)
         uvicorn.Server(config).run(sockets=[sock])
     except KeyboardInterrupt:
         print("ended", flush=True)
@@ -109,13 +109,15 @@ def _is_loopback(host: str) -> bool:
 
 def _bind(host: str, port: int) -> socket.socket:
     """A socket before the model is loaded, so that a taken address is told at once."""
+    if not 0 <= port < 1 << 16:
+        raise ConfigError(f"--port {port} is out of range; give 0 to 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(256)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"cannot serve on {host} port {port}: {reason}; choose another --port or --host") from error
     return sock

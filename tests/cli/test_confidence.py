@@ -1,0 +1,96 @@
+import csv
+import re
+import shutil
+
+import pytest
+
+from patent_hier.artifacts import find_damage
+from patent_hier.atomic import read_json
+from patent_hier.errors import DataError
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.report.figures.confidence import risk_coverage_curves
+from tests.commands import command
+from tests.inference.worlds import world
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return world(tmp_path_factory)
+
+
+def test_what_is_printed_and_written(made, tmp_path):
+    model = made.result("linear", "hier")
+    outcome = command("confidence", model, "--output", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "demo data: not comparable with the paper" in outcome.out
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        *("confidence.json", "confidence.md", "manifest.json"),
+        *("risk_coverage.svg", "risk_coverage.png"),
+    }
+    assert find_damage(tmp_path / "out") is None
+    own = HierarchicalClassifier.from_pretrained(model).calibration
+    assert read_json(tmp_path / "out" / "confidence.json") == own.as_dict()
+    text = (tmp_path / "out" / "confidence.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| (60|70|80|90|95|99) \| ([\d.]+) \|", text, re.MULTILINE))
+    assert rows == {
+        f"{100 * float(target):.0f}": f"{100 * one['class_coverage']:.1f}"
+        for target, one in own.measured["targets"].items()
+        if float(target) in (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    }
+    assert f"thresholds of {own.documents} others" in text
+    assert str(made.folder) not in text
+
+
+def test_the_numbers_are_those_of_predict(made, tmp_path):
+    """Coverage and accuracy of the command on the test documents themselves."""
+    model = made.result("textcnn", "flat")
+    own = made.predictions("textcnn", "flat")
+    texts = made.texts()
+    file = tmp_path / "test.txt"
+    file.write_text("\n".join(texts[name] for name in own.document_ids), "utf-8")
+    for target in ("0.5", "0.6", "0.8"):
+        words = ("--target-accuracy", target, "--output", tmp_path / "out.csv", "--overwrite")
+        assert command("predict", model, file, *words).status == 0
+        lines = list(csv.DictReader((tmp_path / "out.csv").read_text("utf-8-sig").splitlines()))
+        reached = HierarchicalClassifier.from_pretrained(model).calibration.measured["targets"][f"{float(target):.2f}"]
+        for level in ("class", "section"):
+            answered = [
+                (line, true) for line, true in zip(lines, own.targets, strict=True) if line["decision"] == level
+            ]
+            assert len(answered) == round(reached[f"{level}_coverage"] * len(lines))
+            right = sum(true.startswith(line["label"]) for line, true in answered)
+            if answered:
+                assert right / len(answered) == pytest.approx(reached[f"{level}_accuracy"]["value"])
+
+
+def test_an_export_says_the_same(made, tmp_path):
+    assert command("export", made.result("linear", "hier"), tmp_path / "model", "--license", "mit").status == 0
+    assert command("confidence", tmp_path / "model").out == command("confidence", made.result("linear", "hier")).out
+
+
+def test_without_calibration(made, tmp_path):
+    shutil.copytree(made.runs, tmp_path / "runs")
+    for file in tmp_path.rglob("predictions.parquet"):
+        file.unlink()
+    model = next((tmp_path / "runs" / "linear").glob("result-hier-*"))
+    outcome = command("confidence", model)
+    assert outcome.status == 2
+    assert "has no calibration" in outcome.err
+    assert outcome.err.count("\n") == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    refused = command("confidence", made.result("linear", "hier"), "--output", tmp_path / "mine")
+    assert refused.status == 2
+    assert "holds no confidence" in refused.err
+
+
+def test_the_figure():
+    curve = [(0.25, 0.0), (0.5, 0.1), (1.0, 0.4)]
+    first, second = (risk_coverage_curves({"class": curve, "section": curve}, (0.9,)) for _ in range(2))
+    assert first == second
+    assert first.alt == (
+        "Wrong answers by the share of documents that are answered. class: 10.0 % of the surer half, 40.0 % of all; "
+        "section: 10.0 % of the surer half, 40.0 % of all."
+    )
+    with pytest.raises(DataError):
+        risk_coverage_curves({})

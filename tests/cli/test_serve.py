@@ -1,0 +1,137 @@
+"""``serve``, ``demo`` and ``export`` as a user meets them, in processes of their own."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from patent_hier.inference.classifier import HierarchicalClassifier
+from tests.commands import TINY_OF, command
+from tests.inference.worlds import world
+
+TEXT = "一种激光测距装置"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return world(tmp_path_factory)
+
+
+def start(tmp_path, *words):
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "patent_hier", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
+def address_of(process):
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if found := re.match(r"serving (http://127\.0\.0\.1:\d+/) - Ctrl-C ends it", line):
+            return found[1], said
+    raise AssertionError("".join(said) + process.stderr.read())
+
+
+def ask(address, question):
+    body = json.dumps(question).encode()
+    request = urllib.request.Request(f"{address}predict", body, {"content-type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def end(process):
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+def test_an_export_is_served(made, tmp_path):
+    """Command line, Python, HTTP and a saved-and-reloaded model say the same."""
+    model = made.result("combination", "hier")
+    assert command("export", model, tmp_path / "model").status == 0
+    (expected,) = HierarchicalClassifier.from_pretrained(model).predict([TEXT])
+    process = start(tmp_path, "serve", "model", "--port", 0)
+    address, said = address_of(process)
+    assert "no similar patents are named" in "".join(said)
+    answer = ask(address, {"text": TEXT})
+    status, out, err = end(process)
+    assert (status, err) == (0, ""), out
+    assert answer["model_version"] == expected.model_version
+    assert [path["ipc_class"] for path in answer["paths"]] == [path.ipc_class for path in expected.paths]
+    for path, own in zip(answer["paths"], expected.paths, strict=True):
+        assert path["probability"] == pytest.approx(own.probability, abs=1e-6)
+
+
+def test_the_demo_trains_once_and_opens(made, tmp_path):
+    words = ["demo", "--port", 0, *TINY_OF["linear"], f"cache_dir={made.folder}/cache", "runs_dir=runs"]
+    process = start(tmp_path, *words)
+    address, said = address_of(process)
+    assert "demo data: not comparable with the paper" in "".join(said)
+    assert len(ask(address, {"text": TEXT, "neighbours": 2})["neighbours"]) == 2
+    assert end(process)[0] == 0
+    again = start(tmp_path, *words)
+    _, said = address_of(again)
+    assert "".join(said).count("finished before") == 9
+    assert end(again)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("nowhere",), "nowhere holds no finished result"),
+        (("{model}", "--port", "70000"), "--port 70000 is out of range"),
+        (("{model}", "--port", "{taken}"), "Address already in use; choose another --port"),
+        (("{model}", "--host", "0.0.0.0"), "--allow-host NAME"),  # noqa: S104
+        (("{model}", "--host", "no.such.host.invalid", "--allow-host", "x"), "cannot serve on no.such.host.invalid"),
+        (("{model}", "--rate", "-1"), "out of range"),
+        (("{model}", "--max-batch", "0"), "out of range"),
+        ((), "MODEL"),
+    ],
+)
+def test_misuse_is_one_line(made, words, part):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        known = {"model": made.result("linear", "hier"), "taken": taken.getsockname()[1]}
+        outcome = command("serve", *(word.format(**known) for word in words))
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert part in outcome.err
+
+
+@pytest.mark.parametrize("name", ["fastapi", "uvicorn"])
+def test_a_missing_extra_is_named(made, name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    outcome = command("serve", made.result("linear", "hier"))
+    assert outcome.status == 2
+    assert f'{name} is missing; install it with pip install -e ".[web]"' in outcome.err
+
+
+def test_onnx_files(made, tmp_path):
+    outcome = command("export", made.result("textcnn", "flat"), tmp_path / "onnx", "--onnx")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == f"1 classifiers as ONNX: {tmp_path}/onnx\n"
+    assert (tmp_path / "onnx" / "flat.onnx").is_file()
+    refused = command("export", made.result("linear", "hier"), tmp_path / "other", "--onnx")
+    assert refused.status == 2
+    assert refused.err.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_helps():
+    for name in ("serve", "demo", "export", "confidence"):
+        outcome = command(name, "--help")
+        assert outcome.status == 0
+        assert f"usage: patent-hier {name}" in outcome.out
