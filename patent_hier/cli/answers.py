@@ -1,5 +1,7 @@
 """A prediction on the terminal: the decision, and bars for what is likely."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -8,14 +10,21 @@ from patent_hier.harmless import one_line
 from patent_hier.inference.results import Prediction
 from patent_hier.ipc_names import name_of
 
+if TYPE_CHECKING:
+    from patent_hier.inference.explain import Explanation
+
 _BAR = 20  # characters
+_SHOWN = 200  # characters of a text
+_TOP = 8  # spans that are listed
+_WEAK, _STRONG = 0.15, 0.5  # of the largest score
 
 
 def show_prediction(text: str, prediction: Prediction) -> None:
     """Print a text's beginning, the decision with its reason, and the likeliest classes."""
     console = Console()
     decision = prediction.decision
-    console.print(Text(one_line(text[:200]) + ("…" if len(text) > 200 else ""), style="dim"))
+    explanation = prediction.explanation
+    console.print(_coloured(explanation) if explanation else Text(_shortened(text), style="dim"))
     label = f"{decision.label} {name_of(decision.label)}" if decision.label else "undecided"
     console.print(
         Text(f"{decision.level}: {label}   {100 * decision.confidence:.1f} %   ({decision.reason})", style="bold")
@@ -30,4 +39,28 @@ def show_prediction(text: str, prediction: Prediction) -> None:
             *cells, f"{100 * path.probability:.1f} %", bar, f"{name_of(path.section)} › {name_of(path.ipc_class)}"
         )
     console.print(table)
+    if explanation:
+        said = f"green speaks for {explanation.label}, red against it; {explanation.method}"
+        console.print(Text(said, style="dim"))
+        for span in sorted(explanation.spans, key=lambda span: -abs(span.score))[:_TOP]:
+            console.print(Text(f"  {span.score:+.3f}  {one_line(explanation.text[span.start : span.end])}"))
     console.print()
+
+
+def _shortened(text: str) -> str:
+    return one_line(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else "")
+
+
+def _coloured(explanation: "Explanation") -> Text:
+    """The read text; parts that speak for or against the label in colour, strong ones bold."""
+    shown, end = Text(), 0
+    most = max((abs(span.score) for span in explanation.spans), default=0.0)
+    for span in explanation.spans:
+        shown.append(one_line(explanation.text[end : span.start]))
+        share = abs(span.score) / most if most else 0.0
+        colour = "green" if span.score > 0 else "red"
+        style = "" if share < _WEAK else f"bold {colour}" if share > _STRONG else colour
+        shown.append(one_line(explanation.text[span.start : span.end]), style)
+        end = span.end
+    shown.append(one_line(explanation.text[end:]))
+    return shown

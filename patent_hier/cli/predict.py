@@ -40,6 +40,7 @@ usage: patent-hier predict MODEL FILE [options]
   --target-accuracy 0.9   answer with the class only where answers are right this often, else with the section, else not
   --force G         take a section for granted
   --beam 1          follow only the likeliest sections; 1 is greedy; the default follows all
+  --explain         say which parts of the text speak for the first class; for --abstract, or into OUT.jsonl; slow
   --text 摘要,...   fields that make the text; the default is those of the training
   --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
@@ -72,6 +73,8 @@ def run(arguments: Sequence[str]) -> None:
         return
     output = None if options.output == _STDOUT else _output(options.output, options.file, options.overwrite)
     kind = _output_format(options.output_format, output)
+    if options.explain and kind != "jsonl":
+        raise ConfigError("--explain needs OUT.jsonl, or --output-format jsonl; a CSV file has no place for reasons")
     with _stdout(output) as stream:
         lines = _predict(options, text, output or stream, kind)
     lines[-1] += f": {output}" if output else ""
@@ -211,7 +214,9 @@ def _output_format(given: str | None, output: Path | None) -> str:
 def _options(options: argparse.Namespace) -> "Options":
     from patent_hier.inference.files import Options
 
-    return Options(options.top_k, options.target_accuracy, options.force, options.beam, options.batch_size)
+    return Options(
+        options.top_k, options.target_accuracy, options.force, options.beam, options.explain, options.batch_size
+    )
 
 
 def _text(given: str) -> list[str]:
@@ -232,6 +237,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--target-accuracy", type=float)
     parser.add_argument("--force", metavar="SECTION")
     parser.add_argument("--beam", type=int)
+    parser.add_argument("--explain", action="store_true")
     parser.add_argument("--text")
     parser.add_argument("--input-format", choices=("csv", "txt", "jsonl"))
     parser.add_argument("--output-format", choices=("csv", "jsonl"))

@@ -1,8 +1,9 @@
 """``HierarchicalClassifier``: a finished system behind every door, with calibrated probabilities and honest doubt."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from patent_hier.inference.exporting import (
 )
 from patent_hier.inference.predictor import System, load_system, paths_of
 from patent_hier.inference.results import CLASS, SECTION, UNDECIDED, Decision, IpcPath, Prediction, SectionScore
+
+if TYPE_CHECKING:
+    from patent_hier.inference.explain import Explanation
 
 Progress = Callable[[int], None]
 
@@ -95,6 +99,7 @@ class HierarchicalClassifier:
         target_accuracy: float | None = None,
         force: str | None = None,
         beam: int | None = None,
+        explain: bool = False,
         batch_size: int = 64,
         progress: Progress | None = None,
     ) -> list[Prediction]:
@@ -107,6 +112,7 @@ class HierarchicalClassifier:
                 the same condition, else not at all. None: always the likeliest class.
             force: A section that is taken for granted.
             beam: Sections that are followed; None follows all (see :func:`patent_hier.evaluation.decoding.decode`).
+            explain: Also say which parts of each text speak for its first class; takes many passes for each text.
             batch_size: Documents per batch of a network; without influence on the results beyond rounding.
             progress: Called after each batch of each classifier with its number of documents.
 
@@ -116,7 +122,33 @@ class HierarchicalClassifier:
         """
         self.check(top_k, target_accuracy, force, beam)
         tree = self.score(texts, batch_size=batch_size, progress=progress)
-        return self.answer(tree, top_k, target_accuracy=target_accuracy, force=force, beam=beam)
+        predictions = self.answer(tree, top_k, target_accuracy=target_accuracy, force=force, beam=beam)
+        if not explain:
+            return predictions
+        return [
+            replace(one, explanation=self.explain(text, one.paths[0].ipc_class))
+            for text, one in zip(texts, predictions, strict=True)
+        ]
+
+    def explain(self, text: str, label: str) -> "Explanation":
+        """Which parts of a text speak for a section or class, and which against it.
+
+        Scores are of the classifiers as they were trained, without temperatures. How faithful they are can be measured:
+        :func:`patent_hier.inference.faithfulness.faithfulness`.
+
+        Args:
+            text: As in :meth:`predict`; ``Explanation.text`` is what its places are counted in.
+            label: Such as ``A`` or ``A01``.
+
+        Raises:
+            ConfigError: If the label is unknown, or captum is missing for a network.
+            DataError: If the text has no words or is no Unicode.
+        """
+        from patent_hier.inference.explain import explain
+
+        if problem := text_problem(text):
+            raise DataError(f"the text {problem}")
+        return explain(self.system, normalise(text), label)
 
     def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> Tree:
         """What the classifiers say, calibrated: the part of :meth:`predict` that takes time; arguments as there.

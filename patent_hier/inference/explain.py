@@ -44,6 +44,7 @@ class Explanation:
     """What the parts of a text add to a label's log-probability.
 
     Attributes:
+        text: What the spans' places are counted in.
         node: The node whose scores are explained.
         label: A section or a class.
         method: How the scores were found.
@@ -53,6 +54,7 @@ class Explanation:
         value: Its log-probability with the text.
     """
 
+    text: str
     node: str
     label: str
     method: str
@@ -96,7 +98,7 @@ def explain(system: System, text: str, label: str) -> Explanation:
         return occlude(system, text, label)
     classifier = one.classifier
     if classifier.model is None:  # certain of its one label, whatever the text
-        return Explanation(node, label, "constant: no text is read", (), 0.0, 0.0)
+        return Explanation(text, node, label, "constant: no text is read", (), 0.0, 0.0)
     if not isinstance(classifier.reader, TermReader):
         return _of_network(node, label, classifier, text, columns)
     from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
@@ -148,7 +150,7 @@ def _of_network(
     is_own = placed.places[:, 1] > placed.places[:, 0]
     found = attribute_tokens(classifier.model, placed.ids, is_own, placed.neutral, columns)
     method = f"integrated gradients of the token embeddings, {found.steps} steps"
-    return Explanation(node, label, method, join_spans(placed.places, found.scores), found.base, found.value)
+    return Explanation(text, node, label, method, join_spans(placed.places, found.scores), found.base, found.value)
 
 
 def _of_terms(node: str, label: str, classifier: "NodeClassifier", text: str, columns: tuple[int, ...]) -> Explanation:
@@ -162,7 +164,7 @@ def _of_terms(node: str, label: str, classifier: "NodeClassifier", text: str, co
     found = attribute_terms(classifier.model, store.matrix, columns)
     places, scores = spread_over_characters(classifier.reader, text, found.scores)
     method = "integrated gradients of the TF-IDF of n-grams, exact"
-    return Explanation(node, label, method, join_spans(places, scores), found.base, found.value)
+    return Explanation(text, node, label, method, join_spans(places, scores), found.base, found.value)
 
 
 def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
@@ -212,7 +214,7 @@ def occlude(system: System, text: str, label: str) -> Explanation:
     ).tolist()
     spans = tuple(Span(start, end, value - left) for (start, end), left in zip(windows, without, strict=True))
     return Explanation(
-        node, label, f"occlusion, {len(windows)} windows of up to {width} characters", spans, base, value
+        text, node, label, f"occlusion, {len(windows)} windows of up to {width} characters", spans, base, value
     )
 
 

@@ -33,6 +33,7 @@ class Options:
     target_accuracy: float | None = None
     force: str | None = None
     beam: int | None = None
+    explain: bool = False
     batch_size: int = 64
 
 
@@ -167,6 +168,7 @@ def classify(
                 target_accuracy=options.target_accuracy,
                 force=options.force,
                 beam=options.beam,
+                explain=options.explain,
                 batch_size=options.batch_size,
                 progress=meter.advance,
             )

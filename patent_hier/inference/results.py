@@ -1,7 +1,10 @@
 """What a system answers, as typed values that every door gives out: Python, command line and HTTP."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from patent_hier.inference.explain import Explanation
 
 CLASS = "class"
 SECTION = "section"
@@ -68,14 +71,18 @@ class Prediction:
         paths: The likeliest classes with their sections, the most probable first.
         sections: The likeliest sections, the most probable first.
         model_version: Which weights said so.
+        explanation: Which parts of the text speak for the first class, if that was asked for.
     """
 
     decision: Decision
     paths: tuple[IpcPath, ...]
     sections: tuple[SectionScore, ...]
     model_version: str
+    explanation: "Explanation | None" = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON-able values."""
-        content = asdict(self)
-        return {**content, "paths": list(content["paths"]), "sections": list(content["sections"])}
+        """The prediction as JSON-able values; without ``explanation`` where there is none."""
+        content = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        if self.explanation is None:
+            del content["explanation"]
+        return content

@@ -69,12 +69,15 @@ class Span(BaseModel):
 
 
 class Explanation(BaseModel):
-    """Which parts of the text speak for a label."""
+    """Which parts of the text speak for a label, and its log-probability with a neutral text and with this one."""
 
+    text: str
+    node: str
     label: str
     method: str
-    text: str
     spans: list[Span]
+    base: float
+    value: float
 
 
 class Neighbour(BaseModel):

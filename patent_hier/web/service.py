@@ -4,11 +4,11 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.data.raw import normalise
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.explain import explain
 from patent_hier.inference.model_card import label_table
 from patent_hier.inference.results import Prediction
 from patent_hier.web.batching import Batcher, FullQueueError
@@ -164,11 +164,7 @@ class Service:
             self._explaining -= 1
 
     def _explain(self, text: str, prediction: Prediction) -> dict[str, Any]:
-        label = prediction.paths[0].ipc_class
-        read = normalise(text)
-        found = explain(self.classifier.system, read, label)
-        spans = [{"start": span.start, "end": span.end, "score": span.score} for span in found.spans]
-        return {"label": label, "method": found.method, "text": read, "spans": spans}
+        return asdict(self.classifier.explain(text, prediction.paths[0].ipc_class))
 
     def _nearest(self, text: str, k: int) -> list[dict[str, Any]]:
         assert self._neighbours is not None

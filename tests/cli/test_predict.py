@@ -199,6 +199,25 @@ def test_a_text_of_the_command_line(made):
     assert f"class: {expected.decision.label} {name_of(expected.decision.label)}" in outcome.out
 
 
+def test_reasons(made, new, tmp_path):
+    model = made.result("linear", "hier")
+    outcome = command("predict", model, "--abstract", ABSTRACT, "--explain")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert "green speaks for" in outcome.out
+    refused = command("predict", model, new, "--explain")
+    assert refused.status == 2
+    assert "--explain needs OUT.jsonl" in refused.err
+    assert command("predict", model, new, "--explain", "--output", tmp_path / "out.jsonl").status == 0
+    first = json.loads((tmp_path / "out.jsonl").read_text("utf-8").splitlines()[0])
+    (expected,) = HierarchicalClassifier.from_pretrained(model).predict([ABSTRACT], explain=True)
+    explanation, own = first["explanation"], expected.explanation
+    assert (explanation["text"], explanation["label"]) == (ABSTRACT, own.label)
+    assert [(span["start"], span["end"]) for span in explanation["spans"]] == [
+        (one.start, one.end) for one in own.spans
+    ]
+    assert [span["score"] for span in explanation["spans"]] == pytest.approx([one.score for one in own.spans])
+
+
 @pytest.mark.parametrize("kind", ["txt", "jsonl", "csv"])
 def test_standard_input(made, tmp_path, kind):
     texts = [ABSTRACT, "", "一种锁"]

@@ -59,7 +59,7 @@ class Maker:
 
     @staticmethod
     def loaded(classifier: NodeClassifier) -> Classifier:
-        return Classifier(classifier, frozenset({(type(classifier.reader).__name__, "digest")}), RawFormat())
+        return Classifier(classifier, {type(classifier.reader).__name__: "digest"}, RawFormat())
 
     def system(self, *classifiers: NodeClassifier) -> System:
         folders = {one.node: Path(f"/nowhere/{one.node}-0123") for one in classifiers}

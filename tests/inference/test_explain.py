@@ -42,7 +42,7 @@ HOSTILE = ["", "  \n", "😀", "İ", "ＡＢ e\u0301が\u3000한", "激光" * 30
 
 def system_of(classifier: NodeClassifier) -> System:
     folder = Path("/nowhere") / classifier.node
-    one = Classifier(classifier, frozenset(), RawFormat())
+    one = Classifier(classifier, {}, RawFormat())
     return System("tiny", {classifier.node: folder}, {folder: one}, RawFormat())
 
 
@@ -149,7 +149,7 @@ def test_the_opposite_of_an_explanation_is_worse_than_chance(keyword: tuple[str,
     text = next(text for text, code in zip(texts, codes, strict=True) if code)
     found = explain(system, text, "A02")
     turned = tuple(Span(span.start, span.end, -span.score) for span in found.spans)
-    wrong = faithfulness(system, text, Explanation(found.node, "A02", "turned", turned, found.base, found.value))
+    wrong = faithfulness(system, text, Explanation(text, found.node, "A02", "turned", turned, found.base, found.value))
     assert wrong.deletion > wrong.random_deletion
     assert wrong.insertion < wrong.random_insertion
 
@@ -313,7 +313,7 @@ def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("patent_hier.inference.faithfulness.label_log_prob", log_prob)
     spans = (Span(0, 1, 0.0), Span(1, 3, 1.0), Span(4, 5, 0.9))  # a score of 0.5 for each of two characters
-    found = faithfulness(None, "abcdefgh", Explanation("A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
+    found = faithfulness(None, "abcdefgh", Explanation("abcdefgh", "A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
     assert found.shares == pytest.approx((0, 1 / 3, 2 / 3, 1))
     assert found.deletion_curve == pytest.approx((0.6, 0.5, 0.3, 0.2))  # abcde, abcd, ad, d
     assert found.insertion_curve == pytest.approx((0.2, 0.3, 0.5, 0.6))
@@ -322,7 +322,7 @@ def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(asked[0])) == len(asked[0])
     assert {"abcde", "abcd", "ad", "d", "de"} <= set(asked[0])
     assert found.random_deletion_curve[0] == pytest.approx(0.6)
-    again = faithfulness(None, "abcdefgh", Explanation("A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
+    again = faithfulness(None, "abcdefgh", Explanation("abcdefgh", "A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
     assert again == found
 
 
