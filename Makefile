@@ -15,6 +15,7 @@ SEEDS ?= 1,2,3
 DATA ?= cnipa
 STEPS ?= 200
 SIZE ?= quick
+MODEL ?= linear
 READY := $(VENV)/.installed
 
 # Paths reach the recipes through the environment, so that neither make nor the shell takes them apart. Hydra gets them
@@ -29,7 +30,7 @@ own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup reproduce reproduce-full report aggregate ablate ensemble pretrain bench test test-trust lint \
+.PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench test test-trust lint \
 	audit-dependencies clean
 
 help: ## Explain the targets
@@ -37,7 +38,7 @@ help: ## Explain the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables of reproduce, reproduce-full, report, aggregate and ablate; of ensemble CSV, DATA, ARGS, TITLES:'
+	@echo 'Variables of reproduce, reproduce-full, demo, report, aggregate and ablate; of ensemble CSV, DATA, ARGS, TITLES:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  DATA=cnipa      how CSV is read; DATA=gazette takes titles for texts'
 	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the small encoder of the'
@@ -76,6 +77,9 @@ reproduce-full: $(READY) ## Further: controls, three seeds, all classical models
 	for model in linear logistic naive_bayes knn; do \
 		$(RUN) model=$$model level=hier $(parallel) $(own_settings) && $(RUN) model=$$model level=flat $(own_settings) || exit; done
 	$(MAKE) --no-print-directory ablate report
+
+demo: $(READY) ## A page to try: trains a small model of the demo corpus, or of CSV=FILE; MODEL=bertcnn; Ctrl-C ends it
+	$(BIN)/python -m patent_hier demo --open model=$(MODEL) $(own_settings)
 
 report: $(READY) ## Write the report of what has been trained; nothing is trained
 	$(BIN)/python -m patent_hier report $(own_settings)

@@ -12,11 +12,12 @@ from patent_hier.bench.architecture import MAX_LENGTH, SIZES
 from patent_hier.features.pretrained import CONFIG, PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
+from patent_hier.ipc import all_classes
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import build_encoder
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import BertCnnSettings, Settings, TrainerSettings
+from patent_hier.settings import FLAT, BertCnnSettings, Settings, TrainerSettings
 from patent_hier.training.node_data import NodeView
 
 LABELS = tuple(f"label {number}" for number in range(8))
@@ -78,6 +79,13 @@ class Subject:
     def classifier(self) -> NodeClassifier:
         """As scoring takes it."""
         return NodeClassifier("root", LABELS, self.settings, self.network().eval(), self.reader)
+
+    def flat_classifier(self) -> NodeClassifier:
+        """Over real class names, as a service needs them."""
+        torch.manual_seed(1)
+        labels = tuple(sorted(all_classes("latest")))
+        network = BertCnn(build_encoder(self.config, frozen=False), len(labels), self.settings)
+        return NodeClassifier(FLAT, labels, self.settings, network.eval(), self.reader)
 
     def view(self) -> NodeView[TokenStore]:
         """All documents for training, with random labels; none for validation."""

@@ -178,6 +178,14 @@ def _scale(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) ->
     yield from scale_rows(amounts.sizes, amounts.repeats)
 
 
+def _serving(abstracts: Sequence[str], titles: Sequence[str], amounts: Amounts) -> Iterator[Row]:
+    from patent_hier.bench.serving import serving_rows
+    from patent_hier.bench.subjects import Subject
+
+    subject = Subject("demo", tuple(abstracts[: amounts.demo]), BertCnnSettings())
+    yield from serving_rows(subject, amounts.demo, amounts.repeats)
+
+
 _ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]]] = {
     "prepare": _prepare,
     "tokens": _tokens,
@@ -188,6 +196,7 @@ _ROWS: dict[str, Callable[[Sequence[str], Sequence[str], Amounts], Iterator[Row]
     "ablation": _ablation,
     "startup": _startup,
     "scale": _scale,
+    "serving": _serving,
 }
 WORKS = tuple(_ROWS)
 

@@ -15,7 +15,7 @@ USAGE = """Measure our speed beside what a user would pick instead, in turn on t
 
 usage: patent-hier bench [options] [data=cnipa|gazette data.path=FILE.csv]
 
-  --rows NAMES     prepare,tokens,segmentation,training,overhead,scoring,ablation,startup,scale;
+  --rows NAMES     prepare,tokens,segmentation,training,overhead,scoring,ablation,startup,scale,serving;
                    the default is all
   --size SIZE      quick (some minutes) or full
   --output FOLDER  where to write; the default is runs/bench
