@@ -33,7 +33,7 @@ def describe_environment() -> dict[str, Any]:
     """Date, command, versions, machine and code; the torch facts are added by whoever has imported it."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],  # where the program lies is of no use elsewhere
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "patent_hier": patent_hier.__version__,
