@@ -60,11 +60,9 @@ def _place_pieces(reader: WordPieceReader, text: str) -> PlacedTokens:
             "tokenizer reads; remove it"
         ) from error
     encoding = tokenizer.encode(text)
-    own = [sequence is not None for sequence in encoding.sequence_ids]
-    places = [place if is_own else (0, 0) for place, is_own in zip(encoding.offsets, own, strict=True)]
     masks = [number for name in _MASKS if (number := tokenizer.token_to_id(name)) is not None]
     neutral = masks[0] if masks else reader.files.config.get("pad_token_id")
-    return PlacedTokens(np.array(encoding.ids, np.int64), _places(places), neutral)
+    return PlacedTokens(np.array(encoding.ids, np.int64), _places(encoding.offsets), neutral)
 
 
 def _place_words(reader: WordReader, text: str) -> PlacedTokens:

@@ -7,7 +7,6 @@ n-gram's weight in each), ``terms.json``, ``settings.json`` and ``documents.parq
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -175,8 +174,8 @@ class Neighbours:
         self._index = cast(Any, safe_open(folder / _INDEX, framework="numpy"))  # half of it has no types
         self._idf: NDArray[np.float32] = self._index.get_tensor("idf")
         self._offsets: NDArray[np.int64] = self._index.get_tensor("offsets")
-        self._parquet = pq.ParquetFile(folder / _DOCUMENTS, memory_map=True)
-        self.size: int = self._parquet.metadata.num_rows
+        with self._documents() as documents:
+            self.size: int = documents.metadata.num_rows
         if not (len(terms) == len(self._idf) == len(self._offsets) - 1 and self.size):
             raise ValueError("its files are not of one size")
 
@@ -223,16 +222,11 @@ class Neighbours:
     def _similarity(self, features: csr_matrix) -> NDArray[np.float64]:
         """Cosines with all documents, ``(size,)``, from one row ``(1, terms)``."""
         similarity = np.zeros(self.size)
-        documents, weights = self._postings
+        documents, weights = (self._index.get_slice(name) for name in ("documents", "weights"))  # read in slices
         for term, weight in zip(features.indices.tolist(), features.data.tolist(), strict=True):
             start, end = int(self._offsets[term]), int(self._offsets[term + 1])
             similarity[documents[start:end]] += np.float64(weight) * weights[start:end]  # a document stands there once
         return similarity
-
-    @cached_property
-    def _postings(self) -> tuple[Any, Any]:
-        """Of all terms end to end, read slice by slice: documents, and weights in them."""
-        return self._index.get_slice("documents"), self._index.get_slice("weights")
 
     @staticmethod
     def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
@@ -248,8 +242,13 @@ class Neighbours:
         by_group: dict[int, list[int]] = {}
         for document in sorted(wanted):
             by_group.setdefault(document // _ROW_GROUP, []).append(document)
-        for group, members in by_group.items():
-            rows = self._parquet.read_row_group(group).take([document % _ROW_GROUP for document in members])
-            columns = [rows.column(name).to_pylist() for name in _SCHEMA.names]
-            known.update(zip(members, zip(*columns, strict=True), strict=True))
+        with self._documents() as documents:
+            for group, members in by_group.items():
+                rows = documents.read_row_group(group).take([document % _ROW_GROUP for document in members])
+                columns = [rows.column(name).to_pylist() for name in _SCHEMA.names]
+                known.update(zip(members, zip(*columns, strict=True), strict=True))
         return known
+
+    def _documents(self) -> pq.ParquetFile:
+        """Opened for each question: threads must not share one."""
+        return pq.ParquetFile(self._folder / _DOCUMENTS, memory_map=True)

@@ -199,11 +199,18 @@ def test_every_label_of_every_system(
     assert found.convergence == pytest.approx(found.value - found.base - sum(one.score for one in found.spans))
 
 
-def test_only_the_node_that_decides_is_asked(loaded: dict[tuple[str, str], System], text: str) -> None:
+def test_only_the_node_that_decides_is_asked(
+    loaded: dict[tuple[str, str], System], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     system = loaded["linear", "hier"]
     counted: list[int] = []
     scores = system.log_prob([text, text], counted.append, only=(ROOT, "X"))
     assert (list(scores), counted) == ([ROOT], [2])
+    asked: list[object] = []
+    monkeypatch.setattr(system, "log_prob", lambda texts, only: asked.append(only) or scores)
+    label_log_prob(system, [text], "G")
+    assert asked == [(ROOT,)]
+    monkeypatch.undo()
     assert np.array_equal(scores[ROOT].log_prob, system.log_prob([text, text])[ROOT].log_prob)
 
 

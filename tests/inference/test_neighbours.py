@@ -1,5 +1,6 @@
 import shutil
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -143,8 +144,8 @@ def test_numbers_out_of_range(built: Path, tmp_path: Path) -> None:
 
 
 def test_the_most_frequent_terms_are_kept(tmp_path: Path) -> None:
-    build_neighbours(*columns(["光电热", "光电", "热光电"]), tmp_path / "x", ngram_sizes=(2, 2), max_terms=2)
-    assert read_json(tmp_path / "x" / "terms.json") == ["光电", "热光"]  # as frequent as 电热, but before it
+    build_neighbours(*columns(["光电热", "电热", "热光"]), tmp_path / "x", ngram_sizes=(2, 2), max_terms=2)
+    assert read_json(tmp_path / "x" / "terms.json") == ["光电", "电热"]  # 光电 is as frequent as 热光, but before it
 
 
 def test_no_text(built: Path) -> None:
@@ -174,3 +175,14 @@ def test_memory_stays_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     tracemalloc.stop()
     assert found[0][0].document_id == "CN7"
     assert peak < size / 10
+    numbers = [0, 63, 64, 65, 700, 1499]
+    for number, (first,) in zip(numbers, index.nearest([texts[number] for number in numbers], k=1), strict=True):
+        assert (first.document_id, first.title) == (f"CN{number}", f"标题{number}")
+
+
+def test_threads_may_ask_at_once(built: Path, demo_texts: list[str]) -> None:
+    index = Neighbours.open(built)
+    alone = index.nearest(demo_texts[:20])
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(index.nearest, [[text] for text in demo_texts[:20]])
+    assert [one for (one,) in found] == alone
