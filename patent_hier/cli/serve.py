@@ -2,7 +2,9 @@
 
 import argparse
 import ipaddress
+import os
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,7 @@ usage: patent-hier serve MODEL [options]
   --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
   --rate 50           requests a second from one address; 0 for no bound
   --max-batch 64      texts that are scored together; 1 scores each request by itself
-  --open              open the page in a browser
+  --open              open the page in a browser, where there is a screen
 
 A request may have 256 KB, a text 20,000 characters, a batch 100 texts. Texts are neither stored nor logged. Behind a
 proxy that ends TLS and asks who comes, it may be reached from elsewhere; by itself it asks nobody."""
@@ -43,7 +45,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def serve(model: str | Path, options: argparse.Namespace) -> None:
-    """Serve a model with the options of :func:`parser_of_options`; errors as in :func:`run`."""
+    """Serve a model with the options of :func:`add_options`; errors as in :func:`run`."""
     uvicorn = _uvicorn()
     hosts = _hosts(options)
     sock = _bind(options.host, options.port)
@@ -63,12 +65,18 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
     try:
         print(f"serving {address} - Ctrl-C ends it", flush=True)
         if options.open:
-            import webbrowser
-
-            webbrowser.open(address)
+            _open_browser(address)
         uvicorn.Server(config).run(sockets=[sock])
     except KeyboardInterrupt:
         print("ended", flush=True)
+
+
+def _open_browser(address: str) -> None:
+    """Open the page where there is a screen; elsewhere a browser in the terminal would take it over."""
+    if sys.platform == "darwin" or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
+        import webbrowser
+
+        webbrowser.open(address)
 
 
 def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...]) -> "App":
