@@ -55,7 +55,7 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
     address = f"http://{shown}:{port}/"
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        log_level="error",  # a warning for each request that is none would fill a disk
         access_log=False,  # addresses of those who ask are nobody's business, and texts are none of ours
         server_header=False,
         limit_concurrency=512,

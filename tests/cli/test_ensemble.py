@@ -70,7 +70,7 @@ def test_the_users_split_takes_the_place_of_the_members() -> None:
     shares = {
         (s.split.policy, s.split.test, s.split.val, s.split.calibration) for s in composed("split=deploy").values()
     }
-    assert shares == {("applicant", 0.02, 0.08, 0.0)}
+    assert shares == {("applicant", 0.02, 0.04, 0.04)}
     assert {s.split.policy for s in composed("split=random", "split.seed=3").values()} == {"random"}
 
 
