@@ -67,6 +67,8 @@ class Calibration:
         try:
             thresholds = [_threshold(one) for one in content["thresholds"]]
             temperatures = {str(node): float(value) for node, value in content["temperatures"].items()}
+            if not all(0 < value < NEVER for value in temperatures.values()) or not thresholds:
+                raise ValueError("a temperature is not above 0, or there are no thresholds")
             return cls(int(content["documents"]), temperatures, thresholds, dict(content["measured"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"a model's calibration cannot be read ({error}); export the model again") from error

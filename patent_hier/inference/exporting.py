@@ -85,7 +85,11 @@ def load_facts(folder: Path) -> dict[str, Any]:
     """Data, split, seed and scores of a system, as its result or an earlier export tells them."""
     manifest = read_json(folder / MANIFEST)
     if manifest.get("kind") == SYSTEM_KIND:
-        return dict(read_json(folder / CONFIG)["facts"])
+        config = read_json(folder / CONFIG)
+        facts = config.get("facts") if isinstance(config, dict) else None
+        if not isinstance(facts, dict) or not isinstance(facts.get("data") or {}, dict):
+            raise ArtifactError(f"{folder / CONFIG} does not say what the model is of; export it again")
+        return facts
     facts = {name: manifest.get(name) for name in ("model", "data", "seed")}
     if manifest.get("kind") == RESULT_KIND:
         result = read_json(folder / _RESULT_FILE)

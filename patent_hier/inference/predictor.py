@@ -175,7 +175,7 @@ def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
     """The node folders that a manifest names: beside a result, as they lay when it was made; or inside a system."""
     verify(folder)
     nodes = manifest.get("nodes")
-    if not isinstance(nodes, dict) or not nodes:
+    if not isinstance(nodes, dict) or not nodes or not all(isinstance(path, str) for path in nodes.values()):
         raise ArtifactError(f"{folder / MANIFEST} names no nodes; delete {folder} and run again")
     place = folder.resolve() / NODES if manifest["kind"] == SYSTEM_KIND else folder.resolve().parent
     return {node: place / Path(path).name for node, path in nodes.items()}

@@ -4,6 +4,7 @@ Beside the output lie its beginning and a small file that says how many rows of 
 by the same command on the same file with the same model, and by no other.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -54,7 +55,13 @@ class ResumableOutput:
 
     def _lock(self) -> bool:
         """Open the beginning for this command alone; False if another one has just put it in its place."""
-        self.file = self._begun.open("a+", encoding="utf-8", newline="")
+        try:
+            handle = os.open(self._begun, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise ConfigError(f"{self._begun} is a link, which is not followed; remove it") from error
+        self.file = os.fdopen(handle, "a+", encoding="utf-8", newline="")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
