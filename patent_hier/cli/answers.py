@@ -11,7 +11,7 @@ from patent_hier.inference.results import Prediction
 from patent_hier.ipc_names import name_of
 
 if TYPE_CHECKING:
-    from patent_hier.inference.explain import Explanation
+    from patent_hier.inference.results import Explanation
 
 _BAR = 20  # characters
 _SHOWN = 200  # characters of a text

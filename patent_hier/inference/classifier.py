@@ -25,7 +25,7 @@ from patent_hier.inference.predictor import System, load_system, paths_of
 from patent_hier.inference.results import CLASS, SECTION, UNDECIDED, Decision, IpcPath, Prediction, SectionScore
 
 if TYPE_CHECKING:
-    from patent_hier.inference.explain import Explanation
+    from patent_hier.inference.results import Explanation
 
 Progress = Callable[[int], None]
 
@@ -89,7 +89,9 @@ class HierarchicalClassifier:
         Returns:
             The address of the commit.
         """
-        return upload_folder(self, repo_id, license, private)
+        return upload_folder(
+            lambda folder: self.save_pretrained(folder, license=license), repo_id, private, self.version
+        )
 
     def predict(
         self,

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from patent_hier.features.offsets import Places, place_tokens, spread_over_chara
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.inference.nodes import Classifier, Combination
 from patent_hier.inference.predictor import System
+from patent_hier.inference.results import Explanation, Span
 from patent_hier.settings import FLAT, ROOT
 
 if TYPE_CHECKING:
@@ -22,53 +22,6 @@ if TYPE_CHECKING:
 MOST_WINDOWS = 128  # of an occlusion: texts to score
 _LABEL = re.compile(r"[A-H]([0-9]{2})?")
 _SHOWN = 5  # labels in an error
-
-
-@dataclass(frozen=True)
-class Span:
-    """A part of a text.
-
-    Attributes:
-        start: Its first character, from 0.
-        end: The character behind its last.
-        score: What it adds to the label's log-probability, in nats; negative if it speaks against the label.
-    """
-
-    start: int
-    end: int
-    score: float
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What the parts of a text add to a label's log-probability.
-
-    Attributes:
-        text: What the spans' places are counted in.
-        node: The node whose scores are explained.
-        label: A section or a class.
-        method: How the scores were found.
-        spans: In order, without overlap; text that no token, n-gram or window covers has none.
-        base: The label's log-probability (natural) with the neutral input: the text's tokens masked, no known n-gram,
-            or the empty text.
-        value: Its log-probability with the text.
-    """
-
-    text: str
-    node: str
-    label: str
-    method: str
-    spans: tuple[Span, ...]
-    base: float
-    value: float
-
-    @property
-    def convergence(self) -> float:
-        """What ``value - base`` is more than the sum of the scores, in nats: 0 for a complete explanation.
-
-        Next to 0 for integrated gradients. Occlusion is not complete: parts may say the same, or only work together.
-        """
-        return self.value - self.base - sum(span.score for span in self.spans)
 
 
 def explain(system: System, text: str, label: str) -> Explanation:

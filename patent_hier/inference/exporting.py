@@ -1,9 +1,9 @@
 """One folder for a whole system: all that is needed to classify, safetensors and JSON only, and a model card."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -16,9 +16,6 @@ from patent_hier.inference.calibration import Calibration, calibrate
 from patent_hier.inference.model_card import CARD, label_table, write_card
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
-
-if TYPE_CHECKING:
-    from patent_hier.inference.classifier import HierarchicalClassifier
 
 FORMAT = 1
 CONFIG = "config.json"
@@ -154,8 +151,12 @@ def _export_node(source: Path, one: Classifier | Combination, target: Path, name
     seal(target, {"kind": NODE_KIND, "node": node})
 
 
-def upload_folder(classifier: "HierarchicalClassifier", repo_id: str, license: str | None, private: bool) -> str:  # noqa: A002
-    """Export into a temporary folder and upload that; the address of the commit."""
+def upload_folder(save: Callable[[Path], None], repo_id: str, private: bool, version: str) -> str:
+    """Save into a temporary folder and upload that; the address of the commit.
+
+    Raises:
+        ArtifactError: If the hub does not take it.
+    """
     import tempfile
 
     from huggingface_hub import HfApi
@@ -163,13 +164,11 @@ def upload_folder(classifier: "HierarchicalClassifier", repo_id: str, license: s
 
     with tempfile.TemporaryDirectory(prefix="patent-hier-") as place:
         folder = Path(place) / "model"
-        classifier.save_pretrained(folder, license=license)
+        save(folder)
         api = HfApi()
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.upload_folder(
-                repo_id=repo_id, folder_path=folder, commit_message=f"Model {classifier.version}"
-            )
+            commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=f"Model {version}")
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ArtifactError(

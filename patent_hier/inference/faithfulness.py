@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.inference.explain import Explanation, Span, label_log_prob
+from patent_hier.inference.explain import label_log_prob
 from patent_hier.inference.predictor import System
+from patent_hier.inference.results import Explanation, Span
 
 STEPS = 20
 RANDOM_ORDERS = 5

@@ -1,10 +1,7 @@
 """What a system answers, as typed values that every door gives out: Python, command line and HTTP."""
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from patent_hier.inference.explain import Explanation
+from typing import Any
 
 CLASS = "class"
 SECTION = "section"
@@ -63,6 +60,53 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A part of a text.
+
+    Attributes:
+        start: Its first character, from 0.
+        end: The character behind its last.
+        score: What it adds to the label's log-probability, in nats; negative if it speaks against the label.
+    """
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the parts of a text add to a label's log-probability.
+
+    Attributes:
+        text: What the spans' places are counted in.
+        node: The node whose scores are explained.
+        label: A section or a class.
+        method: How the scores were found.
+        spans: In order, without overlap; text that no token, n-gram or window covers has none.
+        base: The label's log-probability (natural) with the neutral input: the text's tokens masked, no known n-gram,
+            or the empty text.
+        value: Its log-probability with the text.
+    """
+
+    text: str
+    node: str
+    label: str
+    method: str
+    spans: tuple[Span, ...]
+    base: float
+    value: float
+
+    @property
+    def convergence(self) -> float:
+        """What ``value - base`` is more than the sum of the scores, in nats: 0 for a complete explanation.
+
+        Next to 0 for integrated gradients. Occlusion is not complete: parts may say the same, or only work together.
+        """
+        return self.value - self.base - sum(span.score for span in self.spans)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """All that is said of one document.
 
@@ -78,7 +122,7 @@ class Prediction:
     paths: tuple[IpcPath, ...]
     sections: tuple[SectionScore, ...]
     model_version: str
-    explanation: "Explanation | None" = None
+    explanation: Explanation | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as JSON-able values; without ``explanation`` where there is none."""

@@ -16,19 +16,11 @@ from patent_hier.evaluation.deriving import derive
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader
 from patent_hier.features.words import WordReader
-from patent_hier.inference.explain import (
-    MOST_WINDOWS,
-    Explanation,
-    Span,
-    explain,
-    find_label,
-    join_spans,
-    label_log_prob,
-    occlude,
-)
+from patent_hier.inference.explain import MOST_WINDOWS, explain, find_label, join_spans, label_log_prob, occlude
 from patent_hier.inference.faithfulness import faithfulness
 from patent_hier.inference.nodes import Classifier
 from patent_hier.inference.predictor import System, load_system
+from patent_hier.inference.results import Explanation, Span
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import FLAT, ROOT
