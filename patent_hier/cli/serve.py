@@ -25,7 +25,8 @@ usage: patent-hier serve MODEL [options]
   --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
   --allow-host NAME   a further name under which the service may be asked; may be repeated
   --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
-  --rate 50           requests a second from one address; 0 for no bound
+  --index-all         look for similar patents among more than 500,000 too; their index takes gigabytes to make
+  --rate 50           requests a second from one address; 0 for no bound, as behind a proxy, whose address all have
   --max-batch 64      texts that are scored together; 1 scores each request by itself
   --open              open the page in a browser, where there is a screen
 
@@ -82,15 +83,13 @@ def _open_browser(address: str) -> None:
 def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...]) -> "App":
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.pipeline.known_patents import find_known_patents
-    from patent_hier.pipeline.progress import say
     from patent_hier.web.app import create_app
     from patent_hier.web.settings import ServiceSettings
 
     classifier = HierarchicalClassifier.from_pretrained(model)
     classifier.predict(["一种装置"])  # the first question need not wait for what is made once
-    known = find_known_patents(classifier.facts.get("data") or {}, options.cache_dir)
-    if known is None:
-        say(f"no similar patents are named: the corpus of the model is not in {options.cache_dir} (--cache-dir)")
+    data = classifier.facts.get("data") or {}
+    known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()
     settings = replace(settings, rate=options.rate, max_batch=options.max_batch, hosts=hosts)
     return create_app(classifier, settings, known)
@@ -146,6 +145,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--allow-host", action="append", default=[], metavar="NAME")
     parser.add_argument("--cache-dir", type=Path, default=Path("cache"))
+    parser.add_argument("--index-all", action="store_true")
     parser.add_argument("--rate", type=float, default=50.0)
     parser.add_argument("--max-batch", type=int, default=64)
     parser.add_argument("--open", action="store_true")

@@ -9,31 +9,37 @@ import numpy as np
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
 from patent_hier.inference.neighbours import Neighbours, build_neighbours, neighbours_fingerprint
-from patent_hier.pipeline.progress import item_progress
+from patent_hier.pipeline.progress import item_progress, say
 from patent_hier.pipeline.stages import load_parts
 
+MOST_BY_ITSELF = 500_000  # documents; some gigabytes of memory and minutes
 _NEEDED = ("document_id", "text", "ipc_class")
 _SHOWN = 60  # characters of a text that stand for a title
 
 
-def find_known_patents(data: Mapping[str, Any], cache: Path) -> Neighbours | None:
+def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool = False) -> Neighbours | None:
     """An index of the documents that a system was trained on; made on first use.
 
     Args:
         data: ``corpus`` and ``split``, as a result's manifest names them.
         cache: The cache folder that the system was trained with.
+        even_many: Make it of more than :data:`MOST_BY_ITSELF` documents too, whose texts are in memory meanwhile.
 
     Returns:
-        None if the corpus or the split are no longer there.
+        None, said in one line, if the corpus or the split are no longer there, or the documents are too many.
     """
     folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
     split = cache / "splits" / str(data.get("split"))
     if not folders or not split.is_dir():
+        say(f"no similar patents are named: the corpus of the model is not in {cache} (--cache-dir)")
         return None
     corpus = Corpus.open(folders[0])
     folder = cache / "neighbours" / neighbours_fingerprint(corpus.fingerprint, split.name)
     if not folder.is_dir():
         rows = np.flatnonzero(load_parts(corpus, split) == TRAIN)
+        if len(rows) > MOST_BY_ITSELF and not even_many:
+            say(f"no similar patents are named: an index of {len(rows)} documents is made by --index-all only")
+            return None
         columns = corpus.table([*_NEEDED, "title"]).take(rows)
         ids, texts, classes = ([str(value) for value in columns[name].to_pylist()] for name in _NEEDED)
         titles = columns["title"].to_pylist()

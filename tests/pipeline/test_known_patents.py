@@ -1,0 +1,43 @@
+import pytest
+
+from patent_hier.data.splits import TRAIN, load
+from patent_hier.pipeline import known_patents
+from patent_hier.pipeline.known_patents import find_known_patents
+from tests.inference.worlds import world
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return world(tmp_path_factory)
+
+
+def test_they_are_the_training_documents(made):
+    (split,) = [folder for folder in (made.folder / "cache" / "splits").iterdir() if folder.name[0] != "."]
+    data = {"corpus": made.corpus.fingerprint, "split": split.name}
+    known = find_known_patents(data, made.folder / "cache")
+    ids, parts = load(split)
+    train = {name for name, part in zip(ids.to_pylist(), parts, strict=True) if part == TRAIN}
+    texts = made.texts()
+    for name in list(texts)[:30]:
+        (found,) = known.nearest([texts[name]], 1)
+        assert found[0].document_id in train
+        assert found[0].title
+        if name in train:
+            assert texts[found[0].document_id] == texts[name]
+            assert found[0].similarity == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_not_there_is_said(made, tmp_path, capsys):
+    assert find_known_patents({"corpus": "gone", "split": "gone"}, tmp_path) is None
+    assert find_known_patents({}, made.folder / "cache") is None
+    assert capsys.readouterr().out.count("no similar patents are named: the corpus of the model is not in") == 2
+
+
+def test_very_many_are_indexed_only_if_asked_for(made, monkeypatch, capsys):
+    monkeypatch.setattr(known_patents, "MOST_BY_ITSELF", 10)
+    monkeypatch.setattr(known_patents, "neighbours_fingerprint", lambda corpus, split: "other")
+    (split,) = [folder for folder in (made.folder / "cache" / "splits").iterdir() if folder.name[0] != "."]
+    data = {"corpus": made.corpus.fingerprint, "split": split.name}
+    assert find_known_patents(data, made.folder / "cache") is None
+    assert "is made by --index-all only" in capsys.readouterr().out
+    assert find_known_patents(data, made.folder / "cache", even_many=True) is not None
