@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,10 +23,16 @@ from patent_hier.inference.exporting import (
     upload_folder,
 )
 from patent_hier.inference.predictor import System, load_system, paths_of
-from patent_hier.inference.results import CLASS, SECTION, UNDECIDED, Decision, IpcPath, Prediction, SectionScore
-
-if TYPE_CHECKING:
-    from patent_hier.inference.results import Explanation
+from patent_hier.inference.results import (
+    CLASS,
+    SECTION,
+    UNDECIDED,
+    Decision,
+    Explanation,
+    IpcPath,
+    Prediction,
+    SectionScore,
+)
 
 Progress = Callable[[int], None]
 
@@ -89,9 +96,8 @@ class HierarchicalClassifier:
         Returns:
             The address of the commit.
         """
-        return upload_folder(
-            lambda folder: self.save_pretrained(folder, license=license), repo_id, private, self.version
-        )
+        save = partial(self.save_pretrained, license=license)
+        return upload_folder(save, repo_id, private, self.version)
 
     def predict(
         self,
@@ -132,7 +138,7 @@ class HierarchicalClassifier:
             for text, one in zip(texts, predictions, strict=True)
         ]
 
-    def explain(self, text: str, label: str) -> "Explanation":
+    def explain(self, text: str, label: str) -> Explanation:
         """Which parts of a text speak for a section or class, and which against it.
 
         Scores are of the classifiers as they were trained, without temperatures. How faithful they are can be measured:
