@@ -62,10 +62,12 @@ def is_own(url: str, service: Client) -> bool:
 
 
 def classify(page: Any, text: str = TEXT) -> Any:
+    """The last answer: with the reasons, which come behind the first."""
     page.fill("#text", text)
-    with page.expect_response("**/predict") as answered:
+    with page.expect_response(lambda answer: '"explain":true' in (answer.request.post_data or "")) as answered:
         page.keyboard.press("Control+Enter")
     page.wait_for_selector("#result:not([hidden])")
+    page.wait_for_selector("#reasons:not([hidden])")
     return answered.value.json()
 
 
@@ -88,6 +90,27 @@ def test_a_text_is_classified_and_explained(open_page: Callable[..., Any]) -> No
     assert shown(page, "#spans") == TEXT
     assert page.locator("#spans mark").count() == len(answer["explanation"]["spans"])
     assert page.locator("#neighbours li").count() == 5
+
+
+def test_an_answer_does_not_wait_for_its_reasons(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    waiting = []
+
+    def hold(route: Any) -> None:
+        if '"explain":true' in (route.request.post_data or ""):
+            waiting.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/predict", hold)
+    page.fill("#text", TEXT)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    page.wait_for_selector("#explaining:not([hidden])")
+    assert page.locator("#reasons").is_hidden()
+    waiting[0].continue_()
+    page.wait_for_selector("#reasons:not([hidden])")
+    assert page.locator("#explaining").is_hidden()
 
 
 def test_a_section_is_chosen_and_given_back(open_page: Callable[..., Any]) -> None:

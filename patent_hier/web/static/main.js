@@ -49,14 +49,26 @@ async function classify() {
   if (!state.answer) present("busy");
   place("answer").setAttribute("aria-busy", "true");
   try {
-    const neighbours = state.facts?.about.has_neighbours ? 5 : 0;
-    state.answer = await predict({ ...options(), text, explain: place("why").checked, neighbours }, asking.signal);
+    const question = { ...options(), text, neighbours: state.facts?.about.has_neighbours ? 5 : 0 };
+    state.answer = await predict(question, asking.signal);
     draw();
+    if (place("why").checked) await giveReasons({ ...question, explain: true }, asking.signal);
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
     present(state.answer ? "result" : "empty");
     complain(problem.message);
+  }
+}
+
+/** Reasons take longer than an answer, so they come behind it. */
+async function giveReasons(question, signal) {
+  place("explaining").hidden = false;
+  try {
+    state.answer = await predict(question, signal);
+    draw();
+  } finally {
+    place("explaining").hidden = true;
   }
 }
 
