@@ -45,6 +45,8 @@ def run(arguments: Sequence[str]) -> None:
 def serve(model: str | Path, options: argparse.Namespace) -> None:
     """Serve a model with the options of :func:`parser_of_options`; errors as in :func:`run`."""
     uvicorn = _uvicorn()
+    from patent_hier.web.connection import PatientConnection
+
     hosts = _hosts(options)
     sock = _bind(options.host, options.port)
     app = _app(model, options, hosts)
@@ -58,7 +60,9 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
         webbrowser.open(address)
     config = uvicorn.Config(
         app,
-        log_level="warning",
+        http=PatientConnection,
+        ws="none",
+        log_level="error",  # a warning for each broken request would let anybody fill the log
         access_log=False,  # addresses of those who ask are nobody's business, and texts are none of ours
         server_header=False,
         limit_concurrency=512,
