@@ -82,7 +82,9 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     locks = path.parent / _LOCKS
     locks.mkdir(parents=True, exist_ok=True)
-    with (locks / path.name).open("w") as file:
+    # No link is followed and nothing shortened: in a shared folder anybody may have put another's file there.
+    handle = os.open(locks / path.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with os.fdopen(handle) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -107,7 +109,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read as JSON ({error}); delete its folder and run again") from error
 
 
@@ -123,7 +125,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(f"{path} cannot be read as YAML ({reason}); delete its folder and run again") from error
 

@@ -48,6 +48,8 @@ def run(arguments: Sequence[str]) -> None:
 def serve(model: str | Path, options: argparse.Namespace) -> None:
     """Serve a model with the options of :func:`add_options`; errors as in :func:`run`."""
     uvicorn = _uvicorn()
+    from patent_hier.web.connection import PatientConnection
+
     hosts = _hosts(options)
     sock = _bind(options.host, options.port)
     app = _app(model, options, hosts)
@@ -56,7 +58,9 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
     address = f"http://{shown}:{port}/"
     config = uvicorn.Config(
         app,
-        log_level="error",  # a warning for each request that is none would fill a disk
+        http=PatientConnection,
+        ws="none",
+        log_level="error",  # a warning for each broken request would let anybody fill the log
         access_log=False,  # addresses of those who ask are nobody's business, and texts are none of ours
         server_header=False,
         limit_concurrency=512,

@@ -224,10 +224,10 @@ def predict_to_file(
         ConfigError: If another command writes the same file.
     """
     with ResumableOutput(path, [classifier.version, asdict(options), dict(given)]) as output:
-        before = output.rows if given.get("source") else 0
+        known = _known(output) if given.get("source") else None
+        summary, before = (known, output.rows) if known else (Summary(), 0)
         if not before:
             output.restart()
-        summary = Summary.from_dict(output.state) if before else Summary()
         writer = writer_for(kind, output.file, options.top_k)
         for batch in classify(classifier, documents, options, skip=before, progress=progress):
             _write(batch, writer, summary, documents, classifier)
@@ -237,6 +237,15 @@ def predict_to_file(
             output.discard()
         _require_some(summary, documents)
     return summary, before
+
+
+def _known(output: ResumableOutput) -> Summary | None:
+    """What became of the rows that an output holds; None if it holds none, or the notes are not ours."""
+    try:
+        summary = Summary.from_dict(output.state) if output.rows else None
+        return summary if summary and summary.rows == output.rows else None
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def _write(

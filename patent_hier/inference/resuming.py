@@ -4,9 +4,10 @@ Beside the output lie its beginning and a small file that says how many rows of 
 by the same command on the same file with the same model, and by no other.
 """
 
-import errno
+import contextlib
 import fcntl
 import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -16,6 +17,11 @@ from patent_hier.atomic import read_json, remove_partials, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 
 _PREFIX = ".partial-"
+
+
+def _is_own(facts: os.stat_result) -> bool:
+    """Whether it is a plain file of this user, under one name."""
+    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink <= 1
 
 
 class ResumableOutput:
@@ -31,7 +37,7 @@ class ResumableOutput:
         state: What was kept with them by :meth:`keep`; None at the beginning.
 
     Raises:
-        ConfigError: If another command writes the same file.
+        ConfigError: If another command writes the same file, or what lies beside it is not this user's.
     """
 
     file: IO[str]
@@ -46,6 +52,9 @@ class ResumableOutput:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if not _is_own(self._notes.lstat()):
+                raise self._foreign(self._notes)
         while not self._lock():
             pass
         remove_partials(self._notes)
@@ -55,13 +64,7 @@ class ResumableOutput:
 
     def _lock(self) -> bool:
         """Open the beginning for this command alone; False if another one has just put it in its place."""
-        try:
-            handle = os.open(self._begun, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o666)
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise ConfigError(f"{self._begun} is a link, which is not followed; remove it") from error
-        self.file = os.fdopen(handle, "a+", encoding="utf-8", newline="")
+        self.file = self._opened()
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -74,16 +77,34 @@ class ResumableOutput:
         self.file.close()
         return False
 
+    def _opened(self) -> IO[str]:
+        """The beginning, if it is a file of ours: no link, which in a shared folder anybody may have put there."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            handle = os.open(self._begun, flags, 0o666)
+        except OSError as error:
+            if not self._begun.is_symlink():
+                raise
+            raise self._foreign(self._begun) from error
+        if not _is_own(os.fstat(handle)):
+            os.close(handle)
+            raise self._foreign(self._begun)
+        return os.fdopen(handle, "a+", encoding="utf-8", newline="")
+
+    def _foreign(self, file: Path) -> ConfigError:
+        return ConfigError(f"{file} is a link or another user's; delete it, or choose another --output")
+
     def _take_up(self) -> int:
         """Bytes of earlier work that can be gone on with."""
         if not self._notes.is_file():
             return 0
         try:
             notes = read_json(self._notes)
-            if notes["work"] != self._work or notes["bytes"] > self._begun.stat().st_size:
+            rows, size = int(notes["rows"]), int(notes["bytes"])
+            if notes["work"] != self._work or rows < 0 or not 0 <= size <= self._begun.stat().st_size:
                 return 0
-            self.rows, self.state, size = int(notes["rows"]), notes["state"], int(notes["bytes"])
-        except (ArtifactError, KeyError, TypeError, ValueError):  # no more than a beginning is lost
+            self.rows, self.state = rows, notes["state"]
+        except (ArtifactError, KeyError, OverflowError, TypeError, ValueError):  # no more than a beginning is lost
             return 0
         return size
 

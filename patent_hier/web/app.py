@@ -29,7 +29,9 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields}
-_REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in (400, 408, 413, 422, 429, 503)}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorAnswer} for code in (400, 403, 408, 413, 422, 429, 503)
+}
 
 
 def create_app(

@@ -14,6 +14,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
+_OWN_SITES = (b"same-origin", b"none")  # what a browser says of a request that no foreign page has made
 _MOST_ADDRESSES = 10_000  # remembered for their rate
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -84,7 +85,11 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def answer(message: Message) -> None:
+            nonlocal begun
+            begun = True
             if message["type"] == "http.response.start":
                 self._count(message["status"])
                 own = {name for name, _ in SECURITY_HEADERS}
@@ -92,21 +97,27 @@ class Guard:
                 message["headers"] += SECURITY_HEADERS
             await send(message)
 
-        refusal, body = await self._admit(scope, receive)
-        if refusal is not None:
-            await _refuse(answer, *refusal)
-            return
-        if body is None:  # the client is gone
-            return
-        await self._app(scope, _replay(body, receive), answer)
+        try:
+            refusal, body = await self._admit(scope, receive)
+            if refusal is not None:
+                await _refuse(answer, *refusal)
+            elif body is not None:  # else the client is gone
+                await self._app(scope, _replay(body, receive), answer)
+        except asyncio.CancelledError:  # the service ends, and has waited for this one as long as it will
+            if not begun:
+                await _refuse(answer, 503, "ending", "the service is ending")
 
     async def _admit(
         self, scope: MutableMapping[str, Any], receive: Receive
     ) -> tuple[tuple[int, str, str] | None, bytes | None]:
         """Why a request is refused (status, code, message), or its body; both None if the client has gone."""
         headers = dict(scope["headers"])
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            return (400, "two_lengths", "a request has either Content-Length or Transfer-Encoding"), None
         if not self._knows(headers.get(b"host", b"")):
             return (400, "unknown_host", "the service does not go by this name"), None
+        if scope["method"] not in ("GET", "HEAD") and headers.get(b"sec-fetch-site", b"none") not in _OWN_SITES:
+            return (403, "foreign_page", "a page of another address may not ask"), None
         if not self._rates.allows((scope.get("client") or ("", 0))[0]):
             return (429, "too_many_requests", f"at most {self._settings.rate:g} requests a second; wait a moment"), None
         too_large = (413, "too_large", f"a request may have {self._settings.max_body} bytes")
@@ -160,8 +171,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:
     body = error_body(code, message)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status in (408, 413):
-        headers.append((b"connection", b"close"))  # what the client still sends is not read
+    if status in (400, 408, 413):
+        headers.append((b"connection", b"close"))  # what the client still sends is not read, nor taken for a request
     if status in (429, 503):
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -12,6 +12,8 @@ from typing import Any
 
 import uvicorn
 
+from patent_hier.web.connection import PatientConnection
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -59,10 +61,19 @@ class Client:
 
 
 @contextlib.contextmanager
-def serving(app: Any) -> Iterator[Client]:
-    """The application, ready, until the block ends."""
+def serving(app: Any, limit: int = 512) -> Iterator[Client]:
+    """The application, ready, until the block ends; of more connections than ``limit`` it says 503."""
     sock = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="on", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app,
+        http=PatientConnection,
+        ws="none",
+        log_level="critical",
+        access_log=False,
+        lifespan="on",
+        limit_concurrency=limit,
+        timeout_graceful_shutdown=1,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()

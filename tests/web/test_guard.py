@@ -56,6 +56,24 @@ def test_own_names_are(strict, host):
     assert strict.ask("GET", "/health", Host=host).status == 200
 
 
+def test_two_lengths_are_not_two_requests(strict):
+    """What a proxy takes for a body must not be a request here."""
+    both = HEAD + b"Content-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n"
+    came = strict.raw(both + b"0\r\n\r\nGET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert came.startswith(b"HTTP/1.1 400 ")
+    assert b'"two_lengths"' in came
+    assert came.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("", 403), ("same-origin", 200), ("none", 200)]
+)
+def test_pages_of_others_may_link_but_not_ask(strict, site, status):
+    answer = strict.ask("POST", "/predict", b'{"text": "x"}', content_type="application/json", sec_fetch_site=site)
+    assert answer.status == status
+    assert strict.ask("GET", "/", sec_fetch_site=site).status == 200
+
+
 def test_too_many_requests(classifier):
     with serving(create_app(classifier, ServiceSettings(rate=0.001, burst=5))) as client:
         statuses = [client.get("/health").status for _ in range(8)]
