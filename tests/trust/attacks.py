@@ -5,13 +5,23 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from tests.trust.attack import MARK, SECRET, Attack, asked, head
-from tests.trust.hostile_http import framing, headers, paths
-from tests.trust.hostile_json import bodies, texts, values
+from tests.trust.hostile_http import ends, framing, headers, paths
+from tests.trust.hostile_json import bodies, encodings, fields, texts, values
 
 
 def attacks(random: Random, rounds: int) -> list[Attack]:
     """All kinds, so many times each with other values, shuffled."""
-    kinds: Sequence[Callable[[Random], Iterator[Attack]]] = (framing, paths, headers, bodies, values, texts)
+    kinds: Sequence[Callable[[Random], Iterator[Attack]]] = (
+        framing,
+        ends,
+        paths,
+        headers,
+        bodies,
+        fields,
+        encodings,
+        values,
+        texts,
+    )
     made = [one for _ in range(rounds) for kind in kinds for one in kind(random)]
     random.shuffle(made)
     return made

@@ -7,6 +7,75 @@ from random import Random
 from tests.trust.attack import MARK, SECRET, TEXT, Attack, asked, head
 
 CSRF = "Host: 127.0.0.1\r\nOrigin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\nContent-Type: text/plain"
+_CODINGS = (
+    "chunked",
+    "Chunked",
+    "chunked, identity",
+    "xchunked",
+    "identity",
+    "chunked\r\n chunked",
+    "\x0bchunked",
+)
+_STEPS = (
+    "../",
+    "..%2f",
+    "%2e%2e/",
+    "%2e%2e%2f",
+    "..\\",
+    "..%5c",
+    "%252e%252e%252f",
+    "....//",
+    "%c0%ae%c0%ae/",
+    "..;/",
+)
+_PATHS = (
+    "/static/main.js%00",
+    "/static/%ff%fe",
+    "/static//etc/passwd",
+    "//evil.example/",
+    "/\\evil.example",
+    "*",
+)
+_METHODS = (
+    "PUT",
+    "DELETE",
+    "PATCH",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
+    "HEAD",
+    "GET",
+    "get",
+    "POST" * 5000,
+    "P\0ST",
+    "移",
+)
+_HOSTS = (
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "127.0.0.1@evil.example",
+    "evil.example:80",
+    "0",
+    "[::]",
+    "2130706433",
+    "",
+    "127.0.0.1\r\nHost: evil.example",
+    "localhost.",
+    "127.0.0.1/",
+    f"{SECRET}",
+    "[127.0.0.1]",
+    "*",
+)
+_TYPES = (
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/xml",
+    "x",
+    "application/json; charset=utf-16",
+    f"application/{MARK.decode()}",
+    "application/json\t;" + "a" * 2000,
+)
 
 
 def framing(random: Random) -> Iterator[Attack]:
@@ -21,19 +90,17 @@ def framing(random: Random) -> Iterator[Attack]:
     yield Attack("bad length", (head("POST", "/predict", f"Content-Length: {length}") + body,))
     yield Attack("two lengths", (head("POST", "/predict", "Content-Length: 5", "Content-Length: 6") + body,))
     hidden = head("GET", f"/{SECRET}")
-    for more in (
-        "chunked",
-        "Chunked",
-        "chunked, identity",
-        "xchunked",
-        "identity",
-        "chunked\r\n chunked",
-        "\x0bchunked",
-    ):
+    for more in _CODINGS:
         first = head("POST", "/predict", f"Content-Length: {len(body)}", f"Transfer-Encoding: {more}")
         yield Attack("CL and TE", (first.replace(b"close", b"keep-alive") + b"0\r\n\r\n" + hidden,))
     keep = asked(body).replace(b"Connection: close\r\n", b"")
     yield Attack("pipelining", (keep * random.randrange(2, 30) + head("GET", "/health"),))
+
+
+def ends(random: Random) -> Iterator[Attack]:
+    """Connections that end oddly, and what is no HTTP/1.1."""
+    body = json.dumps({"text": f"{TEXT}{SECRET}"}).encode()
+    keep = asked(body).replace(b"Connection: close\r\n", b"")
     yield Attack("half-closed", (asked(body),), "half")
     yield Attack("half-closed early", (asked(body)[: -random.randrange(1, 40)],), "half")
     yield Attack("reset", (asked(body)[: random.randrange(1, 200)],), "reset")
@@ -58,48 +125,16 @@ def framing(random: Random) -> Iterator[Attack]:
 
 def paths(random: Random) -> Iterator[Attack]:
     """Addresses and methods."""
-    steps = (
-        "../",
-        "..%2f",
-        "%2e%2e/",
-        "%2e%2e%2f",
-        "..\\",
-        "..%5c",
-        "%252e%252e%252f",
-        "....//",
-        "%c0%ae%c0%ae/",
-        "..;/",
-    )
-    for step in steps:
+    for step in _STEPS:
         place = random.choice(("/static/", "/", "/openapi.json/"))
         target = random.choice(("etc/passwd", "app.py", "proc/self/environ", "guard.py%00.js"))
         yield Attack("path", (head("GET", place + step * random.randrange(1, 9) + target),))
-    for path in (
-        "/static/main.js%00",
-        "/static/%ff%fe",
-        "/static//etc/passwd",
-        "//evil.example/",
-        "/\\evil.example",
-        "*",
-    ):
+    for path in _PATHS:
         yield Attack("path", (head("GET", path),))
     yield Attack("path", (head("GET", f"/{'a' * random.randrange(1000, 60_000)}{SECRET}"),))
     yield Attack("path", (head("GET", f"/predict?text={SECRET}&{'a=' * 1000}"),))
     yield Attack("path", (head("GET", "http://evil.example/health"),))
-    for method in (
-        "PUT",
-        "DELETE",
-        "PATCH",
-        "OPTIONS",
-        "TRACE",
-        "CONNECT",
-        "HEAD",
-        "GET",
-        "get",
-        "POST" * 5000,
-        "P\0ST",
-        "移",
-    ):
+    for method in _METHODS:
         yield Attack(
             "method", (head(method, random.choice(("/predict", "/batch", "/", "/about", f"/{MARK.decode()}"))),)
         )
@@ -108,25 +143,7 @@ def paths(random: Random) -> Iterator[Attack]:
 
 def headers(random: Random) -> Iterator[Attack]:
     """Names, types and sizes in headers."""
-    hosts = (
-        "evil.example",
-        "127.0.0.1.evil.example",
-        "127.0.0.1@evil.example",
-        "evil.example:80",
-        "0",
-        "[::]",
-        "2130706433",
-    )
-    for host in (
-        *hosts,
-        "",
-        "127.0.0.1\r\nHost: evil.example",
-        "localhost.",
-        "127.0.0.1/",
-        f"{SECRET}",
-        "[127.0.0.1]",
-        "*",
-    ):
+    for host in _HOSTS:
         yield Attack("host", (head("GET", "/about", host=host),))
     yield Attack("no host", (b"GET /about HTTP/1.0\r\n\r\n",))
     body = json.dumps({"text": TEXT}).encode()
@@ -145,15 +162,6 @@ def headers(random: Random) -> Iterator[Attack]:
     yield Attack(
         "forwarded", (head("GET", "/health", f"X-Forwarded-For: {SECRET}, 1.2.3.4", "X-Forwarded-Proto: javascript"),)
     )
-    for kind in (
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "application/xml",
-        "x",
-        "application/json; charset=utf-16",
-        f"application/{MARK.decode()}",
-        "application/json\t;" + "a" * 2000,
-    ):
+    for kind in _TYPES:
         yield Attack("content type", (asked(json.dumps({"text": SECRET}).encode(), kind=kind),))
     yield Attack("encoding", (asked(b"\x1f\x8b\x08" + random.randbytes(500), "/predict", "Content-Encoding: gzip"),))
