@@ -7,6 +7,37 @@ from typing import Any
 
 from tests.trust.attack import MARK, SECRET, TEXT, Attack, asked
 
+_WRONG: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    "",
+    SECRET,
+    [],
+    {},
+    [SECRET],
+    {SECRET: SECRET},
+    [[]],
+    2**63,
+    2**70,
+    -(2**63),
+]
+_FIELDS = (
+    "text",
+    "texts",
+    "top_k",
+    "target_accuracy",
+    "force",
+    "explain",
+    "neighbours",
+    "__class__",
+    "_target_",
+    SECRET,
+)
+
 
 def bodies(random: Random) -> Iterator[Attack]:
     """What is no question at all, or no JSON."""
@@ -28,11 +59,19 @@ def bodies(random: Random) -> Iterator[Attack]:
         b'{"text":"x","neighbours":1%s}' % (b"0" * 4000),
     ):
         yield Attack("huge numbers", (asked(body),))
+
+
+def fields(random: Random) -> Iterator[Attack]:
+    """Numbers that are none, and names that are too many."""
     for number in (b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-0.0", b"5e-324"):
         for field in (b"target_accuracy", b"top_k", b"neighbours", b"explain", b"force"):
             yield Attack("NaN and infinity", (asked(b'{"text":"x","%s":%s}' % (field, number)),))
     yield Attack("duplicate keys", (asked(b'{"text":"a",' + b'"text":"%s",' % MARK * 5000 + b'"text":"b"}'),))
     yield Attack("many keys", (asked(json.dumps({f"{SECRET}{n}": n for n in range(4000)}).encode()),))
+
+
+def encodings(random: Random) -> Iterator[Attack]:
+    """Bytes that are no JSON in UTF-8, or hardly."""
     for body in (
         b"\xc4\xe3\xba\xc3",
         f'{{"text":"{TEXT}绝密"}}'.encode("gb18030"),
@@ -54,41 +93,11 @@ def bodies(random: Random) -> Iterator[Attack]:
 
 def values(random: Random) -> Iterator[Attack]:
     """JSON with values of wrong types."""
-    wrong: list[Any] = [
-        None,
-        True,
-        False,
-        0,
-        -1,
-        1.5,
-        "",
-        SECRET,
-        [],
-        {},
-        [SECRET],
-        {SECRET: SECRET},
-        [[]],
-        2**63,
-        2**70,
-        -(2**63),
-    ]
-    fields = (
-        "text",
-        "texts",
-        "top_k",
-        "target_accuracy",
-        "force",
-        "explain",
-        "neighbours",
-        "__class__",
-        "_target_",
-        SECRET,
-    )
     for path in ("/predict", "/batch"):
-        for field in fields:
+        for field in _FIELDS:
             question = {
                 "text" if path == "/predict" else "texts": TEXT if path == "/predict" else [TEXT],
-                field: random.choice(wrong),
+                field: random.choice(_WRONG),
             }
             yield Attack("wrong types", (asked(json.dumps(question).encode(), path),))
     for body in ("1", '"x"', "true", f"[{json.dumps(SECRET)}]", "[[[]]]"):
