@@ -1,5 +1,6 @@
 """The training documents of a finished system as known patents that a new one may be like."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from patent_hier.pipeline.progress import item_progress
 from patent_hier.pipeline.stages import load_parts
 
 _NEEDED = ("document_id", "text", "ipc_class")
+_NAME = re.compile(r"\w[\w.-]*")
 _SHOWN = 60  # characters of a text that stand for a title
 
 
@@ -26,6 +28,8 @@ def find_known_patents(data: Mapping[str, Any], cache: Path) -> Neighbours | Non
     Returns:
         None if the corpus or the split are no longer there.
     """
+    if not all(_NAME.fullmatch(str(data.get(name))) for name in ("corpus", "split")):
+        return None  # a model of another tells them: no pattern, and no place elsewhere
     folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
     split = cache / "splits" / str(data.get("split"))
     if not folders or not split.is_dir():
