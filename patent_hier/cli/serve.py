@@ -63,6 +63,7 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
         log_level="error",  # a warning for each broken request would let anybody fill the log
         access_log=False,  # addresses of those who ask are nobody's business, and texts are none of ours
         server_header=False,
+        proxy_headers=False,  # else anybody on this machine gets a rate for each address that he makes up
         limit_concurrency=512,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=5,

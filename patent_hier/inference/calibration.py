@@ -30,6 +30,7 @@ from patent_hier.settings import FLAT, ROOT
 
 CALIBRATION = "calibration"
 TEST = "test"
+_COLDEST, _HOTTEST = 1e-3, 1e3  # temperatures that still leave numbers; those that are fitted are nearer to 1
 SHOWN = (0.80, 0.90, 0.95)  # targets that are measured section by section
 
 
@@ -67,10 +68,15 @@ class Calibration:
         try:
             thresholds = [_threshold(one) for one in content["thresholds"]]
             temperatures = {str(node): float(value) for node, value in content["temperatures"].items()}
-            if not all(0 < value < NEVER for value in temperatures.values()) or not thresholds:
-                raise ValueError("a temperature is not above 0, or there are no thresholds")
-            return cls(int(content["documents"]), temperatures, thresholds, dict(content["measured"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            measured = dict(content["measured"])
+            if not all(_COLDEST <= value <= _HOTTEST for value in temperatures.values()):
+                raise ValueError("a temperature is out of range")
+            if not thresholds or not all(
+                isinstance(measured.get(name, {}), dict) for name in ("targets", "by_section")
+            ):
+                raise ValueError("thresholds or measured accuracies are missing")
+            return cls(int(content["documents"]), temperatures, thresholds, measured)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ArtifactError(f"a model's calibration cannot be read ({error}); export the model again") from error
 
 
@@ -146,7 +152,10 @@ def _errors(predictions: Mapping[str, Predictions], temperatures: Mapping[str, f
 
 def _threshold(content: Mapping[str, Any]) -> Thresholds:
     values = {name: content[name] for name in Thresholds.__dataclass_fields__}
-    return Thresholds(**{name: NEVER if value is None else float(value) for name, value in values.items()})
+    known = Thresholds(**{name: NEVER if value is None else float(value) for name, value in values.items()})
+    if not (0 < known.target <= 1 and known.ipc_class >= 0 and known.section >= 0):  # NaN is not either
+        raise ValueError("a threshold is out of range")
+    return known
 
 
 def _scores(predictions: Mapping[str, Predictions]) -> dict[str, NodeScores]:

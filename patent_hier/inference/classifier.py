@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from patent_hier.data.raw import has_words, normalise
-from patent_hier.errors import ConfigError, DataError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.decoding import Tree, decode
 from patent_hier.evaluation.selective import NEVER, Thresholds, at_least
 from patent_hier.evaluation.temperature import scale_nodes
@@ -162,12 +162,15 @@ class HierarchicalClassifier:
         """What the classifiers say, calibrated: the part of :meth:`predict` that takes time; arguments as there.
 
         Raises:
+            ArtifactError: If weights give NaN.
             DataError: Naming the first text that has no words or is no Unicode.
         """
         for number, text in enumerate(texts):
             if problem := text_problem(text):
                 raise DataError(f"text {number} {problem}")
         scores = self.system.log_prob([normalise(text) for text in texts], progress, batch_size)
+        if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
+            raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         return Tree.of(scale_nodes(scores, self.calibration.temperatures if self.calibration else {}))
 
     def answer(

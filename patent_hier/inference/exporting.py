@@ -1,5 +1,6 @@
 """One folder for a whole system: all that is needed to classify, safetensors and JSON only, and a model card."""
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -82,11 +83,7 @@ def load_facts(folder: Path) -> dict[str, Any]:
     """Data, split, seed and scores of a system, as its result or an earlier export tells them."""
     manifest = read_json(folder / MANIFEST)
     if manifest.get("kind") == SYSTEM_KIND:
-        config = read_json(folder / CONFIG)
-        facts = config.get("facts") if isinstance(config, dict) else None
-        if not isinstance(facts, dict) or not isinstance(facts.get("data") or {}, dict):
-            raise ArtifactError(f"{folder / CONFIG} does not say what the model is of; export it again")
-        return facts
+        return _checked_facts(folder / CONFIG)
     facts = {name: manifest.get(name) for name in ("model", "data", "seed")}
     if manifest.get("kind") == RESULT_KIND:
         result = read_json(folder / _RESULT_FILE)
@@ -95,6 +92,20 @@ def load_facts(folder: Path) -> dict[str, Any]:
         }
     environment = manifest.get("environment") or {}
     facts["trained"] = {name: environment.get(name) for name in ("date", "patent_hier", "packages")}
+    return facts
+
+
+def _checked_facts(file: Path) -> dict[str, Any]:
+    """The facts of an exported system, in the form that the service and the card read them in."""
+    verify(file.parent, only=(file.name,))
+    content = read_json(file)
+    facts = content.get("facts") if isinstance(content, dict) else None
+    if not isinstance(facts, dict) or not all(isinstance(facts.get(name) or {}, dict) for name in ("data", "result")):
+        raise ArtifactError(f"{file} has no facts about its model; export the model again")
+    try:
+        json.dumps(facts, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise ArtifactError(f"{file} cannot be told to others ({type(error).__name__}); export it again") from error
     return facts
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from patent_hier.errors import ArtifactError
 from patent_hier.inference.calibration import SHOWN, Calibration
 from patent_hier.inference.predictor import System
 from patent_hier.ipc_names import name_of
@@ -44,13 +45,21 @@ def write_card(
     facts: Mapping[str, Any],
     license: str | None,  # noqa: A002 - the hub's word
 ) -> None:
-    """Write the card as Markdown with the hub's YAML head."""
+    """Write the card as Markdown with the hub's YAML head.
+
+    Raises:
+        ArtifactError: If the facts or what was measured are not as we write them.
+    """
     head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
     head |= {"license": license or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
     if license is None:
         head["license_name"] = "unspecified"
     lines = ["---", yaml.safe_dump(head, allow_unicode=True, sort_keys=False).strip(), "---", ""]
-    file.write_text("\n".join([*lines, *_body(system, version, calibration, facts)]) + "\n", "utf-8")
+    try:
+        lines += _body(system, version, calibration, facts)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # an export of another, exported again
+        raise ArtifactError(f"facts of {system.name} are missing or of another form ({error!r})") from error
+    file.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def _body(system: System, version: str, calibration: Calibration | None, facts: Mapping[str, Any]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.ipc import SECTIONS, all_classes, classes_of
+from patent_hier.settings import FLAT, ROOT
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
@@ -19,6 +21,8 @@ MODEL_FOLDER = "model"
 NODE_KIND = "node"
 COMBINATION = "combination"
 _CLASSIFIER = "classifier.json"  # as patent_hier.models.saved, which imports torch
+_LONGEST_PATH = 2048  # bytes; the system takes twice as much
+_MOST_WEIGHT = 1e3  # of a member; more leaves no numbers
 _NOT_READ = (
     "classifier.json",
     "model.safetensors",
@@ -112,6 +116,7 @@ class NodeLoader:
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
                 raise ArtifactError(f"{folder} is of node {known}, not {node}; delete it and run again")
+            _check_labels(folder, node, facts.get("labels"))
             is_combination = kind == COMBINATION
             self.nodes[folder] = (
                 self._combination(folder, facts, within) if is_combination else _classifier(folder, digests)
@@ -122,7 +127,11 @@ class NodeLoader:
         try:
             node, labels = facts["node"], tuple(facts["labels"])
             listed = [(dict(member["nodes"]), float(member["weight"])) for member in facts["members"]]
-        except (KeyError, TypeError, ValueError) as error:
+            if not all(is_path(path) for paths, _ in listed for path in paths.values()):
+                raise TypeError("a member's folder is no path")
+            if not all(0 <= weight <= _MOST_WEIGHT for _, weight in listed):  # NaN is not either
+                raise ValueError("a weight is out of range")
+        except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"{folder / MODEL_FOLDER / _CLASSIFIER} is no combination's ({error}); combine again"
             ) from error
@@ -134,6 +143,32 @@ class NodeLoader:
         if not members:
             raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
         return Combination(node, labels, tuple(members))
+
+
+def is_path(value: object) -> bool:
+    """Whether a value of a manifest can be a folder's name."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        return len(value.encode()) < _LONGEST_PATH and all(len(part.encode()) < 256 for part in value.split("/"))
+    except UnicodeEncodeError:  # half of a character
+        return False
+
+
+def _check_labels(folder: Path, node: str, labels: object) -> None:
+    """Refuse labels that the node of an IPC has not, or none, or one twice."""
+    known: tuple[str, ...] = (
+        classes_of(node) if node in SECTIONS else {ROOT: SECTIONS, FLAT: all_classes()}.get(node, ())
+    )
+    if not isinstance(labels, list) or not labels:
+        raise ArtifactError(f"{folder / MODEL_FOLDER / _CLASSIFIER} has no labels; delete {folder} and train again")
+    wrong = [label for label in labels if label not in known or labels.count(label) > 1]
+    if wrong:
+        shown = f"{wrong[0]!r:.40}"
+        raise ArtifactError(
+            f"{folder / MODEL_FOLDER / _CLASSIFIER}: label {shown} is not of node {node}, or there twice; delete "
+            f"{folder} and train again"
+        )
 
 
 def _verified(folder: Path) -> dict[str, str]:
@@ -165,9 +200,12 @@ def _raw_format(config: Path) -> RawFormat:
     """The form of the raw file, from the settings that a node was trained with."""
     try:
         data = read_yaml(config)["data"]
+        columns, text = dict(data["columns"]), list(data["text"])
+        if not all(isinstance(name, str) for name in (*columns.values(), *text)):
+            raise TypeError("a column's name is no text")
         return RawFormat(
-            columns=data["columns"],
-            text=tuple(data["text"]),
+            columns=columns,
+            text=tuple(text),
             min_symbol=data["min_symbol"],
             edition=data["edition"],
             encoding=data["encoding"],

@@ -15,7 +15,7 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH, Columns, Tree, decode
 from patent_hier.evaluation.deriving import NodeScores
-from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader
+from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import IpcPath
 from patent_hier.inference.texts import TextScorer
 from patent_hier.settings import FLAT, ROOT
@@ -168,14 +168,16 @@ def load_system(folder: Path) -> System:
         raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
     loader = NodeLoader()
     nodes = {node: loader.load(path, node) for node, path in folders.items()}
-    return System(str(manifest.get("model")), nodes, loader.nodes, _common_format(loader.nodes))
+    return System(
+        str(manifest.get("name" if kind == SYSTEM_KIND else "model")), nodes, loader.nodes, _common_format(loader.nodes)
+    )
 
 
 def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
     """The node folders that a manifest names: beside a result, as they lay when it was made; or inside a system."""
     verify(folder)
     nodes = manifest.get("nodes")
-    if not isinstance(nodes, dict) or not nodes or not all(isinstance(path, str) for path in nodes.values()):
+    if not isinstance(nodes, dict) or not nodes or not all(is_path(path) for path in nodes.values()):
         raise ArtifactError(f"{folder / MANIFEST} names no nodes; delete {folder} and run again")
     place = folder.resolve() / NODES if manifest["kind"] == SYSTEM_KIND else folder.resolve().parent
     return {node: place / Path(path).name for node, path in nodes.items()}

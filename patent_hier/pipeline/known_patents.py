@@ -1,5 +1,6 @@
 """The training documents of a finished system as known patents that a new one may be like."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from patent_hier.pipeline.stages import load_parts
 
 MOST_BY_ITSELF = 500_000  # documents; some gigabytes of memory and minutes
 _NEEDED = ("document_id", "text", "ipc_class")
+_NAME = re.compile(r"\w[\w.-]*")
 _SHOWN = 60  # characters of a text that stand for a title
 
 
@@ -28,6 +30,8 @@ def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool 
     Returns:
         None, said in one line, if the corpus or the split are no longer there, or the documents are too many.
     """
+    if not all(_NAME.fullmatch(str(data.get(name))) for name in ("corpus", "split")):
+        return None  # a model of another tells them: no pattern, and no place elsewhere
     folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
     split = cache / "splits" / str(data.get("split"))
     if not folders or not split.is_dir():

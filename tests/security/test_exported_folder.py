@@ -1,0 +1,210 @@
+"""An exported system of unknown origin: whatever its JSON says, one line refuses it, or it answers with numbers."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors.numpy import load_file, save_file
+
+from patent_hier.artifacts import MANIFEST, write_manifest
+from patent_hier.atomic import read_json
+from patent_hier.errors import PatentHierError
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.pipeline.known_patents import find_known_patents
+from patent_hier.web.app import create_app
+from patent_hier.web.settings import ServiceSettings
+from tests.commands import Outcome, command
+from tests.inference.worlds import World
+from tests.security.traps import refused, reseal
+from tests.web.serving import serving
+
+TEXT = "一种激光测距装置"
+WRONG: list[Any] = [None, True, 0, -1, 1e-320, 1e308, 10**400, math.nan, math.inf, "x", "nan", [], [1], {}, "\ud800"]
+LABELS = ["", "A", "A1", "A50", "a01", "A01B", "Z01", "B01", "../A01", "<b>", "=A01", "A01\n", "\x1b[31m", "A٠١"]
+
+
+@pytest.fixture(scope="module")
+def exported(made: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An export of nine linear models, and one of combinations."""
+    folder = tmp_path_factory.mktemp("exported")
+    (combined,) = made.runs.glob("combination*/result-hier-*")
+    for name, result in (("plain", made.result("linear", "hier")), ("combined", combined)):
+        HierarchicalClassifier.from_pretrained(result).save_pretrained(folder / name)
+    return {name: folder / name for name in ("plain", "combined")}
+
+
+@pytest.fixture
+def folder(exported: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(exported["plain"], tmp_path / "model"))
+
+
+def predict(folder: Path) -> Outcome:
+    return command("predict", folder, "--abstract", TEXT, "--target-accuracy", "0.6")
+
+
+def harmless(folder: Path) -> None:
+    """It is refused in one line, or answers with numbers, everywhere."""
+    outcome = predict(folder)
+    if outcome.status:
+        refused(outcome)
+        with pytest.raises(PatentHierError):
+            HierarchicalClassifier.from_pretrained(folder).predict([TEXT], target_accuracy=0.6)
+        return
+    assert outcome.err == ""
+    assert "nan" not in outcome.out
+    with serving(create_app(HierarchicalClassifier.from_pretrained(folder), ServiceSettings(rate=0))) as client:
+        assert client.get("/about").status == client.get("/taxonomy").status == 200
+        assert client.post("/predict", {"text": TEXT, "target_accuracy": 0.6, "explain": True}).status in (200, 422)
+    again = command("export", folder, folder.parent / "again")
+    if again.status:
+        refused(again)
+
+
+def edit(file: Path, change: Callable[[Any], object]) -> None:
+    content = json.loads(file.read_text("utf-8"))
+    change(content)
+    file.write_text(json.dumps(content), "utf-8")
+
+
+def node(folder: Path, name: str) -> Path:
+    (found,) = (folder / "nodes").glob(f"*-{name}-*")
+    return found
+
+
+@pytest.mark.parametrize(
+    "key", ["temperatures/root", "thresholds/0/target", "thresholds/0/ipc_class", "thresholds", "documents", "measured"]
+)
+def test_calibrations(folder: Path, key: str) -> None:
+    whole = read_json(folder / "calibration.json")
+    *path, last = key.split("/")
+    for value in WRONG:
+        content: Any = json.loads(json.dumps(whole))
+        place = content
+        for step in path:
+            place = place[int(step)] if isinstance(place, list) else place[step]
+        place[last] = value
+        (folder / "calibration.json").write_text(json.dumps(content), "utf-8")
+        reseal(folder)
+        harmless(folder)
+
+
+@pytest.mark.parametrize("key", ["facts", "facts/data", "facts/result", "facts/data/name", "facts/data/split", "name"])
+def test_facts(folder: Path, key: str) -> None:
+    whole = read_json(folder / "config.json")
+    *path, last = key.split("/")
+    for value in WRONG:
+        content: Any = json.loads(json.dumps(whole))
+        place = content
+        for step in path:
+            place = place[step]
+        place[last] = value
+        (folder / "config.json").write_text(json.dumps(content), "utf-8")
+        reseal(folder)
+        harmless(folder)
+
+
+@pytest.mark.parametrize("name", ["root", "A"])
+def test_labels_are_those_of_the_ipc(folder: Path, name: str) -> None:
+    place = node(folder, name)
+    whole = read_json(place / "model" / "classifier.json")["labels"]
+    changed = [[label, *whole[1:]] for label in [*WRONG, *LABELS] if not (name == "root" and label == "A")]
+    for labels in (*changed, [whole[1], *whole[1:]], [], None, "A01", {"A01": 1}):
+        edit(place / "model" / "classifier.json", lambda facts, labels=labels: facts.update(labels=labels))
+        reseal(place)
+        reseal(folder)
+        assert "label" in refused(predict(folder))
+
+
+def test_paths_of_nodes(folder: Path) -> None:
+    whole = read_json(folder / MANIFEST)
+    finite = [value for value in WRONG if not isinstance(value, float) or math.isfinite(value)]
+    for path in (*finite[:-1], "", ".", "..", "/", "../..", "nodes/..", "/etc", "nodes/\0", "x" * 5000, *LABELS[1:]):
+        write_manifest(folder, {**whole, "nodes": {**whole["nodes"], "root": path}})
+        refused(predict(folder))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", '"\\ud800"', "1" * 5000])
+def test_manifests_that_json_has_no_canonical_form_of(folder: Path, value: str) -> None:
+    text = (folder / MANIFEST).read_text("utf-8")
+    (folder / MANIFEST).write_text(text.replace("{", f'{{"more": {value},', 1), "utf-8")
+    assert MANIFEST in refused(predict(folder))
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "é" * 200])
+def test_manifests_with_files_that_cannot_be(folder: Path, name: str) -> None:
+    whole = read_json(folder / MANIFEST)
+    write_manifest(folder, {**whole, "files": {**whole["files"], name: {"bytes": 1, "sha256": "x"}}})
+    refused(predict(folder))
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "calibration.json", "config.json", "classifier.json", "config.yaml"])
+def test_nesting_without_end(folder: Path, name: str) -> None:
+    place = {"classifier.json": node(folder, "A") / "model", "config.yaml": node(folder, "A")}.get(name, folder)
+    (place / name).write_text("[" * 100_000 if name.endswith("json") else "[" * 5000, "utf-8")
+    if name != MANIFEST:
+        reseal(node(folder, "A"))
+        reseal(folder)
+    assert name in refused(predict(folder))
+
+
+@pytest.mark.parametrize("key", ["columns", "text", "min_symbol", "edition", "encoding"])
+def test_settings(folder: Path, key: str) -> None:
+    places = list((folder / "nodes").iterdir())
+    whole = yaml.safe_load((places[0] / "config.yaml").read_text("utf-8"))
+    for value in (None, 1, "x", [], {}, [[1]], {"text": 1}, [None]):
+        for place in places:
+            content = {"data": {**whole["data"], key: value}}
+            (place / "config.yaml").write_text(yaml.safe_dump(content), "utf-8")
+            reseal(place)
+        reseal(folder)
+        harmless(folder)
+
+
+def members(folder: Path) -> Iterator[Path]:
+    for place in (folder / "nodes").glob("combination-*"):
+        yield place / "model" / "classifier.json"
+
+
+@pytest.mark.parametrize("key", ["nodes", "weight", "path"])
+def test_members(exported: dict[str, Path], tmp_path: Path, key: str) -> None:
+    folder = Path(shutil.copytree(exported["combined"], tmp_path / "model"))
+    before = {file: file.read_text("utf-8") for file in members(folder)}
+
+    def change(facts: Any, value: object) -> None:
+        first = facts["members"][0]
+        first.update({"nodes": dict.fromkeys(first["nodes"], value)} if key == "path" else {key: value})
+
+    for value in (*WRONG, "../../../../etc", "/etc", "a\0b", "x" * 5000):
+        for file, text in before.items():
+            file.write_text(text, "utf-8")
+            edit(file, lambda facts, value=value: change(facts, value))
+            reseal(file.parents[1])
+        reseal(folder)
+        harmless(folder)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e38, -1e38])
+def test_weights_that_give_no_numbers(made: World, tmp_path: Path, value: float) -> None:
+    folder = tmp_path / "model"
+    HierarchicalClassifier.from_pretrained(made.result("textcnn", "flat")).save_pretrained(folder)
+    file = node(folder, "flat") / "model" / "model.safetensors"
+    save_file({name: array * 0 + value for name, array in load_file(file).items() if array.dtype.kind == "f"}, file)
+    reseal(node(folder, "flat"))
+    reseal(folder)
+    assert "NaN" in refused(predict(folder))
+
+
+@pytest.mark.parametrize("name", ["*", "../../x", "", ".", "..", "/etc", "[a]", None, 3, ["x"]])
+def test_a_model_names_no_other_place_for_known_patents(made: World, name: object) -> None:
+    data = HierarchicalClassifier.from_pretrained(made.result("linear", "hier")).facts["data"]
+    for key in ("corpus", "split"):
+        assert find_known_patents({**data, key: name}, made.folder / "cache") is None
+
+
+def test_the_name_of_an_export_is_its_models(exported: dict[str, Path]) -> None:
+    assert HierarchicalClassifier.from_pretrained(exported["plain"]).system.name == "linear"
