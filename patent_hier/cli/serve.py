@@ -1,6 +1,7 @@
 """``patent-hier serve``: a finished system over HTTP, with a page for examiners."""
 
 import argparse
+import contextlib
 import ipaddress
 import os
 import socket
@@ -68,13 +69,12 @@ def serve(model: str | Path, options: argparse.Namespace) -> None:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=5,
     )
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again, unless the shell had it ignored
         print(f"serving {address} - Ctrl-C ends it", flush=True)
         if options.open:
             _open_browser(address)
         uvicorn.Server(config).run(sockets=[sock])
-    except KeyboardInterrupt:
-        print("ended", flush=True)
+    print("ended", flush=True)
 
 
 def _open_browser(address: str) -> None:

@@ -90,7 +90,7 @@ def pretrain_network(
         "steps": int(last["step"]),
         "tokens": int(last["tokens"]),
         "seconds": last["seconds"],
-        "tokens_per_second": round(last["tokens"] / max(last["seconds"], 1e-9), 1),
+        "tokens_per_second": round(last["tokens"] / max(last["seconds"], 1e-3), 1),
         "passes": round(last["tokens"] / len(rows.text), 2),
         "parameters": sum(weight.numel() for weight in model.parameters()),
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
@@ -233,7 +233,7 @@ class MaskedLanguageTask(pl.LightningModule):
         row: dict[str, float] = {
             "step": step,
             "tokens": step * self._settings.batch_size * self._settings.seq_len,
-            "seconds": round(self._seconds, 1),
+            "seconds": round(self._seconds, 3),
         }
         if train_loss is not None:
             row |= {"train/loss": train_loss, "lr": self.trainer.optimizers[0].param_groups[0]["lr"]}
@@ -273,7 +273,7 @@ def _readable(state: Path) -> Path | None:
 
 
 def _line(row: Mapping[str, float], done: float) -> str:
-    rate = row["tokens"] / max(row["seconds"], 1e-9)
+    rate = row["tokens"] / max(row["seconds"], 1e-3)
     parts = [f"step {int(row['step'])}", f"{row['tokens'] / 1e6:.2f} M tokens"]
     if "train/loss" in row:
         parts += [f"train loss {row['train/loss']:.3f}"]

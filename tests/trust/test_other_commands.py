@@ -20,9 +20,12 @@ _KILLS = 10
 _LIMITS = (0, 100, 1000, 5000, 20_000, 100_000)  # bytes
 _DATA = ("data.rows=400",)
 _CLOCKS = ("seconds", "documents_per_second", "score_seconds", "combine_seconds", "peak_memory_bytes", "resumed")
-_CLOCKS += ("bytes", "sha256", "fingerprint")  # of files with clocks in them
+_CLOCKS += ("tokens_per_second", "bytes", "sha256", "fingerprint")  # the last: of files with clocks in them
 _TEXTS = (".json", ".md", ".yaml", ".html")
-_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00|\d\d\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?( UTC)?")
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00|\d\d\d\d-\d\d-\d\d \d\d:\d\d(:\d\d)?( UTC)?|"
+    r"[\d.]+ minutes, [\d,]+ tokens/s"
+)
 _PRETRAIN = ("architecture.hidden_size=16", "architecture.num_hidden_layers=2", "architecture.num_attention_heads=2")
 _PRETRAIN += ("architecture.intermediate_size=32", "max_steps=6", "steps_per_round=2", "seq_len=16", "batch_size=4")
 _PRETRAIN += ("held_out=0.1", "num_threads=1", "accelerator=cpu")
