@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, Protocol
 
 from patent_hier.data.incoming import Incoming, IncomingFile
 from patent_hier.data.layout import guess_encoding, read_mark
-from patent_hier.data.raw import RawFormat, TextFault, excerpt, has_words, join_fields, normalise
+from patent_hier.data.raw import RawFormat, TextFault, excerpt, has_words, is_unicode, join_fields, normalise
 from patent_hier.data.records import LineFault, RowFault
 from patent_hier.errors import ConfigError, DataError
 
@@ -151,7 +151,7 @@ class LineFile:
             return self._broken(row, shown, LineFault.NO_TEXT_FIELD, length)
         name = next((str(content[key]) for key in _ID_KEYS if content.get(key) not in (None, "")), str(row))
         text = join_fields(fields)
-        if not _is_unicode("".join((*fields, name))):
+        if not is_unicode("".join((*fields, name))):
             return self._broken(row, shown, LineFault.BAD_UNICODE, length)
         fault = None if has_words(text) else TextFault.EMPTY_TEXT
         symbols = content.get("symbols", content.get(self._format.header_names["symbols"], ""))
@@ -166,11 +166,3 @@ class LineFile:
         if all(value is None for value in values) or not all(isinstance(value, str | None) for value in values):
             return None
         return tuple(value or "" for value in values)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

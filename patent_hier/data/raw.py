@@ -151,6 +151,15 @@ def has_words(text: str) -> bool:
     return _LETTER.search(text) is not None
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: no half of a surrogate pair stands in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def normalise(text: str) -> str:
     """NFC, and every run of white space (line breaks and full-width blanks too) one blank; nothing else changes."""
     return " ".join(unicodedata.normalize("NFC", text).split())

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from patent_hier.data.raw import has_words, normalise
+from patent_hier.data.raw import has_words, is_unicode, normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.decoding import Tree, decode
 from patent_hier.evaluation.selective import NEVER, Thresholds, at_least
@@ -53,7 +53,7 @@ class HierarchicalClassifier:
         self.facts = dict(facts)
         self.version = system_version(system)
 
-    @property
+    @cached_property
     def sections(self) -> tuple[str, ...]:
         """The sections that it can name, sorted."""
         return tuple(sorted({label[0] for label in self.system.classes}))
@@ -220,9 +220,7 @@ class HierarchicalClassifier:
 
 def text_problem(text: str) -> str | None:
     """Why a text cannot be classified, in a few words; None if it can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not is_unicode(text):
         return "is no valid Unicode (half of a surrogate pair); repair its encoding"
     return None if has_words(text) else "has no words; give an abstract or a title"
 

@@ -15,7 +15,7 @@ from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
 from patent_hier.inference.calibration import Calibration, calibrate
 from patent_hier.inference.model_card import CARD, label_table, write_card
-from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
+from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
 
 FORMAT = 1
@@ -23,7 +23,6 @@ CONFIG = "config.json"
 CALIBRATION_FILE = "calibration.json"
 LABELS_FILE = "labels.json"
 _RESULT_FILE = "result.json"
-_CLASSIFIER = "classifier.json"
 _NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md"]
 
@@ -87,9 +86,7 @@ def load_facts(folder: Path) -> dict[str, Any]:
     facts = {name: manifest.get(name) for name in ("model", "data", "seed")}
     if manifest.get("kind") == RESULT_KIND:
         result = read_json(folder / _RESULT_FILE)
-        facts["result"] = {
-            key: value for key, value in result.items() if key not in ("inputs", "data", "suite", "group")
-        }
+        facts["result"] = {key: value for key, value in result.items() if key not in _NAMES_OF_RUNS}
     environment = manifest.get("environment") or {}
     facts["trained"] = {name: environment.get(name) for name in ("date", "patent_hier", "packages")}
     return facts
@@ -143,11 +140,11 @@ def _export_node(source: Path, one: Classifier | Combination, target: Path, name
     """A node folder with what classifying needs; members of a combination lie beside it."""
     target.mkdir(parents=True)
     if isinstance(one, Combination):
-        facts = read_json(source / MODEL_FOLDER / _CLASSIFIER)
+        facts = read_json(source / MODEL_FOLDER / CLASSIFIER_FILE)
         for member, loaded in zip(facts["members"], one.members, strict=True):
             member["nodes"] = {node: f"../{names[path]}" for node, path in loaded.nodes.items()}
         (target / MODEL_FOLDER).mkdir()
-        write_json(target / MODEL_FOLDER / _CLASSIFIER, facts)
+        write_json(target / MODEL_FOLDER / CLASSIFIER_FILE, facts)
         node, data = one.node, {}
     else:
         node = one.classifier.node

@@ -20,7 +20,7 @@ CONFIG_FILE = "config.yaml"
 MODEL_FOLDER = "model"
 NODE_KIND = "node"
 COMBINATION = "combination"
-_CLASSIFIER = "classifier.json"  # as patent_hier.models.saved, which imports torch
+CLASSIFIER_FILE = "classifier.json"  # as patent_hier.models.saved, which imports torch
 _LONGEST_PATH = 2048  # bytes; the system takes twice as much
 _MOST_WEIGHT = 1e3  # of a member; more leaves no numbers
 _NOT_READ = (
@@ -112,7 +112,7 @@ class NodeLoader:
             raise ArtifactError(f"combination {folder} is a member of itself; delete it and combine again")
         if folder not in self.nodes:
             digests = _verified(folder)
-            facts = read_json(folder / MODEL_FOLDER / _CLASSIFIER)
+            facts = read_json(folder / MODEL_FOLDER / CLASSIFIER_FILE)
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
                 raise ArtifactError(f"{folder} is of node {known}, not {node}; delete it and run again")
@@ -133,7 +133,7 @@ class NodeLoader:
                 raise ValueError("a weight is out of range")
         except (KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArtifactError(
-                f"{folder / MODEL_FOLDER / _CLASSIFIER} is no combination's ({error}); combine again"
+                f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} is no combination's ({error}); combine again"
             ) from error
         members = []
         for paths, weight in listed:
@@ -161,12 +161,12 @@ def _check_labels(folder: Path, node: str, labels: object) -> None:
         classes_of(node) if node in SECTIONS else {ROOT: SECTIONS, FLAT: all_classes()}.get(node, ())
     )
     if not isinstance(labels, list) or not labels:
-        raise ArtifactError(f"{folder / MODEL_FOLDER / _CLASSIFIER} has no labels; delete {folder} and train again")
+        raise ArtifactError(f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} has no labels; delete {folder} and train again")
     wrong = [label for label in labels if label not in known or labels.count(label) > 1]
     if wrong:
         shown = f"{wrong[0]!r:.40}"
         raise ArtifactError(
-            f"{folder / MODEL_FOLDER / _CLASSIFIER}: label {shown} is not of node {node}, or there twice; delete "
+            f"{folder / MODEL_FOLDER / CLASSIFIER_FILE}: label {shown} is not of node {node}, or there twice; delete "
             f"{folder} and train again"
         )
 
@@ -178,7 +178,7 @@ def _verified(folder: Path) -> dict[str, str]:
     verify(folder, only=())  # is there a manifest with a list of files?
     files: dict[str, Any] = read_json(folder / MANIFEST)["files"]
     wanted = [name for name in files if name == CONFIG_FILE or name.startswith(f"{MODEL_FOLDER}/")]
-    if missing := [name for name in (CONFIG_FILE, f"{MODEL_FOLDER}/{_CLASSIFIER}") if name not in wanted]:
+    if missing := [name for name in (CONFIG_FILE, f"{MODEL_FOLDER}/{CLASSIFIER_FILE}") if name not in wanted]:
         raise ArtifactError(f"the manifest of {folder} does not list {missing[0]}; delete it and run again")
     verify(folder, only=wanted)
     return {name.removeprefix(f"{MODEL_FOLDER}/"): str(files[name]["sha256"]) for name in wanted if name != CONFIG_FILE}

@@ -4,6 +4,7 @@ No Lightning and no Hydra is needed, and torch is imported only when a checked f
 """
 
 from collections.abc import Callable, Collection, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class System:
         self._scorer = TextScorer(loaded)
         self.passes = self._scorer.passes
 
-    @property
+    @cached_property
     def classes(self) -> tuple[str, ...]:
         """The classes that :meth:`paths` can name, sorted.
 

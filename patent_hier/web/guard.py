@@ -28,6 +28,7 @@ SECURITY_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_SET_HERE = frozenset(name for name, _ in SECURITY_HEADERS)
 
 
 def error_body(code: str, message: str) -> bytes:
@@ -92,8 +93,7 @@ class Guard:
             begun = True
             if message["type"] == "http.response.start":
                 self._count(message["status"])
-                own = {name for name, _ in SECURITY_HEADERS}
-                message["headers"] = [pair for pair in message["headers"] if pair[0].lower() not in own]
+                message["headers"] = [pair for pair in message["headers"] if pair[0].lower() not in _SET_HERE]
                 message["headers"] += SECURITY_HEADERS
             await send(message)
 
