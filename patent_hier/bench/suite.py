@@ -14,7 +14,7 @@ from patent_hier.bench.rows import Row
 from patent_hier.bench.sizes import size_cells
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.environment import describe_environment
-from patent_hier.pipeline.progress import say
+from patent_hier.progress import say
 from patent_hier.settings import BF16, BertCnnSettings
 
 JSON_FILE, TABLE_FILE = "bench.json", "bench.md"

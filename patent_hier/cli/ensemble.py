@@ -40,7 +40,7 @@ def run(arguments: Sequence[str]) -> None:
     members = {name: compose_settings(own) for name, own in overrides.items()}  # all are checked before one is trained
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine
-    from patent_hier.pipeline.progress import say
+    from patent_hier.progress import say
     from patent_hier.pipeline.suite import aggregate_nodes
     from patent_hier.pipeline.train_suite import train_suite
 

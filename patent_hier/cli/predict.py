@@ -98,7 +98,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.files import predict_to_file, predict_to_stream
     from patent_hier.inference.precision import scoring_in
-    from patent_hier.pipeline.progress import byte_progress, say
+    from patent_hier.progress import byte_progress, say
 
     is_stdin = str(options.file) == _STDIN
     classifier = HierarchicalClassifier.from_pretrained(options.model)

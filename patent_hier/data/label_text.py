@@ -15,17 +15,13 @@ from numpy.typing import NDArray
 
 from patent_hier.data.raw import has_words, normalise
 from patent_hier.errors import DataError
-from patent_hier.ipc import SECTIONS, IpcSymbol, Level, RejectReason, SymbolError
+from patent_hier.data.labels import ipc_path
+from patent_hier.ipc import SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.settings.data import LABEL_LEVELS
+from patent_hier.taxonomy.tree import IPC_LEVELS
 from patent_hier.text_files import open_lines
 
 LABEL_TEXT_VERSION = 1  # raise it when the same table gives other texts
-_LEVEL_OF = {
-    Level.CLASS: "class",
-    Level.SUBCLASS: "subclass",
-    Level.MAIN_GROUP: "maingroup",
-    Level.SUBGROUP: "subgroup",
-}
 # Since when a place is there: 〔8〕, [5,2006.01].
 _EDITIONS = re.compile(r"〔[0-9][0-9,，.\s]*〕|\[[0-9][0-9,，.\s]*\]")
 NO_SYMBOL, UNKNOWN_CLASS = "codes that are no IPC symbol of their level", "codes of classes that the edition lacks"
@@ -39,15 +35,13 @@ class LabelTexts:
     Attributes:
         texts: Without their notes, ``n`` of them, none empty.
         levels: ``(n,)`` of strings, of :data:`patent_hier.settings.data.LABEL_LEVELS`.
-        sections: ``(n,)`` of strings.
-        ipc_classes: ``(n,)`` of strings; ``None`` for the title of a section.
+        paths: ``(n, 5)`` of strings, from section to subgroup; ``None`` below the titled place.
         passed_over: Rows of the chosen levels that give no text, by reason.
     """
 
     texts: tuple[str, ...]
     levels: NDArray[np.object_]
-    sections: NDArray[np.object_]
-    ipc_classes: NDArray[np.object_]
+    paths: NDArray[np.object_]
     passed_over: Mapping[str, int]
 
     def __len__(self) -> int:
@@ -110,13 +104,14 @@ def strip_notes(title: str) -> str:
 def _collect(path: Path, rows: Iterator[list[str]], levels: Collection[str], edition: str) -> LabelTexts:
     code_column, level_column, title_column = _columns(path, next(rows, []))
     passed_over: Counter[str] = Counter()
-    found: dict[tuple[str, str | None, str, str, str], None] = {}  # a set that keeps its order
+    levels = {level_name(level) for level in levels}
+    found: dict[tuple[tuple[str | None, ...], str, str], None] = {}  # a set that keeps its order
     for number, row in enumerate(rows, 2):
         if not row:  # a blank line
             continue
         if len(row) <= max(code_column, level_column, title_column):
             raise DataError(f"{path} has too few columns in its row {number}; export it again")
-        code, level = row[code_column].strip(), row[level_column].strip().lower()
+        code, level = row[code_column].strip(), level_name(row[level_column].strip().lower())
         if level not in LABEL_LEVELS:
             raise DataError(f"{path} has level={level!r} in its row {number}; use one of {', '.join(LABEL_LEVELS)}")
         if level not in levels:
@@ -126,15 +121,19 @@ def _collect(path: Path, rows: Iterator[list[str]], levels: Collection[str], edi
             passed_over[place] += 1
         elif not has_words(text):
             passed_over[EMPTY] += 1
-        elif (entry := (*place, level, code, text)) in found:
+        elif (entry := (place, level, text)) in found:
             passed_over[REPEATED] += 1
         else:
             found[entry] = None
     if not found:
         raise DataError(f"{path} has no title of the levels {', '.join(levels)}; check data.label_levels and the file")
-    sections, ipc_classes, chosen, _, texts = zip(*found, strict=True)
-    levels_of, sections_of, classes_of = (np.array(column, object) for column in (chosen, sections, ipc_classes))
-    return LabelTexts(texts, levels_of, sections_of, classes_of, passed_over)
+    paths, chosen, texts = zip(*found, strict=True)
+    return LabelTexts(texts, np.array(chosen, object), np.array(paths, object), passed_over)
+
+
+def level_name(level: str) -> str:
+    """A level's name; tables and older settings also write ``maingroup``."""
+    return "main_group" if level == "maingroup" else level
 
 
 def _columns(path: Path, header: list[str]) -> tuple[int, int, int]:
@@ -146,12 +145,15 @@ def _columns(path: Path, header: list[str]) -> tuple[int, int, int]:
     return names.index("code"), names.index("level"), titles[0]
 
 
-def _place(code: str, level: str, edition: str) -> tuple[str, str | None] | str:
-    """Section and class of a code; or why it has none."""
+def _place(code: str, level: str, edition: str) -> tuple[str | None, ...] | str:
+    """The path to a code, ``None`` below it; or why it has none."""
+    place = IPC_LEVELS.index(level) + 1
     if level == "section":
-        return (code.upper(), None) if code.upper() in SECTIONS else NO_SYMBOL
+        return (code.upper(), *[None] * 4) if code.upper() in SECTIONS else NO_SYMBOL
     try:
         symbol = IpcSymbol.parse(code, edition)
     except SymbolError as error:
         return UNKNOWN_CLASS if error.reason is RejectReason.UNKNOWN_CLASS else NO_SYMBOL
-    return (symbol.section, symbol.ipc_class) if _LEVEL_OF[symbol.depth] == level else NO_SYMBOL
+    if symbol.depth != level:
+        return NO_SYMBOL
+    return (*ipc_path(str(symbol), place), *[None] * (len(IPC_LEVELS) - place))

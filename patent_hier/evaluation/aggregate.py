@@ -1,130 +1,235 @@
-"""From the predictions of the nodes to one result: pure functions, nothing is read or written."""
+"""From the predictions of a system to its result, at every level: pure functions, nothing is read or written."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from patent_hier.errors import ConfigError
+from patent_hier.data.labels import DocumentLabels
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation import metrics
-from patent_hier.evaluation.hits import (
-    FlatHits,
-    Hits,
-    SystemHits,
-    Truth,
-    flat_hits,
-    hierarchical_hits,
-    joint_log_prob,
-    sections_of,
-)
-from patent_hier.evaluation.predictions import Predictions
-from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
-from patent_hier.ipc import SECTIONS
+from patent_hier.evaluation.contract import LevelScores, NetworkPredictions
+from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
+from patent_hier.evaluation.system import SYSTEM
+from patent_hier.settings import FLAT, SHARED
+from patent_hier.taxonomy.tree import NONE
 
-__all__ = ["Truth", "aggregate", "aggregate_flat", "aggregate_flat_hits", "aggregate_hits", "product_from_table"]
+Hits = NDArray[np.bool_]
+Answers = NDArray[np.int32]
 
 
-def aggregate(predictions: Mapping[str, Predictions], truth: Truth, part: str = "test") -> HierarchicalResult:
-    """Score the section model and its class models as one system.
+def answers(system: NetworkPredictions) -> list[Answers]:
+    """What a system answers at each level, ``(n,)`` positions among the level's labels; :data:`NONE` for nothing.
+
+    Local classifiers and shared networks decide level by level (the cascade). A flat classifier takes the label of
+    highest probability at each level, so its section need not be that of its class.
+    """
+    if system.flat:
+        return [own.best(1)[0][:, 0] for own in system.levels]
+    return [own.greedy for own in system.levels]
+
+
+def level_hits(system: NetworkPredictions) -> dict[str, Hits]:
+    """By level, whether the answer is the true label, ``(n,)``; false where there is none."""
+    pairs = zip(system.levels, answers(system), strict=True)
+    return {own.level: (own.target_codes >= 0) & (answer == own.target_codes) for own, answer in pairs}
+
+
+def local_hits(own: LevelScores) -> Hits:
+    """Whether the head of the true parent finds the label, ``(n,)``."""
+    hits: Hits = own.sibling_rank == 0
+    return hits
+
+
+def has_label(own: LevelScores) -> Hits:
+    """Which documents have a label at a level, ``(n,)``."""
+    present: Hits = own.targets != None  # noqa: E711 - elementwise
+    return present
+
+
+def aggregate(
+    system: NetworkPredictions, labels: DocumentLabels | None = None, part: str = "test", every_label: tuple[str, ...] = ()
+) -> Result:
+    """Score a system on one part.
 
     Args:
-        predictions: By node: ``root`` and every section that the root model knows. Other nodes are left aside.
-        truth: Of at least the part's documents.
+        system: From :func:`patent_hier.evaluation.system.merge`, its targets those of the corpus.
+        labels: Of the system's documents, in its order: for the further symbols; without it WIPO's third measure is
+            left out.
         part: The part to score.
+        every_label: Labels that the first level might have, to name those without documents.
 
     Raises:
-        IncompleteError: Naming every node that is missing.
-        ArtifactError: If the nodes did not score the same documents, or not those of this corpus.
+        ArtifactError: If the part has no documents.
+        DataError: If none of them has a label.
     """
-    hits = hierarchical_hits(predictions, truth, part)
-    return aggregate_hits(hits, joint_log_prob(predictions, part), part)
+    rows = np.flatnonzero(system.parts == part)
+    system = system.select(part)
+    own_labels = None if labels is None else labels.take(rows)
+    if not has_label(system.levels[0]).any():
+        raise DataError(f"no document of part {part} has a label at level {system.levels[0].level}")
+    answered = answers(system)
+    levels = {
+        own.level: _level_result(system, place, answered, own_labels)
+        for place, own in enumerate(system.levels)
+        if has_label(own).any()
+    }
+    first = system.levels[0]
+    kind = {SYSTEM: "hier", FLAT: "flat", SHARED: "shared"}.get(system.node, system.node)
+    supported = set(first.targets)
+    return Result(
+        kind,
+        part,
+        len(system),
+        levels,
+        tuple(label for label in every_label or system.tree.labels(first.level) if label not in supported),
+        () if len(system.levels) == 1 else _constant(system),
+    )
 
 
-def aggregate_hits(hits: SystemHits, joint: NDArray[np.float32], part: str = "test") -> HierarchicalResult:
-    """The same from what :func:`aggregate` makes of the predictions, for a caller that needs both.
+def _constant(system: NetworkPredictions) -> tuple[str, ...]:
+    first = system.tree.slice(system.levels[0].level)
+    counts = np.diff(system.tree.child_bounds)[first.start + 1 : first.stop + 1]
+    return tuple(system.tree.codes[first][counts == 1].tolist())
 
-    Args:
-        hits: From :func:`patent_hier.evaluation.hits.hierarchical_hits`.
-        joint: ``(n, n_labels)`` from :func:`patent_hier.evaluation.hits.joint_log_prob`.
-        part: The part that was scored.
-    """
-    sizes = Counter(sections_of(hits.labels).tolist())  # classes of each section's model, in the root's order
-    local = _local_scores(hits, sizes)
-    unseen = hits.targets[hits.target_codes < 0]
-    n_classes, n_sections = len(np.unique(hits.targets)), len(local)
-    rank = metrics.ranks(joint, hits.target_codes)
-    any_hits = metrics.any_symbol_hits(hits.labels[joint.argmax(axis=1)], hits.targets, hits.further)
-    top = {k: _share(rank < k, n_classes) for k in (1, 3, 5)}
-    return HierarchicalResult(
-        part=part,
-        n_documents=len(hits.targets),
+
+def _level_result(
+    system: NetworkPredictions, place: int, answered: list[Answers], labels: DocumentLabels | None
+) -> LevelResult:
+    own = system.levels[place]
+    present = has_label(own)
+    n_labels = len(set(own.targets[present]))
+
+    def share(hits: Hits) -> Score:
+        return Score.of_hits(int(hits[present].sum()), int(present.sum()), n_labels)
+
+    unseen = own.targets[present & (own.target_codes < 0)]
+    right = [(answer == one.target_codes) & (one.target_codes >= 0) for answer, one in zip(answered, system.levels, strict=True)]
+    rank = own.target_rank
+    known = own.target_codes >= 0
+    top = {k: share(known & (rank < k)) for k in (1, 3, 5)}
+    any_hits = None if labels is None else _any_symbol_hits(system, own, labels)
+    before = np.logical_and.reduce(right[:place], axis=0) if place else np.ones(len(own.targets), np.bool_)
+    paths = _answered_paths(system, place, answered)
+    return LevelResult(
+        level=own.level,
         unseen_documents=len(unseen),
-        unseen_classes=tuple(np.unique(unseen).tolist()),
-        section_accuracy=_share(hits.section_hits, n_sections),
-        local_accuracy=local,
-        oracle_accuracy=_share(hits.local_hits, n_classes),
-        product_accuracy=_product(hits.section_hits, hits.local_hits, n_classes),
-        cascade_accuracy=_share(hits.cascade_hits, n_classes),
+        unseen_labels=tuple(sorted(set(unseen))),
+        accuracy=share(right[place]),
         top_1=top[1],
         top_3=top[3],
         top_5=top[5],
-        macro_f1=_macro_f1(hits.targets, hits.cascade_classes, n_classes),
-        **_hierarchical(hits, np.column_stack([hits.predicted_sections, hits.cascade_classes])),
+        oracle=None if system.flat else share(local_hits(own)),
+        product=None if system.flat else _product([local_hits(one)[present] for one in system.levels[: place + 1]], n_labels),
+        macro_f1=_macro_f1(own, answered[place], present, n_labels),
+        **_hierarchical(system, place, paths, present, n_labels),
         wipo_top_prediction=top[1],
         wipo_three_guesses=top[3],
-        wipo_any_symbol=_share(any_hits, n_classes),
-        routing_errors=_share(~hits.section_hits, n_classes),
-        local_errors=_share(hits.section_hits & ~hits.cascade_hits, n_classes),
-        absent_sections=tuple(section for section in SECTIONS if section not in local),
-        constant_sections=tuple(section for section, size in sizes.items() if size == 1),
+        wipo_any_symbol=None if any_hits is None else share(any_hits),
+        first_errors=share(before & ~right[place]),
+        local={} if not place or system.flat else _local(system, own, present),
     )
 
 
-def aggregate_flat(predictions: Predictions, truth: Truth | None = None, part: str = "test") -> FlatResult:
-    """Score the classifier that decides between all classes at once.
+def _any_symbol_hits(system: NetworkPredictions, own: LevelScores, labels: DocumentLabels) -> Hits:
+    """Whether the most probable label is that of the main symbol or of any further one, ``(n,)``."""
+    best = own.best(1)[0][:, 0]
+    hits: Hits = (best == own.target_codes) & (own.target_codes >= 0)
+    column = labels.further[:, labels.tree.levels.index(own.level)]
+    further = np.where(column == NONE, None, labels.tree.codes[column])
+    start = system.tree.slice(own.level).start
+    codes = system.tree.find(own.level, further)
+    owners = labels.owners
+    hits[owners[(codes != NONE) & (codes - start == best[owners])]] = True
+    return hits
 
-    Args:
-        predictions: Of node ``flat``, whose labels are classes.
-        truth: Only for the further symbols; without it WIPO's third measure is left out.
-        part: The part to score.
 
-    Raises:
-        ArtifactError: If a document has no target, or its target is not the class that the corpus gives it.
+def _product(hits: list[Hits], n_labels: int) -> Score:
+    """Equation (1), over as many levels as there are: the product of each level's accuracy given the true parent."""
+    n_levels = len(hits)
+    cells = np.bincount(np.stack(hits, 1) @ (1 << np.arange(n_levels)), minlength=1 << n_levels)
+    shape = (2,) * n_levels
+
+    def equation_1(counts: NDArray[np.int64]) -> float:
+        table, total = counts.reshape(shape), counts.sum()
+        shares = [table.take(1, axis=axis).sum() / total for axis in range(n_levels)]
+        return float(np.prod(shares))
+
+    return Score(equation_1(cells), len(hits[0]), n_labels, metrics.bootstrap_interval(cells, equation_1))
+
+
+def _macro_f1(own: LevelScores, answer: Answers, present: Hits, n_labels: int) -> Score:
+    names, targets = np.unique(own.targets[present].astype(str), return_inverse=True)  # those unseen too
+    size = int(max(own.target_codes.max(initial=0), answer.max(initial=0))) + 1
+    codes = np.where(own.target_codes[present] >= 0, own.target_codes[present], size + targets)
+    pairs, counts = np.unique(np.stack([codes, answer[present]], 1), axis=0, return_counts=True)
+
+    def score(weights: NDArray[np.int64]) -> float:
+        support = np.bincount(pairs[:, 0], weights, minlength=size + len(names))
+        guessed = np.bincount(np.maximum(pairs[:, 1], 0), weights * (pairs[:, 1] >= 0), minlength=size + len(names))
+        hits = np.bincount(pairs[:, 0], weights * (pairs[:, 0] == pairs[:, 1]), minlength=size + len(names))
+        own_labels = support > 0
+        return float((2 * hits[own_labels] / (support + guessed)[own_labels]).mean())
+
+    return Score(score(counts), int(present.sum()), n_labels, metrics.bootstrap_interval(counts, score))
+
+
+def _answered_paths(system: NetworkPredictions, place: int, answered: list[Answers]) -> list[Answers]:
+    """The path that is answered down to a level: of a flat classifier the ancestors of its label."""
+    if not system.flat:
+        return answered[: place + 1]
+    start = system.tree.slice(system.levels[place].level).start
+    levels = system.levels[: place + 1]
+    return [
+        (system.tree.ancestors(one.level)[start + answered[place]] - system.tree.slice(one.level).start).astype(np.int32)
+        for one in levels
+    ]
+
+
+def _hierarchical(
+    system: NetworkPredictions, place: int, paths: list[Answers], present: Hits, n_labels: int
+) -> dict[str, Score]:
+    """Precision, recall and F1 over the labels of the paths, micro-averaged.
+
+    Source: Kiritchenko, Matwin, Nock and Famili, "Learning and evaluation in the presence of class hierarchies", 2006.
     """
-    return aggregate_flat_hits(flat_hits(predictions, truth, part), predictions.select(part).log_prob, part)
+    levels = system.levels[: place + 1]
+    columns = [
+        sum((path == one.target_codes) & (one.target_codes >= 0) for path, one in zip(paths, levels, strict=True)),
+        sum(path != NONE for path in paths),
+        sum(has_label(one) for one in levels),
+    ]
+    triples, counts = np.unique(np.stack([np.asarray(column)[present] for column in columns], 1), axis=0, return_counts=True)
+
+    def scores(weights: NDArray[np.int64]) -> dict[str, float]:
+        shared, named, true = (weights @ triples).tolist()
+        precision, recall = (shared / total if total else 0.0 for total in (named, true))
+        both = 2 * precision * recall / (precision + recall) if shared else 0.0
+        return {"precision": precision, "recall": recall, "f1": both}
+
+    return {
+        f"hierarchical_{name}": Score(
+            value,
+            int(present.sum()),
+            n_labels,
+            metrics.bootstrap_interval(counts, lambda weights, name=name: scores(weights)[name]),
+        )
+        for name, value in scores(counts).items()
+    }
 
 
-def aggregate_flat_hits(hits: FlatHits, log_prob: NDArray[np.float32], part: str = "test") -> FlatResult:
-    """The same from what :func:`aggregate_flat` makes of the predictions, for a caller that needs both.
-
-    Args:
-        hits: From :func:`patent_hier.evaluation.hits.flat_hits`.
-        log_prob: ``(n, n_labels)`` of the same documents.
-        part: The part that was scored.
-    """
-    unseen = hits.targets[hits.target_codes < 0]
-    n_classes, n_sections = len(np.unique(hits.targets)), len(np.unique(hits.sections))
-    rank = metrics.ranks(log_prob, hits.target_codes)
-    any_hits = (
-        None if hits.further is None else metrics.any_symbol_hits(hits.predicted_classes, hits.targets, hits.further)
-    )
-    paths = np.column_stack([sections_of(hits.predicted_classes), hits.predicted_classes])
-    return FlatResult(
-        part=part,
-        n_documents=len(hits.targets),
-        unseen_documents=len(unseen),
-        unseen_classes=tuple(np.unique(unseen).tolist()),
-        flat_accuracy=_share(rank < 1, n_classes),
-        top_3=_share(rank < 3, n_classes),
-        top_5=_share(rank < 5, n_classes),
-        macro_f1=_macro_f1(hits.targets, hits.predicted_classes, n_classes),
-        **_hierarchical(hits, paths),
-        section_accuracy=_share(hits.section_hits, n_sections),
-        wipo_any_symbol=None if any_hits is None else _share(any_hits, n_classes),
-    )
+def _local(system: NetworkPredictions, own: LevelScores, present: Hits) -> dict[str, LocalScore]:
+    first = system.levels[0]
+    ancestors = system.tree.ancestors(first.level)[system.tree.slice(own.level)]
+    sizes = np.bincount(ancestors, minlength=len(system.tree.labels(first.level)))
+    size_of = dict(zip(system.tree.labels(first.level), sizes.tolist(), strict=True))
+    result = {}
+    for label in sorted(set(first.targets[present])):
+        rows = present & (first.targets == label)
+        score = Score.of_hits(int(local_hits(own)[rows].sum()), int(rows.sum()), len(set(own.targets[rows])))
+        result[label] = LocalScore(**vars(score), n_labels=size_of.get(label, 0))
+    return result
 
 
 def product_from_table(
@@ -156,47 +261,3 @@ def product_from_table(
             raise ConfigError(f"accuracy {value} ({name}) is not a fraction; divide percentages by 100")
     oracle = sum(local_accuracy[section] * count for section, count in weights.items()) / sum(weights.values())
     return oracle, section_accuracy * oracle
-
-
-def _local_scores(hits: SystemHits, sizes: Mapping[str, int]) -> dict[str, LocalScore]:
-    scores = {}
-    for section in SECTIONS:
-        own = hits.sections == section
-        if own.any():
-            score = _share(hits.local_hits[own], len(np.unique(hits.targets[own])))
-            scores[section] = LocalScore(**vars(score), n_labels=sizes.get(section, 0))
-    return scores
-
-
-def _share(hits: Hits, n_classes: int) -> Score:
-    return Score.of_hits(int(hits.sum()), len(hits), n_classes)
-
-
-def _product(section_hits: Hits, local_hits: Hits, n_classes: int) -> Score:
-    def equation_1(counts: NDArray[np.int64]) -> float:  # rows: section wrong, right; columns: class wrong, right
-        return float(counts[1].sum() * counts[:, 1].sum() / counts.sum() ** 2)
-
-    cells = np.bincount(section_hits * 2 + local_hits, minlength=4).reshape(2, 2)
-    return Score(equation_1(cells), len(section_hits), n_classes, metrics.bootstrap_interval(cells, equation_1))
-
-
-def _macro_f1(targets: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> Score:
-    codes, _ = pd.factorize(np.concatenate([targets, predicted]), sort=True)  # integers are counted faster than strings
-    _, counts = metrics.confusion(codes[: len(targets)], codes[len(targets) :])
-    interval = metrics.bootstrap_interval(counts, metrics.macro_f1)
-    return Score(metrics.macro_f1(counts), len(targets), n_classes, interval)
-
-
-def _hierarchical(hits: SystemHits | FlatHits, predicted: NDArray[Any]) -> dict[str, Score]:
-    def shared(counts: NDArray[np.int64]) -> float:  # documents by how many of their path's two labels are right
-        return float(counts @ np.arange(3) / (2 * counts.sum()))
-
-    true = np.column_stack([hits.sections, hits.targets])  # (n, 2), as predicted: section and class
-    values = metrics.hierarchical_scores(true, predicted)
-    right = (true == predicted).sum(axis=1)
-    interval = metrics.bootstrap_interval(np.bincount(right, minlength=3), shared)
-    n_classes = len(np.unique(hits.targets))
-    return {
-        f"hierarchical_{name}": Score(value, len(right), n_classes, interval)
-        for name, value in values._asdict().items()
-    }

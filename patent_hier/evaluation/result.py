@@ -1,4 +1,4 @@
-"""What an evaluation came to: each score with the documents and classes that it rests on."""
+"""What an evaluation came to: each score with the documents and labels that it rests on, level by level."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +15,7 @@ class Score:
         value: Fraction, 0 to 1.
         n_documents: Documents that it was taken over.
         n_classes_with_support: Labels of the level in question that at least one of these documents has as its target.
-        interval: 95 % interval.
+        interval: 95 % interval; None where it would take too long.
     """
 
     value: float
@@ -31,115 +31,101 @@ class Score:
 
 @dataclass(frozen=True)
 class LocalScore(Score):
-    """The accuracy of one local classifier over the documents whose true section is its own.
+    """The accuracy of the heads below one label over the documents whose true label it is.
 
     Attributes:
-        n_labels: Classes that the classifier can answer; 1 is a constant classifier, 0 a section without any.
+        n_labels: Labels that the heads can answer; 1 is a constant classifier, 0 a label without any.
     """
 
     n_labels: int
 
 
 @dataclass(frozen=True)
-class Result:
-    """What the results of both kinds of systems share.
+class LevelResult:
+    """The scores of one level, over the documents that have a label there.
 
     Attributes:
-        part: The part that was scored.
-        n_documents: Its documents.
-        unseen_documents: Those whose class no model could answer; they count as errors.
-        unseen_classes: The classes of these documents.
-    """
-
-    part: str
-    n_documents: int
-    unseen_documents: int
-    unseen_classes: tuple[str, ...]
-
-    def scores(self) -> dict[str, Score]:
-        """Every score by name, in the order of the report; ``local_accuracy[A]`` stands for one of section A."""
-        result: dict[str, Score] = {}
-        for name, value in ((field.name, getattr(self, field.name)) for field in fields(self)):
-            if isinstance(value, Score):
-                result[name] = value
-            elif isinstance(value, Mapping):
-                result |= {f"{name}[{section}]": score for section, score in value.items()}
-        return result
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON-able values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class HierarchicalResult(Result):
-    """The result of nine local classifiers, one for each parent node.
-
-    Attributes:
-        section_accuracy: Of the section model.
-        local_accuracy: By section, of its class model over the documents whose true section it is. A section without
-            documents is left out.
-        oracle_accuracy: Document-weighted mean of ``local_accuracy``: the true section is given.
-        product_accuracy: ``section_accuracy * oracle_accuracy``, the paper's equation (1).
-        cascade_accuracy: What a user gets: the predicted section, then the class that its model predicts.
-        top_1: By joint probability P(section) P(class | section) over all classes; likewise ``top_3``, ``top_5``.
-        macro_f1: Of the cascade's classes, over the classes with support.
-        hierarchical_precision: Of the cascade, over sections and classes; likewise recall and F1. Equal, because every
-            path has two labels.
-        wipo_top_prediction: WIPO's three measures rank the classes by joint probability. *Top prediction*: the first
-            class is the main symbol's; *three guesses*: one of the first three is; *any symbol* (the source's "all
-            categories"): the first class is that of the main or of any further symbol.
-        routing_errors: Documents in a wrong section. ``cascade_accuracy`` is 1 less these and ``local_errors``;
-            ``oracle_accuracy - cascade_accuracy`` is the share that only the wrong section has cost.
-        local_errors: Documents in the right section but a wrong class.
-        absent_sections: Sections without documents in this part; they have weight 0.
-        constant_sections: Sections whose model knows one class only.
+        level: The level's name.
+        unseen_documents: Documents whose label training has never shown; they count as errors.
+        unseen_labels: These labels.
+        accuracy: What a user gets: of ``hier`` and ``shared`` the cascade, which decides level by level; of ``flat``
+            the label of highest probability.
+        top_1: The label of highest joint probability is the true one; ``top_3`` and ``top_5``: one of the first three
+            or five is.
+        oracle: The head of the *true* parent finds the label; None for ``flat``, which has no such heads.
+        product: The product of ``oracle`` over this level and those above, the paper's equation (1); None for ``flat``.
+        macro_f1: Of the answers that ``accuracy`` counts, over the labels with support.
+        hierarchical_precision: Over the labels of the answered path down to this level; likewise recall and F1.
+        wipo_top_prediction: WIPO's three measures rank by joint probability. *Top prediction*: the first label is the
+            main symbol's; *three guesses*: one of the first three is; *any symbol* (the source's "all categories"): the
+            first label is that of the main or of any further symbol.
+        first_errors: The answered path goes wrong here, and not before.
+        local: By label of the first level, the oracle's accuracy over its documents; empty at the first level itself.
 
     Source: equation (1) of arXiv:1911.06241; Fall, Törcsvári, Benzineb and Karetka, "Automated categorization in the
     International Patent Classification", ACM SIGIR Forum 37(1), 2003.
     """
 
-    section_accuracy: Score
-    local_accuracy: dict[str, LocalScore]
-    oracle_accuracy: Score
-    product_accuracy: Score
-    cascade_accuracy: Score
+    level: str
+    unseen_documents: int
+    unseen_labels: tuple[str, ...]
+    accuracy: Score
     top_1: Score
     top_3: Score
     top_5: Score
+    oracle: Score | None
+    product: Score | None
     macro_f1: Score
     hierarchical_precision: Score
     hierarchical_recall: Score
     hierarchical_f1: Score
     wipo_top_prediction: Score
     wipo_three_guesses: Score
-    wipo_any_symbol: Score
-    routing_errors: Score
-    local_errors: Score
-    absent_sections: tuple[str, ...]
-    constant_sections: tuple[str, ...]
+    wipo_any_symbol: Score | None
+    first_errors: Score
+    local: Mapping[str, LocalScore]
+
+    def scores(self) -> dict[str, Score]:
+        """Every score by name; ``oracle[A]`` stands for one of label A."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {name: value for name, value in named.items() if isinstance(value, Score)}
+        return own | {f"oracle[{label}]": score for label, score in self.local.items()}
 
 
 @dataclass(frozen=True)
-class FlatResult(Result):
-    """The result of one classifier over all classes at once.
+class Result:
+    """The result of one system.
 
     Attributes:
-        flat_accuracy: Of the most probable class.
-        top_3: Likewise ``top_5``.
-        macro_f1: Over the classes with support.
-        hierarchical_precision: Over the predicted class and its section; likewise recall and F1.
-        section_accuracy: Of the section with the largest sum of its classes' probabilities.
-        wipo_any_symbol: WIPO's third measure; ``None`` where further symbols were not given. Its first two are
-            ``flat_accuracy`` and ``top_3``.
+        kind: ``hier``, ``shared`` or ``flat``.
+        part: The part that was scored.
+        n_documents: Its documents.
+        levels: By level, from the top.
+        absent_labels: Labels of the first level without documents in this part; they have weight 0.
+        constant_labels: Labels of the first level with a single label below them.
     """
 
-    flat_accuracy: Score
-    top_3: Score
-    top_5: Score
-    macro_f1: Score
-    hierarchical_precision: Score
-    hierarchical_recall: Score
-    hierarchical_f1: Score
-    section_accuracy: Score
-    wipo_any_symbol: Score | None
+    kind: str
+    part: str
+    n_documents: int
+    levels: Mapping[str, LevelResult]
+    absent_labels: tuple[str, ...]
+    constant_labels: tuple[str, ...]
+
+    @property
+    def top(self) -> LevelResult:
+        """The first level: sections."""
+        return next(iter(self.levels.values()))
+
+    @property
+    def deepest(self) -> LevelResult:
+        """The last level."""
+        return list(self.levels.values())[-1]
+
+    def scores(self) -> dict[str, Score]:
+        """Every score by level and name, such as ``class.accuracy``, in the order of the report."""
+        return {f"{level}.{name}": score for level, own in self.levels.items() for name, score in own.scores().items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON-able values."""
+        return asdict(self)

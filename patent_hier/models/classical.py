@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
@@ -137,7 +137,7 @@ class LinearClassifier(TermModel):
     def from_arrays(cls, arrays: Arrays) -> Self:
         """See :meth:`TermModel.from_arrays`."""
         temperature = arrays["temperature"]
-        _expect("temperature", temperature, (1,), np.float64)
+        expect("temperature", temperature, (1,), np.float64)
         if not 0 < temperature[0] < np.inf:
             raise ValueError(f"temperature is {temperature[0]}")
         return cls(*_weights(arrays), float(temperature[0]))
@@ -188,17 +188,17 @@ class NaiveBayesClassifier(TermModel):
 class NeighboursClassifier(TermModel):
     """The K training documents of highest cosine similarity vote with their similarity.
 
-    With the votes ``v(l)``, the sum of the similarities of those neighbours whose label is ``l``, and L labels,
-    ``P(l) = (v(l) + 1 / L) / (sum of v + 1)``: as if one more neighbour of similarity 1 voted for every label alike. So
-    no label has probability 0, the order of the labels is that of the plain votes, and a document without a known term
-    has the uniform distribution. Of training documents equally similar, the earlier ones are taken.
+    With the votes ``v(l)``, the sum of the similarities of those neighbours on whose path ``l`` stands, and L siblings,
+    ``P(l | parent) = (v(l) + 1 / L) / (sum of the siblings' v + 1)``: as if one more neighbour of similarity 1 voted
+    for all siblings alike. So no label has probability 0, the order of siblings is that of the plain votes, and where
+    no neighbour votes the distribution is uniform. Of training documents equally similar, the earlier ones are taken.
 
     Attributes:
         idf: ``(terms,)`` float32.
         index: TF-IDF of the training documents, transposed: ``(terms, n_train)`` float32, by term as in a search
             engine's inverted index.
-        codes: Their label codes, ``(n_train,)`` int64.
-        num_labels: L.
+        paths: Their labels, ``(n_train, n_levels)`` int64; -1 where a path ends above.
+        families: Which labels are siblings, ``(n_labels,)`` int64: equal numbers, from 0 up.
         num_neighbours: K; with fewer training documents all of them vote.
 
     Source: similarity-weighted K nearest neighbours, Manning, Raghavan and Schütze (2008), section 14.3; the smoothing
@@ -209,8 +209,8 @@ class NeighboursClassifier(TermModel):
 
     idf: NDArray[np.float32]
     index: csr_matrix
-    codes: NDArray[np.int64]
-    num_labels: int
+    paths: NDArray[np.int64]
+    families: NDArray[np.int64]
     num_neighbours: int
 
     @property
@@ -220,26 +220,34 @@ class NeighboursClassifier(TermModel):
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """See :meth:`TermModel.log_prob`."""
-        log_prob = np.empty((counts.shape[0], self.num_labels), np.float32)
-        step = max(1, _CHUNK // len(self.codes))
+        log_prob = np.empty((counts.shape[0], len(self.families)), np.float32)
+        step = max(1, _CHUNK // max(len(self.paths), len(self.families)))
+        sizes = np.bincount(self.families)
+        member = csr_matrix(
+            (np.ones(len(self.families)), (np.arange(len(self.families)), self.families))
+        )  # (n_labels, n_families)
         for start in range(0, counts.shape[0], step):
             features = tf_idf(counts[start : start + step], self.idf)
             votes = self._votes((features @ self.index).toarray())
-            smoothed = (votes + 1 / self.num_labels) / (votes.sum(1, keepdims=True) + 1)
-            log_prob[start : start + step] = np.log(smoothed)
+            totals = np.asarray(votes @ member)[:, self.families]
+            log_prob[start : start + step] = np.log((votes + 1 / sizes[self.families]) / (totals + 1))
         return log_prob
 
     def _votes(self, similarity: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Votes ``(n, labels)`` from similarities ``(n, n_train)``."""
+        """Votes ``(n, n_labels)`` from similarities ``(n, n_train)``."""
         n, n_train = similarity.shape
         k = min(self.num_neighbours, n_train)
         least = np.partition(similarity, n_train - k, axis=1)[:, n_train - k, None]  # (n, 1): the K-th highest
         above, equal = similarity > least, similarity == least
         room = k - above.sum(1, keepdims=True)  # (n, 1): how many of the equal ones are taken
         rows, columns = np.nonzero(above | (equal & (np.cumsum(equal, axis=1) <= room)))
-        cells = rows * self.num_labels + self.codes[columns]
-        votes = np.bincount(cells, weights=similarity[rows, columns], minlength=n * self.num_labels)
-        return np.asarray(votes, np.float64).reshape(n, self.num_labels)
+        n_labels = len(self.families)
+        votes = np.zeros(n * n_labels)
+        for level in self.paths.T:
+            known = level[columns] >= 0
+            cells = rows[known] * n_labels + level[columns[known]]
+            votes += np.bincount(cells, weights=similarity[rows[known], columns[known]], minlength=n * n_labels)
+        return votes.reshape(n, n_labels)
 
     def arrays(self) -> Arrays:
         """See :meth:`TermModel.arrays`."""
@@ -248,41 +256,60 @@ class NeighboursClassifier(TermModel):
             "index.data": self.index.data,
             "index.indices": self.index.indices.astype(np.int64),
             "index.indptr": self.index.indptr.astype(np.int64),
-            "codes": self.codes,
-            "sizes": np.array([self.num_labels, self.num_neighbours], np.int64),
+            "paths": self.paths,
+            "families": self.families,
+            "sizes": np.array([self.num_neighbours], np.int64),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """See :meth:`TermModel.from_arrays`."""
-        idf, codes, sizes = arrays["idf"], arrays["codes"], arrays["sizes"]
-        _expect("idf", idf, (idf.size,), np.float32)
-        _expect("codes", codes, (codes.size,), np.int64)
-        _expect("sizes", sizes, (2,), np.int64)
-        num_labels, num_neighbours = (int(size) for size in sizes)
-        if not (codes.size and num_neighbours >= 1 and codes.min() >= 0 and codes.max() < num_labels):
-            raise ValueError(f"codes are not of {num_labels} labels, or {num_neighbours} neighbours")
+        idf, paths, families, sizes = (arrays[name] for name in ("idf", "paths", "families", "sizes"))
+        expect("idf", idf, (idf.size,), np.float32)
+        expect("paths", paths, (len(paths), paths.size // max(1, len(paths))), np.int64)
+        expect("families", families, (families.size,), np.int64)
+        expect("sizes", sizes, (1,), np.int64)
+        (num_neighbours,) = sizes.tolist()
+        if not (paths.size and num_neighbours >= 1 and paths.min() >= -1 and paths.max() < families.size):
+            raise ValueError(f"paths are not of {families.size} labels, or {num_neighbours} neighbours")
+        if not np.array_equal(np.unique(families), np.arange(families.max(initial=0) + 1)):
+            raise ValueError("families are not numbered from 0 up")
         parts = tuple(arrays[f"index.{name}"] for name in ("data", "indices", "indptr"))
-        _expect("index.data", parts[0], parts[0].shape, np.float32)
-        index = csr_matrix(parts, shape=(idf.size, codes.size))
+        expect("index.data", parts[0], parts[0].shape, np.float32)
+        index = csr_matrix(parts, shape=(idf.size, len(paths)))
         index.check_format(full_check=True)
-        return cls(idf, index, codes, num_labels, num_neighbours)
+        return cls(idf, index, paths, families, num_neighbours)
 
 
-CLASSICAL: dict[str, type[TermModel]] = {
-    model.kind: model for model in (LinearClassifier, NaiveBayesClassifier, NeighboursClassifier)
-}
+def arrays_in(folder: Path) -> tuple[str, ...]:
+    """The names of the arrays that a model was saved as.
+
+    Raises:
+        ArtifactError: If the file is missing or damaged.
+    """
+    try:
+        with safe_open(folder / WEIGHTS, "numpy") as file:
+            return tuple(file.keys())
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{folder / WEIGHTS} is no model ({' '.join(str(error).split())}); delete the result and train again"
+        ) from error
 
 
 def _weights(arrays: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """IDF, weights and biases that fit each other."""
     idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
-    _expect("idf", idf, (idf.size,), np.float32)
-    _expect("bias", bias, (bias.size,), np.float32)
-    _expect("weights", weights, (idf.size, bias.size), np.float32)
+    expect("idf", idf, (idf.size,), np.float32)
+    expect("bias", bias, (bias.size,), np.float32)
+    expect("weights", weights, (idf.size, bias.size), np.float32)
     return idf, weights, bias
 
 
-def _expect(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+def expect(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    """Refuse an array of another shape or type.
+
+    Raises:
+        ValueError: Naming it.
+    """
     if values.shape != shape or values.dtype != dtype:
         raise ValueError(f"{name} is {values.shape} {values.dtype}, not {shape} {np.dtype(dtype)}")

@@ -15,8 +15,9 @@ from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel, arrays_in
 from patent_hier.models.rnn import Rnn
+from patent_hier.models.term_heads import HEADS, TermHeads
 from patent_hier.models.textcnn import TextCnn
 
 WEIGHTS = "model.safetensors"
@@ -68,12 +69,21 @@ def _blank_on_words(network: type[TextCnn] | type[Rnn]) -> Callable[[Any, dict[s
     return blank
 
 
+def _one_or_many(one: type[TermModel]) -> Callable[[Path], TermModel]:
+    """A model of a single head, or of many: what the folder's arrays say."""
+
+    def load(folder: Path) -> TermModel:
+        return TermHeads.load(folder) if HEADS in arrays_in(folder) else one.load(folder)
+
+    return load
+
+
 KINDS: dict[str, NetworkKind | TermKind] = {
     "bertcnn": NetworkKind(s.BertCnnSettings, WordPieceReader, _blank_bertcnn),
     "textcnn": NetworkKind(s.TextCnnSettings, WordReader, _blank_on_words(TextCnn)),
     "rnn": NetworkKind(s.RnnSettings, WordReader, _blank_on_words(Rnn)),
-    "linear": TermKind(s.LinearSettings, LinearClassifier.load),
-    "naive_bayes": TermKind(s.NaiveBayesSettings, NaiveBayesClassifier.load),
+    "linear": TermKind(s.LinearSettings, _one_or_many(LinearClassifier)),
+    "naive_bayes": TermKind(s.NaiveBayesSettings, _one_or_many(NaiveBayesClassifier)),
     "knn": TermKind(s.NeighboursSettings, NeighboursClassifier.load),
 }
 

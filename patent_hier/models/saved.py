@@ -1,6 +1,6 @@
 """A node's classifier as a folder: safetensors + JSON + vocabulary, nothing that can execute.
 
-``classifier.json`` (kind, node, labels, settings), ``model.safetensors``, and what the reader needs to turn texts into
+``classifier.json`` (kind, node, label tree, settings), ``model.safetensors``, and what the reader needs to turn texts into
 what the model reads. A constant classifier (a node with one class) has ``classifier.json`` only.
 """
 
@@ -23,7 +23,9 @@ from patent_hier.features.token_store import TokenStore
 from patent_hier.models.classical import TermModel
 from patent_hier.models.kinds import KINDS, WEIGHTS, NetworkKind, Reader, TermKind, kind_of
 from patent_hier.models.scoring import score_documents, score_terms
+from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import ModelSettings
+from patent_hier.taxonomy.tree import LabelTree
 
 CLASSIFIER = "classifier.json"
 CONSTANT = "constant"
@@ -38,14 +40,16 @@ class NodeClassifier:
 
     Attributes:
         node: The node it decides.
-        labels: Its labels; the order is that of ``log_prob``'s columns.
+        tree: Its ``n_labels`` labels, in the order of ``log_prob``'s columns.
+        flat: Whether one softmax over the deepest level decides, instead of one for each parent.
         settings: The model group it was built with; None for a constant classifier.
         model: A network, or a model on term counts; None for a constant classifier.
         reader: Turns texts into what the model reads; None for a constant classifier.
     """
 
     node: str
-    labels: tuple[str, ...]
+    tree: LabelTree
+    flat: bool = False
     settings: ModelSettings | None = None
     model: nn.Module | TermModel | None = None
     reader: Reader | None = None
@@ -57,7 +61,7 @@ class NodeClassifier:
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Log-probabilities ``(len(indices), len(labels))`` of documents of a store.
+        """Joint log-probabilities ``(len(indices), n_labels)`` of documents of a store, float32.
 
         Args:
             store: Token ids or term counts, as this classifier's reader makes them.
@@ -66,11 +70,11 @@ class NodeClassifier:
             progress: Called after each batch with its number of documents.
         """
         if self.model is None or not len(indices):
-            return np.zeros((len(indices), len(self.labels)), np.float32)
+            return np.zeros((len(indices), len(self.tree)), np.float32)  # nothing to decide: all is certain
         if isinstance(store, TermStore):
             assert not isinstance(self.model, nn.Module)
             assert isinstance(self.reader, TermReader)
-            return score_terms(self.model, store, self.reader, indices, progress)
+            return score_terms(self.model, store, self.reader, indices, self.tree, self.flat, progress)
         assert isinstance(self.model, nn.Module)
         assert self.reader is not None
         assert not isinstance(self.reader, TermReader)
@@ -78,7 +82,7 @@ class NodeClassifier:
             self.model,
             store,
             indices,
-            num_labels=len(self.labels),
+            softmax=TreeSoftmax(self.tree, self.flat),
             pad_id=self.reader.pad_id,
             batch_size=batch_size,
             progress=progress,
@@ -100,7 +104,8 @@ class NodeClassifier:
         facts: dict[str, Any] = {
             "kind": kind_of(self.settings) if self.settings else CONSTANT,
             "node": self.node,
-            "labels": list(self.labels),
+            "tree": self.tree.as_dict(),
+            "flat": self.flat,
             "model": asdict(self.settings) if self.settings else {},
         }
         write_json(folder / CLASSIFIER, facts)
@@ -113,6 +118,11 @@ class NodeClassifier:
             self.model.save(folder)
 
 
+def num_outputs(tree: LabelTree, flat: bool) -> int:
+    """Scores that a model has to give for a document: one for each leaf if flat, else one for each label."""
+    return len(tree.labels(tree.depth)) if flat else len(tree)
+
+
 def load_classifier(folder: Path) -> NodeClassifier:
     """Load what :meth:`NodeClassifier.save` wrote, on the CPU and in evaluation mode.
 
@@ -121,7 +131,7 @@ def load_classifier(folder: Path) -> NodeClassifier:
     """
     facts = read_json(folder / CLASSIFIER)
     try:
-        classifier = NodeClassifier(facts["node"], tuple(facts["labels"]))
+        classifier = NodeClassifier(str(facts["node"]), LabelTree.from_dict(facts["tree"]), bool(facts["flat"]))
         if facts["kind"] == CONSTANT:
             return classifier
         kind = KINDS[facts["kind"]]
@@ -139,7 +149,9 @@ def load_classifier(folder: Path) -> NodeClassifier:
 def _load_network(folder: Path, kind: NetworkKind, classifier: NodeClassifier) -> nn.Module:
     try:
         state = load_file(folder / WEIGHTS)
-        network = kind.blank(classifier.reader, state, len(classifier.labels), classifier.settings)
+        network = kind.blank(
+            classifier.reader, state, num_outputs(classifier.tree, classifier.flat), classifier.settings
+        )
         network.load_state_dict(state)
     except _UNFIT as error:
         reason = " ".join(str(error).split())
@@ -157,9 +169,10 @@ def _load_term_model(folder: Path, kind: TermKind, classifier: NodeClassifier) -
         shape = model.log_prob(csr_matrix((1, n_terms), dtype=np.float32)).shape
     except ValueError:  # scipy's, for a product of matrices that do not fit
         shape = ()
-    if shape != (1, len(classifier.labels)):
+    wanted = num_outputs(classifier.tree, classifier.flat)
+    if shape != (1, wanted):
         raise ArtifactError(
-            f"{folder / WEIGHTS} is not of {n_terms} n-grams and {len(classifier.labels)} labels as its folder; "
+            f"{folder / WEIGHTS} is not of {n_terms} n-grams and {wanted} labels as its folder; "
             "delete the result and train again"
         )
     return model

@@ -11,6 +11,9 @@ from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.classical import TermModel
+from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.taxonomy.arithmetic import joint_log_prob, sum_up
+from patent_hier.taxonomy.tree import LabelTree
 
 _TERM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays
 
@@ -20,29 +23,30 @@ def score_documents(
     store: TokenStore,
     indices: NDArray[np.intp],
     *,
-    num_labels: int,
+    softmax: TreeSoftmax,
     pad_id: int,
     batch_size: int,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Log-probabilities of some documents, computed in batches of like length.
+    """Joint log-probabilities of some documents, computed in batches of like length.
 
     Args:
-        network: Maps ``input_ids`` and ``attention_mask`` to logits ``(batch, num_labels)``; its device is used, and
-            its mode is restored.
+        network: Maps ``input_ids`` and ``attention_mask`` to logits ``(batch, num_outputs)``; its device is used,
+            and its mode is restored.
         store: Token ids.
         indices: Positions of the documents in the store, ``(n,)``.
-        num_labels: Number of labels.
+        softmax: The network's heads.
         pad_id: Token id of ``[PAD]``.
         batch_size: Documents per batch.
         progress: Called after each batch with its number of documents.
 
     Returns:
-        ``(n, num_labels)`` in the order of ``indices``; each row sums to 1 after ``exp``.
+        ``(n, n_labels)`` in the order of ``indices``.
     """
     keep_freed_memory()
     device = next(network.parameters()).device
-    log_prob = np.empty((len(indices), num_labels), np.float32)
+    softmax = softmax.to(device)
+    log_prob = np.empty((len(indices), softmax.num_labels), np.float32)
     order = np.argsort(-store.lengths[indices], kind="stable")  # longest first: a lack of memory shows at once
     was_training = network.training
     network.eval()
@@ -52,8 +56,8 @@ def score_documents(
             input_ids, attention_mask = (
                 torch.from_numpy(x).to(device) for x in pad_batch(store, indices[rows], pad_id)
             )
-            logits = network(input_ids, attention_mask)  # (batch, num_labels)
-            log_prob[rows] = logits.float().log_softmax(-1).cpu().numpy()
+            logits = network(input_ids, attention_mask)  # (batch, num_outputs)
+            log_prob[rows] = softmax.joint(logits).cpu().numpy()
             if progress is not None:
                 progress(len(rows))
     network.train(was_training)
@@ -65,9 +69,11 @@ def score_terms(
     store: TermStore,
     reader: TermReader,
     indices: NDArray[np.intp],
+    tree: LabelTree,
+    flat: bool,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Log-probabilities of some documents by a model on term counts; see :func:`score_documents`.
+    """Joint log-probabilities of some documents by a model on term counts; see :func:`score_documents`.
 
     The store may hold more terms than the model knows, such as the whole corpus's: they are left out.
     """
@@ -75,7 +81,8 @@ def score_terms(
     parts = []
     for start in range(0, len(indices), _TERM_BATCH):
         chosen = indices[start : start + _TERM_BATCH]
-        parts.append(model.log_prob(store.rows(chosen)[:, columns]))
+        own = model.log_prob(store.rows(chosen)[:, columns])
+        parts.append(sum_up(tree, own) if flat else joint_log_prob(tree, own))
         if progress is not None:
             progress(len(chosen))
     return np.concatenate(parts)

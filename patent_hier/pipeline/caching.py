@@ -10,7 +10,7 @@ from pathlib import Path
 from patent_hier.artifacts import MANIFEST, find_damage, write_manifest
 from patent_hier.atomic import atomic_folder, exclusive, read_json
 from patent_hier.errors import ArtifactError
-from patent_hier.pipeline.progress import say
+from patent_hier.progress import say
 
 
 def ensure(folder: Path, make: Callable[[Path], None]) -> None:

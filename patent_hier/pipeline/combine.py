@@ -43,7 +43,7 @@ from patent_hier.pipeline.node import (
     read_predictions,
     score_part,
 )
-from patent_hier.pipeline.progress import say
+from patent_hier.progress import say
 from patent_hier.settings import FLAT, ROOT
 from patent_hier.training.node_data import node_targets
 

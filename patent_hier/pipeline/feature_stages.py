@@ -9,7 +9,7 @@ from patent_hier.artifacts import DigestCache
 from patent_hier.data.corpus import Corpus
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.caching import ensure
-from patent_hier.pipeline.progress import item_progress, say
+from patent_hier.progress import item_progress, say
 from patent_hier.settings import EncoderSettings, FeatureSettings, TermSettings, TrainerSettings
 
 

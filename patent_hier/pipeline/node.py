@@ -16,27 +16,36 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST, find_damage, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.data.labels import node_targets
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.evaluation.metrics import confusion, macro_f1, top_k_accuracy
-from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, Predictions
+from patent_hier.evaluation.aggregate import answers, has_label
+from patent_hier.evaluation.contract import (
+    PREDICTIONS_FILE,
+    SCORED_PARTS,
+    LevelScores,
+    NetworkPredictions,
+    concatenate,
+    score_levels,
+)
 from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan, plan_node
-from patent_hier.pipeline.progress import item_progress, say
-from patent_hier.pipeline.stages import wanted_nodes
-from patent_hier.settings import FLAT, Settings, as_dict
+from patent_hier.progress import item_progress, say
+from patent_hier.pipeline.stages import is_trained
+from patent_hier.settings import FLAT, ROOT, SHARED, Settings, as_dict
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
-    from patent_hier.pipeline.inputs import Opened
+    from patent_hier.pipeline.opening import Ready
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
 MODEL_FOLDER = "model"
+_CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
 
 
 @dataclass(frozen=True)
@@ -69,14 +78,13 @@ def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
         if finished(plan.folder):
             _refuse_other(plan)
             plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished
-            score = read_json(plan.folder / METRICS_FILE)["test"]["accuracy"]
-            known = f"test accuracy {score['value']:.3f}" if score else "no test document under this node"
+            known = _summary(read_json(plan.folder / METRICS_FILE)["test"])
             say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
             return Done(plan.suite, plan.folder, plan.corpus.folder)
         if not has_documents(plan):
             if settings.level.name == "node":
                 raise DataError(
-                    f"node={settings.node}: the corpus {plan.corpus.folder} has no training document of that section"
+                    f"node={settings.node}: the corpus {plan.corpus.folder} has no training document below that label"
                 )
             say(
                 f"{settings.model.name} {settings.node}: the corpus has no training document of section {settings.node}"
@@ -114,17 +122,17 @@ def _refuse_other(plan: NodePlan) -> None:
 
 def has_documents(plan: NodePlan) -> bool:
     """Whether the node has anything to train on."""
-    return plan.settings.node in (FLAT, *wanted_nodes(plan.corpus, plan.split))
+    return plan.settings.node in (FLAT, SHARED, ROOT) or is_trained(plan.corpus, plan.split, plan.settings)
 
 
-def read_predictions(folder: Path) -> Predictions:
+def read_predictions(folder: Path) -> NetworkPredictions:
     """The predictions of a finished node, checked against its manifest.
 
     Raises:
         ArtifactError: If the file is damaged.
     """
     verify(folder, only=(PREDICTIONS_FILE,))
-    return Predictions.read(folder / PREDICTIONS_FILE)
+    return NetworkPredictions.read(folder / PREDICTIONS_FILE)
 
 
 def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:
@@ -133,17 +141,11 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     ready = open_view(plan)
     fitted = fit_on_devices(plan, ready.view, ready.opened.blueprint, staging)
     if fitted.facts.get("constant"):
-        say(f"{settings.node}: one class only ({fitted.classifier.labels[0]}); its classifier is constant")
+        tree = fitted.classifier.tree
+        say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
     held_out = np.flatnonzero(ready.parts != TRAIN)
     start = time.perf_counter()
-    predictions = Predictions(
-        settings.node,
-        fitted.classifier.labels,
-        ready.columns["document_id"].take(held_out).to_numpy(),
-        np.array(PARTS, object)[ready.parts[held_out]],
-        ready.view.targets(settings.node)[held_out],
-        _score(fitted.classifier, ready.opened, held_out, settings),
-    )
+    predictions = _score(fitted.classifier, ready, held_out, settings)
     facts = {
         **ready.opened.facts,
         **fitted.facts,
@@ -162,42 +164,49 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
 
 
 def _score(
-    classifier: "NodeClassifier", opened: "Opened", held_out: NDArray[np.intp], settings: Settings
-) -> NDArray[np.float32]:
-    """Log-probabilities of all held-out documents, ``(len(held_out), n_labels)``."""
-    label = f"{settings.model.name} {settings.node}: scoring {len(held_out)} documents"
+    classifier: "NodeClassifier", ready: "Ready", held_out: NDArray[np.intp], settings: Settings
+) -> NetworkPredictions:
+    """What the network says of all held-out documents, some at a time, so that large trees need no large memory."""
+    node, tree, opened = settings.node, classifier.tree, ready.opened
+    targets = node_targets(ready.view.labels.take(held_out), node, tree.levels)
+    chunks: list[list[LevelScores]] = []
+    size = max(1, _CELLS // len(tree))
     reading = opened.blueprint.reading(classifier.model) if opened.blueprint else contextlib.nullcontext()
+    label = f"{settings.model.name} {node}: scoring {len(held_out)} documents"
     with reading, item_progress(label, len(held_out)) as progress:
-        log_prob = classifier.log_prob(opened.store, held_out, settings.trainer.score_batch_size, progress)
-    if not np.isfinite(log_prob).all():
-        lr = settings.optimizer.lr
-        raise ConfigError(
-            f"node {settings.node}: training diverged, its scores are no numbers; lower optimizer.lr={lr}"
-        )
-    return log_prob
+        for start in range(0, max(1, len(held_out)), size):
+            rows = slice(start, start + size)
+            joint = classifier.log_prob(opened.store, held_out[rows], settings.trainer.score_batch_size, progress)
+            if np.isnan(joint).any():
+                raise ConfigError(
+                    f"node {node}: training diverged, its scores are not numbers (NaN); lower optimizer.lr, "
+                    f"now {settings.optimizer.lr}"
+                )
+            chunks.append(score_levels(tree, joint, [column[rows] for column in targets]))
+    documents = ready.document_ids.take(held_out).to_numpy()
+    parts = np.array(PARTS, object)[ready.parts[held_out]]
+    return NetworkPredictions(node, tree, documents, parts, concatenate(chunks), classifier.flat)
 
 
-def score_part(predictions: Predictions, part: str) -> dict[str, Any]:
+def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
     """Scores of one part (``val``, ``calibration`` or ``test``) over the documents under the node.
 
     Returns:
-        ``accuracy``, ``top_3_accuracy`` (as :class:`Score`) and ``macro_f1``; all null where there is no document.
+        By level ``accuracy`` and ``top_3_accuracy`` (as :class:`Score`); ``accuracy`` is that of the deepest level; all
+        null where there is no document.
     """
-    codes = predictions.target_codes()
-    under: NDArray[np.bool_] = (predictions.parts == part) & (codes != NO_TARGET)
-    n_documents = int(under.sum())
-    if not n_documents:
-        return {"accuracy": None, "top_3_accuracy": None, "macro_f1": None}
-    codes, log_prob, targets = codes[under], predictions.log_prob[under], predictions.targets[under]
-    n_classes = len(set(targets))
-    predicted = np.array(predictions.labels, object)[log_prob.argmax(1)]
-    hits = int((log_prob.argmax(1) == codes).sum())
-    top_3 = round(top_k_accuracy(log_prob, codes, 3) * n_documents)
-    return {
-        "accuracy": asdict(Score.of_hits(hits, n_documents, n_classes)),
-        "top_3_accuracy": asdict(Score.of_hits(top_3, n_documents, n_classes)),
-        "macro_f1": macro_f1(confusion(targets, predicted)[1]),
-    }
+    levels: dict[str, Any] = {}
+    for own, answer in zip(predictions.levels, answers(predictions), strict=True):
+        rows = (predictions.parts == part) & has_label(own)
+        n_documents, n_labels = int(rows.sum()), len(set(own.targets[rows]))
+        known = rows & (own.target_codes >= 0)
+        hits = {
+            "accuracy": int((known & (answer == own.target_codes)).sum()),
+            "top_3_accuracy": int((known & (own.target_rank < 3)).sum()),
+        }
+        scores = {name: asdict(Score.of_hits(n, n_documents, n_labels)) for name, n in hits.items()} if n_documents else None
+        levels[own.level] = scores or dict.fromkeys(hits)
+    return {"accuracy": levels[predictions.tree.depth]["accuracy"], "levels": levels}
 
 
 def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
@@ -235,11 +244,15 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _report(plan: NodePlan, metrics: dict[str, Any], facts: dict[str, Any]) -> None:
     name = f"{plan.settings.model.name} {plan.settings.node}"
-    score = metrics["test"]["accuracy"]
-    if score is None:
-        say(f"{name}: no test document under this node")
-        return
-    say(
-        f"{name}: test accuracy {score['value']:.3f} on {score['n_documents']} documents of "
-        f"{score['n_classes_with_support']} classes, {facts.get('seconds', 0):.0f} s  {plan.folder}"
-    )
+    seconds = facts.get("seconds", 0)
+    say(f"{name}: {_summary(metrics['test'])}, {seconds:.0f} s  {plan.folder}")
+
+
+def _summary(scores: dict[str, Any]) -> str:
+    """The test accuracy at each level, in a few words."""
+    known = {level: own["accuracy"] for level, own in scores["levels"].items() if own["accuracy"]}
+    if not known:
+        return "no test document under this node"
+    shown = ", ".join(f"{level} {score['value']:.3f}" for level, score in known.items())
+    last = list(known.values())[-1]
+    return f"test accuracy {shown} on {last['n_documents']} documents of {last['n_classes_with_support']} labels"

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from patent_hier.data.corpus import shared_strings
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.labels import corpus_labels
 from patent_hier.pipeline.inputs import Opened
 from patent_hier.pipeline.plan import NodePlan
 from patent_hier.pipeline.stages import load_label_texts, load_parts
@@ -22,13 +23,13 @@ class Ready:
     """A node's corpus, all in corpus order.
 
     Attributes:
-        columns: ``document_id``, ``section`` and ``ipc_class``.
+        document_ids: Ids, ``(n,)``.
         parts: Part codes, ``(n,)``.
         opened: The corpus as the model reads it.
         view: What training reads: the corpus, and behind it the label texts, which nothing else ever sees.
     """
 
-    columns: pa.Table
+    document_ids: "pa.ChunkedArray[Any]"
     parts: NDArray[np.int8]
     opened: Opened
     view: "CorpusView[Any]"
@@ -42,19 +43,18 @@ def open_view(plan: NodePlan) -> Ready:
     """
     parts = load_parts(plan.corpus, plan.split)
     opened = plan.inputs.open(plan.corpus, plan.split, parts)
-    columns = plan.corpus.table(["document_id", "section", "ipc_class"])
-    return Ready(columns, parts, opened, _view(opened, columns, parts, plan.settings))
+    return Ready(plan.corpus.document_ids, parts, opened, _view(opened, plan.corpus, parts, plan.settings))
 
 
-def _view(opened: Opened, columns: pa.Table, parts: NDArray[np.int8], settings: Settings) -> "CorpusView[Any]":
+def _view(opened: Opened, corpus: Corpus, parts: NDArray[np.int8], settings: Settings) -> "CorpusView[Any]":
     from patent_hier.training.node_data import CorpusView
 
     label_texts = load_label_texts(settings.data)
     return CorpusView(
         opened.store if label_texts is None else opened.join(list(label_texts.texts)),
-        shared_strings(columns["section"]),
-        shared_strings(columns["ipc_class"]),
+        corpus_labels(corpus, settings.data.depth),
         parts,
+        settings.data.labels == "all",
         label_texts,
         settings.data.label_weights(settings.model.inputs),
     )

@@ -6,13 +6,13 @@ from typing import Any
 
 from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.label_text import LABEL_TEXT_VERSION
+from patent_hier.data.label_text import LABEL_TEXT_VERSION, level_name
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from patent_hier.settings import FLAT, Settings
 
-RUN_VERSION = 2  # raise it when training or scoring change what comes out of the same settings
+RUN_VERSION = 3  # raise it when training or scoring change what comes out of the same settings
 # On the result, beyond rounding and the chance in dropout.
 _NO_INFLUENCE = (
     *("num_threads", "accelerator", "accumulate", "checkpoint_minutes", "devices", "progress", "score_batch_size"),
@@ -66,6 +66,8 @@ def plan_node(settings: Settings) -> NodePlan:
         "run_version": RUN_VERSION,
         "corpus": corpus.fingerprint,
         "split": split.name,
+        "depth": settings.data.depth,
+        "labels": settings.data.labels,
         **inputs.content(),
         "model": settings.model.influence(),
         **_training_content(settings),
@@ -73,7 +75,7 @@ def plan_node(settings: Settings) -> NodePlan:
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
-    folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node}-{name}"
+    folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node.replace('/', '_')}-{name}"
     return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder)
 
 
@@ -84,6 +86,8 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     trainer = {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE}
     if settings.node != FLAT or not settings.trainer.section_loss:
         del trainer["section_loss"]  # only that node reads it, and 0 is what it was before there was one
+    if not settings.trainer.level_weights:
+        del trainer["level_weights"]
     if not settings.trainer.r_drop:
         del trainer["r_drop"]  # 0 is what it was before there was one
     return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
@@ -102,7 +106,7 @@ def _label_content(settings: Settings) -> dict[str, Any]:
     weights = data.label_weights(settings.model.inputs)
     return {
         "label_text": {
-            "levels": sorted(set(data.label_levels)),
+            "levels": sorted(set(map(level_name, data.label_levels))),
             "weight": weights[0] if len(weights) == 1 else list(weights),
             "digest": DigestCache(Path(settings.cache_dir) / "digests.json").of(path),
             "version": LABEL_TEXT_VERSION,

@@ -15,7 +15,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.relatives import application_days, equal_documents, families, has_applicants, similar_texts
 from patent_hier.errors import DataError
 from patent_hier.pipeline.caching import ensure
-from patent_hier.pipeline.progress import say
+from patent_hier.progress import say
 from patent_hier.pipeline.stages import load_parts
 
 RELATIONS_VERSION = 1

@@ -20,13 +20,15 @@ from patent_hier.data.corpus import (
 )
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
+from patent_hier.data.labels import corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
 from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
 from patent_hier.pipeline.caching import ensure
-from patent_hier.pipeline.progress import byte_progress, say
-from patent_hier.settings import HIER_NODES, ROOT, DataSettings, DemoDataSettings, SplitSettings
+from patent_hier.progress import byte_progress, say
+from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, Settings, SplitSettings
+from patent_hier.taxonomy.tree import NONE
 
 
 def raw_format(data: DataSettings) -> RawFormat:
@@ -138,8 +140,23 @@ def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
 
 def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
     """The nodes of a hierarchical result: ``root`` and every section with a training document."""
-    sections = set(shared_strings(corpus.column("section"))[load_parts(corpus, split) == TRAIN])
-    return tuple(node for node in HIER_NODES if node == ROOT or node in sections)
+    labels = corpus_labels(corpus, "class")
+    trained = np.unique(labels.main[load_parts(corpus, split) == TRAIN, 0])
+    return (ROOT, *labels.tree.codes[trained].tolist())
+
+
+def is_trained(corpus: Corpus, split: Path, settings: Settings) -> bool:
+    """Whether any training document has a label below the one that names the node."""
+    labels = corpus_labels(corpus, settings.data.depth)
+    train = load_parts(corpus, split) == TRAIN
+    paths = [labels.main[train]]
+    if settings.data.labels == "all":
+        paths.append(labels.further[train[labels.owners]])
+    for place, level in enumerate(labels.tree.levels[:-1]):
+        (position,) = labels.tree.find(level, [settings.node])
+        if position != NONE:
+            return any(((own[:, place] == position) & (own[:, place + 1] != NONE)).any() for own in paths)
+    return False
 
 
 def load_label_texts(data: DataSettings) -> LabelTexts | None:

@@ -9,13 +9,16 @@ from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
-from patent_hier.evaluation.aggregate import Truth, aggregate, aggregate_flat
-from patent_hier.evaluation.result import FlatResult, HierarchicalResult
-from patent_hier.ipc import IpcSymbol
+from patent_hier.data.labels import DocumentLabels, corpus_labels
+from patent_hier.evaluation.aggregate import aggregate
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.result import Result
+from patent_hier.evaluation.system import merge, positions, scaled, with_truth
+from patent_hier.ipc import SECTIONS
 from patent_hier.pipeline.node import finished, has_documents, read_predictions
 from patent_hier.pipeline.plan import plan_node
-from patent_hier.pipeline.progress import say
-from patent_hier.settings import FLAT, HIER_NODES, Settings
+from patent_hier.progress import say
+from patent_hier.settings import HIER_NODES, WHOLE, Settings
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,13 @@ class SuiteResult:
         result: The scores.
         model: The model's name.
         demo: Whether the corpus was the generated one.
-        folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>`` (or ``result-flat-…``).
+        folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>`` (or ``result-flat-…``, ``result-shared-…``).
         nodes: The result folders that it was made of.
         facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
         overrides: The words of the command that made it.
     """
 
-    result: HierarchicalResult | FlatResult
+    result: Result
     model: str
     demo: bool
     folder: Path
@@ -51,9 +54,11 @@ def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:
         IncompleteError: Naming every node that is missing, and where it was looked for.
         ConfigError: For a level that has no aggregated result.
     """
-    if settings.level.name not in ("hier", FLAT):
-        raise ConfigError(f"level={settings.level.name} makes no aggregated result; use level=hier or level=flat")
-    wanted = (FLAT,) if settings.level.name == FLAT else HIER_NODES
+    if settings.level.name not in ("hier", *WHOLE):
+        raise ConfigError(
+            f"level={settings.level.name} makes no aggregated result; use level=hier, level=flat or level=shared"
+        )
+    wanted = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
     plans = [plan for node in wanted if has_documents(plan := plan_node(replace(settings, node=node)))]
     missing = [plan.settings.node for plan in plans if not finished(plan.folder)]
     if missing:
@@ -75,13 +80,11 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
         IncompleteError: If a node is missing.
         ArtifactError: If a file differs from its manifest or the nodes do not belong together.
     """
-    predictions = {node: read_predictions(folder) for node, folder in folders.items()}
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
-    truth = load_truth(Corpus.open(corpus_folder))
-    flat = FLAT in folders
-    result = aggregate_flat(predictions[FLAT], truth) if flat else aggregate(predictions, truth)
-    name = f"result-{'flat' if flat else 'hier'}-{manifest['suite']}"
+    system, labels = read_system(folders, Corpus.open(corpus_folder))
+    result = aggregate(system, labels, every_label=SECTIONS)
+    name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
     demo = manifest["data"]["name"] == "demo"
@@ -100,8 +103,22 @@ def _common_manifest(folders: Mapping[str, Path]) -> Any:
     return next(iter(manifests.values()))
 
 
-def load_truth(corpus: Corpus) -> Truth:
-    """What the corpus says of every document: section, class, classes of the further symbols."""
-    table = corpus.table(["document_id", "section", "ipc_class", "further_symbols"])
-    further = [[IpcSymbol.parse(symbol).ipc_class for symbol in symbols or ()] for symbols in table[3].to_pylist()]
-    return Truth(table[0].to_numpy(), table[1].to_numpy(), table[2].to_numpy(), further)
+def read_system(
+    folders: Mapping[str, Path], corpus: Corpus, temperatures: Mapping[str, Mapping[str, float]] | None = None
+) -> tuple[NetworkPredictions, DocumentLabels]:
+    """The predictions of a system's finished nodes as those of one network, with the corpus's labels for targets.
+
+    Args:
+        folders: Node -> result folder.
+        corpus: The corpus that they were trained on.
+        temperatures: By node, then by level; None for none.
+
+    Returns:
+        The predictions, and the labels of their documents, in their order.
+    """
+    predictions = {node: read_predictions(folder) for node, folder in folders.items()}
+    system = merge({node: scaled(own, (temperatures or {}).get(node, {})) for node, own in predictions.items()})
+    labels = corpus_labels(corpus, system.tree.depth)
+    rows = positions(system.document_ids, corpus.document_ids.to_numpy(), "the corpus")
+    own = labels.take(rows)
+    return with_truth(system, own), own

@@ -15,7 +15,7 @@ from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.evidence import Configuration, Evidence
 from patent_hier.pipeline.node import MODEL_FOLDER
-from patent_hier.pipeline.progress import say
+from patent_hier.progress import say
 from patent_hier.pipeline.relations import audit, load_relations
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.pipeline.suite import load_truth

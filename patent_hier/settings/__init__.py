@@ -20,7 +20,7 @@ from patent_hier.settings.models import (
 )
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.pretraining_checks import check_pretraining
-from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, LevelSettings, Settings, as_dict
+from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, SHARED, WHOLE, LevelSettings, Settings, as_dict
 from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings, planned_epochs
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "HEAD_SETTINGS",
     "HIER_NODES",
     "ROOT",
+    "SHARED",
     "BertCnnSettings",
     "DataSettings",
     "DemoDataSettings",
@@ -48,6 +49,7 @@ __all__ = [
     "SplitSettings",
     "TermSettings",
     "TextCnnSettings",
+    "WHOLE",
     "TrainerSettings",
     "as_dict",
     "check",

@@ -1,8 +1,10 @@
 """Refuse values that no part of the program can work with: the setting, its value, what is allowed."""
 
+import re
+
 from patent_hier.errors import ConfigError
 from patent_hier.settings.bounds import between, folder_name, one_of
-from patent_hier.settings.data import LABEL_LEVELS, DataSettings, DemoDataSettings
+from patent_hier.settings.data import DEPTHS, LABEL_LEVELS, SYMBOLS, DataSettings, DemoDataSettings
 from patent_hier.settings.inputs import FeatureSettings
 from patent_hier.settings.models import (
     CELLS,
@@ -19,7 +21,7 @@ from patent_hier.settings.models import (
     TermSettings,
     TextCnnSettings,
 )
-from patent_hier.settings.run import FLAT, HIER_NODES, Settings
+from patent_hier.settings.run import Settings
 from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings
 
 
@@ -29,7 +31,7 @@ def check(settings: Settings) -> None:
     Raises:
         ConfigError: Naming the setting, its value and what is allowed.
     """
-    one_of("node", settings.node, (*HIER_NODES, FLAT))
+    check_node(settings.node)
     check_data(settings.data)
     _check_features(settings.features)
     _check_model(settings)
@@ -40,6 +42,12 @@ def check(settings: Settings) -> None:
         between("encoder.vector_layers", settings.encoder.vector_layers, 0, 10**6)
     if settings.seed < 0:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
+
+
+def check_node(node: str) -> None:
+    """Refuse what can name no node; whether the corpus has such a label shows when it is read."""
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", node):
+        raise ConfigError(f"node={node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
 
 
 def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None:
@@ -62,6 +70,8 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
 
 def check_data(data: DataSettings) -> None:
     """The corpus's group alone; see :func:`check`."""
+    one_of("data.depth", data.depth, DEPTHS)
+    one_of("data.labels", data.labels, SYMBOLS)
     one_of("data.min_symbol", data.min_symbol, ("group", "subclass", "class"))
     one_of("data.edition", data.edition, ("2017", "latest"))
     one_of("data.encoding", data.encoding, ("gb18030", "utf-8"))
@@ -71,7 +81,7 @@ def check_data(data: DataSettings) -> None:
     if not data.text:
         raise ConfigError("data.text=[] names no field; name at least one, for example data.text=[摘要]")
     for level in data.label_levels:
-        one_of("data.label_levels", level, LABEL_LEVELS)
+        one_of("data.label_levels", level, (*LABEL_LEVELS, "maingroup"))
     if not data.label_levels:
         raise ConfigError(f"data.label_levels=[] names no level; name at least one of {', '.join(LABEL_LEVELS)}")
     if data.label_weight is not None:
@@ -159,6 +169,9 @@ def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> No
         between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
     between("trainer.min_steps", trainer.min_steps, 0, 10**9)
     between("trainer.section_loss", trainer.section_loss, 0, 1e6)
+    for level, weight in trainer.level_weights.items():
+        one_of("trainer.level_weights", level, LABEL_LEVELS)
+        between(f"trainer.level_weights.{level}", weight, 0, 1e6)
     between("trainer.r_drop", trainer.r_drop, 0, 1e6)
     if trainer.patience is not None:
         between("trainer.patience", trainer.patience, 1, 10**9)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 MISSING = "???"  # Hydra's mark for a value that must be given
-LABEL_LEVELS = ("section", "class", "subclass", "maingroup", "subgroup")
+LABEL_LEVELS = ("section", "class", "subclass", "main_group", "subgroup")
+DEPTHS = LABEL_LEVELS[1:]
+SYMBOLS = ("first", "all")
 LABEL_WEIGHTS = (0.1, 0.3, 1.0)  # tried on val by classical models
 DEFAULT_LABEL_WEIGHT = 0.3  # of networks, and where there is no val
 
@@ -18,6 +20,9 @@ class DataSettings:
         text: Header names of the fields that make the text, in this order.
         columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
         encoding: ``gb18030`` (a superset of GBK) or ``utf-8``.
+        depth: The deepest level that is learnt and scored: ``class`` (the paper's), ``subclass``, ``main_group`` or
+            ``subgroup``. Corpus and split do not depend on it.
+        labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
         min_symbol: How complete the main IPC symbol must be: ``group``, ``subclass`` or ``class``.
         edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
         max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
@@ -25,7 +30,7 @@ class DataSettings:
             The corpus does not depend on it.
         label_text: CSV of the titles of IPC places, with the columns ``code``, ``level`` and one that starts with
             ``title``; they become extra training documents. ``null`` for none. Corpus and split stay as they are.
-        label_levels: Which of them: any of ``section``, ``class``, ``subclass``, ``maingroup``, ``subgroup``.
+        label_levels: Which of them: any of ``section``, ``class``, ``subclass``, ``main_group``, ``subgroup``.
         label_weight: Weight of a title, where a training document has 1; ``null``: of 0.1, 0.3 and 1 the best on
             ``val`` for classical models, 0.3 for networks.
     """
@@ -35,12 +40,14 @@ class DataSettings:
     text: list[str] = field(default_factory=lambda: ["摘要"])
     columns: dict[str, str] = field(default_factory=dict)
     encoding: str = "gb18030"
+    depth: str = "class"
+    labels: str = "first"
     min_symbol: str = "class"
     edition: str = "latest"
     max_reject_share: float = 0.2
     processes: int | None = None
     label_text: str | None = None
-    label_levels: list[str] = field(default_factory=lambda: ["subclass", "maingroup"])
+    label_levels: list[str] = field(default_factory=lambda: ["subclass", "main_group"])
     label_weight: float | None = None
 
     def label_weights(self, inputs: str) -> tuple[float, ...]:

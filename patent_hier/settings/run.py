@@ -11,6 +11,8 @@ from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 
 ROOT = "root"
 FLAT = "flat"
+SHARED = "shared"
+WHOLE = (FLAT, SHARED)  # nodes that decide everything by themselves
 HIER_NODES = (ROOT, *SECTIONS)
 
 
@@ -19,7 +21,7 @@ class LevelSettings:
     """Which nodes a command trains.
 
     Attributes:
-        name: ``section``, ``class``, ``hier``, ``node`` or ``flat``.
+        name: ``section``, ``class``, ``hier``, ``node``, ``flat`` or ``shared``.
     """
 
     name: str = MISSING
@@ -33,7 +35,8 @@ class Settings:
         data: A :class:`patent_hier.settings.DataSettings`.
         encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only.
         model: A :class:`patent_hier.settings.ModelSettings`.
-        node: ``root``, a section ``A`` … ``H``, or ``flat``.
+        node: ``root`` decides the section, a label everything below it, ``flat`` the deepest level at once, ``shared``
+            every level by one network.
         seed: Seed of initial weights, batches and dropout.
         runs_dir: Folder of results.
         cache_dir: Folder of what can be made again: corpora, splits, token ids, word vectors.

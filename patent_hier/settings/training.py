@@ -1,7 +1,7 @@
 """Settings of the optimizer and of a training run."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FP32, BF16 = "32-true", "bf16-mixed"  # precisions, by Lightning's names
 
@@ -37,8 +37,10 @@ class TrainerSettings:
         score_batch_size: Documents per batch and device when scoring.
         patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
         class_weights: Weigh the loss by inverse class frequency.
-        section_loss: Weight of a second loss at the node ``flat``, the cross-entropy of the section, whose
-            log-probability is the logsumexp of its classes'; 0 for none. Other nodes do not read it.
+        level_weights: Weight of a level's term in the loss, by level, where it is not 1: ``{subgroup: 0.5}``. A network
+            of the node ``flat`` has such terms above its deepest level only if they are named here.
+        section_loss: The same for the section at the node ``flat``: weight of its cross-entropy, its probability being
+            the sum of its classes'; 0 for none. Other nodes do not read it.
         r_drop: Weight of R-Drop: each batch is read twice, with other dropout, and the two answers are drawn together.
             A step takes about twice as long. 0 for none.
         gradient_clip: Largest gradient norm; ``null`` for none.
@@ -62,6 +64,7 @@ class TrainerSettings:
     score_batch_size: int = 64
     patience: int | None = 2
     class_weights: bool = False
+    level_weights: dict[str, float] = field(default_factory=dict)
     section_loss: float = 0.0
     r_drop: float = 0.0
     gradient_clip: float | None = 1.0

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from patent_hier.features.token_store import TokenStore, pad_batch
+from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.ranks import ALONE, Ranks
 
 _POOL = 32  # batches that are drawn at random together and then sorted by length among themselves
@@ -108,6 +109,31 @@ class NodeDocuments(Dataset[int]):
         return index
 
 
+class ItemPaths:
+    """The paths of a node's items in its label tree, some at a time.
+
+    Args:
+        main: ``(n, n_levels)``.
+        further: Paths of further symbols, ``(m, n_levels)``.
+        owners: Which item each of these belongs to, ascending, ``(m,)``.
+    """
+
+    def __init__(self, main: Positions, further: Positions | None = None, owners: NDArray[np.intp] | None = None) -> None:
+        self._main = main
+        self._further = main[:0] if further is None else further
+        self._ends = np.searchsorted(np.empty(0, np.intp) if owners is None else owners, np.arange(len(main) + 1))
+
+    def of(self, items: NDArray[np.intp]) -> Tensor:
+        """``(len(items), n_symbols, n_levels)`` int64: the main path first, -1 behind the last symbol."""
+        counts = self._ends[items + 1] - self._ends[items]
+        paths = np.full((len(items), 1 + int(counts.max(initial=0)), self._main.shape[1]), NONE, np.int64)
+        paths[:, 0] = self._main[items]
+        for row in np.flatnonzero(counts):
+            start = self._ends[items[row]]
+            paths[row, 1 : 1 + counts[row]] = self._further[start : start + counts[row]]
+        return torch.from_numpy(paths)
+
+
 class Collate:
     """Make the tensors of a batch, or of a share of it, padded to their own longest document.
 
@@ -117,7 +143,7 @@ class Collate:
     Args:
         store: Token ids of the corpus.
         positions: Each item's position in the store, ``(n,)``.
-        codes: Each item's label code, ``(n,)``.
+        paths: Each item's paths in the label tree.
         pad_id: Token id of ``[PAD]``.
         weights: Each item's weight in the loss, ``(n,)`` float32; None where all are equal.
         ranks: The processes that share the batches.
@@ -128,7 +154,7 @@ class Collate:
         self,
         store: TokenStore,
         positions: NDArray[np.intp],
-        codes: NDArray[np.int64],
+        paths: "ItemPaths",
         pad_id: int,
         weights: NDArray[np.float32] | None = None,
         ranks: Ranks = ALONE,
@@ -136,16 +162,17 @@ class Collate:
     ) -> None:
         self._store = store
         self._positions = positions
-        self._codes = codes
+        self._paths = paths
         self._pad_id = pad_id
         self._weights = weights
         self._ranks = ranks
         self._passes = passes
 
     def __call__(self, drawn: Sequence[int] | Pass) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` and perhaps ``weight`` ``(batch,)``.
+        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` ``(batch, n_symbols, n_levels)``.
 
-        With several shares, ``batch`` is one, and ``whole`` has the label codes of all items.
+        Perhaps also ``weight`` ``(batch,)``; with several shares ``batch`` is one, and ``whole`` has the paths of all
+        items.
         """
         items, number = drawn if isinstance(drawn, Pass) else (drawn, 0)
         whole = np.asarray(items)
@@ -155,14 +182,14 @@ class Collate:
         batch = self._tensors(own if len(own) else whole[:1])
         if not len(own):
             batch["weight"] = torch.zeros(1)
-        return {**batch, "whole": torch.from_numpy(self._codes[whole])}
+        return {**batch, "whole": self._paths.of(whole)}
 
     def _tensors(self, items: NDArray[np.intp]) -> dict[str, Tensor]:
         input_ids, attention_mask = pad_batch(self._store, self._positions[items], self._pad_id)
         batch = {
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(attention_mask),
-            "target": torch.from_numpy(self._codes[items]),
+            "target": self._paths.of(items),
         }
         if self._weights is not None:
             batch["weight"] = torch.from_numpy(self._weights[items])

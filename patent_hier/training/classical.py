@@ -26,10 +26,14 @@ from patent_hier.models.classical import (
     fit_idf,
     tf_idf,
 )
+from patent_hier.models.term_heads import Head, TermHeads
+from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
 from patent_hier.settings.data import DEFAULT_LABEL_WEIGHT
-from patent_hier.training.node_data import LabelShare
+from patent_hier.taxonomy.tree import NONE, Positions
+from patent_hier.training.node_data import NodeView
 
+_MOST_BYTES = 16e9  # of dense weights
 MIN_VAL_DOCUMENTS = 10  # below that a temperature says nothing
 _LOG_TEMPERATURE = (-5.0, 3.0)  # 0.0067 to 20; 130 labels on 5000 abstracts took 0.046
 _SVM_ITERATIONS = 10_000
@@ -40,7 +44,7 @@ _SAGA = {"solver": "saga", "tol": 1e-3, "max_iter": 500}  # tol: largest change 
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """What a model is fitted to.
+    """What one head is fitted to.
 
     Attributes:
         features: TF-IDF, ``(n, terms)``: documents of the corpus, then label texts.
@@ -50,6 +54,7 @@ class _Problem:
         num_documents: How many rows are documents of the corpus.
         settings: The model.
         seed: Seed of the linear solvers.
+        weights: Of each row, ``(n,)``; None where all are equal. Those of label texts are factors on what is chosen.
     """
 
     features: csr_matrix
@@ -59,70 +64,203 @@ class _Problem:
     num_documents: int
     settings: TermSettings
     seed: int
+    weights: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Documents as rows of counts, with their labels; a document of several symbols has several rows.
+
+    Attributes:
+        counts: Term counts, ``(n, store's terms)``.
+        paths: ``(n, n_levels)``.
+        weights: ``(n,)``, 1 for each document in all; None where each has one row.
+    """
+
+    counts: csr_matrix
+    paths: Positions
+    weights: NDArray[np.float64] | None = None
+
+    def under(self, labels: "slice", level: int) -> tuple["Rows", NDArray[np.int64]]:
+        """The rows with a label among siblings, and its code, ``(n,)``."""
+        column = self.paths[:, level]
+        chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
+        weights = None if self.weights is None else self.weights[chosen]
+        return Rows(self.counts[chosen], self.paths[chosen], weights), column[chosen].astype(np.int64) - labels.start
 
 
 def fit_terms(
-    store: TermStore | JoinedTerms,
-    train: NDArray[np.intp],
-    codes: NDArray[np.int64],
-    val: NDArray[np.intp],
-    val_codes: NDArray[np.int64],
-    num_labels: int,
-    settings: TermSettings,
-    seed: int,
-    label_share: LabelShare | None = None,
+    view: NodeView[TermStore | JoinedTerms], settings: TermSettings, seed: int
 ) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
-    """Fit the model that the settings name; vocabulary and IDF come from the node's training documents alone.
+    """Fit the model that the settings name, one head for each parent; terms and IDF come from training documents alone.
 
     Args:
-        store: Term counts of the corpus.
-        train: Positions of the node's training documents, then of its label texts, ``(n_train,)``.
-        codes: Their label codes, ``(n_train,)``; every code from 0 to ``num_labels - 1`` occurs among the documents.
-        val: Positions of validation documents, ``(n_val,)``; they fit the temperature of the support vector machine,
-            choose the weight of label texts, and nothing else.
-        val_codes: Their label codes, ``(n_val,)``.
-        num_labels: Number of labels, 2 or more.
+        view: The node's documents; those of ``val`` fit the temperature of support vector machines, choose the weight of
+            label texts, and nothing else. Label texts bring no terms and have no influence on the IDF.
         settings: The model.
         seed: Seed of the order in which the linear solvers visit documents.
-        label_share: The label texts at the end of ``train``. They bring no terms and have no influence on the IDF.
 
     Returns:
         The model; its columns of the store, ascending, ``(terms,)``; and facts for the metrics file. A solver that
         stopped before it converged has ``converged`` False there.
 
     Raises:
-        DataError: If a label has no training document, or no n-gram stands in enough of them.
-        ConfigError: If the settings are those of another kind of model, or it cannot weigh label texts.
+        DataError: If no n-gram stands in enough of the training documents.
+        ConfigError: If the settings are those of another kind of model, or it cannot learn from such documents.
     """
     start = time.perf_counter()
-    n_documents = len(train) - (label_share.count if label_share else 0)
-    if num_labels < 2 or not np.array_equal(np.unique(codes[:n_documents]), np.arange(num_labels)):
-        raise DataError(f"not each of {num_labels} labels has a training document; give two or more labels that have")
-    counts = store.rows(train[:n_documents])
-    kept = _frequent(counts, settings.min_documents)
-    counts = counts[:, kept]
-    idf = fit_idf(counts)
-    features = tf_idf(counts, idf)
-    if label_share:
-        features = vstack([features, tf_idf(store.rows(train[n_documents:])[:, kept], idf)], format="csr")
-    problem = _Problem(features, idf, codes, num_labels, n_documents, settings, seed)
+    train, texts, val = _rows(view)
     # One thread: on another number of them sums have another order, and the model would differ.
     with threadpool_limits(limits=1):
-        if label_share:
-            model, solved = _fit_weighted(problem, label_share.weights, store.rows(val)[:, kept], val_codes)
+        if isinstance(settings, NeighboursSettings):
+            model, kept, solved = _fit_neighbours(view, train, settings)
         else:
-            model, solved = _fit(problem)
-        fitted = False
-        if isinstance(model, LinearClassifier) and _is_svm(settings) and len(val) >= MIN_VAL_DOCUMENTS:
-            temperature = fit_temperature(model.scores(store.rows(val)[:, kept]), val_codes)
-            model, fitted = replace(model, temperature=temperature), True
-    facts = {"terms": len(kept), "temperature_fitted": fitted}
-    return model, kept, facts | _facts(model, solved, n_documents, len(val), time.perf_counter() - start)
+            _refuse_size(view, train, settings)
+            heads = [view.tree.leaves] if view.flat else [labels for _, labels in view.tree.heads()]
+            single = view.flat or (len(heads) == 1 and heads[0] == slice(0, len(view.tree)))
+            fit = _fit_single if single else fit_heads
+            model, kept, solved = fit(view, heads, (train, texts, val), settings, seed)
+    seconds = time.perf_counter() - start
+    return model, kept, solved | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
 
 
-def _facts(model: TermModel, solved: dict[str, Any], n_train: int, n_val: int, seconds: float) -> dict[str, Any]:
+def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
+    """Training documents, label texts and validation documents."""
+    n = view.num_documents
+    counts = view.store.rows(view.train[:n])
+    weights = None
+    paths = view.train_paths[:n]
+    if len(view.further):
+        is_main = np.flatnonzero((paths != NONE).any(1))  # the main symbol may lie outside the node
+        owners = np.concatenate([is_main, view.further_owners])
+        counts, paths = counts[owners], np.concatenate([paths[is_main], view.further])
+        weights = 1.0 / np.bincount(owners, minlength=n)[owners]
+    texts = Rows(view.store.rows(view.train[n:]), view.train_paths[n:])
+    return Rows(counts, paths, weights), texts, Rows(view.store.rows(view.val), view.val_paths)
+
+
+def _refuse_size(view: NodeView[Any], train: Rows, settings: TermSettings) -> None:
+    """Refuse one softmax over so many labels that its dense weights fit into no memory."""
+    if not view.flat:
+        return
+    terms = int((np.bincount(train.counts.indices, minlength=1) >= settings.min_documents).sum())
+    labels = len(view.tree.labels(view.tree.depth))
+    if 4 * terms * labels > _MOST_BYTES:
+        raise ConfigError(
+            f"level=flat with {labels} labels and {terms} n-grams needs {4 * terms * labels / 1e9:.0f} GB of weights; "
+            f"use level=hier or level=shared, a shallower data.depth, or a higher model.min_documents"
+        )
+
+
+def _fit_single(
+    view: NodeView[Any], heads: list["slice"], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+    level = len(view.tree.levels) - 1
+    weights = view.label_share.weights if view.label_share else ()
+    fitted = fit_head(*(own.under(heads[0], level) for own in rows), _size(heads[0]), weights, settings, seed)
+    if fitted is None:
+        n_documents = view.num_documents
+        raise DataError(
+            f"no character n-gram stands in {settings.min_documents} of the node's {n_documents} training documents; "
+            "lower model.min_documents"
+        )
+    return fitted
+
+
+def _size(labels: "slice") -> int:
+    return labels.stop - labels.start
+
+
+def fit_heads(
+    view: NodeView[Any], heads: list["slice"], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+    """A head for each parent, in this process; a head without a frequent n-gram knows its children's frequencies only."""
+    weights = view.label_share.weights if view.label_share else ()
+    made: list[tuple[Head, NDArray[np.intp]]] = []
+    converged = fitted = 0
+    with item_progress(f"fitting {len(heads)} heads", len(heads)) as progress:
+        for labels in heads:
+            level = view.tree.levels.index(view.tree.level_of(labels.start))
+            own = tuple(part.under(labels, level) for part in rows)
+            found = fit_head(*own, _size(labels), weights, settings, seed)
+            if found is None:
+                made.append((_prior(labels, own[0][1]), np.empty(0, np.intp)))
+                converged += 1
+            else:
+                model, kept, facts = found
+                assert isinstance(model, LinearClassifier | NaiveBayesClassifier)
+                temperature = model.temperature if isinstance(model, LinearClassifier) else 1.0
+                head = Head(labels.start, np.empty(0, np.int32), model.idf, model.weights, model.bias, temperature)
+                made.append((head, kept))
+                converged += facts["converged"]
+                fitted += facts["temperature_fitted"]
+            progress(1)
+    kept = np.unique(np.concatenate([columns for _, columns in made]))
+    placed = [
+        replace(head, columns=np.searchsorted(kept, columns).astype(np.int32)) for head, columns in made
+    ]
+    facts = {"heads": len(heads), "converged": converged == len(heads), "temperature_fitted": fitted == len(heads)}
+    return TermHeads(placed, len(view.tree), len(kept)), kept, facts
+
+
+def _prior(labels: "slice", codes: NDArray[np.int64]) -> Head:
+    counts = np.bincount(codes, minlength=_size(labels)).astype(np.float64)
+    empty = np.empty((0, _size(labels)), np.float32)
+    bias = np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)
+    return Head(labels.start, np.empty(0, np.int32), np.empty(0, np.float32), empty, bias)
+
+
+def fit_head(
+    train: tuple[Rows, NDArray[np.int64]],
+    texts: tuple[Rows, NDArray[np.int64]],
+    val: tuple[Rows, NDArray[np.int64]],
+    num_labels: int,
+    label_weights: tuple[float, ...],
+    settings: TermSettings,
+    seed: int,
+) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]] | None:
+    """Fit one head.
+
+    Args:
+        train: Documents under the parent, and their label codes.
+        texts: Label texts under it, and theirs.
+        val: Validation documents under it, and theirs.
+        num_labels: Number of labels, 2 or more; each has a training document.
+        label_weights: Weights of a label text among which to choose, ascending.
+        settings: The model.
+        seed: As for :func:`fit_terms`.
+
+    Returns:
+        The model, its columns of the store, and facts; None if no n-gram stands in enough documents.
+    """
+    (documents, codes), (titles, title_codes), (held_out, val_codes) = train, texts, val
+    counts = documents.counts
+    kept = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= settings.min_documents)
+    if not len(kept):
+        return None
+    counts = counts[:, kept]
+    idf = fit_idf(counts)
+    features, weights = tf_idf(counts, idf), documents.weights
+    has_titles = len(title_codes) > 0
+    if has_titles:
+        features = vstack([features, tf_idf(titles.counts[:, kept], idf)], format="csr")
+        codes = np.concatenate([codes, title_codes])
+        weights = np.concatenate([np.ones(counts.shape[0]) if weights is None else weights, np.ones(len(title_codes))])
+    problem = _Problem(features, idf, codes, num_labels, counts.shape[0], settings, seed, weights)
+    if has_titles:
+        model, solved = _fit_weighted(problem, label_weights, held_out.counts[:, kept], val_codes)
+    else:
+        model, solved = _fit(problem, weights)
+    fitted = False
+    if isinstance(model, LinearClassifier) and _is_svm(settings) and len(val_codes) >= MIN_VAL_DOCUMENTS:
+        temperature = fit_temperature(model.scores(held_out.counts[:, kept]), val_codes)
+        model, fitted = replace(model, temperature=temperature), True
+    return model, kept, {**solved, "temperature_fitted": fitted}
+
+
+def _facts(model: TermModel, n_train: int, n_val: int, n_terms: int, seconds: float) -> dict[str, Any]:
     return {
-        **solved,
+        "terms": n_terms,
         "train_documents": n_train,
         "val_documents": n_val,
         "seconds": round(seconds, 3),
@@ -158,15 +296,29 @@ def _is_svm(settings: TermSettings) -> bool:
     return isinstance(settings, LinearSettings) and settings.classifier == "svm"
 
 
-def _frequent(counts: csr_matrix, min_documents: int) -> NDArray[np.intp]:
-    """Columns of the terms that stand in enough of the node's training documents."""
-    kept = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= min_documents)
+def _fit_neighbours(
+    view: NodeView[Any], train: Rows, settings: NeighboursSettings
+) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+    if view.label_share is not None:
+        raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
+    if train.weights is not None:
+        raise ConfigError(f"model={settings.name} does not learn from several symbols; use data.labels=first")
+    kept = np.flatnonzero(np.bincount(train.counts.indices, minlength=train.counts.shape[1]) >= settings.min_documents)
     if not len(kept):
         raise DataError(
-            f"no character n-gram stands in {min_documents} of the node's {counts.shape[0]} training documents; "
+            f"no character n-gram stands in {settings.min_documents} of {view.num_documents} training documents; "
             "lower model.min_documents"
         )
-    return kept
+    counts = train.counts[:, kept]
+    idf = fit_idf(counts)
+    paths = train.paths.astype(np.int64)
+    families = np.unique(view.tree.parents, return_inverse=True)[1].astype(np.int64)
+    if view.flat:
+        own = view.tree.leaves
+        paths, families = paths[:, -1:] - own.start, np.zeros(own.stop - own.start, np.int64)
+    index = tf_idf(counts, idf).T.tocsr()
+    facts = {"solver": "closed form", "converged": True, "temperature_fitted": False}
+    return NeighboursClassifier(idf, index, paths, families, settings.num_neighbours), kept, facts
 
 
 def _fit_weighted(
@@ -178,8 +330,9 @@ def _fit_weighted(
     best: tuple[TermModel, dict[str, Any]] | None = None
     accuracies: dict[float, float] = {}
     for candidate in candidates:
-        weights = np.ones(len(problem.codes))
-        weights[problem.num_documents :] = candidate
+        assert problem.weights is not None
+        weights = problem.weights.copy()
+        weights[problem.num_documents :] *= candidate
         model, facts = _fit(problem, weights)
         if len(candidates) > 1:
             accuracies[candidate] = float((model.log_prob(val_counts).argmax(1) == val_codes).mean())
@@ -206,11 +359,6 @@ def _fit(problem: _Problem, sample_weight: NDArray[np.float64] | None = None) ->
         log_prob = bayes.feature_log_prob_  # (labels, terms)
         weights = np.ascontiguousarray((log_prob - log_prob.mean(0)).T, np.float32)
         return NaiveBayesClassifier(idf, weights, bayes.class_log_prior_.astype(np.float32)), closed
-    if isinstance(settings, NeighboursSettings):
-        if sample_weight is not None:
-            raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
-        index = features.T.tocsr()
-        return NeighboursClassifier(idf, index, codes, problem.num_labels, settings.num_neighbours), closed
     raise ConfigError(f"model={settings.name} does not read character n-grams; use linear, naive_bayes or knn")
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from patent_hier.features.token_store import TokenStore
-from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments, Passes
+from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches, NodeDocuments, Passes
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.ranks import ALONE, Ranks
 
@@ -64,7 +64,15 @@ class PatentDataModule(pl.LightningDataModule):
             # In this place, not as batch_sampler, Lightning tells it the epoch.
             sampler=batches if self.passes == 1 else Passes(batches, self.passes),
             batch_size=None,  # the sampler's items are whole batches
-            collate_fn=Collate(view.store, view.train, view.train_codes, self.pad_id, weights, self.ranks, self.passes),
+            collate_fn=Collate(
+                view.store,
+                view.train,
+                ItemPaths(view.train_paths, view.further, view.further_owners),
+                self.pad_id,
+                weights,
+                self.ranks,
+                self.passes,
+            ),
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
@@ -76,5 +84,5 @@ class PatentDataModule(pl.LightningDataModule):
             NodeDocuments(len(positions)),  # type: ignore[arg-type]  # items are positions, batches are tensors
             batch_size=self.score_batch_size * self.ranks.size,
             shuffle=False,
-            collate_fn=Collate(view.store, positions, view.val_codes[order], self.pad_id, ranks=self.ranks),
+            collate_fn=Collate(view.store, positions, ItemPaths(view.val_paths[order]), self.pad_id, ranks=self.ranks),
         )

@@ -30,7 +30,7 @@ def fit_node(
         ranks: The processes that train the network together; only rank 0's result has the best epoch's weights.
 
     Returns:
-        The classifier. A node with one class in training gets a constant one.
+        The classifier. A node without two labels to decide between gets a constant one.
 
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
@@ -46,9 +46,9 @@ def fit_node(
 def _fit(
     view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, state: Path | None, ranks: Ranks
 ) -> Fitted:
-    if len(view.labels) == 1:
+    if view.is_constant:
         facts = {"constant": True, "train_documents": view.num_documents}
-        return Fitted(NodeClassifier(settings.node, view.labels), [], facts)
+        return Fitted(NodeClassifier(settings.node, view.tree, view.flat), [], facts)
     if blueprint is None:
         return _fit_classical(view, settings)
     from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
@@ -58,17 +58,8 @@ def _fit(
 
 def _fit_classical(view: NodeView[TermStore | JoinedTerms], settings: Settings) -> Fitted:
     assert isinstance(settings.model, TermSettings)
-    model, kept, facts = fit_terms(
-        view.store,
-        view.train,
-        view.train_codes,
-        view.val,
-        view.val_codes,
-        len(view.labels),
-        settings.model,
-        settings.seed,
-        view.label_share,
-    )
+    model, kept, facts = fit_terms(view, settings.model, settings.seed)
     shortest, longest = settings.model.ngram_sizes
     reader = TermReader(tuple(view.store.terms[column] for column in kept), (shortest, longest))
-    return Fitted(NodeClassifier(settings.node, view.labels, settings.model, model, reader), [], facts)
+    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, model, reader)
+    return Fitted(classifier, [], facts)

@@ -1,82 +1,109 @@
-"""The loss of a network: cross-entropy of the class, with weights, and of the section above it; R-Drop's term."""
+"""The loss of a network: the negative log-likelihood of the true path, level by level, with weights; R-Drop's term."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+
+from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.taxonomy.tree import LabelTree
 
 
-def same_section(labels: Sequence[str]) -> Tensor:
-    """Which classes are of one section, ``(labels, labels)`` bool; a class's section is its first letter."""
-    sections = [label[0] for label in labels]
-    return torch.tensor([[one == other for other in sections] for one in sections])
+class PathLoss(nn.Module):
+    """Mean over documents of the sum over levels of ``-level_weight * ln P(label | parent)`` along the true path.
 
+    Of a flat network, which has no heads above its leaves, a level's term is ``-ln P(label)``, the summed probability
+    of the leaves below it. A document whose path ends above a level adds nothing there.
 
-class ClassificationLoss(nn.Module):
-    """Mean over documents of ``-ln P(class) - section_loss * ln P(section)``.
-
-    ``ln P(section)`` is the logsumexp of ``ln P(class)`` over the section's classes, so it has no parameters of its
-    own. With class weights ``c`` the mean is ``sum(c * loss) / sum(c)``, as in PyTorch. A document's own weight ``w``
+    With label weights ``c`` a level's mean is ``sum(c * loss) / sum(c)``, as in PyTorch. A document's own weight ``w``
     makes it ``sum(w * c * loss) / sum(c)``: it is not divided by the sum of the batch's ``w``, for batches hold
     documents of like length, and in one of short label texts alone their weight would cancel.
 
     Args:
-        class_weights: ``(labels,)``, or None for equal weights.
-        section_loss: Weight of the section's term, 0 or more.
-        sections: Which classes are of one section, ``(labels, labels)`` bool; needed where ``section_loss`` is above 0.
+        softmax: The network's heads.
+        level_weights: One for each level of its tree.
+        label_weights: ``(n_labels,)``, or None for equal weights.
 
-    Source: the marginal likelihood of the parent in a hierarchy of labels, as in J. Deng et al. (2014), Large-Scale
-    Object Classification using Label Relation Graphs, ECCV; there it replaces the term of labels that are not known,
-    here it is added to that of the class.
+    Source: equation 1 of the hierarchical softmax, F. Morin and Y. Bengio (2005), AISTATS; the marginal likelihood of a
+    parent in a flat network as in J. Deng et al. (2014), Large-Scale Object Classification using Label Relation Graphs,
+    ECCV; there it replaces the term of labels that are not known, here it is added.
     """
 
-    class_weights: Tensor | None
-    sections: Tensor | None
+    label_weights: Tensor | None
 
     def __init__(
-        self, class_weights: Tensor | None = None, section_loss: float = 0.0, sections: Tensor | None = None
+        self, softmax: TreeSoftmax, level_weights: tuple[float, ...], label_weights: Tensor | None = None
     ) -> None:
         super().__init__()
-        assert sections is not None or not section_loss
-        self.section_loss = section_loss
-        self.register_buffer("class_weights", class_weights, persistent=False)  # no part of what is learnt
-        self.register_buffer("sections", sections if section_loss else None, persistent=False)
+        self.softmax = softmax
+        self.level_weights = level_weights
+        self.register_buffer("label_weights", label_weights, persistent=False)  # no part of what is learnt
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        whole: Tensor | None = None,
+    ) -> Tensor:
         """The loss of a batch, a scalar.
 
         Args:
-            logits: ``(batch, labels)``.
-            target: Label codes, ``(batch,)``.
+            logits: ``(batch, num_outputs)``.
+            target: True paths, ``(batch, n_symbols, n_levels)`` positions in the tree or -1; a document of several
+                symbols has several, each of which counts ``1 / n_symbols``, rows of -1 behind the last.
             weight: Of each document, ``(batch,)``; None for equal weights.
+            whole: The paths of the whole batch if this is a share of it: the loss is then divided by its documents.
         """
-        if weight is None and self.sections is None:
-            return cross_entropy(logits, target, weight=self.class_weights)
-        losses = cross_entropy(logits, target, reduction="none")  # (batch,)
-        if self.sections is not None:
-            losses = losses + self.section_loss * self._of_section(logits, self.sections[target])
-        if weight is not None:
-            losses = losses * weight
-        if self.class_weights is None:
-            return losses.mean()
-        class_weights = self.class_weights[target]
-        return (class_weights * losses).sum() / class_weights.sum()
+        scores = self.softmax.joint(logits) if self.softmax.flat else self.softmax.conditional(logits)
+        known = target >= 0
+        places = target.clamp(min=0)
+        losses = -scores.gather(1, places.flatten(1)).view_as(target).masked_fill(~known, 0.0)
+        shares = _symbol_shares(target)  # (batch, n_symbols, 1)
+        losses = losses * shares if weight is None else losses * shares * weight[:, None, None]
+        if self.label_weights is not None:
+            losses = losses * self.label_weights[places]
+        return sum(
+            (
+                level_weight * losses[..., level].sum() / divisor
+                for level, (level_weight, divisor) in enumerate(
+                    zip(self.level_weights, self.denominators(target if whole is None else whole), strict=True)
+                )
+                if level_weight
+            ),
+            start=logits.new_zeros((), dtype=torch.float32),
+        )
 
-    def denominator(self, target: Tensor) -> Tensor:
-        """What the mean over some documents divides by, a scalar: how many they are, or their class weights' sum.
+    def denominators(self, target: Tensor) -> list[Tensor]:
+        """What the mean over some documents divides by at each level: how many they are, or their labels' weights."""
+        n_levels = target.shape[-1]
+        if self.label_weights is None:
+            return [torch.tensor(float(len(target)), device=target.device)] * n_levels
+        weights = self.label_weights[target.clamp(min=0)] * (target >= 0) * _symbol_shares(target)
+        return list(weights.sum((0, 1)).clamp(min=1e-12))
 
-        Args:
-            target: Their label codes, ``(batch,)``.
-        """
-        if self.class_weights is None:
-            return torch.tensor(float(len(target)), device=target.device)
-        return self.class_weights[target].sum()
 
-    def _of_section(self, logits: Tensor, own: Tensor) -> Tensor:
-        """``-ln P(section)`` of each document, ``(batch,)``; ``own`` marks its section's classes."""
-        log_prob = logits.float().log_softmax(-1)  # (batch, labels)
-        return -log_prob.masked_fill(~own, -torch.inf).logsumexp(-1)
+def _symbol_shares(target: Tensor) -> Tensor:
+    """``1 / n_symbols`` of each document's symbols, 0 behind its last, ``(batch, n_symbols, 1)``."""
+    present = (target >= 0).any(-1, keepdim=True)
+    return present / present.sum(1, keepdim=True).clamp(min=1)
+
+
+def level_weights(tree: LabelTree, flat: bool, section_loss: float, chosen: Mapping[str, float]) -> tuple[float, ...]:
+    """The weight of each level in the loss.
+
+    Args:
+        tree: The network's.
+        flat: Whether one softmax over the deepest level decides: then that level counts, and the uppermost one
+            ``section_loss``; else every level counts 1.
+        section_loss: See :class:`patent_hier.settings.TrainerSettings`.
+        chosen: Weights by level that take the place of these.
+    """
+    usual = {level: 0.0 if flat else 1.0 for level in tree.levels}
+    if flat:
+        usual[tree.levels[0]] = section_loss
+        usual[tree.depth] = 1.0
+    return tuple(float(chosen.get(level, weight)) for level, weight in usual.items())
 
 
 def disagreement(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -85,13 +112,12 @@ def disagreement(first: Tensor, second: Tensor, weight: Tensor | None = None) ->
     The passes differ by their dropout alone. Made small, it keeps a network from relying on single units.
 
     Args:
-        first: Logits ``(batch, labels)``.
+        first: Log-probabilities of the leaves, ``(batch, n_leaves)``.
         second: Of the same documents.
         weight: Of each document, ``(batch,)``; None for equal weights.
 
     Source: X. Liang et al. (2021), R-Drop: Regularized Dropout for Neural Networks, NeurIPS, equation 2. There it is
     added to the sum of both passes' cross-entropies, here to their mean: a factor of 1 here is 2 there.
     """
-    p, q = first.float().log_softmax(-1), second.float().log_softmax(-1)  # (batch, labels)
-    distances = ((p.exp() - q.exp()) * (p - q)).sum(-1) / 2  # (batch,)
+    distances = ((first.exp() - second.exp()) * (first - second)).sum(-1) / 2  # (batch,)
     return (distances if weight is None else distances * weight).mean()

@@ -1,4 +1,4 @@
-"""The LightningModule: one classifier under training."""
+"""``PatentClassifier``: the LightningModule of one network."""
 
 import math
 from typing import Any
@@ -6,33 +6,31 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
 
+from patent_hier.evaluation.level_accuracy import LevelAccuracy
+from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import OptimizerSettings
-from patent_hier.training.losses import ClassificationLoss, disagreement
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.training.losses import PathLoss, disagreement
 
-_LENT = -1  # the label code of a document that does not count
+class PatentClassifier(pl.LightningModule):
+    """A network with the heads of its part of the label tree, under training.
 
-
-class PatentClassificationTask(pl.LightningModule):
-    """Train a network that maps token ids to logits, with cross-entropy.
-
-    The terms of its loss are :class:`ClassificationLoss` and :func:`disagreement`. A batch may be read in shares, by
-    several ranks or in several passes: gradients, and what is logged, are those of the whole batch.
+    Its loss is :class:`PathLoss` and, with ``r_drop``, :func:`disagreement`. A batch may be read in shares, by several
+    ranks or in several passes: gradients, and what is logged, are those of the whole batch.
 
     Args:
-        network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_labels)``.
-        num_labels: Number of classes.
+        network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_outputs)``.
+        tree: The labels that it decides between.
         optimizer: The optimizer group of a run's settings.
         total_steps: Optimizer steps that the schedule spans.
-        class_weights: ``(num_labels,)``, or None for equal weights.
-        section_loss: Weight of the section's cross-entropy, 0 for none.
-        sections: ``(num_labels, num_labels)`` bool: which classes are of one section; needed for ``section_loss``.
+        flat: One softmax over the deepest level instead of one for each parent.
+        level_weights: Weight of each level in the loss; see :func:`patent_hier.training.losses.level_weights`.
+        label_weights: ``(n_labels,)``, or None for equal weights.
         r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
         shares: Ranks × passes; the trainer averages the gradients of a batch's shares.
     """
@@ -40,29 +38,33 @@ class PatentClassificationTask(pl.LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        num_labels: int,
+        tree: LabelTree,
         optimizer: OptimizerSettings,
         total_steps: int,
-        class_weights: Tensor | None = None,
-        section_loss: float = 0.0,
-        sections: Tensor | None = None,
+        *,
+        flat: bool = False,
+        level_weights: tuple[float, ...] | None = None,
+        label_weights: Tensor | None = None,
         r_drop: float = 0.0,
         shares: int = 1,
     ) -> None:
         super().__init__()
         self.network = network
+        self.tree = tree
+        self.softmax = TreeSoftmax(tree, flat)
         self.r_drop = r_drop
         self.shares = shares
         self.optimizer_settings = optimizer
         self.total_steps = total_steps
-        self.loss = ClassificationLoss(class_weights, section_loss, sections)
-        self.val_accuracy = MulticlassAccuracy(num_labels, average="micro", ignore_index=_LENT)
+        weights = tuple(float(not flat or level == tree.depth) for level in tree.levels)
+        self.loss = PathLoss(self.softmax, level_weights or weights, label_weights)
+        self.val_accuracy = LevelAccuracy(tree)
         self.val_loss = MeanMetric()
         self._loss_sum = torch.zeros(())
         self._loss_documents = 0
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits ``(batch, num_labels)``."""
+        """Logits ``(batch, num_outputs)``."""
         return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]  # torch modules return Any
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -71,21 +73,19 @@ class PatentClassificationTask(pl.LightningModule):
         The mean of what it returns for a batch's shares is that of the whole batch.
         """
         input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
-        weight = batch.get("weight")
-        if self.r_drop:  # both passes as one batch of twice as many documents: dropout differs from row to row
-            logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_labels)
-            loss: Tensor = self.loss(logits, target.repeat(2), None if weight is None else weight.repeat(2))
-            first, second = logits.chunk(2)
-            apart = disagreement(first, second, weight)
-        else:
-            loss, apart = self.loss(self(input_ids, attention_mask), target, weight), None
-        if self.shares > 1:  # the mean of these over the shares is the mean over the whole batch's documents
-            whole = batch["whole"]  # label codes of all shares
-            loss = loss * (self.shares * self.loss.denominator(target) / self.loss.denominator(whole))
-            apart = None if apart is None else apart * (self.shares * len(target) / len(whole))
-        if apart is not None:
-            loss = loss + self.r_drop * apart
-        return loss
+        weight, whole = batch.get("weight"), batch.get("whole")
+        if not self.r_drop:
+            loss: Tensor = self.loss(self(input_ids, attention_mask), target, weight, whole)
+            return loss * self.shares
+        # Both passes as one batch of twice as many documents: dropout differs from row to row.
+        logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_outputs)
+        twice = None if whole is None else whole.repeat(2, 1, 1)
+        loss = self.loss(logits, target.repeat(2, 1, 1), None if weight is None else weight.repeat(2), twice)
+        first, second = self.softmax.joint(logits)[:, self.tree.leaves].chunk(2)
+        apart = disagreement(first, second, weight)
+        if whole is not None:  # the mean over the shares is the mean over the whole batch's documents
+            apart = apart * (len(target) / len(whole))
+        return (loss + self.r_drop * apart) * self.shares
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Add up the loss and hand Lightning one mean for each epoch: its ``log`` at every step took 0.3 ms each."""
@@ -113,10 +113,18 @@ class PatentClassificationTask(pl.LightningModule):
         target = batch["target"]
         logits = self(batch["input_ids"], batch["attention_mask"])
         lent = "weight" in batch  # the whole batch then is one document, for a rank without a share
-        self.val_accuracy.update(logits, torch.full_like(target, _LENT) if lent else target)
-        self.val_loss.update(self.loss(logits, target), 0.0 if lent else self.loss.denominator(target))
+        self.val_loss.update(self.loss(logits, target), 0.0 if lent else self.loss.denominators(target)[0])
+        self.val_accuracy.update(self.softmax.joint(logits), torch.full_like(target, NONE) if lent else target)
         self.log("val/loss", self.val_loss, on_epoch=True, batch_size=len(target))
-        self.log("val/accuracy", self.val_accuracy, on_epoch=True, batch_size=len(target))
+
+    def on_validation_epoch_end(self) -> None:
+        """The accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
+        by_level = self.val_accuracy.compute()
+        own = by_level[-1:] if self.softmax.flat else by_level
+        self.log("val/accuracy", own.mean())
+        if len(by_level) > 1:
+            self.log_dict({f"val/accuracy/{name}": value for name, value in zip(self.tree.levels, by_level, strict=True)})
+        self.val_accuracy.reset()
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """A step, after which the gradients are freed: Lightning would hold them until after the next forward pass."""
@@ -173,7 +181,15 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> Optimize
     return optimizer_class([group for group in groups if group["params"]], lr=settings.lr, fused=True)
 
 
-def inverse_frequency_weights(codes: NDArray[np.int64], num_labels: int) -> Tensor:
-    """Loss weights ``(num_labels,)``: ``n / (num_labels * count)``, so that the mean weight of a document is 1."""
-    counts = np.bincount(codes, minlength=num_labels)
-    return torch.from_numpy((len(codes) / (num_labels * np.maximum(counts, 1))).astype(np.float32))
+def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:
+    """Loss weights ``(n_labels,)`` within each level: ``n / (n_labels * count)``, so a document's mean weight is 1.
+
+    Args:
+        tree: The labels.
+        paths: Of the training documents, ``(n, n_levels)``.
+    """
+    counts = np.bincount(paths[paths != NONE], minlength=len(tree))
+    weights = np.empty(len(tree), np.float32)
+    for own in map(tree.slice, tree.levels):
+        weights[own] = counts[own].sum() / ((own.stop - own.start) * np.maximum(counts[own], 1))
+    return torch.from_numpy(weights)

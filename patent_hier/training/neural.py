@@ -19,15 +19,15 @@ from torch import nn
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import Blueprint
-from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import FLAT, Settings, TrainerSettings, planned_epochs
+from patent_hier.models.saved import NodeClassifier, num_outputs
+from patent_hier.settings import Settings, TrainerSettings, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.fitted import Fitted
-from patent_hier.training.losses import same_section
+from patent_hier.training.losses import level_weights
 from patent_hier.training.memory import memory_advice, with_less_memory
-from patent_hier.training.module import PatentClassificationTask, inverse_frequency_weights
+from patent_hier.training.module import PatentClassifier, inverse_frequency_weights
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.ranks import ALONE, Ranks
 from patent_hier.training.resume import Position, StateFile, StateKeeper, find_state, take_up_the_end
@@ -122,7 +122,7 @@ def _fit_in_passes(
     )
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
-    network = blueprint.build(len(view.labels)).train()
+    network = blueprint.build(num_outputs(view.tree, view.flat)).train()
     if ranks.rank:  # equal weights, but a dropout of its own
         torch.manual_seed(settings.seed + (ranks.rank << 32))
     sizes = {
@@ -134,7 +134,7 @@ def _fit_in_passes(
         advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
     with blueprint.reading(network), memory_advice(advice):
         history, facts = _train(network, data, settings, keeping)
-    classifier = NodeClassifier(settings.node, view.labels, settings.model, network.eval(), blueprint.reader)
+    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts | sizes)
 
 
@@ -185,29 +185,26 @@ def _train(
 
 def _task(
     network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int, shares: int
-) -> PatentClassificationTask:
-    """The network with its loss: weights of classes by the corpus's documents, the section's term at ``flat`` only."""
-    n_labels, n_documents = len(view.labels), view.num_documents
-    weights, sections = None, None
-    if settings.trainer.class_weights:
-        weights = inverse_frequency_weights(view.train_codes[:n_documents], n_labels)
-    section_loss = settings.trainer.section_loss if view.node == FLAT else 0.0
-    if section_loss:
-        sections = same_section(view.labels)
-    return PatentClassificationTask(
+) -> PatentClassifier:
+    """The network with its loss; labels are weighed by the corpus's documents alone."""
+    trainer, tree = settings.trainer, view.tree
+    weights = None
+    if trainer.class_weights:
+        weights = inverse_frequency_weights(tree, view.train_paths[: view.num_documents])
+    return PatentClassifier(
         network,
-        n_labels,
+        tree,
         settings.optimizer,
         total_steps,
-        class_weights=weights,
-        section_loss=section_loss,
-        sections=sections,
-        r_drop=settings.trainer.r_drop,
+        flat=view.flat,
+        level_weights=level_weights(tree, view.flat, trainer.section_loss, trainer.level_weights),
+        label_weights=weights,
+        r_drop=trainer.r_drop,
         shares=shares,
     )
 
 
-def _fit(trainer: pl.Trainer, task: PatentClassificationTask, data: PatentDataModule, state: Path | None) -> None:
+def _fit(trainer: pl.Trainer, task: PatentClassifier, data: PatentDataModule, state: Path | None) -> None:
     try:
         with warnings.catch_warnings():
             # Lightning's hints about loader workers and missing loggers are for its own users.

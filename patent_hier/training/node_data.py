@@ -1,4 +1,4 @@
-"""What one node learns from: positions, labels and targets, without any framework."""
+"""What one node learns from: documents, its part of the label tree, and each document's path in it."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
@@ -7,10 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.data.label_text import LabelTexts, count_levels
+from patent_hier.data.labels import DocumentLabels
 from patent_hier.data.splits import TRAIN, VAL
+from patent_hier.errors import ConfigError
 from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.settings import FLAT, ROOT, WHOLE
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
 
@@ -21,34 +24,64 @@ class CorpusView(Generic[Store]):
 
     Attributes:
         store: Token ids, or term counts; those of the label texts stand behind the corpus's ``n`` documents.
-        sections: ``(n,)`` of strings.
-        ipc_classes: ``(n,)`` of strings.
+        labels: The documents' labels.
         parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`.
+        every_symbol: Learn from all symbols of a document instead of the main one alone.
         label_texts: Titles of IPC places, for training only; None without ``data.label_text``.
         label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
     """
 
     store: Store
-    sections: NDArray[np.object_]
-    ipc_classes: NDArray[np.object_]
+    labels: DocumentLabels
     parts: NDArray[np.int8]
+    every_symbol: bool = False
     label_texts: LabelTexts | None = None
     label_weights: tuple[float, ...] = ()
 
-    def targets(self, node: str) -> NDArray[np.object_]:
-        """Each document's label under a node, ``(n,)``; ``None`` where the document does not belong to it."""
-        return node_targets(node, self.sections, self.ipc_classes)
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """The part of a label tree that a node decides.
+
+    Attributes:
+        tree: The part, its root above it.
+        moved: By position in the whole tree the position in the part, :data:`NONE` outside it.
+        columns: Which levels of the whole tree it has.
+        flat: Whether one softmax over all labels of the deepest level decides, instead of one for each parent.
+    """
+
+    tree: LabelTree
+    moved: Positions
+    columns: "slice"
+    flat: bool
+
+    def paths(self, paths: Positions) -> Positions:
+        """Paths of the whole tree, ``(n, n_levels)``, as paths of the part; all :data:`NONE` outside it."""
+        return relabel(self.moved, paths[:, self.columns])
 
 
-def node_targets(node: str, sections: NDArray[np.object_], ipc_classes: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Each document's label under a node, by its section and class, all ``(n,)``; ``None`` where it has none."""
+def relabel(moved: Positions, positions: Positions) -> Positions:
+    """Positions in another tree; :data:`NONE` stays."""
+    return np.where(positions == NONE, NONE, moved[positions]).astype(np.int32)
+
+
+def scope_of(tree: LabelTree, node: str) -> Scope:
+    """What a node decides: ``root`` the first level, ``flat`` and ``shared`` everything, a label all below it.
+
+    Raises:
+        ConfigError: If the tree has no such label, or nothing below it.
+    """
+    if node in WHOLE:
+        return Scope(tree, np.arange(len(tree), dtype=np.int32), slice(0, len(tree.levels)), node == FLAT)
     if node == ROOT:
-        return sections
-    if node == FLAT:
-        return ipc_classes
-    targets = ipc_classes.copy()
-    targets[sections != node] = None
-    return targets
+        first = tree.to_depth(tree.levels[0])
+        moved = np.where(np.arange(len(tree)) < len(first), np.arange(len(tree)), NONE).astype(np.int32)
+        return Scope(first, moved, slice(0, 1), flat=False)
+    for place, level in enumerate(tree.levels):
+        if tree.find(level, [node])[0] != NONE:
+            part, moved = tree.under(level, node)
+            return Scope(part, moved, slice(place + 1, place + 1 + len(part.levels)), flat=False)
+    raise ConfigError(f"node={node}: no document of the corpus has such a label down to level {tree.depth}")
 
 
 @dataclass(frozen=True)
@@ -66,16 +99,19 @@ class LabelShare:
 
 @dataclass(frozen=True)
 class NodeView(Generic[Store]):
-    """One node's share of the corpus: the documents whose section is the node, or all of them.
+    """One node's share of the corpus: the documents with a label under it.
 
     Attributes:
-        node: ``root``, ``flat`` or a section.
+        node: ``root``, ``flat``, ``shared`` or a label.
         store: Token ids, or term counts, of the whole corpus.
-        labels: Labels seen in training, sorted; a label's code is its position.
-        train: Positions of training documents, then those of label texts, ``(n_train,)``.
-        train_codes: Their label codes, ``(n_train,)``.
-        val: Positions of validation documents under the node whose label was seen in training, ``(n_val,)``.
-        val_codes: Their label codes, ``(n_val,)``.
+        tree: The labels seen in training under the node.
+        flat: Whether one softmax over all labels of the deepest level decides.
+        train: Positions in the store of training documents, then of label texts, ``(n_train,)``.
+        train_paths: Their paths in ``tree``, ``(n_train, n_levels)``.
+        further: Paths of further symbols to learn from, ``(n_further, n_levels)``; empty with main symbols only.
+        further_owners: Which item of ``train`` each belongs to, ascending, ``(n_further,)``.
+        val: Positions of validation documents under the node whose uppermost label was seen, ``(n_val,)``.
+        val_paths: Their paths, ``(n_val, n_levels)``; :data:`NONE` where a label was not seen.
         label_share: The label texts at the end of ``train``; None if there is none.
         label_facts: How many of each level they are, and how many are left out because no training document has
             their label; None without ``data.label_text``.
@@ -83,11 +119,14 @@ class NodeView(Generic[Store]):
 
     node: str
     store: Store
-    labels: tuple[str, ...]
+    tree: LabelTree
+    flat: bool
     train: NDArray[np.intp]
-    train_codes: NDArray[np.int64]
+    train_paths: Positions
+    further: Positions
+    further_owners: NDArray[np.intp]
     val: NDArray[np.intp]
-    val_codes: NDArray[np.int64]
+    val_paths: Positions
     label_share: LabelShare | None = None
     label_facts: dict[str, Any] | None = None
 
@@ -95,6 +134,11 @@ class NodeView(Generic[Store]):
     def num_documents(self) -> int:
         """Training documents of the corpus, which stand before the label texts in ``train``."""
         return len(self.train) - (self.label_share.count if self.label_share else 0)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is nothing to decide: no label has two children."""
+        return next(self.tree.heads(), None) is None
 
     def train_weights(self, label_weight: float) -> NDArray[np.float32]:
         """Weights ``(n_train,)``: 1 for documents of the corpus, ``label_weight`` for label texts."""
@@ -104,35 +148,82 @@ class NodeView(Generic[Store]):
 
     @classmethod
     def of(cls, corpus: CorpusView[Store], node: str) -> "NodeView[Store]":
-        """Filter the corpus by node; only its own documents decide which labels there are."""
-        targets = corpus.targets(node)
-        under = np.array([target is not None for target in targets], bool)
-        train = np.flatnonzero(under & (corpus.parts == TRAIN))
-        labels = sorted(set(targets[train]))
-        code_of = {label: code for code, label in enumerate(labels)}
-        seen = np.array([target in code_of for target in targets], bool)
-        val = np.flatnonzero(seen & (corpus.parts == VAL))
+        """Filter the corpus by node; only its own documents decide which labels there are.
 
-        def codes(positions: NDArray[np.intp]) -> NDArray[np.int64]:
-            return np.array([code_of[targets[position]] for position in positions], np.int64)
+        Raises:
+            ConfigError: If the corpus has no training document under the node.
+        """
+        scope = scope_of(corpus.labels.tree, node)
+        main = scope.paths(corpus.labels.main)  # (n, n_levels)
+        further, owners = _further(corpus, scope)
+        needed = main[:, -1 if scope.flat else 0]  # a single softmax needs the deepest label
+        under = needed != NONE
+        under_any = under.copy()
+        under_any[owners] = True
+        train = np.flatnonzero(under_any & (corpus.parts == TRAIN))
+        if not len(train):
+            raise ConfigError(f"node={node}: the corpus has no training document under it down to {scope.tree.depth}")
+        item_of = np.full(len(main), NONE, np.intp)
+        item_of[train] = np.arange(len(train))
+        further, owners = further[item_of[owners] != NONE], item_of[owners][item_of[owners] != NONE]
+        seen = np.zeros(len(scope.tree), np.bool_)
+        for paths in (main[train], further):
+            seen[paths[paths != NONE]] = True
+        tree, new = scope.tree.restrict(seen)
+        kept = slice(0, len(tree.levels))
+        val_paths = relabel(new, main)[:, kept]
+        val = np.flatnonzero(under & (val_paths[:, -1 if scope.flat else 0] != NONE) & (corpus.parts == VAL))
+        view = cls(
+            node,
+            corpus.store,
+            tree,
+            scope.flat,
+            train,
+            relabel(new, main[train])[:, kept],
+            relabel(new, further)[:, kept],
+            owners,
+            val,
+            val_paths[val],
+        )
+        if corpus.label_texts is None:
+            return view
+        return _with_label_texts(view, corpus, scope, new, corpus.label_texts)
 
-        view = cls(node, corpus.store, tuple(labels), train, codes(train), val, codes(val))
-        return view if corpus.label_texts is None else _with_label_texts(view, corpus, corpus.label_texts)
+
+def _further(corpus: CorpusView[Any], scope: Scope) -> tuple[Positions, NDArray[np.intp]]:
+    """The further paths under the node that are to be learnt from, and the document of each."""
+    n_levels = len(scope.tree.levels)
+    if not corpus.every_symbol:
+        return np.empty((0, n_levels), np.int32), np.empty(0, np.intp)
+    paths, owners = scope.paths(corpus.labels.further), corpus.labels.owners
+    inside = paths[:, -1 if scope.flat else 0] != NONE
+    return paths[inside], owners[inside]
 
 
-def _with_label_texts(view: NodeView[Store], corpus: CorpusView[Store], texts: LabelTexts) -> NodeView[Store]:
+def _with_label_texts(
+    view: NodeView[Store], corpus: CorpusView[Store], scope: Scope, new: Positions, texts: LabelTexts
+) -> NodeView[Store]:
     """The view with the label texts of its labels behind the training documents."""
-    code_of = {label: code for code, label in enumerate(view.labels)}
-    targets = node_targets(view.node, texts.sections, texts.ipc_classes)
-    used = np.flatnonzero(np.array([target in code_of for target in targets], bool))
-    under = sum(target is not None for target in targets)
-    facts = {"texts": len(used), "levels": count_levels(texts.levels[used]), "of_unseen_labels": under - len(used)}
+    whole = corpus.labels.tree
+    named = texts.paths[:, : len(whole.levels)]
+    found = np.stack([whole.find(level, named[:, i]) for i, level in enumerate(whole.levels)], axis=1)
+    paths = relabel(new, scope.paths(found))[:, : len(view.tree.levels)]
+    used = np.flatnonzero(paths[:, -1 if view.flat else 0] != NONE)
+    first = scope.columns.start
+    inside = np.array([path[first] is not None for path in named])
+    if view.node not in (ROOT, *WHOLE):
+        inside &= named[:, first - 1] == view.node
+    facts = {
+        "texts": len(used),
+        "levels": count_levels(texts.levels[used]),
+        "of_unseen_labels": int(np.count_nonzero(inside)) - len(used),
+    }
     if not len(used):
         return replace(view, label_facts=facts)
     return replace(
         view,
-        train=np.concatenate([view.train, len(corpus.sections) + used]),
-        train_codes=np.concatenate([view.train_codes, np.array([code_of[targets[i]] for i in used], np.int64)]),
+        train=np.concatenate([view.train, len(corpus.labels) + used]),
+        train_paths=np.concatenate([view.train_paths, paths[used]]),
         label_share=LabelShare(len(used), corpus.label_weights),
         label_facts=facts,
     )

@@ -20,7 +20,7 @@ from patent_hier.artifacts import MANIFEST, write_manifest
 from patent_hier.atomic import read_json
 from patent_hier.cli.messages import describe
 from patent_hier.errors import DataError
-from patent_hier.pipeline.progress import say
+from patent_hier.progress import say
 from patent_hier.report.figures.scores import comparison_bars
 from patent_hier.report.tables import Grid, print_grid
 from tests.commands import command, write_csv

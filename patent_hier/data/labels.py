@@ -1,0 +1,124 @@
+"""The labels of a corpus's documents: one tree of all of them, and each document's path in it."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.corpus import Corpus, shared_strings
+from patent_hier.ipc import IpcSymbol
+from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree, Positions
+
+_COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentLabels:
+    """What is true of the ``n`` documents of a corpus.
+
+    Attributes:
+        tree: All labels that occur, main symbols' and further ones'.
+        main: Path of each document's main symbol, ``(n, n_levels)``; :data:`NONE` below where the symbol ends.
+        further: Paths of the further symbols of all documents, end to end, ``(n_further, n_levels)``; a document's own
+            are different from its main one and from each other.
+        offsets: Document ``i`` has the further paths ``offsets[i]`` to ``offsets[i + 1]``, ``(n + 1,)``.
+    """
+
+    tree: LabelTree
+    main: Positions
+    further: Positions
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.main)
+
+    def take(self, rows: NDArray[np.intp]) -> "DocumentLabels":
+        """Only some documents, in the given order; the tree stays."""
+        counts = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return DocumentLabels(self.tree, self.main[rows], self.further[places], offsets)
+
+    @property
+    def owners(self) -> NDArray[np.intp]:
+        """The document of each further path, ``(n_further,)``."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+
+def corpus_labels(corpus: Corpus, depth: str) -> DocumentLabels:
+    """The labels of a corpus down to a level; read once for all nodes that a process trains.
+
+    Args:
+        corpus: The clean corpus.
+        depth: One of :data:`patent_hier.taxonomy.tree.IPC_LEVELS`.
+    """
+    return _labels_of(corpus.folder, corpus.fingerprint, depth)
+
+
+@functools.lru_cache(maxsize=2)
+def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
+    levels = IPC_LEVELS[: IPC_LEVELS.index(depth) + 1]
+    table = Corpus.open(folder).table([*_COLUMNS, "further_symbols"])
+    columns = [shared_strings(table[name]) for name in _COLUMNS[: len(levels)]]
+    if depth == IPC_LEVELS[-1]:  # a symbol that ends at its main group has a leaf of its own
+        groups = shared_strings(table["main_group"])
+        columns[-1] = np.where(columns[-1] == None, groups, columns[-1])  # noqa: E711 - elementwise
+    symbols = table["further_symbols"].to_pylist()
+    further = [[path for symbol in dict.fromkeys(own or ()) for path in [ipc_path(symbol, len(levels))]] for own in symbols]
+    return document_labels(columns, further, levels)
+
+
+def node_targets(labels: DocumentLabels, node: str, levels: Sequence[str]) -> list[NDArray[np.object_]]:
+    """The true labels of documents under a node, ``(n,)`` for each of its levels; None where there is none.
+
+    Args:
+        labels: Of the documents.
+        node: A label; anything else that names a node (``root``, ``flat``, ``shared``) has all documents under it.
+        levels: The node's levels.
+    """
+    columns = [labels.main[:, labels.tree.levels.index(level)] for level in levels]
+    names = [np.where(column == NONE, None, labels.tree.codes[column]) for column in columns]
+    place = labels.tree.levels.index(levels[0]) - 1
+    if place >= 0:
+        above = labels.main[:, place]
+        outside = (above == NONE) | (labels.tree.codes[above] != node)
+        for column in names:
+            column[outside] = None
+    return names
+
+
+def document_labels(
+    columns: Sequence[NDArray[Any]], further: Sequence[Sequence[tuple[str | None, ...]]], levels: Sequence[str]
+) -> DocumentLabels:
+    """The labels of ``n`` documents.
+
+    Args:
+        columns: The main symbols' codes at each level, ``n_levels`` arrays ``(n,)``; None where a symbol ends.
+        further: For each document the paths of its further symbols; those that are the main path, or repeat one
+            another, at these levels are left out.
+        levels: Names of the levels.
+    """
+    main = list(zip(*(column.tolist() for column in columns), strict=True))
+    flat = [list(dict.fromkeys(path for path in own if path != first)) for first, own in zip(main, further, strict=True)]
+    tree = LabelTree.from_paths([*main, *(path for own in flat for path in own)], levels)
+    offsets = np.concatenate([[0], np.cumsum([len(own) for own in flat])]).astype(np.int64)
+    return DocumentLabels(tree, _positions(tree, main), _positions(tree, [path for own in flat for path in own]), offsets)
+
+
+def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Positions:
+    columns = zip(*paths, strict=True) if paths else [()] * len(tree.levels)
+    found = [tree.find(level, column) for level, column in zip(tree.levels, columns, strict=False)]
+    return np.stack(found, axis=1) if found else np.full((len(paths), 0), NONE, np.int32)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def ipc_path(symbol: str, n_levels: int) -> tuple[str | None, ...]:
+    """The path of an IPC symbol as ``str(IpcSymbol)`` writes it, down to a number of levels; None below its end."""
+    parsed = IpcSymbol.parse(symbol)
+    group = parsed.main_group
+    path = (parsed.section, parsed.ipc_class, parsed.subclass, group, str(parsed) if group else None)
+    return path[:n_levels]

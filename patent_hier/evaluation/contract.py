@@ -1,0 +1,374 @@
+"""The predictions contract: what a network writes down about every document outside training, at every level.
+
+One Parquet file for each network, a row for each document of ``val``, ``calibration`` and ``test``, the network's own
+or not, so cascades, ensembles, calibration and thresholds need no second pass over the texts. Each level of the
+network's part of the label tree has
+
+- the true label, null where the document has none there;
+- the joint log-probabilities (natural logarithm of P(label | the network's root)) of its best labels: of all labels,
+  in the tree's order, while a level has at most :data:`DENSE_LABELS`; else of the best :data:`KEPT`, in falling order,
+  with their positions in the tree. So the file grows with documents x levels, not with labels;
+- of the true label the joint and the conditional log-probability, its rank among all labels of the level, and its rank
+  among its siblings, which is what the head of its parent answers;
+- the label that greedy search ends at: the likeliest child of the root, its likeliest child, and so on.
+
+The conditional log-probability of any kept label is its joint one less that of its parent. The tree stands in the
+schema's metadata. A true label that training has never shown is not in the tree; it stays in every denominator.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from patent_hier.atomic import atomic_file
+from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, UNSEEN, Predictions
+from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+
+__all__ = ["DENSE_LABELS", "KEPT", "PREDICTIONS_FILE", "LevelScores", "NetworkPredictions", "score_levels"]
+
+DENSE_LABELS = 200  # a level with more labels keeps only its best ones
+KEPT = 20
+_TOLERANCE = 1e-3  # of the logarithm of a row's summed probabilities
+_CHUNK = 65_536  # rows checked at a time, so that temporary arrays stay small
+_AGAIN = "delete its folder and run the node again"
+_PER_LEVEL = ("target", "log_prob", "target_log_prob", "target_conditional", "target_rank", "sibling_rank", "greedy")
+
+
+@dataclass(frozen=True, eq=False)
+class LevelScores:
+    """What a network says of ``n`` documents at one level of its tree.
+
+    Attributes:
+        level: The level's name.
+        targets: ``(n,)`` codes of the true labels; None where the document has none at this level under the network.
+        target_codes: ``(n,)`` positions of the targets among the level's labels; ``UNSEEN`` or ``NO_TARGET``.
+        labels: ``(n, k)`` int32 positions of the best labels among the level's, falling by probability, filled up with
+            :data:`NONE`; None where ``log_prob`` has all labels in the tree's order.
+        log_prob: ``(n, k)`` float32 joint log-probabilities of these; minus infinity is probability 0.
+        target_log_prob: ``(n,)`` float32 joint log-probability of the target; minus infinity if unseen or none.
+        target_conditional: ``(n,)`` float32, of the target given its parent.
+        target_rank: ``(n,)`` int32, how many labels of the level stand before the target; their number if unseen.
+        sibling_rank: ``(n,)`` int32, how many siblings stand before it; :data:`NONE` if it is unseen or there is none.
+        greedy: ``(n,)`` int32 position of greedy search's label among the level's; :data:`NONE` if it ended above.
+    """
+
+    level: str
+    targets: NDArray[np.object_]
+    target_codes: NDArray[np.intp]
+    labels: NDArray[np.int32] | None
+    log_prob: NDArray[np.float32]
+    target_log_prob: NDArray[np.float32]
+    target_conditional: NDArray[np.float32]
+    target_rank: NDArray[np.int32]
+    sibling_rank: NDArray[np.int32]
+    greedy: NDArray[np.int32]
+
+    def best(self, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The best labels, ``(n, k)``: positions among the level's, and joint log-probabilities, falling."""
+        if self.labels is not None:
+            return self.labels[:, :k], self.log_prob[:, :k]
+        order = np.argsort(-self.log_prob, axis=1, kind="stable")[:, :k].astype(np.int32)
+        return order, np.take_along_axis(self.log_prob, order, axis=1)
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The documents at the given positions, in that order."""
+        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return replace(self, **arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPredictions:
+    """The scores of one network.
+
+    Attributes:
+        node: Its name: ``root``, ``flat``, ``shared``, or the label whose part of the tree it decides.
+        tree: The labels that it knows; the levels' positions count within each level.
+        document_ids: ``(n,)`` strings.
+        parts: ``(n,)`` names of :data:`SCORED_PARTS`.
+        levels: By level of the tree, in order.
+        flat: Whether one softmax over the deepest level decides, instead of one for each parent.
+    """
+
+    node: str
+    tree: LabelTree
+    document_ids: NDArray[Any]
+    parts: NDArray[Any]
+    levels: tuple[LevelScores, ...]
+    flat: bool = False
+
+    def __len__(self) -> int:
+        return len(self.document_ids)
+
+    def level(self, name: str) -> LevelScores:
+        """The scores of one level.
+
+        Raises:
+            ArtifactError: If the network does not reach it.
+        """
+        for own in self.levels:
+            if own.level == name:
+                return own
+        raise ArtifactError(f"node {self.node} has no scores of level {name}; it has {', '.join(self.tree.levels)}")
+
+    def at(self, level: str) -> Predictions:
+        """One level with the log-probabilities of all its labels.
+
+        Raises:
+            ArtifactError: If the level is not there, or keeps only its best labels.
+        """
+        own = self.level(level)
+        if own.labels is not None:
+            raise ArtifactError(f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of level {level}")
+        return Predictions(
+            self.node, self.tree.labels(level), self.document_ids, self.parts, own.targets, own.log_prob
+        )
+
+    def select(self, part: str) -> Self:
+        """Only the documents of one part.
+
+        Raises:
+            ArtifactError: If there are none.
+        """
+        rows = np.flatnonzero(self.parts == part)
+        if not len(rows):
+            raise ArtifactError(f"node {self.node} has no prediction for part {part!r}; score that part first")
+        return self.take(rows)
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """The documents at the given positions, in that order."""
+        levels = tuple(own.take(rows) for own in self.levels)
+        return replace(self, document_ids=self.document_ids[rows], parts=self.parts[rows], levels=levels)
+
+    def write(self, path: Path) -> None:
+        """Write the Parquet file atomically.
+
+        Raises:
+            ArtifactError: If the predictions break the contract; then nothing is written.
+        """
+        self.validate()
+        columns: dict[str, Any] = {
+            "document_id": pa.array(self.document_ids, pa.string()),
+            "part": pa.array(self.parts, pa.string()),
+        }
+        for own in self.levels:
+            columns |= {f"{own.level}.{name}": value for name, value in _columns(own).items()}
+        facts = {"node": self.node, "flat": json.dumps(self.flat), "tree": json.dumps(self.tree.as_dict(), ensure_ascii=False)}
+        with atomic_file(path) as temporary:
+            pq.write_table(pa.table(columns).replace_schema_metadata(facts), temporary, compression="zstd")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and validate a file that :meth:`write` made.
+
+        Raises:
+            ArtifactError: If it is missing, damaged or breaks the contract.
+        """
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path} cannot be read ({str(error).splitlines()[0]}); {_AGAIN}") from error
+        try:
+            predictions = cls._from_table(table)
+            predictions.validate()
+        except ArtifactError as error:
+            raise ArtifactError(f"{path}: {error}") from error
+        except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            raise ArtifactError(f"{path} holds no predictions ({error}); {_AGAIN}") from error
+        return predictions
+
+    @classmethod
+    def _from_table(cls, table: pa.Table) -> Self:
+        facts = table.schema.metadata or {}
+        if b"node" not in facts or b"tree" not in facts:
+            raise ArtifactError(f"the schema's metadata lacks the node or the tree; {_AGAIN}")
+        tree = LabelTree.from_dict(json.loads(facts[b"tree"]))
+        ids, parts = (table[name].to_numpy(zero_copy_only=False) for name in ("document_id", "part"))
+        levels = tuple(_level(table, tree, level) for level in tree.levels)
+        return cls(facts[b"node"].decode(), tree, ids, parts, levels, facts.get(b"flat") == b"true")
+
+    def validate(self) -> None:
+        """Check what the contract promises.
+
+        Raises:
+            ArtifactError: Naming the node and the first thing that is wrong.
+        """
+        for problem in (self._columns_problem(), *(self._level_problem(own) for own in self.levels)):
+            if problem:
+                raise ArtifactError(f"predictions of node {self.node}: {problem}; score the node again")
+
+    def _columns_problem(self) -> str | None:
+        if tuple(own.level for own in self.levels) != self.tree.levels:
+            return f"levels {[own.level for own in self.levels]} are not those of the tree"
+        if any(value is None for value in self.document_ids):
+            return "a document id is null"
+        if len(set(self.document_ids)) < len(self):
+            return "a document id occurs twice"
+        if unknown := set(self.parts) - set(SCORED_PARTS):
+            return f"part {unknown.pop()!r} is not one of {', '.join(SCORED_PARTS)}"
+        return None
+
+    def _level_problem(self, own: LevelScores) -> str | None:
+        size = len(self.tree.labels(own.level))
+        if any(len(value) != len(self) for value in vars(own).values() if isinstance(value, np.ndarray)):
+            return f"columns of level {own.level} have different lengths"
+        if np.isnan(own.log_prob).any():
+            return f"log_prob of level {own.level} is NaN"
+        if own.labels is None:
+            if own.log_prob.shape[1:] != (size,):
+                return f"log_prob of level {own.level} has shape {own.log_prob.shape} but there are {size} labels"
+            return _probability_problem(own, whole=own.level == self.tree.levels[0])
+        if own.labels.shape != own.log_prob.shape or own.labels.min(initial=0) < NONE or own.labels.max(initial=0) >= size:
+            return f"labels of level {own.level} are not those of the tree"
+        falls = (np.diff(own.log_prob, axis=1) <= 0) | np.isneginf(own.log_prob[:, 1:])
+        return None if falls.all() else f"log_prob of level {own.level} does not fall"
+
+
+def _probability_problem(own: LevelScores, whole: bool) -> str | None:
+    """Every label of the first level has a share of 1; deeper ones may not be known below each of them."""
+    for start in range(0, len(own.log_prob), _CHUNK):
+        with np.errstate(divide="ignore", over="ignore"):  # sums of 0 or infinity are what we look for
+            sums = np.log(np.exp(own.log_prob[start : start + _CHUNK]).sum(axis=1))
+        wrong = ~(np.abs(sums) <= _TOLERANCE) if whole else ~(sums <= _TOLERANCE)
+        if wrong.any():
+            return f"log_prob of level {own.level} is not normalised in row {start + int(wrong.argmax())}"
+    return None
+
+
+def _columns(own: LevelScores) -> dict[str, Any]:
+    columns: dict[str, Any] = {"target": pa.array(own.targets, pa.string(), from_pandas=True)}
+    if own.labels is not None:
+        columns["labels"] = _lists(own.labels)
+    columns["log_prob"] = _lists(own.log_prob)
+    return columns | {name: pa.array(getattr(own, name)) for name in _PER_LEVEL[2:]}
+
+
+def _lists(values: NDArray[Any]) -> Any:
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
+
+
+def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
+    def array(name: str, dtype: type[np.generic]) -> NDArray[Any]:
+        column = table[f"{level}.{name}"]
+        if column.null_count or not column.type.equals(pa.from_numpy_dtype(dtype)):
+            raise ArtifactError(f"column {level}.{name} is {column.type} with {column.null_count} nulls; {_AGAIN}")
+        return column.to_numpy()
+
+    def matrix(name: str, dtype: type[np.generic]) -> NDArray[Any]:
+        kind = table.schema.field(f"{level}.{name}").type
+        if not pa.types.is_fixed_size_list(kind) or not kind.value_type.equals(pa.from_numpy_dtype(dtype)):
+            raise ArtifactError(f"column {level}.{name} is {kind}; {_AGAIN}")
+        column = cast("Any", table[f"{level}.{name}"].combine_chunks())
+        flat = column.flatten()
+        if column.null_count or flat.null_count:
+            raise ArtifactError(f"column {level}.{name} holds nulls; {_AGAIN}")
+        return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(table.num_rows, kind.list_size)
+
+    if missing := [name for name in _PER_LEVEL if f"{level}.{name}" not in table.column_names]:
+        raise ArtifactError(f"column {level}.{missing[0]} is missing; {_AGAIN}")
+    targets = table[f"{level}.target"].to_numpy(zero_copy_only=False)
+    return LevelScores(
+        level,
+        targets,
+        find_targets(tree, level, targets),
+        matrix("labels", np.int32) if f"{level}.labels" in table.column_names else None,
+        matrix("log_prob", np.float32),
+        *(array(name, np.float32) for name in _PER_LEVEL[2:4]),
+        *(array(name, np.int32) for name in _PER_LEVEL[4:]),
+    )
+
+
+def find_targets(tree: LabelTree, level: str, targets: NDArray[Any]) -> NDArray[np.intp]:
+    start = tree.slice(level).start
+    found = tree.find(level, targets).astype(np.intp)
+    return np.where(found == NONE, np.where(targets == None, NO_TARGET, UNSEEN), found - start)  # noqa: E711
+
+
+def score_levels(tree: LabelTree, joint: NDArray[np.float32], targets: Sequence[NDArray[Any]]) -> list[LevelScores]:
+    """The contract's columns from the joint log-probabilities of all labels.
+
+    Args:
+        tree: The network's.
+        joint: ``(n, n_labels)`` float32.
+        targets: The true codes for each level, ``(n,)`` each; None where a document has none.
+    """
+    conditional = conditional_log_prob(tree, joint)
+    greedy = best_path(tree, conditional)
+    result = []
+    for place, level in enumerate(tree.levels):
+        own = tree.slice(level)
+        codes = find_targets(tree, level, targets[place])
+        scores = joint[:, own]
+        labels, kept = _keep(scores)
+        known = np.maximum(codes, 0)
+        rows = np.arange(len(joint))
+        is_known = codes >= 0
+        path = np.where(greedy[:, place] == NONE, NONE, greedy[:, place] - own.start)
+        result.append(
+            LevelScores(
+                level,
+                targets[place],
+                codes,
+                labels,
+                kept,
+                np.where(is_known, scores[rows, known], -np.inf).astype(np.float32),
+                np.where(is_known, conditional[rows, own.start + known], -np.inf).astype(np.float32),
+                ranks(scores, codes),
+                np.where(is_known, _sibling_ranks(tree, conditional, own.start + known), NONE).astype(np.int32),
+                path.astype(np.int32),
+            )
+        )
+    return result
+
+
+def _keep(scores: NDArray[np.float32]) -> tuple[NDArray[np.int32] | None, NDArray[np.float32]]:
+    size = scores.shape[1]
+    if size <= DENSE_LABELS:
+        return None, np.ascontiguousarray(scores)
+    candidates = np.argpartition(-scores, KEPT, axis=1)[:, :KEPT]
+    candidates.sort(axis=1)  # of equals the first label is first
+    values = np.take_along_axis(scores, candidates, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(candidates, order, axis=1).astype(np.int32), np.take_along_axis(values, order, axis=1)
+
+
+def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.int32]:
+    """How many labels stand before the target, ``(n,)``; of equals the first label is first."""
+    own = np.take_along_axis(scores, np.maximum(codes, 0)[:, None], axis=1)
+    before = (scores > own) | ((scores == own) & (np.arange(scores.shape[1]) < codes[:, None]))
+    return np.where(codes < 0, scores.shape[1], before.sum(axis=1)).astype(np.int32)
+
+
+def _sibling_ranks(
+    tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]
+) -> NDArray[np.int32]:
+    """How many siblings of each row's label stand before it, ``(n,)``."""
+    result = np.zeros(len(labels), np.int32)
+    parents = tree.parents[labels]
+    order = np.argsort(parents, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(parents[order])) + 1):
+        if len(rows):
+            own = tree.children(int(parents[rows[0]]))
+            result[rows] = ranks(conditional[np.ix_(rows, np.arange(own.start, own.stop))], labels[rows] - own.start)
+    return result
+
+
+def concatenate(chunks: Iterable[list[LevelScores]]) -> tuple[LevelScores, ...]:
+    """The levels of documents that were scored a chunk at a time."""
+    levels = []
+    for parts in zip(*chunks, strict=True):
+        arrays = {
+            name: None if value is None else np.concatenate([getattr(part, name) for part in parts])
+            for name, value in vars(parts[0]).items()
+            if name != "level"
+        }
+        levels.append(LevelScores(parts[0].level, **arrays))  # type: ignore[arg-type]  # as they were
+    return tuple(levels)

@@ -1,0 +1,236 @@
+"""Several networks as one system: their predictions, merged into those of the whole label tree.
+
+A system is one network over the whole tree (``flat``, ``shared``), or ``root`` with a network below each of its labels.
+What comes out has the same form as the predictions of one network, so every score, threshold and comparison is made of
+:class:`NetworkPredictions` and of nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.labels import DocumentLabels
+from patent_hier.errors import ArtifactError, IncompleteError
+from patent_hier.evaluation.contract import (
+    DENSE_LABELS,
+    KEPT,
+    LevelScores,
+    NetworkPredictions,
+    find_targets,
+    ranks,
+    score_levels,
+)
+from patent_hier.evaluation.predictions import NO_TARGET, UNSEEN
+from patent_hier.settings import ROOT
+from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob, log_softmax_siblings, sum_up
+from patent_hier.taxonomy.tree import NONE, LabelTree
+
+SYSTEM = "system"
+Temperatures = Mapping[str, float]  # by level
+
+
+def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
+    """The predictions of a system.
+
+    Args:
+        predictions: By node: one network alone, or ``root`` and one for each of its labels.
+
+    Raises:
+        IncompleteError: Naming every network that is missing.
+        ArtifactError: If the networks did not score the same documents.
+    """
+    if len(predictions) == 1 and ROOT not in predictions:
+        return next(iter(predictions.values()))
+    known = predictions[ROOT].tree.labels(predictions[ROOT].tree.depth) if ROOT in predictions else ()
+    if missing := [node for node in (ROOT, *known) if node not in predictions]:
+        raise IncompleteError(
+            f"no result without node {', '.join(missing)}: not trained or failed; "
+            "run level=hier again (finished nodes are skipped), then aggregate"
+        )
+    root = predictions[ROOT]
+    parts = {label: aligned(predictions[label], root.document_ids) for label in known}
+    tree = root.tree.graft({label: part.tree for label, part in parts.items()})
+    top = root.levels[-1]
+    true = [np.flatnonzero(top.target_codes == place) for place in range(len(known))]
+    chosen = [np.flatnonzero(top.greedy == place) for place in range(len(known))]
+    above = [root.levels[-1].log_prob[:, place, None] for place in range(len(known))]  # each (n, 1)
+    levels = list(root.levels)
+    for level in tree.levels[len(root.levels) :]:
+        levels.append(_merged(level, [part for part in parts.values()], above, true, chosen, top))
+    return NetworkPredictions(SYSTEM, tree, root.document_ids, root.parts, tuple(levels))
+
+
+def _merged(
+    level: str,
+    parts: list[NetworkPredictions],
+    above: list[NDArray[np.float32]],
+    true: list[NDArray[np.intp]],
+    chosen: list[NDArray[np.intp]],
+    top: LevelScores,
+) -> LevelScores:
+    """One level of all parts; ``true`` and ``chosen`` are the rows whose true and predicted part each one is."""
+    n = len(top.targets)
+    sizes = [len(part.tree.labels(level)) if level in part.tree.levels else 0 for part in parts]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    fields: dict[str, NDArray[Any]] = {
+        "targets": np.full(n, None, object),
+        "target_codes": np.full(n, NO_TARGET, np.intp),
+        "target_log_prob": np.full(n, -np.inf, np.float32),
+        "target_conditional": np.full(n, -np.inf, np.float32),
+        "sibling_rank": np.full(n, NONE, np.int32),
+        "greedy": np.full(n, NONE, np.int32),
+    }
+    candidates: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
+    dense = starts[-1] <= DENSE_LABELS
+    for part, start, size, rows, routed, prior in zip(parts, starts, sizes, true, chosen, above, strict=False):
+        if not size:
+            continue
+        own = part.level(level)
+        for name in ("targets", "target_conditional", "sibling_rank"):
+            fields[name][rows] = getattr(own, name)[rows]
+        codes = own.target_codes[rows]
+        fields["target_codes"][rows] = np.where(codes >= 0, codes + start, codes)
+        fields["target_log_prob"][rows] = own.target_log_prob[rows] + top.target_log_prob[rows]
+        fields["greedy"][routed] = np.where(own.greedy[routed] == NONE, NONE, own.greedy[routed] + start)
+        labels, log_prob = (None, own.log_prob) if dense else own.best(KEPT)
+        place = np.broadcast_to(np.arange(size, dtype=np.int32), log_prob.shape) if labels is None else labels
+        candidates.append((np.where(place == NONE, NONE, place + start), log_prob + prior))
+    if dense:
+        kept = np.concatenate([log_prob for _, log_prob in candidates], axis=1)
+        return LevelScores(level, labels=None, log_prob=kept, target_rank=ranks(kept, fields["target_codes"]), **fields)
+    names, kept = _best(candidates)
+    return LevelScores(level, labels=names, log_prob=kept, target_rank=_kept_ranks(names, fields), **fields)
+
+
+def _best(
+    candidates: list[tuple[NDArray[np.int32], NDArray[np.float32]]],
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The best of all parts' best labels: exact, because a label outside its own part's best is below all of them."""
+    names, values = (np.concatenate(columns, axis=1) for columns in zip(*candidates, strict=True))
+    order = np.argsort(-values, axis=1, kind="stable")[:, :KEPT]
+    return np.take_along_axis(names, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+def _kept_ranks(names: NDArray[np.int32], fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
+    """The target's place among the kept labels, ``(n,)``; their number stands for every further place."""
+    found = names == fields["target_codes"][:, None]
+    return np.where(found.any(axis=1), found.argmax(axis=1), names.shape[1]).astype(np.int32)
+
+
+def aligned(own: NetworkPredictions, document_ids: NDArray[Any]) -> NetworkPredictions:
+    """Predictions in the order of some documents.
+
+    Raises:
+        ArtifactError: If they are of other documents.
+    """
+    if len(own) != len(document_ids):
+        raise ArtifactError(
+            f"node {own.node} scored {len(own)} documents but another {len(document_ids)}; run both on the same split"
+        )
+    if np.array_equal(own.document_ids, document_ids):
+        return own
+    return own.take(positions(document_ids, own.document_ids, f"the predictions of node {own.node}"))
+
+
+def positions(wanted: NDArray[Any], present: NDArray[Any], where: str) -> NDArray[np.intp]:
+    """Where each wanted document stands, to bring two systems into the same order.
+
+    Args:
+        wanted: ``(n,)`` document ids.
+        present: ``(m,)`` document ids without repetition.
+        where: What holds ``present``, for the error's message.
+
+    Raises:
+        ArtifactError: Naming the first document that is not there.
+    """
+    places = {document: place for place, document in enumerate(present.tolist())}
+    rows = np.fromiter((places.get(document, -1) for document in wanted.tolist()), np.intp, len(wanted))
+    if (rows < 0).any():
+        raise ArtifactError(
+            f"document {wanted[rows < 0][0]!r} is not in {where}; run all nodes on the same corpus and split"
+        )
+    return rows
+
+
+def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPredictions:
+    """A system with the corpus's labels for its targets, those too that no network knows.
+
+    Args:
+        system: Its documents are those of ``labels``, in that order.
+        labels: What the corpus says of them; levels below the system's are not read.
+
+    Raises:
+        ArtifactError: If a network was scored against another label than the corpus's.
+    """
+    levels = []
+    for own in system.levels:
+        column = labels.main[:, labels.tree.levels.index(own.level)]
+        truth = np.where(column == NONE, None, labels.tree.codes[column])
+        wrong = (own.targets != None) & (own.targets != truth)  # noqa: E711 - elementwise
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ArtifactError(
+                f"node {system.node} has target {own.targets[row]!r} for document {system.document_ids[row]!r}, "
+                f"the corpus {truth[row]!r}; run the node again on this corpus"
+            )
+        codes = find_targets(system.tree, own.level, truth)
+        lost = (codes >= 0) & (own.target_codes < 0)
+        if lost.any():
+            raise ArtifactError(
+                f"node {system.node} has no target for document {system.document_ids[int(lost.argmax())]!r}, the "
+                f"corpus {truth[int(lost.argmax())]!r}; run the node again on this corpus"
+            )
+        levels.append(replace(own, targets=truth, target_codes=codes))
+    return replace(system, levels=tuple(levels))
+
+
+def scaled(network: NetworkPredictions, temperatures: Temperatures) -> NetworkPredictions:
+    """The predictions of a network at temperatures, each of the heads of one level.
+
+    Levels that keep only their best labels have none of their own: their joint probabilities follow their ancestors'.
+    """
+    if all(temperatures.get(level, 1.0) == 1.0 for level in network.tree.levels):
+        return network
+    dense = [own for own in network.levels if own.labels is None]
+    if network.flat and len(dense) < len(network.levels):
+        return network  # nothing could be fitted to the leaves
+    tree = network.tree.to_depth(dense[-1].level)
+    old = np.concatenate([own.log_prob for own in dense], axis=1)
+    new = scale(tree, old, temperatures, network.flat)
+    levels = score_levels(tree, new, [own.targets for own in dense])
+    for own in network.levels[len(dense) :]:
+        start = network.tree.slice(own.level).start
+        ancestor = network.tree.ancestors(tree.depth)[start:]
+        shift = (new - old).astype(np.float32)
+        rows = np.arange(len(network))
+        moved = own.log_prob + shift[rows[:, None], ancestor[np.maximum(own.labels, 0)]]
+        order = np.argsort(-moved, axis=1, kind="stable")
+        names = np.take_along_axis(own.labels, order, axis=1)
+        target = own.target_log_prob + shift[rows, ancestor[np.maximum(own.target_codes, 0)]]
+        levels.append(
+            replace(
+                own,
+                labels=names,
+                log_prob=np.take_along_axis(moved, order, axis=1),
+                target_log_prob=np.where(own.target_codes >= 0, target, -np.inf).astype(np.float32),
+                target_rank=_kept_ranks(names, {"target_codes": own.target_codes}),
+            )
+        )
+    return replace(network, levels=tuple(levels))
+
+
+def scale(
+    tree: LabelTree, joint: NDArray[np.float32], temperatures: Temperatures, flat: bool = False
+) -> NDArray[np.float32]:
+    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels at temperatures; the order of siblings stays."""
+    if flat:
+        leaves = joint[:, tree.leaves].astype(np.float64) / temperatures.get(tree.depth, 1.0)
+        leaves -= np.logaddexp.reduce(leaves, axis=1, keepdims=True)
+        return sum_up(tree, leaves).astype(np.float32)
+    logits = conditional_log_prob(tree, joint.astype(np.float64))
+    for level in tree.levels:
+        logits[:, tree.slice(level)] /= temperatures.get(level, 1.0)
+    return joint_log_prob(tree, log_softmax_siblings(tree, logits)).astype(np.float32)

@@ -1,0 +1,137 @@
+"""Many heads on term counts as one model: a linear classifier, or naive Bayes, for each parent in a label tree.
+
+Each head has its own terms and its own inverse document frequencies: those of the documents below its parent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
+from scipy.special import log_softmax
+
+from patent_hier.models.classical import Arrays, TermModel, expect
+
+HEADS = "heads"  # an array that only such models have
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """The softmax over one parent's children: ``log_softmax((tf_idf @ weights + bias) / temperature)``.
+
+    Attributes:
+        start: Its first label among the model's; its others follow.
+        columns: Its terms among the model's, ascending, ``(terms,)`` int32.
+        idf: ``(terms,)`` float32.
+        weights: ``(terms, labels)`` float32.
+        bias: ``(labels,)`` float32.
+        temperature: Above 0.
+    """
+
+    start: int
+    columns: NDArray[np.int32]
+    idf: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    temperature: float = 1.0
+
+    @property
+    def labels(self) -> "slice":
+        """Its labels among the model's."""
+        return slice(self.start, self.start + len(self.bias))
+
+    def scores(self, counts: csc_matrix) -> NDArray[np.float64]:
+        """Scores before temperature and softmax, ``(n, labels)``, of counts with all of the model's terms."""
+        own = counts[:, self.columns]
+        owners = np.repeat(np.arange(len(self.columns)), np.diff(own.indptr))
+        values = (1 + np.log(own.data, dtype=np.float32)) * self.idf[owners]
+        lengths = np.sqrt(np.bincount(own.indices, values.astype(np.float64) ** 2, minlength=own.shape[0]))
+        values /= np.maximum(lengths, 1e-30)[own.indices].astype(np.float32)
+        features = csc_matrix((values, own.indices, own.indptr), shape=own.shape)
+        return np.asarray(features @ self.weights, np.float64) + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class TermHeads(TermModel):
+    """Heads side by side; a label without siblings needs none and has probability 1 under its parent.
+
+    Attributes:
+        heads: In the order of their labels.
+        num_labels: All labels of the tree.
+        num_terms: All terms of the reader.
+    """
+
+    kind: ClassVar[str] = "heads"
+
+    heads: Sequence[Head]
+    num_labels: int
+    num_terms: int
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights and biases."""
+        return sum(head.weights.size + head.bias.size for head in self.heads)
+
+    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
+        """Conditional log-probabilities ``(n, num_labels)``; see :meth:`TermModel.log_prob`."""
+        if counts.shape[1] != self.num_terms:
+            raise ValueError(f"{counts.shape[1]} terms, not {self.num_terms}")
+        by_term = counts.tocsc()
+        result = np.zeros((counts.shape[0], self.num_labels), np.float32)
+        for head in self.heads:
+            result[:, head.labels] = log_softmax(head.scores(by_term) / head.temperature, axis=1)
+        return result
+
+    def arrays(self) -> Arrays:
+        """See :meth:`TermModel.arrays`: the heads' arrays end to end, and their sizes."""
+        sizes = [(head.start, len(head.columns), len(head.bias)) for head in self.heads]
+        return {
+            "columns": np.concatenate([head.columns for head in self.heads]),
+            "idf": np.concatenate([head.idf for head in self.heads]),
+            "weights": np.concatenate([head.weights.ravel() for head in self.heads]),
+            "bias": np.concatenate([head.bias for head in self.heads]),
+            "temperatures": np.array([head.temperature for head in self.heads], np.float64),
+            HEADS: np.array(sizes, np.int64),
+            "sizes": np.array([self.num_labels, self.num_terms], np.int64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """See :meth:`TermModel.from_arrays`."""
+        table, sizes = arrays[HEADS], arrays["sizes"]
+        expect("heads", table, (len(table), 3), np.int64)
+        expect("sizes", sizes, (2,), np.int64)
+        starts, terms, labels = table.T
+        num_labels, num_terms = map(int, sizes)
+        if not len(table) or (table < 0).any() or (labels < 2).any() or (starts[1:] < (starts + labels)[:-1]).any():
+            raise ValueError("the heads overlap or are empty")
+        expect("temperatures", arrays["temperatures"], (len(table),), np.float64)
+        for name, total, dtype in (
+            ("columns", terms.sum(), np.int32),
+            ("idf", terms.sum(), np.float32),
+            ("weights", (terms * labels).sum(), np.float32),
+            ("bias", labels.sum(), np.float32),
+        ):
+            expect(name, arrays[name], (int(total),), dtype)
+        if not ((arrays["temperatures"] > 0) & np.isfinite(arrays["temperatures"])).all():
+            raise ValueError("a temperature is out of range")
+        columns = arrays["columns"]
+        if starts[-1] + labels[-1] > num_labels or (len(columns) and not 0 <= columns.min() <= columns.max() < num_terms):
+            raise ValueError(f"the heads are not of {num_labels} labels and {num_terms} terms")
+        of_terms, of_labels, of_weights = (np.cumsum(counts)[:-1] for counts in (terms, labels, terms * labels))
+        parts = zip(
+            starts.tolist(),
+            np.split(columns, of_terms),
+            np.split(arrays["idf"], of_terms),
+            np.split(arrays["weights"], of_weights),
+            np.split(arrays["bias"], of_labels),
+            arrays["temperatures"].tolist(),
+            strict=True,
+        )
+        heads = [
+            Head(start, own, idf, weights.reshape(len(own), len(bias)), bias, temperature)
+            for start, own, idf, weights, bias, temperature in parts
+        ]
+        return cls(heads, num_labels, num_terms)

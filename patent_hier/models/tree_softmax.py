@@ -1,0 +1,76 @@
+"""From a network's logits to log-probabilities on its label tree, in torch.
+
+Siblings are neighbours in the tree's order, so a head, the softmax over one parent's children, is a slice of the
+network's last layer. *Conditional* is ln P(label | parent), *joint* ln P(label | the network's root).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from patent_hier.taxonomy.tree import LabelTree
+
+
+class TreeSoftmax(nn.Module):
+    """The heads of one network.
+
+    Args:
+        tree: Its ``n`` labels.
+        flat: One softmax over all labels of the deepest level, whose ancestors have the sum of their probabilities;
+            else one softmax for each parent.
+
+    Attributes:
+        num_outputs: Logits that the network has to give: its leaves if flat, else ``n``.
+    """
+
+    parents: Tensor
+    families: Tensor
+    family_of_child: Tensor
+
+    def __init__(self, tree: LabelTree, flat: bool = False) -> None:
+        super().__init__()
+        self.flat = flat
+        self.levels = [(own.start, own.stop) for own in map(tree.slice, tree.levels)]
+        self.num_labels = len(tree)
+        self.num_outputs = self.levels[-1][1] - self.levels[-1][0] if flat else len(tree)
+        parents = torch.from_numpy(tree.parents.astype(np.int64))
+        names, families = np.unique(tree.parents, return_inverse=True)
+        self.num_families = len(names)
+        self.register_buffer("parents", parents, persistent=False)  # (n,)
+        self.register_buffer("families", torch.from_numpy(families.astype(np.int64)), persistent=False)  # (n,)
+
+    def conditional(self, logits: Tensor) -> Tensor:
+        """Conditional log-probabilities ``(batch, n)`` from logits ``(batch, num_outputs)``, in float32.
+
+        A label whose probability is 0 (far below its siblings in a flat network) gives its children equal shares.
+        """
+        if self.flat:
+            joint = self.joint(logits)
+            above = torch.cat([joint.new_zeros(len(joint), 1), joint], 1)[:, self.parents + 1]
+            return joint - above
+        logits = logits.float()
+        if self.num_families == 1:
+            return logits.log_softmax(-1)
+        return logits - _log_sum(logits, self.families, self.num_families)[:, self.families]
+
+    def joint(self, logits: Tensor) -> Tensor:
+        """Joint log-probabilities ``(batch, n)`` from logits ``(batch, num_outputs)``, in float32."""
+        if self.flat:
+            levels = [logits.float().log_softmax(-1)]
+            for (start, stop), (above, end) in zip(self.levels[:0:-1], self.levels[-2::-1], strict=True):
+                levels.append(_log_sum(levels[-1], self.parents[start:stop] - above, end - above))
+            return torch.cat(levels[::-1], 1)
+        conditional = self.conditional(logits)
+        levels = [conditional[:, slice(*self.levels[0])]]
+        for (start, stop), (above, _) in zip(self.levels[1:], self.levels, strict=False):
+            levels.append(conditional[:, start:stop] + levels[-1][:, self.parents[start:stop] - above])
+        return torch.cat(levels, 1)
+
+
+def _log_sum(values: Tensor, owners: Tensor, size: int) -> Tensor:
+    """The logarithm of the summed exponentials of each owner's columns, ``(batch, size)``; minus infinity for none."""
+    index = owners.expand(len(values), -1)
+    highest = values.new_full((len(values), size), -torch.inf).scatter_reduce(1, index, values.detach(), "amax")
+    highest = torch.where(highest.isneginf(), 0.0, highest)
+    sums = values.new_zeros(len(values), size).index_add(1, owners, (values - highest[:, owners]).exp())
+    return sums.log() + highest
