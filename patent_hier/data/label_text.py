@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from patent_hier.data.labels import ipc_path
 from patent_hier.data.raw import has_words, normalise
 from patent_hier.errors import DataError
-from patent_hier.data.labels import ipc_path
 from patent_hier.ipc import SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.settings.data import LABEL_LEVELS
 from patent_hier.taxonomy.tree import IPC_LEVELS

@@ -68,7 +68,9 @@ def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
         groups = shared_strings(table["main_group"])
         columns[-1] = np.where(columns[-1] == None, groups, columns[-1])  # noqa: E711 - elementwise
     symbols = table["further_symbols"].to_pylist()
-    further = [[path for symbol in dict.fromkeys(own or ()) for path in [ipc_path(symbol, len(levels))]] for own in symbols]
+    further = [
+        [path for symbol in dict.fromkeys(own or ()) for path in [ipc_path(symbol, len(levels))]] for own in symbols
+    ]
     return document_labels(columns, further, levels)
 
 
@@ -81,7 +83,7 @@ def node_targets(labels: DocumentLabels, node: str, levels: Sequence[str]) -> li
         levels: The node's levels.
     """
     columns = [labels.main[:, labels.tree.levels.index(level)] for level in levels]
-    names = [np.where(column == NONE, None, labels.tree.codes[column]) for column in columns]
+    names = [labels.tree.names(column) for column in columns]
     place = labels.tree.levels.index(levels[0]) - 1
     if place >= 0:
         above = labels.main[:, place]
@@ -103,10 +105,14 @@ def document_labels(
         levels: Names of the levels.
     """
     main = list(zip(*(column.tolist() for column in columns), strict=True))
-    flat = [list(dict.fromkeys(path for path in own if path != first)) for first, own in zip(main, further, strict=True)]
+    flat = [
+        list(dict.fromkeys(path for path in own if path != first)) for first, own in zip(main, further, strict=True)
+    ]
     tree = LabelTree.from_paths([*main, *(path for own in flat for path in own)], levels)
     offsets = np.concatenate([[0], np.cumsum([len(own) for own in flat])]).astype(np.int64)
-    return DocumentLabels(tree, _positions(tree, main), _positions(tree, [path for own in flat for path in own]), offsets)
+    return DocumentLabels(
+        tree, _positions(tree, main), _positions(tree, [path for own in flat for path in own]), offsets
+    )
 
 
 def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Positions:

@@ -1,7 +1,6 @@
 """From the predictions of a system to its result, at every level: pure functions, nothing is read or written."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +48,10 @@ def has_label(own: LevelScores) -> Hits:
 
 
 def aggregate(
-    system: NetworkPredictions, labels: DocumentLabels | None = None, part: str = "test", every_label: tuple[str, ...] = ()
+    system: NetworkPredictions,
+    labels: DocumentLabels | None = None,
+    part: str = "test",
+    every_label: tuple[str, ...] = (),
 ) -> Result:
     """Score a system on one part.
 
@@ -89,7 +91,7 @@ def aggregate(
 
 
 def _constant(system: NetworkPredictions) -> tuple[str, ...]:
-    first = system.tree.slice(system.levels[0].level)
+    first = system.tree.span(system.levels[0].level)
     counts = np.diff(system.tree.child_bounds)[first.start + 1 : first.stop + 1]
     return tuple(system.tree.codes[first][counts == 1].tolist())
 
@@ -105,7 +107,10 @@ def _level_result(
         return Score.of_hits(int(hits[present].sum()), int(present.sum()), n_labels)
 
     unseen = own.targets[present & (own.target_codes < 0)]
-    right = [(answer == one.target_codes) & (one.target_codes >= 0) for answer, one in zip(answered, system.levels, strict=True)]
+    right = [
+        (answer == one.target_codes) & (one.target_codes >= 0)
+        for answer, one in zip(answered, system.levels, strict=True)
+    ]
     rank = own.target_rank
     known = own.target_codes >= 0
     top = {k: share(known & (rank < k)) for k in (1, 3, 5)}
@@ -121,7 +126,9 @@ def _level_result(
         top_3=top[3],
         top_5=top[5],
         oracle=None if system.flat else share(local_hits(own)),
-        product=None if system.flat else _product([local_hits(one)[present] for one in system.levels[: place + 1]], n_labels),
+        product=None
+        if system.flat
+        else _product([local_hits(one)[present] for one in system.levels[: place + 1]], n_labels),
         macro_f1=_macro_f1(own, answered[place], present, n_labels),
         **_hierarchical(system, place, paths, present, n_labels),
         wipo_top_prediction=top[1],
@@ -137,8 +144,8 @@ def _any_symbol_hits(system: NetworkPredictions, own: LevelScores, labels: Docum
     best = own.best(1)[0][:, 0]
     hits: Hits = (best == own.target_codes) & (own.target_codes >= 0)
     column = labels.further[:, labels.tree.levels.index(own.level)]
-    further = np.where(column == NONE, None, labels.tree.codes[column])
-    start = system.tree.slice(own.level).start
+    further = labels.tree.names(column)
+    start = system.tree.span(own.level).start
     codes = system.tree.find(own.level, further)
     owners = labels.owners
     hits[owners[(codes != NONE) & (codes - start == best[owners])]] = True
@@ -179,10 +186,10 @@ def _answered_paths(system: NetworkPredictions, place: int, answered: list[Answe
     """The path that is answered down to a level: of a flat classifier the ancestors of its label."""
     if not system.flat:
         return answered[: place + 1]
-    start = system.tree.slice(system.levels[place].level).start
+    start = system.tree.span(system.levels[place].level).start
     levels = system.levels[: place + 1]
     return [
-        (system.tree.ancestors(one.level)[start + answered[place]] - system.tree.slice(one.level).start).astype(np.int32)
+        (system.tree.ancestors(one.level)[start + answered[place]] - system.tree.span(one.level).start).astype(np.int32)
         for one in levels
     ]
 
@@ -200,7 +207,9 @@ def _hierarchical(
         sum(path != NONE for path in paths),
         sum(has_label(one) for one in levels),
     ]
-    triples, counts = np.unique(np.stack([np.asarray(column)[present] for column in columns], 1), axis=0, return_counts=True)
+    triples, counts = np.unique(
+        np.stack([np.asarray(column)[present] for column in columns], 1), axis=0, return_counts=True
+    )
 
     def scores(weights: NDArray[np.int64]) -> dict[str, float]:
         shared, named, true = (weights @ triples).tolist()
@@ -221,7 +230,7 @@ def _hierarchical(
 
 def _local(system: NetworkPredictions, own: LevelScores, present: Hits) -> dict[str, LocalScore]:
     first = system.levels[0]
-    ancestors = system.tree.ancestors(first.level)[system.tree.slice(own.level)]
+    ancestors = system.tree.ancestors(first.level)[system.tree.span(own.level)]
     sizes = np.bincount(ancestors, minlength=len(system.tree.labels(first.level)))
     size_of = dict(zip(system.tree.labels(first.level), sizes.tolist(), strict=True))
     result = {}

@@ -29,12 +29,14 @@ from numpy.typing import NDArray
 
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.predictions import NO_TARGET, PREDICTIONS_FILE, SCORED_PARTS, UNSEEN, Predictions
+from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
-from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.taxonomy.tree import NONE, LabelTree
 
-__all__ = ["DENSE_LABELS", "KEPT", "PREDICTIONS_FILE", "LevelScores", "NetworkPredictions", "score_levels"]
-
+SCORED_PARTS = ("val", "calibration", "test")
+PREDICTIONS_FILE = "predictions.parquet"
+UNSEEN = -1  # code of a target that is not among the labels
+NO_TARGET = -2  # code of a document that has no label at the level under the network
 DENSE_LABELS = 200  # a level with more labels keeps only its best ones
 KEPT = 20
 _TOLERANCE = 1e-3  # of the logarithm of a row's summed probabilities
@@ -81,7 +83,9 @@ class LevelScores:
 
     def take(self, rows: NDArray[np.intp]) -> Self:
         """The documents at the given positions, in that order."""
-        arrays = {name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        arrays: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+        }
         return replace(self, **arrays)
 
 
@@ -119,18 +123,19 @@ class NetworkPredictions:
                 return own
         raise ArtifactError(f"node {self.node} has no scores of level {name}; it has {', '.join(self.tree.levels)}")
 
-    def at(self, level: str) -> Predictions:
-        """One level with the log-probabilities of all its labels.
+    def scores(self) -> TreeScores:
+        """The log-probabilities of all labels.
 
         Raises:
-            ArtifactError: If the level is not there, or keeps only its best labels.
+            ArtifactError: If a level keeps only its best labels.
         """
-        own = self.level(level)
-        if own.labels is not None:
-            raise ArtifactError(f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of level {level}")
-        return Predictions(
-            self.node, self.tree.labels(level), self.document_ids, self.parts, own.targets, own.log_prob
-        )
+        for own in self.levels:
+            if own.labels is not None:
+                raise ArtifactError(
+                    f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of level {own.level}; "
+                    "this needs all of them: use a result of data.depth=class"
+                )
+        return TreeScores(self.tree, np.concatenate([own.log_prob for own in self.levels], axis=1), self.flat)
 
     def select(self, part: str) -> Self:
         """Only the documents of one part.
@@ -161,7 +166,11 @@ class NetworkPredictions:
         }
         for own in self.levels:
             columns |= {f"{own.level}.{name}": value for name, value in _columns(own).items()}
-        facts = {"node": self.node, "flat": json.dumps(self.flat), "tree": json.dumps(self.tree.as_dict(), ensure_ascii=False)}
+        facts = {
+            "node": self.node,
+            "flat": json.dumps(self.flat),
+            "tree": json.dumps(self.tree.as_dict(), ensure_ascii=False),
+        }
         with atomic_file(path) as temporary:
             pq.write_table(pa.table(columns).replace_schema_metadata(facts), temporary, compression="zstd")
 
@@ -226,7 +235,11 @@ class NetworkPredictions:
             if own.log_prob.shape[1:] != (size,):
                 return f"log_prob of level {own.level} has shape {own.log_prob.shape} but there are {size} labels"
             return _probability_problem(own, whole=own.level == self.tree.levels[0])
-        if own.labels.shape != own.log_prob.shape or own.labels.min(initial=0) < NONE or own.labels.max(initial=0) >= size:
+        if (
+            own.labels.shape != own.log_prob.shape
+            or own.labels.min(initial=0) < NONE
+            or own.labels.max(initial=0) >= size
+        ):
             return f"labels of level {own.level} are not those of the tree"
         falls = (np.diff(own.log_prob, axis=1) <= 0) | np.isneginf(own.log_prob[:, 1:])
         return None if falls.all() else f"log_prob of level {own.level} does not fall"
@@ -258,13 +271,13 @@ def _lists(values: NDArray[Any]) -> Any:
 def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
     def array(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         column = table[f"{level}.{name}"]
-        if column.null_count or not column.type.equals(pa.from_numpy_dtype(dtype)):
+        if column.null_count or not column.type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
             raise ArtifactError(f"column {level}.{name} is {column.type} with {column.null_count} nulls; {_AGAIN}")
         return column.to_numpy()
 
     def matrix(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         kind = table.schema.field(f"{level}.{name}").type
-        if not pa.types.is_fixed_size_list(kind) or not kind.value_type.equals(pa.from_numpy_dtype(dtype)):
+        if not pa.types.is_fixed_size_list(kind) or not kind.value_type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
             raise ArtifactError(f"column {level}.{name} is {kind}; {_AGAIN}")
         column = cast("Any", table[f"{level}.{name}"].combine_chunks())
         flat = column.flatten()
@@ -287,7 +300,7 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
 
 
 def find_targets(tree: LabelTree, level: str, targets: NDArray[Any]) -> NDArray[np.intp]:
-    start = tree.slice(level).start
+    start = tree.span(level).start
     found = tree.find(level, targets).astype(np.intp)
     return np.where(found == NONE, np.where(targets == None, NO_TARGET, UNSEEN), found - start)  # noqa: E711
 
@@ -304,7 +317,7 @@ def score_levels(tree: LabelTree, joint: NDArray[np.float32], targets: Sequence[
     greedy = best_path(tree, conditional)
     result = []
     for place, level in enumerate(tree.levels):
-        own = tree.slice(level)
+        own = tree.span(level)
         codes = find_targets(tree, level, targets[place])
         scores = joint[:, own]
         labels, kept = _keep(scores)
@@ -344,12 +357,11 @@ def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.in
     """How many labels stand before the target, ``(n,)``; of equals the first label is first."""
     own = np.take_along_axis(scores, np.maximum(codes, 0)[:, None], axis=1)
     before = (scores > own) | ((scores == own) & (np.arange(scores.shape[1]) < codes[:, None]))
-    return np.where(codes < 0, scores.shape[1], before.sum(axis=1)).astype(np.int32)
+    places: NDArray[np.int32] = np.where(codes < 0, scores.shape[1], before.sum(axis=1)).astype(np.int32)
+    return places
 
 
-def _sibling_ranks(
-    tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]
-) -> NDArray[np.int32]:
+def _sibling_ranks(tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.int32]:
     """How many siblings of each row's label stand before it, ``(n,)``."""
     result = np.zeros(len(labels), np.int32)
     parents = tree.parents[labels]

@@ -22,7 +22,7 @@ class LevelAccuracy(Metric):
 
     def __init__(self, tree: LabelTree) -> None:
         super().__init__()
-        self._levels = [(own.start, own.stop) for own in map(tree.slice, tree.levels)]
+        self._levels = [(own.start, own.stop) for own in map(tree.span, tree.levels)]
         for name in ("hits", "total"):
             self.add_state(name, torch.zeros(len(self._levels), dtype=torch.float64), dist_reduce_fx="sum")
 

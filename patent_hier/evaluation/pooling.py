@@ -1,4 +1,4 @@
-"""Several classifiers of one node as one: the logarithmic opinion pool, and the weights of its members.
+"""Several classifiers of one node as one, head by head: the logarithmic opinion pool, and the weights of its members.
 
 Source: C. Genest and J. V. Zidek, "Combining probability distributions: a critique and an annotated bibliography",
 Statistical Science 1(1), 1986 (the logarithmic pool); T. Heskes, "Selecting weighting factors in logarithmic opinion
@@ -8,7 +8,6 @@ member's probabilities are at least 1e-6, so that no member alone can exclude a 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +15,26 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.evaluation.deriving import NodeScores
+from patent_hier.evaluation.scores import TreeScores
+from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob, log_softmax_siblings, sum_up
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 FLOOR = float(np.log(1e-6))  # least log-probability of a member; also that of a label which it does not know
 PRIOR_DEVIATION = 0.5  # of each weight around 1 / n_members: negligible once there are some hundred documents
-_CHUNK = 8_192  # documents at a time, so that temporary arrays in float64 stay small
+_CELLS = 1 << 22  # documents x labels of a member at a time, so that temporary arrays in float64 stay small
 
 _Floats = NDArray[np.float64]
 
 
-def pool(scores: Sequence[NodeScores], weights: Sequence[float]) -> NodeScores:
-    """Combine members: ``log p(label) = sum_m w_m log p_m(label) - log Z`` for each document.
+def pool(scores: Sequence[TreeScores], weights: Sequence[float]) -> TreeScores:
+    """Combine members: ``log p(label | parent) = sum_m w_m log p_m(label | parent) - log Z`` for each document and head.
 
     Args:
-        scores: Of the members, for the same ``n`` documents in the same order.
-        weights: One for each member, none negative; all 0 makes every label equally probable.
+        scores: Of the members, for the same ``n`` documents in the same order; all flat or none.
+        weights: One for each member, none negative; all 0 makes every label as probable as its siblings.
 
     Returns:
-        The labels that any member knows, sorted; ``log_prob`` ``(n, n_labels)``.
+        The labels that any member knows.
 
     Raises:
         ConfigError: If there is no member, or the weights are not one finite non-negative number for each.
@@ -43,18 +44,32 @@ def pool(scores: Sequence[NodeScores], weights: Sequence[float]) -> NodeScores:
     factors = np.asarray(weights, np.float64)
     if factors.shape != (len(scores),) or not (np.isfinite(factors) & (factors >= 0)).all():
         raise ConfigError(f"weights {list(weights)} for {len(scores)} members; give each one number that is >= 0")
-    labels = _union(scores)
-    log_prob = np.empty((n, len(labels)), np.float32)
-    for rows, members in _chunks(scores, labels, np.arange(n)):
-        pooled = np.tensordot(factors, members, 1)  # (rows, n_labels)
-        log_prob[rows] = pooled - logsumexp(pooled, axis=1, keepdims=True)
-    return NodeScores(labels, log_prob)
+    tree, flat = union([member.tree for member in scores]), scores[0].flat
+    log_prob = np.empty((n, len(tree)), np.float32)
+    for rows, members in _chunks(scores, tree, np.arange(n)):
+        pooled = np.tensordot(factors, members, 1)  # (rows, labels of the heads)
+        if flat:
+            log_prob[rows] = sum_up(tree, pooled - logsumexp(pooled, axis=1, keepdims=True))
+        else:
+            log_prob[rows] = joint_log_prob(tree, log_softmax_siblings(tree, pooled))
+    return TreeScores(tree, log_prob, flat)
 
 
-def fit_weights(scores: Sequence[NodeScores], targets: NDArray[Any]) -> _Floats:
-    """The weights with which :func:`pool` finds the targets most probable.
+def union(trees: Sequence[LabelTree]) -> LabelTree:
+    """The tree of all labels of some trees over the same levels."""
+    longest = max((tree.levels for tree in trees), key=len)
+    paths = [
+        tuple(None if place == NONE else tree.codes[place] for place in path) + (None,) * (len(longest) - len(path))
+        for tree in trees
+        for path in tree.paths(np.arange(len(tree), dtype=np.int32)).tolist()
+    ]
+    return LabelTree.from_paths(paths, longest, root=trees[0].root)
 
-    They minimise the mean over documents of ``-log p(target)`` plus ``sum_m (w_m - 1/M)^2 / (2 n s^2)``: the most
+
+def fit_weights(scores: Sequence[TreeScores], tree: LabelTree, paths: Positions) -> _Floats:
+    """The weights with which :func:`pool` finds the true paths most probable.
+
+    They minimise the mean over documents of ``-log p(path)`` plus ``sum_m (w_m - 1/M)^2 / (2 n s^2)``: the most
     probable weights under a normal prior around the equal weights ``1/M`` with the standard deviation ``s``
     :data:`PRIOR_DEVIATION`. The prior decides between members that say the same, and keeps few documents from
     extremes. The problem is convex (a linear function plus log-sum-exp plus a quadratic), so the answer does not
@@ -62,36 +77,40 @@ def fit_weights(scores: Sequence[NodeScores], targets: NDArray[Any]) -> _Floats:
 
     Args:
         scores: Of the ``M`` members, for the same documents in the same order.
-        targets: ``(n,)`` true labels. Documents whose target no member knows, or that have none, are left out;
-            without any other the weights are equal.
+        tree: :func:`union` of the members' trees.
+        paths: True paths in it, ``(n, n_levels)``. Labels that no member knows are left out; without any other the
+            weights are equal.
 
     Returns:
         ``(M,)`` non-negative weights.
 
     Raises:
         ConfigError: If there is no member.
-        ArtifactError: If members and targets are of different numbers of documents, or the search fails.
+        ArtifactError: If members and paths are of different numbers of documents, or the search fails.
     """
-    n = _common_length(scores)
-    if len(targets) != n:
-        raise ArtifactError(f"{len(targets)} targets for {n} scored documents; run all members on the same split")
-    labels = _union(scores)
-    position = {label: column for column, label in enumerate(labels)}
-    codes = np.array([position.get(target, -1) for target in targets.tolist()], np.intp)
-    known = np.flatnonzero(codes >= 0)
+    n, flat = _common_length(scores), scores[0].flat
+    if len(paths) != n:
+        raise ArtifactError(f"{len(paths)} targets for {n} scored documents; run all members on the same split")
+    heads = paths[:, -1:] - tree.leaves.start if flat else paths
+    known = np.flatnonzero((heads >= 0).any(axis=1))
     equal = np.full(len(scores), 1 / len(scores))
     if not len(known):
         return equal
+    families = np.zeros(tree.leaves.stop - tree.leaves.start, np.intp) if flat else tree.parents.astype(np.intp) + 1
 
     def loss(weights: _Floats) -> tuple[float, _Floats]:
         total, gradient = 0.0, np.zeros_like(weights)
-        for rows, members in _chunks(scores, labels, known):
-            own = members[:, np.arange(len(rows)), codes[rows]]  # (M, rows), log-probabilities of the targets
-            pooled = np.tensordot(weights, members, 1)  # (rows, n_labels)
-            norm = logsumexp(pooled, axis=1)
-            total += float(norm.sum() - (weights @ own).sum())
-            expected = np.einsum("rl,mrl->m", np.exp(pooled - norm[:, None]), members)
-            gradient += expected - own.sum(axis=1)
+        for rows, members in _chunks(scores, tree, known):
+            own = heads[rows]
+            pooled = np.tensordot(weights, members, 1)  # (rows, labels of the heads)
+            norm = logsumexp(pooled, axis=1, keepdims=True)
+            log_prob = pooled - norm if flat else log_softmax_siblings(tree, pooled)
+            decided = np.zeros((len(rows), families.max() + 1), bool)  # which heads the true path passes
+            row, level = np.nonzero(own >= 0)
+            decided[row, families[own[row, level]]] = True
+            total -= float(log_prob[row, own[row, level]].sum())
+            expected = np.einsum("rl,mrl->m", np.exp(log_prob) * decided[:, families], members)
+            gradient += expected - members[:, row, own[row, level]].sum(axis=1)
         pull = (weights - equal) / PRIOR_DEVIATION**2
         return (total + float(pull @ (weights - equal)) / 2) / len(known), (gradient + pull) / len(known)
 
@@ -112,28 +131,40 @@ def _slope(weights: _Floats, gradient: _Floats) -> float:
     return float(np.abs(gradient[free]).max(initial=0.0))
 
 
-def _common_length(scores: Sequence[NodeScores]) -> int:
-    lengths = {len(member.log_prob) for member in scores}
+def _common_length(scores: Sequence[TreeScores]) -> int:
+    lengths = {len(member) for member in scores}
     if not lengths:
         raise ConfigError("a pool needs at least one member; name the results to combine")
     if len(lengths) > 1:
         raise ArtifactError(f"members scored {sorted(lengths)} documents; run all of them on the same split")
+    if len({member.flat for member in scores}) > 1:
+        raise ArtifactError("flat classifiers and others cannot be pooled head by head; derive one from the other")
     return lengths.pop()
 
 
-def _union(scores: Sequence[NodeScores]) -> tuple[str, ...]:
-    return tuple(sorted({label for member in scores for label in member.labels}))
-
-
 def _chunks(
-    scores: Sequence[NodeScores], labels: Sequence[str], rows: NDArray[np.intp]
+    scores: Sequence[TreeScores], tree: LabelTree, rows: NDArray[np.intp]
 ) -> Iterator[tuple[NDArray[np.intp], _Floats]]:
-    """Some rows at a time: which, and all members' clipped log-probabilities ``(M, rows, n_labels)``."""
-    position = {label: column for column, label in enumerate(labels)}
-    columns = [[position[label] for label in member.labels] for member in scores]
-    for start in range(0, len(rows), _CHUNK):
-        chosen = rows[start : start + _CHUNK]
-        members = np.full((len(scores), len(chosen), len(labels)), FLOOR)
+    """Some rows at a time: which, and all members' clipped log-probabilities ``(M, rows, labels of the heads)``.
+
+    The heads' labels are the leaves of flat members, all labels of others.
+    """
+    flat = scores[0].flat
+    columns = [_columns(member.tree, tree, flat) for member in scores]
+    width = tree.leaves.stop - tree.leaves.start if flat else len(tree)
+    step = max(1, _CELLS // width)
+    for start in range(0, len(rows), step):
+        chosen = rows[start : start + step]
+        members = np.full((len(scores), len(chosen), width), FLOOR)
         for own, columns_of_own, member in zip(members, columns, scores, strict=True):
-            own[:, columns_of_own] = np.maximum(member.log_prob[chosen], FLOOR)
+            values = member.log_prob[chosen]
+            heads = values[:, member.tree.leaves] if flat else conditional_log_prob(member.tree, values)
+            own[:, columns_of_own] = np.maximum(heads, FLOOR)
         yield chosen, members
+
+
+def _columns(own: LabelTree, tree: LabelTree, flat: bool) -> Positions:
+    """Where the labels of a member's heads stand among all members'."""
+    levels = (tree.depth,) if flat else own.levels
+    found = np.concatenate([tree.find(level, own.labels(level)) for level in levels])
+    return found - tree.leaves.start if flat else found

@@ -1,9 +1,9 @@
-"""Answering only when sure: the class, else the section, else nothing, at an accuracy that is asked for.
+"""Answering only when sure: the deepest level that is sure enough, or nothing, at an accuracy that is asked for.
 
-Confidence is the calibrated probability of the answer: P(section and class) of the likeliest class, P(section) of the
-likeliest section. A threshold for each level is chosen on documents that nothing was trained or chosen on, so that the
-answers above it are right as often as asked. First the classes' threshold, on all documents; then the sections', on
-those that the first leaves. So the promise holds at each level by itself, not only for both together.
+Confidence is the calibrated joint probability of a level's likeliest label. A threshold for each level is chosen on
+documents that nothing was trained or chosen on, so that the answers above it are right as often as asked. First the
+deepest level's, on all documents; then the next one's, on those that the first leaves, and so on upwards. So the
+promise holds at each level by itself, not only for all together.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.evaluation.decoding import Tree
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Score
 
 NEVER = float("inf")
@@ -26,52 +26,52 @@ Hits = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a system would answer at both levels, and whether it would be right.
+    """What a system would answer at every level, and whether it would be right.
 
     Attributes:
-        class_confidence: Of the likeliest class, ``(n,)``, 0 to 1.
-        class_hits: Whether it is the true one, ``(n,)``.
-        section_confidence: Of the likeliest section, ``(n,)``; it need not be the likeliest class's.
-        section_hits: Whether it is the true one, ``(n,)``.
-        sections: The true sections, ``(n,)``.
-        classes: The true classes, ``(n,)``.
+        levels: From the top.
+        confidence: Of the likeliest label of each level, ``(n, n_levels)``, 0 to 1; it need not be an ancestor of the
+            likeliest label below.
+        hits: Whether it is the true one, ``(n, n_levels)``.
+        targets: True labels, ``(n, n_levels)``; None where a document has none, which then counts at no level below.
     """
 
-    class_confidence: Confidence
-    class_hits: Hits
-    section_confidence: Confidence
-    section_hits: Hits
-    sections: NDArray[Any]
-    classes: NDArray[Any]
+    levels: tuple[str, ...]
+    confidence: Confidence
+    hits: Hits
+    targets: NDArray[np.object_]
 
     @classmethod
-    def of(cls, tree: Tree, sections: NDArray[Any], classes: NDArray[Any]) -> Self:
+    def of(cls, system: NetworkPredictions) -> Self:
         """The answers of a system to ``n`` documents, and their truth.
 
         Raises:
             DataError: If there is no document.
         """
-        if not len(sections):
+        if not len(system):
             raise DataError(
                 "there are no documents to choose or measure thresholds on; use a split with a calibration part"
             )
-        named = np.array(tree.classes)[tree.class_log_prob.argmax(axis=1)]
-        section = np.array(tree.sections)[tree.section_log_prob.argmax(axis=1)]
+        best = [own.best(1) for own in system.levels]
+        codes = np.stack([own.target_codes for own in system.levels], axis=1)
         return cls(
-            np.exp(tree.class_log_prob.max(axis=1)),
-            named == classes,
-            np.exp(tree.section_log_prob.max(axis=1)),
-            section == sections,
-            sections,
-            classes,
+            system.tree.levels,
+            np.exp(np.stack([log_prob[:, 0] for _, log_prob in best], axis=1).astype(np.float64)),
+            (np.stack([labels[:, 0] for labels, _ in best], axis=1) == codes) & (codes >= 0),
+            np.stack([own.targets for own in system.levels], axis=1),
         )
 
     def __len__(self) -> int:
-        return len(self.class_hits)
+        return len(self.hits)
 
     def take(self, rows: Hits) -> Self:
         """Only the chosen documents."""
-        return type(self)(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return type(self)(self.levels, self.confidence[rows], self.hits[rows], self.targets[rows])
+
+    def labelled(self, level: int) -> Hits:
+        """Which documents have a label at a level, ``(n,)``."""
+        present: Hits = self.targets[:, level] != None  # noqa: E711 - elementwise
+        return present
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,24 @@ class Thresholds:
 
     Attributes:
         target: The accuracy that was asked for, a fraction.
-        ipc_class: Of the class.
-        section: Of the section, where the class is not answered.
+        levels: By level, from the top; a level is answered where none below it is.
     """
 
     target: float
-    ipc_class: float
-    section: float
+    levels: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LevelReached:
+    """What came of one level's threshold.
+
+    Attributes:
+        coverage: Share of all documents that were answered at this level.
+        accuracy: Of these, as far as they have a label there; None if none has.
+    """
+
+    coverage: float
+    accuracy: Score | None
 
 
 @dataclass(frozen=True)
@@ -95,16 +106,12 @@ class Reached:
 
     Attributes:
         n_documents: All documents.
-        class_coverage: Share of them that got a class; ``class_accuracy`` of these, None if there are none.
-        section_coverage: Share that got a section only; ``section_accuracy`` of these, None if there are none.
+        levels: By level, from the top.
         undecided: Share that got nothing.
     """
 
     n_documents: int
-    class_coverage: float
-    class_accuracy: Score | None
-    section_coverage: float
-    section_accuracy: Score | None
+    levels: dict[str, LevelReached]
     undecided: float
 
 
@@ -133,14 +140,19 @@ def choose_threshold(confidence: Confidence, hits: Hits, target: float) -> float
 
 
 def choose_thresholds(answers: Answers, targets: Sequence[float] = TARGETS) -> list[Thresholds]:
-    """Thresholds for several accuracies; a higher one never has a lower threshold of the class."""
+    """Thresholds for several accuracies; a higher one never has a lower threshold of the deepest level."""
     chosen: list[Thresholds] = []
     floor = 0.0
     for target in sorted(targets):
-        floor = max(floor, choose_threshold(answers.class_confidence, answers.class_hits, target))
-        rest = answers.take(answers.class_confidence < floor)
-        section = choose_threshold(rest.section_confidence, rest.section_hits, target)
-        chosen.append(Thresholds(target, floor, section))
+        rest, levels = answers, {}
+        for place in reversed(range(len(answers.levels))):
+            own = rest.take(rest.labelled(place))
+            threshold = choose_threshold(own.confidence[:, place], own.hits[:, place], target)
+            if place == len(answers.levels) - 1:
+                floor = threshold = max(floor, threshold)
+            levels[answers.levels[place]] = threshold
+            rest = rest.take(rest.confidence[:, place] < threshold)
+        chosen.append(Thresholds(target, {level: levels[level] for level in answers.levels}))
     return chosen
 
 
@@ -157,25 +169,34 @@ def at_least(thresholds: Sequence[Thresholds], target: float) -> Thresholds:
     return min(known, key=lambda one: one.target)
 
 
+def decided(confidence: Confidence, thresholds: Thresholds) -> NDArray[np.intp]:
+    """The level that each document is answered at, ``(n,)``; -1 for none.
+
+    Args:
+        confidence: ``(n, n_levels)``.
+        thresholds: Of the same levels.
+    """
+    enough = confidence >= np.array(list(thresholds.levels.values()))
+    deepest = enough.shape[1] - 1 - enough[:, ::-1].argmax(axis=1)
+    return np.where(enough.any(axis=1), deepest, -1)
+
+
 def measure(answers: Answers, thresholds: Thresholds) -> Reached:
     """Coverage and accuracy of thresholds."""
-    named = answers.class_confidence >= thresholds.ipc_class
-    only_section = ~named & (answers.section_confidence >= thresholds.section)
-    n = len(answers)
-    return Reached(
-        n_documents=n,
-        class_coverage=float(named.mean()),
-        class_accuracy=_score(answers.class_hits[named], answers.classes[named]),
-        section_coverage=float(only_section.mean()),
-        section_accuracy=_score(answers.section_hits[only_section], answers.sections[only_section]),
-        undecided=float((~named & ~only_section).mean()),
-    )
+    levels, place_of = {}, decided(answers.confidence, thresholds)
+    for place, level in enumerate(answers.levels):
+        named = place_of == place
+        scored = named & answers.labelled(place)
+        accuracy = _score(answers.hits[scored, place], answers.targets[scored, place])
+        levels[level] = LevelReached(float(named.mean()), accuracy)
+    return Reached(len(answers), levels, float((place_of < 0).mean()))
 
 
-def measure_by_section(answers: Answers, thresholds: Thresholds) -> dict[str, Reached]:
-    """:func:`measure` for the documents of each true section."""
-    present = sorted(set(answers.sections.tolist()))
-    return {section: measure(answers.take(answers.sections == section), thresholds) for section in present}
+def measure_by_label(answers: Answers, thresholds: Thresholds) -> dict[str, Reached]:
+    """:func:`measure` for the documents of each true label of the first level."""
+    first = answers.targets[:, 0]
+    present = sorted({label for label in first.tolist() if label is not None})
+    return {label: measure(answers.take(first == label), thresholds) for label in present}
 
 
 def risk_coverage(confidence: Confidence, hits: Hits, points: int = 100) -> list[tuple[float, float]]:

@@ -17,13 +17,13 @@ from patent_hier.errors import ArtifactError, IncompleteError
 from patent_hier.evaluation.contract import (
     DENSE_LABELS,
     KEPT,
+    NO_TARGET,
     LevelScores,
     NetworkPredictions,
     find_targets,
     ranks,
     score_levels,
 )
-from patent_hier.evaluation.predictions import NO_TARGET, UNSEEN
 from patent_hier.settings import ROOT
 from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob, log_softmax_siblings, sum_up
 from patent_hier.taxonomy.tree import NONE, LabelTree
@@ -117,7 +117,8 @@ def _best(
 def _kept_ranks(names: NDArray[np.int32], fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
     """The target's place among the kept labels, ``(n,)``; their number stands for every further place."""
     found = names == fields["target_codes"][:, None]
-    return np.where(found.any(axis=1), found.argmax(axis=1), names.shape[1]).astype(np.int32)
+    places: NDArray[np.int32] = np.where(found.any(axis=1), found.argmax(axis=1), names.shape[1]).astype(np.int32)
+    return places
 
 
 def aligned(own: NetworkPredictions, document_ids: NDArray[Any]) -> NetworkPredictions:
@@ -168,7 +169,7 @@ def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPre
     levels = []
     for own in system.levels:
         column = labels.main[:, labels.tree.levels.index(own.level)]
-        truth = np.where(column == NONE, None, labels.tree.codes[column])
+        truth = labels.tree.names(column)
         wrong = (own.targets != None) & (own.targets != truth)  # noqa: E711 - elementwise
         if wrong.any():
             row = int(wrong.argmax())
@@ -202,7 +203,8 @@ def scaled(network: NetworkPredictions, temperatures: Temperatures) -> NetworkPr
     new = scale(tree, old, temperatures, network.flat)
     levels = score_levels(tree, new, [own.targets for own in dense])
     for own in network.levels[len(dense) :]:
-        start = network.tree.slice(own.level).start
+        assert own.labels is not None
+        start = network.tree.span(own.level).start
         ancestor = network.tree.ancestors(tree.depth)[start:]
         shift = (new - old).astype(np.float32)
         rows = np.arange(len(network))
@@ -232,5 +234,5 @@ def scale(
         return sum_up(tree, leaves).astype(np.float32)
     logits = conditional_log_prob(tree, joint.astype(np.float64))
     for level in tree.levels:
-        logits[:, tree.slice(level)] /= temperatures.get(level, 1.0)
+        logits[:, tree.span(level)] /= temperatures.get(level, 1.0)
     return joint_log_prob(tree, log_softmax_siblings(tree, logits)).astype(np.float32)

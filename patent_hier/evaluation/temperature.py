@@ -1,6 +1,5 @@
-"""Temperature scaling: one number for each node that makes its confidence say how often it is right."""
+"""Temperature scaling: one number for the heads of a level that makes their confidence say how often they are right."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from patent_hier.evaluation.deriving import NodeScores
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.taxonomy.arithmetic import conditional_log_prob
 
 MIN_DOCUMENTS = 20  # a temperature of fewer would be noise; the node keeps 1
 _RANGE = (np.log(0.05), np.log(20.0))
@@ -17,19 +17,27 @@ _SPREAD = 0.2  # of log temperatures around 0 before any document is seen; some 
 LogProb = NDArray[np.floating[Any]]
 
 
-def scale(log_prob: LogProb, temperature: float) -> NDArray[np.float32]:
-    """Log-probabilities at a temperature, ``(n, n_labels)``: above 1 less certain, below 1 more; the order stays."""
-    if temperature == 1.0:
-        return log_prob.astype(np.float32)
-    scaled: NDArray[np.float64] = log_softmax(log_prob.astype(np.float64) / temperature, axis=1)
-    return scaled.astype(np.float32)
+def fit_temperatures(network: NetworkPredictions) -> dict[str, float]:
+    """A temperature for the heads of each level that keeps all its labels; of a flat network for its leaves only.
 
-
-def scale_nodes(scores: Mapping[str, NodeScores], temperatures: Mapping[str, float]) -> dict[str, NodeScores]:
-    """Scores of all nodes, each at its own temperature; 1 where there is none."""
-    return {
-        node: NodeScores(own.labels, scale(own.log_prob, temperatures.get(node, 1.0))) for node, own in scores.items()
-    }
+    Args:
+        network: Documents that it was not trained on.
+    """
+    if network.flat:
+        own = network.levels[-1]
+        return {} if own.labels is not None else {own.level: fit_temperature(own.log_prob, own.target_codes)}
+    dense = [own for own in network.levels if own.labels is None]
+    tree = network.tree.to_depth(dense[-1].level)
+    conditional = conditional_log_prob(tree, np.concatenate([own.log_prob for own in dense], axis=1))
+    temperatures = {}
+    for own in dense:
+        labels = tree.span(own.level)
+        families = tree.parents[labels]
+        scores = conditional[:, labels].copy()
+        known = np.maximum(own.target_codes, 0)
+        scores[families != families[known][:, None]] = -np.inf  # only the head of the true parent
+        temperatures[own.level] = fit_temperature(scores, own.target_codes)
+    return temperatures
 
 
 def fit_temperature(log_prob: LogProb, target_codes: NDArray[np.intp]) -> float:
@@ -40,7 +48,7 @@ def fit_temperature(log_prob: LogProb, target_codes: NDArray[np.intp]) -> float:
     deviation of 0.2; from some hundreds of documents on that makes no difference.
 
     Args:
-        log_prob: ``(n, n_labels)`` natural logarithms of documents that the node was not trained on.
+        log_prob: ``(n, n_labels)`` natural logarithms; minus infinity for labels that do not compete.
         target_codes: ``(n,)`` columns of the targets; documents with negative ones, which no temperature can help, are
             left out.
 

@@ -15,7 +15,13 @@ from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel, arrays_in
+from patent_hier.models.classical import (
+    LinearClassifier,
+    NaiveBayesClassifier,
+    NeighboursClassifier,
+    TermModel,
+    arrays_in,
+)
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.term_heads import HEADS, TermHeads
 from patent_hier.models.textcnn import TextCnn

@@ -38,7 +38,7 @@ class Head:
     temperature: float = 1.0
 
     @property
-    def labels(self) -> "slice":
+    def labels(self) -> slice:
         """Its labels among the model's."""
         return slice(self.start, self.start + len(self.bias))
 
@@ -118,7 +118,9 @@ class TermHeads(TermModel):
         if not ((arrays["temperatures"] > 0) & np.isfinite(arrays["temperatures"])).all():
             raise ValueError("a temperature is out of range")
         columns = arrays["columns"]
-        if starts[-1] + labels[-1] > num_labels or (len(columns) and not 0 <= columns.min() <= columns.max() < num_terms):
+        if starts[-1] + labels[-1] > num_labels or (
+            len(columns) and not 0 <= columns.min() <= columns.max() < num_terms
+        ):
             raise ValueError(f"the heads are not of {num_labels} labels and {num_terms} terms")
         of_terms, of_labels, of_weights = (np.cumsum(counts)[:-1] for counts in (terms, labels, terms * labels))
         parts = zip(

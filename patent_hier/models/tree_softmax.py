@@ -30,7 +30,7 @@ class TreeSoftmax(nn.Module):
     def __init__(self, tree: LabelTree, flat: bool = False) -> None:
         super().__init__()
         self.flat = flat
-        self.levels = [(own.start, own.stop) for own in map(tree.slice, tree.levels)]
+        self.levels = [(own.start, own.stop) for own in map(tree.span, tree.levels)]
         self.num_labels = len(tree)
         self.num_outputs = self.levels[-1][1] - self.levels[-1][0] if flat else len(tree)
         parents = torch.from_numpy(tree.parents.astype(np.int64))

@@ -23,7 +23,7 @@ from patent_hier.pipeline.evidence import (
 )
 from patent_hier.pipeline.naming import name_configurations
 from patent_hier.pipeline.stages import wanted_nodes
-from patent_hier.settings import FLAT, HIER_NODES
+from patent_hier.settings import HIER_NODES, WHOLE
 
 _HIERARCHICAL = ("hier", "section", "class")  # levels that are parts of a hierarchical result
 _LAYERS = "model.num_last_layers"
@@ -43,10 +43,12 @@ def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
     """
     runs = find_runs(runs_dir, corpus, split)
     results = _results(runs_dir, corpus, split)
-    wanted = {(group_of(manifest), seed_of(manifest)) for manifest in results if FLAT not in manifest["nodes"]}
+    wanted = {
+        (group_of(manifest), seed_of(manifest)) for manifest in results if not set(WHOLE) & set(manifest["nodes"])
+    }
     wanted |= {(run.group, run.seed) for run in runs if run.manifest["level"] in _HIERARCHICAL}
-    flat = _by_group(run for run in runs if run.node == FLAT)
-    local = _by_group(run for run in runs if run.node != FLAT and (run.group, run.seed) in wanted)
+    flat = _by_group(run for run in runs if run.node in WHOLE)
+    local = _by_group(run for run in runs if run.node in HIER_NODES and (run.group, run.seed) in wanted)
     names, flat_names = name_configurations(local, flat)
     hierarchical, missing = _whole(local, names, wanted_nodes(corpus, split))
     alone = tuple(Configuration(flat_names[group], group[0], _by_seed(own)) for group, own in flat.items())
@@ -72,8 +74,8 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
                 f"delete it and run again: {_command(manifest, manifest['level'], run.node)}"
             )
         runs.append(run)
-    order = {node: position for position, node in enumerate((*HIER_NODES, FLAT))}
-    return sorted(runs, key=lambda run: (run.manifest["model"], run.seed, order[run.node]))
+    order = {node: position for position, node in enumerate((*HIER_NODES, *WHOLE))}
+    return sorted(runs, key=lambda run: (run.manifest["model"], run.seed, order.get(run.node, len(order)), run.node))
 
 
 def layer_series(runs: Iterable[NodeRun]) -> dict[str, dict[int, NodeRun]]:
@@ -111,12 +113,13 @@ def _whole(
 
 def _gone(results: Iterable[Any], runs: Sequence[NodeRun], names: Mapping[Group, str]) -> list[Missing]:
     """Results that were aggregated once and of which no node of their kind is left to tell of it."""
-    there = {(run.group, run.seed, run.node == FLAT) for run in runs}
+    there = {(run.group, run.seed, run.node if run.node in WHOLE else "hier") for run in runs}
     missing = []
     for manifest in results:
-        group, seed, is_flat = group_of(manifest), seed_of(manifest), FLAT in manifest["nodes"]
-        if (group, seed, is_flat) not in there:
-            command = _command(manifest, FLAT if is_flat else "hier")
+        group, seed = group_of(manifest), seed_of(manifest)
+        level = next((node for node in WHOLE if node in manifest["nodes"]), "hier")
+        if (group, seed, level) not in there:
+            command = _command(manifest, level)
             missing.append(Missing(names.get(group, group[0]), _shown(seed), tuple(manifest["nodes"]), command))
     return missing
 

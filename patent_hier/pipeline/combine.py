@@ -2,7 +2,7 @@
 
 The weights of a node are fitted to the ``val`` documents under it, so its scores on ``val`` are no estimate; nothing
 here looks at ``calibration`` or ``test``. A member without a node of its own (a flat classifier has no sections, local
-classifiers have no ``flat``) is asked what its other nodes say of it, see :mod:`patent_hier.evaluation.deriving`. So
+classifiers have no ``flat``) is asked what its other nodes say of it, see :mod:`patent_hier.evaluation.scores`. So
 the cascade of flat members alone is: the section of the highest summed probability, then the best class within it.
 
 A node's folder has the files of a trained one (:mod:`patent_hier.pipeline.node`). In its ``model/`` stands no model but
@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.labels import corpus_labels, node_targets
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.deriving import NodeScores, derive
-from patent_hier.evaluation.hits import positions
-from patent_hier.evaluation.pooling import fit_weights, pool
-from patent_hier.evaluation.predictions import PREDICTIONS_FILE, SCORED_PARTS, Predictions
-from patent_hier.ipc import SECTIONS
+from patent_hier.evaluation.contract import PREDICTIONS_FILE, SCORED_PARTS, NetworkPredictions, score_levels
+from patent_hier.evaluation.pooling import fit_weights, pool, union
+from patent_hier.evaluation.scores import TreeScores, derive
+from patent_hier.evaluation.system import aligned, positions
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.evidence import COMBINATION
 from patent_hier.pipeline.members import CLASSIFIER, Member, corpus_of, read_members
@@ -42,12 +41,13 @@ from patent_hier.pipeline.node import (
     finished,
     read_predictions,
     score_part,
+    summary,
 )
 from patent_hier.progress import say
 from patent_hier.settings import FLAT, ROOT
-from patent_hier.training.node_data import node_targets
+from patent_hier.taxonomy.tree import LabelTree, Positions
 
-COMBINE_VERSION = 1  # raise it when equal members would make other scores
+COMBINE_VERSION = 2  # raise it when equal members would make other scores
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
@@ -91,9 +91,9 @@ def combine(
     """
     members = read_members(results)
     corpus, cache = corpus_of(members[0], cache_dir)
-    sections = set().union(*(member.sections for member in members))
+    sections = sorted(set().union(*(member.sections for member in members)))
     combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
-    nodes = (ROOT, *(section for section in SECTIONS if section in sections), FLAT)  # the root's weights come first
+    nodes = (ROOT, *sections, FLAT)  # the root's weights come first
     folders = {node: combination.ensure(node) for node in nodes}
     return Combined({node: folders[node] for node in nodes[:-1]}, {FLAT: folders[FLAT]}, corpus.folder)
 
@@ -128,42 +128,37 @@ class _Combination:
         return folder
 
     @cached_property
-    def documents(self) -> Predictions:
+    def documents(self) -> NetworkPredictions:
         """Any node of the first member: which documents there are, in which order, and their parts."""
         return read_predictions(next(iter(self.members[0].nodes.values())))
 
     @cached_property
-    def scores(self) -> list[dict[str, NodeScores]]:
+    def scores(self) -> list[dict[str, TreeScores]]:
         """Each member's scores of all held-out documents, in the order of ``documents``."""
         say(f"{COMBINATION}: reading {len(self.members)} members, {len(self.documents)} documents")
         return [{node: self._aligned(folder) for node, folder in member.nodes.items()} for member in self.members]
 
-    def _aligned(self, folder: Path) -> NodeScores:
-        own, documents = read_predictions(folder), self.documents
-        if len(own) != len(documents):
-            raise ArtifactError(f"{folder} scored {len(own)} documents, another member {len(documents)}; run it again")
-        if not np.array_equal(own.document_ids, documents.document_ids):
-            own = own.take(positions(documents.document_ids, own.document_ids, f"the predictions of {folder}"))
-        if not np.array_equal(own.parts, documents.parts):
+    def _aligned(self, folder: Path) -> TreeScores:
+        own = aligned(read_predictions(folder), self.documents.document_ids)
+        if not np.array_equal(own.parts, self.documents.parts):
             raise ArtifactError(f"{folder} has documents in other parts than another member; run it again")
-        return NodeScores(own.labels, own.log_prob)
-
-    def _targets(self, node: str) -> NDArray[Any]:
-        """The true labels under a node, ``(n,)``; ``None`` for documents of other sections."""
-        table = self.corpus.table(["document_id", "section", "ipc_class"])
-        ids, sections, classes = (column.to_numpy() for column in table.columns)
-        rows = positions(self.documents.document_ids, ids, "the corpus")
-        return node_targets(node, sections[rows], classes[rows])
+        return own.scores()
 
     def _make(self, node: str, folder: Path, staging: Path) -> None:
         memory, start = PeakMemory(), time.perf_counter()
         scores = [derive(own, node) for own in self.scores]
-        targets = self._targets(node)
-        weights, fitted = self._weights(node, scores, targets)
-        pooled = pool(scores, weights)
         documents = self.documents
-        predictions = Predictions(
-            node, pooled.labels, documents.document_ids, documents.parts, targets, pooled.log_prob
+        labels = corpus_labels(self.corpus, max((own.tree for own in scores), key=len).depth)
+        rows = positions(documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
+        tree = union([own.tree for own in scores])
+        targets = node_targets(labels.take(rows), node, tree.levels)
+        paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
+        under = targets[0] != None  # noqa: E711 - elementwise
+        weights, fitted = self._weights(node, scores, tree, paths, under)
+        pooled = pool(scores, weights)
+        levels = tuple(score_levels(pooled.tree, pooled.log_prob, targets))
+        predictions = NetworkPredictions(
+            node, pooled.tree, documents.document_ids, documents.parts, levels, pooled.flat
         )
         names = [member.name for member in self.members]
         facts = {
@@ -181,18 +176,18 @@ class _Combination:
         write_json(staging / METRICS_FILE, {**metrics, "training": facts})
         write_json(staging / HISTORY_FILE, [])
         (staging / MODEL_FOLDER).mkdir()
-        write_json(staging / MODEL_FOLDER / CLASSIFIER, self._classifier(node, pooled.labels, weights, folder))
+        write_json(staging / MODEL_FOLDER / CLASSIFIER, self._classifier(node, pooled, weights, folder))
         seal(staging, self._manifest(node))
         self._report(node, folder, metrics, weights)
 
     def _weights(
-        self, node: str, scores: Sequence[NodeScores], targets: NDArray[Any]
+        self, node: str, scores: Sequence[TreeScores], tree: LabelTree, paths: Positions, under: NDArray[np.bool_]
     ) -> tuple[list[float], dict[str, Any]]:
         """The members' weights, and where they are from."""
-        val = np.flatnonzero((self.documents.parts == "val") & ~pd.isna(targets))
+        val = np.flatnonzero((self.documents.parts == "val") & under)
         if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
-            own = [NodeScores(member.labels, member.log_prob[val]) for member in scores]
-            return fit_weights(own, targets[val]).tolist(), {"weights_of": node, "weights_documents": len(val)}
+            own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
+            return fit_weights(own, tree, paths[val]).tolist(), {"weights_of": node, "weights_documents": len(val)}
         known = read_json(self.node_folder(ROOT) / METRICS_FILE)["training"]
         say(
             f"{COMBINATION} {node}: {len(val)} val documents under it, fewer than {LEAST_DOCUMENTS}; "
@@ -201,7 +196,7 @@ class _Combination:
         weights = [known["weights"][member.name] for member in self.members]
         return weights, {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
 
-    def _classifier(self, node: str, labels: Sequence[str], weights: Sequence[float], folder: Path) -> dict[str, Any]:
+    def _classifier(self, node: str, pooled: TreeScores, weights: Sequence[float], folder: Path) -> dict[str, Any]:
         """What scores new texts needs: the members' folders, relative to the node's own, and their weights."""
         members = [
             {
@@ -214,7 +209,8 @@ class _Combination:
             }
             for member, weight in zip(self.members, weights, strict=True)
         ]
-        return {"kind": COMBINATION, "node": node, "labels": list(labels), "members": members}
+        facts = {"kind": COMBINATION, "node": node, "tree": pooled.tree.as_dict(), "flat": pooled.flat}
+        return {**facts, "members": members}
 
     def _config(self, node: str) -> dict[str, Any]:
         """Its members and versions."""
@@ -252,10 +248,5 @@ class _Combination:
 
     def _report(self, node: str, folder: Path, metrics: dict[str, Any], weights: Sequence[float]) -> None:
         named = zip((member.short_name for member in self.members), weights, strict=True)
-        known, score = "no test document under this node", metrics["test"]["accuracy"]
-        if score:
-            known = (
-                f"test accuracy {score['value']:.3f} on {score['n_documents']} documents of "
-                f"{score['n_classes_with_support']} classes"
-            )
-        say(f"{COMBINATION} {node}: {known}; weights {', '.join(f'{w:.2f} {name}' for name, w in named)}  {folder}")
+        shares = ", ".join(f"{weight:.2f} {name}" for name, weight in named)
+        say(f"{COMBINATION} {node}: {summary(metrics['test'])}; weights {shares}  {folder}")

@@ -14,8 +14,8 @@ from patent_hier.errors import ConfigError
 from patent_hier.pipeline.environment import PeakMemory
 from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan
-from patent_hier.progress import say
 from patent_hier.pipeline.torchrun import current_session
+from patent_hier.progress import say
 from patent_hier.training.ranks import Ranks
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
-from patent_hier.evaluation.predictions import Predictions
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE, read_predictions
 
 Group = tuple[str, str]  # model, fingerprint of its configuration
@@ -75,7 +75,7 @@ class NodeRun:
         """All settings, nested."""
         return read_yaml(self.folder / CONFIG_FILE)
 
-    def read_predictions(self) -> Predictions:
+    def read_predictions(self) -> NetworkPredictions:
         """The node's predictions, checked against the manifest; not kept, for they are large.
 
         Raises:

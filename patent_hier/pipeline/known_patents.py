@@ -10,8 +10,8 @@ import numpy as np
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TRAIN
 from patent_hier.inference.neighbours import Neighbours, build_neighbours, neighbours_fingerprint
-from patent_hier.progress import item_progress, say
 from patent_hier.pipeline.stages import load_parts
+from patent_hier.progress import item_progress, say
 
 MOST_BY_ITSELF = 500_000  # documents; some gigabytes of memory and minutes
 _NEEDED = ("document_id", "text", "ipc_class")

@@ -12,10 +12,11 @@ from patent_hier.artifacts import MANIFEST, find_damage, fingerprint
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
-from patent_hier.evaluation.predictions import PREDICTIONS_FILE
+from patent_hier.evaluation.contract import PREDICTIONS_FILE
 from patent_hier.pipeline.evidence import COMBINATION
 from patent_hier.pipeline.node import CONFIG_FILE, MODEL_FOLDER, finished
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.settings import ROOT, WHOLE
+from patent_hier.taxonomy.tree import LabelTree
 
 CLASSIFIER = "classifier.json"  # as in models/saved.py, which would bring torch along
 
@@ -37,8 +38,8 @@ class Member:
 
     @property
     def level(self) -> str:
-        """``flat`` or ``hier``."""
-        return FLAT if FLAT in self.nodes else "hier"
+        """``flat``, ``shared`` or ``hier``."""
+        return next((node for node in WHOLE if node in self.nodes), "hier")
 
     @property
     def name(self) -> str:
@@ -62,14 +63,13 @@ class Member:
     @property
     def sections(self) -> set[str]:
         """The sections that it can answer."""
-        node = FLAT if FLAT in self.nodes else ROOT
-        return {label[0] for label in read_json(self.nodes[node] / MODEL_FOLDER / CLASSIFIER)["labels"]}
+        node = ROOT if self.level == "hier" else self.level
+        tree = LabelTree.from_dict(read_json(self.nodes[node] / MODEL_FOLDER / CLASSIFIER)["tree"])
+        return set(tree.labels(tree.levels[0]))
 
     def sources(self, node: str) -> dict[str, Path]:
-        """The folders that :func:`patent_hier.evaluation.deriving.derive` needs for a node."""
-        if node in self.nodes:
-            return {node: self.nodes[node]}
-        return {FLAT: self.nodes[FLAT]} if FLAT in self.nodes else self.nodes
+        """The folders that :func:`patent_hier.evaluation.scores.derive` needs for a node."""
+        return {node: self.nodes[node]} if node in self.nodes else self.nodes
 
 
 def read_members(results: Sequence[Path]) -> list[Member]:

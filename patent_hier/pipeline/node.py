@@ -33,8 +33,8 @@ from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan, plan_node
-from patent_hier.progress import item_progress, say
 from patent_hier.pipeline.stages import is_trained
+from patent_hier.progress import item_progress, say
 from patent_hier.settings import FLAT, ROOT, SHARED, Settings, as_dict
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
         if finished(plan.folder):
             _refuse_other(plan)
             plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished
-            known = _summary(read_json(plan.folder / METRICS_FILE)["test"])
+            known = summary(read_json(plan.folder / METRICS_FILE)["test"])
             say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
             return Done(plan.suite, plan.folder, plan.corpus.folder)
         if not has_documents(plan):
@@ -204,7 +204,9 @@ def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
             "accuracy": int((known & (answer == own.target_codes)).sum()),
             "top_3_accuracy": int((known & (own.target_rank < 3)).sum()),
         }
-        scores = {name: asdict(Score.of_hits(n, n_documents, n_labels)) for name, n in hits.items()} if n_documents else None
+        scores = (
+            {name: asdict(Score.of_hits(n, n_documents, n_labels)) for name, n in hits.items()} if n_documents else None
+        )
         levels[own.level] = scores or dict.fromkeys(hits)
     return {"accuracy": levels[predictions.tree.depth]["accuracy"], "levels": levels}
 
@@ -245,10 +247,10 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
 def _report(plan: NodePlan, metrics: dict[str, Any], facts: dict[str, Any]) -> None:
     name = f"{plan.settings.model.name} {plan.settings.node}"
     seconds = facts.get("seconds", 0)
-    say(f"{name}: {_summary(metrics['test'])}, {seconds:.0f} s  {plan.folder}")
+    say(f"{name}: {summary(metrics['test'])}, {seconds:.0f} s  {plan.folder}")
 
 
-def _summary(scores: dict[str, Any]) -> str:
+def summary(scores: dict[str, Any]) -> str:
     """The test accuracy at each level, in a few words."""
     known = {level: own["accuracy"] for level, own in scores["levels"].items() if own["accuracy"]}
     if not known:

@@ -25,8 +25,8 @@ from patent_hier.pipeline.encoder_manifest import earlier_runs, encoder_manifest
 from patent_hier.pipeline.environment import PeakMemory
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, finished
 from patent_hier.pipeline.portable import portable
-from patent_hier.progress import item_progress, say
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.progress import item_progress, say
 from patent_hier.settings import EncoderSettings
 from patent_hier.settings.pretraining import PretrainSettings
 

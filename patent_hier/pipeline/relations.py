@@ -15,8 +15,8 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.relatives import application_days, equal_documents, families, has_applicants, similar_texts
 from patent_hier.errors import DataError
 from patent_hier.pipeline.caching import ensure
-from patent_hier.progress import say
 from patent_hier.pipeline.stages import load_parts
+from patent_hier.progress import say
 
 RELATIONS_VERSION = 1
 _FILE = "relations.parquet"

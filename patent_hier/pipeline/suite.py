@@ -8,8 +8,8 @@ from typing import Any
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
-from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.data.labels import DocumentLabels, corpus_labels
+from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Result

@@ -1,21 +1,21 @@
 """All nodes of one system, trained one after another in this process, and collected."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from patent_hier.pipeline.node import run_node
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
-from patent_hier.settings import FLAT, HIER_NODES, Settings
+from patent_hier.settings import HIER_NODES, WHOLE, Settings
 
 
 def train_suite(settings: Settings, words: Sequence[str]) -> SuiteResult:
-    """Train what is missing of a hierarchical or flat system.
+    """Train what is missing of a system.
 
     Args:
         settings: Of any of its nodes; ``level`` says which nodes there are.
         words: The overrides that made the settings, for the manifests.
     """
-    nodes: Mapping[str, object] = dict.fromkeys((FLAT,) if settings.level.name == FLAT else HIER_NODES)
+    nodes = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
     done = {node: run_node(replace(settings, node=node), words) for node in nodes}
     corpus = next(iter(done.values())).corpus
     return aggregate_nodes({node: result.folder for node, result in done.items() if result.folder}, corpus)

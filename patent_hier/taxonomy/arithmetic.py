@@ -26,7 +26,7 @@ def joint_log_prob(tree: LabelTree, conditional: Scores) -> Scores:
     """From conditional to joint log-probabilities, ``(rows, n)``."""
     joint = conditional.copy()
     for level in tree.levels[1:]:
-        own = tree.slice(level)
+        own = tree.span(level)
         joint[:, own] += joint[:, tree.parents[own]]
     return joint
 
@@ -38,7 +38,7 @@ def conditional_log_prob(tree: LabelTree, joint: Scores) -> Scores:
     """
     conditional = joint.copy()
     for level in tree.levels[1:]:
-        own = tree.slice(level)
+        own = tree.span(level)
         above = joint[:, tree.parents[own]]
         siblings = np.diff(tree.child_bounds)[tree.parents[own] + 1]
         with np.errstate(invalid="ignore"):
@@ -55,7 +55,7 @@ def sum_up(tree: LabelTree, leaves: Scores) -> Scores:
     joint[:, tree.leaves] = leaves
     starts, _ = _families(tree)
     for level in reversed(tree.levels[1:]):
-        own = tree.slice(level)
+        own = tree.span(level)
         inside = starts[(starts >= own.start) & (starts < own.stop)]
         joint[:, tree.parents[inside]] = _log_add(joint[:, own], inside - own.start)
     return joint

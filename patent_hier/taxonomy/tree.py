@@ -78,9 +78,11 @@ class LabelTree:
 
     @cached_property
     def _places(self) -> tuple[dict[str, int], ...]:
-        return tuple({code: i for i, code in enumerate(self.codes[own], own.start)} for own in map(self.slice, self.levels))
+        return tuple(
+            {code: i for i, code in enumerate(self.codes[own], own.start)} for own in map(self.span, self.levels)
+        )
 
-    def slice(self, level: str) -> "slice":
+    def span(self, level: str) -> slice:
         """The positions of a level's labels.
 
         Raises:
@@ -91,9 +93,15 @@ class LabelTree:
         place = self.levels.index(level)
         return slice(int(self.bounds[place]), int(self.bounds[place + 1]))
 
+    def names(self, positions: NDArray[np.integer[Any]]) -> NDArray[np.object_]:
+        """The codes at some positions, of the same shape; None for :data:`NONE`."""
+        names = self.codes[positions]
+        names[positions == NONE] = None
+        return names
+
     def labels(self, level: str) -> tuple[str, ...]:
         """The codes of a level, in order."""
-        return tuple(self.codes[self.slice(level)])
+        return tuple(self.codes[self.span(level)])
 
     @property
     def depth(self) -> str:
@@ -101,21 +109,21 @@ class LabelTree:
         return self.levels[-1]
 
     @property
-    def leaves(self) -> "slice":
+    def leaves(self) -> slice:
         """The positions of the deepest level's labels."""
-        return self.slice(self.depth)
+        return self.span(self.depth)
 
     def find(self, level: str, codes: Iterable[str | None]) -> Positions:
         """The positions of some codes of a level; :data:`NONE` for None and for what is not there."""
-        self.slice(level)
+        self.span(level)
         places = self._places[self.levels.index(level)]
         return np.array([NONE if code is None else places.get(code, NONE) for code in codes], np.int32)
 
-    def children(self, position: int) -> "slice":
+    def children(self, position: int) -> slice:
         """The children of a label; of the root for :data:`NONE`."""
         return slice(int(self.child_bounds[position + 1]), int(self.child_bounds[position + 2]))
 
-    def heads(self) -> Iterator[tuple[int, "slice"]]:
+    def heads(self) -> Iterator[tuple[int, slice]]:
         """Every parent with two children or more, the root as :data:`NONE`: where there is something to decide."""
         for head in np.flatnonzero(np.diff(self.child_bounds) > 1).tolist():
             yield head - 1, self.children(head - 1)
@@ -126,11 +134,11 @@ class LabelTree:
 
     def ancestors(self, level: str) -> Positions:
         """The position of every label's ancestor at a level, ``(n,)``: its own there, :data:`NONE` above it."""
-        own = self.slice(level)
+        own = self.span(level)
         result = np.full(len(self), NONE, np.int32)
         result[own] = np.arange(own.start, own.stop)
         for deeper in self.levels[self.levels.index(level) + 1 :]:
-            below = self.slice(deeper)
+            below = self.span(deeper)
             result[below] = result[self.parents[below]]
         return result
 
@@ -150,17 +158,17 @@ class LabelTree:
         """
         kept = kept.copy()
         for level in self.levels[1:]:
-            below = self.slice(level)
+            below = self.span(level)
             kept[below] &= kept[self.parents[below]]
         new = np.where(kept, np.cumsum(kept) - 1, NONE).astype(np.int32)
         parents = self.parents[kept]
         moved = np.where(parents == NONE, NONE, new[parents]).astype(np.int32)
-        n_levels = max((i + 1 for i in range(len(self.levels)) if kept[self.slice(self.levels[i])].any()), default=0)
+        n_levels = max((i + 1 for i in range(len(self.levels)) if kept[self.span(self.levels[i])].any()), default=0)
         return replace(self, levels=self.levels[:n_levels], codes=self.codes[kept], parents=moved), new
 
     def to_depth(self, depth: str) -> "LabelTree":
         """The same without the levels below ``depth``."""
-        end = self.slice(depth).stop
+        end = self.span(depth).stop
         levels = self.levels[: self.levels.index(depth) + 1]
         return replace(self, levels=levels, codes=self.codes[:end], parents=self.parents[:end])
 
@@ -184,7 +192,7 @@ class LabelTree:
         parents = self.parents[inside]
         moved = np.where(parents == position, NONE, new[parents]).astype(np.int32)
         levels = self.levels[self.levels.index(level) + 1 :]
-        deepest = max(i for i, name in enumerate(levels) if inside[self.slice(name)].any())
+        deepest = max(i for i, name in enumerate(levels) if inside[self.span(name)].any())
         part = replace(self, levels=levels[: deepest + 1], codes=self.codes[inside], parents=moved, root=code)
         return part, new
 
@@ -200,7 +208,11 @@ class LabelTree:
                 rows.append(codes + (None,) * len(deeper))
                 continue
             for below in part.paths(np.arange(len(part), dtype=np.int32)):
-                rows.append(codes + tuple(None if i == NONE else part.codes[i] for i in below) + (None,) * (len(deeper) - len(part.levels)))
+                rows.append(
+                    codes
+                    + tuple(None if i == NONE else part.codes[i] for i in below)
+                    + (None,) * (len(deeper) - len(part.levels))
+                )
         return LabelTree.from_paths(rows, self.levels + deeper, root=self.root, edition=self.edition)
 
     @classmethod
@@ -232,7 +244,9 @@ class LabelTree:
                 if code is None:
                     break
                 if known.setdefault(code, above) != above:
-                    raise DataError(f"label {code} stands below {known[code]} and below {above}; a label has one parent")
+                    raise DataError(
+                        f"label {code} stands below {known[code]} and below {above}; a label has one parent"
+                    )
                 above = code
         if not parent_of or not parent_of[0]:
             raise DataError(f"there is no label below {root}; give documents or a table that have some")
@@ -296,7 +310,10 @@ class LabelTree:
             return "siblings are not neighbours in the order of their parents"
         if len(self.bounds) != len(self.levels) + 1 or self.bounds[-1] != len(self):
             return f"its labels do not fill {len(self.levels)} levels"
-        if any(len(places) != own.stop - own.start for places, own in zip(self._places, map(self.slice, self.levels), strict=True)):
+        if any(
+            len(places) != own.stop - own.start
+            for places, own in zip(self._places, map(self.span, self.levels), strict=True)
+        ):
             return "a code occurs twice in a level"
         return None
 

@@ -118,7 +118,9 @@ class ItemPaths:
         owners: Which item each of these belongs to, ascending, ``(m,)``.
     """
 
-    def __init__(self, main: Positions, further: Positions | None = None, owners: NDArray[np.intp] | None = None) -> None:
+    def __init__(
+        self, main: Positions, further: Positions | None = None, owners: NDArray[np.intp] | None = None
+    ) -> None:
         self._main = main
         self._further = main[:0] if further is None else further
         self._ends = np.searchsorted(np.empty(0, np.intp) if owners is None else owners, np.arange(len(main) + 1))

@@ -81,7 +81,7 @@ class Rows:
     paths: Positions
     weights: NDArray[np.float64] | None = None
 
-    def under(self, labels: "slice", level: int) -> tuple["Rows", NDArray[np.int64]]:
+    def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
         """The rows with a label among siblings, and its code, ``(n,)``."""
         column = self.paths[:, level]
         chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
@@ -153,11 +153,12 @@ def _refuse_size(view: NodeView[Any], train: Rows, settings: TermSettings) -> No
 
 
 def _fit_single(
-    view: NodeView[Any], heads: list["slice"], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
 ) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
     level = len(view.tree.levels) - 1
     weights = view.label_share.weights if view.label_share else ()
-    fitted = fit_head(*(own.under(heads[0], level) for own in rows), _size(heads[0]), weights, settings, seed)
+    train, texts, val = (own.under(heads[0], level) for own in rows)
+    fitted = fit_head(train, texts, val, _size(heads[0]), weights, settings, seed)
     if fitted is None:
         n_documents = view.num_documents
         raise DataError(
@@ -167,12 +168,12 @@ def _fit_single(
     return fitted
 
 
-def _size(labels: "slice") -> int:
-    return labels.stop - labels.start
+def _size(labels: slice) -> int:
+    return int(labels.stop) - int(labels.start)
 
 
 def fit_heads(
-    view: NodeView[Any], heads: list["slice"], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
 ) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
     """A head for each parent, in this process; a head without a frequent n-gram knows its children's frequencies only."""
     weights = view.label_share.weights if view.label_share else ()
@@ -181,10 +182,10 @@ def fit_heads(
     with item_progress(f"fitting {len(heads)} heads", len(heads)) as progress:
         for labels in heads:
             level = view.tree.levels.index(view.tree.level_of(labels.start))
-            own = tuple(part.under(labels, level) for part in rows)
-            found = fit_head(*own, _size(labels), weights, settings, seed)
+            train, texts, val = (part.under(labels, level) for part in rows)
+            found = fit_head(train, texts, val, _size(labels), weights, settings, seed)
             if found is None:
-                made.append((_prior(labels, own[0][1]), np.empty(0, np.intp)))
+                made.append((_prior(labels, train[1]), np.empty(0, np.intp)))
                 converged += 1
             else:
                 model, kept, facts = found
@@ -196,14 +197,12 @@ def fit_heads(
                 fitted += facts["temperature_fitted"]
             progress(1)
     kept = np.unique(np.concatenate([columns for _, columns in made]))
-    placed = [
-        replace(head, columns=np.searchsorted(kept, columns).astype(np.int32)) for head, columns in made
-    ]
+    placed = [replace(head, columns=np.searchsorted(kept, columns).astype(np.int32)) for head, columns in made]
     facts = {"heads": len(heads), "converged": converged == len(heads), "temperature_fitted": fitted == len(heads)}
     return TermHeads(placed, len(view.tree), len(kept)), kept, facts
 
 
-def _prior(labels: "slice", codes: NDArray[np.int64]) -> Head:
+def _prior(labels: slice, codes: NDArray[np.int64]) -> Head:
     counts = np.bincount(codes, minlength=_size(labels)).astype(np.float64)
     empty = np.empty((0, _size(labels)), np.float32)
     bias = np.log((counts + 1) / (counts + 1).sum()).astype(np.float32)

@@ -17,6 +17,7 @@ from patent_hier.settings import OptimizerSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.losses import PathLoss, disagreement
 
+
 class PatentClassifier(pl.LightningModule):
     """A network with the heads of its part of the label tree, under training.
 
@@ -123,7 +124,9 @@ class PatentClassifier(pl.LightningModule):
         own = by_level[-1:] if self.softmax.flat else by_level
         self.log("val/accuracy", own.mean())
         if len(by_level) > 1:
-            self.log_dict({f"val/accuracy/{name}": value for name, value in zip(self.tree.levels, by_level, strict=True)})
+            self.log_dict(
+                {f"val/accuracy/{name}": value for name, value in zip(self.tree.levels, by_level, strict=True)}
+            )
         self.val_accuracy.reset()
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -190,6 +193,6 @@ def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:
     """
     counts = np.bincount(paths[paths != NONE], minlength=len(tree))
     weights = np.empty(len(tree), np.float32)
-    for own in map(tree.slice, tree.levels):
+    for own in map(tree.span, tree.levels):
         weights[own] = counts[own].sum() / ((own.stop - own.start) * np.maximum(counts[own], 1))
     return torch.from_numpy(weights)

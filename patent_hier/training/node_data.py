@@ -52,7 +52,7 @@ class Scope:
 
     tree: LabelTree
     moved: Positions
-    columns: "slice"
+    columns: slice
     flat: bool
 
     def paths(self, paths: Positions) -> Positions:

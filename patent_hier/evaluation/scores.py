@@ -1,0 +1,102 @@
+"""What classifiers say of documents, all labels in memory: of one network, of a whole system, of any part of its tree."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.errors import ArtifactError, IncompleteError
+from patent_hier.settings import FLAT, ROOT, WHOLE
+from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
+from patent_hier.taxonomy.tree import LabelTree
+
+
+@dataclass(frozen=True, eq=False)
+class TreeScores:
+    """What a classifier says of ``n`` documents.
+
+    Attributes:
+        tree: Its labels.
+        log_prob: ``(n, n_labels)`` float32, natural logarithm of P(label | the tree's root), in the tree's order.
+        flat: Whether one softmax over the deepest level decides, instead of one for each parent.
+    """
+
+    tree: LabelTree
+    log_prob: NDArray[np.float32]
+    flat: bool = False
+
+    def __len__(self) -> int:
+        return len(self.log_prob)
+
+    def at(self, level: str) -> NDArray[np.float32]:
+        """The log-probabilities of one level, ``(n, n_labels_of_level)``."""
+        return self.log_prob[:, self.tree.span(level)]
+
+    def take(self, rows: slice) -> "TreeScores":
+        """Only some documents."""
+        return TreeScores(self.tree, self.log_prob[rows], self.flat)
+
+
+def whole(scores: Mapping[str, TreeScores]) -> TreeScores:
+    """The scores of a system over its whole tree.
+
+    Args:
+        scores: By node: one network over everything, or ``root`` and one for each of its labels; all of the same ``n``
+            documents.
+
+    Raises:
+        IncompleteError: If a network is missing.
+        ArtifactError: If they scored different numbers of documents.
+    """
+    for node in WHOLE:
+        if node in scores:
+            return scores[node]
+    root = scores.get(ROOT)
+    known = root.tree.labels(root.tree.depth) if root else ()
+    if root is None or (missing := [node for node in known if node not in scores]):
+        names = ROOT if root is None else ", ".join(missing)
+        raise IncompleteError(f"node {names} is missing; train it, or level=flat or level=shared")
+    for node in known:
+        if len(scores[node]) != len(root):
+            raise ArtifactError(
+                f"node {node} scored {len(scores[node])} documents but root {len(root)}; run both on the same split"
+            )
+    tree = root.tree.graft({node: scores[node].tree for node in known})
+    log_prob = np.full((len(root), len(tree)), -np.inf, np.float32)
+    log_prob[:, : len(root.tree)] = root.log_prob
+    ancestors = tree.ancestors(root.tree.depth)
+    for place, node in enumerate(known, root.tree.leaves.start):
+        columns = np.flatnonzero((ancestors == place) & (np.arange(len(tree)) >= len(root.tree)))
+        own = scores[node].log_prob.astype(np.float64) + root.log_prob[:, place, None]
+        log_prob[:, columns] = own  # a part's labels keep their order in the whole tree
+    return TreeScores(tree, log_prob)
+
+
+def derive(scores: Mapping[str, TreeScores], node: str) -> TreeScores:
+    """The scores of a node: its own, or what the system's other nodes say of it by the rules of probability.
+
+    Below a label of probability 0 the rules say nothing; its children are equally probable there.
+
+    Args:
+        scores: As for :func:`whole`.
+        node: ``root``, ``flat``, ``shared`` or a label of the first level.
+
+    Raises:
+        IncompleteError: If neither the node nor those that it can be derived from are there, or none of them knows a
+            label below it.
+    """
+    if node in scores:
+        return scores[node]
+    system = whole(scores)
+    if node in WHOLE:
+        return TreeScores(system.tree, system.log_prob, node == FLAT)
+    if node == ROOT:
+        first = system.tree.to_depth(system.tree.levels[0])
+        return TreeScores(first, system.log_prob[:, : len(first)])
+    level = system.tree.levels[0]
+    if node not in system.tree.labels(level):
+        raise IncompleteError(f"node {node} cannot be derived: no network knows a label below it; train it")
+    part, moved = system.tree.under(level, node)
+    conditional = conditional_log_prob(system.tree, system.log_prob.astype(np.float64))[:, moved >= 0]
+    return TreeScores(part, joint_log_prob(part, conditional).astype(np.float32))
