@@ -5,6 +5,8 @@ from html import escape
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from patent_hier.errors import ConfigError
@@ -190,11 +192,23 @@ def test_hostile_text_stays_text_in_markdown(figure, hostile):
         ("two\nlines", "two lines"),
         ("`a|<b>` and |", r"`a|<b>` and \|"),
         ("100` open", r"100\` open"),
+        ("`a``b`", r"\`a\`\`b\`"),
+        ("no end ##", r"no end \##"),
         ("&amp;", r"\&amp;"),
     ],
 )
 def test_markdown_shows_the_text_as_it_is(text, expected):
     assert render_markdown("t", [Paragraph(text)], "figures") == f"# t\n\n{expected}\n"
+
+
+@given(st.text("`\\|<>a$*_ -#1.&;!~[]()=+:", min_size=1, max_size=14).filter(str.strip))
+def test_any_text_is_read_back(text):
+    """As heading, paragraph and cell; but for blanks, which Markdown takes off the ends of code."""
+    table = TableBlock(Grid("title", ("a", "b"), ((text, "end"),)), "")
+    tokens = MARKDOWN.parse(render_markdown("t", [Heading(2, text, "x"), Paragraph(text), table], "figures"))
+    lines = [shown(token) for token in tokens if token.type == "inline"]
+    expected = ["t", text, text, "title", "a", "b", text, "end"]
+    assert [line.replace(" ", "") for line in lines] == [line.replace(" ", "") for line in expected]
 
 
 def test_code_is_the_only_markup():
