@@ -30,6 +30,12 @@ _BEGIN_FIRST = (
 TOY_CLASSES = {"A01": 90, "A23": 45, "B05": 45, "B60": 45, "C07": 30}  # documents; section C has one class
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Where pytest-xdist is missing or switched off, its mark is unknown and would be refused."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        config.addinivalue_line("markers", "xdist_group(name): tests that pytest-xdist runs in one process")
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests for pytest-xdist: a group runs in one process, so that what its tests share is made once.

@@ -228,6 +228,15 @@ def test_bad_further_symbols_are_returned() -> None:
     )
 
 
+def test_further_symbols_must_be_as_deep_as_the_main_one() -> None:
+    field = parse_symbols("A01D42/04;B33Y;C12N1/00;A21", min_level="group")
+    assert [str(symbol) for symbol in field.further] == ["C12N1/00"]
+    assert field.skipped == (
+        SkippedSymbol("B33Y", RejectReason.INCOMPLETE),
+        SkippedSymbol("A21", RejectReason.INCOMPLETE),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

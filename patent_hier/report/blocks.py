@@ -17,7 +17,7 @@ NOTES: dict[str, dict[Language, str]] = {
     "info": {"en": "Note", "zh": "说明"},
     "missing": {"en": "Missing", "zh": "缺失"},
 }
-_CODE = re.compile(r"`([^`]+)`")
+_CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from patent_hier.report.scores import score_flat, score_hierarchical
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
 _KIND = "report"

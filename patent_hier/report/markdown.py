@@ -20,7 +20,7 @@ from patent_hier.report.blocks import (
 )
 from patent_hier.report.figures.style import Language
 
-_SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|(?<= )#+$)")  # the last: the end of a heading
 _LINE_START = re.compile(r"^(?:([#+=-])|(\d+)([.)]))")  # a list, a heading, a rule
 
 

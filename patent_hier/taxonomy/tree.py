@@ -97,7 +97,7 @@ class LabelTree:
         """The codes at some positions, of the same shape; None for :data:`NONE`."""
         names = self.codes[positions]
         names[positions == NONE] = None
-        return names
+        return names  # type: ignore[no-any-return]  # fancy indexing
 
     def labels(self, level: str) -> tuple[str, ...]:
         """The codes of a level, in order."""

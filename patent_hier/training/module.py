@@ -11,6 +11,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
+from patent_hier.errors import ConfigError
 from patent_hier.evaluation.level_accuracy import LevelAccuracy
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import OptimizerSettings
@@ -137,12 +138,8 @@ class PatentClassifier(pl.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip by norm ourselves: in mixed precision Lightning refuses to do so with a fused optimizer.
-
-        With bf16 there is no gradient scale that would have to be taken off first; fp16 is refused in the settings.
-        """
-        if gradient_clip_val is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+        """Clip ourselves; see :func:`clip_gradients`."""
+        clip_gradients(self.network, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
         """The optimizer with its schedule, stepped after each batch."""
@@ -171,6 +168,29 @@ class Schedule:
         if not self._falls:
             return 1.0
         return max(0.0, (self._total - step) / max(1, self._total - self._warmup))
+
+
+def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | None) -> None:
+    """Clip the gradients of a network; in mixed precision Lightning refuses to do so with a fused optimizer.
+
+    With bf16 there is no gradient scale that would have to be taken off first; fp16 is refused in the settings.
+
+    Args:
+        network: Has gradients.
+        largest: The largest norm of all gradients together, or the largest absolute value of one; None clips nothing.
+        algorithm: ``"norm"``, which None stands for, or ``"value"``.
+
+    Raises:
+        ConfigError: If the algorithm is another.
+    """
+    if algorithm not in (None, "norm", "value"):
+        raise ConfigError(f"gradients cannot be clipped by {algorithm!r}; choose 'norm' or 'value'")
+    if largest is None:
+        return
+    if algorithm == "value":
+        nn.utils.clip_grad_value_(network.parameters(), largest)
+    else:
+        nn.utils.clip_grad_norm_(network.parameters(), largest)
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> Optimizer:

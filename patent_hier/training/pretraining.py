@@ -23,7 +23,7 @@ from patent_hier.models.masked_language import MaskedLanguageModel, masked_loss,
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.masking import MaskedRows, Steps
-from patent_hier.training.module import build_optimizer
+from patent_hier.training.module import build_optimizer, clip_gradients
 from patent_hier.training.schedule import schedule_factor
 
 STATE_FILE = "state.ckpt"
@@ -172,9 +172,8 @@ class MaskedLanguageTask(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm ourselves; see :mod:`patent_hier.training.module`."""
-        if gradient_clip_val is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+        """Clip ourselves; see :func:`patent_hier.training.module.clip_gradients`."""
+        clip_gradients(self.model, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Stop when the steps are made or the time is over.

@@ -154,6 +154,16 @@ def test_seed_changes_the_split_and_one_more_document_hardly():
     assert (more[:-1] != parts).sum() <= 5
 
 
+@pytest.mark.parametrize("policy", ["applicant", "deduplicated", "family"])
+def test_seed_changes_which_groups_are_where(policy):
+    """No document is alone, and all groups are of one size, so only the seed can tell them apart."""
+    ids, classes, _ = corpus([400])
+    groups = np.repeat(np.arange(200), 2), [f"group {number}" for number in range(200)]
+    first, other = (assign(ids, classes, groups, SplitPlan(policy=policy, seed=seed))[0] for seed in (0, 1))
+    assert np.bincount(first).tolist() == np.bincount(other).tolist()
+    assert not np.array_equal(first, other)
+
+
 @pytest.mark.parametrize(
     "settings_",
     [

@@ -89,6 +89,14 @@ def test_bootstrap_interval_is_repeatable_and_near_wilson():
     assert interval == pytest.approx(metrics.wilson_interval(800, 1000), abs=0.005)
 
 
+def test_the_bootstrap_interval_holds_95_percent():
+    """As far from the share as a normal variable's 2.5 and 97.5 % points, in standard deviations of the share."""
+    counts = np.array([20_000, 80_000])
+    interval = metrics.bootstrap_interval(counts, lambda cells: float(cells[1] / cells.sum()), n_resamples=20_000)
+    distances = (np.array(interval) - 0.8) / np.sqrt(0.8 * 0.2 / 100_000)
+    assert distances == pytest.approx([-1.96, 1.96], abs=0.05)  # 94 or 96 % would be off by 0.08
+
+
 def test_nothing_to_score_is_an_error():
     none = np.array([], dtype=object)
     for call in (

@@ -73,6 +73,16 @@ def test_what_is_asked_for_is_reached_on_other_documents(target):
         assert np.mean(reached["section"]) >= target - 0.01
 
 
+def test_the_sections_threshold_is_of_documents_without_a_class():
+    """Ten documents get a class; among the twenty others too few sections are right, among all thirty enough."""
+    named = np.arange(30) < 10
+    section_hits = np.arange(30) < 19
+    nothing = np.full(30, "")
+    answers = Answers(np.where(named, 0.9, 0.1), named, np.full(30, 0.8), section_hits, nothing, nothing)
+    assert choose_thresholds(answers, [0.5]) == [Thresholds(0.5, 0.9, NEVER)]
+    assert choose_threshold(answers.section_confidence, section_hits, 0.5) == 0.8
+
+
 def test_higher_targets_answer_less():
     answers = drawn(2000, 5)
     chosen = choose_thresholds(answers)

@@ -8,14 +8,24 @@ import pytest
 
 from patent_hier.artifacts import file_digest
 from patent_hier.atomic import read_json
-from patent_hier.data.incoming import IncomingFile
+from patent_hier.data.incoming import Incoming, IncomingFile
 from patent_hier.data.incoming_lines import open_documents
+from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.metrics import wilson_interval
 from patent_hier.inference import files
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.files import Options, Summary, predict_to_file, predict_to_stream
 from patent_hier.inference.predictor import load_system
+from patent_hier.inference.results import (
+    CLASS,
+    SECTION,
+    UNDECIDED,
+    Decision,
+    IpcPath,
+    Prediction,
+    SectionScore,
+)
 from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.ipc_names import name_of
 from patent_hier.settings import FLAT
@@ -273,6 +283,19 @@ def test_decisions_are_counted(made, tmp_path):
     assert Summary.from_dict(json.loads(json.dumps(summary.as_dict()))) == summary
     for line in lines:
         assert (line["label"] == "") == (line["decision"] in ("undecided", ""))
+
+
+@pytest.mark.parametrize(
+    ("level", "label", "right"),
+    [(CLASS, "A01", 1), (CLASS, "A23", 0), (SECTION, "A", 1), (SECTION, "B", 0), (UNDECIDED, None, 0)],
+)
+def test_a_decision_is_right_at_its_own_level(level, label, right):
+    summary = Summary()
+    path = IpcPath("A", "A01", 0.6, 0.9, 0.67)
+    prediction = Prediction(Decision(level, label, 0.9, 0.8, "so"), (path,), (SectionScore("A", 0.9),), "x")
+    summary.count(Incoming(1, "CN1", (ABSTRACT,), ABSTRACT, "A01B1/00", None, 40), prediction, RawFormat())
+    assert summary.decided_labelled == {level: 1}
+    assert summary.decided_right[level] == right
 
 
 def test_json_lines(linear, tmp_path):

@@ -150,6 +150,13 @@ def test_an_encoder_trains_unless_it_is_frozen(tiny_encoder_files: EncoderFiles)
     assert encoder.network.get_input_embeddings().weight.grad[1000].abs().sum() > 0
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_no_gradients_where_none_are_wanted(tiny_encoder_files: EncoderFiles, frozen: bool) -> None:
+    encoder = load_encoder(tiny_encoder_files, pretrained=True, frozen=frozen)
+    with torch.no_grad():
+        assert not any(states.requires_grad for states in encoder(IDS, MASK))
+
+
 # --- what cannot be loaded
 
 

@@ -133,6 +133,21 @@ def test_dropout_is_only_in_training() -> None:
 
 
 @each_cell
+def test_dropout_is_between_layers_not_before_the_first(cell: str) -> None:
+    model = make(cell=cell, dropout=0.5, num_layers=2).train()
+    seen: list[tuple[Tensor, Tensor]] = []
+    for layer in model.forwards:
+        layer.register_forward_hook(lambda _, inputs, outputs: seen.append((inputs[0], outputs[0])))
+    model(IDS, MASK)
+    (words, states), (second, _) = seen
+    assert torch.equal(words, model.embedding(IDS))
+    ahead = second[..., :HIDDEN]
+    kept = ahead != 0
+    assert 0.2 < kept.float().mean() < 0.8
+    assert torch.equal(ahead[kept], 2 * states[kept])
+
+
+@each_cell
 @each_pooling
 def test_it_learns_the_order_of_words(cell: str, pooling: str) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -37,6 +37,10 @@ def flat_of(made):
     return Predictions.read(made.flat["flat"] / "predictions.parquet")
 
 
+def weights_of(folder):
+    return json.loads((folder / "metrics.json").read_text("utf-8"))["training"]["weights"]
+
+
 def rewrite(runs, change):
     """Change the predictions of the naive Bayes model, as if it had scored otherwise."""
     (folder,) = (runs / "naive_bayes").glob("flat-*")
@@ -59,6 +63,22 @@ def test_flat_members_make_a_hierarchical_system(place):
 def test_the_order_of_the_words_is_nothing(place):
     _, results, made = place
     assert combine(results[::-1], place[0] / "runs") == made
+
+
+@pytest.mark.parametrize("part", ["val", "calibration", "test"])
+def test_weights_are_fitted_to_val_alone(part, place, copied):
+    """A member that is right of every document of a part gets another weight only if the part is val."""
+
+    def always_right(own):
+        right = np.where(own.targets[:, None] == np.array(own.labels, object), 0.0, -20.0).astype(np.float32)
+        return replace(own, log_prob=np.where((own.parts == part)[:, None], right, own.log_prob))
+
+    runs, results = copied
+    rewrite(runs, always_right)
+    made = combine(results, runs)
+    for ours, theirs in ((made.flat["flat"], place[2].flat["flat"]), (made.hier["root"], place[2].hier["root"])):
+        weights = [list(weights_of(folder).values()) for folder in (ours, theirs)]
+        assert (weights[0] == pytest.approx(weights[1], abs=1e-6)) == (part != "val"), weights
 
 
 def test_another_version_is_another_combination(place, monkeypatch, tmp_path):

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from patent_hier.cli.compose import compose_settings
+from patent_hier.errors import ConfigError
 from patent_hier.settings import OptimizerSettings
 from patent_hier.training.losses import disagreement
 from patent_hier.training.module import (
     PatentClassificationTask,
     Schedule,
     build_optimizer,
+    clip_gradients,
     inverse_frequency_weights,
 )
 
@@ -248,6 +250,34 @@ def test_the_rate_moves_with_each_step() -> None:
     )
     trainer.fit(task, loader([0, 1] * 4, [0, 1] * 4, 2))
     assert rates == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", [None, "norm", "value"])
+def test_the_trainers_way_of_clipping_is_taken(algorithm: str | None, steps: list[Tensor]) -> None:
+    task = PatentClassificationTask(Echo(torch.zeros(2, 2)), 2, OptimizerSettings(lr=1.0), 1)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        gradient_clip_val=0.1,
+        gradient_clip_algorithm=algorithm,
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(task, loader([0, 0, 0, 1], [0, 0, 0, 1], 4))  # gradients of 3/8 and 1/8
+    largest = 0.1 if algorithm == "value" else 0.1 * 3 / 20**0.5
+    smallest = 0.1 if algorithm == "value" else 0.1 / 20**0.5
+    expected = torch.tensor([-largest, largest, smallest, -smallest])
+    torch.testing.assert_close(steps, [expected])
+
+
+def test_other_ways_of_clipping_are_refused() -> None:
+    network = nn.Linear(1, 1)
+    clip_gradients(network, None, "norm")
+    with pytest.raises(ConfigError, match=r"^gradients cannot be clipped by 'sign'; choose 'norm' or 'value'$"):
+        clip_gradients(network, 1.0, "sign")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -292,10 +292,14 @@ def test_learning_on_a_gpu(toy_corpus: CorpusView[TokenStore], demo_files: Encod
     assert accuracy(fitted, toy_corpus, "flat", TEST)[0] > 0.9
 
 
-def test_mixed_precision_clips_gradients(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
-    runs = [fit(toy_corpus, demo_files, settings(precision="bf16-mixed", gradient_clip=clip)) for clip in (1e-6, 1.0)]
-    assert runs[0].facts["precision"] == "bf16-mixed"
-    assert not equal(*runs)
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_by_their_norm(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, steps: list[Tensor], precision: str
+) -> None:
+    fitted = fit(toy_corpus, demo_files, settings(precision=precision, gradient_clip=1e-3, max_epochs=1))
+    assert fitted.facts["precision"] == precision
+    assert [step.norm().item() for step in steps] == pytest.approx([1e-3] * len(steps), rel=0.01)
+    assert len(steps) > 1
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
@@ -12,12 +14,13 @@ from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.training import resume as module
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.module import PatentClassificationTask
 from patent_hier.training.neural import fit_network
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import Ranks
-from patent_hier.training.resume import find_state
+from patent_hier.training.resume import StateKeeper, find_state
 from tests.conftest import tiny_encoder_settings
 
 
@@ -129,6 +132,19 @@ def test_a_run_that_keeps_no_state_leaves_no_file(training: Training) -> None:
     training.run(checkpoint_minutes=None)
     training.run(checkpoint_minutes=60.0)
     assert not training.state.exists()
+
+
+def test_the_state_is_saved_once_in_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three batches a minute, and a state every minute."""
+    now = 1000.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    saved: list[int] = []
+    trainer: Any = SimpleNamespace(save_checkpoint=lambda path: saved.append(batch))
+    keeper = StateKeeper(tmp_path / "state", 1.0, 1, Ranks(0, 1, 1), None)
+    for batch in range(10):
+        keeper.on_train_batch_start(trainer, pl.LightningModule(), None, batch)
+        now += 20
+    assert saved == [3, 6, 9]
 
 
 def damage(state: Path, how: str) -> None:

@@ -121,6 +121,14 @@ def test_no_address_gets_more_than_its_rate(rate, burst, waits):
     assert rates.allows("b")  # others are not held up
 
 
+def test_waiting_long_saves_no_more_than_a_burst():
+    now = 0.0
+    rates = Rates(2, 3, lambda: now)
+    assert [rates.allows("a") for _ in range(4)] == [True] * 3 + [False]
+    now = 1000.0
+    assert [rates.allows("a") for _ in range(4)] == [True] * 3 + [False]
+
+
 def test_addresses_are_forgotten():
     rates = Rates(1, 1)
     for number in range(20_000):
