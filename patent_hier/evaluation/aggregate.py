@@ -183,7 +183,7 @@ def _product(section_hits: Hits, local_hits: Hits, n_classes: int) -> Score:
 def _macro_f1(targets: NDArray[Any], predicted: NDArray[Any], n_classes: int) -> Score:
     codes, _ = pd.factorize(np.concatenate([targets, predicted]), sort=True)  # integers are counted faster than strings
     _, counts = metrics.confusion(codes[: len(targets)], codes[len(targets) :])
-    interval = metrics.bootstrap_interval(counts, metrics.macro_f1)
+    interval = metrics.bootstrap_interval(counts, metrics.macro_f1, bca=True)
     return Score(metrics.macro_f1(counts), len(targets), n_classes, interval)
 
 
