@@ -86,7 +86,7 @@ def macro_f1(counts: NDArray[np.int64]) -> float:
     support that was never predicted counts as 0.
 
     Its bootstrap is biased: most resamples score lower, because they miss rare classes. Take :func:`bootstrap_interval`
-    with ``bca``. That is still too narrow where many classes have few documents: in simulated corpora of 60 classes with
+    with ``bca``. It is still too narrow where many classes have few documents: in simulated corpora of 60 classes with
     frequencies by Zipf's law, the BCa interval held the macro-F1 of a corpus without end in 82, 89 and 93 % of samples
     of 600, 2,000 and 5,000 documents, the percentile interval in 91, 78 and 83 %.
 
