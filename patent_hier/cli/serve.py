@@ -15,7 +15,7 @@ from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
 
 if TYPE_CHECKING:
-    from patent_hier.web.guard import App
+    from starlette.types import ASGIApp
 
 USAGE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
@@ -85,7 +85,7 @@ def _open_browser(address: str) -> None:
         webbrowser.open(address)
 
 
-def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...]) -> "App":
+def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...]) -> "ASGIApp":
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.pipeline.known_patents import find_known_patents
     from patent_hier.web.app import create_app
@@ -138,6 +138,7 @@ def _bind(host: str, port: int) -> socket.socket:
 def _uvicorn() -> Any:
     try:
         import fastapi  # noqa: F401 - asked for before the model is loaded
+        import prometheus_client  # noqa: F401
         import uvicorn
     except ImportError as error:
         raise ConfigError(f'{error.name} is missing; install it with pip install -e ".[web]"') from error

@@ -179,7 +179,7 @@ def _macro_f1(own: LevelScores, answer: Answers, present: Hits, n_labels: int) -
         own_labels = support > 0
         return float((2 * hits[own_labels] / (support + guessed)[own_labels]).mean())
 
-    return Score(score(counts), int(present.sum()), n_labels, metrics.bootstrap_interval(counts, score))
+    return Score(score(counts), int(present.sum()), n_labels, metrics.bootstrap_interval(counts, score, bca=True))
 
 
 def _answered_paths(system: NetworkPredictions, place: int, answered: list[Answers]) -> list[Answers]:

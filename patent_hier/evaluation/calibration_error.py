@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
@@ -55,24 +56,14 @@ def expected_calibration_error(
             f"{len(log_prob)} predictions, {len(target_codes)} targets, {bins} bins: no calibration error of these; "
             "give a prediction for each target and at least one bin"
         )
-    hits = log_prob.argmax(axis=1) == target_codes
-    confidence = np.exp(log_prob.max(axis=1).astype(np.float64))
-    edges = np.linspace(0, 1, bins + 1)
-    codes = np.clip(np.digitize(confidence, edges, right=True) - 1, 0, bins - 1)  # float32 may round to just above 1
-    count = np.bincount(codes, minlength=bins)
-    filled = count > 0
-    mean_confidence = np.bincount(codes, weights=confidence, minlength=bins) / np.maximum(count, 1)
-    accuracy = np.bincount(codes, weights=hits, minlength=bins) / np.maximum(count, 1)
-    gaps = np.abs(accuracy - mean_confidence)  # 0 in empty bins
-    return Reliability(
-        ece=float(gaps @ count / len(hits)),
-        max=float(gaps.max()),
-        n_documents=len(hits),
-        count=tuple(count.tolist()),
-        confidence=_or_none(mean_confidence, filled),
-        accuracy=_or_none(accuracy, filled),
+    confidence = np.exp(log_prob.max(axis=1).astype(np.float64)).clip(max=1)  # float32 may round to just above 1
+    top = pd.DataFrame({"confidence": confidence, "accuracy": log_prob.argmax(axis=1) == target_codes})
+    bin_of = pd.cut(top["confidence"], np.linspace(0, 1, bins + 1).tolist())
+    by_bin = top.groupby(bin_of, observed=False)
+    count, means = by_bin.size(), by_bin.mean()  # NaN in empty bins
+    gaps = (means["accuracy"] - means["confidence"]).abs()
+    confidences, accuracies = (
+        tuple(None if np.isnan(mean) else mean for mean in means[name].tolist()) for name in ("confidence", "accuracy")
     )
-
-
-def _or_none(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> tuple[float | None, ...]:
-    return tuple(value if there else None for value, there in zip(values.tolist(), filled.tolist(), strict=True))
+    ece = float((gaps * count).sum() / len(top))
+    return Reliability(ece, float(gaps.max()), len(top), tuple(count.tolist()), confidences, accuracies)

@@ -1,6 +1,5 @@
 """Accuracy by how frequent the true class was in training: frequent classes dominate every score over documents."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,11 +43,8 @@ def frequency_groups(train_counts: Mapping[str, int]) -> dict[str, str]:
             f"training documents {total}, negative for class {', '.join(negative) or 'none'}: nothing to group by; "
             "count the documents of the part train"
         )
-    before, held = {0: total}, 0  # by frequency, the documents of strictly more frequent classes
-    sizes = Counter(train_counts.values())
-    for count in sorted(sizes, reverse=True):
-        before[count] = held
-        held += count * sizes[count]
+    counts = train_counts.values()
+    before = {count: sum(other for other in counts if other > count) for count in set(counts)}
     return {name: _group(count, before[count], total) for name, count in train_counts.items()}
 
 

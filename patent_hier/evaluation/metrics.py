@@ -1,4 +1,4 @@
-"""Scores as plain functions of arrays (numpy only); every score is a fraction, 0 to 1.
+"""Scores as plain functions of arrays; every score is a fraction, 0 to 1.
 
 Labels are compared for equality, so a target that the model has never seen simply never matches. Where a function
 takes label *codes*, a negative code is such a target. An empty input is a mistake of the caller and raises
@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
 
 from patent_hier.errors import DataError
 
 Labels = NDArray[Any]
 Interval = tuple[float, float]
 
-_Z95 = 1.959963984540054  # two-sided 95 % point of the normal distribution
+_LEVEL = 0.95  # of every interval
 _CHUNK = 32_768  # rows compared at a time, so that temporary arrays stay small
 
 
@@ -84,6 +85,11 @@ def macro_f1(counts: NDArray[np.int64]) -> float:
     A class that was only predicted lowers the precision of nobody but itself and is left out of the mean; a class with
     support that was never predicted counts as 0.
 
+    Its bootstrap is biased: most resamples score lower, because they miss rare classes. Take :func:`bootstrap_interval`
+    with ``bca``. It is still too narrow where many classes have few documents: in simulated corpora of 60 classes with
+    frequencies by Zipf's law, the BCa interval held the macro-F1 of a corpus without end in 82, 89 and 93 % of samples
+    of 600, 2,000 and 5,000 documents, the percentile interval in 91, 78 and 83 %.
+
     Args:
         counts: ``(m, m)`` from :func:`confusion`.
     """
@@ -135,26 +141,30 @@ def any_symbol_hits(predicted: Labels, main: Labels, further: Sequence[Sequence[
     return hits
 
 
-def wilson_interval(hits: int, n: int, z: float = _Z95) -> Interval:
-    """Interval of a fraction ``hits / n``; 95 % by default.
+def wilson_interval(hits: int, n: int) -> Interval:
+    """95 % interval of a fraction ``hits / n``.
 
     It stays inside 0 to 1 and is of use for few documents and for fractions of 0 and 1.
 
     Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927; without
     continuity correction.
     """
+    from statsmodels.stats.proportion import proportion_confint  # imported here: it takes most of a second
+
     if not 0 <= hits <= n or n == 0:
         raise DataError(f"{hits} hits of {n} documents are no fraction; check that the part is not empty")
-    share, spread = hits / n, z * z / n
-    centre = (share + spread / 2) / (1 + spread)
-    half = np.sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
+    low, high = proportion_confint(hits, n, 1 - _LEVEL, "wilson")
+    return max(float(low), 0.0), min(float(high), 1.0)  # the formula's rounding can leave 0 to 1
 
 
 def bootstrap_interval(
-    counts: NDArray[np.int64], score: Callable[[NDArray[np.int64]], float], n_resamples: int = 1000, seed: int = 0
+    counts: NDArray[np.int64],
+    score: Callable[[NDArray[np.int64]], float],
+    n_resamples: int = 1000,
+    seed: int = 0,
+    bca: bool = False,
 ) -> Interval:
-    """95 % percentile interval of a score that depends only on how many documents fall into each cell of a table.
+    """95 % bootstrap interval of a score that depends only on how many documents fall into each cell of a table.
 
     Drawing documents with replacement is the same as drawing the table's counts from a multinomial distribution, so a
     resample costs the size of the table, not of the corpus.
@@ -164,22 +174,60 @@ def bootstrap_interval(
         score: The score of such a table.
         n_resamples: How many tables are drawn.
         seed: Makes the interval repeatable.
+        bca: Correct the percentiles for bias and skewness, which a score such as :func:`macro_f1` needs.
 
-    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979.
+    Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979; ``bca``: Efron,
+    "Better bootstrap confidence intervals", JASA 82, 1987.
     """
+    # scipy.stats.bootstrap draws documents. With 277,000 of them a mean takes it 1.3 s (this: 4 ms), of which a report
+    # has some hundred. Its BCa also leaves out one document after the other: macro-F1 takes 16 s with 32,000 documents,
+    # four times as long with twice as many, so some 20 minutes with 277,000 (this: 1 s).
     n_documents = int(counts.sum())
     if n_documents == 0:
         raise DataError("no document to score; check that the part is not empty")
     filled = np.flatnonzero(counts)  # empty cells stay empty: leaving them out saves most of the drawing
+    sizes = counts.ravel()[filled]
+
+    def score_of(own: NDArray[np.int64]) -> float:
+        table = np.zeros(counts.size, dtype=np.int64)
+        table[filled] = own
+        return score(table.reshape(counts.shape))
+
     rng = np.random.default_rng(seed)
-    share = counts.ravel()[filled] / n_documents
-    table = np.zeros(counts.size, dtype=np.int64)
-    values = np.empty(n_resamples)
-    for i in range(n_resamples):
-        table[filled] = rng.multinomial(n_documents, share)
-        values[i] = score(table.reshape(counts.shape))
-    low, high = np.quantile(values, [0.025, 0.975])
+    values = np.array([score_of(rng.multinomial(n_documents, sizes / n_documents)) for _ in range(n_resamples)])
+    levels = np.array([1 - _LEVEL, 1 + _LEVEL]) / 2
+    if bca and np.ptp(values):
+        cells = np.arange(len(sizes))
+        without = np.array([score_of(sizes - (cells == cell)) for cell in cells])
+        levels = _bca_levels(levels, values, score(counts), without, sizes)
+    low, high = np.quantile(values, levels)
     return float(low), float(high)
+
+
+def _bca_levels(
+    levels: NDArray[np.float64],
+    values: NDArray[np.float64],
+    observed: float,
+    without: NDArray[np.float64],
+    sizes: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """The percentiles to take in place of ``levels``, ``(2,)``.
+
+    Args:
+        levels: ``(2,)`` of the percentile interval.
+        values: ``(n_resamples,)`` scores.
+        observed: The score of the documents themselves.
+        without: ``(n_cells,)`` the score without one document of each cell.
+        sizes: ``(n_cells,)`` documents of each cell.
+    """
+    below = ((values < observed).mean() + (values <= observed).mean()) / 2
+    bias = ndtri(np.clip(below, 0.5 / len(values), 1 - 0.5 / len(values)))  # else infinite where all lie on one side
+    gaps = np.average(without, weights=sizes) - without
+    squares = float(sizes @ gaps**2)
+    skewness = float(sizes @ gaps**3) / (6 * squares**1.5) if squares else 0.0  # -1/6 to 1/6: no division by 0 below
+    shifted = bias + ndtri(levels)
+    result: NDArray[np.float64] = ndtr(bias + shifted / (1 - skewness * shifted))
+    return result
 
 
 def _check(first: NDArray[Any], second: NDArray[Any]) -> None:

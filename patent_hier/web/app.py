@@ -3,24 +3,32 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePath
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from patent_hier import __version__
 from patent_hier.errors import PatentHierError
 from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.neighbours import Neighbours
 from patent_hier.web.counters import Counters
-from patent_hier.web.guard import App, Guard, error_body
-from patent_hier.web.messages import BatchAnswer, BatchQuestion, ErrorAnswer, PredictAnswer, PredictQuestion
-from patent_hier.web.service import RefusedError, Service
+from patent_hier.web.guard import Guard
+from patent_hier.web.messages import (
+    BatchAnswer,
+    BatchQuestion,
+    ErrorAnswer,
+    PredictAnswer,
+    PredictQuestion,
+    RefusedError,
+)
+from patent_hier.web.service import Service
 from patent_hier.web.settings import ServiceSettings
-
-if TYPE_CHECKING:
-    from patent_hier.inference.neighbours import Neighbours
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -37,8 +45,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 def create_app(
     classifier: HierarchicalClassifier,
     settings: ServiceSettings | None = None,
-    neighbours: "Neighbours | None" = None,
-) -> App:
+    neighbours: Neighbours | None = None,
+) -> ASGIApp:
     """The service as an ASGI application.
 
     Args:
@@ -62,19 +70,19 @@ def create_app(
     _add_facts(app, service)
     _add_page(app)
     _add_errors(app)
-    return Guard(app, settings, counters.count_status)
+    return Guard(app, settings, lambda status: counters.responses.labels(status).inc())
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
-    @app.post("/predict", response_model=PredictAnswer, response_model_exclude_unset=True)
-    async def predict(question: PredictQuestion) -> Any:
+    @app.post("/predict", response_model_exclude_defaults=True)
+    async def predict(question: PredictQuestion) -> PredictAnswer:
         """Classify one text."""
         return await service.predict(question)
 
-    @app.post("/batch", response_model=BatchAnswer, response_model_exclude_unset=True)
-    async def batch(question: BatchQuestion) -> Any:
+    @app.post("/batch", response_model_exclude_defaults=True)
+    async def batch(question: BatchQuestion) -> BatchAnswer:
         """Classify several texts."""
-        return {"results": await service.batch(question)}
+        return await service.batch(question)
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
@@ -96,53 +104,46 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/metrics")
     async def metrics() -> Response:
         """Counts for Prometheus."""
-        text = service.counters.render(service.batcher.waiting, service.batcher.batches)
-        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(generate_latest(service.counters.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_page(app: FastAPI) -> None:
     folder = resources.files("patent_hier.web") / "static"
-    files = {file.name: file.read_bytes() for file in folder.iterdir() if file.name[file.name.rfind(".") :] in _TYPES}
-
-    def give(name: str) -> Response:
-        if name not in files:
-            raise RefusedError(404, "not_found", "there is nothing here")
-        return Response(files[name], media_type=_TYPES[name[name.rfind(".") :]])
-
-    @app.get("/", include_in_schema=False)
-    async def index() -> Response:
-        return give("index.html")
+    files = {file.name: file.read_bytes() for file in folder.iterdir() if PurePath(file.name).suffix in _TYPES}
 
     @app.get("/static/{name}", include_in_schema=False)
     async def static(name: str) -> Response:
-        return give(name)
+        if name not in files:
+            raise HTTPException(404)
+        return Response(files[name], media_type=_TYPES[PurePath(name).suffix])
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        return await static("index.html")
 
 
 def _add_errors(app: FastAPI) -> None:
-    def answer(status: int, code: str, message: str) -> Response:
-        headers = {"retry-after": "1"} if status == 503 else {}
-        return Response(error_body(code, message), status, headers, "application/json")
-
     @app.exception_handler(Exception)  # a mistake of ours; its traceback goes to the log
     async def failed(request: Request, error: Exception) -> Response:
-        return answer(500, "failed", "the request could not be answered")
+        return RefusedError(500, "failed", "the request could not be answered").response()
 
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:
-        return answer(error.status, error.code, error.message)
+        return error.response()
 
     @app.exception_handler(PatentHierError)
     async def unusable(request: Request, error: PatentHierError) -> Response:
-        return answer(422, "bad_question", "top_k, target_accuracy or force is beyond what this model knows")
+        message = "top_k, target_accuracy or force is beyond what this model knows"
+        return RefusedError(422, "bad_question", message).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS
         where = f": look at {', '.join(sorted(places))}" if places else ""
-        return answer(422, "bad_question", f"the request is not as /openapi.json describes it{where}")
+        return RefusedError(422, "bad_question", f"the request is not as /openapi.json describes it{where}").response()
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Response:
         known = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
         code, message = known.get(error.status_code, ("bad_request", "the request cannot be read"))
-        return answer(error.status_code, code, message)
+        return RefusedError(error.status_code, code, message).response()

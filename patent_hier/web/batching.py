@@ -1,6 +1,7 @@
-"""Requests of many clients, scored together: one network pass for what came within a few milliseconds."""
+"""Requests of many clients, scored together: one network pass for what came during the last one."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,28 +24,26 @@ class _Job:
 class Batcher:
     """Collects texts and scores them in one thread; use it as an asynchronous context.
 
+    What comes while others are scored waits, and is scored together next.
+
     Args:
         score: From ``n`` texts to their scores; called by one thread at a time.
         max_batch: Texts scored together; a request with more is scored alone.
-        max_wait: Seconds that a request waits for company.
         max_queue: Texts that may wait.
 
     Attributes:
         waiting: Texts that wait or are being scored.
-        batches: How many times ``score`` was called.
     """
 
-    def __init__(self, score: Score, *, max_batch: int, max_wait: float, max_queue: int) -> None:
+    def __init__(self, score: Score, *, max_batch: int, max_queue: int) -> None:
         self._score = score
         self._max_batch = max_batch
-        self._max_wait = max_wait
         self._max_queue = max_queue
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
-        self._held: _Job | None = None  # taken from the queue, too large for the last batch
+        self._jobs: deque[_Job] = deque()
+        self._came = asyncio.Event()  # set while there are jobs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
         self._worker: asyncio.Task[None] | None = None
         self.waiting = 0
-        self.batches = 0
 
     async def __aenter__(self) -> "Batcher":
         self._worker = asyncio.create_task(self._work())
@@ -67,19 +66,21 @@ class Batcher:
         job = _Job(texts, asyncio.get_running_loop().create_future())
         self.waiting += len(texts)
         try:
-            self._jobs.put_nowait(job)
+            self._jobs.append(job)
+            self._came.set()
             return await job.result
         finally:
             self.waiting -= len(texts)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            batch = await self._collect()
+            await self._came.wait()
+            batch = self._take()
+            if not batch:  # nobody waits for them any more
+                continue
             texts = [text for job in batch for text in job.texts]
-            self.batches += 1
             try:
-                tree = await loop.run_in_executor(self._thread, self._score, texts)
+                tree = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, texts)
             except Exception as error:  # each request answers for itself
                 for job in batch:
                     if not job.result.done():
@@ -91,34 +92,15 @@ class Batcher:
                     job.result.set_result(tree.take(slice(start, start + len(job.texts))))
                 start += len(job.texts)
 
-    async def _collect(self) -> list[_Job]:
+    def _take(self) -> list[_Job]:
         """The next requests that are scored together; those that nobody waits for any more are left out."""
         batch: list[_Job] = []
-        size = 0
-        deadline = asyncio.get_running_loop().time() + self._max_wait
-        while size < self._max_batch:
-            job = self._held or await self._next(deadline if batch else None)
-            self._held = None
-            if job is None:
-                break
-            if job.result.done():
-                continue
-            if batch and size + len(job.texts) > self._max_batch:
-                self._held = job
-                break
-            if not batch:
-                deadline = asyncio.get_running_loop().time() + self._max_wait
-            batch.append(job)
-            size += len(job.texts)
+        room = self._max_batch
+        while self._jobs and (not batch or len(self._jobs[0].texts) <= room):
+            job = self._jobs.popleft()
+            if not job.result.done():
+                batch.append(job)
+                room -= len(job.texts)
+        if not self._jobs:
+            self._came.clear()
         return batch
-
-    async def _next(self, deadline: float | None) -> _Job | None:
-        if not self._jobs.empty():
-            return self._jobs.get_nowait()
-        if deadline is None:
-            return await self._jobs.get()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await self._jobs.get()
-        except TimeoutError:
-            return None

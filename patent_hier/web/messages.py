@@ -1,8 +1,13 @@
-"""What goes over the wire: questions with their bounds, and answers. FastAPI makes the OpenAPI description of it."""
+"""What goes over the wire: questions with their bounds, answers and refusals. FastAPI describes them as OpenAPI."""
 
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+
+from patent_hier.inference.neighbours import Neighbour
+from patent_hier.inference.results import Prediction
 
 TopK = Annotated[int, Field(ge=1, le=20, description="Classes and sections for each text.")]
 Target = Annotated[
@@ -33,94 +38,66 @@ class BatchQuestion(_Question):
     texts: Annotated[list[str], Field(min_length=1)]
 
 
-class Path(BaseModel):
-    """A class with its section."""
+@dataclass(frozen=True)
+class PredictAnswer(Prediction):
+    """All that is said of one text.
 
-    section: str
-    ipc_class: str
-    probability: float
-    section_probability: float
-    class_given_section: float
+    Attributes:
+        neighbours: Known patents that are like the text, if they were asked for.
+    """
 
-
-class SectionScore(BaseModel):
-    """A section with its probability."""
-
-    section: str
-    probability: float
-
-
-class Decision(BaseModel):
-    """What is answered: ``class``, ``section`` or ``undecided``."""
-
-    level: str
-    label: str | None
-    confidence: float
-    target_accuracy: float | None
-    reason: str
-
-
-class Span(BaseModel):
-    """Characters ``start`` to ``end`` of the read text, and what they add to the label's log-probability."""
-
-    start: int
-    end: int
-    score: float
-
-
-class Explanation(BaseModel):
-    """Which parts of the text speak for a label, and its log-probability with a neutral text and with this one."""
-
-    text: str
-    node: str
-    label: str
-    method: str
-    spans: list[Span]
-    base: float
-    value: float
-
-
-class Neighbour(BaseModel):
-    """A known patent that is like the text."""
-
-    document_id: str
-    title: str
-    ipc_class: str
-    similarity: float
-
-
-class PredictAnswer(BaseModel):
-    """All that is said of one text."""
-
-    decision: Decision
-    paths: list[Path]
-    sections: list[SectionScore]
-    model_version: str
-    explanation: Explanation | None = None
     neighbours: list[Neighbour] | None = None
 
 
-class BatchItem(BaseModel):
+@dataclass(frozen=True)
+class BatchItem:
     """One of several texts: its prediction, or why it has none."""
 
-    prediction: PredictAnswer | None = None
+    prediction: Prediction | None = None
     error: str | None = None
 
 
-class BatchAnswer(BaseModel):
+@dataclass(frozen=True)
+class BatchAnswer:
     """The texts in their order."""
 
     results: list[BatchItem]
 
 
-class Fault(BaseModel):
+@dataclass(frozen=True)
+class Fault:
     """Why a request was refused."""
 
     code: str
     message: str
 
 
-class ErrorAnswer(BaseModel):
+@dataclass(frozen=True)
+class ErrorAnswer:
     """The answer to a request that was refused; it repeats nothing of the question."""
 
     error: Fault
+
+
+class RefusedError(Exception):
+    """A request that is not answered.
+
+    Args:
+        status: Of HTTP.
+        code: For programs.
+        message: For people; it repeats nothing of the question.
+    """
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.answer = ErrorAnswer(Fault(code, message))
+
+    def response(self) -> JSONResponse:
+        """What the client is told."""
+        headers = {}
+        if self.status in (400, 408, 413):
+            headers["connection"] = "close"  # what the client still sends is not read, nor taken for a request
+        if self.status in (429, 503):
+            headers["retry-after"] = "1"
+        return JSONResponse(asdict(self.answer), self.status, headers)

@@ -4,38 +4,20 @@ import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from patent_hier.data.raw import normalise
+from patent_hier.evaluation.decoding import Tree
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
 from patent_hier.inference.model_card import label_table
+from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.web.batching import Batcher, FullQueueError
 from patent_hier.web.counters import Counters
-from patent_hier.web.messages import BatchQuestion, PredictQuestion
+from patent_hier.web.messages import BatchAnswer, BatchItem, BatchQuestion, PredictAnswer, PredictQuestion, RefusedError
 from patent_hier.web.settings import ServiceSettings
 
-if TYPE_CHECKING:
-    from patent_hier.inference.neighbours import Neighbours
-
 _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
-
-
-class RefusedError(Exception):
-    """A question that is not answered.
-
-    Args:
-        status: Of HTTP.
-        code: For programs.
-        message: For people; it repeats nothing of the question.
-    """
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
 
 
 class Service:
@@ -52,19 +34,15 @@ class Service:
         self,
         classifier: HierarchicalClassifier,
         settings: ServiceSettings,
-        neighbours: "Neighbours | None",
+        neighbours: Neighbours | None,
         counters: Counters,
     ) -> None:
         self.classifier = classifier
         self.settings = settings
         self.counters = counters
         self._neighbours = neighbours
-        self.batcher = Batcher(
-            classifier.score,
-            max_batch=settings.max_batch,
-            max_wait=settings.max_wait,
-            max_queue=settings.max_queue,
-        )
+        self.batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
+        counters.waiting.set_function(lambda: self.batcher.waiting)
         self._explaining = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
 
@@ -76,7 +54,7 @@ class Service:
         await self.batcher.__aexit__(*error)
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    async def predict(self, question: PredictQuestion) -> dict[str, Any]:
+    async def predict(self, question: PredictQuestion) -> PredictAnswer:
         """The answer to one text.
 
         Raises:
@@ -85,14 +63,16 @@ class Service:
         if problem := self._problem(question.text):
             raise RefusedError(422, "bad_text", f"the text {problem}")
         (prediction,) = await self._predictions([question.text], question)
-        answer = prediction.as_dict()
+        further: dict[str, Any] = {}
         if question.explain:
-            answer["explanation"] = await self._aside(self._explain, question.text, prediction)
+            label = prediction.paths[0].ipc_class
+            further["explanation"] = await self._aside(self.classifier.explain, question.text, label)
         if question.neighbours and self._neighbours is not None:
-            answer["neighbours"] = await self._aside(self._nearest, question.text, question.neighbours)
-        return answer
+            texts = [normalise(question.text)]
+            (further["neighbours"],) = await self._aside(self._neighbours.nearest, texts, question.neighbours)
+        return PredictAnswer(**vars(prediction) | further)
 
-    async def batch(self, question: BatchQuestion) -> list[dict[str, Any]]:
+    async def batch(self, question: BatchQuestion) -> BatchAnswer:
         """The answers to several texts, in their order.
 
         Raises:
@@ -103,10 +83,12 @@ class Service:
         problems = [self._problem(text) for text in question.texts]
         good = [text for text, problem in zip(question.texts, problems, strict=True) if problem is None]
         predictions = iter(await self._predictions(good, question) if good else [])
-        return [
-            {"error": f"the text {problem}"} if problem else {"prediction": next(predictions).as_dict()}
-            for problem in problems
-        ]
+        return BatchAnswer(
+            [
+                BatchItem(error=f"the text {problem}") if problem else BatchItem(next(predictions))
+                for problem in problems
+            ]
+        )
 
     def about(self) -> dict[str, Any]:
         """What the page and programs must know of the system."""
@@ -134,10 +116,14 @@ class Service:
             return f"has more than {self.settings.max_characters} characters"
         return text_problem(text)
 
+    def _score(self, texts: Sequence[str]) -> Tree:
+        self.counters.batches.inc()
+        return self.classifier.score(texts)
+
     async def _predictions(self, texts: Sequence[str], question: PredictQuestion | BatchQuestion) -> list[Prediction]:
         start = time.perf_counter()
-        asked = (question.top_k, question.target_accuracy, question.force)
-        self.classifier.check(*asked, None)
+        top_k, target_accuracy, force = question.top_k, question.target_accuracy, question.force
+        self.classifier.check(top_k, target_accuracy, force, None)
         try:
             async with asyncio.timeout(self.settings.time_limit):
                 tree = await self.batcher.score(texts)
@@ -145,9 +131,9 @@ class Service:
             raise RefusedError(503, "busy", "too many texts are waiting; try again in a moment") from error
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        top_k, target_accuracy, force = asked
         predictions = self.classifier.answer(tree, top_k, target_accuracy=target_accuracy, force=force)
-        self.counters.count_answer(len(texts), time.perf_counter() - start)
+        self.counters.texts.inc(len(texts))
+        self.counters.seconds.observe(time.perf_counter() - start)
         return predictions
 
     async def _aside(self, work: Any, *arguments: Any) -> Any:
@@ -162,10 +148,3 @@ class Service:
             raise RefusedError(503, "too_slow", "the explanation takes too long; ask for a shorter text") from error
         finally:
             self._explaining -= 1
-
-    def _explain(self, text: str, prediction: Prediction) -> dict[str, Any]:
-        return asdict(self.classifier.explain(text, prediction.paths[0].ipc_class))
-
-    def _nearest(self, text: str, k: int) -> list[dict[str, Any]]:
-        assert self._neighbours is not None
-        return [vars(one) for one in self._neighbours.nearest([normalise(text)], k)[0]]

@@ -17,7 +17,6 @@ class ServiceSettings:
         rate: Requests a second of one address, in the long run (429); 0 for no bound.
         burst: Requests of one address at once, before the rate counts.
         max_batch: Texts that are scored together, across requests; 1 scores every request by itself.
-        max_wait: Seconds that a request waits for company; what comes while others are scored waits anyway.
         hosts: Names under which the service may be asked (400 else), so that no foreign page reaches it by a name of
             its own; ``*`` for any.
     """
@@ -31,5 +30,4 @@ class ServiceSettings:
     rate: float = 50.0
     burst: int = 100
     max_batch: int = 64
-    max_wait: float = 0.0
     hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")

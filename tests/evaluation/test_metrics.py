@@ -1,6 +1,7 @@
 import hiclass.metrics
 import numpy as np
 import pytest
+import scipy.stats
 import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,18 +76,65 @@ def test_no_further_symbols_at_all():
     assert metrics.any_symbol_hits(main, main[::-1], [(), ()]).tolist() == [False, False]
 
 
-def test_wilson_interval_against_published_values():
-    # 81 of 263: Newcombe, Statistics in Medicine 17, 1998, table I, method 3.
-    assert metrics.wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert metrics.wilson_interval(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-    assert metrics.wilson_interval(20, 20)[1] == 1.0
+@pytest.mark.parametrize(
+    ("hits", "n", "expected"),
+    [
+        (81, 263, (0.2552885198782742, 0.36620957698280004)),  # Newcombe, Statistics in Medicine 17, 1998, table I
+        (0, 20, (0.0, 0.16112515805281938)),
+        (20, 20, (0.8388748419471806, 1.0)),
+        (1, 3, (0.06149194472039621, 0.7923403991979522)),
+        (199_440, 277_000, (0.718324891665309, 0.7216690064630628)),
+    ],
+)
+def test_wilson_interval_by_number(hits, n, expected):
+    assert metrics.wilson_interval(hits, n) == pytest.approx(expected, rel=1e-12)
 
 
-def test_bootstrap_interval_is_repeatable_and_near_wilson():
-    counts = np.array([200, 800])
-    interval = metrics.bootstrap_interval(counts, lambda cells: float(cells[1] / cells.sum()))
-    assert interval == metrics.bootstrap_interval(counts, lambda cells: float(cells[1] / cells.sum()))
-    assert interval == pytest.approx(metrics.wilson_interval(800, 1000), abs=0.005)
+@given(st.integers(1, 10**6), st.floats(0, 1))
+def test_wilson_interval_is_where_the_score_test_reaches_5_percent(n, share):
+    hits = round(share * n)
+    low, high = metrics.wilson_interval(hits, n)
+    assert 0 <= low <= hits / n + 1e-15
+    assert hits / n - 1e-15 <= high <= 1
+    for end in (low, high):
+        if 1e-9 < end < 1 - 1e-9:  # else rounding decides
+            z = (hits / n - end) / np.sqrt(end * (1 - end) / n)
+            assert 2 * scipy.stats.norm.sf(abs(z)) == pytest.approx(0.05, rel=1e-6)
+
+
+@pytest.mark.parametrize("bca", [False, True])
+def test_bootstrap_interval_is_repeatable_and_at_95_percent(bca):
+    counts = np.array([2000, 8000])
+    interval = metrics.bootstrap_interval(counts, hit_rate, 8000, bca=bca)
+    assert interval == metrics.bootstrap_interval(counts, hit_rate, 8000, bca=bca)
+    assert interval == pytest.approx(scipy.stats.binom.interval(0.95, 10_000, 0.8) / np.array(10_000), abs=3e-4)
+
+
+def hit_rate(cells):
+    return float(cells[1] / cells.sum())
+
+
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_bootstrap_interval_of_macro_f1_agrees_with_scipy(method):
+    rng = np.random.default_rng(3)
+    targets = rng.choice(12, 150, p=np.arange(1, 13)[::-1] / 78)
+    predicted = np.where(rng.random(150) < 0.6, targets, rng.integers(0, 12, 150))
+
+    def macro_f1(t, p):
+        return metrics.macro_f1(metrics.confusion(t, p)[1])
+
+    expected = scipy.stats.bootstrap(
+        (targets, predicted), macro_f1, paired=True, vectorized=False, n_resamples=4000, method=method, rng=1
+    ).confidence_interval
+    counts = metrics.confusion(targets, predicted)[1]
+    ours = metrics.bootstrap_interval(counts, metrics.macro_f1, 4000, bca=method == "BCa")
+    assert ours == pytest.approx(tuple(expected), abs=0.006)
+
+
+@pytest.mark.parametrize("counts", [[[7, 0], [0, 0]], [[0, 1], [0, 0]], [[1, 1], [0, 0]], [[1, 0], [0, 1]]])
+def test_bca_of_next_to_nothing_is_within_0_and_1(counts):
+    low, high = metrics.bootstrap_interval(np.array(counts), metrics.macro_f1, 50, bca=True)
+    assert 0 <= low <= high <= 1
 
 
 def test_the_bootstrap_interval_holds_95_percent():

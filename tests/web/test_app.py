@@ -1,4 +1,5 @@
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -115,15 +116,16 @@ def test_facts(service, classifier):
     assert {"/predict", "/batch", "/taxonomy", "/about", "/health", "/metrics"} == set(description["paths"])
 
 
-def test_counts(service):
-    def counted():
-        lines = service.get("/metrics").body.decode().splitlines()
-        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+def counted(service):
+    lines = service.get("/metrics").body.decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
-    before = counted()
+
+def test_counts(service):
+    before = counted(service)
     service.post("/batch", {"texts": [TEXT] * 3})
     service.post("/predict", b"{")
-    after = counted()
+    after = counted(service)
     assert after["patent_hier_texts_total"] - before["patent_hier_texts_total"] == 3
     refused = 'patent_hier_responses_total{status="422"}'
     assert after[refused] - before.get(refused, 0) == 1
@@ -152,16 +154,17 @@ def test_nothing_of_the_page_lies_elsewhere(service):
         assert "onclick=" not in text.replace("button.onclick", "")
 
 
-def test_questions_of_many_clients_are_scored_together(made):
+def test_questions_of_many_clients_are_scored_together_and_counted_by_this_service_alone(made, monkeypatch):
     own = HierarchicalClassifier.from_pretrained(made.result("textcnn", "flat"))
     texts = [f"一种用于第{number}号装置的方法" for number in range(40)]
-    expected = own.predict(texts)
-    with serving(create_app(own, ServiceSettings(rate=0, max_wait=0.05))) as client:
+    expected, score = own.predict(texts), own.score
+    monkeypatch.setattr(own, "score", lambda texts: time.sleep(0.05) or score(texts))
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
         with ThreadPoolExecutor(20) as pool:
             answers = list(pool.map(lambda text: client.post("/predict", {"text": text}), texts))
-        lines = client.get("/metrics").body.decode().splitlines()
-    (batches,) = (float(line.split()[1]) for line in lines if line.startswith("patent_hier_batches_total"))
-    assert batches < 20
+        counts = counted(client)
+    assert counts["patent_hier_batches_total"] < 20
+    assert counts["patent_hier_texts_total"] == 40
     for answer, one in zip(answers, expected, strict=True):
         assert close(answer.content, json.loads(json.dumps(one.as_dict())))
 

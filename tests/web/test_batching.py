@@ -27,53 +27,42 @@ class Scorer:
 
 def run(work, scorer, **settings):
     async def inside():
-        async with Batcher(scorer, **{"max_batch": 8, "max_wait": 0.02, "max_queue": 100, **settings}) as batcher:
+        async with Batcher(scorer, **{"max_batch": 8, "max_queue": 100, **settings}) as batcher:
             return await work(batcher)
 
     return asyncio.run(inside())
 
 
-def test_each_gets_its_own():
+@pytest.mark.parametrize(
+    ("asked", "max_batch", "scored"),
+    [
+        ([2] * 7, 8, [8, 6]),  # seven questions of two texts, eight texts at once
+        ([1] * 5, 1, [1] * 5),  # batching is off
+        ([3, 20, 1], 8, [3, 20, 1]),  # a large question goes alone
+    ],
+)
+def test_questions_are_scored_together_and_each_gets_its_own(asked, max_batch, scored):
     scorer = Scorer()
+    questions = [["x" * (10 * number + n) for n in range(size)] for number, size in enumerate(asked)]
 
     async def work(batcher):
-        return await asyncio.gather(*(batcher.score(["x" * n, "y" * (n + 1)]) for n in range(1, 8)))
+        return await asyncio.gather(*map(batcher.score, questions))
 
-    trees = run(work, scorer)
-    assert [tree.class_log_prob[:, 0].tolist() for tree in trees] == [[n, n + 1] for n in range(1, 8)]
-    assert len(scorer.asked) == 2  # seven questions of two texts, eight texts at once
-    assert [len(texts) for texts in scorer.asked] == [8, 6]
-
-
-def test_batching_can_be_off():
-    scorer = Scorer()
-
-    async def work(batcher):
-        await asyncio.gather(*(batcher.score(["x"]) for _ in range(5)))
-        return batcher.batches
-
-    assert run(work, scorer, max_batch=1) == 5
-    assert [len(texts) for texts in scorer.asked] == [1] * 5
+    trees = run(work, scorer, max_batch=max_batch)
+    assert [tree.class_log_prob[:, 0].tolist() for tree in trees] == [list(map(len, texts)) for texts in questions]
+    assert [len(texts) for texts in scorer.asked] == scored
 
 
-def test_a_large_question_goes_alone():
-    scorer = Scorer()
+def test_what_comes_while_others_are_scored_is_scored_together():
+    scorer = Scorer(0.1)
 
     async def work(batcher):
-        return await asyncio.gather(batcher.score(["x"] * 3), batcher.score(["y"] * 20), batcher.score(["z"]))
+        first = asyncio.create_task(batcher.score(["first"]))
+        await asyncio.sleep(0.03)
+        await asyncio.gather(first, *(batcher.score(["x"]) for _ in range(5)))
 
-    sizes = [len(tree) for tree in run(work, scorer)]
-    assert sizes == [3, 20, 1]
-    assert [len(texts) for texts in scorer.asked] == [3, 20, 1]
-
-
-def test_a_lone_question_does_not_wait_long():
-    async def work(batcher):
-        start = time.perf_counter()
-        await batcher.score(["x"])
-        return time.perf_counter() - start
-
-    assert run(work, Scorer(), max_wait=0.01) < 0.2
+    run(work, scorer)
+    assert [len(texts) for texts in scorer.asked] == [1, 5]
 
 
 def test_too_many_are_refused_and_room_comes_back():
@@ -102,7 +91,7 @@ def test_who_has_gone_is_not_scored():
         await batcher.score(["last"])
         return batcher.waiting
 
-    assert run(work, scorer, max_wait=0.0) == 0
+    assert run(work, scorer) == 0
     assert ["gone"] not in scorer.asked
     assert scorer.asked[-1] == ["last"]
 
