@@ -20,7 +20,7 @@ from patent_hier.settings.models import (
     TextCnnSettings,
 )
 from patent_hier.settings.run import FLAT, HIER_NODES, Settings
-from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings
+from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings, filled
 
 
 def check(settings: Settings) -> None:
@@ -33,11 +33,11 @@ def check(settings: Settings) -> None:
     check_data(settings.data)
     _check_features(settings.features)
     _check_model(settings)
-    check_training(settings.trainer, settings.optimizer)
+    _check_trainer(settings.trainer)
+    check_optimizer(settings.optimizer)
     if settings.encoder.max_length < 3:
         raise ConfigError(f"encoder.max_length={settings.encoder.max_length} leaves no room for text; use 3 or more")
-    if settings.encoder.vector_layers is not None:
-        between("encoder.vector_layers", settings.encoder.vector_layers, 0, 10**6)
+    between("encoder.vector_layers", settings.encoder.vector_layers, 0, 10**6)
     if settings.seed < 0:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
@@ -66,16 +66,14 @@ def check_data(data: DataSettings) -> None:
     one_of("data.edition", data.edition, ("2017", "latest"))
     one_of("data.encoding", data.encoding, ("gb18030", "utf-8"))
     between("data.max_reject_share", data.max_reject_share, 0, 1)
-    if data.processes is not None:
-        between("data.processes", data.processes, 1, 256)
+    between("data.processes", data.processes, 1, 256)
     if not data.text:
         raise ConfigError("data.text=[] names no field; name at least one, for example data.text=[摘要]")
     for level in data.label_levels:
         one_of("data.label_levels", level, LABEL_LEVELS)
     if not data.label_levels:
         raise ConfigError(f"data.label_levels=[] names no level; name at least one of {', '.join(LABEL_LEVELS)}")
-    if data.label_weight is not None:
-        between("data.label_weight", data.label_weight, 1e-6, 1e6)
+    between("data.label_weight", data.label_weight, 1e-6, 1e6)
     if isinstance(data, DemoDataSettings):
         between("data.rows", data.rows, 1, 10**9)
         if data.path is not None:
@@ -124,8 +122,7 @@ def _check_bertcnn(model: BertCnnSettings) -> None:
         raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
     for name in ("num_last_layers", "num_filters", "kernel_size"):
         between(f"model.{name}", getattr(model, name), 1, 10**6)
-    if model.pool_size is not None:
-        between("model.pool_size", model.pool_size, 1, 10**6)
+    between("model.pool_size", model.pool_size, 1, 10**6)
     between("model.dropout", model.dropout, 0, 0.99)
 
 
@@ -134,8 +131,7 @@ def _check_terms(model: TermSettings) -> None:
     if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
         raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")
     between("model.min_documents", model.min_documents, 1, 10**9)
-    if model.max_terms is not None:
-        between("model.max_terms", model.max_terms, 1, 10**9)
+    between("model.max_terms", model.max_terms, 1, 10**9)
     if isinstance(model, LinearSettings):
         one_of("model.classifier", model.classifier, CLASSIFIERS)
         between("model.c", model.c, 1e-6, 1e6)
@@ -153,27 +149,24 @@ def _check_features(features: FeatureSettings) -> None:
         between(f"features.{name}", getattr(features, name), 0, 10**6)
 
 
-def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> None:
-    """The optimizer and the trainer alone; see :func:`check`."""
+def _check_trainer(trainer: TrainerSettings) -> None:
     for name in ("max_epochs", "batch_size", "score_batch_size"):
         between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
     between("trainer.min_steps", trainer.min_steps, 0, 10**9)
     between("trainer.section_loss", trainer.section_loss, 0, 1e6)
     between("trainer.r_drop", trainer.r_drop, 0, 1e6)
-    if trainer.patience is not None:
-        between("trainer.patience", trainer.patience, 1, 10**9)
-    if trainer.gradient_clip is not None:
-        between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
-    if trainer.num_threads is not None:
-        between("trainer.num_threads", trainer.num_threads, 1, 4096)
-    if trainer.accumulate is not None:
-        between("trainer.accumulate", trainer.accumulate, 1, trainer.batch_size)
-    if trainer.checkpoint_minutes is not None:
-        between("trainer.checkpoint_minutes", trainer.checkpoint_minutes, 0, 10**6)
-    if trainer.devices is not None:
-        between("trainer.devices", trainer.devices, 1, 1024)
+    between("trainer.patience", trainer.patience, 1, 10**9)
+    between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
+    between("trainer.num_threads", trainer.num_threads, 1, 4096)
+    between("trainer.accumulate", trainer.accumulate, 1, filled(trainer.batch_size))
+    between("trainer.checkpoint_minutes", trainer.checkpoint_minutes, 0, 10**6)
+    between("trainer.devices", trainer.devices, 1, 1024)
     one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))
     one_of("trainer.precision", trainer.precision, ("auto", FP32, BF16))
+
+
+def check_optimizer(optimizer: OptimizerSettings) -> None:
+    """The optimizer alone; see :func:`check`."""
     one_of("optimizer.name", optimizer.name, ("adamw", "adam"))
     one_of("optimizer.schedule", optimizer.schedule, ("linear", "constant"))
     between("optimizer.lr", optimizer.lr, 1e-12, 100)

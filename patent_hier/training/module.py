@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from patent_hier.settings import OptimizerSettings
+from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.training.losses import ClassificationLoss, disagreement
 
 _LENT = -1  # the label code of a document that does not count
@@ -170,7 +170,7 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> Optimize
         {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer_class = AdamW if settings.name == "adamw" else Adam
-    return optimizer_class([group for group in groups if group["params"]], lr=settings.lr, fused=True)
+    return optimizer_class([group for group in groups if group["params"]], lr=filled(settings.lr), fused=True)
 
 
 def inverse_frequency_weights(codes: NDArray[np.int64], num_labels: int) -> Tensor:

@@ -20,7 +20,7 @@ from patent_hier.features.token_store import TokenStore
 from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import FLAT, Settings, TrainerSettings, planned_epochs
+from patent_hier.settings import FLAT, Settings, TrainerSettings, filled, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -76,7 +76,7 @@ def fit_network(
         say("training had ended; its result is written now" if position.ended else _where(position))
     first = wanted or (position.passes if position else 1)
     if wanted is None and ranks.size == 1:
-        return with_less_memory(fit, passes=first, most=settings.trainer.batch_size, say=say)
+        return with_less_memory(fit, passes=first, most=filled(settings.trainer.batch_size), say=say)
     return fit(first)
 
 
@@ -112,7 +112,7 @@ def _fit_in_passes(
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     data = PatentDataModule(
         view,
-        batch_size=trainer_settings.batch_size,
+        batch_size=filled(trainer_settings.batch_size),
         score_batch_size=trainer_settings.score_batch_size,
         pad_id=blueprint.reader.pad_id,
         seed=settings.seed,
@@ -130,7 +130,7 @@ def _fit_in_passes(
         "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
     }
     advice = "lower encoder.max_length"
-    if (more := min(2 * passes, trainer_settings.batch_size)) > passes:
+    if (more := min(2 * passes, filled(trainer_settings.batch_size))) > passes:
         advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
     with blueprint.reading(network), memory_advice(advice):
         history, facts = _train(network, data, settings, keeping)
@@ -143,7 +143,7 @@ def _train(
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
-    steps_per_epoch = math.ceil(len(view.train) / trainer_settings.batch_size)
+    steps_per_epoch = math.ceil(len(view.train) / filled(trainer_settings.batch_size))
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
