@@ -52,12 +52,7 @@ def test_every_node_passes(settings, node):
 @pytest.mark.parametrize(
     ("group", "changes"),
     [
-        ("data", {"min_symbol": "subgroup"}),
-        ("data", {"edition": "2020"}),
-        ("data", {"encoding": "latin-1"}),
-        ("data", {"max_reject_share": 1.1}),
         ("data", {"processes": 0}),
-        ("data", {"text": []}),
         ("data", {"label_levels": []}),
         ("data", {"label_weight": 0.0}),
         ("data", {"label_weight": -1.0}),

@@ -1,6 +1,6 @@
 """From the scores of a system's nodes to paths of the IPC: section, then a class of that section, for each document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,6 +74,28 @@ class Tree:
         )
 
 
+def check_search(
+    sections: Sequence[str], n_classes: int, top_k: int = 1, *, beam: int | None = None, force: str | None = None
+) -> None:
+    """Refuse a search that a system cannot make; to be asked before any work.
+
+    Args:
+        sections: The sections that the system knows.
+        n_classes: How many classes it knows.
+        top_k: As in :func:`decode`; likewise below.
+        beam: As there.
+        force: As there.
+
+    Raises:
+        ConfigError: If ``top_k`` or ``beam`` is out of range, or the system has no class in the forced section.
+    """
+    for name, value, most, known in (("top_k", top_k, n_classes, "classes"), ("beam", beam, len(sections), "sections")):
+        if value is not None and not 1 <= value <= most:
+            raise ConfigError(f"{name}={value} is out of range; the system knows {most} {known}, give 1 to that")
+    if force is not None and force not in sections:
+        raise ConfigError(f"section {force!r} is not one of {', '.join(sections)}, which the system knows")
+
+
 def decode(tree: Tree, top_k: int = 1, *, beam: int | None = None, force: str | None = None) -> Columns:
     """The likeliest paths of each document by joint probability.
 
@@ -91,22 +113,14 @@ def decode(tree: Tree, top_k: int = 1, *, beam: int | None = None, force: str | 
         :data:`NO_PATH` where the followed sections have no more classes.
 
     Raises:
-        ConfigError: If ``top_k`` or ``beam`` is out of range, or the system has no class in the forced section.
+        ConfigError: As :func:`check_search`.
     """
-    n_sections = len(tree.sections)
-    if not 1 <= top_k <= len(tree.classes):
-        raise ConfigError(
-            f"top_k={top_k} is out of range; the system knows {len(tree.classes)} classes, give 1 to that"
-        )
-    if beam is not None and not 1 <= beam <= n_sections:
-        raise ConfigError(f"beam={beam} is out of range; the system knows {n_sections} sections, give 1 to that")
-    if force is not None and force not in tree.sections:
-        raise ConfigError(f"section {force!r} is not one of {', '.join(tree.sections)}, which the system knows")
+    check_search(tree.sections, len(tree.classes), top_k, beam=beam, force=force)
     score = tree.class_log_prob
     if force is not None:
         followed = np.broadcast_to(np.array(tree.sections) == force, tree.section_log_prob.shape)
         score = tree.within_log_prob  # where the section is impossible, its classes still have an order
-    elif beam is not None and beam < n_sections:
+    elif beam is not None and beam < len(tree.sections):
         best = np.argsort(-tree.section_log_prob, axis=1, kind="stable")[:, :beam]
         followed = np.zeros(tree.section_log_prob.shape, dtype=bool)
         np.put_along_axis(followed, best, values=True, axis=1)
