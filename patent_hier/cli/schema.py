@@ -1,6 +1,6 @@
 """Hand the settings dataclasses to Hydra: they have the defaults, and a misspelt key fails, inside a file too."""
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,27 @@ from patent_hier.errors import ConfigError
 
 
 @dataclass
+class _Log:
+    """Where loggers write, for the files of ``conf/logger``; the name is set for each node."""
+
+    dir: str = "${runs_dir}/logs"
+    name: str = "MODEL/NODE-FINGERPRINT"
+
+
+@dataclass
 class _Run(s.Settings):
-    """Settings whose kinds of data, encoder and model are chosen by groups, and whose node by the level."""
+    """Settings whose kinds of data, encoder and model are chosen by groups, and whose node by the level.
+
+    Loggers and callbacks stand beside them: they are no settings, for no result depends on them.
+    """
 
     data: Any = MISSING
     encoder: Any = MISSING
     model: Any = MISSING
     node: str = MISSING
+    logger: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    log: _Log = field(default_factory=_Log)
 
 
 @dataclass
@@ -69,7 +83,8 @@ def to_settings(config: DictConfig) -> s.Settings:
     """
     if OmegaConf.is_missing(config, "node"):
         raise ConfigError("level=node needs a node: node=root, a section node=A ... node=H, or node=flat")
-    settings = s.Settings(**vars(_to_object(config)))
+    found = _to_object(config)
+    settings = s.Settings(**{own.name: getattr(found, own.name) for own in fields(s.Settings)})
     s.check(settings)
     return settings
 
@@ -94,7 +109,7 @@ def _refuse_unknown(config: DictConfig, group: str = "") -> None:
     kind = OmegaConf.get_type(config)
     if not is_dataclass(kind):
         return
-    known = [field.name for field in fields(kind)]
+    known = [own.name for own in fields(kind)]
     for key in map(str, config):
         if key not in known:
             raise ConfigError(unknown_setting(group + key, known))
