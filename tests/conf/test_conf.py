@@ -11,10 +11,12 @@ from patent_hier import settings as s
 from patent_hier.cli import schema
 from patent_hier.cli.compose import compose_pretrain_settings, compose_settings
 from patent_hier.cli.messages import describe
+from patent_hier.cli.observers import GROUPS
 from patent_hier.errors import ConfigError
 
 CONF = Path(schema.config_folder())
-CHOICES = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+EVERY_CHOICE = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+CHOICES = [choice for choice in EVERY_CHOICE if choice[0] not in GROUPS]  # of settings; the others: test_observers.py
 MODELS = [choice for group, choice in CHOICES if group == "model"]
 FOR_MODEL = [file.stem.removeprefix("paper_") for file in sorted(CONF.glob("experiment/for_model/*.yaml"))]
 NEEDS = {  # what a choice cannot do without, beside itself
@@ -40,6 +42,7 @@ def copied(tmp_path):
 def test_groups_are_those_of_the_design():
     groups = {"data", "split", "encoder", "features", "model", "level", "optimizer", "trainer", "experiment"}
     assert {group for group, _ in CHOICES} == groups
+    assert {group for group, _ in EVERY_CHOICE} == groups | {"logger", "callbacks"}
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
