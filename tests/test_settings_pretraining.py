@@ -9,22 +9,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from patent_hier.cli.compose import compose_pretrain_settings
 from patent_hier.errors import ConfigError
-from patent_hier.settings import DemoDataSettings, OptimizerSettings, PretrainSettings
+from patent_hier.settings import PretrainSettings
 from patent_hier.settings.pretraining import ArchitectureSettings, MaskingSettings, VocabularySettings
 
 END = "max_steps=5"
-
-
-def test_the_files_of_conf_say_what_the_dataclasses_say() -> None:
-    found = compose_pretrain_settings([END])
-    assert found == PretrainSettings(
-        name="encoder",
-        data=found.data,
-        split=found.split,
-        optimizer=OptimizerSettings("adamw", 1e-3, 0.01, 0.05, "linear"),
-        max_steps=5,
-    )
-    assert isinstance(found.data, DemoDataSettings)
 
 
 def test_groups_and_keys_can_be_chosen() -> None:

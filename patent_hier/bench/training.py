@@ -18,7 +18,7 @@ from patent_hier.bench.subjects import LABELS, Subject
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
-from patent_hier.settings import BF16, OptimizerSettings
+from patent_hier.settings import BF16, OptimizerSettings, filled
 from patent_hier.training.batching import Collate, LengthGroupedBatches
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.module import Schedule, build_optimizer
@@ -87,13 +87,13 @@ def hugging_face_seconds(subject: Subject, precision: str) -> float:
         {"input_ids": subject.store[row].astype(np.int64).tolist(), "labels": row % len(LABELS)}
         for row in range(len(subject.texts))
     ]
-    optimizer = OptimizerSettings()
+    optimizer = subject.run().optimizer
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
             per_device_train_batch_size=BATCH,
             num_train_epochs=1,
-            learning_rate=optimizer.lr,
+            learning_rate=filled(optimizer.lr),
             weight_decay=optimizer.weight_decay,
             warmup_steps=int(optimizer.warmup * len(data) / BATCH),
             max_grad_norm=1.0,
@@ -155,7 +155,7 @@ def overhead_row(subject: Subject, repeats: int) -> Row:
 
 def _plain_loop(view: NodeView[TokenStore]) -> float:
     """Seconds of one epoch in the plainest loop that does the same: batches, loss, clipping, optimizer, schedule."""
-    network, settings = _Tiny(), OptimizerSettings()
+    network, settings = _Tiny(), OptimizerSettings(lr=1e-3)
     optimizer = build_optimizer(network, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, Schedule(settings, _OVERHEAD_STEPS))
     collate = Collate(view.store, view.train, view.train_codes, 0)

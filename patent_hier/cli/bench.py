@@ -36,8 +36,8 @@ def run(arguments: Sequence[str]) -> None:
     options = _parser().parse_intermixed_args(list(arguments))
     settings = compose_settings(options.overrides)
     from patent_hier.bench.suite import AMOUNTS, WORKS, cells, check_request, print_table, run_bench, write_bench
-    from patent_hier.progress import say
     from patent_hier.pipeline.stages import ensure_corpus
+    from patent_hier.progress import say
 
     works = options.rows.split(",") if options.rows else list(WORKS)
     check_request(works, options.size)

@@ -23,13 +23,13 @@ def run(arguments: Sequence[str]) -> None:
     options = parser.parse_args(list(arguments))
     given = {word.split("=", 1)[0] for word in options.overrides}
     words = [*(word for word in _MODEL if word.split("=", 1)[0] not in given), *options.overrides]
-    from patent_hier.cli.compose import compose_settings
+    from patent_hier.cli.compose import compose_training
 
-    settings = compose_settings(words)
+    settings, observers = compose_training(words)
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.train_suite import train_suite
 
-    suite = train_suite(settings, words)
+    suite = train_suite(settings, words, observers)
     publish(suite)
     options.cache_dir = Path(settings.cache_dir)
     serve(suite.folder, options)

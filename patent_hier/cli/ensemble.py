@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
 from patent_hier.cli import schema
-from patent_hier.cli.compose import compose_settings
+from patent_hier.cli.compose import compose_training
 from patent_hier.errors import ConfigError
 from patent_hier.harmless import one_line
-
-if TYPE_CHECKING:
-    pass
 
 _OWN = ("model", "level", "node", "features")
 USAGE = """Train the recommended models, combine them; the most accurate system of this suite.
@@ -37,19 +33,19 @@ def run(arguments: Sequence[str]) -> None:
     """
     words, chosen = _chosen(list(arguments))
     overrides = {name: _merged(own, words) for name, own in chosen.items()}
-    members = {name: compose_settings(own) for name, own in overrides.items()}  # all are checked before one is trained
+    members = {name: compose_training(own) for name, own in overrides.items()}  # all are checked before one is trained
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine
-    from patent_hier.progress import say
     from patent_hier.pipeline.suite import aggregate_nodes
     from patent_hier.pipeline.train_suite import train_suite
+    from patent_hier.progress import say
 
     suites = []
-    for number, (name, settings) in enumerate(members.items(), 1):
+    for number, (name, (settings, observers)) in enumerate(members.items(), 1):
         say(f"member {number} of {len(members)}: {name}")
-        suites.append(train_suite(settings, overrides[name]))
+        suites.append(train_suite(settings, overrides[name], observers))
         publish(suites[-1])
-    first = next(iter(members.values()))
+    first, _ = next(iter(members.values()))
     made = combine([suite.folder for suite in suites], Path(first.runs_dir), "ensemble", Path(first.cache_dir), words)
     publish(aggregate_nodes(made.flat, made.corpus))
     whole = aggregate_nodes(made.hier, made.corpus)

@@ -117,9 +117,19 @@ def _setting(error: BaseException) -> str:
     group: Any = cause.object_type
     known = [field.name for field in dataclasses.fields(group)] if dataclasses.is_dataclass(group) else []
     if known and str(cause.key) not in known:
-        close = _closest(str(cause.key), known)
-        return f"{_file(error)}unknown setting {cause.full_key};{close} known here: {', '.join(known)}"
+        return _file(error) + unknown_setting(str(cause.full_key), known)
     return f"{_file(error)}{cause.full_key}: {_first_line(cause)}"
+
+
+def unknown_setting(name: str, known: Sequence[str]) -> str:
+    """What is said of a setting that there is not.
+
+    Args:
+        name: With its groups, as ``trainer.epochs``.
+        known: The settings that there are beside it.
+    """
+    close = _closest(name.rpartition(".")[2], known)
+    return f"unknown setting {name};{close} known here: {', '.join(known)}"
 
 
 def _file(error: BaseException) -> str:

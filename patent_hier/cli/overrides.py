@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from hydra._internal.utils import get_args_parser
+
 from patent_hier.errors import ConfigError
 
 # Characters with a meaning in Hydra's grammar; what stands between them is one value.
@@ -32,7 +34,10 @@ def readable(arguments: Sequence[str]) -> list[str]:
     Hydra's grammar takes no character beyond ASCII outside quotes, and no new key in a dictionary without ``++``. So
     ``data.text=[摘要]`` becomes ``data.text=["摘要"]``, and ``data.columns.title=x`` ``++data.columns.title=x``.
     """
-    return [_DICTIONARY.sub("++data.columns", _quote(word)) if "=" in word else word for word in arguments]
+    return [
+        _DICTIONARY.sub("++data.columns", _quote(word)) if "=" in word[1:] and word[0] != "-" else word
+        for word in arguments
+    ]
 
 
 def refuse_misuse(arguments: Sequence[str]) -> None:
@@ -50,22 +55,31 @@ def refuse_misuse(arguments: Sequence[str]) -> None:
         raise ConfigError(f"level={level} sets its nodes itself; for one node use level=node node={given['node']}")
 
 
-def refuse_unknown_options(arguments: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    """Refuse a misspelt ``--option`` in one line; argparse alone prints its whole usage.
-
-    Args:
-        arguments: The words of the command line.
-        parser: Hydra's own, which knows the options.
+def arranged(arguments: Sequence[str]) -> list[str]:
+    """Hydra's options behind the overrides, wherever they stood: by itself it takes overrides in one row only.
 
     Raises:
-        ConfigError: If the parser does not take them.
+        ConfigError: For an option that Hydra does not know, and for those that would put another configuration in the
+            place of ours, or load a pickled one.
     """
+    parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError(f"{message}; --hydra-help lists the options")
 
     parser.error = refuse  # type: ignore[method-assign]  # what argparse offers instead: exit
-    parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(list(arguments))
+    if options.config_path or options.config_name:
+        raise ConfigError(
+            f"--config-path and --config-name ({options.config_path or options.config_name}) would replace conf/; "
+            "--config-dir DIR adds a folder to it"
+        )
+    if options.experimental_rerun:
+        raise ConfigError(f"--experimental-rerun {options.experimental_rerun} is pickled; give the overrides again")
+    words = list(arguments)
+    for word in options.overrides:
+        words.remove(word)
+    return [*options.overrides, *words]
 
 
 def _quote(word: str) -> str:

@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from patent_hier.atomic import read_json
 from patent_hier.cli import schema
 from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost, write_outcome
 from patent_hier.cli.messages import DEBUG, describe, exit_status
-from patent_hier.cli.overrides import readable, refuse_misuse, refuse_unknown_options
-from patent_hier.cli.targets import known_targets_only, refuse_other_files
+from patent_hier.cli.observers import configured_observers
+from patent_hier.cli.overrides import arranged, readable, refuse_misuse
+from patent_hier.cli.targets import own_files_only
 from patent_hier.errors import ConfigError, DataError, LostRanksError
 from patent_hier.harmless import one_line
 
@@ -37,17 +38,18 @@ def run(arguments: Sequence[str]) -> None:
 
         print(help_text([word for word in words if not word.startswith("-")]))
         return
-    refuse_other_files(words)
-    refuse_unknown_options(words, get_args_parser())
+    words = arranged(words)
     refuse_misuse(words)
     os.environ[_HYDRA_RAW_ERRORS] = "1"
     sys.argv = ["run.py", *words]
     RememberJobFolder.forget()
     try:
-        with known_targets_only():
+        with own_files_only():
             hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
     except Exception as error:
         refuse_lost(error, RememberJobFolder.folder)
+        if RememberJobFolder.folder and os.environ.get(DEBUG) != "1":  # a sweeper needs the result of a job that failed
+            refuse_failed(read_jobs(RememberJobFolder.folder))
         raise
     if RememberJobFolder.unwritten:
         raise RememberJobFolder.unwritten
@@ -59,27 +61,35 @@ def run(arguments: Sequence[str]) -> None:
         finish(jobs)
 
 
-def _job(config: DictConfig) -> None:
-    """Train, or recognise as finished, the node of one job; leave its outcome, good or bad, in the job folder."""
+def _job(config: DictConfig) -> float | None:
+    """Train, or recognise as finished, the node of one job; leave its outcome, good or bad, in the job folder.
+
+    Returns:
+        The accuracy on ``val``, which sweepers that look for good settings maximise; None where there is none.
+    """
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     number = 0 if OmegaConf.is_missing(hydra_config.job, "num") else int(hydra_config.job.num)
     node = "?" if OmegaConf.is_missing(config, "node") else str(config.node)
     job = Job(number, list(hydra_config.overrides.task), str(config.level.name), node)
     try:
-        _run_node(config, job, folder)
+        return _run_node(config, job, folder)
     except Exception as error:  # recorded: the other jobs go on, and the command reports it at its end
         write_outcome(replace(job, error=describe(error), exit_status=exit_status(error)), folder)
         if os.environ.get(DEBUG) == "1":
             raise
         if not isinstance(error, _OF_EVERY_JOB):
             print(one_line(f"{' '.join(job.overrides)} failed: {describe(error)}"), flush=True)
+        return None
 
 
-def _run_node(config: DictConfig, job: Job, folder: Path) -> None:
+def _run_node(config: DictConfig, job: Job, folder: Path) -> float | None:
     settings = schema.to_settings(config)
-    from patent_hier.pipeline.node import run_node
+    observers = configured_observers(config, HydraConfig.get().runtime)
+    from patent_hier.pipeline.node import METRICS_FILE, run_node
 
-    done = run_node(settings, job.overrides)
+    done = run_node(settings, job.overrides, observers)
     result = str(done.folder) if done.folder else ""
     write_outcome(replace(job, suite=done.suite, folder=result, corpus=str(done.corpus)), folder)
+    score = read_json(done.folder / METRICS_FILE)["val"]["accuracy"] if done.folder else None
+    return score["value"] if score else None

@@ -1,57 +1,31 @@
-"""Before Hydra carries out a configuration: it may name nothing to call but what belongs to this program.
+"""Before Hydra carries out a configuration: its files come from where the user said, its jobs go where only he writes.
 
-Hydra makes every callback, launcher, sweeper and log handler that a configuration names by its path in Python: any
-function of any module, whether the name stands in a word of the command line or in a file. Its own list of what is too
-dangerous is a list of exceptions, and by its maintainers' word no security boundary (hydra-ecosystem/hydra, issue
-3259); here is a list of permissions.
+``conf/``, a folder that the user names with ``--config-dir``, the words of his command line and installed plugins are
+trusted: Hydra makes every callback, launcher and sweeper that they name. What is refused is what a word can mean
+beyond that: a choice that leads to a file elsewhere, and a folder in which others could change pickled jobs.
 """
 
 import contextlib
 import os
-import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
+from omegaconf import DictConfig
 
 from patent_hier.errors import ConfigError
 
-_TARGETS = {
-    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
-    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
-    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
-    "patent_hier.cli.jobs.RememberJobFolder",
-}
-_HANDLERS = {"logging.FileHandler", "logging.NullHandler", "logging.StreamHandler"}
-_STREAMS = {"ext://sys.stdout", "ext://sys.stderr"}
-_MADE = ("callbacks", "launcher", "sweeper", "job_logging", "hydra_logging")  # what Hydra makes objects of
-_OTHER_FILES = re.compile(r"--config|-c[dpn]")  # --config-dir, --config-path, --config-name
-
-
-def refuse_other_files(arguments: Sequence[str]) -> None:
-    """Refuse options that let settings come from other files than those of ``conf/``.
-
-    Raises:
-        ConfigError: Naming the option.
-    """
-    if word := next((word for word in arguments if _OTHER_FILES.match(word)), None):
-        raise ConfigError(f"{word}: settings come from conf/ and the command line only; put the file into conf/")
-
 
 @contextlib.contextmanager
-def known_targets_only() -> Iterator[None]:
+def own_files_only() -> Iterator[None]:
     """Check every configuration that Hydra composes meanwhile, before it makes anything of it."""
     load = ConfigLoaderImpl.load_configuration
 
     def checked(*arguments: Any, **options: Any) -> DictConfig:
         config = load(*arguments, **options)
-        refuse_targets(config)
+        refuse_strange_files(config)
         return config
 
     # Hydra has no hook between composing and making: its callbacks are made before any of them is asked.
@@ -62,26 +36,21 @@ def known_targets_only() -> Iterator[None]:
         ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
 
 
-def refuse_targets(config: DictConfig) -> None:
-    """Refuse a composed configuration that names something else to call, or whose files lie elsewhere.
+def refuse_strange_files(config: DictConfig) -> None:
+    """Refuse a composed configuration of which a part lies outside its folders, or whose jobs others could change.
 
     Args:
         config: With Hydra's own node.
 
     Raises:
-        ConfigError: Naming the first setting of that kind.
+        ConfigError: Naming the group and its choice, or the folder of jobs.
     """
     hydra = config.hydra
-    if hydra.searchpath:
-        raise ConfigError("hydra.searchpath: settings come from conf/ and the command line only")
     for group, choice in hydra.runtime.choices.items():
-        if choice is not None and (".." in Path(str(choice)).parts or Path(str(choice)).is_absolute()):
-            raise ConfigError(f"{group}={choice} leads out of conf/; choose one of its files, see --help")
-    _refuse("", OmegaConf.to_container(config, resolve=False))
-    for name in _MADE:  # once more with what interpolations give
-        _refuse(f"hydra.{name}", _resolved(hydra.get(name)))
-    launcher = str(hydra.launcher.get("_target_", ""))
-    if "submitit" in launcher:
+        for name in choice if isinstance(choice, list | tuple) else [choice]:
+            if name is not None and (".." in Path(str(name)).parts or Path(str(name)).is_absolute()):
+                raise ConfigError(f"{group}={name} leads out of conf/; choose one of its files, see --help")
+    if "submitit" in str(hydra.launcher.get("_target_", "")):
         refuse_shared(Path(str(hydra.sweep.dir)))
 
 
@@ -106,31 +75,3 @@ def refuse_shared(folder: Path) -> None:
         raise ConfigError(
             f"{jobs} belongs to another user, and submitit would load pickled jobs from it; choose your own runs_dir"
         )
-
-
-def _resolved(node: Any) -> Any:
-    """Plain values, each interpolation followed; one that leads to a missing value can be followed by nobody."""
-    if isinstance(node, DictConfig):
-        values = {}
-        for key in node:
-            with contextlib.suppress(InterpolationToMissingValueError, MissingMandatoryValue):
-                values[str(key)] = _resolved(node[key])
-        return values
-    return OmegaConf.to_container(node, resolve=True) if isinstance(node, ListConfig) else node
-
-
-def _refuse(key: str, value: Any) -> None:
-    """Walk through nested settings."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            inside = f"{key}.{name}".lstrip(".")
-            logs = "_logging" in inside
-            foreign = (name == "_target_" and inner not in _TARGETS) or (logs and name == "()")
-            if foreign or (logs and name == "class" and inner not in _HANDLERS):
-                raise ConfigError(f"{inside}={inner}: settings may not name code to run; take it out")
-            _refuse(inside, inner)
-    elif isinstance(value, list):
-        for number, inner in enumerate(value):
-            _refuse(f"{key}[{number}]", inner)
-    elif isinstance(value, str) and value.startswith("ext://") and value not in _STREAMS:
-        raise ConfigError(f"{key}={value}: settings may not name code to run; take it out")

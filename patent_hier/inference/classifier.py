@@ -10,7 +10,7 @@ import numpy as np
 
 from patent_hier.data.raw import has_words, is_unicode, normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.evaluation.decoding import Tree, decode
+from patent_hier.evaluation.decoding import Tree, check_search, decode
 from patent_hier.evaluation.selective import NEVER, Thresholds, at_least
 from patent_hier.evaluation.temperature import scale_nodes
 from patent_hier.inference.calibration import Calibration
@@ -75,7 +75,7 @@ class HierarchicalClassifier:
         """
         folder = located(source, revision)
         system = load_system(folder)
-        system.check_top_k(1)  # one node alone makes no paths
+        _ = system.classes  # one node alone makes no paths
         return cls(system, load_calibration(folder, system), load_facts(folder))
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word
@@ -194,12 +194,7 @@ class HierarchicalClassifier:
         self, top_k: int, target_accuracy: float | None, force: str | None, beam: int | None
     ) -> Thresholds | None:
         """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
-        sections = self.sections
-        self.system.check_top_k(top_k)
-        if force is not None and force not in sections:
-            raise ConfigError(f"section {force!r} is not one of {', '.join(sections)}, which {self.system.name} knows")
-        if beam is not None and not 1 <= beam <= len(sections):
-            raise ConfigError(f"beam={beam} is out of range; {self.system.name} knows {len(sections)} sections")
+        check_search(self.sections, len(self.system.classes), top_k, beam=beam, force=force)
         return self.thresholds(target_accuracy)
 
     def thresholds(self, target_accuracy: float | None) -> Thresholds | None:

@@ -14,7 +14,7 @@ from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
-from patent_hier.evaluation.decoding import NO_PATH, Columns, Tree, decode
+from patent_hier.evaluation.decoding import NO_PATH, Columns, Tree, check_search, decode
 from patent_hier.evaluation.deriving import NodeScores
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import IpcPath
@@ -112,15 +112,8 @@ class System:
             ConfigError: If ``top_k`` is out of range.
             IncompleteError: If this is one node of a hierarchical system.
         """
-        self.check_top_k(top_k)
+        check_search((), len(self.classes), top_k)
         return best_paths(self.log_prob(texts, progress, batch_size), top_k)
-
-    def check_top_k(self, top_k: int) -> None:
-        """Refuse a number of paths that cannot be given; see :meth:`paths` for the errors."""
-        if not 1 <= top_k <= len(self.classes):
-            raise ConfigError(
-                f"top_k={top_k} is out of range; {self.name} knows {len(self.classes)} classes, give 1 to that"
-            )
 
 
 def best_paths(scores: Mapping[str, NodeScores], top_k: int) -> list[list[IpcPath]]:

@@ -52,7 +52,7 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprin
     if settings.trainer.devices is None and devices == 1:
         say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
     if devices == 1:
-        return fit_node(view, blueprint, settings, plan.state)
+        return fit_node(view, blueprint, settings, plan.state, observe=plan.observe)
     return _fit_apart(plan, blueprint, devices, scratch)
 
 
@@ -107,7 +107,7 @@ def _fit_share(ranks: Ranks, plan: NodePlan, folder: Path) -> None:
     memory = PeakMemory()
     ready = open_view(plan)
     join_group(ranks, choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"))
-    fitted = fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks)
+    fitted = fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks, plan.observe)
     if ranks.rank == 0:
         fitted.classifier.save(folder / _MODEL)
         facts = {**fitted.facts, "peak_memory_bytes": memory.bytes()}

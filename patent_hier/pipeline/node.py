@@ -40,6 +40,7 @@ from patent_hier.settings import FLAT, ROOT, SHARED, Settings, as_dict
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
     from patent_hier.pipeline.opening import Ready
+    from patent_hier.training.observers import ObserverFactory
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
@@ -63,17 +64,18 @@ class Done:
     corpus: Path
 
 
-def run_node(settings: Settings, overrides: Sequence[str] = ()) -> Done:
+def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "ObserverFactory | None" = None) -> Done:
     """Train and score one node, or recognise it as finished.
 
     Args:
         settings: One node's run.
         overrides: The words of the command that made these settings, for the manifest.
+        observers: Makes loggers and callbacks that watch the training of a network, in each process that trains it.
 
     Raises:
         PatentHierError: If an input is unusable or a finished result is damaged; nothing half-written is left.
     """
-    plan = plan_node(settings)
+    plan = plan_node(settings).observed(observers)
     with exclusive(plan.folder):
         if finished(plan.folder):
             _refuse_other(plan)

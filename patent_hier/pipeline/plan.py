@@ -1,8 +1,9 @@
 """Everything about a node's run that is known before training: its inputs, its name, its folder. No torch."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
@@ -11,6 +12,9 @@ from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from patent_hier.settings import FLAT, Settings
+
+if TYPE_CHECKING:
+    from patent_hier.training.observers import Observe, ObserverFactory
 
 RUN_VERSION = 3  # raise it when training or scoring change what comes out of the same settings
 # On the result, beyond rounding and the chance in dropout.
@@ -32,6 +36,7 @@ class NodePlan:
         group: Fingerprint of ``content``: equal for all seeds of one configuration.
         suite: Fingerprint of everything but the node: equal for the nine nodes of one hierarchical result.
         folder: Result folder, ``runs/<model>/<node>-<fingerprint>``.
+        observe: Makes what watches training; no result depends on it.
     """
 
     settings: Settings
@@ -42,11 +47,19 @@ class NodePlan:
     group: str
     suite: str
     folder: Path
+    observe: "Observe | None" = None
 
     @property
     def state(self) -> Path:
         """The file that keeps where the node's training stands, until its result is written."""
         return self.folder.with_name(f".state-{self.folder.name}.ckpt")
+
+    def observed(self, observers: "ObserverFactory | None") -> "NodePlan":
+        """The same run, watched; its log has the name of the result's folder, in ``<runs_dir>/logs``."""
+        if observers is None:
+            return self
+        name = f"{self.folder.parent.name}/{self.folder.name}"
+        return replace(self, observe=partial(observers, Path(self.settings.runs_dir) / "logs", name))
 
 
 def plan_node(settings: Settings) -> NodePlan:

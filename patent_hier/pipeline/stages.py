@@ -71,8 +71,8 @@ def cleaning_processes(data: DataSettings, source: Path) -> int:
 
 def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
+    fmt = raw_format(data)  # a mistake shows before the demo corpus is written
     source = raw_file(data, cache)
-    fmt = raw_format(data)
     name = corpus_fingerprint(DigestCache(cache / "digests.json").of(source), fmt)
     folder = cache / "corpora" / f"{data.name}-{name}"
 

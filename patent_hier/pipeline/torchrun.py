@@ -66,7 +66,7 @@ class Session:
         self._tell(_TRAIN)
         try:
             _exchange(self._ranks, self._store, plan)
-            return fit_node(view, blueprint, plan.settings, plan.state, self._ranks)
+            return fit_node(view, blueprint, plan.settings, plan.state, self._ranks, plan.observe)
         except BaseException as error:
             self._broken = True
             if isinstance(error, Exception) and self._store.check([_FAILED]):
@@ -112,7 +112,7 @@ def follow(ranks: Ranks) -> None:
         try:
             plan = _exchange(ranks, store, None)
             ready = open_view(plan)
-            fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks)
+            fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks, plan.observe)
         except Exception:
             store.set(_FAILED, b"1")
             raise

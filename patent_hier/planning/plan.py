@@ -6,7 +6,7 @@ from typing import Any
 from patent_hier.planning.machines import GPUS, MACHINES, Gpu, Machine, pack
 from patent_hier.planning.records import Figures
 from patent_hier.planning.work import Node, Work
-from patent_hier.settings import BF16, FLAT, FP32, ROOT, Settings
+from patent_hier.settings import BF16, FLAT, FP32, ROOT, Settings, filled
 
 ASSUMED_UTILISATION = 0.45  # of the published peak; the target of training on a card
 ASSUMED_SCALING = 0.9  # of the cards' sum that trainer=ddp keeps
@@ -84,7 +84,7 @@ def make_plan(work: Work, figures: Figures, settings: Settings, tokens_source: s
         tokens_source: Where the tokens of a document are from, in words.
     """
     precision = FP32 if settings.trainer.precision == FP32 else BF16
-    card = card_memory(work, precision, settings.trainer.batch_size, settings.encoder.max_length)
+    card = card_memory(work, precision, filled(settings.trainer.batch_size), settings.encoder.max_length)
     hours = (
         _here(work, figures),
         *(_on(machine, work, figures, precision, sum(card.values())) for machine in MACHINES),

@@ -13,7 +13,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import locate
 from patent_hier.pipeline.stages import ensure_corpus, split_plan
 from patent_hier.report.published import published
-from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, planned_epochs
+from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, filled, planned_epochs
 
 PAPER_ROWS = 2_770_000  # of the paper's raw file
 # Sizes of encoders that need not lie here to be planned for, from the config.json of their hub pages.
@@ -194,6 +194,6 @@ def _node(name: str, documents: Documents, train: float, val: float, settings: S
         total, labels = documents.classes[name]
     trainer = settings.trainer
     n_train = round(total * train)
-    steps = math.ceil(n_train / trainer.batch_size)
+    steps = math.ceil(n_train / filled(trainer.batch_size))
     epochs = planned_epochs(trainer, max(1, steps))
     return Node(name, n_train, round(total * val), epochs, labels)

@@ -15,10 +15,10 @@ from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.evidence import Configuration, Evidence
 from patent_hier.pipeline.node import MODEL_FOLDER
-from patent_hier.progress import say
 from patent_hier.pipeline.relations import audit, load_relations
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.pipeline.suite import load_truth
+from patent_hier.progress import say
 from patent_hier.report.attention.view import attention_view
 from patent_hier.report.blocks import Block
 from patent_hier.report.content.attention import PAGE, AttentionFolder, AttentionRefused, attention

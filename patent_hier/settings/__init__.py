@@ -1,12 +1,12 @@
 """Every setting of a run: one dataclass per group of ``conf/``; the schema that catches a misspelt option.
 
-Standard library only, so that ``run.py --help`` stays instant. Values come from ``conf/``; the defaults here only make
-the classes usable from Python. ``???`` is Hydra's mark for a value that must be given.
+Standard library only, so that ``run.py --help`` stays instant. The defaults here are those of the command line too:
+a file of ``conf/`` holds only what it changes.
 """
 
 from patent_hier.settings.checks import check
 from patent_hier.settings.data import DataSettings, DemoDataSettings, SplitSettings
-from patent_hier.settings.inputs import DemoEncoderSettings, EncoderSettings, FeatureSettings
+from patent_hier.settings.inputs import DemoEncoderSettings, EncoderSettings, FeatureSettings, small_encoder
 from patent_hier.settings.models import (
     HEAD_SETTINGS,
     BertCnnSettings,
@@ -21,7 +21,7 @@ from patent_hier.settings.models import (
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.pretraining_checks import check_pretraining
 from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, SHARED, WHOLE, LevelSettings, Settings, as_dict
-from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings, planned_epochs
+from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings, filled, planned_epochs
 
 __all__ = [
     "BF16",
@@ -31,6 +31,7 @@ __all__ = [
     "HIER_NODES",
     "ROOT",
     "SHARED",
+    "WHOLE",
     "BertCnnSettings",
     "DataSettings",
     "DemoDataSettings",
@@ -49,10 +50,11 @@ __all__ = [
     "SplitSettings",
     "TermSettings",
     "TextCnnSettings",
-    "WHOLE",
     "TrainerSettings",
     "as_dict",
     "check",
     "check_pretraining",
+    "filled",
     "planned_epochs",
+    "small_encoder",
 ]

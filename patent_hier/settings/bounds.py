@@ -17,9 +17,9 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
 
 
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Refuse a number outside a range, both ends allowed."""
-    if not low <= value <= high:
+def between(name: str, value: float | None, low: float, high: float) -> None:
+    """Refuse a number outside a range, both ends allowed; ``None``, where a setting may be that, passes."""
+    if value is not None and not low <= value <= high:
         allowed = f"{low:g} or more" if high >= _UNBOUNDED else f"a value from {low:g} to {high:g}"
         raise ConfigError(f"{name}={value} is out of range; use {allowed}")
 

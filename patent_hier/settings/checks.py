@@ -1,11 +1,14 @@
-"""Refuse values that no part of the program can work with: the setting, its value, what is allowed."""
+"""Refuse values that no part of the program can work with: the setting, its value, what is allowed.
+
+Most settings have a range or a list of values, in the tables here; what depends on two settings has a function.
+"""
 
 import re
+from typing import Any
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings.bounds import between, folder_name, one_of
 from patent_hier.settings.data import DEPTHS, LABEL_LEVELS, SYMBOLS, DataSettings, DemoDataSettings
-from patent_hier.settings.inputs import FeatureSettings
 from patent_hier.settings.models import (
     CELLS,
     CLASSIFIERS,
@@ -15,14 +18,43 @@ from patent_hier.settings.models import (
     RNN_POOLINGS,
     BertCnnSettings,
     LinearSettings,
-    NaiveBayesSettings,
     NeighboursSettings,
     RnnSettings,
-    TermSettings,
     TextCnnSettings,
 )
 from patent_hier.settings.run import Settings
-from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings
+from patent_hier.settings.training import BF16, FP32, filled
+
+_COUNT = (1, 10**6)
+ACCELERATORS, PRECISIONS = ("auto", "cpu", "gpu"), ("auto", FP32, BF16)
+# By group: names, the lowest and the highest value, for all kinds of the group; None always passes.
+_RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
+    "data": (("rows", 1, 10**9), ("processes", 1, 256), ("label_weight", 1e-6, 1e6)),
+    "features": (("max_length min_count vector_size window", *_COUNT), ("epochs seed", 0, 10**6)),
+    "encoder": (("max_length", 3, 10**6), ("vector_layers", 0, 10**6)),
+    "model": (
+        ("num_last_layers num_filters kernel_size pool_size hidden_size num_neighbours", *_COUNT),
+        ("min_documents max_terms", 1, 10**9),
+        *(("num_layers", 1, 100), ("dropout", 0, 0.99), ("c", 1e-6, 1e6), ("alpha", 1e-9, 1e6)),
+    ),
+    "trainer": (
+        ("max_epochs batch_size score_batch_size patience", 1, 10**9),
+        *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
+        *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
+    ),
+    "optimizer": (("lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
+}
+_CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "data": {"depth": DEPTHS, "labels": SYMBOLS},
+    "features": {"name": ("words", "chars")},
+    "trainer": {"accelerator": ACCELERATORS, "precision": PRECISIONS},
+    "optimizer": {"name": ("adamw", "adam"), "schedule": ("linear", "constant")},
+}
+_MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
+    BertCnnSettings: {"head": tuple(HEAD_SETTINGS), "pooling": POOLINGS, "hidden_order": HIDDEN_ORDERS},
+    RnnSettings: {"cell": CELLS, "pooling": RNN_POOLINGS},
+    LinearSettings: {"classifier": CLASSIFIERS},
+}
 
 
 def check(settings: Settings) -> None:
@@ -33,13 +65,13 @@ def check(settings: Settings) -> None:
     """
     check_node(settings.node)
     check_data(settings.data)
-    _check_features(settings.features)
+    for group in ("features", "encoder", "model", "trainer", "optimizer"):
+        check_group(group, getattr(settings, group))
     _check_model(settings)
-    check_training(settings.trainer, settings.optimizer)
-    if settings.encoder.max_length < 3:
-        raise ConfigError(f"encoder.max_length={settings.encoder.max_length} leaves no room for text; use 3 or more")
-    if settings.encoder.vector_layers is not None:
-        between("encoder.vector_layers", settings.encoder.vector_layers, 0, 10**6)
+    for level, weight in settings.trainer.level_weights.items():
+        one_of("trainer.level_weights", level, LABEL_LEVELS)
+        between(f"trainer.level_weights.{level}", weight, 0, 1e6)
+    between("trainer.accumulate", settings.trainer.accumulate, 1, filled(settings.trainer.batch_size))
     if settings.seed < 0:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
@@ -48,6 +80,15 @@ def check_node(node: str) -> None:
     """Refuse what can name no node; whether the corpus has such a label shows when it is read."""
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", node):
         raise ConfigError(f"node={node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
+
+
+def check_group(group: str, settings: Any) -> None:
+    """The tables' part of :func:`check` for one group of settings, whatever its kind."""
+    for names, low, high in _RANGES[group]:
+        for name in names.split():
+            between(f"{group}.{name}", getattr(settings, name, None), low, high)
+    for name, allowed in {**_CHOICES.get(group, {}), **_MODEL_CHOICES.get(type(settings), {})}.items():
+        one_of(f"{group}.{name}", getattr(settings, name), allowed)
 
 
 def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None:
@@ -69,25 +110,13 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
 
 
 def check_data(data: DataSettings) -> None:
-    """The corpus's group alone; see :func:`check`."""
-    one_of("data.depth", data.depth, DEPTHS)
-    one_of("data.labels", data.labels, SYMBOLS)
-    one_of("data.min_symbol", data.min_symbol, ("group", "subclass", "class"))
-    one_of("data.edition", data.edition, ("2017", "latest"))
-    one_of("data.encoding", data.encoding, ("gb18030", "utf-8"))
-    between("data.max_reject_share", data.max_reject_share, 0, 1)
-    if data.processes is not None:
-        between("data.processes", data.processes, 1, 256)
-    if not data.text:
-        raise ConfigError("data.text=[] names no field; name at least one, for example data.text=[摘要]")
+    """The corpus's group alone; how the raw file is read is checked by ``RawFormat``, see :func:`check`."""
+    check_group("data", data)
     for level in data.label_levels:
         one_of("data.label_levels", level, (*LABEL_LEVELS, "maingroup"))
     if not data.label_levels:
         raise ConfigError(f"data.label_levels=[] names no level; name at least one of {', '.join(LABEL_LEVELS)}")
-    if data.label_weight is not None:
-        between("data.label_weight", data.label_weight, 1e-6, 1e6)
     if isinstance(data, DemoDataSettings):
-        between("data.rows", data.rows, 1, 10**9)
         if data.path is not None:
             raise ConfigError(f"data.path={data.path} goes with data=cnipa or data=gazette; data=demo is generated")
     elif data.path is None:
@@ -107,88 +136,14 @@ def _check_model(settings: Settings) -> None:
             f"data.label_text={settings.data.label_text} goes with models that weigh documents; model={model.name} "
             "does not: choose another model, or data.label_text=null"
         )
-    if isinstance(model, BertCnnSettings):
-        _check_bertcnn(model)
-    elif isinstance(model, TextCnnSettings):
+    if model.name == "bert" and model.head != "cls":
+        raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
+    if isinstance(model, TextCnnSettings):
         if not model.kernel_sizes:
             raise ConfigError("model.kernel_sizes=[] has no filter; name at least one length, for example [2,3,4]")
         for size in model.kernel_sizes:
-            between("model.kernel_sizes", size, 1, 10**6)
-        between("model.num_filters", model.num_filters, 1, 10**6)
-        between("model.dropout", model.dropout, 0, 0.99)
-    elif isinstance(model, RnnSettings):
-        one_of("model.cell", model.cell, CELLS)
-        one_of("model.pooling", model.pooling, RNN_POOLINGS)
-        between("model.hidden_size", model.hidden_size, 1, 10**6)
-        between("model.num_layers", model.num_layers, 1, 100)
-        between("model.dropout", model.dropout, 0, 0.99)
-    elif isinstance(model, TermSettings):
-        _check_terms(model)
-
-
-def _check_bertcnn(model: BertCnnSettings) -> None:
-    one_of("model.head", model.head, tuple(HEAD_SETTINGS))
-    one_of("model.pooling", model.pooling, POOLINGS)
-    one_of("model.hidden_order", model.hidden_order, HIDDEN_ORDERS)
-    if model.name == "bert" and model.head != "cls":
-        raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
-    for name in ("num_last_layers", "num_filters", "kernel_size"):
-        between(f"model.{name}", getattr(model, name), 1, 10**6)
-    if model.pool_size is not None:
-        between("model.pool_size", model.pool_size, 1, 10**6)
-    between("model.dropout", model.dropout, 0, 0.99)
-
-
-def _check_terms(model: TermSettings) -> None:
-    sizes = model.ngram_sizes
-    if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
-        raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")
-    between("model.min_documents", model.min_documents, 1, 10**9)
-    if model.max_terms is not None:
-        between("model.max_terms", model.max_terms, 1, 10**9)
-    if isinstance(model, LinearSettings):
-        one_of("model.classifier", model.classifier, CLASSIFIERS)
-        between("model.c", model.c, 1e-6, 1e6)
-    if isinstance(model, NaiveBayesSettings):
-        between("model.alpha", model.alpha, 1e-9, 1e6)
-    if isinstance(model, NeighboursSettings):
-        between("model.num_neighbours", model.num_neighbours, 1, 10**6)
-
-
-def _check_features(features: FeatureSettings) -> None:
-    one_of("features.name", features.name, ("words", "chars"))
-    for name in ("max_length", "min_count", "vector_size", "window"):
-        between(f"features.{name}", getattr(features, name), 1, 10**6)
-    for name in ("epochs", "seed"):
-        between(f"features.{name}", getattr(features, name), 0, 10**6)
-
-
-def check_training(trainer: TrainerSettings, optimizer: OptimizerSettings) -> None:
-    """The optimizer and the trainer alone; see :func:`check`."""
-    for name in ("max_epochs", "batch_size", "score_batch_size"):
-        between(f"trainer.{name}", getattr(trainer, name), 1, 10**9)
-    between("trainer.min_steps", trainer.min_steps, 0, 10**9)
-    between("trainer.section_loss", trainer.section_loss, 0, 1e6)
-    for level, weight in trainer.level_weights.items():
-        one_of("trainer.level_weights", level, LABEL_LEVELS)
-        between(f"trainer.level_weights.{level}", weight, 0, 1e6)
-    between("trainer.r_drop", trainer.r_drop, 0, 1e6)
-    if trainer.patience is not None:
-        between("trainer.patience", trainer.patience, 1, 10**9)
-    if trainer.gradient_clip is not None:
-        between("trainer.gradient_clip", trainer.gradient_clip, 1e-6, 1e6)
-    if trainer.num_threads is not None:
-        between("trainer.num_threads", trainer.num_threads, 1, 4096)
-    if trainer.accumulate is not None:
-        between("trainer.accumulate", trainer.accumulate, 1, trainer.batch_size)
-    if trainer.checkpoint_minutes is not None:
-        between("trainer.checkpoint_minutes", trainer.checkpoint_minutes, 0, 10**6)
-    if trainer.devices is not None:
-        between("trainer.devices", trainer.devices, 1, 1024)
-    one_of("trainer.accelerator", trainer.accelerator, ("auto", "cpu", "gpu"))
-    one_of("trainer.precision", trainer.precision, ("auto", FP32, BF16))
-    one_of("optimizer.name", optimizer.name, ("adamw", "adam"))
-    one_of("optimizer.schedule", optimizer.schedule, ("linear", "constant"))
-    between("optimizer.lr", optimizer.lr, 1e-12, 100)
-    between("optimizer.weight_decay", optimizer.weight_decay, 0, 100)
-    between("optimizer.warmup", optimizer.warmup, 0, 1)
+            between("model.kernel_sizes", size, *_COUNT)
+    if model.inputs == "terms":
+        sizes = model.ngram_sizes
+        if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
+            raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")

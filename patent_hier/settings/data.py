@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-MISSING = "???"  # Hydra's mark for a value that must be given
 LABEL_LEVELS = ("section", "class", "subclass", "main_group", "subgroup")
 DEPTHS = LABEL_LEVELS[1:]
 SYMBOLS = ("first", "all")
@@ -35,15 +34,15 @@ class DataSettings:
             ``val`` for classical models, 0.3 for networks.
     """
 
-    name: str = MISSING
+    name: str = "cnipa"
     path: str | None = None
     text: list[str] = field(default_factory=lambda: ["摘要"])
     columns: dict[str, str] = field(default_factory=dict)
     encoding: str = "gb18030"
     depth: str = "class"
     labels: str = "first"
-    min_symbol: str = "class"
-    edition: str = "latest"
+    min_symbol: str = "group"
+    edition: str = "2017"
     max_reject_share: float = 0.2
     processes: int | None = None
     label_text: str | None = None
@@ -70,6 +69,8 @@ class DemoDataSettings(DataSettings):
         seed: Seed of the generator.
     """
 
+    name: str = "demo"
+    min_symbol: str = "class"
     rows: int = 6000
     seed: int = 2017
 

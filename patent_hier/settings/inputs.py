@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from patent_hier.settings.data import MISSING
-
 
 @dataclass
 class EncoderSettings:
@@ -24,7 +22,7 @@ class EncoderSettings:
         suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
     """
 
-    name: str = MISSING
+    name: str = "folder"
     path: str | None = None
     revision: str | None = None
     pretrained: bool = True
@@ -43,14 +41,24 @@ class DemoEncoderSettings(EncoderSettings):
         num_hidden_layers: Number of Transformer layers.
         num_attention_heads: Heads per layer; must divide ``hidden_size``.
         intermediate_size: Width of the feed-forward layers.
-        dropout: Dropout probability inside the encoder.
+        dropout: Dropout probability inside the encoder; so narrow a network, trained from nothing on few documents,
+            learns far sooner without.
     """
 
+    name: str = "demo"
+    pretrained: bool = False
+    max_length: int = 128
+    suggested_lr: float = 1e-3
     hidden_size: int = 64
     num_hidden_layers: int = 6
     num_attention_heads: int = 2
     intermediate_size: int = 256
     dropout: float = 0.0
+
+
+def small_encoder() -> EncoderSettings:
+    """The encoder that travels with the package: for real text, unless another is named."""
+    return EncoderSettings("small", "patent_hier/small", max_length=128, suggested_lr=2e-4)
 
 
 @dataclass

@@ -28,8 +28,8 @@ class ModelSettings:
 
     Attributes:
         name: Short name for folders and tables.
-        suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. Models without
-            gradient steps ignore it.
+        suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. ``null``: that of the
+            encoder. Models without gradient steps ignore it.
         suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
         suggested_max_epochs: Likewise passes over the training documents, for ``trainer.max_epochs``.
     """
@@ -37,8 +37,8 @@ class ModelSettings:
     inputs: ClassVar[str]
     is_seeded: ClassVar[bool] = True  # whether the seed has any influence on what is learnt
 
-    name: str = "???"
-    suggested_lr: float = 1e-3
+    name: str = "model"
+    suggested_lr: float | None = 1e-3
     suggested_batch_size: int = 16
     suggested_max_epochs: int = 5
 
@@ -69,6 +69,7 @@ class BertCnnSettings(ModelSettings):
     inputs: ClassVar[str] = "wordpiece"
 
     name: str = "bertcnn"
+    suggested_lr: float | None = None
     head: str = "document_matrix"
     num_last_layers: int = 4
     pooling: str = "cls"
@@ -99,6 +100,7 @@ class TextCnnSettings(ModelSettings):
     inputs: ClassVar[str] = "words"
 
     name: str = "textcnn"
+    suggested_batch_size: int = 32
     kernel_sizes: list[int] = field(default_factory=lambda: [2, 3, 4])
     num_filters: int = 128
     dropout: float = 0.5
@@ -122,6 +124,8 @@ class RnnSettings(ModelSettings):
     inputs: ClassVar[str] = "words"
 
     name: str = "rnn"
+    suggested_batch_size: int = 32
+    suggested_max_epochs: int = 10  # it learns more slowly than the others
     cell: str = "lstm"
     pooling: str = "last"
     hidden_size: int = 128

@@ -1,10 +1,12 @@
 """Settings of ``patent-hier pretrain``: text, vocabulary, architecture, masking, how long."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from patent_hier.settings.data import MISSING, SplitSettings
+from patent_hier.settings.data import DemoDataSettings, SplitSettings
 from patent_hier.settings.training import OptimizerSettings
+
+_LR = 1e-3  # of a new encoder
 
 
 @dataclass
@@ -79,7 +81,8 @@ class PretrainSettings:
         max_time: Minutes of training, interruptions not counted; ``null`` for no limit. Whichever ends first ends it.
         dropout: Dropout probability while pre-training; text that is read a few times only needs none.
         steps_per_round: Optimizer steps between two scores of the held-out text; after each the state is saved.
-        optimizer: How weights are updated; the schedule spans whatever ends first.
+        optimizer: How weights are updated; the schedule spans whatever ends first. Without a rate of its own it has
+            one that suits a new encoder; 5e-5 suits one that is trained further.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
@@ -92,9 +95,9 @@ class PretrainSettings:
         progress: Print a line for each round.
     """
 
-    name: str = MISSING
+    name: str = "encoder"
     text: list[str] = field(default_factory=list)
-    data: Any = MISSING
+    data: Any = field(default_factory=DemoDataSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     encoder: Any = None
     start: str | None = None
@@ -109,7 +112,7 @@ class PretrainSettings:
     max_time: float | None = None
     dropout: float = 0.0
     steps_per_round: int = 200
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    optimizer: OptimizerSettings = field(default_factory=lambda: OptimizerSettings(warmup=0.05))
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
     precision: str = "auto"
@@ -120,3 +123,7 @@ class PretrainSettings:
     runs_dir: str = "runs"
     cache_dir: str = "cache"
     progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.optimizer.lr is None:
+            self.optimizer = replace(self.optimizer, lr=_LR)

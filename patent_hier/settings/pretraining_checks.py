@@ -2,9 +2,8 @@
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings.bounds import between, folder_name, one_of
-from patent_hier.settings.checks import check_data, check_training
+from patent_hier.settings.checks import ACCELERATORS, PRECISIONS, check_data, check_group
 from patent_hier.settings.pretraining import PretrainSettings
-from patent_hier.settings.training import BF16, FP32, TrainerSettings
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_positions")
 
@@ -28,18 +27,14 @@ def check_pretraining(settings: PretrainSettings) -> None:
     between("seq_len", settings.seq_len, 8, 10**6 if settings.start else settings.architecture.max_positions)
     for name in ("held_out_tokens", "batch_size", "steps_per_round"):
         between(name, getattr(settings, name), 1, 10**9)
-    if settings.max_steps is not None:
-        between("max_steps", settings.max_steps, 1, 10**9)
-    if settings.max_time is not None:
-        between("max_time", settings.max_time, 1e-3, 10**6)
-    if settings.gradient_clip is not None:
-        between("gradient_clip", settings.gradient_clip, 1e-6, 1e6)
-    if settings.num_threads is not None:
-        between("num_threads", settings.num_threads, 1, 4096)
-    one_of("accelerator", settings.accelerator, ("auto", "cpu", "gpu"))
-    one_of("precision", settings.precision, ("auto", FP32, BF16))
+    between("max_steps", settings.max_steps, 1, 10**9)
+    between("max_time", settings.max_time, 1e-3, 10**6)
+    between("gradient_clip", settings.gradient_clip, 1e-6, 1e6)
+    between("num_threads", settings.num_threads, 1, 4096)
+    one_of("accelerator", settings.accelerator, ACCELERATORS)
+    one_of("precision", settings.precision, PRECISIONS)
     between("seed", settings.seed, 0, 2**31)
-    check_training(TrainerSettings(), settings.optimizer)
+    check_group("optimizer", settings.optimizer)
 
 
 def _check_new_encoder(settings: PretrainSettings) -> None:

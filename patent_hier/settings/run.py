@@ -1,12 +1,13 @@
 """One node's run, whole; the nodes."""
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from patent_hier.ipc import SECTIONS
-from patent_hier.settings.data import MISSING, SplitSettings
-from patent_hier.settings.inputs import FeatureSettings
+from patent_hier.settings.data import DemoDataSettings, SplitSettings
+from patent_hier.settings.inputs import DemoEncoderSettings, FeatureSettings, small_encoder
+from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 
 ROOT = "root"
@@ -14,6 +15,7 @@ FLAT = "flat"
 SHARED = "shared"
 WHOLE = (FLAT, SHARED)  # nodes that decide everything by themselves
 HIER_NODES = (ROOT, *SECTIONS)
+_FLAT_EPOCHS = 10  # so many classes take more passes over the documents than eight sections
 
 
 @dataclass
@@ -24,16 +26,20 @@ class LevelSettings:
         name: ``section``, ``class``, ``hier``, ``node``, ``flat`` or ``shared``.
     """
 
-    name: str = MISSING
+    name: str = "node"
 
 
 @dataclass
 class Settings:
-    """One node's run, whole.
+    """One node's run, whole: by default the paper's classifier of the sections of the demo corpus.
+
+    What is ``None`` because it depends on another setting (the encoder, ``optimizer.lr``, ``trainer.batch_size``,
+    ``trainer.max_epochs``) is filled in when the settings are made.
 
     Attributes:
         data: A :class:`patent_hier.settings.DataSettings`.
-        encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only.
+        encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only. ``None``: the
+            demo encoder for the demo corpus, else the one that travels with the package.
         model: A :class:`patent_hier.settings.ModelSettings`.
         node: ``root`` decides the section, a label everything below it, ``flat`` the deepest level at once, ``shared``
             every level by one network.
@@ -42,18 +48,33 @@ class Settings:
         cache_dir: Folder of what can be made again: corpora, splits, token ids, word vectors.
     """
 
-    data: Any = MISSING
+    data: Any = field(default_factory=DemoDataSettings)
     split: SplitSettings = field(default_factory=SplitSettings)
-    encoder: Any = MISSING
+    encoder: Any = None
     features: FeatureSettings = field(default_factory=FeatureSettings)
-    model: Any = MISSING
+    model: Any = field(default_factory=BertCnnSettings)
     level: LevelSettings = field(default_factory=LevelSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
-    node: str = MISSING
+    node: str = ROOT
     seed: int = 1
     runs_dir: str = "runs"
     cache_dir: str = "cache"
+
+    def __post_init__(self) -> None:
+        if self.encoder is None:
+            self.encoder = DemoEncoderSettings() if isinstance(self.data, DemoDataSettings) else small_encoder()
+        model, trainer = self.model, self.trainer
+        if self.optimizer.lr is None:
+            lr = self.encoder.suggested_lr if model.suggested_lr is None else model.suggested_lr
+            self.optimizer = replace(self.optimizer, lr=lr)
+        if trainer.batch_size is None:
+            trainer = replace(trainer, batch_size=model.suggested_batch_size)
+        if trainer.max_epochs is None:
+            # The level too: commands compose a level's settings once, under a node that stands for all of them.
+            is_flat = FLAT in (self.node, self.level.name)
+            trainer = replace(trainer, max_epochs=_FLAT_EPOCHS if is_flat else model.suggested_max_epochs)
+        self.trainer = trainer
 
 
 def as_dict(settings: Any) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+_T = TypeVar("_T")
 FP32, BF16 = "32-true", "bf16-mixed"  # precisions, by Lightning's names
 
 
@@ -12,14 +14,14 @@ class OptimizerSettings:
 
     Attributes:
         name: ``adamw`` or ``adam``.
-        lr: Peak learning rate.
+        lr: Peak learning rate; ``null``: what suits the model, or its encoder.
         weight_decay: Decoupled for AdamW; not applied to biases and layer norms.
         warmup: Fraction of all steps with a linearly rising rate.
         schedule: ``linear`` (falls to 0) or ``constant`` after the warm-up.
     """
 
     name: str = "adamw"
-    lr: float = 3e-5
+    lr: float | None = None
     weight_decay: float = 0.01
     warmup: float = 0.1
     schedule: str = "linear"
@@ -30,10 +32,11 @@ class TrainerSettings:
     """How long and on what a node is trained.
 
     Attributes:
-        max_epochs: Passes over the node's training documents.
+        max_epochs: Passes over the node's training documents; ``null``: what suits the model, but 10 at the node
+            ``flat``.
         min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
             stops early before.
-        batch_size: Documents per optimizer step, over all devices.
+        batch_size: Documents per optimizer step, over all devices; ``null``: what suits the model.
         score_batch_size: Documents per batch and device when scoring.
         patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
         class_weights: Weigh the loss by inverse class frequency.
@@ -58,9 +61,9 @@ class TrainerSettings:
         progress: Print a line per epoch (and a bar on a terminal).
     """
 
-    max_epochs: int = 5
+    max_epochs: int | None = None
     min_steps: int = 600
-    batch_size: int = 16
+    batch_size: int | None = None
     score_batch_size: int = 64
     patience: int | None = 2
     class_weights: bool = False
@@ -79,4 +82,10 @@ class TrainerSettings:
 
 def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
     """Epochs of a node: ``max_epochs``, raised until a small node makes ``min_steps`` optimizer steps."""
-    return max(settings.max_epochs, math.ceil(settings.min_steps / steps_per_epoch))
+    return max(filled(settings.max_epochs), math.ceil(settings.min_steps / steps_per_epoch))
+
+
+def filled(value: _T | None) -> _T:
+    """A value that ``None`` stands for only until :class:`patent_hier.settings.Settings` are made of it."""
+    assert value is not None
+    return value

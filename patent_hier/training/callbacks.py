@@ -46,7 +46,8 @@ class History(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Close an epoch: its validation has already run."""
         seconds = self.seconds
-        metrics: dict[str, Any] = dict(trainer.callback_metrics)
+        # Those of the task: other callbacks may add some, such as a learning rate, and no result depends on those.
+        metrics = {key: value for key, value in trainer.callback_metrics.items() if key.startswith(("train/", "val/"))}
         done, planned = trainer.current_epoch + 1, trainer.max_epochs or 1
         self.epochs.append(
             {"epoch": done, "seconds": round(seconds, 3)} | {key: float(value) for key, value in metrics.items()}

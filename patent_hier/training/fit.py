@@ -1,7 +1,7 @@
 """Fit one node, whatever its model: constant, classical, or a network."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 from patent_hier.models.blueprint import Blueprint
@@ -12,6 +12,9 @@ from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import ALONE, Ranks
 
+if TYPE_CHECKING:
+    from patent_hier.training.observers import Observe
+
 
 def fit_node(
     corpus: CorpusView[Any],  # of token ids for a network, of term counts for a classical model
@@ -19,6 +22,7 @@ def fit_node(
     settings: Settings,
     state: Path | None = None,
     ranks: Ranks = ALONE,
+    observe: "Observe | None" = None,
 ) -> Fitted:
     """Fit the classifier of ``settings.node``.
 
@@ -28,6 +32,7 @@ def fit_node(
         settings: One node's run.
         state: File that keeps where a network's training stands; see :func:`patent_hier.training.neural.fit_network`.
         ranks: The processes that train the network together; only rank 0's result has the best epoch's weights.
+        observe: Makes the loggers and callbacks that watch a network's training.
 
     Returns:
         The classifier. A node without two labels to decide between gets a constant one.
@@ -36,7 +41,7 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
-    fitted = _fit(view, blueprint, settings, state, ranks)
+    fitted = _fit(view, blueprint, settings, state, ranks, observe)
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}
@@ -44,7 +49,12 @@ def fit_node(
 
 
 def _fit(
-    view: NodeView[Any], blueprint: Blueprint | None, settings: Settings, state: Path | None, ranks: Ranks
+    view: NodeView[Any],
+    blueprint: Blueprint | None,
+    settings: Settings,
+    state: Path | None,
+    ranks: Ranks,
+    observe: "Observe | None",
 ) -> Fitted:
     if view.is_constant:
         facts = {"constant": True, "train_documents": view.num_documents}
@@ -53,7 +63,7 @@ def _fit(
         return _fit_classical(view, settings)
     from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
 
-    return fit_network(view, blueprint, settings, state, ranks)
+    return fit_network(view, blueprint, settings, state, ranks, observe)
 
 
 def _fit_classical(view: NodeView[TermStore | JoinedTerms], settings: Settings) -> Fitted:

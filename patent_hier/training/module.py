@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.level_accuracy import LevelAccuracy
 from patent_hier.models.tree_softmax import TreeSoftmax
-from patent_hier.settings import OptimizerSettings
+from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.losses import PathLoss, disagreement
 
@@ -201,7 +201,7 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> Optimize
         {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer_class = AdamW if settings.name == "adamw" else Adam
-    return optimizer_class([group for group in groups if group["params"]], lr=settings.lr, fused=True)
+    return optimizer_class([group for group in groups if group["params"]], lr=filled(settings.lr), fused=True)
 
 
 def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:

@@ -12,15 +12,18 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
+from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import Settings, TrainerSettings, planned_epochs
+from patent_hier.settings import Settings, TrainerSettings, as_dict, filled, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import PatentDataModule
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -29,6 +32,7 @@ from patent_hier.training.losses import level_weights
 from patent_hier.training.memory import memory_advice, with_less_memory
 from patent_hier.training.module import PatentClassifier, inverse_frequency_weights
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.observers import Observe, Observers
 from patent_hier.training.ranks import ALONE, Ranks
 from patent_hier.training.resume import Position, StateFile, StateKeeper, find_state, take_up_the_end
 
@@ -41,6 +45,7 @@ def fit_network(
     settings: Settings,
     state: Path | None = None,
     ranks: Ranks = ALONE,
+    observe: Observe | None = None,
 ) -> Fitted:
     """Train the network of one node.
 
@@ -51,6 +56,7 @@ def fit_network(
         state: File that keeps where training stands, and from which a killed run goes on; the caller removes it
             when the result is written. None: none is kept.
         ranks: The processes that train together, each with its share of every batch; their process group exists.
+        observe: Makes loggers and callbacks; a run that goes on has new ones, from the step where it goes on.
 
     Returns:
         The classifier with the weights of the best validation epoch; on ranks other than 0, of the last one.
@@ -70,13 +76,13 @@ def fit_network(
 
     def fit(passes: int) -> Fitted:
         fitting = position if position and position.passes == passes else None
-        return _fit_in_passes(view, blueprint, settings, passes, _Keeping(state, fitting, ranks))
+        return _fit_in_passes(view, blueprint, settings, passes, _Keeping(state, fitting, ranks), observe or Observers)
 
     if position:
         say("training had ended; its result is written now" if position.ended else _where(position))
     first = wanted or (position.passes if position else 1)
     if wanted is None and ranks.size == 1:
-        return with_less_memory(fit, passes=first, most=settings.trainer.batch_size, say=say)
+        return with_less_memory(fit, passes=first, most=filled(settings.trainer.batch_size), say=say)
     return fit(first)
 
 
@@ -104,6 +110,7 @@ def _fit_in_passes(
     settings: Settings,
     passes: int,
     keeping: _Keeping,
+    observe: Observe,
 ) -> Fitted:
     keep_freed_memory()
     trainer_settings, ranks = settings.trainer, keeping.ranks
@@ -112,7 +119,7 @@ def _fit_in_passes(
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     data = PatentDataModule(
         view,
-        batch_size=trainer_settings.batch_size,
+        batch_size=filled(trainer_settings.batch_size),
         score_batch_size=trainer_settings.score_batch_size,
         pad_id=blueprint.reader.pad_id,
         seed=settings.seed,
@@ -130,20 +137,20 @@ def _fit_in_passes(
         "trainable_parameters": sum(weight.numel() for weight in network.parameters() if weight.requires_grad),
     }
     advice = "lower encoder.max_length"
-    if (more := min(2 * passes, trainer_settings.batch_size)) > passes:
+    if (more := min(2 * passes, filled(trainer_settings.batch_size))) > passes:
         advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
     with blueprint.reading(network), memory_advice(advice):
-        history, facts = _train(network, data, settings, keeping)
+        history, facts = _train(network, data, settings, keeping, observe())
     classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts | sizes)
 
 
 def _train(
-    network: nn.Module, data: PatentDataModule, settings: Settings, keeping: _Keeping
+    network: nn.Module, data: PatentDataModule, settings: Settings, keeping: _Keeping, observers: Observers
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
-    steps_per_epoch = math.ceil(len(view.train) / trainer_settings.batch_size)
+    steps_per_epoch = math.ceil(len(view.train) / filled(trainer_settings.batch_size))
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
@@ -154,11 +161,16 @@ def _train(
         callbacks.append(best)
         if trainer_settings.patience is not None:
             callbacks.append(Patience(_MONITOR, trainer_settings.patience, trainer_settings.min_steps))
-    trainer = _trainer(trainer_settings, epochs, callbacks, ranks, data.passes)
+    trainer = _trainer(trainer_settings, epochs, callbacks, ranks, data.passes, observers)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(as_dict(settings))
     if keeping.path and keeping.position and keeping.position.ended:
         take_up_the_end(keeping.path, task, callbacks)
     else:
         _fit(trainer, task, data, keeping.path if keeping.position else None)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):  # else the next node of this process would write into the same run
+            logger.experiment.finish()
     for optimizer in trainer.optimizers:  # trainer and task hold each other, until Python looks for such circles
         optimizer.state.clear()
     best.put_into(task)
@@ -214,6 +226,8 @@ def _fit(trainer: pl.Trainer, task: PatentClassifier, data: PatentDataModule, st
                 trainer.fit(task, datamodule=data, ckpt_path=state, weights_only=True)
             else:
                 trainer.fit(task, train_dataloaders=data.train_dataloader(), ckpt_path=state, weights_only=True)
+    except MisconfigurationException as error:  # of callbacks, such as one that needs a logger
+        raise ConfigError(f"{' '.join(str(error).split())} Change logger=... or callbacks=...") from error
     except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM, which would end with status 0
         raise KeyboardInterrupt from stop
 
@@ -230,11 +244,13 @@ def _trainer(
     callbacks: list[Callback],
     ranks: Ranks,
     passes: int,
+    observers: Observers,
 ) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    bar = settings.progress and not ranks.rank and sys.stdout.isatty()
-    if bar:
-        callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
+    if settings.progress and not ranks.rank and sys.stdout.isatty():
+        callbacks = [*callbacks, *observers.callbacks]
+    else:
+        callbacks = [*callbacks, *(own for own in observers.callbacks if not isinstance(own, ProgressBar))]
     on_gpu = choose_gpu(settings.accelerator, "trainer.accelerator")
     return pl.Trainer(
         accelerator="cuda" if on_gpu else "cpu",
@@ -248,10 +264,11 @@ def _trainer(
         accumulate_grad_batches=passes,
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=bar,
+        logger=observers.loggers or False,
+        default_root_dir=observers.folder,
+        enable_progress_bar=any(isinstance(own, ProgressBar) for own in callbacks),
         enable_model_summary=False,
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(own, Checkpoint) for own in callbacks),
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )

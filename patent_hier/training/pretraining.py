@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.masked_language import MaskedLanguageModel, masked_loss, set_dropout
+from patent_hier.settings import filled
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.masking import MaskedRows, Steps
@@ -156,8 +157,9 @@ class MaskedLanguageTask(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the step's rate and its source of chance."""
+        optimizer = self._settings.optimizer
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self._settings.optimizer.lr * schedule_factor(self._settings.optimizer, self._share_done())
+            group["lr"] = filled(optimizer.lr) * schedule_factor(optimizer, self._share_done())
         torch.manual_seed(self._settings.seed + (self.global_step << 16))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

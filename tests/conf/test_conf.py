@@ -9,12 +9,14 @@ from omegaconf import OmegaConf
 
 from patent_hier import settings as s
 from patent_hier.cli import schema
-from patent_hier.cli.compose import compose_settings
+from patent_hier.cli.compose import compose_pretrain_settings, compose_settings
 from patent_hier.cli.messages import describe
+from patent_hier.cli.observers import GROUPS
 from patent_hier.errors import ConfigError
 
 CONF = Path(schema.config_folder())
-CHOICES = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+EVERY_CHOICE = [(file.parent.name, file.stem) for file in sorted(CONF.glob("*/*.yaml"))]
+CHOICES = [choice for choice in EVERY_CHOICE if choice[0] not in GROUPS]  # of settings; the others: test_observers.py
 MODELS = [choice for group, choice in CHOICES if group == "model"]
 FOR_MODEL = [file.stem.removeprefix("paper_") for file in sorted(CONF.glob("experiment/for_model/*.yaml"))]
 NEEDS = {  # what a choice cannot do without, beside itself
@@ -23,7 +25,6 @@ NEEDS = {  # what a choice cannot do without, beside itself
     ("encoder", "folder"): ["encoder.path=FOLDER"],
     ("features", "chars"): ["model=textcnn"],
 }
-PATHS = ("runs_dir", "cache_dir")
 
 
 def compose_raw(overrides, folder=CONF):
@@ -41,6 +42,7 @@ def copied(tmp_path):
 def test_groups_are_those_of_the_design():
     groups = {"data", "split", "encoder", "features", "model", "level", "optimizer", "trainer", "experiment"}
     assert {group for group, _ in CHOICES} == groups
+    assert {group for group, _ in EVERY_CHOICE} == groups | {"logger", "callbacks"}
 
 
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
@@ -101,6 +103,14 @@ def test_misspelt_key_on_the_command_line(key):
     assert describe(caught.value).startswith(f"unknown setting {key.split('=')[0]};")
 
 
+@pytest.mark.parametrize("key", ["+trainer.logger=x", "++foo.bar=1", "+encoder.lenght=3", "+sed=1", "++model.depth=2"])
+def test_a_key_that_is_forced_in(key):
+    name = key.lstrip("+").split("=")[0]
+    with pytest.raises(ConfigError, match=f"unknown setting {name.removesuffix('.bar')};") as caught:
+        compose_settings([key])
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("model", "key"),
     [
@@ -153,54 +163,44 @@ def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, co
     assert describe(caught.value).startswith(said)
 
 
-NO_GRADIENT = {"suggested_lr", "suggested_batch_size", "suggested_max_epochs"}  # for gradient steps
+@pytest.mark.parametrize(
+    ("words", "settings"),
+    [
+        ([], s.Settings()),
+        (["node=D"], s.Settings(node="D")),
+        (["data=cnipa", "data.path=x"], s.Settings(data=s.DataSettings(path="x"))),
+        (["encoder=small"], s.Settings(encoder=s.small_encoder())),
+        (["encoder=folder"], s.Settings(encoder=s.EncoderSettings())),
+        (["model=textcnn"], s.Settings(model=s.TextCnnSettings())),
+        (["model=rnn"], s.Settings(model=s.RnnSettings())),
+        (["model=linear"], s.Settings(model=s.LinearSettings())),
+        (["model=naive_bayes"], s.Settings(model=s.NaiveBayesSettings())),
+        (["model=knn"], s.Settings(model=s.NeighboursSettings())),
+        (["node=flat", "model=rnn"], s.Settings(node="flat", model=s.RnnSettings())),
+    ],
+)
+def test_python_has_the_defaults_of_the_command_line(words, settings):
+    given = ["level=node", *words]
+    composed = schema.to_settings(compose_raw(given if "node=" in " ".join(words) else [*given, "node=root"]))
+    assert composed == settings
+    assert type(composed.data) is type(settings.data)
+    s.check(settings)
 
 
-def shown(file):
-    """Keys that a group file and the files that it extends set or show."""
-    content = yaml.safe_load(file.read_text("utf-8"))
-    keys = set(content) - {"defaults"}
-    for base in content.get("defaults", []):
-        if isinstance(base, str):
-            keys |= shown(file.with_name(f"{base}.yaml"))
-    return keys
+def test_python_has_the_defaults_of_pretraining():
+    assert compose_pretrain_settings(["max_steps=3"]) == s.PretrainSettings(max_steps=3)
 
 
 @pytest.mark.parametrize(
-    ("file", "kind", "hidden"),
-    [
-        ("data/demo", s.DemoDataSettings, {"path"}),  # generated
-        ("data/cnipa", s.DataSettings, set()),
-        ("data/gazette", s.DataSettings, set()),
-        ("split/random", s.SplitSettings, set()),
-        ("encoder/demo", s.DemoEncoderSettings, {"path", "revision"}),  # made here
-        ("encoder/bert_base_chinese", s.EncoderSettings, set()),
-        ("encoder/folder", s.EncoderSettings, {"revision"}),  # a folder has none
-        ("encoder/small", s.EncoderSettings, {"revision"}),  # it travels with the package
-        ("encoder/modernbert", s.EncoderSettings, set()),
-        ("encoder/gpt2", s.EncoderSettings, set()),
-        ("features/words", s.FeatureSettings, set()),
-        ("features/chars", s.FeatureSettings, set()),
-        ("model/bertcnn", s.BertCnnSettings, set()),
-        ("model/bert", s.BertCnnSettings, set()),
-        ("model/textcnn", s.TextCnnSettings, set()),
-        ("model/rnn", s.RnnSettings, set()),
-        ("model/linear", s.LinearSettings, NO_GRADIENT),
-        ("model/logistic", s.LinearSettings, NO_GRADIENT),
-        ("model/naive_bayes", s.NaiveBayesSettings, NO_GRADIENT),
-        ("model/knn", s.NeighboursSettings, NO_GRADIENT),
-        ("optimizer/adamw", s.OptimizerSettings, set()),
-        ("optimizer/adam", s.OptimizerSettings, set()),
-        ("trainer/default", s.TrainerSettings, set()),
-    ],
+    ("group", "choice"), [choice for choice in CHOICES if choice[0] not in ("level", "experiment")]
 )
-def test_every_key_of_a_schema_is_in_its_file(file, kind, hidden):
-    assert {field.name for field in dataclasses.fields(kind)} - shown(CONF / f"{file}.yaml") == hidden
-
-
-def test_top_level_keys_are_in_config():
-    content = set(yaml.safe_load((CONF / "config.yaml").read_text("utf-8")))
-    assert {"node", "seed", *PATHS} <= content
+def test_a_group_file_says_only_what_it_changes(group, choice):
+    """A value that the dataclass has anyway would be a second place to keep it."""
+    file = CONF / group / f"{choice}.yaml"
+    own = {key: value for key, value in (yaml.safe_load(file.read_text("utf-8")) or {}).items() if key != "defaults"}
+    composed = compose_raw([f"{group}={choice}", *NEEDS.get((group, choice), [])])[group]
+    default = OmegaConf.get_type(composed)()
+    assert [key for key, value in own.items() if value == getattr(default, key)] == []
 
 
 def test_paper_settings():

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pytorch_lightning.loggers import CSVLogger
 
 from patent_hier.artifacts import file_digest, seal
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import finished, run_node, score_part
 from patent_hier.settings import LevelSettings
+from patent_hier.training.observers import Observers
 from tests.pipeline.conftest import change, make_settings
 
 
@@ -97,6 +99,22 @@ def test_failure_leaves_nothing_half_written(settings, monkeypatch, tmp_path):
     with pytest.raises(ArtifactError, match="no room"):
         run_node(settings)
     assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]
+
+
+def test_a_log_lies_beside_the_results_under_the_name_of_its_own(settings, tmp_path):
+    asked = []
+
+    def observers(folder, name):
+        asked.append(folder / name)
+        return Observers([CSVLogger(folder, name, "csv")], [], folder / name)
+
+    done = run_node(settings, observers=observers)
+    log = tmp_path / "runs" / "logs" / "bertcnn" / done.folder.name
+    assert asked == [log]
+    assert {file.name for file in (log / "csv").iterdir()} == {"hparams.yaml", "metrics.csv"}
+    assert not list(done.folder.rglob("hparams.yaml"))
+    assert run_node(settings, observers=observers) == run_node(settings) == done
+    assert asked == [log]  # what is finished is not trained again
 
 
 def test_trained_once_then_recognised(settings, capsys):

@@ -17,7 +17,7 @@ from tests.pipeline.conftest import MODELS, change, make_settings
         (None, {"seed": 2}),
         ("data", {"text": ["专利名称"]}),
         ("data", {"text": ["专利名称", "摘要"]}),
-        ("data", {"min_symbol": "group"}),
+        ("data", {"min_symbol": "class"}),
         ("split", {"seed": 1}),
         ("split", {"policy": "applicant"}),
         ("split", {"test": 0.2}),
@@ -150,7 +150,7 @@ OTHERS = {
 @pytest.mark.parametrize("model", OWN)
 def test_what_decides_a_models_result_changes_its_name(model, tmp_path):
     seed = [] if model in SEEDLESS else [(None, {"seed": 2})]
-    everything = [*OWN[model], *seed, ("split", {"seed": 1}), ("data", {"min_symbol": "group"})]
+    everything = [*OWN[model], *seed, ("split", {"seed": 1}), ("data", {"min_symbol": "class"})]
     first, *others = plans(tmp_path, model, *everything)
     names = [first.folder.name, *(plan.folder.name for plan in others)]
     assert len(set(names)) == len(names)

@@ -1,37 +1,18 @@
-"""Settings: nothing that they name is imported and called, whether it stands in a word or in a file."""
+"""Settings: the words of a command are trusted, and folders that they name; what others planted is not."""
 
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from patent_hier.cli import schema
 from tests.commands import command
 from tests.security.traps import Trap, refused
-
-WORDS = [
-    "+hydra.callbacks.evil._target_=os.mkdir +hydra.callbacks.evil.path=MARKER",
-    "+hydra.callbacks.evil={_target_:os.mkdir,path:MARKER}",
-    "hydra.callbacks.remember._target_=os.mkdir +hydra.callbacks.remember.path=MARKER",
-    "hydra.callbacks.remember._target_=patent_hier.cli.jobs.Path.mkdir +hydra.callbacks.remember.self=MARKER",
-    "+hydra.callbacks.evil=${oc.create:{_target_:os.mkdir,path:MARKER}}",
-    "+hydra.callbacks.evil._target_=${oc.decode:os.mkdir} +hydra.callbacks.evil.path=MARKER",
-    "hydra.launcher._target_=os.mkdir +hydra.launcher.path=MARKER -m",
-    "hydra.launcher={_target_:os.mkdir,path:MARKER} -m",
-    "hydra.sweeper._target_=os.mkdir +hydra.sweeper.path=MARKER -m",
-    "hydra.job_logging={version:1,handlers:{x:{'()':os.mkdir,path:MARKER}},root:{handlers:[x]}}",
-    "hydra.hydra_logging={version:1,handlers:{x:{'()':os.mkdir,path:MARKER}},root:{handlers:[x]}}",
-    "hydra.job_logging={version:1,handlers:{x:{class:os.mkdir,path:MARKER}},root:{handlers:[x]}}",
-    "hydra.job_logging={version:1,handlers:{x:{class:logging.StreamHandler,stream:'ext://evil.stream'}}}",
-    "+model._target_=os.mkdir",
-    "+_target_=os.mkdir",
-    "model=../../../evil",
-]
 
 
 @pytest.fixture
@@ -45,39 +26,45 @@ def runs(tmp_path: Path) -> Callable[..., str]:
     return runs
 
 
-def test_callbacks_have_teeth(trap: Trap) -> None:
-    """The positive control: Hydra makes whatever a configuration names as a target."""
-    words = ["+hydra.callbacks.evil._target_=pathlib.Path.mkdir", f"+hydra.callbacks.evil.self={trap.marker}", "node=D"]
-    schema.register()
-    with initialize_config_dir(version_base="1.3", config_dir=schema.config_folder()):
-        config = compose("config", words, return_hydra_config=True)
-    assert config.hydra.callbacks.evil["_target_"] == "pathlib.Path.mkdir"
-    trap.closes(lambda: instantiate({"_target_": "os.makedirs", "name": str(trap.marker)}))
-
-
-@pytest.mark.parametrize("words", WORDS)
-def test_targets_on_the_command_line(trap: Trap, runs: Callable[..., str], words: str) -> None:
-    runs(*words.replace("MARKER", str(trap.marker)).split())
-
-
+@pytest.mark.parametrize("group", ["logger", "callbacks"])
 @pytest.mark.parametrize(
-    "option", ["--config-dir", "--config-path", "-cd", "-cp", "--config-name", "-cn", "SEARCHPATH"]
+    "node",
+    [
+        "{_target_:os.mkdir,path:MARKER}",
+        "{_target_:patent_hier.cli.jobs.Path.mkdir,self:MARKER}",
+        "{_target_:pytorch_lightning.callbacks.Timer,duration:{_target_:os.mkdir,path:MARKER}}",
+        "{_target_:'${oc.decode:os.mkdir}',path:MARKER}",
+    ],
 )
-def test_configuration_folders_of_others(trap: Trap, runs: Callable[..., str], tmp_path: Path, option: str) -> None:
-    folder = tmp_path / "conf"
-    (folder / "experiment").mkdir(parents=True)
-    evil = (
-        f"# @package _global_\nhydra:\n  callbacks:\n    evil:\n      _target_: os.mkdir\n      path: {trap.marker}\n"
-    )
-    (folder / "experiment" / "evil.yaml").write_text(evil, "utf-8")
-    (folder / "config.yaml").write_text(evil, "utf-8")
-    if option == "SEARCHPATH":
-        runs(f"hydra.searchpath=[file://{folder}]", "experiment=evil")
-    elif "name" in option or option == "-cn":
-        runs(option, "evil")
-    else:
-        message = runs(option, str(folder), "experiment=evil")
-        assert "conf/" in message
+def test_only_loggers_and_callbacks_are_made(trap: Trap, runs: Callable[..., str], group: str, node: str) -> None:
+    words = ["model=textcnn", "features.vector_size=8", "features.epochs=0", "trainer.max_epochs=1"]
+    trap.closes(lambda: instantiate({"_target_": "os.mkdir", "path": str(trap.marker)}))
+    message = runs(*words, f"+{group}.evil={node.replace('MARKER', str(trap.marker))}")
+    assert f"{group}.evil" in message
+
+
+def test_modules_of_the_working_folder_are_none_of_the_users(
+    trap: Trap, runs: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "planted.py").write_text(trap.python, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert "may not be called" in runs("+callbacks.evil._target_=planted.Callback")
+    (tmp_path / "mine").mkdir()
+    assert "may not be called" in runs("+callbacks.evil._target_=planted.Callback", "--config-dir", "mine")
+
+
+@pytest.mark.parametrize("option", ["--config-path", "-cp", "--config-name", "-cn"])
+def test_configurations_in_the_place_of_ours(trap: Trap, runs: Callable[..., str], tmp_path: Path, option: str) -> None:
+    evil = f"hydra:\n  callbacks:\n    evil:\n      _target_: os.mkdir\n      path: {trap.marker}\n"
+    (tmp_path / "config.yaml").write_text(evil, "utf-8")
+    assert "--config-dir" in runs(option, str(tmp_path) if "p" in option else "config")
+
+
+@pytest.mark.parametrize("option", ["--experimental-rerun", "--experimental-r", "--exp"])
+def test_pickled_configurations(trap: Trap, runs: Callable[..., str], tmp_path: Path, option: str) -> None:
+    (tmp_path / "config.pickle").write_bytes(trap.pickled)
+    trap.closes(lambda: pickle.loads(trap.pickled))  # noqa: S301 - the trap's own
+    assert "pickled" in runs(option, str(tmp_path / "config.pickle"))
 
 
 def test_a_planted_file_beside_the_groups(trap: Trap, runs: Callable[..., str], tmp_path: Path) -> None:
@@ -86,6 +73,8 @@ def test_a_planted_file_beside_the_groups(trap: Trap, runs: Callable[..., str], 
     (tmp_path / "evil.yaml").write_text(evil, "utf-8")
     way = os.path.relpath(tmp_path / "evil", Path(schema.config_folder()) / "experiment")
     runs(f"experiment={way}")
+    runs(f"experiment={way}", "--config-dir", str(tmp_path / "runs" / ".."))
+    runs("hydra/launcher=../../evil", "-m")
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757])

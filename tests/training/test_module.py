@@ -45,7 +45,7 @@ def test_no_step_that_is_made_has_a_rate_of_zero(warmup: float) -> None:
 def test_no_decay_on_vectors_and_no_frozen_weights() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
     network[2].requires_grad_(False)
-    decayed, plain = build_optimizer(network, OptimizerSettings(weight_decay=0.3)).param_groups
+    decayed, plain = build_optimizer(network, OptimizerSettings(lr=0.1, weight_decay=0.3)).param_groups
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
     assert [tuple(weight.shape) for weight in decayed["params"]] == [(4, 3)]
     assert [tuple(weight.shape) for weight in plain["params"]] == [(4,), (4,), (4,)]
@@ -192,7 +192,7 @@ def test_the_mean_over_ranks_is_that_of_the_whole_batch(r_drop: float, weighted:
         class_weights = torch.tensor([1.0, 4.0, 0.5]) if weighted else None
         network = Pair(table, own)
         task = PatentClassificationTask(
-            network, 3, OptimizerSettings(), 1, class_weights, 0.7, together, r_drop, shares
+            network, 3, OptimizerSettings(lr=0.1), 1, class_weights, 0.7, together, r_drop, shares
         )
         task.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
         ids = torch.tensor(own)[:, None]
@@ -224,7 +224,9 @@ class Pair(nn.Module):
 def test_validation_loss_does_not_depend_on_batches_with_class_weights() -> None:
     found = []
     for batch_size in (1, 3, 10):
-        task = PatentClassificationTask(Echo(torch.eye(3)), 3, OptimizerSettings(), 1, torch.tensor([1.0, 5.0, 0.1]))
+        task = PatentClassificationTask(
+            Echo(torch.eye(3)), 3, OptimizerSettings(lr=0.1), 1, torch.tensor([1.0, 5.0, 0.1])
+        )
         batches = loader([0, 0, 0, 0, 1, 1, 2, 2, 2, 0], [0, 0, 0, 1, 1, 0, 2, 0, 0, 0], batch_size)
         found.append(validate(task, batches)["val/loss"])
     assert found == pytest.approx([found[0]] * 3)

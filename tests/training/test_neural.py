@@ -2,11 +2,14 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor, nn
 
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
@@ -27,6 +30,7 @@ from patent_hier.training.batching import LengthGroupedBatches
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.neural import best_epoch, fit_network
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.observers import Observers
 from tests.conftest import tiny_encoder_settings
 
 
@@ -347,3 +351,33 @@ def test_slurms_signals_are_left_alone(
     monkeypatch.setattr(LengthGroupedBatches, "set_epoch", look)
     fit(toy_corpus, demo_files, settings())
     assert set(found) == {signal.SIG_DFL}
+
+
+def test_observers_watch_and_change_nothing(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, tmp_path: Path
+) -> None:
+    chosen = settings()
+    alone = fit(toy_corpus, demo_files, chosen)
+    callbacks = [LearningRateMonitor("epoch"), RichProgressBar(), ModelCheckpoint()]
+
+    def observe() -> Observers:
+        return Observers([CSVLogger(tmp_path, "log")], callbacks, tmp_path)
+
+    blueprint = bertcnn_blueprint(demo_files, chosen.encoder, chosen.model)
+    watched = fit_network(NodeView.of(toy_corpus, "A"), blueprint, chosen, observe=observe)
+    assert all(torch.equal(value, weights(watched)[name]) for name, value in weights(alone).items())
+    assert [set(epoch) for epoch in watched.history] == [set(epoch) for epoch in alone.history]  # no learning rate
+    metrics = (tmp_path / "log" / "version_0" / "metrics.csv").read_text("utf-8")
+    assert metrics.startswith("epoch,lr-AdamW/pg1,lr-AdamW/pg2,step,train/loss,val/accuracy,val/loss")
+    assert list(tmp_path.rglob("*.ckpt"))  # below the folder of logs, not in the working folder
+
+
+def test_a_callback_that_needs_a_logger_is_refused_in_one_line(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles
+) -> None:
+    chosen = settings()
+    blueprint = bertcnn_blueprint(demo_files, chosen.encoder, chosen.model)
+    view = NodeView.of(toy_corpus, "A")
+    with pytest.raises(ConfigError, match=r"no logger\. Change logger=\.\.\. or callbacks=\.\.\.") as caught:
+        fit_network(view, blueprint, chosen, observe=lambda: Observers(callbacks=[LearningRateMonitor()]))
+    assert "\n" not in str(caught.value)

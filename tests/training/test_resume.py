@@ -1,5 +1,6 @@
 """Training that was killed comes to the result of training that was not, bit for bit."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
 from patent_hier.features.pretrained import EncoderFiles
@@ -19,6 +22,7 @@ from patent_hier.training.fitted import Fitted
 from patent_hier.training.module import PatentClassificationTask
 from patent_hier.training.neural import fit_network
 from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.observers import Observe, Observers
 from patent_hier.training.ranks import Ranks
 from patent_hier.training.resume import StateKeeper, find_state
 from tests.conftest import tiny_encoder_settings
@@ -54,6 +58,7 @@ class Training:
         self.state = state
         self.chosen = chosen
         self.passes = 0
+        self.observe: Observe = Observers
 
     def run(self, killed_at: int | None = None, state: Path | None = None, **trainer: Any) -> Fitted:
         """Run, and be killed in a forward pass, counted from 1."""
@@ -69,7 +74,7 @@ class Training:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(PatentClassificationTask, "training_step", counted)
-            return fit_network(self._view, blueprint, chosen, state or self.state)
+            return fit_network(self._view, blueprint, chosen, state or self.state, observe=self.observe)
 
     def undisturbed(self) -> Fitted:
         return self.run(state=self.state.with_name("undisturbed"))
@@ -118,6 +123,25 @@ def test_killed_again_and_again(training: Training) -> None:
     assert equal(usual, resumed)
     assert len(resumed.facts["resumed"]) == 4
     assert resumed.history[-1]["seconds"] > 0
+
+
+def test_a_run_that_goes_on_has_a_log_of_its_own_and_the_same_result(training: Training, tmp_path: Path) -> None:
+    usual = training.undisturbed()
+
+    def observe() -> Observers:
+        return Observers([CSVLogger(tmp_path, "log")], [LearningRateMonitor("epoch")], tmp_path)
+
+    training.observe = observe
+    with pytest.raises(KilledError):
+        training.run(14)  # in the second epoch
+    assert equal(usual, training.run())
+    logs = [
+        [(int(row["epoch"]), int(row["step"])) for row in csv.DictReader(file.open()) if row["val/loss"]]
+        for file in sorted((tmp_path / "log").glob("version_*/metrics.csv"))
+    ]
+    assert [len(rows) for rows in logs] == [1, len(usual.history) - 1]  # the second goes on where the first broke off
+    steps = logs[0][0][1] + 1
+    assert logs[0] + logs[1] == [(epoch, steps * (epoch + 1) - 1) for epoch in range(len(usual.history))]
 
 
 def test_killed_after_training_nothing_is_trained_again(training: Training) -> None:
