@@ -7,7 +7,7 @@ from typing import Any
 
 from patent_hier.atomic import read_json
 from patent_hier.features.pretrained import CONFIG
-from patent_hier.report.figures.pretraining import loss_curve
+from patent_hier.report.figures import loss_curve
 
 CARD = "README.md"
 CURVE = "loss_curve.svg"

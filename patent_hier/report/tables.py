@@ -18,6 +18,7 @@ from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalS
 from patent_hier.harmless import lines
 from patent_hier.ipc import SECTIONS
 from patent_hier.report.published import COUNTERPARTS, published_cells
+from patent_hier.report.rendering import table_markdown
 
 DEMO_NOTE = "demo data: not comparable with the paper"
 WIDTH = 120  # columns of a terminal that is none: a file or a pipe
@@ -39,18 +40,22 @@ class Grid:
         header: ``n`` column titles; the first columns hold names, the others numbers.
         rows: Rows of ``n`` cells.
         n_names: How many columns hold names and are set to the left.
+        bold: Row and column, both from 0, of cells that stand out; the header has no number.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_names: int = 1
+    bold: frozenset[tuple[int, int]] = frozenset()
+
+    def kind(self, column: int) -> str:
+        """``name`` or ``number``: what a column holds."""
+        return "name" if column < self.n_names else "number"
 
     def markdown(self) -> str:
         """The table as Markdown with its title as a paragraph; ends with a newline."""
-        rule = [":--" if column < self.n_names else "--:" for column in range(len(self.header))]
-        lines = [f"| {' | '.join(_escape(cell) for cell in row)} |" for row in (self.header, rule, *self.rows)]
-        return "\n".join([f"**{_escape(self.title)}**", "", *lines]) + "\n"
+        return table_markdown(self)
 
     def rich(self, border: box.Box, width: int) -> Table:
         """The table for a rich console of so many columns; a narrow one gets single blanks between the cells.
@@ -60,7 +65,7 @@ class Grid:
         padding = (0, 1, 0, 0) if width >= _NARROW else 0
         table = Table(title=_plain(self.title), title_justify="left", box=border, padding=padding, show_edge=False)
         for column, name in enumerate(self.header):
-            named = column < self.n_names
+            named = self.kind(column) == "name"
             table.add_column(
                 _plain(name),
                 justify="left" if named else "right",
@@ -70,6 +75,11 @@ class Grid:
         for row in self.rows:
             table.add_row(*map(_plain, row))
         return table
+
+
+def grids_markdown(grids: Sequence[Grid], paragraphs: Sequence[str] = ()) -> str:
+    """Tables as Markdown, and paragraphs of ours below them."""
+    return "\n".join([*(grid.markdown() for grid in grids), *(f"{text}\n" for text in paragraphs)])
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,7 @@ def result_markdown(result: HierarchicalResult | FlatResult, name: str = "this r
         name: What to call the model in the first table.
         demo: Whether the corpus was generated; then the text says that it is not comparable.
     """
-    parts = [grid.markdown() for grid in _grids(result, name)]
-    return "\n".join([*parts, *(f"{note}\n" for note in _notes(result, demo))])
+    return grids_markdown(_grids(result, name), _notes(result, demo))
 
 
 def result_csv(result: HierarchicalResult | FlatResult) -> str:
@@ -265,7 +274,3 @@ def _interval(score: Score) -> str:
 def _plain(cell: str) -> str:
     """A cell for rich, which then shows it as it is."""
     return escape(lines(cell))
-
-
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("–\n", "–").replace("\n", " ")
