@@ -12,7 +12,7 @@ from patent_hier.data.splits import PARTS
 from patent_hier.evaluation.seeds import Spread
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.report.leakage import COLUMNS, Leakage, PolicyScore
-from patent_hier.report.scores import DEEPEST
+from patent_hier.report.scores import COMPARED
 from patent_hier.report.tables import Grid, grids_markdown, percent
 
 JSON_FILE, TABLE_FILE = "audit.json", "audit.md"
@@ -102,7 +102,7 @@ def _dates(audit: Audit) -> Grid:
 def _leakages(leakages: Mapping[str, Leakage]) -> Grid:
     rows = []
     for name, found in leakages.items():
-        counts = (found[DEEPEST], found[f"clean_{DEEPEST}"])
+        counts = (found[COMPARED], found[f"clean_{COMPARED}"])
         documents = (f"{spread.n_documents:,}" if spread else "0" for spread in counts)
         rows.append((name, *("–" if spread is None else _cell(spread) for spread in found.values()), *documents))
     columns = (", ".join(reversed(column.split("_"))) for column in COLUMNS)  # "class, clean"

@@ -23,6 +23,7 @@ from patent_hier.report.rendering import table_markdown
 DEMO_NOTE = "demo data: not comparable with the paper"
 WIDTH = 120  # columns of a terminal that is none: a file or a pipe
 
+_PRINTED = 2  # levels of which a terminal gets every score; the files have them all
 _MOST_NAMED = 10  # labels in a note; the result has all
 _NARROW = 100  # columns; below it the cells stand closer
 _ABSENT = "-"  # ASCII, as all of the tables: a pipe may not take more
@@ -144,7 +145,7 @@ def result_csv(result: Result) -> str:
 
 def print_result(console: Console, result: Result, name: str = "this run", demo: bool = False) -> None:
     """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
-    for grid in _grids(result, name):
+    for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
         print_grid(console, grid)
     for note in _notes(result, demo):
         console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
@@ -212,10 +213,13 @@ def _test_cells(score: Score) -> tuple[str, str, str, str]:
     )
 
 
-def _grids(result: Result, name: str) -> list[Grid]:
+def _grids(result: Result, name: str, levels: Sequence[str] | None = None) -> list[Grid]:
+    """The tables of a result; all scores of some levels, or of all of them."""
     over = f"{result.n_documents:,} {result.part} documents"
-    rows = tuple(_score_row(*item) for item in result.scores().items())
-    grids = [_levels_grid(result, over), Grid(f"All scores over {over}", _SCORES, rows)]
+    shown = result.levels if levels is None else levels
+    rows = tuple(_score_row(*item) for item in result.scores().items() if item[0].partition(".")[0] in shown)
+    which = "All scores" if len(shown) == len(result.levels) else f"All scores of {' and '.join(shown)}"
+    grids = [_levels_grid(result, over), Grid(f"{which} over {over}", _SCORES, rows)]
     if result.kind == "hier" and "class" in result.levels:
         table_2 = (_own_row(result, name), *_published_rows())
         grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, table_2))

@@ -36,7 +36,24 @@ def systems(context: Context) -> dict[str, Any]:
             "seeds": seeds_of({next(iter(item.answers)) for item in context.systems}),
             "table": tests_table(context),
         }
-    return {**found, **_leaks(context)}
+    return {**found, **_deeper(context), **_leaks(context)}
+
+
+def _deeper(context: Context) -> dict[str, Any]:
+    """Every level of the systems that go below the class; of the first seed."""
+    rows = []
+    for item in context.ranked:
+        result = next(iter(item.results.values()))
+        for level in list(result.levels.values()) if len(result.levels) > len(LEVELS) else ():
+            own = level.accuracy
+            scores = (level.top_3, level.top_5, level.macro_f1, level.hierarchical_f1)
+            counts = (f"{own.n_documents:,}", f"{own.n_classes_with_support:,}", f"{level.unseen_documents:,}")
+            right = f"{percent(own.value)}\n({interval(own)})"
+            name = context.word(f"level_{level.level}")
+            rows.append((context.name(item), name, right, *(percent(score.value) for score in scores), *counts))
+    columns = ("right", "top_3", "top_5", "macro_f1", "hierarchical_f1", "documents", "labels", "unseen")
+    header = ("system", "deeper_level", *(f"deeper_{column}" for column in columns))
+    return {"deeper_table": context.grid(header, rows, n_names=2)} if rows else {}
 
 
 def winner(context: Context) -> dict[str, Any]:
