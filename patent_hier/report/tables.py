@@ -159,7 +159,7 @@ def sweep_table(rows: Sequence[SweepRow]) -> Grid:
             *(row.overrides.get(name, _ABSENT) for name in settings),
             row.node,
             percent(row.val.value) if row.val else _ABSENT,
-            *(_test_cells(row.test) if row.test else 4 * (_ABSENT,)),
+            *(_score_cells(row.test) if row.test else 4 * (_ABSENT,)),
         )
         for row in rows
     )
@@ -177,17 +177,13 @@ def suite_table(suites: Sequence[tuple[Mapping[str, str], HierarchicalResult | F
             product, best = percent(result.product_accuracy.value), result.cascade_accuracy
         else:
             best = result.flat_accuracy
-        cells.append((*(overrides.get(name, _ABSENT) for name in settings), section, product, *_test_cells(best)))
+        cells.append((*(overrides.get(name, _ABSENT) for name in settings), section, product, *_score_cells(best)))
     return Grid("Results by setting (flat results stand under cascade)", header, tuple(cells), n_names=len(settings))
 
 
-def _test_cells(score: Score) -> tuple[str, str, str, str]:
-    return (
-        percent(score.value),
-        _interval(score),
-        f"{score.n_documents:,}",
-        str(score.n_classes_with_support),
-    )
+def _score_cells(score: Score) -> tuple[str, ...]:
+    low, high = map(percent, score.interval)
+    return (percent(score.value), f"{low}-{high}", f"{score.n_documents:,}", str(score.n_classes_with_support))
 
 
 def _grids(result: HierarchicalResult | FlatResult, name: str) -> list[Grid]:
@@ -200,42 +196,23 @@ def _grids(result: HierarchicalResult | FlatResult, name: str) -> list[Grid]:
 
 
 def _own_row(result: HierarchicalResult, name: str) -> tuple[str, ...]:
-    local = (result.local_accuracy.get(section) for section in SECTIONS)
-    return (
-        name,
-        percent(result.section_accuracy.value),
-        *(percent(score.value) if score else _ABSENT for score in local),
-        percent(result.oracle_accuracy.value),
-        percent(result.product_accuracy.value),
-    )
+    local = [result.local_accuracy.get(section) for section in SECTIONS]
+    scores = (result.section_accuracy, *local, result.oracle_accuracy, result.product_accuracy)
+    return (name, *(percent(score.value) if score else _ABSENT for score in scores))
 
 
 def _published_rows() -> list[tuple[str, ...]]:
     """The paper's rows, the best first."""
     rows = []
     for model in reversed(COUNTERPARTS):
-        printed, (oracle, product) = published_cells(model)
-        rows.append(
-            (
-                f"{model} (paper)",
-                *(f"{printed[column]:.1f}" for column in ("L1", *SECTIONS)),
-                f"{printed['L2']:.1f} / {oracle:.2f}",
-                f"{printed['overall']:.1f} / {product:.2f}",
-            )
-        )
+        printed, recomputed = published_cells(model)
+        last = (f"{printed[c]:.1f} / {value:.2f}" for c, value in zip(("L2", "overall"), recomputed, strict=True))
+        rows.append((f"{model} (paper)", *(f"{printed[column]:.1f}" for column in ("L1", *SECTIONS)), *last))
     return rows
 
 
 def _score_row(name: str, score: Score) -> tuple[str, ...]:
-    labels = str(score.n_labels) if isinstance(score, LocalScore) else ""
-    return (
-        name,
-        percent(score.value),
-        _interval(score),
-        f"{score.n_documents:,}",
-        str(score.n_classes_with_support),
-        labels,
-    )
+    return (name, *_score_cells(score), str(score.n_labels) if isinstance(score, LocalScore) else "")
 
 
 def _notes(result: HierarchicalResult | FlatResult, demo: bool) -> list[str]:
@@ -264,11 +241,6 @@ def _notes(result: HierarchicalResult | FlatResult, demo: bool) -> list[str]:
 def percent(value: float) -> str:
     """A fraction as percent with one decimal."""
     return f"{100 * value:.1f}"
-
-
-def _interval(score: Score) -> str:
-    low, high = score.interval
-    return f"{percent(low)}-{percent(high)}"
 
 
 def _plain(cell: str) -> str:
