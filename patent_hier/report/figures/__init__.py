@@ -5,7 +5,6 @@ words; where no installed font has Chinese letters, the words are English and na
 """
 
 from patent_hier.report.figures.classes import class_bars, section_confusion
-from patent_hier.report.figures.scale import scale_curves
 from patent_hier.report.figures.scores import COLUMNS, comparison_bars, frequency_bars, layer_bars
 from patent_hier.report.figures.style import Language, Rendered
 from patent_hier.report.figures.training import learning_curves, reliability
@@ -20,6 +19,5 @@ __all__ = [
     "layer_bars",
     "learning_curves",
     "reliability",
-    "scale_curves",
     "section_confusion",
 ]
