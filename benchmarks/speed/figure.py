@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matplotlib.ticker import NullLocator, StrMethodFormatter
+from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
 from benchmarks.speed.scale import MEMORY_LIMIT
 from patent_hier.report.figures.style import FAINT, INK, MARKERS, PALETTE, WIDTH, Rendered, blank, canvas, finish, pen
@@ -31,9 +31,10 @@ def scale_curves(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> Rendered:
             axes.set_xticks(rows, labels=[f"{count / 1000:,.0f} k" for count in rows], rotation=30)
             axes.xaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.yaxis.set_minor_formatter(NullFormatter())  # the style draws no formulas, which its labels are
             axes.grid(axis="y")
         right.set_yticks([64 << power for power in range(6)])  # matplotlib's own ticks are too few within two decades
         right.yaxis.set_minor_locator(NullLocator())
-        left.legend(loc="upper left")
+        left.legend()
         right.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
         return finish(figure, "scale", "Time and peak memory by size.")
