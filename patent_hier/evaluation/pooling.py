@@ -27,7 +27,7 @@ _Floats = NDArray[np.float64]
 
 
 def pool(scores: Sequence[TreeScores], weights: Sequence[float]) -> TreeScores:
-    """Combine members: ``log p(label | parent) = sum_m w_m log p_m(label | parent) - log Z`` for each document and head.
+    """Combine members at each head: ``log p(label | parent) = sum_m w_m log p_m(label | parent) - log Z``.
 
     Args:
         scores: Of the members, for the same ``n`` documents in the same order; all flat or none.

@@ -347,6 +347,8 @@ class LabelTree:
             return f"{len(self.codes)} labels and {len(self.parents)} parents on {len(self.levels)} levels"
         if self.parents[0] != NONE or (self.parents < NONE).any() or (self.parents >= np.arange(len(self))).any():
             return "a parent does not stand above its child"
+        if len(set(self.levels)) < len(self.levels):
+            return f"a level occurs twice in {', '.join(self.levels)}"
         if (np.diff(self.parents) < 0).any():
             return "siblings are not neighbours in the order of their parents"
         if len(self.bounds) != len(self.levels) + 1 or self.bounds[-1] != len(self):
