@@ -143,7 +143,4 @@ def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Posi
 @functools.lru_cache(maxsize=1 << 16)
 def ipc_path(symbol: str, n_levels: int) -> tuple[str | None, ...]:
     """The path of an IPC symbol as ``str(IpcSymbol)`` writes it, down to a number of levels; None below its end."""
-    parsed = IpcSymbol.parse(symbol)
-    group = parsed.main_group
-    path = (parsed.section, parsed.ipc_class, parsed.subclass, group, str(parsed) if group else None)
-    return path[:n_levels]
+    return IpcSymbol.parse(symbol).path[:n_levels]
