@@ -38,12 +38,30 @@ class TreeScores:
         return TreeScores(self.tree, self.log_prob[rows], self.flat)
 
 
-def whole(scores: Mapping[str, TreeScores]) -> TreeScores:
+def whole_tree(trees: Mapping[str, LabelTree]) -> LabelTree:
+    """The tree of a system, from those of its networks by node.
+
+    Raises:
+        IncompleteError: If a network is missing.
+    """
+    for node in WHOLE:
+        if node in trees:
+            return trees[node]
+    root = trees.get(ROOT)
+    known = root.labels(root.depth) if root else ()
+    if root is None or (missing := [node for node in known if node not in trees]):
+        names = ROOT if root is None else ", ".join(missing)
+        raise IncompleteError(f"node {names} is missing; train it, or level=flat or level=shared")
+    return root.graft({node: trees[node] for node in known})
+
+
+def whole(scores: Mapping[str, TreeScores], tree: LabelTree | None = None) -> TreeScores:
     """The scores of a system over its whole tree.
 
     Args:
         scores: By node: one network over everything, or ``root`` and one for each of its labels; all of the same ``n``
             documents.
+        tree: Of the system, where the caller has made it before; see :func:`whole_tree`.
 
     Raises:
         IncompleteError: If a network is missing.
@@ -52,17 +70,14 @@ def whole(scores: Mapping[str, TreeScores]) -> TreeScores:
     for node in WHOLE:
         if node in scores:
             return scores[node]
-    root = scores.get(ROOT)
-    known = root.tree.labels(root.tree.depth) if root else ()
-    if root is None or (missing := [node for node in known if node not in scores]):
-        names = ROOT if root is None else ", ".join(missing)
-        raise IncompleteError(f"node {names} is missing; train it, or level=flat or level=shared")
+    tree = tree or whole_tree({node: own.tree for node, own in scores.items()})
+    root = scores[ROOT]
+    known = root.tree.labels(root.tree.depth)
     for node in known:
         if len(scores[node]) != len(root):
             raise ArtifactError(
                 f"node {node} scored {len(scores[node])} documents but root {len(root)}; run both on the same split"
             )
-    tree = root.tree.graft({node: scores[node].tree for node in known})
     log_prob = np.full((len(root), len(tree)), -np.inf, np.float32)
     log_prob[:, : len(root.tree)] = root.log_prob
     ancestors = tree.ancestors(root.tree.depth)
