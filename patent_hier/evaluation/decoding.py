@@ -98,7 +98,7 @@ def place_of(tree: LabelTree, label: str) -> int:
 
 
 def _followed(scores: TreeScores, beam: int) -> NDArray[np.bool_]:
-    """Which labels beam search reaches: at each level above the last the best ones below those kept, ``(n, n_labels)``."""
+    """Which labels beam search reaches, ``(n, n_labels)``: at each level above the last the best below those kept."""
     tree = scores.tree
     reached = np.ones((len(scores), len(tree)), np.bool_)
     for place, level in enumerate(tree.levels):

@@ -1,6 +1,6 @@
-"""What classifiers say of documents, all labels in memory: of one network, of a whole system, of any part of its tree."""
+"""What classifiers say of documents, all labels in memory: of one network, of a whole system, of a part of its tree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from patent_hier.errors import ArtifactError, IncompleteError
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
 from patent_hier.taxonomy.tree import LabelTree
+
+_CELLS = 1 << 22  # documents x labels of a piece: 16 MiB of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,20 @@ class TreeScores:
         """Only some documents."""
         return TreeScores(self.tree, self.log_prob[rows], self.flat)
 
+    def pieces(self) -> Iterator["TreeScores"]:
+        """Some documents at a time, so that the temporary arrays of what is made of them stay small."""
+        size = max(1, _CELLS // len(self.tree))
+        for start in range(0, len(self), size):
+            yield self.take(slice(start, start + size))
+
+
+def missing_nodes(trees: Mapping[str, LabelTree]) -> list[str]:
+    """The networks that a system lacks, by its others' trees."""
+    if any(node in trees for node in WHOLE):
+        return []
+    known = trees[ROOT].labels(trees[ROOT].depth) if ROOT in trees else ()
+    return [node for node in (ROOT, *known) if node not in trees]
+
 
 def whole_tree(trees: Mapping[str, LabelTree]) -> LabelTree:
     """The tree of a system, from those of its networks by node.
@@ -44,15 +60,13 @@ def whole_tree(trees: Mapping[str, LabelTree]) -> LabelTree:
     Raises:
         IncompleteError: If a network is missing.
     """
+    if missing := missing_nodes(trees):
+        raise IncompleteError(f"node {', '.join(missing)} is missing; train it, or level=flat or level=shared")
     for node in WHOLE:
         if node in trees:
             return trees[node]
-    root = trees.get(ROOT)
-    known = root.labels(root.depth) if root else ()
-    if root is None or (missing := [node for node in known if node not in trees]):
-        names = ROOT if root is None else ", ".join(missing)
-        raise IncompleteError(f"node {names} is missing; train it, or level=flat or level=shared")
-    return root.graft({node: trees[node] for node in known})
+    root = trees[ROOT]
+    return root.graft({node: trees[node] for node in root.labels(root.depth)})
 
 
 def whole(scores: Mapping[str, TreeScores], tree: LabelTree | None = None) -> TreeScores:
