@@ -2,6 +2,7 @@
 
 import csv
 import functools
+from collections.abc import Sequence
 from importlib import resources
 
 from patent_hier.errors import ConfigError, DataError
@@ -26,6 +27,16 @@ def name_of(code: str, language: str = "zh") -> str:
         return _names()[code][language]
     except KeyError:
         raise DataError(f"no name for {code!r}; sections (A) and classes (A01) have one") from None
+
+
+def known_name(codes: Sequence[str], language: str = "zh") -> str:
+    """The short name of the last of some codes that has one, in this project's own wording; empty if none has.
+
+    Args:
+        codes: Such as the labels on a path, from the top.
+        language: ``"zh"`` or ``"en"``.
+    """
+    return next((_names()[code][language] for code in reversed(codes) if code in _names()), "")
 
 
 @functools.cache

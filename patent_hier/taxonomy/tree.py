@@ -114,6 +114,11 @@ class LabelTree:
         """The positions of the deepest level's labels."""
         return self.span(self.depth)
 
+    @cached_property
+    def ends(self) -> NDArray[np.intp]:
+        """The positions of all labels without others below them: the leaves, and symbols that end above."""
+        return np.flatnonzero(np.diff(self.child_bounds)[1:] == 0)
+
     def find(self, level: str, codes: Iterable[str | None]) -> Positions:
         """The positions of some codes of a level; :data:`NONE` for None and for what is not there."""
         self.span(level)
@@ -326,6 +331,8 @@ class LabelTree:
             if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
                 raise TypeError("codes are no list of strings")
             parents = np.array(content["parents"], np.int32)
+            if parents.ndim != 1:
+                raise TypeError("parents are no list of numbers")
             edition = content.get("edition")
             named = None if edition is None else str(edition)
             return cls(levels, np.array(codes, object), parents, str(content["root"]), {}, named)
