@@ -154,7 +154,7 @@ def test_markdown_has_no_foreign_element(reports: Reports) -> None:
                     assert re.fullmatch(r"figures/[\w.]+", str(token.attrs["src"]))
                 if token.type == "html_block":
                     assert set(re.findall(r"<[^>]*>", token.content)) <= {
-                        *("<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>"),
+                        *("<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>")
                     }
 
 
