@@ -17,6 +17,7 @@ schema's metadata. A true label that training has never shown is not in the tree
 """
 
 import itertools
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -124,19 +125,17 @@ class NetworkPredictions:
                 return own
         raise ArtifactError(f"node {self.node} has no scores of level {name}; it has {', '.join(self.tree.levels)}")
 
-    def scores(self) -> TreeScores:
-        """The log-probabilities of all labels.
+    @property
+    def is_whole(self) -> bool:
+        """Whether every level has all of its labels."""
+        return all(own.labels is None for own in self.levels)
 
-        Raises:
-            ArtifactError: If a level keeps only its best labels.
-        """
-        for own in self.levels:
-            if own.labels is not None:
-                raise ArtifactError(
-                    f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of level {own.level}; "
-                    "this needs all of them: use a result of data.depth=class"
-                )
-        return TreeScores(self.tree, np.concatenate([own.log_prob for own in self.levels], axis=1), self.flat)
+    def scores(self) -> TreeScores:
+        """The log-probabilities of all labels, down to the first level that keeps only its best ones."""
+        log_prob = np.concatenate([own.log_prob for own in self.dense], axis=1)
+        if self.is_whole:
+            return TreeScores(self.tree, log_prob, self.flat)
+        return TreeScores(self.tree.to_depth(self.dense[-1].level), log_prob)
 
     @property
     def dense(self) -> tuple[LevelScores, ...]:
