@@ -147,7 +147,13 @@ class _Combination:
     def scores(self) -> list[dict[str, TreeScores]]:
         """Each member's scores of all held-out documents, in the order of ``documents``."""
         say(f"{COMBINATION}: reading {len(self.members)} members, {len(self.documents)} documents")
-        return [{node: self._aligned(folder) for node, folder in member.nodes.items()} for member in self.members]
+        scores = [{node: self._aligned(folder) for node, folder in member.nodes.items()} for member in self.members]
+        if self.is_whole:
+            return scores
+        # What every member has of every label below the root: weights are fitted to these levels.
+        depths = [own.tree.depth for by_node in scores for node, own in by_node.items() if node != ROOT]
+        common = min(depths, key=self.members[0].tree.levels.index)
+        return [{node: own.to_depth(common) for node, own in by_node.items()} for by_node in scores]
 
     @cached_property
     def is_whole(self) -> bool:
