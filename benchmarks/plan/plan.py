@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.plan.machines import GPUS, MACHINES, Gpu, Machine, pack
 from benchmarks.plan.records import Figures
 from benchmarks.plan.work import Work
-from patent_hier.settings import BF16, FP32, Settings
+from patent_hier.settings import BF16, FP32, Settings, filled
 
 ASSUMED_UTILISATION = 0.45  # of the published peak; the target of training on a card
 ASSUMED_SCALING = 0.9  # of the cards' sum that trainer=ddp keeps
@@ -25,7 +25,7 @@ def make_plan(work: Work, figures: Figures, settings: Settings) -> dict[str, Any
         settings: Precision, batch and length.
     """
     precision = FP32 if settings.trainer.precision == FP32 else BF16
-    card = card_memory(work, precision, settings.trainer.batch_size, settings.encoder.max_length)
+    card = card_memory(work, precision, filled(settings.trainer.batch_size), settings.encoder.max_length)
     here = Machine(f"the bench's: {figures.training.device}, {figures.training.precision}", None)
     node, documents = work.nodes[0], work.documents
     facts = {

@@ -12,7 +12,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import locate
 from patent_hier.pipeline.stages import ensure_corpus, split_plan
 from patent_hier.report.published import published
-from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, planned_epochs
+from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, filled, planned_epochs
 
 PAPER_ROWS = 2_770_000  # of the paper's raw file
 # Encoders that need not lie here to be planned for; their size, from the config.json of their hub pages, is this.
@@ -137,7 +137,7 @@ def make_work(settings: Settings, documents: Documents, seeds: int, measured: fl
         total, labels = documents.sections.get(name, (documents.total, len(documents.sections)))
         if name == FLAT:
             labels = sum(classes for _, classes in documents.sections.values())
-        steps = max(1, math.ceil(round(total * train) / trainer.batch_size))
+        steps = max(1, math.ceil(round(total * train) / filled(trainer.batch_size)))
         return Node(name, round(total * train), round(total * val), planned_epochs(trainer, steps), labels)
 
     nodes = tuple(node(name) for name in _NODES[level] if name in (ROOT, FLAT, *documents.sections))
