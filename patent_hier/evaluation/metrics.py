@@ -155,7 +155,8 @@ def wilson_interval(hits: int, n: int) -> Interval:
     if not 0 <= hits <= n or n == 0:
         raise DataError(f"{hits} hits of {n} documents are no fraction; check that the part is not empty")
     low, high = proportion_confint(hits, n, 1 - _LEVEL, "wilson")
-    return max(float(low), 0.0), min(float(high), 1.0)  # the formula's rounding can leave 0 to 1
+    # The formula's rounding can leave 0 to 1, and the fraction itself outside.
+    return min(max(float(low), 0.0), hits / n), max(min(float(high), 1.0), hits / n)
 
 
 def bootstrap_interval(
