@@ -17,7 +17,6 @@ schema's metadata. A true label that training has never shown is not in the tree
 """
 
 import itertools
-import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
