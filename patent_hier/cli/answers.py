@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from patent_hier.inference.results import Explanation
 
 _BAR = 20  # characters
+_WIDE = 2  # levels; more leave no room for all names
 _SHOWN = 200  # characters of a text
 _TOP = 8  # spans that are listed
 _WEAK, _STRONG = 0.15, 0.5  # of the largest score
@@ -44,12 +45,14 @@ def _paths(prediction: Prediction) -> Table:
     *above, deepest = prediction.levels
     table = Table(box=None, pad_edge=False)
     for name in (*above, deepest, f"P({deepest})", "", "name"):
-        table.add_column(name, no_wrap=name != "name")
+        table.add_column(name, no_wrap=name != "name", overflow="fold")
     for path in prediction.paths:
         cells = [f"{step.label} {100 * step.probability:.1f} %" for step in path.steps[: len(above)]]
         cells += [step.label for step in path.steps[len(above) :]]
         cells += [""] * (len(above) + 1 - len(cells))
         names = [name for label in path.labels if (name := known_name([label]))]
+        if len(prediction.levels) > _WIDE:
+            names = names[-1:]
         bar = "█" * round(_BAR * path.probability)
         table.add_row(*cells, f"{100 * path.probability:.1f} %", bar, " › ".join(names))
     return table
