@@ -91,9 +91,12 @@ def aggregate(
 
 
 def _constant(system: NetworkPredictions) -> tuple[str, ...]:
+    """Labels of the first level with something below them and nothing to decide there."""
     first = system.tree.span(system.levels[0].level)
-    counts = np.diff(system.tree.child_bounds)[first.start + 1 : first.stop + 1]
-    return tuple(system.tree.codes[first][counts == 1].tolist())
+    ancestors = system.tree.ancestors(system.levels[0].level)
+    counts = [np.bincount(ancestors[system.tree.span(own.level)], minlength=first.stop) for own in system.levels[1:]]
+    constant = (counts[0] == 1) & (np.max(counts, axis=0) == 1)
+    return tuple(system.tree.codes[first][constant].tolist())
 
 
 def _level_result(
@@ -217,15 +220,11 @@ def _hierarchical(
         both = 2 * precision * recall / (precision + recall) if shared else 0.0
         return {"precision": precision, "recall": recall, "f1": both}
 
-    return {
-        f"hierarchical_{name}": Score(
-            value,
-            int(present.sum()),
-            n_labels,
-            metrics.bootstrap_interval(counts, lambda weights, name=name: scores(weights)[name]),
-        )
-        for name, value in scores(counts).items()
-    }
+    def scored(name: str) -> Score:
+        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[name])
+        return Score(scores(counts)[name], int(present.sum()), n_labels, interval)
+
+    return {f"hierarchical_{name}": scored(name) for name in ("precision", "recall", "f1")}
 
 
 def _local(system: NetworkPredictions, own: LevelScores, present: Hits) -> dict[str, LocalScore]:

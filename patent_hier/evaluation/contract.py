@@ -16,6 +16,7 @@ The conditional log-probability of any kept label is its joint one less that of 
 schema's metadata. A true label that training has never shown is not in the tree; it stays in every denominator.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -137,6 +138,11 @@ class NetworkPredictions:
                 )
         return TreeScores(self.tree, np.concatenate([own.log_prob for own in self.levels], axis=1), self.flat)
 
+    @property
+    def dense(self) -> tuple[LevelScores, ...]:
+        """The levels from the top down to the first that keeps only its best labels."""
+        return tuple(itertools.takewhile(lambda own: own.labels is None, self.levels))
+
     def select(self, part: str) -> Self:
         """Only the documents of one part.
 
@@ -199,8 +205,11 @@ class NetworkPredictions:
         facts = table.schema.metadata or {}
         if b"node" not in facts or b"tree" not in facts:
             raise ArtifactError(f"the schema's metadata lacks the node or the tree; {_AGAIN}")
-        tree = LabelTree.from_dict(json.loads(facts[b"tree"]))
-        ids, parts = (table[name].to_numpy(zero_copy_only=False) for name in ("document_id", "part"))
+        try:
+            tree = LabelTree.from_dict(json.loads(facts[b"tree"]))
+        except RecursionError as error:
+            raise ArtifactError(f"the schema's metadata holds no label tree; {_AGAIN}") from error
+        ids, parts = (_strings(table, name) for name in ("document_id", "part"))
         levels = tuple(_level(table, tree, level) for level in tree.levels)
         return cls(facts[b"node"].decode(), tree, ids, parts, levels, facts.get(b"flat") == b"true")
 
@@ -229,8 +238,13 @@ class NetworkPredictions:
         size = len(self.tree.labels(own.level))
         if any(len(value) != len(self) for value in vars(own).values() if isinstance(value, np.ndarray)):
             return f"columns of level {own.level} have different lengths"
-        if np.isnan(own.log_prob).any():
-            return f"log_prob of level {own.level} is NaN"
+        for name in ("log_prob", "target_log_prob", "target_conditional"):
+            if np.isnan(getattr(own, name)).any():
+                return f"{name} of level {own.level} is NaN"
+        for name, least, most in (("target_rank", 0, size), ("sibling_rank", NONE, size), ("greedy", NONE, size - 1)):
+            values = getattr(own, name)
+            if values.min(initial=least) < least or values.max(initial=least) > most:
+                return f"{name} of level {own.level} is out of range"
         if own.labels is None:
             if own.log_prob.shape[1:] != (size,):
                 return f"log_prob of level {own.level} has shape {own.log_prob.shape} but there are {size} labels"
@@ -268,6 +282,13 @@ def _lists(values: NDArray[Any]) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
 
 
+def _strings(table: pa.Table, name: str) -> NDArray[Any]:
+    kind = table.schema.field(name).type
+    if not pa.types.is_string(kind):
+        raise ArtifactError(f"column {name} is {kind}, not string; {_AGAIN}")
+    return table[name].to_numpy(zero_copy_only=False)
+
+
 def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
     def array(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         column = table[f"{level}.{name}"]
@@ -287,7 +308,7 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
 
     if missing := [name for name in _PER_LEVEL if f"{level}.{name}" not in table.column_names]:
         raise ArtifactError(f"column {level}.{missing[0]} is missing; {_AGAIN}")
-    targets = table[f"{level}.target"].to_numpy(zero_copy_only=False)
+    targets = _strings(table, f"{level}.target")
     return LevelScores(
         level,
         targets,
@@ -300,6 +321,7 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
 
 
 def find_targets(tree: LabelTree, level: str, targets: NDArray[Any]) -> NDArray[np.intp]:
+    """The codes of targets among a level's labels, ``(n,)``; ``UNSEEN`` for others, ``NO_TARGET`` for None."""
     start = tree.span(level).start
     found = tree.find(level, targets).astype(np.intp)
     return np.where(found == NONE, np.where(targets == None, NO_TARGET, UNSEEN), found - start)  # noqa: E711
@@ -346,8 +368,11 @@ def _keep(scores: NDArray[np.float32]) -> tuple[NDArray[np.int32] | None, NDArra
     size = scores.shape[1]
     if size <= DENSE_LABELS:
         return None, np.ascontiguousarray(scores)
-    candidates = np.argpartition(-scores, KEPT, axis=1)[:, :KEPT]
-    candidates.sort(axis=1)  # of equals the first label is first
+    least = np.partition(scores, size - KEPT, axis=1)[:, size - KEPT, None]  # (n, 1): the last that is kept
+    above, equal = scores > least, scores == least
+    room = KEPT - above.sum(axis=1, keepdims=True)
+    chosen = above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room))  # of equals the first labels
+    candidates = np.nonzero(chosen)[1].reshape(len(scores), KEPT)
     values = np.take_along_axis(scores, candidates, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(candidates, order, axis=1).astype(np.int32), np.take_along_axis(values, order, axis=1)

@@ -1,4 +1,4 @@
-"""What classifiers say of documents, all labels in memory: of one network, of a whole system, of a part of its tree."""
+"""What classifiers say of documents, all labels in memory: of one network, a whole system, any part of its tree."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -59,7 +59,7 @@ def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
     above = [root.levels[-1].log_prob[:, place, None] for place in range(len(known))]  # each (n, 1)
     levels = list(root.levels)
     for level in tree.levels[len(root.levels) :]:
-        levels.append(_merged(level, [part for part in parts.values()], above, true, chosen, top))
+        levels.append(_merged(level, list(parts.values()), above, true, chosen, top))
     return NetworkPredictions(SYSTEM, tree, root.document_ids, root.parts, tuple(levels))
 
 
@@ -102,7 +102,9 @@ def _merged(
         kept = np.concatenate([log_prob for _, log_prob in candidates], axis=1)
         return LevelScores(level, labels=None, log_prob=kept, target_rank=ranks(kept, fields["target_codes"]), **fields)
     names, kept = _best(candidates)
-    return LevelScores(level, labels=names, log_prob=kept, target_rank=_kept_ranks(names, fields), **fields)
+    return LevelScores(
+        level, labels=names, log_prob=kept, target_rank=_kept_ranks(names, fields["target_codes"]), **fields
+    )
 
 
 def _best(
@@ -114,9 +116,9 @@ def _best(
     return np.take_along_axis(names, order, axis=1), np.take_along_axis(values, order, axis=1)
 
 
-def _kept_ranks(names: NDArray[np.int32], fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
+def _kept_ranks(names: NDArray[np.int32], codes: NDArray[np.intp]) -> NDArray[np.int32]:
     """The target's place among the kept labels, ``(n,)``; their number stands for every further place."""
-    found = names == fields["target_codes"][:, None]
+    found = (names == codes[:, None]) & (codes >= 0)[:, None]
     places: NDArray[np.int32] = np.where(found.any(axis=1), found.argmax(axis=1), names.shape[1]).astype(np.int32)
     return places
 
@@ -191,43 +193,59 @@ def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPre
 def scaled(network: NetworkPredictions, temperatures: Temperatures) -> NetworkPredictions:
     """The predictions of a network at temperatures, each of the heads of one level.
 
-    Levels that keep only their best labels have none of their own: their joint probabilities follow their ancestors'.
+    From the first level that keeps only its best labels on there is none: these joint probabilities follow those of
+    their ancestors.
     """
     if all(temperatures.get(level, 1.0) == 1.0 for level in network.tree.levels):
         return network
-    dense = [own for own in network.levels if own.labels is None]
-    if network.flat and len(dense) < len(network.levels):
-        return network  # nothing could be fitted to the leaves
+    if network.flat:
+        leaves = network.levels[-1]
+        if leaves.labels is not None:
+            return network  # nothing could be fitted to the leaves
+        new = scale(network.tree, sum_up(network.tree, leaves.log_prob), temperatures, flat=True)
+        return replace(network, levels=tuple(score_levels(network.tree, new, [own.targets for own in network.levels])))
+    dense = network.dense
+    if not dense:
+        return network
     tree = network.tree.to_depth(dense[-1].level)
     old = np.concatenate([own.log_prob for own in dense], axis=1)
-    new = scale(tree, old, temperatures, network.flat)
+    new = scale(tree, old, temperatures)
     levels = score_levels(tree, new, [own.targets for own in dense])
-    for own in network.levels[len(dense) :]:
-        assert own.labels is not None
-        start = network.tree.span(own.level).start
-        ancestor = network.tree.ancestors(tree.depth)[start:]
-        shift = (new - old).astype(np.float32)
-        rows = np.arange(len(network))
-        moved = own.log_prob + shift[rows[:, None], ancestor[np.maximum(own.labels, 0)]]
-        order = np.argsort(-moved, axis=1, kind="stable")
-        names = np.take_along_axis(own.labels, order, axis=1)
-        target = own.target_log_prob + shift[rows, ancestor[np.maximum(own.target_codes, 0)]]
-        levels.append(
-            replace(
-                own,
-                labels=names,
-                log_prob=np.take_along_axis(moved, order, axis=1),
-                target_log_prob=np.where(own.target_codes >= 0, target, -np.inf).astype(np.float32),
-                target_rank=_kept_ranks(names, {"target_codes": own.target_codes}),
-            )
-        )
-    return replace(network, levels=tuple(levels))
+    with np.errstate(invalid="ignore"):
+        shift = np.where(np.isneginf(old), 0, new - old).astype(np.float32)
+    ancestors = network.tree.ancestors(tree.depth)
+    below = [_shifted(own, shift, ancestors[network.tree.span(own.level)]) for own in network.levels[len(dense) :]]
+    return replace(network, levels=(*levels, *below))
+
+
+def _shifted(own: LevelScores, shift: NDArray[np.float32], ancestor: NDArray[np.int32]) -> LevelScores:
+    """A level whose labels' ancestors became more or less probable, by ``shift`` ``(n, n_ancestors)``."""
+    rows = np.arange(len(shift))
+    known = np.maximum(own.target_codes, 0)
+    target = np.where(own.target_codes >= 0, own.target_log_prob + shift[rows, ancestor[known]], -np.inf)
+    target = target.astype(np.float32)
+    if own.labels is None:
+        moved = own.log_prob + shift[:, ancestor]
+        return replace(own, log_prob=moved, target_log_prob=target, target_rank=ranks(moved, own.target_codes))
+    moved = own.log_prob + shift[rows[:, None], ancestor[np.maximum(own.labels, 0)]]
+    order = np.argsort(-moved, axis=1, kind="stable")
+    names = np.take_along_axis(own.labels, order, axis=1)
+    return replace(
+        own,
+        labels=names,
+        log_prob=np.take_along_axis(moved, order, axis=1),
+        target_log_prob=target,
+        target_rank=_kept_ranks(names, own.target_codes),
+    )
 
 
 def scale(
     tree: LabelTree, joint: NDArray[np.float32], temperatures: Temperatures, flat: bool = False
 ) -> NDArray[np.float32]:
-    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels at temperatures; the order of siblings stays."""
+    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels at temperatures.
+
+    The order of siblings stays.
+    """
     if flat:
         leaves = joint[:, tree.leaves].astype(np.float64) / temperatures.get(tree.depth, 1.0)
         leaves -= np.logaddexp.reduce(leaves, axis=1, keepdims=True)

@@ -27,7 +27,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels, node_targets
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, SCORED_PARTS, NetworkPredictions, score_levels
-from patent_hier.evaluation.pooling import fit_weights, pool, union
+from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
@@ -150,7 +150,7 @@ class _Combination:
         documents = self.documents
         labels = corpus_labels(self.corpus, max((own.tree for own in scores), key=len).depth)
         rows = positions(documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
-        tree = union([own.tree for own in scores])
+        tree = LabelTree.union([own.tree for own in scores])
         targets = node_targets(labels.take(rows), node, tree.levels)
         paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
         under = targets[0] != None  # noqa: E711 - elementwise

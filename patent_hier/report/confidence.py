@@ -10,8 +10,8 @@ from patent_hier.errors import ConfigError
 from patent_hier.inference.calibration import SHOWN, Calibration, Temperatures
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.environment import describe_environment
-from patent_hier.report.figures.confidence import risk_coverage_curves
-from patent_hier.report.tables import Grid
+from patent_hier.report.figures import risk_coverage
+from patent_hier.report.tables import Grid, grids_markdown
 
 JSON_FILE, TABLE_FILE, FIGURE = "confidence.json", "confidence.md", "risk_coverage"
 NOTES = (
@@ -48,12 +48,11 @@ def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibrati
     grids = confidence_tables(calibration)
     with exclusive(folder), atomic_folder(folder) as staging:
         write_json(staging / JSON_FILE, calibration.as_dict())
-        figure = risk_coverage_curves(calibration.measured["risk_coverage"], SHOWN, name=FIGURE)
+        figure = risk_coverage(calibration.measured["risk_coverage"], SHOWN)
         (staging / f"{FIGURE}.svg").write_bytes(figure.svg)
         (staging / f"{FIGURE}.png").write_bytes(figure.png)
-        picture = f"![{figure.alt}]({FIGURE}.svg)\n"
-        notes = [f"{note}\n" for note in NOTES]
-        (staging / TABLE_FILE).write_text("\n".join([*(g.markdown() for g in grids), picture, *notes]), "utf-8")
+        picture = f"![{figure.alt}]({FIGURE}.svg)"
+        (staging / TABLE_FILE).write_text(grids_markdown(grids, (picture, *NOTES)), "utf-8")
         facts = {"model": classifier.system.name, "version": classifier.version, "data": classifier.facts.get("data")}
         seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
 

@@ -1,7 +1,8 @@
 """What one node learns from: documents, its part of the label tree, and each document's path in it."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,28 +16,37 @@ from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
+if TYPE_CHECKING:
+    from patent_hier.models.blueprint import Blueprint  # torch
+
 Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
 
 
 @dataclass(frozen=True)
 class CorpusView(Generic[Store]):
-    """The columns of a corpus that training reads, all in corpus order, and the label texts beside it.
+    """A split corpus as a model reads it, all in corpus order, and the label texts beside it.
 
     Attributes:
-        store: Token ids, or term counts; those of the label texts stand behind the corpus's ``n`` documents.
+        documents: Token ids, or term counts, of the corpus's ``n`` documents: what is scored.
+        store: The same with those of the label texts behind them: what is learnt from.
         labels: The documents' labels.
         parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`.
         every_symbol: Learn from all symbols of a document instead of the main one alone.
         label_texts: Titles of IPC places, for training only; None without ``data.label_text``.
         label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
+        blueprint: The network to be trained; None for a classical model.
+        facts: What is worth knowing of all this, for the metrics.
     """
 
+    documents: TokenStore | TermStore
     store: Store
     labels: DocumentLabels
     parts: NDArray[np.int8]
     every_symbol: bool = False
     label_texts: LabelTexts | None = None
     label_weights: tuple[float, ...] = ()
+    blueprint: "Blueprint | None" = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
