@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from patent_hier.inference.results import Explanation
 
 _BAR = 20  # characters
+_NAMED = 2  # levels; more leave no room for names
 _SHOWN = 200  # characters of a text
 _TOP = 8  # spans that are listed
 _WEAK, _STRONG = 0.15, 0.5  # of the largest score
@@ -40,18 +41,20 @@ def show_prediction(text: str, prediction: Prediction) -> None:
 
 
 def _paths(prediction: Prediction) -> Table:
-    """A line for each path: its labels with their probabilities, a bar for the last one's, and what is named."""
+    """A line for each path: its labels with their probabilities, a bar for the last one's, and names if there is room."""
     *above, deepest = prediction.levels
     table = Table(box=None, pad_edge=False)
-    for name in (*above, deepest, f"P({deepest})", "", "name"):
-        table.add_column(name, no_wrap=name != "name")
+    for name in (*above, deepest, f"P({deepest})", ""):
+        table.add_column(name, no_wrap=True)
+    if named := len(prediction.levels) <= _NAMED:
+        table.add_column("name")
     for path in prediction.paths:
         cells = [f"{step.label} {100 * step.probability:.1f} %" for step in path.steps[: len(above)]]
         cells += [step.label for step in path.steps[len(above) :]]
         cells += [""] * (len(above) + 1 - len(cells))
-        names = [name for label in path.labels if (name := known_name([label]))]
+        names = " › ".join(name for label in path.labels if (name := known_name([label])))
         bar = "█" * round(_BAR * path.probability)
-        table.add_row(*cells, f"{100 * path.probability:.1f} %", bar, " › ".join(names))
+        table.add_row(*cells, f"{100 * path.probability:.1f} %", bar, *([names] if named else []))
     return table
 
 
