@@ -118,7 +118,11 @@ def hierarchical_scores(targets: Labels, predicted: Labels) -> Hierarchical:
     """
     _check(targets, predicted)
     shared = int(((targets == predicted) & (targets != "")).sum())
-    n_predicted, n_true = int((predicted != "").sum()), int((targets != "").sum())
+    return f1_of_counts(shared, int((predicted != "").sum()), int((targets != "").sum()))
+
+
+def f1_of_counts(shared: int, n_predicted: int, n_true: int) -> Hierarchical:
+    """Precision, recall and F1 of so many labels that are both predicted and true; 0 where there are none."""
     precision = shared / n_predicted if n_predicted else 0.0
     recall = shared / n_true if n_true else 0.0
     return Hierarchical(precision, recall, 2 * precision * recall / (precision + recall) if shared else 0.0)
