@@ -10,7 +10,7 @@ from patent_hier.taxonomy.tree import NONE, LabelTree
 
 
 class LevelAccuracy(Metric):
-    """The share of documents whose label is found, at each level; :meth:`compute` gives ``(n_levels,)``.
+    """The share of documents whose label is found, at each level; :meth:`compute` gives a scalar by level.
 
     A document without a label at a level does not count there. A label that the tree lacks counts, as not found.
 
@@ -27,6 +27,7 @@ class LevelAccuracy(Metric):
     def __init__(self, tree: LabelTree, flat: bool = False, top_k: int = 1) -> None:
         super().__init__()
         self._softmax = TreeSoftmax(tree, flat)
+        self._levels = tree.levels
         self._top_k = top_k
         for name in ("hits", "total"):
             self.add_state(name, torch.zeros(len(tree.levels), dtype=torch.float64), dist_reduce_fx="sum")
@@ -44,9 +45,9 @@ class LevelAccuracy(Metric):
         self.hits += (found & (main >= 0)).sum(0)
         self.total += (main != NONE).sum(0)
 
-    def compute(self) -> Tensor:
-        """``(n_levels,)``; 0 where no document has a label."""
-        return (self.hits / self.total.clamp(min=1)).float()
+    def compute(self) -> dict[str, Tensor]:
+        """By level; 0 where no document has a label."""
+        return dict(zip(self._levels, (self.hits / self.total.clamp(min=1)).float(), strict=True))
 
     def _ranks(self, joint: Tensor, main: Tensor) -> Tensor:
         """How many labels of its level stand before each true one, ``(batch, n_levels)``; of equals the first does."""

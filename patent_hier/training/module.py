@@ -230,12 +230,10 @@ class PatentClassifier(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """The accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
         by_level = self.val_accuracy.compute()
-        own = by_level[-1:] if self.softmax.flat else by_level
-        self.log("val/accuracy", own.mean())
+        own = list(by_level.values())[-1:] if self.softmax.flat else list(by_level.values())
+        self.log("val/accuracy", torch.stack(own).mean())
         if len(by_level) > 1:
-            self.log_dict(
-                {f"val/accuracy/{name}": value for name, value in zip(self.tree.levels, by_level, strict=True)}
-            )
+            self.log_dict({f"val/accuracy/{level}": value for level, value in by_level.items()})
         self.val_accuracy.reset()
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -247,8 +245,7 @@ class PatentClassifier(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """The scores at each level, and over the paths; a label that training has not seen counts as not found."""
         for name, metric in (("accuracy", self.test_accuracy), (f"top_{TOP_K}_accuracy", self.test_top_k)):
-            scores = zip(self.tree.levels, metric.compute(), strict=True)
-            self.log_dict({f"test/{name}/{level}": value for level, value in scores})
+            self.log_dict({f"test/{name}/{level}": value for level, value in metric.compute().items()})
             metric.reset()
         self.log("test/hierarchical_f1", self.test_f1.compute())
         self.test_f1.reset()

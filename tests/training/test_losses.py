@@ -83,7 +83,9 @@ def deep(*weights: float, labels: Tensor | None = None) -> PathLoss:
 
 
 def place(*codes: str | None) -> list[int]:
-    return [-1 if code is None else int(DEEP.find(level, [code])[0]) for level, code in zip(DEEP.levels, codes, strict=True)]
+    return [
+        -1 if code is None else int(DEEP.find(level, [code])[0]) for level, code in zip(DEEP.levels, codes, strict=True)
+    ]
 
 
 def test_the_loss_of_a_path_is_the_sum_over_its_heads_by_hand() -> None:
@@ -108,7 +110,10 @@ def test_each_of_several_symbols_has_its_share() -> None:
     logits = (CONDITIONAL.log() + OFFSETS).repeat(2, 1)
     none = [-1, -1, -1]
     target = torch.tensor(
-        [[place("A", "A01", "A01B"), place("A", "A23", "A23L"), place("B", "B60", None)], [place("B", "B60", "B60C"), none, none]]
+        [
+            [place("A", "A01", "A01B"), place("A", "A23", "A23L"), place("B", "B60", None)],
+            [place("B", "B60", "B60C"), none, none],
+        ]
     )
     three = (-math.log(0.6 * 0.7 * 0.9) - math.log(0.6 * 0.3) - math.log(0.4)) / 3
     assert deep()(logits, target).item() == pytest.approx((three - math.log(0.4 * 0.2)) / 2, rel=1e-6)

@@ -35,7 +35,9 @@ CORPUS = CorpusView(STORE, STORE, class_labels(name for name, _ in ROWS), PARTS)
 
 def named(view: NodeView[Any], paths: Any) -> list[list[str | None]]:
     """Paths as labels; ``?`` for one that the tree lacks."""
-    return [["?" if place == NOT_IN_TREE else view.tree.names(np.array([place]))[0] for place in path] for path in paths]
+    return [
+        ["?" if place == NOT_IN_TREE else view.tree.names(np.array([place]))[0] for place in path] for path in paths
+    ]
 
 
 @pytest.mark.parametrize(
