@@ -92,13 +92,13 @@ def loader(folder: Path) -> dict[str, Any]:
     from patent_hier.features.token_store import TokenStore
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import ROOT, DataSettings
-    from patent_hier.training.datamodule import PatentDataModule
+    from patent_hier.training.datamodule import NodeBatches
     from patent_hier.training.node_data import CorpusView, NodeView
 
     corpus, store = Corpus.open(folder / CORPUS), TokenStore.open(made(folder / TOKENS))
     labels, parts = corpus_labels(corpus, DataSettings().depth), load_parts(corpus, made(folder / SPLITS))
     view = NodeView.of(CorpusView(store, store, labels, parts), ROOT)
-    data = PatentDataModule(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
+    data = NodeBatches(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
     read, took = _timed(lambda: sum(len(batch["target"]) for batch in data.train_dataloader()))
     return {**took, "items": read, "unit": "documents"}
 

@@ -77,7 +77,7 @@ def view_of(store: TokenStore) -> NodeView[TokenStore]:
     every, nothing = np.arange(len(store)), np.empty(0, np.intp)
     paths = (every % len(LABELS)).astype(np.int32)[:, None]  # (n, 1)
     none = paths[:0]
-    return NodeView(ROOT, store, TREE, False, every, paths, none, nothing, nothing, none)
+    return NodeView(ROOT, store, TREE, False, every, paths, none, nothing, nothing, none, nothing, none, nothing)
 
 
 def peer_tokenizer() -> Any:

@@ -17,9 +17,9 @@ from patent_hier.models.blueprint import Blueprint
 from patent_hier.settings import BF16, OptimizerSettings, Settings, filled
 from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches
 from patent_hier.training.device import choose_gpu, choose_precision
-from patent_hier.training.module import Schedule, build_optimizer
 from patent_hier.training.neural import fit_network
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.optimizing import Schedule, build_optimizer
 
 BATCH = 16  # documents per step
 _STEPS = 400  # of the overhead's row

@@ -211,17 +211,14 @@ def _hierarchical(
     )
     triples = np.stack(np.unravel_index(cells, shape), 1)
 
-    def scores(weights: NDArray[np.int64]) -> dict[str, float]:
-        shared, named, true = (weights @ triples).tolist()
-        precision, recall = (shared / total if total else 0.0 for total in (named, true))
-        both = 2 * precision * recall / (precision + recall) if shared else 0.0
-        return {"precision": precision, "recall": recall, "f1": both}
+    def scores(weights: NDArray[np.int64]) -> metrics.Hierarchical:
+        return metrics.f1_of_counts(*(weights @ triples).tolist())
 
-    def scored(name: str) -> Score:
-        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[name])
-        return Score(scores(counts)[name], int(present.sum()), n_labels, interval)
+    def scored(place: int) -> Score:
+        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[place])
+        return Score(scores(counts)[place], int(present.sum()), n_labels, interval)
 
-    return {f"hierarchical_{name}": scored(name) for name in ("precision", "recall", "f1")}
+    return {f"hierarchical_{name}": scored(place) for place, name in enumerate(metrics.Hierarchical._fields)}
 
 
 def _local(

@@ -1,6 +1,7 @@
 """Intervals as plain functions of counts. An empty input is a mistake of the caller and raises ``DataError``."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,21 @@ Interval = tuple[float, float]
 
 _LEVEL = 0.95  # of every interval
 _MANY_CELLS = 10_000
+
+
+class Hierarchical(NamedTuple):
+    """Hierarchical precision, recall and F1, micro-averaged."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+def f1_of_counts(shared: float, n_predicted: float, n_true: float) -> Hierarchical:
+    """Precision, recall and F1 of so many labels that are both predicted and true; 0 where there are none."""
+    precision = shared / n_predicted if n_predicted else 0.0
+    recall = shared / n_true if n_true else 0.0
+    return Hierarchical(precision, recall, 2 * precision * recall / (precision + recall) if shared else 0.0)
 
 
 def wilson_interval(hits: int, n: int) -> Interval:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-
 from patent_hier.evaluation.level_accuracy import LevelAccuracy
+
 from tests.trees import FIVE, random_joint, tree_of
 
 TREE = tree_of(FIVE)

@@ -47,9 +47,7 @@ def of(*models, depth=CLASS):
     return pytest.mark.parametrize("trained", [(model, depth) for model in models], indirect=True, ids="-".join)
 
 
-@pytest.fixture(
-    scope="module", params=[(model, depth) for depth in LEVELS for model in (*WORDS, *TERMS)], ids="-".join
-)
+@pytest.fixture(scope="module", params=[(model, depth) for depth in LEVELS for model in (*WORDS, *TERMS)], ids="-".join)
 def trained(request, tmp_path_factory) -> Trained:
     """The nine nodes of a model on 400 demo documents; corpus, words and counts are shared by all models."""
     model, depth = request.param

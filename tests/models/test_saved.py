@@ -26,8 +26,8 @@ from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import NodeClassifier, load_classifier, num_outputs
 from patent_hier.models.term_heads import TermHeads
 from patent_hier.models.textcnn import TextCnn
-from patent_hier.training.classical import fit_terms
 from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.training.classical import fit_terms
 from patent_hier.training.node_data import CorpusView, NodeView
 from tests.trees import tree_of
 
