@@ -1,10 +1,11 @@
 """Finished systems as one: for each node, the weighted product of the members' probabilities.
 
 The weights of a node are fitted to the ``val`` documents under it, so its scores on ``val`` are no estimate; nothing
-here looks at ``calibration`` or ``test``. Levels with so many labels that predictions keep only the best are pooled from
-the documents' texts, which all members read again; the weights come from the levels above. A member without a node of its own (a flat classifier has no sections, local
-classifiers have no ``flat``) is asked what its other nodes say of it, see :mod:`patent_hier.evaluation.scores`. So
-the cascade of flat members alone is: the section of the highest summed probability, then the best class within it.
+here looks at ``calibration`` or ``test``. Levels with so many labels that predictions keep only the best are pooled
+from the documents' texts, which all members read again; the weights come from the levels above. A member without a node
+of its own (a flat classifier has no sections, local classifiers have no ``flat``) is asked what its other nodes say of
+it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the section of the highest summed
+probability, then the best class within it.
 
 A node's folder has the files of a trained one (:mod:`patent_hier.pipeline.node`). In its ``model/`` stands no model but
 which folders it is made of, and their weights.
@@ -199,7 +200,7 @@ class _Combination:
         return corpus_labels(self.corpus, depth).take(rows)
 
     def _pooled(self, node: str, scores: Sequence[TreeScores], weights: Sequence[float]) -> NetworkPredictions:
-        """The members' product: of their predictions or, where these keep only the best labels, of their texts again."""
+        """The members' product: of their predictions or, where these keep only the best labels, of the texts."""
         chunks: list[list[LevelScores]] = []
         pooled: TreeScores | None = None
         for pooled in [pool(scores, weights)] if self.is_whole else self._scored_again(node, weights):

@@ -1,4 +1,4 @@
-"""Every model beside BERT-CNN, from raw file to result, two levels deep and deeper: once, and again without training."""
+"""Every model beside BERT-CNN, from raw file to result, two levels deep and deeper: once, then again untrained."""
 
 import json
 import shutil
