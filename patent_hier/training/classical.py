@@ -95,8 +95,8 @@ def fit_terms(
     """Fit the model that the settings name, one head for each parent; terms and IDF come from training documents alone.
 
     Args:
-        view: The node's documents; those of ``val`` fit the temperature of support vector machines and choose the weight
-            of label texts, nothing else. Label texts bring no terms and have no influence on the IDF.
+        view: The node's documents; those of ``val`` fit the temperature of support vector machines and choose the
+            weight of label texts, nothing else. Label texts bring no terms and have no influence on the IDF.
         settings: The model.
         seed: Seed of the order in which the linear solvers visit documents.
 
