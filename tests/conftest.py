@@ -7,6 +7,7 @@ import pytest
 
 from patent_hier.data.corpus import Corpus, prepare
 from patent_hier.data.demo import write_demo_csv
+from patent_hier.data.labels import document_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.features.pretrained import EncoderFiles, locate
@@ -115,4 +116,5 @@ def toy_corpus() -> CorpusView[TokenStore]:
         for part, chosen in zip((TRAIN, VAL, CALIBRATION, TEST), np.split(members, cuts), strict=True):
             parts[chosen] = part
     sections = np.array([name[0] for name in classes], object)
-    return CorpusView(TokenStore.from_documents(documents), sections, classes.astype(object), parts)
+    labels = document_labels([sections, classes.astype(object)], [[]] * len(classes), ("section", "class"))
+    return CorpusView(TokenStore.from_documents(documents), labels, parts)
