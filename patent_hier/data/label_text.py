@@ -104,7 +104,7 @@ def strip_notes(title: str) -> str:
 def _collect(path: Path, rows: Iterator[list[str]], levels: Collection[str], edition: str) -> LabelTexts:
     code_column, level_column, title_column = _columns(path, next(rows, []))
     passed_over: Counter[str] = Counter()
-    levels = {level_name(level) for level in levels}
+    levels = list(dict.fromkeys(map(level_name, levels)))  # in their order, for the message
     found: dict[tuple[tuple[str | None, ...], str, str], None] = {}  # a set that keeps its order
     for number, row in enumerate(rows, 2):
         if not row:  # a blank line
