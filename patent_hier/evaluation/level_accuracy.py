@@ -39,5 +39,5 @@ class LevelAccuracy(Metric):
         self.total += (main >= 0).sum(0)
 
     def compute(self) -> Tensor:
-        """``(n_levels,)``; 0 where no document has a label."""
+        """``(n_levels,)``, of a single level ``()``; 0 where no document has a label."""
         return (self.hits / self.total.clamp(min=1)).float()

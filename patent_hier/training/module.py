@@ -121,7 +121,7 @@ class PatentClassifier(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """The accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
-        by_level = self.val_accuracy.compute()
+        by_level = torch.atleast_1d(self.val_accuracy.compute())  # torchmetrics takes a single value out of its array
         own = by_level[-1:] if self.softmax.flat else by_level
         self.log("val/accuracy", own.mean())
         if len(by_level) > 1:
