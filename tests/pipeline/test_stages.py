@@ -26,7 +26,7 @@ def test_raw_format_takes_every_setting(changed):
     fmt = raw_format(data)
     assert fmt.header_names["title"] == "名称"
     assert (fmt.text, fmt.encoding, fmt.edition) == (("摘要",), "utf-8", "2017")
-    assert (fmt.min_symbol, fmt.max_reject_share) == ("class", 0.1)
+    assert (fmt.min_symbol, fmt.max_reject_share) == (data.min_symbol, 0.1) == ("group", 0.1)
 
 
 def test_demo_file_is_generated_once(cache, capsys):
