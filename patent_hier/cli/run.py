@@ -88,8 +88,8 @@ def _run_node(config: DictConfig, job: Job, folder: Path) -> float | None:
     observers = configured_observers(config, HydraConfig.get().runtime)
     from patent_hier.pipeline.node import METRICS_FILE, run_node
 
-    done = run_node(settings, job.overrides, observers)
-    result = str(done.folder) if done.folder else ""
-    write_outcome(replace(job, suite=done.suite, folder=result, corpus=str(done.corpus)), folder)
-    score = read_json(done.folder / METRICS_FILE)["val"]["accuracy"] if done.folder else None
+    plan = run_node(settings, job.overrides, observers)
+    result = str(plan.folder) if plan.is_trained else ""
+    write_outcome(replace(job, suite=plan.suite, folder=result, corpus=str(plan.corpus.folder)), folder)
+    score = read_json(plan.folder / METRICS_FILE)["val"]["accuracy"] if plan.is_trained else None
     return score["value"] if score else None

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from patent_hier.data.corpus import Corpus, shared_strings
-from patent_hier.ipc import IpcSymbol
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree, Positions
+from patent_hier.data.corpus import Corpus
+from patent_hier.ipc import SECTIONS, IpcSymbol, SymbolError
+from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, ROOT, LabelTree, Positions
 
 _COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 
@@ -63,15 +65,14 @@ def corpus_labels(corpus: Corpus, depth: str) -> DocumentLabels:
 def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
     levels = IPC_LEVELS[: IPC_LEVELS.index(depth) + 1]
     table = Corpus.open(folder).table([*_COLUMNS, "further_symbols"])
-    columns = [shared_strings(table[name]) for name in _COLUMNS[: len(levels)]]
-    if depth == IPC_LEVELS[-1]:  # a symbol that ends at its main group has a leaf of its own
-        groups = shared_strings(table["main_group"])
-        columns[-1] = np.where(columns[-1] == None, groups, columns[-1])  # noqa: E711 - elementwise
-    symbols = table["further_symbols"].to_pylist()
-    further = [
-        [path for symbol in dict.fromkeys(own or ()) for path in [ipc_path(symbol, len(levels))]] for own in symbols
-    ]
-    return document_labels(columns, further, levels)
+    main = pc.coalesce(*(table[name] for name in reversed(_COLUMNS))).combine_chunks()  # the symbol, as deep as it goes
+    lists: Any = table["further_symbols"].combine_chunks()
+    lists = pc.if_else(lists.is_null(), pa.scalar([], lists.type), lists) if lists.null_count else lists
+    symbols = pa.concat_arrays([main, lists.flatten()]).dictionary_encode()
+    codes = symbols.indices.to_numpy()
+    paths = [ipc_path(symbol, len(levels)) for symbol in symbols.dictionary.to_pylist()]
+    offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]).astype(np.int64)
+    return _assembled(paths, codes[: len(main)], codes[len(main) :], offsets, levels)
 
 
 def node_targets(labels: DocumentLabels, node: str, levels: Sequence[str]) -> list[NDArray[np.object_]]:
@@ -105,14 +106,32 @@ def document_labels(
         levels: Names of the levels.
     """
     main = list(zip(*(column.tolist() for column in columns), strict=True))
-    flat = [
-        list(dict.fromkeys(path for path in own if path != first)) for first, own in zip(main, further, strict=True)
-    ]
-    tree = LabelTree.from_paths([*main, *(path for own in flat for path in own)], levels)
-    offsets = np.concatenate([[0], np.cumsum([len(own) for own in flat])]).astype(np.int64)
-    return DocumentLabels(
-        tree, _positions(tree, main), _positions(tree, [path for own in flat for path in own]), offsets
-    )
+    places: dict[tuple[str | None, ...], int] = {}
+    codes = [places.setdefault(path, len(places)) for path in (*main, *(path for own in further for path in own))]
+    offsets = np.concatenate([[0], np.cumsum([len(own) for own in further])]).astype(np.int64)
+    found = np.array(codes, np.intp)
+    return _assembled(list(places), found[: len(main)], found[len(main) :], offsets, levels)
+
+
+def _assembled(
+    paths: Sequence[tuple[str | None, ...]],
+    main: NDArray[np.integer[Any]],
+    further: NDArray[np.integer[Any]],
+    offsets: NDArray[np.int64],
+    levels: Sequence[str],
+) -> DocumentLabels:
+    """The labels of documents whose symbols are given by their places in a list of paths."""
+    tree = LabelTree.from_paths(paths, levels)
+    rows, kind = np.unique(_positions(tree, paths), axis=0, return_inverse=True)  # symbols may be equal at these levels
+    kind = kind.ravel()
+    owners = np.repeat(np.arange(len(main)), np.diff(offsets))
+    keys = owners * len(rows) + kind[further]
+    first = np.zeros(len(further), np.bool_)
+    first[np.unique(keys, return_index=True)[1]] = True
+    kept = first & (kind[further] != kind[main][owners])
+    counts = np.bincount(owners[kept], minlength=len(main))
+    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return DocumentLabels(tree, rows[kind[main]], rows[kind[further[kept]]], ends)
 
 
 def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Positions:
@@ -124,7 +143,37 @@ def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Posi
 @functools.lru_cache(maxsize=1 << 16)
 def ipc_path(symbol: str, n_levels: int) -> tuple[str | None, ...]:
     """The path of an IPC symbol as ``str(IpcSymbol)`` writes it, down to a number of levels; None below its end."""
-    parsed = IpcSymbol.parse(symbol)
-    group = parsed.main_group
-    path = (parsed.section, parsed.ipc_class, parsed.subclass, group, str(parsed) if group else None)
-    return path[:n_levels]
+    return IpcSymbol.parse(symbol).path[:n_levels]
+
+
+def misplaced_label(tree: LabelTree) -> str | None:
+    """The first label that does not stand where its own code says, or whose level the IPC lacks there; None if none.
+
+    Args:
+        tree: Of any origin: the whole IPC, or what is below one of its labels.
+    """
+    top = IPC_LEVELS.index(tree.levels[0]) if tree.levels[0] in IPC_LEVELS else NONE
+    if top == NONE or tree.levels != IPC_LEVELS[top : top + len(tree.levels)]:
+        return tree.levels[0]
+    above = () if tree.root == ROOT else _code_path(tree.root)
+    if above is None or len(above) != top:
+        return tree.root
+    for code, path in zip(tree.codes, tree.paths(np.arange(len(tree), dtype=np.int32)), strict=True):
+        wanted = (*above, *tree.codes[path[path != NONE]])
+        if _code_path(code, len(wanted)) != wanted:
+            return str(code)
+    return None
+
+
+def _code_path(code: str, n_levels: int | None = None) -> tuple[str | None, ...] | None:
+    """The path that a code spells, down to its own end or to a number of levels; None if it is no code of the IPC."""
+    if code in SECTIONS:
+        return (code,)
+    try:
+        path = ipc_path(code, len(IPC_LEVELS))
+    except SymbolError:
+        return None
+    known = path[: len(set(path) - {None})]  # a main group stands at the level of subgroups too
+    if known[-1] != code:  # spelt otherwise
+        return None
+    return path[:n_levels] if n_levels else known

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.environment import PeakMemory
-from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan
 from patent_hier.pipeline.torchrun import current_session
 from patent_hier.progress import say
@@ -26,13 +25,12 @@ if TYPE_CHECKING:
 _MODEL, _FACTS = "model", "facts.json"
 
 
-def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprint | None", scratch: Path) -> "Fitted":
+def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", scratch: Path) -> "Fitted":
     """Fit the classifier of a planned node on as many devices as its settings say.
 
     Args:
         plan: The node; its inputs are made.
-        view: What training reads.
-        blueprint: The network to be trained; None for a classical model, which runs in this process.
+        view: What training reads; a classical model runs in this process.
         scratch: A folder for what lies around while it trains; left as it was found.
 
     Raises:
@@ -42,18 +40,18 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprin
     from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
 
     settings = plan.settings
-    if blueprint is None:
-        return fit_node(view, blueprint, settings, plan.state)
+    if view.blueprint is None:
+        return fit_node(view, settings, plan.state)
     if session := current_session():
         session.check(settings.trainer)
-        return session.fit(plan, view, blueprint)
+        return session.fit(plan, view)
     devices = choose_devices(settings.trainer)
     _refuse_launcher(devices)
     if settings.trainer.devices is None and devices == 1:
         say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
     if devices == 1:
-        return fit_node(view, blueprint, settings, plan.state, observe=plan.observe)
-    return _fit_apart(plan, blueprint, devices, scratch)
+        return fit_node(view, settings, plan.state, observe=plan.observe)
+    return _fit_apart(plan, view.blueprint, devices, scratch)
 
 
 def _refuse_launcher(devices: int) -> None:
@@ -105,9 +103,9 @@ def _fit_share(ranks: Ranks, plan: NodePlan, folder: Path) -> None:
     from patent_hier.training.launch import join_group
 
     memory = PeakMemory()
-    ready = open_view(plan)
+    view = plan.open()
     join_group(ranks, choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"))
-    fitted = fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks, plan.observe)
+    fitted = fit_node(view, plan.settings, plan.state, ranks, plan.observe)
     if ranks.rank == 0:
         fitted.classifier.save(folder / _MODEL)
         facts = {**fitted.facts, "peak_memory_bytes": memory.bytes()}

@@ -1,17 +1,15 @@
 """What a model reads, by its settings: named before training, made once, opened for it. No torch until it is opened."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from patent_hier.artifacts import DigestCache
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.labels import corpus_labels
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles, locate
@@ -23,6 +21,7 @@ from patent_hier.features.versions import (
     vectors_version,
 )
 from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
+from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_pooling
 from patent_hier.settings.models import VECTOR_HEADS
@@ -31,40 +30,22 @@ if TYPE_CHECKING:
     from patent_hier.features.terms import JoinedTerms, TermStore
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
+    from patent_hier.training.node_data import CorpusView
 
 # Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
 PRETRAINED_TUNING_VERSION = 2
-Parts = NDArray[np.int8]
-
 _NO_FACTS = ("kind", "dtype", "files", "made_as", "sha256")  # of a manifest: what tells of the folder only
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A corpus as a model reads it.
+class Inputs(ABC):
+    """What a run's model reads.
 
     Attributes:
-        store: Token ids, or term counts, of every document.
-        blueprint: The network to be trained on them; None for a classical model.
-        facts: What is worth knowing of them, for the metrics.
-        join: From further texts, the store with them behind the corpus, as the model reads both.
+        settings: One node's run.
     """
 
-    store: "TokenStore | TermStore"
-    blueprint: "Blueprint | None"
-    facts: dict[str, Any]
-    join: "Callable[[list[str]], TokenStore | JoinedTerms]"
-
-
-def _opened_tokens(folder: Path, blueprint: "Blueprint", facts: dict[str, Any]) -> Opened:
-    from patent_hier.features.token_store import JoinedTokens, TokenStore
-
-    store = TokenStore.open(folder)
-    return Opened(store, blueprint, facts, lambda texts: JoinedTokens(store, blueprint.reader.encode(texts)))
-
-
-class Inputs(ABC):
-    """What a run's model reads."""
+    settings: Settings
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
@@ -75,14 +56,51 @@ class Inputs(ABC):
         """Where it comes from: for the manifest."""
 
     @abstractmethod
-    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
-        """Make it, unless it is there, and open it.
+    def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
+        """Make it, unless it is there, and open it with all that training reads.
 
         Args:
             corpus: The clean corpus.
             split: Folder of the split; its name stands for it in fingerprints.
-            parts: Part codes in the order of the corpus, ``(corpus.size,)``.
         """
+
+    def _view(
+        self,
+        corpus: Corpus,
+        split: Path,
+        documents: "TokenStore | TermStore",
+        join: "Callable[[list[str]], TokenStore | JoinedTerms]",
+        blueprint: "Blueprint | None" = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> "CorpusView[Any]":
+        """The view; ``join`` makes of further texts the store with them behind the corpus, as the model reads both."""
+        from patent_hier.training.node_data import CorpusView
+
+        data = self.settings.data
+        label_texts = load_label_texts(data)
+        return CorpusView(
+            documents,
+            documents if label_texts is None else join(list(label_texts.texts)),
+            corpus_labels(corpus, data.depth),
+            load_parts(corpus, split),
+            data.labels == "all",
+            label_texts,
+            data.label_weights(self.settings.model.inputs),
+            blueprint,
+            facts or {},
+        )
+
+    def _view_of_tokens(
+        self, corpus: Corpus, split: Path, folder: Path, blueprint: "Blueprint", facts: Mapping[str, Any] | None = None
+    ) -> "CorpusView[Any]":
+        from patent_hier.features.token_store import JoinedTokens, TokenStore
+
+        store = TokenStore.open(folder)
+
+        def join(texts: list[str]) -> JoinedTokens:
+            return JoinedTokens(store, blueprint.reader.encode(texts))
+
+        return self._view(corpus, split, store, join, blueprint, facts)
 
 
 @dataclass(frozen=True)
@@ -90,11 +108,9 @@ class WordPieceInputs(Inputs):
     """Word pieces of an encoder.
 
     Attributes:
-        settings: One node's run.
         files: The encoder's files.
     """
 
-    settings: Settings
     files: EncoderFiles
 
     def content(self) -> dict[str, Any]:
@@ -118,15 +134,16 @@ class WordPieceInputs(Inputs):
         """The encoder's name and folder."""
         return {"encoder": {"name": self.settings.encoder.name, "folder": str(self.files.folder)}}
 
-    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+    def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
         folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
         from patent_hier.models.blueprint import bertcnn_blueprint
 
         if self._looks_up():
-            return self._open_vectors(corpus, folder)
-        return _opened_tokens(folder, bertcnn_blueprint(self.files, encoder, self.settings.model), {})
+            return self._open_vectors(corpus, split, folder)
+        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model)
+        return self._view_of_tokens(corpus, split, folder, blueprint)
 
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
@@ -137,7 +154,7 @@ class WordPieceInputs(Inputs):
         fixed = encoder.freeze and encoder.pretrained and encoder.vector_layers != 0
         return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
 
-    def _open_vectors(self, corpus: Corpus, tokens: Path) -> Opened:
+    def _open_vectors(self, corpus: Corpus, split: Path, tokens: Path) -> "CorpusView[Any]":
         from patent_hier.features.layer_vectors import LayerVectors, PositionStore
         from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import bertcnn_blueprint
@@ -150,18 +167,12 @@ class WordPieceInputs(Inputs):
             raise AssertionError("label texts have no vectors")  # _looks_up has seen to it
 
         store = PositionStore(TokenStore.open(tokens).lengths)
-        return Opened(store, bertcnn_blueprint(self.files, encoder, model, vectors), {}, join)
+        return self._view(corpus, split, store, join, bertcnn_blueprint(self.files, encoder, model, vectors))
 
 
 @dataclass(frozen=True)
 class WordInputs(Inputs):
-    """Words or characters, and their vectors.
-
-    Attributes:
-        settings: One node's run.
-    """
-
-    settings: Settings
+    """Words or characters, and their vectors."""
 
     def content(self) -> dict[str, Any]:
         """The vocabulary's settings, and those of training the vectors or the given file."""
@@ -179,28 +190,24 @@ class WordInputs(Inputs):
         """Their name, and the given file."""
         return {"features": {"name": self.settings.features.name, "vectors": self.settings.features.vectors}}
 
-    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+    def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Word ids of the whole corpus, and the network on their vectors."""
         features = self.settings.features
-        folder = ensure_vectors(corpus, split, parts == TRAIN, features, Path(self.settings.cache_dir))
+        folder = ensure_vectors(
+            corpus, split, load_parts(corpus, split) == TRAIN, features, Path(self.settings.cache_dir)
+        )
         from patent_hier.artifacts import MANIFEST
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)
         facts = {key: value for key, value in manifest.items() if key not in _NO_FACTS}
         blueprint = words_blueprint(folder, features, self.settings.model)
-        return _opened_tokens(folder, blueprint, {"vectors": facts})
+        return self._view_of_tokens(corpus, split, folder, blueprint, {"vectors": facts})
 
 
 @dataclass(frozen=True)
 class TermInputs(Inputs):
-    """Counts of character n-grams; the model's own settings say which.
-
-    Attributes:
-        settings: One node's run.
-    """
-
-    settings: Settings
+    """Counts of character n-grams; the model's own settings say which."""
 
     def content(self) -> dict[str, Any]:
         """The counting's version; the model's settings are there anyway."""
@@ -210,16 +217,17 @@ class TermInputs(Inputs):
         """Nothing."""
         return {}
 
-    def open(self, corpus: Corpus, split: Path, parts: Parts) -> Opened:
+    def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Term counts of the whole corpus."""
         model = self.settings.model
-        folder = ensure_terms(corpus, split, parts == TRAIN, model, Path(self.settings.cache_dir))
+        is_train = load_parts(corpus, split) == TRAIN
+        folder = ensure_terms(corpus, split, is_train, model, Path(self.settings.cache_dir))
         from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
         # The vocabulary is the corpus's: what stands only in the further texts is left out.
         reader = TermReader(store.terms, (shortest, longest))
-        return Opened(store, None, {}, lambda texts: JoinedTerms(store, reader.encode(texts)))
+        return self._view(corpus, split, store, lambda texts: JoinedTerms(store, reader.encode(texts)))
 
 
 def find_inputs(settings: Settings) -> Inputs:

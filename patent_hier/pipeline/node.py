@@ -6,7 +6,7 @@ The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,46 +31,32 @@ from patent_hier.evaluation.contract import (
 from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
-from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan, plan_node
-from patent_hier.pipeline.stages import is_trained
 from patent_hier.progress import item_progress, say
-from patent_hier.settings import FLAT, ROOT, SHARED, Settings, as_dict
+from patent_hier.settings import Settings, as_dict
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
-    from patent_hier.pipeline.opening import Ready
+    from patent_hier.training.node_data import CorpusView
     from patent_hier.training.observers import ObserverFactory
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
 MODEL_FOLDER = "model"
-_CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
+CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
 
 
-@dataclass(frozen=True)
-class Done:
-    """A node that is finished, now or before.
-
-    Attributes:
-        suite: Fingerprint shared by the nodes of one hierarchical result.
-        folder: Result folder; None if the corpus has no training document under the node.
-        corpus: Corpus folder.
-    """
-
-    suite: str
-    folder: Path | None
-    corpus: Path
-
-
-def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "ObserverFactory | None" = None) -> Done:
+def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "ObserverFactory | None" = None) -> NodePlan:
     """Train and score one node, or recognise it as finished.
 
     Args:
         settings: One node's run.
         overrides: The words of the command that made these settings, for the manifest.
         observers: Makes loggers and callbacks that watch the training of a network, in each process that trains it.
+
+    Returns:
+        The node, finished now or before; unless ``is_trained`` is false, its folder is there.
 
     Raises:
         PatentHierError: If an input is unusable or a finished result is damaged; nothing half-written is left.
@@ -79,23 +65,19 @@ def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "Obse
     with exclusive(plan.folder):
         if finished(plan.folder):
             _refuse_other(plan)
-            plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished
             known = summary(read_json(plan.folder / METRICS_FILE)["test"])
             say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
-            return Done(plan.suite, plan.folder, plan.corpus.folder)
-        if not has_documents(plan):
-            if settings.level.name == "node":
-                raise DataError(
-                    f"node={settings.node}: the corpus {plan.corpus.folder} has no training document below that label"
-                )
-            say(
-                f"{settings.model.name} {settings.node}: the corpus has no training document of section {settings.node}"
+        elif plan.is_trained:
+            with atomic_folder(plan.folder) as staging:
+                _train_and_write(plan, staging, overrides)
+        elif settings.level.name == "node":
+            raise DataError(
+                f"node={settings.node}: the corpus {plan.corpus.folder} has no training document below that label"
             )
-            return Done(plan.suite, None, plan.corpus.folder)
-        with atomic_folder(plan.folder) as staging:
-            _train_and_write(plan, staging, overrides)
-        plan.state.unlink(missing_ok=True)
-    return Done(plan.suite, plan.folder, plan.corpus.folder)
+        else:
+            say(f"{settings.model.name} {settings.node}: the corpus has no training document below {settings.node}")
+        plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished, too
+    return plan
 
 
 def finished(folder: Path) -> bool:
@@ -122,11 +104,6 @@ def _refuse_other(plan: NodePlan) -> None:
         )
 
 
-def has_documents(plan: NodePlan) -> bool:
-    """Whether the node has anything to train on."""
-    return plan.settings.node in (FLAT, SHARED, ROOT) or is_trained(plan.corpus, plan.split, plan.settings)
-
-
 def read_predictions(folder: Path) -> NetworkPredictions:
     """The predictions of a finished node, checked against its manifest.
 
@@ -140,16 +117,16 @@ def read_predictions(folder: Path) -> NetworkPredictions:
 def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:
     settings = plan.settings
     memory = PeakMemory()
-    ready = open_view(plan)
-    fitted = fit_on_devices(plan, ready.view, ready.opened.blueprint, staging)
+    view = plan.open()
+    fitted = fit_on_devices(plan, view, staging)
     if fitted.facts.get("constant"):
         tree = fitted.classifier.tree
         say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
-    held_out = np.flatnonzero(ready.parts != TRAIN)
+    held_out = np.flatnonzero(view.parts != TRAIN)
     start = time.perf_counter()
-    predictions = _score(fitted.classifier, ready, held_out, settings)
+    predictions = _score(fitted.classifier, plan, view, held_out)
     facts = {
-        **ready.opened.facts,
+        **view.facts,
         **fitted.facts,
         "scored_documents": len(held_out),
         "score_seconds": round(time.perf_counter() - start, 3),
@@ -166,27 +143,28 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
 
 
 def _score(
-    classifier: "NodeClassifier", ready: "Ready", held_out: NDArray[np.intp], settings: Settings
+    classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", held_out: NDArray[np.intp]
 ) -> NetworkPredictions:
     """What the network says of all held-out documents, some at a time, so that large trees need no large memory."""
-    node, tree, opened = settings.node, classifier.tree, ready.opened
-    targets = node_targets(ready.view.labels.take(held_out), node, tree.levels)
+    settings, tree = plan.settings, classifier.tree
+    node = settings.node
+    targets = node_targets(view.labels.take(held_out), node, tree.levels)
     chunks: list[list[LevelScores]] = []
-    size = max(1, _CELLS // len(tree))
-    reading = opened.blueprint.reading(classifier.model) if opened.blueprint else contextlib.nullcontext()
+    size = max(1, CELLS // len(tree))
+    reading = view.blueprint.reading(classifier.model) if view.blueprint else contextlib.nullcontext()
     label = f"{settings.model.name} {node}: scoring {len(held_out)} documents"
     with reading, item_progress(label, len(held_out)) as progress:
         for start in range(0, max(1, len(held_out)), size):
             rows = slice(start, start + size)
-            joint = classifier.log_prob(opened.store, held_out[rows], settings.trainer.score_batch_size, progress)
+            joint = classifier.log_prob(view.documents, held_out[rows], settings.trainer.score_batch_size, progress)
             if np.isnan(joint).any():
                 raise ConfigError(
                     f"node {node}: training diverged, its scores are not numbers (NaN); lower optimizer.lr, "
                     f"now {settings.optimizer.lr}"
                 )
             chunks.append(score_levels(tree, joint, [column[rows] for column in targets]))
-    documents = ready.document_ids.take(held_out).to_numpy()
-    parts = np.array(PARTS, object)[ready.parts[held_out]]
+    documents = plan.corpus.document_ids.take(held_out).to_numpy()
+    parts = np.array(PARTS, object)[view.parts[held_out]]
     return NetworkPredictions(node, tree, documents, parts, concatenate(chunks), classifier.flat)
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.label_text import LABEL_TEXT_VERSION, level_name
+from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
-from patent_hier.settings import FLAT, Settings
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, is_trained, split_plan
+from patent_hier.settings import FLAT, ROOT, WHOLE, Settings
+from patent_hier.taxonomy.table import level_name
 
 if TYPE_CHECKING:
+    from patent_hier.training.node_data import CorpusView
     from patent_hier.training.observers import Observe, ObserverFactory
 
 RUN_VERSION = 3  # raise it when training or scoring change what comes out of the same settings
@@ -36,6 +38,7 @@ class NodePlan:
         group: Fingerprint of ``content``: equal for all seeds of one configuration.
         suite: Fingerprint of everything but the node: equal for the nine nodes of one hierarchical result.
         folder: Result folder, ``runs/<model>/<node>-<fingerprint>``.
+        is_trained: Whether the corpus has a training document under the node; else there is nothing to make.
         observe: Makes what watches training; no result depends on it.
     """
 
@@ -47,7 +50,16 @@ class NodePlan:
     group: str
     suite: str
     folder: Path
+    is_trained: bool
     observe: "Observe | None" = None
+
+    def open(self) -> "CorpusView[Any]":
+        """Open what the model reads; what is not there is made.
+
+        Raises:
+            PatentHierError: If an input is unusable.
+        """
+        return self.inputs.open(self.corpus, self.split)
 
     @property
     def state(self) -> Path:
@@ -89,7 +101,8 @@ def plan_node(settings: Settings) -> NodePlan:
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
     folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node.replace('/', '_')}-{name}"
-    return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder)
+    trained = settings.node in (ROOT, *WHOLE) or is_trained(corpus, split, settings)
+    return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder, trained)
 
 
 def _training_content(settings: Settings) -> dict[str, Any]:

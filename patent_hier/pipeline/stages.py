@@ -1,5 +1,6 @@
 """The steps before any model: corpus and split, each a folder on disk that is made once; the titles of IPC places."""
 
+import functools
 from dataclasses import asdict
 from pathlib import Path
 
@@ -132,9 +133,15 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
 
 
 def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
-    """Part codes in the order of the corpus, ``(corpus.size,)``."""
-    document_ids, parts = load(folder)
-    assert document_ids.equals(corpus.document_ids)  # both are named by the corpus's fingerprint
+    """Part codes in the order of the corpus, ``(corpus.size,)``; read once for all nodes that a process trains."""
+    return _parts_of(corpus.folder, folder)
+
+
+@functools.lru_cache(maxsize=2)
+def _parts_of(corpus: Path, split: Path) -> NDArray[np.int8]:
+    document_ids, parts = load(split)
+    assert document_ids.equals(Corpus.open(corpus).document_ids)  # both are named by the corpus's fingerprint
+    parts.flags.writeable = False
     return parts
 
 

@@ -15,7 +15,7 @@ from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import merge, positions, scaled, with_truth
 from patent_hier.ipc import SECTIONS
-from patent_hier.pipeline.node import finished, has_documents, read_predictions
+from patent_hier.pipeline.node import finished, read_predictions
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
@@ -59,7 +59,7 @@ def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:
             f"level={settings.level.name} makes no aggregated result; use level=hier, level=flat or level=shared"
         )
     wanted = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
-    plans = [plan for node in wanted if has_documents(plan := plan_node(replace(settings, node=node)))]
+    plans = [plan for node in wanted if (plan := plan_node(replace(settings, node=node))).is_trained]
     missing = [plan.settings.node for plan in plans if not finished(plan.folder)]
     if missing:
         raise IncompleteError(

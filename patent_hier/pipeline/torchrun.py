@@ -9,13 +9,11 @@ import datetime
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.errors import ConfigError, LostRanksError
-from patent_hier.pipeline.opening import open_view
 from patent_hier.pipeline.plan import NodePlan
 from patent_hier.settings import TrainerSettings
 from patent_hier.training.ranks import Ranks
 
 if TYPE_CHECKING:
-    from patent_hier.models.blueprint import Blueprint
     from patent_hier.training.fitted import Fitted
     from patent_hier.training.node_data import CorpusView
 
@@ -53,7 +51,7 @@ class Session:
                 "each machine; use trainer=ddp, which takes torchrun's number"
             )
 
-    def fit(self, plan: NodePlan, view: "CorpusView[Any]", blueprint: "Blueprint") -> "Fitted":
+    def fit(self, plan: NodePlan, view: "CorpusView[Any]") -> "Fitted":
         """Fit a node together with the other ranks.
 
         Raises:
@@ -66,7 +64,7 @@ class Session:
         self._tell(_TRAIN)
         try:
             _exchange(self._ranks, self._store, plan)
-            return fit_node(view, blueprint, plan.settings, plan.state, self._ranks, plan.observe)
+            return fit_node(view, plan.settings, plan.state, self._ranks, plan.observe)
         except BaseException as error:
             self._broken = True
             if isinstance(error, Exception) and self._store.check([_FAILED]):
@@ -111,8 +109,7 @@ def follow(ranks: Ranks) -> None:
     while _hear(store, told) == _TRAIN:
         try:
             plan = _exchange(ranks, store, None)
-            ready = open_view(plan)
-            fit_node(ready.view, ready.opened.blueprint, plan.settings, plan.state, ranks, plan.observe)
+            fit_node(plan.open(), plan.settings, plan.state, ranks, plan.observe)
         except Exception:
             store.set(_FAILED, b"1")
             raise

@@ -22,5 +22,5 @@ def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFa
     """
     nodes = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
     done = {node: run_node(replace(settings, node=node), words, observers) for node in nodes}
-    corpus = next(iter(done.values())).corpus
-    return aggregate_nodes({node: result.folder for node, result in done.items() if result.folder}, corpus)
+    corpus = next(iter(done.values())).corpus.folder
+    return aggregate_nodes({node: plan.folder for node, plan in done.items() if plan.is_trained}, corpus)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 def fit_node(
     corpus: CorpusView[Any],  # of token ids for a network, of term counts for a classical model
-    blueprint: Blueprint | None,
     settings: Settings,
     state: Path | None = None,
     ranks: Ranks = ALONE,
@@ -28,7 +27,6 @@ def fit_node(
 
     Args:
         corpus: The split corpus, with what the model reads.
-        blueprint: The network to be trained; None for a classical model.
         settings: One node's run.
         state: File that keeps where a network's training stands; see :func:`patent_hier.training.neural.fit_network`.
         ranks: The processes that train the network together; only rank 0's result has the best epoch's weights.
@@ -41,7 +39,7 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
-    fitted = _fit(view, blueprint, settings, state, ranks, observe)
+    fitted = _fit(view, corpus.blueprint, settings, state, ranks, observe)
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.settings.bounds import between, one_of
 from patent_hier.taxonomy.tree import LabelTree
 
 
@@ -89,21 +90,22 @@ def _symbol_shares(target: Tensor) -> Tensor:
     return present / present.sum(1, keepdim=True).clamp(min=1)
 
 
-def level_weights(tree: LabelTree, flat: bool, section_loss: float, chosen: Mapping[str, float]) -> tuple[float, ...]:
-    """The weight of each level in the loss.
+def weights_of_levels(tree: LabelTree, flat: bool, chosen: Mapping[str, float]) -> tuple[float, ...]:
+    """The weight of each level in the loss: 1, but of a flat network 0 above the deepest level, unless chosen.
 
     Args:
         tree: The network's.
-        flat: Whether one softmax over the deepest level decides: then that level counts, and the uppermost one
-            ``section_loss``; else every level counts 1.
-        section_loss: See :class:`patent_hier.settings.TrainerSettings`.
+        flat: Whether one softmax over the deepest level decides.
         chosen: Weights by level that take the place of these.
+
+    Raises:
+        ConfigError: If the tree has no such level, or a weight is out of range.
     """
-    usual = {level: 0.0 if flat else 1.0 for level in tree.levels}
-    if flat:
-        usual[tree.levels[0]] = section_loss
-        usual[tree.depth] = 1.0
-    return tuple(float(chosen.get(level, weight)) for level, weight in usual.items())
+    for level, weight in chosen.items():
+        one_of("level_weights", level, tree.levels)
+        between(f"level_weights.{level}", weight, 0, 1e6)
+    usual = {level: float(not flat or level == tree.depth) for level in tree.levels}
+    return tuple(float(weight) for weight in {**usual, **chosen}.values())
 
 
 def disagreement(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -1,42 +1,54 @@
 """What one node learns from: documents, its part of the label tree, and each document's path in it."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.data.label_text import LabelTexts, count_levels
 from patent_hier.data.labels import DocumentLabels
-from patent_hier.data.splits import TRAIN, VAL
+from patent_hier.data.splits import TEST, TRAIN, VAL
 from patent_hier.errors import ConfigError
 from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
+if TYPE_CHECKING:
+    from patent_hier.models.blueprint import Blueprint  # torch
+
+NOT_IN_TREE = -2  # of a true label that no training document has
+
 Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
 
 
 @dataclass(frozen=True)
 class CorpusView(Generic[Store]):
-    """The columns of a corpus that training reads, all in corpus order, and the label texts beside it.
+    """A split corpus as a model reads it, all in corpus order, and the label texts beside it.
 
     Attributes:
-        store: Token ids, or term counts; those of the label texts stand behind the corpus's ``n`` documents.
+        documents: Token ids, or term counts, of the corpus's ``n`` documents: what is scored.
+        store: The same with those of the label texts behind them: what is learnt from.
         labels: The documents' labels.
         parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`.
         every_symbol: Learn from all symbols of a document instead of the main one alone.
         label_texts: Titles of IPC places, for training only; None without ``data.label_text``.
         label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
+        blueprint: The network to be trained; None for a classical model.
+        facts: What is worth knowing of all this, for the metrics.
     """
 
+    documents: TokenStore | TermStore
     store: Store
     labels: DocumentLabels
     parts: NDArray[np.int8]
     every_symbol: bool = False
     label_texts: LabelTexts | None = None
     label_weights: tuple[float, ...] = ()
+    blueprint: "Blueprint | None" = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +124,9 @@ class NodeView(Generic[Store]):
         further_owners: Which item of ``train`` each belongs to, ascending, ``(n_further,)``.
         val: Positions of validation documents under the node whose uppermost label was seen, ``(n_val,)``.
         val_paths: Their paths, ``(n_val, n_levels)``; :data:`NONE` where a label was not seen.
+        test: Positions of test documents under the node, ``(n_test,)``.
+        test_paths: Their paths; :data:`NOT_IN_TREE` where a label was not seen.
+        held_out: Positions of all documents outside the training part, under the node or not, ``(n_held_out,)``.
         label_share: The label texts at the end of ``train``; None if there is none.
         label_facts: How many of each level they are, and how many are left out because no training document has
             their label; None without ``data.label_text``.
@@ -127,6 +142,9 @@ class NodeView(Generic[Store]):
     further_owners: NDArray[np.intp]
     val: NDArray[np.intp]
     val_paths: Positions
+    test: NDArray[np.intp]
+    test_paths: Positions
+    held_out: NDArray[np.intp]
     label_share: LabelShare | None = None
     label_facts: dict[str, Any] | None = None
 
@@ -167,12 +185,14 @@ class NodeView(Generic[Store]):
         item_of[train] = np.arange(len(train))
         further, owners = further[item_of[owners] != NONE], item_of[owners][item_of[owners] != NONE]
         seen = np.zeros(len(scope.tree), np.bool_)
-        for paths in (main[train], further):
-            seen[paths[paths != NONE]] = True
+        for known in (main[train], further):
+            seen[known[known != NONE]] = True
         tree, new = scope.tree.restrict(seen)
         kept = slice(0, len(tree.levels))
-        val_paths = relabel(new, main)[:, kept]
-        val = np.flatnonzero(under & (val_paths[:, -1 if scope.flat else 0] != NONE) & (corpus.parts == VAL))
+        paths = relabel(new, main)[:, kept]
+        val = np.flatnonzero(under & (paths[:, -1 if scope.flat else 0] != NONE) & (corpus.parts == VAL))
+        test = np.flatnonzero((main[:, 0] != NONE) & (corpus.parts == TEST))
+        unseen = (main[test][:, kept] != NONE) & (paths[test] == NONE)
         view = cls(
             node,
             corpus.store,
@@ -183,7 +203,10 @@ class NodeView(Generic[Store]):
             relabel(new, further)[:, kept],
             owners,
             val,
-            val_paths[val],
+            paths[val],
+            test,
+            np.where(unseen, NOT_IN_TREE, paths[test]).astype(np.int32),
+            np.flatnonzero(corpus.parts != TRAIN),
         )
         if corpus.label_texts is None:
             return view
