@@ -67,7 +67,7 @@ class HierarchicalF1(Metric):
         tree: The labels.
         flat: As of the network: the predicted path is that of its likeliest leaf, else the cascade's.
 
-    Source: :func:`patent_hier.evaluation.metrics.hierarchical_scores`.
+    Source: Kiritchenko, Matwin, Nock and Famili, "Learning and evaluation in the presence of class hierarchies", 2006.
     """
 
     full_state_update = False

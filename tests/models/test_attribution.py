@@ -23,8 +23,10 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import BertCnnSettings
 from tests.models.test_architectures import COMMON, OWN
 from tests.models.test_saved import make_network
+from tests.trees import tree_of
 
 NETWORKS = ("bertcnn", "token", "bert", "textcnn", "rnn")
+TWO = tree_of([("A01",), ("A21",)], ("class",), root="A")
 TEXT = "一种LED灯具，包括散热器和光源模块"
 
 
@@ -126,7 +128,7 @@ def test_other_architectures(kind: str, tiny_encoder_files: EncoderFiles) -> Non
     files = EncoderFiles(tiny_encoder_files.folder, config, True)
     pooling = "last" if files.is_causal else "cls"
     chosen = BertCnnSettings(num_last_layers=2, num_filters=4, pool_size=None, pooling=pooling)
-    made = NodeClassifier("A", ("A01", "A21"), chosen, None, WordPieceReader(files, 24))
+    made = NodeClassifier("A", TWO, False, chosen, None, WordPieceReader(files, 24))
     made.model = BertCnn.from_config(config, 2, chosen).eval()
     placed, found = attribute(made, TEXT)
     assert found.value == pytest.approx(float(made.log_prob(made.encode([TEXT]), np.arange(1))[0, 1]), abs=1e-5)
