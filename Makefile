@@ -30,8 +30,8 @@ own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench test test-trust lint \
-	audit-dependencies clean
+.PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench plan test test-trust \
+	lint audit-dependencies clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -99,7 +99,10 @@ pretrain: $(READY) ## Pre-train an encoder, briefly, on the corpus or on TEXT=FI
 	$(BIN)/python -m patent_hier pretrain $(if $(TEXT),'text=[$(TEXT)]',$(data_settings)) $(BUDGET) $(ARGS)
 
 bench: $(READY) ## Our speed beside what a user would pick instead, on this machine: SIZE=quick or full, CSV=FILE
-	$(BIN)/python -m patent_hier bench --size $(SIZE) $(data_settings) $(ARGS)
+	$(BIN)/python -m benchmarks speed --size $(SIZE) $(data_settings) $(ARGS)
+
+plan: $(READY) ## What a corpus needs before it is trained on: disk, memory, hours; CSV=FILE, ENCODER=FOLDER, ARGS="--seeds 3"
+	$(BIN)/python -m benchmarks plan $(data_settings) $(if $(ENCODER),$(encoder_settings)) $(ARGS)
 
 # Groups of tests go to a process, see tests/conftest.py. More than eight processes would mostly import the same libraries.
 test: $(READY) ## Run the tests, in as many processes as the machine has cores, eight at most
@@ -124,4 +127,4 @@ audit-dependencies: $(READY) ## Ask the public advisory database about the versi
 
 clean: ## Remove what can be made again: cache/ and the tools' caches; results in runs/ and .venv/ stay
 	rm -rf cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
-	find patent_hier tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find patent_hier benchmarks tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -206,6 +206,12 @@ class IpcSymbol:
         return str(self) if self.depth is Level.SUBGROUP else None
 
     @property
+    def path(self) -> tuple[str | None, ...]:
+        """Its labels from section to subgroup; a main group stands for itself below, None below where others end."""
+        group = self.main_group
+        return self.section, self.ipc_class, self.subclass, group, str(self) if group else None
+
+    @property
     def depth(self) -> Level:
         """The deepest level that the symbol names."""
         if self.main_number:

@@ -10,13 +10,13 @@ from patent_hier import text_files
 from patent_hier.data.label_text import read_label_texts
 from patent_hier.errors import DataError
 from patent_hier.features.passages import read_passages
-from patent_hier.ipc_names import read_titles
+from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.text_files import MOST_TIMES, open_lines
 
 OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open, ".txt": open}
 READERS: dict[str, Callable[[Path], object]] = {
     "passages": lambda file: sum(len(batch) for batch in read_passages([file])),
-    "titles": read_titles,
+    "titles": LabelTree.from_table,
     "label texts": lambda file: read_label_texts(file, ("class",), "2017"),
 }
 MIB = 1 << 20

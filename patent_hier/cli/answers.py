@@ -8,43 +8,54 @@ from rich.text import Text
 
 from patent_hier.harmless import one_line
 from patent_hier.inference.results import Prediction
-from patent_hier.ipc_names import name_of
+from patent_hier.inference.writers import name_of_decision
+from patent_hier.ipc_names import known_name
 
 if TYPE_CHECKING:
     from patent_hier.inference.results import Explanation
 
 _BAR = 20  # characters
+_NAMED = 2  # levels; more leave no room for names
 _SHOWN = 200  # characters of a text
 _TOP = 8  # spans that are listed
 _WEAK, _STRONG = 0.15, 0.5  # of the largest score
 
 
 def show_prediction(text: str, prediction: Prediction) -> None:
-    """Print a text's beginning, the decision with its reason, and the likeliest classes."""
+    """Print a text's beginning, the decision with its reason, and the likeliest paths."""
     console = Console()
     decision = prediction.decision
     explanation = prediction.explanation
     console.print(_coloured(explanation) if explanation else Text(_shortened(text), style="dim"))
-    label = f"{decision.label} {name_of(decision.label)}" if decision.label else "undecided"
+    label = f"{decision.label} {name_of_decision(prediction)}".rstrip() if decision.label else "undecided"
     console.print(
         Text(f"{decision.level}: {label}   {100 * decision.confidence:.1f} %   ({decision.reason})", style="bold")
     )
-    table = Table(box=None, pad_edge=False)
-    for name in ("section", "class", "P(class)", "", "name"):
-        table.add_column(name, no_wrap=name != "name")
-    for path in prediction.paths:
-        bar = "█" * round(_BAR * path.probability)
-        cells = (f"{path.section} {100 * path.section_probability:.1f} %", path.ipc_class)
-        table.add_row(
-            *cells, f"{100 * path.probability:.1f} %", bar, f"{name_of(path.section)} › {name_of(path.ipc_class)}"
-        )
-    console.print(table)
+    console.print(_paths(prediction))
     if explanation:
         said = f"green speaks for {explanation.label}, red against it; {explanation.method}"
         console.print(Text(said, style="dim"))
         for span in sorted(explanation.spans, key=lambda span: -abs(span.score))[:_TOP]:
             console.print(Text(f"  {span.score:+.3f}  {one_line(explanation.text[span.start : span.end])}"))
     console.print()
+
+
+def _paths(prediction: Prediction) -> Table:
+    """A line for each path: labels with their probabilities, a bar for the last one's, names if there is room."""
+    *above, deepest = prediction.levels
+    table = Table(box=None, pad_edge=False)
+    for name in (*above, deepest, f"P({deepest})", ""):
+        table.add_column(name, no_wrap=True)
+    if named := len(prediction.levels) <= _NAMED:
+        table.add_column("name")
+    for path in prediction.paths:
+        cells = [f"{step.label} {100 * step.probability:.1f} %" for step in path.steps[: len(above)]]
+        cells += [step.label for step in path.steps[len(above) :]]
+        cells += [""] * (len(above) + 1 - len(cells))
+        names = " › ".join(name for label in path.labels if (name := known_name([label])))
+        bar = "█" * round(_BAR * path.probability)
+        table.add_row(*cells, f"{100 * path.probability:.1f} %", bar, *([names] if named else []))
+    return table
 
 
 def _shortened(text: str) -> str:

@@ -32,10 +32,9 @@ def run(arguments: Sequence[str]) -> None:
     from patent_hier.pipeline.collecting import collect
     from patent_hier.pipeline.relations import audit, load_relations, refuse_broken
     from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
-    from patent_hier.pipeline.suite import load_truth
     from patent_hier.report.auditing import LEAKAGE_NOTE, NOTES, TABLE_FILE, audit_tables, write_audit
     from patent_hier.report.leakage import leakage, leaked_ids, scores_by_policy
-    from patent_hier.report.scores import score_flat, score_hierarchical
+    from patent_hier.report.scores import FLAT_MODEL, score_all
     from patent_hier.report.tables import DEMO_NOTE, print_grid
 
     cache, runs = Path(settings.cache_dir), Path(settings.runs_dir)
@@ -44,10 +43,12 @@ def run(arguments: Sequence[str]) -> None:
     split = ensure_split(corpus, plan, cache)
     relations = load_relations(corpus, cache)
     found = audit(corpus, split, plan.policy, relations)
-    evidence, truth = collect(runs, corpus, split), load_truth(corpus)
+    evidence = collect(runs, corpus, split)
     ids = leaked_ids(corpus, relations, load_parts(corpus, split))
-    leakages = {item.name: leakage(score_hierarchical(item, truth), ids) for item in evidence.hierarchical}
-    leakages |= {f"{item.name} (flat)": leakage(score_flat(item, truth), ids) for item in evidence.flat}
+    leakages = {
+        item.configuration.name + (" (flat)" if item.kind == FLAT_MODEL else ""): leakage(item, ids)
+        for item in score_all(evidence)
+    }
     policies = scores_by_policy(runs, corpus)
     console = Console()
     for grid in audit_tables(found, leakages, policies, split.name):

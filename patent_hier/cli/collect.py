@@ -14,8 +14,9 @@ from patent_hier.pipeline.node import METRICS_FILE
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
 from patent_hier.report.saving import save_suite
 from patent_hier.report.tables import SweepRow, print_grid, print_result, suite_table, sweep_table
+from patent_hier.settings import WHOLE
 
-_AGGREGATED = ("hier", "flat")
+_AGGREGATED = ("hier", *WHOLE)
 
 
 def publish(suite: SuiteResult) -> None:

@@ -10,7 +10,7 @@ USAGE = """Write a finished system into one folder with a model card; nothing in
 
 usage: patent-hier export MODEL FOLDER [--license mit] [--onnx]
 
-  MODEL            a result folder with its nodes beside it: runs/<model>/result-hier-... or result-flat-...
+  MODEL            a result folder with its nodes beside it: runs/<model>/result-hier-..., -flat-... or -shared-...
   FOLDER           new, empty, or an earlier export, which is replaced
   --license NAME   the hub's identifier of the licence of the weights, for the card
   --onnx           ONNX files of the networks and what makes their token ids, each compared with the original first;
@@ -44,4 +44,6 @@ def run(arguments: Sequence[str]) -> None:
 
     classifier = HierarchicalClassifier.from_pretrained(options.model)
     classifier.save_pretrained(options.folder, license=options.license)
-    print(one_line(f"version {classifier.version}, {len(classifier.system.classes)} classes: {options.folder}"))
+    tree = classifier.system.tree
+    counts = ", ".join(f"{len(tree.labels(level))} of level {level}" for level in tree.levels)
+    print(one_line(f"version {classifier.version}, labels: {counts}: {options.folder}"))

@@ -30,8 +30,6 @@ COMMANDS = {
     "export": ("patent_hier.cli.export", "a finished system -> one folder to keep or publish, or ONNX"),
     "audit": ("patent_hier.cli.audit", "relatives on two sides of a split, and what that leakage is worth"),
     "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
-    "bench": ("patent_hier.cli.bench", "our speed beside what a user would pick instead, on this machine"),
-    "plan": ("patent_hier.cli.plan", "what a corpus needs: disk, memory, hours on several machines"),
     "attention": ("patent_hier.cli.attention", "attention between two texts: page, figure, where it goes"),
 }
 
@@ -82,7 +80,8 @@ def _dispatch(words: Sequence[str]) -> None:
         print(f"patent_hier {__version__}")
         return
     if words[0] not in COMMANDS:
-        raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help")
+        moved = f"; in a checkout: make {words[0]}" if words[0] in ("bench", "plan") else ""
+        raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
     command = importlib.import_module(COMMANDS[words[0]][0])
     if hasattr(command, "USAGE") and any(word in _HELP for word in words[1:]):
         print(command.USAGE)

@@ -16,6 +16,9 @@ _QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_ST
 _DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
 
 
+_MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # of Hydra: what a command does
+
+
 class OneLineParser(argparse.ArgumentParser):
     """Refuses in one line; argparse alone prints its whole usage."""
 
@@ -76,6 +79,8 @@ def arranged(arguments: Sequence[str]) -> list[str]:
         )
     if options.experimental_rerun:
         raise ConfigError(f"--experimental-rerun {options.experimental_rerun} is pickled; give the overrides again")
+    if len(modes := [mode for mode in _MODES if getattr(options, mode)]) > 1:
+        raise ConfigError(f"--{modes[0]} and --{modes[1]} cannot go together; leave one of them out")
     words = list(arguments)
     for word in options.overrides:
         words.remove(word)

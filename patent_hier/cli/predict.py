@@ -36,21 +36,22 @@ usage: patent-hier predict MODEL FILE [options]
   --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .predicted.csv, here; - is standard output.
                     A command that was interrupted goes on where it was
   --overwrite       replace an existing OUT
-  --top-k 3         classes for each document, the most probable first
-  --target-accuracy 0.9   answer with the class only where answers are right this often, else with the section, else not
-  --force G         take a section for granted
-  --beam 1          follow only the likeliest sections; 1 is greedy; the default follows all
-  --explain         say which parts of the text speak for the first class; for --abstract, or into OUT.jsonl; slow
+  --top-k 3         paths for each document, from the section down, the most probable first
+  --target-accuracy 0.9   answer at the deepest level at which answers are right this often, or not at all
+  --force G01       take a label of any level for granted
+  --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
+  --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
   --text 摘要,...   fields that make the text; the default is those of the training
   --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
-  --precision 32-true   or bf16-mixed, faster where the processor computes in it; used only if it gives the first class
+  --precision 32-true   or bf16-mixed, faster where the processor computes in it; used only if it gives the first label
                     of fp32 to 99 % of FILE's first documents, and told at the end
 
 OUT has a line for every row of FILE, in its order; a row that cannot be classified has the reason. OUT.csv is UTF-8
 with a byte order mark, and holds nothing that a spreadsheet would run. Where FILE has true symbols, their agreement
-with the first class is told at the end; that says something only of documents that MODEL was not trained on."""
+with the first path is told at the end, level by level; that says something only of documents that MODEL was not
+trained on."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -162,17 +163,18 @@ def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Ag
 
 
 def _accuracies(summary: "Summary") -> Iterator[str]:
-    """How often the first class is the true one; nothing for a file without symbols."""
+    """How often the first path's labels are the true ones; nothing for a file without symbols."""
     if not summary.labelled:
         return
-    parts = []
-    for name, score in (("section", summary.section_accuracy), ("class", summary.class_accuracy)):
+    parts, most = [], max(summary.labelled.values())
+    for level, score in summary.accuracies.items():
         low, high = (100 * bound for bound in score.interval)
-        parts.append(f"{name} {100 * score.value:.1f} % ({low:.1f}-{high:.1f}, {score.n_classes_with_support} occur)")
-    without = summary.predicted - summary.labelled
+        fewer = f" of {score.n_documents} documents" if score.n_documents < most else ""
+        support = f"({low:.1f}-{high:.1f}, {score.n_classes_with_support} occur)"
+        parts.append(f"{level} {100 * score.value:.1f} %{fewer} {support}")
     yield (
-        f"accuracy of the first class with 95 % interval: {', '.join(parts)}; {summary.labelled} documents with a true "
-        f"symbol, {without} without a readable one"
+        f"accuracy of the first {summary.levels[-1]} with 95 % interval: {', '.join(parts)}; {most} documents with a "
+        f"true symbol, {summary.predicted - most} without a readable one"
     )
 
 
@@ -235,7 +237,7 @@ def _parser() -> OneLineParser:
     parser.add_argument("--overwrite", action="store_true")
     parser.add_argument("--top-k", type=int, default=3)
     parser.add_argument("--target-accuracy", type=float)
-    parser.add_argument("--force", metavar="SECTION")
+    parser.add_argument("--force", metavar="LABEL")
     parser.add_argument("--beam", type=int)
     parser.add_argument("--explain", action="store_true")
     parser.add_argument("--text")

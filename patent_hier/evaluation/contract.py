@@ -16,6 +16,7 @@ The conditional log-probability of any kept label is its joint one less that of 
 schema's metadata. A true label that training has never shown is not in the tree; it stays in every denominator.
 """
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -78,10 +79,10 @@ class LevelScores:
         """The best labels, ``(n, k)``: positions among the level's, and joint log-probabilities, falling."""
         if self.labels is not None:
             return self.labels[:, :k], self.log_prob[:, :k]
-        order = np.argsort(-self.log_prob, axis=1, kind="stable")[:, :k].astype(np.int32)
+        order = best_columns(self.log_prob, k)
         return order, np.take_along_axis(self.log_prob, order, axis=1)
 
-    def take(self, rows: NDArray[np.intp]) -> Self:
+    def take(self, rows: NDArray[np.intp] | slice) -> Self:
         """The documents at the given positions, in that order."""
         arrays: dict[str, Any] = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
@@ -123,19 +124,22 @@ class NetworkPredictions:
                 return own
         raise ArtifactError(f"node {self.node} has no scores of level {name}; it has {', '.join(self.tree.levels)}")
 
-    def scores(self) -> TreeScores:
-        """The log-probabilities of all labels.
+    @property
+    def is_whole(self) -> bool:
+        """Whether every level has all of its labels."""
+        return all(own.labels is None for own in self.levels)
 
-        Raises:
-            ArtifactError: If a level keeps only its best labels.
-        """
-        for own in self.levels:
-            if own.labels is not None:
-                raise ArtifactError(
-                    f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of level {own.level}; "
-                    "this needs all of them: use a result of data.depth=class"
-                )
-        return TreeScores(self.tree, np.concatenate([own.log_prob for own in self.levels], axis=1), self.flat)
+    def scores(self) -> TreeScores:
+        """The log-probabilities of all labels, down to the first level that keeps only its best ones."""
+        log_prob = np.concatenate([own.log_prob for own in self.dense], axis=1)
+        if self.is_whole:
+            return TreeScores(self.tree, log_prob, self.flat)
+        return TreeScores(self.tree.to_depth(self.dense[-1].level), log_prob)
+
+    @property
+    def dense(self) -> tuple[LevelScores, ...]:
+        """The levels from the top down to the first that keeps only its best labels."""
+        return tuple(itertools.takewhile(lambda own: own.labels is None, self.levels))
 
     def select(self, part: str) -> Self:
         """Only the documents of one part.
@@ -171,8 +175,17 @@ class NetworkPredictions:
             "flat": json.dumps(self.flat),
             "tree": json.dumps(self.tree.as_dict(), ensure_ascii=False),
         }
+        table = pa.table(columns).replace_schema_metadata(facts)
+        # Numbers hardly repeat: a stream for each of their bytes takes a tenth less than a dictionary, and less time.
+        texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+        numbers = [
+            f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
+            for field in table.schema
+            if field.name not in texts
+        ]
+        encodings: dict[str, Any] = {"use_dictionary": texts, "use_byte_stream_split": numbers}
         with atomic_file(path) as temporary:
-            pq.write_table(pa.table(columns).replace_schema_metadata(facts), temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", **encodings)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -199,8 +212,11 @@ class NetworkPredictions:
         facts = table.schema.metadata or {}
         if b"node" not in facts or b"tree" not in facts:
             raise ArtifactError(f"the schema's metadata lacks the node or the tree; {_AGAIN}")
-        tree = LabelTree.from_dict(json.loads(facts[b"tree"]))
-        ids, parts = (table[name].to_numpy(zero_copy_only=False) for name in ("document_id", "part"))
+        try:
+            tree = LabelTree.from_dict(json.loads(facts[b"tree"]))
+        except RecursionError as error:
+            raise ArtifactError(f"the schema's metadata holds no label tree; {_AGAIN}") from error
+        ids, parts = (_strings(table, name) for name in ("document_id", "part"))
         levels = tuple(_level(table, tree, level) for level in tree.levels)
         return cls(facts[b"node"].decode(), tree, ids, parts, levels, facts.get(b"flat") == b"true")
 
@@ -229,8 +245,13 @@ class NetworkPredictions:
         size = len(self.tree.labels(own.level))
         if any(len(value) != len(self) for value in vars(own).values() if isinstance(value, np.ndarray)):
             return f"columns of level {own.level} have different lengths"
-        if np.isnan(own.log_prob).any():
-            return f"log_prob of level {own.level} is NaN"
+        for name in ("log_prob", "target_log_prob", "target_conditional"):
+            if np.isnan(getattr(own, name)).any():
+                return f"{name} of level {own.level} is NaN"
+        for name, least, most in (("target_rank", 0, size), ("sibling_rank", NONE, size), ("greedy", NONE, size - 1)):
+            values = getattr(own, name)
+            if values.min(initial=least) < least or values.max(initial=least) > most:
+                return f"{name} of level {own.level} is out of range"
         if own.labels is None:
             if own.log_prob.shape[1:] != (size,):
                 return f"log_prob of level {own.level} has shape {own.log_prob.shape} but there are {size} labels"
@@ -268,6 +289,13 @@ def _lists(values: NDArray[Any]) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(values).ravel()), values.shape[1])
 
 
+def _strings(table: pa.Table, name: str) -> NDArray[Any]:
+    kind = table.schema.field(name).type
+    if not pa.types.is_string(kind):
+        raise ArtifactError(f"column {name} is {kind}, not string; {_AGAIN}")
+    return table[name].to_numpy(zero_copy_only=False)
+
+
 def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
     def array(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         column = table[f"{level}.{name}"]
@@ -287,7 +315,7 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
 
     if missing := [name for name in _PER_LEVEL if f"{level}.{name}" not in table.column_names]:
         raise ArtifactError(f"column {level}.{missing[0]} is missing; {_AGAIN}")
-    targets = table[f"{level}.target"].to_numpy(zero_copy_only=False)
+    targets = _strings(table, f"{level}.target")
     return LevelScores(
         level,
         targets,
@@ -300,6 +328,7 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
 
 
 def find_targets(tree: LabelTree, level: str, targets: NDArray[Any]) -> NDArray[np.intp]:
+    """The codes of targets among a level's labels, ``(n,)``; ``UNSEEN`` for others, ``NO_TARGET`` for None."""
     start = tree.span(level).start
     found = tree.find(level, targets).astype(np.intp)
     return np.where(found == NONE, np.where(targets == None, NO_TARGET, UNSEEN), found - start)  # noqa: E711
@@ -346,11 +375,23 @@ def _keep(scores: NDArray[np.float32]) -> tuple[NDArray[np.int32] | None, NDArra
     size = scores.shape[1]
     if size <= DENSE_LABELS:
         return None, np.ascontiguousarray(scores)
-    candidates = np.argpartition(-scores, KEPT, axis=1)[:, :KEPT]
-    candidates.sort(axis=1)  # of equals the first label is first
-    values = np.take_along_axis(scores, candidates, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(candidates, order, axis=1).astype(np.int32), np.take_along_axis(values, order, axis=1)
+    columns = best_columns(scores, KEPT)
+    return columns, np.take_along_axis(scores, columns, axis=1)
+
+
+def best_columns(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
+    """The ``k`` highest columns of each row, or all if they are fewer, falling; of equals the first, ``(n, k)``."""
+    size = scores.shape[1]
+    if size <= 2 * k:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
+    least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the last that is kept
+    above, equal = scores > least, scores == least
+    room = k - above.sum(axis=1, keepdims=True)
+    crowded = np.flatnonzero(equal.sum(axis=1) > room[:, 0])  # where only the first of equals are kept
+    equal[crowded] &= np.cumsum(equal[crowded], axis=1, dtype=np.int32) <= room[crowded]
+    chosen = np.nonzero(above | equal)[1].reshape(len(scores), k)
+    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1).astype(np.int32)
 
 
 def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.int32]:

@@ -1,5 +1,7 @@
 """From the scores of a system to paths of the label tree: exact, by beam search, greedy, or below a given label."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +16,7 @@ NO_PATH = NONE  # where a document has fewer paths than were asked for
 def decode(scores: TreeScores, top_k: int = 1, *, beam: int | None = None, force: str | None = None) -> Positions:
     """The likeliest paths of each document by joint probability.
 
-    A path is a label of the deepest level with its ancestors, so it is consistent whatever the search.
+    A path is a label without others below it, and its ancestors; so it is consistent whatever the search.
 
     Args:
         scores: Of a whole system.
@@ -32,27 +34,48 @@ def decode(scores: TreeScores, top_k: int = 1, *, beam: int | None = None, force
     """
     tree = scores.tree
     check_decoding(tree, top_k, beam, force)
-    values = scores.at(tree.depth).astype(np.float64)
+    allowed = None
     if force is not None:
-        position = place_of(tree, force)
-        # The label's own probability is given; where it is 0, what is below it still has an order.
-        conditional = conditional_log_prob(tree, scores.log_prob.astype(np.float64))
-        conditional[:, position] = 0.0
-        above = tree.paths(np.array([position], np.int32))[0]
-        conditional[:, above[above != NONE]] = 0.0
-        inside = tree.ancestors(tree.level_of(position))[tree.leaves] == position
-        values = joint_log_prob(tree, conditional)[:, tree.leaves]
-        return _placed(tree, _best(values, top_k, np.broadcast_to(inside, values.shape)))
-    return _placed(tree, _best(values, top_k, None if beam is None else _followed(scores, beam)))
+        allowed = is_below(tree, force)[None, tree.ends]
+        scores = given(scores, force)
+    elif beam is not None:
+        allowed = _followed(scores, beam)[:, tree.ends]
+    columns = best(scores.log_prob[:, tree.ends], top_k, allowed)
+    return np.where(columns == NO_PATH, NO_PATH, tree.ends[columns]).astype(np.int32)
+
+
+def given(scores: TreeScores, label: str) -> TreeScores:
+    """The scores once a label is certain: its own is 1, and what is outside has 0.
+
+    Where its probability was 0, the labels below it still have an order.
+
+    Raises:
+        ConfigError: If there is no such label.
+    """
+    tree, position = scores.tree, place_of(scores.tree, label)
+    conditional = conditional_log_prob(tree, scores.log_prob.astype(np.float64))
+    path = tree.paths(np.array([position], np.int32))[0]
+    path = path[path != NONE]
+    conditional[:, path] = 0.0
+    joint = joint_log_prob(tree, conditional)
+    outside = ~is_below(tree, label)
+    outside[path] = False
+    joint[:, outside] = -np.inf
+    return TreeScores(tree, joint.astype(np.float32), scores.flat)
+
+
+def is_below(tree: LabelTree, label: str) -> NDArray[np.bool_]:
+    """Which labels lie below a label or are it, ``(n_labels,)``; errors of :func:`place_of`."""
+    position = place_of(tree, label)
+    below: NDArray[np.bool_] = tree.ancestors(tree.level_of(position)) == position
+    return below
 
 
 def check_decoding(tree: LabelTree, top_k: int, beam: int | None, force: str | None) -> None:
     """Refuse arguments of :func:`decode` that cannot be used; errors as there."""
-    n_leaves = tree.leaves.stop - tree.leaves.start
-    if not 1 <= top_k <= n_leaves:
-        raise ConfigError(
-            f"top_k={top_k} is out of range; the system knows {n_leaves} {tree.depth} labels, give 1 to that"
-        )
+    n_paths = len(tree.ends)
+    if not 1 <= top_k <= n_paths:
+        raise ConfigError(f"top_k={top_k} is out of range; the system knows {n_paths} paths, give 1 to that")
     widest = max(len(tree.labels(level)) for level in tree.levels[:-1] or tree.levels)
     if beam is not None and not 1 <= beam <= widest:
         raise ConfigError(f"beam={beam} is out of range; give 1 to {widest}")
@@ -75,32 +98,40 @@ def place_of(tree: LabelTree, label: str) -> int:
 
 
 def _followed(scores: TreeScores, beam: int) -> NDArray[np.bool_]:
-    """Which leaves lie below labels that beam search keeps at every level above, ``(n, n_leaves)``."""
+    """Which labels beam search reaches, ``(n, n_labels)``: at each level above the last the best below those kept."""
     tree = scores.tree
-    open_ = np.ones((len(scores), len(tree)), np.bool_)
-    for place, level in enumerate(tree.levels[:-1]):
+    reached = np.ones((len(scores), len(tree)), np.bool_)
+    for place, level in enumerate(tree.levels):
         own = tree.span(level)
         if place:
-            open_[:, own] = open_[:, tree.parents[own]]
-        values = np.where(open_[:, own], scores.log_prob[:, own], -np.inf)
-        best = np.argsort(-values, axis=1, kind="stable")[:, :beam]
+            reached[:, own] = reached[:, tree.parents[own]]
+        if place == len(tree.levels) - 1:
+            break
+        values = np.where(reached[:, own], scores.log_prob[:, own], -np.inf)
         kept = np.zeros(values.shape, np.bool_)
-        np.put_along_axis(kept, best, values=True, axis=1)
-        open_[:, own] &= kept
-    leaves = tree.leaves
-    return open_[:, tree.parents[leaves]] if len(tree.levels) > 1 else open_[:, leaves]
+        np.put_along_axis(kept, np.argsort(-values, axis=1, kind="stable")[:, :beam], values=True, axis=1)
+        reached[:, own] &= kept
+    return reached
 
 
-def _best(values: NDArray[np.float64], top_k: int, allowed: NDArray[np.bool_] | None) -> Positions:
-    """The best columns of each row, ``(n, top_k)``; :data:`NO_PATH` behind the last that is allowed."""
+def best(values: NDArray[np.floating[Any]], top_k: int, allowed: NDArray[np.bool_] | None = None) -> Positions:
+    """The highest columns of each row, ``(n, top_k)`` or as many as there are; of equals the first.
+
+    Args:
+        values: ``(n, n_columns)``.
+        top_k: How many.
+        allowed: Which columns count, ``(n, n_columns)`` or ``(1, n_columns)``; None for all.
+
+    Returns:
+        Positions; :data:`NO_PATH` behind the last that counts.
+    """
+    if allowed is not None:  # a label of probability 0 counts too, behind all others
+        values = np.where(allowed, np.maximum(values, np.finfo(values.dtype).min), -np.inf)
+    ranked = values
+    if values.shape[1] > 8 * top_k:  # no full sort of thousands of labels
+        kth = np.partition(values, values.shape[1] - top_k, axis=1)[:, values.shape[1] - top_k, None]
+        ranked = np.where(values >= kth, values, -np.inf)
+    order = np.argsort(-ranked, axis=1, kind="stable")[:, :top_k].astype(np.int32)
     if allowed is None:
-        if values.shape[1] > 8 * top_k:  # a full sort of every leaf is not needed
-            kth = np.partition(values, values.shape[1] - top_k, axis=1)[:, values.shape[1] - top_k, None]
-            values = np.where(values >= kth, values, -np.inf)
-        return np.argsort(-values, axis=1, kind="stable")[:, :top_k].astype(np.int32)
-    order = np.lexsort((-values, ~allowed), axis=1)[:, :top_k]
-    return np.where(np.take_along_axis(allowed, order, axis=1), order, NO_PATH).astype(np.int32)
-
-
-def _placed(tree: LabelTree, columns: Positions) -> Positions:
-    return np.where(columns == NO_PATH, NO_PATH, columns + tree.leaves.start).astype(np.int32)
+        return order
+    return np.where(np.isneginf(np.take_along_axis(values, order, axis=1)), NO_PATH, order).astype(np.int32)

@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob, log_softmax_siblings, sum_up
-from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.taxonomy.tree import LabelTree, Positions
 
 FLOOR = float(np.log(1e-6))  # least log-probability of a member; also that of a label which it does not know
 PRIOR_DEVIATION = 0.5  # of each weight around 1 / n_members: negligible once there are some hundred documents
@@ -27,7 +27,7 @@ _Floats = NDArray[np.float64]
 
 
 def pool(scores: Sequence[TreeScores], weights: Sequence[float]) -> TreeScores:
-    """Combine members: ``log p(label | parent) = sum_m w_m log p_m(label | parent) - log Z`` for each document and head.
+    """Combine members at each head: ``log p(label | parent) = sum_m w_m log p_m(label | parent) - log Z``.
 
     Args:
         scores: Of the members, for the same ``n`` documents in the same order; all flat or none.
@@ -44,7 +44,7 @@ def pool(scores: Sequence[TreeScores], weights: Sequence[float]) -> TreeScores:
     factors = np.asarray(weights, np.float64)
     if factors.shape != (len(scores),) or not (np.isfinite(factors) & (factors >= 0)).all():
         raise ConfigError(f"weights {list(weights)} for {len(scores)} members; give each one number that is >= 0")
-    tree, flat = union([member.tree for member in scores]), scores[0].flat
+    tree, flat = LabelTree.union([member.tree for member in scores]), scores[0].flat
     log_prob = np.empty((n, len(tree)), np.float32)
     for rows, members in _chunks(scores, tree, np.arange(n)):
         pooled = np.tensordot(factors, members, 1)  # (rows, labels of the heads)
@@ -53,17 +53,6 @@ def pool(scores: Sequence[TreeScores], weights: Sequence[float]) -> TreeScores:
         else:
             log_prob[rows] = joint_log_prob(tree, log_softmax_siblings(tree, pooled))
     return TreeScores(tree, log_prob, flat)
-
-
-def union(trees: Sequence[LabelTree]) -> LabelTree:
-    """The tree of all labels of some trees over the same levels."""
-    longest = max((tree.levels for tree in trees), key=len)
-    paths = [
-        tuple(None if place == NONE else tree.codes[place] for place in path) + (None,) * (len(longest) - len(path))
-        for tree in trees
-        for path in tree.paths(np.arange(len(tree), dtype=np.int32)).tolist()
-    ]
-    return LabelTree.from_paths(paths, longest, root=trees[0].root)
 
 
 def fit_weights(scores: Sequence[TreeScores], tree: LabelTree, paths: Positions) -> _Floats:
@@ -77,7 +66,7 @@ def fit_weights(scores: Sequence[TreeScores], tree: LabelTree, paths: Positions)
 
     Args:
         scores: Of the ``M`` members, for the same documents in the same order.
-        tree: :func:`union` of the members' trees.
+        tree: the union of the members' trees.
         paths: True paths in it, ``(n, n_levels)``. Labels that no member knows are left out; without any other the
             weights are equal.
 

@@ -1,6 +1,6 @@
-"""What classifiers say of documents, all labels in memory: of one network, of a whole system, of any part of its tree."""
+"""What classifiers say of documents, all labels in memory: of one network, a whole system, any part of its tree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from patent_hier.errors import ArtifactError, IncompleteError
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
 from patent_hier.taxonomy.tree import LabelTree
+
+_CELLS = 1 << 22  # documents x labels of a piece: 16 MiB of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,17 +35,54 @@ class TreeScores:
         """The log-probabilities of one level, ``(n, n_labels_of_level)``."""
         return self.log_prob[:, self.tree.span(level)]
 
+    def to_depth(self, level: str) -> "TreeScores":
+        """The same without the levels below one; as it is where it does not reach that level."""
+        if level not in self.tree.levels or level == self.tree.depth:
+            return self
+        tree = self.tree.to_depth(level)
+        return TreeScores(tree, self.log_prob[:, : len(tree)])
+
     def take(self, rows: slice) -> "TreeScores":
         """Only some documents."""
         return TreeScores(self.tree, self.log_prob[rows], self.flat)
 
+    def pieces(self) -> Iterator["TreeScores"]:
+        """Some documents at a time, so that the temporary arrays of what is made of them stay small."""
+        size = max(1, _CELLS // len(self.tree))
+        for start in range(0, len(self), size):
+            yield self.take(slice(start, start + size))
 
-def whole(scores: Mapping[str, TreeScores]) -> TreeScores:
+
+def missing_nodes(trees: Mapping[str, LabelTree]) -> list[str]:
+    """The networks that a system lacks, by its others' trees."""
+    if any(node in trees for node in WHOLE):
+        return []
+    known = trees[ROOT].labels(trees[ROOT].depth) if ROOT in trees else ()
+    return [node for node in (ROOT, *known) if node not in trees]
+
+
+def whole_tree(trees: Mapping[str, LabelTree]) -> LabelTree:
+    """The tree of a system, from those of its networks by node.
+
+    Raises:
+        IncompleteError: If a network is missing.
+    """
+    if missing := missing_nodes(trees):
+        raise IncompleteError(f"node {', '.join(missing)} is missing; train it, or level=flat or level=shared")
+    for node in WHOLE:
+        if node in trees:
+            return trees[node]
+    root = trees[ROOT]
+    return root.graft({node: trees[node] for node in root.labels(root.depth)})
+
+
+def whole(scores: Mapping[str, TreeScores], tree: LabelTree | None = None) -> TreeScores:
     """The scores of a system over its whole tree.
 
     Args:
         scores: By node: one network over everything, or ``root`` and one for each of its labels; all of the same ``n``
             documents.
+        tree: Of the system, where the caller has made it before; see :func:`whole_tree`.
 
     Raises:
         IncompleteError: If a network is missing.
@@ -52,17 +91,14 @@ def whole(scores: Mapping[str, TreeScores]) -> TreeScores:
     for node in WHOLE:
         if node in scores:
             return scores[node]
-    root = scores.get(ROOT)
-    known = root.tree.labels(root.tree.depth) if root else ()
-    if root is None or (missing := [node for node in known if node not in scores]):
-        names = ROOT if root is None else ", ".join(missing)
-        raise IncompleteError(f"node {names} is missing; train it, or level=flat or level=shared")
+    tree = tree or whole_tree({node: own.tree for node, own in scores.items()})
+    root = scores[ROOT]
+    known = root.tree.labels(root.tree.depth)
     for node in known:
         if len(scores[node]) != len(root):
             raise ArtifactError(
                 f"node {node} scored {len(scores[node])} documents but root {len(root)}; run both on the same split"
             )
-    tree = root.tree.graft({node: scores[node].tree for node in known})
     log_prob = np.full((len(root), len(tree)), -np.inf, np.float32)
     log_prob[:, : len(root.tree)] = root.log_prob
     ancestors = tree.ancestors(root.tree.depth)

@@ -20,6 +20,7 @@ from patent_hier.evaluation.contract import (
     NO_TARGET,
     LevelScores,
     NetworkPredictions,
+    best_columns,
     find_targets,
     ranks,
     score_levels,
@@ -29,6 +30,7 @@ from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SYSTEM = "system"
+_CHUNK = 16_384  # documents whose best labels are found at a time, so that temporary arrays stay small
 Temperatures = Mapping[str, float]  # by level
 
 
@@ -59,7 +61,7 @@ def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
     above = [root.levels[-1].log_prob[:, place, None] for place in range(len(known))]  # each (n, 1)
     levels = list(root.levels)
     for level in tree.levels[len(root.levels) :]:
-        levels.append(_merged(level, [part for part in parts.values()], above, true, chosen, top))
+        levels.append(_merged(level, list(parts.values()), above, true, chosen, top))
     return NetworkPredictions(SYSTEM, tree, root.document_ids, root.parts, tuple(levels))
 
 
@@ -83,40 +85,51 @@ def _merged(
         "sibling_rank": np.full(n, NONE, np.int32),
         "greedy": np.full(n, NONE, np.int32),
     }
-    candidates: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
-    dense = starts[-1] <= DENSE_LABELS
-    for part, start, size, rows, routed, prior in zip(parts, starts, sizes, true, chosen, above, strict=False):
+    known: list[tuple[LevelScores, np.int32, NDArray[np.float32]]] = []
+    for part, start, size, rows, routed, prior in zip(parts, starts[:-1], sizes, true, chosen, above, strict=True):
         if not size:
             continue
         own = part.level(level)
+        known.append((own, start, prior))
         for name in ("targets", "target_conditional", "sibling_rank"):
             fields[name][rows] = getattr(own, name)[rows]
         codes = own.target_codes[rows]
         fields["target_codes"][rows] = np.where(codes >= 0, codes + start, codes)
         fields["target_log_prob"][rows] = own.target_log_prob[rows] + top.target_log_prob[rows]
         fields["greedy"][routed] = np.where(own.greedy[routed] == NONE, NONE, own.greedy[routed] + start)
-        labels, log_prob = (None, own.log_prob) if dense else own.best(KEPT)
-        place = np.broadcast_to(np.arange(size, dtype=np.int32), log_prob.shape) if labels is None else labels
-        candidates.append((np.where(place == NONE, NONE, place + start), log_prob + prior))
-    if dense:
-        kept = np.concatenate([log_prob for _, log_prob in candidates], axis=1)
+    if starts[-1] <= DENSE_LABELS:
+        kept = np.concatenate([own.log_prob + prior for own, _, prior in known], axis=1)
         return LevelScores(level, labels=None, log_prob=kept, target_rank=ranks(kept, fields["target_codes"]), **fields)
-    names, kept = _best(candidates)
-    return LevelScores(level, labels=names, log_prob=kept, target_rank=_kept_ranks(names, fields), **fields)
+    names, kept = np.full((n, KEPT), NONE, np.int32), np.full((n, KEPT), -np.inf, np.float32)
+    for first in range(0, n, _CHUNK):
+        chunk = slice(first, first + _CHUNK)
+        names[chunk], kept[chunk] = _best([(own.take(chunk), start, prior[chunk]) for own, start, prior in known])
+    return LevelScores(
+        level, labels=names, log_prob=kept, target_rank=_kept_ranks(names, fields["target_codes"]), **fields
+    )
 
 
 def _best(
-    candidates: list[tuple[NDArray[np.int32], NDArray[np.float32]]],
+    parts: list[tuple[LevelScores, np.int32, NDArray[np.float32]]],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The best of all parts' best labels: exact, because a label outside its own part's best is below all of them."""
-    names, values = (np.concatenate(columns, axis=1) for columns in zip(*candidates, strict=True))
-    order = np.argsort(-values, axis=1, kind="stable")[:, :KEPT]
-    return np.take_along_axis(names, order, axis=1), np.take_along_axis(values, order, axis=1)
+    """The best of all parts' best labels: exact, because a label outside its own part's best is below all of them.
+
+    Args:
+        parts: Scores of ``n`` documents, the first label's position in the whole, and what is added to the scores.
+    """
+    names, values = [], []
+    for own, start, prior in parts:
+        labels, log_prob = own.best(KEPT)
+        names.append(np.where(labels == NONE, NONE, labels + start))
+        values.append(log_prob + prior)
+    every, scores = np.concatenate(names, axis=1), np.concatenate(values, axis=1)
+    order = best_columns(scores, KEPT)
+    return np.take_along_axis(every, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
-def _kept_ranks(names: NDArray[np.int32], fields: Mapping[str, NDArray[Any]]) -> NDArray[np.int32]:
+def _kept_ranks(names: NDArray[np.int32], codes: NDArray[np.intp]) -> NDArray[np.int32]:
     """The target's place among the kept labels, ``(n,)``; their number stands for every further place."""
-    found = names == fields["target_codes"][:, None]
+    found = (names == codes[:, None]) & (codes >= 0)[:, None]
     places: NDArray[np.int32] = np.where(found.any(axis=1), found.argmax(axis=1), names.shape[1]).astype(np.int32)
     return places
 
@@ -191,43 +204,59 @@ def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPre
 def scaled(network: NetworkPredictions, temperatures: Temperatures) -> NetworkPredictions:
     """The predictions of a network at temperatures, each of the heads of one level.
 
-    Levels that keep only their best labels have none of their own: their joint probabilities follow their ancestors'.
+    From the first level that keeps only its best labels on there is none: these joint probabilities follow those of
+    their ancestors.
     """
     if all(temperatures.get(level, 1.0) == 1.0 for level in network.tree.levels):
         return network
-    dense = [own for own in network.levels if own.labels is None]
-    if network.flat and len(dense) < len(network.levels):
-        return network  # nothing could be fitted to the leaves
+    if network.flat:
+        leaves = network.levels[-1]
+        if leaves.labels is not None:
+            return network  # nothing could be fitted to the leaves
+        new = scale(network.tree, sum_up(network.tree, leaves.log_prob), temperatures, flat=True)
+        return replace(network, levels=tuple(score_levels(network.tree, new, [own.targets for own in network.levels])))
+    dense = network.dense
+    if not dense:
+        return network
     tree = network.tree.to_depth(dense[-1].level)
     old = np.concatenate([own.log_prob for own in dense], axis=1)
-    new = scale(tree, old, temperatures, network.flat)
+    new = scale(tree, old, temperatures)
     levels = score_levels(tree, new, [own.targets for own in dense])
-    for own in network.levels[len(dense) :]:
-        assert own.labels is not None
-        start = network.tree.span(own.level).start
-        ancestor = network.tree.ancestors(tree.depth)[start:]
-        shift = (new - old).astype(np.float32)
-        rows = np.arange(len(network))
-        moved = own.log_prob + shift[rows[:, None], ancestor[np.maximum(own.labels, 0)]]
-        order = np.argsort(-moved, axis=1, kind="stable")
-        names = np.take_along_axis(own.labels, order, axis=1)
-        target = own.target_log_prob + shift[rows, ancestor[np.maximum(own.target_codes, 0)]]
-        levels.append(
-            replace(
-                own,
-                labels=names,
-                log_prob=np.take_along_axis(moved, order, axis=1),
-                target_log_prob=np.where(own.target_codes >= 0, target, -np.inf).astype(np.float32),
-                target_rank=_kept_ranks(names, {"target_codes": own.target_codes}),
-            )
-        )
-    return replace(network, levels=tuple(levels))
+    with np.errstate(invalid="ignore"):
+        shift = np.where(np.isneginf(old), 0, new - old).astype(np.float32)
+    ancestors = network.tree.ancestors(tree.depth)
+    below = [_shifted(own, shift, ancestors[network.tree.span(own.level)]) for own in network.levels[len(dense) :]]
+    return replace(network, levels=(*levels, *below))
+
+
+def _shifted(own: LevelScores, shift: NDArray[np.float32], ancestor: NDArray[np.int32]) -> LevelScores:
+    """A level whose labels' ancestors became more or less probable, by ``shift`` ``(n, n_ancestors)``."""
+    rows = np.arange(len(shift))
+    known = np.maximum(own.target_codes, 0)
+    target = np.where(own.target_codes >= 0, own.target_log_prob + shift[rows, ancestor[known]], -np.inf)
+    target = target.astype(np.float32)
+    if own.labels is None:
+        moved = own.log_prob + shift[:, ancestor]
+        return replace(own, log_prob=moved, target_log_prob=target, target_rank=ranks(moved, own.target_codes))
+    moved = own.log_prob + shift[rows[:, None], ancestor[np.maximum(own.labels, 0)]]
+    order = np.argsort(-moved, axis=1, kind="stable")
+    names = np.take_along_axis(own.labels, order, axis=1)
+    return replace(
+        own,
+        labels=names,
+        log_prob=np.take_along_axis(moved, order, axis=1),
+        target_log_prob=target,
+        target_rank=_kept_ranks(names, own.target_codes),
+    )
 
 
 def scale(
     tree: LabelTree, joint: NDArray[np.float32], temperatures: Temperatures, flat: bool = False
 ) -> NDArray[np.float32]:
-    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels at temperatures; the order of siblings stays."""
+    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels at temperatures.
+
+    The order of siblings stays.
+    """
     if flat:
         leaves = joint[:, tree.leaves].astype(np.float64) / temperatures.get(tree.depth, 1.0)
         leaves -= np.logaddexp.reduce(leaves, axis=1, keepdims=True)

@@ -18,7 +18,9 @@ LogProb = NDArray[np.floating[Any]]
 
 
 def fit_temperatures(network: NetworkPredictions) -> dict[str, float]:
-    """A temperature for the heads of each level that keeps all its labels; of a flat network for its leaves only.
+    """A temperature for the heads of each level, down to the first that keeps only its best labels.
+
+    A flat network has one for its leaves, if it keeps all of them.
 
     Args:
         network: Documents that it was not trained on.
@@ -26,7 +28,9 @@ def fit_temperatures(network: NetworkPredictions) -> dict[str, float]:
     if network.flat:
         own = network.levels[-1]
         return {} if own.labels is not None else {own.level: fit_temperature(own.log_prob, own.target_codes)}
-    dense = [own for own in network.levels if own.labels is None]
+    dense = network.dense
+    if not dense:
+        return {}
     tree = network.tree.to_depth(dense[-1].level)
     conditional = conditional_log_prob(tree, np.concatenate([own.log_prob for own in dense], axis=1))
     temperatures = {}

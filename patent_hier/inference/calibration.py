@@ -1,19 +1,16 @@
 """How far a system can be trusted: temperatures and thresholds of its calibration part, and what they reach on test."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.aggregate import has_label
 from patent_hier.evaluation.calibration_error import expected_calibration_error
-from patent_hier.evaluation.decoding import Tree
-from patent_hier.evaluation.deriving import NodeScores
-from patent_hier.evaluation.predictions import Predictions
+from patent_hier.evaluation.contract import LevelScores, NetworkPredictions
 from patent_hier.evaluation.selective import (
     NEVER,
     TARGETS,
@@ -22,16 +19,17 @@ from patent_hier.evaluation.selective import (
     area_under_risk_coverage,
     choose_thresholds,
     measure,
-    measure_by_section,
+    measure_by_label,
     risk_coverage,
 )
-from patent_hier.evaluation.temperature import fit_temperature, scale_nodes
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.evaluation.system import merge, scaled
+from patent_hier.evaluation.temperature import fit_temperatures
 
 CALIBRATION = "calibration"
 TEST = "test"
 _COLDEST, _HOTTEST = 1e-3, 1e3  # temperatures that still leave numbers; those that are fitted are nearer to 1
-SHOWN = (0.80, 0.90, 0.95)  # targets that are measured section by section
+SHOWN = (0.80, 0.90, 0.95)  # targets that are measured label by label of the first level
+Temperatures = dict[str, dict[str, float]]  # by node, then by level
 
 
 @dataclass(frozen=True)
@@ -40,47 +38,58 @@ class Calibration:
 
     Attributes:
         documents: How many it has.
-        temperatures: By node.
+        temperatures: By node, then by level.
         thresholds: For the accuracies of :data:`patent_hier.evaluation.selective.TARGETS`, ascending.
-        measured: On the test part, as JSON-able values: ``documents``, ``targets`` (coverage and accuracy of each),
-            ``by_section``, ``calibration_error`` before and after, ``risk_coverage``; empty if it has no documents.
+        measured: On the test part, as JSON-able values; empty if it has no documents. ``documents``; by level
+            ``accuracy``, ``risk_coverage`` and ``area_under_risk_coverage``; by target ``targets`` and, for some and
+            each label of the first level, ``by_label``, which have :class:`patent_hier.evaluation.selective.Reached`;
+            ``calibration_error``, ``before`` and ``after`` scaling, of the system's ``levels`` and of its ``nodes``.
     """
 
     documents: int
-    temperatures: dict[str, float]
+    temperatures: Temperatures
     thresholds: list[Thresholds]
     measured: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """The calibration as JSON-able values; a level that is never answered has null for its threshold."""
         thresholds = [
-            {name: None if value == NEVER else value for name, value in asdict(one).items()} for one in self.thresholds
+            {
+                "target": one.target,
+                "levels": {level: None if value == NEVER else value for level, value in one.levels.items()},
+            }
+            for one in self.thresholds
         ]
         return {**asdict(self), "thresholds": thresholds}
 
     @classmethod
-    def from_dict(cls, content: Any) -> Self:
+    def from_dict(cls, content: Any, levels: Sequence[str]) -> Self:
         """The calibration of :meth:`as_dict`.
+
+        Args:
+            content: Of any origin.
+            levels: Those of the system, from the top.
 
         Raises:
             ArtifactError: If it is something else.
         """
         try:
-            thresholds = [_threshold(one) for one in content["thresholds"]]
-            temperatures = {str(node): float(value) for node, value in content["temperatures"].items()}
+            thresholds = [_threshold(one, levels) for one in content["thresholds"]]
+            temperatures = {
+                str(node): {str(level): float(value) for level, value in own.items()}
+                for node, own in content["temperatures"].items()
+            }
             measured = dict(content["measured"])
-            if not all(_COLDEST <= value <= _HOTTEST for value in temperatures.values()):
+            if not all(_COLDEST <= value <= _HOTTEST for own in temperatures.values() for value in own.values()):
                 raise ValueError("a temperature is out of range")
-            if not thresholds or not all(
-                isinstance(measured.get(name, {}), dict) for name in ("targets", "by_section")
-            ):
+            if not thresholds or not all(isinstance(measured.get(name, {}), dict) for name in ("targets", "by_label")):
                 raise ValueError("thresholds or measured accuracies are missing")
             return cls(int(content["documents"]), temperatures, thresholds, measured)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ArtifactError(f"a model's calibration cannot be read ({error}); export the model again") from error
 
 
-def calibrate(predictions: Mapping[str, Predictions]) -> Calibration | None:
+def calibrate(predictions: Mapping[str, NetworkPredictions]) -> Calibration | None:
     """Fit a system's temperatures and thresholds, and measure them.
 
     Args:
@@ -92,8 +101,8 @@ def calibrate(predictions: Mapping[str, Predictions]) -> Calibration | None:
     if not any((own.parts == CALIBRATION).any() for own in predictions.values()):
         return None
     fitted = {node: own.select(CALIBRATION) for node, own in predictions.items()}
-    temperatures = {node: fit_temperature(own.log_prob, own.target_codes()) for node, own in fitted.items()}
-    answers = _answers(fitted, temperatures)
+    temperatures = {node: fit_temperatures(own) for node, own in fitted.items()}
+    answers = Answers.of(_system(fitted, temperatures))
     thresholds = choose_thresholds(answers, TARGETS)
     measured: dict[str, Any] = {}
     if all((own.parts == TEST).any() for own in predictions.values()):
@@ -102,90 +111,64 @@ def calibrate(predictions: Mapping[str, Predictions]) -> Calibration | None:
     return Calibration(len(answers), temperatures, thresholds, measured)
 
 
+def _system(predictions: Mapping[str, NetworkPredictions], temperatures: Temperatures) -> NetworkPredictions:
+    return merge({node: scaled(own, temperatures.get(node, {})) for node, own in predictions.items()})
+
+
 def _measured(
-    test: Mapping[str, Predictions], temperatures: Mapping[str, float], thresholds: list[Thresholds]
+    test: Mapping[str, NetworkPredictions], temperatures: Temperatures, thresholds: list[Thresholds]
 ) -> dict[str, Any]:
-    answers = _answers(test, temperatures)
-    shown = [one for one in thresholds if one.target in SHOWN]
+    answers = Answers.of(_system(test, temperatures))
+    by_level = {}
+    for place, level in enumerate(answers.levels):
+        own = answers.take(answers.labelled(place))
+        if len(own):
+            by_level[level] = own.confidence[:, place], own.hits[:, place]
     return {
         "documents": len(answers),
-        "class_accuracy": float(answers.class_hits.mean()),
-        "section_accuracy": float(answers.section_hits.mean()),
+        "accuracy": {level: float(hits.mean()) for level, (_, hits) in by_level.items()},
         "targets": {f"{one.target:.2f}": asdict(measure(answers, one)) for one in thresholds},
-        "by_section": {
-            f"{one.target:.2f}": {
-                section: asdict(reached) for section, reached in measure_by_section(answers, one).items()
-            }
-            for one in shown
+        "by_label": {
+            f"{one.target:.2f}": {label: asdict(reached) for label, reached in measure_by_label(answers, one).items()}
+            for one in thresholds
+            if one.target in SHOWN
         },
-        "calibration_error": {
-            "before": _errors(test, {}),
-            "after": _errors(test, temperatures),
-        },
-        "risk_coverage": {
-            "class": risk_coverage(answers.class_confidence, answers.class_hits),
-            "section": risk_coverage(answers.section_confidence, answers.section_hits),
-        },
-        "area_under_risk_coverage": {
-            "class": area_under_risk_coverage(answers.class_confidence, answers.class_hits),
-            "section": area_under_risk_coverage(answers.section_confidence, answers.section_hits),
+        "calibration_error": {"before": _errors(test, {}, temperatures), "after": _errors(test, temperatures)},
+        "risk_coverage": {level: risk_coverage(*own) for level, own in by_level.items()},
+        "area_under_risk_coverage": {level: area_under_risk_coverage(*own) for level, own in by_level.items()},
+    }
+
+
+def _errors(
+    test: Mapping[str, NetworkPredictions], temperatures: Temperatures, shown: Temperatures | None = None
+) -> dict[str, Any]:
+    """Expected calibration errors: of the system, and of each node's levels that have a temperature."""
+    shown = shown or temperatures
+    nodes = {node: scaled(own, temperatures.get(node, {})) for node, own in test.items()}
+    return {
+        "levels": _level_errors(merge(nodes).levels),
+        "nodes": {
+            node: _level_errors([one for one in own.levels if one.level in shown[node]]) for node, own in nodes.items()
         },
     }
 
 
-def _errors(predictions: Mapping[str, Predictions], temperatures: Mapping[str, float]) -> dict[str, float]:
-    """Expected calibration error of both levels, and of every node over its own documents."""
-    tree, sections, classes = _tree(predictions, temperatures)
-    levels = {
-        "class": (tree.class_log_prob, _codes(tree.classes, classes)),
-        "section": (tree.section_log_prob, _codes(tree.sections, sections)),
-    }
-    errors = {name: expected_calibration_error(*level).ece for name, level in levels.items()}
-    scaled = scale_nodes(_scores(predictions), temperatures)
-    for node, own in predictions.items():
-        rows = np.flatnonzero(pd.notna(own.targets))
+def _level_errors(levels: Sequence[LevelScores]) -> dict[str, float]:
+    errors = {}
+    for own in levels:
+        rows = np.flatnonzero(has_label(own))
         if len(rows):
-            codes = own.target_codes()[rows]
-            errors[f"node {node}"] = expected_calibration_error(scaled[node].log_prob[rows], codes).ece
+            labels, log_prob = own.take(rows).best(1)
+            codes = own.target_codes[rows]
+            hits = (labels[:, 0] == codes) & (codes >= 0)
+            errors[own.level] = expected_calibration_error(log_prob, np.where(hits, 0, -1).astype(np.intp)).ece
     return errors
 
 
-def _threshold(content: Mapping[str, Any]) -> Thresholds:
-    values = {name: content[name] for name in Thresholds.__dataclass_fields__}
-    known = Thresholds(**{name: NEVER if value is None else float(value) for name, value in values.items()})
-    if not (0 < known.target <= 1 and known.ipc_class >= 0 and known.section >= 0):  # NaN is not either
+def _threshold(content: Mapping[str, Any], levels: Sequence[str]) -> Thresholds:
+    given = content["levels"]
+    values = {level: NEVER if given[level] is None else float(given[level]) for level in levels}
+    target = float(content["target"])
+    if not (0 < target <= 1 and all(value >= 0 for value in values.values())):  # NaN is not either
         raise ValueError("a threshold is out of range")
-    return known
-
-
-def _scores(predictions: Mapping[str, Predictions]) -> dict[str, NodeScores]:
-    return {node: NodeScores(own.labels, own.log_prob) for node, own in predictions.items()}
-
-
-def _codes(labels: tuple[str, ...], targets: NDArray[Any]) -> NDArray[np.intp]:
-    place = {label: position for position, label in enumerate(labels)}
-    return np.array([place.get(target, -1) for target in targets], dtype=np.intp)
-
-
-def _answers(predictions: Mapping[str, Predictions], temperatures: Mapping[str, float]) -> Answers:
-    return Answers.of(*_tree(predictions, temperatures))
-
-
-def _tree(
-    predictions: Mapping[str, Predictions], temperatures: Mapping[str, float]
-) -> tuple[Tree, NDArray[Any], NDArray[Any]]:
-    """What the system says, and the true sections and classes, ``(n,)``."""
-    first = next(iter(predictions.values()))
-    if any(not np.array_equal(own.document_ids, first.document_ids) for own in predictions.values()):
-        raise ArtifactError("the nodes scored different documents; train them again on one split")
-    classes = np.full(len(first), None, dtype=object)
-    for node, own in predictions.items():
-        if node != ROOT:
-            known = pd.notna(own.targets)
-            classes[known] = own.targets[known]
-    sections = (
-        np.array([label[0] for label in classes], dtype=object)
-        if FLAT in predictions
-        else np.asarray(predictions[ROOT].targets, dtype=object)
-    )
-    return Tree.of(scale_nodes(_scores(predictions), temperatures)), sections, classes
+    return Thresholds(target, values)

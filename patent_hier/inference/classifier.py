@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,9 +10,10 @@ import numpy as np
 
 from patent_hier.data.raw import has_words, is_unicode, normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.evaluation.decoding import Tree, check_search, decode
+from patent_hier.evaluation.decoding import NO_PATH, best, check_decoding, decode, given, is_below, place_of
+from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import NEVER, Thresholds, at_least
-from patent_hier.evaluation.temperature import scale_nodes
+from patent_hier.evaluation.system import Temperatures, scale
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.exporting import (
     export_system,
@@ -23,17 +24,10 @@ from patent_hier.inference.exporting import (
     upload_folder,
 )
 from patent_hier.inference.predictor import System, load_system, paths_of
-from patent_hier.inference.results import (
-    CLASS,
-    SECTION,
-    UNDECIDED,
-    Decision,
-    Explanation,
-    IpcPath,
-    Prediction,
-    SectionScore,
-)
+from patent_hier.inference.results import UNDECIDED, Decision, Explanation, LabelPath, LabelScore, Prediction
+from patent_hier.taxonomy.tree import LabelTree
 
+Levels = dict[str, tuple[LabelScore, ...]]
 Progress = Callable[[int], None]
 
 
@@ -53,19 +47,14 @@ class HierarchicalClassifier:
         self.facts = dict(facts)
         self.version = system_version(system)
 
-    @cached_property
-    def sections(self) -> tuple[str, ...]:
-        """The sections that it can name, sorted."""
-        return tuple(sorted({label[0] for label in self.system.classes}))
-
     @classmethod
     def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> Self:
         """Load a system: all its classifiers are in memory then, on the GPU if there is one.
 
         Args:
             source: A folder that :meth:`save_pretrained` wrote; a result with its nodes beside it
-                (``runs/<model>/result-hier-...`` or ``result-flat-...``); or the name of a repository on the Hugging
-                Face hub (``owner/name``), which must hold such a folder.
+                (``runs/<model>/result-hier-...``, ``result-flat-...`` or ``result-shared-...``); or the name of a
+                repository on the Hugging Face hub (``owner/name``), which must hold such a folder.
             revision: Branch, tag or commit of the repository.
 
         Raises:
@@ -75,7 +64,7 @@ class HierarchicalClassifier:
         """
         folder = located(source, revision)
         system = load_system(folder)
-        _ = system.classes  # one node alone makes no paths
+        _ = system.tree  # one node alone makes no paths
         return cls(system, load_calibration(folder, system), load_facts(folder))
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word
@@ -115,12 +104,13 @@ class HierarchicalClassifier:
 
         Args:
             texts: ``n`` texts, built as in training (``system.raw.text`` names their fields).
-            top_k: Classes and sections for each text, the most probable first; fewer where fewer are followed.
-            target_accuracy: Answer with the class only where answers are right this often, else with the section under
-                the same condition, else not at all. None: always the likeliest class.
-            force: A section that is taken for granted.
-            beam: Sections that are followed; None follows all (see :func:`patent_hier.evaluation.decoding.decode`).
-            explain: Also say which parts of each text speak for its first class; takes many passes for each text.
+            top_k: Paths for each text, and labels of each level, the most probable first; fewer where there are fewer.
+            target_accuracy: Answer with the deepest level at which answers are right this often, or not at all. None:
+                always the likeliest path's label.
+            force: A label of any level that is taken for granted.
+            beam: Labels that are followed at each level; None follows all (see
+                :func:`patent_hier.evaluation.decoding.decode`).
+            explain: Also say which parts of each text speak for its first label; takes many passes for each text.
             batch_size: Documents per batch of a network; without influence on the results beyond rounding.
             progress: Called after each batch of each classifier with its number of documents.
 
@@ -129,24 +119,28 @@ class HierarchicalClassifier:
             DataError: Naming the first text that has no words or is no Unicode.
         """
         self.check(top_k, target_accuracy, force, beam)
-        tree = self.score(texts, batch_size=batch_size, progress=progress)
-        predictions = self.answer(tree, top_k, target_accuracy=target_accuracy, force=force, beam=beam)
+        _require_readable(texts)
+        predictions: list[Prediction] = []
+        for part in self.system.portions(list(texts)):
+            scores = self.score(part, batch_size=batch_size, progress=progress)
+            predictions += self.answer(scores, top_k, target_accuracy=target_accuracy, force=force, beam=beam)
         if not explain:
             return predictions
         return [
-            replace(one, explanation=self.explain(text, one.paths[0].ipc_class))
+            replace(one, explanation=self.explain(text, one.paths[0].label, one.paths[0].level) if one.paths else None)
             for text, one in zip(texts, predictions, strict=True)
         ]
 
-    def explain(self, text: str, label: str) -> Explanation:
-        """Which parts of a text speak for a section or class, and which against it.
+    def explain(self, text: str, label: str, level: str | None = None) -> Explanation:
+        """Which parts of a text speak for a label, and which against it.
 
         Scores are of the classifiers as they were trained, without temperatures. How faithful they are can be measured:
         :func:`patent_hier.inference.faithfulness.faithfulness`.
 
         Args:
             text: As in :meth:`predict`; ``Explanation.text`` is what its places are counted in.
-            label: Such as ``A`` or ``A01``.
+            label: Of any level, such as ``A`` or ``A01B1/02``.
+            level: Its level; needed only where a main group is also the name of what has no subgroup in it.
 
         Raises:
             ConfigError: If the label is unknown, or captum is missing for a network.
@@ -156,26 +150,27 @@ class HierarchicalClassifier:
 
         if problem := text_problem(text):
             raise DataError(f"the text {problem}")
-        return explain(self.system, normalise(text), label)
+        return explain(self.system, normalise(text), label, level)
 
-    def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> Tree:
+    def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
         """What the classifiers say, calibrated: the part of :meth:`predict` that takes time; arguments as there.
+
+        Memory grows with texts times labels; :meth:`predict` takes some texts at a time.
 
         Raises:
             ArtifactError: If weights give NaN.
             DataError: Naming the first text that has no words or is no Unicode.
         """
-        for number, text in enumerate(texts):
-            if problem := text_problem(text):
-                raise DataError(f"text {number} {problem}")
+        _require_readable(texts)
         scores = self.system.log_prob([normalise(text) for text in texts], progress, batch_size)
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
-        return Tree.of(scale_nodes(scores, self.calibration.temperatures if self.calibration else {}))
+        temperatures = self.calibration.temperatures if self.calibration else {}
+        return self.system.whole({node: _scaled(own, temperatures.get(node, {})) for node, own in scores.items()})
 
     def answer(
         self,
-        tree: Tree,
+        scores: TreeScores,
         top_k: int = 3,
         *,
         target_accuracy: float | None = None,
@@ -184,17 +179,19 @@ class HierarchicalClassifier:
     ) -> list[Prediction]:
         """The predictions of :meth:`score`'s documents; arguments and errors as in :meth:`predict`."""
         thresholds = self.check(top_k, target_accuracy, force, beam)
-        paths = paths_of(tree, decode(tree, top_k, beam=beam, force=force))
-        return [
-            Prediction(_decide(own, sections[0], thresholds, force), tuple(own), tuple(sections), self.version)
-            for own, sections in zip(paths, _sections(tree, top_k), strict=True)
-        ]
+        predictions = []
+        for piece in scores.pieces():
+            paths = paths_of(piece, decode(piece, top_k, beam=beam, force=force))
+            for own, levels in zip(paths, _likeliest(piece, top_k, force), strict=True):
+                decision = _decide(own, levels, thresholds, force, self.system.tree)
+                predictions.append(Prediction(decision, tuple(own), levels, self.version))
+        return predictions
 
     def check(
         self, top_k: int, target_accuracy: float | None, force: str | None, beam: int | None
     ) -> Thresholds | None:
         """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
-        check_search(self.sections, len(self.system.classes), top_k, beam=beam, force=force)
+        check_decoding(self.system.tree, top_k, beam, force)
         return self.thresholds(target_accuracy)
 
     def thresholds(self, target_accuracy: float | None) -> Thresholds | None:
@@ -220,36 +217,77 @@ def text_problem(text: str) -> str | None:
     return None if has_words(text) else "has no words; give an abstract or a title"
 
 
+def _require_readable(texts: Sequence[str]) -> None:
+    for number, text in enumerate(texts):
+        if problem := text_problem(text):
+            raise DataError(f"text {number} {problem}")
+
+
+def _scaled(own: TreeScores, temperatures: Temperatures) -> TreeScores:
+    """The scores of new texts at a network's temperatures."""
+    if all(temperatures.get(level, 1.0) == 1.0 for level in own.tree.levels):
+        return own
+    parts = [scale(own.tree, piece.log_prob, temperatures, own.flat) for piece in own.pieces()]
+    return replace(own, log_prob=np.concatenate(parts) if parts else own.log_prob)
+
+
+def _likeliest(scores: TreeScores, top_k: int, force: str | None) -> list[Levels]:
+    """Each document's likeliest labels of every level; see :class:`Prediction`."""
+    tree, columns = scores.tree, {}
+    inside = None if force is None else is_below(tree, force)
+    known = scores if force is None else given(scores, force)
+    deeper = () if force is None else _below(tree, force)
+    for level in tree.levels:
+        own = tree.span(level)
+        allowed = inside[None, own] if inside is not None and level in deeper else None
+        values = (known if level in deeper else scores).at(level)
+        order = best(values, top_k, allowed)
+        probabilities = np.exp(np.take_along_axis(values, np.maximum(order, 0), axis=1)).tolist()
+        codes = tree.codes[own]
+        columns[level] = [
+            tuple(LabelScore(str(codes[place]), value) for place, value in zip(*both, strict=True) if place != NO_PATH)
+            for both in zip(order.tolist(), probabilities, strict=True)
+        ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _below(tree: LabelTree, label: str) -> tuple[str, ...]:
+    """The levels below a label's."""
+    return tree.levels[tree.levels.index(tree.level_of(place_of(tree, label))) + 1 :]
+
+
 def _decide(
-    paths: Sequence[IpcPath], section: SectionScore, thresholds: Thresholds | None, force: str | None
+    paths: Sequence[LabelPath], levels: Levels, thresholds: Thresholds | None, force: str | None, tree: LabelTree
 ) -> Decision:
-    best = paths[0]
-    confidence = best.class_given_section if force else best.probability
+    """The deepest level that is sure enough; without thresholds the end of the likeliest path."""
+    candidates = {level: own[0] for level, own in levels.items() if own}
+    given_level = None
+    if force is None:  # the search may have passed over likelier labels
+        candidates[paths[0].level] = LabelScore(paths[0].label, paths[0].probability)
+    else:
+        given_level = tree.level_of(place_of(tree, force))
+        candidates[given_level] = LabelScore(force, 1.0)
     if thresholds is None:
-        reason = "likeliest class" if force is None else f"likeliest class of section {force}, which was given"
-        return Decision(CLASS, best.ipc_class, confidence, None, reason)
-    target = thresholds.target
-    if confidence >= thresholds.ipc_class:
-        reason = f"class {confidence:.3f} >= {thresholds.ipc_class:.3f}"
-        return Decision(CLASS, best.ipc_class, confidence, target, reason)
-    doubt = f"class {best.ipc_class} {confidence:.3f} < {_shown(thresholds.ipc_class)}"
-    if force is not None:
-        return Decision(SECTION, force, 1.0, target, f"{doubt}, section {force} was given")
-    if section.probability >= thresholds.section:
-        reason = f"{doubt}, section {section.probability:.3f} >= {thresholds.section:.3f}"
-        return Decision(SECTION, section.section, section.probability, target, reason)
-    reason = f"{doubt}, section {section.section} {section.probability:.3f} < {_shown(thresholds.section)}"
-    return Decision(UNDECIDED, None, section.probability, target, reason)
+        level = paths[0].level if paths else str(given_level)
+        if level == given_level:
+            reason = f"{level} {force} was given"
+        else:
+            reason = f"likeliest {level}" + (f" of {given_level} {force}, which was given" if force else "")
+        return Decision(level, candidates[level].label, candidates[level].probability, None, reason)
+    said = []
+    for level in reversed(candidates):
+        label, confidence = candidates[level].label, candidates[level].probability
+        if level == given_level:
+            said.append(f"{level} {label} was given")
+            return Decision(level, label, confidence, thresholds.target, ", ".join(said))
+        least = thresholds.levels[level]
+        if confidence >= least:
+            said.append(f"{level} {confidence:.3f} >= {least:.3f}")
+            return Decision(level, label, confidence, thresholds.target, ", ".join(said))
+        said.append(f"{level} {label} {confidence:.3f} < {_shown(least)}")
+    first = candidates[tree.levels[0]]
+    return Decision(UNDECIDED, None, first.probability, thresholds.target, ", ".join(said))
 
 
 def _shown(threshold: float) -> str:
     return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target is not reached)"
-
-
-def _sections(tree: Tree, top_k: int) -> list[list[SectionScore]]:
-    order = np.argsort(-tree.section_log_prob, axis=1, kind="stable")[:, :top_k]
-    probabilities = np.exp(np.take_along_axis(tree.section_log_prob, order, axis=1)).tolist()
-    return [
-        [SectionScore(tree.sections[place], value) for place, value in zip(places, values, strict=True)]
-        for places, values in zip(order.tolist(), probabilities, strict=True)
-    ]

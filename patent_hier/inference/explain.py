@@ -1,123 +1,146 @@
 """Why a system gave a label: which parts of the text speak for it, and which against it."""
 
-import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from patent_hier.errors import ConfigError, IncompleteError
+from patent_hier.errors import ConfigError
 from patent_hier.features.offsets import Places, place_tokens, spread_over_characters
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.inference.nodes import Classifier, Combination
 from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.models.classical import TermModel
+from patent_hier.taxonomy.tree import NONE
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
 
 MOST_WINDOWS = 128  # of an occlusion: texts to score
-_LABEL = re.compile(r"[A-H]([0-9]{2})?")
 _SHOWN = 5  # labels in an error
 
 
-def explain(system: System, text: str, label: str) -> Explanation:
+@dataclass(frozen=True)
+class Place:
+    """Where a label is decided.
+
+    Attributes:
+        node: The node.
+        level: The label's level.
+        label: The label.
+        position: Its position in the node's tree.
+    """
+
+    node: str
+    level: str
+    label: str
+    position: int
+
+
+def explain(system: System, text: str, label: str, level: str | None = None) -> Explanation:
     """Explain what a system says of one label for one text.
 
     Networks are explained by integrated gradients of their token embeddings, models that are linear on TF-IDF by
     integrated gradients of their terms, all others, combinations among them, by leaving out one window of the text
-    after another. Only text that is read (``max_length``) has spans. A class is explained within its section where the
-    system has a node for that: the score is then of log P(class | section).
+    after another. Only text that is read (``max_length``) has spans. The score is of the label's joint probability in
+    the network that decides it: where a system has one for each section, that is P(label | section).
 
     Args:
         system: Other threads may use it meanwhile.
         text: Built as in training.
-        label: A section, such as ``A``, or a class, such as ``A01``.
+        label: Of any level, such as ``A`` or ``A01B1/02``.
+        level: Its level; None for the uppermost that has such a label.
 
     Raises:
-        ConfigError: If the label is none, the system does not know it, or captum is missing for a network.
-        IncompleteError: If the node that decides it is missing.
+        ConfigError: If the system does not know the label, or captum is missing for a network.
         DataError: If the text cannot be read by the tokenizer.
 
     Source: Sundararajan, Taly and Yan (2017), arXiv:1703.01365; occlusion: Zeiler and Fergus (2014), arXiv:1311.2901,
     section 4.2, in one dimension.
     """
-    node, columns = find_label(system, label)
-    one = system.loaded[system.nodes[node]]
+    place = find_label(system, label, level)
+    one = system.loaded[system.nodes[place.node]]
     if isinstance(one, Combination):
-        return occlude(system, text, label)
+        return occlude(system, text, place)
     classifier = one.classifier
-    if classifier.model is None:  # certain of its one label, whatever the text
-        return Explanation(text, node, label, "constant: no text is read", (), 0.0, 0.0)
+    if classifier.model is None:  # certain of its labels, whatever the text
+        method = "constant: no text is read"
+        return _explanation(text, place, method, (), 0.0, 0.0)
     if not isinstance(classifier.reader, TermReader):
-        return _of_network(node, label, classifier, text, columns)
-    from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
-
-    if isinstance(classifier.model, LinearClassifier | NaiveBayesClassifier):
-        return _of_terms(node, label, classifier, text, columns)
-    return occlude(system, text, label)
+        return _of_network(place, classifier, text)
+    return _of_terms(place, classifier, text) or occlude(system, text, place)
 
 
-def find_label(system: System, label: str) -> tuple[str, tuple[int, ...]]:
-    """The node that decides a label, and which of its columns the label's probability is the sum of.
+def find_label(system: System, label: str, level: str | None = None) -> Place:
+    """The node that decides a label; arguments as for :func:`explain`.
 
     Raises:
-        ConfigError: If the label is no section or class, or the node does not know it.
-        IncompleteError: If there is no such node.
+        ConfigError: If no node knows it.
     """
-    if not _LABEL.fullmatch(label):
-        raise ConfigError(f"label {label!r} is no section and no class; give one such as A or A01")
-    own = ROOT if len(label) == 1 else label[0]
-    node = own if own in system.nodes else FLAT
-    if node not in system.nodes:
-        raise IncompleteError(f"{system.name} has no node {own} and no flat, which decide {label}; give a whole result")
-    labels = system.loaded[system.nodes[node]].labels
-    columns = tuple(column for column, known in enumerate(labels) if known.startswith(label))
-    if not columns:
-        some = ", ".join(labels[:_SHOWN]) + (", ..." if len(labels) > _SHOWN else "")
-        raise ConfigError(f"label {label} is unknown to node {node} of {system.name}; it knows {some}")
-    return node, columns
+    trees = {node: system.loaded[folder].tree for node, folder in system.nodes.items()}
+    for node, tree in trees.items():
+        for name in tree.levels:
+            (position,) = tree.find(name, [label]).tolist()
+            if position != NONE and level in (None, name):
+                return Place(node, name, label, position)
+    known = next(iter(trees.values()))
+    some = known.labels(known.levels[0])
+    more = ", ..." if len(some) > _SHOWN else ""
+    raise ConfigError(
+        f"label {label!r} is unknown to {system.name}; give one such as {', '.join(some[:_SHOWN])}{more}, or of a "
+        "level below"
+    )
 
 
-def label_log_prob(system: System, texts: list[str], label: str) -> NDArray[np.float64]:
-    """The natural logarithm of a label's probability for each text, ``(len(texts),)``; errors of :func:`find_label`."""
-    node, columns = find_label(system, label)
-    log_prob = system.log_prob(texts, only=(node,))[node].log_prob[:, list(columns)].astype(np.float64)
-    return np.asarray(logsumexp(log_prob, axis=1), np.float64)
+def label_log_prob(system: System, texts: list[str], place: Place) -> NDArray[np.float64]:
+    """The natural logarithm of a label's joint probability in its node for each text, ``(len(texts),)``."""
+    parts = [
+        system.log_prob(part, only=(place.node,))[place.node].log_prob[:, place.position]
+        for part in system.portions(texts)
+    ]
+    return np.concatenate(parts).astype(np.float64)
 
 
-def _of_network(
-    node: str, label: str, classifier: "NodeClassifier", text: str, columns: tuple[int, ...]
-) -> Explanation:
+def _of_network(place: Place, classifier: "NodeClassifier", text: str) -> Explanation:
     from torch import nn
 
     from patent_hier.models.attribution import attribute_tokens
+    from patent_hier.models.tree_softmax import TreeSoftmax
 
     assert isinstance(classifier.model, nn.Module)
     assert classifier.reader is not None
     assert not isinstance(classifier.reader, TermReader)
     placed = place_tokens(classifier.reader, text)
     is_own = placed.places[:, 1] > placed.places[:, 0]
-    found = attribute_tokens(classifier.model, placed.ids, is_own, placed.neutral, columns)
+    softmax = TreeSoftmax(classifier.tree, classifier.flat)
+    found = attribute_tokens(classifier.model, placed.ids, is_own, placed.neutral, softmax, place.position)
     method = f"integrated gradients of the token embeddings, {found.steps} steps"
-    return Explanation(text, node, label, method, join_spans(placed.places, found.scores), found.base, found.value)
+    return _explanation(text, place, method, join_spans(placed.places, found.scores), found.base, found.value)
 
 
-def _of_terms(node: str, label: str, classifier: "NodeClassifier", text: str, columns: tuple[int, ...]) -> Explanation:
+def _of_terms(place: Place, classifier: "NodeClassifier", text: str) -> Explanation | None:
+    """None for a model that is not linear."""
     from patent_hier.models.attribution import attribute_terms
-    from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
 
-    assert isinstance(classifier.model, LinearClassifier | NaiveBayesClassifier)
+    assert isinstance(classifier.model, TermModel)
     assert isinstance(classifier.reader, TermReader)
     store = classifier.encode([text])
     assert isinstance(store, TermStore)
-    found = attribute_terms(classifier.model, store.matrix, columns)
+    found = attribute_terms(classifier.model, store.matrix, classifier.tree, classifier.flat, place.position)
+    if found is None:
+        return None
     places, scores = spread_over_characters(classifier.reader, text, found.scores)
     method = "integrated gradients of the TF-IDF of n-grams, exact"
-    return Explanation(text, node, label, method, join_spans(places, scores), found.base, found.value)
+    return _explanation(text, place, method, join_spans(places, scores), found.base, found.value)
+
+
+def _explanation(
+    text: str, place: Place, method: str, spans: tuple[Span, ...], base: float, value: float
+) -> Explanation:
+    return Explanation(text, place.node, place.level, place.label, method, spans, base, value)
 
 
 def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
@@ -139,7 +162,7 @@ def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def occlude(system: System, text: str, label: str) -> Explanation:
+def occlude(system: System, text: str, place: Place) -> Explanation:
     """Explain by what is lost without each part of the text, whatever the classifier.
 
     Windows of equal length follow each other without overlap, :data:`MOST_WINDOWS` at most; of blanks alone none is
@@ -149,26 +172,22 @@ def occlude(system: System, text: str, label: str) -> Explanation:
     Args:
         system: Any.
         text: Built as in training.
-        label: A section or a class.
+        place: The label, from :func:`find_label`.
 
     Raises:
-        ConfigError: As :func:`explain`.
-        IncompleteError: As :func:`explain`.
         DataError: As :func:`explain`.
     """
-    node, _ = find_label(system, label)
-    one = system.loaded[system.nodes[node]]
+    one = system.loaded[system.nodes[place.node]]
     read = text[: max((_reach(classifier, text) for classifier in set(_classifiers(system, one))), default=0)]
     width = max(1, -(-len(read) // MOST_WINDOWS))
     windows = [(start, min(start + width, len(read))) for start in range(0, len(read), width)]
     windows = [(start, end) for start, end in windows if not read[start:end].isspace()]
     base, value, *without = label_log_prob(
-        system, ["", read, *(read[:start] + read[end:] for start, end in windows)], label
+        system, ["", read, *(read[:start] + read[end:] for start, end in windows)], place
     ).tolist()
     spans = tuple(Span(start, end, value - left) for (start, end), left in zip(windows, without, strict=True))
-    return Explanation(
-        text, node, label, f"occlusion, {len(windows)} windows of up to {width} characters", spans, base, value
-    )
+    method = f"occlusion, {len(windows)} windows of up to {width} characters"
+    return _explanation(text, place, method, spans, base, value)
 
 
 def _classifiers(system: System, one: Classifier | Combination) -> Iterator[Classifier]:

@@ -12,13 +12,13 @@ from patent_hier import __version__
 from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.evaluation.predictions import PREDICTIONS_FILE, Predictions
+from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.inference.calibration import Calibration, calibrate
 from patent_hier.inference.model_card import CARD, label_table, write_card
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
 
-FORMAT = 1
+FORMAT = 2
 CONFIG = "config.json"
 CALIBRATION_FILE = "calibration.json"
 LABELS_FILE = "labels.json"
@@ -56,7 +56,7 @@ def system_version(system: System) -> str:
         members = [
             [member.weight, {node: content(path) for node, path in member.nodes.items()}] for member in one.members
         ]
-        return [one.node, list(one.labels), members]
+        return [one.node, one.tree.as_dict(), members]
 
     return fingerprint({node: content(folder) for node, folder in system.nodes.items()})
 
@@ -70,12 +70,12 @@ def load_calibration(folder: Path, system: System) -> Calibration | None:
     if read_json(folder / MANIFEST).get("kind") == SYSTEM_KIND:
         verify(folder, only=(CALIBRATION_FILE,))
         file = folder / CALIBRATION_FILE
-        return Calibration.from_dict(read_json(file)) if file.is_file() else None
+        return Calibration.from_dict(read_json(file), system.tree.levels) if file.is_file() else None
     if not all((path / PREDICTIONS_FILE).is_file() for path in system.nodes.values()):
         return None
     for path in system.nodes.values():
         verify(path, only=(PREDICTIONS_FILE,))
-    return calibrate({node: Predictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
+    return calibrate({node: NetworkPredictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
@@ -125,8 +125,7 @@ def export_system(
     with exclusive(folder), atomic_folder(folder) as staging:
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
-        labels = label_table(system.classes)
-        write_json(staging / LABELS_FILE, labels)
+        write_json(staging / LABELS_FILE, label_table(system.tree))
         if calibration is not None:
             write_json(staging / CALIBRATION_FILE, calibration.as_dict())
         config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": version}

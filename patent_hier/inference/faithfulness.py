@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.inference.explain import label_log_prob
+from patent_hier.inference.explain import find_label, label_log_prob
 from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
 
@@ -85,7 +85,8 @@ def faithfulness(
         for gone in (*(order[:cut] for cut in cuts), *(order[cut:] for cut in cuts))
     ]
     distinct = list(dict.fromkeys(texts))
-    known = dict(zip(distinct, np.exp(label_log_prob(system, distinct, explanation.label)).tolist(), strict=True))
+    place = find_label(system, explanation.label, explanation.level)
+    known = dict(zip(distinct, np.exp(label_log_prob(system, distinct, place)).tolist(), strict=True))
     curves = np.array([known[one] for one in texts]).reshape(len(orders), 2, len(cuts))
     shares = cuts / len(spans)
     areas = np.trapezoid(curves, shares, axis=2)  # (orders, 2): deletion, insertion

@@ -1,6 +1,6 @@
 """The documents of a file, classified batch by batch in flat memory: every row in its place, and what became of all."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,14 +8,16 @@ from typing import IO, Any
 
 from patent_hier.data.incoming import Incoming
 from patent_hier.data.incoming_lines import Documents
+from patent_hier.data.labels import ipc_path
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
 from patent_hier.inference.classifier import HierarchicalClassifier
-from patent_hier.inference.results import CLASS, SECTION, UNDECIDED, Prediction
+from patent_hier.inference.results import UNDECIDED, Prediction
 from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.inference.writers import Writer, writer_for
 from patent_hier.ipc import SymbolError, parse_symbols
+from patent_hier.taxonomy.tree import IPC_LEVELS
 
 BATCH = 1024  # rows; bounds memory whatever the file's size, and what a killed command has to do again
 
@@ -42,23 +44,23 @@ class Summary:
     """What became of a file's rows.
 
     Attributes:
+        levels: Of the system, from the top.
         decided: Rows with a prediction, by the level of their decision.
         faults: Rows without, by the reason.
         decided_right: Labelled rows whose decision is the truth, by its level; ``decided_labelled`` all of them.
-        labelled: Predicted rows whose main symbol could be read; the accuracies are over these.
-        section_hits: Of these, rows whose first path has the true section; ``class_hits`` likewise.
-        sections: The true sections; ``classes`` likewise.
+        labelled: Predicted rows whose main symbol has a label at a level, by that; the accuracies are over these.
+        hits: Of these, rows whose first path has the true label, by level.
+        labels: The true labels, by level.
     """
 
+    levels: tuple[str, ...]
     decided: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     decided_right: Counter[str] = field(default_factory=Counter)
     decided_labelled: Counter[str] = field(default_factory=Counter)
-    labelled: int = 0
-    section_hits: int = 0
-    class_hits: int = 0
-    sections: set[str] = field(default_factory=set)
-    classes: set[str] = field(default_factory=set)
+    labelled: Counter[str] = field(default_factory=Counter)
+    hits: Counter[str] = field(default_factory=Counter)
+    labels: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @property
     def predicted(self) -> int:
@@ -76,14 +78,13 @@ class Summary:
         return self.predicted + self.errors
 
     @property
-    def section_accuracy(self) -> Score:
-        """How often the first path's section is the true one; only where ``labelled`` is not 0."""
-        return Score.of_hits(self.section_hits, self.labelled, len(self.sections))
-
-    @property
-    def class_accuracy(self) -> Score:
-        """How often the first path's class is the true one; only where ``labelled`` is not 0."""
-        return Score.of_hits(self.class_hits, self.labelled, len(self.classes))
+    def accuracies(self) -> dict[str, Score]:
+        """How often the first path's label is the true one, by level; without levels at which no row has a label."""
+        return {
+            level: Score.of_hits(self.hits[level], self.labelled[level], len(self.labels[level]))
+            for level in self.levels
+            if self.labelled[level]
+        }
 
     def faults_in_words(self) -> str:
         """The faults with their counts, the most frequent first."""
@@ -92,7 +93,9 @@ class Summary:
     def decisions_in_words(self) -> str:
         """Levels with their counts, and how often the labelled ones are right."""
         parts = []
-        for level, name in ((CLASS, "with class"), (SECTION, "with section only"), (UNDECIDED, "undecided")):
+        for level in (*reversed(self.levels), UNDECIDED):
+            only = "" if level == self.levels[-1] else " only"
+            name = level if level == UNDECIDED else f"with {level}{only}"
             known, right = self.decided_labelled[level], self.decided_right[level]
             shown = f", {100 * right / known:.1f} % of {known} right" if known and level != UNDECIDED else ""
             parts.append(f"{self.decided[level]} {name}{shown}")
@@ -106,26 +109,30 @@ class Summary:
         decision = prediction.decision
         self.decided[decision.level] += 1
         try:
-            true = parse_symbols(row.symbols, raw.edition, raw.min_symbol).main
+            symbol = parse_symbols(row.symbols, raw.edition, raw.min_symbol).main
         except SymbolError:  # an application without a class yet, or a design
             return
-        self.labelled += 1
-        self.section_hits += prediction.paths[0].section == true.section
-        self.class_hits += prediction.paths[0].ipc_class == true.ipc_class
-        self.decided_labelled[decision.level] += 1
-        self.decided_right[decision.level] += decision.label in (true.section, true.ipc_class)
-        self.sections.add(true.section)
-        self.classes.add(true.ipc_class)
+        path = zip(IPC_LEVELS, ipc_path(str(symbol), len(IPC_LEVELS)), strict=True)
+        truth = {level: label for level, label in path if label}
+        answer = {step.level: step.label for step in prediction.paths[0].steps} if prediction.paths else {}
+        for level in truth.keys() & set(self.levels):
+            self.labelled[level] += 1
+            self.hits[level] += answer.get(level) == truth[level]
+            self.labels[level].add(truth[level])
+        if decision.level in {*truth, UNDECIDED}:
+            self.decided_labelled[decision.level] += 1
+            self.decided_right[decision.level] += decision.label == truth.get(decision.level, "")
 
     def as_dict(self) -> dict[str, Any]:
         """The counts as JSON-able values."""
-        return {name: sorted(value) if isinstance(value, set) else value for name, value in vars(self).items()}
+        return {**vars(self), "labels": {level: sorted(own) for level, own in self.labels.items()}}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Summary":
         """The counts of :meth:`as_dict`."""
-        kinds = {"labelled": int, "section_hits": int, "class_hits": int, "sections": set, "classes": set}
-        return cls(**{name: kinds.get(name, Counter)(value) for name, value in content.items()})
+        counts = {name: Counter(value) for name, value in content.items() if name not in ("levels", "labels")}
+        labels = defaultdict(set, {level: set(own) for level, own in content["labels"].items()})
+        return cls(tuple(content["levels"]), **counts, labels=labels)
 
 
 def classify(
@@ -189,7 +196,8 @@ def predict_to_stream(
     Raises:
         DataError: If no row of it can be classified.
     """
-    summary, writer = Summary(), writer_for(kind, stream, options.top_k)
+    levels = classifier.system.tree.levels
+    summary, writer = Summary(levels), writer_for(kind, stream, levels, options.top_k)
     for batch in classify(classifier, documents, options, progress=progress):
         _write(batch, writer, summary, documents, classifier)
     _require_some(summary, documents)
@@ -223,12 +231,13 @@ def predict_to_file(
         DataError: If no row of it can be classified.
         ConfigError: If another command writes the same file.
     """
+    levels = classifier.system.tree.levels
     with ResumableOutput(path, [classifier.version, asdict(options), dict(given)]) as output:
         known = _known(output) if given.get("source") else None
-        summary, before = (known, output.rows) if known else (Summary(), 0)
+        summary, before = (known, output.rows) if known else (Summary(levels), 0)
         if not before:
             output.restart()
-        writer = writer_for(kind, output.file, options.top_k)
+        writer = writer_for(kind, output.file, levels, options.top_k)
         for batch in classify(classifier, documents, options, skip=before, progress=progress):
             _write(batch, writer, summary, documents, classifier)
             if given.get("source"):
@@ -244,7 +253,7 @@ def _known(output: ResumableOutput) -> Summary | None:
     try:
         summary = Summary.from_dict(output.state) if output.rows else None
         return summary if summary and summary.rows == output.rows else None
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -1,6 +1,6 @@
 """The card of an exported system: what it is, what it was trained on, how right it is, what it must not be used for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,32 +9,33 @@ import yaml
 from patent_hier.errors import ArtifactError
 from patent_hier.inference.calibration import SHOWN, Calibration
 from patent_hier.inference.predictor import System
-from patent_hier.ipc_names import name_of
-from patent_hier.settings import FLAT
+from patent_hier.ipc_names import LANGUAGES, known_name
+from patent_hier.settings import FLAT, ROOT, SHARED
+from patent_hier.taxonomy.tree import LabelTree
 
 CARD = "README.md"
-_SCORES = {
-    "section_accuracy": "section",
-    "cascade_accuracy": "class, cascade",
-    "flat_accuracy": "class, flat",
-    "top_1": "class, likeliest path",
-    "top_3": "class among three",
+_SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{} among three"}
+_KINDS = {
+    FLAT: "flat classifier over all labels of the deepest level",
+    SHARED: "network with a classifier for each label",
+    ROOT: "classifier of the {0} and, for each {0}, one of what is below it",
 }
 
 
-def label_table(classes: Sequence[str]) -> dict[str, Any]:
-    """Sections and classes with our short names of them, as JSON-able values."""
+def label_table(tree: LabelTree) -> dict[str, Any]:
+    """All labels with our short names of those that have one, as JSON-able values: level by level, siblings together.
 
-    def named(code: str) -> dict[str, str]:
-        return {"code": code, "zh": name_of(code, "zh"), "en": name_of(code, "en")}
-
-    sections = sorted({label[0] for label in classes})
-    return {
-        "sections": [
-            {**named(section), "classes": [named(label) for label in sorted(classes) if label[0] == section]}
-            for section in sections
-        ]
-    }
+    Returns:
+        ``levels``, and ``labels``: each with ``code``, ``level``, ``parent`` (the code above it, null at the first
+        level), and perhaps ``zh`` and ``en``.
+    """
+    labels = []
+    for level in tree.levels:
+        own = tree.span(level)
+        for code, parent in zip(tree.codes[own], tree.names(tree.parents[own]), strict=True):
+            names = {language: name for language in LANGUAGES if (name := known_name([code], language))}
+            labels.append({"code": code, "level": level, "parent": parent, **names})
+    return {"levels": list(tree.levels), "labels": labels}
 
 
 def write_card(
@@ -64,10 +65,12 @@ def write_card(
 
 def _body(system: System, version: str, calibration: Calibration | None, facts: Mapping[str, Any]) -> Iterator[str]:
     data = facts.get("data") or {}
-    kind = "flat classifier over all classes" if FLAT in system.nodes else "section model and a class model per section"
-    yield f"# {system.name}: IPC sections and classes of Chinese patents"
+    tree = system.tree
+    kind = next(words for node, words in _KINDS.items() if node in system.nodes).format(tree.levels[0])
+    counts = ", ".join(f"{len(tree.labels(level))} at level {level}" for level in tree.levels)
+    yield f"# {system.name}: IPC labels of Chinese patents down to level {tree.depth}"
     yield ""
-    yield f"A {kind}, trained by patent_hier; version `{version}`. {len(system.classes)} classes, see `labels.json`."
+    yield f"A {kind}, trained by patent_hier; version `{version}`. Labels: {counts}; see `labels.json`."
     yield f"It reads {' and '.join(system.raw.text)}, joined as in training."
     yield ""
     if data.get("name") == "demo":
@@ -90,19 +93,24 @@ def _body(system: System, version: str, calibration: Calibration | None, facts: 
         yield from _calibration(calibration)
     yield "## Limits"
     yield ""
-    yield "- It knows the classes it was trained on, and can only choose among them."
+    yield "- It knows the labels it was trained on, and can only choose among them."
     yield "- Scores hold for documents like those of the corpus; other years, offices and kinds of text need a test."
     yield "- It supports a person who decides. It is no legal classification."
     yield "- The weights are safetensors, all else is JSON, YAML or text; loading runs no code of this folder."
 
 
 def _scores(result: Mapping[str, Any]) -> Iterator[str]:
-    rows = [(name, result[key]) for key, name in _SCORES.items() if isinstance(result.get(key), dict)]
+    rows = [
+        (name.format(level), own[key])
+        for level, own in (result.get("levels") or {}).items()
+        for key, name in _SCORES.items()
+        if isinstance(own.get(key), dict)
+    ]
     if not rows:
         return
     yield "## Scores on the test part"
     yield ""
-    yield "| accuracy | % | 95 % interval | documents | classes with support |"
+    yield "| accuracy | % | 95 % interval | documents | labels with support |"
     yield "|---|---|---|---|---|"
     for name, score in rows:
         low, high = score["interval"]
@@ -121,20 +129,21 @@ def _calibration(calibration: Calibration) -> Iterator[str]:
     measured = calibration.measured
     if not measured:
         return
-    error = measured["calibration_error"]
-    yield (
-        f"Expected calibration error on {measured['documents']} test documents: class {error['before']['class']:.3f} "
-        f"before, {error['after']['class']:.3f} after; section {error['before']['section']:.3f} before, "
-        f"{error['after']['section']:.3f} after."
-    )
+    before, after = (measured["calibration_error"][when]["levels"] for when in ("before", "after"))
+    errors = "; ".join(f"{level} {before[level]:.3f} before, {after[level]:.3f} after" for level in reversed(before))
+    yield f"Expected calibration error on {measured['documents']} test documents: {errors}."
     yield ""
-    yield "| asked accuracy | answered with class | right | with section only | right | undecided |"
-    yield "|---|---|---|---|---|---|"
+    levels = list(reversed(calibration.thresholds[0].levels))
+    columns = ["asked accuracy", f"answered with {levels[0]}", "right"]
+    columns += [name for level in levels[1:] for name in (f"with {level} only", "right")]
+    yield f"| {' | '.join([*columns, 'undecided'])} |"
+    yield "|---" * (len(columns) + 1) + "|"
     for target in SHOWN:
         one = measured["targets"][f"{target:.2f}"]
         cells = [f"{100 * target:.0f} %"]
-        for level in ("class", "section"):
-            score = one[f"{level}_accuracy"]
-            cells += [f"{100 * one[f'{level}_coverage']:.1f} %", f"{100 * score['value']:.1f} %" if score else "-"]
+        for level in levels:
+            reached = one["levels"][level]
+            score = reached["accuracy"]
+            cells += [f"{100 * reached['coverage']:.1f} %", f"{100 * score['value']:.1f} %" if score else "-"]
         yield f"| {' | '.join(cells)} | {100 * one['undecided']:.1f} % |"
     yield ""

@@ -24,12 +24,12 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.terms import TermReader, ngram_counter
 from patent_hier.models.classical import fit_idf, tf_idf
 
-NEIGHBOURS_VERSION = 1
+NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
 MAX_TERMS = 500_000
 _KIND = "neighbours"
 _INDEX, _TERMS, _SETTINGS, _DOCUMENTS = "index.safetensors", "terms.json", "settings.json", "documents.parquet"
-_SCHEMA = pa.schema([(name, pa.string()) for name in ("document_id", "title", "ipc_class")])
+_SCHEMA = pa.schema([("document_id", pa.string()), ("title", pa.string()), ("path", pa.list_(pa.string()))])
 _BATCH = 4096  # texts counted at once
 _ROW_GROUP = 4096  # documents that are read for one of them
 _DAMAGED = (ArtifactError, KeyError, OSError, SafetensorError, TypeError, ValueError, pa.ArrowException)
@@ -42,13 +42,13 @@ class Neighbour:
     Attributes:
         document_id: Its id in the corpus.
         title: Its title.
-        ipc_class: Its class, such as ``A01``.
+        path: The labels of its main symbol from the top, as far as it goes.
         similarity: Cosine of the TF-IDF of character n-grams, above 0 and up to 1.
     """
 
     document_id: str
     title: str
-    ipc_class: str
+    path: tuple[str, ...]
     similarity: float
 
 
@@ -67,7 +67,7 @@ def build_neighbours(
     document_ids: Sequence[str],
     titles: Sequence[str],
     texts: Sequence[str],
-    classes: Sequence[str],
+    paths: Sequence[Sequence[str]],
     folder: Path,
     *,
     ngram_sizes: tuple[int, int] = NGRAM_SIZES,
@@ -82,7 +82,7 @@ def build_neighbours(
         document_ids: Of the ``n`` training documents, and no others.
         titles: ``n``.
         texts: ``n``, built as in training.
-        classes: ``n``, such as ``A01``.
+        paths: ``n``, the labels of each main symbol from the top.
         folder: Its name decides whether it is built again: name it by :func:`neighbours_fingerprint`.
         ngram_sizes: Shortest and longest n-gram in characters.
         max_terms: The most frequent n-grams that are kept; of equally frequent ones the first in code point order.
@@ -93,8 +93,8 @@ def build_neighbours(
         ArtifactError: If it holds a manifest that cannot be read.
         DataError: If no text has an n-gram.
     """
-    if len({len(document_ids), len(titles), len(texts), len(classes)}) != 1:
-        sizes = f"{len(document_ids)} ids, {len(titles)} titles, {len(texts)} texts and {len(classes)} classes"
+    if len({len(document_ids), len(titles), len(texts), len(paths)}) != 1:
+        sizes = f"{len(document_ids)} ids, {len(titles)} titles, {len(texts)} texts and {len(paths)} paths"
         raise ConfigError(f"neighbours of {sizes} cannot be built; give one of each for each document")
     if not 1 <= ngram_sizes[0] <= ngram_sizes[1] or max_terms < 1:
         raise ConfigError(
@@ -109,8 +109,8 @@ def build_neighbours(
             entries = _write_index(texts, TermReader(terms, ngram_sizes), staging, progress)
             write_json(staging / _TERMS, list(terms))
             write_json(staging / _SETTINGS, {"ngram_sizes": list(ngram_sizes)})
-            columns = [pa.array(list(column), pa.string()) for column in (document_ids, titles, classes)]
-            pq.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA), staging / _DOCUMENTS, _ROW_GROUP)
+            columns = dict(zip(_SCHEMA.names, (document_ids, titles, paths), strict=True))
+            pq.write_table(pa.table(columns, _SCHEMA), staging / _DOCUMENTS, _ROW_GROUP)
             facts = {"documents": len(texts), "terms": len(terms), "entries": entries}
             seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
 
@@ -236,17 +236,17 @@ class Neighbours:
         order = chosen[np.argsort(-similarity[chosen], kind="stable")][:k]
         return [(document, min(1.0, float(similarity[document]))) for document in order.tolist()]
 
-    def _read_documents(self, wanted: set[int]) -> dict[int, tuple[str, str, str]]:
-        """Id, title and class of some documents, read in groups of rows."""
-        known: dict[int, tuple[str, str, str]] = {}
+    def _read_documents(self, wanted: set[int]) -> dict[int, tuple[str, str, tuple[str, ...]]]:
+        """Id, title and path of some documents, read in groups of rows."""
+        known: dict[int, tuple[str, str, tuple[str, ...]]] = {}
         by_group: dict[int, list[int]] = {}
         for document in sorted(wanted):
             by_group.setdefault(document // _ROW_GROUP, []).append(document)
         with self._documents() as documents:
             for group, members in by_group.items():
                 rows = documents.read_row_group(group).take([document % _ROW_GROUP for document in members])
-                columns = [rows.column(name).to_pylist() for name in _SCHEMA.names]
-                known.update(zip(members, zip(*columns, strict=True), strict=True))
+                for document, one in zip(members, rows.to_pylist(), strict=True):
+                    known[document] = one["document_id"], one["title"], tuple(one["path"])
         return known
 
     def _documents(self) -> pq.ParquetFile:

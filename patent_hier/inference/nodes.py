@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json, read_yaml
+from patent_hier.data.labels import misplaced_label
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.ipc import SECTIONS, all_classes, classes_of
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.settings import ROOT, WHOLE
+from patent_hier.taxonomy.tree import LabelTree
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
@@ -49,9 +50,9 @@ class Classifier:
         return frozenset((name, digest) for name, digest in self.files.items() if name not in _NOT_READ)
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """The node's labels, in the order of its scores."""
-        return self.classifier.labels
+    def tree(self) -> LabelTree:
+        """The node's labels."""
+        return self.classifier.tree
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,14 @@ class Combination:
 
     Attributes:
         node: The node.
-        labels: Its labels, in the order of its scores.
+        tree: Its labels.
+        flat: Whether one softmax over the deepest level decides.
         members: What is pooled.
     """
 
     node: str
-    labels: tuple[str, ...]
+    tree: LabelTree
+    flat: bool
     members: tuple[Member, ...]
 
 
@@ -116,16 +119,18 @@ class NodeLoader:
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
                 raise ArtifactError(f"{folder} is of node {known}, not {node}; delete it and run again")
-            _check_labels(folder, node, facts.get("labels"))
+            tree = _known_tree(folder, node, facts.get("tree"))
             is_combination = kind == COMBINATION
             self.nodes[folder] = (
-                self._combination(folder, facts, within) if is_combination else _classifier(folder, digests)
+                self._combination(folder, tree, facts, within) if is_combination else _classifier(folder, digests)
             )
         return folder
 
-    def _combination(self, folder: Path, facts: dict[str, Any], within: tuple[Path, ...]) -> Combination:
+    def _combination(
+        self, folder: Path, tree: LabelTree, facts: dict[str, Any], within: tuple[Path, ...]
+    ) -> Combination:
         try:
-            node, labels = facts["node"], tuple(facts["labels"])
+            node, flat = facts["node"], bool(facts["flat"])
             listed = [(dict(member["nodes"]), float(member["weight"])) for member in facts["members"]]
             if not all(is_path(path) for paths, _ in listed for path in paths.values()):
                 raise TypeError("a member's folder is no path")
@@ -142,7 +147,7 @@ class NodeLoader:
             members.append(Member(nodes, weight))
         if not members:
             raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
-        return Combination(node, labels, tuple(members))
+        return Combination(node, tree, flat, tuple(members))
 
 
 def is_path(value: object) -> bool:
@@ -155,20 +160,19 @@ def is_path(value: object) -> bool:
         return False
 
 
-def _check_labels(folder: Path, node: str, labels: object) -> None:
-    """Refuse labels that the node of an IPC has not, or none, or one twice."""
-    known: tuple[str, ...] = (
-        classes_of(node) if node in SECTIONS else {ROOT: SECTIONS, FLAT: all_classes()}.get(node, ())
-    )
-    if not isinstance(labels, list) or not labels:
-        raise ArtifactError(f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} has no labels; delete {folder} and train again")
-    wrong = [label for label in labels if label not in known or labels.count(label) > 1]
-    if wrong:
-        shown = f"{wrong[0]!r:.40}"
-        raise ArtifactError(
-            f"{folder / MODEL_FOLDER / CLASSIFIER_FILE}: label {shown} is not of node {node}, or there twice; delete "
-            f"{folder} and train again"
-        )
+def _known_tree(folder: Path, node: str, content: object) -> LabelTree:
+    """A node's labels; refused where they do not stand below it, or the scheme does not know them there."""
+    file = folder / MODEL_FOLDER / CLASSIFIER_FILE
+    try:
+        tree = LabelTree.from_dict(content)
+    except ArtifactError as error:
+        raise ArtifactError(f"{file}: {error}") from error
+    root = ROOT if node == ROOT or node in WHOLE else node
+    if tree.root != root:
+        raise ArtifactError(f"{file}: its labels stand below {tree.root!r:.40}, not {root}; train the node again")
+    if (wrong := misplaced_label(tree)) is not None:
+        raise ArtifactError(f"{file}: label {wrong!r:.40} has no such place in the IPC; train the node again")
+    return tree
 
 
 def _verified(folder: Path) -> dict[str, str]:

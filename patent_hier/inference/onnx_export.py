@@ -1,8 +1,9 @@
 """A finished system of networks as a folder in ONNX, for programs that know nothing of this one.
 
 ``<node>.onnx`` for each network, a folder for each reader with the vocabulary that its ids come from, and
-``onnx.json``, which says how they belong together: labels, how a text becomes ids, what combinations weigh, and how
-close each file came to its network. numpy, onnxruntime and the reader's library (tokenizers or jieba) suffice to score.
+``onnx.json``, which says how they belong together: label trees, how a text becomes ids, how logits become
+probabilities, what combinations weigh, and how close each file came to its network. numpy, onnxruntime and the
+reader's library (tokenizers or jieba) suffice to score.
 
 Source: ONNX, https://onnx.ai/onnx/intro; the files have operators of its standard set only.
 """
@@ -27,7 +28,7 @@ from patent_hier.inference.predictor import System
 if TYPE_CHECKING:
     from patent_hier.models.kinds import Reader
 
-ONNX_VERSION = 1  # of the folder's form
+ONNX_VERSION = 2  # of the folder's form
 ONNX_KIND = "onnx"  # in its manifest
 ONNX_FILE = "onnx.json"
 _TOKENIZER = "tokenizer.json"
@@ -44,11 +45,17 @@ _NOTES = {
     "others are unknown_id; the first max_length of them; a text without characters is [unknown_id].",
     "batch": "input_ids are padded with pad_id at the end to the longest text, attention_mask is 1 for ids and 0 for "
     "padding; both int64 (batch, seq_len), seq_len from 1 to max_length.",
-    "combination": "log_prob = sum over members of weight * max(log_prob of member, floor), then log-softmax over "
-    "labels, all labels of members, sorted; a label that a member lacks has floor. A member without this node is "
-    "derived from its others: log P(class) = log P(section) + log P(class | section); the other way round P(section) "
-    "is the sum of its classes and P(class | section) the quotient.",
-    "hierarchy": "log P(class) = log_prob of its section under root + log_prob of the class under that section.",
+    "tree": "The labels' levels from the top, their codes level by level, and the position of each one's parent, -1 at "
+    "the first level. A code that stands at two levels is a main group, and what has no subgroup in it.",
+    "logits": "One for each label of the tree, in its order: log P(label | parent) = logit - log-sum-exp over the "
+    "labels of the same parent. If flat, one for each label of the deepest level: log P(label) = logit - log-sum-exp "
+    "over all, and a label above has the sum of P over its children.",
+    "joint": "log P(label | node) = log P(label | parent) + log P(parent | node), from the top.",
+    "combination": "log P(label | parent) = sum over members of weight * max(log P of member, floor), then log-softmax "
+    "over the labels of the same parent (if flat, over all labels of the deepest level), labels of all members; one "
+    "that a member lacks has floor there. A member without this node is derived from its others: under a label L, "
+    "log P(label | L) = log P(label) - log P(L); a sum over children gives what is above.",
+    "hierarchy": "log P(label) = log P of its first label under root + log P of the label under the node of that name.",
 }
 
 
@@ -61,9 +68,9 @@ def export_onnx(system: System, folder: Path) -> dict[str, Any]:
 
     Returns:
         The content of ``onnx.json``. ``nodes`` names the classifier of each node. ``classifiers`` has, by name, node,
-        labels and kind: a ``network`` with its file, reader and comparison (documents, their lengths in tokens, sizes
-        of batches, and the largest difference of a log-probability), a ``constant`` one, which is certain of its one
-        label, or a ``combination`` of others with their weights. ``readers`` has files, ``max_length`` and ``pad_id``.
+        tree, flat and kind: a ``network`` with its file, reader and comparison (documents, their lengths in tokens,
+        sizes of batches, and the largest difference of a log-probability), a ``constant`` one, which is certain of its
+        labels, or a ``combination`` of others with their weights. ``readers`` has files, ``max_length`` and ``pad_id``.
 
     Raises:
         ConfigError: If onnx or onnxruntime is missing, a classifier is no network, the folder holds something else, or
@@ -96,7 +103,7 @@ def _require_networks(system: System) -> None:
                 "export a system of bertcnn, bert, textcnn or rnn alone"
             )
     if all(one.model is None for one in classifiers):
-        raise ConfigError(f"{system.name} has no network, since each node has one label; there is nothing to export")
+        raise ConfigError(f"{system.name} has no network, since each node has one path; there is nothing to export")
 
 
 def _write(system: System, staging: Path) -> dict[str, Any]:
@@ -146,14 +153,16 @@ def _write_classifier(
     """What ``onnx.json`` says of one of the loaded folders; a network's file is written."""
     from patent_hier.inference.onnx_network import export_network
 
-    labels = list(one.labels)
+    labels: dict[str, Any] = {"tree": one.tree.as_dict()}
     if isinstance(one, Combination):
         members = [
             {"weight": member.weight, "nodes": {node: names[folder] for node, folder in member.nodes.items()}}
             for member in one.members
         ]
-        return {"kind": "combination", "node": one.node, "labels": labels, "floor": FLOOR, "members": members}
-    facts: dict[str, Any] = {"kind": "constant", "node": one.classifier.node, "labels": labels, "source": path.name}
+        labels["flat"] = one.flat
+        return {"kind": "combination", "node": one.node, **labels, "floor": FLOOR, "members": members}
+    labels["flat"] = one.classifier.flat
+    facts: dict[str, Any] = {"kind": "constant", "node": one.classifier.node, **labels, "source": path.name}
     if one.classifier.model is None:
         return facts
     file = f"{names[path]}.onnx"

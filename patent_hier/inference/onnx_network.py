@@ -29,12 +29,13 @@ from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import WordReader
 from patent_hier.models.kinds import TokenReader
-from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.textcnn import TextCnn
+from patent_hier.models.tree_softmax import TreeSoftmax
 
 OPSET = 17  # the first with LayerNormalization; onnxruntime reads it from 1.12 on
 INPUTS = ("input_ids", "attention_mask")
-OUTPUT = "log_prob"
+OUTPUT = "logits"
 MAX_DIFFERENCE = 1e-4  # of a log-probability; rounding makes about 1e-6
 _MAX_BYTES = (1 << 31) - (1 << 20)  # one file of Protocol Buffers ends at 2 GiB; the rest is for the graph
 _STANDARD = ("", "ai.onnx")  # names of the set of operators that every runtime has
@@ -77,7 +78,7 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
     """Write a network as ONNX and compare the file with it.
 
     The file maps :data:`INPUTS`, int64 ``(batch, seq_len)`` with padding at the end, to :data:`OUTPUT`, float32
-    ``(batch, n_labels)``; batch and seq_len are free.
+    ``(batch, num_outputs)``; batch and seq_len are free.
 
     Args:
         classifier: With a network and the reader of its texts; both stay as they are.
@@ -105,8 +106,8 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
     return _compare(session, classifier, store, order, name)
 
 
-class _LogProb(nn.Module):
-    """What is exported: log-probabilities ``(batch, n_labels)``, for batches of every width from 1 on.
+class _Logits(nn.Module):
+    """What is exported: logits ``(batch, num_outputs)``, for batches of every width from 1 on.
 
     :class:`TextCnn` fills a batch that is narrower than its longest filter, and Python decides by how much. Here every
     batch gets that filter's length - 1 positions of padding, so nothing is left to decide. They change no score:
@@ -121,7 +122,7 @@ class _LogProb(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         if self.padding:
             input_ids, attention_mask = (functional.pad(x, (0, self.padding)) for x in (input_ids, attention_mask))
-        return self.network(input_ids, attention_mask).float().log_softmax(-1)  # type: ignore[no-any-return]  # as torch
+        return self.network(input_ids, attention_mask).float()  # type: ignore[no-any-return]  # as torch
 
 
 def _write(classifier: NodeClassifier, store: TokenStore, rows: NDArray[np.intp], path: Path) -> None:
@@ -137,7 +138,7 @@ def _write(classifier: NodeClassifier, store: TokenStore, rows: NDArray[np.intp]
     was_training = network.training
     with _quiet(), torch.no_grad():
         torch.onnx.export(
-            _LogProb(network).eval(),
+            _Logits(network).eval(),
             example,
             str(path),
             dynamo=False,
@@ -174,6 +175,8 @@ def _compare(
 ) -> Comparison:
     """The largest difference over all batches; see :func:`export_network` for the error."""
     assert isinstance(classifier.reader, TokenReader)
+    softmax, leaves = TreeSoftmax(classifier.tree, classifier.flat), classifier.tree.leaves
+    width = num_outputs(classifier.tree, classifier.flat)
     expected = classifier.log_prob(store, order, batch_size=4)  # (n, n_labels)
     largest, sizes = 0.0, set()
     for rows in _batches(len(order)):
@@ -184,15 +187,16 @@ def _compare(
             (found,) = session.run([OUTPUT], {key: value for key, value in arrays.items() if key in known})
         except Exception as error:  # onnxruntime has classes of its own
             raise ConfigError(f"{name} fails as ONNX on {where} ({_one_line(error)[:300]}); {_INSTEAD}") from error
-        if (found.shape, found.dtype) != (expected[rows].shape, np.float32):
+        if (found.shape, found.dtype) != ((len(rows), width), np.float32):
             raise ConfigError(f"{name} gives {found.dtype} {found.shape} as ONNX on {where}; {_INSTEAD}")
+        found = softmax.joint(torch.from_numpy(found)).numpy()  # (rows, n_labels)
         difference = float(np.abs(found - expected[rows]).max())
         if not difference <= MAX_DIFFERENCE:  # a NaN is no agreement
             raise ConfigError(
                 f"{name} scores otherwise as ONNX on {where}: log-probabilities differ by {difference:.2g}, more than "
                 f"{MAX_DIFFERENCE:g}; {_INSTEAD}"
             )
-        if (found.argmax(1) != expected[rows].argmax(1)).any():
+        if (found[:, leaves].argmax(1) != expected[rows, leaves].argmax(1)).any():
             raise ConfigError(f"{name} has another first label as ONNX on {where}; {_INSTEAD}")
         largest = max(largest, difference)
         sizes.add(len(rows))

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.deriving import derive
 from patent_hier.inference.predictor import System
-from patent_hier.settings import BF16, FLAT, FP32
+from patent_hier.settings import BF16, FP32
 
 PRECISIONS = (FP32, BF16)
 COMPARED = 512  # documents
-MIN_AGREEMENT = 0.99  # of the first class; accuracy can then differ by one point at most
+MIN_AGREEMENT = 0.99  # of the first label; accuracy can then differ by one point at most
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Agreement:
     """Half precision beside fp32.
 
     Attributes:
+        level: The deepest level of the system.
         documents: How many were scored by both.
-        same: How many have the same first class.
-        difference: The largest difference of a probability of a class.
+        same: How many have the same first label there.
+        difference: The largest difference of a probability of such a label.
     """
 
+    level: str
     documents: int
     same: int
     difference: float
@@ -42,7 +44,7 @@ class Agreement:
     def __str__(self) -> str:
         share = 100 * self.same / self.documents
         return (
-            f"the first class of {self.same} of {self.documents} documents ({share:.1f} %) is that of fp32, "
+            f"the first {self.level} of {self.same} of {self.documents} documents ({share:.1f} %) is that of fp32, "
             f"probabilities differ by at most {self.difference:.2g}"
         )
 
@@ -70,16 +72,17 @@ def compare_precisions(system: System, texts: Sequence[str], batch_size: int = 6
         batch_size: Documents per batch of a network.
     """
     chosen = [texts[i] for i in np.linspace(0, len(texts) - 1, min(len(texts), COMPARED)).astype(int)]
-    scores = []
-    for precision in PRECISIONS:
-        with scoring_in(precision):
-            scores.append(derive(system.log_prob(chosen, batch_size=batch_size), FLAT).log_prob)
-    full, half = scores
-    return Agreement(
-        documents=len(chosen),
-        same=int((full.argmax(1) == half.argmax(1)).sum()),
-        difference=float(np.abs(np.exp(full) - np.exp(half)).max()),
-    )
+    same, difference = 0, 0.0
+    for part in system.portions(chosen):
+        full, half = (_deepest(system, part, precision, batch_size) for precision in PRECISIONS)
+        same += int((full.argmax(1) == half.argmax(1)).sum())
+        difference = max(difference, float(np.abs(np.exp(full) - np.exp(half)).max()))
+    return Agreement(system.tree.depth, len(chosen), same, difference)
+
+
+def _deepest(system: System, texts: list[str], precision: str, batch_size: int) -> NDArray[np.float32]:
+    with scoring_in(precision):
+        return system.whole(system.log_prob(texts, batch_size=batch_size)).at(system.tree.depth)
 
 
 def require_agreement(agreement: Agreement) -> None:

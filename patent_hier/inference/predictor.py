@@ -1,9 +1,9 @@
-"""A finished system as one thing: new texts in, log-probabilities of every node or the likeliest paths out.
+"""A finished system as one thing: new texts in, log-probabilities of every label or the likeliest paths out.
 
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,18 @@ from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
-from patent_hier.evaluation.decoding import NO_PATH, Columns, Tree, check_search, decode
-from patent_hier.evaluation.deriving import NodeScores
+from patent_hier.evaluation.decoding import NO_PATH, check_decoding, decode
+from patent_hier.evaluation.scores import TreeScores, missing_nodes, whole, whole_tree
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
-from patent_hier.inference.results import IpcPath
+from patent_hier.inference.results import LabelPath, Step
 from patent_hier.inference.texts import TextScorer
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.taxonomy.arithmetic import conditional_log_prob
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 RESULT_KIND = "result"
 SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
 NODES = "nodes"  # its folder of node folders
+_CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
 
 
 class System:
@@ -48,21 +50,37 @@ class System:
         self.passes = self._scorer.passes
 
     @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """The classes that :meth:`paths` can name, sorted.
+    def tree(self) -> LabelTree:
+        """All labels that it can name.
 
         Raises:
             IncompleteError: If this is one node of a hierarchical system.
         """
-        if FLAT in self.nodes:
-            return tuple(sorted(self.loaded[self.nodes[FLAT]].labels))
-        sections = self.loaded[self.nodes[ROOT]].labels if ROOT in self.nodes else ()
-        if missing := [node for node in (ROOT, *sections) if node not in self.nodes]:
+        trees = {node: self.loaded[folder].tree for node, folder in self.nodes.items()}
+        if missing := missing_nodes(trees):
             raise IncompleteError(
                 f"{self.name} {', '.join(self.nodes)} makes no whole paths without node {', '.join(missing)}; "
-                "give the result folder of all nodes (result-hier-... or result-flat-...)"
+                "give the result folder of all nodes (result-hier-..., result-flat-... or result-shared-...)"
             )
-        return tuple(sorted(label for section in sections for label in self.loaded[self.nodes[section]].labels))
+        return whole_tree(trees)
+
+    def labels(self, level: str) -> tuple[str, ...]:
+        """The labels of one level, in the order of the scheme.
+
+        Raises:
+            ConfigError: If the system has no such level.
+        """
+        return self.tree.labels(level)
+
+    def portions(self, texts: list[str]) -> Iterator[list[str]]:
+        """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
+        size = max(1, _CELLS // sum(len(one.tree) for one in self.loaded.values()))
+        for start in range(0, len(texts), size):
+            yield texts[start : start + size]
+
+    def whole(self, scores: Mapping[str, TreeScores]) -> TreeScores:
+        """The scores of :meth:`log_prob`, of all nodes, over the whole tree."""
+        return whole(scores, self.tree)
 
     def log_prob(
         self,
@@ -70,7 +88,7 @@ class System:
         progress: Callable[[int], None] | None = None,
         batch_size: int = 64,
         only: Collection[str] | None = None,
-    ) -> dict[str, NodeScores]:
+    ) -> dict[str, TreeScores]:
         """Score every text by every node.
 
         Each kind of reader reads a text once, and each classifier scores it once, in however many combinations it is.
@@ -82,7 +100,7 @@ class System:
             only: Names of the nodes to ask; None for all.
 
         Returns:
-            By node: labels, and ``log_prob`` ``(n, n_labels)`` float32.
+            By node its labels and their joint log-probabilities; memory grows with ``n`` times all labels.
 
         Raises:
             ArtifactError: If the classifiers do not fit together.
@@ -96,54 +114,58 @@ class System:
         top_k: int = 3,
         progress: Callable[[int], None] | None = None,
         batch_size: int = 64,
-    ) -> list[list[IpcPath]]:
-        """The likeliest classes of each text.
+    ) -> list[list[LabelPath]]:
+        """The likeliest paths of each text.
 
         Args:
             texts: ``n`` texts, built as in training.
-            top_k: Paths for each text, from 1 to the number of classes.
+            top_k: Paths for each text, from 1 to their number.
             progress: As in :meth:`log_prob`.
             batch_size: As there.
 
         Returns:
-            For each text ``top_k`` paths, the most probable first; of equally probable ones the first class.
+            For each text ``top_k`` paths, the most probable first; of equally probable ones the first label.
 
         Raises:
             ConfigError: If ``top_k`` is out of range.
             IncompleteError: If this is one node of a hierarchical system.
         """
-        check_search((), len(self.classes), top_k)
-        return best_paths(self.log_prob(texts, progress, batch_size), top_k)
+        check_decoding(self.tree, top_k, None, None)
+        found: list[list[LabelPath]] = []
+        for part in self.portions(texts):
+            for piece in self.whole(self.log_prob(part, progress, batch_size)).pieces():
+                found += paths_of(piece, decode(piece, top_k))
+        return found
 
 
-def best_paths(scores: Mapping[str, NodeScores], top_k: int) -> list[list[IpcPath]]:
-    """The ``top_k`` likeliest paths of each document, from the scores of a whole system; see :meth:`System.paths`."""
-    tree = Tree.of(scores)
-    return paths_of(tree, decode(tree, top_k))
-
-
-def paths_of(tree: Tree, columns: Columns) -> list[list[IpcPath]]:
-    """The paths to each document's classes, by their positions in ``tree.classes``, ``(n, top_k)``, in that order."""
-    rows = np.arange(len(columns))[:, None]
-    section = tree.section_of[columns]
-    chosen = (tree.class_log_prob[rows, columns], tree.section_log_prob[rows, section])
-    probabilities = np.exp(np.stack([*chosen, tree.within_log_prob[rows, columns]], axis=-1)).tolist()
+def paths_of(scores: TreeScores, ends: Positions) -> list[list[LabelPath]]:
+    """The paths to the labels of each document, ``(n, top_k)`` positions in the tree, in that order."""
+    tree = scores.tree
+    conditional = conditional_log_prob(tree, scores.log_prob)
+    steps = tree.paths(ends.reshape(-1)).reshape(*ends.shape, len(tree.levels))  # (n, top_k, n_levels)
+    rows = np.arange(len(ends))[:, None, None]
+    values = np.exp(np.stack([scores.log_prob[rows, steps], conditional[rows, steps]], axis=-1)).tolist()
     return [
-        [
-            IpcPath(tree.classes[column][0], tree.classes[column], *three)
-            for column, three in zip(own, threes, strict=True)
-            if column != NO_PATH
-        ]
-        for own, threes in zip(columns.tolist(), probabilities, strict=True)
+        [_path(tree, path, numbers) for path, numbers, end in zip(paths, several, own, strict=True) if end != NO_PATH]
+        for paths, several, own in zip(steps.tolist(), values, ends.tolist(), strict=True)
     ]
+
+
+def _path(tree: LabelTree, path: list[int], numbers: list[list[float]]) -> LabelPath:
+    steps = tuple(
+        Step(level, str(tree.codes[place]), *both)
+        for level, place, both in zip(tree.levels, path, numbers, strict=True)
+        if place != NONE
+    )
+    return LabelPath(steps[-1].label, steps[-1].probability, steps)
 
 
 def load_system(folder: Path) -> System:
     """Load a finished result.
 
     Args:
-        folder: ``runs/<model>/result-hier-...`` or ``result-flat-...``, beside its node folders; or one node's folder;
-            or an exported system. All may have been moved.
+        folder: ``runs/<model>/result-hier-...`` (or ``-flat-``, ``-shared-``), beside its node folders; or one node's
+            folder; or an exported system. All may have been moved.
 
     Raises:
         ConfigError: If the folder holds no result.

@@ -3,41 +3,63 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-CLASS = "class"
-SECTION = "section"
 UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
-class IpcPath:
-    """A way from the root of the IPC to a class, for one document.
+class LabelScore:
+    """A label and its probability.
 
     Attributes:
-        section: Such as ``A``.
-        ipc_class: Such as ``A01``.
-        probability: P(section and class), 0 to 1; the sum over all classes is 1.
-        section_probability: P(section).
-        class_given_section: P(class | section); times ``section_probability`` it is ``probability``.
+        label: Such as ``A`` or ``A01B1/02``.
+        probability: Of all below it together, 0 to 1.
     """
 
-    section: str
-    ipc_class: str
+    label: str
     probability: float
-    section_probability: float
-    class_given_section: float
 
 
 @dataclass(frozen=True)
-class SectionScore:
-    """A section and its probability, all of its classes together.
+class Step:
+    """One label on a path.
 
     Attributes:
-        section: Such as ``A``.
-        probability: P(section), 0 to 1; the sum over all sections is 1.
+        level: Such as ``section``.
+        label: Such as ``A``.
+        probability: P(label), 0 to 1.
+        conditional: P(label | the label above it); the product along a path is its ``probability``.
     """
 
-    section: str
+    level: str
+    label: str
     probability: float
+    conditional: float
+
+
+@dataclass(frozen=True)
+class LabelPath:
+    """A way from the root of the scheme down, for one document.
+
+    Attributes:
+        label: Where it ends.
+        probability: P(label), 0 to 1; the sum over all paths is 1.
+        steps: Its labels from the top, one for each level; the last one is ``label``. A symbol that ends above the
+            deepest level has fewer.
+    """
+
+    label: str
+    probability: float
+    steps: tuple[Step, ...]
+
+    @property
+    def level(self) -> str:
+        """The level that it ends at."""
+        return self.steps[-1].level
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels from the top."""
+        return tuple(step.label for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -45,9 +67,9 @@ class Decision:
     """What is answered, and why not more.
 
     Attributes:
-        level: ``class``, ``section`` or ``undecided``.
-        label: The class or section; None if undecided.
-        confidence: Its probability; of undecided documents that of the likeliest section.
+        level: The level of the answer, such as ``class``, or ``undecided``.
+        label: The answer; None if undecided.
+        confidence: Its probability; of undecided documents that of the likeliest label of the first level.
         target_accuracy: The accuracy that was asked for, as known to the thresholds; None if none was.
         reason: In a few English words, with the numbers that decided.
     """
@@ -81,7 +103,8 @@ class Explanation:
     Attributes:
         text: What the spans' places are counted in.
         node: The node whose scores are explained.
-        label: A section or a class.
+        level: The level of the label.
+        label: The label that is explained.
         method: How the scores were found.
         spans: In order, without overlap; text that no token, n-gram or window covers has none.
         base: The label's log-probability (natural) with the neutral input: the text's tokens masked, no known n-gram,
@@ -91,6 +114,7 @@ class Explanation:
 
     text: str
     node: str
+    level: str
     label: str
     method: str
     spans: tuple[Span, ...]
@@ -112,21 +136,22 @@ class Prediction:
 
     Attributes:
         decision: The answer.
-        paths: The likeliest classes with their sections, the most probable first.
-        sections: The likeliest sections, the most probable first.
+        paths: The likeliest paths, the most probable first.
+        levels: By level from the top its likeliest labels, the most probable first. Where a label was taken for
+            granted, the levels below it have what is below it alone, and P(label | what was given).
         model_version: Which weights said so.
-        explanation: Which parts of the text speak for the first class, if that was asked for.
+        explanation: Which parts of the text speak for the first path's label, if that was asked for.
     """
 
     decision: Decision
-    paths: tuple[IpcPath, ...]
-    sections: tuple[SectionScore, ...]
+    paths: tuple[LabelPath, ...]
+    levels: dict[str, tuple[LabelScore, ...]]
     model_version: str
     explanation: Explanation | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The prediction as JSON-able values; without ``explanation`` where there is none."""
-        content = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        content = asdict(self)
         if self.explanation is None:
             del content["explanation"]
         return content

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.deriving import NodeScores, derive
 from patent_hier.evaluation.pooling import pool
+from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.inference.nodes import Classifier, Combination
@@ -40,7 +40,7 @@ class TextScorer:
 
     def score(
         self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None, batch_size: int
-    ) -> dict[str, NodeScores]:
+    ) -> dict[str, TreeScores]:
         """Scores by node; see :meth:`patent_hier.inference.predictor.System.log_prob`."""
         scoring = _Pass(self._loaded, self._encoders, texts, progress, batch_size)
         return {node: scoring.of(folder) for node, folder in nodes.items()}
@@ -63,30 +63,30 @@ class _Pass:
         self._progress = progress
         self._batch_size = batch_size
         self._stores: dict[Hashable, TokenStore | TermStore] = {}
-        self._scores: dict[Path, NodeScores] = {}
+        self._scores: dict[Path, TreeScores] = {}
 
-    def of(self, folder: Path) -> NodeScores:
+    def of(self, folder: Path) -> TreeScores:
         if folder not in self._scores:
             one = self._loaded[folder]
             self._scores[folder] = self._own(one) if isinstance(one, Classifier) else self._pooled(one, folder)
         return self._scores[folder]
 
-    def _own(self, one: Classifier) -> NodeScores:
+    def _own(self, one: Classifier) -> TreeScores:
         n = len(self._texts)
-        if not n or one.classifier.reader is None:  # a constant classifier is certain of its one label
-            return NodeScores(one.labels, np.zeros((n, len(one.labels)), np.float32))
+        if not n or one.classifier.reader is None:  # a constant classifier is certain of its labels
+            return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), one.classifier.flat)
         key = _reads(one)
         if key not in self._stores:
             self._stores[key] = self._encoders[key](self._texts)
         log_prob = one.classifier.log_prob(self._stores[key], np.arange(n), self._batch_size, self._progress)
-        return NodeScores(one.labels, log_prob)
+        return TreeScores(one.tree, log_prob, one.classifier.flat)
 
-    def _pooled(self, one: Combination, folder: Path) -> NodeScores:
+    def _pooled(self, one: Combination, folder: Path) -> TreeScores:
         members = [
             derive({node: self.of(path) for node, path in member.nodes.items()}, one.node) for member in one.members
         ]
         pooled = pool(members, [member.weight for member in one.members])
-        if pooled.labels != one.labels:
+        if (pooled.tree, pooled.flat) != (one.tree, one.flat):
             raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
         return pooled
 

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from patent_hier.errors import ConfigError
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, tf_idf
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, TermModel, tf_idf
+from patent_hier.models.term_heads import TermHeads
+from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.taxonomy.tree import LabelTree
 
 STEPS = (32, 64, 128, 256, 512)  # tried in turn, until the sum is near enough
 TOLERANCE = 0.05  # of the difference that is explained
@@ -47,7 +50,12 @@ class Attribution:
 
 
 def attribute_tokens(
-    network: nn.Module, ids: NDArray[np.int64], is_own: NDArray[np.bool_], neutral: int | None, columns: Sequence[int]
+    network: nn.Module,
+    ids: NDArray[np.int64],
+    is_own: NDArray[np.bool_],
+    neutral: int | None,
+    softmax: TreeSoftmax,
+    label: int,
 ) -> Attribution:
     """Integrated gradients along the straight line from neutral token embeddings to those of the document.
 
@@ -59,7 +67,8 @@ def attribute_tokens(
         ids: The document's token ids, ``(n,)``.
         is_own: Which tokens are the text's, ``(n,)``; the others, such as [CLS] and [SEP], stay and have score 0.
         neutral: The token that stands for no text; None takes embeddings of zero.
-        columns: The labels whose summed probability is explained.
+        softmax: The network's heads.
+        label: The position in their tree of the label whose joint probability is explained.
 
     Raises:
         ConfigError: If captum is not installed.
@@ -68,6 +77,7 @@ def attribute_tokens(
     Gauss-Legendre quadrature in place of their sum of equal steps.
     """
     device = next(network.parameters()).device
+    softmax = softmax.to(device)
     layer = _embedding(network)
     tokens = torch.from_numpy(ids).to(device)[None]  # (1, n)
     own = torch.from_numpy(is_own).to(device)[None, :, None]  # (1, n, 1)
@@ -80,8 +90,7 @@ def attribute_tokens(
         given = tokens.expand(len(embedded), -1)
         with _embedding_as(layer, embedded):
             logits = network(given, torch.ones_like(given))  # (points, labels)
-        explained: Tensor = logits.float().log_softmax(-1)[:, list(columns)].logsumexp(-1)  # (points,)
-        return explained
+        return softmax.joint(logits)[:, label]  # (points,)
 
     with torch.no_grad():
         base, value = (float(log_prob(end)) for end in (baseline, inputs))
@@ -132,9 +141,47 @@ def _embedding_as(layer: nn.Module, output: Tensor) -> Iterator[None]:
 
 
 def attribute_terms(
+    model: TermModel, counts: csr_matrix, tree: LabelTree, flat: bool, label: int
+) -> Attribution | None:
+    """Integrated gradients of models that are linear on TF-IDF, from the document without terms to the document: exact.
+
+    A label's joint probability is the product of what the heads on its path say, so the scores are the sums of theirs.
+
+    Args:
+        model: Of a node.
+        counts: Term counts of one document, ``(1, terms)``.
+        tree: The node's labels.
+        flat: Whether one softmax over the deepest level decides.
+        label: The position in the tree of the label whose joint probability is explained.
+
+    Returns:
+        One score for each term, 0 for those that the document has not; None if the model is not linear.
+
+    Source: as :func:`attribute_tokens`.
+    """
+    path = tree.paths(np.array([label], np.int32))[0]
+    if isinstance(model, TermHeads):
+        scores, base, value = np.zeros(counts.shape[1]), 0.0, 0.0
+        for head in model.heads:
+            own = path[(path >= head.labels.start) & (path < head.labels.stop)] - head.start
+            if len(own):
+                linear = LinearClassifier(head.idf, head.weights, head.bias, head.temperature)
+                found = attribute_columns(linear, counts[:, head.columns], own.tolist())
+                scores[head.columns] += found.scores
+                base, value = base + found.base, value + found.value
+        return Attribution(scores, base, value, 0)
+    if not isinstance(model, LinearClassifier | NaiveBayesClassifier):
+        return None
+    if not flat:  # one head, so all labels are siblings
+        return attribute_columns(model, counts, [label])
+    below = tree.ancestors(tree.level_of(label))[tree.leaves] == label
+    return attribute_columns(model, counts, np.flatnonzero(below).tolist())
+
+
+def attribute_columns(
     model: LinearClassifier | NaiveBayesClassifier, counts: csr_matrix, columns: Sequence[int]
 ) -> Attribution:
-    """Integrated gradients of a linear model, from the document without terms to the document: exact.
+    """Integrated gradients of one linear softmax.
 
     With the scores ``s(a) = (a x W + b) / T`` on the way, ``x`` the document's TF-IDF and ``a`` from 0 to 1, the
     gradient for term ``i`` is ``W[i] (q(a) - p(a)) / T``: ``p`` is the softmax of ``s``, ``q`` that of the explained

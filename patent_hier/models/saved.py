@@ -1,7 +1,7 @@
 """A node's classifier as a folder: safetensors + JSON + vocabulary, nothing that can execute.
 
-``classifier.json`` (kind, node, label tree, settings), ``model.safetensors``, and what the reader needs to turn texts into
-what the model reads. A constant classifier (a node with one class) has ``classifier.json`` only.
+``classifier.json`` (kind, node, label tree, settings), ``model.safetensors``, and what the reader needs to turn texts
+into what the model reads. A constant classifier (a node with nothing to decide) has ``classifier.json`` only.
 """
 
 from collections.abc import Callable
@@ -136,7 +136,7 @@ def load_classifier(folder: Path) -> NodeClassifier:
             return classifier
         kind = KINDS[facts["kind"]]
         classifier.settings = kind.settings(**facts["model"])
-    except (KeyError, TypeError) as error:
+    except (ArtifactError, KeyError, TypeError) as error:
         raise ArtifactError(f"{folder / CLASSIFIER} is not a classifier's ({error}); train the node again") from error
     classifier.reader = kind.reader.load(folder)
     if isinstance(kind, NetworkKind):

@@ -44,12 +44,8 @@ class TreeSoftmax(nn.Module):
     def conditional(self, logits: Tensor) -> Tensor:
         """Conditional log-probabilities ``(batch, n)`` from logits ``(batch, num_outputs)``, in float32.
 
-        A label whose probability is 0 (far below its siblings in a flat network) gives its children equal shares.
+        Not of a flat network, which has no heads above its leaves.
         """
-        if self.flat:
-            joint = self.joint(logits)
-            above = torch.cat([joint.new_zeros(len(joint), 1), joint], 1)[:, self.parents + 1]
-            return joint - above
         logits = logits.float()
         if self.num_families == 1:
             return logits.log_softmax(-1)

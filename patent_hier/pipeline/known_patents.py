@@ -14,7 +14,7 @@ from patent_hier.pipeline.stages import load_parts
 from patent_hier.progress import item_progress, say
 
 MOST_BY_ITSELF = 500_000  # documents; some gigabytes of memory and minutes
-_NEEDED = ("document_id", "text", "ipc_class")
+_LEVELS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 _NAME = re.compile(r"\w[\w.-]*")
 _SHOWN = 60  # characters of a text that stand for a title
 
@@ -44,10 +44,12 @@ def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool 
         if len(rows) > MOST_BY_ITSELF and not even_many:
             say(f"no similar patents are named: an index of {len(rows)} documents is made by --index-all only")
             return None
-        columns = corpus.table([*_NEEDED, "title"]).take(rows)
-        ids, texts, classes = ([str(value) for value in columns[name].to_pylist()] for name in _NEEDED)
+        columns = corpus.table(["document_id", "text", "title", *_LEVELS]).take(rows)
+        ids, texts = ([str(value) for value in columns[name].to_pylist()] for name in ("document_id", "text"))
         titles = columns["title"].to_pylist()
+        symbols = zip(*(columns[level].to_pylist() for level in _LEVELS), strict=True)
+        paths = [[str(label) for label in labels if label] for labels in symbols]
         named = [str(title) if title else text[:_SHOWN] for title, text in zip(titles, texts, strict=True)]
         with item_progress(f"index of {len(ids)} known patents", 2 * len(ids)) as progress:
-            build_neighbours(ids, named, texts, classes, folder, progress=progress)
+            build_neighbours(ids, named, texts, paths, folder, progress=progress)
     return Neighbours.open(folder)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.label_text import LABEL_TEXT_VERSION, level_name
+from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, is_trained, split_plan
 from patent_hier.settings import FLAT, ROOT, WHOLE, Settings
+from patent_hier.taxonomy.table import level_name
 
 if TYPE_CHECKING:
     from patent_hier.training.node_data import CorpusView

@@ -29,7 +29,7 @@ class SuiteResult:
         result: The scores.
         model: The model's name.
         demo: Whether the corpus was the generated one.
-        folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>`` (or ``result-flat-…``, ``result-shared-…``).
+        folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>``; ``flat`` and ``shared`` likewise.
         nodes: The result folders that it was made of.
         facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
         overrides: The words of the command that made it.

@@ -11,11 +11,13 @@ from patent_hier.data.audit import Audit
 from patent_hier.data.splits import PARTS
 from patent_hier.evaluation.seeds import Spread
 from patent_hier.pipeline.environment import describe_environment
-from patent_hier.report.leakage import Leakage, PolicyScore
-from patent_hier.report.tables import Grid, percent
+from patent_hier.report.leakage import COLUMNS, Leakage, PolicyScore
+from patent_hier.report.scores import COMPARED
+from patent_hier.report.tables import Grid, grids_markdown, percent
 
 JSON_FILE, TABLE_FILE = "audit.json", "audit.md"
 _KIND = "audit"
+_KEYS = {"class": "ipc_class"}  # of audit.json
 _RELATIONS = {"equal": "equal texts", "similar": "similar texts", "family": "families", "applicant": "applicants"}
 NOTES = (
     "Similar: at least 0.8 of the runs of three characters in common; equal texts are similar. Family: one applicant, "
@@ -67,11 +69,13 @@ def write_audit(
     grids = audit_tables(audit, leakages, policies, str(facts["split"]))
     notes = [*NOTES, *([LEAKAGE_NOTE] if leakages else [])]
     with exclusive(folder), atomic_folder(folder) as staging:
-        content = {name: asdict(found) for name, found in leakages.items()}
+        content = {
+            name: {_KEYS.get(key, key): spread and asdict(spread) for key, spread in found.items()}
+            for name, found in leakages.items()
+        }
         scores = [asdict(score) for score in policies]
         write_json(staging / JSON_FILE, {**audit.as_dict(), "leakage": content, "policies": scores})
-        text = "\n".join([*(grid.markdown() for grid in grids), *(f"{note}\n" for note in notes)])
-        (staging / TABLE_FILE).write_text(text, "utf-8")
+        (staging / TABLE_FILE).write_text(grids_markdown(grids, notes), "utf-8")
         seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
 
 
@@ -98,11 +102,12 @@ def _dates(audit: Audit) -> Grid:
 def _leakages(leakages: Mapping[str, Leakage]) -> Grid:
     rows = []
     for name, found in leakages.items():
-        scores = (found.section, found.clean_section, found.ipc_class, found.clean_class, found.leaked_class)
-        clean = found.clean_class.n_documents if found.clean_class else 0
-        rows.append((name, *map(_cell, scores), f"{found.ipc_class.n_documents:,}", f"{clean:,}"))
-    header = ("system", "section", "section, clean", "class", "class, clean", "class, leaked", "documents", "clean")
-    return Grid("What leakage is worth (% accuracy on test; clean: without leaked documents)", header, tuple(rows))
+        counts = (found[COMPARED], found[f"clean_{COMPARED}"])
+        documents = (f"{spread.n_documents:,}" if spread else "0" for spread in counts)
+        rows.append((name, *("–" if spread is None else _cell(spread) for spread in found.values()), *documents))
+    columns = (", ".join(reversed(column.split("_"))) for column in COLUMNS)  # "class, clean"
+    title = "What leakage is worth (% accuracy on test; clean: without leaked documents)"
+    return Grid(title, ("system", *columns, "documents", "clean"), tuple(rows))
 
 
 def _policies(policies: Sequence[PolicyScore]) -> Grid:
@@ -110,8 +115,8 @@ def _policies(policies: Sequence[PolicyScore]) -> Grid:
         (
             score.system,
             score.split.rpartition("-")[0],
-            _score(score.section),
-            _score(score.ipc_class),
+            _cell(score.section),
+            _cell(score.ipc_class),
             f"{score.ipc_class['n_documents']:,}",
             str(score.ipc_class["n_classes_with_support"]),
         )
@@ -121,13 +126,7 @@ def _policies(policies: Sequence[PolicyScore]) -> Grid:
     return Grid("Equal systems under several splits (% accuracy on each split's own test part)", header, tuple(rows), 2)
 
 
-def _cell(spread: Spread | None) -> str:
-    if spread is None:
-        return "–"
-    low, high = spread.interval
-    return f"{percent(spread.mean)} ({percent(low)}–{percent(high)})"
-
-
-def _score(score: Mapping[str, Any]) -> str:
-    low, high = score["interval"]
-    return f"{percent(score['value'])} ({percent(low)}–{percent(high)})"
+def _cell(score: Spread | Mapping[str, Any]) -> str:
+    own = asdict(score) if isinstance(score, Spread) else score
+    low, high = own["interval"]
+    return f"{percent(own['mean' if 'mean' in own else 'value'])} ({percent(low)}–{percent(high)})"

@@ -13,36 +13,30 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.environment import describe_environment
-from patent_hier.pipeline.evidence import Configuration, Evidence
+from patent_hier.pipeline.evidence import Evidence
 from patent_hier.pipeline.node import MODEL_FOLDER
 from patent_hier.pipeline.relations import audit, load_relations
 from patent_hier.pipeline.stages import load_parts
-from patent_hier.pipeline.suite import load_truth
 from patent_hier.progress import say
 from patent_hier.report.attention.view import attention_view
-from patent_hier.report.blocks import Block
-from patent_hier.report.content.attention import PAGE, AttentionFolder, AttentionRefused, attention
-from patent_hier.report.content.comparison import comparison
-from patent_hier.report.content.context import Context
-from patent_hier.report.content.cost import cost
+from patent_hier.report.content.context import MOST_PANELS, Context
 from patent_hier.report.content.data import data
-from patent_hier.report.content.details import details
-from patent_hier.report.content.layers import layers
-from patent_hier.report.content.leakage import leaks
-from patent_hier.report.content.provenance import provenance
-from patent_hier.report.content.summary import summary
-from patent_hier.report.content.table_2 import cells, table_2, table_2_grid
-from patent_hier.report.figures import Language
+from patent_hier.report.content.details import details, layers
+from patent_hier.report.content.runs import runs
+from patent_hier.report.content.systems import systems
+from patent_hier.report.content.table_2 import table_2, table_2_grid
+from patent_hier.report.figures import Language, Rendered
 from patent_hier.report.figures.fonts import cjk_font
 from patent_hier.report.leakage import leaked_ids
-from patent_hier.report.page import write_report
-from patent_hier.report.scores import score_flat, score_hierarchical
+from patent_hier.report.rendering import write_report
+from patent_hier.report.scores import HIERARCHICAL, score_all
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
 REPORT_VERSION = 5
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
+_ATTENTION_PAGE = "attention.html"
 _KIND = "report"
 _SHARED = ("data=", "data.", "split=", "split.", "runs_dir=", "cache_dir=", "encoder=", "encoder.", "experiment=")
 _LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -105,73 +99,46 @@ def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], generated: str, staging: Path) -> None:
-    truth = load_truth(evidence.corpus)
-    hierarchical = [score_hierarchical(item, truth) for item in evidence.hierarchical]
-    hierarchical.sort(key=lambda item: -item.cascade.mean)
-    flat = sorted((score_flat(item, truth) for item in evidence.flat), key=lambda item: -item.flat.mean)
+    scores = score_all(evidence)
     view = _attention(settings, evidence)
     relations = load_relations(evidence.corpus, Path(settings.cache_dir))
     found = audit(evidence.corpus, evidence.split, evidence.split.name.split("-")[0], relations)
-    parts = load_parts(evidence.corpus, evidence.split)
-    ids = leaked_ids(evidence.corpus, relations, parts)
-    bodies: dict[Language, Sequence[Block]] = {}
-    titles: dict[Language, str] = {}
-    for language in _LANGUAGES:
-        context = Context(evidence, truth, hierarchical, flat, language, found, ids, shared)
-        titles[language] = context.say("title")
-        bodies[language] = _body(context, view)
-        if language == "en":
-            write_json(staging / SCORES_FILE, _scores(context))
-    write_report(staging, titles, bodies, generated)
-    if isinstance(view, AttentionFolder):
-        shutil.copyfile(view.folder / PAGE, staging / PAGE)
+    ids = leaked_ids(evidence.corpus, relations, load_parts(evidence.corpus, evidence.split))
+    contexts = {language: Context(evidence, scores, language, found, ids, shared) for language in _LANGUAGES}
+    titles = {language: context.word("title") for language, context in contexts.items()}
+    contents = {language: {**content(context), "attention": view} for language, context in contexts.items()}
+    write_report(staging, titles, contents, generated)
+    write_json(staging / SCORES_FILE, _numbers(contexts["en"]))
+    if view and "folder" in view:
+        shutil.copyfile(view["folder"] / _ATTENTION_PAGE, staging / _ATTENTION_PAGE)
 
 
-def _body(context: Context, view: AttentionFolder | AttentionRefused | None) -> Sequence[Block]:
-    return [
-        *summary(context),
-        *data(context),
-        *table_2(context),
-        *comparison(context),
-        *leaks(context),
-        *layers(context),
-        *attention(context, view),
-        *details(context),
-        *cost(context),
-        *provenance(context),
-    ]
+def content(context: Context) -> dict[str, Any]:
+    """All variables of the report in one language, but for the attention view."""
+    parts = (data, table_2, systems, layers, details, runs)
+    return {"most": MOST_PANELS} | {name: value for part in parts for name, value in part(context).items()}
 
 
-def _scores(context: Context) -> dict[str, Any]:
+def _numbers(context: Context) -> dict[str, Any]:
     """The numbers for programs: fractions at full precision; and Table 2 as it is printed."""
-    grid = table_2_grid(context)[0]
-    return {
-        "hierarchical": [
+    numbers: dict[str, Any] = {"hierarchical": [], "flat": []}
+    for item in context.systems:
+        if item.kind == HIERARCHICAL:
+            spreads = {**item.table_2, "cascade": item.best_guess}
+        else:
+            spreads = {"flat": item.best_guess, "section": item.levels["section"]}
+        numbers["hierarchical" if item.kind == HIERARCHICAL else "flat"].append(
             {
                 "name": item.configuration.name,
-                **{name: asdict(spread) for name, spread in cells(item).items()},
-                "cascade": asdict(item.cascade),
+                **{name: asdict(spread) for name, spread in spreads.items()},
                 "top_3": item.top_3,
                 "macro_f1": item.macro_f1,
                 "classes_named": item.classes_named,
                 "ece": item.reliability.ece,
             }
-            for item in context.hierarchical
-        ],
-        "flat": [
-            {
-                "name": item.configuration.name,
-                "flat": asdict(item.flat),
-                "section": asdict(item.section),
-                "top_3": item.top_3,
-                "macro_f1": item.macro_f1,
-                "classes_named": item.classes_named,
-                "ece": item.reliability.ece,
-            }
-            for item in context.flat
-        ],
-        "table_2": {"header": grid.header, "rows": grid.rows},
-    }
+        )
+    grid = table_2_grid(context)
+    return {**numbers, "table_2": {"header": grid.header, "rows": grid.rows}}
 
 
 def read_table_2(folder: Path) -> Grid:
@@ -181,21 +148,22 @@ def read_table_2(folder: Path) -> Grid:
     return Grid("Accuracy (%): ours, the paper's, the difference (Table 2)", tuple(content["header"]), rows)
 
 
-def _attention(settings: Settings, evidence: Evidence) -> AttentionFolder | AttentionRefused | None:
-    """The view of the first trained section model on word pieces; None where there is none."""
-    trained = [item for item in evidence.hierarchical if _reads_word_pieces(item)]
+def _attention(settings: Settings, evidence: Evidence) -> dict[str, Any] | None:
+    """The view of the first trained section model on word pieces, or why it cannot be; None where there is none."""
+    trained = [item for item in evidence.hierarchical if "encoder" in item.first.manifest["inputs"]]
     trained.sort(key=lambda item: item.model != "bertcnn")  # the paper's before its controls
     if not trained:
         return None
     item = trained[0]
     run = next(iter(item.runs.values()))[ROOT]
     try:
-        view = attention_view(settings, model=run.folder / MODEL_FOLDER)
+        folder = attention_view(settings, model=run.folder / MODEL_FOLDER).folder
     except ConfigError as error:  # such as an encoder too short for the pair: the report says so in the figure's place
-        return AttentionRefused(item.name, str(error))
-    encoder = run.manifest["inputs"]["encoder"]["name"]
-    return AttentionFolder(view.folder, f"{encoder}, {item.name}, seed {run.seed}")
-
-
-def _reads_word_pieces(configuration: Configuration) -> bool:
-    return "encoder" in configuration.first.manifest["inputs"]
+        return {"name": item.name, "reason": str(error)}
+    svg, png = ((folder / f"attention.{kind}").read_bytes() for kind in ("svg", "png"))
+    return {
+        "folder": folder,
+        "figure": Rendered("attention", svg, png, ""),
+        "encoder": f"{run.manifest['inputs']['encoder']['name']}, {item.name}, seed {run.seed}",
+        "layers": ", ".join(map(str, read_json(folder / "attention.json")["chosen_layers"])),
+    }

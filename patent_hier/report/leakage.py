@@ -14,30 +14,13 @@ from patent_hier.atomic import read_json
 from patent_hier.data.audit import LEAKING, leaked
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TEST
-from patent_hier.evaluation.hits import FlatHits, SystemHits
-from patent_hier.evaluation.seeds import Spread, spread_of_hits
-from patent_hier.report.scores import FlatScores, HierarchicalScores
+from patent_hier.evaluation.seeds import Spread
+from patent_hier.report.scores import COMPARED, LEVELS, SystemScores, spread_at
 
-_CLASS = ("cascade_accuracy", "flat_accuracy")  # of a result, whichever it has
+Leakage = Mapping[str, Spread | None]  # by column of :data:`COLUMNS`; None where no document is left
 
-
-@dataclass(frozen=True)
-class Leakage:
-    """A system's scores with and without leaked documents.
-
-    Attributes:
-        section: On the whole test part.
-        ipc_class: On the whole test part: the cascade's, or the flat model's.
-        clean_section: Without leaked documents; None if that leaves none.
-        clean_class: Without leaked documents; None if that leaves none.
-        leaked_class: On the leaked documents alone; None if there are none.
-    """
-
-    section: Spread
-    ipc_class: Spread
-    clean_section: Spread | None
-    clean_class: Spread | None
-    leaked_class: Spread | None
+# Each level on the whole test part and without leaked documents, the deepest on the leaked ones alone.
+COLUMNS = (*(f"{what}{level}" for level in LEVELS for what in ("", "clean_")), f"leaked_{COMPARED}")
 
 
 def leaked_ids(corpus: Corpus, codes: Mapping[str, NDArray[np.intp]], parts: NDArray[np.int8]) -> NDArray[Any]:
@@ -49,29 +32,22 @@ def leaked_ids(corpus: Corpus, codes: Mapping[str, NDArray[np.intp]], parts: NDA
     return np.sort(ids.astype(str))
 
 
-def leakage(scores: HierarchicalScores | FlatScores, ids: NDArray[Any]) -> Leakage:
-    """Score a system again without the leaked documents.
+def leakage(scores: SystemScores, ids: NDArray[Any]) -> Leakage:
+    """Score a system again without the leaked documents, and on them alone.
 
     Args:
         scores: The system's.
         ids: Of :func:`leaked_ids`.
     """
-    by_seed: list[SystemHits | FlatHits] = list(scores.hits.values())
-    first = by_seed[0]
-    section = np.stack([item.section_hits for item in by_seed])
-    whole = np.stack([item.cascade_hits if isinstance(item, SystemHits) else item.class_hits for item in by_seed])
-    is_leaked = np.isin(first.document_ids.astype(str), ids)
+    is_leaked = np.isin(scores.first.document_ids.astype(str), ids)
+    chosen = {"": np.ones_like(is_leaked), "clean": ~is_leaked, "leaked": is_leaked}
 
-    def spread(hits: NDArray[np.bool_], labels: NDArray[Any], chosen: NDArray[np.bool_]) -> Spread | None:
-        return spread_of_hits(hits[:, chosen], len(np.unique(labels[chosen]))) if chosen.any() else None
+    def spread(column: str) -> Spread | None:
+        what, _, level = column.rpartition("_")
+        rows = chosen[what]
+        return spread_at(list(scores.answers.values()), level, rows) if rows.any() else None
 
-    return Leakage(
-        spread_of_hits(section, len(np.unique(first.sections))),
-        spread_of_hits(whole, len(np.unique(first.targets))),
-        spread(section, first.sections, ~is_leaked),
-        spread(whole, first.targets, ~is_leaked),
-        spread(whole, first.targets, is_leaked),
-    )
+    return {column: spread(column) for column in COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -113,7 +89,7 @@ def scores_by_policy(runs_dir: Path, corpus: Corpus) -> list[PolicyScore]:
         result = read_json(file.parent / "result.json")
         level = file.parent.name.split("-")[1]
         system = f"{manifest['model']} {level} seed={manifest['seed']} {fingerprint(content)[:6]}"
-        found = next(result[name] for name in _CLASS if result.get(name))
         split = str(manifest["data"]["split"])
-        by_system[system].append(PolicyScore(system, split, result["section_accuracy"], found))
+        scores = (result["levels"][level]["accuracy"] for level in LEVELS)
+        by_system[system].append(PolicyScore(system, split, *scores))
     return [one for own in by_system.values() if len({score.split for score in own}) > 1 for one in own]

@@ -1,4 +1,8 @@
-"""Scores of each configuration over its seeds, from the nodes' predictions: every number of the report's tables."""
+"""Scores of each configuration over its seeds, from the nodes' predictions: every number of the report's tables.
+
+Only this module of the report knows the hits and results of :mod:`patent_hier.evaluation`. The rest reads
+:class:`SystemScores`, level by level.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,197 +11,204 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.aggregate import aggregate_flat_hits, aggregate_hits
+from patent_hier.evaluation.aggregate import aggregate, answers, has_label, level_hits, local_hits
 from patent_hier.evaluation.calibration_error import Reliability, expected_calibration_error
-from patent_hier.evaluation.hits import (
-    FlatHits,
-    SystemHits,
-    Truth,
-    flat_hits,
-    hierarchical_hits,
-    joint_log_prob,
-)
-from patent_hier.evaluation.result import FlatResult, HierarchicalResult
-from patent_hier.evaluation.seeds import Spread, spread_of_hits, spread_of_product
-from patent_hier.ipc import SECTIONS
-from patent_hier.pipeline.evidence import Configuration
-from patent_hier.settings import FLAT
+from patent_hier.evaluation.contract import LevelScores
+from patent_hier.evaluation.result import Result, Score
+from patent_hier.evaluation.seeds import Spread, as_score, spread_of_hits, spread_of_product
+from patent_hier.pipeline.evidence import Configuration, Evidence, NodeRun
+from patent_hier.pipeline.suite import read_system
 
 Hits = NDArray[np.bool_]
 
+LEVELS = ("section", "class")  # every system has them, whatever its depth: by these, systems are compared
+COMPARED = LEVELS[-1]
+HIERARCHICAL, FLAT_MODEL = "hierarchical", "flat_model"  # kinds of systems; words of the report too
+
 
 @dataclass(frozen=True, eq=False)
-class HierarchicalScores:
-    """One configuration of nine local classifiers.
+class Answers:
+    """What a system answered with one seed on ``n`` test documents. Each mapping goes by level.
+
+    Attributes:
+        document_ids: ``(n,)``.
+        true: ``(n,)`` labels.
+        predicted: ``(n,)`` labels, as a user gets them: of nine models, the cascade's.
+        hits: ``(n,)`` whether they are equal.
+        local_hits: ``(n,)`` whether the heads below the true section find the class; None for a flat system.
+    """
+
+    document_ids: NDArray[Any]
+    true: Mapping[str, NDArray[Any]]
+    predicted: Mapping[str, NDArray[Any]]
+    hits: Mapping[str, Hits]
+    local_hits: Hits | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SystemScores:
+    """One configuration: of nine local classifiers, or of a classifier over all classes at once.
 
     Attributes:
         configuration: What was run.
-        section: Accuracy of the section model.
-        local: By section with test documents, accuracy of its class model given the true section.
-        oracle: Document-weighted mean of ``local``.
-        product: Equation (1) of arXiv:1911.06241.
-        cascade: Accuracy of the predicted section's class model.
-        routing_loss: ``oracle - cascade``, a fraction: what wrong sections cost.
-        top_3: One of three classes by joint probability is right.
-        macro_f1: Mean over seeds, of the cascade.
-        classes_named: Different classes that the cascade answers over all test documents, mean over seeds. Far below
-            the classes with support it tells of a collapsed model.
-        reliability: Of the joint probabilities, first seed.
-        hits: By seed.
-        results: By seed, all scores.
+        kind: :data:`HIERARCHICAL` or :data:`FLAT_MODEL`.
+        levels: By level, accuracy of what a user gets.
+        table_2: The numbers of its row in Table 2, by column: ``L1``, sections with test documents (each class model
+            given the true section), ``L2`` (their mean, weighted by documents), ``overall`` (equation (1) of
+            arXiv:1911.06241). Empty for a flat system.
+        top_3: One of the three most probable classes is right; mean over seeds, likewise the next two.
+        macro_f1: Of the classes that a user gets.
+        classes_named: Different classes in its answers on the test part. Far below the classes with support it tells
+            of a collapsed model.
+        reliability: Of its probabilities of classes, first seed.
+        answers: By seed.
+        results: By seed, the scores of all levels.
     """
 
     configuration: Configuration
-    section: Spread
-    local: Mapping[str, Spread]
-    oracle: Spread
-    product: Spread
-    cascade: Spread
-    routing_loss: float
+    kind: str
+    levels: Mapping[str, Spread]
+    table_2: Mapping[str, Spread]
     top_3: float
     macro_f1: float
     classes_named: float
     reliability: Reliability
-    hits: Mapping[int, SystemHits]
-    results: Mapping[int, HierarchicalResult]
+    answers: Mapping[int, Answers]
+    results: Mapping[int, Result]
+
+    @property
+    def best_guess(self) -> Spread:
+        """Accuracy of classes, by which systems are ranked."""
+        return self.levels[COMPARED]
+
+    @property
+    def routing_loss(self) -> float | None:
+        """What wrong sections cost, a fraction; None for a flat system."""
+        return self.table_2["L2"].mean - self.best_guess.mean if self.table_2 else None
+
+    @property
+    def first(self) -> Answers:
+        """The answers of the first seed."""
+        return next(iter(self.answers.values()))
 
 
-@dataclass(frozen=True, eq=False)
-class FlatScores:
-    """One configuration of a classifier over all classes at once.
-
-    Attributes:
-        configuration: What was run.
-        flat: Accuracy of the most probable class.
-        section: Accuracy of the section with the largest sum of its classes' probabilities.
-        top_3: One of the three most probable classes is right.
-        macro_f1: Mean over seeds.
-        classes_named: Different classes that it answers over all test documents, mean over seeds.
-        reliability: Of its probabilities, first seed.
-        hits: By seed.
-        results: By seed, all scores.
-    """
-
-    configuration: Configuration
-    flat: Spread
-    section: Spread
-    top_3: float
-    macro_f1: float
-    classes_named: float
-    reliability: Reliability
-    hits: Mapping[int, FlatHits]
-    results: Mapping[int, FlatResult]
+def score_all(evidence: Evidence) -> list[SystemScores]:
+    """All configurations: hierarchical ones before flat ones, the best of each kind first."""
+    nine = [score_system(item, evidence.corpus, HIERARCHICAL) for item in evidence.hierarchical]
+    flat = [score_system(item, evidence.corpus, FLAT_MODEL) for item in evidence.flat]
+    return [item for group in (nine, flat) for item in sorted(group, key=lambda one: -one.best_guess.mean)]
 
 
-def score_hierarchical(configuration: Configuration, truth: Truth) -> HierarchicalScores:
+def score_system(configuration: Configuration, corpus: Corpus, kind: str) -> SystemScores:
     """Score all seeds of one configuration on the test part.
 
     Raises:
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
-    hits, results = {}, {}
-    calibration: list[Reliability] = []
-    for seed, nodes in configuration.runs.items():  # the predictions of one seed at a time: they are large
-        predictions = {node: run.read_predictions() for node, run in nodes.items()}
-        hits[seed] = hierarchical_hits(predictions, truth)
-        joint = joint_log_prob(predictions)
-        results[seed] = aggregate_hits(hits[seed], joint)
-        calibration.append(expected_calibration_error(joint, hits[seed].target_codes))
-    by_seed = list(hits.values())
-    first = by_seed[0]
-    _check_order(configuration, [item.document_ids for item in by_seed])
-    section, local = (np.stack([getattr(item, name) for item in by_seed]) for name in ("section_hits", "local_hits"))
-    cascade = np.stack([item.cascade_hits for item in by_seed])
-    n_sections, n_classes = len(np.unique(first.sections)), len(np.unique(first.targets))
-    return HierarchicalScores(
+    # One seed at a time: predictions are large.
+    seeds = {seed: _score_seed(nodes, corpus) for seed, nodes in configuration.runs.items()}
+    answered = {seed: own for seed, (own, _, _) in seeds.items()}
+    results = {seed: result for seed, (_, result, _) in seeds.items()}
+    for seed, own in answered.items():
+        if not np.array_equal(own.document_ids, next(iter(answered.values())).document_ids):
+            raise ArtifactError(
+                f"{configuration.name} seed={seed} scored other documents than the other seeds; "
+                "delete its results and run it again"
+            )
+    compared = [result.levels[COMPARED] for result in results.values()]
+    return SystemScores(
         configuration,
-        spread_of_hits(section, n_sections),
-        {
-            name: spread_of_hits(local[:, own], len(np.unique(first.targets[own])))
-            for name in SECTIONS
-            if (own := first.sections == name).any()
-        },
-        oracle := spread_of_hits(local, n_classes),
-        spread_of_product(section, local, n_classes),
-        whole := spread_of_hits(cascade, n_classes),
-        oracle.mean - whole.mean,
-        _mean([result.top_3.value for result in results.values()]),
-        _mean([result.macro_f1.value for result in results.values()]),
-        _mean([len(np.unique(item.cascade_classes)) for item in by_seed]),
-        calibration[0],
-        hits,
+        kind,
+        {level: spread_at(list(answered.values()), level) for level in LEVELS},
+        _table_2(list(answered.values())) if kind == HIERARCHICAL else {},
+        float(np.mean([level.top_3.value for level in compared])),
+        float(np.mean([level.macro_f1.value for level in compared])),
+        float(np.mean([len(set(own.predicted[COMPARED]) - {None}) for own in answered.values()])),
+        next(iter(seeds.values()))[2],
+        answered,
         results,
     )
 
 
-def score_flat(configuration: Configuration, truth: Truth) -> FlatScores:
-    """Score all seeds of one flat configuration on the test part.
-
-    Raises:
-        ArtifactError: If predictions are damaged, or seeds scored different documents.
-    """
-    hits, results = {}, {}
-    calibration: list[Reliability] = []
-    for seed, nodes in configuration.runs.items():
-        predictions = nodes[FLAT].read_predictions().select("test")
-        hits[seed] = flat_hits(predictions, truth)
-        results[seed] = aggregate_flat_hits(hits[seed], predictions.log_prob)
-        calibration.append(expected_calibration_error(predictions.log_prob, hits[seed].target_codes))
-    by_seed = list(hits.values())
-    first = by_seed[0]
-    _check_order(configuration, [item.document_ids for item in by_seed])
-    return FlatScores(
-        configuration,
-        spread_of_hits(np.stack([item.class_hits for item in by_seed]), len(np.unique(first.targets))),
-        spread_of_hits(np.stack([item.section_hits for item in by_seed]), len(np.unique(first.sections))),
-        _mean([result.top_3.value for result in results.values()]),
-        _mean([result.macro_f1.value for result in results.values()]),
-        _mean([len(np.unique(item.predicted_classes)) for item in by_seed]),
-        calibration[0],
-        hits,
-        results,
-    )
+def spread_at(answers: Sequence[Answers], level: str, rows: Hits | slice = slice(None)) -> Spread:
+    """Accuracy at a level over all seeds, on some of the documents or on all."""
+    labels = answers[0].true[level][rows]
+    return spread_of_hits(np.stack([own.hits[level][rows] for own in answers]), len(set(labels)))
 
 
-def class_hits(
-    hierarchical: Sequence[HierarchicalScores],
-    flat: Sequence[FlatScores],
-    name: Callable[[Configuration, str], str],
-) -> dict[str, Hits]:
-    """Every system's hits on the test documents, ``(n_seeds, n)`` each in one order, by its name.
+def score_node(run: NodeRun) -> Score | None:
+    """Accuracy of one node on the test documents under it, with its bootstrap interval; None without any."""
+    predictions = run.read_predictions().select("test")
+    own = predictions.levels[-1]
+    under = has_label(own)
+    if not under.any():
+        return None
+    hits = level_hits(predictions)[own.level]
+    return as_score(spread_of_hits(hits[None, under], len(set(own.targets[under]))))
 
-    Args:
-        hierarchical: Systems of nine models; the cascade's hits are taken.
-        flat: Flat systems.
-        name: From a configuration and ``hierarchical`` or ``flat_model``, what the system is called.
+
+def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], str]) -> dict[str, Hits]:
+    """Every system's hits on the test documents at the deepest level, ``(n_seeds, n)``, in one order, by its name.
 
     Raises:
         ArtifactError: If the systems scored different documents.
     """
-    hits: dict[str, Hits] = {}
-    orders = []
-    for item in hierarchical:
-        seeds = list(item.hits.values())
-        hits[name(item.configuration, "hierarchical")] = np.stack([own.cascade_hits for own in seeds])
-        orders.append(seeds[0].document_ids)
-    for other in flat:
-        answers = list(other.hits.values())
-        hits[name(other.configuration, "flat_model")] = np.stack([own.class_hits for own in answers])
-        orders.append(answers[0].document_ids)
-    if len(hits) < len(orders):
+    hits = {name(item): np.stack([own.hits[COMPARED] for own in item.answers.values()]) for item in systems}
+    if len(hits) < len(systems):
         raise ArtifactError("two systems have the same name; give one of them another model.name")
-    for system, order in zip(hits, orders, strict=True):
-        if not np.array_equal(order, orders[0]):
-            raise ArtifactError(f"{system} scored other documents than the rest; delete its results and run it again")
+    for item in systems:
+        if not np.array_equal(item.first.document_ids, systems[0].first.document_ids):
+            raise ArtifactError(
+                f"{name(item)} scored other documents than the rest; delete its results and run it again"
+            )
     return hits
 
 
-def _check_order(configuration: Configuration, orders: Sequence[NDArray[Any]]) -> None:
-    for seed, order in zip(configuration.runs, orders, strict=True):
-        if not np.array_equal(order, orders[0]):
-            raise ArtifactError(f"{configuration.name} seed={seed} scored other documents than the other seeds")
+def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> tuple[Answers, Result, Reliability]:
+    system, labels = read_system({node: run.folder for node, run in nodes.items()}, corpus)
+    result = aggregate(system, labels)
+    test = system.select("test")
+    levels = {level: test.level(level) for level in LEVELS}
+    hits, predicted = level_hits(test), dict(zip(test.tree.levels, answers(test), strict=True))
+    return (
+        Answers(
+            test.document_ids,
+            {level: own.targets for level, own in levels.items()},
+            {level: test.tree.names(_placed(test.tree.span(level).start, predicted[level])) for level in LEVELS},
+            {level: hits[level] for level in LEVELS},
+            None if test.flat else local_hits(levels[COMPARED]),
+        ),
+        result,
+        _reliability(levels[COMPARED]),
+    )
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _placed(start: int, positions: NDArray[np.int32]) -> NDArray[np.int32]:
+    return np.where(positions < 0, positions, positions + start).astype(np.int32)
+
+
+def _reliability(own: LevelScores) -> Reliability:
+    """Of the most probable label, which is all that a calibration error asks for."""
+    labels, log_prob = own.best(1)
+    return expected_calibration_error(log_prob, np.where(labels[:, 0] == own.target_codes, 0, -1))
+
+
+def _table_2(answers: Sequence[Answers]) -> dict[str, Spread]:
+    first = answers[0]
+    sections, classes = (first.true[level] for level in LEVELS)
+    section = np.stack([own.hits[LEVELS[0]] for own in answers])
+    local = np.stack([own.local_hits for own in answers if own.local_hits is not None])
+    n_classes = len(set(classes))
+    by_section = {
+        name: spread_of_hits(local[:, own], len(set(classes[own])))
+        for name in sorted(set(sections))
+        if (own := sections == name).any()
+    }
+    return {
+        "L1": spread_at(answers, LEVELS[0]),
+        **by_section,
+        "L2": spread_of_hits(local, n_classes),
+        "overall": spread_of_product(section, local, n_classes),
+    }

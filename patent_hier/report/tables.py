@@ -14,18 +14,34 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from patent_hier.evaluation.result import FlatResult, HierarchicalResult, LocalScore, Score
+from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
 from patent_hier.harmless import lines
 from patent_hier.ipc import SECTIONS
 from patent_hier.report.published import COUNTERPARTS, published_cells
+from patent_hier.report.rendering import table_markdown
 
 DEMO_NOTE = "demo data: not comparable with the paper"
 WIDTH = 120  # columns of a terminal that is none: a file or a pipe
 
+_PRINTED = 2  # levels of which a terminal gets every score; the files have them all
+_MOST_NAMED = 10  # labels in a note; the result has all
 _NARROW = 100  # columns; below it the cells stand closer
 _ABSENT = "-"  # ASCII, as all of the tables: a pipe may not take more
 _PLAIN = box.Box("    \n    \n -- \n" + 5 * "    \n", ascii=True)  # a rule below the header, no other line
 _TABLE_2 = ("model", "L1", *SECTIONS, "L2\nweighted", "overall\n(product)")
+_LEVELS = (
+    "level",
+    "right",
+    "95 % interval",
+    "top 3",
+    "top 5",
+    "oracle",
+    "product",
+    "macro F1",
+    "hier. F1",
+    "documents",
+    "labels",
+)
 _SCORES = ("score", "%", "95 % interval", "documents", "classes", "labels")
 _CSV = ("score", "value", "n_documents", "n_classes", "low", "high")
 
@@ -39,18 +55,22 @@ class Grid:
         header: ``n`` column titles; the first columns hold names, the others numbers.
         rows: Rows of ``n`` cells.
         n_names: How many columns hold names and are set to the left.
+        bold: Row and column, both from 0, of cells that stand out; the header has no number.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_names: int = 1
+    bold: frozenset[tuple[int, int]] = frozenset()
+
+    def kind(self, column: int) -> str:
+        """``name`` or ``number``: what a column holds."""
+        return "name" if column < self.n_names else "number"
 
     def markdown(self) -> str:
         """The table as Markdown with its title as a paragraph; ends with a newline."""
-        rule = [":--" if column < self.n_names else "--:" for column in range(len(self.header))]
-        lines = [f"| {' | '.join(_escape(cell) for cell in row)} |" for row in (self.header, rule, *self.rows)]
-        return "\n".join([f"**{_escape(self.title)}**", "", *lines]) + "\n"
+        return table_markdown(self)
 
     def rich(self, border: box.Box, width: int) -> Table:
         """The table for a rich console of so many columns; a narrow one gets single blanks between the cells.
@@ -60,7 +80,7 @@ class Grid:
         padding = (0, 1, 0, 0) if width >= _NARROW else 0
         table = Table(title=_plain(self.title), title_justify="left", box=border, padding=padding, show_edge=False)
         for column, name in enumerate(self.header):
-            named = column < self.n_names
+            named = self.kind(column) == "name"
             table.add_column(
                 _plain(name),
                 justify="left" if named else "right",
@@ -70,6 +90,11 @@ class Grid:
         for row in self.rows:
             table.add_row(*map(_plain, row))
         return table
+
+
+def grids_markdown(grids: Sequence[Grid], paragraphs: Sequence[str] = ()) -> str:
+    """Tables as Markdown, and paragraphs of ours below them."""
+    return "\n".join([*(grid.markdown() for grid in grids), *(f"{text}\n" for text in paragraphs)])
 
 
 @dataclass(frozen=True)
@@ -89,37 +114,38 @@ class SweepRow:
     test: Score | None
 
 
-def result_markdown(result: HierarchicalResult | FlatResult, name: str = "this run", demo: bool = False) -> str:
+def result_markdown(result: Result, name: str = "this run", demo: bool = False) -> str:
     """A result as Markdown.
 
     Args:
-        result: Of nine local classifiers or of the flat one.
+        result: Of any system.
         name: What to call the model in the first table.
         demo: Whether the corpus was generated; then the text says that it is not comparable.
     """
-    parts = [grid.markdown() for grid in _grids(result, name)]
-    return "\n".join([*parts, *(f"{note}\n" for note in _notes(result, demo))])
+    return grids_markdown(_grids(result, name), _notes(result, demo))
 
 
-def result_csv(result: HierarchicalResult | FlatResult) -> str:
+def result_csv(result: Result) -> str:
     """A result as CSV, one score a line: fractions at full precision, empty where a section has no documents."""
     rows: list[tuple[object, ...]] = [
         (name, score.value, score.n_documents, score.n_classes_with_support, *score.interval)
         for name, score in result.scores().items()
     ]
-    if isinstance(result, HierarchicalResult):
-        rows += [(f"local_accuracy[{section}]", "", 0, 0, "", "") for section in result.absent_sections]
+    if result.top.oracle:
+        rows += [
+            (f"{level}.oracle[{label}]", "", 0, 0, "", "")
+            for level in list(result.levels)[1:]
+            for label in result.absent_labels
+        ]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerows([_CSV, *rows])
     return buffer.getvalue()
 
 
-def print_result(
-    console: Console, result: HierarchicalResult | FlatResult, name: str = "this run", demo: bool = False
-) -> None:
+def print_result(console: Console, result: Result, name: str = "this run", demo: bool = False) -> None:
     """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
-    for grid in _grids(result, name):
+    for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
         print_grid(console, grid)
     for note in _notes(result, demo):
         console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
@@ -157,19 +183,25 @@ def sweep_table(rows: Sequence[SweepRow]) -> Grid:
     return Grid("Accuracy by setting", header, cells, n_names=len(settings) + 1)
 
 
-def suite_table(suites: Sequence[tuple[Mapping[str, str], HierarchicalResult | FlatResult]]) -> Grid:
+def suite_table(suites: Sequence[tuple[Mapping[str, str], Result]]) -> Grid:
     """Compare whole results, one line each: the settings that distinguish it, its sections, its classes."""
     settings = tuple(dict.fromkeys(name for overrides, _ in suites for name in overrides))
-    header = (*settings, "section %", "product %", "cascade %", "95 % interval", "documents", "classes")
+    levels = tuple(dict.fromkeys(level for _, result in suites for level in result.levels))
+    header = (*settings, *(f"{level} %" for level in levels), "product %", "95 % interval", "documents", "labels")
     cells = []
     for overrides, result in suites:
-        section, product = percent(result.section_accuracy.value), _ABSENT
-        if isinstance(result, HierarchicalResult):
-            product, best = percent(result.product_accuracy.value), result.cascade_accuracy
-        else:
-            best = result.flat_accuracy
-        cells.append((*(overrides.get(name, _ABSENT) for name in settings), section, product, *_test_cells(best)))
-    return Grid("Results by setting (flat results stand under cascade)", header, tuple(cells), n_names=len(settings))
+        own = (result.levels.get(level) for level in levels)
+        last, product = result.deepest, result.deepest.product
+        cells.append(
+            (
+                *(overrides.get(name, _ABSENT) for name in settings),
+                *(percent(level.accuracy.value) if level else _ABSENT for level in own),
+                percent(product.value) if product else _ABSENT,
+                *_test_cells(last.accuracy)[1:],
+            )
+        )
+    title = "Accuracy by setting; product, interval and documents are of the deepest level"
+    return Grid(title, header, tuple(cells), n_names=len(settings))
 
 
 def _test_cells(score: Score) -> tuple[str, str, str, str]:
@@ -181,23 +213,59 @@ def _test_cells(score: Score) -> tuple[str, str, str, str]:
     )
 
 
-def _grids(result: HierarchicalResult | FlatResult, name: str) -> list[Grid]:
+def _grids(result: Result, name: str, levels: Sequence[str] | None = None) -> list[Grid]:
+    """The tables of a result; all scores of some levels, or of all of them."""
     over = f"{result.n_documents:,} {result.part} documents"
-    scores = Grid(f"Scores over {over}", _SCORES, tuple(_score_row(*item) for item in result.scores().items()))
-    if isinstance(result, FlatResult):
-        return [scores]
-    rows = (_own_row(result, name), *_published_rows())
-    return [Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, rows), scores]
+    shown = result.levels if levels is None else levels
+    rows = tuple(_score_row(*item) for item in result.scores().items() if item[0].partition(".")[0] in shown)
+    which = "All scores" if len(shown) == len(result.levels) else f"All scores of {' and '.join(shown)}"
+    grids = [_levels_grid(result, over), Grid(f"{which} over {over}", _SCORES, rows)]
+    if result.kind == "hier" and "class" in result.levels:
+        table_2 = (_own_row(result, name), *_published_rows())
+        grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, table_2))
+    return grids
 
 
-def _own_row(result: HierarchicalResult, name: str) -> tuple[str, ...]:
-    local = (result.local_accuracy.get(section) for section in SECTIONS)
+def _levels_grid(result: Result, over: str) -> Grid:
+    """The scores that matter most, a line for each level."""
+    rows = tuple(_level_row(level) for level in result.levels.values())
+    return Grid(f"Scores (%) by level over {over}", _LEVELS, rows)
+
+
+def _level_row(level: LevelResult) -> tuple[str, ...]:
+    known = (
+        level.accuracy,
+        level.top_3,
+        level.top_5,
+        level.oracle,
+        level.product,
+        level.macro_f1,
+        level.hierarchical_f1,
+    )
+    cells = (percent(score.value) if score else _ABSENT for score in known)
+    last = level.accuracy
+    return (
+        level.level,
+        next(cells),
+        _interval(last),
+        *cells,
+        f"{last.n_documents:,}",
+        str(last.n_classes_with_support),
+    )
+
+
+def _own_row(result: Result, name: str) -> tuple[str, ...]:
+    """The columns of Table 2: the section, the class given the true section, their product."""
+    section, ipc_class = result.levels["section"], result.levels["class"]
+    assert ipc_class.oracle is not None
+    assert ipc_class.product is not None
+    local = (ipc_class.local.get(label) for label in SECTIONS)
     return (
         name,
-        percent(result.section_accuracy.value),
+        percent(section.accuracy.value),
         *(percent(score.value) if score else _ABSENT for score in local),
-        percent(result.oracle_accuracy.value),
-        percent(result.product_accuracy.value),
+        percent(ipc_class.oracle.value),
+        percent(ipc_class.product.value),
     )
 
 
@@ -229,26 +297,31 @@ def _score_row(name: str, score: Score) -> tuple[str, ...]:
     )
 
 
-def _notes(result: HierarchicalResult | FlatResult, demo: bool) -> list[str]:
-    notes = ["Documents: scored; classes: with support among them; labels: what a section's model can answer."]
-    if isinstance(result, HierarchicalResult):
-        loss, routing, local = (
-            percent(value)
-            for value in (1 - result.cascade_accuracy.value, result.routing_errors.value, result.local_errors.value)
-        )
-        notes.append(
-            f"The cascade loses {loss} %: {routing} % to routing (wrong section), {local} % inside the section."
-        )
+def _notes(result: Result, demo: bool) -> list[str]:
+    notes = [
+        "right: what a user gets, level by level (flat: the most probable label); oracle: given the true parent; "
+        "product: of the oracles so far, the paper's equation (1); documents: with a label at the level; "
+        "labels: with support."
+    ]
+    if result.kind != "flat":
+        shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
+        notes.append(f"Where the answered path first goes wrong: {shares}.")
+    if result.kind == "hier" and "class" in result.levels:
         notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
-        if result.absent_sections:
-            notes.append(f"No {result.part} documents in section {', '.join(result.absent_sections)}: weight 0.")
-        if result.constant_sections:
-            notes.append(f"One class only, so a constant classifier: section {', '.join(result.constant_sections)}.")
-    if result.unseen_documents:
-        notes.append(
-            f"{result.unseen_documents} documents of classes never seen in training count as errors: "
-            f"{', '.join(result.unseen_classes)}."
-        )
+        if result.absent_labels:
+            notes.append(f"No {result.part} documents in section {', '.join(result.absent_labels)}: weight 0.")
+        if result.constant_labels:
+            notes.append(f"One class only, so a constant classifier: section {', '.join(result.constant_labels)}.")
+    for name, level in result.levels.items():
+        if level.unseen_documents:
+            shown = ", ".join(level.unseen_labels[:_MOST_NAMED])
+            more = (
+                f" and {len(level.unseen_labels) - _MOST_NAMED} more" if len(level.unseen_labels) > _MOST_NAMED else ""
+            )
+            notes.append(
+                f"{level.unseen_documents} documents have a {name} that training never saw, and count as errors: "
+                f"{shown}{more}."
+            )
     return [*notes, DEMO_NOTE] if demo else notes
 
 
@@ -265,7 +338,3 @@ def _interval(score: Score) -> str:
 def _plain(cell: str) -> str:
     """A cell for rich, which then shows it as it is."""
     return escape(lines(cell))
-
-
-def _escape(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("–\n", "–").replace("\n", " ")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +21,7 @@ IPC_LEVELS: tuple[str, ...] = ("section", "class", "subclass", "main_group", "su
 NONE = -1  # position of a label that is not in a tree, or not known
 
 Positions = NDArray[np.int32]
-_GROUP = re.compile(r"([A-Z][0-9]{2}[A-Z])([0-9]{1,4})/([0-9]+)", re.ASCII)
+_GROUP = re.compile(r"([A-Z][0-9]{2}[A-Z]) ?([0-9]{1,4})/([0-9]+)", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,11 @@ class LabelTree:
     def leaves(self) -> slice:
         """The positions of the deepest level's labels."""
         return self.span(self.depth)
+
+    @cached_property
+    def ends(self) -> NDArray[np.intp]:
+        """The positions of all labels without others below them: the leaves, and symbols that end above."""
+        return np.flatnonzero(np.diff(self.child_bounds)[1:] == 0)
 
     def find(self, level: str, codes: Iterable[str | None]) -> Positions:
         """The positions of some codes of a level; :data:`NONE` for None and for what is not there."""
@@ -213,7 +219,47 @@ class LabelTree:
                     + tuple(None if i == NONE else part.codes[i] for i in below)
                     + (None,) * (len(deeper) - len(part.levels))
                 )
-        return LabelTree.from_paths(rows, self.levels + deeper, root=self.root, edition=self.edition)
+        titles = {code: title for part in (*parts.values(), self) for code, title in part.titles.items()}
+        return LabelTree.from_paths(rows, self.levels + deeper, root=self.root, titles=titles, edition=self.edition)
+
+    def locate(self, codes: Iterable[str | None]) -> Positions:
+        """Where some codes stand, ``(n,)``: at the deepest level that has them; :data:`NONE` for what is not there.
+
+        So a label with a leaf of its own code below it is found as that leaf, and :meth:`paths` gives its whole path.
+        """
+        deepest = {code: place for places in self._places for code, place in places.items()}
+        return np.array([NONE if code is None else deepest.get(code, NONE) for code in codes], np.int32)
+
+    def with_titles(self, other: "LabelTree") -> "LabelTree":
+        """The same labels with the titles and the edition of another tree of the scheme, where this has none."""
+        titles = {code: other.titles[code] for code in self.codes.tolist() if code in other.titles}
+        return replace(self, titles=titles | dict(self.titles), edition=self.edition or other.edition)
+
+    @classmethod
+    def union(cls, trees: Sequence["LabelTree"]) -> "LabelTree":
+        """The tree of all labels of some trees of one scheme; the first title of each code and the first edition count.
+
+        Raises:
+            DataError: If their levels or their roots differ, or a code has two parents.
+        """
+        longest = max((tree.levels for tree in trees), key=len)
+        if any(longest[: len(tree.levels)] != tree.levels or tree.root != trees[0].root for tree in trees):
+            shown = "; ".join(f"{tree.root}: {', '.join(tree.levels)}" for tree in trees)
+            raise DataError(f"trees of different schemes cannot be joined ({shown}); take those of one scheme")
+        paths: list[tuple[str | None, ...]] = []
+        for tree in trees:
+            own = tree.names(tree.paths(np.arange(len(tree), dtype=np.int32)))
+            paths += [tuple(path) + (None,) * (len(longest) - len(path)) for path in own.tolist()]
+        titles = {code: title for tree in reversed(trees) for code, title in tree.titles.items()}
+        edition = next((tree.edition for tree in trees if tree.edition), None)
+        return cls.from_paths(paths, longest, root=trees[0].root, titles=titles, edition=edition)
+
+    @classmethod
+    def from_table(cls, path: Path, edition: str | None = None) -> "LabelTree":
+        """The tree of a table of any scheme; see :func:`patent_hier.taxonomy.table.read_tree`."""
+        from patent_hier.taxonomy.table import read_tree  # which makes trees itself
+
+        return read_tree(path, edition)
 
     @classmethod
     def from_paths(
@@ -285,6 +331,8 @@ class LabelTree:
             if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
                 raise TypeError("codes are no list of strings")
             parents = np.array(content["parents"], np.int32)
+            if parents.ndim != 1:
+                raise TypeError("parents are no list of numbers")
             edition = content.get("edition")
             named = None if edition is None else str(edition)
             return cls(levels, np.array(codes, object), parents, str(content["root"]), {}, named)
@@ -306,6 +354,8 @@ class LabelTree:
             return f"{len(self.codes)} labels and {len(self.parents)} parents on {len(self.levels)} levels"
         if self.parents[0] != NONE or (self.parents < NONE).any() or (self.parents >= np.arange(len(self))).any():
             return "a parent does not stand above its child"
+        if len(set(self.levels)) < len(self.levels):
+            return f"a level occurs twice in {', '.join(self.levels)}"
         if (np.diff(self.parents) < 0).any():
             return "siblings are not neighbours in the order of their parents"
         if len(self.bounds) != len(self.levels) + 1 or self.bounds[-1] != len(self):

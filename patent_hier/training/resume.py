@@ -154,7 +154,7 @@ class StateKeeper(pl.Callback):
         """Between two batches: nothing is half done, no gradient is held."""
         if self._taken_up is not None:
             self._put_back(self._taken_up.random[self._ranks.rank], trainer.strategy.root_device)
-            # The step that loggers get: Lightning believes that the state is of a batch's end, and counts one more.
+            # The step in logs: Lightning takes a state for one that was saved behind a step, and counts that.
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
             self._taken_up = None
         elif self._path is not None and batch_idx % self._passes == 0 and self._is_due(trainer, batch_idx):

@@ -87,9 +87,9 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 
 def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/taxonomy")
-    async def taxonomy() -> dict[str, Any]:
-        """Sections and classes that can be answered, with our short names of them."""
-        return service.taxonomy()
+    async def taxonomy() -> Response:
+        """The tree of all labels that can be answered, level by level, with our short names of sections and classes."""
+        return Response(service.taxonomy, media_type="application/json")
 
     @app.get("/about")
     async def about() -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from patent_hier.evaluation.decoding import Tree
+from patent_hier.evaluation.scores import TreeScores
 
-Score = Callable[[Sequence[str]], Tree]
+Score = Callable[[Sequence[str]], TreeScores]
 
 
 class FullQueueError(Exception):
@@ -18,7 +18,7 @@ class FullQueueError(Exception):
 @dataclass
 class _Job:
     texts: Sequence[str]
-    result: "asyncio.Future[Tree]"
+    result: "asyncio.Future[TreeScores]"
 
 
 class Batcher:
@@ -55,7 +55,7 @@ class Batcher:
         await asyncio.gather(self._worker, return_exceptions=True)
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    async def score(self, texts: Sequence[str]) -> Tree:
+    async def score(self, texts: Sequence[str]) -> TreeScores:
         """The scores of some texts; whoever gives up waiting is not scored.
 
         Raises:
@@ -80,7 +80,7 @@ class Batcher:
                 continue
             texts = [text for job in batch for text in job.texts]
             try:
-                tree = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, texts)
+                scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, texts)
             except Exception as error:  # each request answers for itself
                 for job in batch:
                     if not job.result.done():
@@ -89,7 +89,7 @@ class Batcher:
             start = 0
             for job in batch:
                 if not job.result.done():
-                    job.result.set_result(tree.take(slice(start, start + len(job.texts))))
+                    job.result.set_result(scores.take(slice(start, start + len(job.texts))))
                 start += len(job.texts)
 
     def _take(self) -> list[_Job]:

@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from patent_hier.inference.neighbours import Neighbour
 from patent_hier.inference.results import Prediction
 
-TopK = Annotated[int, Field(ge=1, le=20, description="Classes and sections for each text.")]
+TopK = Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")]
 Target = Annotated[
     float | None, Field(gt=0, le=1, description="Answer only where answers are right this often; null: always.")
 ]
-Section = Annotated[str | None, Field(pattern="^[A-H]$", description="A section that is taken for granted.")]
+Label = Annotated[
+    str | None, Field(pattern="^[A-Z][0-9A-Z/]{0,15}$", description="A label of any level that is taken for granted.")
+]
 
 
 class _Question(BaseModel):
@@ -21,14 +23,14 @@ class _Question(BaseModel):
 
     top_k: TopK = 3
     target_accuracy: Target = None
-    force: Section = None
+    force: Label = None
 
 
 class PredictQuestion(_Question):
     """One text."""
 
     text: Annotated[str, Field(min_length=1, description="An abstract or a title, as the model was trained on.")]
-    explain: Annotated[bool, Field(description="Say which parts of the text speak for the first class.")] = False
+    explain: Annotated[bool, Field(description="Say which parts of the text speak for the first label.")] = False
     neighbours: Annotated[int, Field(ge=0, le=20, description="How many similar known patents to name.")] = 0
 
 

@@ -1,13 +1,15 @@
 """The service without its transport: predictions through the batcher, explanations one at a time."""
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 from patent_hier.data.raw import normalise
-from patent_hier.evaluation.decoding import Tree
+from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
 from patent_hier.inference.model_card import label_table
 from patent_hier.inference.neighbours import Neighbours
@@ -64,9 +66,9 @@ class Service:
             raise RefusedError(422, "bad_text", f"the text {problem}")
         (prediction,) = await self._predictions([question.text], question)
         further: dict[str, Any] = {}
-        if question.explain:
-            label = prediction.paths[0].ipc_class
-            further["explanation"] = await self._aside(self.classifier.explain, question.text, label)
+        if question.explain and prediction.paths:
+            best = prediction.paths[0]
+            further["explanation"] = await self._aside(self.classifier.explain, question.text, best.label, best.level)
         if question.neighbours and self._neighbours is not None:
             texts = [normalise(question.text)]
             (further["neighbours"],) = await self._aside(self._neighbours.nearest, texts, question.neighbours)
@@ -99,6 +101,7 @@ class Service:
             "version": self.classifier.version,
             "is_demo": data.get("name") == "demo",
             "data": {key: data.get(key) for key in ("name", "documents", "split")},
+            "levels": list(self.classifier.system.tree.levels),
             "text_fields": list(self.classifier.system.raw.text),
             "has_neighbours": self._neighbours is not None,
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
@@ -107,16 +110,17 @@ class Service:
             "targets": calibration.measured.get("targets", {}) if calibration else {},
         }
 
-    def taxonomy(self) -> dict[str, Any]:
-        """Sections and classes that can be answered, with their names."""
-        return label_table(self.classifier.system.classes)
+    @cached_property
+    def taxonomy(self) -> bytes:
+        """All labels that can be answered, with names, as JSON; see :func:`label_table`."""
+        return json.dumps(label_table(self.classifier.system.tree), ensure_ascii=False).encode()
 
     def _problem(self, text: str) -> str | None:
         if len(text) > self.settings.max_characters:
             return f"has more than {self.settings.max_characters} characters"
         return text_problem(text)
 
-    def _score(self, texts: Sequence[str]) -> Tree:
+    def _score(self, texts: Sequence[str]) -> TreeScores:
         self.counters.batches.inc()
         return self.classifier.score(texts)
 
@@ -126,12 +130,12 @@ class Service:
         self.classifier.check(top_k, target_accuracy, force, None)
         try:
             async with asyncio.timeout(self.settings.time_limit):
-                tree = await self.batcher.score(texts)
+                scores = await self.batcher.score(texts)
         except FullQueueError as error:
             raise RefusedError(503, "busy", "too many texts are waiting; try again in a moment") from error
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        predictions = self.classifier.answer(tree, top_k, target_accuracy=target_accuracy, force=force)
+        predictions = self.classifier.answer(scores, top_k, target_accuracy=target_accuracy, force=force)
         self.counters.texts.inc(len(texts))
         self.counters.seconds.observe(time.perf_counter() - start)
         return predictions

@@ -8,7 +8,7 @@ from patent_hier.artifacts import find_damage
 from patent_hier.atomic import read_json
 from patent_hier.errors import DataError
 from patent_hier.inference.classifier import HierarchicalClassifier
-from patent_hier.report.figures.confidence import risk_coverage_curves
+from patent_hier.report.figures import risk_coverage
 from tests.commands import command
 from tests.inference.worlds import world
 
@@ -86,11 +86,11 @@ def test_without_calibration(made, tmp_path):
 
 def test_the_figure():
     curve = [(0.25, 0.0), (0.5, 0.1), (1.0, 0.4)]
-    first, second = (risk_coverage_curves({"class": curve, "section": curve}, (0.9,)) for _ in range(2))
+    first, second = (risk_coverage({"class": curve, "section": curve}, (0.9,)) for _ in range(2))
     assert first == second
     assert first.alt == (
         "Wrong answers by the share of documents that are answered. class: 10.0 % of the surer half, 40.0 % of all; "
         "section: 10.0 % of the surer half, 40.0 % of all."
     )
     with pytest.raises(DataError):
-        risk_coverage_curves({})
+        risk_coverage({})

@@ -84,6 +84,7 @@ def test_options_may_stand_anywhere(words, found):
         (["--config-path", "x"], "--config-dir DIR"),
         (["-cn", "pretrain"], "--config-dir DIR"),
         (["--experimental-rerun", "x.pickle"], "x.pickle is pickled"),
+        (["-m", "--cfg", "job"], "--multirun and --cfg cannot go together"),
         (["--exp=x.pickle"], "x.pickle is pickled"),  # as argparse reads it
     ],
 )

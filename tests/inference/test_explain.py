@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patent_hier.evaluation.deriving import derive
 from torch import nn
 
 from patent_hier import settings as s
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ConfigError, DataError, IncompleteError
-from patent_hier.evaluation.deriving import derive
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader
 from patent_hier.features.words import WordReader

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from patent_hier.evaluation.deriving import derive
 
 from patent_hier.artifacts import verify
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.deriving import derive
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.segmentation import jieba_tokenizer
 from patent_hier.inference.nodes import Combination, Member

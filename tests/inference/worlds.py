@@ -1,4 +1,4 @@
-"""Tiny finished systems on one demo corpus, made once for a session: local, flat, and their combination."""
+"""Tiny finished systems on one demo corpus, made once for a session: by section and class, and down to the subgroup."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,16 +7,22 @@ import pytest
 
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.raw import PAPER_COLUMNS
-from patent_hier.evaluation.predictions import Predictions
+from patent_hier.evaluation.contract import NetworkPredictions
 from tests.commands import TINY_OF, command
 
 
 class World(NamedTuple):
     folder: Path
+    depth: str = "class"
 
     @property
     def runs(self) -> Path:
-        return self.folder / "runs"
+        return self.folder / f"runs-{self.depth}"
+
+    @property
+    def deep(self) -> "World":
+        """The systems down to the subgroup, on the same corpus."""
+        return self._replace(depth="subgroup")
 
     @property
     def raw(self) -> Path:
@@ -42,18 +48,24 @@ class World(NamedTuple):
         (folder,) = (self.runs / model).glob(f"{node}-*")
         return folder
 
-    def predictions(self, model: str, node: str) -> Predictions:
-        return Predictions.read(self.node(model, node) / "predictions.parquet").select("test")
+    def predictions(self, model: str, node: str) -> NetworkPredictions:
+        return NetworkPredictions.read(self.node(model, node) / "predictions.parquet").select("test")
+
+
+SYSTEMS = [("linear", "hier"), ("textcnn", "flat"), ("combination", "hier"), ("combination", "flat")]
+DEEP = [("linear", "hier"), ("textcnn", "shared")]
+TRAINED = {"class": SYSTEMS[:2], "subgroup": DEEP}
 
 
 def world(factory: pytest.TempPathFactory) -> World:
-    """Linear models in nine nodes, a flat TextCNN, and the combination of both."""
+    """At depth class linear models in nine nodes, a flat TextCNN, and the combination of both; see :data:`TRAINED`."""
     made = World(factory.getbasetemp() / "inference-world")
     if not made.folder.exists():
-        folders = (f"runs_dir={made.runs}", f"cache_dir={made.folder / 'cache'}")
-        for model, level in (("linear", "hier"), ("textcnn", "flat")):
-            outcome = command("run", f"model={model}", f"level={level}", *TINY_OF[model], *folders)
-            assert outcome.status == 0, outcome
+        for own in (made, made.deep):
+            folders = (f"runs_dir={own.runs}", f"cache_dir={made.folder / 'cache'}", f"data.depth={own.depth}")
+            for model, level in TRAINED[own.depth]:
+                outcome = command("run", f"model={model}", f"level={level}", *TINY_OF[model], *folders)
+                assert outcome.status == 0, outcome
         results = [made.result("linear", "hier"), made.result("textcnn", "flat")]
         outcome = command("combine", *results, "--runs-dir", made.runs)
         assert outcome.status == 0, outcome

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from patent_hier.evaluation.predictions import Predictions
 
 from patent_hier.artifacts import seal
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline import combine as module
 from patent_hier.pipeline.combine import combine
 from tests.pipeline.conftest import make_settings

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from patent_hier.evaluation.predictions import Predictions
 from pytorch_lightning.loggers import CSVLogger
 
 from patent_hier.artifacts import file_digest, seal
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline.node import finished, run_node, score_part
 from patent_hier.settings import LevelSettings
 from patent_hier.training.observers import Observers

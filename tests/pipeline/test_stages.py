@@ -22,11 +22,13 @@ def cache(settings):
 
 
 def test_raw_format_takes_every_setting(changed):
-    data = changed("data", columns={"title": "名称"}, encoding="utf-8", edition="2017", max_reject_share=0.1).data
+    data = changed(
+        "data", columns={"title": "名称"}, encoding="utf-8", edition="2017", max_reject_share=0.1, min_symbol="subclass"
+    ).data
     fmt = raw_format(data)
     assert fmt.header_names["title"] == "名称"
     assert (fmt.text, fmt.encoding, fmt.edition) == (("摘要",), "utf-8", "2017")
-    assert (fmt.min_symbol, fmt.max_reject_share) == ("class", 0.1)
+    assert (fmt.min_symbol, fmt.max_reject_share) == ("subclass", 0.1)
 
 
 def test_demo_file_is_generated_once(cache, capsys):

@@ -11,7 +11,7 @@ from patent_hier.pipeline.stages import load_parts
 from patent_hier.pipeline.suite import load_truth
 from patent_hier.report.content.context import Context
 from patent_hier.report.leakage import leaked_ids
-from patent_hier.report.scores import score_flat, score_hierarchical
+from patent_hier.report.scores import score_all
 from tests.commands import command
 from tests.report.worlds import World, csv_world
 
@@ -45,13 +45,12 @@ def contexts(trained) -> dict[str, Context]:
     (split,) = trained.cache.glob("splits/random-*")
     evidence = collect(trained.runs, corpus, split)
     truth = load_truth(corpus)
-    nine = [score_hierarchical(item, truth) for item in evidence.hierarchical]
-    flat = [score_flat(item, truth) for item in evidence.flat]
+    scores = score_all(evidence, truth)
     relations = load_relations(corpus, trained.cache)
     found = audit(corpus, split, "random", relations)
     ids = leaked_ids(corpus, relations, load_parts(corpus, split))
     return {
-        language: Context(evidence, truth, nine, flat, language, found, ids, ("data=gazette", "data.path=a b.csv"))
+        language: Context(evidence, truth, scores, language, found, ids, ("data=gazette", "data.path=a b.csv"))
         for language in ("en", "zh")
     }
 

@@ -9,7 +9,7 @@ import pytest
 
 from patent_hier.errors import DataError
 from patent_hier.report.encoder_card import write_card
-from patent_hier.report.figures.pretraining import loss_curve
+from patent_hier.report.figures import loss_curve
 
 MANIFEST: dict[str, Any] = {
     "name": "small",

@@ -6,73 +6,81 @@ import numpy as np
 import pytest
 
 from patent_hier.errors import ArtifactError
-from patent_hier.report.scores import class_hits, score_flat, score_hierarchical
-
-WORDS = {"hierarchical": "nine", "flat_model": "flat"}
-
-
-def name(configuration, kind):
-    return f"{configuration.name}, {WORDS[kind]}"
+from patent_hier.evaluation.aggregate import aggregate
+from patent_hier.report.scores import FLAT_MODEL, HIERARCHICAL, LEVELS, hits_of_all, score_system
 
 
-def of(items, name):
-    (found,) = [item for item in items if item.configuration.name == name]
+def name(system):
+    return f"{system.configuration.name}, {system.kind}"
+
+
+def of(context, wanted):
+    (found,) = [item for item in context.systems if name(item) == wanted]
     return found
 
 
 def test_seeds_are_counted_together(context):
-    item = of(context.hierarchical, "textcnn")
-    assert list(item.hits) == list(item.results) == [1, 2]
-    accuracies = [hits.section_hits.mean() for hits in item.hits.values()]
-    assert item.section.values == pytest.approx(accuracies)
-    assert item.section.mean == pytest.approx(np.mean(accuracies))
-    assert item.section.sd == pytest.approx(np.std(accuracies, ddof=1))
-    products = [hits.section_hits.mean() * hits.local_hits.mean() for hits in item.hits.values()]
-    assert item.product.values == pytest.approx(products)
-    assert item.top_3 == pytest.approx(np.mean([result.top_3.value for result in item.results.values()]))
-    assert item.macro_f1 == pytest.approx(np.mean([result.macro_f1.value for result in item.results.values()]))
+    item = of(context, "textcnn, hierarchical")
+    assert list(item.answers) == [1, 2]
+    accuracies = [own.hits["section"].mean() for own in item.answers.values()]
+    assert item.table_2["L1"].values == item.levels["section"].values == pytest.approx(accuracies)
+    assert item.table_2["L1"].mean == pytest.approx(np.mean(accuracies))
+    assert item.table_2["L1"].sd == pytest.approx(np.std(accuracies, ddof=1))
+    products = [own.hits["section"].mean() * own.local_hits.mean() for own in item.answers.values()]
+    assert item.table_2["overall"].values == pytest.approx(products)
 
 
 def test_spreads_and_results_say_the_same(context):
     for item in context.hierarchical:
-        for place, result in enumerate(item.results.values()):
-            assert item.section.values[place] == pytest.approx(result.section_accuracy.value)
-            assert item.cascade.values[place] == pytest.approx(result.cascade_accuracy.value)
-        assert item.routing_loss == pytest.approx(item.oracle.mean - item.cascade.mean)
+        results = [
+            aggregate({node: run.read_predictions() for node, run in nodes.items()}, context.truth)
+            for nodes in item.configuration.runs.values()
+        ]
+        for place, result in enumerate(results):
+            assert item.levels["section"].values[place] == pytest.approx(result.section_accuracy.value)
+            assert item.levels["class"].values[place] == pytest.approx(result.cascade_accuracy.value)
+        assert item.top_3 == pytest.approx(np.mean([result.top_3.value for result in results]))
+        assert item.macro_f1 == pytest.approx(np.mean([result.macro_f1.value for result in results]))
+        assert item.routing_loss == pytest.approx(item.table_2["L2"].mean - item.best_guess.mean)
         assert item.routing_loss >= 0
-        documents = sum(spread.n_documents for spread in item.local.values())
-        weighted = sum(spread.mean * spread.n_documents for spread in item.local.values()) / documents
-        assert (documents, item.oracle.mean) == (100, pytest.approx(weighted))
-        assert list(item.local) == ["A", "B", "D", "F"]
+        assert list(item.table_2) == ["L1", "A", "B", "D", "F", "L2", "overall"]
+        local = [item.table_2[section] for section in "ABDF"]
+        weighted = sum(spread.mean * spread.n_documents for spread in local) / 100
+        assert (sum(spread.n_documents for spread in local), item.table_2["L2"].mean) == (100, pytest.approx(weighted))
 
 
 def test_flat(context):
-    (item,) = context.flat
-    (hits,) = item.hits.values()
-    assert (item.flat.mean, item.section.mean) == (
-        pytest.approx(hits.class_hits.mean()),
-        pytest.approx(hits.section_hits.mean()),
-    )
-    assert (item.flat.n_classes, item.section.n_classes) == (9, 4)
-    assert item.reliability.n_documents == 100
+    item = of(context, "linear, flat_model")
+    (own,) = item.answers.values()
+    for level in LEVELS:
+        assert item.levels[level].mean == pytest.approx((own.predicted[level] == own.true[level]).mean())
+    assert [item.levels[level].n_classes for level in LEVELS] == [4, 9]
+    assert (item.reliability.n_documents, item.table_2, item.routing_loss) == (100, {}, None)
+
+
+def test_the_best_of_each_kind_come_first(context):
+    kinds = [item.kind for item in context.systems]
+    assert kinds == [HIERARCHICAL] * 5 + [FLAT_MODEL]
+    means = [item.best_guess.mean for item in context.hierarchical]
+    assert means == sorted(means, reverse=True)
 
 
 def test_hits_of_all_systems_in_one_order(context):
-    hits = class_hits(context.hierarchical, context.flat, name)
-    names = [f"{item.configuration.name}, nine" for item in context.hierarchical] + ["linear, flat"]
-    assert list(hits) == names
-    seeds = list(of(context.hierarchical, "textcnn").hits.values())
-    assert hits["textcnn, nine"].shape == (len(seeds), 100)
-    for own, seed in zip(hits["textcnn, nine"], seeds, strict=True):
-        np.testing.assert_array_equal(own, seed.cascade_hits)
+    hits = hits_of_all(context.systems, name)
+    assert list(hits) == [name(item) for item in context.systems]
+    seeds = list(of(context, "textcnn, hierarchical").answers.values())
+    for own, seed in zip(hits["textcnn, hierarchical"], seeds, strict=True):
+        np.testing.assert_array_equal(own, seed.hits["class"])
+    with pytest.raises(ArtifactError, match="two systems have the same name"):
+        hits_of_all(context.systems, lambda _: "x")
 
 
 def test_systems_of_other_documents_cannot_be_compared(context):
-    (item,) = context.flat
-    (hits,) = item.hits.values()
-    other = replace(item, hits={1: replace(hits, document_ids=hits.document_ids[::-1])})
-    with pytest.raises(ArtifactError, match="linear, flat scored other documents than the rest"):
-        class_hits(context.hierarchical, [other], name)
+    *others, item = context.systems
+    (own,) = item.answers.values()
+    other = replace(item, answers={1: replace(own, document_ids=own.document_ids[::-1])})
+    with pytest.raises(ArtifactError, match="linear, flat_model scored other documents than the rest"):
+        hits_of_all([*others, other], name)
 
 
 class Shuffled:
@@ -86,12 +94,10 @@ class Shuffled:
         return predictions.take(np.arange(len(predictions))[::-1])
 
 
-def test_seeds_of_other_documents_are_refused(context):
-    item = of(context.hierarchical, "textcnn").configuration
-    turned = {node: Shuffled(run) for node, run in item.runs[2].items()}
-    with pytest.raises(ArtifactError, match="textcnn seed=2 scored other documents than the other seeds"):
-        score_hierarchical(replace(item, runs={1: item.runs[1], 2: turned}), context.truth)
-    flat = context.flat[0].configuration
-    turned = {"flat": Shuffled(flat.runs[1]["flat"])}
-    with pytest.raises(ArtifactError, match="linear seed=2 scored other documents"):
-        score_flat(replace(flat, runs={1: flat.runs[1], 2: turned}), context.truth)
+@pytest.mark.parametrize(("model", "kind"), [("textcnn", HIERARCHICAL), ("linear", FLAT_MODEL)])
+def test_seeds_of_other_documents_are_refused(context, model, kind):
+    configuration = of(context, f"{model}, {kind}").configuration
+    first = next(iter(configuration.runs.values()))
+    turned = {node: Shuffled(run) for node, run in first.items()}
+    with pytest.raises(ArtifactError, match=f"{model} seed=2 scored other documents than the other seeds"):
+        score_system(replace(configuration, runs={1: first, 2: turned}), context.truth, kind)

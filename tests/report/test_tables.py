@@ -33,7 +33,7 @@ def printed(result, width, **options):
 
 
 def cells(text, name):
-    line = next(line for line in text.splitlines() if line.strip("| ").startswith(name))
+    line = next(line for line in text.replace("\\", "").splitlines() if line.strip("| ").startswith(name))
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from patent_hier.report.content import comparison, details, layers, table_2
-from patent_hier.report.figures.style import Rendered
+from patent_hier.report.content import details, systems, table_2
+from patent_hier.report.figures import Pen, Rendered
 from tests.commands import TINY, TINY_OF, Outcome, command, write_csv
 
 FIGURES = {
     table_2: ("comparison_bars",),
-    comparison: ("frequency_bars", "reliability"),
-    layers: ("layer_bars",),
-    details: ("section_confusion", "class_bars", "learning_curves"),
+    systems: ("frequency_bars", "reliability"),
+    details: ("section_confusion", "class_bars", "learning_curves", "layer_bars"),
 }
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 200, 100)  # the head of a picture, all that is read
 
@@ -100,7 +99,7 @@ def plain_figures() -> Iterator[None]:
 
 
 def _plain(name: str) -> Any:
-    def draw(*_: object, **options: object) -> Rendered:
-        return Rendered(name, b"<svg/>", _PNG, f"{name} {options['language']}")
+    def draw(pen: Pen, *_: object) -> Rendered:
+        return Rendered(name, b"<svg/>", _PNG, f"{name} {pen.language}")
 
     return draw

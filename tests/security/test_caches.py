@@ -13,7 +13,7 @@ import torch
 
 from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json, write_json
-from patent_hier.errors import ArtifactError, ConfigError, PatentHierError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features import segmentation
 from patent_hier.features.layer_vectors import LayerVectors
 from patent_hier.features.packing import PackedText
@@ -22,15 +22,8 @@ from patent_hier.features.token_store import TokenStore
 from patent_hier.features.word2vec import load_vectors
 from patent_hier.training.pretraining import STATE_FILE
 from tests.features.test_word2vec import TEXTS, TRAIN, build
-from tests.security.traps import Trap, reseal, run_marshalled
+from tests.security.traps import Trap, refusal, reseal, run_marshalled
 from tests.training import test_pretraining
-
-
-def refusal(call: Callable[[], object], kind: type[PatentHierError]) -> str:
-    with pytest.raises(kind) as caught:
-        call()
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
 
 
 def token_cache(folder: Path, **manifest: Any) -> Path:
@@ -80,19 +73,25 @@ def test_object_arrays_in_a_term_cache(tmp_path: Path, trap: Trap) -> None:
     assert "terms" in refusal(lambda: TermStore.open(folder), ArtifactError)
 
 
-def test_pickle_in_place_of_layer_vectors(tmp_path: Path, trap: Trap) -> None:
-    """They are raw numbers of a fixed type: a pickle is noise of the wrong length."""
-    (tmp_path / "vectors.bin").write_bytes(trap.pickled)
-    seal(tmp_path, {"documents": 1000, "layers": 2, "hidden_size": 3, "num_layers": 2})
-    trap.closes(lambda: pickle.loads((tmp_path / "vectors.bin").read_bytes()))  # noqa: S301 - the trap's own payload
-    assert "damaged" in refusal(lambda: LayerVectors.open(tmp_path), ArtifactError)
-
-
-def test_pickled_word_vectors_in_the_cache(tmp_path: Path, trap: Trap) -> None:
+@pytest.mark.parametrize(
+    ("name", "load", "said"),
+    [
+        (
+            "vectors.bin",
+            LayerVectors.open,
+            "damaged",
+        ),  # raw numbers of a fixed type: a pickle is noise of a wrong length
+        ("vectors.safetensors", load_vectors, "vectors.safetensors"),
+    ],
+)
+def test_pickle_in_place_of_vectors(
+    tmp_path: Path, trap: Trap, name: str, load: Callable[[Path], object], said: str
+) -> None:
     write_json(tmp_path / "words.json", ["一种"])
-    (tmp_path / "vectors.safetensors").write_bytes(trap.pickled)
-    trap.closes(lambda: pickle.loads((tmp_path / "vectors.safetensors").read_bytes()))  # noqa: S301 - likewise
-    assert "vectors.safetensors" in refusal(lambda: load_vectors(tmp_path), ArtifactError)
+    (tmp_path / name).write_bytes(trap.pickled)
+    seal(tmp_path, {"documents": 1000, "layers": 2, "hidden_size": 3, "num_layers": 2})
+    trap.closes(lambda: pickle.loads((tmp_path / name).read_bytes()))  # noqa: S301 - the trap's own payload
+    assert said in refusal(lambda: load(tmp_path), ArtifactError)
 
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.kv", "vectors.model", "vectors.npy", "vectors.bin"])

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import torch
 
-from patent_hier.errors import ArtifactError, ConfigError, PatentHierError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.pretrained import locate
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.models.encoder import build_encoder, load_encoder
 from patent_hier.models.masked_language import load_network
 from patent_hier.settings import EncoderSettings
+from tests.security import traps
 from tests.security.traps import Trap
 
 HUB_CODE = [
@@ -48,12 +49,7 @@ def load(folder: Path) -> None:
 
 
 def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(PatentHierError) as caught:
-        call()
-    assert isinstance(caught.value, ConfigError | ArtifactError)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
-    return message
+    return traps.refusal(call, ConfigError, ArtifactError)
 
 
 def change_json(file: Path, **changes: Any) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """An exported system of unknown origin: whatever its JSON says, one line refuses it, or it answers with numbers."""
 
+import functools
 import json
 import math
+import operator
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,34 +78,21 @@ def node(folder: Path, name: str) -> Path:
     return found
 
 
+FACTS = ("facts", "facts/data", "facts/result", "facts/data/name", "facts/data/split", "name")
+CALIBRATION = ("temperatures/root", "thresholds/0/target", "thresholds/0/ipc_class", "thresholds", "documents")
+
+
 @pytest.mark.parametrize(
-    "key", ["temperatures/root", "thresholds/0/target", "thresholds/0/ipc_class", "thresholds", "documents", "measured"]
+    ("name", "key"),
+    [("config.json", key) for key in FACTS] + [("calibration.json", key) for key in (*CALIBRATION, "measured")],
 )
-def test_calibrations(folder: Path, key: str) -> None:
-    whole = read_json(folder / "calibration.json")
-    *path, last = key.split("/")
+def test_facts_and_calibrations(folder: Path, name: str, key: str) -> None:
+    whole = (folder / name).read_text("utf-8")
+    *path, last = [int(step) if step.isdigit() else step for step in key.split("/")]
     for value in WRONG:
-        content: Any = json.loads(json.dumps(whole))
-        place = content
-        for step in path:
-            place = place[int(step)] if isinstance(place, list) else place[step]
-        place[last] = value
-        (folder / "calibration.json").write_text(json.dumps(content), "utf-8")
-        reseal(folder)
-        harmless(folder)
-
-
-@pytest.mark.parametrize("key", ["facts", "facts/data", "facts/result", "facts/data/name", "facts/data/split", "name"])
-def test_facts(folder: Path, key: str) -> None:
-    whole = read_json(folder / "config.json")
-    *path, last = key.split("/")
-    for value in WRONG:
-        content: Any = json.loads(json.dumps(whole))
-        place = content
-        for step in path:
-            place = place[step]
-        place[last] = value
-        (folder / "config.json").write_text(json.dumps(content), "utf-8")
+        content = json.loads(whole)
+        functools.reduce(operator.getitem, path, content)[last] = value
+        (folder / name).write_text(json.dumps(content), "utf-8")
         reseal(folder)
         harmless(folder)
 

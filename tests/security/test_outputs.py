@@ -21,7 +21,7 @@ from patent_hier.atomic import read_json
 from patent_hier.cli.messages import describe
 from patent_hier.errors import DataError
 from patent_hier.progress import say
-from patent_hier.report.figures.scores import comparison_bars
+from patent_hier.report.figures import comparison_bars, pen
 from patent_hier.report.tables import Grid, print_grid
 from tests.commands import command, write_csv
 from tests.inference.worlds import World, raw_row
@@ -154,14 +154,14 @@ def test_markdown_has_no_foreign_element(reports: Reports) -> None:
                     assert re.fullmatch(r"figures/[\w.]+", str(token.attrs["src"]))
                 if token.type == "html_block":
                     assert set(re.findall(r"<[^>]*>", token.content)) <= {
-                        *("<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>"),
+                        *("<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>")
                     }
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_names_in_figures_are_drawn(language: Any) -> None:
     name = f"{MARKUP} $x^2$ --> ]]> <!-- <script>"
-    drawn = comparison_bars({name: next(iter(OURS.values()))}, PAPER, language=language)
+    drawn = comparison_bars(pen(language), {name: next(iter(OURS.values()))}, PAPER)
     root = ElementTree.fromstring(drawn.svg)
     tags = {element.tag.rpartition("}")[2] for element in root.iter() if isinstance(element.tag, str)}
     assert not tags & {"script", "img", "image", "foreignObject", "iframe", "animate", "set", "a", "text"}

@@ -13,6 +13,7 @@ import pytest
 
 from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json
+from patent_hier.errors import PatentHierError
 from tests.commands import Outcome
 
 
@@ -95,3 +96,11 @@ def refused(outcome: Outcome) -> str:
     assert lines[0].startswith("error: ")
     assert not lines[0].startswith("error: unexpected"), lines[0]
     return lines[0]
+
+
+def refusal(call: Callable[[], object], *kinds: type[PatentHierError]) -> str:
+    """The one line of an error of some kinds."""
+    with pytest.raises(kinds) as caught:
+        call()
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.trust.faults import Told
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     lines = []
@@ -22,3 +24,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tests run at a time, each with processes of one thread."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def told(record_property: Any) -> Told:
+    """Keeps what was tried for the figures; nothing may be lost."""
+
+    def tell(cases: str, lost: int | list[object] = 0) -> None:
+        record_property("cases", cases)
+        record_property("losses", len(lost) if isinstance(lost, list) else int(lost))
+        assert not lost, lost
+
+    return tell

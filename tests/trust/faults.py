@@ -4,10 +4,18 @@ import contextlib
 import hashlib
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.commands import command
+from tests.commands import TINY_OF, command
+
+Told = Callable[..., None]  # takes the cases that were tried, and the losses: see conftest.py
+
+
+def flat_run(model: str, place: Path, *more: str) -> list[str]:
+    """The words of a small run that keeps everything in one place."""
+    level = [f"model={model}", "level=flat", *TINY_OF[model], *more]
+    return ["run", *level, f"runs_dir={place}/runs", f"cache_dir={place}/cache"]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -7,49 +7,10 @@ from random import Random
 from tests.trust.attack import MARK, SECRET, TEXT, Attack, asked, head
 
 CSRF = "Host: 127.0.0.1\r\nOrigin: http://evil.example\r\nSec-Fetch-Site: cross-site\r\nContent-Type: text/plain"
-_CODINGS = (
-    "chunked",
-    "Chunked",
-    "chunked, identity",
-    "xchunked",
-    "identity",
-    "chunked\r\n chunked",
-    "\x0bchunked",
-)
-_STEPS = (
-    "../",
-    "..%2f",
-    "%2e%2e/",
-    "%2e%2e%2f",
-    "..\\",
-    "..%5c",
-    "%252e%252e%252f",
-    "....//",
-    "%c0%ae%c0%ae/",
-    "..;/",
-)
-_PATHS = (
-    "/static/main.js%00",
-    "/static/%ff%fe",
-    "/static//etc/passwd",
-    "//evil.example/",
-    "/\\evil.example",
-    "*",
-)
-_METHODS = (
-    "PUT",
-    "DELETE",
-    "PATCH",
-    "OPTIONS",
-    "TRACE",
-    "CONNECT",
-    "HEAD",
-    "GET",
-    "get",
-    "POST" * 5000,
-    "P\0ST",
-    "移",
-)
+_CODINGS = ("chunked", "Chunked", "chunked, identity", "xchunked", "identity", "chunked\r\n chunked", "\x0bchunked")
+_STEPS = ("../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..\\", "..%5c", "%252e%252e%252f", "....//", "%c0%ae%c0%ae/", "..;/")
+_PATHS = ("/static/main.js%00", "/static/%ff%fe", "/static//etc/passwd", "//evil.example/", "/\\evil.example", "*")
+_METHODS = ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "HEAD", "GET", "get", "POST" * 5000, "P\0ST", "移")
 _HOSTS = (
     "evil.example",
     "127.0.0.1.evil.example",

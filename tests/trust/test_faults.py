@@ -6,14 +6,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.commands import TINY_OF, command
-from tests.trust.faults import digests, in_child, is_one_line
+from tests.commands import command
+from tests.trust.faults import Told, digests, flat_run, in_child, is_one_line
 from tests.trust.killing import Killer, leftovers, results
 
 pytestmark = [pytest.mark.trust, pytest.mark.timeout(900)]
@@ -22,16 +22,9 @@ _MODELS = ("bertcnn", "textcnn", "linear")
 _KILLS = 30
 
 
-def _words(model: str, place: Path, *more: str) -> list[str]:
-    level = [f"model={model}", "level=flat", *TINY_OF[model], *more]
-    return ["run", *level, f"runs_dir={place}/runs", f"cache_dir={place}/cache"]
-
-
 @pytest.mark.parametrize("model", _MODELS)
-def test_a_limit_on_the_size_of_files(
-    model: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    assert command(*_words(model, tmp_path)).status == 0
+def test_a_limit_on_the_size_of_files(model: str, tmp_path: Path, told: Told) -> None:
+    assert command(*flat_run(model, tmp_path)).status == 0
     old = digests(tmp_path / "runs")
     good = results(tmp_path / "runs")
     tried = different = 0
@@ -40,18 +33,16 @@ def test_a_limit_on_the_size_of_files(
             for cold in (False, True):
                 if cold:
                     shutil.rmtree(tmp_path / "cache", ignore_errors=True)
-                status, err = in_child(_words(model, tmp_path, *more), limit)
+                status, err = in_child(flat_run(model, tmp_path, *more), limit)
                 assert status in (0, 1)
                 assert is_one_line(err) if status else err == "", err
                 different += {name: value for name, value in digests(tmp_path / "runs").items() if name in old} != old
                 tried += 1
-    assert command(*_words(model, tmp_path, "seed=2")).status == 0
-    assert command(*_words(model, tmp_path)).status == 0
+    assert command(*flat_run(model, tmp_path, "seed=2")).status == 0
+    assert command(*flat_run(model, tmp_path)).status == 0
     assert {name: value for name, value in results(tmp_path / "runs").items() if name in good} == good
     assert leftovers(tmp_path) == []
-    record_property("cases", f"{tried} commands ({model}) under a limit on the size of files")
-    record_property("losses", different)
-    assert different == 0
+    told(f"{tried} commands ({model}) under a limit on the size of files", different)
 
 
 @contextlib.contextmanager
@@ -68,46 +59,44 @@ def _small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
 @pytest.mark.parametrize("model", _MODELS)
-def test_a_full_disk(model: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_a_full_disk(model: str, tmp_path: Path, told: Told) -> None:
     killer = Killer(tmp_path / "log")
-    killer.run(_words(model, tmp_path))
+    killer.run(flat_run(model, tmp_path))
     usual = results(tmp_path / "runs")
     tried = full = different = 0
     for kilobytes in (100, 300, 500, 800, 1200, 1600, 2000, 2500, 3000, 4000, 6000):
         disk = tmp_path / "disk"
         with _small_disk(disk, kilobytes):
-            done = command(*_words(model, disk))
+            done = command(*flat_run(model, disk))
             tried += 1
             full += done.status
             assert is_one_line(done.err) if done.status else done.err == "", done.err
             before = digests(disk / "runs")
-            again = command(*_words(model, disk))
+            again = command(*flat_run(model, disk))
             different += {name: digests(disk / "runs").get(name) for name in before} != before
             assert again.status == done.status
             subprocess.run(["mount", "-o", "remount,size=40m", disk], check=True)
-            last = command(*_words(model, disk))
+            last = command(*flat_run(model, disk))
             assert (last.status, last.err) == (0, "")
             different += results(disk / "runs") != usual
             assert leftovers(disk) == []
         disk.rmdir()
-    record_property("cases", f"{tried} disks for {model}, {full} of them full, each then enlarged")
-    record_property("losses", different)
-    assert different == 0
+    told(f"{tried} disks for {model}, {full} of them full, each then enlarged", different)
     assert 2 <= full < tried
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs")
-def test_a_read_only_folder(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_a_read_only_folder(tmp_path: Path, told: Told) -> None:
     disk = tmp_path / "disk"
     tried = 0
     with _small_disk(disk, 40_000):
-        assert command(*_words("linear", disk)).status == 0
+        assert command(*flat_run("linear", disk)).status == 0
         old = digests(disk)
         subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         for words in (
-            _words("linear", disk),
-            _words("linear", disk, "seed=2"),
-            ["aggregate", *_words("linear", disk)[1:]],
+            flat_run("linear", disk),
+            flat_run("linear", disk, "seed=2"),
+            ["aggregate", *flat_run("linear", disk)[1:]],
             ["report", f"runs_dir={disk}/runs", f"cache_dir={disk}/cache", "data.rows=400"],
             ["prepare", "data.rows=500", f"cache_dir={disk}/cache"],
         ):
@@ -118,20 +107,17 @@ def test_a_read_only_folder(tmp_path: Path, record_property: Callable[[str, obje
             assert "read-only" in done.err.lower()
         assert digests(disk) == old
         subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
-        assert command(*_words("linear", disk, "seed=2")).status == 0
-    record_property("cases", f"{tried} commands on a read-only disk")
-    record_property("losses", 0)
+        assert command(*flat_run("linear", disk, "seed=2")).status == 0
+    told(f"{tried} commands on a read-only disk")
 
 
 @pytest.mark.parametrize("model", _MODELS)
-def test_kills_while_everything_is_made(
-    model: str, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_kills_while_everything_is_made(model: str, tmp_path: Path, told: Told) -> None:
     """Corpus, split, caches, result: from nothing, killed again and again, until it is there."""
     random = Random(model)
     killer = Killer(tmp_path / "log")
-    took = killer.run(_words(model, tmp_path / "good"))
-    took = killer.run(_words(model, tmp_path / "again"))
+    took = killer.run(flat_run(model, tmp_path / "good"))
+    took = killer.run(flat_run(model, tmp_path / "again"))
     assert took
     usual = results(tmp_path / "good" / "runs")
     killed = different = attempt = 0
@@ -139,26 +125,22 @@ def test_kills_while_everything_is_made(
         attempt += 1
         place = tmp_path / f"place-{attempt}"
         before: dict[str, str] = {}
-        while killed < _KILLS and killer.run(_words(model, place), random.uniform(0.02, 0.9) * took) is None:
+        while killed < _KILLS and killer.run(flat_run(model, place), random.uniform(0.02, 0.9) * took) is None:
             killed += 1
             now = digests(place) if place.exists() else {}
             finished = {name: digest for name, digest in before.items() if not name.endswith("digests.json")}
             different += {name: now.get(name) for name in finished} != finished  # what was finished stays
             before = now
-        killer.run(_words(model, place))
+        killer.run(flat_run(model, place))
         different += results(place / "runs") != usual
         assert leftovers(place) == []
         shutil.rmtree(place)
-    record_property("cases", f"{killed} kills from an empty folder to the result of {model}")
-    record_property("losses", different)
-    assert different == 0
+    told(f"{killed} kills from an empty folder to the result of {model}", different)
 
 
-def test_clocks_that_jump(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
-) -> None:
+def test_clocks_that_jump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     """Nothing is made again or taken for something else because of a time, of the clock or of a file."""
-    assert command(*_words("linear", tmp_path)).status == 0
+    assert command(*flat_run("linear", tmp_path)).status == 0
     old = digests(tmp_path / "runs")
     tried = 0
     for days in (-10_000, -1, 1, 10_000):
@@ -167,7 +149,7 @@ def test_clocks_that_jump(
         with monkeypatch.context() as patched:
             now = time.time()
             patched.setattr(time, "time", lambda now=now, days=days: now - 86_400 * days)
-            done = command(*_words("linear", tmp_path))
+            done = command(*flat_run("linear", tmp_path))
         tried += 1
         assert (done.status, done.err) == (0, "")
         assert "finished before" in done.out
@@ -187,5 +169,4 @@ def test_clocks_that_jump(
     tried += 1
     assert first.status == second.status == 0
     assert len([path for path in (tmp_path / "cache" / "corpora").iterdir() if path.name.startswith("cnipa")]) == 2
-    record_property("cases", f"{tried} jumps of the clock and of files' times")
-    record_property("losses", 0)
+    told(f"{tried} jumps of the clock and of files' times")

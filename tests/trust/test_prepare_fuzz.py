@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -17,6 +17,7 @@ from patent_hier.errors import PatentHierError
 from tests.commands import command
 from tests.data.serial import read_serially
 from tests.data.test_cleaning import FORMATS, files, read_fast
+from tests.trust.faults import Told
 
 pytestmark = [pytest.mark.trust, pytest.mark.timeout(900)]
 
@@ -61,9 +62,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return b"".join(path.read_bytes().splitlines(keepends=True)[:61])
 
 
-def test_generated_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
-) -> None:
+def test_generated_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     tried = 0
 
     @settings(
@@ -82,13 +81,10 @@ def test_generated_files(
         assert outcome == read_serially(source, fmt)
 
     attack()
-    record_property("cases", f"{tried:,} generated files, each also read row by row")
-    record_property("losses", 0)
+    told(f"{tried:,} generated files, each also read row by row")
 
 
-def test_mutated_files(
-    demo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
-) -> None:
+def test_mutated_files(demo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     random = Random(7)
     source = tmp_path / "raw.csv"
     rows = refused = lost = 0
@@ -111,15 +107,11 @@ def test_mutated_files(
         rows += accounting.rows
         balance = accounting.kept + sum(accounting.rejected.values()) + accounting.duplicates
         lost += outcome != expected or balance != accounting.rows
-    record_property("cases", f"{_MUTATED:,} mutated files with {rows:,} rows, {refused} refused as a whole")
-    record_property("losses", lost)
-    assert lost == 0
+    told(f"{_MUTATED:,} mutated files with {rows:,} rows, {refused} refused as a whole", lost)
     assert rows > 20 * _MUTATED
 
 
-def test_the_command_never_ends_in_a_traceback(
-    demo: bytes, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_the_command_never_ends_in_a_traceback(demo: bytes, tmp_path: Path, told: Told) -> None:
     random = Random(11)
     source = tmp_path / "raw.csv"
     refused = 0
@@ -130,8 +122,7 @@ def test_the_command_never_ends_in_a_traceback(
         assert "Traceback" not in done.out + done.err
         assert (done.status == 0) == (done.err == ""), done.err
         assert len(done.err.splitlines()) <= 1, done.err
-    record_property("cases", f"{_COMMANDS} commands on mutated files, {refused} of them refused in one line")
-    record_property("losses", 0)
+    told(f"{_COMMANDS} commands on mutated files, {refused} of them refused in one line")
 
 
 _HUGE = {
@@ -160,9 +151,7 @@ print(run.accounting.rows, peak() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("name", _HUGE)
-def test_memory_stays_flat(
-    name: str, demo: bytes, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_memory_stays_flat(name: str, demo: bytes, tmp_path: Path, told: Told) -> None:
     small, source = tmp_path / "small.csv", tmp_path / "raw.csv"
     small.write_bytes(demo)
     pieces: Iterator[bytes] = _HUGE[name]()
@@ -174,7 +163,6 @@ def test_memory_stays_flat(
         [sys.executable, "-c", _MEASURE, str(small), str(source)], capture_output=True, text=True, check=True
     )
     rows, kilobytes = map(int, done.stdout.split())
-    record_property("cases", f"{size >> 20} MiB, {rows:,} rows, {kilobytes >> 10} MiB of memory")
-    record_property("losses", 0)
+    told(f"{size >> 20} MiB, {rows:,} rows, {kilobytes >> 10} MiB of memory")
     assert rows >= 59  # the demo's own, some of them broken
     assert kilobytes < 200 << 10

@@ -5,7 +5,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -16,6 +16,7 @@ from patent_hier.inference.classifier import HierarchicalClassifier
 from tests.inference.worlds import World, world
 from tests.trust.attack import MARK, SECRET, TEXT, Attack, asked, head
 from tests.trust.attacks import attacks, large, slow
+from tests.trust.faults import Told
 from tests.trust.served import Reply, Served, question, served
 from tests.web.test_app import close
 
@@ -77,7 +78,7 @@ def _faults(replies: list[Reply]) -> list[object]:
     return found
 
 
-def _told(replies: list[Reply]) -> str:
+def _summary(replies: list[Reply]) -> str:
     statuses = Counter(status for reply in replies for status in reply.statuses)
     silent = sum(not reply.statuses for reply in replies)
     counts = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
@@ -85,13 +86,7 @@ def _told(replies: list[Reply]) -> str:
     return f"{counts}, {silent} without answer, largest of one question {max(single):,} bytes"
 
 
-def _record(told: Callable[[str, object], None], words: str, faults: list[object]) -> None:
-    told("cases", words)
-    told("losses", len(faults))
-    assert not faults, faults[:5]
-
-
-def test_hostile_requests(server: Served, made: World, record_property: Callable[[str, object], None]) -> None:
+def test_hostile_requests(server: Served, made: World, told: Told) -> None:
     random = Random(2026)
     server.send_all(attacks(Random(1), 1), 8)
     server.send_all(large(), 2)
@@ -106,13 +101,13 @@ def test_hostile_requests(server: Served, made: World, record_property: Callable
     kinds = len({one.kind for one in todo})
     _answers_well(server, made)
     _is_silent(server)
-    words = f"{len(replies)} requests of {kinds} kinds, memory +{growth / 2**20:.1f} MiB; {_told(replies)}"
-    _record(record_property, words, _faults(replies))
+    words = f"{len(replies)} requests of {kinds} kinds, memory +{growth / 2**20:.1f} MiB; {_summary(replies)}"
+    told(words, _faults(replies))
     assert growth < _MOST_GROWTH
     assert {reply.statuses[0] for reply in replies if reply.kind == "50 MB, said" and reply.statuses} <= {413}
 
 
-def test_many_connections(server: Served, made: World, record_property: Callable[[str, object], None]) -> None:
+def test_many_connections(server: Served, made: World, told: Told) -> None:
     """200 that say nothing hold nobody up; more than there are places are let go after seconds."""
     before = server.memory
     address = ("127.0.0.1", server.client.port)
@@ -127,11 +122,11 @@ def test_many_connections(server: Served, made: World, record_property: Callable
     _answers_well(server, made)
     _is_silent(server)
     growth = server.memory - before
-    _record(record_property, f"{len(idle)} idle connections, memory +{growth / 2**20:.1f} MiB", [])
+    told(f"{len(idle)} idle connections, memory +{growth / 2**20:.1f} MiB")
     assert growth < _MOST_GROWTH
 
 
-def test_more_than_it_can_do(server: Served, made: World, record_property: Callable[[str, object], None]) -> None:
+def test_more_than_it_can_do(server: Served, made: World, told: Told) -> None:
     before = server.memory
     body = json.dumps({"texts": [f"{SECRET}{TEXT}" * 12] * 100, "top_k": 20}).encode()
     plain = json.dumps({"texts": [TEXT] * 100, "top_k": 20}).encode()
@@ -156,11 +151,11 @@ def test_more_than_it_can_do(server: Served, made: World, record_property: Calla
     words += (
         f"; an answer to 100 texts has up to {max(sizes):,} bytes, an explanation of 20,000 letters {len(whole.body):,}"
     )
-    _record(record_property, words, _faults([reply for reply in replies if reply.kind == "batches"]))
+    told(words, _faults([reply for reply in replies if reply.kind == "batches"]))
     assert growth < _MOST_GROWTH
 
 
-def test_ctrl_c_under_attack(made: World, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_ctrl_c_under_attack(made: World, tmp_path: Path, told: Told) -> None:
     """It ends within seconds, whatever is under way."""
     with served(made.result("linear", "hier"), made.folder / "cache", tmp_path) as own:
         idle = [socket.create_connection(("127.0.0.1", own.client.port), timeout=30) for _ in range(100)]
@@ -175,14 +170,14 @@ def test_ctrl_c_under_attack(made: World, tmp_path: Path, record_property: Calla
             sock.close()
         _is_silent(own)
         assert "ended" in own.output.splitlines()
-    _record(record_property, f"Ctrl-C with 160 connections open: status {status} after {seconds:.1f} s", [])
+    told(f"Ctrl-C with 160 connections open: status {status} after {seconds:.1f} s")
     assert status == 0
     assert seconds < 10
 
 
-def test_ctrl_c_after_it(server: Served, record_property: Callable[[str, object], None]) -> None:
+def test_ctrl_c_after_it(server: Served, told: Told) -> None:
     status, seconds = server.end()
     _is_silent(server)
-    _record(record_property, f"Ctrl-C after all attacks: status {status} after {seconds:.1f} s", [])
+    told(f"Ctrl-C after all attacks: status {status} after {seconds:.1f} s")
     assert status == 0
     assert seconds < 8

@@ -1,21 +1,16 @@
 """Attention between two texts as an interactive page: one HTML file that loads nothing from anywhere."""
 
 import base64
-import json
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from patent_hier.models.attention import AttentionMaps, AttentionShares, attention_shares, equal_shares
-from patent_hier.report.page import content_hash
+from patent_hier.report.rendering import page_parts, render
 
 _MOST_WEIGHTS = 3_000_000  # in a page, 8 MB of text; the pair of the paper's Figure 5 has 0.3 million in 12 layers
 _FULL = 65535  # a weight of 1 in the page: uint16 is finer than any screen shows
-_PLACEHOLDER = re.compile("@([A-Z_]+)@")
 
 
 @dataclass(frozen=True)
@@ -70,37 +65,17 @@ def attention_page(maps: AttentionMaps, pair: AttentionPair) -> str:
         pair: What was asked for; the page opens with the first of its layers.
     """
     layers = list(range(1, maps.num_layers + 1)) if maps.weights.size <= _MOST_WEIGHTS else list(pair.layers)
-    style, script = _resource("attention.css"), _resource("attention.js")
-    parts = {
-        "STYLE": style,
-        "STYLE_HASH": content_hash(style),
-        "SCRIPT": script,
-        "SCRIPT_HASH": content_hash(script),
-        "DATA": _json_block(_page_data(maps, pair, layers)),
-    }
-    # In one pass, so that a text which looks like a placeholder stays a text.
-    return _PLACEHOLDER.sub(lambda match: parts[match[1]], _resource("attention.html"))
-
-
-def _page_data(maps: AttentionMaps, pair: AttentionPair, layers: Sequence[int]) -> dict[str, Any]:
+    weights = np.rint(maps.weights[[layer - 1 for layer in layers]] * _FULL).astype("<u2")
     facts = attention_facts(maps, pair)
-    weights = maps.weights[[layer - 1 for layer in layers]]
-    return {
-        "encoder": pair.encoder,
-        "random_weights": pair.random_weights,
-        "num_layers": maps.num_layers,
-        "text_a": pair.text_a,
-        "text_b": pair.text_b,
-        "tokens": facts["tokens"],
-        "segments": facts["segments"],
+    data = facts | {
         "special": maps.special.astype(int).tolist(),
         "layers": layers,
         "start": pair.layers[0],
         "heads": maps.num_heads,
         "shares": facts["layers"],
-        "equal": facts["equal"],
-        "weights": base64.b64encode(np.rint(weights * _FULL).astype("<u2").tobytes()).decode("ascii"),
+        "weights": base64.b64encode(weights.tobytes()).decode("ascii"),
     }
+    return render("attention.html.j2", html=True, data=data, **page_parts("attention.css", "attention.js"))
 
 
 def _share_facts(shares: AttentionShares) -> dict[str, float]:
@@ -109,13 +84,3 @@ def _share_facts(shares: AttentionShares) -> dict[str, float]:
         "cross_share": shares.crossing,
         "special_share": shares.special,
     }
-
-
-def _json_block(content: object) -> str:
-    """JSON that cannot end the script element around it: no ``<`` is left, so neither ``</script>`` nor ``<!--``."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _resource(name: str) -> str:
-    return resources.files("patent_hier.resources").joinpath(name).read_text("utf-8")

@@ -1,1 +1,1 @@
-"""What the report says, part by part; each part is a function from the context to blocks of the page."""
+"""The report's tables, figures and facts; each function gives variables of ``templates/report.j2``."""

@@ -1,7 +1,8 @@
-"""What every part of the report reads, in one language: the evidence, the scores, the words."""
+"""What every part of the report reads, in one language: the evidence, the scores, the words of tables."""
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -12,19 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.data.audit import Audit
+from patent_hier.data.labels import corpus_labels
 from patent_hier.data.splits import TRAIN
-from patent_hier.errors import ConfigError
-from patent_hier.evaluation.hits import Truth
 from patent_hier.evaluation.result import Score
 from patent_hier.evaluation.seeds import Spread
 from patent_hier.evaluation.significance import Comparison, compare_systems
 from patent_hier.ipc import SECTIONS
 from patent_hier.ipc_names import name_of
-from patent_hier.pipeline.evidence import NO_SEED, Configuration, Evidence
+from patent_hier.pipeline.evidence import NO_SEED, Evidence
 from patent_hier.pipeline.stages import load_parts
-from patent_hier.report.figures import Language
-from patent_hier.report.scores import FlatScores, HierarchicalScores, class_hits
-from patent_hier.report.tables import percent
+from patent_hier.report.figures import Language, Pen, pen
+from patent_hier.report.scores import COMPARED, HIERARCHICAL, SystemScores, hits_of_all
+from patent_hier.report.tables import Grid, percent
 
 ABSENT = "–"
 MOST_PANELS = 6  # systems in one figure; the tables have all
@@ -36,9 +36,7 @@ class Context:
 
     Attributes:
         evidence: What has been run.
-        truth: What the corpus says of its documents.
-        hierarchical: Scores of the nine-model configurations, the best cascade first.
-        flat: Scores of the flat classifiers, the best first.
+        systems: Scores of all configurations, see :func:`patent_hier.report.scores.score_all`.
         language: Of the words.
         audit: What lies on two sides of the split.
         leaked_ids: Ids of the test documents with a relative in training, see :mod:`patent_hier.report.leakage`.
@@ -46,9 +44,7 @@ class Context:
     """
 
     evidence: Evidence
-    truth: Truth
-    hierarchical: Sequence[HierarchicalScores]
-    flat: Sequence[FlatScores]
+    systems: Sequence[SystemScores]
     language: Language
     audit: Audit
     leaked_ids: NDArray[Any]
@@ -58,20 +54,13 @@ class Context:
         """A command of ``run.py`` on this corpus and split."""
         return shlex.join(["python", "run.py", *words, *self.shared])
 
-    def say(self, key: str, **facts: object) -> str:
-        """A sentence of the report in this language.
+    def word(self, key: str, **facts: object) -> str:
+        """A word of the tables; ``facts`` stand in its braces."""
+        return str(_words()[key][self.language == "zh"]).format(**facts)
 
-        Args:
-            key: Its name in ``report_text.json``.
-            facts: What stands in its braces.
-
-        Raises:
-            ConfigError: If there is no such sentence.
-        """
-        try:
-            return str(_texts()[key][self.language]).format(**facts)
-        except KeyError as error:
-            raise ConfigError(f"report_text.json has no text {key!r} with {error}; add it") from error
+    def grid(self, columns: Iterable[str], rows: Iterable[Sequence[str]], n_names: int = 1) -> Grid:
+        """A table; ``columns`` are the words of its header, an empty one has none."""
+        return Grid("", tuple(column and self.word(column) for column in columns), tuple(map(tuple, rows)), n_names)
 
     @cached_property
     def parts(self) -> NDArray[np.int8]:
@@ -79,28 +68,49 @@ class Context:
         return load_parts(self.evidence.corpus, self.evidence.split)
 
     @cached_property
-    def train_counts(self) -> dict[str, int]:
-        """Training documents by class."""
-        classes, counts = np.unique(self.truth.classes[self.parts == TRAIN], return_counts=True)
-        return dict(zip(classes.tolist(), counts.tolist(), strict=True))
+    def sections(self) -> NDArray[np.object_]:
+        """Section of every document of the corpus."""
+        return self._labels("section")
 
     @cached_property
-    def names(self) -> Mapping[str, str]:
-        """Name of every section and class of the corpus by its code."""
-        return {code: name_of(code, self.language) for code in (*SECTIONS, *np.unique(self.truth.classes).tolist())}
+    def classes(self) -> NDArray[np.object_]:
+        """Class of every document of the corpus."""
+        return self._labels("class")
+
+    def _labels(self, level: str) -> NDArray[np.object_]:
+        labels = corpus_labels(self.evidence.corpus, COMPARED)
+        return labels.tree.names(labels.main[:, labels.tree.levels.index(level)])
+
+    @cached_property
+    def train_counts(self) -> dict[str, int]:
+        """Training documents by class."""
+        return dict(Counter(self.classes[self.parts == TRAIN].tolist()))
+
+    @cached_property
+    def pen(self) -> Pen:
+        """What figures are written with; it knows the names of all sections and classes of the corpus."""
+        codes = (*SECTIONS, *sorted(set(self.classes)))
+        return pen(self.language, {code: name_of(code, self.language) for code in codes})
+
+    @property
+    def hierarchical(self) -> list[SystemScores]:
+        """The systems of nine models."""
+        return [item for item in self.systems if item.kind == HIERARCHICAL]
+
+    @cached_property
+    def ranked(self) -> list[SystemScores]:
+        """All systems, the most accurate first; of equals, those of nine models."""
+        return sorted(self.systems, key=lambda item: -item.best_guess.mean)
 
     @cached_property
     def targets(self) -> NDArray[Any]:
-        """True classes of the test documents, in the order of every system's hits, ``(n,)``; empty without systems."""
-        if self.hierarchical:
-            return next(iter(self.hierarchical[0].hits.values())).targets
-        return next(iter(self.flat[0].hits.values())).targets if self.flat else np.array([], dtype=object)
+        """True classes of the test documents, in the order of every system's hits, ``(n,)``."""
+        return self.systems[0].first.true[COMPARED]
 
     @cached_property
-    def seed_hits(self) -> dict[str, NDArray[np.bool_]]:
-        """Every system's hits on the test documents, ``(n_seeds, n)``, by its name, the most accurate system first."""
-        hits = class_hits(self.hierarchical, self.flat, self.name)
-        return dict(sorted(hits.items(), key=lambda item: -float(item[1].mean())))
+    def seed_hits(self) -> Mapping[str, NDArray[np.bool_]]:
+        """Every system's hits on the test documents, ``(n_seeds, n)``, by its name, the most accurate first."""
+        return hits_of_all(self.ranked, self.name)
 
     @cached_property
     def hits(self) -> dict[str, NDArray[np.bool_]]:
@@ -112,30 +122,14 @@ class Context:
         """All pairs of systems, compared on the same test documents."""
         return compare_systems(self.seed_hits)
 
-    @property
-    def configurations(self) -> list[tuple[Configuration, str]]:
-        """Everything that was run, each with its kind for :meth:`name`; systems of nine models first."""
-        nine = [(item, "hierarchical") for item in self.evidence.hierarchical]
-        return nine + [(item, "flat_model") for item in self.evidence.flat]
-
-    def name(self, configuration: Configuration, kind: str) -> str:
-        """What a system is called.
-
-        Args:
-            configuration: What was run.
-            kind: ``hierarchical`` or ``flat_model``.
-        """
-        return f"{configuration.name}, {self.say(kind)}"
-
-    @property
-    def is_demo(self) -> bool:
-        """Whether the corpus is the generated one."""
-        return bool(self.evidence.corpus.manifest["name"] == "demo")
+    def name(self, system: SystemScores, label: str = "") -> str:
+        """What a system is called: its configuration and its kind, or the word ``label``."""
+        return f"{system.configuration.name}, {self.word(label or system.kind)}"
 
 
 @cache
-def _texts() -> Any:
-    return json.loads(resources.files("patent_hier.resources").joinpath("report_text.json").read_text("utf-8"))
+def _words() -> Any:
+    return json.loads(resources.files("patent_hier.resources").joinpath("report_words.json").read_text("utf-8"))
 
 
 def mean_and_sd(spread: Spread) -> str:
@@ -149,11 +143,21 @@ def interval(spread: Spread | Score) -> str:
     return f"{percent(low)}–{percent(high)}"
 
 
-def with_interval(spread: Spread) -> str:
-    """``80.3 (77.0–83.4)``, over several seeds ``80.3 ± 0.4 (77.0–83.4)``; on two lines."""
-    return f"{mean_and_sd(spread)}\n({interval(spread)})"
+def with_interval(spread: Spread | None) -> str:
+    """``80.3 (77.0–83.4)``, over several seeds ``80.3 ± 0.4 (77.0–83.4)``, on two lines; a dash for none."""
+    return ABSENT if spread is None else f"{mean_and_sd(spread)}\n({interval(spread)})"
+
+
+def percent_or_dash(value: float | None) -> str:
+    """A fraction in percent; a dash for none."""
+    return ABSENT if value is None else percent(value)
+
+
+def joined(values: Iterable[Any]) -> str:
+    """Different values in order, as a list; a dash if there are none."""
+    return ", ".join(map(str, sorted({value for value in values if value is not None}))) or ABSENT
 
 
 def seeds_of(values: Iterable[int]) -> str:
     """``1, 2, 3``; a dash for systems without a seed alone."""
-    return ", ".join(str(seed) for seed in sorted(values) if seed != NO_SEED) or ABSENT
+    return joined(seed for seed in values if seed != NO_SEED)

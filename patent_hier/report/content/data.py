@@ -1,87 +1,77 @@
-"""Table 1: the corpus beside the paper's, where every row of the raw file went, and the split."""
+"""The corpus: Table 1 beside the paper's, where every row of the raw file went, the split, titles of IPC places."""
+
+from typing import Any
 
 import numpy as np
 
-from patent_hier.data.splits import PARTS
+from patent_hier.data.splits import PARTS, TEST
 from patent_hier.ipc import SECTIONS
-from patent_hier.report.blocks import Block, Details, Heading, Paragraph, TableBlock
+from patent_hier.ipc_names import name_of
 from patent_hier.report.content.context import ABSENT, Context
 from patent_hier.report.published import published
 from patent_hier.report.tables import Grid
 from patent_hier.settings.data import LABEL_LEVELS
 
 
-def data(context: Context) -> list[Block]:
-    """The part about the corpus."""
-    say = context.say
-    return [
-        Heading(2, say("data_title"), "data"),
-        TableBlock(table_1(context), say("table_1"), say("table_1_note")),
-        Paragraph(say("split", policy=context.evidence.split.name.split("-")[0])),
-        TableBlock(_split_table(context), say("split_table"), say("split_note")),
-        Details(say("accounting"), (TableBlock(_accounting_table(context), say("accounting_table")),)),
-        *_label_texts(context),
-    ]
+def data(context: Context) -> dict[str, Any]:
+    """Facts and tables of the corpus."""
+    corpus = context.evidence.corpus
+    return {
+        "demo": corpus.manifest["name"] == "demo",
+        "corpus": {
+            "name": corpus.manifest["name"],
+            "documents": f"{corpus.size:,}",
+            "classes": len(corpus.classes),
+            "test": f"{int((context.parts == TEST).sum()):,}",
+            "split": context.evidence.split.name,
+        },
+        "policy": context.evidence.split.name.split("-")[0],
+        "table_1": table_1(context),
+        "split_table": _split_table(context),
+        "rows_table": _rows_table(context),
+        "titles_table": _titles_table(context),
+    }
 
 
 def table_1(context: Context) -> Grid:
     """Sections with classes and documents, ours and the paper's."""
-    say, numbers = context.say, published("table_1")
-    sections = context.truth.sections
+    numbers, classes, sections = published("table_1"), context.classes, context.sections
+    groups = [(s, name_of(s, context.language), sections == s, numbers["sections"][s]) for s in SECTIONS]
+    groups.append((context.word("total"), "", np.ones(len(sections), bool), numbers["total"]))
     rows = []
-    for section in SECTIONS:
-        own = sections == section
-        classes, documents = len(np.unique(context.truth.classes[own])), int(own.sum())
-        rows.append(
-            (section, context.names[section], *_counts(classes, documents), *_paper(numbers["sections"][section]))
-        )
-    classes, documents = len(np.unique(context.truth.classes)), len(sections)
-    rows.append((say("total"), "", *_counts(classes, documents), *_paper(numbers["total"])))
-    columns = (say("classes"), say("documents"), say("per_class"))
-    paper = tuple(f"{column} ({say('paper')})" for column in columns)
-    return Grid("", (say("section"), "", *columns, *paper), tuple(rows), n_names=2)
-
-
-def _counts(classes: int, documents: int) -> tuple[str, str, str]:
-    return str(classes), f"{documents:,}", f"{documents / classes:,.0f}" if classes else ABSENT
-
-
-def _paper(row: dict[str, int]) -> tuple[str, ...]:
-    return tuple(f"{row[key]:,}" for key in ("classes", "documents", "documents_per_class"))
+    for code, name, own, paper in groups:
+        n_classes, n = len(np.unique(classes[own])), int(own.sum())
+        ours = (str(n_classes), f"{n:,}", f"{n / n_classes:,.0f}" if n_classes else ABSENT)
+        rows.append((code, name, *ours, *(f"{paper[k]:,}" for k in ("classes", "documents", "documents_per_class"))))
+    columns = ("classes", "documents", "per_class")
+    return context.grid(("section", "", *columns, *(f"{column}_paper" for column in columns)), rows, n_names=2)
 
 
 def _split_table(context: Context) -> Grid:
-    say, parts = context.say, context.parts
     rows = []
     for code, name in enumerate(PARTS):
-        own = parts == code
-        rows.append((say(f"part_{name}"), f"{int(own.sum()):,}", str(len(np.unique(context.truth.classes[own])))))
-    return Grid("", (say("part"), say("documents"), say("classes")), tuple(rows))
+        own = context.parts == code
+        n_classes = len(np.unique(context.classes[own]))
+        rows.append((context.word(f"part_{name}"), f"{int(own.sum()):,}", str(n_classes)))
+    return context.grid(("part", "documents", "classes"), rows)
 
 
-def _label_texts(context: Context) -> list[Block]:
-    """Which systems learnt from titles of IPC places too; nothing where none did."""
-    say = context.say
+def _rows_table(context: Context) -> Grid:
+    accounting, word = context.evidence.corpus.manifest["accounting"], context.word
+    counts = {word("rows_read"): accounting["rows"], word("rows_kept"): accounting["kept"]}
+    counts |= {word("rows_rejected", reason=reason): count for reason, count in accounting["rejected"].items()}
+    counts[word("rows_duplicates")] = accounting["duplicates"]
+    return context.grid(("rows", "count"), [(name, f"{count:,}") for name, count in counts.items()])
+
+
+def _titles_table(context: Context) -> Grid:
+    """Which systems learnt from titles of IPC places too; no rows where none did."""
     rows = []
-    for configuration, kind in context.configurations:
-        own = [known for run in configuration.all_runs if (known := run.metrics["training"].get("label_text"))]
-        levels = sorted({level for known in own for level in known["levels"]}, key=LABEL_LEVELS.index)
-        if not levels:
-            continue
-        weights = sorted({known["weight"] for known in own if known["weight"] is not None})
-        total = sum(known["texts"] for known in own) / len(configuration.runs)
-        name = context.name(configuration, kind)
-        rows.append((name, ", ".join(levels), f"{total:,.0f}", ", ".join(map(str, weights))))
-    if not rows:
-        return []
-    header = (say("system"), *(say(f"titles_{column}") for column in ("levels", "count", "weight")))
-    return [TableBlock(Grid("", header, tuple(rows)), say("titles_table"), say("titles_note"))]
-
-
-def _accounting_table(context: Context) -> Grid:
-    accounting = context.evidence.corpus.manifest["accounting"]
-    say = context.say
-    rows = [(say("rows_read"), f"{accounting['rows']:,}"), (say("rows_kept"), f"{accounting['kept']:,}")]
-    rows += [(say("rows_rejected", reason=reason), f"{count:,}") for reason, count in accounting["rejected"].items()]
-    rows.append((say("rows_duplicates"), f"{accounting['duplicates']:,}"))
-    return Grid("", (say("rows"), say("count")), tuple(rows))
+    for item in context.systems:
+        runs = item.configuration.all_runs
+        own = [known for run in runs if (known := run.metrics["training"].get("label_text"))]
+        if levels := sorted({level for known in own for level in known["levels"]}, key=LABEL_LEVELS.index):
+            weights = sorted({known["weight"] for known in own if known["weight"] is not None})
+            total = sum(known["texts"] for known in own) / len(item.answers)
+            rows.append((context.name(item), ", ".join(levels), f"{total:,.0f}", ", ".join(map(str, weights))))
+    return context.grid(("system", "titles_levels", "titles_count", "titles_weight"), rows)

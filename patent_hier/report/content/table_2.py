@@ -1,124 +1,118 @@
 """Table 2: sections, classes of each section, weighted mean and product; ours, the paper's, the difference."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
 
 from patent_hier.evaluation.seeds import Spread, as_score
 from patent_hier.ipc import SECTIONS
-from patent_hier.report.blocks import Block, FigureBlock, Heading, Listing, Note, Paragraph, TableBlock
 from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, interval, mean_and_sd, seeds_of
 from patent_hier.report.figures import comparison_bars
 from patent_hier.report.published import COUNTERPARTS, published_cells
-from patent_hier.report.scores import HierarchicalScores
+from patent_hier.report.scores import SystemScores
 from patent_hier.report.tables import Grid
-from patent_hier.settings import FLAT
+from patent_hier.settings import WHOLE
 
 COLUMNS = ("L1", *SECTIONS, "L2", "overall")
 
 
-def table_2(context: Context) -> list[Block]:
-    """The part that holds our results against the paper's."""
-    say = context.say
-    blocks: list[Block] = [Heading(2, say("table_2_title"), "table-2"), Paragraph(say("table_2_intro"))]
-    for model in _not_run(context):
-        blocks.append(Note(say("not_run", model=model), "missing"))
-        blocks.append(Listing(context.command(f"model={model}", "level=hier")))
-    main, emphasis = table_2_grid(context)
-    blocks.append(TableBlock(main, say("table_2"), say("table_2_note"), emphasis))
-    if context.hierarchical:
-        blocks.append(TableBlock(_intervals(context), say("table_2_intervals"), say("table_2_intervals_note")))
+def table_2(context: Context) -> dict[str, Any]:
+    """Our results against the paper's."""
+    variables: dict[str, Any] = {
+        "not_run": [(model, context.command(f"model={model}", "level=hier")) for model in _not_run(context)],
+        "table_2": table_2_grid(context),
+    }
+    if nine := context.hierarchical:
+        rows = [_row(i.configuration.name, i.table_2, _folded) for i in nine]
         ours = {
-            item.configuration.name: {k: as_score(s) for k, s in cells(item).items()}
-            for item in context.hierarchical[:MOST_PANELS]
+            item.configuration.name: {column: as_score(spread) for column, spread in item.table_2.items()}
+            for item in nine[:MOST_PANELS]
         }
-        figure = comparison_bars(ours, _published_fractions(), language=context.language)
-        blocks.append(FigureBlock(figure, say("table_2_figure", most=MOST_PANELS)))
-    return blocks
+        variables["table_2_intervals"] = _grid(context, rows)
+        variables["table_2_figure"] = comparison_bars(context.pen, ours, _published_fractions())
+    return variables
 
 
-def cells(item: HierarchicalScores) -> dict[str, Spread]:
-    """The numbers of one row by column; sections without test documents are left out."""
-    local = {section: item.local[section] for section in SECTIONS if section in item.local}
-    return {"L1": item.section, **local, "L2": item.oracle, "overall": item.product}
-
-
-def table_2_grid(context: Context) -> tuple[Grid, frozenset[tuple[int, int]]]:
-    """Table 2, and its cells in bold."""
-    say = context.say
+def table_2_grid(context: Context) -> Grid:
+    """Table 2, the highest of our values in bold."""
     rows: list[tuple[str, ...]] = []
     ours: list[int] = []
-    remaining = list(context.hierarchical)
-    for theirs, model in reversed(COUNTERPARTS.items()):
-        own = [item for item in remaining if item.configuration.model == model]
-        remaining = [item for item in remaining if item.configuration.model != model]
-        for item in own:
+
+    def add(systems: Iterable[SystemScores]) -> None:
+        for item in systems:
             ours.append(len(rows))
-            rows.append(_own_row(context, item))
-        lacking = _incomplete_rows(context, model)
+            rows.append(_row(_own_name(context, item), item.table_2, _on_two_lines))
+
+    for theirs, model in reversed(COUNTERPARTS.items()):
+        own = [item for item in context.hierarchical if item.configuration.model == model]
+        lacking = _incomplete_rows(context, (model,))
+        add(own)
         rows += lacking
         if not own and not lacking:
-            rows.append((say("row_not_run", model=model), *(ABSENT for _ in COLUMNS)))
+            rows.append(_empty_row(context.word("row_not_run", model=model)))
         printed, recomputed = published_cells(theirs)
-        last = (f"{printed['L2']:.1f} /\n{recomputed[0]:.2f}", f"{printed['overall']:.1f} /\n{recomputed[1]:.2f}")
-        rows.append((say("row_paper", model=theirs), *(f"{printed[column]:.1f}" for column in COLUMNS[:-2]), *last))
+        last = (f"{printed[c]:.1f} /\n{value:.2f}" for c, value in zip(("L2", "overall"), recomputed, strict=True))
+        rows.append((context.word("row_paper", model=theirs), *(f"{printed[c]:.1f}" for c in COLUMNS[:-2]), *last))
         rows += [_difference(context, item, printed) for item in own]
-    for item in remaining:
-        ours.append(len(rows))
-        rows.append(_own_row(context, item))
-    rows += _incomplete_rows(context, None)
+    add(item for item in context.hierarchical if item.configuration.model not in COUNTERPARTS.values())
+    others = {item.name.split()[0] for item in context.evidence.missing} - set(COUNTERPARTS.values())
+    rows += _incomplete_rows(context, others)
     if context.hierarchical:
-        first = cells(context.hierarchical[0])
-        rows.append((say("row_documents"), *(f"{first[c].n_documents:,}" if c in first else "0" for c in COLUMNS)))
-        rows.append((say("row_classes"), *(str(first[c].n_classes) if c in first else "0" for c in COLUMNS)))
-    return Grid("", _header(context), tuple(rows)), _best(rows, ours)
+        first = context.hierarchical[0].table_2
+        rows.append(_row(context.word("row_documents"), first, lambda s: f"{s.n_documents:,}", "0"))
+        rows.append(_row(context.word("row_classes"), first, lambda s: str(s.n_classes), "0"))
+    return _grid(context, rows, _best(rows, ours))
 
 
-def _header(context: Context) -> tuple[str, ...]:
-    say = context.say
-    return (say("model"), "L1", *SECTIONS, say("column_l2"), say("column_overall"))
+def _grid(context: Context, rows: list[tuple[str, ...]], bold: Iterable[tuple[int, int]] = ()) -> Grid:
+    header = (context.word("model"), "L1", *SECTIONS, context.word("column_l2"), context.word("column_overall"))
+    return Grid("", header, tuple(rows), bold=frozenset(bold))
 
 
-def _own_row(context: Context, item: HierarchicalScores) -> tuple[str, ...]:
-    own = cells(item)
-    name, seeds = item.configuration.name, seeds_of(item.hits)
-    if seeds != ABSENT:  # a combination has none
-        name = context.say("row_ours", name=name, seeds=seeds)
-    return (name, *(mean_and_sd(own[column]).replace(" ", "\n", 1) if column in own else ABSENT for column in COLUMNS))
+def _row(
+    name: str, spreads: Mapping[str, Spread], cell: Callable[[Spread], str], absent: str = ABSENT
+) -> tuple[str, ...]:
+    return (name, *(cell(spreads[column]) if column in spreads else absent for column in COLUMNS))
 
 
-def _incomplete_rows(context: Context, model: str | None) -> list[tuple[str, ...]]:
-    """A row without numbers for each result that lacks nodes; of a model, or (None) of those that the paper lacks."""
-    rows = []
-    for item in context.evidence.missing:
-        its_model = item.name.split()[0]
-        if item.nodes != (FLAT,) and (its_model == model or (model is None and its_model not in COUNTERPARTS.values())):
-            name = context.say("row_incomplete", name=item.name, seed=item.seed, nodes=", ".join(item.nodes))
-            rows.append((name, *(ABSENT for _ in COLUMNS)))
-    return rows
+def _folded(spread: Spread) -> str:
+    return interval(spread).replace("–", "–\n")
 
 
-def _difference(context: Context, item: HierarchicalScores, printed: Mapping[str, float]) -> tuple[str, ...]:
-    own = cells(item)
+def _on_two_lines(spread: Spread) -> str:
+    return mean_and_sd(spread).replace(" ", "\n", 1)
+
+
+def _empty_row(name: str) -> tuple[str, ...]:
+    return _row(name, {}, str)
+
+
+def _own_name(context: Context, item: SystemScores) -> str:
+    name, seeds = item.configuration.name, seeds_of(item.answers)
+    return name if seeds == ABSENT else context.word("row_ours", name=name, seeds=seeds)  # a combination has none
+
+
+def _incomplete_rows(context: Context, models: Collection[str]) -> list[tuple[str, ...]]:
+    """A row without numbers for each result of nine models that lacks nodes."""
+    return [
+        _empty_row(context.word("row_incomplete", name=item.name, seed=item.seed, nodes=", ".join(item.nodes)))
+        for item in context.evidence.missing
+        if not set(item.nodes) <= set(WHOLE) and item.name.split()[0] in models
+    ]
+
+
+def _difference(context: Context, item: SystemScores, printed: Mapping[str, float]) -> tuple[str, ...]:
+    own = item.table_2
     values = (f"{100 * own[c].mean - printed[c]:+.1f}" if c in own else ABSENT for c in COLUMNS)
-    return (context.say("row_difference", name=item.configuration.name), *values)
+    return (context.word("row_difference", name=item.configuration.name), *values)
 
 
-def _best(rows: list[tuple[str, ...]], ours: list[int]) -> frozenset[tuple[int, int]]:
+def _best(rows: list[tuple[str, ...]], ours: list[int]) -> set[tuple[int, int]]:
     """The highest of our values in each column; all of them where several are equal."""
     best = set()
     for column in range(1, len(COLUMNS) + 1):
         values = {row: float(rows[row][column].split()[0]) for row in ours if rows[row][column] != ABSENT}
         best |= {(row, column) for row, value in values.items() if len(values) > 1 and value == max(values.values())}
-    return frozenset(best)
-
-
-def _intervals(context: Context) -> Grid:
-    rows = []
-    for item in context.hierarchical:
-        own = cells(item)
-        rows.append(
-            (item.configuration.name, *(interval(own[c]).replace("–", "–\n") if c in own else ABSENT for c in COLUMNS))
-        )
-    return Grid("", _header(context), tuple(rows))
+    return best
 
 
 def _published_fractions() -> dict[str, dict[str, float]]:
@@ -131,5 +125,5 @@ def _published_fractions() -> dict[str, dict[str, float]]:
 def _not_run(context: Context) -> list[str]:
     """The paper's models of which nothing is there, whole or in part."""
     known = {item.configuration.model for item in context.hierarchical}
-    known |= {item.name.split()[0] for item in context.evidence.missing if item.nodes != (FLAT,)}
+    known |= {item.name.split()[0] for item in context.evidence.missing if not set(item.nodes) <= set(WHOLE)}
     return [model for model in reversed(COUNTERPARTS.values()) if model not in known]

@@ -4,14 +4,13 @@ Figures are drawn with matplotlib's classes alone, never with pyplot, whose glob
 give identical bytes: no date, fixed identifiers, letters as outlines.
 """
 
+import functools
 import io
-import re
 import struct
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Concatenate, Literal, ParamSpec
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -24,6 +23,7 @@ from patent_hier.evaluation.result import Score
 from patent_hier.report.figures import fonts
 
 Language = Literal["en", "zh"]
+P = ParamSpec("P")
 
 WIDTH = 9.5  # inches: about the width of the page's text
 # Okabe and Ito's colours, told apart in any kind of colour blindness; yellow and sky blue are too pale for thin lines.
@@ -110,15 +110,6 @@ class Rendered:
     png: bytes
     alt: str
 
-    def __post_init__(self) -> None:
-        """Refuse a name that is no plain file name.
-
-        Raises:
-            ConfigError: If it is none.
-        """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", self.name):
-            raise ConfigError(f"figure name {self.name!r}: use letters, digits, - and _ only")
-
     @property
     def size(self) -> tuple[int, int]:
         """Width and height on a page in CSS pixels, 96 an inch; from the head of the PNG."""
@@ -160,16 +151,17 @@ class Pen:
         """A node's title: the sections' model, the model of all classes, or a section with its name."""
         return self.word({"root": "sections"}.get(node, node)) if node in ("root", "flat") else self.code(node)
 
-    def close(self, parts: Iterable[str], between: str = "; ") -> str:
-        """The end of an alternative text: its parts and the language's full stop."""
-        return between.join(parts) + ("。" if self.language == "zh" else ".")
+    def say(self, en: str, zh: str, parts: Iterable[str] = (), between: str = "; ") -> str:
+        """An alternative text, in the page's language whatever the fonts: its beginning, its parts, a full stop."""
+        text = (zh if self.language == "zh" else en) + between.join(parts)
+        return text if text.endswith((".", "。")) else text + ("。" if self.language == "zh" else ".")
 
     def documents(self, n: int) -> str:
         """A number of documents in words."""
         return f"{n:,} {self.word('documents')}"
 
 
-def pen(language: Language, names: Mapping[str, str]) -> Pen:
+def pen(language: Language, names: Mapping[str, str] | None = None) -> Pen:
     """What to write with, by the fonts that this machine has.
 
     Raises:
@@ -179,24 +171,37 @@ def pen(language: Language, names: Mapping[str, str]) -> Pen:
         raise ConfigError(f"unknown language {language!r}; choose en or zh")
     chinese = fonts.cjk_font()
     if chinese is None:
-        return Pen(language, "en", (fonts.FALLBACK,), names)
+        return Pen(language, "en", (fonts.FALLBACK,), names or {})
     families = (chinese, fonts.FALLBACK) if language == "zh" else (fonts.FALLBACK, chinese)
-    return Pen(language, language, families, names)
+    return Pen(language, language, families, names or {})
 
 
-@contextmanager
-def canvas(pen: Pen) -> Iterator[None]:
-    """Draw in the report's style, whatever matplotlib was set to; its settings are put back afterwards."""
-    with style.context(["default", {**_STYLE, "font.family": list(pen.families)}]):
-        yield
+def drawing(draw: Callable[Concatenate[Pen, P], tuple[Figure, str]]) -> Callable[Concatenate[Pen, P], Rendered]:
+    """Make a function that draws, and says in words what it drew, one that returns a finished figure of its name.
+
+    It draws in the report's style, whatever matplotlib was set to; matplotlib's settings are put back afterwards.
+    """
+
+    @functools.wraps(draw)
+    def rendered(pen: Pen, /, *data: P.args, **options: P.kwargs) -> Rendered:
+        with style.context(["default", {**_STYLE, "font.family": list(pen.families)}]):
+            figure, alt = draw(pen, *data, **options)
+            svg, png = io.BytesIO(), io.BytesIO()
+            figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+            figure.savefig(png, format="png", dpi=_DPI, metadata={"Software": None})
+        return Rendered(draw.__name__, svg.getvalue(), png.getvalue(), alt)
+
+    return rendered
 
 
-def finish(figure: Figure, name: str, alt: str) -> Rendered:
-    """Turn a drawn figure into bytes; call it inside :func:`canvas`."""
-    svg, png = io.BytesIO(), io.BytesIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    figure.savefig(png, format="png", dpi=_DPI, metadata={"Software": None})
-    return Rendered(name, svg.getvalue(), png.getvalue(), alt)
+def in_english(draw: Callable[Concatenate[Pen, P], Rendered]) -> Callable[P, Rendered]:
+    """Make a drawing one that is always in English."""
+
+    @functools.wraps(draw)
+    def rendered(*data: P.args, **options: P.kwargs) -> Rendered:
+        return draw(pen("en"), *data, **options)
+
+    return rendered
 
 
 def blank(width: float, height: float) -> Figure:
@@ -205,7 +210,43 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
 
-def percent_axis(axes: Axes, top: float = 100.0) -> None:
+def panels(
+    n: int, widths: tuple[float, float, float], height: float, top: float = 0.0, ratios: Sequence[int] = (1,)
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with ``n`` panels, at most three in a row.
+
+    Args:
+        n: How many.
+        widths: Of the figure in inches, with one, two and three in a row.
+        height: Of a row in inches.
+        top: Inches above the first row.
+        ratios: Heights of the axes that stand one above the other in a panel.
+    """
+    columns = min(len(widths), n)
+    rows, deep = -(-n // columns), len(ratios)
+    figure = blank(widths[columns - 1], top + height * rows)
+    grid = figure.subplots(deep * rows, columns, squeeze=False, height_ratios=[*ratios] * rows)
+    places = [list(grid[deep * (k // columns) :, k % columns][:deep]) for k in range(rows * columns)]
+    for axes in (axes for place in places[n:] for axes in place):
+        axes.set_axis_off()
+    return figure, places[:n]
+
+
+def score_bars(
+    axes: Axes, places: Sequence[float], scores: Sequence[Score], *, upright: bool = False, **look: Any
+) -> None:
+    """Bars of scores with their 95 % intervals, and the numbers above them."""
+    axes.bar(places, [100 * score.value for score in scores], **look)
+    whiskers(axes, places, scores)
+    for place, score in zip(places, scores, strict=True):
+        axes.annotate(
+            f"{100 * score.value:.1f}", (place, 100 * max(score.value, score.interval[1])), xytext=(0, 3),
+            textcoords="offset points", ha="center", va="bottom", fontsize=7.5, color=INK, rotation=90 * upright,
+        )  # fmt: skip
+    percent_axis(axes, 124.0 if upright else 114.0)
+
+
+def percent_axis(axes: Axes, top: float) -> None:
     """A vertical axis from 0 to 100 %, with room up to ``top`` for labels above the bars."""
     axes.set_ylim(0, top)
     axes.set_yticks([0, 20, 40, 60, 80, 100])

@@ -1,6 +1,6 @@
 // One answer on the page. Foreign text only ever becomes text, never markup.
 
-import { chosen, methodName, percent, say } from "./words.js";
+import { chosen, decided, methodName, percent, say } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
@@ -11,33 +11,51 @@ function made(tag, text = "", className = "") {
   return element;
 }
 
-/** Show an answer; onSection is called with the section that was clicked. */
-export function show(answer, names, forced, onSection) {
-  const name = (code) => names.get(code)?.[chosen()] ?? "";
-  decide(answer.decision, name, forced);
+/** Show an answer; onLabel is called with the label that was clicked, null to let it go. */
+export function show(answer, facts, forced, onLabel) {
+  const { levels } = facts.about;
+  const name = (label) => facts.names.get(label)?.[chosen()] ?? "";
+  decide(answer, levels, name, forced);
   place("forced").hidden = !forced;
-  if (forced) place("forced").firstElementChild.textContent = say().forcedTo(`${forced} ${name(forced)}`);
-  place("sections").replaceChildren(...answer.sections.map((one) => {
-    const button = bar("button", one.section, one.probability, name(one.section));
-    button.type = "button";
-    button.setAttribute("aria-pressed", String(one.section === forced));
-    button.addEventListener("click", () => onSection(one.section === forced ? null : one.section));
-    return item(button);
-  }));
-  const share = (path) => (forced ? path.class_given_section : path.probability);
-  place("classes").replaceChildren(...answer.paths.map((path) => item(bar("div", path.ipc_class, share(path), name(path.ipc_class)))));
+  if (forced) place("forced").firstElementChild.textContent = say().forcedTo(`${forced} ${name(forced)}`.trim());
+  place("levels").replaceChildren(...levels.map((level) => column(level, levels, answer.levels[level], name, forced, onLabel)));
   explain(answer.explanation);
-  similar(answer.neighbours ?? []);
+  similar(answer.neighbours ?? [], levels);
   place("version").textContent = say().version(answer.model_version);
 }
 
-function decide(decision, name, forced) {
-  const heading = decision.label ? `${decision.label} ${name(decision.label)}` : say().unsure;
+function decide({ decision, paths }, levels, name, forced) {
+  const heading = decision.label ? `${decision.label} ${name(decision.label)}`.trim() : say().unsure;
+  const isGiven = forced && decision.label === forced;
   const card = place("decision");
-  card.className = decision.level;
-  const isGiven = forced && decision.level === "section";
-  const words = isGiven ? say().given : say().confidence(percent(decision.confidence), say()[decision.level]);
+  card.className = kind(decision, levels);
+  const words = isGiven ? say().given(decision.level, levels) : say().confidence(percent(decision.confidence), decided(decision.level, levels));
   card.replaceChildren(made("strong", heading), made("p", words));
+  const steps = paths[0]?.steps ?? [];
+  const end = steps.findIndex((step) => step.label === decision.label);
+  if (levels.length > 2 && end > 0) card.append(made("p", steps.slice(0, end + 1).map((step) => `${step.label} ${name(step.label)}`.trim()).join(" › "), "quiet"));
+}
+
+/** How an answer is shown: the deepest level, one above it, or none. */
+export const kind = (decision, levels) => (decision.label === null ? "undecided" : decision.level === levels.at(-1) ? "deepest" : "above");
+
+function column(level, levels, labels, name, forced, onLabel) {
+  const bars = made("ol", "", "bars");
+  bars.id = `level-${level}`;
+  const isButton = level !== levels.at(-1);
+  bars.append(...labels.map((one) => {
+    const row = bar(isButton ? "button" : "div", one.label, one.probability, name(one.label));
+    if (isButton) {
+      row.type = "button";
+      row.setAttribute("aria-pressed", String(one.label === forced));
+      row.addEventListener("click", () => onLabel(one.label === forced ? null : one.label));
+    }
+    return item(row);
+  }));
+  const section = document.createElement("section");
+  section.append(made("h2", say().levels[level]), bars);
+  if (isButton && level === levels[0]) section.append(made("p", say().click(levels.slice(0, -1)), "quiet"));
+  return section;
 }
 
 function item(element) {
@@ -75,10 +93,11 @@ function explain(explanation) {
   place("legend").textContent = say().legend(explanation.label, methodName(explanation.method));
 }
 
-function similar(neighbours) {
+function similar(neighbours, levels) {
   place("similar").hidden = !neighbours.length;
+  const label = (path) => path[levels.length - 1] ?? path.at(-1);
   place("neighbours").replaceChildren(
-    ...neighbours.map((one) => made("li", `${one.ipc_class} · ${one.title || one.document_id} · ${one.document_id} · ${percent(one.similarity, 0)}`)),
+    ...neighbours.map((one) => made("li", `${label(one.path)} · ${one.title || one.document_id} · ${one.document_id} · ${percent(one.similarity, 0)}`)),
   );
 }
 
@@ -86,13 +105,9 @@ function similar(neighbours) {
 export function meaning(target, about) {
   const reached = about.targets[(target / 100).toFixed(2)];
   if (!reached) return say().noTargets;
-  const right = (score) => (score ? say().right(percent(score.value)) : "");
-  return say().meaning({
-    n: reached.n_documents,
-    class: percent(reached.class_coverage),
-    classRight: right(reached.class_accuracy),
-    section: percent(reached.section_coverage),
-    sectionRight: right(reached.section_accuracy),
-    none: percent(reached.undecided),
+  const parts = about.levels.toReversed().map((level) => {
+    const { coverage, accuracy } = reached.levels[level];
+    return say().reached(percent(coverage), say().levels[level], level === about.levels.at(-1)) + (accuracy ? say().right(percent(accuracy.value)) : "");
   });
+  return say().meaning(reached.n_documents, parts, percent(reached.undecided));
 }

@@ -1,8 +1,9 @@
 // A file of documents: asked for in portions, with progress, and given back as CSV.
 
+import { kind } from "./answer.js";
 import { csvAddress, readFile } from "./files.js";
 import { batch, Problem } from "./service.js";
-import { percent, say } from "./words.js";
+import { decided, percent, say } from "./words.js";
 
 const SHOWN = 500; // rows of the table
 const PORTION = 150 * 1024; // bytes of a question
@@ -21,9 +22,9 @@ export async function classifyFile(file, facts, options) {
       const asked = portion.filter((one) => one.text);
       const results = asked.length ? await batch({ ...options, texts: asked.map((one) => one.text) }, own.signal) : [];
       for (const one of portion) answers.push({ ...one, ...(one.text ? results.shift() : { error: say().errors.bad_text }) });
-      show(answers, documents.length);
+      show(answers, documents.length, facts.about.levels);
     }
-    offer(answers, file);
+    offer(answers, file, facts.about.levels);
   } catch (problem) {
     if (problem.name === "AbortError") return;
     if (!(problem instanceof Problem)) throw problem;
@@ -65,32 +66,37 @@ function* portions(documents, limits) {
   if (portion.length) yield portion;
 }
 
-function show(answers, total) {
+function show(answers, total, levels) {
   place("progress").value = answers.length / total;
   place("done").textContent = say().rows(answers.length, total);
   const count = (level) => answers.filter((one) => one.prediction?.decision.level === level).length;
+  const counts = levels.toReversed().map((level) => [decided(level, levels), count(level)]);
   const errors = answers.filter((one) => !one.prediction).length;
   const more = total > SHOWN ? ` ${say().shown(SHOWN)}` : "";
-  place("tally").textContent = say().tally(count("class"), count("section"), count("undecided"), errors) + more;
-  for (const one of answers.slice(place("rows").childElementCount, SHOWN)) place("rows").append(row(one));
+  place("tally").textContent = say().tally(counts, count("undecided"), errors) + more;
+  for (const one of answers.slice(place("rows").childElementCount, SHOWN)) place("rows").append(row(one, levels));
 }
 
-function row(one) {
+function row(one, levels) {
   const decision = one.prediction?.decision;
   const cells = [one.id, one.text.slice(0, 80), decision ? (decision.label ?? say().undecided) : one.error, decision ? percent(decision.confidence) : ""];
   const line = document.createElement("tr");
   for (const text of cells) line.insertCell().textContent = text;
-  line.cells[2].className = decision?.level ?? "error";
+  line.cells[2].className = decision ? kind(decision, levels) : "error";
   return line;
 }
 
-function offer(answers, file) {
-  const header = ["document_id", "text", "decision", "label", "confidence", "section_1", "class_1", "probability_1", "class_2", "probability_2", "class_3", "probability_3", "error"];
+function offer(answers, file, levels) {
+  const above = levels.slice(0, -1);
+  const ranks = [0, 1, 2];
+  const ranked = ranks.flatMap((k) => [`${levels.at(-1)}_${k + 1}`, `probability_${k + 1}`]);
+  const header = ["document_id", "text", "decision", "label", "confidence", ...above.map((level) => `${level}_1`), ...ranked, "error"];
   const rows = answers.map(({ id, text, prediction, error }) => {
-    if (!prediction) return [id, text, ...Array(10).fill(""), error];
+    if (!prediction) return [id, text, ...Array(header.length - 3).fill(""), error];
     const { decision, paths } = prediction;
-    const ranked = [0, 1, 2].flatMap((k) => [paths[k]?.ipc_class, paths[k]?.probability.toFixed(6)]);
-    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), paths[0].section, ...ranked, ""];
+    const best = paths[0].steps.slice(0, above.length).map((step) => step.label);
+    const labels = ranks.flatMap((k) => [paths[k]?.label, paths[k]?.probability.toFixed(6)]);
+    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, ""];
   });
   const button = place("download");
   button.hidden = false;

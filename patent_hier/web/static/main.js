@@ -73,9 +73,9 @@ async function giveReasons(question, signal) {
 }
 
 function draw() {
-  if (!state.answer) return;
-  show(state.answer, state.facts?.names ?? new Map(), state.forced, (section) => {
-    state.forced = section;
+  if (!state.answer || !state.facts) return;
+  show(state.answer, state.facts, state.forced, (label) => {
+    state.forced = label;
     classify();
   });
   present("result");
@@ -96,7 +96,7 @@ function explainTarget() {
 }
 
 function translate(language) {
-  speak(language);
+  speak(language, state.facts?.about.levels ?? ["section", "class"]);
   place("language").textContent = language === "zh" ? "English" : "中文";
   place("language").lang = language === "zh" ? "en" : "zh-CN";
   if (state.facts) place("model").textContent = say().model(state.facts.about);
@@ -133,7 +133,7 @@ function listen() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) classify();
   });
   text.addEventListener("input", () => {
-    state.forced = null; // a section that was chosen for another text
+    state.forced = null; // a label that was chosen for another text
     count();
   });
   target.addEventListener("input", explainTarget);

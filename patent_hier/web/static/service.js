@@ -9,12 +9,7 @@ export class Problem extends Error {}
 /** Facts about the model: /about and /taxonomy. */
 export async function facts() {
   const [about, taxonomy] = await Promise.all([get("/about"), get("/taxonomy")]);
-  const names = new Map();
-  for (const section of taxonomy.sections) {
-    names.set(section.code, section);
-    for (const one of section.classes) names.set(one.code, one);
-  }
-  return { about, names };
+  return { about, names: new Map(taxonomy.labels.map((one) => [one.code, one])) };
 }
 
 /** The answer to one text. */

@@ -3,35 +3,39 @@
 const WORDS = {
   zh: {
     title: "专利分类", skip: "跳到输入", theme: "深色", label: "摘要或名称", classify: "分类", example: "示例", clear: "清空",
-    upload: "上传文件", certainty: "把握", careful: "没有把握时退回到部，或不作答", target: "希望的准确率", why: "标出依据",
+    upload: "上传文件", certainty: "把握", careful: (levels) => `没有把握时退回到${levels.length > 2 ? "上级" : WORDS.zh.levels[levels[0]]}，或不作答`, target: "希望的准确率", why: "标出依据",
     hint: "粘贴文本，或把文件拖到这里（CSV、TXT、JSONL）；Ctrl + Enter 分类。", empty: "粘贴一篇摘要，结果显示在这里。", busy: "正在分类……",
-    sections: "部", classes: "大类", click: "点击一个部，只在其中分类。", reasons: "依据", explaining: "正在寻找依据……", similar: "相近的已知专利", release: "取消",
+    levels: { section: "部", class: "大类", subclass: "小类", main_group: "大组", subgroup: "小组" },
+    click: (levels) => `点击一个${list(levels)}，只在其中分类。`, reasons: "依据", explaining: "正在寻找依据……", similar: "相近的已知专利", release: "取消",
     batch: "批量结果", stop: "停止", download: "下载 CSV", close: "关闭", text: "文本", answer: "结果", probability: "概率",
     demo: "演示模型：用生成的数据训练，结果没有实际意义。", footer: "结果供人参考，不是正式分类。文本只发送到本机的服务，不会被记录。",
-    class: "大类", section: "只到部", undecided: "不作答", given: "部由您指定，大类没有把握", forcedTo: (name) => `只在 ${name} 中分类。`,
+    only: (level) => `只到${level}`, undecided: "不作答", given: (level, levels) => `${named(level)}由您指定${next(level, levels, (below) => `，${below}没有把握`)}`, forcedTo: (name) => `只在 ${name} 中分类。`,
     characters: (n, limit) => `${n} / ${limit} 字`, model: (a) => `模型 ${a.name} · 版本 ${a.version}`,
     legend: (label, method) => `蓝色支持 ${label}，橙色反对；颜色越深作用越大。方法：${method}`, unsure: "把握不足",
-    meaning: (t) => `在 ${t.n} 篇测试文档上：${t.class} 得到大类${t.classRight}，${t.section} 只得到部${t.sectionRight}，${t.none} 不作答。`,
+    reached: (p, level, isDeepest) => `${p} ${isDeepest ? "得到" : "只得到"}${level}`,
+    meaning: (n, parts, none) => `在 ${n} 篇测试文档上：${parts.join("，")}，${none} 不作答。`,
     right: (p) => `（其中 ${p} 正确）`, noTargets: "这个模型没有校准数据，不能设定准确率。",
     confidence: (p, level) => `${level}，概率 ${p}`, version: (v) => `模型版本 ${v}`, rows: (a, b) => `${a} / ${b} 篇`,
-    tally: (c, s, u, e) => `大类 ${c} 篇，只到部 ${s} 篇，不作答 ${u} 篇，错误 ${e} 篇`, shown: (n) => `表中只显示前 ${n} 行，下载的文件里有全部。`,
+    tally: (counts, u, e) => `${counts.map(([name, n]) => `${name} ${n} 篇，`).join("")}不作答 ${u} 篇，错误 ${e} 篇`, shown: (n) => `表中只显示前 ${n} 行，下载的文件里有全部。`,
     errors: { empty: "请先输入文本。", long: "文本太长。", offline: "连不上服务，请确认它还在运行。", busy: "服务正忙，请稍后再试。", noTexts: "文件里没有可读的文本。",
       noColumn: (names) => `文件没有需要的列：${names}。`, fileLarge: "文件太大（最多 20 MB）；请用命令行 patent-hier predict。", bad: "无法分类这段文本。", bad_text: "文本没有可读的内容。" },
   },
   en: {
     title: "Patent classification", skip: "Skip to the text", theme: "Dark", label: "Abstract or title", classify: "Classify", example: "Example", clear: "Clear",
-    upload: "Upload a file", certainty: "Certainty", careful: "When unsure, give the section only, or nothing", target: "Wanted accuracy", why: "Mark the reasons",
+    upload: "Upload a file", certainty: "Certainty", careful: (levels) => `When unsure, give ${levels.length > 2 ? "a level above" : `the ${WORDS.en.levels[levels[0]].toLowerCase()} only`}, or nothing`, target: "Wanted accuracy", why: "Mark the reasons",
     hint: "Paste a text, or drop a file here (CSV, TXT, JSONL); Ctrl + Enter classifies.", empty: "Paste an abstract; its classes appear here.", busy: "Classifying…",
-    sections: "Section", classes: "Class", click: "Click a section to stay within it.", reasons: "Reasons", explaining: "Looking for the reasons…", similar: "Similar known patents", release: "Undo",
+    levels: { section: "Section", class: "Class", subclass: "Subclass", main_group: "Main group", subgroup: "Subgroup" },
+    click: (levels) => `Click a ${list(levels).toLowerCase()} to stay within it.`, reasons: "Reasons", explaining: "Looking for the reasons…", similar: "Similar known patents", release: "Undo",
     batch: "Results of a file", stop: "Stop", download: "Download CSV", close: "Close", text: "Text", answer: "Result", probability: "Probability",
     demo: "A demo model, trained on generated data: its answers mean nothing.", footer: "Support for a person who decides, no official classification. Texts go to the service on this machine only, and are not logged.",
-    class: "Class", section: "Section only", undecided: "No answer", given: "The section is yours; the class is not sure", forcedTo: (name) => `Within ${name} only.`,
+    only: (level) => `${level} only`, undecided: "No answer", given: (level, levels) => `The ${named(level).toLowerCase()} is yours${next(level, levels, (below) => `; the ${below.toLowerCase()} is not sure`)}`, forcedTo: (name) => `Within ${name} only.`,
     characters: (n, limit) => `${n} / ${limit} characters`, model: (a) => `Model ${a.name} · version ${a.version}`,
     legend: (label, method) => `Blue speaks for ${label}, orange against it; the deeper, the more. Method: ${method}`, unsure: "not sure enough",
-    meaning: (t) => `Of ${t.n} test documents ${t.class} get a class${t.classRight}, ${t.section} a section only${t.sectionRight}, ${t.none} no answer.`,
+    reached: (p, level, isDeepest) => (isDeepest ? `${p} get a ${level.toLowerCase()}` : `${p} a ${level.toLowerCase()} only`),
+    meaning: (n, parts, none) => `Of ${n} test documents ${parts.join(", ")}, ${none} no answer.`,
     right: (p) => ` (${p} of these are right)`, noTargets: "This model has no calibration, so no accuracy can be asked for.",
     confidence: (p, level) => `${level}, probability ${p}`, version: (v) => `Model version ${v}`, rows: (a, b) => `${a} / ${b} documents`,
-    tally: (c, s, u, e) => `${c} with class, ${s} with section only, ${u} without answer, ${e} with errors`, shown: (n) => `The table shows the first ${n} rows; the download has all.`,
+    tally: (counts, u, e) => `${counts.map(([name, n]) => `${n} with ${name.toLowerCase()}, `).join("")}${u} without answer, ${e} with errors`, shown: (n) => `The table shows the first ${n} rows; the download has all.`,
     errors: { empty: "Give a text first.", long: "The text is too long.", offline: "The service cannot be reached; see whether it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file has no text that can be read.",
       noColumn: (names) => `The file lacks the needed column: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has nothing that can be read." },
   },
@@ -50,12 +54,22 @@ export const say = () => WORDS[language];
 /** Which language is chosen: zh or en. */
 export const chosen = () => language;
 
-/** Write the words of a language into the page. */
-export function speak(wanted) {
+const named = (level) => say().levels[level] ?? level;
+const list = (levels) => new Intl.ListFormat(language, { type: "disjunction" }).format(levels.map(named));
+const next = (level, levels, words) => (level === levels.at(-1) ? "" : words(named(levels[levels.indexOf(level) + 1])));
+
+/** What a decision's level is called: the deepest one by its name, one above as "only", or no answer. */
+export const decided = (level, levels) => (level === "undecided" ? say().undecided : level === levels.at(-1) ? named(level) : say().only(named(level)));
+
+/** Write the words of a language into the page, for a model of some levels. */
+export function speak(wanted, levels) {
   language = wanted;
   document.documentElement.lang = wanted === "zh" ? "zh-CN" : "en";
   document.title = say().title;
-  for (const place of document.querySelectorAll("[data-say]")) place.textContent = say()[place.dataset.say];
+  for (const place of document.querySelectorAll("[data-say]")) {
+    const words = say()[place.dataset.say];
+    place.textContent = typeof words === "function" ? words(levels) : words;
+  }
   for (const place of document.querySelectorAll("[data-say-label]")) place.setAttribute("aria-label", say()[place.dataset.sayLabel]);
 }
 

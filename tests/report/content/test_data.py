@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 
 from patent_hier.pipeline.evidence import NodeRun
-from patent_hier.report.blocks import TableBlock, walk
 from patent_hier.report.content.data import data, table_1
 from tests.report.worlds import SYMBOLS
-
-
-def tables(context):
-    return {block.caption: block.grid for block in walk(data(context)) if isinstance(block, TableBlock)}
 
 
 def test_table_1_counts_the_corpus_beside_the_papers(context):
@@ -25,14 +20,14 @@ def test_table_1_counts_the_corpus_beside_the_papers(context):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_parts_make_the_corpus(contexts, language):
     context = contexts[language]
-    grid = tables(context)[context.say("split_table")]
+    grid = data(context)["split_table"]
     assert [int(row[1]) for row in grid.rows] == [int((context.parts == part).sum()) for part in range(4)]
     assert sum(int(row[1]) for row in grid.rows) == sum(SYMBOLS.values())
     assert int(grid.rows[0][2]) == len(np.unique(context.truth.classes[context.parts == 0]))
 
 
 def test_the_rows_of_the_raw_file_balance(context):
-    grid = tables(context)["Rows of the raw file"]
+    grid = data(context)["rows_table"]
     read, *others = (int(count.replace(",", "")) for _, count in grid.rows)
     assert read == sum(others) == sum(SYMBOLS.values())
     assert [name for name, _ in grid.rows] == ["read", "kept", "exact duplicates"]
@@ -47,13 +42,13 @@ def titled(run: NodeRun, texts: int) -> NodeRun:
 
 
 def test_titles_that_systems_learnt_from(context):
-    assert "Systems that also learnt from titles of IPC places" not in tables(context)
-    first, *others = context.evidence.hierarchical
+    assert data(context)["titles_table"].rows == ()
+    first = context.systems[0].configuration
     runs = {
         seed: {node: titled(run, place) for place, (node, run) in enumerate(nodes.items())}
         for seed, nodes in first.runs.items()
     }
-    evidence = replace(context.evidence, hierarchical=(replace(first, runs=runs), *others))
-    grid = tables(replace(context, evidence=evidence))["Systems that also learnt from titles of IPC places"]
+    system = replace(context.systems[0], configuration=replace(first, runs=runs))
+    grid = data(replace(context, systems=[system, *context.systems[1:]]))["titles_table"]
     total = sum(range(len(next(iter(runs.values())))))  # of all nodes of one seed; the first has none
     assert grid.rows == ((f"{first.name}, hierarchical", "subclass", str(total), "0.3"),)

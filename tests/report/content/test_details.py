@@ -2,64 +2,63 @@ from dataclasses import replace
 
 import numpy as np
 
-from patent_hier.report.blocks import FigureBlock, Paragraph
 from patent_hier.report.content import details as module
-from patent_hier.report.content.details import details
+from patent_hier.report.content.details import class_rows, confusion, details, layers
 from tests.report.worlds import plain_figures
 
 
-def asked(context, monkeypatch):
-    """What the figures are asked to draw, and the blocks."""
-    calls = {}
+def drawn(context, part=details):
     with plain_figures():
-        for name in ("section_confusion", "class_bars", "learning_curves"):
-            draw = getattr(module, name)
-
-            def record(*given, _draw=draw, _name=name, **options):
-                calls[_name] = given
-                return _draw(*given, **options)
-
-            monkeypatch.setattr(module, name, record)
-        return calls, details(context)
+        return part(context)
 
 
-def test_the_best_system_is_looked_at(context, monkeypatch):
-    calls, blocks = asked(context, monkeypatch)
-    accuracies = {f"{item.configuration.name}, hierarchical": item.cascade.mean for item in context.hierarchical}
-    accuracies["linear, flat"] = context.flat[0].flat.mean
-    best = max(accuracies, key=lambda name: accuracies[name])  # the first of equals
-    assert any(f"the best system, {best}, first seed" in b.text for b in blocks if isinstance(b, Paragraph))
-    sections, counts = calls["section_confusion"]
+def test_the_best_system_is_looked_at(context):
+    best = context.ranked[0]
+    assert drawn(context)["best"] == f"{best.configuration.name}, hierarchical"
+    assert best.best_guess.mean == max(item.best_guess.mean for item in context.systems)
+    sections, counts = confusion(best.first)
     assert counts.sum() == 100
-    item = next(item for item in context.hierarchical if f"{item.configuration.name}, hierarchical" == best)
-    assert np.trace(counts) == round(100 * item.section.mean)
-    assert counts.sum(axis=1)[sections.index("A")] == item.local["A"].n_documents
-    (rows,) = calls["class_bars"]
+    assert np.trace(counts) == round(100 * best.levels["section"].mean)
+    assert counts.sum(axis=1)[sections.index("A")] == best.table_2["A"].n_documents
+    a_as_d = (best.first.true["section"] == "A") & (best.first.predicted["section"] == "D")
+    assert counts[sections.index("A"), sections.index("D")] == a_as_d.sum()
+    rows = class_rows(best.first)
     assert sum(documents for _, _, documents in rows) == 100
-    assert round(sum(share * documents for _, share, documents in rows)) == round(100 * item.cascade.mean)
+    assert round(sum(share * documents for _, share, documents in rows)) == round(100 * best.best_guess.mean)
     assert [name for name, *_ in rows] == sorted({*context.targets})
 
 
 def test_curves_of_what_was_trained_in_epochs(context, monkeypatch):
-    calls, _ = asked(context, monkeypatch)
-    (curves,) = calls["learning_curves"]
-    assert {name: len(history) for name, history in curves.items()} == {
+    monkeypatch.setattr(module, "section_confusion", lambda *_: None)
+    monkeypatch.setattr(module, "class_bars", lambda *_: None)
+    monkeypatch.setattr(module, "learning_curves", lambda _, curves: curves)
+    (textcnn,) = [item for item in context.systems if item.configuration.name == "textcnn"]
+    assert {name: len(history) for name, history in details(context)["curves_figure"].items()} == {
         "bertcnn, section model": 1,
-        "textcnn, section model": len(context.evidence.hierarchical[-1].runs[1]["root"].history),
+        "textcnn, section model": len(textcnn.configuration.runs[1]["root"].history),
     }
 
 
-def test_without_a_system_there_is_nothing(context):
-    with plain_figures():
-        own = replace(context.evidence, hierarchical=(), flat=())
-        assert details(replace(context, evidence=own, hierarchical=(), flat=())) == []
+def test_what_is_not_there_is_left_out(context):
+    assert drawn(replace(context, systems=())) == {}
+    flat = [item for item in context.systems if item.kind == "flat_model"]  # a linear model
+    assert set(drawn(replace(context, systems=flat))) == {"best", "confusion_figure", "classes_figure"}
+    without = drawn(replace(context, evidence=replace(context.evidence, layers={})), layers)
+    command = context.command("-m", "level=node", "node=D", "model.num_last_layers=1,2,3,4,5,6")
+    assert without == {"best_n": 4, "ablation": command}
 
 
-def test_models_without_epochs_have_no_curves(context):
-    evidence = replace(context.evidence, hierarchical=())  # leaves the flat linear model
-    with plain_figures():
-        blocks = details(replace(context, evidence=evidence, hierarchical=()))
-    assert [block.figure.name for block in blocks if isinstance(block, FigureBlock)] == [
-        "section_confusion",
-        "class_bars",
-    ]
+def test_each_number_of_layers_has_its_row(context):
+    found = drawn(context, layers)
+    rows = found["layers_table"].rows
+    assert [row[:2] for row in rows] == [("D", "1"), ("D", "2")]
+    for node, number, val, test, _, documents, classes in rows:
+        run = context.evidence.layers[node][int(number)]
+        own = run.read_predictions().select("test")
+        under = own.targets != None  # noqa: E711  # an array is compared, element by element
+        hits = np.array(own.labels, object)[own.log_prob.argmax(1)][under] == own.targets[under]
+        assert test == f"{100 * hits.mean():.1f}" == f"{100 * run.metrics['test']['accuracy']['value']:.1f}"
+        assert val == f"{100 * run.metrics['val']['accuracy']['value']:.1f}"
+        assert (documents, classes) == (str(len(hits)), str(len(set(own.targets[under]))))
+    (reading,) = found["layers_reading"]
+    assert (reading["node"], str(reading["best"])) == ("D", max(rows, key=lambda row: float(row[3]))[1])

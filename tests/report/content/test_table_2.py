@@ -4,7 +4,6 @@ from dataclasses import replace
 import pytest
 
 from patent_hier.pipeline.evidence import Missing
-from patent_hier.report.blocks import Listing, Note
 from patent_hier.report.content.table_2 import table_2, table_2_grid
 from patent_hier.report.published import COUNTERPARTS, published_cells
 from tests.report.worlds import plain_figures
@@ -12,17 +11,16 @@ from tests.report.worlds import plain_figures
 
 def lacking(context, *missing, hierarchical=None):
     evidence = replace(context.evidence, missing=missing)
-    kept = context.hierarchical if hierarchical is None else hierarchical
-    return replace(context, evidence=evidence, hierarchical=kept)
+    return replace(context, evidence=evidence, systems=context.systems if hierarchical is None else hierarchical)
 
 
 def names(context):
-    return [row[0] for row in table_2_grid(context)[0].rows]
+    return [row[0] for row in table_2_grid(context).rows]
 
 
-def blocks(context):
+def not_run(context):
     with plain_figures():
-        return table_2(context)
+        return table_2(context)["not_run"]
 
 
 def test_each_model_stands_with_its_counterpart_of_the_paper(context):
@@ -41,18 +39,20 @@ def test_each_model_stands_with_its_counterpart_of_the_paper(context):
 
 def test_all_rows_are_as_long_as_the_header(contexts):
     for context in contexts.values():
-        grid, emphasis = table_2_grid(context)
+        grid = table_2_grid(context)
         assert {len(row) for row in grid.rows} == {len(grid.header)} == {12}
         assert all(row[column] for row in grid.rows for column in range(12))
-        assert all(0 < column < 12 for _, column in emphasis)
+        assert all(0 < column < 12 for _, column in grid.bold)
 
 
 def test_what_has_not_been_run_is_said_with_its_command(context):
-    (note,) = [block for block in blocks(context) if isinstance(block, Note)]
-    (listing,) = [block for block in blocks(context) if isinstance(block, Listing)]
-    assert note.text.startswith("rnn has not been run")
-    words = shlex.split(listing.text)
-    assert words[:4] == ["python", "run.py", "model=rnn", "level=hier"]
+    ((model, command),) = not_run(context)
+    words = shlex.split(command)
+    assert (
+        words[:4]
+        == ["python", "run.py", f"model={model}", "level=hier"]
+        == ["python", "run.py", "model=rnn", "level=hier"]
+    )
     assert tuple(words[4:]) == context.shared == ("data=gazette", "data.path=a b.csv")
 
 
@@ -65,10 +65,10 @@ def test_an_incomplete_result_has_a_row_that_says_so(context, model, place):
     assert found.count(row) == 1
     assert found.index(row) >= place
     assert not [name for name in found if name.startswith((f"{model} (seed 1)", f"{model} (not run)")) and name != row]
-    grid, emphasis = table_2_grid(lacking(context, gap, hierarchical=others))
+    grid = table_2_grid(lacking(context, gap, hierarchical=others))
     (cells,) = [cells for name, *cells in grid.rows if name == row]
     assert set(cells) == {"–"}
-    assert not [cell for cell in emphasis if cell[0] == found.index(row)]
+    assert not [cell for cell in grid.bold if cell[0] == found.index(row)]
 
 
 def test_a_missing_flat_classifier_does_not_count_as_the_nine(context):
@@ -76,11 +76,11 @@ def test_a_missing_flat_classifier_does_not_count_as_the_nine(context):
     gap = Missing("rnn", 1, ("flat",), "python run.py model=rnn level=flat")
     own = lacking(context, gap)
     assert "rnn (not run)" in names(own)
-    assert next(block.text for block in blocks(own) if isinstance(block, Note)).startswith("rnn has not been run")
+    assert [model for model, _ in not_run(own)] == ["rnn"]
 
 
 def test_one_system_alone_has_nothing_in_bold(context):
-    assert table_2_grid(replace(context, hierarchical=context.hierarchical[:1]))[1] == frozenset()
+    assert table_2_grid(replace(context, systems=context.hierarchical[:1])).bold == frozenset()
 
 
 def test_recomputed_values_of_the_paper():

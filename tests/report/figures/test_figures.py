@@ -42,29 +42,30 @@ BINS = {"bertcnn": [(0.55, 0.5, 30), (0.95, 0.9, 70), (0.1, 0.0, 0)]}
 GROUPS = {"bertcnn": {"head": score(45), "tail": score(5, 20, 9)}, "textcnn": {"head": score(40), "rest": score(9, 10)}}
 
 
-def names(options):
-    return NAMES if options.get("language") == "zh" else ENGLISH
-
-
 DRAWINGS = {
-    "layer_bars": lambda **options: figures.layer_bars(LAYERS, names=names(options), **options),
-    "comparison_bars": lambda **options: figures.comparison_bars(OURS, PAPER, **options),
-    "frequency_bars": lambda **options: figures.frequency_bars(GROUPS, **options),
-    "section_confusion": lambda **options: figures.section_confusion("AB", COUNTS, names=names(options), **options),
-    "class_bars": lambda **options: figures.class_bars(CLASSES, names=names(options), **options),
-    "learning_curves": lambda **options: figures.learning_curves(HISTORIES, names=names(options), **options),
-    "reliability": lambda **options: figures.reliability(BINS, **options),
+    "layer_bars": lambda pen: figures.layer_bars(pen, LAYERS),
+    "comparison_bars": lambda pen: figures.comparison_bars(pen, OURS, PAPER),
+    "frequency_bars": lambda pen: figures.frequency_bars(pen, GROUPS),
+    "section_confusion": lambda pen: figures.section_confusion(pen, "AB", COUNTS),
+    "class_bars": lambda pen: figures.class_bars(pen, CLASSES),
+    "learning_curves": lambda pen: figures.learning_curves(pen, HISTORIES),
+    "reliability": lambda pen: figures.reliability(pen, BINS),
 }
+EN = figures.pen("en")
+
+
+def draw(name, language="en"):
+    return DRAWINGS[name](figures.pen(language, NAMES if language == "zh" else ENGLISH))
 
 
 @pytest.fixture
 def drawn(monkeypatch):
     """Every figure with the texts that are really drawn; laid out but not saved, which takes longest."""
     seen, texts = [], []
-    draw = Text.draw
+    original = Text.draw
 
     def note(self, renderer):
-        draw(self, renderer)
+        original(self, renderer)
         if self.get_visible() and self.get_text().strip():
             texts.append((self.get_text(), self.get_window_extent(renderer)))
 
@@ -87,7 +88,7 @@ def words(figure):
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_figure_is_valid_repeatable_and_leaves_matplotlib_alone(name):
     before = dict(matplotlib.rcParams)
-    first, second = DRAWINGS[name](), DRAWINGS[name]()
+    first, second = draw(name), draw(name)
     assert dict(matplotlib.rcParams) == before
     assert first == second  # every byte of SVG and PNG, and the alternative text
     assert ElementTree.fromstring(first.svg).tag == "{http://www.w3.org/2000/svg}svg"
@@ -101,15 +102,15 @@ def test_a_figure_is_valid_repeatable_and_leaves_matplotlib_alone(name):
 
 @pytest.mark.parametrize("name", ["frequency_bars", "class_bars"])  # arranged by matplotlib and by hand
 def test_settings_of_the_machine_do_not_show(name):
-    usual = DRAWINGS[name]()
+    usual = draw(name)
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": None, "savefig.dpi": 30}):
-        assert DRAWINGS[name]() == usual
+        assert draw(name) == usual
 
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_without_a_chinese_font_no_chinese_letter_is_drawn(name, drawn, monkeypatch):
     monkeypatch.setattr(fonts, "cjk_font", lambda: None)
-    chinese = DRAWINGS[name](language="zh")
+    chinese = draw(name, "zh")
     assert drawn
     assert not [word for figure in drawn for word in words(figure) if CJK.search(word)]
     assert CJK.search(chinese.alt)  # the alternative text is the page's, which has the reader's fonts
@@ -118,7 +119,7 @@ def test_without_a_chinese_font_no_chinese_letter_is_drawn(name, drawn, monkeypa
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_texts_can_be_read(name, language, drawn, recwarn):
-    DRAWINGS[name](language=language)
+    draw(name, language)
     (figure,) = drawn
     chinese = any(CJK.search(word) for word in words(figure) if "x^2" not in word)  # one model's own name is Chinese
     assert chinese == (language == "zh" and fonts.cjk_font() is not None)
@@ -135,7 +136,8 @@ def test_texts_can_be_read(name, language, drawn, recwarn):
 
 def test_all_classes_fit(drawn):
     rows = [(f"{section}{number:02}", number / 20, 10 * number) for section in SECTIONS for number in range(1, 17)]
-    figures.class_bars(rows, names={ipc_class: "A rather long name of a class, cut here" for ipc_class, _, _ in rows})
+    names = {ipc_class: "A rather long name of a class, cut here" for ipc_class, _, _ in rows}
+    figures.class_bars(figures.pen("en", names), rows)
     labels = [(text, box) for text, box in drawn[-1].boxes if "rather" in text]
     assert len(labels) == 128
     assert all(label.endswith("…") for label, _ in labels)
@@ -144,7 +146,7 @@ def test_all_classes_fit(drawn):
 
 
 def test_layer_panels_begin_with_d_and_bars_at_zero(drawn):
-    figures.layer_bars(LAYERS, names={})
+    figures.layer_bars(EN, LAYERS)
     titles = [axes.get_title(loc="left") for axes in drawn[0].axes]
     assert [title.split("\n") for title in titles[:3]] == [
         ["D", "50 documents"],
@@ -159,7 +161,7 @@ def test_layer_panels_begin_with_d_and_bars_at_zero(drawn):
 
 
 def test_comparison_leaves_out_what_is_missing(drawn):
-    figures.comparison_bars(OURS, PAPER)
+    figures.comparison_bars(EN, OURS, PAPER)
     (axes,) = drawn[0].axes
     assert [patch.get_height() for patch in axes.patches] == [80.0, 0.0, 100.0]
     assert [text.get_text() for text in axes.texts].count("–") == 8  # of 11 columns
@@ -168,21 +170,21 @@ def test_comparison_leaves_out_what_is_missing(drawn):
 
 
 def test_a_dollar_sign_is_no_formula(drawn):
-    figures.comparison_bars(OURS, PAPER)
+    figures.comparison_bars(EN, OURS, PAPER)
     title = drawn[0].axes[0].get_title(loc="left")
     assert title.endswith("$x^2$")
     assert not drawn[0].axes[0]._left_title.get_parse_math()
 
 
 def test_confusion_has_shares_counts_and_a_row_without_documents(drawn):
-    rendered = figures.section_confusion("AB", COUNTS)
+    rendered = figures.section_confusion(EN, "AB", COUNTS)
     assert [text.get_text() for text in drawn[0].axes[0].texts] == ["80.0", "8", "20.0", "2", "–", "–"]
     assert rendered.alt.startswith("Confusion matrix of the sections: 8 of 10 documents are right.")
     assert "A taken for B, 2 times" in rendered.alt
 
 
 def test_learning_curves_leave_out_what_an_epoch_lacks(drawn):
-    rendered = figures.learning_curves(HISTORIES)
+    rendered = figures.learning_curves(EN, HISTORIES)
     loss, accuracy = drawn[0].axes[0], drawn[0].axes[2]
     assert [list(line.get_xdata()) for line in loss.lines] == [[1, 2], [1]]
     assert [list(line.get_ydata()) for line in accuracy.lines] == [
@@ -193,12 +195,12 @@ def test_learning_curves_leave_out_what_an_epoch_lacks(drawn):
 
 
 def test_calibration_error_is_the_weighted_distance(drawn):
-    assert "bertcnn 5.0 %" in figures.reliability(BINS).alt
+    assert "bertcnn 5.0 %" in figures.reliability(EN, BINS).alt
     assert "100 documents;  calibration error 5.0 %" in words(drawn[0])
 
 
 def test_groups_say_what_they_rest_on(drawn):
-    figures.frequency_bars({"a": {"head": score(5, 10, 2)}, "b": {"head": score(5, 20, 2), "x|y": score(1)}})
+    figures.frequency_bars(EN, {"a": {"head": score(5, 10, 2)}, "b": {"head": score(5, 20, 2), "x|y": score(1)}})
     labels = [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
     assert labels == ["head\n10–20 documents\n2 classes", "x|y\n50 documents\n5 classes"]
 
@@ -206,17 +208,17 @@ def test_groups_say_what_they_rest_on(drawn):
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: figures.layer_bars({}), "no scores by layer to draw"),
-        (lambda: figures.layer_bars({"D": {}}), "no scores of node D"),
-        (lambda: figures.comparison_bars({}, PAPER), "no models to draw"),
-        (lambda: figures.comparison_bars(OURS, {"CNN": {"L1": 81.7}}), r"CNN \(paper\), L1 is 81.7"),
-        (lambda: figures.comparison_bars({"m": {"L3": score(1)}}, {}), "column 'L3'"),
-        (lambda: figures.section_confusion("ABC", COUNTS), r"shape \(2, 2\) for 3 sections"),
-        (lambda: figures.class_bars([]), "no classes to draw"),
-        (lambda: figures.class_bars([("A01", 50.0, 1)]), "A01 is 50.0"),
-        (lambda: figures.learning_curves({"D": []}), "no epochs of node D"),
-        (lambda: figures.reliability({"m": [(0.5, 0.5, 0)]}), "no documents in the bins of m"),
-        (lambda: figures.frequency_bars({"m": {}}), "no groups of classes"),
+        (lambda: figures.layer_bars(EN, {}), "no scores by layer to draw"),
+        (lambda: figures.layer_bars(EN, {"D": {}}), "no scores of node D"),
+        (lambda: figures.comparison_bars(EN, {}, PAPER), "no models to draw"),
+        (lambda: figures.comparison_bars(EN, OURS, {"CNN": {"L1": 81.7}}), r"CNN \(paper\), L1 is 81.7"),
+        (lambda: figures.comparison_bars(EN, {"m": {"L3": score(1)}}, {}), "column 'L3'"),
+        (lambda: figures.section_confusion(EN, "ABC", COUNTS), r"shape \(2, 2\) for 3 sections"),
+        (lambda: figures.class_bars(EN, []), "no classes to draw"),
+        (lambda: figures.class_bars(EN, [("A01", 50.0, 1)]), "A01 is 50.0"),
+        (lambda: figures.learning_curves(EN, {"D": []}), "no epochs of node D"),
+        (lambda: figures.reliability(EN, {"m": [(0.5, 0.5, 0)]}), "no documents in the bins of m"),
+        (lambda: figures.frequency_bars(EN, {"m": {}}), "no groups of classes"),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(draw, message):
@@ -224,15 +226,13 @@ def test_what_cannot_be_drawn_is_an_error(draw, message):
         draw()
 
 
-def test_names_and_languages_are_checked():
+def test_an_unknown_language_is_an_error():
     with pytest.raises(ConfigError, match="unknown language 'de'"):
-        figures.reliability(BINS, language="de")
-    with pytest.raises(ConfigError, match=r"'\.\./x'"):
-        figures.reliability(BINS, name="../x")
+        figures.pen("de")
 
 
 def test_size_on_the_page_is_that_of_the_drawing():
-    assert figures.frequency_bars(GROUPS).size == (912, 336)  # 9.5 by 3.5 inches of 96 pixels
+    assert figures.frequency_bars(EN, GROUPS).size == (912, 336)  # 9.5 by 3.5 inches of 96 pixels
 
 
 def test_shorten_counts_chinese_letters_double():

@@ -1,0 +1,120 @@
+"""Benchmarks of a checkout: python -m benchmarks {speed,plan} [options] [group.key=value ...]; each has --help."""
+
+import json
+import sys
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+from patent_hier.cli.compose import compose_settings
+from patent_hier.cli.messages import run_command
+from patent_hier.cli.overrides import OneLineParser
+from patent_hier.errors import ConfigError
+
+_SPEED = """Measure our speed beside what a user would pick instead, in turn on this machine: a table and JSON.
+
+The texts are those of the corpus, the demo's unless data=cnipa data.path=FILE.csv. Leave the machine alone meanwhile.
+The row scale takes generated files of up to 30,000 rows (quick) or 2,770,000 (full; 4 GB of disk in TMPDIR). The peer
+of training needs the extra bench: pip install -e ".[bench]"."""
+_PLAN = """Say what a corpus needs before it is trained on: disk, memory, and hours on several machines.
+
+With data=cnipa data.path=FILE.csv the corpus of that file is planned for; it is prepared if it is not yet. Without
+overrides the plan is for the paper's training: encoder=bert_base_chinese experiment=paper trainer.precision=bf16-mixed
+level=hier. Nothing is downloaded and nothing is trained. Hours on cards are published peaks times a utilisation:
+measured where a record is of such a card, else assumed, and said to be."""
+# What is planned for unless the user says otherwise: the paper's encoder and training, in the precision of cards.
+_PAPER = {"encoder": "bert_base_chinese", "experiment": "paper", "trainer.precision": "bf16-mixed"}
+
+
+def speed(words: Sequence[str]) -> None:
+    """Measure, print the table, record it.
+
+    Raises:
+        ConfigError: If an option or a row is unknown.
+    """
+    parser = _parser("speed", _SPEED)
+    parser.add_argument("--rows", help="names, separated by commas; all if left out; an unknown one lists them")
+    parser.add_argument("--size", choices=("quick", "full"), default="quick", help="quick takes some minutes")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write; runs/bench if left out")
+    options = parser.parse_intermixed_args(words)
+    settings = compose_settings(options.overrides)
+    from benchmarks.speed.record import cells, tables, write_record
+    from benchmarks.speed.suite import AMOUNTS, ROWS, Bench
+    from patent_hier.pipeline.stages import ensure_corpus
+    from patent_hier.progress import say
+
+    names, amounts = options.rows.split(",") if options.rows else list(ROWS), AMOUNTS[options.size]
+    if unknown := [name for name in names if name not in ROWS]:
+        raise ConfigError(f"--rows {unknown[0]} is unknown; choose some of {','.join(ROWS)}")
+    corpus = ensure_corpus(settings.data, Path(settings.cache_dir))
+    texts = islice(chain.from_iterable(corpus.iter_texts()), amounts.texts)
+    titles = corpus.column("title").slice(0, amounts.texts).to_pylist()
+    bench = Bench(tuple(texts), tuple(title or "" for title in titles), amounts)
+    rows = []
+    for row in chain.from_iterable(ROWS[name](bench) for name in names):
+        rows.append(row)
+        say("  ".join(cells(row)))
+    say(tables(rows))
+    folder = options.output or Path(settings.runs_dir) / "bench"
+    facts = {"name": settings.data.name, "corpus": corpus.fingerprint, "documents": corpus.size}
+    write_record(rows, folder, {"size": options.size, "rows": names, "data": facts})
+    say(f"bench: {folder}")
+
+
+def plan(words: Sequence[str]) -> None:
+    """Print the plan.
+
+    Raises:
+        ConfigError: If an option is unknown or out of range, or no record has a figure that is needed.
+    """
+    parser = _parser("plan", _PLAN)
+    parser.add_argument("--rows", type=int, help="of the raw file; the paper's 2,770,000 and its shares if left out")
+    parser.add_argument(
+        "--bench", type=Path, action="append", default=[], metavar="FOLDER",
+        help="a record of speed, several times for several; else the newest figures of runs/bench and experiments/",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, help="how many times all nodes are trained; 1 if left out")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+    options = parser.parse_intermixed_args(words)
+    given = {word.lstrip("+~").split("=", 1)[0] for word in options.overrides}
+    if "node" in given:
+        raise ConfigError("node=... is not planned for; a plan is for a level: level=hier, section, class or flat")
+    paper = [f"{key}={value}" for key, value in _PAPER.items() if key not in given]
+    settings = compose_settings([*paper, *options.overrides])
+    if options.rows is not None and settings.data.path is not None:
+        raise ConfigError(f"--rows {options.rows} and data.path={settings.data.path}: the file has its own; name one")
+    if options.rows is not None and options.rows < 1:
+        raise ConfigError(f"--rows {options.rows} is out of range; it must be 1 or more")
+    from benchmarks.plan.plan import make_plan
+    from benchmarks.plan.records import find_records, read_figures
+    from benchmarks.plan.text import plan_text
+    from benchmarks.plan.work import PAPER_ROWS, corpus_documents, encoder_size, make_work, paper_documents
+    from patent_hier.progress import say
+
+    figures = read_figures(find_records(options.bench, Path(settings.runs_dir)), encoder_size(settings))
+    documents = corpus_documents(settings) if settings.data.path else paper_documents(options.rows or PAPER_ROWS)
+    made = make_plan(make_work(settings, documents, options.seeds, figures.training.tokens), figures, settings)
+    say(json.dumps(made, ensure_ascii=False, indent=2) if options.json else plan_text(made))
+
+
+def _parser(name: str, description: str) -> OneLineParser:
+    parser = OneLineParser(
+        f"python -m benchmarks {name}", description=description, allow_abbrev=False,
+        formatter_class=RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="settings, as patent-hier takes them")
+    return parser
+
+
+def main(words: Sequence[str]) -> int:
+    """Run a benchmark; errors are one line, and the status that is returned."""
+    command = {"speed": speed, "plan": plan}.get(words[0] if words else "")
+    if command is None:
+        print(__doc__, file=sys.stderr)
+        return ConfigError.exit_status
+    return run_command(command, words[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""Recorded runs of ``speed``, and the figures in them that a plan is made of."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.architecture import SIZES, TRAINING_PASSES, Architecture
+from benchmarks.plan.machines import GPUS, Gpu
+from patent_hier.artifacts import MANIFEST
+from patent_hier.atomic import read_json
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.settings import FP32
+
+_FILE = "bench.json"
+_RECORDED = Path(__file__).parents[2] / "experiments" / "results" / "bench"
+_SCALE = "SIZE=full ARGS='--rows scale'"
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A recorded run."""
+
+    folder: Path
+    machine: dict[str, Any]  # and the date, from the manifest
+    rows: list[_Row]
+
+    @classmethod
+    def read(cls, path: Path) -> "Record":
+        """Read ``bench.json``, or the folder that holds it.
+
+        Raises:
+            ArtifactError: If it is missing or no record.
+        """
+        folder = path.parent if path.name == _FILE else path
+        manifest, rows = read_json(folder / MANIFEST), read_json(folder / _FILE)
+        machine = manifest.get("environment") if isinstance(manifest, dict) else None
+        if not isinstance(machine, dict) or not isinstance(machine.get("date"), str) or not isinstance(rows, list):
+            raise ArtifactError(f"{folder} holds no record of the bench; make bench makes one")
+        return cls(folder, machine, rows)
+
+    def line(self) -> str:
+        """Where and when, for a reader."""
+        folder, here = self.folder.resolve(), Path.cwd()
+        shown = folder.relative_to(here) if folder.is_relative_to(here) else self.folder
+        date, commit = self.machine["date"][:10], str(self.machine.get("git_commit"))[:7]
+        return f"{shown} ({date}, {self.machine.get('cpus')} cores, commit {commit})"
+
+
+def find_records(given: Sequence[Path], runs: Path) -> list[Record]:
+    """The given records, or else those of ``runs/bench`` and of the checkout's ``experiments``, the newest first.
+
+    Raises:
+        ArtifactError: If a given one is none.
+    """
+    places = given or [file for root in (runs / "bench", _RECORDED) for file in sorted(root.rglob(_FILE))]
+    return sorted(map(Record.read, places), key=lambda record: str(record.machine["date"]), reverse=True)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measured arithmetic."""
+
+    flops: float  # floating-point operations per second
+    device: str  # cpu, or the card's name
+    precision: str
+    tokens: float  # mean of a document
+
+    @classmethod
+    def of(cls, row: _Row, size: str, passes: int) -> "Speed":
+        """Documents a second of a row, times the operations of so many passes over a document of mean length."""
+        facts = row["facts"]
+        tokens, device = facts["tokens"] / facts["documents"], facts.get("device_name", facts.get("device", "cpu"))
+        flops = row["ours"] * passes * SIZES[size].forward_flops(tokens, tokens**2)
+        return cls(flops, device, facts.get("precision", FP32), tokens)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a plan takes from the records."""
+
+    stages: dict[str, dict[str, Any]]  # of each stage before training, at the largest size
+    training: Speed
+    scoring: Speed
+    utilisation: tuple[float, Gpu] | None  # share of a card's peak that training reached; None: no known card
+    sources: tuple[str, ...]
+
+
+def read_figures(records: Sequence[Record], encoder: Architecture) -> Figures:
+    """Take each figure from the newest record that has it.
+
+    Args:
+        records: The newest first.
+        encoder: The figures of training and scoring are those of the measured network that is closest in size.
+
+    Raises:
+        ConfigError: If none has one of them; it names the command that measures it.
+    """
+    used: dict[str, None] = {}
+
+    def rows(wanted: Callable[[_Row], bool]) -> Iterator[tuple[Record, _Row]]:
+        return ((record, row) for record in records for row in record.rows if wanted(row))
+
+    def newest(wanted: Callable[[_Row], bool], what: str, words: str) -> _Row:
+        if (found := next(rows(wanted), None)) is None:
+            raise ConfigError(f"no record of the bench has {what}; measure it: make bench {words}")
+        used[found[0].line()] = None
+        return found[1]
+
+    def begins(work: str) -> Callable[[_Row], bool]:
+        return lambda row: str(row["work"]).startswith(f"{work}, {size} size")
+
+    def speed(work: str, passes: int) -> Speed:
+        name = work.split()[0]
+        return Speed.of(newest(begins(work), f"{name} at {size} size", f"ARGS='--rows {name}'"), size, passes)
+
+    def stage(name: str) -> dict[str, Any]:
+        return dict(
+            newest(lambda row: row["facts"].get("stage") == name, f"the stage {name}", _SCALE)["facts"]["sizes"][-1]
+        )
+
+    size = min(SIZES, key=lambda name: abs(math.log(SIZES[name].matrix_weights / encoder.matrix_weights)))
+    stages = {name: stage(name) for name in ("prepare", "split", "encode", "loader")}
+    training, scoring = speed("training step", TRAINING_PASSES), speed("scoring abstracts", 1)
+    steps = (Speed.of(row, size, TRAINING_PASSES) for _, row in rows(begins("training step")))
+    shares = ((one.flops / gpu.peak(one.precision), gpu) for one in steps for gpu in GPUS if gpu.name in one.device)
+    return Figures(stages, training, scoring, next(shares, None), tuple(used))

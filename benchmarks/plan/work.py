@@ -1,0 +1,150 @@
+"""What is to be done: documents of each node, passes, tokens, and the encoder's size."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.architecture import MAX_LENGTH, TRAINING_PASSES, Architecture
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import locate
+from patent_hier.pipeline.stages import ensure_corpus, split_plan
+from patent_hier.report.published import published
+from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, filled, planned_epochs
+
+PAPER_ROWS = 2_770_000  # of the paper's raw file
+# Encoders that need not lie here to be planned for; their size, from the config.json of their hub pages, is this.
+_PUBLISHED = ("google-bert/bert-base-chinese", "hfl/chinese-roberta-wwm-ext", "hfl/chinese-macbert-base")
+_CHINESE_BASE = Architecture(768, 12, 12, 3072, 21128)
+_NODES = {"hier": HIER_NODES, "section": (ROOT,), "class": HIER_NODES[1:], FLAT: (FLAT,)}
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The corpus by numbers."""
+
+    rows: int  # of the raw file
+    sections: Mapping[str, tuple[int, int]]  # documents that remain, and classes
+    source: str  # where these numbers are from, in words
+    raw_bytes: int | None = None  # of the raw file, where it is there
+    characters: float | None = None  # mean of a document's text, where the corpus is there
+
+    @property
+    def total(self) -> int:
+        """Documents that remain."""
+        return sum(documents for documents, _ in self.sections.values())
+
+
+def paper_documents(rows: int) -> Documents:
+    """A file of so many rows, with the paper's shares of documents and of sections."""
+    table, share = published("table_1")["sections"], rows / PAPER_ROWS
+    sections = {name: (round(share * facts["documents"]), int(facts["classes"])) for name, facts in table.items()}
+    return Documents(rows, sections, "shares of the paper's Table 1")
+
+
+def corpus_documents(settings: Settings) -> Documents:
+    """The corpus of ``data.path``, prepared if it is not yet."""
+    corpus = ensure_corpus(settings.data, Path(settings.cache_dir))
+    documents, classes = Counter[str](), Counter[str]()
+    for name, count in corpus.manifest["classes"].items():
+        documents[name[0]] += count
+        classes[name[0]] += 1
+    sections = {section: (documents[section], classes[section]) for section in sorted(documents)}
+    rows, raw = corpus.manifest["accounting"]["rows"], Path(settings.data.path or "").stat().st_size
+    return Documents(rows, sections, f"the corpus {corpus.folder}", raw, corpus.manifest["mean_text_length"])
+
+
+def encoder_size(settings: Settings) -> Architecture:
+    """The size of a run's encoder; nothing is downloaded.
+
+    Raises:
+        ConfigError: If the model has no encoder that is trained, or the encoder's size is not known here.
+    """
+    model, encoder = settings.model, settings.encoder
+    if model.inputs != "wordpiece":
+        raise ConfigError(f"model={model.name} has no encoder; plan counts the work of encoders: model=bertcnn or bert")
+    if encoder.freeze:
+        raise ConfigError("encoder.freeze=true is not planned for: documents are read once; set encoder.freeze=false")
+    path = None if isinstance(encoder, DemoEncoderSettings) else encoder.path
+    if path is not None and not path.startswith("patent_hier/") and not Path(path).is_dir():
+        if path not in _PUBLISHED:
+            raise ConfigError(f"encoder.path={path} is no folder here, and plan downloads nothing; name its folder")
+        return _CHINESE_BASE
+    return Architecture.of(locate(encoder, Path(settings.cache_dir)).config, encoder.name)
+
+
+class Node(NamedTuple):
+    """One network to be trained."""
+
+    name: str  # root, flat or a section
+    train: int  # documents
+    val: int
+    epochs: int
+    labels: int
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it reads all documents: L1, or the flat model."""
+        return self.name in (ROOT, FLAT)
+
+
+@dataclass(frozen=True)
+class Work:
+    """All that is to be computed."""
+
+    documents: Documents
+    nodes: tuple[Node, ...]  # of one seed
+    seeds: int  # how many times all nodes are trained
+    held_out: int  # documents that each node scores: all but those of training
+    encoder: Architecture
+    tokens: float  # mean of a document, with [CLS] and [SEP]
+    tokens_source: str  # in words
+    passes: int  # forward passes over a document in a training step: 2 with R-Drop
+
+    def training_flops(self, node: Node) -> float:
+        """Operations of training a node once, its validation after each epoch included."""
+        documents = node.epochs * (TRAINING_PASSES * self.passes * node.train + node.val)
+        return documents * self.encoder.forward_flops(self.tokens, self.tokens**2)
+
+    @property
+    def scoring_flops(self) -> float:
+        """Operations of a node's scoring."""
+        return self.held_out * self.encoder.forward_flops(self.tokens, self.tokens**2)
+
+
+def make_work(settings: Settings, documents: Documents, seeds: int, measured: float) -> Work:
+    """Count the work of one configuration on a corpus.
+
+    Args:
+        settings: The configuration.
+        documents: The corpus.
+        seeds: How many times all nodes are trained.
+        measured: Mean tokens of the bench's texts, which were cut at its length.
+
+    Raises:
+        ConfigError: If the level is ``node``, there is no seed, or the encoder cannot be planned for.
+    """
+    level, trainer = settings.level.name, settings.trainer
+    if level not in _NODES:
+        raise ConfigError(f"level={level}: a plan is for a whole level; choose one of {', '.join(_NODES)}")
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds} is out of range; it must be 1 or more")
+    train, val = map(float, split_plan(settings.split).shares[:2])
+
+    def node(name: str) -> Node:
+        total, labels = documents.sections.get(name, (documents.total, len(documents.sections)))
+        if name == FLAT:
+            labels = sum(classes for _, classes in documents.sections.values())
+        steps = max(1, math.ceil(round(total * train) / filled(trainer.batch_size)))
+        return Node(name, round(total * train), round(total * val), planned_epochs(trainer, steps), labels)
+
+    nodes = tuple(node(name) for name in _NODES[level] if name in (ROOT, FLAT, *documents.sections))
+    held_out, passes = round(documents.total * (1 - train)), 2 if trainer.r_drop else 1
+    max_length, tokens, source = settings.encoder.max_length, measured, "mean of the bench's texts"
+    if documents.characters is not None:
+        tokens, source = min(max_length, documents.characters + 2), "at most: one for each character"
+    elif max_length != MAX_LENGTH:
+        tokens, source = max_length, f"at most: the bench's texts were cut at {MAX_LENGTH}"
+    return Work(documents, nodes, seeds, held_out, encoder_size(settings), tokens, source, passes)

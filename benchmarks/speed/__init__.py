@@ -1,0 +1,1 @@
+"""Our speed beside what a user would pick instead, in one interleaved run."""

@@ -1,0 +1,136 @@
+"""The work before training, a stage at a time: ``python -m benchmarks.speed.stages STAGE FOLDER``.
+
+Each stage runs in a process of its own on what the stage before has left in the folder, calls what a run calls, and
+prints as JSON what it took. It imports what it needs itself, before the clock starts.
+"""
+
+import json
+import resource
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks.architecture import MAX_LENGTH
+from benchmarks.speed.processes import run_measured
+from patent_hier.data.corpus import CORPUS_FILE, Corpus
+from patent_hier.data.demo import write_demo_csv
+
+BATCH = 16  # documents that the loader hands over together
+RAW, CORPUS, PEER_FILE, SPLITS, TOKENS = "raw.csv", "corpus", "pandas.parquet", "cache/splits", "cache/tokens"
+_ROWS_PER_DOCUMENT = 1.096  # of the demo file: broken rows, designs and duplicates come on top
+
+
+def write_raw_csv(folder: Path, rows: int, seed: int = 2017) -> int:
+    """Write a raw file of about so many rows, of 580 bytes in the mean, as bad as the demo's; say how many they are."""
+    return write_demo_csv(folder / RAW, round(rows / _ROWS_PER_DOCUMENT), seed, texts=2).rows
+
+
+def run_stage(stage: str, folder: Path) -> dict[str, Any]:
+    """Run a stage anew and measure it, see :func:`run_measured`.
+
+    Returns:
+        ``items`` that it went through and their ``unit``, ``seconds``, ``cpu_seconds`` of all processors, the two
+        peaks, and what the stage tells of itself.
+    """
+    return run_measured(__name__, stage, str(folder))
+
+
+def prepare(folder: Path) -> dict[str, Any]:
+    """Raw CSV to corpus."""
+    import pandas as pd  # noqa: F401  # Arrow imports it with the first array that it makes
+
+    from patent_hier.data import corpus
+    from patent_hier.data.raw import RawFormat
+    from patent_hier.data.workers import choose_processes
+
+    source, place = folder / RAW, _removed(folder / CORPUS)
+    place.mkdir()
+    _, took = _timed(lambda: corpus.prepare(source, place, RawFormat(), processes=choose_processes(source)))
+    rows = Corpus.open(place).manifest["accounting"]
+    size = {"bytes_read": source.stat().st_size, "bytes_written": (place / CORPUS_FILE).stat().st_size}
+    return {**took, "items": rows["rows"], "unit": "rows", "documents": rows["kept"], **size}
+
+
+def peer(folder: Path) -> dict[str, Any]:
+    """The same with pandas."""
+    from benchmarks.speed.pandas_peer import prepare_with_pandas
+
+    return _timed(lambda: prepare_with_pandas(folder / RAW, folder / PEER_FILE))[1]
+
+
+def split(folder: Path) -> dict[str, Any]:
+    """The split of the corpus."""
+    from patent_hier.pipeline.stages import ensure_split, split_plan
+    from patent_hier.settings import SplitSettings
+
+    corpus, cache = Corpus.open(folder / CORPUS), _removed(folder / SPLITS).parent
+    place, took = _timed(lambda: ensure_split(corpus, split_plan(SplitSettings()), cache))
+    return {**took, "items": corpus.size, "unit": "documents", "bytes_written": _bytes(place)}
+
+
+def encode(folder: Path) -> dict[str, Any]:
+    """Texts to token ids of the package's encoder."""
+    from patent_hier.atomic import read_json
+    from patent_hier.features import wordpiece  # noqa: F401
+    from patent_hier.features.pretrained import locate
+    from patent_hier.pipeline.feature_stages import ensure_tokens
+    from patent_hier.settings import EncoderSettings
+
+    corpus, cache = Corpus.open(folder / CORPUS), _removed(folder / TOKENS).parent
+    files = locate(EncoderSettings("small", "patent_hier/small"), cache)
+    place, took = _timed(lambda: ensure_tokens(corpus, files, MAX_LENGTH, cache))
+    size = {"tokens": read_json(place / "manifest.json")["tokens"], "bytes_written": _bytes(place)}
+    return {**took, "items": corpus.size, "unit": "documents", **size}
+
+
+def loader(folder: Path) -> dict[str, Any]:
+    """One pass over the training documents of the section model, read from the memory-mapped store."""
+    from patent_hier.data.labels import corpus_labels
+    from patent_hier.features.token_store import TokenStore
+    from patent_hier.pipeline.stages import load_parts
+    from patent_hier.settings import ROOT, DataSettings
+    from patent_hier.training.datamodule import NodeBatches
+    from patent_hier.training.node_data import CorpusView, NodeView
+
+    corpus, store = Corpus.open(folder / CORPUS), TokenStore.open(made(folder / TOKENS))
+    labels, parts = corpus_labels(corpus, DataSettings().depth), load_parts(corpus, made(folder / SPLITS))
+    view = NodeView.of(CorpusView(store, store, labels, parts), ROOT)
+    data = NodeBatches(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
+    read, took = _timed(lambda: sum(len(batch["target"]) for batch in data.train_dataloader()))
+    return {**took, "items": read, "unit": "documents"}
+
+
+STAGES = {"prepare": prepare, "peer": peer, "split": split, "encode": encode, "loader": loader}
+
+
+def made(folder: Path) -> Path:
+    """What a stage has left in a folder of the cache."""
+    (found,) = folder.glob("[!.]*/")
+    return found
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
+    """A result, and its ``seconds`` and ``cpu_seconds``; other work on the machine does not lengthen the latter."""
+
+    def processors() -> float:
+        return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+    wall, cpu = perf_counter(), processors()
+    result = work()
+    return result, {"seconds": perf_counter() - wall, "cpu_seconds": processors() - cpu}
+
+
+def _removed(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+if __name__ == "__main__":
+    print(json.dumps(STAGES[sys.argv[1]](Path(sys.argv[2]))))

@@ -1,0 +1,108 @@
+"""What is trained and scored: encoders of two sizes with random weights, and documents of a corpus."""
+
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.architecture import MAX_LENGTH, SIZES
+from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
+from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.encoder import build_encoder
+from patent_hier.models.saved import NodeClassifier, num_outputs
+from patent_hier.settings import ROOT, BertCnnSettings, Settings, TrainerSettings
+from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
+from patent_hier.training.node_data import NodeView
+
+LABELS = tuple(f"label {number}" for number in range(8))
+TREE = LabelTree.from_paths(((label,) for label in LABELS), IPC_LEVELS[:1])
+VOCABULARY = PACKAGED_ENCODERS / "small"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A BERT-CNN of one size, and texts to read."""
+
+    size: str  # a name in SIZES
+    texts: tuple[str, ...]
+    settings: BertCnnSettings = field(default_factory=BertCnnSettings)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The encoder's ``config.json``, with the usual dropout of 0.1."""
+        return {"model_type": "bert", **asdict(SIZES[self.size]), "pad_token_id": 0}
+
+    @property
+    def reader(self) -> WordPieceReader:
+        """Texts to token ids."""
+        return WordPieceReader(EncoderFiles(VOCABULARY, self.config, has_weights=False), MAX_LENGTH)
+
+    @cached_property
+    def store(self) -> TokenStore:
+        """Token ids of all texts."""
+        return self.reader.encode(list(self.texts))
+
+    def facts(self) -> dict[str, Any]:
+        """Facts of a row; the plan takes the operations of a document from them."""
+        tokens = int(self.store.lengths.sum())
+        return {"documents": len(self.texts), "tokens": tokens, "threads": torch.get_num_threads()}
+
+    def network(self, labels: int = len(LABELS), *, frozen: bool = False) -> BertCnn:
+        """A network with the same random weights each time."""
+        torch.manual_seed(1)
+        return BertCnn(build_encoder(self.config, frozen=frozen), labels, self.settings)
+
+    def blueprint(self, *, frozen: bool = False) -> Blueprint:
+        """As training takes it."""
+        return Blueprint(self.reader, lambda _: self.network(frozen=frozen))
+
+    def classifier(self, node: str = ROOT, tree: LabelTree = TREE, *, flat: bool = False) -> NodeClassifier:
+        """As scoring takes it."""
+        network = self.network(num_outputs(tree, flat)).eval()
+        return NodeClassifier(node, tree, flat, self.settings, network, self.reader)
+
+    def run(self, **trainer: Any) -> Settings:
+        """Settings of one epoch over the view."""
+        plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, progress=False)
+        return replace(Settings(), model=self.settings, node=ROOT, trainer=replace(plain, **trainer))
+
+
+def view_of(store: TokenStore) -> NodeView[TokenStore]:
+    """All documents of a store for training, their labels in turn; none for validation."""
+    every, nothing = np.arange(len(store)), np.empty(0, np.intp)
+    paths = (every % len(LABELS)).astype(np.int32)[:, None]  # (n, 1)
+    none = paths[:0]
+    return NodeView(ROOT, store, TREE, False, every, paths, none, nothing, nothing, none, nothing, none, nothing)
+
+
+def peer_tokenizer() -> Any:
+    """The tokenizer of transformers with the vocabulary of the package's encoder."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(VOCABULARY, trust_remote_code=False, local_files_only=True)
+
+
+def peer_model(network: Any, config: dict[str, Any]) -> Any:
+    """Our network as transformers takes it, for training and for scoring."""
+    from transformers import BertConfig, PreTrainedModel
+    from transformers.modeling_outputs import SequenceClassifierOutput
+
+    class Wrapped(PreTrainedModel):
+        config_class = BertConfig
+
+        def __init__(self, config: BertConfig) -> None:
+            super().__init__(config)
+            self.network = network
+
+        def forward(self, input_ids: Any, attention_mask: Any, labels: Any = None, **_: Any) -> Any:
+            logits = self.network(input_ids, attention_mask)
+            loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
+            return SequenceClassifierOutput(loss=loss, logits=logits)
+
+    facts: dict[str, Any] = {key: value for key, value in config.items() if key != "model_type"}
+    return Wrapped(BertConfig(**facts, id2label=dict(enumerate(LABELS))))

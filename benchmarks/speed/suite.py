@@ -1,0 +1,77 @@
+"""All rows in one run, and how much each of them does."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from benchmarks.speed.ablation import ablation_row
+from benchmarks.speed.prepare import prepare_row
+from benchmarks.speed.rows import Row
+from benchmarks.speed.scale import scale_rows
+from benchmarks.speed.scoring import scoring_row
+from benchmarks.speed.serving import serving_rows
+from benchmarks.speed.startup import startup_rows
+from benchmarks.speed.subjects import Subject
+from benchmarks.speed.texts import segmentation_row, tokens_row
+from benchmarks.speed.training import overhead_row, training_row
+from patent_hier.settings import BF16
+
+
+class Amounts(NamedTuple):
+    """How much each row does."""
+
+    rows: int  # of the raw file
+    texts: int  # to encode and to segment; the most that any row reads
+    demo: int  # documents for a network of the demo's size
+    base: int  # documents for one of BERT-base's size
+    repeats: int  # of a row, in turn with its peer
+    sizes: tuple[int, ...]  # rows of the raw files of the scale, ascending
+
+
+AMOUNTS = {
+    "quick": Amounts(200_000, 5_000, 512, 32, 3, (10_000, 30_000)),
+    "full": Amounts(200_000, 50_000, 4_096, 256, 5, (10_000, 100_000, 1_000_000, 2_770_000)),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the rows read, as much as is wanted or all there is, and how much they do."""
+
+    abstracts: tuple[str, ...]
+    titles: tuple[str, ...]
+    amounts: Amounts
+
+    def subjects(self) -> tuple[Subject, Subject]:
+        """Networks of the demo's and of BERT-base's size, and their abstracts."""
+        sizes = (("demo", self.amounts.demo), ("base", self.amounts.base))
+        demo, base = (Subject(size, self.abstracts[:count]) for size, count in sizes)
+        return demo, base
+
+
+def _training(bench: Bench) -> Iterator[Row]:
+    for subject in bench.subjects():
+        yield training_row(subject, bench.amounts.repeats)
+
+
+def _scoring(bench: Bench) -> Iterator[Row]:
+    for subject in bench.subjects():
+        yield scoring_row(subject, "abstracts", bench.amounts.repeats)
+        # Titles have a tenth of an abstract's tokens; a batch of them alone would not show what like lengths are worth.
+        titles = bench.titles[: 8 * len(subject.texts)]
+        yield scoring_row(Subject(subject.size, titles), "titles", bench.amounts.repeats)
+    yield scoring_row(bench.subjects()[1], "abstracts", bench.amounts.repeats, BF16)
+
+
+ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
+    "prepare": lambda bench: [prepare_row(bench.amounts.rows, bench.amounts.repeats)],
+    "tokens": lambda bench: [tokens_row(bench.abstracts, bench.amounts.repeats)],
+    "segmentation": lambda bench: [segmentation_row(bench.abstracts, bench.amounts.repeats)],
+    "training": _training,
+    "overhead": lambda bench: [overhead_row(bench.subjects()[0], bench.amounts.repeats)],
+    "scoring": _scoring,
+    "ablation": lambda bench: [ablation_row(bench.subjects()[0])],
+    "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),
+    "scale": lambda bench: scale_rows(bench.amounts.sizes, bench.amounts.repeats),
+    "serving": lambda bench: serving_rows(bench.subjects()[0], bench.amounts.demo, bench.amounts.repeats),
+}

@@ -1,0 +1,124 @@
+"""Training steps: our trainer beside Hugging Face's, and what Lightning adds to a plain loop."""
+
+import tempfile
+from importlib.util import find_spec
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.speed.rows import Row, rate_row
+from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer, view_of
+from patent_hier.errors import ConfigError
+from patent_hier.features.token_store import TokenStore
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.settings import BF16, OptimizerSettings, Settings, filled
+from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches
+from patent_hier.training.device import choose_gpu, choose_precision
+from patent_hier.training.neural import fit_network
+from patent_hier.training.node_data import NodeView
+from patent_hier.training.optimizing import Schedule, build_optimizer
+
+BATCH = 16  # documents per step
+_STEPS = 400  # of the overhead's row
+
+
+def training_row(subject: Subject, repeats: int) -> Row:
+    """One epoch over a subject's documents, padded as they come, by both trainers with equal settings."""
+    on_gpu = choose_gpu("auto", "trainer.accelerator")
+    device, precision = "cuda" if on_gpu else "cpu", choose_precision("auto", on_gpu)
+    view, settings = view_of(subject.store), subject.run(batch_size=BATCH)
+    rounds = [
+        (_our_seconds(view, subject.blueprint(), settings), _hugging_face_seconds(subject, precision))
+        for _ in range(repeats)
+    ]
+    name = torch.cuda.get_device_name() if on_gpu else device
+    facts = {**subject.facts(), "precision": precision, "device": device, "device_name": name}
+    work, target = f"training step, {subject.size} size, batches of {BATCH}", 1.5 if on_gpu else 1.0
+    return rate_row(work, "documents", len(subject.texts), rounds, "Hugging Face Trainer", target=target, facts=facts)
+
+
+def _our_seconds(view: NodeView[TokenStore], blueprint: Blueprint, settings: Settings) -> float:
+    return float(fit_network(view, blueprint, settings).facts["seconds"])
+
+
+def _hugging_face_seconds(subject: Subject, precision: str) -> float:
+    """Seconds of ``Trainer.train`` over the subject's documents: same network, data, precision, optimizer, clipping."""
+    if find_spec("accelerate") is None:  # Trainer asks for it only when it is made
+        raise ConfigError('the peer of training needs accelerate: pip install -c constraints.txt -e ".[bench]"')
+    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
+
+    data = [
+        {"input_ids": subject.store[row].astype(np.int64).tolist(), "labels": row % len(LABELS)}
+        for row in range(len(subject.texts))
+    ]
+    optimizer = subject.run().optimizer
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=BATCH,
+            num_train_epochs=1,
+            learning_rate=filled(optimizer.lr),
+            weight_decay=optimizer.weight_decay,
+            warmup_steps=int(optimizer.warmup * len(data) / BATCH),
+            max_grad_norm=1.0,
+            bf16=precision == BF16,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=not torch.cuda.is_available(),
+            remove_unused_columns=False,
+        )
+        model = peer_model(subject.network(), subject.config).train()
+        trainer = Trainer(model, arguments, DataCollatorWithPadding(peer_tokenizer()), data)
+        trainer.remove_callback(PrinterCallback)
+        start = perf_counter()
+        trainer.train()
+        return perf_counter() - start
+
+
+class _Tiny(nn.Module):
+    """A network whose own work is next to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(64, 4)
+        self.output = nn.Linear(4, len(LABELS))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.output(self.embedding(input_ids).mean(1))  # type: ignore[no-any-return]  # torch modules return Any
+
+
+def overhead_row(subject: Subject, repeats: int) -> Row:
+    """Milliseconds that a step of ours takes beyond a plain PyTorch loop over the same batches."""
+    store = TokenStore.from_documents(np.random.default_rng(1).integers(1, 64, (_STEPS * BATCH, 8)).tolist())
+    view, threads = view_of(store), torch.get_num_threads()
+    blueprint = Blueprint(subject.reader, lambda _: _Tiny())
+    settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second one
+    rounds = [(_our_seconds(view, blueprint, settings), _plain_seconds(view)) for _ in range(repeats + 1)][1:]
+    torch.set_num_threads(threads)
+    step, plain, more = (
+        1000 / _STEPS * median(column) for column in zip(*((a, b, a - b) for a, b in rounds), strict=True)
+    )
+    work, facts = "a step's overhead: Lightning, metrics, schedule", {"step_ms": step, "plain_step_ms": plain}
+    return Row(work, "ms", more, target=1.0, repeats=repeats, peer_name="plain PyTorch loop", facts=facts)
+
+
+def _plain_seconds(view: NodeView[TokenStore]) -> float:
+    """Seconds of one epoch in the plainest loop that does the same: batches, loss, clipping, optimizer, schedule."""
+    network, settings = _Tiny(), OptimizerSettings(lr=1e-3)
+    optimizer = build_optimizer(network, settings)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, Schedule(settings, _STEPS))
+    collate = Collate(view.store, view.train, ItemPaths(view.train_paths), 0)
+    start = perf_counter()
+    for items in LengthGroupedBatches(view.store.lengths[view.train], BATCH, 1):
+        batch = collate(items)
+        optimizer.zero_grad()
+        logits = network(batch["input_ids"], batch["attention_mask"])
+        nn.functional.cross_entropy(logits, batch["target"][:, 0, 0]).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return perf_counter() - start

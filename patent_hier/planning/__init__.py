@@ -1,1 +1,0 @@
-"""What a corpus needs before it is trained on: disk, memory, hours, from the bench's own figures."""

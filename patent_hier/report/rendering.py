@@ -1,0 +1,196 @@
+"""Templates as HTML and as Markdown, and the report's files in both languages.
+
+HTML is escaped by Jinja, Markdown by the filters ``md`` and ``cell``, which its templates name. Every text is plain;
+between two single backquotes stands code, nothing else has a meaning. The page asks nothing of anybody: style, script
+and figures are inside, and its security policy forbids everything else.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:  # matplotlib takes its time, and tables need none
+    from patent_hier.report.figures import Language, Rendered
+
+FIGURES = "figures"  # the figures' folder beside the page
+_CODE = re.compile(r"`([^`]+)`")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
+_LINE_START = re.compile(r"^(?:([#+=-])|(\d+)([.)]))")  # a list, a heading, a rule
+_TAGS = {"en": "en", "zh": "zh-Hans"}
+_NOTES = {"warning": ("Warning", "注意"), "missing": ("Missing", "缺失")}
+
+
+class _Absent(StrictUndefined):
+    """A variable that the report has not may be asked for with ``if``; to use it is an error."""
+
+    def __bool__(self) -> bool:  # type: ignore[override]  # there, asking is an error
+        return False
+
+
+def _pieces(text: str) -> Iterator[tuple[bool, str]]:
+    """The pieces of a text on one line: whether it is code, and the piece."""
+    for place, piece in enumerate(_CODE.split(" ".join(text.split()))):
+        if piece:
+            yield place % 2 == 1, piece
+
+
+def _inline(text: str) -> Markup:
+    return Markup().join(
+        Markup("<code>{}</code>").format(piece) if code else escape(piece) for code, piece in _pieces(text)
+    )
+
+
+def _lines(cell: str) -> Markup:
+    return Markup("<br>").join(map(_inline, cell.splitlines()))
+
+
+def _md_cell(text: str) -> str:
+    """A cell of a Markdown table: there, a stroke ends the cell even inside code."""
+    return "".join(
+        f"`{piece}`".replace("|", "\\|") if code else _SPECIAL.sub(r"\\\1", piece) for code, piece in _pieces(text)
+    )
+
+
+def _md(text: str) -> str:
+    """One line of Markdown that shows the text as it is."""
+    escaped = "".join(f"`{piece}`" if code else _SPECIAL.sub(r"\\\1", piece) for code, piece in _pieces(text))
+    return _LINE_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", escaped)
+
+
+def _fence(text: str) -> str:
+    """Backquotes around a listing, more than there are in a row within."""
+    return "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+
+
+@cache
+def _environment(*, html: bool) -> Environment:
+    made = Environment(
+        loader=PackageLoader("patent_hier.report"),
+        autoescape=html,  # noqa: S701  # Markdown has its own escapes
+        undefined=_Absent,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters |= {"inline": _inline, "lines": _lines, "md": _md, "cell": _md_cell, "fence": _fence}
+    made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
+    made.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
+    return made
+
+
+def render(template: str, *, html: bool = False, **variables: Any) -> str:
+    """One of ``templates/`` with its variables; as HTML every variable is escaped."""
+    return _environment(html=html).get_template(template).render(variables)
+
+
+def table_markdown(grid: Any, note: str = "") -> str:
+    """A table as Markdown with its title as a paragraph; ends with a newline."""
+    blocks: Any = _environment(html=False).get_template("markdown.j2").module
+    return str(blocks.table(grid, "", note))
+
+
+def page_parts(style: str, script: str) -> dict[str, str]:
+    """Style, script and security policy of a page, from files of the package; nothing else may load or run.
+
+    The policy names both by their digests. A browser compares every character, so they stand in their elements as
+    they are.
+    """
+    texts = {
+        name: resources.files("patent_hier.resources").joinpath(name).read_text("utf-8") for name in (style, script)
+    }
+    hashes = {
+        name: "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+        for name, text in texts.items()
+    }
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{hashes[style]}'; script-src '{hashes[script]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return {"style": Markup(texts[style]), "script": Markup(texts[script]), "policy": Markup(policy)}  # noqa: S704  # our own files
+
+
+@dataclass
+class Document:
+    """The report in one language, while it is made.
+
+    Attributes:
+        language: Of all texts.
+        title: Its title.
+        headings: Level, anchor and text, in order; they come about as the blocks are rendered, likewise the figures.
+        figures: By file name without its suffix.
+    """
+
+    language: "Language"
+    title: str
+    headings: list[tuple[int, str, str]] = field(default_factory=list)
+    figures: "dict[str, Rendered]" = field(default_factory=dict)
+
+    @property
+    def tag(self) -> str:
+        """The language for browsers."""
+        return _TAGS[self.language]
+
+    def t(self, en: str, zh: str, **facts: object) -> str:
+        """The text of the language, with ``facts`` in its braces."""
+        return (zh if self.language == "zh" else en).format(**facts)
+
+    def note(self, kind: str) -> str:
+        """The word before a note."""
+        return self.t(*_NOTES[kind])
+
+    def heading(self, level: int, anchor: str, text: str) -> str:
+        """List a heading in the contents; its id in the page."""
+        self.headings.append((level, f"{self.language}-{anchor}", text))
+        return self.headings[-1][1]
+
+    def figure(self, figure: "Rendered") -> str:
+        """Keep a figure for the folder; its file name without a suffix, the English one has the plain name."""
+        stem = figure.name if self.language == "en" else f"{figure.name}.{self.language}"
+        self.figures[stem] = figure
+        return stem
+
+    def body(self, variables: Mapping[str, Any], *, html: bool) -> str:
+        """The report's blocks in one format."""
+        blocks = "html.j2" if html else "markdown.j2"
+        return render("report.j2", html=html, doc=self, t=self.t, blocks=blocks, **variables)
+
+
+def write_report(
+    folder: Path, titles: "Mapping[Language, str]", variables: "Mapping[Language, Mapping[str, Any]]", generated: str
+) -> None:
+    """Write ``report.html``, the Markdown of each language and the figures' files.
+
+    English lies in ``report.md`` and ``figures/<name>.svg``, Chinese in ``report.zh.md`` and
+    ``figures/<name>.zh.svg``; each SVG has a PNG beside it.
+
+    Args:
+        folder: An existing folder; the caller makes the whole atomic.
+        titles: By language, as the variables; the first one is shown first.
+        variables: Of ``report.j2``.
+        generated: When and by what the report was made.
+    """
+    (folder / FIGURES).mkdir()
+    articles = []
+    for language, own in variables.items():
+        document = Document(language, titles[language])
+        text = document.body(own, html=False).rstrip("\n")
+        made = document.t("Made", "生成于")
+        name = "report.md" if language == "en" else f"report.{language}.md"
+        (folder / name).write_text(f"# {_md(document.title)}\n\n{text}\n\n{made}: {_md(generated)}\n", "utf-8")
+        articles.append((document, Markup(document.body(own, html=True))))  # noqa: S704  # escaped as it was rendered
+        for stem, figure in document.figures.items():
+            (folder / FIGURES / f"{stem}.svg").write_bytes(figure.svg)
+            (folder / FIGURES / f"{stem}.png").write_bytes(figure.png)
+    page = render(
+        "page.html.j2", html=True, articles=articles, generated=generated, **page_parts("report.css", "report.js")
+    )
+    (folder / "report.html").write_text(page, "utf-8")

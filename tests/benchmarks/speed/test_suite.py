@@ -1,0 +1,21 @@
+from itertools import chain
+
+from benchmarks.architecture import Architecture
+from benchmarks.speed.suite import ROWS, Amounts, Bench
+from patent_hier.settings import BF16, FP32
+
+TINY = Amounts(rows=400, texts=40, demo=24, base=1, repeats=1, sizes=(400, 800))
+
+
+def test_rows_of_networks_agree_with_their_peers(demo_texts, monkeypatch):
+    tiny = Architecture(16, 4, 2, 32, 8192)
+    monkeypatch.setattr("benchmarks.speed.subjects.SIZES", {"demo": tiny, "base": tiny})
+    monkeypatch.setattr("benchmarks.speed.ablation.SIZES", {"demo": tiny})
+    bench = Bench(tuple(demo_texts), tuple(text[:12] for text in demo_texts), TINY)
+    rows = list(chain.from_iterable(ROWS[name](bench) for name in ("scoring", "training", "ablation")))
+    assert [row.agrees for row in rows] == [True] * 8
+    assert all(row.ours > 0 and row.peer > 0 and row.ratio > 0 for row in rows)
+    scoring = [row for row in rows if row.work.startswith("scoring")]
+    assert all(row.facts["same_labels"] == row.facts["documents"] for row in scoring)
+    assert all(row.facts["largest_difference"] < 1e-5 for row in scoring if row.facts["precision"] == FP32)
+    assert [row.work for row in scoring if row.facts["precision"] == BF16] == ["scoring abstracts, base size, bf16"]

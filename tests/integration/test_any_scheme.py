@@ -1,0 +1,109 @@
+"""A scheme that is not the IPC, from its table to scores and paths: nothing below the corpus needs the IPC."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from patent_hier.data.labels import DocumentLabels, document_labels, node_targets
+from patent_hier.data.splits import PARTS, TEST, TRAIN, VAL
+from patent_hier.evaluation.aggregate import aggregate
+from patent_hier.evaluation.contract import NetworkPredictions, score_levels
+from patent_hier.evaluation.decoding import decode
+from patent_hier.evaluation.scores import TreeScores, whole
+from patent_hier.evaluation.system import merge, with_truth
+from patent_hier.features.terms import TermStore, ngram_counter
+from patent_hier.settings import FLAT, ROOT, SHARED, LinearSettings, Settings
+from patent_hier.taxonomy.tree import NONE, LabelTree
+from patent_hier.training.fit import fit_node
+from patent_hier.training.node_data import CorpusView
+
+SECTIONS = "ABCDEFGHY"
+DOCUMENTS = 1200
+
+
+def write_table(path: Path) -> None:
+    """Sections A to H and Y; subgroups below subgroups in most branches, nothing below the class in Z99."""
+    rows = [("Z", ""), ("Z99", "Z")]
+    for section in SECTIONS:
+        own = f"{section}02E"
+        rows += [(section, ""), (own[:3], section), (own, own[:3])]
+        for group in ("10", "20"):
+            rows.append((f"{own} {group}/00", own))
+            rows += [(f"{own} {group}/40", f"{own} {group}/00"), (f"{own} {group}/50", f"{own} {group}/00")]
+            rows += [(f"{own} {group}/{fine}", f"{own} {group}/40") for fine in ("42", "44")]
+    path.write_text("code,parent,title\n" + "".join(f"{code},{above},title of {code}\n" for code, above in rows))
+
+
+@pytest.fixture(scope="module")
+def scheme(tmp_path_factory: pytest.TempPathFactory) -> LabelTree:
+    path = tmp_path_factory.mktemp("scheme") / "cpc.csv"
+    write_table(path)
+    return LabelTree.from_table(path)
+
+
+@pytest.fixture(scope="module")
+def corpus(scheme: LabelTree) -> CorpusView[TermStore]:
+    """Documents of every label from subgroup down, in which each label of the path puts its letter twice."""
+    rng = np.random.default_rng(0)
+    last = scheme.levels.index("level_5")
+    deep = [code for level in scheme.levels[last:] for code in scheme.labels(level)]
+    codes = rng.choice(np.array([*dict.fromkeys(deep), "Y02E 10/40"], object), DOCUMENTS)
+    paths = scheme.paths(scheme.locate(codes))
+    columns = list(scheme.names(paths).T)
+    labels = document_labels(columns, [[] for _ in codes], scheme.levels)
+    noise = rng.integers(0, 30, (DOCUMENTS, 12))
+    texts = [
+        "".join(2 * chr(0x4E00 + place) for place in path[path != NONE])
+        + "".join(chr(0x6000 + letter) for letter in own)
+        for path, own in zip(paths, noise, strict=True)
+    ]
+    counter = ngram_counter((1, 2))
+    counts = counter.fit_transform(texts)
+    counts.sort_indices()
+    store = TermStore.of_matrix(counts, tuple(counter.get_feature_names_out()))
+    parts = rng.choice([TRAIN, VAL, TEST], DOCUMENTS, p=[0.7, 0.1, 0.2]).astype(np.int8)
+    return CorpusView(store, labels, parts)
+
+
+def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[NetworkPredictions, TreeScores]:
+    """Train networks, and what they say of the documents outside training: on disk's form, and in memory."""
+    held_out = np.flatnonzero(corpus.parts != TRAIN)
+    labels = corpus.labels.take(held_out)
+    predictions, in_memory = {}, {}
+    for node in nodes:
+        settings = Settings(model=LinearSettings(ngram_sizes=[1, 2], min_documents=1), node=node)
+        classifier = fit_node(corpus, None, settings).classifier
+        joint = classifier.log_prob(corpus.store, held_out)
+        tree = classifier.tree
+        levels = score_levels(tree, joint, node_targets(labels, node, tree.levels))
+        parts: NDArray[np.object_] = np.array(PARTS, object)[corpus.parts[held_out]]
+        ids = np.array([f"d{row}" for row in held_out], object)
+        predictions[node] = NetworkPredictions(node, tree, ids, parts, tuple(levels), classifier.flat)
+        predictions[node].validate()
+        in_memory[node] = TreeScores(tree, joint, classifier.flat)
+    return with_truth(merge(predictions), labels), whole(in_memory)
+
+
+@pytest.mark.parametrize("nodes", [(ROOT, *SECTIONS, "Z"), (SHARED,), (FLAT,)], ids=["hier", "shared", "flat"])
+def test_train_score_and_decode(corpus: CorpusView[TermStore], nodes: tuple[str, ...], scheme: LabelTree) -> None:
+    system, scores = score(corpus, nodes)
+    held_out = np.flatnonzero(corpus.parts != TRAIN)
+    labels: DocumentLabels = corpus.labels.take(held_out)
+    result = aggregate(system, labels)
+    assert tuple(result.levels) == scheme.levels
+    assert result.absent_labels == ()
+    top, deepest = result.top, result.deepest
+    assert top.accuracy.value > 0.95
+    assert deepest.accuracy.value > 0.7
+    assert deepest.accuracy.n_documents < top.accuracy.n_documents  # some stop at Y02E 10/40
+    if FLAT not in nodes:
+        assert list(deepest.local) == sorted([*SECTIONS, "Z"])
+    best = system.tree.paths(decode(scores)[:, 0])
+    expected = system.tree.find(scheme.depth, labels.tree.names(labels.main[:, -1]))
+    ends = expected != NONE
+    assert (best[ends, -1] == expected[ends]).mean() > 0.7
+    forced = decode(scores, force="Y02E 10/40")[:, 0]
+
+    assert set(system.tree.codes[forced]) == {"Y02E 10/42", "Y02E 10/44"}

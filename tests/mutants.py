@@ -1,0 +1,135 @@
+"""Plant small faults in the core, one at a time, and count how many the tests notice: ``make mutants``.
+
+Cosmic Ray finds the places (another operator, comparison, number, constant or condition); a fixed sample of them is
+tried in a copy of the checkout, each against the tests that mirror its file. A mutant that no test notices survives: it
+is printed with its line, to be explained or to get a test. Hours on two cores; no part of ``make test``.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from cosmic_ray.commands.init import _all_work_items
+from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.work_item import MutationSpec, TestOutcome
+
+ROOT = Path(__file__).resolve().parents[1]
+SEED = 17
+# Module -> the tests that must notice: its mirrored file, and where one promise is tested elsewhere, that one too.
+MODULES: dict[str, tuple[str, ...]] = {
+    "taxonomy/tree.py": ("taxonomy/test_tree.py",),
+    "taxonomy/arithmetic.py": ("taxonomy/test_arithmetic.py",),
+    "data/labels.py": ("data/test_labels.py",),
+    "data/assigning.py": ("data/test_splits.py",),
+    "data/splits.py": ("data/test_splits.py",),
+    "models/heads.py": ("models/test_heads.py",),
+    "models/tree_softmax.py": ("models/test_tree_softmax.py",),
+    "models/term_heads.py": ("models/test_term_heads.py",),
+    "training/losses.py": ("training/test_losses.py",),
+    "training/node_data.py": ("training/test_node_data.py",),
+    "training/resume.py": ("training/test_resume.py",),
+    "evaluation/metrics.py": ("evaluation/test_metrics.py",),
+    "evaluation/contract.py": ("evaluation/test_contract.py",),
+    "evaluation/system.py": ("evaluation/test_system.py",),
+    "evaluation/scores.py": ("evaluation/test_scores.py",),
+    "evaluation/aggregate.py": ("evaluation/test_aggregate.py",),
+    "evaluation/decoding.py": ("evaluation/test_decoding.py",),
+    "evaluation/temperature.py": ("evaluation/test_temperature.py",),
+    "evaluation/selective.py": ("evaluation/test_selective.py",),
+    "evaluation/pooling.py": ("evaluation/test_pooling.py",),
+    "atomic.py": ("test_artifacts.py",),
+    "artifacts.py": ("test_artifacts.py",),
+}
+# They change annotations, decorators of dataclasses and the like, which no test can notice.
+_IDLE_OPERATORS = ("BitOr", "RemoveDecorator", "ExceptionReplacer", "VariableReplacer", "VariableInserter", "AddNot")
+_IDLE_LINES = ("@", "from ", "import ", "raise ", "def ", '"""')
+
+
+def mutations(module: str) -> list[MutationSpec]:
+    """All mutations of a module that change what it does, in a fixed order."""
+    path = ROOT / "patent_hier" / module
+    lines = path.read_text("utf-8").splitlines()
+    found = (mutation for item in _all_work_items([path], {}) for mutation in item.mutations)
+    return [own for own in found if not _is_idle(own, lines)]
+
+
+def _is_idle(mutation: MutationSpec, lines: list[str]) -> bool:
+    line = lines[mutation.start_pos[0] - 1].strip()
+    return any(name in mutation.operator_name for name in _IDLE_OPERATORS) or line.startswith(_IDLE_LINES)
+
+
+def sample(size: int) -> Iterator[tuple[str, MutationSpec]]:
+    """A fixed sample, the same number of every module as far as it has so many."""
+    generator = random.Random(SEED)
+    for module in MODULES:
+        own = mutations(module)
+        yield from ((module, one) for one in generator.sample(own, min(len(own), -(-size // len(MODULES)))))
+
+
+def copy_of_checkout(folder: Path) -> Path:
+    """A copy in which files are changed; results, caches and environments stay behind."""
+    ignored = shutil.ignore_patterns(".git", ".venv", "runs", "cache", "local", "__pycache__", ".*_cache")
+    return Path(shutil.copytree(ROOT, folder / "checkout", ignore=ignored))
+
+
+def main() -> int:
+    """Try the sample; print survivors and the share that was noticed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=220)
+    parser.add_argument("--only", help="modules whose path contains this")
+    parser.add_argument("--timeout", type=float, default=180.0, help="seconds for one mutant; longer counts as noticed")
+    parser.add_argument("--output", type=Path, help="survivors as JSON")
+    words = parser.parse_args()
+    chosen = [(module, one) for module, one in sample(words.size) if not words.only or words.only in module]
+    counts: dict[str, Counter[str]] = {}
+    survivors = []
+    with tempfile.TemporaryDirectory() as scratch:
+        checkout = copy_of_checkout(Path(scratch))
+        os.chdir(checkout)
+        os.environ |= {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        for number, (module, mutation) in enumerate(chosen, 1):
+            tests = " ".join(f"tests/{name}" for name in MODULES[module])
+            command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist {tests}"
+            if module not in counts:
+                counts[module] = Counter()
+                subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)  # they pass without a fault
+            moved = MutationSpec(
+                checkout / "patent_hier" / module,
+                mutation.operator_name,
+                mutation.occurrence,
+                mutation.start_pos,
+                mutation.end_pos,
+                mutation.operator_args,
+            )
+            result = mutate_and_test([moved], command, words.timeout)
+            survived = result.test_outcome is TestOutcome.SURVIVED
+            counts[module]["survived" if survived else "noticed"] += 1
+            place = f"{module}:{mutation.start_pos[0]} {mutation.operator_name.rpartition('/')[2]}"
+            print(f"{number}/{len(chosen)} {'SURVIVED' if survived else 'noticed'} {place}", flush=True)
+            if survived:
+                diff = [
+                    line
+                    for line in (result.diff or "").splitlines()
+                    if line[:1] in "+-" and line[:3] not in ("+++", "---")
+                ]
+                print("   " + "\n   ".join(diff), flush=True)
+                survivors.append({"place": place, "diff": diff})
+    noticed = sum(own["noticed"] for own in counts.values())
+    for module, own in counts.items():
+        print(f"{module:<28} noticed {own['noticed']} of {own.total()}")
+    print(f"noticed {noticed} of {len(chosen)}: {noticed / max(1, len(chosen)):.1%}")
+    if words.output:
+        words.output.write_text(json.dumps(survivors, indent=2), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax
+
+from patent_hier.taxonomy.arithmetic import (
+    best_path,
+    conditional_log_prob,
+    joint_log_prob,
+    log_softmax_siblings,
+    sum_up,
+)
+from patent_hier.taxonomy.tree import NONE
+from tests.trees import FIVE, children, classes_of, log_sum, random_joint, tree_of, trees
+
+SEEDS = st.integers(0, 10**6)
+
+
+def test_two_levels_by_hand():
+    tree = classes_of(A="01 21", B="60")
+    conditional = np.log(np.array([[0.25, 0.75, 0.4, 0.6, 1.0]]))
+    joint = joint_log_prob(tree, conditional)
+    assert np.exp(joint[0]) == pytest.approx([0.25, 0.75, 0.1, 0.15, 0.75])
+    assert conditional_log_prob(tree, joint) == pytest.approx(conditional)
+    assert np.exp(sum_up(tree, joint[:, tree.leaves])) == pytest.approx(np.exp(joint))
+    assert best_path(tree, conditional).tolist() == [[1, 4]]  # B, though A's classes come first
+    assert log_softmax_siblings(tree, conditional * 2) == pytest.approx(np.log([[0.1, 0.9, 16 / 52, 36 / 52, 1.0]]))
+
+
+def test_five_levels_by_hand():
+    """Subgroup A01B1/02 is 0.6 * 0.5 * 1 * 0.2 * 0.25; A61 and B60K end early, so deeper sums lack their shares."""
+    tree = tree_of(FIVE)
+    halves = np.log([0.6, 0.3, 0.1, 0.5, 0.5, 1, 1, 1, 1, 1, 0.2, 0.5, 0.3, 1, 0.75, 0.25, 1, 1, 1])
+    joint = np.exp(joint_log_prob(tree, halves[None]))[0]
+    assert joint[15] == pytest.approx(0.6 * 0.5 * 0.2 * 0.25)
+    assert [joint[tree.span(level)].sum() for level in tree.levels] == pytest.approx([1, 1, 0.7, 0.4, 0.4])
+    assert best_path(tree, halves[None]).tolist() == [[0, 3, 7, 11, 16]]
+    ends_early = halves.copy()
+    ends_early[3:5] = np.log([0.4, 0.6])
+    assert best_path(tree, ends_early[None]).tolist() == [[0, 4, NONE, NONE, NONE]]
+    leaves = np.log(np.array([[0.1, 0.2, 0.3, 0.15, 0.25]]))
+    summed = np.exp(sum_up(tree, leaves))[0]
+    assert summed[[0, 1, 2, 3, 4, 5, 7, 8, 10]] == pytest.approx([0.75, 0, 0.25, 0.75, 0, 0, 0.75, 0, 0.3])
+
+
+@given(trees(), SEEDS)
+def test_siblings_add_up_to_1_and_keep_their_order(tree, seed):
+    logits = np.random.default_rng(seed).normal(0, 30, (3, len(tree)))
+    conditional = log_softmax_siblings(tree, logits)
+    for parent in range(NONE, len(tree)):
+        if own := children(tree, parent):
+            assert conditional[:, own] == pytest.approx(log_softmax(logits[:, own], axis=1))
+
+
+@given(trees(), SEEDS)
+def test_joint_probability_is_the_product_along_the_path(tree, seed):
+    conditional = log_softmax_siblings(tree, np.random.default_rng(seed).normal(0, 3, (3, len(tree))))
+    joint = joint_log_prob(tree, conditional)
+    for label in range(len(tree)):
+        total, above = np.zeros(3), label
+        while above != NONE:
+            total, above = total + conditional[:, above], tree.parents[above]
+        assert joint[:, label] == pytest.approx(total)
+    assert conditional_log_prob(tree, joint) == pytest.approx(conditional)
+    assert np.exp(joint[:, tree.span(tree.levels[0])]).sum(axis=1) == pytest.approx(1)
+
+
+@given(trees(early=False), SEEDS, st.booleans())
+def test_where_no_path_ends_early_every_level_adds_up_to_1(tree, seed, flat):
+    joint = random_joint(tree, 3, seed, flat)
+    for level in tree.levels:
+        assert np.exp(joint[:, tree.span(level)]).sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@given(trees(), SEEDS)
+def test_a_label_has_the_sum_of_the_leaves_below_it(tree, seed):
+    rng = np.random.default_rng(seed)
+    leaves = log_softmax(rng.normal(0, 40, (3, tree.leaves.stop - tree.leaves.start)), axis=1)
+    leaves[rng.random(leaves.shape) < 0.3] = -np.inf
+    joint = sum_up(tree, leaves)
+    for label in range(len(tree)):
+        level = tree.level_of(label)
+        own = np.flatnonzero(tree.ancestors(level)[tree.leaves] == label)
+        for row in range(3):
+            assert joint[row, label] == pytest.approx(log_sum(leaves[row, own].tolist()))
+
+
+@given(trees(), SEEDS)
+def test_greedy_search_takes_the_first_best_child(tree, seed):
+    scores = np.random.default_rng(seed).integers(0, 3, (4, len(tree))).astype(np.float32)  # with many ties
+    for row, path in enumerate(best_path(tree, scores).tolist()):
+        above, expected = NONE, []
+        while own := children(tree, above):
+            above = max(own, key=lambda i: (scores[row, i], -i))
+            expected.append(above)
+        assert path == expected + [NONE] * (len(tree.levels) - len(expected))
+
+
+def test_below_probability_0_children_are_equal_and_one_of_them_is_still_first():
+    tree = classes_of(A="01", B="01 02 03")
+    joint = np.array([[0.0, -np.inf, 0.0, -np.inf, -np.inf, -np.inf]], np.float32)
+    assert np.exp(conditional_log_prob(tree, joint))[0] == pytest.approx([1, 0, 1, 1 / 3, 1 / 3, 1 / 3])
+    assert joint_log_prob(tree, conditional_log_prob(tree, joint)).tolist() == joint.tolist()
+    everything = np.full((1, 6), -np.inf, np.float32)
+    assert best_path(tree, everything).tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_dtype_and_documents_are_kept(dtype, n):
+    tree = tree_of(FIVE)
+    joint = random_joint(tree, n).astype(dtype)
+    for found in (
+        log_softmax_siblings(tree, joint),
+        joint_log_prob(tree, joint),
+        conditional_log_prob(tree, joint),
+        sum_up(tree, joint[:, tree.leaves]),
+    ):
+        assert (found.dtype, found.shape) == (dtype, (n, 19))
+    assert best_path(tree, joint).shape == (n, 5)
