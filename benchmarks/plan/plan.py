@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.plan.machines import GPUS, MACHINES, Gpu, Machine, pack
 from benchmarks.plan.records import Figures
 from benchmarks.plan.work import Work
-from patent_hier.settings import BF16, FP32, Settings, filled
+from patent_hier.settings import BF16, FP32, WHOLE, Settings, filled
 
 ASSUMED_UTILISATION = 0.45  # of the published peak; the target of training on a card
 ASSUMED_SCALING = 0.9  # of the cards' sum that trainer=ddp keeps
@@ -110,7 +110,7 @@ def _hours(machine: Machine, work: Work, figures: Figures, precision: str, neede
     return {
         "machine": machine.name,
         "basis": basis,  # whether its speed is measured or assumed
-        "advice": machine.advice,
+        "advice": f"level={first[0].name} trainer=ddp" if first and first[0].name in WHOLE else machine.advice,
         "pace": "the data loader" if any(seconds[node] == reading[node] for node in work.nodes) else "arithmetic",
         "fits": needed <= machine.gpu.memory if machine.gpu else None,
         "before": before / _HOUR,

@@ -154,7 +154,7 @@ def make_work(settings: Settings, documents: Documents, seeds: int, measured: fl
 
 
 def _written(node: str, sections: int, classes: int, depth: str) -> int:
-    """Numbers that a node's predictions hold of a document, at most: how many labels a deep level has is not asked."""
+    """Numbers that a node's predictions hold of a document; of levels below the class, the most that they may be."""
     below = [classes, *[DENSE_LABELS] * (LABEL_LEVELS.index(depth) - 1)]
     widths = [sections] if node == ROOT else [sections, *below] if node in WHOLE else below
     return sum(width + _OF_THE_TARGET for width in widths)

@@ -102,6 +102,7 @@ def test_one_shared_network_reads_everything_once_and_scores_every_level(figures
     assert work_of("level=shared", "data.depth=subgroup")[0].nodes[0].written == shared.written + 3 * (200 + 5)
     one, nine = hours_of(figures, "level=shared"), hours_of(figures)
     assert one["one H200"]["level_2"] == 0
+    assert one["eight H200, L1 on all at once"]["advice"] == "level=shared trainer=ddp"
     assert one["one H200"]["scoring"] == pytest.approx(nine["one H200"]["scoring"] / 9)
 
 
