@@ -17,7 +17,6 @@ from patent_hier.features.token_store import JoinedTokens, TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
-from patent_hier.models.kinds import KINDS, TermKind
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import (
