@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.label_tree import SIZES, arithmetic_row, make_labels, make_tree, system_rows
+from benchmarks.label_tree import SIZES, make_labels, make_tree, system_rows
 from patent_hier.taxonomy.tree import NONE
 
 
@@ -14,13 +14,6 @@ def test_a_made_up_tree_has_its_sizes_and_every_label_is_above_a_leaf() -> None:
     labels = make_labels(tree, 100)
     assert labels.main.shape == labels.further.shape == (100, 5)
     assert (np.diff(labels.main, axis=1) > 0).all()
-
-
-def test_the_arithmetic_is_that_of_a_loop_over_parents_and_faster() -> None:
-    row = arithmetic_row(SIZES["quick"].labels, 256, 3)
-    assert row.agrees
-    assert row.ratio is not None
-    assert row.ratio > 1
 
 
 @pytest.mark.slow
