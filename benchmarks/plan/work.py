@@ -21,6 +21,7 @@ PAPER_ROWS = 2_770_000  # of the paper's raw file
 _PUBLISHED = ("google-bert/bert-base-chinese", "hfl/chinese-roberta-wwm-ext", "hfl/chinese-macbert-base")
 _CHINESE_BASE = Architecture(768, 12, 12, 3072, 21128)
 _OF_THE_TARGET = 5  # numbers that predictions hold at each level beside those of its labels
+_ID = 4  # the room of a document's id and part, in numbers of four bytes
 _NODES = {"hier": HIER_NODES, "section": (ROOT,), "class": HIER_NODES[1:], **{node: (node,) for node in WHOLE}}
 
 
@@ -157,4 +158,4 @@ def _written(node: str, sections: int, classes: int, depth: str) -> int:
     """Numbers that a node's predictions hold of a document; of levels below the class, the most that they may be."""
     below = [classes, *[DENSE_LABELS] * (LABEL_LEVELS.index(depth) - 1)]
     widths = [sections] if node == ROOT else [sections, *below] if node in WHOLE else below
-    return sum(width + _OF_THE_TARGET for width in widths)
+    return _ID + sum(width + _OF_THE_TARGET for width in widths)
