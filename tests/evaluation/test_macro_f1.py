@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from patent_hier.evaluation import metrics
 from patent_hier.evaluation.macro_f1 import macro_f1
-from patent_hier.evaluation.metrics import bootstrap_interval
+from tests.evaluation.test_metrics import macro_f1 as of_a_table
 
 
 def made_up(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -26,16 +26,8 @@ def test_the_score_is_that_of_scikit_learn(n: int) -> None:
 @pytest.mark.parametrize("n", [2, 40, 300])
 def test_the_interval_is_that_of_leaving_out_a_document_of_each_cell(n: int) -> None:
     targets, answers = made_up(n, n)
-    names, codes = np.unique(np.concatenate([targets, answers]), return_inverse=True)
-    counts = np.zeros((len(names), len(names)), np.int64)
-    np.add.at(counts, (codes[:n], codes[n:]), 1)
-
-    def score(table: NDArray[np.int64]) -> float:
-        hits, support, guesses = np.diag(table), table.sum(axis=1), table.sum(axis=0)
-        known = support > 0
-        return float((2 * hits[known] / (support + guesses)[known]).mean())
-
-    expected = bootstrap_interval(counts, score, bca=True)
+    counts = sklearn.metrics.confusion_matrix(targets, answers)
+    expected = metrics.bootstrap_interval(counts, of_a_table, bca=True)
     assert macro_f1(targets, answers)[1] == pytest.approx(expected, abs=1e-12)
 
 
