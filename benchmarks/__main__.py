@@ -41,8 +41,8 @@ def speed(words: Sequence[str]) -> None:
     settings = compose_settings(options.overrides)
     from benchmarks.speed.record import cells, tables, write_record
     from benchmarks.speed.suite import AMOUNTS, ROWS, Bench
-    from patent_hier.pipeline.progress import say
     from patent_hier.pipeline.stages import ensure_corpus
+    from patent_hier.progress import say
 
     names, amounts = options.rows.split(",") if options.rows else list(ROWS), AMOUNTS[options.size]
     if unknown := [name for name in names if name not in ROWS]:
@@ -79,7 +79,9 @@ def plan(words: Sequence[str]) -> None:
     options = parser.parse_intermixed_args(words)
     given = {word.lstrip("+~").split("=", 1)[0] for word in options.overrides}
     if "node" in given:
-        raise ConfigError("node=... is not planned for; a plan is for a level: level=hier, section, class or flat")
+        raise ConfigError(
+            "node=... is not planned for; choose a whole level: level=hier, section, class, flat or shared"
+        )
     paper = [f"{key}={value}" for key, value in _PAPER.items() if key not in given]
     settings = compose_settings([*paper, *options.overrides])
     if options.rows is not None and settings.data.path is not None:
@@ -90,7 +92,7 @@ def plan(words: Sequence[str]) -> None:
     from benchmarks.plan.records import find_records, read_figures
     from benchmarks.plan.text import plan_text
     from benchmarks.plan.work import PAPER_ROWS, corpus_documents, encoder_size, make_work, paper_documents
-    from patent_hier.pipeline.progress import say
+    from patent_hier.progress import say
 
     figures = read_figures(find_records(options.bench, Path(settings.runs_dir)), encoder_size(settings))
     documents = corpus_documents(settings) if settings.data.path else paper_documents(options.rows or PAPER_ROWS)

@@ -1,18 +1,31 @@
 """Hierarchical classification of Chinese patents into the International Patent Classification (IPC)."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.pipeline.datamodule import PatentDataModule
+    from patent_hier.taxonomy.tree import LabelTree
+    from patent_hier.training.module import PatentClassifier
 
 __version__ = "0.1.0"
-__all__ = ["HierarchicalClassifier", "__version__"]
+__all__ = ["HierarchicalClassifier", "LabelTree", "PatentClassifier", "PatentDataModule", "__version__"]
+
+_HOMES = {
+    "HierarchicalClassifier": "patent_hier.inference.classifier",
+    "LabelTree": "patent_hier.taxonomy.tree",
+    "PatentClassifier": "patent_hier.training.module",
+    "PatentDataModule": "patent_hier.pipeline.datamodule",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """What takes time to import comes when it is asked for."""
-    if name == "HierarchicalClassifier":
-        from patent_hier.inference.classifier import HierarchicalClassifier
-
-        return HierarchicalClassifier
+    """Import a public name when it is asked for: most of them bring torch, which takes seconds."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

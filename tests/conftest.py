@@ -1,5 +1,6 @@
 """Small things that many tests share; torch and transformers are imported only where a fixture needs them."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from patent_hier.data.corpus import Corpus, prepare
 from patent_hier.data.demo import write_demo_csv
+from patent_hier.data.labels import DocumentLabels, document_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.features.pretrained import EncoderFiles, locate
@@ -114,5 +116,18 @@ def toy_corpus() -> CorpusView[TokenStore]:
         cuts = (np.array([0.6, 0.8, 0.85]) * len(members)).astype(int)
         for part, chosen in zip((TRAIN, VAL, CALIBRATION, TEST), np.split(members, cuts), strict=True):
             parts[chosen] = part
-    sections = np.array([name[0] for name in classes], object)
-    return CorpusView(TokenStore.from_documents(documents), sections, classes.astype(object), parts)
+    store = TokenStore.from_documents(documents)
+    return CorpusView(store, store, class_labels(classes), parts)
+
+
+def class_labels(classes: Iterable[str], further: Sequence[Sequence[str]] | None = None) -> DocumentLabels:
+    """The labels of documents of so many classes, and of their sections.
+
+    Args:
+        classes: Of each document's main symbol, ``(n,)``.
+        further: Of its further ones.
+    """
+    main = np.array(list(classes), object)
+    sections = np.array([name[0] for name in main], object)
+    paths = [[(name[0], name) for name in own] for own in further or [[]] * len(main)]
+    return document_labels([sections, main], paths, ("section", "class"))

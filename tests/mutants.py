@@ -115,7 +115,11 @@ def main() -> int:
             place = f"{module}:{mutation.start_pos[0]} {mutation.operator_name.rpartition('/')[2]}"
             print(f"{number}/{len(chosen)} {'SURVIVED' if survived else 'noticed'} {place}", flush=True)
             if survived:
-                diff = [line for line in (result.diff or "").splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+                diff = [
+                    line
+                    for line in (result.diff or "").splitlines()
+                    if line[:1] in "+-" and line[:3] not in ("+++", "---")
+                ]
                 print("   " + "\n   ".join(diff), flush=True)
                 survivors.append({"place": place, "diff": diff})
     noticed = sum(own["noticed"] for own in counts.values())

@@ -1,6 +1,6 @@
 import pytest
 
-from patent_hier.pipeline import progress
+from patent_hier import progress
 
 
 @pytest.fixture

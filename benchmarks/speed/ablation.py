@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.architecture import SIZES
 from benchmarks.speed.rows import Row, in_turn, rate_row
-from benchmarks.speed.subjects import Subject
+from benchmarks.speed.subjects import Subject, view_of
 from patent_hier.features.layer_vectors import LayerVectors, PositionStore
 from patent_hier.models.frozen import write_layer_vectors
 from patent_hier.settings import FP32
@@ -46,7 +46,7 @@ def _fit(subject: Subject, n: int, vectors: LayerVectors | None) -> np.ndarray:
     """Train on all documents and score them: log-probabilities ``(documents, labels)``."""
     chosen = replace(subject, settings=replace(subject.settings, num_last_layers=n))
     blueprint = replace(chosen.blueprint(frozen=True), vectors=vectors)
-    view = replace(chosen.view(), store=PositionStore(subject.store.lengths) if vectors else subject.store)
+    view = view_of(PositionStore(subject.store.lengths) if vectors else subject.store)
     fitted = fit_network(view, blueprint, chosen.run(max_epochs=_EPOCHS, accelerator="cpu"))
     with blueprint.reading(fitted.classifier.model):
         return fitted.classifier.log_prob(view.store, view.train)

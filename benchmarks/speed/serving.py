@@ -19,10 +19,12 @@ import yaml
 from benchmarks.speed.rows import Row, rate_row
 from benchmarks.speed.subjects import Subject
 from patent_hier.artifacts import seal
+from patent_hier.data.labels import ipc_path
 from patent_hier.errors import ProcessError
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.ipc import all_classes
 from patent_hier.settings import FLAT
+from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
 
 _TARGETS = {1: 0.8, 8: 1.0, 32: 1.0}  # by clients; a lone one gains nothing, and must not lose much
 _ADDRESS = re.compile(r"serving http://127\.0\.0\.1:(\d+)/ ")
@@ -95,7 +97,8 @@ def _service(folder: Path, max_batch: int) -> Iterator[int]:
 
 def _write_node(subject: Subject, folder: Path) -> None:
     """The subject's network, over real class names, as the folder of a flat classifier."""
-    subject.classifier(FLAT, tuple(sorted(all_classes("latest")))).save(folder / MODEL_FOLDER)
+    tree = LabelTree.from_paths((ipc_path(name, 2) for name in all_classes("latest")), IPC_LEVELS[:2])
+    subject.classifier(FLAT, tree, flat=True).save(folder / MODEL_FOLDER)
     data = {"columns": {}, "text": ["摘要"], "min_symbol": "group", "edition": "latest", "encoding": "utf-8"}
     (folder / CONFIG_FILE).write_text(yaml.safe_dump({"data": data}, allow_unicode=True), "utf-8")
     seal(folder, {"kind": NODE_KIND, "node": FLAT, "model": "bertcnn"})

@@ -88,20 +88,17 @@ def encode(folder: Path) -> dict[str, Any]:
 
 def loader(folder: Path) -> dict[str, Any]:
     """One pass over the training documents of the section model, read from the memory-mapped store."""
-    from patent_hier.data.corpus import shared_strings
+    from patent_hier.data.labels import corpus_labels
     from patent_hier.features.token_store import TokenStore
     from patent_hier.pipeline.stages import load_parts
-    from patent_hier.settings import ROOT
-    from patent_hier.training.datamodule import PatentDataModule
+    from patent_hier.settings import ROOT, DataSettings
+    from patent_hier.training.datamodule import NodeBatches
     from patent_hier.training.node_data import CorpusView, NodeView
 
-    # As pipeline/node.py does it: the ids are read there too, for the predictions.
-    corpus = Corpus.open(folder / CORPUS)
-    columns = corpus.table(["document_id", "section", "ipc_class"])
-    sections, classes = (shared_strings(columns[name]) for name in ("section", "ipc_class"))
-    parts, store = load_parts(corpus, made(folder / SPLITS)), TokenStore.open(made(folder / TOKENS))
-    view = NodeView.of(CorpusView(store, sections, classes, parts), ROOT)
-    data = PatentDataModule(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
+    corpus, store = Corpus.open(folder / CORPUS), TokenStore.open(made(folder / TOKENS))
+    labels, parts = corpus_labels(corpus, DataSettings().depth), load_parts(corpus, made(folder / SPLITS))
+    view = NodeView.of(CorpusView(store, store, labels, parts), ROOT)
+    data = NodeBatches(view, batch_size=BATCH, score_batch_size=64, pad_id=0, seed=1)
     read, took = _timed(lambda: sum(len(batch["target"]) for batch in data.train_dataloader()))
     return {**took, "items": read, "unit": "documents"}
 

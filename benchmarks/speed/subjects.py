@@ -14,11 +14,13 @@ from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import build_encoder
-from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.settings import ROOT, BertCnnSettings, Settings, TrainerSettings
+from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
 from patent_hier.training.node_data import NodeView
 
 LABELS = tuple(f"label {number}" for number in range(8))
+TREE = LabelTree.from_paths(((label,) for label in LABELS), IPC_LEVELS[:1])
 VOCABULARY = PACKAGED_ENCODERS / "small"
 
 
@@ -59,19 +61,23 @@ class Subject:
         """As training takes it."""
         return Blueprint(self.reader, lambda _: self.network(frozen=frozen))
 
-    def classifier(self, node: str = ROOT, labels: tuple[str, ...] = LABELS) -> NodeClassifier:
+    def classifier(self, node: str = ROOT, tree: LabelTree = TREE, *, flat: bool = False) -> NodeClassifier:
         """As scoring takes it."""
-        return NodeClassifier(node, labels, self.settings, self.network(len(labels)).eval(), self.reader)
-
-    def view(self) -> NodeView[TokenStore]:
-        """All documents for training, their labels in turn; none for validation."""
-        every, nothing = np.arange(len(self.texts)), np.empty(0, np.intp)
-        return NodeView(ROOT, self.store, LABELS, every, every % len(LABELS), nothing, nothing.astype(np.int64))
+        network = self.network(num_outputs(tree, flat)).eval()
+        return NodeClassifier(node, tree, flat, self.settings, network, self.reader)
 
     def run(self, **trainer: Any) -> Settings:
         """Settings of one epoch over the view."""
         plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, progress=False)
         return replace(Settings(), model=self.settings, node=ROOT, trainer=replace(plain, **trainer))
+
+
+def view_of(store: TokenStore) -> NodeView[TokenStore]:
+    """All documents of a store for training, their labels in turn; none for validation."""
+    every, nothing = np.arange(len(store)), np.empty(0, np.intp)
+    paths = (every % len(LABELS)).astype(np.int32)[:, None]  # (n, 1)
+    none = paths[:0]
+    return NodeView(ROOT, store, TREE, False, every, paths, none, nothing, nothing, none, nothing, none, nothing)
 
 
 def peer_tokenizer() -> Any:

@@ -1,7 +1,6 @@
 """Training steps: our trainer beside Hugging Face's, and what Lightning adds to a plain loop."""
 
 import tempfile
-from dataclasses import replace
 from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
@@ -11,16 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed.rows import Row, rate_row
-from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer
+from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer, view_of
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.settings import BF16, OptimizerSettings, Settings, filled
-from patent_hier.training.batching import Collate, LengthGroupedBatches
+from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches
 from patent_hier.training.device import choose_gpu, choose_precision
-from patent_hier.training.module import Schedule, build_optimizer
 from patent_hier.training.neural import fit_network
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.optimizing import Schedule, build_optimizer
 
 BATCH = 16  # documents per step
 _STEPS = 400  # of the overhead's row
@@ -30,7 +29,7 @@ def training_row(subject: Subject, repeats: int) -> Row:
     """One epoch over a subject's documents, padded as they come, by both trainers with equal settings."""
     on_gpu = choose_gpu("auto", "trainer.accelerator")
     device, precision = "cuda" if on_gpu else "cpu", choose_precision("auto", on_gpu)
-    view, settings = subject.view(), subject.run(batch_size=BATCH)
+    view, settings = view_of(subject.store), subject.run(batch_size=BATCH)
     rounds = [
         (_our_seconds(view, subject.blueprint(), settings), _hugging_face_seconds(subject, precision))
         for _ in range(repeats)
@@ -95,9 +94,8 @@ class _Tiny(nn.Module):
 def overhead_row(subject: Subject, repeats: int) -> Row:
     """Milliseconds that a step of ours takes beyond a plain PyTorch loop over the same batches."""
     store = TokenStore.from_documents(np.random.default_rng(1).integers(1, 64, (_STEPS * BATCH, 8)).tolist())
-    every = np.arange(len(store))
-    view = replace(subject.view(), store=store, train=every, train_codes=every % len(LABELS))
-    threads, blueprint = torch.get_num_threads(), Blueprint(subject.reader, lambda _: _Tiny())
+    view, threads = view_of(store), torch.get_num_threads()
+    blueprint = Blueprint(subject.reader, lambda _: _Tiny())
     settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second one
     rounds = [(_our_seconds(view, blueprint, settings), _plain_seconds(view)) for _ in range(repeats + 1)][1:]
     torch.set_num_threads(threads)
@@ -113,13 +111,13 @@ def _plain_seconds(view: NodeView[TokenStore]) -> float:
     network, settings = _Tiny(), OptimizerSettings(lr=1e-3)
     optimizer = build_optimizer(network, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, Schedule(settings, _STEPS))
-    collate = Collate(view.store, view.train, view.train_codes, 0)
+    collate = Collate(view.store, view.train, ItemPaths(view.train_paths), 0)
     start = perf_counter()
     for items in LengthGroupedBatches(view.store.lengths[view.train], BATCH, 1):
         batch = collate(items)
         optimizer.zero_grad()
         logits = network(batch["input_ids"], batch["attention_mask"])
-        nn.functional.cross_entropy(logits, batch["target"]).backward()
+        nn.functional.cross_entropy(logits, batch["target"][:, 0, 0]).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -41,7 +41,7 @@ def show_prediction(text: str, prediction: Prediction) -> None:
 
 
 def _paths(prediction: Prediction) -> Table:
-    """A line for each path: its labels with their probabilities, a bar for the last one's, and names if there is room."""
+    """A line for each path: labels with their probabilities, a bar for the last one's, names if there is room."""
     *above, deepest = prediction.levels
     table = Table(box=None, pad_edge=False)
     for name in (*above, deepest, f"P({deepest})", ""):

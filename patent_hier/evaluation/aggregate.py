@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from patent_hier.data.labels import DocumentLabels
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation import metrics
-from patent_hier.evaluation.contract import LevelScores, NetworkPredictions
+from patent_hier.evaluation.contract import NO_TARGET, UNSEEN, LevelScores, NetworkPredictions
+from patent_hier.evaluation.macro_f1 import macro_f1
 from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
 from patent_hier.evaluation.system import SYSTEM
 from patent_hier.settings import FLAT, SHARED
@@ -43,7 +44,7 @@ def local_hits(own: LevelScores) -> Hits:
 
 def has_label(own: LevelScores) -> Hits:
     """Which documents have a label at a level, ``(n,)``."""
-    present: Hits = own.targets != None  # noqa: E711 - elementwise
+    present: Hits = own.target_codes != NO_TARGET
     return present
 
 
@@ -104,7 +105,8 @@ def _level_result(
 ) -> LevelResult:
     own = system.levels[place]
     present = has_label(own)
-    n_labels = len(set(own.targets[present]))
+    ids = _label_ids(own)
+    n_labels = len(np.unique(ids[present]))
 
     def share(hits: Hits) -> Score:
         return Score.of_hits(int(hits[present].sum()), int(present.sum()), n_labels)
@@ -120,6 +122,7 @@ def _level_result(
     any_hits = None if labels is None else _any_symbol_hits(system, own, labels)
     before = np.logical_and.reduce(right[:place], axis=0) if place else np.ones(len(own.targets), np.bool_)
     paths = _answered_paths(system, place, answered)
+    f1, interval = macro_f1(ids[present], answered[place][present])
     return LevelResult(
         level=own.level,
         unseen_documents=len(unseen),
@@ -132,13 +135,13 @@ def _level_result(
         product=None
         if system.flat
         else _product([local_hits(one)[present] for one in system.levels[: place + 1]], n_labels),
-        macro_f1=_macro_f1(own, answered[place], present, n_labels),
+        macro_f1=Score(f1, int(present.sum()), n_labels, interval),
         **_hierarchical(system, place, paths, present, n_labels),
         wipo_top_prediction=top[1],
         wipo_three_guesses=top[3],
         wipo_any_symbol=None if any_hits is None else share(any_hits),
         first_errors=share(before & ~right[place]),
-        local={} if not place or system.flat else _local(system, own, present),
+        local={} if not place or system.flat else _local(system, own, ids, present),
     )
 
 
@@ -169,20 +172,12 @@ def _product(hits: list[Hits], n_labels: int) -> Score:
     return Score(equation_1(cells), len(hits[0]), n_labels, metrics.bootstrap_interval(cells, equation_1))
 
 
-def _macro_f1(own: LevelScores, answer: Answers, present: Hits, n_labels: int) -> Score:
-    names, targets = np.unique(own.targets[present].astype(str), return_inverse=True)  # those unseen too
-    size = int(max(own.target_codes.max(initial=0), answer.max(initial=0))) + 1
-    codes = np.where(own.target_codes[present] >= 0, own.target_codes[present], size + targets)
-    pairs, counts = np.unique(np.stack([codes, answer[present]], 1), axis=0, return_counts=True)
-
-    def score(weights: NDArray[np.int64]) -> float:
-        support = np.bincount(pairs[:, 0], weights, minlength=size + len(names))
-        guessed = np.bincount(np.maximum(pairs[:, 1], 0), weights * (pairs[:, 1] >= 0), minlength=size + len(names))
-        hits = np.bincount(pairs[:, 0], weights * (pairs[:, 0] == pairs[:, 1]), minlength=size + len(names))
-        own_labels = support > 0
-        return float((2 * hits[own_labels] / (support + guessed)[own_labels]).mean())
-
-    return Score(score(counts), int(present.sum()), n_labels, metrics.bootstrap_interval(counts, score, bca=True))
+def _label_ids(own: LevelScores) -> NDArray[np.int64]:
+    """A number for each true label, ``(n,)``: its code, or one behind all codes if unseen; ``NO_TARGET`` for none."""
+    ids = own.target_codes.astype(np.int64)
+    unseen = ids == UNSEEN
+    ids[unseen] = np.iinfo(np.int32).max + 1 + np.unique(own.targets[unseen].astype(str), return_inverse=True)[1]
+    return ids
 
 
 def _answered_paths(system: NetworkPredictions, place: int, answered: list[Answers]) -> list[Answers]:
@@ -210,24 +205,25 @@ def _hierarchical(
         sum(path != NONE for path in paths),
         sum(has_label(one) for one in levels),
     ]
-    triples, counts = np.unique(
-        np.stack([np.asarray(column)[present] for column in columns], 1), axis=0, return_counts=True
+    shape = (place + 2,) * 3  # of each none to all of the levels
+    cells, counts = np.unique(
+        np.ravel_multi_index([np.asarray(column)[present] for column in columns], shape), return_counts=True
     )
+    triples = np.stack(np.unravel_index(cells, shape), 1)
 
-    def scores(weights: NDArray[np.int64]) -> dict[str, float]:
-        shared, named, true = (weights @ triples).tolist()
-        precision, recall = (shared / total if total else 0.0 for total in (named, true))
-        both = 2 * precision * recall / (precision + recall) if shared else 0.0
-        return {"precision": precision, "recall": recall, "f1": both}
+    def scores(weights: NDArray[np.int64]) -> metrics.Hierarchical:
+        return metrics.f1_of_counts(*(weights @ triples).tolist())
 
-    def scored(name: str) -> Score:
-        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[name])
-        return Score(scores(counts)[name], int(present.sum()), n_labels, interval)
+    def scored(place: int) -> Score:
+        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[place])
+        return Score(scores(counts)[place], int(present.sum()), n_labels, interval)
 
-    return {f"hierarchical_{name}": scored(name) for name in ("precision", "recall", "f1")}
+    return {f"hierarchical_{name}": scored(place) for place, name in enumerate(metrics.Hierarchical._fields)}
 
 
-def _local(system: NetworkPredictions, own: LevelScores, present: Hits) -> dict[str, LocalScore]:
+def _local(
+    system: NetworkPredictions, own: LevelScores, ids: NDArray[np.int64], present: Hits
+) -> dict[str, LocalScore]:
     first = system.levels[0]
     ancestors = system.tree.ancestors(first.level)[system.tree.span(own.level)]
     sizes = np.bincount(ancestors, minlength=len(system.tree.labels(first.level)))
@@ -235,7 +231,7 @@ def _local(system: NetworkPredictions, own: LevelScores, present: Hits) -> dict[
     result = {}
     for label in sorted(set(first.targets[present])):
         rows = present & (first.targets == label)
-        score = Score.of_hits(int(local_hits(own)[rows].sum()), int(rows.sum()), len(set(own.targets[rows])))
+        score = Score.of_hits(int(local_hits(own)[rows].sum()), int(rows.sum()), len(np.unique(ids[rows])))
         result[label] = LocalScore(**vars(score), n_labels=size_of.get(label, 0))
     return result
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
+from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob, groups
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SCORED_PARTS = ("val", "calibration", "test")
@@ -79,10 +79,10 @@ class LevelScores:
         """The best labels, ``(n, k)``: positions among the level's, and joint log-probabilities, falling."""
         if self.labels is not None:
             return self.labels[:, :k], self.log_prob[:, :k]
-        order = np.argsort(-self.log_prob, axis=1, kind="stable")[:, :k].astype(np.int32)
+        order = best_columns(self.log_prob, k)
         return order, np.take_along_axis(self.log_prob, order, axis=1)
 
-    def take(self, rows: NDArray[np.intp]) -> Self:
+    def take(self, rows: NDArray[np.intp] | slice) -> Self:
         """The documents at the given positions, in that order."""
         arrays: dict[str, Any] = {
             name: value[rows] for name, value in vars(self).items() if isinstance(value, np.ndarray)
@@ -124,19 +124,17 @@ class NetworkPredictions:
                 return own
         raise ArtifactError(f"node {self.node} has no scores of level {name}; it has {', '.join(self.tree.levels)}")
 
-    def scores(self) -> TreeScores:
-        """The log-probabilities of all labels.
+    @property
+    def is_whole(self) -> bool:
+        """Whether every level has all of its labels."""
+        return all(own.labels is None for own in self.levels)
 
-        Raises:
-            ArtifactError: If a level keeps only its best labels.
-        """
-        for own in self.levels:
-            if own.labels is not None:
-                raise ArtifactError(
-                    f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of level {own.level}; "
-                    "this needs all of them: use a result of data.depth=class"
-                )
-        return TreeScores(self.tree, np.concatenate([own.log_prob for own in self.levels], axis=1), self.flat)
+    def scores(self) -> TreeScores:
+        """The log-probabilities of all labels, down to the first level that keeps only its best ones."""
+        log_prob = np.concatenate([own.log_prob for own in self.dense], axis=1)
+        if self.is_whole:
+            return TreeScores(self.tree, log_prob, self.flat)
+        return TreeScores(self.tree.to_depth(self.dense[-1].level), log_prob)
 
     @property
     def dense(self) -> tuple[LevelScores, ...]:
@@ -177,8 +175,17 @@ class NetworkPredictions:
             "flat": json.dumps(self.flat),
             "tree": json.dumps(self.tree.as_dict(), ensure_ascii=False),
         }
+        table = pa.table(columns).replace_schema_metadata(facts)
+        # Numbers hardly repeat: a stream for each of their bytes takes a tenth less than a dictionary, and less time.
+        texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
+        numbers = [
+            f"{field.name}.list.element" if pa.types.is_fixed_size_list(field.type) else field.name
+            for field in table.schema
+            if field.name not in texts
+        ]
+        encodings: dict[str, Any] = {"use_dictionary": texts, "use_byte_stream_split": numbers}
         with atomic_file(path) as temporary:
-            pq.write_table(pa.table(columns).replace_schema_metadata(facts), temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", **encodings)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -368,14 +375,23 @@ def _keep(scores: NDArray[np.float32]) -> tuple[NDArray[np.int32] | None, NDArra
     size = scores.shape[1]
     if size <= DENSE_LABELS:
         return None, np.ascontiguousarray(scores)
-    least = np.partition(scores, size - KEPT, axis=1)[:, size - KEPT, None]  # (n, 1): the last that is kept
+    columns = best_columns(scores, KEPT)
+    return columns, np.take_along_axis(scores, columns, axis=1)
+
+
+def best_columns(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
+    """The ``k`` highest columns of each row, or all if they are fewer, falling; of equals the first, ``(n, k)``."""
+    size = scores.shape[1]
+    if size <= 2 * k:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
+    least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the last that is kept
     above, equal = scores > least, scores == least
-    room = KEPT - above.sum(axis=1, keepdims=True)
-    chosen = above | (equal & (np.cumsum(equal, axis=1, dtype=np.int32) <= room))  # of equals the first labels
-    candidates = np.nonzero(chosen)[1].reshape(len(scores), KEPT)
-    values = np.take_along_axis(scores, candidates, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(candidates, order, axis=1).astype(np.int32), np.take_along_axis(values, order, axis=1)
+    room = k - above.sum(axis=1, keepdims=True)
+    crowded = np.flatnonzero(equal.sum(axis=1) > room[:, 0])  # where only the first of equals are kept
+    equal[crowded] &= np.cumsum(equal[crowded], axis=1, dtype=np.int32) <= room[crowded]
+    chosen = np.nonzero(above | equal)[1].reshape(len(scores), k)
+    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1).astype(np.int32)
 
 
 def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.int32]:
@@ -389,12 +405,9 @@ def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.in
 def _sibling_ranks(tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.int32]:
     """How many siblings of each row's label stand before it, ``(n,)``."""
     result = np.zeros(len(labels), np.int32)
-    parents = tree.parents[labels]
-    order = np.argsort(parents, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(parents[order])) + 1):
-        if len(rows):
-            own = tree.children(int(parents[rows[0]]))
-            result[rows] = ranks(conditional[np.ix_(rows, np.arange(own.start, own.stop))], labels[rows] - own.start)
+    for parent, rows in groups(tree.parents[labels]):
+        own = tree.children(parent)
+        result[rows] = ranks(conditional[rows, own], labels[rows] - own.start)
     return result
 
 

@@ -35,6 +35,13 @@ class TreeScores:
         """The log-probabilities of one level, ``(n, n_labels_of_level)``."""
         return self.log_prob[:, self.tree.span(level)]
 
+    def to_depth(self, level: str) -> "TreeScores":
+        """The same without the levels below one; as it is where it does not reach that level."""
+        if level not in self.tree.levels or level == self.tree.depth:
+            return self
+        tree = self.tree.to_depth(level)
+        return TreeScores(tree, self.log_prob[:, : len(tree)])
+
     def take(self, rows: slice) -> "TreeScores":
         """Only some documents."""
         return TreeScores(self.tree, self.log_prob[rows], self.flat)

@@ -20,6 +20,7 @@ from patent_hier.evaluation.contract import (
     NO_TARGET,
     LevelScores,
     NetworkPredictions,
+    best_columns,
     find_targets,
     ranks,
     score_levels,
@@ -29,6 +30,7 @@ from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SYSTEM = "system"
+_CHUNK = 16_384  # documents whose best labels are found at a time, so that temporary arrays stay small
 Temperatures = Mapping[str, float]  # by level
 
 
@@ -83,37 +85,46 @@ def _merged(
         "sibling_rank": np.full(n, NONE, np.int32),
         "greedy": np.full(n, NONE, np.int32),
     }
-    candidates: list[tuple[NDArray[np.int32], NDArray[np.float32]]] = []
-    dense = starts[-1] <= DENSE_LABELS
-    for part, start, size, rows, routed, prior in zip(parts, starts, sizes, true, chosen, above, strict=False):
+    known: list[tuple[LevelScores, np.int32, NDArray[np.float32]]] = []
+    for part, start, size, rows, routed, prior in zip(parts, starts[:-1], sizes, true, chosen, above, strict=True):
         if not size:
             continue
         own = part.level(level)
+        known.append((own, start, prior))
         for name in ("targets", "target_conditional", "sibling_rank"):
             fields[name][rows] = getattr(own, name)[rows]
         codes = own.target_codes[rows]
         fields["target_codes"][rows] = np.where(codes >= 0, codes + start, codes)
         fields["target_log_prob"][rows] = own.target_log_prob[rows] + top.target_log_prob[rows]
         fields["greedy"][routed] = np.where(own.greedy[routed] == NONE, NONE, own.greedy[routed] + start)
-        labels, log_prob = (None, own.log_prob) if dense else own.best(KEPT)
-        place = np.broadcast_to(np.arange(size, dtype=np.int32), log_prob.shape) if labels is None else labels
-        candidates.append((np.where(place == NONE, NONE, place + start), log_prob + prior))
-    if dense:
-        kept = np.concatenate([log_prob for _, log_prob in candidates], axis=1)
+    if starts[-1] <= DENSE_LABELS:
+        kept = np.concatenate([own.log_prob + prior for own, _, prior in known], axis=1)
         return LevelScores(level, labels=None, log_prob=kept, target_rank=ranks(kept, fields["target_codes"]), **fields)
-    names, kept = _best(candidates)
+    names, kept = np.full((n, KEPT), NONE, np.int32), np.full((n, KEPT), -np.inf, np.float32)
+    for first in range(0, n, _CHUNK):
+        chunk = slice(first, first + _CHUNK)
+        names[chunk], kept[chunk] = _best([(own.take(chunk), start, prior[chunk]) for own, start, prior in known])
     return LevelScores(
         level, labels=names, log_prob=kept, target_rank=_kept_ranks(names, fields["target_codes"]), **fields
     )
 
 
 def _best(
-    candidates: list[tuple[NDArray[np.int32], NDArray[np.float32]]],
+    parts: list[tuple[LevelScores, np.int32, NDArray[np.float32]]],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The best of all parts' best labels: exact, because a label outside its own part's best is below all of them."""
-    names, values = (np.concatenate(columns, axis=1) for columns in zip(*candidates, strict=True))
-    order = np.argsort(-values, axis=1, kind="stable")[:, :KEPT]
-    return np.take_along_axis(names, order, axis=1), np.take_along_axis(values, order, axis=1)
+    """The best of all parts' best labels: exact, because a label outside its own part's best is below all of them.
+
+    Args:
+        parts: Scores of ``n`` documents, the first label's position in the whole, and what is added to the scores.
+    """
+    names, values = [], []
+    for own, start, prior in parts:
+        labels, log_prob = own.best(KEPT)
+        names.append(np.where(labels == NONE, NONE, labels + start))
+        values.append(log_prob + prior)
+    every, scores = np.concatenate(names, axis=1), np.concatenate(values, axis=1)
+    order = best_columns(scores, KEPT)
+    return np.take_along_axis(every, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def _kept_ranks(names: NDArray[np.int32], codes: NDArray[np.intp]) -> NDArray[np.int32]:

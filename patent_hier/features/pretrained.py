@@ -187,18 +187,21 @@ def _from_hub(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _demo_folder(settings: DemoEncoderSettings, cache: Path) -> Path:
-    """Lay out the demo encoder like any other: config.json, tokenizer.json, vocab.txt; no weights."""
+def demo_config(settings: DemoEncoderSettings) -> dict[str, Any]:
+    """The demo encoder's ``config.json``.
+
+    Raises:
+        ConfigError: If its heads do not divide its width.
+    """
     if settings.hidden_size % settings.num_attention_heads:
         raise ConfigError(
             f"encoder.num_attention_heads={settings.num_attention_heads} does not divide "
             f"encoder.hidden_size={settings.hidden_size}"
         )
-    vocabulary = demo_vocabulary()
-    config = {
+    return {
         "model_type": "bert",
         "architectures": ["BertModel"],
-        "vocab_size": len(vocabulary),
+        "vocab_size": len(demo_vocabulary()),
         "hidden_size": settings.hidden_size,
         "num_hidden_layers": settings.num_hidden_layers,
         "num_attention_heads": settings.num_attention_heads,
@@ -208,13 +211,18 @@ def _demo_folder(settings: DemoEncoderSettings, cache: Path) -> Path:
         "max_position_embeddings": _MAX_POSITIONS,
         "pad_token_id": 0,
     }
+
+
+def _demo_folder(settings: DemoEncoderSettings, cache: Path) -> Path:
+    """Lay out the demo encoder like any other: config.json, tokenizer.json, vocab.txt; no weights."""
+    config = demo_config(settings)
     folder = cache / "encoders" / f"demo-{fingerprint([DEMO_ENCODER_VERSION, config])}"
     with exclusive(folder):
         if find_damage(folder) is not None:
             if folder.exists():
                 print(f"{folder} is damaged; it is made again", flush=True)
             with atomic_folder(folder) as staging:
-                _write_demo(staging, config, vocabulary)
+                _write_demo(staging, config, demo_vocabulary())
                 seal(staging, {"kind": "encoder", "name": "demo"})
     return folder
 

@@ -142,7 +142,7 @@ def _measured(
 def _errors(
     test: Mapping[str, NetworkPredictions], temperatures: Temperatures, shown: Temperatures | None = None
 ) -> dict[str, Any]:
-    """Expected calibration errors: of the system, and of each node's levels with a temperature over its own documents."""
+    """Expected calibration errors: of the system, and of each node's levels that have a temperature."""
     shown = shown or temperatures
     nodes = {node: scaled(own, temperatures.get(node, {})) for node, own in test.items()}
     return {

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.taxonomy.tree import NONE, LabelTree
+
+_NOTHING = -2  # no label's parent, unlike NONE, which is that of the first level's labels
 
 
 class TreeSoftmax(nn.Module):
@@ -61,6 +63,37 @@ class TreeSoftmax(nn.Module):
         for (start, stop), (above, _) in zip(self.levels[1:], self.levels, strict=False):
             levels.append(conditional[:, start:stop] + levels[-1][:, self.parents[start:stop] - above])
         return torch.cat(levels, 1)
+
+    def best(self, joint: Tensor) -> Tensor:
+        """What the network answers at each level, ``(batch, n_levels)`` positions; of equals the first label.
+
+        With one softmax for each parent the answer is the cascade's: the likeliest label of the first level, its
+        likeliest child, and so on; -1 below a label without children. A flat network answers at each level with the
+        likeliest label, so its answers need not lie on one path.
+
+        Args:
+            joint: Joint log-probabilities, ``(batch, n)``.
+        """
+        if self.flat:
+            return torch.stack([joint[:, start:stop].argmax(1) + start for start, stop in self.levels], 1)
+        above = torch.full((len(joint), 1), NONE, device=joint.device)
+        answers = []
+        for start, stop in self.levels:
+            below = self.parents[start:stop] == above  # (batch, labels of the level)
+            best = joint[:, start:stop].masked_fill(~below, -torch.inf).argmax(1, keepdim=True) + start
+            above = torch.where(self.parents[best] == above, best, _NOTHING)  # nothing below a label without children
+            answers.append(above)
+        return torch.cat(answers, 1).clamp(min=NONE)
+
+    def best_path(self, joint: Tensor) -> Tensor:
+        """The same as one path, ``(batch, n_levels)``: of a flat network that of its likeliest leaf."""
+        if not self.flat:
+            return self.best(joint)
+        start, stop = self.levels[-1]
+        path = [joint[:, start:stop].argmax(1) + start]
+        for _ in self.levels[1:]:
+            path.append(self.parents[path[-1]])
+        return torch.stack(path[::-1], 1)
 
 
 def _log_sum(values: Tensor, owners: Tensor, size: int) -> Tensor:

@@ -1,9 +1,11 @@
 """Finished systems as one: for each node, the weighted product of the members' probabilities.
 
 The weights of a node are fitted to the ``val`` documents under it, so its scores on ``val`` are no estimate; nothing
-here looks at ``calibration`` or ``test``. A member without a node of its own (a flat classifier has no sections, local
-classifiers have no ``flat``) is asked what its other nodes say of it, see :mod:`patent_hier.evaluation.scores`. So
-the cascade of flat members alone is: the section of the highest summed probability, then the best class within it.
+here looks at ``calibration`` or ``test``. Levels with so many labels that predictions keep only the best are pooled
+from the documents' texts, which all members read again; the weights come from the levels above. A member without a node
+of its own (a flat classifier has no sections, local classifiers have no ``flat``) is asked what its other nodes say of
+it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the section of the highest summed
+probability, then the best class within it.
 
 A node's folder has the files of a trained one (:mod:`patent_hier.pipeline.node`). In its ``model/`` stands no model but
 which folders it is made of, and their weights.
@@ -11,7 +13,7 @@ which folders it is made of, and their weights.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,21 +21,30 @@ from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.labels import corpus_labels, node_targets
+from patent_hier.data.labels import DocumentLabels, corpus_labels, node_targets
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.contract import PREDICTIONS_FILE, SCORED_PARTS, NetworkPredictions, score_levels
+from patent_hier.evaluation.contract import (
+    PREDICTIONS_FILE,
+    SCORED_PARTS,
+    LevelScores,
+    NetworkPredictions,
+    concatenate,
+    score_levels,
+)
 from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
+from patent_hier.inference.nodes import NodeLoader
+from patent_hier.inference.texts import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.evidence import COMBINATION
 from patent_hier.pipeline.members import CLASSIFIER, Member, corpus_of, read_members
 from patent_hier.pipeline.node import (
+    CELLS,
     CONFIG_FILE,
     HISTORY_FILE,
     METRICS_FILE,
@@ -43,12 +54,13 @@ from patent_hier.pipeline.node import (
     score_part,
     summary,
 )
-from patent_hier.progress import say
+from patent_hier.progress import item_progress, say
 from patent_hier.settings import FLAT, ROOT
-from patent_hier.taxonomy.tree import LabelTree, Positions
+from patent_hier.taxonomy.tree import LabelTree
 
 COMBINE_VERSION = 2  # raise it when equal members would make other scores
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
+_BATCH = 64  # documents of a network's batch
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
 
@@ -91,7 +103,7 @@ def combine(
     """
     members = read_members(results)
     corpus, cache = corpus_of(members[0], cache_dir)
-    sections = sorted(set().union(*(member.sections for member in members)))
+    sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
     combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
     nodes = (ROOT, *sections, FLAT)  # the root's weights come first
     folders = {node: combination.ensure(node) for node in nodes}
@@ -136,7 +148,18 @@ class _Combination:
     def scores(self) -> list[dict[str, TreeScores]]:
         """Each member's scores of all held-out documents, in the order of ``documents``."""
         say(f"{COMBINATION}: reading {len(self.members)} members, {len(self.documents)} documents")
-        return [{node: self._aligned(folder) for node, folder in member.nodes.items()} for member in self.members]
+        scores = [{node: self._aligned(folder) for node, folder in member.nodes.items()} for member in self.members]
+        if self.is_whole:
+            return scores
+        # What every member has of every label below the root: weights are fitted to these levels.
+        depths = [own.tree.depth for by_node in scores for node, own in by_node.items() if node != ROOT]
+        common = min(depths, key=self.members[0].tree.levels.index)
+        return [{node: own.to_depth(common) for node, own in by_node.items()} for by_node in scores]
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether the members' predictions have all labels of every level."""
+        return all(read_predictions(folder).is_whole for member in self.members for folder in member.nodes.values())
 
     def _aligned(self, folder: Path) -> TreeScores:
         own = aligned(read_predictions(folder), self.documents.document_ids)
@@ -146,26 +169,15 @@ class _Combination:
 
     def _make(self, node: str, folder: Path, staging: Path) -> None:
         memory, start = PeakMemory(), time.perf_counter()
-        scores = [derive(own, node) for own in self.scores]
-        documents = self.documents
-        labels = corpus_labels(self.corpus, max((own.tree for own in scores), key=len).depth)
-        rows = positions(documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
-        tree = LabelTree.union([own.tree for own in scores])
-        targets = node_targets(labels.take(rows), node, tree.levels)
-        paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
-        under = targets[0] != None  # noqa: E711 - elementwise
-        weights, fitted = self._weights(node, scores, tree, paths, under)
-        pooled = pool(scores, weights)
-        levels = tuple(score_levels(pooled.tree, pooled.log_prob, targets))
-        predictions = NetworkPredictions(
-            node, pooled.tree, documents.document_ids, documents.parts, levels, pooled.flat
-        )
+        scores = [_as_node(derive(own, node), node) for own in self.scores]
+        weights, fitted = self._weights(node, scores)
+        predictions = self._pooled(node, scores, weights)
         names = [member.name for member in self.members]
         facts = {
             "weights": dict(zip(names, weights, strict=True)),
             **fitted,
             "note": _NOTE,
-            "scored_documents": len(documents),
+            "scored_documents": len(self.documents),
             "combine_seconds": round(time.perf_counter() - start, 3),
             "peak_memory_bytes": memory.bytes(),
         }
@@ -176,15 +188,63 @@ class _Combination:
         write_json(staging / METRICS_FILE, {**metrics, "training": facts})
         write_json(staging / HISTORY_FILE, [])
         (staging / MODEL_FOLDER).mkdir()
-        write_json(staging / MODEL_FOLDER / CLASSIFIER, self._classifier(node, pooled, weights, folder))
+        write_json(staging / MODEL_FOLDER / CLASSIFIER, self._classifier(node, predictions, weights, folder))
         seal(staging, self._manifest(node))
         self._report(node, folder, metrics, weights)
 
-    def _weights(
-        self, node: str, scores: Sequence[TreeScores], tree: LabelTree, paths: Positions, under: NDArray[np.bool_]
-    ) -> tuple[list[float], dict[str, Any]]:
+    @cached_property
+    def labels(self) -> DocumentLabels:
+        """The corpus's labels of the documents, down to the deepest level that any member knows."""
+        depth = max((member.tree for member in self.members), key=lambda tree: len(tree.levels)).depth
+        rows = positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
+        return corpus_labels(self.corpus, depth).take(rows)
+
+    def _pooled(self, node: str, scores: Sequence[TreeScores], weights: Sequence[float]) -> NetworkPredictions:
+        """The members' product: of their predictions or, where these keep only the best labels, of the texts."""
+        chunks: list[list[LevelScores]] = []
+        pooled: TreeScores | None = None
+        for pooled in [pool(scores, weights)] if self.is_whole else self._scored_again(node, weights):
+            done = sum(len(chunk[0].targets) for chunk in chunks)
+            labels = self.labels.take(np.arange(done, done + len(pooled)))
+            chunks.append(score_levels(pooled.tree, pooled.log_prob, node_targets(labels, node, pooled.tree.levels)))
+        assert pooled is not None  # there are documents
+        own = self.documents
+        return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, concatenate(chunks), pooled.flat)
+
+    def _scored_again(self, node: str, weights: Sequence[float]) -> Iterator[TreeScores]:
+        """Some documents at a time, in the order of ``documents``."""
+        scorer = TextScorer(self.loader.nodes)
+        texts = self._texts()
+        size = max(1, CELLS // max(len(member.tree) for member in self.members))
+        with item_progress(f"{COMBINATION} {node}: scoring {len(texts)} documents", len(texts)) as progress:
+            for start in range(0, len(texts), size):
+                chunk = texts[start : start + size]
+                by_member = [
+                    derive(scorer.score(_resolved(member.sources(node)), chunk, None, _BATCH), node)
+                    for member in self.members
+                ]
+                progress(len(chunk))
+                yield pool([_as_node(own, node) for own in by_member], weights)
+
+    @cached_property
+    def loader(self) -> NodeLoader:
+        """The members' node folders, loaded."""
+        loader = NodeLoader()
+        for member in self.members:
+            for name, folder in member.nodes.items():
+                loader.load(folder, name)
+        return loader
+
+    def _texts(self) -> list[str]:
+        rows = positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
+        return [str(text) for text in self.corpus.column("text").take(rows).to_pylist()]
+
+    def _weights(self, node: str, scores: Sequence[TreeScores]) -> tuple[list[float], dict[str, Any]]:
         """The members' weights, and where they are from."""
-        val = np.flatnonzero((self.documents.parts == "val") & under)
+        tree = LabelTree.union([own.tree for own in scores])
+        targets = node_targets(self.labels, node, tree.levels)
+        paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
+        val = np.flatnonzero((self.documents.parts == "val") & (targets[0] != None))  # noqa: E711 - elementwise
         if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
             own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
             return fit_weights(own, tree, paths[val]).tolist(), {"weights_of": node, "weights_documents": len(val)}
@@ -196,7 +256,9 @@ class _Combination:
         weights = [known["weights"][member.name] for member in self.members]
         return weights, {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
 
-    def _classifier(self, node: str, pooled: TreeScores, weights: Sequence[float], folder: Path) -> dict[str, Any]:
+    def _classifier(
+        self, node: str, pooled: NetworkPredictions, weights: Sequence[float], folder: Path
+    ) -> dict[str, Any]:
         """What scores new texts needs: the members' folders, relative to the node's own, and their weights."""
         members = [
             {
@@ -250,3 +312,13 @@ class _Combination:
         named = zip((member.short_name for member in self.members), weights, strict=True)
         shares = ", ".join(f"{weight:.2f} {name}" for name, weight in named)
         say(f"{COMBINATION} {node}: {summary(metrics['test'])}; weights {shares}  {folder}")
+
+
+def _resolved(folders: Mapping[str, Path]) -> dict[str, Path]:
+    """Folders by the names that the loader gives them."""
+    return {node: folder.resolve() for node, folder in folders.items()}
+
+
+def _as_node(scores: TreeScores, node: str) -> TreeScores:
+    """Of ``flat`` with one softmax, whatever network it is derived from."""
+    return TreeScores(scores.tree, scores.log_prob, node == FLAT)

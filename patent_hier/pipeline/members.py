@@ -60,12 +60,15 @@ class Member:
         known = {key: self.manifest[key] for key in ("model", "group", "suite", "seed")}
         return {**known, "level": self.level, "predictions": fingerprint(predictions)}
 
-    @property
-    def sections(self) -> set[str]:
-        """The sections that it can answer."""
-        node = ROOT if self.level == "hier" else self.level
-        tree = LabelTree.from_dict(read_json(self.nodes[node] / MODEL_FOLDER / CLASSIFIER)["tree"])
-        return set(tree.labels(tree.levels[0]))
+    @cached_property
+    def tree(self) -> LabelTree:
+        """All labels that it can answer."""
+        trees = {
+            node: LabelTree.from_dict(read_json(folder / MODEL_FOLDER / CLASSIFIER)["tree"])
+            for node, folder in self.nodes.items()
+        }
+        root = trees.pop(ROOT, None)
+        return trees[self.level] if root is None else root.graft(trees)
 
     def sources(self, node: str) -> dict[str, Path]:
         """The folders that :func:`patent_hier.evaluation.scores.derive` needs for a node."""

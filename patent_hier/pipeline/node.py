@@ -44,7 +44,7 @@ CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
 MODEL_FOLDER = "model"
-_CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
+CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
 
 
 def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "ObserverFactory | None" = None) -> NodePlan:
@@ -150,7 +150,7 @@ def _score(
     node = settings.node
     targets = node_targets(view.labels.take(held_out), node, tree.levels)
     chunks: list[list[LevelScores]] = []
-    size = max(1, _CELLS // len(tree))
+    size = max(1, CELLS // len(tree))
     reading = view.blueprint.reading(classifier.model) if view.blueprint else contextlib.nullcontext()
     label = f"{settings.model.name} {node}: scoring {len(held_out)} documents"
     with reading, item_progress(label, len(held_out)) as progress:

@@ -4,6 +4,8 @@ Most settings have a range or a list of values, in the tables here; what depends
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from patent_hier.errors import ConfigError
@@ -14,12 +16,16 @@ from patent_hier.settings.models import (
     CLASSIFIERS,
     HEAD_SETTINGS,
     HIDDEN_ORDERS,
+    NETWORKS,
+    NO_INFLUENCE,
     POOLINGS,
     RNN_POOLINGS,
     BertCnnSettings,
     LinearSettings,
+    ModelSettings,
     NeighboursSettings,
     RnnSettings,
+    TermSettings,
     TextCnnSettings,
 )
 from patent_hier.settings.run import Settings
@@ -65,7 +71,7 @@ def check(settings: Settings) -> None:
     """
     check_node(settings.node)
     check_data(settings.data)
-    for group in ("features", "encoder", "model", "trainer", "optimizer"):
+    for group in ("features", "encoder", "trainer", "optimizer"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
     for level, weight in settings.trainer.level_weights.items():
@@ -136,14 +142,40 @@ def _check_model(settings: Settings) -> None:
             f"data.label_text={settings.data.label_text} goes with models that weigh documents; model={model.name} "
             "does not: choose another model, or data.label_text=null"
         )
-    if model.name == "bert" and model.head != "cls":
+    check_model(model)
+
+
+def network_settings(name: str, changes: Mapping[str, Any]) -> ModelSettings:
+    """The checked settings of a network that Python code names.
+
+    Args:
+        name: ``bertcnn``, ``bert``, ``textcnn`` or ``rnn``.
+        changes: Its own settings, where they are not the usual ones.
+
+    Raises:
+        ConfigError: If there is no such network or setting, or a value is out of range.
+    """
+    one_of("model", name, tuple(NETWORKS))
+    settings = NETWORKS[name]()
+    known = [own.name for own in fields(settings) if own.name not in NO_INFLUENCE]
+    if unknown := sorted(set(changes) - set(known)):
+        raise ConfigError(f"model={name} has no setting {unknown[0]}; it has {', '.join(known)}")
+    settings = replace(settings, **changes)
+    check_model(settings)
+    return settings
+
+
+def check_model(model: ModelSettings) -> None:
+    """Refuse values of one model's own settings; see :func:`check`."""
+    check_group("model", model)
+    if isinstance(model, BertCnnSettings) and model.name == "bert" and model.head != "cls":
         raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
     if isinstance(model, TextCnnSettings):
         if not model.kernel_sizes:
             raise ConfigError("model.kernel_sizes=[] has no filter; name at least one length, for example [2,3,4]")
         for size in model.kernel_sizes:
             between("model.kernel_sizes", size, *_COUNT)
-    if model.inputs == "terms":
+    if isinstance(model, TermSettings):
         sizes = model.ngram_sizes
         if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
             raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")

@@ -1,6 +1,9 @@
 """Settings of what models read: an encoder with its word pieces, or segmented words with their vectors."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 
 @dataclass
@@ -59,6 +62,22 @@ class DemoEncoderSettings(EncoderSettings):
 def small_encoder() -> EncoderSettings:
     """The encoder that travels with the package: for real text, unless another is named."""
     return EncoderSettings("small", "patent_hier/small", max_length=128, suggested_lr=2e-4)
+
+
+def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) -> EncoderSettings:
+    """The settings of an encoder that Python code names.
+
+    Args:
+        encoder: ``demo``, ``small``, a folder or a hub name; or the settings themselves, also as a plain dictionary.
+    """
+    if isinstance(encoder, EncoderSettings):
+        return encoder
+    if isinstance(encoder, Mapping):
+        kind = DemoEncoderSettings if "hidden_size" in encoder else EncoderSettings
+        return kind(**encoder)
+    if encoder == "demo":
+        return DemoEncoderSettings()
+    return small_encoder() if encoder == "small" else EncoderSettings(Path(encoder).name, str(encoder))
 
 
 @dataclass

@@ -4,7 +4,9 @@ A model's class says by ``inputs`` what it reads: ``wordpiece`` (the ``encoder``
 group) or ``terms`` (its own character n-grams).
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 POOLINGS = ("cls", "mean", "last")
@@ -19,7 +21,7 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")
 CLASSIFIERS = ("svm", "logistic")
-_NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs")  # by themselves
+NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs")  # by themselves
 
 
 @dataclass
@@ -44,7 +46,7 @@ class ModelSettings:
 
     def influence(self) -> dict[str, Any]:
         """The settings that decide what the model learns from the same data, by name."""
-        return {key: value for key, value in asdict(self).items() if key not in _NO_INFLUENCE}
+        return {key: value for key, value in asdict(self).items() if key not in NO_INFLUENCE}
 
 
 @dataclass
@@ -132,6 +134,15 @@ class RnnSettings(ModelSettings):
     num_layers: int = 1
     dropout: float = 0.5
     tune_vectors: bool = True
+
+
+# The networks by the names of conf/model.
+NETWORKS: dict[str, Callable[[], ModelSettings]] = {
+    "bertcnn": BertCnnSettings,
+    "bert": partial(BertCnnSettings, name="bert", head="cls"),
+    "textcnn": TextCnnSettings,
+    "rnn": RnnSettings,
+}
 
 
 @dataclass

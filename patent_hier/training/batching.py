@@ -170,14 +170,16 @@ class Collate:
         self._ranks = ranks
         self._passes = passes
 
-    def __call__(self, drawn: Sequence[int] | Pass) -> dict[str, Tensor]:
-        """``input_ids`` and ``attention_mask`` ``(batch, longest)``, ``target`` ``(batch, n_symbols, n_levels)``.
+    def __call__(self, drawn: int | Sequence[int] | Pass) -> dict[str, Tensor]:
+        """The tensors of some items.
 
-        Perhaps also ``weight`` ``(batch,)``; with several shares ``batch`` is one, and ``whole`` has the paths of all
-        items.
+        Returns:
+            ``input_ids`` and ``attention_mask`` ``(batch, longest)``; ``target`` ``(batch, n_symbols, n_levels)``;
+            ``document`` ``(batch,)``, positions in the store; perhaps ``weight`` ``(batch,)``. With several shares
+            ``batch`` is one, and ``whole`` has the paths of all items.
         """
         items, number = drawn if isinstance(drawn, Pass) else (drawn, 0)
-        whole = np.asarray(items)
+        whole = np.atleast_1d(items)  # one item, where ``overfit_batches`` has replaced the sampler
         if self._ranks.size * self._passes == 1:
             return self._tensors(whole)
         own = whole[self._ranks.share(self._store.lengths[self._positions[whole]], number, self._passes)]
@@ -192,6 +194,7 @@ class Collate:
             "input_ids": torch.from_numpy(input_ids),
             "attention_mask": torch.from_numpy(attention_mask),
             "target": self._paths.of(items),
+            "document": torch.from_numpy(self._positions[items]),
         }
         if self._weights is not None:
             batch["weight"] = torch.from_numpy(self._weights[items])

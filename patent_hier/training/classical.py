@@ -95,8 +95,8 @@ def fit_terms(
     """Fit the model that the settings name, one head for each parent; terms and IDF come from training documents alone.
 
     Args:
-        view: The node's documents; those of ``val`` fit the temperature of support vector machines, choose the weight of
-            label texts, and nothing else. Label texts bring no terms and have no influence on the IDF.
+        view: The node's documents; those of ``val`` fit the temperature of support vector machines and choose the
+            weight of label texts, nothing else. Label texts bring no terms and have no influence on the IDF.
         settings: The model.
         seed: Seed of the order in which the linear solvers visit documents.
 
@@ -175,7 +175,7 @@ def _size(labels: slice) -> int:
 def fit_heads(
     view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
 ) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
-    """A head for each parent, in this process; a head without a frequent n-gram knows its children's frequencies only."""
+    """A head for each parent; one without a frequent n-gram knows its children's frequencies only."""
     weights = view.label_share.weights if view.label_share else ()
     made: list[tuple[Head, NDArray[np.intp]]] = []
     converged = fitted = 0

@@ -1,4 +1,4 @@
-"""The LightningDataModule of one node."""
+"""The batches of one node, as a LightningDataModule; :class:`PatentDataModule` makes the node from a raw file."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -7,18 +7,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from patent_hier.features.token_store import TokenStore
+from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches, NodeDocuments, Passes
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.ranks import ALONE, Ranks
 
 
-class PatentDataModule(pl.LightningDataModule):
-    """Training and validation batches of one node; the corpus and its split are shared by all nodes.
+class NodeBatches(pl.LightningDataModule):
+    """Batches of one node; the corpus and its split are shared by all nodes.
 
     Args:
         view: The node's documents and labels.
         batch_size: Documents per training batch, over all ranks.
-        score_batch_size: Documents per validation batch of one rank.
+        score_batch_size: Documents per batch of one rank in validation, test and prediction.
         pad_id: Token id of ``[PAD]``.
         seed: Decides the order of training batches.
         ranks: The processes that share the batches; all of them have equally many.
@@ -26,12 +27,14 @@ class PatentDataModule(pl.LightningDataModule):
         done: An epoch and how many of its batches are done, when a killed run goes on.
 
     Attributes:
-        view: As given.
+        num_ids: Kinds of tokens that there are; None if unknown.
     """
+
+    num_ids: int | None = None
 
     def __init__(
         self,
-        view: NodeView[TokenStore],
+        view: NodeView[TokenStore] | None,
         *,
         batch_size: int,
         score_batch_size: int,
@@ -42,7 +45,7 @@ class PatentDataModule(pl.LightningDataModule):
         done: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
-        self.view = view
+        self._view = view
         self.batch_size = batch_size
         self.score_batch_size = score_batch_size
         self.pad_id = pad_id
@@ -50,6 +53,12 @@ class PatentDataModule(pl.LightningDataModule):
         self.ranks = ranks
         self.passes = passes
         self._done = done
+
+    @property
+    def view(self) -> NodeView[TokenStore]:
+        """The node's documents and labels."""
+        assert self._view is not None  # else a subclass makes it
+        return self._view
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Shuffled batches of documents of like length, label texts among them."""
@@ -76,13 +85,25 @@ class PatentDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Validation batches in order of length."""
-        view = self.view
-        order = np.argsort(view.store.lengths[view.val], kind="stable")
-        positions: NDArray[np.intp] = view.val[order]
+        """Validation documents in order of length."""
+        return self._in_order(self.view.val, self.view.val_paths)
+
+    def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Test documents under the node, in order of length; their paths have -2 for labels not seen in training."""
+        return self._in_order(self.view.test, self.view.test_paths)
+
+    def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Every document outside the training part, under the node or not, in order of length."""
+        held_out = self.view.held_out
+        return self._in_order(held_out, np.full((len(held_out), len(self.view.tree.levels)), NONE, np.int32))
+
+    def _in_order(self, positions: NDArray[np.intp], paths: Positions) -> DataLoader[dict[str, Tensor]]:
+        order = np.argsort(self.view.store.lengths[positions], kind="stable")
         return DataLoader(
-            NodeDocuments(len(positions)),  # type: ignore[arg-type]  # items are positions, batches are tensors
+            NodeDocuments(len(order)),  # type: ignore[arg-type]  # items are positions, batches are tensors
             batch_size=self.score_batch_size * self.ranks.size,
             shuffle=False,
-            collate_fn=Collate(view.store, positions, ItemPaths(view.val_paths[order]), self.pad_id, ranks=self.ranks),
+            collate_fn=Collate(
+                self.view.store, positions[order], ItemPaths(paths[order]), self.pad_id, ranks=self.ranks
+            ),
         )

@@ -1,69 +1,168 @@
 """``PatentClassifier``: the LightningModule of one network."""
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.parsing import AttributeDict
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
 
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.level_accuracy import LevelAccuracy
+from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy, LevelMeans
+from patent_hier.models.building import Inputs, build_network
+from patent_hier.models.kinds import kind_of
+from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax
-from patent_hier.settings import OptimizerSettings, filled
-from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
-from patent_hier.training.losses import PathLoss, disagreement
+from patent_hier.settings import EncoderSettings, ModelSettings, OptimizerSettings
+from patent_hier.settings.bounds import between
+from patent_hier.settings.checks import check_group, network_settings
+from patent_hier.settings.models import NETWORKS, NO_INFLUENCE
+from patent_hier.taxonomy.tree import NONE, LabelTree
+from patent_hier.training.datamodule import NodeBatches
+from patent_hier.training.losses import PathLoss, disagreement, weights_of_levels
+from patent_hier.training.optimizing import Schedule, build_optimizer, clip_gradients
+
+_NOT_LOGGED = ("tree", "encoder_config", "label_weights")  # long, and of use to nobody who reads a log
+TOP_K = 3
 
 
 class PatentClassifier(pl.LightningModule):
-    """A network with the heads of its part of the label tree, under training.
+    """A network with the heads of a label tree, for any ``pytorch_lightning.Trainer``.
 
-    Its loss is :class:`PathLoss` and, with ``r_drop``, :func:`disagreement`. A batch may be read in shares, by several
-    ranks or in several passes: gradients, and what is logged, are those of the whole batch.
+    The loss is :class:`PathLoss` and, with ``r_drop``, :func:`disagreement`. Training logs ``train/loss``, ``val/loss``
+    and ``val/accuracy``, the mean of ``val/accuracy/<level>`` over the levels that have heads; ``trainer.test`` logs
+    ``test/accuracy/<level>``, ``test/top_3_accuracy/<level>`` and ``test/hierarchical_f1``. Checkpoints hold plain
+    values and tensors: ``load_from_checkpoint`` needs neither the encoder's files nor unsafe loading.
+
+    A batch may be read in shares, by several ranks or in several passes: gradients, and what is logged, are those of
+    the whole batch.
 
     Args:
-        network: Maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)`` to logits ``(batch, num_outputs)``.
-        tree: The labels that it decides between.
-        optimizer: The optimizer group of a run's settings.
-        total_steps: Optimizer steps that the schedule spans.
+        model: ``bertcnn``, ``bert``, ``textcnn`` or ``rnn``; or its settings.
+        tree: The labels that it decides between, such as :attr:`PatentDataModule.tree`; also as a plain dictionary.
+        encoder: What ``bertcnn`` and ``bert`` read: ``small``, ``demo``, a folder, a hub name, or settings.
+        freeze: Keep the encoder's weights as they are.
+        features: What ``textcnn`` and ``rnn`` read: the folder of word vectors, :attr:`PatentDataModule.vectors`.
         flat: One softmax over the deepest level instead of one for each parent.
-        level_weights: Weight of each level in the loss; see :func:`patent_hier.training.losses.level_weights`.
-        label_weights: ``(n_labels,)``, or None for equal weights.
+        optimizer: ``adamw`` or ``adam``.
+        lr: Peak learning rate; None: what suits the model, or its encoder.
+        weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`, likewise the next two.
+        warmup: Fraction of all steps.
+        schedule: ``linear`` or ``constant``.
+        total_steps: Optimizer steps that the schedule spans; None: those that the trainer plans.
+        level_weights: Weights of levels in the loss, where they are not 1 (of a flat network 0 above the deepest one).
+        label_weights: ``(n_labels,)`` weights in the loss; None for equal ones.
         r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
-        shares: Ranks × passes; the trainer averages the gradients of a batch's shares.
+        shares: Ranks × passes, where a batch is read in shares; the trainer averages their gradients.
+        network: Takes the place of one that is built; maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)``
+            to logits ``(batch, num_outputs)``.
+        encoder_config: Of a saved model: the ``config.json`` of its encoder, which is built without weights.
+        vector_shape: Of a saved model: rows and dimensions of its word vectors.
+        **settings: The model's own settings, such as ``num_last_layers=4``; see :mod:`patent_hier.settings.models`.
+
+    Raises:
+        ConfigError: If a setting is unknown or out of range, or does not fit the encoder.
     """
 
     def __init__(
         self,
-        network: nn.Module,
-        tree: LabelTree,
-        optimizer: OptimizerSettings,
-        total_steps: int,
+        model: str | ModelSettings,
+        tree: LabelTree | Mapping[str, Any],
         *,
+        encoder: str | Path | EncoderSettings | None = None,
+        freeze: bool = False,
+        features: str | Path | None = None,
         flat: bool = False,
-        level_weights: tuple[float, ...] | None = None,
-        label_weights: Tensor | None = None,
+        optimizer: str = OptimizerSettings.name,
+        lr: float | None = None,
+        weight_decay: float = OptimizerSettings.weight_decay,
+        warmup: float = OptimizerSettings.warmup,
+        schedule: str = OptimizerSettings.schedule,
+        total_steps: int | None = None,
+        level_weights: Mapping[str, float] | None = None,
+        label_weights: Sequence[float] | Tensor | None = None,
         r_drop: float = 0.0,
         shares: int = 1,
+        network: nn.Module | None = None,
+        encoder_config: Mapping[str, Any] | None = None,
+        vector_shape: Sequence[int] | None = None,
+        **settings: Any,
     ) -> None:
         super().__init__()
+        own = model if isinstance(model, ModelSettings) else network_settings(model, settings)
+        tree = tree if isinstance(tree, LabelTree) else LabelTree.from_dict(tree)
+        size = num_outputs(tree, flat)
+        inputs = Inputs(encoder_config, freeze, None if vector_shape is None else (vector_shape[0], vector_shape[1]))
+        suggested_lr = own.suggested_lr
+        if network is None:
+            network, inputs, suggested_lr = build_network(own, size, inputs, encoder, features)
+        lr = (suggested_lr or EncoderSettings.suggested_lr) if lr is None else lr
+        self.optimizer_settings = OptimizerSettings(optimizer, lr, weight_decay, warmup, schedule)
+        check_group("optimizer", self.optimizer_settings)
+        between("r_drop", r_drop, 0, 1e6)
         self.network = network
         self.tree = tree
         self.softmax = TreeSoftmax(tree, flat)
         self.r_drop = r_drop
         self.shares = shares
-        self.optimizer_settings = optimizer
         self.total_steps = total_steps
-        weights = tuple(float(not flat or level == tree.depth) for level in tree.levels)
-        self.loss = PathLoss(self.softmax, level_weights or weights, label_weights)
-        self.val_accuracy = LevelAccuracy(tree)
-        self.val_loss = MeanMetric()
-        self._loss_sum = torch.zeros(())
-        self._loss_documents = 0
+        by_level = weights_of_levels(tree, flat, level_weights or {})
+        of_labels = None if label_weights is None else torch.as_tensor(label_weights, dtype=torch.float32)
+        if of_labels is not None and of_labels.shape != (len(tree),):
+            raise ConfigError(
+                f"label_weights has shape {tuple(of_labels.shape)}; give one for each of {len(tree)} labels"
+            )
+        self.loss = PathLoss(self.softmax, by_level, of_labels)
+        self._make_metrics(tree, flat)
+        self._loss_sum, self._loss_documents = torch.zeros(()), 0  # of the epoch so far
+        usual = NETWORKS.get(own.name)
+        self.save_hyperparameters(
+            {
+                "model": own.name if usual and type(usual()) is type(own) else kind_of(own),
+                **{name: value for name, value in asdict(own).items() if name not in NO_INFLUENCE},
+                **inputs.as_dict(),
+                "tree": tree.as_dict(),
+                "flat": flat,
+                "optimizer": optimizer,
+                **{name: value for name, value in asdict(self.optimizer_settings).items() if name != "name"},
+                "total_steps": total_steps,
+                "level_weights": dict(zip(tree.levels, by_level, strict=True)),
+                "label_weights": None if of_labels is None else of_labels.tolist(),
+                "r_drop": r_drop,
+            }
+        )
+
+    @property
+    def hparams_initial(self) -> AttributeDict:
+        """The hyperparameters that loggers get: without the long ones."""
+        known = super().hparams_initial.items()
+        return AttributeDict({name: value for name, value in known if name not in _NOT_LOGGED})
+
+    def setup(self, stage: str) -> None:
+        """Refuse data of other labels or other tokens.
+
+        Raises:
+            ConfigError: Which of both it is.
+        """
+        self._loss_sum, self._loss_documents = torch.zeros(()), 0  # a checkpoint is read after this
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # None where loaders are handed over
+        if not isinstance(data, NodeBatches):
+            return
+        if data.view.tree != self.tree:
+            raise ConfigError("the model and the data module have different labels; make the model with tree=data.tree")
+        config, shape = self.hparams["encoder_config"], self.hparams["vector_shape"]
+        own = shape[0] if shape else (config or {}).get("vocab_size")
+        if own and data.num_ids and own != data.num_ids:
+            raise ConfigError(
+                f"the data module has {data.num_ids} kinds of tokens, the model {own}; give both the same encoder, or "
+                "the model features=data.vectors"
+            )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits ``(batch, num_outputs)``."""
@@ -96,9 +195,17 @@ class PatentClassifier(pl.LightningModule):
         self._loss_sum = self._loss_sum.to(loss.device) + loss * n_documents
         self._loss_documents += n_documents
         if self.trainer.is_last_batch:
-            mean = self._loss_sum / self._loss_documents
-            self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.shares > 1)
-            self._loss_sum, self._loss_documents = torch.zeros_like(self._loss_sum), 0
+            self._log_loss()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the loss of an epoch that ``max_steps`` or ``max_time`` ended before its last batch."""
+        if self._loss_documents:
+            self._log_loss()
+
+    def _log_loss(self) -> None:
+        mean = self._loss_sum / self._loss_documents
+        self.log("train/loss", mean, on_step=False, on_epoch=True, batch_size=1, sync_dist=self.trainer.world_size > 1)
+        self._loss_sum, self._loss_documents = torch.zeros_like(self._loss_sum), 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The loss of the epoch so far, each rank's own, belongs to the state."""
@@ -106,29 +213,58 @@ class PatentClassifier(pl.LightningModule):
         checkpoint["loss"] = {"sums": of_ranks.cpu(), "documents": self._loss_documents}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back."""
-        self._loss_sum = checkpoint["loss"]["sums"][self.global_rank]
-        self._loss_documents = checkpoint["loss"]["documents"]
+        """Take it back, unless another number of ranks has saved it or nothing is trained."""
+        sums = checkpoint["loss"]["sums"]
+        if self._trainer is not None and len(sums) == self._trainer.world_size:
+            self._loss_sum, self._loss_documents = sums[self.global_rank], checkpoint["loss"]["documents"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update the validation loss and accuracy, both over all documents of all ranks, however they are batched."""
         target = batch["target"]
         logits = self(batch["input_ids"], batch["attention_mask"])
         lent = "weight" in batch  # the whole batch then is one document, for a rank without a share
-        self.val_loss.update(self.loss(logits, target), 0.0 if lent else self.loss.denominators(target)[0])
+        divisors = torch.stack(self.loss.denominators(target))
+        self.val_loss.update(torch.stack(self.loss.means(logits, target)), divisors * (not lent))
         self.val_accuracy.update(self.softmax.joint(logits), torch.full_like(target, NONE) if lent else target)
-        self.log("val/loss", self.val_loss, on_epoch=True, batch_size=len(target))
 
     def on_validation_epoch_end(self) -> None:
-        """The accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
+        """The loss, and the accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
+        losses = zip(self.loss.level_weights, self.val_loss.compute().values(), strict=True)
+        self.log("val/loss", torch.stack([weight * mean for weight, mean in losses if weight]).sum())
+        self.val_loss.reset()
         by_level = self.val_accuracy.compute()
-        own = by_level[-1:] if self.softmax.flat else by_level
-        self.log("val/accuracy", own.mean())
+        own = list(by_level.values())[-1:] if self.softmax.flat else list(by_level.values())
+        self.log("val/accuracy", torch.stack(own).mean())
         if len(by_level) > 1:
-            self.log_dict(
-                {f"val/accuracy/{name}": value for name, value in zip(self.tree.levels, by_level, strict=True)}
-            )
+            self.log_dict({f"val/accuracy/{level}": value for level, value in by_level.items()})
         self.val_accuracy.reset()
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Count a batch of test documents."""
+        joint = self.softmax.joint(self(batch["input_ids"], batch["attention_mask"]))
+        for metric in (self.test_accuracy, self.test_top_k, self.test_f1):
+            metric.update(joint, batch["target"])
+
+    def on_test_epoch_end(self) -> None:
+        """The scores at each level, and over the paths; a label that training has not seen counts as not found."""
+        for name, metric in (("accuracy", self.test_accuracy), (f"top_{TOP_K}_accuracy", self.test_top_k)):
+            self.log_dict({f"test/{name}/{level}": value for level, value in metric.compute().items()})
+            metric.reset()
+        self.log("test/hierarchical_f1", self.test_f1.compute())
+        self.test_f1.reset()
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """What the network says of a batch.
+
+        Returns:
+            ``document`` ``(batch,)``, the documents' positions in the corpus; ``label`` ``(batch, n_levels)``, its
+            answers as positions in the tree, -1 where there is none, see :meth:`TreeSoftmax.best`; ``log_prob``
+            ``(batch, n_levels)``, their joint log-probabilities.
+        """
+        joint = self.softmax.joint(self(batch["input_ids"], batch["attention_mask"]))
+        label = self.softmax.best(joint)
+        log_prob = joint.gather(1, label.clamp(min=0)).masked_fill(label < 0, -torch.inf)
+        return {"document": batch["document"], "label": label, "log_prob": log_prob}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """A step, after which the gradients are freed: Lightning would hold them until after the next forward pass."""
@@ -143,76 +279,21 @@ class PatentClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer with its schedule, stepped after each batch."""
-        optimizer = build_optimizer(self.network, self.optimizer_settings)
-        schedule = LambdaLR(optimizer, Schedule(self.optimizer_settings, self.total_steps))
+        settings = self.optimizer_settings
+        # In fp16, Lightning takes the gradient scale off before clipping only if the step is not fused with it.
+        optimizer = build_optimizer(self.network, settings, fused=not str(self.trainer.precision).startswith("16"))
+        schedule = LambdaLR(optimizer, Schedule(settings, self._planned_steps()))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _planned_steps(self) -> int:
+        steps = self.total_steps or self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ConfigError("the learning rate needs an end of training; give the trainer max_epochs or max_steps")
+        return int(steps)
 
-class Schedule:
-    """Factor on the learning rate at each step: linear warm-up, then constant or a linear fall to 0.
-
-    Args:
-        settings: ``warmup`` (a fraction of all steps) and ``schedule``.
-        total_steps: All optimizer steps.
-    """
-
-    def __init__(self, settings: OptimizerSettings, total_steps: int) -> None:
-        self._warmup = math.ceil(settings.warmup * total_steps)
-        self._falls = settings.schedule == "linear"
-        self._total = total_steps
-
-    def __call__(self, step: int) -> float:
-        """The factor for a step, counted from 0."""
-        if step < self._warmup:
-            return (step + 1) / self._warmup
-        if not self._falls:
-            return 1.0
-        return max(0.0, (self._total - step) / max(1, self._total - self._warmup))
-
-
-def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | None) -> None:
-    """Clip the gradients of a network; in mixed precision Lightning refuses to do so with a fused optimizer.
-
-    With bf16 there is no gradient scale that would have to be taken off first; fp16 is refused in the settings.
-
-    Args:
-        network: Has gradients.
-        largest: The largest norm of all gradients together, or the largest absolute value of one; None clips nothing.
-        algorithm: ``"norm"``, which None stands for, or ``"value"``.
-
-    Raises:
-        ConfigError: If the algorithm is another.
-    """
-    if algorithm not in (None, "norm", "value"):
-        raise ConfigError(f"gradients cannot be clipped by {algorithm!r}; choose 'norm' or 'value'")
-    if largest is None:
-        return
-    if algorithm == "value":
-        nn.utils.clip_grad_value_(network.parameters(), largest)
-    else:
-        nn.utils.clip_grad_norm_(network.parameters(), largest)
-
-
-def build_optimizer(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
-    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms)."""
-    trainable = [weight for weight in network.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer_class = AdamW if settings.name == "adamw" else Adam
-    return optimizer_class([group for group in groups if group["params"]], lr=filled(settings.lr), fused=True)
-
-
-def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:
-    """Loss weights ``(n_labels,)`` within each level: ``n / (n_labels * count)``, so a document's mean weight is 1.
-
-    Args:
-        tree: The labels.
-        paths: Of the training documents, ``(n, n_levels)``.
-    """
-    counts = np.bincount(paths[paths != NONE], minlength=len(tree))
-    weights = np.empty(len(tree), np.float32)
-    for own in map(tree.span, tree.levels):
-        weights[own] = counts[own].sum() / ((own.stop - own.start) * np.maximum(counts[own], 1))
-    return torch.from_numpy(weights)
+    def _make_metrics(self, tree: LabelTree, flat: bool) -> None:
+        self.val_accuracy = LevelAccuracy(tree, flat)
+        self.val_loss = LevelMeans(tree)
+        self.test_accuracy = LevelAccuracy(tree, flat)
+        self.test_top_k = LevelAccuracy(tree, flat, TOP_K)
+        self.test_f1 = HierarchicalF1(tree, flat)

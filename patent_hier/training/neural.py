@@ -1,8 +1,6 @@
 """Train one node's network with Lightning: best epoch on the validation part, never on test."""
 
-import logging
 import math
-import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +8,31 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.building import ENCODER_NAME
+from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import Settings, TrainerSettings, as_dict, filled, planned_epochs
+from patent_hier.settings import Settings, as_dict, filled, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
-from patent_hier.training.datamodule import PatentDataModule
-from patent_hier.training.device import choose_gpu, choose_precision
+from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.fitted import Fitted
-from patent_hier.training.losses import level_weights
 from patent_hier.training.memory import memory_advice, with_less_memory
-from patent_hier.training.module import PatentClassifier, inverse_frequency_weights
+from patent_hier.training.module import PatentClassifier
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.observers import Observe, Observers
+from patent_hier.training.optimizing import inverse_frequency_weights
 from patent_hier.training.ranks import ALONE, Ranks
-from patent_hier.training.resume import Position, StateFile, StateKeeper, find_state, take_up_the_end
+from patent_hier.training.resume import Position, StateKeeper, find_state, take_up_the_end
+from patent_hier.training.trainer import make_trainer
 
 _MONITOR = "val/accuracy"
 
@@ -117,7 +115,7 @@ def _fit_in_passes(
     if trainer_settings.num_threads is not None:
         torch.set_num_threads(trainer_settings.num_threads)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
-    data = PatentDataModule(
+    data = NodeBatches(
         view,
         batch_size=filled(trainer_settings.batch_size),
         score_batch_size=trainer_settings.score_batch_size,
@@ -140,19 +138,24 @@ def _fit_in_passes(
     if (more := min(2 * passes, filled(trainer_settings.batch_size))) > passes:
         advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
     with blueprint.reading(network), memory_advice(advice):
-        history, facts = _train(network, data, settings, keeping, observe())
+        history, facts = _train(network, blueprint.reader, data, settings, keeping, observe())
     classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network.eval(), blueprint.reader)
     return Fitted(classifier, history, facts | sizes)
 
 
 def _train(
-    network: nn.Module, data: PatentDataModule, settings: Settings, keeping: _Keeping, observers: Observers
+    network: nn.Module,
+    reader: TokenReader,
+    data: NodeBatches,
+    settings: Settings,
+    keeping: _Keeping,
+    observers: Observers,
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
     steps_per_epoch = math.ceil(len(view.train) / filled(trainer_settings.batch_size))
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
-    task = _task(network, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
+    task = _task(network, reader, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
     best = BestWeights(_MONITOR, enabled=not ranks.rank)
     keeper = StateKeeper(keeping.path, trainer_settings.checkpoint_minutes, data.passes, ranks, keeping.position)
@@ -161,7 +164,7 @@ def _train(
         callbacks.append(best)
         if trainer_settings.patience is not None:
             callbacks.append(Patience(_MONITOR, trainer_settings.patience, trainer_settings.min_steps))
-    trainer = _trainer(trainer_settings, epochs, callbacks, ranks, data.passes, observers)
+    trainer = make_trainer(trainer_settings, epochs, callbacks, ranks, data.passes, observers)
     for logger in trainer.loggers:
         logger.log_hyperparams(as_dict(settings))
     if keeping.path and keeping.position and keeping.position.ended:
@@ -196,27 +199,48 @@ def _train(
 
 
 def _task(
-    network: nn.Module, view: NodeView[TokenStore], settings: Settings, total_steps: int, shares: int
+    network: nn.Module,
+    reader: TokenReader,
+    view: NodeView[TokenStore],
+    settings: Settings,
+    total_steps: int,
+    shares: int,
 ) -> PatentClassifier:
     """The network with its loss; labels are weighed by the corpus's documents alone."""
-    trainer, tree = settings.trainer, view.tree
+    trainer, optimizer, tree = settings.trainer, settings.optimizer, view.tree
     weights = None
     if trainer.class_weights:
         weights = inverse_frequency_weights(tree, view.train_paths[: view.num_documents])
+    by_level = {level: weight for level, weight in trainer.level_weights.items() if level in tree.levels}
+    if view.flat and len(tree.levels) > 1:
+        by_level.setdefault(tree.levels[0], trainer.section_loss)
+    config, shape = None, None
+    if isinstance(reader, WordPieceReader):
+        config = {**reader.files.config, ENCODER_NAME: settings.encoder.name}
+    else:
+        shape = tuple(network.get_parameter("embedding.weight").shape)
     return PatentClassifier(
-        network,
+        settings.model,
         tree,
-        settings.optimizer,
-        total_steps,
+        network=network,
+        freeze=config is not None and settings.encoder.freeze,
+        encoder_config=config,
+        vector_shape=shape,
         flat=view.flat,
-        level_weights=level_weights(tree, view.flat, trainer.section_loss, trainer.level_weights),
+        optimizer=optimizer.name,
+        lr=optimizer.lr,
+        weight_decay=optimizer.weight_decay,
+        warmup=optimizer.warmup,
+        schedule=optimizer.schedule,
+        total_steps=total_steps,
+        level_weights=by_level,
         label_weights=weights,
         r_drop=trainer.r_drop,
         shares=shares,
     )
 
 
-def _fit(trainer: pl.Trainer, task: PatentClassifier, data: PatentDataModule, state: Path | None) -> None:
+def _fit(trainer: pl.Trainer, task: PatentClassifier, data: NodeBatches, state: Path | None) -> None:
     try:
         with warnings.catch_warnings():
             # Lightning's hints about loader workers and missing loggers are for its own users.
@@ -236,47 +260,3 @@ def best_epoch(epochs: list[dict[str, float]]) -> int | None:
     """The epoch whose weights were kept: the first with the best validation accuracy; None without validation."""
     scored = [epoch for epoch in epochs if _MONITOR in epoch]
     return int(max(scored, key=lambda epoch: epoch[_MONITOR])["epoch"]) if scored else None
-
-
-def _trainer(
-    settings: TrainerSettings,
-    epochs: int,
-    callbacks: list[Callback],
-    ranks: Ranks,
-    passes: int,
-    observers: Observers,
-) -> pl.Trainer:
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    if settings.progress and not ranks.rank and sys.stdout.isatty():
-        callbacks = [*callbacks, *observers.callbacks]
-    else:
-        callbacks = [*callbacks, *(own for own in observers.callbacks if not isinstance(own, ProgressBar))]
-    on_gpu = choose_gpu(settings.accelerator, "trainer.accelerator")
-    return pl.Trainer(
-        accelerator="cuda" if on_gpu else "cpu",
-        devices=ranks.local_size,
-        num_nodes=ranks.size // ranks.local_size,
-        strategy=_ddp(passes) if ranks.size > 1 else "auto",
-        # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
-        plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment(), StateFile()],
-        precision=choose_precision(settings.precision, on_gpu),
-        max_epochs=epochs,
-        accumulate_grad_batches=passes,
-        gradient_clip_val=settings.gradient_clip,
-        callbacks=callbacks,
-        logger=observers.loggers or False,
-        default_root_dir=observers.folder,
-        enable_progress_bar=any(isinstance(own, ProgressBar) for own in callbacks),
-        enable_model_summary=False,
-        enable_checkpointing=any(isinstance(own, Checkpoint) for own in callbacks),
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
-
-
-def _ddp(passes: int) -> DDPStrategy:
-    """DDP that does not wait for gradients of weights that no head reads, which some encoders have.
-
-    A static graph is the cheaper way to that, but fails when gradients are accumulated.
-    """
-    return DDPStrategy(static_graph=passes == 1, find_unused_parameters=passes > 1, broadcast_buffers=False)

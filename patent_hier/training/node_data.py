@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from patent_hier.data.label_text import LabelTexts, count_levels
 from patent_hier.data.labels import DocumentLabels
-from patent_hier.data.splits import TRAIN, VAL
+from patent_hier.data.splits import TEST, TRAIN, VAL
 from patent_hier.errors import ConfigError
 from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
@@ -18,6 +18,8 @@ from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 if TYPE_CHECKING:
     from patent_hier.models.blueprint import Blueprint  # torch
+
+NOT_IN_TREE = -2  # of a true label that no training document has
 
 Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
 
@@ -122,6 +124,9 @@ class NodeView(Generic[Store]):
         further_owners: Which item of ``train`` each belongs to, ascending, ``(n_further,)``.
         val: Positions of validation documents under the node whose uppermost label was seen, ``(n_val,)``.
         val_paths: Their paths, ``(n_val, n_levels)``; :data:`NONE` where a label was not seen.
+        test: Positions of test documents under the node, ``(n_test,)``.
+        test_paths: Their paths; :data:`NOT_IN_TREE` where a label was not seen.
+        held_out: Positions of all documents outside the training part, under the node or not, ``(n_held_out,)``.
         label_share: The label texts at the end of ``train``; None if there is none.
         label_facts: How many of each level they are, and how many are left out because no training document has
             their label; None without ``data.label_text``.
@@ -137,6 +142,9 @@ class NodeView(Generic[Store]):
     further_owners: NDArray[np.intp]
     val: NDArray[np.intp]
     val_paths: Positions
+    test: NDArray[np.intp]
+    test_paths: Positions
+    held_out: NDArray[np.intp]
     label_share: LabelShare | None = None
     label_facts: dict[str, Any] | None = None
 
@@ -177,12 +185,14 @@ class NodeView(Generic[Store]):
         item_of[train] = np.arange(len(train))
         further, owners = further[item_of[owners] != NONE], item_of[owners][item_of[owners] != NONE]
         seen = np.zeros(len(scope.tree), np.bool_)
-        for paths in (main[train], further):
-            seen[paths[paths != NONE]] = True
+        for known in (main[train], further):
+            seen[known[known != NONE]] = True
         tree, new = scope.tree.restrict(seen)
         kept = slice(0, len(tree.levels))
-        val_paths = relabel(new, main)[:, kept]
-        val = np.flatnonzero(under & (val_paths[:, -1 if scope.flat else 0] != NONE) & (corpus.parts == VAL))
+        paths = relabel(new, main)[:, kept]
+        val = np.flatnonzero(under & (paths[:, -1 if scope.flat else 0] != NONE) & (corpus.parts == VAL))
+        test = np.flatnonzero((main[:, 0] != NONE) & (corpus.parts == TEST))
+        unseen = (main[test][:, kept] != NONE) & (paths[test] == NONE)
         view = cls(
             node,
             corpus.store,
@@ -193,7 +203,10 @@ class NodeView(Generic[Store]):
             relabel(new, further)[:, kept],
             owners,
             val,
-            val_paths[val],
+            paths[val],
+            test,
+            np.where(unseen, NOT_IN_TREE, paths[test]).astype(np.int32),
+            np.flatnonzero(corpus.parts != TRAIN),
         )
         if corpus.label_texts is None:
             return view

@@ -24,7 +24,7 @@ from patent_hier.settings import filled
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.masking import MaskedRows, Steps
-from patent_hier.training.module import build_optimizer, clip_gradients
+from patent_hier.training.optimizing import build_optimizer, clip_gradients
 from patent_hier.training.schedule import schedule_factor
 
 STATE_FILE = "state.ckpt"

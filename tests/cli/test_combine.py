@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
+from patent_hier.evaluation.predictions import Predictions
 
 from patent_hier.artifacts import MANIFEST, find_damage, verify
-from patent_hier.evaluation.predictions import Predictions
 from tests.commands import command
 from tests.report.reading import listings, markdown_table
 from tests.report.worlds import World, csv_world

@@ -35,7 +35,9 @@ def system(n=300, paths=TWO, seed=0, unseen=(), flat=False):
     further = [[paths[i] for i in rng.integers(0, len(paths), rng.integers(0, 3))] for _ in range(n)]
     labels = document_labels([np.array(column, object) for column in zip(*truth, strict=True)], further, tree.levels)
     if flat:
-        lean = np.stack([tree.find(l, c) for l, c in zip(tree.levels, zip(*truth, strict=True), strict=True)], 1)
+        lean = np.stack(
+            [tree.find(level, c) for level, c in zip(tree.levels, zip(*truth, strict=True), strict=True)], 1
+        )
         nodes = {"flat": network("flat", tree, random_joint(tree, n, seed, True, lean=lean), truth, parts, True)}
     else:
         first = tree.to_depth(tree.levels[0])
@@ -51,7 +53,7 @@ def system(n=300, paths=TWO, seed=0, unseen=(), flat=False):
 
 
 def _network(node, tree, targets, parts, seed):
-    lean = np.stack([tree.find(l, c) for l, c in zip(tree.levels, zip(*targets, strict=True), strict=True)], 1)
+    lean = np.stack([tree.find(level, c) for level, c in zip(tree.levels, zip(*targets, strict=True), strict=True)], 1)
     return network(node, tree, random_joint(tree, len(targets), seed, lean=lean), targets, parts)
 
 
@@ -59,8 +61,8 @@ def by_hand(made, part="test"):
     """What the networks' own scores say of each document of a part.
 
     Returns:
-        For each a namespace: ``path``, the true one; ``greedy``, a code or None for each level; ``ranked``, by level all
-        codes, the most probable first; ``local``, by level whether the true label is the best of its siblings;
+        For each a namespace: ``path``, the true one; ``greedy``, a code or None for each level; ``ranked``, by level
+        all codes, the most probable first; ``local``, by level whether the true label is the best of its siblings;
         ``further``, the other true paths.
     """
     rows = []

@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from patent_hier.evaluation.deriving import NodeScores
-from patent_hier.evaluation.temperature import MIN_DOCUMENTS, fit_temperature, scale, scale_nodes
+from patent_hier.evaluation.system import scale
+from patent_hier.evaluation.temperature import MIN_DOCUMENTS, fit_temperature, fit_temperatures
+from tests.trees import classes_of, network, tree_of
+
+SIX = tree_of([(a, a + b, a + b + c) for a in "AB" for b in "12" for c in "xyz"] + [("C", None, None)])
 
 
 def sampled(true_temperature, n=4000, k=5, seed=0):
@@ -23,7 +28,7 @@ def test_the_temperature_that_was_applied_is_found(temperature):
 
 
 def loss(log_prob, targets, temperature):
-    likelihood = scale(log_prob, temperature)[np.arange(len(targets)), targets].sum()
+    likelihood = log_softmax(log_prob / temperature, axis=1)[np.arange(len(targets)), targets].sum()
     return np.log(temperature) ** 2 / (2 * 0.2**2) - likelihood
 
 
@@ -36,24 +41,9 @@ def test_no_other_temperature_is_better(seed, true):
         assert own <= loss(log_prob, targets, other) + 1e-3
 
 
-@given(st.integers(0, 50), st.floats(0.05, 20))
-def test_scaling_keeps_order_and_sum(seed, temperature):
-    log_prob, _ = sampled(1.0, n=10, seed=seed)
-    scaled = scale(log_prob, temperature)
-    assert np.exp(scaled.astype(float)).sum(axis=1) == pytest.approx(1, abs=1e-5)
-    order = np.argsort(-log_prob, axis=1)
-    assert (np.diff(np.take_along_axis(scaled, order, axis=1), axis=1) <= 1e-6).all()
-
-
 def test_few_documents_move_it_little():
     few, many = (fit_temperature(*sampled(3.0, n=n)) for n in (30, 4000))
     assert 1 < few < 2 < many
-
-
-def test_impossible_labels_stay_impossible():
-    scaled = scale(np.array([[0.0, -np.inf], [np.log(0.5), np.log(0.5)]]), 3.0)
-    assert scaled[0].tolist() == [0.0, -np.inf]
-    assert np.exp(scaled[1]) == pytest.approx([0.5, 0.5])
 
 
 def test_targets_that_say_nothing_are_left_out():
@@ -69,8 +59,73 @@ def test_few_documents_and_single_labels_keep_1():
     assert fit_temperature(np.zeros((100, 1)), np.zeros(100, np.intp)) == 1.0
 
 
-def test_nodes_have_their_own():
-    own = NodeScores(("A", "B"), np.log(np.array([[0.9, 0.1]], np.float32)))
-    scaled = scale_nodes({"root": own, "flat": own}, {"root": 2.0})
-    assert np.array_equal(scaled["flat"].log_prob, own.log_prob)
-    assert np.exp(scaled["root"].log_prob) == pytest.approx(np.array([[0.75, 0.25]]))
+def drawn(tree, n=3000, flat=False, seed=1):
+    """A network that is right, and paths drawn from its own joint probabilities."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (n, len(tree)))
+    paths = []
+    if flat:
+        leaves = tree.leaves
+        joint = np.zeros_like(logits)
+        joint[:, leaves] = log_softmax(logits[:, leaves], axis=1)
+        for i in reversed(range(leaves.start)):
+            own = tree.children(i)
+            joint[:, i] = np.logaddexp.reduce(joint[:, own], axis=1) if own.stop > own.start else -np.inf
+        ends = [rng.choice(np.arange(leaves.start, leaves.stop), p=np.exp(row[leaves])) for row in joint]
+        return joint.astype(np.float32), [tuple(tree.names(path)) for path in tree.paths(np.array(ends, np.int32))]
+    joint = np.zeros_like(logits)
+    for parent in range(-1, len(tree)):
+        own = tree.children(parent)
+        if own.stop > own.start:
+            joint[:, own] = log_softmax(logits[:, own], axis=1) + (joint[:, [parent]] if parent >= 0 else 0)
+    for row in joint:
+        above, path = -1, []
+        while (own := tree.children(above)).stop > own.start:
+            shares = np.exp(row[own] - (row[above] if above >= 0 else 0))
+            above = int(rng.choice(np.arange(own.start, own.stop), p=shares / shares.sum()))
+            path.append(tree.codes[above])
+        paths.append((*path, *[None] * (len(tree.levels) - len(path))))
+    return joint.astype(np.float32), paths
+
+
+def test_each_level_has_the_temperature_that_was_applied_to_its_heads():
+    """The heads of the true parents alone: those of a wrong section say nothing of its classes."""
+    joint, paths = drawn(SIX)
+    wrong = {"section": 0.6, "class": 2.0, "subclass": 1.0}
+    distorted = scale(SIX, joint, {level: 1 / t for level, t in wrong.items()})
+    found = fit_temperatures(network("shared", SIX, distorted, paths))
+    assert found == pytest.approx(wrong, rel=0.1)
+
+
+def test_a_flat_network_has_one_for_its_leaves():
+    tree = tree_of([(a, a + b) for a in "AB" for b in "123"])
+    joint, paths = drawn(tree, flat=True)
+    distorted = scale(tree, joint, {"class": 1 / 2.5}, flat=True)
+    made = network("flat", tree, distorted, paths, flat=True)
+    assert fit_temperatures(made) == {"class": pytest.approx(2.5, rel=0.1)}
+    assert fit_temperatures(_sparse(made, "class")) == {}
+    assert list(fit_temperatures(_sparse(made, "section"))) == ["class"]
+
+
+def _sparse(own, level):
+    levels = []
+    for one in own.levels:
+        labels, log_prob = one.best(2)
+        levels.append(replace(one, labels=labels, log_prob=log_prob) if one.level == level else one)
+    return replace(own, levels=tuple(levels))
+
+
+def test_levels_from_the_first_sparse_one_on_have_none():
+    joint, paths = drawn(SIX, 200)
+    made = network("shared", SIX, joint, paths)
+    whole = fit_temperatures(made)
+    for level, above in (("subclass", ["section", "class"]), ("class", ["section"]), ("section", [])):
+        assert fit_temperatures(_sparse(made, level)) == {name: whole[name] for name in above}
+
+
+def test_labels_without_siblings_and_unseen_ones_keep_1():
+    tree = classes_of(A="01", B="02")
+    joint = np.tile(np.log(np.float32([0.9, 0.1, 0.9, 0.1])), (60, 1))
+    found = fit_temperatures(network("x", tree, joint, [("A", "A01"), ("B", "B99"), ("D", "D01")] * 20))
+    assert found["class"] == pytest.approx(1, abs=1e-3)
+    assert found["section"] > 1.05  # it is surer of A than half of the known documents allow

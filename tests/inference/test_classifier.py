@@ -12,7 +12,6 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError, Incomplete
 from patent_hier.evaluation.selective import NEVER, Thresholds
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.predictor import load_system
 
 SYSTEMS = [
     ("class", "linear", "hier"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patent_hier.evaluation.predictions import Predictions
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.saved import load_classifier
 from tests.commands import command
@@ -45,7 +45,7 @@ def losses(folder: Path) -> list[float]:
 
 
 def log_prob(folder: Path) -> np.ndarray:
-    return Predictions.read(folder / "predictions.parquet").log_prob
+    return NetworkPredictions.read(folder / "predictions.parquet").scores().log_prob
 
 
 def test_looking_up_gives_the_results_of_reading(world: World) -> None:
@@ -71,10 +71,9 @@ def test_the_saved_model_reads_texts_by_itself(world: World) -> None:
     shutil.rmtree(world.cache / "layer_vectors")
     classifier = load_classifier(folder / "model")
     (tokens,) = (world.cache / "tokens").glob("[!.]*")
-    predictions = Predictions.read(folder / "predictions.parquet")
     store = TokenStore.open(tokens)
     everything = classifier.log_prob(store, np.arange(len(store)))
-    known = {row.tobytes() for row in np.round(predictions.log_prob, 1)}
+    known = {row.tobytes() for row in np.round(log_prob(folder), 1)}
     found = [np.round(row, 1).tobytes() in known for row in everything]
     assert np.mean(found) > len(known) / len(store) * 0.5
     facts = json.loads((folder / "metrics.json").read_text("utf-8"))["training"]

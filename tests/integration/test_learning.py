@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from patent_hier.cli.main import main
-from patent_hier.evaluation.predictions import Predictions
+from patent_hier.evaluation.contract import NetworkPredictions
 
 MARGIN = 0.30  # over always answering the most frequent class
 
@@ -20,7 +20,7 @@ def test_bertcnn_clears_the_majority_class_by_far(tmp_path: Path) -> None:
     folders = [f"runs_dir={tmp_path / 'runs'}", f"cache_dir={tmp_path / 'cache'}"]
     assert main(["run", "model=bertcnn", "level=node", "node=D", "trainer.min_steps=300", *folders]) == 0
     (folder,) = (tmp_path / "runs" / "bertcnn").glob("D-*")
-    test = Predictions.read(folder / "predictions.parquet").select("test")
+    test = NetworkPredictions.read(folder / "predictions.parquet").select("test").level("class")
     targets = Counter(target for target in test.targets if target is not None)
     majority = max(targets.values()) / targets.total()
     score = json.loads((folder / "metrics.json").read_text("utf-8"))["test"]["accuracy"]

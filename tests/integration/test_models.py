@@ -1,4 +1,4 @@
-"""Every model beside BERT-CNN, from raw file to result: the nine nodes once, and again without training."""
+"""Every model beside BERT-CNN, from raw file to result, two levels deep and deeper: once, then again untrained."""
 
 import json
 import shutil
@@ -13,17 +13,21 @@ from safetensors.numpy import load_file
 
 from patent_hier.artifacts import find_damage
 from patent_hier.data.corpus import Corpus
-from patent_hier.evaluation.predictions import Predictions
+from patent_hier.data.labels import corpus_labels
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.models.saved import load_classifier
 from patent_hier.settings import HIER_NODES
 from tests.commands import TINY_OF, Outcome, command
 from tests.integration.conftest import scores
 
 WORDS, TERMS = ("textcnn", "rnn"), ("linear", "naive_bayes", "knn")
+CLASS, DEEPER = "class", "subclass"
+LEVELS = {CLASS: ["section", "class"], DEEPER: ["section", "class", "subclass"]}
 
 
 class Trained(NamedTuple):
     model: str
+    depth: str
     words: list[str]
     runs: Path
     cache: Path
@@ -39,16 +43,20 @@ class Trained(NamedTuple):
         return folder
 
 
-@pytest.fixture(scope="module", params=[*WORDS, *TERMS])
+def of(*models, depth=CLASS):
+    return pytest.mark.parametrize("trained", [(model, depth) for model in models], indirect=True, ids="-".join)
+
+
+@pytest.fixture(scope="module", params=[(model, depth) for depth in LEVELS for model in (*WORDS, *TERMS)], ids="-".join)
 def trained(request, tmp_path_factory) -> Trained:
     """The nine nodes of a model on 400 demo documents; corpus, words and counts are shared by all models."""
-    model = request.param
+    model, depth = request.param
     cache = tmp_path_factory.getbasetemp() / "models-cache"
     runs = tmp_path_factory.mktemp(model)
-    words = [f"model={model}", *TINY_OF[model], f"runs_dir={runs}", f"cache_dir={cache}"]
+    words = [f"model={model}", *TINY_OF[model], f"data.depth={depth}", f"runs_dir={runs}", f"cache_dir={cache}"]
     first = command("run", "level=hier", *words)
     assert (first.status, first.err) == (0, ""), first
-    return Trained(model, words, runs, cache, first)
+    return Trained(model, depth, words, runs, cache, first)
 
 
 def read(folder, name):
@@ -58,6 +66,10 @@ def read(folder, name):
 def stamps(folder):
     files = (path for path in folder.rglob("*") if path.is_file() and not {".jobs", ".locks"} & set(path.parts))
     return {path: path.stat().st_mtime_ns for path in files if not path.parent.name.startswith("result-")}
+
+
+def predictions(trained) -> dict[str, NetworkPredictions]:
+    return {node: NetworkPredictions.read(path / "predictions.parquet") for node, path in trained.nodes().items()}
 
 
 def test_nine_nodes_and_their_result(trained):
@@ -70,6 +82,7 @@ def test_nine_nodes_and_their_result(trained):
     assert (content["model"], content["seed"], content["demo"]) == (trained.model, 1, True)
     assert content["n_documents"] == 130  # of 400 documents of 130 classes, one of each
     assert content["group"] == manifests[0]["group"]
+    assert list(content["levels"]) == LEVELS[trained.depth]
     assert ({"words", "vectors"} if trained.model in WORDS else {"terms"}) <= {
         path.name for path in trained.cache.iterdir()
     }
@@ -78,27 +91,41 @@ def test_nine_nodes_and_their_result(trained):
 
 
 def test_every_held_out_document_is_scored(trained):
-    own = {node: Predictions.read(folder / "predictions.parquet") for node, folder in trained.nodes().items()}
+    own = predictions(trained)
     assert len({tuple(scored.document_ids) for scored in own.values()}) == 1
-    for scored in own.values():
-        assert np.abs(np.exp(scored.log_prob.astype(float)).sum(1) - 1).max() < 1e-5
-    root = own["root"].select("test")
-    metrics = read(trained.nodes()["root"], "metrics.json")
-    hits = np.array(root.labels, object)[root.log_prob.argmax(1)] == root.targets
-    assert metrics["test"]["accuracy"]["value"] == pytest.approx(hits.mean())
-    assert metrics["training"]["scored_documents"] == len(own["root"].document_ids)
+    for node, scored in own.items():
+        assert list(scored.tree.levels) == (["section"] if node == "root" else LEVELS[trained.depth][1:])
+        first = scored.levels[0]
+        assert np.abs(np.exp(first.log_prob.astype(float)).sum(1) - 1).max() < 1e-5
+        metrics = read(trained.nodes()[node], "metrics.json")
+        assert metrics["training"]["scored_documents"] == len(scored)
+        test = scored.select("test").levels[0]
+        under = test.targets != None  # noqa: E711  # an array is compared, element by element
+        hits = (np.array(scored.tree.labels(test.level), object)[test.log_prob.argmax(1)] == test.targets)[under]
+        assert metrics["test"]["levels"][test.level]["accuracy"]["value"] == pytest.approx(hits.mean())
 
 
 def test_cascade_follows_from_the_predictions(trained):
-    own = {
-        node: Predictions.read(path / "predictions.parquet").select("test") for node, path in trained.nodes().items()
-    }
+    """From level to level the network's greedy answers, held against the corpus's symbols."""
+    own = {node: scored.select("test") for node, scored in predictions(trained).items()}
     (folder,) = trained.cache.glob("corpora/demo-*")
-    table = Corpus.open(folder).table(["document_id", "ipc_class"]).to_pandas().set_index("document_id")["ipc_class"]
-    best = {node: np.array(one.labels, object)[one.log_prob.argmax(1)] for node, one in own.items()}
-    cascade = [best[section][row] for row, section in enumerate(best["root"])]
-    expected = np.mean(np.array(cascade) == table.loc[list(own["root"].document_ids)].to_numpy())
-    assert scores(trained.result())["cascade_accuracy"]["value"] == pytest.approx(expected)
+    corpus = Corpus.open(folder)
+    labels = corpus_labels(corpus, trained.depth)
+    rows = {name: row for row, name in enumerate(corpus.document_ids.to_pylist())}
+    true = labels.tree.names(labels.main[[rows[name] for name in own["root"].document_ids]])
+    sections = np.array(own["root"].tree.codes)[own["root"].levels[0].greedy]
+    levels = scores(trained.result())["levels"]
+    assert levels["section"]["accuracy"]["value"] == pytest.approx(np.mean(sections == true[:, 0]))
+    for place, level in enumerate(LEVELS[trained.depth][1:], start=1):
+        answers = []
+        for row, section in enumerate(sections):
+            part = own[section]
+            place_of = part.level(level).greedy[row] if level in part.tree.levels else -1
+            answers.append(part.tree.labels(level)[place_of] if place_of >= 0 else None)
+        known = true[:, place] != None  # noqa: E711  # an array is compared, element by element
+        hits = (np.array(answers, object) == true[:, place])[known]
+        assert levels[level]["accuracy"]["value"] == pytest.approx(hits.mean())
+        assert levels[level]["accuracy"]["n_documents"] == known.sum()
 
 
 def test_facts_of_training(trained):
@@ -122,15 +149,15 @@ def test_a_saved_node_scores_new_texts(trained):
     """What stands in the folder gives of the corpus's texts what training wrote of them."""
     folder = trained.nodes()["root"]
     classifier = load_classifier(folder / "model")
-    scored = Predictions.read(folder / "predictions.parquet")
-    assert classifier.labels == scored.labels
+    scored = NetworkPredictions.read(folder / "predictions.parquet")
+    assert list(classifier.tree.codes) == list(scored.tree.codes)
     (corpus,) = trained.cache.glob("corpora/demo-*")
     table = Corpus.open(corpus)
     texts = [text for batch in table.iter_texts() for text in batch]
     by_id = dict(zip(table.document_ids.to_pylist(), texts, strict=True))
     chosen = [by_id[name] for name in scored.document_ids[:30]]
     log_prob = classifier.log_prob(classifier.encode(chosen), np.arange(30))
-    np.testing.assert_allclose(log_prob, scored.log_prob[:30], atol=1e-5)
+    np.testing.assert_allclose(log_prob, scored.scores().log_prob[:30], atol=1e-5)
     assert all(np.isfinite(value).all() for value in load_file(folder / "model" / "model.safetensors").values())
 
 
@@ -143,7 +170,7 @@ def test_the_same_command_trains_nothing(trained):
     assert scores(trained.result()) == result
 
 
-@pytest.mark.parametrize("trained", ["linear", "rnn"], indirect=True)
+@of("linear", "rnn")
 def test_aggregate_alone_gives_the_same_result(trained):
     result = scores(trained.result())
     shutil.rmtree(trained.result())
@@ -152,20 +179,21 @@ def test_aggregate_alone_gives_the_same_result(trained):
     assert scores(trained.result()) == result
 
 
-@pytest.mark.parametrize("trained", ["textcnn", "naive_bayes"], indirect=True)
+@of("textcnn", "naive_bayes")
 def test_flat(trained):
     outcome = command("run", "level=flat", *trained.words)
     assert (outcome.status, outcome.err) == (0, "")
     (node,) = (trained.runs / trained.model).glob("flat-*")
-    own = Predictions.read(node / "predictions.parquet").select("test")
-    hits = np.array(own.labels, object)[own.log_prob.argmax(1)] == own.targets
-    assert scores(trained.result("flat"))["flat_accuracy"]["value"] == pytest.approx(hits.mean())
+    own = NetworkPredictions.read(node / "predictions.parquet").select("test")
+    classes = own.level("class")
+    hits = np.array(own.tree.labels("class"), object)[classes.log_prob.argmax(1)] == classes.targets
+    assert scores(trained.result("flat"))["levels"]["class"]["accuracy"]["value"] == pytest.approx(hits.mean())
     assert read(node, "manifest.json")["group"] == read(trained.nodes()["root"], "manifest.json")["group"]
     rows = pd.read_csv(trained.result("flat") / "result.csv").set_index("score")["value"]
-    assert rows["flat_accuracy"] == pytest.approx(hits.mean())
+    assert rows["class.accuracy"] == pytest.approx(hits.mean())
 
 
-@pytest.mark.parametrize("trained", ["rnn", "knn"], indirect=True)
+@of("rnn", "knn")
 def test_a_missing_node_comes_back_as_it_was(trained, tmp_path):
     runs = shutil.copytree(trained.runs, tmp_path / "runs")
     (gone,) = (runs / trained.model).glob("A-*")

@@ -12,6 +12,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from torch import nn
 
 from patent_hier import settings as s
+from patent_hier.data.labels import document_labels
+from patent_hier.data.splits import TRAIN, VAL
 from patent_hier.errors import ArtifactError, PatentHierError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader, TermStore
@@ -21,12 +23,17 @@ from patent_hier.features.words import WordReader, segmenter
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder
 from patent_hier.models.rnn import Rnn
-from patent_hier.models.saved import NodeClassifier, load_classifier
+from patent_hier.models.saved import NodeClassifier, load_classifier, num_outputs
+from patent_hier.models.term_heads import TermHeads
 from patent_hier.models.textcnn import TextCnn
+from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.classical import fit_terms
-from patent_hier.training.node_data import CorpusView
+from patent_hier.training.node_data import CorpusView, NodeView
+from tests.trees import tree_of
 
-LABELS = ("A01", "A21", "A99")
+A = tree_of([("A01",), ("A21",), ("A99",)], ("class",), root="A")
+# Seven labels; a flat network scores the three leaves. Section B has one class, which has one subclass.
+DEEP = tree_of([("A", "A01", "A01B"), ("A", "A01", "A01C"), ("B", "B60", "B60K")])
 SMALL: dict[str, Any] = {"num_last_layers": 2, "num_filters": 4, "pool_size": None}
 BERTCNN = {
     "bertcnn": s.BertCnnSettings(**SMALL),
@@ -44,35 +51,50 @@ TERMS: dict[str, s.TermSettings] = {
     "naive_bayes": s.NaiveBayesSettings(),
     "knn": s.NeighboursSettings(num_neighbours=4),
 }
+WHOLE = {
+    f"{name} {node}": (name, node) for name in ("textcnn", *TERMS) for node in ("shared", "flat")
+}  # on a deep tree
 KIND = {**dict.fromkeys(BERTCNN, "bertcnn"), "textcnn": "textcnn", "rnn": "rnn", "linear": "linear"} | {
     "logistic": "linear", "naive_bayes": "naive_bayes", "knn": "knn"
 }  # fmt: skip
+KIND |= {both: KIND[name] for both, (name, _) in WHOLE.items()}
 TEXTS = ["一种LED灯具", "本发明涉及" * 20, "", "光"]
 
 
-def make_network(name: str, files: EncoderFiles, texts: list[str]) -> NodeClassifier:
+def make_network(name: str, files: EncoderFiles, texts: list[str], node: str = "A") -> NodeClassifier:
     torch.manual_seed(4)
+    tree, flat = (A, False) if node == "A" else (DEEP, node == "flat")
     if name in BERTCNN:
         encoder = load_encoder(files, pretrained=True, frozen=False)
         network: nn.Module = BertCnn(encoder, 3, BERTCNN[name]).eval()
-        return NodeClassifier("A", LABELS, BERTCNN[name], network, WordPieceReader(files, 24))
+        return NodeClassifier(node, tree, flat, BERTCNN[name], network, WordPieceReader(files, 24))
     words = tuple(sorted({word for text in texts[:100] for word in segmenter("chars")(text)}))
     vectors = torch.randn(len(words) + 2, 6)
     settings = WORDS[name]
     if isinstance(settings, s.TextCnnSettings):
-        network = TextCnn(vectors, 3, settings).eval()
+        network = TextCnn(vectors, num_outputs(tree, flat), settings).eval()
     else:
-        network = Rnn(vectors, 3, settings).eval()
-    return NodeClassifier("A", LABELS, settings, network, WordReader(words, "chars", 30))
+        network = Rnn(vectors, num_outputs(tree, flat), settings).eval()
+    return NodeClassifier(node, tree, flat, settings, network, WordReader(words, "chars", 30))
 
 
-def make_term_model(name: str, texts: list[str]) -> NodeClassifier:
+def make_term_model(name: str, texts: list[str], node: str = "A") -> NodeClassifier:
     counter = CountVectorizer(analyzer="char", ngram_range=(1, 2)).fit(texts)
     terms = tuple(counter.get_feature_names_out().tolist())
-    store, codes = TermStore.of_matrix(counter.transform(texts), terms), np.arange(len(texts)) % 3
-    train, val = np.split(np.arange(len(texts)), [200])
-    model, kept, _ = fit_terms(store, train, codes[train], val, codes[val], 3, TERMS[name], 1)
-    return NodeClassifier("A", LABELS, TERMS[name], model, TermReader(tuple(terms[i] for i in kept), (1, 2)))
+    store = TermStore.of_matrix(counter.transform(texts), terms)
+    tree = A if node == "A" else DEEP
+    paths = [
+        (*("A",)[: node == "A"], *tree.names(path)) for path in tree.paths(np.arange(*tree.leaves.indices(99)[:2]))
+    ]
+    rows = [paths[i % 3] for i in range(len(texts))]
+    levels = ("section", *tree.levels)[-len(rows[0]) :]
+    labels = document_labels([np.array(c, object) for c in zip(*rows, strict=True)], [[]] * len(rows), levels)
+    parts = np.where(np.arange(len(texts)) < 200, TRAIN, VAL).astype(np.int8)
+    view = NodeView.of(CorpusView(store, labels, parts), node)
+    assert view.tree == tree
+    model, kept, _ = fit_terms(view, TERMS[name], 1)
+    reader = TermReader(tuple(terms[i] for i in kept), (1, 2))
+    return NodeClassifier(node, tree, node == "flat", TERMS[name], model, reader)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +104,12 @@ def made(
     """By name: a classifier, and the folder that it was saved in."""
     classifiers = {name: make_network(name, tiny_encoder_files, demo_texts) for name in (*BERTCNN, *WORDS)}
     classifiers |= {name: make_term_model(name, demo_texts) for name in TERMS}
+    for both, (name, node) in WHOLE.items():
+        classifiers[both] = (
+            make_term_model(name, demo_texts, node)
+            if name in TERMS
+            else make_network(name, tiny_encoder_files, demo_texts, node)
+        )
     folder = tmp_path_factory.mktemp("models")
     for name, classifier in classifiers.items():
         classifier.save(folder / name)
@@ -112,14 +140,17 @@ def test_round_trip_is_exact(
     classifier, folder = made[name]
     assert json.loads((folder / "classifier.json").read_text("utf-8"))["kind"] == KIND[name]
     loaded = load_classifier(shutil.copytree(folder, tmp_path / "elsewhere"))  # nothing is read from beside it
-    assert (loaded.node, loaded.labels, loaded.settings) == ("A", LABELS, classifier.settings)
+    assert (loaded.node, loaded.tree, loaded.flat) == (classifier.node, classifier.tree, classifier.flat)
+    assert loaded.settings == classifier.settings
     assert type(loaded.model) is type(classifier.model)
     if isinstance(loaded.model, nn.Module):
         assert not loaded.model.training
     texts = [*demo_texts[:40], *TEXTS]
     expected = scores(classifier, texts)
-    assert expected.shape == (44, 3)
+    assert expected.shape == (44, len(loaded.tree))
     assert expected.std(0).min() > 1e-4
+    for level in loaded.tree.levels:
+        assert np.exp(expected[:, loaded.tree.span(level)]).sum(1) == pytest.approx(1, abs=1e-5)
     assert np.array_equal(scores(loaded, texts), expected)
 
 
@@ -133,7 +164,7 @@ def test_saved_again_it_is_the_same(made: dict[str, tuple[NodeClassifier, Path]]
 @pytest.mark.parametrize("name", KIND)
 def test_no_document_has_no_row(made: dict[str, tuple[NodeClassifier, Path]], name: str) -> None:
     classifier, _ = made[name]
-    assert classifier.log_prob(classifier.encode(["光"]), np.array([], int)).shape == (0, 3)
+    assert classifier.log_prob(classifier.encode(["光"]), np.array([], int)).shape == (0, len(classifier.tree))
 
 
 def test_the_shuffled_order_is_kept(made: dict[str, tuple[NodeClassifier, Path]]) -> None:
@@ -180,7 +211,7 @@ def test_round_trip_of_an_encoder_from_a_half_precision_folder(
     files = EncoderFiles(tiny_encoder_files.folder, {**tiny_encoder_files.config, "dtype": "float16"}, True)
     settings = s.BertCnnSettings(num_last_layers=2, num_filters=4)
     network = BertCnn(load_encoder(files, pretrained=True, frozen=False), 3, settings).eval()
-    classifier = NodeClassifier("A", LABELS, settings, network, WordPieceReader(files, 24))
+    classifier = NodeClassifier("A", A, False, settings, network, WordPieceReader(files, 24))
     classifier.save(tmp_path)
     indices = np.arange(10)
     expected = classifier.log_prob(toy_corpus.store, indices)
@@ -191,7 +222,7 @@ def test_nothing_in_a_folder_can_execute(made: dict[str, tuple[NodeClassifier, P
     for name, (_, folder) in made.items():
         suffixes = {file.suffix for file in folder.iterdir()}
         assert suffixes == {".safetensors", ".json"} | ({".txt"} if name in BERTCNN else set())
-        if name not in TERMS:
+        if KIND[name] not in TERMS:
             weights = load_file(folder / "model.safetensors")
             assert {value.dtype for key, value in weights.items() if not key.endswith("order")} == {torch.float32}
 
@@ -212,15 +243,26 @@ def test_encode_equals_the_corpus_store(
     assert np.array_equal(classifier.log_prob(fresh, indices), classifier.log_prob(corpus, indices))
 
 
-def test_constant_classifier(tmp_path: Path, toy_corpus: CorpusView[TokenStore]) -> None:
-    NodeClassifier("H", ("H01",)).save(tmp_path)
+@pytest.mark.parametrize(
+    "tree", [tree_of([("H01",)], ("class",), root="H"), tree_of([("H01", "H01L", "H01L")], root="H")]
+)
+def test_constant_classifier(tmp_path: Path, toy_corpus: CorpusView[TokenStore], tree: LabelTree) -> None:
+    NodeClassifier("H", tree).save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["classifier.json"]
     loaded = load_classifier(tmp_path)
-    assert (loaded.node, loaded.labels) == ("H", ("H01",))
+    assert (loaded.node, loaded.tree, loaded.flat) == ("H", tree, False)
     assert (loaded.settings, loaded.model, loaded.reader) == (None, None, None)
-    assert loaded.log_prob(toy_corpus.store, np.arange(3)).tolist() == [[0.0]] * 3
+    assert loaded.log_prob(toy_corpus.store, np.arange(3)).tolist() == [[0.0] * len(tree)] * 3
     with pytest.raises(ArtifactError, match="node H has a constant classifier"):
         loaded.encode(["一"])
+
+
+def test_many_heads_are_saved_as_such(made: dict[str, tuple[NodeClassifier, Path]]) -> None:
+    for name in ("linear", "logistic", "naive_bayes"):
+        assert isinstance(made[f"{name} shared"][0].model, TermHeads)
+        assert not isinstance(made[f"{name} flat"][0].model, TermHeads)
+    assert num_outputs(DEEP, False) == len(DEEP) == 7
+    assert num_outputs(DEEP, True) == 3
 
 
 # --- damage
@@ -274,8 +316,11 @@ def test_json_of_another_shape(damageable: Any, name: str, file: str) -> None:
         ("rnn", {"more": torch.zeros(1)}),
         ("linear", {"bias": torch.zeros(7)}),
         ("naive_bayes", {"bias": torch.zeros(2), "weights": torch.zeros(4, 2), "idf": torch.zeros(4)}),
-        ("knn", {"sizes": torch.tensor([2, 4])}),
-        ("knn", {"sizes": torch.tensor([9, 4])}),
+        ("knn", {"sizes": torch.tensor([0])}),
+        ("knn", {"families": torch.tensor([0, 0])}),
+        ("knn", {"families": torch.tensor([0, 2, 2])}),
+        ("linear shared", {"heads": torch.zeros(1, 3, dtype=torch.int64)}),
+        ("naive_bayes shared", {"sizes": torch.tensor([9, 9])}),
     ],
 )
 def test_weights_that_do_not_fit(damageable: Any, name: str, changes: dict[str, torch.Tensor]) -> None:
@@ -305,11 +350,17 @@ def test_a_vocabulary_that_does_not_fit_the_weights(damageable: Any, name: str, 
 
 
 @pytest.mark.parametrize("name", KIND)
-@pytest.mark.parametrize("labels", [["A01", "A21"], [*LABELS, "A98"]])
-def test_labels_that_do_not_fit_the_weights(damageable: Any, name: str, labels: list[str]) -> None:
+@pytest.mark.parametrize("more", [-1, 1])
+def test_labels_that_do_not_fit_the_weights(damageable: Any, name: str, more: int) -> None:
     folder = damageable(name)
     facts = json.loads((folder / "classifier.json").read_text("utf-8"))
-    (folder / "classifier.json").write_text(json.dumps({**facts, "labels": labels}))
+    tree = facts["tree"]
+    codes, parents = (
+        (tree["codes"][:-1], tree["parents"][:-1])
+        if more < 0
+        else ([*tree["codes"], "A98"], [*tree["parents"], tree["parents"][-1]])
+    )
+    (folder / "classifier.json").write_text(json.dumps({**facts, "tree": {**tree, "codes": codes, "parents": parents}}))
     refused(folder)
 
 
@@ -327,7 +378,8 @@ def test_labels_that_do_not_fit_the_weights(damageable: Any, name: str, labels: 
         {"model": {"num_last_layers": 3}},
         {"model": {"num_last_layers": 2, "num_filters": "x"}},
         {"model": {"num_last_layers": 2, "kernel_size": 99}},
-        {"labels": None},
+        {"tree": None},
+        {"tree": {"levels": ["class"], "codes": ["A01"], "parents": [0], "root": "A"}},
     ],
     ids=str,
 )

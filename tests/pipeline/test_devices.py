@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patent_hier.evaluation.predictions import Predictions
 
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline import devices
 from patent_hier.pipeline.node import run_node
 from patent_hier.settings import Settings

@@ -2,10 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, IncompleteError
 from patent_hier.pipeline.node import run_node
-from patent_hier.pipeline.suite import aggregate_nodes, find_nodes, load_truth
+from patent_hier.pipeline.suite import aggregate_nodes, find_nodes
 from patent_hier.settings import LevelSettings
 
 
@@ -33,26 +32,10 @@ def test_nodes_are_found_and_aggregated(hier):
     suite = aggregate_nodes(folders, corpus)
     assert suite.folder == done["root"].folder.parent / f"result-hier-{done['root'].suite}"
     assert not suite.demo
-    assert suite.result.absent_sections == tuple("DEFGH")
-    assert suite.result.constant_sections == ("C",)
+    assert suite.result.absent_labels == tuple("DEFGH")
+    assert suite.result.constant_labels == ("C",)
     assert suite.facts["seed"] == 1
 
     foreign = run_node(replace(hier, node="A", split=replace(hier.split, seed=5)))
     with pytest.raises(ArtifactError, match="2 configurations"):
         aggregate_nodes({**folders, "A": foreign.folder}, corpus)
-
-
-def test_truth_of_a_corpus(hier):
-    corpus = find_corpus(hier)
-    truth = load_truth(corpus)
-    assert len(truth.document_ids) == len(truth.further) == 160
-    assert set(truth.sections) == set("ABC")
-    assert set(truth.classes) == {"A01", "A23", "B60", "B65", "C07"}
-
-
-def find_corpus(hier) -> Corpus:
-    from pathlib import Path
-
-    from patent_hier.pipeline.stages import ensure_corpus
-
-    return ensure_corpus(hier.data, Path(hier.cache_dir))

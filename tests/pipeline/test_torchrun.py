@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch.distributed as dist
+from patent_hier.evaluation.predictions import Predictions
 
 import patent_hier
 from patent_hier.errors import ConfigError, LostRanksError
-from patent_hier.evaluation.predictions import Predictions
 from patent_hier.pipeline import torchrun
 from patent_hier.pipeline.torchrun import Session, follow
 from patent_hier.settings import TrainerSettings

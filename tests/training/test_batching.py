@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from patent_hier.features.token_store import TokenStore
-from patent_hier.training.batching import Collate, LengthGroupedBatches, NodeDocuments, Passes
+from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches, NodeDocuments, Passes
 from patent_hier.training.ranks import Ranks
 
 LENGTHS = np.random.default_rng(1).integers(3, 200, 1003)
@@ -52,54 +52,66 @@ def test_batches_are_not_in_order_of_length() -> None:
     assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.4
 
 
+STORE = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
+WEIGHTS = np.array([1.0, 0.5, 0.25], np.float32)
+
+
+def leaves(*codes: int) -> ItemPaths:
+    """Paths of one level."""
+    return ItemPaths(np.array(codes, np.int32)[:, None])
+
+
 def test_collate() -> None:
-    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
-    collate = Collate(store, np.array([2, 0, 1]), np.array([5, 6, 7]), pad_id=1)
+    paths = np.array([[0, 5], [1, 6], [1, -1]], np.int32)
+    collate = Collate(STORE, np.array([2, 0, 1]), ItemPaths(paths), pad_id=1)
     batch = collate([0, 1])
     assert batch["input_ids"].tolist() == [[2, 9, 3], [2, 3, 1]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
-    assert batch["target"].tolist() == [5, 6]
-    assert "weight" not in batch
+    assert batch["target"].tolist() == [[[0, 5]], [[1, 6]]]
+    assert batch["document"].tolist() == [2, 0]
+    assert set(batch) == {"input_ids", "attention_mask", "target", "document"}
+    assert collate(2)["target"].tolist() == [[[1, -1]]]  # as Lightning asks for one under overfit_batches
+
+
+def test_collate_of_several_symbols() -> None:
+    further = np.array([[0, 5], [2, 8], [1, 7]], np.int32)
+    paths = ItemPaths(np.array([[0, 4], [1, 6], [1, 7]], np.int32), further, np.array([0, 0, 2]))
+    batch = Collate(STORE, np.arange(3), paths, pad_id=1)([1, 0])
+    assert batch["target"].tolist() == [[[1, 6], [-1, -1], [-1, -1]], [[0, 4], [0, 5], [2, 8]]]
 
 
 def test_collate_of_weighted_documents() -> None:
-    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
-    weights = np.array([1.0, 1.0, 0.25], np.float32)
-    collate = Collate(store, np.array([2, 0, 1]), np.array([5, 6, 7]), 1, weights)
-    assert collate([2, 0])["weight"].tolist() == [0.25, 1.0]
+    assert Collate(STORE, np.array([2, 0, 1]), leaves(5, 6, 7), 1, WEIGHTS)([2, 0])["weight"].tolist() == [0.25, 1.0]
 
 
 def test_ranks_share_a_batch_and_know_the_whole() -> None:
-    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
-    codes, weights = np.array([5, 6, 7]), np.array([1.0, 0.5, 0.25], np.float32)
-    first, second = (Collate(store, np.arange(3), codes, 1, weights, Ranks(rank, 2, 2))([0, 1, 2]) for rank in (0, 1))
-    assert first["whole"].tolist() == second["whole"].tolist() == [5, 6, 7]
-    assert (first["target"].tolist(), first["weight"].tolist()) == ([6], [0.5])  # the longest alone
-    assert (second["target"].tolist(), second["weight"].tolist()) == ([5, 7], [1.0, 0.25])
+    collates = [Collate(STORE, np.arange(3), leaves(5, 6, 7), 1, WEIGHTS, Ranks(rank, 2, 2)) for rank in (0, 1)]
+    first, second = (collate([0, 1, 2]) for collate in collates)
+    assert first["whole"].flatten().tolist() == second["whole"].flatten().tolist() == [5, 6, 7]
+    assert (first["target"].flatten().tolist(), first["weight"].tolist()) == ([6], [0.5])  # the longest alone
+    assert (second["target"].flatten().tolist(), second["weight"].tolist()) == ([5, 7], [1.0, 0.25])
     assert second["input_ids"].tolist() == [[2, 3, 1], [2, 9, 3]]  # padded to the share's longest
 
 
 def test_a_rank_without_a_share_is_lent_a_document_that_does_not_count() -> None:
-    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3]])
-    own, lent = (Collate(store, np.arange(2), np.array([5, 6]), 1, None, Ranks(rank, 2, 2))([1]) for rank in (0, 1))
+    own, lent = (Collate(STORE, np.arange(3), leaves(5, 6, 7), 1, None, Ranks(rank, 2, 2))([1]) for rank in (0, 1))
     assert "weight" not in own
     assert lent["weight"].tolist() == [0.0]
-    assert own["target"].tolist() == lent["target"].tolist() == own["whole"].tolist() == lent["whole"].tolist() == [6]
+    assert {batch[key].item() for batch in (own, lent) for key in ("target", "whole")} == {6}
 
 
 def test_passes_over_a_batch_have_each_document_once() -> None:
-    store = TokenStore.from_documents([[2, 3], [2, 7, 8, 3], [2, 9, 3]])
-    batches = Passes(LengthGroupedBatches(store.lengths, 3, seed=1), 2)
-    collate = Collate(store, np.arange(3), np.array([5, 6, 7]), 1, None, passes=2)
+    batches = Passes(LengthGroupedBatches(STORE.lengths, 3, seed=1), 2)
+    collate = Collate(STORE, np.arange(3), leaves(5, 6, 7), 1, None, passes=2)
     batches.set_epoch(1)
     first, second = batches
     assert len(batches) == 2
     assert (first.number, second.number) == (0, 1)
     assert sorted(first.items) == sorted(second.items) == [0, 1, 2]
-    targets = [collate(drawn)["target"].tolist() for drawn in (first, second)]
+    targets = [collate(drawn)["target"].flatten().tolist() for drawn in (first, second)]
     assert sorted(targets[0] + targets[1]) == [5, 6, 7]
     assert sorted(map(len, targets)) == [1, 2]
-    assert sorted(collate(first)["whole"].tolist()) == [5, 6, 7]
+    assert sorted(collate(first)["whole"].flatten().tolist()) == [5, 6, 7]
 
 
 def test_passes_are_of_the_epoch() -> None:

@@ -1,62 +1,74 @@
 from collections import defaultdict
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from patent_hier.data.splits import TRAIN
 from patent_hier.features.token_store import TokenStore
-from patent_hier.training.datamodule import PatentDataModule
+from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import Ranks
 
+Document = tuple[tuple[int, ...], tuple[int, ...]]  # ids, path
+
 
 @pytest.fixture
-def data(toy_corpus: CorpusView[TokenStore]) -> PatentDataModule:
-    return PatentDataModule(NodeView.of(toy_corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1)
+def data(toy_corpus: CorpusView[TokenStore]) -> NodeBatches:
+    return NodeBatches(NodeView.of(toy_corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1)
 
 
-def documents(batch: dict[str, Tensor]) -> list[tuple[tuple[int, ...], int]]:
+def documents(batch: dict[str, Tensor]) -> list[Document]:
     rows = zip(batch["input_ids"], batch["attention_mask"], batch["target"], strict=True)
-    return [(tuple(ids[mask.bool()].tolist()), int(target)) for ids, mask, target in rows]
+    return [(tuple(ids[mask.bool()].tolist()), tuple(target[0].tolist())) for ids, mask, target in rows]
 
 
-def test_training_batches_hold_the_nodes_documents(data: PatentDataModule) -> None:
-    view, batches = data.view, list(data.train_dataloader())
-    expected = [
-        (tuple(view.store[i].tolist()), int(code)) for i, code in zip(view.train, view.train_codes, strict=True)
-    ]
-    assert sorted(row for batch in batches for row in documents(batch)) == sorted(expected)
-    assert len(batches) == len(data.train_dataloader()) == -(-len(view.train) // 8)
+def expected(view: NodeView[TokenStore], part: str) -> list[Document]:
+    """The documents of ``train``, ``val`` or ``test``, sorted."""
+    rows = zip(getattr(view, part), getattr(view, f"{part}_paths"), strict=True)
+    return sorted((tuple(view.store[i].tolist()), tuple(path.tolist())) for i, path in rows)
+
+
+def test_training_batches_hold_the_nodes_documents(data: NodeBatches) -> None:
+    batches = list(data.train_dataloader())
+    assert sorted(row for batch in batches for row in documents(batch)) == expected(data.view, "train")
+    assert len(batches) == len(data.train_dataloader()) == -(-len(data.view.train) // 8)
     assert {batch["input_ids"].dtype for batch in batches} == {torch.int64}
 
 
-def test_validation_batches_in_order_of_length(data: PatentDataModule) -> None:
-    view, batches = data.view, list(data.val_dataloader())
-    expected = [(tuple(view.store[i].tolist()), int(code)) for i, code in zip(view.val, view.val_codes, strict=True)]
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_held_out_batches_in_order_of_length(data: NodeBatches, part: str) -> None:
+    batches = list(getattr(data, f"{part}_dataloader")())
     rows = [row for batch in batches for row in documents(batch)]
-    assert sorted(rows) == sorted(expected)
+    assert sorted(rows) == expected(data.view, part)
     assert [len(ids) for ids, _ in rows] == sorted(len(ids) for ids, _ in rows)
     assert {len(batch["target"]) for batch in batches[:-1]} == {10}
+
+
+def test_every_held_out_document_is_predicted(data: NodeBatches, toy_corpus: CorpusView[TokenStore]) -> None:
+    found = torch.cat([batch["document"] for batch in data.predict_dataloader()])
+    assert sorted(found.tolist()) == np.flatnonzero(toy_corpus.parts != TRAIN).tolist()
+    assert len(found) > len(data.view.val) + len(data.view.test)  # those of other sections too
 
 
 @pytest.mark.parametrize("size", [2, 3, 50])
 def test_ranks_have_each_document_once_and_equally_many_batches(toy_corpus: CorpusView[TokenStore], size: int) -> None:
     view = NodeView.of(toy_corpus, "A")
     shares = [
-        PatentDataModule(view, batch_size=8, score_batch_size=10, pad_id=0, seed=1, ranks=Ranks(rank, size, size))
+        NodeBatches(view, batch_size=8, score_batch_size=10, pad_id=0, seed=1, ranks=Ranks(rank, size, size))
         for rank in range(size)
     ]
-    for positions, codes, loaders in (
-        (view.train, view.train_codes, [share.train_dataloader() for share in shares]),
-        (view.val, view.val_codes, [share.val_dataloader() for share in shares]),
+    for part, loaders in (
+        ("train", [share.train_dataloader() for share in shares]),
+        ("val", [share.val_dataloader() for share in shares]),
     ):
         batches = [list(loader) for loader in loaders]
         assert len({len(own) for own in batches}) == 1
         counted = [batch for own in batches for batch in own if "weight" not in batch]
         assert all(batch["weight"].tolist() == [0.0] for own in batches for batch in own if "weight" in batch)
-        expected = [(tuple(view.store[i].tolist()), int(code)) for i, code in zip(positions, codes, strict=True)]
-        assert sorted(row for batch in counted for row in documents(batch)) == sorted(expected)
+        assert sorted(row for batch in counted for row in documents(batch)) == expected(view, part)
 
 
 class Recorder(pl.LightningModule):
@@ -65,7 +77,7 @@ class Recorder(pl.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.seen: dict[int, list[list[tuple[tuple[int, ...], int]]]] = defaultdict(list)
+        self.seen: dict[int, list[list[Document]]] = defaultdict(list)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         self.seen[self.current_epoch].append(documents(batch))
@@ -80,8 +92,8 @@ class Recorder(pl.LightningModule):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("with_val", [True, False])
-def test_lightning_draws_other_batches_in_each_epoch(data: PatentDataModule, with_val: bool) -> None:
-    def fit() -> dict[int, list[list[tuple[tuple[int, ...], int]]]]:
+def test_lightning_draws_other_batches_in_each_epoch(data: NodeBatches, with_val: bool) -> None:
+    def fit() -> dict[int, list[list[Document]]]:
         recorder = Recorder()
         trainer = pl.Trainer(
             accelerator="cpu",

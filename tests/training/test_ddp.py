@@ -63,12 +63,12 @@ class WithSpare(nn.Module):
 
 def fit_case(name: str, corpus: CorpusView[TokenStore], files: EncoderFiles, ranks: Ranks) -> dict[str, Any]:
     """Fit, and record which documents each epoch's training steps have seen."""
-    from patent_hier.training.module import PatentClassificationTask
+    from patent_hier.training.module import PatentClassifier
 
     seen: dict[int, list[list[int]]] = {}
-    step = PatentClassificationTask.training_step
+    step = PatentClassifier.training_step
 
-    def watch(self: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def watch(self: PatentClassifier, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         rows = zip(batch["input_ids"], batch["attention_mask"], strict=True)
         if not ("weight" in batch and float(batch["weight"].sum()) == 0):
             seen.setdefault(self.current_epoch, []).extend(ids[mask.bool()].tolist() for ids, mask in rows)
@@ -84,11 +84,11 @@ def fit_case(name: str, corpus: CorpusView[TokenStore], files: EncoderFiles, ran
     if name.endswith("unused weights"):
         build = blueprint.build
         blueprint = Blueprint(blueprint.reader, lambda labels: WithSpare(build(labels)))
-    PatentClassificationTask.training_step = watch  # type: ignore[method-assign]
+    PatentClassifier.training_step = watch  # type: ignore[method-assign]
     try:
         fitted = fit_network(view, blueprint, settings, None, ranks)
     finally:
-        PatentClassificationTask.training_step = step  # type: ignore[method-assign]
+        PatentClassifier.training_step = step  # type: ignore[method-assign]
     log_prob = fitted.classifier.log_prob(corpus.store, np.arange(len(corpus.parts)))
     return {"seen": seen, "history": fitted.history, "facts": fitted.facts, "log_prob": log_prob.tolist()}
 

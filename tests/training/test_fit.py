@@ -17,7 +17,6 @@ from patent_hier.features.token_store import JoinedTokens, TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
-from patent_hier.models.classical import CLASSICAL
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import (
@@ -68,19 +67,21 @@ def texts() -> tuple[list[str], NDArray[np.object_]]:
 
 
 TEXTS, CLASSES = texts()
-SECTIONS = np.array([name[0] for name in CLASSES], object)
+IN_A = np.array([name[0] == "A" for name in CLASSES])
 PARTS = np.tile(np.array([TRAIN, TRAIN, TRAIN, VAL, TEST, TRAIN, CALIBRATION, VAL, TRAIN, TEST], np.int8), 15)
 READER = WordReader(WORDS, "chars", 30)
 
 
 @pytest.fixture(scope="module")
 def words() -> CorpusView[TokenStore]:
-    return CorpusView(READER.encode(TEXTS), SECTIONS, CLASSES, PARTS)
+    store = READER.encode(TEXTS)
+    return CorpusView(store, store, class_labels(CLASSES), PARTS)
 
 
 @pytest.fixture(scope="module")
 def terms() -> CorpusView[TermStore]:
-    return CorpusView(TermReader(tuple(sorted(WORDS)), (1, 1)).encode(TEXTS), SECTIONS, CLASSES, PARTS)
+    store = TermReader(tuple(sorted(WORDS)), (1, 1)).encode(TEXTS)
+    return CorpusView(store, store, class_labels(CLASSES), PARTS)
 
 
 def blueprint(model: str) -> Blueprint:
@@ -142,11 +143,11 @@ def test_a_network_on_words_learns(words: CorpusView[TokenStore], model: str) ->
     classifier = fitted.classifier
     assert classifier.labels == ("A01", "A23", "A61")
     assert (classifier.settings, classifier.reader) == (NETWORKS[model], READER)
-    chosen = np.flatnonzero((PARTS == TEST) & (SECTIONS == "A"))
+    chosen = np.flatnonzero((PARTS == TEST) & IN_A)
     right = np.array(classifier.labels, object)[classifier.log_prob(words.store, chosen).argmax(1)] == CLASSES[chosen]
     assert right.mean() > 0.8
     assert fitted.facts["epochs"] == len(fitted.history) == 12
-    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & (SECTIONS == "A")).sum()
+    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & IN_A).sum()
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -198,17 +199,17 @@ def test_a_classical_model_learns(terms: CorpusView[TermStore], model: str) -> N
     classifier = fitted.classifier
     assert (classifier.labels, classifier.settings, fitted.history) == (("A01", "A23", "A61"), chosen, [])
     assert type(classifier.model) is CLASSICAL[model]
-    held_out = np.flatnonzero((PARTS == TEST) & (SECTIONS == "A"))
+    held_out = np.flatnonzero((PARTS == TEST) & IN_A)
     log_prob = classifier.log_prob(terms.store, held_out)
     assert np.abs(np.exp(log_prob).sum(1) - 1).max() < 1e-5
     assert np.mean(np.array(classifier.labels, object)[log_prob.argmax(1)] == CLASSES[held_out]) > 0.9
-    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & (SECTIONS == "A")).sum()
+    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & IN_A).sum()
 
 
 def test_a_classical_model_reads_terms_of_its_nodes_training_documents_only(terms: CorpusView[TermStore]) -> None:
     reader = fit_node(terms, None, settings(CLASSICAL_SETTINGS["naive_bayes"])).classifier.reader
     assert isinstance(reader, TermReader)
-    counts = terms.store.rows(np.flatnonzero((PARTS == TRAIN) & (SECTIONS == "A")))
+    counts = terms.store.rows(np.flatnonzero((PARTS == TRAIN) & IN_A))
     frequent = np.flatnonzero((counts > 0).sum(0).A1 >= 2)
     assert reader.terms == tuple(terms.store.terms[column] for column in frequent)
     assert reader.ngram_sizes == (1, 1)

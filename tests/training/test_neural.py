@@ -31,7 +31,7 @@ from patent_hier.training.fitted import Fitted
 from patent_hier.training.neural import best_epoch, fit_network
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.observers import Observers
-from tests.conftest import tiny_encoder_settings
+from tests.conftest import class_labels, tiny_encoder_settings
 
 
 @pytest.fixture(autouse=True)
@@ -80,13 +80,20 @@ def without_time(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{key: value for key, value in epoch.items() if key != "seconds"} for epoch in history]
 
 
-def accuracy(fitted: Fitted, corpus: CorpusView[TokenStore], node: str, part: int) -> tuple[float, float]:
-    """Share of right answers among a part's documents under the node; and that of the majority class."""
-    targets = corpus.targets(node)
-    indices = np.flatnonzero((corpus.parts == part) & (targets != None))  # noqa: E711  # element by element
-    predicted = np.array(fitted.classifier.labels, object)[fitted.classifier.log_prob(corpus.store, indices).argmax(1)]
-    majority = max(np.unique(targets[indices].astype(str), return_counts=True)[1]) / len(indices)
-    return float((predicted == targets[indices]).mean()), float(majority)
+def accuracy(fitted: Fitted, corpus: CorpusView[TokenStore], part: int) -> tuple[float, float]:
+    """Share of documents of a part whose class a flat network finds; and that of the majority class."""
+    tree, indices = fitted.classifier.tree, np.flatnonzero(corpus.parts == part)
+    targets = corpus.labels.tree.codes[corpus.labels.main[indices, 1]]
+    predicted = tree.codes[tree.leaves][fitted.classifier.log_prob(corpus.store, indices)[:, tree.leaves].argmax(1)]
+    majority = max(np.unique(targets.astype(str), return_counts=True)[1]) / len(indices)
+    return float((predicted == targets).mean()), float(majority)
+
+
+def spoiled(corpus: CorpusView[TokenStore], *parts: int) -> CorpusView[TokenStore]:
+    """With the largest class as the label of every document of some parts."""
+    classes = corpus.labels.tree.codes[corpus.labels.main[:, 1]].copy()
+    classes[np.isin(corpus.parts, parts)] = "A01"
+    return replace(corpus, labels=class_labels(classes))
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +106,8 @@ def learned(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> Fit
 
 
 def test_a_separable_corpus_is_learned(learned: Fitted, toy_corpus: CorpusView[TokenStore]) -> None:
-    assert learned.classifier.labels == ("A01", "A23", "B05", "B60", "C07")
-    found, majority = accuracy(learned, toy_corpus, "flat", TEST)
+    assert learned.classifier.tree.labels("class") == ("A01", "A23", "B05", "B60", "C07")
+    found, majority = accuracy(learned, toy_corpus, TEST)
     assert found > 0.9
     assert found > majority + 0.4
     losses = [epoch["train/loss"] for epoch in learned.history]
@@ -122,23 +129,18 @@ def test_facts_and_history(learned: Fitted, toy_corpus: CorpusView[TokenStore]) 
 
 def test_the_best_epochs_weights_are_returned(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     """Validation calls everything by the largest class: right at first, ever more wrong the more is learned."""
-    classes = toy_corpus.ipc_classes.copy()
-    classes[toy_corpus.parts == VAL] = "A01"
-    corpus = replace(toy_corpus, ipc_classes=classes)
+    corpus = spoiled(toy_corpus, VAL)
     fitted = fit(corpus, demo_files, settings("flat", max_epochs=10, patience=None))
     scores = [epoch["val/accuracy"] for epoch in fitted.history]
     assert scores[-1] < max(scores) - 0.3
     assert fitted.facts["best_epoch"] == scores.index(max(scores)) + 1
-    assert accuracy(fitted, corpus, "flat", VAL)[0] == pytest.approx(max(scores))
+    assert accuracy(fitted, corpus, VAL)[0] == pytest.approx(max(scores))
 
 
 def test_test_and_calibration_documents_do_not_matter(
     toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles
 ) -> None:
-    held_out = np.isin(toy_corpus.parts, (TEST, CALIBRATION))
-    spoiled = toy_corpus.ipc_classes.copy()
-    spoiled[held_out] = "A01"
-    other = replace(toy_corpus, ipc_classes=spoiled)
+    other = spoiled(toy_corpus, TEST, CALIBRATION)
     a, b = (fit(corpus, demo_files, settings("flat")) for corpus in (toy_corpus, other))
     assert equal(a, b)
 
@@ -226,16 +228,16 @@ def test_patience(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) 
 def test_patience_waits_for_min_steps_and_for_the_epochs_end(
     toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from patent_hier.training.module import PatentClassificationTask
+    from patent_hier.training.module import PatentClassifier
 
     made: list[int] = []
-    step = PatentClassificationTask.training_step
+    step = PatentClassifier.training_step
 
-    def counted(self: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def counted(self: PatentClassifier, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         made.append(batch_idx)
         return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(PatentClassificationTask, "training_step", counted)
+    monkeypatch.setattr(PatentClassifier, "training_step", counted)
     steps = steps_per_epoch(toy_corpus, "A")
     assert steps > 2
     fitted = fit(
@@ -288,12 +290,33 @@ def test_progress_is_a_line_per_epoch(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_network_of_all_levels_learns_each_of_them(
+    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, seen: bool
+) -> None:
+    """With ``labels=all`` it learns further symbols too; whether a path is a main or a further one is chance."""
+    labels = toy_corpus.labels
+    if not seen:  # every document of C07 has A23 as its further symbol
+        classes = labels.tree.codes[labels.main[:, 1]]
+        further = [["A23"] if name == "C07" else [] for name in classes]
+        toy_corpus = replace(toy_corpus, labels=class_labels(classes, further), every_symbol=True)
+    wide = {"num_filters": 32, "pool_size": 2}
+    fitted = fit(toy_corpus, demo_files, settings("shared", max_epochs=15, patience=None, model=wide))
+    tree = fitted.classifier.tree
+    rows = np.flatnonzero((toy_corpus.parts == TEST) & (labels.main[:, 1] == tree.find("class", ["C07"])[0]))
+    log_prob = fitted.classifier.log_prob(toy_corpus.store, rows)
+    share = np.exp(log_prob[:, tree.find("class", ["C07"])[0]]).mean()
+    assert share > 0.8 if seen else 0.25 < share < 0.7  # half of what it learns of them is A23
+    assert {"val/accuracy", "val/accuracy/section", "val/accuracy/class"} <= set(fitted.history[0])
+    assert fitted.history[-1]["val/accuracy/class"] > 0.6
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_learning_on_a_gpu(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
     fitted = fit(toy_corpus, demo_files, settings("flat", max_epochs=15, patience=None, accelerator="gpu"))
     assert fitted.facts["device"] == "cuda:0"
-    assert accuracy(fitted, toy_corpus, "flat", TEST)[0] > 0.9
+    assert accuracy(fitted, toy_corpus, TEST)[0] > 0.9
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -331,7 +354,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_documents(
     assert len(view.train) % 7  # the last batch is smaller, so that a mean of batches would be another
     fitted = fit(toy_corpus, demo_files, still)
     log_prob = fitted.classifier.log_prob(view.store, view.train)
-    expected = -log_prob[np.arange(len(view.train)), view.train_codes].mean()
+    expected = -log_prob[np.arange(len(view.train)), view.train_paths[:, 0]].mean()
     assert fitted.history[0]["train/loss"] == pytest.approx(expected, rel=1e-5)
 
 

@@ -1,12 +1,17 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from patent_hier.data.label_text import LabelTexts
+from patent_hier.data.labels import document_labels
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
+from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
-from patent_hier.training.node_data import CorpusView, LabelShare, NodeView
+from patent_hier.taxonomy.tree import NONE
+from patent_hier.training.node_data import NOT_IN_TREE, CorpusView, LabelShare, NodeView
+from tests.conftest import class_labels
 
 ROWS = [
     ("B60", TRAIN),  # 0
@@ -14,120 +19,161 @@ ROWS = [
     ("A23", VAL),  # 2
     ("A23", TRAIN),  # 3
     ("A99", VAL),  # 4: a class that training has not seen
-    ("A98", TEST),  # 5
+    ("A98", TEST),  # 5: likewise
     ("A97", CALIBRATION),  # 6
     ("B60", VAL),  # 7
     ("A01", TRAIN),  # 8
     ("C07", VAL),  # 9: a section that training has not seen
     ("A01", VAL),  # 10
+    ("C08", TEST),  # 11
+    ("A23", TEST),  # 12
 ]
+STORE = TokenStore.from_documents([[2, 3]] * len(ROWS))
+PARTS = np.array([part for _, part in ROWS], np.int8)
+CORPUS = CorpusView(STORE, STORE, class_labels(name for name, _ in ROWS), PARTS)
 
 
-@pytest.fixture
-def corpus() -> CorpusView[TokenStore]:
-    classes = np.array([name for name, _ in ROWS], object)
-    sections = np.array([name[0] for name, _ in ROWS], object)
-    parts = np.array([part for _, part in ROWS], np.int8)
-    return CorpusView(TokenStore.from_documents([[2, 3]] * len(ROWS)), sections, classes, parts)
+def named(view: NodeView[Any], paths: Any) -> list[list[str | None]]:
+    """Paths as labels; ``?`` for one that the tree lacks."""
+    return [
+        ["?" if place == NOT_IN_TREE else view.tree.names(np.array([place]))[0] for place in path] for path in paths
+    ]
 
 
-def test_a_section_sees_its_own_documents(corpus: CorpusView[TokenStore]) -> None:
+@pytest.mark.parametrize(
+    ("node", "labels", "train", "val", "test"),
+    [
+        (
+            "A",
+            ["A01", "A23"],
+            {1: ["A01"], 3: ["A23"], 8: ["A01"]},
+            {2: ["A23"], 10: ["A01"]},  # without the unseen A99
+            {5: ["?"], 12: ["A23"]},  # with the unseen A98, which counts as not found
+        ),
+        (
+            "root",
+            ["A", "B"],
+            {0: ["B"], 1: ["A"], 3: ["A"], 8: ["A"]},
+            {2: ["A"], 4: ["A"], 7: ["B"], 10: ["A"]},  # A99 is of a known section, C07 is not
+            {5: ["A"], 11: ["?"], 12: ["A"]},
+        ),
+        (
+            "flat",
+            ["A", "B", "A01", "A23", "B60"],
+            {0: ["B", "B60"], 1: ["A", "A01"], 3: ["A", "A23"], 8: ["A", "A01"]},
+            {2: ["A", "A23"], 7: ["B", "B60"], 10: ["A", "A01"]},
+            {5: ["A", "?"], 11: ["?", "?"], 12: ["A", "A23"]},
+        ),
+        (
+            "shared",
+            ["A", "B", "A01", "A23", "B60"],
+            {0: ["B", "B60"], 1: ["A", "A01"], 3: ["A", "A23"], 8: ["A", "A01"]},
+            {2: ["A", "A23"], 4: ["A", None], 7: ["B", "B60"], 10: ["A", "A01"]},  # the section of A99 is learnt
+            {5: ["A", "?"], 11: ["?", "?"], 12: ["A", "A23"]},
+        ),
+    ],
+)
+def test_a_node_sees_the_documents_under_it(
+    node: str, labels: list[str], train: dict[int, Any], val: dict[int, Any], test: dict[int, Any]
+) -> None:
+    view = NodeView.of(CORPUS, node)
+    assert view.tree.codes.tolist() == labels
+    for positions, paths, expected in (
+        (view.train, view.train_paths, train),
+        (view.val, view.val_paths, val),
+        (view.test, view.test_paths, test),
+    ):
+        assert dict(zip(positions.tolist(), named(view, paths), strict=True)) == expected
+    assert view.held_out.tolist() == [2, 4, 5, 6, 7, 9, 10, 11, 12]  # whatever the node
+    assert (view.store, view.flat) == (CORPUS.store, node == "flat")
+    assert (view.label_share, view.label_facts) == (None, None)
+    assert view.train_weights(0.1).tolist() == [1.0] * len(train)  # without label texts all documents count alike
+
+
+@pytest.mark.parametrize(("node", "reason"), [("C", "no training document under it"), ("D", "no document")])
+def test_a_node_without_training_documents_is_refused(node: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=f"^node={node}: .*{reason}"):
+        NodeView.of(CORPUS, node)
+
+
+@pytest.mark.parametrize(("node", "constant"), [("B", True), ("A", False), ("shared", False)])
+def test_a_node_is_constant_where_no_label_has_siblings(node: str, constant: bool) -> None:
+    assert NodeView.of(CORPUS, node).is_constant is constant
+
+
+# --- several symbols, several levels
+
+
+def test_further_symbols_are_learnt_from_but_decide_no_validation() -> None:
+    """A document is one of a node if any of its symbols lies under it."""
+    further = [["A23"], [], [], ["A01", "B61"], ["A01"], *[[]] * 8]
+    corpus = replace(CORPUS, labels=class_labels([name for name, _ in ROWS], further), every_symbol=True)
     view = NodeView.of(corpus, "A")
-    assert view.labels == ("A01", "A23")
-    assert view.train.tolist() == [1, 3, 8]
-    assert view.train_codes.tolist() == [0, 1, 0]
-    assert view.val.tolist() == [2, 10]  # without the unseen A99
-    assert view.val_codes.tolist() == [1, 0]
-    assert view.store is corpus.store
-
-
-def test_root_decides_the_section(corpus: CorpusView[TokenStore]) -> None:
-    view = NodeView.of(corpus, "root")
-    assert view.labels == ("A", "B")
     assert view.train.tolist() == [0, 1, 3, 8]
-    assert view.train_codes.tolist() == [1, 0, 0, 0]
-    assert view.val.tolist() == [2, 4, 7, 10]  # A99 is of a known section, C07 is not
-    assert view.val_codes.tolist() == [0, 0, 1, 0]
+    assert named(view, view.train_paths) == [[None], ["A01"], ["A23"], ["A01"]]  # B60 is outside
+    assert (named(view, view.further), view.further_owners.tolist()) == ([["A23"], ["A01"]], [0, 2])
+    assert view.val.tolist() == [2, 10]
+    main = NodeView.of(replace(corpus, every_symbol=False), "A")
+    assert (main.train.tolist(), len(main.further)) == ([1, 3, 8], 0)
 
 
-def test_flat_decides_the_class_of_all(corpus: CorpusView[TokenStore]) -> None:
-    view = NodeView.of(corpus, "flat")
-    assert view.labels == ("A01", "A23", "B60")
-    assert view.train.tolist() == [0, 1, 3, 8]
-    assert view.train_codes.tolist() == [2, 0, 1, 0]
-    assert view.val.tolist() == [2, 7, 10]
-
-
-def test_targets_are_none_elsewhere(corpus: CorpusView[TokenStore]) -> None:
-    classes = [name for name, _ in ROWS]
-    assert corpus.targets("A").tolist() == [name if name[0] == "A" else None for name in classes]
-    assert corpus.targets("root").tolist() == [name[0] for name in classes]
-    assert corpus.targets("flat").tolist() == classes
-    assert corpus.ipc_classes.tolist() == classes  # the corpus itself is left as it was
-
-
-def test_a_node_without_training_documents_is_empty(corpus: CorpusView[TokenStore]) -> None:
-    view = NodeView.of(corpus, "C")
-    assert (view.labels, len(view.train), len(view.val)) == ((), 0, 0)
-    assert view.train_codes.dtype == view.val_codes.dtype == np.int64
+def test_a_node_of_three_levels_has_all_heads_below_it() -> None:
+    paths = [("A", "A01", "A01B"), ("A", "A01", "A01C"), ("A", "A23", None), ("B", "B60", "B60C"), ("A", "A23", "A23L")]
+    columns = [np.array(column, object) for column in zip(*paths, strict=True)]
+    labels = document_labels(columns, [[]] * 5, ("section", "class", "subclass"))
+    parts = np.array([TRAIN, TRAIN, TRAIN, TRAIN, VAL], np.int8)
+    view = NodeView.of(replace(CORPUS, labels=labels, parts=parts), "A")
+    assert (view.tree.root, view.tree.levels) == ("A", ("class", "subclass"))
+    assert view.tree.codes.tolist() == ["A01", "A23", "A01B", "A01C"]
+    assert named(view, view.train_paths) == [["A01", "A01B"], ["A01", "A01C"], ["A23", None]]
+    assert view.val_paths.tolist() == [[1, NONE]]  # A23 was seen, A23L was not
 
 
 # --- label texts
 
 TITLES = [
-    ("section", "A", None),  # 11 in the joined store
-    ("subclass", "A", "A01"),  # 12
-    ("maingroup", "A", "A99"),  # 13: a class that training has not seen
-    ("maingroup", "B", "B60"),  # 14
-    ("maingroup", "A", "A23"),  # 15
-    ("subclass", "C", "C07"),  # 16: a section that training has not seen
+    ("section", "A", None),  # 13 in the joined store
+    ("subclass", "A", "A01"),  # 14
+    ("main_group", "A", "A99"),  # 15: a class that training has not seen
+    ("main_group", "B", "B60"),  # 16
+    ("main_group", "A", "A23"),  # 17
+    ("subclass", "C", "C07"),  # 18: a section that training has not seen
 ]
 
 
 @pytest.fixture
-def titled(corpus: CorpusView[TokenStore]) -> CorpusView[TokenStore]:
-    levels, sections, classes = (np.array(column, object) for column in zip(*TITLES, strict=True))
-    texts = LabelTexts(("x",) * len(TITLES), levels, sections, classes, {})
-    return replace(corpus, label_texts=texts, label_weights=(0.1, 0.3))
+def titled() -> CorpusView[TokenStore]:
+    levels = np.array([level for level, *_ in TITLES], object)
+    paths = np.array([[*path, None, None, None] for _, *path in TITLES], object)
+    return replace(CORPUS, label_texts=LabelTexts(("x",) * len(TITLES), levels, paths, {}), label_weights=(0.1, 0.3))
 
 
 @pytest.mark.parametrize(
-    ("node", "positions", "codes", "levels", "unseen"),
+    ("node", "found", "levels", "unseen"),
     [
-        ("root", [11, 12, 13, 14, 15], [0, 0, 0, 1, 0], {"section": 1, "subclass": 1, "maingroup": 3}, 1),
-        ("A", [12, 15], [0, 1], {"subclass": 1, "maingroup": 1}, 1),
-        ("B", [14], [0], {"maingroup": 1}, 0),
-        ("flat", [12, 14, 15], [0, 2, 1], {"subclass": 1, "maingroup": 2}, 2),
+        ("root", {13: "A", 14: "A", 15: "A", 16: "B", 17: "A"}, {"section": 1, "subclass": 1, "main_group": 3}, 1),
+        ("A", {14: "A01", 17: "A23"}, {"subclass": 1, "main_group": 1}, 1),
+        ("B", {16: "B60"}, {"main_group": 1}, 0),
+        ("flat", {14: "A01", 16: "B60", 17: "A23"}, {"subclass": 1, "main_group": 2}, 3),
+        (
+            "shared",
+            {13: None, 14: "A01", 15: None, 16: "B60", 17: "A23"},
+            {"section": 1, "subclass": 1, "main_group": 3},
+            1,
+        ),
     ],
 )
 def test_label_texts_stand_behind_the_documents(
-    corpus: CorpusView[TokenStore],
-    titled: CorpusView[TokenStore],
-    node: str,
-    positions: list[int],
-    codes: list[int],
-    levels: dict[str, int],
-    unseen: int,
+    titled: CorpusView[TokenStore], node: str, found: dict[int, str | None], levels: dict[str, int], unseen: int
 ) -> None:
-    plain, view = NodeView.of(corpus, node), NodeView.of(titled, node)
-    assert view.labels == plain.labels  # a class of titles alone is no label
-    assert view.train.tolist() == [*plain.train.tolist(), *positions]
-    assert view.train_codes.tolist() == [*plain.train_codes.tolist(), *codes]
-    assert (view.val.tolist(), view.val_codes.tolist()) == (plain.val.tolist(), plain.val_codes.tolist())
-    assert view.num_documents == plain.num_documents == len(plain.train)
-    assert view.label_share == LabelShare(len(positions), (0.1, 0.3))
-    assert view.label_facts == {"texts": len(positions), "levels": levels, "of_unseen_labels": unseen}
-    assert view.train_weights(0.25).tolist() == [1.0] * len(plain.train) + [0.25] * len(positions)
-    assert titled.targets(node).tolist() == corpus.targets(node).tolist()
-
-
-def test_a_node_without_a_title(titled: CorpusView[TokenStore]) -> None:
-    view = NodeView.of(titled, "C")
-    assert (view.labels, view.label_share) == ((), None)
-    assert view.label_facts == {"texts": 0, "levels": {}, "of_unseen_labels": 1}
-
-
-def test_without_label_texts_all_documents_count_alike(corpus: CorpusView[TokenStore]) -> None:
-    view = NodeView.of(corpus, "A")
-    assert (view.label_share, view.label_facts) == (None, None)
-    assert view.train_weights(0.1).tolist() == [1.0, 1.0, 1.0]
+    plain, view = NodeView.of(CORPUS, node), NodeView.of(titled, node)
+    n = len(plain.train)
+    assert view.tree == plain.tree  # a class of titles alone is no label
+    assert view.train.tolist() == [*plain.train.tolist(), *found]
+    assert np.array_equal(view.train_paths[:n], plain.train_paths)
+    assert [path[-1] for path in named(view, view.train_paths[n:])] == list(found.values())
+    assert (view.val.tolist(), view.val_paths.tolist()) == (plain.val.tolist(), plain.val_paths.tolist())
+    assert view.num_documents == plain.num_documents == n
+    assert view.label_share == LabelShare(len(found), (0.1, 0.3))
+    assert view.label_facts == {"texts": len(found), "levels": levels, "of_unseen_labels": unseen}
+    assert view.train_weights(0.25).tolist() == [1.0] * n + [0.25] * len(found)

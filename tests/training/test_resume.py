@@ -19,7 +19,7 @@ from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
 from patent_hier.training import resume as module
 from patent_hier.training.fitted import Fitted
-from patent_hier.training.module import PatentClassificationTask
+from patent_hier.training.module import PatentClassifier
 from patent_hier.training.neural import fit_network
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.observers import Observe, Observers
@@ -64,16 +64,16 @@ class Training:
         """Run, and be killed in a forward pass, counted from 1."""
         chosen = replace(self.chosen, trainer=replace(self.chosen.trainer, **trainer))
         blueprint = bertcnn_blueprint(self._files, chosen.encoder, chosen.model)
-        step, first = PatentClassificationTask.training_step, self.passes
+        step, first = PatentClassifier.training_step, self.passes
 
-        def counted(task: PatentClassificationTask, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        def counted(task: PatentClassifier, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
             self.passes += 1
             if self.passes - first == killed_at:
                 raise KilledError
             return step(task, batch, batch_idx)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(PatentClassificationTask, "training_step", counted)
+            patch.setattr(PatentClassifier, "training_step", counted)
             return fit_network(self._view, blueprint, chosen, state or self.state, observe=self.observe)
 
     def undisturbed(self) -> Fitted:

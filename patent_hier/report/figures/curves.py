@@ -1,4 +1,4 @@
-"""Figures of curves: training, pre-training, risk by coverage, time and memory by size."""
+"""Figures of curves: training, pre-training, risk by coverage."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,13 +7,12 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator
 
 from patent_hier.report.figures import style
 from patent_hier.report.figures.style import (
     FAINT,
     INK,
-    MARKERS,
     PALETTE,
     WIDTH,
     Pen,
@@ -29,7 +28,6 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "val/accuracy": {"color": PALETTE[2], "linestyle": "-", "marker": "^", "markersize": 3.5, "linewidth": 1.4},
     "best": {"linestyle": "none", "marker": "o", "markersize": 9, "markerfacecolor": "none", "color": INK},
 }
-_MIB = 1 << 20
 
 _Records = Sequence[Mapping[str, float]]
 
@@ -169,55 +167,3 @@ def risk_coverage(
     axes.grid(axis="y")
     axes.legend(loc="upper left")
     return figure, f"Wrong answers by the share of documents that are answered. {'; '.join(parts)}."
-
-
-@in_english
-@drawing
-def scale_curves(
-    _: Pen, stages: Mapping[str, Sequence[Mapping[str, Any]]], limit: float | None = None
-) -> tuple[Figure, str]:
-    """Seconds and peak memory of each stage by rows of the raw file, both axes logarithmic.
-
-    Args:
-        stages: By stage its sizes, ascending: ``rows``, ``seconds`` and ``peak_own_bytes``, all above 0.
-        limit: Bytes that no stage may exceed, as a dotted line; None for none.
-
-    Raises:
-        DataError: If there is nothing to draw.
-    """
-    check_given(stages, "stages")
-    for stage, sizes in stages.items():
-        check_given(sizes, f"sizes of {stage}")
-    figure = style.blank(WIDTH, 3.4)
-    left, right = figure.subplots(1, 2)
-    for number, (stage, sizes) in enumerate(stages.items()):
-        look = {"color": PALETTE[number], "marker": MARKERS[number], "markersize": 4, "linewidth": 1.4}
-        rows = [one["rows"] for one in sizes]
-        left.plot(rows, [one["seconds"] for one in sizes], label=stage, **look)
-        right.plot(rows, [one["peak_own_bytes"] / _MIB for one in sizes], label=stage, **look)
-    first, last = next(iter(stages.values()))[0], next(iter(stages.values()))[-1]
-    ends = [first["rows"], last["rows"]]
-    proportional = [last["seconds"] * rows / last["rows"] for rows in ends]
-    left.plot(ends, proportional, color=FAINT, linewidth=0.8, label="in proportion")
-    for axes, label in ((left, "seconds"), (right, "peak memory (MiB)")):
-        _logarithmic(axes, label, sorted({one["rows"] for sizes in stages.values() for one in sizes}))
-    right.set_yticks([64 << power for power in range(6)])  # matplotlib's own ticks are too few within two decades
-    right.yaxis.set_minor_locator(NullLocator())
-    left.legend(loc="upper left")
-    if limit is not None:
-        target = right.axhline(limit / _MIB, label="target", color=INK, linestyle=":", linewidth=1.2)
-        right.legend(handles=[target], loc="upper left", bbox_to_anchor=(0, 0.9))
-    parts = (
-        f"{stage}: {sizes[-1]['rows']:,} rows in {sizes[-1]['seconds']:,.1f} s and "
-        f"{sizes[-1]['peak_own_bytes'] / _MIB:,.0f} MiB"
-        for stage, sizes in stages.items()
-    )
-    return figure, f"Time and peak memory by size. {'; '.join(parts)}."
-
-
-def _logarithmic(axes: Axes, label: str, rows: Sequence[int]) -> None:
-    axes.set(xscale="log", yscale="log", xlabel="rows of the raw file", ylabel=label)
-    axes.set_xticks(rows, labels=[f"{count / 1000:,.0f} k" for count in rows], rotation=30)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.grid(axis="y")

@@ -1,0 +1,234 @@
+"""``PatentDataModule``: from a raw file to the batches of one network, for any ``pytorch_lightning.Trainer``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.splits import TRAIN
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import locate
+from patent_hier.features.token_store import TokenStore
+from patent_hier.features.wordpiece import WordPieceReader
+from patent_hier.features.words import FIRST_WORD_ID
+from patent_hier.models.kinds import TokenReader
+from patent_hier.pipeline.feature_stages import ensure_vectors
+from patent_hier.pipeline.inputs import Inputs, WordInputs, WordPieceInputs
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.settings import (
+    SHARED,
+    BertCnnSettings,
+    DataSettings,
+    DemoDataSettings,
+    EncoderSettings,
+    FeatureSettings,
+    Settings,
+    SplitSettings,
+    TextCnnSettings,
+    TrainerSettings,
+    check,
+)
+from patent_hier.settings.inputs import encoder_settings
+from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.training.datamodule import NodeBatches
+from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.optimizing import inverse_frequency_weights
+
+
+class PatentDataModule(NodeBatches):
+    """Training, validation, test and prediction batches of a raw file.
+
+    The cleaned corpus, its split and what the model reads of it are folders in ``cache_dir``, made once, under locks,
+    and shared with the command line. They are made by ``prepare_data``, or by the first attribute that needs them.
+
+    Args:
+        path: CSV file; None for the generated demo corpus.
+        text: Header names of the fields that make the text, in this order.
+        columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
+        encoding: As in :class:`patent_hier.settings.DataSettings`, likewise the next three.
+        min_symbol: ``group``, ``subclass`` or ``class``; None: ``group``, of the demo corpus ``class``.
+        edition: ``2017`` or ``latest``.
+        max_reject_share: Fraction of rows.
+        rows: Documents of the demo corpus.
+        depth: The deepest level: ``class``, ``subclass``, ``main_group`` or ``subgroup``.
+        labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
+        node: ``shared`` for every level, ``root`` for the first one, ``flat`` for one softmax over the deepest level,
+            or a label for everything below it. With ``flat``, make the model with ``flat=True``.
+        split: A policy, such as ``applicant``; or settings, also as a plain dictionary.
+        encoder: Whose tokens are read: ``small``, ``demo``, a folder, a hub name, or settings.
+        features: Read ``words`` or ``chars`` instead, for ``textcnn`` and ``rnn``; or settings.
+        max_length: Longest document in tokens or words; None: what suits the encoder or the features.
+        batch_size: Documents per training batch.
+        score_batch_size: Documents per batch in validation, test and prediction.
+        seed: Decides the order of training batches.
+        cache_dir: Folder of what can be made again.
+        label_text: CSV of the titles of IPC places, which become extra training documents.
+        label_levels: Which of them.
+        label_weight: Weight of a title, where a training document has 1.
+
+    Raises:
+        ConfigError: If a setting is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        text: Sequence[str] | None = None,
+        columns: Mapping[str, str] | None = None,
+        encoding: str = DataSettings.encoding,
+        min_symbol: str | None = None,
+        edition: str = DataSettings.edition,
+        max_reject_share: float = DataSettings.max_reject_share,
+        rows: int | None = None,
+        depth: str = DataSettings.depth,
+        labels: str = DataSettings.labels,
+        node: str = SHARED,
+        split: str | SplitSettings | Mapping[str, Any] = SplitSettings.policy,
+        encoder: str | Path | EncoderSettings | Mapping[str, Any] | None = None,
+        features: str | FeatureSettings | Mapping[str, Any] | None = None,
+        max_length: int | None = None,
+        batch_size: int = BertCnnSettings.suggested_batch_size,
+        score_batch_size: int = TrainerSettings.score_batch_size,
+        seed: int = Settings.seed,
+        cache_dir: str | Path = Settings.cache_dir,
+        label_text: str | Path | None = None,
+        label_levels: Sequence[str] | None = None,
+        label_weight: float | None = None,
+    ) -> None:
+        super().__init__(None, batch_size=batch_size, score_batch_size=score_batch_size, pad_id=0, seed=seed)
+        if features is not None and encoder is not None:
+            raise ConfigError(f"features={features} and encoder={encoder}: a network reads one of them; leave one out")
+        given: dict[str, Any] = {
+            "path": None if path is None else str(path),
+            "text": None if text is None else list(text),
+            "columns": None if columns is None else dict(columns),
+            "min_symbol": min_symbol,
+            "rows": rows,
+            "label_text": None if label_text is None else str(label_text),
+            "label_levels": None if label_levels is None else list(label_levels),
+            "label_weight": label_weight,
+        }
+        always: dict[str, Any] = {
+            "encoding": encoding,
+            "edition": edition,
+            "max_reject_share": max_reject_share,
+            "depth": depth,
+            "labels": labels,
+        }
+        if path is not None and rows is not None:
+            raise ConfigError(f"rows={rows} goes with the demo corpus, not with {path}; leave one out")
+        kind = DemoDataSettings if path is None else DataSettings
+        self.settings = Settings(
+            data=kind(**always, **{name: value for name, value in given.items() if value is not None}),
+            split=_of(SplitSettings, split, "policy"),
+            encoder=_cut(encoder_settings("small" if encoder is None else encoder), None if features else max_length),
+            features=_cut(_of(FeatureSettings, features or FeatureSettings.name, "name"), max_length),
+            model=BertCnnSettings() if features is None else TextCnnSettings(),
+            trainer=TrainerSettings(batch_size=batch_size, score_batch_size=score_batch_size),
+            node=node,
+            seed=seed,
+            cache_dir=str(cache_dir),
+        )
+        check(self.settings)
+        split_plan(self.settings.split)
+        self.save_hyperparameters(
+            {
+                **given,
+                **always,
+                "node": node,
+                "split": split if isinstance(split, str) else asdict(self.settings.split),
+                "encoder": str(encoder)
+                if isinstance(encoder, str | Path)
+                else encoder and asdict(self.settings.encoder),
+                "features": features if isinstance(features, str) else features and asdict(self.settings.features),
+                "max_length": max_length,
+                "batch_size": batch_size,
+                "score_batch_size": score_batch_size,
+                "seed": seed,
+                "cache_dir": str(cache_dir),
+            }
+        )
+
+    def prepare_data(self) -> None:
+        """Make everything that is not in the cache; Lightning calls this in one process of each machine."""
+        _ = self.view
+
+    def setup(self, stage: str) -> None:
+        """Open it, in every process."""
+        _ = self.view
+
+    @property
+    def tree(self) -> LabelTree:
+        """The labels to decide between: those of the node that the training part has."""
+        return self.view.tree
+
+    @cached_property
+    def view(self) -> NodeView[TokenStore]:
+        """The node's documents and labels."""
+        reader = self.reader
+        self.pad_id = reader.pad_id
+        if isinstance(reader, WordPieceReader):
+            self.num_ids = reader.files.config.get("vocab_size")
+        else:
+            self.num_ids = len(reader.words) + FIRST_WORD_ID
+        return NodeView.of(self._opened, self.settings.node)
+
+    @property
+    def reader(self) -> TokenReader:
+        """Turns new texts into tokens as those of the corpus."""
+        assert self._opened.blueprint is not None
+        return self._opened.blueprint.reader
+
+    @property
+    def vectors(self) -> Path | None:
+        """The folder of the word vectors, for ``PatentClassifier(features=...)``; None where an encoder is read."""
+        if self.settings.model.inputs != "words":
+            return None
+        train = load_parts(self._corpus, self._split) == TRAIN
+        return ensure_vectors(self._corpus, self._split, train, self.settings.features, self._cache)
+
+    @property
+    def document_ids(self) -> NDArray[np.object_]:
+        """The ids of all documents by their positions, as in the results of ``trainer.predict``, ``(n,)``."""
+        return self._corpus.document_ids.to_numpy()
+
+    def inverse_frequency_weights(self) -> list[float]:
+        """Weights of the labels for ``PatentClassifier(label_weights=...)``, ``(n_labels,)``."""
+        view = self.view
+        return inverse_frequency_weights(view.tree, view.train_paths[: view.num_documents]).tolist()
+
+    @property
+    def _cache(self) -> Path:
+        return Path(self.settings.cache_dir)
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return ensure_corpus(self.settings.data, self._cache)
+
+    @cached_property
+    def _split(self) -> Path:
+        return ensure_split(self._corpus, split_plan(self.settings.split), self._cache)
+
+    @cached_property
+    def _opened(self) -> CorpusView[Any]:
+        inputs: Inputs = WordInputs(self.settings)
+        if self.settings.model.inputs == "wordpiece":
+            inputs = WordPieceInputs(self.settings, locate(self.settings.encoder, self._cache))
+        return inputs.open(self._corpus, self._split)
+
+
+def _of(kind: type[Any], value: Any, name: str) -> Any:
+    """Settings that are given by their name, as a dictionary, or as they are."""
+    if isinstance(value, str):
+        return kind(**{name: value})
+    return kind(**value) if isinstance(value, Mapping) else value
+
+
+def _cut(settings: Any, max_length: int | None) -> Any:
+    return settings if max_length is None else replace(settings, max_length=max_length)

@@ -1,0 +1,82 @@
+"""The optimizer of a network: its groups of weights, the learning rate over a run, clipped gradients, label weights."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from patent_hier.errors import ConfigError
+from patent_hier.settings import OptimizerSettings, filled
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+
+
+class Schedule:
+    """Factor on the learning rate at each step: linear warm-up, then constant or a linear fall to 0.
+
+    Args:
+        settings: ``warmup`` (a fraction of all steps) and ``schedule``.
+        total_steps: All optimizer steps.
+    """
+
+    def __init__(self, settings: OptimizerSettings, total_steps: int) -> None:
+        self._warmup = math.ceil(settings.warmup * total_steps)
+        self._falls = settings.schedule == "linear"
+        self._total = total_steps
+
+    def __call__(self, step: int) -> float:
+        """The factor for a step, counted from 0."""
+        if step < self._warmup:
+            return (step + 1) / self._warmup
+        if not self._falls:
+            return 1.0
+        return max(0.0, (self._total - step) / max(1, self._total - self._warmup))
+
+
+def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | None) -> None:
+    """Clip the gradients of a network; in mixed precision Lightning refuses to do so with a fused optimizer.
+
+    With bf16 there is no gradient scale that would have to be taken off first; with fp16 the optimizer is not fused.
+
+    Args:
+        network: Has gradients.
+        largest: The largest norm of all gradients together, or the largest absolute value of one; None clips nothing.
+        algorithm: ``"norm"``, which None stands for, or ``"value"``.
+
+    Raises:
+        ConfigError: If the algorithm is another.
+    """
+    if algorithm not in (None, "norm", "value"):
+        raise ConfigError(f"gradients cannot be clipped by {algorithm!r}; choose 'norm' or 'value'")
+    if largest is None:
+        return
+    if algorithm == "value":
+        nn.utils.clip_grad_value_(network.parameters(), largest)
+    else:
+        nn.utils.clip_grad_norm_(network.parameters(), largest)
+
+
+def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool = True) -> Optimizer:
+    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms)."""
+    trainable = [weight for weight in network.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer_class = AdamW if settings.name == "adamw" else Adam
+    return optimizer_class([group for group in groups if group["params"]], lr=filled(settings.lr), fused=fused)
+
+
+def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:
+    """Loss weights ``(n_labels,)`` within each level: ``n / (n_labels * count)``, so a document's mean weight is 1.
+
+    Args:
+        tree: The labels.
+        paths: Of the training documents, ``(n, n_levels)``.
+    """
+    counts = np.bincount(paths[paths != NONE], minlength=len(tree))
+    weights = np.empty(len(tree), np.float32)
+    for own in map(tree.span, tree.levels):
+        weights[own] = counts[own].sum() / ((own.stop - own.start) * np.maximum(counts[own], 1))
+    return torch.from_numpy(weights)

@@ -1,0 +1,70 @@
+"""The Lightning trainer that the settings of a run ask for."""
+
+import logging
+import sys
+
+import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
+from pytorch_lightning.strategies import DDPStrategy
+
+from patent_hier.settings import TrainerSettings
+from patent_hier.training.device import choose_gpu, choose_precision
+from patent_hier.training.observers import Observers
+from patent_hier.training.ranks import Ranks
+from patent_hier.training.resume import StateFile
+
+
+def make_trainer(
+    settings: TrainerSettings,
+    epochs: int,
+    callbacks: list[Callback],
+    ranks: Ranks,
+    passes: int,
+    observers: Observers,
+) -> pl.Trainer:
+    """The Lightning trainer of one network, as the settings say.
+
+    Args:
+        settings: The trainer group of a run's settings.
+        epochs: Passes over the training documents.
+        callbacks: Those that training itself needs.
+        ranks: The processes that train together.
+        passes: In how many passes each batch is read.
+        observers: Loggers and callbacks that watch.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    if settings.progress and not ranks.rank and sys.stdout.isatty():
+        callbacks = [*callbacks, *observers.callbacks]
+    else:
+        callbacks = [*callbacks, *(own for own in observers.callbacks if not isinstance(own, ProgressBar))]
+    on_gpu = choose_gpu(settings.accelerator, "trainer.accelerator")
+    return pl.Trainer(
+        accelerator="cuda" if on_gpu else "cpu",
+        devices=ranks.local_size,
+        num_nodes=ranks.size // ranks.local_size,
+        strategy=_ddp(passes) if ranks.size > 1 else "auto",
+        # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
+        plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment(), StateFile()],
+        precision=choose_precision(settings.precision, on_gpu),
+        max_epochs=epochs,
+        accumulate_grad_batches=passes,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=callbacks,
+        logger=observers.loggers or False,
+        default_root_dir=observers.folder,
+        enable_progress_bar=any(isinstance(own, ProgressBar) for own in callbacks),
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(own, Checkpoint) for own in callbacks),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _ddp(passes: int) -> DDPStrategy:
+    """DDP that does not wait for gradients of weights that no head reads, which some encoders have.
+
+    A static graph is the cheaper way to that, but fails when gradients are accumulated.
+    """
+    return DDPStrategy(static_graph=passes == 1, find_unused_parameters=passes > 1, broadcast_buffers=False)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from patent_hier.cli.compose import compose_settings
+from patent_hier.errors import ConfigError
+from patent_hier.settings import OptimizerSettings
+from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.training.optimizing import Schedule, build_optimizer, clip_gradients, inverse_frequency_weights
+
+
+def factors(total: int, **changes: object) -> list[float]:
+    schedule = Schedule(OptimizerSettings(**changes), total)  # type: ignore[arg-type]  # values of many types
+    return [schedule(step) for step in range(total + 2)]
+
+
+def test_linear_schedule_warms_up_and_falls_to_zero() -> None:
+    found = factors(10, warmup=0.2)
+    assert found == pytest.approx([0.5, 1.0, 1.0, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 0.0, 0.0])
+
+
+def test_constant_schedule() -> None:
+    assert factors(4, warmup=0.0, schedule="constant") == [1.0] * 6
+    assert factors(4, warmup=0.5, schedule="constant") == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 1.0])
+def test_no_step_that_is_made_has_a_rate_of_zero(warmup: float) -> None:
+    for total in (1, 2, 7):
+        assert all(0 < factor <= 1 for factor in factors(total, warmup=warmup)[:total])
+
+
+def test_no_decay_on_vectors_and_no_frozen_weights() -> None:
+    network = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+    network[2].requires_grad_(False)
+    decayed, plain = build_optimizer(network, OptimizerSettings(lr=0.1, weight_decay=0.3)).param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    assert [tuple(weight.shape) for weight in decayed["params"]] == [(4, 3)]
+    assert [tuple(weight.shape) for weight in plain["params"]] == [(4,), (4,), (4,)]
+
+
+def test_optimizer_by_name() -> None:
+    network = nn.Linear(2, 2)
+    assert type(build_optimizer(network, OptimizerSettings("adam", lr=0.1))) is torch.optim.Adam
+    assert type(build_optimizer(network, OptimizerSettings("adamw", lr=0.1))) is torch.optim.AdamW
+
+
+def test_the_papers_experiment_uses_plain_adam_at_a_constant_rate() -> None:
+    settings = compose_settings(["experiment=paper"])
+    optimizer = build_optimizer(nn.Linear(2, 2), settings.optimizer)
+    assert type(optimizer) is torch.optim.Adam
+    assert {group["lr"] for group in optimizer.param_groups} == {2e-5}
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.0}
+    schedule = Schedule(settings.optimizer, 100)
+    assert {schedule(step) for step in range(100)} == {1.0}
+
+
+def test_inverse_frequency_weights_are_those_of_each_level() -> None:
+    tree = LabelTree.from_paths([("A", "A01"), ("A", "A23"), ("B", "B60")], ("section", "class"))
+    paths = np.array([[0, 2], [0, 2], [0, 2], [1, 4], [0, -1]], np.int32)
+    weights = inverse_frequency_weights(tree, paths)
+    assert weights.tolist() == pytest.approx([5 / 8, 5 / 2, 4 / 9, 4 / 3, 4 / 3])  # A23 as if it occurred once
+    assert weights[paths[:, 0]].mean().item() == pytest.approx(1.0)
+
+
+def test_other_ways_of_clipping_are_refused() -> None:
+    network = nn.Linear(1, 1)
+    clip_gradients(network, None, "norm")
+    with pytest.raises(ConfigError, match=r"^gradients cannot be clipped by 'sign'; choose 'norm' or 'value'$"):
+        clip_gradients(network, 1.0, "sign")
