@@ -5,8 +5,8 @@ import pytest
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings import (
-    FLAT,
     HIER_NODES,
+    WHOLE,
     BertCnnSettings,
     DataSettings,
     DemoEncoderSettings,
@@ -44,7 +44,7 @@ def test_nodes():
     assert list(HIER_NODES) == ["root", *"ABCDEFGH"]
 
 
-@pytest.mark.parametrize("node", [*HIER_NODES, FLAT])
+@pytest.mark.parametrize("node", [*HIER_NODES, *WHOLE, "A01", "A01B", "A01B1/00"])
 def test_every_node_passes(settings, node):
     check(replace(settings, node=node))
 
@@ -57,6 +57,8 @@ def test_every_node_passes(settings, node):
         ("data", {"label_weight": 0.0}),
         ("data", {"label_weight": -1.0}),
         ("data", {"rows": 0}),
+        ("data", {"depth": "section"}),
+        ("data", {"labels": "second"}),
         ("data", {"path": "x.csv"}),
         ("model", {"head": "x"}),
         ("model", {"pooling": "max"}),
@@ -169,7 +171,7 @@ def test_only_what_a_head_reads_has_influence():
     assert "hidden_order" not in BertCnnSettings(head="token").influence()
 
 
-@pytest.mark.parametrize("changes", [{"node": "I"}, {"seed": -1}])
+@pytest.mark.parametrize("changes", [{"node": "../I"}, {"node": "A 01"}, {"seed": -1}])
 def test_top_level_refusal(settings, changes):
     with pytest.raises(ConfigError, match="=".join(map(str, next(iter(changes.items()))))):
         check(replace(settings, **changes))
