@@ -6,6 +6,7 @@ import pytest
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings import (
+    FLAT,
     HIER_NODES,
     SHARED,
     WHOLE,
