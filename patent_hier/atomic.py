@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from patent_hier.errors import ArtifactError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 _PARTIAL = ".partial-"
 _LOCKS = ".locks"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from patent_hier.harmless import lines, one_line
+from patent_hier.sanitize import lines, one_line
 
 _EVERY = 10.0  # seconds between plain lines where there is no terminal
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from patent_hier.data.raw import PAPER_COLUMNS
-from patent_hier.ipc import all_classes
+from patent_hier.taxonomy.symbols import all_classes
 
 _COLUMNS = {  # those that are read, and their names in the result; symbols and validity go
     "application_number": "application_number", "publication_number": "document_id", "symbols": "symbols",

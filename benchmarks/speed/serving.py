@@ -22,8 +22,8 @@ from patent_hier.artifacts import seal
 from patent_hier.data.labels import ipc_path
 from patent_hier.errors import ProcessError
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
-from patent_hier.ipc import all_classes
 from patent_hier.settings import FLAT
+from patent_hier.taxonomy.symbols import all_classes
 from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
 
 _TARGETS = {1: 0.8, 8: 1.0, 32: 1.0}  # by clients; a lone one gains nothing, and must not lose much

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from patent_hier.harmless import one_line
 from patent_hier.inference.results import Prediction
 from patent_hier.inference.writers import name_of_decision
-from patent_hier.ipc_names import known_name
+from patent_hier.sanitize import one_line
+from patent_hier.taxonomy.names import known_name
 
 if TYPE_CHECKING:
     from patent_hier.inference.results import Explanation

@@ -6,7 +6,7 @@ from pathlib import Path
 from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 USAGE = """Show an encoder's attention between two texts: an interactive page, a figure, and where the attention goes.
 

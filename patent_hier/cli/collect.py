@@ -9,11 +9,11 @@ from rich.console import Console
 from patent_hier.atomic import read_json
 from patent_hier.cli.jobs import Job
 from patent_hier.evaluation.result import Score
-from patent_hier.harmless import one_line
 from patent_hier.pipeline.node import METRICS_FILE
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
 from patent_hier.report.saving import save_suite
 from patent_hier.report.tables import SweepRow, print_grid, print_result, suite_table, sweep_table
+from patent_hier.sanitize import one_line
 from patent_hier.settings import WHOLE
 
 _AGGREGATED = ("hier", *WHOLE)

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from patent_hier.cli import schema
 from patent_hier.cli.compose import compose_training
 from patent_hier.errors import ConfigError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 _OWN = ("model", "level", "node", "features")
 USAGE = """Train the recommended models, combine them; the most accurate system of this suite.

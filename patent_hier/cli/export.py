@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from patent_hier.cli.overrides import OneLineParser
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 USAGE = """Write a finished system into one folder with a model card; nothing in it runs when it is loaded.
 

@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf.errors import OmegaConfBaseException
 
 from patent_hier.errors import ConfigError, PatentHierError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 DEBUG = "PATENT_HIER_DEBUG"
 _LAUNCHER = "hydra/launcher"

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from patent_hier import harmless
+from patent_hier import sanitize
 from patent_hier.artifacts import file_digest
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError, DataError
@@ -79,7 +79,7 @@ def run(arguments: Sequence[str]) -> None:
     with _stdout(output) as stream:
         lines = _predict(options, text, output or stream, kind)
     lines[-1] += f": {output}" if output else ""
-    print(harmless.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
+    print(sanitize.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
 
 
 def _answer(options: argparse.Namespace) -> None:

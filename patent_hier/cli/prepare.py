@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import DataError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 _CHECK = "--check"
 USAGE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.

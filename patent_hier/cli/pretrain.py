@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from patent_hier.cli.compose import compose_pretrain_settings
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 USAGE = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.overrides import OneLineParser
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 USAGE = """All finished results of one corpus and split -> one page (English and Chinese), its Markdown, its figures.
 

@@ -18,7 +18,7 @@ from patent_hier.cli.observers import configured_observers
 from patent_hier.cli.overrides import arranged, readable, refuse_misuse
 from patent_hier.cli.targets import own_files_only
 from patent_hier.errors import ConfigError, DataError, LostRanksError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 _HELP = ("-h", "--help")
 _OF_EVERY_JOB = (ConfigError, DataError, LostRanksError)  # they come back from every job, and end the command soon

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from patent_hier.errors import DataError
-from patent_hier.ipc import RejectReason
+from patent_hier.taxonomy.symbols import RejectReason
 
 DESIGNS = str(RejectReason.LOCARNO)
 _TOP_REASONS = 3

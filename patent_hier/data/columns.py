@@ -30,7 +30,7 @@ from patent_hier.data.records import COMMA, NUL, RowFault
 from patent_hier.data.rows import Rows, split_rows
 from patent_hier.data.seen import hash_keys, hash_strings
 from patent_hier.data.symbols import symbol_columns
-from patent_hier.ipc import RejectReason
+from patent_hier.taxonomy.symbols import RejectReason
 
 SCHEMA = pa.schema(
     [

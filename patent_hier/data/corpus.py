@@ -24,7 +24,7 @@ from patent_hier.data.columns import SCHEMA
 from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.harmless import one_line
+from patent_hier.sanitize import one_line
 
 CORPUS_VERSION = 1
 CORPUS_FILE = "corpus.parquet"

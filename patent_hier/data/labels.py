@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus
-from patent_hier.ipc import SECTIONS, IpcSymbol, SymbolError
+from patent_hier.taxonomy.symbols import SECTIONS, IpcSymbol, SymbolError
 from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, ROOT, LabelTree, Positions
 
 _COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")

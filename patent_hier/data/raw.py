@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from patent_hier.data.records import Limits, RowFault
 from patent_hier.errors import ConfigError
-from patent_hier.ipc import EDITIONS, MIN_LEVELS, RejectReason
+from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
 PAPER_COLUMNS: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import IO
 
 from patent_hier.data.raw import Rejection
-from patent_hier.harmless import cell, one_line
+from patent_hier.sanitize import cell, one_line
 
 REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
 

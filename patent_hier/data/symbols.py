@@ -1,6 +1,6 @@
 """From the fields of symbols of many rows to the columns that they give.
 
-:mod:`patent_hier.ipc` decides what a field means. Most fields spell whole symbols plainly, and these are cut up
+:mod:`patent_hier.taxonomy.symbols` decides what a field means. Most fields spell whole symbols plainly, and these are cut up
 together; every other field is asked for by itself.
 """
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from patent_hier.ipc import RejectReason, SymbolError, all_classes, parse_symbols
+from patent_hier.taxonomy.symbols import RejectReason, SymbolError, all_classes, parse_symbols
 
 LABELS = ("section", "ipc_class", "subclass", "main_group", "subgroup", "further_symbols", "skipped_symbols")
 
@@ -48,7 +48,7 @@ class SymbolColumns(NamedTuple):
 
 
 def symbol_columns(fields: "pa.Array[Any]", edition: str, min_symbol: str) -> SymbolColumns:
-    """Read fields as :func:`patent_hier.ipc.parse_symbols` does; arguments as there, for ``(n,)`` fields."""
+    """Read fields as :func:`patent_hier.taxonomy.symbols.parse_symbols` does; arguments as there, for ``(n,)`` fields."""
     is_sure = np.array(pc.match_substring_regex(fields, _PLAIN))
     lists = pc.split_pattern(_undecorated(fields.filter(pa.array(is_sure))), ";")
     is_known = _sure(lists, edition)

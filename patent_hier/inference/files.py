@@ -16,7 +16,7 @@ from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.results import UNDECIDED, Prediction
 from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.inference.writers import Writer, writer_for
-from patent_hier.ipc import SymbolError, parse_symbols
+from patent_hier.taxonomy.symbols import SymbolError, parse_symbols
 from patent_hier.taxonomy.tree import IPC_LEVELS
 
 BATCH = 1024  # rows; bounds memory whatever the file's size, and what a killed command has to do again

@@ -9,8 +9,8 @@ import yaml
 from patent_hier.errors import ArtifactError
 from patent_hier.inference.calibration import SHOWN, Calibration
 from patent_hier.inference.predictor import System
-from patent_hier.ipc_names import LANGUAGES, known_name
 from patent_hier.settings import FLAT, ROOT, SHARED
+from patent_hier.taxonomy.names import LANGUAGES, known_name
 from patent_hier.taxonomy.tree import LabelTree
 
 CARD = "README.md"

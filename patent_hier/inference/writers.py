@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import IO, Protocol
 
 from patent_hier.data.incoming import Incoming
-from patent_hier.harmless import cell
 from patent_hier.inference.results import Prediction
-from patent_hier.ipc_names import known_name
+from patent_hier.sanitize import cell
+from patent_hier.taxonomy.names import known_name
 
 CSV, JSON_LINES = OUTPUT_FORMATS = ("csv", "jsonl")
 BYTE_ORDER_MARK = "\ufeff"  # makes spreadsheets read the file as UTF-8

@@ -14,11 +14,11 @@ from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import merge, positions, scaled, with_truth
-from patent_hier.ipc import SECTIONS
 from patent_hier.pipeline.node import finished, read_predictions
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
+from patent_hier.taxonomy.symbols import SECTIONS
 
 
 @dataclass(frozen=True)

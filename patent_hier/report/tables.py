@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
-from patent_hier.harmless import lines
-from patent_hier.ipc import SECTIONS
 from patent_hier.report.published import COUNTERPARTS, published_cells
 from patent_hier.report.rendering import table_markdown
+from patent_hier.sanitize import lines
+from patent_hier.taxonomy.symbols import SECTIONS
 
 DEMO_NOTE = "demo data: not comparable with the paper"
 WIDTH = 120  # columns of a terminal that is none: a file or a pipe

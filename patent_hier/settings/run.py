@@ -4,11 +4,11 @@ import dataclasses
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from patent_hier.ipc import SECTIONS
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
 from patent_hier.settings.inputs import DemoEncoderSettings, FeatureSettings, small_encoder
 from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
+from patent_hier.taxonomy.symbols import SECTIONS
 
 ROOT = "root"
 FLAT = "flat"

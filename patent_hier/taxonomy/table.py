@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from patent_hier.errors import DataError
-from patent_hier.ipc import SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.progress import say
+from patent_hier.taxonomy.symbols import SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
 from patent_hier.text_files import open_lines
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from patent_hier.inference.classifier import HierarchicalClassifier
-from patent_hier.ipc_names import name_of
 from patent_hier.settings import FLAT
+from patent_hier.taxonomy.names import name_of
 from tests.commands import command
 from tests.inference.worlds import raw_row, world, write_raw
 

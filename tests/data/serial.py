@@ -28,7 +28,7 @@ from patent_hier.data.raw import (
     text_of,
 )
 from patent_hier.data.records import Record, RecordReader
-from patent_hier.ipc import RejectReason, SymbolError, parse_symbols
+from patent_hier.taxonomy.symbols import RejectReason, SymbolError, parse_symbols
 
 KEPT = ("title", "abstract", "applicant", "application_date", "publication_date", "kind")
 NUMBERS = ("application_number", "publication_number")

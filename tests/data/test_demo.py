@@ -14,7 +14,7 @@ from patent_hier.data import demo_text
 from patent_hier.data.demo import DemoTruth, write_demo_csv
 from patent_hier.data.demo_rows import ABSTRACT, COLUMNS, DEFECTS, STATUS, SYMBOLS
 from patent_hier.errors import ConfigError
-from patent_hier.ipc import CLASSES_2017, Level, SymbolError, parse_symbols
+from patent_hier.taxonomy.symbols import CLASSES_2017, Level, SymbolError, parse_symbols
 
 TABLE_1_ORDER = "BGAHFCED"
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.data.symbols import LABELS, symbol_columns
-from patent_hier.ipc import EDITIONS, MIN_LEVELS, SymbolError, parse_symbols
+from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, SymbolError, parse_symbols
 
 plain = st.from_regex(r"[A-I](?:0[1-9]|16|99)[A-D][0-9]{1,4}/[0-9]{2,6}", fullmatch=True)
 decorated = st.builds(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from patent_hier.data.labels import document_labels
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.aggregate import aggregate, answers, level_hits, local_hits, product_from_table
-from patent_hier.ipc import SECTIONS
 from patent_hier.report.published import published
+from patent_hier.taxonomy.symbols import SECTIONS
 from tests.evaluation.systems import FOUR, TWO, by_hand, system
 from tests.evaluation.test_system import CASES, UNSEEN_FOUR, UNSEEN_TWO
 from tests.trees import classes_of, network, probabilities, tree_of

@@ -19,8 +19,8 @@ from patent_hier.inference.files import Options, Summary, predict_to_file, predi
 from patent_hier.inference.predictor import load_system
 from patent_hier.inference.results import UNDECIDED, Decision, LabelPath, Prediction, Step
 from patent_hier.inference.resuming import ResumableOutput
-from patent_hier.ipc_names import name_of
 from patent_hier.settings import FLAT
+from patent_hier.taxonomy.names import name_of
 from tests.inference.worlds import raw_row, write_raw
 
 ABSTRACT = "一种激光测距装置"

@@ -10,8 +10,8 @@ import yaml
 
 from patent_hier.artifacts import find_damage, verify
 from patent_hier.data.splits import load
-from patent_hier.ipc import IpcSymbol
 from patent_hier.settings import HIER_NODES
+from patent_hier.taxonomy.symbols import IpcSymbol
 from tests.integration.conftest import scores
 
 NODE_FILES = {"config.yaml", "manifest.json", "metrics.json", "history.json", "predictions.parquet", "model"}

@@ -7,7 +7,6 @@ from rich.console import Console
 
 from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.result import Score
-from patent_hier.ipc import SECTIONS
 from patent_hier.report.tables import (
     DEMO_NOTE,
     WIDTH,
@@ -19,6 +18,7 @@ from patent_hier.report.tables import (
     suite_table,
     sweep_table,
 )
+from patent_hier.taxonomy.symbols import SECTIONS
 from patent_hier.taxonomy.tree import IPC_LEVELS
 from tests.evaluation.systems import FOUR, system
 

@@ -18,13 +18,13 @@ from patent_hier.data.splits import TRAIN
 from patent_hier.evaluation.result import Score
 from patent_hier.evaluation.seeds import Spread
 from patent_hier.evaluation.significance import Comparison, compare_systems
-from patent_hier.ipc import SECTIONS
-from patent_hier.ipc_names import name_of
 from patent_hier.pipeline.evidence import NO_SEED, Evidence
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.figures import Language, Pen, pen
 from patent_hier.report.scores import COMPARED, HIERARCHICAL, SystemScores, hits_of_all
 from patent_hier.report.tables import Grid, percent
+from patent_hier.taxonomy.names import name_of
+from patent_hier.taxonomy.symbols import SECTIONS
 
 ABSENT = "–"
 MOST_PANELS = 6  # systems in one figure; the tables have all

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from patent_hier.data.splits import PARTS, TEST
-from patent_hier.ipc import SECTIONS
-from patent_hier.ipc_names import name_of
 from patent_hier.report.content.context import ABSENT, Context
 from patent_hier.report.published import published
 from patent_hier.report.tables import Grid
 from patent_hier.settings.data import LABEL_LEVELS
+from patent_hier.taxonomy.names import name_of
+from patent_hier.taxonomy.symbols import SECTIONS
 
 
 def data(context: Context) -> dict[str, Any]:

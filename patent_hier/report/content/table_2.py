@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from patent_hier.evaluation.seeds import Spread, as_score
-from patent_hier.ipc import SECTIONS
 from patent_hier.report.content.context import ABSENT, MOST_PANELS, Context, interval, mean_and_sd, seeds_of
 from patent_hier.report.figures import comparison_bars
 from patent_hier.report.published import COUNTERPARTS, published_cells
 from patent_hier.report.scores import SystemScores
 from patent_hier.report.tables import Grid
 from patent_hier.settings import WHOLE
+from patent_hier.taxonomy.symbols import SECTIONS
 
 COLUMNS = ("L1", *SECTIONS, "L2", "overall")
 

@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
-from patent_hier.ipc import SECTIONS
 from patent_hier.report.figures import style
 from patent_hier.report.figures.style import FAINT, MARKERS, PALETTE, WIDTH, Pen, check_fractions, check_given, drawing
+from patent_hier.taxonomy.symbols import SECTIONS
 
 COLUMNS = ("L1", *SECTIONS, "L2", "overall")  # keys of comparison_bars; L2 is weighted by documents
 

@@ -10,11 +10,11 @@ from matplotlib.text import Text
 
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.result import Score
-from patent_hier.ipc import SECTIONS
-from patent_hier.ipc_names import name_of
 from patent_hier.report import figures
 from patent_hier.report.figures import fonts
 from patent_hier.report.figures.style import shorten
+from patent_hier.taxonomy.names import name_of
+from patent_hier.taxonomy.symbols import SECTIONS
 
 CJK = re.compile("[\u2e80-\u9fff\uff00-\uffef]")
 NAMES = {code: name_of(code, "zh") for code in (*SECTIONS, "A01", "A23", "B01", "D03", "H99")}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from patent_hier import ipc
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.ipc import IpcSymbol, Level, RejectReason, SkippedSymbol, SymbolError, parse_symbols
+from patent_hier.taxonomy.symbols import IpcSymbol, Level, RejectReason, SkippedSymbol, SymbolError, parse_symbols
 
 MOWER = IpcSymbol("A01", "D", 42, "04")
 
@@ -340,6 +340,6 @@ def test_noise_raises_nothing_but_symbol_errors(text: str, edition: str, level: 
 
 
 def test_import_leaves_the_heavy_modules_alone() -> None:
-    code = "import sys, patent_hier.ipc; print({'csv', 'lzma', 'numpy', 'pandas', 'torch'} & set(sys.modules))"
+    code = "import sys, patent_hier.taxonomy.symbols; print({'csv', 'lzma', 'numpy', 'pandas', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -8,8 +8,8 @@ import pytest
 import patent_hier
 from patent_hier.data.raw import Rejection
 from patent_hier.data.rejects import RejectsWriter
-from patent_hier.harmless import cell, lines, one_line
-from patent_hier.ipc import RejectReason
+from patent_hier.sanitize import cell, lines, one_line
+from patent_hier.taxonomy.symbols import RejectReason
 
 FORMULAS = [
     *('=cmd|"/C calc"!A0', "+1+cmd", "-2+3+cmd", "@SUM(A1)", "=0.5", "-0.5=A1", "-", "--1", "-1-1", "+86 10 1234"),

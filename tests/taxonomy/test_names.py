@@ -2,7 +2,7 @@ import pytest
 
 from patent_hier import ipc
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.ipc_names import _names, name_of
+from patent_hier.taxonomy.names import _names, name_of
 
 
 @pytest.mark.parametrize(("language", "length"), [("zh", len), ("en", lambda name: 2 * len(name.split()))])
