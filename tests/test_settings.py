@@ -101,6 +101,8 @@ def test_weights_of_levels(settings):
         ("data", {"label_weight": 0.0}),
         ("data", {"label_weight": -1.0}),
         ("data", {"rows": 0}),
+        ("data", {"depth": "section"}),
+        ("data", {"labels": "second"}),
         ("data", {"path": "x.csv"}),
         ("model", {"head": "x"}),
         ("model", {"pooling": "max"}),
@@ -213,7 +215,7 @@ def test_only_what_a_head_reads_has_influence():
     assert "hidden_order" not in BertCnnSettings(head="token").influence()
 
 
-@pytest.mark.parametrize("changes", [{"node": "?"}, {"seed": -1}])
+@pytest.mark.parametrize("changes", [{"node": "?"}, {"node": "../I"}, {"node": "A 01"}, {"seed": -1}])
 def test_top_level_refusal(settings, changes):
     with pytest.raises(ConfigError, match=re.escape("=".join(map(str, next(iter(changes.items())))))):
         check(replace(settings, **changes))

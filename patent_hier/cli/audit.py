@@ -14,6 +14,8 @@ Prints tables and writes them to runs/audit-<data>-<split>/, as Markdown and JSO
 split are scored again without leaked documents, and equal systems under several splits stand side by side. Nothing is
 trained. A split that breaks the promise of its policy ends the command with status 1, after writing."""
 
+_KINDS = {"flat_model": " (flat)", "shared_network": " (shared)"}  # of systems, for their names
+
 
 def run(arguments: Sequence[str]) -> None:
     """Audit, print, write.
@@ -34,7 +36,7 @@ def run(arguments: Sequence[str]) -> None:
     from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
     from patent_hier.report.auditing import LEAKAGE_NOTE, NOTES, TABLE_FILE, audit_tables, write_audit
     from patent_hier.report.leakage import leakage, leaked_ids, scores_by_policy
-    from patent_hier.report.scores import FLAT_MODEL, score_all
+    from patent_hier.report.scores import score_all
     from patent_hier.report.tables import DEMO_NOTE, print_grid
 
     cache, runs = Path(settings.cache_dir), Path(settings.runs_dir)
@@ -45,10 +47,7 @@ def run(arguments: Sequence[str]) -> None:
     found = audit(corpus, split, plan.policy, relations)
     evidence = collect(runs, corpus, split)
     ids = leaked_ids(corpus, relations, load_parts(corpus, split))
-    leakages = {
-        item.configuration.name + (" (flat)" if item.kind == FLAT_MODEL else ""): leakage(item, ids)
-        for item in score_all(evidence)
-    }
+    leakages = {item.configuration.name + _KINDS.get(item.kind, ""): leakage(item, ids) for item in score_all(evidence)}
     policies = scores_by_policy(runs, corpus)
     console = Console()
     for grid in audit_tables(found, leakages, policies, split.name):

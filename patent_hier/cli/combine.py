@@ -11,8 +11,8 @@ USAGE = """Combine finished results of one corpus and split into one system; not
 
 usage: patent-hier combine RESULT RESULT ... [options]
 
-  RESULT             result folder: runs/<model>/result-hier-<fingerprint> or result-flat-<fingerprint>, of any model
-                     and seed; a combination may be a member too
+  RESULT             result folder: runs/<model>/result-<level>-<fingerprint>, of level hier, shared or flat, of any
+                     model and seed; a combination may be a member too
   --name NAME        folder of the combination in the folder of results; the default is combination
   --runs-dir FOLDER  folder of results; the default is runs
   --cache-dir FOLDER where the corpus is; the default is the folder that the members were made with

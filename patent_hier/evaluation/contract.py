@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
+from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob, groups
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SCORED_PARTS = ("val", "calibration", "test")
@@ -415,12 +415,9 @@ def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.in
 def _sibling_ranks(tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.int32]:
     """How many siblings of each row's label stand before it, ``(n,)``."""
     result = np.zeros(len(labels), np.int32)
-    parents = tree.parents[labels]
-    order = np.argsort(parents, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(parents[order])) + 1):
-        if len(rows):
-            own = tree.children(int(parents[rows[0]]))
-            result[rows] = ranks(conditional[np.ix_(rows, np.arange(own.start, own.stop))], labels[rows] - own.start)
+    for parent, rows in groups(tree.parents[labels]):
+        own = tree.children(parent)
+        result[rows] = ranks(conditional[rows, own], labels[rows] - own.start)
     return result
 
 

@@ -47,13 +47,16 @@ def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
         (group_of(manifest), seed_of(manifest)) for manifest in results if not set(WHOLE) & set(manifest["nodes"])
     }
     wanted |= {(run.group, run.seed) for run in runs if run.manifest["level"] in _HIERARCHICAL}
-    flat = _by_group(run for run in runs if run.node in WHOLE)
+    whole = [_by_group(run for run in runs if run.node == node) for node in WHOLE]
     local = _by_group(run for run in runs if run.node in HIER_NODES and (run.group, run.seed) in wanted)
-    names, flat_names = name_configurations(local, flat)
+    names, *whole_names = name_configurations(local, *whole)
     hierarchical, missing = _whole(local, names, wanted_nodes(corpus, split))
-    alone = tuple(Configuration(flat_names[group], group[0], _by_seed(own)) for group, own in flat.items())
-    missing += _gone(results, runs, {**names, **{group: flat_names[group] for group in flat if group not in names}})
-    return Evidence(corpus, split, hierarchical, alone, layer_series(runs), tuple(missing))
+    flat, shared = (
+        tuple(Configuration(own_names[group], group[0], _by_seed(own)) for group, own in groups.items())
+        for groups, own_names in zip(whole, whole_names, strict=True)
+    )
+    missing += _gone(results, runs, {group: name for own in (*whole_names, names) for group, name in own.items()})
+    return Evidence(corpus, split, hierarchical, flat, shared, layer_series(runs), tuple(missing))
 
 
 def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:

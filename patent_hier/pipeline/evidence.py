@@ -31,7 +31,7 @@ class NodeRun:
 
     @property
     def node(self) -> str:
-        """``root``, a section, or ``flat``."""
+        """``root``, a label, ``flat`` or ``shared``."""
         return str(self.manifest["node"])
 
     @property
@@ -135,6 +135,7 @@ class Evidence:
         split: Folder of the split.
         hierarchical: Configurations with, for each seed, all nodes of a hierarchical result.
         flat: Configurations with the flat classifier, by seed.
+        shared: Configurations with the shared network, by seed.
         layers: Runs of one configuration that differ only in the number of last layers: by node, then by number.
         missing: What is wanted and not there.
     """
@@ -143,13 +144,19 @@ class Evidence:
     split: Path
     hierarchical: tuple[Configuration, ...]
     flat: tuple[Configuration, ...]
+    shared: tuple[Configuration, ...]
     layers: Mapping[str, Mapping[int, NodeRun]]
     missing: tuple[Missing, ...]
+
+    @property
+    def configurations(self) -> tuple[Configuration, ...]:
+        """Those of all kinds."""
+        return (*self.hierarchical, *self.shared, *self.flat)
 
     @cached_property
     def fingerprint(self) -> str:
         """Of all runs and of what is missing: equal evidence makes an equal report."""
-        runs = [run for item in (*self.hierarchical, *self.flat) for run in item.all_runs]
+        runs = [run for item in self.configurations for run in item.all_runs]
         runs += [run for by_number in self.layers.values() for run in by_number.values()]
         files = sorted([str(run.folder), fingerprint(run.manifest)] for run in runs)
         return fingerprint([files, [[m.name, m.seed, m.nodes] for m in self.missing]])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from patent_hier.pipeline.evidence import Group, NodeRun, members_of
-from patent_hier.settings import FLAT
+from patent_hier.settings import WHOLE
 
 _SET_BY_LEVEL = ("trainer.max_epochs",)  # level=flat has its own default: in itself no difference worth a name
 
@@ -16,7 +16,8 @@ def name_configurations(*kinds: Groups) -> tuple[dict[Group, str], ...]:
     """A name for each group of runs, no two of one kind equal.
 
     Args:
-        kinds: Runs by group, for each kind of system: of nine models, flat. A configuration has one name in all kinds.
+        kinds: Runs by group, for each kind of system: of nine models, flat, shared. A configuration has one name in
+            all of them.
 
     Returns:
         Names by group, for each kind.
@@ -53,7 +54,7 @@ def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group
 
 
 def _combination(runs: Sequence[NodeRun], name_of: Callable[[Mapping[str, Any]], str]) -> str:
-    own = (name_of(member) + " flat" * (member["level"] == FLAT) for member in _members(runs))
+    own = (name_of(member) + (f" {member['level']}" if member["level"] in WHOLE else "") for member in _members(runs))
     counted = (name if count == 1 else f"{name} ×{count}" for name, count in Counter(own).items())
     return f"{runs[0].folder.parent.name} ({' + '.join(counted)})"
 

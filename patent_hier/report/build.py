@@ -29,11 +29,11 @@ from patent_hier.report.figures import Language, Rendered
 from patent_hier.report.figures.fonts import cjk_font
 from patent_hier.report.leakage import leaked_ids
 from patent_hier.report.rendering import write_report
-from patent_hier.report.scores import HIERARCHICAL, score_all
+from patent_hier.report.scores import FLAT_MODEL, score_all
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 5
+REPORT_VERSION = 6
 PAGE_FILE = "report.html"
 SCORES_FILE = "scores.json"
 _ATTENTION_PAGE = "attention.html"
@@ -82,7 +82,7 @@ def build_report(
 
 def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
     """The results behind the report, with the command and code version that made each."""
-    runs = [(item.name, run) for item in (*evidence.hierarchical, *evidence.flat) for run in item.all_runs]
+    runs = [(item.name, run) for item in evidence.configurations for run in item.all_runs]
     runs += [("layers", run) for by_number in evidence.layers.values() for run in by_number.values()]
     return [
         {
@@ -121,13 +121,13 @@ def content(context: Context) -> dict[str, Any]:
 
 def _numbers(context: Context) -> dict[str, Any]:
     """The numbers for programs: fractions at full precision; and Table 2 as it is printed."""
-    numbers: dict[str, Any] = {"hierarchical": [], "flat": []}
+    numbers: dict[str, Any] = {"hierarchical": [], "shared": [], "flat": []}
     for item in context.systems:
-        if item.kind == HIERARCHICAL:
-            spreads = {**item.table_2, "cascade": item.best_guess}
-        else:
+        if item.kind == FLAT_MODEL:
             spreads = {"flat": item.best_guess, "section": item.levels["section"]}
-        numbers["hierarchical" if item.kind == HIERARCHICAL else "flat"].append(
+        else:
+            spreads = {**item.table_2, "cascade": item.best_guess}
+        numbers[item.kind.split("_")[0]].append(
             {
                 "name": item.configuration.name,
                 **{name: asdict(spread) for name, spread in spreads.items()},

@@ -25,7 +25,7 @@ Hits = NDArray[np.bool_]
 
 LEVELS = ("section", "class")  # every system has them, whatever its depth: by these, systems are compared
 COMPARED = LEVELS[-1]
-HIERARCHICAL, FLAT_MODEL = "hierarchical", "flat_model"  # kinds of systems; words of the report too
+HIERARCHICAL, SHARED_NETWORK, FLAT_MODEL = "hierarchical", "shared_network", "flat_model"  # words of the report too
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Answers:
     Attributes:
         document_ids: ``(n,)``.
         true: ``(n,)`` labels.
-        predicted: ``(n,)`` labels, as a user gets them: of nine models, the cascade's.
+        predicted: ``(n,)`` labels, as a user gets them: of all but a flat model, the cascade's.
         hits: ``(n,)`` whether they are equal.
         local_hits: ``(n,)`` whether the heads below the true section find the class; None for a flat system.
     """
@@ -49,11 +49,11 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class SystemScores:
-    """One configuration: of nine local classifiers, or of a classifier over all classes at once.
+    """One configuration: of nine local classifiers, of one network with all their heads, or of a flat classifier.
 
     Attributes:
         configuration: What was run.
-        kind: :data:`HIERARCHICAL` or :data:`FLAT_MODEL`.
+        kind: :data:`HIERARCHICAL`, :data:`SHARED_NETWORK` or :data:`FLAT_MODEL`.
         levels: By level, accuracy of what a user gets.
         table_2: The numbers of its row in Table 2, by column: ``L1``, sections with test documents (each class model
             given the true section), ``L2`` (their mean, weighted by documents), ``overall`` (equation (1) of
@@ -95,10 +95,10 @@ class SystemScores:
 
 
 def score_all(evidence: Evidence) -> list[SystemScores]:
-    """All configurations: hierarchical ones before flat ones, the best of each kind first."""
-    nine = [score_system(item, evidence.corpus, HIERARCHICAL) for item in evidence.hierarchical]
-    flat = [score_system(item, evidence.corpus, FLAT_MODEL) for item in evidence.flat]
-    return [item for group in (nine, flat) for item in sorted(group, key=lambda one: -one.best_guess.mean)]
+    """All configurations: hierarchical ones, shared networks, flat ones; the best of each kind first."""
+    kinds = {HIERARCHICAL: evidence.hierarchical, SHARED_NETWORK: evidence.shared, FLAT_MODEL: evidence.flat}
+    scored = [[score_system(item, evidence.corpus, kind) for item in own] for kind, own in kinds.items()]
+    return [item for group in scored for item in sorted(group, key=lambda one: -one.best_guess.mean)]
 
 
 def score_system(configuration: Configuration, corpus: Corpus, kind: str) -> SystemScores:
@@ -122,7 +122,7 @@ def score_system(configuration: Configuration, corpus: Corpus, kind: str) -> Sys
         configuration,
         kind,
         {level: spread_at(list(answered.values()), level) for level in LEVELS},
-        _table_2(list(answered.values())) if kind == HIERARCHICAL else {},
+        {} if kind == FLAT_MODEL else _table_2(list(answered.values())),
         float(np.mean([level.top_3.value for level in compared])),
         float(np.mean([level.macro_f1.value for level in compared])),
         float(np.mean([len(set(own.predicted[COMPARED]) - {None}) for own in answered.values()])),

@@ -353,6 +353,8 @@ def test_configuration_travels_in_the_wheel():
         "conf": "patent_hier/conf",
         "experiments/published": "patent_hier/published",
     }
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["patent_hier"]
+    assert (CONF.parent / "patent_hier" / "py.typed").is_file()  # its types are for others too
 
 
 @pytest.mark.parametrize("launcher", ["local", "slurm"])

@@ -56,9 +56,9 @@ def test_result_folder(suite):
     assert "not comparable" in suite.first.out
     assert "BERT-CNN" in suite.first.out or "(paper)" in suite.first.out
     rows = pd.read_csv(folder / "result.csv").set_index("score")["value"]
-    content = scores(folder)
-    assert rows["cascade_accuracy"] == content["cascade_accuracy"]["value"]
-    assert rows["local_accuracy[D]"] == content["local_accuracy"]["D"]["value"]
+    levels = scores(folder)["levels"]
+    assert rows["class.accuracy"] == levels["class"]["accuracy"]["value"]
+    assert rows["class.oracle[D]"] == levels["class"]["local"]["D"]["value"]
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,12 @@ def recomputed(suite):
     frames, labels = {}, {}
     for node, folder in suite.nodes().items():
         table = pq.read_table(folder / "predictions.parquet")
-        labels[node] = json.loads(table.schema.metadata[b"labels"])
+        tree = json.loads(table.schema.metadata[b"tree"])
+        level = "section" if node == "root" else "class"
+        assert tree["levels"] == [level]
+        labels[node] = tree["codes"]
         frame = table.to_pandas().set_index("document_id")
+        frame.columns = frame.columns.str.removeprefix(f"{level}.")
         frames[node] = frame[frame["part"] == "test"].sort_index()
     corpus = pd.read_parquet(next((suite.cache / "corpora").glob("demo-*")) / "corpus.parquet").set_index("document_id")
     truth = corpus.loc[frames["root"].index, ["section", "ipc_class", "further_symbols"]]
@@ -78,6 +82,7 @@ def recomputed(suite):
 def test_every_number_can_be_recomputed(suite, recomputed):
     truth, frames, labels = recomputed
     content = scores(suite.result())
+    levels = content["levels"]
     best = {
         node: pd.Series([labels[node][row.argmax()] for row in frame["log_prob"]], frame.index)
         for node, frame in frames.items()
@@ -89,20 +94,20 @@ def test_every_number_can_be_recomputed(suite, recomputed):
     )
     cascade = pd.Series([best[section][name] for name, section in best["root"].items()], truth.index)
 
-    def value(name):
-        return content[name]["value"]
+    def value(name, level="class"):
+        return levels[level][name]["value"]
 
-    assert content["n_documents"] == len(truth) == content["section_accuracy"]["n_documents"]
-    assert value("section_accuracy") == pytest.approx(section_hit.mean())
-    assert value("oracle_accuracy") == pytest.approx(local_hit.mean())
-    assert value("product_accuracy") == pytest.approx(section_hit.mean() * local_hit.mean())
-    assert value("cascade_accuracy") == pytest.approx((cascade == truth["ipc_class"]).mean())
-    assert value("routing_errors") == pytest.approx((~section_hit).mean())
-    assert value("local_errors") == pytest.approx((section_hit & (cascade != truth["ipc_class"])).mean())
+    assert content["n_documents"] == len(truth) == levels["section"]["accuracy"]["n_documents"]
+    assert value("accuracy", "section") == value("oracle", "section") == pytest.approx(section_hit.mean())
+    assert value("oracle") == pytest.approx(local_hit.mean())
+    assert value("product") == pytest.approx(section_hit.mean() * local_hit.mean())
+    assert value("accuracy") == pytest.approx((cascade == truth["ipc_class"]).mean())
+    assert value("first_errors", "section") == pytest.approx((~section_hit).mean())
+    assert value("first_errors") == pytest.approx((section_hit & (cascade != truth["ipc_class"])).mean())
     for section, hits in local_hit.groupby(truth["section"]):
-        assert content["local_accuracy"][section]["value"] == pytest.approx(hits.mean())
-        assert content["local_accuracy"][section]["n_documents"] == len(hits)
-        assert content["local_accuracy"][section]["n_labels"] == len(labels[section])
+        own = levels["class"]["local"][section]
+        assert own["value"] == pytest.approx(hits.mean())
+        assert (own["n_documents"], own["n_labels"]) == (len(hits), len(labels[section]))
     shared = (section_hit.astype(int) + (cascade == truth["ipc_class"])).sum() / (2 * len(truth))
     assert value("hierarchical_f1") == pytest.approx(shared)
 
@@ -129,7 +134,7 @@ def test_every_number_can_be_recomputed(suite, recomputed):
         both = ((cascade == name) & (truth["ipc_class"] == name)).sum()
         f1.append(2 * both / ((cascade == name).sum() + (truth["ipc_class"] == name).sum()))
     assert value("macro_f1") == pytest.approx(np.mean(f1))
-    assert content["macro_f1"]["n_classes_with_support"] == len(f1)
+    assert levels["class"]["macro_f1"]["n_classes_with_support"] == len(f1)
 
 
 def test_metrics_of_a_node_can_be_recomputed(suite, recomputed):

@@ -29,10 +29,13 @@ def test_flat(suite):
     content = scores(folder)
     (node,) = (suite.runs / "bertcnn").glob("flat-*")
     frame = pq.read_table(node / "predictions.parquet")
-    labels = json.loads(frame.schema.metadata[b"labels"])
+    tree = json.loads(frame.schema.metadata[b"tree"])
+    labels = tree["codes"][8:]  # of the demo corpus all eight sections are there
     test = frame.to_pandas().query("part == 'test'")
-    hits = [labels[row.argmax()] == target for row, target in zip(test["log_prob"], test["target"], strict=True)]
-    assert content["flat_accuracy"]["value"] == pytest.approx(np.mean(hits))
+    hits = [
+        labels[row.argmax()] == target for row, target in zip(test["class.log_prob"], test["class.target"], strict=True)
+    ]
+    assert content["levels"]["class"]["accuracy"]["value"] == pytest.approx(np.mean(hits))
     shutil.rmtree(node)
     shutil.rmtree(folder)
 
@@ -58,7 +61,7 @@ def test_several_seeds_give_several_results(suite):
     results = sorted((suite.runs / "bertcnn").glob("result-hier-*"), key=lambda path: scores(path)["seed"])
     assert [scores(path)["seed"] for path in results] == [1, 2]
     assert outcome.out.count("in the layout of the paper's Table 2") == 2
-    assert outcome.out.count("Results by setting") == 1
+    assert outcome.out.count("Accuracy by setting;") == 1
     for path in (suite.runs / "bertcnn").glob("*-*"):
         if json.loads((path / "manifest.json").read_text("utf-8"))["seed"] == 2:
             shutil.rmtree(path)
@@ -78,13 +81,13 @@ def test_corpus_with_some_sections_only(tmp_path):
     outcome = command("run", "level=hier", *words)
     assert outcome.status == 0, outcome
     for section in "DEFGH":
-        assert f"the corpus has no training document of section {section}" in outcome.out
-    assert "C: one class only (C07); its classifier is constant" in outcome.out
+        assert f"the corpus has no training document below {section}" in outcome.out
+    assert "C: one label only at each level (C07); its classifier is constant" in outcome.out
     (folder,) = (tmp_path / "r" / "bertcnn").glob("result-hier-*")
     content = scores(folder)
-    assert content["absent_sections"] == list("DEFGH")
-    assert content["constant_sections"] == ["C"]
-    assert content["local_accuracy"]["C"]["value"] == 1
+    assert content["absent_labels"] == list("DEFGH")
+    assert content["constant_labels"] == ["C"]
+    assert content["levels"]["class"]["local"]["C"]["value"] == 1
     assert command("aggregate", *words).status == 0
 
     alone = command("run", "level=node", "node=H", *words)

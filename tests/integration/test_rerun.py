@@ -145,10 +145,10 @@ def test_failure_of_one_node_names_it_and_keeps_the_rest(suite, tmp_path, monkey
 
     original = fit.fit_node
 
-    def fit_node(corpus, blueprint, settings, scratch):
+    def fit_node(corpus, settings, *more, **options):
         if settings.node == "B":
             raise DataError("the disk of B is full; empty it")
-        return original(corpus, blueprint, settings, scratch)
+        return original(corpus, settings, *more, **options)
 
     monkeypatch.setattr(fit, "fit_node", fit_node)
     shutil.copytree(suite.runs, tmp_path / "runs")

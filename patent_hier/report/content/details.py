@@ -46,12 +46,12 @@ def class_rows(answers: Answers) -> list[tuple[str, float, int]]:
 
 
 def _curves(context: Context) -> dict[str, list[dict[str, float]]]:
-    """Histories of section models and flat classifiers that were trained in epochs; first seeds."""
+    """Histories of section models and networks over everything that were trained in epochs; first seeds."""
     curves = {}
     for item in context.systems:
         nodes = next(iter(item.configuration.runs.values()))
         run, label = (
-            (nodes[ROOT], "section_model") if item.kind == HIERARCHICAL else (item.configuration.first, "flat_model")
+            (nodes[ROOT], "section_model") if item.kind == HIERARCHICAL else (item.configuration.first, item.kind)
         )
         if run.history:
             curves[context.name(item, label)] = run.history

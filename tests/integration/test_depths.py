@@ -1,0 +1,163 @@
+"""Below the class: local classifiers, one shared network and a flat model of whole symbols; parts; all symbols."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.labels import corpus_labels
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.taxonomy.tree import IPC_LEVELS, NONE
+from tests.commands import TINY_OF, Outcome, command
+from tests.integration.conftest import scores
+from tests.report.reading import markdown_table
+from tests.report.worlds import World, world
+
+TRAINED = {"hier": ("bertcnn", 9), "shared": ("bertcnn", 1), "flat": ("linear", 1)}  # level -> model, its nodes
+TABLE_2 = "in the layout of the paper's Table 2"
+
+
+class Deep:
+    """Results of subgroups, beside an ordinary one of classes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world: World = world(folder, "data.rows=800")  # more than 200 subgroups: only the best are kept
+        self.first: dict[str, Outcome] = {level: self.run(level) for level in TRAINED}
+
+    def run(self, level: str, command_name: str = "run", *words: str) -> Outcome:
+        model, _ = TRAINED[level]
+        own = [f"model={model}", *TINY_OF[model], *self.world.words, "data.depth=subgroup", f"level={level}", *words]
+        done = command(command_name, *own)
+        assert (done.status, done.err) == (0, ""), done
+        return done
+
+    def node(self, level: str, node: str = "") -> Path:
+        return self.world.node(TRAINED[level][0], node or level)
+
+    def result(self, level: str) -> Path:
+        return self.world.node(TRAINED[level][0], f"result-{level}")
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory) -> Deep:
+    return Deep(tmp_path_factory.mktemp("deep"))
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    files = (path for path in folder.rglob("*") if path.is_file() and not {".jobs", ".locks"} & set(path.parts))
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def read(folder: Path) -> NetworkPredictions:
+    return NetworkPredictions.read(folder / "predictions.parquet")
+
+
+@pytest.mark.parametrize("level", TRAINED)
+def test_all_levels_are_scored_and_printed(deep, level):
+    content = scores(deep.result(level))
+    assert list(content["levels"]) == list(IPC_LEVELS)
+    counts = [own["accuracy"]["n_documents"] for own in content["levels"].values()]
+    assert counts[0] == counts[1] == content["n_documents"]
+    assert counts == sorted(counts, reverse=True)
+    assert content["levels"]["subgroup"]["unseen_documents"] > 0
+    assert (content["levels"]["subgroup"]["oracle"] is None) == (level == "flat")
+    out = deep.first[level].out
+    assert (TABLE_2 in out) == (level == "hier")
+    table = out[out.index("Scores (%) by level over") :]
+    assert [line.split()[0] for line in table.splitlines()[3:8]] == list(IPC_LEVELS)
+    assert "All scores of section and class over" in out
+    assert ("class.accuracy" in out, "subclass.accuracy" in out) == (True, False)
+    whole = (deep.result(level) / "result.csv").read_text("utf-8")
+    assert all(f"\n{name}.macro_f1," in whole for name in IPC_LEVELS)
+
+
+@pytest.mark.parametrize("level", TRAINED)
+def test_accuracy_follows_from_the_corpus(deep, level):
+    """What is answered at each level, held against the corpus's own symbols."""
+    (folder,) = (deep.world.cache / "corpora").glob("demo-*")
+    corpus = Corpus.open(folder)
+    labels = corpus_labels(corpus, "subgroup")
+    place_of = {name: row for row, name in enumerate(corpus.document_ids.to_pylist())}
+    root = read(deep.node(level, "root" if level == "hier" else level)).select("test")
+    true = labels.tree.names(labels.main[[place_of[name] for name in root.document_ids]])
+    answers = {name: [None] * len(root) for name in IPC_LEVELS}
+    if level == "hier":
+        sections = root.tree.names(root.levels[0].greedy)
+        answers["section"] = sections.tolist()
+        for section in set(sections):
+            part = read(deep.node(level, section)).select("test")
+            for own in part.levels:
+                names = np.array(part.tree.labels(own.level), object)
+                for row in np.flatnonzero((sections == section) & (own.greedy != NONE)):
+                    answers[own.level][row] = names[own.greedy[row]]
+    else:
+        for own in root.levels:
+            best = own.best(1)[0][:, 0] if level == "flat" else own.greedy
+            names = (*root.tree.labels(own.level), None)  # NONE, from the end
+            answers[own.level] = [names[position] for position in best]
+    for column, (name, own) in enumerate(scores(deep.result(level))["levels"].items()):
+        known = true[:, column] != None  # noqa: E711  # an array is compared, element by element
+        hits = (np.array(answers[name], object) == true[:, column])[known]
+        assert (own["accuracy"]["value"], own["accuracy"]["n_documents"]) == (pytest.approx(hits.mean()), len(hits))
+
+
+@pytest.mark.parametrize("level", TRAINED)
+def test_a_second_run_makes_nothing(deep, level):
+    before = stamps(deep.world.runs)
+    assert deep.run(level).out.count("finished before") == TRAINED[level][1]
+    assert "saved in" in deep.run(level, "aggregate").out
+    assert stamps(deep.world.runs) == before
+
+
+def test_a_part_below_a_class(deep):
+    words = [*TINY_OF["linear"], *deep.world.words, "model=linear", "data.depth=subclass", "level=node"]
+    done = command("run", *words, "node=A01")
+    assert (done.status, done.err) == (0, ""), done
+    part = read(deep.node("flat", "A01"))
+    assert (part.tree.root, part.tree.levels) == ("A01", ("subclass",))
+    assert all(code.startswith("A01") for code in part.tree.codes)
+    assert {target[:3] for target in part.levels[0].targets if target} == {"A01"}
+    refused = command("run", *words, "node=Q")
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert "node=Q: the corpus" in refused.err
+    assert "has no training document below that label" in refused.err
+
+
+def test_all_symbols_of_a_document_are_learnt(deep):
+    words = [*TINY_OF["linear"], *deep.world.words, "model=linear", "level=node", "node=root"]
+    assert [command("run", *words, f"data.labels={labels}").status for labels in ("first", "all")] == [0, 0]
+    folders = list((deep.world.runs / "linear").glob("root-*"))
+    config = {json.loads((folder / "manifest.json").read_text())["content"]["labels"]: folder for folder in folders}
+    first, every = (read(config[labels]) for labels in ("first", "all"))
+    assert first.levels[0].targets.tolist() == every.levels[0].targets.tolist()  # scored by the main symbol alone
+    assert not np.allclose(first.scores().log_prob, every.scores().log_prob)
+
+
+def test_report_and_audit_compare_by_class_and_show_the_rest(deep):
+    names = {"hier": "bertcnn, hierarchical", "shared": "bertcnn, shared", "flat": "linear, flat"}
+    done = deep.world.report()
+    assert (done.status, done.err) == (0, ""), done
+    text = deep.world.folder() / "report.md"
+    assert "### Below the class" in text.read_text("utf-8")
+    _, *rows = markdown_table(text, "Every level of the systems that go deeper")
+    assert [row[1] for row in rows] == len(TRAINED) * ["section", "class", "subclass", "main group", "subgroup"]
+    ways = {row[0]: row for row in markdown_table(text, "Accuracy in percent, with")}
+    for level, name in names.items():
+        own = scores(deep.result(level))["levels"]
+        shown = [row[2].split()[0] for row in rows if row[0] == name]
+        assert shown == [f"{100 * one['accuracy']['value']:.1f}" for one in own.values()]
+        assert ways[name][4].split()[0] == shown[1]
+    audit = command("audit", *deep.world.words)
+    assert (audit.status, audit.err) == (0, ""), audit
+    (folder,) = deep.world.runs.glob("audit-*")
+    assert len(json.loads((folder / "audit.json").read_text("utf-8"))["leakage"]) == len(TRAINED)
+
+
+def test_members_that_go_deeper_make_a_system_that_does(deep):
+    results = [deep.result(level) for level in ("shared", "flat")]
+    done = command("combine", *results, "--runs-dir", deep.world.runs)
+    assert (done.status, done.err) == (0, ""), done
+    for kind in ("hier", "flat"):
+        assert list(scores(deep.world.node("combination", f"result-{kind}"))["levels"]) == list(IPC_LEVELS)
