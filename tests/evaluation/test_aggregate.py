@@ -6,7 +6,7 @@ import hiclass.metrics
 import numpy as np
 import pytest
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from patent_hier.data.labels import document_labels
@@ -18,6 +18,7 @@ from tests.evaluation.systems import FOUR, TWO, by_hand, system
 from tests.evaluation.test_system import CASES, UNSEEN_FOUR, UNSEEN_TWO
 from tests.trees import classes_of, network, probabilities, tree_of
 
+QUICK = settings(max_examples=8, deadline=None, phases=[Phase.generate])  # each example has hundreds of intervals
 FIVE_LEVELS = tuple((*path, None if path[3] is None else path[3].replace("/00", f"/{k:02}"))
                     for path in FOUR for k in (0, 2) if k == 0 or path[3])  # fmt: skip
 
@@ -26,7 +27,7 @@ def share(hits):
     return pytest.approx(np.mean(list(hits)))
 
 
-@settings(max_examples=8, deadline=None)
+@QUICK
 @given(
     st.sampled_from([*CASES, (FIVE_LEVELS, ())]), st.sampled_from(["test", "val"]), st.booleans(), st.integers(0, 99)
 )
@@ -100,7 +101,7 @@ def test_hierarchical_scores_agree_with_hiclass(paths, unseen, flat):
         assert own.hierarchical_f1.value == pytest.approx(hiclass.metrics.f1(*sides))
 
 
-@settings(max_examples=8, deadline=None)
+@QUICK
 @given(st.sampled_from(CASES), st.integers(0, 10**6))
 def test_identities_between_scores(case, seed):
     made = system(60, case[0], seed, case[1])
@@ -128,7 +129,7 @@ def test_identities_between_scores(case, seed):
         ) == pytest.approx((ipc_class.oracle.value, ipc_class.product.value))
 
 
-@settings(max_examples=10, deadline=None)
+@QUICK
 @given(st.sampled_from(CASES), st.integers(0, 10**6))
 def test_hits_are_what_the_result_counts(case, seed):
     made = system(40, case[0], seed, case[1])

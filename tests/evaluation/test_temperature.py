@@ -97,6 +97,16 @@ def test_each_level_has_the_temperature_that_was_applied_to_its_heads():
     assert found == pytest.approx(wrong, rel=0.1)
 
 
+def test_a_large_family_does_not_compete_with_a_small_one():
+    """Thirty classes of a section that is not the true one would make every high temperature look bad."""
+    tree = classes_of(A="01 02", B=" ".join(f"{k:02}" for k in range(30)))
+    joint, paths = drawn(tree, 4000)
+    distorted = scale(tree, joint, {"class": 1 / 3})
+    chosen = np.flatnonzero([path[0] == "A" for path in paths])
+    found = fit_temperatures(network("shared", tree, distorted[chosen], [paths[i] for i in chosen]))
+    assert found["class"] == pytest.approx(3, rel=0.1)
+
+
 def test_a_flat_network_has_one_for_its_leaves():
     tree = tree_of([(a, a + b) for a in "AB" for b in "123"])
     joint, paths = drawn(tree, flat=True)
