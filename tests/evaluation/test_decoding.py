@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.errors import ConfigError
@@ -19,6 +19,11 @@ def ancestors_of(tree, position):
     return line[::-1]
 
 
+def ends(tree):
+    """Labels without others below them."""
+    return [i for i in range(len(tree)) if i not in tree.parents]
+
+
 def names(scores, row):
     return [None if place == NO_PATH else str(scores.tree.codes[place]) for place in row]
 
@@ -27,16 +32,18 @@ def names(scores, row):
 def test_beams_against_a_plain_search(tree, seed, flat, top_k, beam):
     scores = scores_of(tree, 3, seed, flat)
     scores = type(scores)(tree, scores.log_prob.round(1), flat)  # with ties
-    leaves = list(range(tree.leaves.start, tree.leaves.stop))
     widest = max(len(tree.labels(level)) for level in tree.levels[:-1] or tree.levels)
-    top_k, beam = min(top_k, len(leaves)), min(beam, widest)
+    top_k, beam = min(top_k, len(ends(tree))), min(beam, widest)
     for row, found in enumerate(decode(scores, top_k, beam=beam).tolist()):
         values, alive = scores.log_prob[row], set()
         for level in tree.levels[:-1]:
             own = [i for i in range(len(tree)) if tree.level_of(i) == level]
             own = [i for i in own if tree.parents[i] < 0 or tree.parents[i] in alive]
             alive |= set(sorted(own, key=lambda i: (-values[i], i))[:beam])
-        own = [i for i in leaves if tree.parents[i] < 0 or tree.parents[i] in alive]
+        alive |= {
+            i for i in range(tree.leaves.start, tree.leaves.stop) if tree.parents[i] < 0 or tree.parents[i] in alive
+        }
+        own = [i for i in ends(tree) if i in alive]
         expected = sorted(own, key=lambda i: (-values[i], i))[:top_k]
         assert [place for place in found if place != NO_PATH] == expected
         assert found == expected + [NO_PATH] * (top_k - len(expected))
@@ -61,14 +68,13 @@ def test_a_forced_label_is_kept_to(tree, seed, flat, data):
     scores = scores_of(tree, 3, seed, flat)
     label = data.draw(st.sampled_from(tree.codes.tolist()))
     position = place_of(tree, label)
-    own = [i for i in range(tree.leaves.start, tree.leaves.stop) if position in ancestors_of(tree, i)]
-    assume(own)
-    everything = tree.leaves.stop - tree.leaves.start
+    own = [i for i in ends(tree) if position in ancestors_of(tree, i)]
+    everything = len(ends(tree))
     for row, found in enumerate(decode(scores, everything, force=label).tolist()):
         assert sorted(found[: len(own)]) == own
         assert found[len(own) :] == [NO_PATH] * (everything - len(own))
         values = scores.log_prob[row, found[: len(own)]]
-        assert (np.diff(values) <= 1e-5).all()
+        assert (np.diff(values[np.isfinite(values)]) <= 1e-5).all()
 
 
 def test_the_likeliest_path_need_not_lie_in_the_likeliest_section():
@@ -78,16 +84,16 @@ def test_the_likeliest_path_need_not_lie_in_the_likeliest_section():
 
 
 def test_five_levels_by_hand():
-    """The section H is the least likely one, and holds the likeliest subgroup; a beam of 2 loses it."""
+    """The section H is the least likely one, and holds the likeliest subgroup; a beam of 2 loses it. Two end early."""
     tree = tree_of(FIVE)
     rows = [0.45, 0.3, 0.25, 0.45, 0, 0.3, 0.25, 0.45, 0.3, 0.25, 0.2, 0.15, 0.1, 0.25, 0.12, 0.08, 0.15, 0.1, 0.25]
     scores = probabilities(tree, [rows])
-    assert names(scores, decode(scores, 2)[0]) == ["H01L21/02", "A01B3/00"]
-    assert names(scores, decode(scores, 2, beam=2)[0]) == ["A01B3/00", "A01B1/00"]
+    assert names(scores, decode(scores, 3)[0]) == ["B60K", "H01L21/02", "A01B3/00"]
+    assert names(scores, decode(scores, 3, beam=2)[0]) == ["B60K", "A01B3/00", "A01B1/00"]
     assert names(scores, decode(scores, 3, beam=1)[0]) == ["A01B1/00", "A01B1/02", None]
     assert names(scores, decode(scores, 3, force="A01B1/00")[0]) == ["A01B1/00", "A01B1/02", None]  # the main group
     assert names(scores, decode(scores, 2, force="A01B10/00")[0]) == ["A01B10/00", None]
-    assert decode(scores, 5, force="A61").tolist() == [[NO_PATH] * 5]  # it ends early
+    assert names(scores, decode(scores, 2, force="A61")[0]) == ["A61", None]
 
 
 def test_an_impossible_section_still_has_an_order():
@@ -106,7 +112,7 @@ def test_of_many_equal_leaves_the_first_are_first():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"top_k": 0}, "top_k=0 is out of range; the system knows 3 class labels"),
+        ({"top_k": 0}, "top_k=0 is out of range; the system knows 3 paths"),
         ({"top_k": 4}, "top_k=4 is out of range"),
         ({"beam": 0}, "beam=0 is out of range; give 1 to 2"),
         ({"beam": 3}, "beam=3 is out of range"),
