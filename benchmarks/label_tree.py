@@ -171,7 +171,7 @@ def main(words: Sequence[str]) -> None:
         print(json.dumps(score(Path(words[1]), words[2])))
         return
     parser = ArgumentParser("python -m benchmarks.label_tree", description=__doc__)
-    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="full takes some minutes and 4 GB of disk")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="full takes some minutes and 1.2 GB of disk")
     size = SIZES[parser.parse_args(words).size]
     for row in system_rows(size):
         print(json.dumps(row.as_dict()), flush=True)

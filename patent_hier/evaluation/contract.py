@@ -130,7 +130,17 @@ class NetworkPredictions:
         return all(own.labels is None for own in self.levels)
 
     def scores(self) -> TreeScores:
-        """The log-probabilities of all labels, down to the first level that keeps only its best ones."""
+        """The log-probabilities of all labels, down to the first level that keeps only its best ones.
+
+        Raises:
+            ArtifactError: If that is the uppermost level.
+        """
+        if not self.dense:
+            own = self.levels[0]
+            raise ArtifactError(
+                f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of its first level {own.level}, "
+                "but this needs all of them; use a node with fewer labels below it"
+            )
         log_prob = np.concatenate([own.log_prob for own in self.dense], axis=1)
         if self.is_whole:
             return TreeScores(self.tree, log_prob, self.flat)

@@ -299,9 +299,8 @@ def _score_row(name: str, score: Score) -> tuple[str, ...]:
 
 def _notes(result: Result, demo: bool) -> list[str]:
     notes = [
-        "right: what a user gets, level by level (flat: the most probable label); oracle: given the true parent; "
-        "product: of the oracles so far, the paper's equation (1); documents: with a label at the level; "
-        "labels: with support."
+        "Right: what a user gets, level by level (flat: the most probable label). Oracle: given the true parent.",
+        "Product: of the oracles so far, the paper's equation (1). Documents: with a label at the level.",
     ]
     if result.kind != "flat":
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())

@@ -32,7 +32,7 @@ MISTAKES = [
     (("level=section", "data=gazette", "data.path=good.csv", "data.columns={titel: 名称}"), "titel"),
     (("level=hier", "node=D"), "level=node node=D"),
     (("level=node",), "node=root"),
-    (("level=node", "node=X"), "node=X is unknown"),
+    (("level=node", "node=../X"), "node=../X is unknown"),
     (("-m", "level=hier,flat"), "cannot be swept"),
     (("level=foo",), "level=foo is unknown"),
     (("model.num_last_layers=9",), "has layers 1 to 6"),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from patent_hier.evaluation.deriving import derive
 
 from patent_hier.artifacts import verify
 from patent_hier.data.raw import RawFormat

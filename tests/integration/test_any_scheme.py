@@ -64,7 +64,7 @@ def corpus(scheme: LabelTree) -> CorpusView[TermStore]:
     counts.sort_indices()
     store = TermStore.of_matrix(counts, tuple(counter.get_feature_names_out()))
     parts = rng.choice([TRAIN, VAL, TEST], DOCUMENTS, p=[0.7, 0.1, 0.2]).astype(np.int8)
-    return CorpusView(store, labels, parts)
+    return CorpusView(store, store, labels, parts)
 
 
 def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[NetworkPredictions, TreeScores]:
@@ -74,7 +74,7 @@ def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[Networ
     predictions, in_memory = {}, {}
     for node in nodes:
         settings = Settings(model=LinearSettings(ngram_sizes=[1, 2], min_documents=1), node=node)
-        classifier = fit_node(corpus, None, settings).classifier
+        classifier = fit_node(corpus, settings).classifier
         joint = classifier.log_prob(corpus.store, held_out)
         tree = classifier.tree
         levels = score_levels(tree, joint, node_targets(labels, node, tree.levels))
@@ -105,5 +105,4 @@ def test_train_score_and_decode(corpus: CorpusView[TermStore], nodes: tuple[str,
     ends = expected != NONE
     assert (best[ends, -1] == expected[ends]).mean() > 0.7
     forced = decode(scores, force="Y02E 10/40")[:, 0]
-
     assert set(system.tree.codes[forced]) == {"Y02E 10/42", "Y02E 10/44"}

@@ -30,15 +30,18 @@ def printed(name):
 
 
 def scored(folder):
-    """The test part of a node's predictions: labels, log probabilities, targets by document."""
+    """The test part of a node's predictions at its deepest level: labels, log probabilities, targets by document."""
     table = pq.read_table(folder / "predictions.parquet")
-    labels = np.array(json.loads(table.schema.metadata[b"labels"]), dtype=object)
-    log_prob = np.array(table["log_prob"].to_pylist())
+    tree = json.loads(table.schema.metadata[b"tree"])
+    level = tree["levels"][-1]
+    log_prob = np.array(table[f"{level}.log_prob"].to_pylist())
     test = np.array(table["part"].to_pylist()) == "test"
-    facts = {name: np.array(table[name].to_pylist(), dtype=object)[test] for name in ("document_id", "target")}
-    frame = pd.DataFrame(log_prob[test], index=facts["document_id"], columns=labels).sort_index()
-    targets = pd.Series(facts["target"], index=facts["document_id"]).sort_index()
-    return frame, targets
+    ids, targets = (
+        np.array(table[name].to_pylist(), dtype=object)[test] for name in ("document_id", f"{level}.target")
+    )
+    labels = np.array(tree["codes"], dtype=object)[-log_prob.shape[1] :]
+    frame = pd.DataFrame(log_prob[test], index=ids, columns=labels).sort_index()
+    return frame, pd.Series(targets, index=ids).sort_index()
 
 
 @pytest.fixture(scope="module")
@@ -260,10 +263,12 @@ def test_ways_hold_the_numbers_of_the_file(report):
             *(f"{100 * value:.1f}" for value in (loss, item["top_3"], item["macro_f1"])),
             f"{item['classes_named']:.0f}",
         )
+    (shared,) = content["shared"]
+    assert shown["linear, shared"][:4] == tuple(spread(shared[key]) for key in ("L1", "L2", "overall", "cascade"))
     (flat,) = content["flat"]
     rest = (ABSENT, *(f"{100 * flat[key]:.1f}" for key in ("top_3", "macro_f1")), f"{flat['classes_named']:.0f}")
     assert shown["linear, flat"] == (spread(flat["section"]), ABSENT, ABSENT, spread(flat["flat"]), *rest)
-    assert len(shown) == len(content["hierarchical"]) + 1
+    assert len(shown) == len(content["hierarchical"]) + 2
 
 
 # --- files

@@ -7,7 +7,9 @@ import pytest
 
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.aggregate import aggregate
-from patent_hier.report.scores import FLAT_MODEL, HIERARCHICAL, LEVELS, hits_of_all, score_system
+from patent_hier.pipeline.suite import read_system
+from patent_hier.report import scores
+from patent_hier.report.scores import FLAT_MODEL, HIERARCHICAL, LEVELS, SHARED_NETWORK, hits_of_all, score_system
 
 
 def name(system):
@@ -31,16 +33,19 @@ def test_seeds_are_counted_together(context):
 
 
 def test_spreads_and_results_say_the_same(context):
-    for item in context.hierarchical:
+    for item in [*context.hierarchical, of(context, "linear, shared_network")]:
         results = [
-            aggregate({node: run.read_predictions() for node, run in nodes.items()}, context.truth)
+            aggregate(*read_system({node: run.folder for node, run in nodes.items()}, context.evidence.corpus))
             for nodes in item.configuration.runs.values()
         ]
+        assert list(item.results.values()) == results
         for place, result in enumerate(results):
-            assert item.levels["section"].values[place] == pytest.approx(result.section_accuracy.value)
-            assert item.levels["class"].values[place] == pytest.approx(result.cascade_accuracy.value)
-        assert item.top_3 == pytest.approx(np.mean([result.top_3.value for result in results]))
-        assert item.macro_f1 == pytest.approx(np.mean([result.macro_f1.value for result in results]))
+            for level in LEVELS:
+                assert item.levels[level].values[place] == pytest.approx(result.levels[level].accuracy.value)
+            assert item.table_2["L2"].values[place] == pytest.approx(result.levels["class"].oracle.value)
+            assert item.table_2["overall"].values[place] == pytest.approx(result.levels["class"].product.value)
+        assert item.top_3 == pytest.approx(np.mean([result.levels["class"].top_3.value for result in results]))
+        assert item.macro_f1 == pytest.approx(np.mean([result.levels["class"].macro_f1.value for result in results]))
         assert item.routing_loss == pytest.approx(item.table_2["L2"].mean - item.best_guess.mean)
         assert item.routing_loss >= 0
         assert list(item.table_2) == ["L1", "A", "B", "D", "F", "L2", "overall"]
@@ -60,7 +65,7 @@ def test_flat(context):
 
 def test_the_best_of_each_kind_come_first(context):
     kinds = [item.kind for item in context.systems]
-    assert kinds == [HIERARCHICAL] * 5 + [FLAT_MODEL]
+    assert kinds == [HIERARCHICAL] * 5 + [SHARED_NETWORK, FLAT_MODEL]
     means = [item.best_guess.mean for item in context.hierarchical]
     assert means == sorted(means, reverse=True)
 
@@ -83,21 +88,18 @@ def test_systems_of_other_documents_cannot_be_compared(context):
         hits_of_all([*others, other], name)
 
 
-class Shuffled:
-    """A node's run whose documents lie in another order."""
-
-    def __init__(self, run):
-        self._run = run
-
-    def read_predictions(self):
-        predictions = self._run.read_predictions()
-        return predictions.take(np.arange(len(predictions))[::-1])
-
-
 @pytest.mark.parametrize(("model", "kind"), [("textcnn", HIERARCHICAL), ("linear", FLAT_MODEL)])
-def test_seeds_of_other_documents_are_refused(context, model, kind):
+def test_seeds_of_other_documents_are_refused(context, model, kind, monkeypatch):
     configuration = of(context, f"{model}, {kind}").configuration
     first = next(iter(configuration.runs.values()))
-    turned = {node: Shuffled(run) for node, run in first.items()}
+    readings = []
+
+    def read_and_turn(*arguments):
+        system, labels = read_system(*arguments)
+        readings.append(system)
+        order = np.arange(len(system))[:: -1 if len(readings) > 1 else 1]  # the second seed's, the other way round
+        return system.take(order), labels.take(order)
+
+    monkeypatch.setattr(scores, "read_system", read_and_turn)
     with pytest.raises(ArtifactError, match=f"{model} seed=2 scored other documents than the other seeds"):
-        score_system(replace(configuration, runs={1: first, 2: turned}), context.truth, kind)
+        score_system(replace(configuration, runs={1: first, 2: first}), context.evidence.corpus, kind)

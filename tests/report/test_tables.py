@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from patent_hier.evaluation.aggregate import aggregate, aggregate_flat
+from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.result import Score
+from patent_hier.ipc import SECTIONS
 from patent_hier.report.tables import (
     DEMO_NOTE,
     WIDTH,
@@ -15,15 +16,25 @@ from patent_hier.report.tables import (
     print_result,
     result_csv,
     result_markdown,
+    suite_table,
     sweep_table,
 )
-from tests.evaluation.test_aggregate import flat, system
+from patent_hier.taxonomy.tree import IPC_LEVELS
+from tests.evaluation.systems import FOUR, system
 
 
 @pytest.fixture(scope="module")
 def result():
-    nodes, truth = system(unseen="A99")
-    return aggregate(nodes, truth)
+    """Two levels; three documents of a class that no network knows."""
+    made = system(unseen=[("A", "A99")] * 3)
+    return aggregate(made.merged, made.labels, every_label=SECTIONS)
+
+
+@pytest.fixture(scope="module")
+def deep():
+    """Four levels."""
+    made = system(paths=FOUR)
+    return aggregate(made.merged, made.labels, every_label=SECTIONS)
 
 
 def printed(result, width, **options):
@@ -43,9 +54,11 @@ def test_markdown_has_our_row_above_the_papers_three(result):
     assert models == ["model", ":--", "bertcnn", "BERT-CNN (paper)", "CNN (paper)", "RNN (paper)"]
     ours = cells(text, "bertcnn")
     assert len(ours) == 12
-    assert ours[1] == f"{100 * result.section_accuracy.value:.1f}"
+    section, ipc_class = result.levels["section"], result.levels["class"]
+    assert ours[1] == f"{100 * section.accuracy.value:.1f}"
+    assert ours[2] == f"{100 * ipc_class.local['A'].value:.1f}"
     assert ours[4] == "-"  # section C has no documents
-    assert ours[-1] == f"{100 * result.product_accuracy.value:.1f}"
+    assert ours[-2:] == [f"{100 * ipc_class.oracle.value:.1f}", f"{100 * ipc_class.product.value:.1f}"]
 
 
 @pytest.mark.parametrize(
@@ -60,17 +73,51 @@ def test_paper_is_printed_and_recomputed(result, model, last):
     assert cells(result_markdown(result), f"{model} (paper)")[-2:] == last
 
 
-def test_every_score_stands_with_documents_classes_and_interval(result):
-    text = result_markdown(result)
-    for name, score in result.scores().items():
+@pytest.mark.parametrize("levels", [2, 4])
+def test_every_score_stands_with_documents_classes_and_interval(levels, result, deep):
+    own = result if levels == 2 else deep
+    text = result_markdown(own)
+    for name, score in own.scores().items():
         row = cells(text, name)
-        assert row[1] == f"{100 * score.value:.1f}"
-        assert row[3] == str(score.n_documents)
-        assert row[4] == str(score.n_classes_with_support)
+        low, high = score.interval
+        assert row[1:5] == [
+            f"{100 * score.value:.1f}",
+            f"{100 * low:.1f}-{100 * high:.1f}",
+            str(score.n_documents),
+            str(score.n_classes_with_support),
+        ]
         assert row[5] == str(getattr(score, "n_labels", ""))
-    assert "to routing (wrong section)" in text
+
+
+@pytest.mark.parametrize("levels", [2, 4])
+def test_each_level_has_a_line(levels, result, deep):
+    own = result if levels == 2 else deep
+    for text in (result_markdown(own), printed(own, 80)):
+        lines = text[text.index("Scores (%) by level over") :].splitlines()
+        rows = [line.strip("| ").split() for line in lines if line.strip("| ").startswith(IPC_LEVELS)][:levels]
+        for row, level in zip(rows, own.levels.values(), strict=True):
+            assert row[0] == level.level
+            shown = {f"{100 * score.value:.1f}" for score in (level.accuracy, level.top_5, level.oracle, level.product)}
+            assert shown <= set(row)
+            assert str(level.accuracy.n_documents) in row
+
+
+def test_notes(result, deep):
+    text = result_markdown(result)
+    lost = [f"{100 * level.first_errors.value:.1f} % at {name}" for name, level in result.levels.items()]
+    assert f"Where the answered path first goes wrong: {', '.join(lost)}." in text
     assert "No test documents in section C, D, E, F, G: weight 0." in text
-    assert "3 documents of classes never seen in training count as errors: A99." in text
+    unseen = result.levels["class"].unseen_documents
+    assert f"{unseen} documents have a class that training never saw, and count as errors: A99." in text
+    assert "One label" not in text
+    assert "so a constant classifier: section H." in result_markdown(deep)
+
+
+def test_the_terminal_shows_all_scores_of_the_first_two_levels_only(deep):
+    text = printed(deep, 80)
+    assert "All scores of section and class over" in text
+    assert all(name in text for name in ("section.accuracy", "class.oracle", "class.oracle[A]", "class.macro_f1"))
+    assert not any(f"{level}.accuracy" in text for level in IPC_LEVELS[2:])
 
 
 def test_demo_is_said_to_be_demo(result):
@@ -98,20 +145,32 @@ def test_csv_is_complete(result):
     rows = list(csv.DictReader(io.StringIO(result_csv(result))))
     by_name = {row["score"]: row for row in rows}
     assert list(rows[0]) == ["score", "value", "n_documents", "n_classes", "low", "high"]
-    assert float(by_name["cascade_accuracy"]["value"]) == result.cascade_accuracy.value
-    assert float(by_name["local_accuracy[A]"]["low"]) == result.local_accuracy["A"].interval[0]
-    assert by_name["local_accuracy[C]"]["value"] == ""
-    assert by_name["local_accuracy[C]"]["n_documents"] == "0"
+    assert float(by_name["class.accuracy"]["value"]) == result.levels["class"].accuracy.value
+    assert float(by_name["class.oracle[A]"]["low"]) == result.levels["class"].local["A"].interval[0]
+    assert by_name["class.oracle[C]"]["value"] == ""
+    assert by_name["class.oracle[C]"]["n_documents"] == "0"
     assert set(result.scores()) <= set(by_name)
 
 
 def test_flat_result():
-    own, truth = flat()
-    result = aggregate_flat(own, truth)
+    made = system(flat=True)
+    result = aggregate(made.merged, made.labels)
     text = result_markdown(result)
-    assert cells(text, "flat_accuracy")[3] == "300"
+    assert cells(text, "class.accuracy")[3] == str(result.n_documents)
+    assert cells(text, "class")[5:7] == ["-", "-"]  # there is no head below the true section
     assert "Table 2" not in text
-    assert "section_accuracy" in result_csv(result)
+    assert "first goes wrong" not in text
+    assert "section.accuracy" in result_csv(result)
+
+
+def test_results_of_several_depths_side_by_side(result, deep):
+    grid = suite_table([({"data.depth": "class"}, result), ({"data.depth": "main_group"}, deep)])
+    assert grid.header[:5] == ("data.depth", *(f"{level} %" for level in IPC_LEVELS[:4]))
+    for row, own in zip(grid.rows, (result, deep), strict=True):
+        shown = [f"{100 * level.accuracy.value:.1f}" for level in own.levels.values()]
+        assert list(row[1:5]) == shown + (4 - len(shown)) * ["-"]
+        assert row[5] == f"{100 * own.deepest.product.value:.1f}"
+        assert row[-2] == str(own.deepest.accuracy.n_documents)
 
 
 def test_sweep_table():

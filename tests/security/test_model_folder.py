@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from patent_hier.evaluation.contract import NetworkPredictions
 
 import patent_hier
 from patent_hier.artifacts import MANIFEST, find_damage, verify, write_manifest
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.models.saved import load_classifier
 from tests.commands import command
 from tests.inference.worlds import World, raw_row, write_raw

@@ -15,6 +15,7 @@ from patent_hier.evaluation.seeds import Spread, as_score
 from patent_hier.report.content.context import interval, joined, mean_and_sd, seeds_of, with_interval
 from patent_hier.report.leakage import COLUMNS
 from patent_hier.report.tables import percent
+from patent_hier.taxonomy.tree import IPC_LEVELS
 
 PACKAGE = Path(patent_hier.__file__).parent
 WORDS = json.loads((PACKAGE / "resources" / "report_words.json").read_text("utf-8"))
@@ -36,7 +37,11 @@ def test_every_word_has_both_languages_with_the_same_facts(key):
 def test_every_word_is_used():
     sources = "".join(path.read_text("utf-8") for path in (PACKAGE / "report").rglob("*.py"))
     ends = {f"leakage_{column}" for column in COLUMNS} | {f"{name}_paper" for name in WORDS}
-    ends |= {f"part_{name}" for name in PARTS} | {f"group_{name}" for name in GROUPS}
+    ends |= (
+        {f"level_{name}" for name in IPC_LEVELS}
+        | {f"part_{name}" for name in PARTS}
+        | {f"group_{name}" for name in GROUPS}
+    )
     for key in WORDS:
         beginning, _, end = key.partition("_")
         whole = f'"{key}"' in sources
@@ -69,4 +74,4 @@ def test_facts_of_the_corpus(context):
     assert len(context.targets) == int((context.parts == 3).sum()) == 100
     assert sum(context.train_counts.values()) == int((context.parts == 0).sum())
     assert context.pen.names["A"] == "Daily life and health"
-    assert set(context.pen.names) == set("ABCDEFGH") | set(np.unique(context.truth.classes))
+    assert set(context.pen.names) == set("ABCDEFGH") | set(np.unique(context.classes))

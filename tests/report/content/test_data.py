@@ -23,7 +23,7 @@ def test_the_parts_make_the_corpus(contexts, language):
     grid = data(context)["split_table"]
     assert [int(row[1]) for row in grid.rows] == [int((context.parts == part).sum()) for part in range(4)]
     assert sum(int(row[1]) for row in grid.rows) == sum(SYMBOLS.values())
-    assert int(grid.rows[0][2]) == len(np.unique(context.truth.classes[context.parts == 0]))
+    assert int(grid.rows[0][2]) == len(np.unique(context.classes[context.parts == 0]))
 
 
 def test_the_rows_of_the_raw_file_balance(context):

@@ -54,9 +54,10 @@ def test_each_number_of_layers_has_its_row(context):
     assert [row[:2] for row in rows] == [("D", "1"), ("D", "2")]
     for node, number, val, test, _, documents, classes in rows:
         run = context.evidence.layers[node][int(number)]
-        own = run.read_predictions().select("test")
+        scored = run.read_predictions().select("test")
+        own = scored.level("class")
         under = own.targets != None  # noqa: E711  # an array is compared, element by element
-        hits = np.array(own.labels, object)[own.log_prob.argmax(1)][under] == own.targets[under]
+        hits = np.array(scored.tree.labels("class"), object)[own.log_prob.argmax(1)][under] == own.targets[under]
         assert test == f"{100 * hits.mean():.1f}" == f"{100 * run.metrics['test']['accuracy']['value']:.1f}"
         assert val == f"{100 * run.metrics['val']['accuracy']['value']:.1f}"
         assert (documents, classes) == (str(len(hits)), str(len(set(own.targets[under]))))

@@ -40,7 +40,7 @@ def test_the_folders_of_every_configuration(contexts):
     for context in contexts.values():
         found = rows(context, "folders_table")
         assert list(found) == list(rows(context, "cost_table")) == [context.name(item) for item in context.systems]
-        assert len(found) == 6
+        assert len(found) == 7
         for item in context.systems:
             n, seeds, group, date, *_ = found[context.name(item)]
             assert int(n) == sum(len(nodes) for nodes in item.configuration.runs.values())
@@ -54,7 +54,7 @@ def test_all_settings_stand_there_as_they_were(context):
     for item in context.systems:
         folder = item.configuration.first.folder
         assert listed[folder.name] == yaml.safe_load((folder / "config.yaml").read_text("utf-8"))
-    assert len(listed) == 6
+    assert len(listed) == 7
 
 
 def test_without_a_result_the_data_are_still_named(context):
