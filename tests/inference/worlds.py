@@ -17,7 +17,7 @@ class World(NamedTuple):
 
     @property
     def runs(self) -> Path:
-        return self.folder / f"runs-{self.depth}"
+        return self.folder / ("runs" if self.depth == "class" else f"runs-{self.depth}")
 
     @property
     def deep(self) -> "World":

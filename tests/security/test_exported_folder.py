@@ -32,12 +32,13 @@ LABELS = ["", "A", "A1", "A50", "a01", "A01B", "Z01", "B01", "../A01", "<b>", "=
 
 @pytest.fixture(scope="module")
 def exported(made: World, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """An export of nine linear models, and one of combinations."""
+    """Exports of nine linear models, of nine down to the subgroup, and of combinations."""
     folder = tmp_path_factory.mktemp("exported")
-    (combined,) = made.runs.glob("combination*/result-hier-*")
-    for name, result in (("plain", made.result("linear", "hier")), ("combined", combined)):
+    results = {"plain": made.result("linear", "hier"), "combined": made.result("combination", "hier")}
+    results["deep"] = made.deep.result("linear", "hier")
+    for name, result in results.items():
         HierarchicalClassifier.from_pretrained(result).save_pretrained(folder / name)
-    return {name: folder / name for name in ("plain", "combined")}
+    return {name: folder / name for name in results}
 
 
 @pytest.fixture
@@ -79,12 +80,13 @@ def node(folder: Path, name: str) -> Path:
 
 
 FACTS = ("facts", "facts/data", "facts/result", "facts/data/name", "facts/data/split", "name")
-CALIBRATION = ("temperatures/root", "thresholds/0/target", "thresholds/0/ipc_class", "thresholds", "documents")
+CALIBRATION = ("temperatures/root", "temperatures/root/section", "thresholds/0/target", "thresholds/0/levels")
+CALIBRATION += ("thresholds/0/levels/class", "thresholds", "documents", "measured")
 
 
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("config.json", key) for key in FACTS] + [("calibration.json", key) for key in (*CALIBRATION, "measured")],
+    [("config.json", key) for key in FACTS] + [("calibration.json", key) for key in CALIBRATION],
 )
 def test_facts_and_calibrations(folder: Path, name: str, key: str) -> None:
     whole = (folder / name).read_text("utf-8")
@@ -97,16 +99,35 @@ def test_facts_and_calibrations(folder: Path, name: str, key: str) -> None:
         harmless(folder)
 
 
-@pytest.mark.parametrize("name", ["root", "A"])
-def test_labels_are_those_of_the_ipc(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("plain", "root"), ("plain", "A"), ("deep", "A")])
+def test_labels_are_those_of_the_ipc(exported: dict[str, Path], tmp_path: Path, kind: str, name: str) -> None:
+    folder = Path(shutil.copytree(exported[kind], tmp_path / "model"))
     place = node(folder, name)
-    whole = read_json(place / "model" / "classifier.json")["labels"]
-    changed = [[label, *whole[1:]] for label in [*WRONG, *LABELS] if not (name == "root" and label == "A")]
-    for labels in (*changed, [whole[1], *whole[1:]], [], None, "A01", {"A01": 1}):
-        edit(place / "model" / "classifier.json", lambda facts, labels=labels: facts.update(labels=labels))
+    whole = read_json(place / "model" / "classifier.json")["tree"]
+    codes, parents, levels = whole["codes"], whole["parents"], whole["levels"]
+    last = len(codes) - 1
+    places = {0, last} if kind == "deep" else {0}
+    changes: list[Any] = [
+        {"codes": [*codes[:place], label, *codes[place + 1 :]]}
+        for place in places
+        for label in [*WRONG, *LABELS]
+        if label != codes[place]
+    ]
+    changes += [{"codes": wrong} for wrong in ([codes[1], *codes[1:]], codes[1:], [], None, "A01", {"A01": 1})]
+    changes += [{"parents": [*parents[:-1], wrong]} for wrong in (last, 10**400, math.nan, -2, "x", None, [0])]
+    changes += [{"parents": wrong} for wrong in (parents[1:], [[one] for one in parents], None)]
+    changes += [{"levels": wrong} for wrong in ([*levels, "more"], [], levels[:1] * 2, ["class", "section"], None, 7)]
+    changes += [{"root": "B"}, {"root": None}]
+    for change in changes:
+        edit(place / "model" / "classifier.json", lambda facts, change=change: facts.update(tree=whole | change))
         reseal(place)
         reseal(folder)
-        assert "label" in refused(predict(folder))
+        assert "label" in refused(predict(folder)), change
+    for tree in WRONG:
+        edit(place / "model" / "classifier.json", lambda facts, tree=tree: facts.update(tree=tree))
+        reseal(place)
+        reseal(folder)
+        assert "label tree" in refused(predict(folder))
 
 
 def test_paths_of_nodes(folder: Path) -> None:

@@ -29,7 +29,7 @@ pytestmark = [
 _ROUNDS = 6
 _SLOWER_ROUNDS = 3
 _MOST_BYTES = 64 << 10  # of an answer
-_MOST_OF_A_BATCH = 512 << 10  # of 100 texts with 20 paths each, or of an explanation of 20,000 characters' spans: 1 MB
+_MOST_OF_A_BATCH = 1 << 20  # of 100 texts with 20 paths each, or of an explanation of 20,000 characters: 1 MB
 _MOST_GROWTH = 50 << 20
 _ALLOWED = {100, 200, 400, 403, 404, 405, 408, 413, 422, 503}
 
