@@ -79,7 +79,9 @@ def plan(words: Sequence[str]) -> None:
     options = parser.parse_intermixed_args(words)
     given = {word.lstrip("+~").split("=", 1)[0] for word in options.overrides}
     if "node" in given:
-        raise ConfigError("node=... is not planned for; a plan is for a level: level=hier, section, class or flat")
+        raise ConfigError(
+            "node=... is not planned for; choose a whole level: level=hier, section, class, flat or shared"
+        )
     paper = [f"{key}={value}" for key, value in _PAPER.items() if key not in given]
     settings = compose_settings([*paper, *options.overrides])
     if options.rows is not None and settings.data.path is not None:

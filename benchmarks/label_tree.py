@@ -1,7 +1,7 @@
-"""A label tree as large as the whole IPC, without a corpus: predictions on disk, their scores, arithmetic on the tree.
+"""A label tree as large as the whole IPC, without a corpus: predictions on disk, and their scores.
 
-``python -m benchmarks.label_tree`` prints the rows as JSON; ``--size quick`` is a fiftieth of it. No network is
-needed: the predictions are made up, of numbers as incompressible as real ones.
+``python -m benchmarks.label_tree`` prints the rows as JSON; ``--size quick`` is a fortieth of it. No network is
+needed: the predictions are made up, of numbers that cannot be compressed better than real ones.
 """
 
 import json
@@ -9,7 +9,6 @@ import sys
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.speed.processes import run_measured
-from benchmarks.speed.rows import Row, in_turn, rate_row
+from benchmarks.speed.rows import Row
+from benchmarks.speed.tree import IPC_SIZES, make_tree
 from patent_hier.atomic import read_json, write_json
 from patent_hier.data.labels import DocumentLabels, node_targets
 from patent_hier.evaluation.aggregate import aggregate
@@ -35,7 +35,7 @@ from patent_hier.evaluation.contract import (
 from patent_hier.evaluation.system import merge, with_truth
 from patent_hier.settings import ROOT, SHARED
 from patent_hier.taxonomy.arithmetic import joint_log_prob, log_softmax_siblings
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree
+from patent_hier.taxonomy.tree import NONE, LabelTree
 
 LAYOUTS = {"hier": "nine networks", "shared": "one network"}
 _CHUNK = 4096  # documents made up at a time
@@ -52,24 +52,9 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    "quick": Size((8, 40, 90, 300, 1_562), 5_000, 0.04, 15, 1.0),
-    "full": Size((8, 130, 650, 7_500, 68_700), 230_000, 1.5, 300, 4.0),
+    "quick": Size((8, 40, 90, 300, 1_562), 5_000, 0.033, 15, 0.3),  # in proportion, and what Python itself takes
+    "full": Size(IPC_SIZES, 230_000, 1.5, 300, 4.0),
 }
-
-
-def make_tree(labels: Sequence[int], seed: int = 0) -> LabelTree:
-    """A tree with so many labels at each level, below each label one or more, as unevenly as in the IPC."""
-    rng = np.random.default_rng(seed)
-    codes, parents, start = [f"1:{i}" for i in range(labels[0])], [np.full(labels[0], NONE)], 0
-    for depth, (above, size) in enumerate(pairwise(labels), 2):
-        shares = rng.pareto(1.5, above) + 0.2
-        extra = rng.choice(above, size - above, p=shares / shares.sum())
-        parents.append(np.sort(np.concatenate([np.arange(above), extra])) + start)
-        codes += [f"{depth}:{i}" for i in range(size)]
-        start += above
-    return LabelTree(
-        IPC_LEVELS[: len(labels)], np.array(codes, object), np.concatenate(parents).astype(np.int32), edition="made up"
-    )
 
 
 def make_labels(tree: LabelTree, documents: int, seed: int = 0) -> DocumentLabels:
@@ -180,45 +165,14 @@ def system_rows(size: Size) -> Iterator[Row]:
             )
 
 
-def arithmetic_row(labels: Sequence[int], documents: int, repeats: int) -> Row:
-    """Log-softmax within siblings and sums down the tree, beside a loop over parents."""
-    tree = make_tree(labels)
-    logits = np.random.default_rng(0).normal(0, 3, (documents, len(tree))).astype(np.float32)
-    results: dict[str, NDArray[np.float32]] = {}
-
-    def ours() -> None:
-        results["ours"] = joint_log_prob(tree, log_softmax_siblings(tree, logits))
-
-    def loop() -> None:
-        results["loop"] = _by_parent(tree, logits)
-
-    rounds = in_turn(ours, loop, repeats=repeats)
-    agrees = np.allclose(results["ours"], results["loop"], atol=1e-3)
-    work = f"log-softmax within siblings and sums along the tree, {documents} x {len(tree):,}"
-    facts = {"seconds": rounds}
-    return rate_row(work, "documents", documents, rounds, "a loop over parents", target=2, agrees=agrees, facts=facts)
-
-
-def _by_parent(tree: LabelTree, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.special import log_softmax
-
-    joint = np.empty_like(logits)
-    for parent in range(NONE, len(tree)):
-        own = tree.children(parent)
-        if own.stop > own.start:
-            joint[:, own] = log_softmax(logits[:, own], axis=1) + (0 if parent == NONE else joint[:, parent, None])
-    return joint
-
-
 def main(words: Sequence[str]) -> None:
     """Print the rows."""
     if words[:1] == ["score"]:
         print(json.dumps(score(Path(words[1]), words[2])))
         return
     parser = ArgumentParser("python -m benchmarks.label_tree", description=__doc__)
-    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="full takes some minutes and 4 GB of disk")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="full takes some minutes and 1.2 GB of disk")
     size = SIZES[parser.parse_args(words).size]
-    print(json.dumps(arithmetic_row(size.labels, 256, 5).as_dict()), flush=True)
     for row in system_rows(size):
         print(json.dumps(row.as_dict()), flush=True)
 

@@ -1,16 +1,20 @@
 import dataclasses
+import re
 from dataclasses import replace
 
 import pytest
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings import (
+    FLAT,
     HIER_NODES,
+    SHARED,
     WHOLE,
     BertCnnSettings,
     DataSettings,
     DemoEncoderSettings,
     FeatureSettings,
+    LevelSettings,
     LinearSettings,
     NaiveBayesSettings,
     NeighboursSettings,
@@ -35,18 +39,58 @@ def test_what_depends_on_other_settings_is_filled_in():
     assert (real.encoder.path, real.optimizer.lr) == ("patent_hier/small", real.encoder.suggested_lr)
     rnn = Settings(data=DataSettings(path="x.csv"), model=RnnSettings())
     assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (1e-3, 32, 10)
-    assert Settings(node="flat").trainer.max_epochs == 10
+    for whole in (Settings(node="flat"), Settings(node="shared"), Settings(level=LevelSettings("shared"))):
+        assert whole.trainer.max_epochs == 10
     chosen = Settings(optimizer=OptimizerSettings(lr=0.5), trainer=TrainerSettings(batch_size=3, max_epochs=4))
     assert (chosen.optimizer.lr, chosen.trainer.batch_size, chosen.trainer.max_epochs) == (0.5, 3, 4)
 
 
 def test_nodes():
     assert list(HIER_NODES) == ["root", *"ABCDEFGH"]
+    assert WHOLE == (FLAT, SHARED) == ("flat", "shared")
 
 
-@pytest.mark.parametrize("node", [*HIER_NODES, *WHOLE, "A01", "A01B", "A01B1/00"])
+@pytest.mark.parametrize("node", [*HIER_NODES, *WHOLE, "A01", "A01B", "A01B1/00", "H01L21/027", "other.scheme-1_2"])
 def test_every_node_passes(settings, node):
     check(replace(settings, node=node))
+
+
+@pytest.mark.parametrize("node", ["", " ", "../A", "/etc", ".A", "A B", "A\n01", "A01;", "国"])
+def test_what_can_name_no_label_is_no_node(settings, node):
+    with pytest.raises(ConfigError, match="use root, flat, shared or a label such as A, A01 or A01B") as caught:
+        check(replace(settings, node=node))
+    assert "\n" not in str(caught.value).replace(node, "")
+
+
+@pytest.mark.parametrize("depth", ["class", "subclass", "main_group", "subgroup"])
+@pytest.mark.parametrize("labels", ["first", "all"])
+def test_depth_and_labels(settings, depth, labels):
+    check(replace(settings, data=replace(settings.data, depth=depth, labels=labels)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("depth", "section", "class, subclass, main_group, subgroup"),  # root alone would be left
+        ("depth", "maingroup", "class, subclass, main_group, subgroup"),
+        ("labels", "main", "first, all"),
+    ],
+)
+def test_other_depths_and_labels(settings, name, value, allowed):
+    with pytest.raises(ConfigError, match=rf"data\.{name}={value} is unknown; choose one of {allowed}$"):
+        check(replace(settings, data=replace(settings.data, **{name: value})))
+
+
+def test_weights_of_levels(settings):
+    def weighted(**weights):
+        return replace(settings, trainer=replace(settings.trainer, level_weights=weights))
+
+    check(weighted(section=0.0, subgroup=0.5))
+    with pytest.raises(ConfigError, match=r"trainer\.level_weights=classes is unknown; choose one of section, class"):
+        check(weighted(classes=1.0))
+    for wrong in (-0.1, float("nan"), 1e7):
+        with pytest.raises(ConfigError, match=r"trainer\.level_weights\.class=.* is out of range"):
+            check(weighted(**{"class": wrong}))
 
 
 @pytest.mark.parametrize(
@@ -171,9 +215,9 @@ def test_only_what_a_head_reads_has_influence():
     assert "hidden_order" not in BertCnnSettings(head="token").influence()
 
 
-@pytest.mark.parametrize("changes", [{"node": "../I"}, {"node": "A 01"}, {"seed": -1}])
+@pytest.mark.parametrize("changes", [{"node": "?"}, {"node": "../I"}, {"node": "A 01"}, {"seed": -1}])
 def test_top_level_refusal(settings, changes):
-    with pytest.raises(ConfigError, match="=".join(map(str, next(iter(changes.items()))))):
+    with pytest.raises(ConfigError, match=re.escape("=".join(map(str, next(iter(changes.items())))))):
         check(replace(settings, **changes))
 
 
@@ -198,6 +242,7 @@ def test_as_dict_is_plain(settings):
     content = as_dict(settings)
     assert content["model"]["num_last_layers"] == 4
     assert content["optimizer"] == dataclasses.asdict(OptimizerSettings(lr=1e-3))
+    assert content["trainer"]["level_weights"] == {}
     assert all(isinstance(value, dict | str | int) for value in content.values())
 
 

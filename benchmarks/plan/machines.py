@@ -35,7 +35,7 @@ class Machine(NamedTuple):
     name: str
     gpu: Gpu | None  # None: the machine that was measured, which trains one node after the other
     cards: int | None = 1  # None: one for each node
-    ddp: bool = False  # whether the longest node, L1 or the flat one, is trained on all cards together first
+    ddp: bool = False  # whether the longest node, L1 or one of all labels, is trained on all cards together first
     advice: str = ""  # how to train so, where something is to be set
 
 

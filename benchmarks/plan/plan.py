@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.plan.machines import GPUS, MACHINES, Gpu, Machine, pack
 from benchmarks.plan.records import Figures
 from benchmarks.plan.work import Work
-from patent_hier.settings import BF16, FP32, Settings, filled
+from patent_hier.settings import BF16, FP32, WHOLE, Settings, filled
 
 ASSUMED_UTILISATION = 0.45  # of the published peak; the target of training on a card
 ASSUMED_SCALING = 0.9  # of the cards' sum that trainer=ddp keeps
@@ -73,7 +73,7 @@ def _disk(work: Work, figures: Figures) -> dict[str, float]:
         "cache: split": documents.total * split["bytes_written"] / split["items"],
         "cache: token ids": documents.total * (work.tokens * width + 8),
         "runs: models": models,
-        "runs: predictions, at most": work.seeds * work.held_out * _FLOAT * sum(node.labels for node in work.nodes),
+        "runs: predictions, at most": work.seeds * work.held_out * _FLOAT * sum(node.written for node in work.nodes),
         "while it trains: a checkpoint of each node at work, at most": models,
     }
 
@@ -110,7 +110,7 @@ def _hours(machine: Machine, work: Work, figures: Figures, precision: str, neede
     return {
         "machine": machine.name,
         "basis": basis,  # whether its speed is measured or assumed
-        "advice": machine.advice,
+        "advice": f"level={first[0].name} trainer=ddp" if first and first[0].name in WHOLE else machine.advice,
         "pace": "the data loader" if any(seconds[node] == reading[node] for node in work.nodes) else "arithmetic",
         "fits": needed <= machine.gpu.memory if machine.gpu else None,
         "before": before / _HOUR,
@@ -133,7 +133,8 @@ def _assumptions(work: Work, figures: Figures) -> tuple[str, ...]:
         "every node trains all its epochs; early stopping ends sooner",
         f"trainer=ddp keeps {ASSUMED_SCALING:.0%} of the cards' sum: assumed, no record has several cards",
         "preparing, splitting and encoding take as long as on the bench's machine, whatever machine trains",
-        "operations: matrix products and attention; embeddings are looked up and the classifier's head is left out",
+        "operations and weights: without the classifier's heads, which are small unless data.depth is below subclass; "
+        "embeddings are looked up, not multiplied",
         "activations: an estimate for fused attention; token ids are mapped and want as much free memory beside",
     ]
     if figures.utilisation is None:

@@ -14,7 +14,7 @@ encoder {encoder}, {millions:,.1f} M weights; {tokens:.0f} tokens a document ({t
 {training_flops:.3g} floating-point operations of training, {scoring_flops:.3g} of scoring"""
 _HOURS = {
     "before": "prepare, split, encode",
-    "level_1": "L1 or flat",
+    "level_1": "L1, flat or shared",
     "level_2": "L2",
     "scoring": "score",
     "wall_clock": "wall clock",

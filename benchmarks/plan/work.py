@@ -9,16 +9,20 @@ from typing import NamedTuple
 
 from benchmarks.architecture import MAX_LENGTH, TRAINING_PASSES, Architecture
 from patent_hier.errors import ConfigError
+from patent_hier.evaluation.contract import DENSE_LABELS
 from patent_hier.features.pretrained import locate
 from patent_hier.pipeline.stages import ensure_corpus, split_plan
 from patent_hier.report.published import published
-from patent_hier.settings import FLAT, HIER_NODES, ROOT, DemoEncoderSettings, Settings, filled, planned_epochs
+from patent_hier.settings import HIER_NODES, ROOT, WHOLE, DemoEncoderSettings, Settings, filled, planned_epochs
+from patent_hier.settings.data import LABEL_LEVELS
 
 PAPER_ROWS = 2_770_000  # of the paper's raw file
 # Encoders that need not lie here to be planned for; their size, from the config.json of their hub pages, is this.
 _PUBLISHED = ("google-bert/bert-base-chinese", "hfl/chinese-roberta-wwm-ext", "hfl/chinese-macbert-base")
 _CHINESE_BASE = Architecture(768, 12, 12, 3072, 21128)
-_NODES = {"hier": HIER_NODES, "section": (ROOT,), "class": HIER_NODES[1:], FLAT: (FLAT,)}
+_OF_THE_TARGET = 5  # numbers that predictions hold at each level beside those of its labels
+_ID = 4  # the room of a document's id and part, in numbers of four bytes
+_NODES = {"hier": HIER_NODES, "section": (ROOT,), "class": HIER_NODES[1:], **{node: (node,) for node in WHOLE}}
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,16 @@ def encoder_size(settings: Settings) -> Architecture:
 class Node(NamedTuple):
     """One network to be trained."""
 
-    name: str  # root, flat or a section
+    name: str  # root, flat, shared or a section
     train: int  # documents
     val: int
     epochs: int
-    labels: int
+    written: int  # numbers that its predictions hold of a document, at most
 
     @property
     def is_wide(self) -> bool:
-        """Whether it reads all documents: L1, or the flat model."""
-        return self.name in (ROOT, FLAT)
+        """Whether it reads all documents: L1, the flat model, the shared one."""
+        return self.name in (ROOT, *WHOLE)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def make_work(settings: Settings, documents: Documents, seeds: int, measured: fl
     Raises:
         ConfigError: If the level is ``node``, there is no seed, or the encoder cannot be planned for.
     """
-    level, trainer = settings.level.name, settings.trainer
+    level, trainer, sections = settings.level.name, settings.trainer, documents.sections
     if level not in _NODES:
         raise ConfigError(f"level={level}: a plan is for a whole level; choose one of {', '.join(_NODES)}")
     if seeds < 1:
@@ -134,13 +138,13 @@ def make_work(settings: Settings, documents: Documents, seeds: int, measured: fl
     train, val = map(float, split_plan(settings.split).shares[:2])
 
     def node(name: str) -> Node:
-        total, labels = documents.sections.get(name, (documents.total, len(documents.sections)))
-        if name == FLAT:
-            labels = sum(classes for _, classes in documents.sections.values())
+        every = (documents.total, sum(classes for _, classes in sections.values()))
+        total, classes = sections.get(name, every)
+        written = _written(name, len(sections), classes, settings.data.depth)
         steps = max(1, math.ceil(round(total * train) / filled(trainer.batch_size)))
-        return Node(name, round(total * train), round(total * val), planned_epochs(trainer, steps), labels)
+        return Node(name, round(total * train), round(total * val), planned_epochs(trainer, steps), written)
 
-    nodes = tuple(node(name) for name in _NODES[level] if name in (ROOT, FLAT, *documents.sections))
+    nodes = tuple(node(name) for name in _NODES[level] if name in (ROOT, *WHOLE, *sections))
     held_out, passes = round(documents.total * (1 - train)), 2 if trainer.r_drop else 1
     max_length, tokens, source = settings.encoder.max_length, measured, "mean of the bench's texts"
     if documents.characters is not None:
@@ -148,3 +152,10 @@ def make_work(settings: Settings, documents: Documents, seeds: int, measured: fl
     elif max_length != MAX_LENGTH:
         tokens, source = max_length, f"at most: the bench's texts were cut at {MAX_LENGTH}"
     return Work(documents, nodes, seeds, held_out, encoder_size(settings), tokens, source, passes)
+
+
+def _written(node: str, sections: int, classes: int, depth: str) -> int:
+    """Numbers that a node's predictions hold of a document; of levels below the class, the most that they may be."""
+    below = [classes, *[DENSE_LABELS] * (LABEL_LEVELS.index(depth) - 1)]
+    widths = [sections] if node == ROOT else [sections, *below] if node in WHOLE else below
+    return _ID + sum(width + _OF_THE_TARGET for width in widths)

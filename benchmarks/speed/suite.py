@@ -14,6 +14,7 @@ from benchmarks.speed.startup import startup_rows
 from benchmarks.speed.subjects import Subject
 from benchmarks.speed.texts import segmentation_row, tokens_row
 from benchmarks.speed.training import overhead_row, training_row
+from benchmarks.speed.tree import IPC_SIZES, make_tree, tree_row
 from patent_hier.settings import BF16
 
 
@@ -32,6 +33,7 @@ AMOUNTS = {
     "quick": Amounts(200_000, 5_000, 512, 32, 3, (10_000, 30_000)),
     "full": Amounts(200_000, 50_000, 4_096, 256, 5, (10_000, 100_000, 1_000_000, 2_770_000)),
 }
+_TREE_DOCUMENTS = 256
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "overhead": lambda bench: [overhead_row(bench.subjects()[0], bench.amounts.repeats)],
     "scoring": _scoring,
     "ablation": lambda bench: [ablation_row(bench.subjects()[0])],
+    "tree": lambda bench: [tree_row(make_tree(IPC_SIZES), _TREE_DOCUMENTS, bench.amounts.repeats)],
     "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),
     "scale": lambda bench: scale_rows(bench.amounts.sizes, bench.amounts.repeats),
     "serving": lambda bench: serving_rows(bench.subjects()[0], bench.amounts.demo, bench.amounts.repeats),

@@ -16,8 +16,9 @@ usage: python run.py [-m] [group=choice ...] [group.key=value ...]
   python run.py level=hier data=cnipa data.path=FILE.csv encoder=bert_base_chinese experiment=paper
   python run.py -m level=node node=D model.num_last_layers=1,2,3,4,5,6
 
-Levels: section (L1), class (the eight L2), hier (both, then the aggregated result), node (one, with
-node=root|A...H), flat (all classes at once). Finished nodes are skipped; delete their folder to train again.
+Levels: section (L1), class (the eight L2), hier (both, then the aggregated result), node (one, with node=root or a
+label such as A or A01), flat (all classes at once), shared (one network for every level). Finished nodes are skipped;
+delete their folder to train again.
 Show a configuration without running it: --cfg job. Traceback of an error: PATENT_HIER_DEBUG=1.
 
 Groups and choices

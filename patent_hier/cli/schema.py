@@ -82,7 +82,9 @@ def to_settings(config: DictConfig) -> s.Settings:
         ConfigError: If a value is missing or out of range.
     """
     if OmegaConf.is_missing(config, "node"):
-        raise ConfigError("level=node needs a node: node=root, a section node=A ... node=H, or node=flat")
+        raise ConfigError(
+            "level=node needs a node: node=root, flat or shared, or a label such as node=A, node=A01 or node=A01B"
+        )
     found = _to_object(config)
     settings = s.Settings(**{own.name: getattr(found, own.name) for own in fields(s.Settings)})
     s.check(settings)

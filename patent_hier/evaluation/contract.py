@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
+from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob, groups
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SCORED_PARTS = ("val", "calibration", "test")
@@ -130,7 +130,17 @@ class NetworkPredictions:
         return all(own.labels is None for own in self.levels)
 
     def scores(self) -> TreeScores:
-        """The log-probabilities of all labels, down to the first level that keeps only its best ones."""
+        """The log-probabilities of all labels, down to the first level that keeps only its best ones.
+
+        Raises:
+            ArtifactError: If that is the uppermost level.
+        """
+        if not self.dense:
+            own = self.levels[0]
+            raise ArtifactError(
+                f"node {self.node} keeps only the best {own.log_prob.shape[1]} labels of its first level {own.level}, "
+                "but this needs all of them; use a node with fewer labels below it"
+            )
         log_prob = np.concatenate([own.log_prob for own in self.dense], axis=1)
         if self.is_whole:
             return TreeScores(self.tree, log_prob, self.flat)
@@ -405,12 +415,9 @@ def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.in
 def _sibling_ranks(tree: LabelTree, conditional: NDArray[np.float32], labels: NDArray[np.intp]) -> NDArray[np.int32]:
     """How many siblings of each row's label stand before it, ``(n,)``."""
     result = np.zeros(len(labels), np.int32)
-    parents = tree.parents[labels]
-    order = np.argsort(parents, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(parents[order])) + 1):
-        if len(rows):
-            own = tree.children(int(parents[rows[0]]))
-            result[rows] = ranks(conditional[np.ix_(rows, np.arange(own.start, own.stop))], labels[rows] - own.start)
+    for parent, rows in groups(tree.parents[labels]):
+        own = tree.children(parent)
+        result[rows] = ranks(conditional[rows, own], labels[rows] - own.start)
     return result
 
 

@@ -60,6 +60,34 @@ class LevelAccuracy(Metric):
         return torch.stack(ranks, 1)
 
 
+class LevelMeans(Metric):
+    """The weighted mean of a number of each level, such as a loss; :meth:`compute` gives a scalar by level.
+
+    Args:
+        tree: The labels.
+    """
+
+    full_state_update = False
+    sums: Tensor
+    weights: Tensor
+
+    def __init__(self, tree: LabelTree) -> None:
+        super().__init__()
+        self._levels = tree.levels
+        for name in ("sums", "weights"):
+            self.add_state(name, torch.zeros(len(tree.levels), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, values: Tensor, weights: Tensor) -> None:
+        """Add ``(n_levels,)`` means with their weights ``(n_levels,)``, such as the numbers of documents."""
+        self.sums += values * weights
+        self.weights += weights
+
+    def compute(self) -> dict[str, Tensor]:
+        """By level; 0 where all weights are."""
+        means = (self.sums / self.weights.clamp(min=1e-12)).float()
+        return dict(zip(self._levels, means, strict=True))
+
+
 class HierarchicalF1(Metric):
     """F1 over the labels of the true and the predicted path together, micro-averaged; :meth:`compute` gives a scalar.
 
@@ -67,7 +95,7 @@ class HierarchicalF1(Metric):
         tree: The labels.
         flat: As of the network: the predicted path is that of its likeliest leaf, else the cascade's.
 
-    Source: :func:`patent_hier.evaluation.metrics.hierarchical_scores`.
+    Source: Kiritchenko, Matwin, Nock and Famili, "Learning and evaluation in the presence of class hierarchies", 2006.
     """
 
     full_state_update = False

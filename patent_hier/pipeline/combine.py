@@ -162,7 +162,10 @@ class _Combination:
         return all(read_predictions(folder).is_whole for member in self.members for folder in member.nodes.values())
 
     def _aligned(self, folder: Path) -> TreeScores:
-        own = aligned(read_predictions(folder), self.documents.document_ids)
+        try:
+            own = aligned(read_predictions(folder), self.documents.document_ids)
+        except ArtifactError as error:
+            raise ArtifactError(f"{folder}: {error}") from error
         if not np.array_equal(own.parts, self.documents.parts):
             raise ArtifactError(f"{folder} has documents in other parts than another member; run it again")
         return own.scores()

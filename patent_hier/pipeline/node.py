@@ -72,7 +72,8 @@ def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "Obse
                 _train_and_write(plan, staging, overrides)
         elif settings.level.name == "node":
             raise DataError(
-                f"node={settings.node}: the corpus {plan.corpus.folder} has no training document below that label"
+                f"node={settings.node}: the corpus {plan.corpus.folder} has no training document below that label down "
+                f"to data.depth={settings.data.depth}; choose another node, or a deeper data.depth"
             )
         else:
             say(f"{settings.model.name} {settings.node}: the corpus has no training document below {settings.node}")

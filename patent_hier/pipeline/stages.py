@@ -166,6 +166,12 @@ def is_trained(corpus: Corpus, split: Path, settings: Settings) -> bool:
     return False
 
 
+@functools.lru_cache(maxsize=2)
+def _label_texts_of(path: Path, levels: tuple[str, ...], edition: str, unchanged: int) -> LabelTexts:
+    """Read once for all nodes that a process trains, as long as the file is the same."""
+    return read_label_texts(path, levels, edition)
+
+
 def load_label_texts(data: DataSettings) -> LabelTexts | None:
     """The titles of IPC places that are training documents too, and how many, said in one line; None if not asked for.
 
@@ -174,7 +180,9 @@ def load_label_texts(data: DataSettings) -> LabelTexts | None:
     """
     if data.label_text is None:
         return None
-    texts = read_label_texts(Path(data.label_text), data.label_levels, data.edition)
+    path = Path(data.label_text)
+    unchanged = path.stat().st_mtime_ns if path.is_file() else 0
+    texts = _label_texts_of(path, tuple(data.label_levels), data.edition, unchanged)
     say(f"label texts of {data.label_text}: {texts.line()}")
     return texts
 

@@ -15,7 +15,7 @@ FLAT = "flat"
 SHARED = "shared"
 WHOLE = (FLAT, SHARED)  # nodes that decide everything by themselves
 HIER_NODES = (ROOT, *SECTIONS)
-_FLAT_EPOCHS = 10  # so many classes take more passes over the documents than eight sections
+_WHOLE_EPOCHS = 10  # so many labels take more passes over the documents than eight sections
 
 
 @dataclass
@@ -72,8 +72,8 @@ class Settings:
             trainer = replace(trainer, batch_size=model.suggested_batch_size)
         if trainer.max_epochs is None:
             # The level too: commands compose a level's settings once, under a node that stands for all of them.
-            is_flat = FLAT in (self.node, self.level.name)
-            trainer = replace(trainer, max_epochs=_FLAT_EPOCHS if is_flat else model.suggested_max_epochs)
+            is_whole = self.node in WHOLE or self.level.name in WHOLE
+            trainer = replace(trainer, max_epochs=_WHOLE_EPOCHS if is_whole else model.suggested_max_epochs)
         self.trainer = trainer
 
 

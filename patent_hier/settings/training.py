@@ -32,8 +32,8 @@ class TrainerSettings:
     """How long and on what a node is trained.
 
     Attributes:
-        max_epochs: Passes over the node's training documents; ``null``: what suits the model, but 10 at the node
-            ``flat``.
+        max_epochs: Passes over the node's training documents; ``null``: what suits the model, but 10 at the nodes
+            ``flat`` and ``shared``.
         min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
             stops early before.
         batch_size: Documents per optimizer step, over all devices; ``null``: what suits the model.

@@ -4,7 +4,8 @@ Rows are documents, columns the tree's ``n`` labels in its order. *Conditional* 
 ln P(label | root): the sum of the conditionals along the path. Dimensions and dtypes of the input are kept.
 """
 
-from typing import TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +13,31 @@ from numpy.typing import NDArray
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 Scores = TypeVar("Scores", NDArray[np.float32], NDArray[np.float64])
+_CELLS = 1 << 19  # rows x labels in work at a time
 
 
 def log_softmax_siblings(tree: LabelTree, logits: Scores) -> Scores:
     """Normalise logits ``(rows, n)`` among the children of each parent: conditional log-probabilities."""
     starts, owners = _families(tree)
-    shifted = logits - np.maximum.reduceat(logits, starts, axis=1)[:, owners]
-    sums = np.log(np.add.reduceat(np.exp(shifted), starts, axis=1))
-    return shifted - sums[:, owners]
+    result = np.empty_like(logits, order="C")
+    for rows in _pieces(logits):
+        own = result[rows]
+        spread = np.take(np.maximum.reduceat(logits[rows], starts, axis=1), owners, axis=1)
+        np.subtract(logits[rows], spread, out=own)
+        np.exp(own, out=spread)
+        sums = np.log(np.add.reduceat(spread, starts, axis=1))
+        own -= np.take(sums, owners, axis=1, out=spread, mode="clip")  # without clip ``out`` is not written in place
+    return result
 
 
 def joint_log_prob(tree: LabelTree, conditional: Scores) -> Scores:
     """From conditional to joint log-probabilities, ``(rows, n)``."""
-    joint = conditional.copy()
-    for level in tree.levels[1:]:
-        own = tree.span(level)
-        joint[:, own] += joint[:, tree.parents[own]]
+    joint = conditional.copy(order="C")
+    for rows in _pieces(joint):
+        own = joint[rows]
+        for level in tree.levels[1:]:
+            below = tree.span(level)
+            own[:, below] += np.take(own, tree.parents[below], axis=1)
     return joint
 
 
@@ -36,14 +46,26 @@ def conditional_log_prob(tree: LabelTree, joint: Scores) -> Scores:
 
     Below a label of probability 0 the division says nothing: its children are equally probable.
     """
-    conditional = joint.copy()
-    for level in tree.levels[1:]:
-        own = tree.span(level)
-        above = joint[:, tree.parents[own]]
-        siblings = np.diff(tree.child_bounds)[tree.parents[own] + 1]
+    conditional = joint.copy(order="C")
+    first = tree.span(tree.levels[0]).stop
+    parents = tree.parents[first:]
+    equal = -np.log(np.diff(tree.child_bounds)[parents + 1]).astype(joint.dtype)
+    for rows in _pieces(joint):
+        above = np.take(joint[rows], parents, axis=1)
+        own = conditional[rows, first:]
         with np.errstate(invalid="ignore"):
-            conditional[:, own] = np.where(np.isneginf(above), -np.log(siblings), joint[:, own] - above)
+            own -= above
+        impossible = np.isneginf(above)
+        if impossible.any():
+            np.copyto(own, equal, where=impossible)
     return conditional
+
+
+def _pieces(scores: Scores) -> Iterator[slice]:
+    """Some rows at a time, so that what is in work stays in the processor's cache."""
+    step = max(1, _CELLS // max(1, scores.shape[1]))
+    for start in range(0, len(scores), step):
+        yield slice(start, start + step)
 
 
 def sum_up(tree: LabelTree, leaves: Scores) -> Scores:
@@ -53,22 +75,23 @@ def sum_up(tree: LabelTree, leaves: Scores) -> Scores:
     """
     joint = np.full((len(leaves), len(tree)), -np.inf, leaves.dtype)
     joint[:, tree.leaves] = leaves
-    starts, _ = _families(tree)
-    for level in reversed(tree.levels[1:]):
-        own = tree.span(level)
-        inside = starts[(starts >= own.start) & (starts < own.stop)]
-        joint[:, tree.parents[inside]] = _log_add(joint[:, own], inside - own.start)
+    starts, owners = _families(tree)
+    for rows in _pieces(joint):
+        for level in reversed(tree.levels[1:]):
+            own = tree.span(level)
+            first, last = np.searchsorted(starts, [own.start, own.stop])
+            inside, of = starts[first:last] - own.start, owners[own] - first
+            joint[rows, tree.parents[starts[first:last]]] = _log_add(joint[rows, own], inside, of)
     return joint
 
 
-def _log_add(values: Scores, starts: NDArray[np.intp]) -> Scores:
-    """The logarithm of sums over slices of the columns, ``(rows, n_slices)``."""
+def _log_add(values: Scores, starts: NDArray[np.intp], owners: NDArray[np.intp]) -> Scores:
+    """The logarithm of sums over slices of the columns, ``(rows, n_slices)``; ``owners`` is each column's slice."""
     highest = np.maximum.reduceat(values, starts, axis=1)
     safe = np.where(np.isneginf(highest), 0, highest).astype(values.dtype)
-    ends = np.append(starts[1:], values.shape[1])
-    shifted = values - np.repeat(safe, ends - starts, axis=1)
+    shifted = values - np.take(safe, owners, axis=1)
     with np.errstate(divide="ignore"):
-        return np.log(np.add.reduceat(np.exp(shifted), starts, axis=1)) + safe
+        return np.log(np.add.reduceat(np.exp(shifted, out=shifted), starts, axis=1)) + safe
 
 
 def _families(tree: LabelTree) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -81,28 +104,25 @@ def _families(tree: LabelTree) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 def best_path(tree: LabelTree, conditional: Scores) -> NDArray[np.int32]:
     """Greedy search: the likeliest child of the root, its likeliest child, and so on, ``(rows, n_levels)``.
 
-    :data:`NONE` below a label without children.
+    :data:`NONE` below a label without children; of equals the first.
     """
-    n_rows = len(conditional)
-    path = np.full((n_rows, len(tree.levels)), NONE, np.int32)
-    starts, owners = _families(tree)
-    order = np.lexsort((np.arange(len(tree)), owners))
-    assert (order == np.arange(len(tree))).all()  # families are slices
-    best = _best_of_families(conditional, starts)  # (rows, n_families)
-    family_of = np.full(len(tree) + 1, NONE, np.intp)  # by parent + 1
-    family_of[tree.parents[starts] + 1] = np.arange(len(starts))
-    above = np.full(n_rows, NONE, np.intp)
+    path = np.full((len(conditional), len(tree.levels)), NONE, np.int32)
+    reached = np.arange(len(conditional))
+    above = np.full(len(conditional), NONE, np.int32)
     for column in range(len(tree.levels)):
-        family = np.where((above == NONE) & (column > 0), NONE, family_of[above + 1])
-        known = family != NONE
-        path[known, column] = best[np.flatnonzero(known), family[known]]
-        above = path[:, column].astype(np.intp)
+        for parent, places in groups(above):
+            own = tree.children(parent)
+            if own.start < own.stop:
+                rows = reached[places]
+                path[rows, column] = own.start + conditional[rows, own].argmax(axis=1)
+        reached = reached[path[reached, column] != NONE]
+        above = path[reached, column]
     return path
 
 
-def _best_of_families(values: Scores, starts: NDArray[np.intp]) -> NDArray[np.int32]:
-    """The first best label of each group of siblings, ``(rows, n_families)``."""
-    ends = np.append(starts[1:], values.shape[1])
-    highest = np.repeat(np.maximum.reduceat(values, starts, axis=1), ends - starts, axis=1)
-    places = np.where(values == highest, np.arange(values.shape[1], dtype=np.int32), np.int32(values.shape[1]))
-    return np.minimum.reduceat(places, starts, axis=1)
+def groups(values: NDArray[np.integer[Any]]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Each distinct value and where it stands."""
+    order = np.argsort(values, kind="stable")
+    for places in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
+        if len(places):
+            yield int(values[places[0]]), places

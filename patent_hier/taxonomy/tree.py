@@ -313,7 +313,7 @@ class LabelTree:
         """The tree as JSON-able values, without titles."""
         return {
             "levels": list(self.levels),
-            "codes": self.codes.tolist(),
+            "codes": [str(code) for code in self.codes],  # numpy's strings are none of JSON, nor of a safe checkpoint
             "parents": self.parents.tolist(),
             "root": self.root,
             "edition": self.edition,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from patent_hier.errors import ConfigError
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings.bounds import between, one_of
 from patent_hier.taxonomy.tree import LabelTree
@@ -56,6 +57,13 @@ class PathLoss(nn.Module):
             weight: Of each document, ``(batch,)``; None for equal weights.
             whole: The paths of the whole batch if this is a share of it: the loss is then divided by its documents.
         """
+        means = self.means(logits, target, weight, whole)
+        return torch.stack([own * mean for own, mean in zip(self.level_weights, means, strict=True) if own]).sum()
+
+    def means(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, whole: Tensor | None = None
+    ) -> list[Tensor]:
+        """The mean of each level, without the levels' weights; arguments as of :meth:`forward`."""
         scores = self.softmax.joint(logits) if self.softmax.flat else self.softmax.conditional(logits)
         known = target >= 0
         places = target.clamp(min=0)
@@ -64,16 +72,8 @@ class PathLoss(nn.Module):
         losses = losses * shares if weight is None else losses * shares * weight[:, None, None]
         if self.label_weights is not None:
             losses = losses * self.label_weights[places]
-        return sum(
-            (
-                level_weight * losses[..., level].sum() / divisor
-                for level, (level_weight, divisor) in enumerate(
-                    zip(self.level_weights, self.denominators(target if whole is None else whole), strict=True)
-                )
-                if level_weight
-            ),
-            start=logits.new_zeros((), dtype=torch.float32),
-        )
+        divisors = self.denominators(target if whole is None else whole)
+        return [losses[..., level].sum() / divisor for level, divisor in enumerate(divisors)]
 
     def denominators(self, target: Tensor) -> list[Tensor]:
         """What the mean over some documents divides by at each level: how many they are, or their labels' weights."""
@@ -105,7 +105,10 @@ def weights_of_levels(tree: LabelTree, flat: bool, chosen: Mapping[str, float]) 
         one_of("level_weights", level, tree.levels)
         between(f"level_weights.{level}", weight, 0, 1e6)
     usual = {level: float(not flat or level == tree.depth) for level in tree.levels}
-    return tuple(float(weight) for weight in {**usual, **chosen}.values())
+    weights = tuple(float(weight) for weight in {**usual, **chosen}.values())
+    if not any(weights):
+        raise ConfigError(f"level_weights={dict(chosen)} leaves nothing to learn; give a level a weight above 0")
+    return weights
 
 
 def disagreement(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:

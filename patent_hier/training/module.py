@@ -12,10 +12,9 @@ from pytorch_lightning.utilities.parsing import AttributeDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
 
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy
+from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy, LevelMeans
 from patent_hier.models.building import Inputs, build_network
 from patent_hier.models.kinds import kind_of
 from patent_hier.models.saved import num_outputs
@@ -214,21 +213,25 @@ class PatentClassifier(pl.LightningModule):
         checkpoint["loss"] = {"sums": of_ranks.cpu(), "documents": self._loss_documents}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back."""
-        self._loss_sum = checkpoint["loss"]["sums"][self.global_rank]
-        self._loss_documents = checkpoint["loss"]["documents"]
+        """Take it back, unless another number of ranks has saved it or nothing is trained."""
+        sums = checkpoint["loss"]["sums"]
+        if self._trainer is not None and len(sums) == self._trainer.world_size:
+            self._loss_sum, self._loss_documents = sums[self.global_rank], checkpoint["loss"]["documents"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Update the validation loss and accuracy, both over all documents of all ranks, however they are batched."""
         target = batch["target"]
         logits = self(batch["input_ids"], batch["attention_mask"])
         lent = "weight" in batch  # the whole batch then is one document, for a rank without a share
-        self.val_loss.update(self.loss(logits, target), 0.0 if lent else self.loss.denominators(target)[0])
+        divisors = torch.stack(self.loss.denominators(target))
+        self.val_loss.update(torch.stack(self.loss.means(logits, target)), divisors * (not lent))
         self.val_accuracy.update(self.softmax.joint(logits), torch.full_like(target, NONE) if lent else target)
-        self.log("val/loss", self.val_loss, on_epoch=True, batch_size=len(target))
 
     def on_validation_epoch_end(self) -> None:
-        """The accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
+        """The loss, and the accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
+        losses = zip(self.loss.level_weights, self.val_loss.compute().values(), strict=True)
+        self.log("val/loss", torch.stack([weight * mean for weight, mean in losses if weight]).sum())
+        self.val_loss.reset()
         by_level = self.val_accuracy.compute()
         own = list(by_level.values())[-1:] if self.softmax.flat else list(by_level.values())
         self.log("val/accuracy", torch.stack(own).mean())
@@ -290,7 +293,7 @@ class PatentClassifier(pl.LightningModule):
 
     def _make_metrics(self, tree: LabelTree, flat: bool) -> None:
         self.val_accuracy = LevelAccuracy(tree, flat)
-        self.val_loss = MeanMetric()
+        self.val_loss = LevelMeans(tree)
         self.test_accuracy = LevelAccuracy(tree, flat)
         self.test_top_k = LevelAccuracy(tree, flat, TOP_K)
         self.test_f1 = HierarchicalF1(tree, flat)

@@ -18,8 +18,9 @@ def made(tmp_path_factory):
     return world(tmp_path_factory)
 
 
-def test_what_is_printed_and_written(made, tmp_path):
-    model = made.result("linear", "hier")
+@pytest.mark.parametrize("depth", ["class", "subgroup"])
+def test_what_is_printed_and_written(made, depth, tmp_path):
+    model = made._replace(depth=depth).result("linear", "hier")
     outcome = command("confidence", model, "--output", tmp_path / "out")
     assert (outcome.status, outcome.err) == (0, "")
     assert "demo data: not comparable with the paper" in outcome.out
@@ -33,18 +34,24 @@ def test_what_is_printed_and_written(made, tmp_path):
     text = (tmp_path / "out" / "confidence.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| (60|70|80|90|95|99) \| ([\d.]+) \|", text, re.MULTILINE))
     assert rows == {
-        f"{100 * float(target):.0f}": f"{100 * one['class_coverage']:.1f}"
+        f"{100 * float(target):.0f}": f"{100 * one['levels'][depth]['coverage']:.1f}"
         for target, one in own.measured["targets"].items()
         if float(target) in (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
     }
     assert f"thresholds of {own.documents} others" in text
+    for node, temperatures in own.temperatures.items():
+        for level, temperature in temperatures.items():
+            name = f"node {node}" if len(temperatures) == 1 else f"node {node}, {level}"
+            assert re.search(rf"^\| {name} \| {temperature:.2f} \|", text, re.MULTILINE)
     assert str(made.folder) not in text
 
 
-def test_the_numbers_are_those_of_predict(made, tmp_path):
+@pytest.mark.parametrize(("depth", "level"), [("class", "flat"), ("subgroup", "shared")])
+def test_the_numbers_are_those_of_predict(made, depth, level, tmp_path):
     """Coverage and accuracy of the command on the test documents themselves."""
-    model = made.result("textcnn", "flat")
-    own = made.predictions("textcnn", "flat")
+    made = made._replace(depth=depth)
+    model = made.result("textcnn", level)
+    own = made.predictions("textcnn", level)
     texts = made.texts()
     file = tmp_path / "test.txt"
     file.write_text("\n".join(texts[name] for name in own.document_ids), "utf-8")
@@ -52,15 +59,19 @@ def test_the_numbers_are_those_of_predict(made, tmp_path):
         words = ("--target-accuracy", target, "--output", tmp_path / "out.csv", "--overwrite")
         assert command("predict", model, file, *words).status == 0
         lines = list(csv.DictReader((tmp_path / "out.csv").read_text("utf-8-sig").splitlines()))
-        reached = HierarchicalClassifier.from_pretrained(model).calibration.measured["targets"][f"{float(target):.2f}"]
-        for level in ("class", "section"):
+        measured = HierarchicalClassifier.from_pretrained(model).calibration.measured["targets"][f"{float(target):.2f}"]
+        for scores in own.levels:
+            reached = measured["levels"][scores.level]
             answered = [
-                (line, true) for line, true in zip(lines, own.targets, strict=True) if line["decision"] == level
+                (line["label"], true)
+                for line, true in zip(lines, scores.targets, strict=True)
+                if line["decision"] == scores.level
             ]
-            assert len(answered) == round(reached[f"{level}_coverage"] * len(lines))
-            right = sum(true.startswith(line["label"]) for line, true in answered)
-            if answered:
-                assert right / len(answered) == pytest.approx(reached[f"{level}_accuracy"]["value"])
+            assert len(answered) == round(reached["coverage"] * len(lines))
+            known = [(label, true) for label, true in answered if true is not None]
+            if known:
+                right = sum(label == true for label, true in known)
+                assert right / len(known) == pytest.approx(reached["accuracy"]["value"])
 
 
 def test_an_export_says_the_same(made, tmp_path):

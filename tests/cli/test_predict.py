@@ -59,7 +59,7 @@ def test_options(made, new, tmp_path):
     assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
     lines = read(tmp_path / "out" / "x.csv")
     columns = ["row", "document_id", "专利名称", "摘要", "decision", "label", "name", "confidence"]
-    columns += ["section_1", "class_1", "probability_1", "error"]
+    columns += ["section_1", "section_probability_1", "class_1", "probability_1", "error"]
     assert list(lines[0]) == columns
     assert lines[0]["专利名称"] == "一种锁"
 
@@ -101,6 +101,16 @@ def test_standard_output_has_the_table_only(made, new, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
 
 
+def test_a_deep_system_tells_the_accuracy_of_every_level(made, new, tmp_path):
+    outcome = command("predict", made.deep.result("linear", "hier"), "new.csv", "--target-accuracy", "0.6")
+    assert (outcome.status, outcome.err) == (0, "")
+    for level in ("section", "class", "subclass", "main_group", "subgroup"):
+        assert re.search(rf"{level} \d+\.0 % \(", outcome.out)
+    assert re.search(
+        r"\d with subgroup.*; \d with main_group only.*; \d with section only.*; \d undecided", outcome.out
+    )
+
+
 def test_no_row_predicted(made, new, tmp_path):
     write_raw(new, "broken", "broken")
     outcome = command("predict", made.result("linear", "hier"), new)
@@ -124,7 +134,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}",), 2, "name either FILE or --abstract"),
         ((), 2, "MODEL"),
         (("{model}", "new.csv", "--top-k", "0"), 2, "top_k=0 is out of range"),
-        (("{model}", "new.csv", "--top-k", "131"), 2, "130 classes"),
+        (("{model}", "new.csv", "--top-k", "131"), 2, "130 paths"),
         (("{model}", "new.csv", "--top-k", "x"), 2, "--top-k"),
         (("{model}", "new.csv", "--batch-size", "0"), 2, "--batch-size 0"),
         (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, names an empty column"),
@@ -132,7 +142,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
         (("{model}", "nowhere.csv"), 1, "nowhere.csv: No such file"),
         (("{model}", "new.csv", "--forced"), 2, "--forced"),
-        (("{model}", "new.csv", "--force", "Z"), 2, "section 'Z' is not one of"),
+        (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' is unknown to the system"),
         (("{model}", "new.csv", "--target-accuracy", "2"), 2, "target accuracy 2 is out of range"),
         (("{model}", "new.csv", "--abstract", "一种锁"), 2, "either FILE or --abstract"),
         (("{model}", "new.csv", "--output", "x.xls"), 2, "ends in neither .csv nor .jsonl"),
@@ -195,8 +205,22 @@ def test_a_text_of_the_command_line(made):
         [f"{ABSTRACT}\x1b[31m"], 2
     )
     for path in expected.paths:
-        assert f"{path.ipc_class}  {100 * path.probability:.1f} %".replace("  ", "") in outcome.out.replace("  ", "")
+        assert f"{path.label}  {100 * path.probability:.1f} %".replace("  ", "") in outcome.out.replace("  ", "")
     assert f"class: {expected.decision.label} {name_of(expected.decision.label)}" in outcome.out
+
+
+def test_a_text_of_the_command_line_down_to_the_subgroup(made, tmp_path):
+    model = made.deep.result("textcnn", "shared")
+    (expected,) = HierarchicalClassifier.from_pretrained(model).predict([ABSTRACT], 2, force="G01")
+    outcome = command("predict", model, "--abstract", ABSTRACT, "--top-k", "2", "--force", "G01", "--explain")
+    assert (outcome.status, outcome.err) == (0, "")
+    line = " ".join(outcome.out.split())
+    for path in expected.paths:
+        *above, last = path.steps
+        cells = [*(f"{step.label} {100 * step.probability:.1f} %" for step in above), last.label]
+        assert " ".join(cells) in line
+    assert f"green speaks for {expected.paths[0].label}" in line
+    assert "of class G01, which was given" in line
 
 
 def test_reasons(made, new, tmp_path):

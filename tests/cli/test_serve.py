@@ -70,7 +70,7 @@ def test_an_export_is_served(made, tmp_path):
     status, out, err = end(process)
     assert (status, err) == (0, ""), out
     assert answer["model_version"] == expected.model_version
-    assert [path["ipc_class"] for path in answer["paths"]] == [path.ipc_class for path in expected.paths]
+    assert [path["label"] for path in answer["paths"]] == [path.label for path in expected.paths]
     for path, own in zip(answer["paths"], expected.paths, strict=True):
         assert path["probability"] == pytest.approx(own.probability, abs=1e-6)
 

@@ -65,11 +65,37 @@ def test_every_choice_composes_and_passes_check(group, choice):
         assert settings.split.policy == {"deploy": "applicant"}.get(choice, choice)
 
 
-@pytest.mark.parametrize(("level", "node"), [("section", "root"), ("flat", "flat"), ("hier", "???"), ("class", "???")])
+@pytest.mark.parametrize(
+    ("level", "node"),
+    [("section", "root"), ("flat", "flat"), ("shared", "shared"), ("hier", "???"), ("class", "???"), ("node", "???")],
+)
 def test_levels_set_their_nodes(level, node):
     config = compose_raw([f"level={level}"])
     assert config.level.name == level
     assert OmegaConf.to_container(config)["node"] == node
+
+
+@pytest.mark.parametrize("level", ["flat", "shared"])
+def test_a_whole_level_is_its_node_alone(level):
+    composed, alone = (
+        schema.to_settings(compose_raw(words)) for words in ([f"level={level}"], ["level=node", f"node={level}"])
+    )
+    assert dataclasses.replace(composed, level=alone.level) == alone
+
+
+def test_levels_and_symbols_to_learn_from():
+    words = ["level=shared", "data.depth=subgroup", "data.labels=all", "+trainer.level_weights.subgroup=0.5"]
+    composed = schema.to_settings(compose_raw(words))
+    assert (composed.data.depth, composed.data.labels) == ("subgroup", "all")
+    assert composed.trainer.level_weights == {"subgroup": 0.5}
+
+
+def test_a_missing_node_is_asked_for():
+    with pytest.raises(
+        ConfigError, match=r"level=node needs a node: node=root, flat or shared, or a label such as"
+    ) as caught:
+        schema.to_settings(compose_raw(["level=node"]))
+    assert "\n" not in str(caught.value)
 
 
 def test_sweeping_levels_sweep_their_nodes():
@@ -177,6 +203,8 @@ def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, co
         (["model=naive_bayes"], s.Settings(model=s.NaiveBayesSettings())),
         (["model=knn"], s.Settings(model=s.NeighboursSettings())),
         (["node=flat", "model=rnn"], s.Settings(node="flat", model=s.RnnSettings())),
+        (["node=shared"], s.Settings(node="shared")),
+        (["node=A01B1/00"], s.Settings(node="A01B1/00")),
     ],
 )
 def test_python_has_the_defaults_of_the_command_line(words, settings):
@@ -325,6 +353,8 @@ def test_configuration_travels_in_the_wheel():
         "conf": "patent_hier/conf",
         "experiments/published": "patent_hier/published",
     }
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["patent_hier"]
+    assert (CONF.parent / "patent_hier" / "py.typed").is_file()  # its types are for others too
 
 
 @pytest.mark.parametrize("launcher", ["local", "slurm"])

@@ -32,9 +32,15 @@ def read(path: Path, text: str = TABLE, levels: tuple[str, ...] = LABEL_LEVELS, 
 def test_each_row_is_a_text_or_counted(tmp_path: Path) -> None:
     found = read(tmp_path / "t.csv")
     assert found.texts == ("人类生活必需", "农业；林业", "整地；农具", "手动工具", "锹", "车辆动力装置")
-    assert found.levels.tolist() == ["section", "class", "subclass", "maingroup", "subgroup", "subclass"]
-    assert found.sections.tolist() == ["A", "A", "A", "A", "A", "B"]
-    assert found.ipc_classes.tolist() == [None, "A01", "A01", "A01", "A01", "B60"]
+    assert found.levels.tolist() == ["section", "class", "subclass", "main_group", "subgroup", "subclass"]
+    assert found.paths.tolist() == [
+        ["A", None, None, None, None],
+        ["A", "A01", None, None, None],
+        ["A", "A01", "A01B", None, None],
+        ["A", "A01", "A01B", "A01B1/00", None],
+        ["A", "A01", "A01B", "A01B1/00", "A01B1/02"],
+        ["B", "B60", "B60K", None, None],
+    ]
     assert found.passed_over == {
         "codes of classes that the edition lacks": 2,
         "titles without a word outside notes": 1,
@@ -43,7 +49,7 @@ def test_each_row_is_a_text_or_counted(tmp_path: Path) -> None:
     }
     assert len(found) + sum(found.passed_over.values()) == TABLE.count("\n") - 1
     assert found.line() == (
-        "6 titles (section 1, class 1, subclass 2, maingroup 1, subgroup 1); passed over: "
+        "6 titles (section 1, class 1, subclass 2, main_group 1, subgroup 1); passed over: "
         "2 codes of classes that the edition lacks, 1 titles without a word outside notes, "
         "2 codes that are no IPC symbol of their level, 1 repeated rows"
     )
@@ -53,8 +59,9 @@ def test_only_the_levels_that_are_asked_for(tmp_path: Path) -> None:
     found = read(tmp_path / "t.csv", levels=("maingroup", "class"), edition="latest")
     assert found.texts == ("农业；林业", "手动工具", "信息通信技术")
     assert found.passed_over == {"codes that are no IPC symbol of their level": 1}
-    assert count_levels(found.levels) == {"class": 2, "maingroup": 1}
-    assert read(tmp_path / "t.csv", levels=("maingroup",)).line() == "1 titles (maingroup 1); passed over: none"
+    assert count_levels(found.levels) == {"class": 2, "main_group": 1}
+    assert read(tmp_path / "t.csv", levels=("main_group", "class"), edition="latest").texts == found.texts
+    assert read(tmp_path / "t.csv", levels=("maingroup",)).line() == "1 titles (main_group 1); passed over: none"
 
 
 @pytest.mark.parametrize(("suffix", "opener"), [(".csv.xz", lzma.open), (".csv.gz", gzip.open)])

@@ -100,8 +100,9 @@ def test_a_level_with_many_labels_keeps_its_best():
         assert ipc_class.log_prob[row].tolist() == values[expected[:KEPT]].tolist()
         assert ipc_class.target_rank[row] == expected.index(WIDE.labels("class").index(truth[row][1]))
     assert ipc_class.labels[0].tolist() == list(range(KEPT))
-    with pytest.raises(ArtifactError, match="node shared keeps only the best 20 labels of level class"):
-        made.scores()
+    assert not made.is_whole
+    assert made.scores().tree == WIDE.to_depth("section")  # down to the first level that keeps only its best
+    assert np.array_equal(made.scores().log_prob, joint[:, :2])
 
 
 @pytest.mark.parametrize(("size", "dense"), [(DENSE_LABELS, True), (DENSE_LABELS + 1, False)])
@@ -109,6 +110,10 @@ def test_how_many_labels_are_many(size, dense):
     tree = tree_of([(f"{k:03}",) for k in range(size)])
     (own,) = score_levels(tree, np.full((2, size), -np.log(size), np.float32), [np.array(["000", "199"], object)])
     assert (own.labels is None) == dense
+    if not dense:
+        alone = NetworkPredictions("x", tree, np.array(list("ab")), np.full(2, "test"), (own,))
+        with pytest.raises(ArtifactError, match="node x keeps only the best 20 labels of its first level section"):
+            alone.scores()
     assert own.target_rank.tolist() == [0, 199]
 
 

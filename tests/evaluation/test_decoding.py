@@ -1,14 +1,18 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given as hypotheses
 from hypothesis import strategies as st
 
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.decoding import NO_PATH, decode, place_of
+from patent_hier.evaluation.decoding import NO_PATH, decode, given, is_below, place_of
 from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
-from tests.trees import FIVE, classes_of, probabilities, scores_of, tree_of, trees
+from tests.trees import FIVE, children, classes_of, probabilities, scores_of, tree_of, trees
 
 SEEDS = st.integers(0, 10**6)
+
+
+def ends_of(tree):
+    return [i for i in range(len(tree)) if not children(tree, i)]
 
 
 def ancestors_of(tree, position):
@@ -23,52 +27,62 @@ def names(scores, row):
     return [None if place == NO_PATH else str(scores.tree.codes[place]) for place in row]
 
 
-@given(trees(), SEEDS, st.booleans(), st.integers(1, 5), st.integers(1, 4))
+@hypotheses(trees(), SEEDS, st.booleans(), st.integers(1, 5), st.integers(1, 4))
 def test_beams_against_a_plain_search(tree, seed, flat, top_k, beam):
     scores = scores_of(tree, 3, seed, flat)
     scores = type(scores)(tree, scores.log_prob.round(1), flat)  # with ties
-    leaves = list(range(tree.leaves.start, tree.leaves.stop))
+    ends = ends_of(tree)
     widest = max(len(tree.labels(level)) for level in tree.levels[:-1] or tree.levels)
-    top_k, beam = min(top_k, len(leaves)), min(beam, widest)
+    top_k, beam = min(top_k, len(ends)), min(beam, widest)
     for row, found in enumerate(decode(scores, top_k, beam=beam).tolist()):
-        values, alive = scores.log_prob[row], set()
-        for level in tree.levels[:-1]:
-            own = [i for i in range(len(tree)) if tree.level_of(i) == level]
-            own = [i for i in own if tree.parents[i] < 0 or tree.parents[i] in alive]
-            alive |= set(sorted(own, key=lambda i: (-values[i], i))[:beam])
-        own = [i for i in leaves if tree.parents[i] < 0 or tree.parents[i] in alive]
-        expected = sorted(own, key=lambda i: (-values[i], i))[:top_k]
-        assert [place for place in found if place != NO_PATH] == expected
+        values, alive, reached = scores.log_prob[row], {NO_PATH}, set()
+        for level in tree.levels:
+            own = [i for i in range(len(tree)) if tree.level_of(i) == level and tree.parents[i] in alive]
+            alive = set(sorted(own, key=lambda i: (-values[i], i))[: beam if level != tree.depth else None])
+            reached |= alive
+        expected = sorted((i for i in ends if i in reached), key=lambda i: (-values[i], i))[:top_k]
         assert found == expected + [NO_PATH] * (top_k - len(expected))
 
 
-@given(trees(early=False), SEEDS, st.booleans())
+@hypotheses(trees(), SEEDS, st.booleans())
 def test_a_beam_of_full_width_is_exact_and_one_of_width_1_greedy(tree, seed, flat):
-    scores = scores_of(tree, 3, seed, flat)
-    everything = tree.leaves.stop - tree.leaves.start
+    scores, ends = scores_of(tree, 3, seed, flat), ends_of(tree)
+    everything = len(ends)
     exact = decode(scores, everything)
     widest = max(len(tree.labels(level)) for level in tree.levels[:-1] or tree.levels)
     assert np.array_equal(decode(scores, everything, beam=widest), exact)
-    assert np.array_equal(exact[:, 0], tree.leaves.start + scores.at(tree.depth).argmax(axis=1))
-    assert np.array_equal(np.sort(exact), np.tile(np.arange(tree.leaves.start, tree.leaves.stop), (3, 1)))
+    assert np.array_equal(exact[:, 0], np.array(ends)[scores.log_prob[:, ends].argmax(axis=1)])
+    assert np.array_equal(np.sort(exact), np.tile(ends, (3, 1)))
     if not flat:
         greedy = best_path(tree, conditional_log_prob(tree, scores.log_prob.astype(np.float64)))
-        assert np.array_equal(decode(scores, 1, beam=1)[:, 0], greedy[:, -1])
+        assert decode(scores, 1, beam=1)[:, 0].tolist() == [path[path != NO_PATH][-1] for path in greedy]
 
 
-@given(trees(), SEEDS, st.booleans(), st.data())
+@hypotheses(trees(), SEEDS, st.booleans(), st.data())
 def test_a_forced_label_is_kept_to(tree, seed, flat, data):
     scores = scores_of(tree, 3, seed, flat)
     label = data.draw(st.sampled_from(tree.codes.tolist()))
     position = place_of(tree, label)
-    own = [i for i in range(tree.leaves.start, tree.leaves.stop) if position in ancestors_of(tree, i)]
-    assume(own)
-    everything = tree.leaves.stop - tree.leaves.start
+    own = [i for i in ends_of(tree) if position in ancestors_of(tree, i)]
+    everything = len(ends_of(tree))
     for row, found in enumerate(decode(scores, everything, force=label).tolist()):
         assert sorted(found[: len(own)]) == own
         assert found[len(own) :] == [NO_PATH] * (everything - len(own))
-        values = scores.log_prob[row, found[: len(own)]]
+        values = np.maximum(scores.log_prob[row, found[: len(own)]], -1e30)
         assert (np.diff(values) <= 1e-5).all()
+
+
+def test_once_a_label_is_given_the_rest_is_out_of_the_question():
+    tree = tree_of(FIVE)
+    scores = scores_of(tree, 4, 3)
+    inside = is_below(tree, "A01B")
+    assert tree.codes[inside].tolist() == [code for code in tree.codes if code.startswith("A01B")]
+    found = np.exp(given(scores, "A01B").log_prob.astype(float))
+    path = [0, 3, 7]
+    assert found[:, path] == pytest.approx(1)
+    assert (found[:, [i for i in range(len(tree)) if not inside[i] and i not in path]] == 0).all()
+    before = np.exp(scores.log_prob.astype(float))
+    assert found[:, inside] == pytest.approx(before[:, inside] / before[:, [7]], rel=1e-4)
 
 
 def test_the_likeliest_path_need_not_lie_in_the_likeliest_section():
@@ -78,16 +92,16 @@ def test_the_likeliest_path_need_not_lie_in_the_likeliest_section():
 
 
 def test_five_levels_by_hand():
-    """The section H is the least likely one, and holds the likeliest subgroup; a beam of 2 loses it."""
+    """The section H is the least likely one, and a beam of 2 loses it. B's only path ends at its subclass."""
     tree = tree_of(FIVE)
     rows = [0.45, 0.3, 0.25, 0.45, 0, 0.3, 0.25, 0.45, 0.3, 0.25, 0.2, 0.15, 0.1, 0.25, 0.12, 0.08, 0.15, 0.1, 0.25]
     scores = probabilities(tree, [rows])
-    assert names(scores, decode(scores, 2)[0]) == ["H01L21/02", "A01B3/00"]
-    assert names(scores, decode(scores, 2, beam=2)[0]) == ["A01B3/00", "A01B1/00"]
+    assert names(scores, decode(scores, 3)[0]) == ["B60K", "H01L21/02", "A01B3/00"]
+    assert names(scores, decode(scores, 3, beam=2)[0]) == ["B60K", "A01B3/00", "A01B1/00"]
     assert names(scores, decode(scores, 3, beam=1)[0]) == ["A01B1/00", "A01B1/02", None]
     assert names(scores, decode(scores, 3, force="A01B1/00")[0]) == ["A01B1/00", "A01B1/02", None]  # the main group
     assert names(scores, decode(scores, 2, force="A01B10/00")[0]) == ["A01B10/00", None]
-    assert decode(scores, 5, force="A61").tolist() == [[NO_PATH] * 5]  # it ends early
+    assert names(scores, decode(scores, 2, force="A61")[0]) == ["A61", None]  # it ends early; of probability 0
 
 
 def test_an_impossible_section_still_has_an_order():
@@ -106,7 +120,7 @@ def test_of_many_equal_leaves_the_first_are_first():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"top_k": 0}, "top_k=0 is out of range; the system knows 3 class labels"),
+        ({"top_k": 0}, "top_k=0 is out of range; the system knows 3 paths"),
         ({"top_k": 4}, "top_k=4 is out of range"),
         ({"beam": 0}, "beam=0 is out of range; give 1 to 2"),
         ({"beam": 3}, "beam=3 is out of range"),

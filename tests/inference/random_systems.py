@@ -16,10 +16,12 @@ from patent_hier.inference.predictor import System
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder
 from patent_hier.models.rnn import Rnn
-from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.textcnn import TextCnn
+from patent_hier.taxonomy.tree import LabelTree
+from tests.trees import tree_of
 
-LABELS = ("A01", "A21", "A99")
+LABELS = tree_of([("A01",), ("A21",), ("A99",)], ("class",), root="A")
 MAX_LENGTH = 24
 BERT: dict[str, Any] = {"num_last_layers": 2, "num_filters": 4, "pool_size": 4}
 NETWORKS: dict[str, s.ModelSettings] = {
@@ -43,19 +45,21 @@ class Maker:
         self.files = files
         self.words = tuple(sorted({word for text in [*texts[:60], *TEXTS] for word in segmenter("chars")(text)}))
 
-    def classifier(self, name: str, node: str = "A", labels: tuple[str, ...] = LABELS, seed: int = 4) -> NodeClassifier:
+    def classifier(
+        self, name: str, node: str = "A", tree: LabelTree = LABELS, seed: int = 4, *, flat: bool = False
+    ) -> NodeClassifier:
         torch.manual_seed(seed)
-        settings, n = NETWORKS[name], len(labels)
+        settings, n = NETWORKS[name], num_outputs(tree, flat)
         if isinstance(settings, s.BertCnnSettings):
             encoder = load_encoder(self.files, pretrained=True, frozen=False)
             network: nn.Module = BertCnn(encoder, n, settings)
-            return NodeClassifier(node, labels, settings, network.eval(), WordPieceReader(self.files, MAX_LENGTH))
+            return NodeClassifier(node, tree, flat, settings, network.eval(), WordPieceReader(self.files, MAX_LENGTH))
         vectors = torch.randn(len(self.words) + 2, 6)
         assert isinstance(settings, s.TextCnnSettings | s.RnnSettings)
         network = (
             TextCnn(vectors, n, settings) if isinstance(settings, s.TextCnnSettings) else Rnn(vectors, n, settings)
         )
-        return NodeClassifier(node, labels, settings, network.eval(), WordReader(self.words, "chars", MAX_LENGTH))
+        return NodeClassifier(node, tree, flat, settings, network.eval(), WordReader(self.words, "chars", MAX_LENGTH))
 
     @staticmethod
     def loaded(classifier: NodeClassifier) -> Classifier:

@@ -12,9 +12,14 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError, Incomplete
 from patent_hier.evaluation.selective import NEVER, Thresholds
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.predictor import load_system
 
-SYSTEMS = [("linear", "hier"), ("textcnn", "flat"), ("combination", "hier")]
+SYSTEMS = [
+    ("class", "linear", "hier"),
+    ("class", "textcnn", "flat"),
+    ("class", "combination", "hier"),
+    ("subgroup", "linear", "hier"),
+    ("subgroup", "textcnn", "shared"),
+]
 TEXTS = [
     "一种激光测距装置，包括壳体和光电探测器。",
     "一种用于治疗糖尿病的中药组合物及其制备方法",
@@ -25,31 +30,39 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def loaded(made):
-    found = {system: HierarchicalClassifier.from_pretrained(made.result(*system)) for system in SYSTEMS}
-    return lambda model, level: found[model, level]
+    found = {
+        (depth, *system): HierarchicalClassifier.from_pretrained(made._replace(depth=depth).result(*system))
+        for depth, *system in SYSTEMS
+    }
+    return lambda *system: found[system]
 
 
 @pytest.fixture
 def linear(loaded):
-    return loaded("linear", "hier")
+    return loaded("class", "linear", "hier")
+
+
+@pytest.fixture
+def deep(loaded):
+    return loaded("subgroup", "linear", "hier")
 
 
 def numbers(predictions):
     """All labels, and all numbers, of predictions."""
     labels, values = [], []
     for one in predictions:
-        labels += [one.decision.level, one.decision.label, *(path.ipc_class for path in one.paths)]
-        labels += [score.section for score in one.sections]
-        values += [one.decision.confidence, *(score.probability for score in one.sections)]
-        values += [
-            v for path in one.paths for v in (path.probability, path.section_probability, path.class_given_section)
-        ]
+        steps = [step for path in one.paths for step in path.steps]
+        likely = [score for own in one.levels.values() for score in own]
+        labels += [one.decision.level, one.decision.label, *(step.label for step in steps)]
+        labels += [score.label for score in likely]
+        values += [one.decision.confidence, *(score.probability for score in likely)]
+        values += [number for step in steps for number in (step.probability, step.conditional)]
     return labels, np.array(values)
 
 
-@pytest.mark.parametrize(("model", "level"), SYSTEMS)
-def test_saved_and_reloaded_it_says_the_same(loaded, model, level, tmp_path):
-    own = loaded(model, level)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_saved_and_reloaded_it_says_the_same(loaded, system, tmp_path):
+    own = loaded(*system)
     own.save_pretrained(tmp_path / "model", license="mit")
     assert find_damage(tmp_path / "model") is None
     shutil.move(tmp_path / "model", tmp_path / "elsewhere")
@@ -66,6 +79,15 @@ def test_saved_and_reloaded_it_says_the_same(loaded, model, level, tmp_path):
     assert HierarchicalClassifier.from_pretrained(tmp_path / "third").version == own.version
 
 
+@pytest.mark.parametrize("beam", [1, 2])
+def test_a_beam_follows_the_likeliest_labels_only(linear, deep, beam):
+    for own in (linear, deep):
+        (one,) = own.predict(TEXTS[:1], beam=beam)
+        likeliest = {score.label for score in one.levels["section"][:beam]}
+        assert {path.labels[0] for path in one.paths} <= likeliest
+        assert (one.decision.label, one.decision.confidence) == (one.paths[0].label, one.paths[0].probability)
+
+
 def test_neighbours_in_a_batch_do_not_matter(loaded):
     for system in SYSTEMS:
         own = loaded(*system)
@@ -74,8 +96,10 @@ def test_neighbours_in_a_batch_do_not_matter(loaded):
         np.testing.assert_allclose(numbers(together)[1], numbers(alone)[1], atol=1e-6, rtol=0)
 
 
-def test_an_export_holds_no_code_no_paths_and_a_card(loaded, made, tmp_path):
-    loaded("combination", "hier").save_pretrained(tmp_path / "model")
+@pytest.mark.parametrize("system", [SYSTEMS[2], SYSTEMS[3]])
+def test_an_export_holds_no_code_no_paths_and_a_card(loaded, made, system, tmp_path):
+    own = loaded(*system)
+    own.save_pretrained(tmp_path / "model")
     files = [file for file in (tmp_path / "model").rglob("*") if file.is_file()]
     assert {file.suffix for file in files} <= {".json", ".safetensors", ".yaml", ".txt", ".md"}
     for file in files:
@@ -85,10 +109,14 @@ def test_an_export_holds_no_code_no_paths_and_a_card(loaded, made, tmp_path):
     assert "Trained on generated demo data: not comparable" in card
     assert card.startswith("---\nlanguage: zh\n")
     assert "license_name: unspecified" in card
-    labels = read_json(tmp_path / "model" / "labels.json")
-    codes = [one["code"] for section in labels["sections"] for one in section["classes"]]
-    assert codes == list(loaded("combination", "hier").system.classes)
-    assert labels["sections"][0]["zh"]
+    tree = own.system.tree
+    for level in tree.levels:
+        assert f"{len(tree.labels(level))} at level {level}" in card
+        assert f"\n| {level} among three | " in card
+    table = read_json(tmp_path / "model" / "labels.json")
+    assert [one["code"] for one in table["labels"]] == tree.codes.tolist()
+    assert [one["parent"] for one in table["labels"]] == tree.names(tree.parents).tolist()
+    assert all(one["zh"] and one["en"] for one in table["labels"] if one["level"] in ("section", "class"))
 
 
 def test_damage_of_an_export_is_named(linear, tmp_path):
@@ -120,69 +148,125 @@ def test_what_is_no_system_is_refused(made, tmp_path):
         HierarchicalClassifier.from_pretrained(made.node("linear", "A"))
 
 
-@pytest.mark.parametrize("top_k", [1, 3])
-def test_without_temperatures_paths_are_the_systems(made, loaded, top_k):
-    for system in SYSTEMS:
-        own = load_system(made.result(*system))
-        plain = HierarchicalClassifier(own, None, {})
-        assert [list(one.paths) for one in plain.predict(TEXTS, top_k)] == own.paths(TEXTS, top_k)
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_without_temperatures_paths_are_the_systems(made, loaded, system):
+    own = loaded(*system).system
+    plain = HierarchicalClassifier(own, None, {})
+    assert [list(one.paths) for one in plain.predict(TEXTS, 3)] == own.paths(TEXTS, 3)
 
 
-def test_what_calibration_is_worth_is_measured_on_other_documents(loaded):
-    for system in SYSTEMS:
-        own = loaded(*system).calibration
-        assert own is not None
-        assert set(own.temperatures) == set(loaded(*system).system.nodes)
-        error = own.measured["calibration_error"]
-        assert error["after"].keys() == error["before"].keys() >= {"class", "section"}
-        assert own.measured["documents"] > own.documents > 0
-        assert Calibration.from_dict(json.loads(json.dumps(own.as_dict()))) == own
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_calibration_is_worth_is_measured_on_other_documents(loaded, system):
+    own, levels = loaded(*system).calibration, loaded(*system).system.tree.levels
+    assert own is not None
+    assert set(own.temperatures) == set(loaded(*system).system.nodes)
+    error = own.measured["calibration_error"]
+    for when in ("before", "after"):
+        assert tuple(error[when]["levels"]) == levels
+        assert {node: set(one) for node, one in error[when]["nodes"].items()} == {
+            node: set(one) for node, one in own.temperatures.items()
+        }
+    assert set(own.measured["accuracy"]) == set(own.measured["risk_coverage"]) == set(levels)
+    assert own.measured["documents"] > own.documents > 0
+    assert Calibration.from_dict(json.loads(json.dumps(own.as_dict())), levels) == own
 
 
 @pytest.fixture
-def strict(linear):
-    """The system with thresholds of our choice: class, then section."""
+def strict():
+    """A system with thresholds of our choice, from the deepest level up."""
 
-    def at(ipc_class, section):
-        assert linear.calibration is not None
-        thresholds = [Thresholds(0.9, ipc_class, section)]
-        return HierarchicalClassifier(linear.system, replace(linear.calibration, thresholds=thresholds), {})
+    def at(own, *values):
+        assert own.calibration is not None
+        levels = own.system.tree.levels
+        thresholds = [Thresholds(0.9, dict(zip(levels, reversed(values), strict=True)))]
+        return HierarchicalClassifier(own.system, replace(own.calibration, thresholds=thresholds), {})
 
     return at
 
 
-def test_it_backs_off_from_class_to_section_to_nothing(strict):
-    (likely,) = strict(0, 0).predict(TEXTS[:1], target_accuracy=0.9)
-    path, section = likely.paths[0], likely.sections[0]
-    assert (likely.decision.level, likely.decision.label) == ("class", path.ipc_class)
+def test_it_backs_off_from_class_to_section_to_nothing(strict, linear):
+    (likely,) = strict(linear, 0, 0).predict(TEXTS[:1], target_accuracy=0.9)
+    path, section = likely.paths[0], likely.levels["section"][0]
+    assert (likely.decision.level, likely.decision.label) == ("class", path.label)
     assert likely.decision.reason == f"class {path.probability:.3f} >= 0.000"
-    (only,) = strict(NEVER, section.probability).predict(TEXTS[:1], target_accuracy=0.9)
-    assert (only.decision.level, only.decision.label) == ("section", section.section)
+    (only,) = strict(linear, NEVER, section.probability).predict(TEXTS[:1], target_accuracy=0.9)
+    assert (only.decision.level, only.decision.label) == ("section", section.label)
     assert "< any confidence (the target is not reached), section" in only.decision.reason
-    (nothing,) = strict(1.1, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
+    (nothing,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
     assert (nothing.decision.level, nothing.decision.label) == ("undecided", None)
     assert nothing.decision.confidence == section.probability
     assert nothing.paths == likely.paths  # what is likely is still told
-    (plain,) = strict(1.1, 1.1).predict(TEXTS[:1])
+    (plain,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1])
     assert plain.decision.reason == "likeliest class"
     assert plain.decision.target_accuracy is None
 
 
+def test_it_backs_off_level_by_level(strict, deep):
+    levels = deep.system.tree.levels
+    for place, level in enumerate(reversed(levels)):
+        thresholds = [NEVER] * place + [0] * (len(levels) - place)
+        (only,) = strict(deep, *thresholds).predict(TEXTS[:1], target_accuracy=0.9)
+        best = only.levels[level][0]
+        assert (only.decision.level, only.decision.label) == (level, best.label)
+        assert only.decision.confidence == pytest.approx(best.probability)
+        assert only.decision.reason.count(" < ") == place
+
+
+def test_levels_are_the_likeliest_labels_and_add_up(linear, deep):
+    for own in (linear, deep):
+        tree = own.system.tree
+        (one,) = own.predict(TEXTS[:1], min(len(tree.ends), 130))
+        assert tuple(one.levels) == tree.levels
+        assert {score.label for score in one.levels["section"]} == set(tree.labels("section"))
+        for scores in one.levels.values():
+            assert [score.probability for score in scores] == sorted((s.probability for s in scores), reverse=True)
+        classes = {score.label: score.probability for score in one.levels["class"]}
+        for section in one.levels["section"]:
+            below = sum(value for label, value in classes.items() if label.startswith(section.label))
+            assert section.probability == pytest.approx(below, abs=1e-5)
+
+
 def test_the_examiners_section_is_taken_for_granted(strict, linear):
     for section in "ABH":
+        (free,) = linear.predict(TEXTS[:1])
         (given,) = linear.predict(TEXTS[:1], force=section)
-        assert {path.section for path in given.paths} == {section}
-        assert given.decision.label == given.paths[0].ipc_class
-        assert given.decision.confidence == given.paths[0].class_given_section
-        (doubtful,) = strict(1.1, 1.1).predict(TEXTS[:1], force=section, target_accuracy=0.9)
+        assert {path.labels[0] for path in given.paths} == {section}
+        assert given.levels["section"] == free.levels["section"]
+        assert given.decision.label == given.paths[0].label
+        assert given.decision.confidence == pytest.approx(given.paths[0].steps[-1].conditional)
+        assert given.decision.reason == f"likeliest class of section {section}, which was given"
+        assert [score.label for score in given.levels["class"]] == [path.label for path in given.paths]
+        (doubtful,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], force=section, target_accuracy=0.9)
         assert (doubtful.decision.level, doubtful.decision.label) == ("section", section)
+        assert doubtful.decision.reason.endswith(f"section {section} was given")
+
+
+def test_a_label_of_any_level_is_taken_for_granted(strict, deep):
+    """All that is said below it is said given it; above it nothing changes."""
+    tree = deep.system.tree
+    (free,) = deep.predict(TEXTS[:1])
+    for place, level in enumerate(tree.levels):
+        label = next(code for code in reversed(tree.labels(level)) if level != "subgroup" or not code.endswith("/00"))
+        (given,) = deep.predict(TEXTS[:1], force=label)
+        (position,) = tree.find(level, [label]).tolist()
+        below = tree.ancestors(level) == position
+        assert all(path.labels[place] == label for path in given.paths)
+        for deeper, scores in given.levels.items():
+            if tree.levels.index(deeper) <= place:
+                assert scores == free.levels[deeper]
+            else:
+                own = tree.span(deeper)
+                assert {score.label for score in scores} <= set(tree.codes[own][below[own]])
+                assert sum(score.probability for score in scores) <= 1 + 1e-5
+        (doubtful,) = strict(deep, *[1.1] * 5).predict(TEXTS[:1], force=label, target_accuracy=0.9)
+        assert (doubtful.decision.level, doubtful.decision.label) == (level, label)
 
 
 def test_wrong_arguments_are_refused(linear):
     for arguments, message in (
         ({"top_k": 0}, "top_k=0"),
         ({"top_k": 1000}, "top_k=1000"),
-        ({"force": "Z"}, "section 'Z' is not one of"),
+        ({"force": "Z"}, "label 'Z' is unknown to the system"),
         ({"beam": 9}, "beam=9"),
         ({"target_accuracy": 1.5}, "target accuracy 1.5 is out of range"),
         ({"target_accuracy": 0}, "target accuracy 0 is out of range"),

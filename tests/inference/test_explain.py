@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from patent_hier.evaluation.deriving import derive
 from torch import nn
 
 from patent_hier import settings as s
+from patent_hier.data.labels import document_labels
 from patent_hier.data.raw import RawFormat
-from patent_hier.errors import ConfigError, DataError, IncompleteError
+from patent_hier.data.splits import TRAIN, VAL
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.terms import TermReader
 from patent_hier.features.words import WordReader
@@ -23,9 +24,12 @@ from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Span
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.textcnn import TextCnn
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.settings import FLAT, ROOT, SHARED
 from patent_hier.training.classical import fit_terms
-from tests.models.test_saved import make_network
+from patent_hier.training.node_data import CorpusView, NodeView
+from tests.inference.random_systems import Maker
+from tests.inference.worlds import DEEP, SYSTEMS
+from tests.trees import tree_of
 
 KEY = "激光"
 NOISE = "一种装置包括壳体电机支架底座连接杆"
@@ -67,10 +71,14 @@ def keyword_system(name: str) -> System:
     if name == "textcnn":
         return _keyword_network(texts, codes)
     reader = TermReader(tuple(sorted({text[i : i + 2] for text in texts for i in range(len(text) - 1)})), (1, 2))
-    train, val = np.split(np.arange(len(texts)), [200])
-    model, kept, _ = fit_terms(reader.encode(texts), train, codes[train], val, codes[val], 2, TERM_MODELS[name], 1)
+    names = np.array(["A01", "A02"], object)[codes]
+    labels = document_labels([np.full(len(texts), "A", object), names], [[]] * len(texts), ("section", "class"))
+    parts = np.where(np.arange(len(texts)) < 200, TRAIN, VAL).astype(np.int8)
+    store = reader.encode(texts)
+    view = NodeView.of(CorpusView(store, store, labels, parts), "A")
+    model, kept, _ = fit_terms(view, TERM_MODELS[name], 1)
     reader = TermReader(tuple(reader.terms[i] for i in kept), (1, 2))
-    return system_of(NodeClassifier("A", ("A01", "A02"), TERM_MODELS[name], model, reader))
+    return system_of(NodeClassifier("A", view.tree, view.flat, TERM_MODELS[name], model, reader))
 
 
 def _keyword_network(texts: list[str], codes: np.ndarray) -> System:
@@ -85,12 +93,17 @@ def _keyword_network(texts: list[str], codes: np.ndarray) -> System:
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(ids, (ids > 0).long()), torch.from_numpy(codes)).backward()
         optimizer.step()
-    return system_of(NodeClassifier("A", ("A01", "A02"), chosen, network.eval(), reader))
+    tree = tree_of([("A01",), ("A02",)], ("class",), root="A")
+    return system_of(NodeClassifier("A", tree, False, chosen, network.eval(), reader))
 
 
 @pytest.fixture(scope="module", params=[*TERM_MODELS, "textcnn"])
 def keyword(request: pytest.FixtureRequest) -> tuple[str, System]:
     return request.param, keyword_system(request.param)
+
+
+def log_prob_of(system: System, texts: list[str], label: str) -> np.ndarray:
+    return label_log_prob(system, texts, find_label(system, label))
 
 
 def check_spans(explanation: Explanation, text: str) -> None:
@@ -119,7 +132,7 @@ def test_the_deciding_word_has_the_highest_score(keyword: tuple[str, System]) ->
         assert worst.score < 0
         assert place <= worst.start < worst.end <= place + len(KEY)
         for one in (found, opposite):
-            assert one.value == pytest.approx(label_log_prob(system, [text], one.label)[0], abs=1e-5)
+            assert one.value == pytest.approx(log_prob_of(system, [text], one.label)[0], abs=1e-5)
 
 
 def test_deletion_and_insertion_beat_chance(keyword: tuple[str, System]) -> None:
@@ -141,7 +154,9 @@ def test_the_opposite_of_an_explanation_is_worse_than_chance(keyword: tuple[str,
     text = next(text for text, code in zip(texts, codes, strict=True) if code)
     found = explain(system, text, "A02")
     turned = tuple(Span(span.start, span.end, -span.score) for span in found.spans)
-    wrong = faithfulness(system, text, Explanation(text, found.node, "A02", "turned", turned, found.base, found.value))
+    wrong = faithfulness(
+        system, text, Explanation(text, found.node, "class", "A02", "turned", turned, found.base, found.value)
+    )
     assert wrong.deletion > wrong.random_deletion
     assert wrong.insertion < wrong.random_insertion
 
@@ -149,12 +164,12 @@ def test_the_opposite_of_an_explanation_is_worse_than_chance(keyword: tuple[str,
 # --- real systems
 
 
-SYSTEMS = [("linear", "hier"), ("textcnn", "flat"), ("combination", "hier"), ("combination", "flat")]
+ALL = [("class", *system) for system in SYSTEMS] + [("subgroup", *system) for system in DEEP]
 
 
 @pytest.fixture(scope="module")
-def loaded(made: Any) -> dict[tuple[str, str], System]:
-    return {key: load_system(made.result(*key)) for key in SYSTEMS}
+def loaded(made: Any) -> dict[tuple[str, ...], System]:
+    return {(depth, *key): load_system(made._replace(depth=depth).result(*key)) for depth, *key in ALL}
 
 
 @pytest.fixture(scope="module")
@@ -162,75 +177,70 @@ def text(made: Any) -> str:
     return next(iter(made.texts().values()))[:60]
 
 
-@pytest.mark.parametrize(
-    ("key", "label", "node"),
-    [
-        (("linear", "hier"), "G", ROOT),
-        (("linear", "hier"), "G01", "G"),
-        (("textcnn", "flat"), "G", FLAT),
-        (("textcnn", "flat"), "G01", FLAT),
-        (("combination", "hier"), "G", ROOT),
-        (("combination", "hier"), "G01", "G"),
-        (("combination", "flat"), "G", FLAT),
-    ],
-)
-def test_every_label_of_every_system(
-    loaded: dict[tuple[str, str], System], text: str, key: tuple[str, str], label: str, node: str
-) -> None:
+@pytest.mark.parametrize("key", ALL)
+def test_every_label_of_every_system(loaded: dict[tuple[str, ...], System], text: str, key: tuple[str, ...]) -> None:
+    """One label of each level: its joint probability in the network that decides it."""
     system = loaded[key]
-    found = explain(system, text, label)
-    assert (found.node, found.label) == (node, label)
     scores = system.log_prob([text])
-    own = derive(scores, ROOT) if len(label) == 1 else scores[node]
-    assert found.value == pytest.approx(float(own.log_prob[0, own.labels.index(label)]), abs=1e-4)
-    check_spans(found, text)
-    assert any(span.score for span in found.spans)
-    assert ("occlusion" in found.method) == (key[0] == "combination")
-    if key[0] != "combination":
-        assert abs(found.convergence) <= max(0.05 * abs(found.value - found.base), 0.005)
-    assert found.convergence == pytest.approx(found.value - found.base - sum(one.score for one in found.spans))
+    ((path,),) = system.paths([text], 1)
+    for place, step in enumerate(path.steps):
+        found = explain(system, text, step.label, step.level)
+        whole = next((node for node in (FLAT, SHARED) if node in system.nodes), None)
+        assert found.node == (whole or (ROOT if not place else path.labels[0]))
+        assert (found.label, found.level) == (step.label, step.level)
+        own = scores[found.node]
+        (position,) = own.tree.find(step.level, [step.label]).tolist()
+        assert found.value == pytest.approx(float(own.log_prob[0, position]), abs=1e-4)
+        check_spans(found, text)
+        assert any(span.score for span in found.spans)
+        assert ("occlusion" in found.method) == (key[1] == "combination")
+        if key[1] != "combination":
+            assert abs(found.convergence) <= max(0.05 * abs(found.value - found.base), 0.005)
+        assert found.convergence == pytest.approx(found.value - found.base - sum(one.score for one in found.spans))
 
 
 def test_only_the_node_that_decides_is_asked(
-    loaded: dict[tuple[str, str], System], text: str, monkeypatch: pytest.MonkeyPatch
+    loaded: dict[tuple[str, ...], System], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system = loaded["linear", "hier"]
+    system = loaded["class", "linear", "hier"]
     counted: list[int] = []
     scores = system.log_prob([text, text], counted.append, only=(ROOT, "X"))
     assert (list(scores), counted) == ([ROOT], [2])
     asked: list[object] = []
     monkeypatch.setattr(system, "log_prob", lambda texts, only: asked.append(only) or scores)
-    label_log_prob(system, [text], "G")
+    log_prob_of(system, [text], "G")
     assert asked == [(ROOT,)]
     monkeypatch.undo()
     assert np.array_equal(scores[ROOT].log_prob, system.log_prob([text, text])[ROOT].log_prob)
 
 
-def test_occlusion_is_a_difference(loaded: dict[tuple[str, str], System], text: str) -> None:
-    system = loaded["combination", "flat"]
-    found = occlude(system, text, "G01")
-    assert found.base == pytest.approx(label_log_prob(system, [""], "G01")[0], abs=1e-6)
+def test_occlusion_is_a_difference(loaded: dict[tuple[str, ...], System], text: str) -> None:
+    system = loaded["class", "combination", "flat"]
+    found = occlude(system, text, find_label(system, "G01"))
+    assert found.base == pytest.approx(log_prob_of(system, [""], "G01")[0], abs=1e-6)
     read = found.spans[-1].end
     for span in found.spans[:3]:
-        left = label_log_prob(system, [text[:read], text[: span.start] + text[span.end : read]], "G01")
+        left = log_prob_of(system, [text[:read], text[: span.start] + text[span.end : read]], "G01")
         assert span.score == pytest.approx(left[0] - left[1], abs=1e-5)
 
 
-def test_occlusion_of_a_long_text(loaded: dict[tuple[str, str], System]) -> None:
-    found = occlude(loaded["linear", "hier"], "一种激光测距装置 " * 100, "G")
+def test_occlusion_of_a_long_text(loaded: dict[tuple[str, ...], System]) -> None:
+    system = loaded["class", "linear", "hier"]
+    place = find_label(system, "G")
+    found = occlude(system, "一种激光测距装置 " * 100, place)
     assert len(found.spans) <= MOST_WINDOWS
     assert (found.spans[0].start, found.spans[-1].end) == (0, 900)
     assert "up to 8 characters" in found.method
-    spaces = occlude(loaded["linear", "hier"], "光" + " " * 900 + "电", "G")
-    assert len(spaces.spans) == 2
+    assert len(occlude(system, "光" + " " * 900 + "电", place).spans) == 2
 
 
-@pytest.mark.parametrize("name", ["bertcnn", "bert", "textcnn", "rnn"])
-def test_only_what_is_read_has_spans(name: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
-    system = system_of(make_network(name, tiny_encoder_files, demo_texts))
+@pytest.mark.parametrize(("name", "limit"), [("bertcnn", 22), ("bert", 22), ("textcnn", 24), ("gru", 24)])
+def test_only_what_is_read_has_spans(
+    name: str, limit: int, tiny_encoder_files: EncoderFiles, demo_texts: list[str]
+) -> None:
+    system = system_of(Maker(tiny_encoder_files, demo_texts).classifier(name))
     long = "一种装置，" * 40
-    limit = 22 if name.startswith("bert") else 30
-    for found in (explain(system, long, "A21"), occlude(system, long, "A21")):
+    for found in (explain(system, long, "A21"), occlude(system, long, find_label(system, "A21"))):
         assert found.spans[-1].end == limit
         check_spans(found, long)
     shorter = explain(system, long[:limit], "A21")
@@ -243,7 +253,7 @@ def test_only_what_is_read_has_spans(name: str, tiny_encoder_files: EncoderFiles
 @pytest.mark.parametrize("name", ["bertcnn", "textcnn", "svm", "knn"])
 def test_hostile_texts(name: str, text: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
     if name == "bertcnn":
-        system, label = system_of(make_network(name, tiny_encoder_files, demo_texts)), "A21"
+        system, label = system_of(Maker(tiny_encoder_files, demo_texts).classifier(name)), "A21"
         if "\ud83d" in text:
             with pytest.raises(DataError, match="half of a surrogate pair"):
                 explain(system, text, label)
@@ -262,31 +272,30 @@ def test_hostile_texts(name: str, text: str, tiny_encoder_files: EncoderFiles, d
     assert curves.insertion_curve[-1] == pytest.approx(np.exp(found.value), abs=1e-4)
 
 
-def test_a_constant_node(made: Any) -> None:
-    system = system_of(NodeClassifier("C", ("C07",)))
-    found = explain(system, "一种装置", "C07")
-    assert (found.spans, found.base, found.value) == ((), 0.0, 0.0)
-    assert "constant" in found.method
-    assert occlude(system, "一种装置", "C07").spans == ()
+def test_a_constant_node() -> None:
+    system = system_of(NodeClassifier("C", tree_of([("C07", "C07K")], ("class", "subclass"), root="C")))
+    for label in ("C07", "C07K"):
+        found = explain(system, "一种装置", label)
+        assert (found.spans, found.base, found.value) == ((), 0.0, 0.0)
+        assert "constant" in found.method
+        assert occlude(system, "一种装置", find_label(system, label)).spans == ()
 
 
-def test_labels_that_cannot_be_explained(loaded: dict[tuple[str, str], System], made: Any) -> None:
-    system = loaded["linear", "hier"]
-    for label in ("", "I", "a", "A1", "A011", "A01 ", "flat"):
-        with pytest.raises(ConfigError, match=f"label '{label}' is no section and no class"):
-            explain(system, "一种装置", label)
-    with pytest.raises(ConfigError, match="label A02 is unknown to node A of linear; it knows A01, "):
-        explain(system, "一种装置", "A02")
-    with pytest.raises(IncompleteError, match="has no node A and no flat, which decide A01"):
+def test_labels_that_cannot_be_explained(loaded: dict[tuple[str, ...], System], made: Any) -> None:
+    for label in ("", "I", "a", "A1", "A02", "A01 ", "flat"):
+        with pytest.raises(ConfigError, match=f"label '{label}' is unknown to linear; give one such as A, B, C, D, E,"):
+            explain(loaded["class", "linear", "hier"], "一种装置", label)
+    with pytest.raises(ConfigError, match="label 'A01' is unknown to linear; give one such as G01, "):
         explain(load_system(made.node("linear", "G")), "一种装置", "A01")
 
 
-def test_a_section_of_a_flat_system_is_the_sum_of_its_classes(loaded: dict[tuple[str, str], System]) -> None:
-    system = loaded["textcnn", "flat"]
-    node, columns = find_label(system, "G")
-    labels = system.loaded[system.nodes[FLAT]].labels
-    assert node == FLAT
-    assert [labels[column] for column in columns] == [label for label in labels if label[0] == "G"]
+def test_a_main_group_and_its_own_leaf_have_one_code(loaded: dict[tuple[str, ...], System]) -> None:
+    system = loaded["subgroup", "linear", "hier"]
+    both = set(system.labels("main_group")) & set(system.labels("subgroup"))
+    assert both
+    for label in sorted(both)[:3]:
+        assert find_label(system, label).level == find_label(system, label, "main_group").level == "main_group"
+        assert find_label(system, label, "subgroup").level == "subgroup"
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3), st.floats(-2, 2)), max_size=9))
@@ -306,13 +315,14 @@ def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system whose probability is a tenth for each letter of a text."""
     asked: list[list[str]] = []
 
-    def log_prob(system: object, texts: list[str], label: str) -> np.ndarray:
+    def log_prob(system: object, texts: list[str], place: object) -> np.ndarray:
         asked.append(texts)
         return np.log([0.1 * len(text) + 0.1 for text in texts])
 
     monkeypatch.setattr("patent_hier.inference.faithfulness.label_log_prob", log_prob)
+    monkeypatch.setattr("patent_hier.inference.faithfulness.find_label", lambda *_: None)
     spans = (Span(0, 1, 0.0), Span(1, 3, 1.0), Span(4, 5, 0.9))  # a score of 0.5 for each of two characters
-    found = faithfulness(None, "abcdefgh", Explanation("abcdefgh", "A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
+    found = faithfulness(None, "abcdefgh", Explanation("abcdefgh", "A", "class", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
     assert found.shares == pytest.approx((0, 1 / 3, 2 / 3, 1))
     assert found.deletion_curve == pytest.approx((0.6, 0.5, 0.3, 0.2))  # abcde, abcd, ad, d
     assert found.insertion_curve == pytest.approx((0.2, 0.3, 0.5, 0.6))
@@ -321,7 +331,7 @@ def test_curves_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(set(asked[0])) == len(asked[0])
     assert {"abcde", "abcd", "ad", "d", "de"} <= set(asked[0])
     assert found.random_deletion_curve[0] == pytest.approx(0.6)
-    again = faithfulness(None, "abcdefgh", Explanation("abcdefgh", "A", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
+    again = faithfulness(None, "abcdefgh", Explanation("abcdefgh", "A", "class", "A01", "", spans, 0, 0))  # type: ignore[arg-type]
     assert again == found
 
 

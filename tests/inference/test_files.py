@@ -17,15 +17,7 @@ from patent_hier.inference import files
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.files import Options, Summary, predict_to_file, predict_to_stream
 from patent_hier.inference.predictor import load_system
-from patent_hier.inference.results import (
-    CLASS,
-    SECTION,
-    UNDECIDED,
-    Decision,
-    IpcPath,
-    Prediction,
-    SectionScore,
-)
+from patent_hier.inference.results import UNDECIDED, Decision, LabelPath, Prediction, Step
 from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.ipc_names import name_of
 from patent_hier.settings import FLAT
@@ -69,11 +61,10 @@ def test_the_corpus_own_file(made, batch, monkeypatch):
     assert {**summary.faults, "empty_text": 0} == {**broken, "empty_text": 0}
     by_id = {line["document_id"]: line for line in lines if not line["error"]}
     own = made.predictions("textcnn", FLAT)
+    best = np.exp(own.level("class").best(2)[1].astype(float))
     for row, name in enumerate(own.document_ids):
-        order = np.argsort(-own.log_prob[row], kind="stable")[:2]
         line = by_id[name]
-        values = [float(line["probability_1"]), float(line["probability_2"])]
-        assert values == pytest.approx(np.exp(own.log_prob[row, order].astype(float)), abs=1e-5)
+        assert [float(line["probability_1"]), float(line["probability_2"])] == pytest.approx(best[row], abs=1e-5)
         assert line["section_1"] == line["class_1"][0]
     done, totals, rows = zip(*calls, strict=True)
     assert (list(done), list(rows)) == (sorted(done), sorted(rows))
@@ -95,12 +86,13 @@ def test_accuracy_is_that_of_the_first_class(made, linear):
     labelled = [
         line for line in lines if not line["error"] and "07-" not in truth[line["document_id"]].split(",")[column]
     ]
-    assert summary.labelled == len(labelled) > 50
+    assert summary.labelled == dict.fromkeys(("section", "class"), len(labelled))
+    assert len(labelled) > 50
     right = [truth[line["document_id"]].split(",")[column].strip().startswith(line["class_1"]) for line in labelled]
-    score = summary.class_accuracy
+    score = summary.accuracies["class"]
     assert (score.value, score.n_documents) == (pytest.approx(np.mean(right)), len(right))
     assert score.interval == wilson_interval(sum(right), len(right))
-    assert summary.section_hits >= summary.class_hits
+    assert summary.hits["section"] >= summary.hits["class"]
 
 
 def test_rows_without_class_and_broken_rows(linear, tmp_path):
@@ -114,33 +106,42 @@ def test_rows_without_class_and_broken_rows(linear, tmp_path):
         raw_row(publication_number="CN106888000A", abstract=ABSTRACT, symbols="10-04"),
     )
     summary, lines = predict(linear, path, top_k=2)
-    assert list(lines[0]) == [
-        *(
-            "row",
-            "document_id",
-            "摘要",
-            "decision",
-            "label",
-            "name",
-            "confidence",
-            "section_1",
-            "class_1",
-            "probability_1",
-        ),
-        *("section_2", "class_2", "probability_2", "error"),
-    ]
+    own = ["row", "document_id", "摘要", "decision", "label", "name", "confidence"]
+    ranked = [f"{name}_{k}" for k in (1, 2) for name in ("section", "section_probability", "class", "probability")]
+    assert list(lines[0]) == [*own, *ranked, "error"]
     ids = ["CN106888000A", "2", "3", "201710000001.2", "CN106888004A", "CN106888000A"]
     assert [line["document_id"] for line in lines] == ids
     assert [line["error"] for line in lines] == ["", "too_few_fields", "", "", "empty_text", ""]
     assert [line["摘要"] for line in lines] == [ABSTRACT, "nothing,here", ABSTRACT, ABSTRACT, "，", ABSTRACT]
-    predicted = [tuple(list(line.values())[3:13]) for line in lines]
+    predicted = [list(line.values())[3:-1] for line in lines]
     ((first, second),) = linear.system.paths([ABSTRACT], 2)
-    ranked = [(path.section, path.ipc_class, f"{path.probability:.6f}") for path in (first, second)]
-    expected = ("class", first.ipc_class, name_of(first.ipc_class), ranked[0][2], *ranked[0], *ranked[1])
-    assert predicted == [expected, ("",) * 10, expected, expected, ("",) * 10, expected]
-    assert (summary.predicted, summary.errors, summary.labelled) == (4, 2, 1)
+    ranked = [
+        cell for path in (first, second) for step in path.steps for cell in (step.label, f"{step.probability:.6f}")
+    ]
+    expected = ["class", first.label, name_of(first.label), f"{first.probability:.6f}", *ranked]
+    assert predicted == [expected, [""] * 12, expected, expected, [""] * 12, expected]
+    assert (summary.predicted, summary.errors) == (4, 2)
+    assert summary.labelled == {"section": 1, "class": 1}
     assert summary.faults_in_words() == "1 too_few_fields, 1 empty_text"
-    assert summary.section_hits == (first.section == "G")
+    assert summary.hits["section"] == (first.labels[0] == "G")
+
+
+def test_a_deep_system_has_columns_and_accuracies_of_every_level(made, tmp_path):
+    """Rows count at the levels that their symbol reaches."""
+    deep = plain(made.deep, "linear", "hier")
+    symbols = ("G01S17/08", "G01S17/00", "G01S", "G01", "")
+    rows = [raw_row(publication_number=f"CN{n}A", abstract=ABSTRACT, symbols=own) for n, own in enumerate(symbols)]
+    summary, lines = predict(deep, write_raw(tmp_path / "new.csv", *rows), top_k=1)
+    ((path,),) = deep.system.paths([ABSTRACT], 1)
+    levels = ("section", "class", "subclass", "main_group", "subgroup")
+    assert summary.labelled == dict(zip(levels, (4, 4, 3, 2, 2), strict=True))
+    assert summary.labels["subgroup"] == {"G01S17/08", "G01S17/00"}
+    for step in path.steps:
+        assert lines[0][f"{step.level}_1"] == step.label
+        shown = lines[0]["probability_1" if step.level == "subgroup" else f"{step.level}_probability_1"]
+        assert float(shown) == pytest.approx(step.probability, abs=1e-6)
+        assert summary.hits[step.level] == 4 * (step.label in ("G", "G01")) + 3 * (step.label == "G01S")
+    assert lines[0]["name"] == name_of(path.labels[1])  # a subgroup has none
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
@@ -286,15 +287,22 @@ def test_decisions_are_counted(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("level", "label", "right"),
-    [(CLASS, "A01", 1), (CLASS, "A23", 0), (SECTION, "A", 1), (SECTION, "B", 0), (UNDECIDED, None, 0)],
+    ("level", "label", "labelled", "right"),
+    [
+        ("class", "A01", 1, 1),
+        ("class", "A23", 1, 0),
+        ("section", "A", 1, 1),
+        ("section", "B", 1, 0),
+        ("subgroup", "A01B1/02", 0, 0),
+        (UNDECIDED, None, 1, 0),
+    ],
 )
-def test_a_decision_is_right_at_its_own_level(level, label, right):
-    summary = Summary()
-    path = IpcPath("A", "A01", 0.6, 0.9, 0.67)
-    prediction = Prediction(Decision(level, label, 0.9, 0.8, "so"), (path,), (SectionScore("A", 0.9),), "x")
-    summary.count(Incoming(1, "CN1", (ABSTRACT,), ABSTRACT, "A01B1/00", None, 40), prediction, RawFormat())
-    assert summary.decided_labelled == {level: 1}
+def test_a_decision_is_right_at_its_own_level(level, label, labelled, right):
+    summary, raw = Summary(("section", "class", "subclass", "main_group", "subgroup")), RawFormat(min_symbol="class")
+    path = LabelPath("A01", 0.6, (Step("section", "A", 0.9, 0.9), Step("class", "A01", 0.6, 0.67)))
+    prediction = Prediction(Decision(level, label, 0.9, 0.8, "so"), (path,), {}, "x")
+    summary.count(Incoming(1, "CN1", (ABSTRACT,), ABSTRACT, "A01B", None, 40), prediction, raw)
+    assert summary.decided_labelled[level] == labelled
     assert summary.decided_right[level] == right
 
 
@@ -303,5 +311,5 @@ def test_json_lines(linear, tmp_path):
     to_file(linear, path, output)
     first, second = map(json.loads, output.read_text("utf-8").splitlines())
     (expected,) = linear.predict([f"{ABSTRACT}0"])
-    assert first == {"row": 1, "document_id": "CN000000000A", **expected.as_dict()}
+    assert first == {"row": 1, "document_id": "CN000000000A", **json.loads(json.dumps(expected.as_dict()))}
     assert second == {"row": 2, "document_id": "2", "error": "too_few_fields"}

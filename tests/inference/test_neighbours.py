@@ -19,9 +19,9 @@ from patent_hier.inference.neighbours import Neighbour, Neighbours, build_neighb
 QUERIES = ["一种激光测距装置及其方法", "光", "", "  ", "zzz\ud83d", "本发明公开了一种散热器 LED"]
 
 
-def columns(texts: list[str]) -> tuple[list[str], list[str], list[str], list[str]]:
+def columns(texts: list[str]) -> tuple[list[str], list[str], list[str], list[list[str]]]:
     n = range(len(texts))
-    return [f"CN{i}" for i in n], [f"标题{i}" for i in n], texts, [f"A{i % 7:02d}" for i in n]
+    return [f"CN{i}" for i in n], [f"标题{i}" for i in n], texts, [["A", f"A{i % 7:02d}"][: i % 3] for i in n]
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,14 @@ def brute_force(texts: list[str], query: str) -> np.ndarray:
 @pytest.mark.parametrize("k", [1, 5, 299, 300, 1000])
 def test_equals_brute_force(built: Path, demo_texts: list[str], k: int) -> None:
     queries = [*QUERIES, demo_texts[17], demo_texts[250][:40]]
-    ids, titles, _, classes = columns(demo_texts)
+    ids, titles, _, paths = columns(demo_texts)
     for query, found in zip(queries, Neighbours.open(built).nearest(queries, k), strict=True):
         similarity = brute_force(demo_texts, query)
         rows = [ids.index(one.document_id) for one in found]
         assert len(set(rows)) == len(rows) == min(k, (similarity > 0).sum())
         np.testing.assert_allclose([one.similarity for one in found], similarity[rows], atol=1e-5)
         np.testing.assert_allclose(similarity[rows], np.sort(similarity)[::-1][: len(rows)], atol=1e-5)
-        assert [(one.title, one.ipc_class) for one in found] == [(titles[row], classes[row]) for row in rows]
+        assert [(one.title, list(one.path)) for one in found] == [(titles[row], paths[row]) for row in rows]
 
 
 def test_a_training_document_finds_itself(built: Path, demo_texts: list[str]) -> None:
@@ -139,8 +139,8 @@ def test_numbers_out_of_range(built: Path, tmp_path: Path) -> None:
         Neighbours.open(built).nearest(["光"], k=0)
     with pytest.raises(ConfigError, match=r"ngram_sizes=\(3, 2\)"):
         build_neighbours(*columns(["光电"]), tmp_path / "x", ngram_sizes=(3, 2))
-    with pytest.raises(ConfigError, match="1 ids, 1 titles, 2 texts and 1 classes"):
-        build_neighbours(["1"], ["t"], ["光电", "热"], ["A01"], tmp_path / "x")
+    with pytest.raises(ConfigError, match="1 ids, 1 titles, 2 texts and 1 paths"):
+        build_neighbours(["1"], ["t"], ["光电", "热"], [["A"]], tmp_path / "x")
 
 
 def test_the_most_frequent_terms_are_kept(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from patent_hier.evaluation.deriving import derive
 
 from patent_hier.artifacts import verify
 from patent_hier.data.raw import RawFormat
@@ -20,9 +19,11 @@ from patent_hier.inference.nodes import Combination, Member
 from patent_hier.inference.onnx_export import export_onnx
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import FLAT, ROOT
+from patent_hier.settings import FLAT, ROOT, SHARED
 from tests.inference.random_systems import LABELS, MAX_LENGTH, NETWORKS, TEXTS, Maker
+from tests.trees import FIVE, classes_of, tree_of
 
+CERTAIN = tree_of([("C07",)], ("class",), root="C")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
@@ -48,21 +49,36 @@ def ids_of(text: str, reader: dict[str, Any], folder: Path) -> list[int]:
     return known[: reader["max_length"]] or [reader["unknown_id"]]
 
 
-def score(folder: Path, name: str, texts: list[str]) -> NDArray[np.float32]:
-    """All texts in one batch."""
+def score(folder: Path, name: str, texts: list[str]) -> NDArray[np.float64]:
+    """Joint log-probabilities of all labels, all texts in one batch."""
     content = json.loads((folder / "onnx.json").read_text("utf-8"))
     facts = content["classifiers"][name]
+    parents = np.array(facts["tree"]["parents"])
     if facts["kind"] == "constant":
-        return np.zeros((len(texts), 1), np.float32)
+        return np.zeros((len(texts), len(parents)))
     reader = content["readers"][facts["reader"]]
     rows = [ids_of(text, reader, folder) for text in texts]
     longest = max(map(len, rows))
     input_ids = np.array([row + [reader["pad_id"]] * (longest - len(row)) for row in rows], np.int64)
     mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.int64)
     session = onnxruntime.InferenceSession(str(folder / facts["file"]), providers=["CPUExecutionProvider"])
-    (log_prob,) = session.run([content["output"]], dict(zip(content["inputs"], (input_ids, mask), strict=True)))
-    assert log_prob.shape == (len(texts), len(facts["labels"]))
-    return np.asarray(log_prob)
+    (logits,) = session.run([content["output"]], dict(zip(content["inputs"], (input_ids, mask), strict=True)))
+    return probabilities_of(logits, parents, facts["flat"])
+
+
+def probabilities_of(logits: NDArray[np.float32], parents: NDArray[np.int64], flat: bool) -> NDArray[np.float64]:
+    """As the notes of onnx.json say it."""
+    joint = np.full((len(logits), len(parents)), -np.inf)
+    if flat:
+        joint[:, -logits.shape[1] :] = logits - np.logaddexp.reduce(logits, 1, keepdims=True)
+        for label in range(len(parents) - 1, -1, -1):
+            if parents[label] >= 0:
+                joint[:, parents[label]] = np.logaddexp(joint[:, parents[label]], joint[:, label])
+        return joint
+    for label, parent in enumerate(parents):  # parents come first
+        conditional = logits[:, label] - np.logaddexp.reduce(logits[:, parents == parent], 1)
+        joint[:, label] = conditional + (joint[:, parent] if parent >= 0 else 0)
+    return joint
 
 
 # --- what is exported
@@ -80,13 +96,24 @@ def test_each_network_scores_as_in_torch(make: Maker, name: str, tmp_path: Path)
     for row, text in enumerate(TEXTS):
         np.testing.assert_allclose(score(tmp_path / "out", "A", [text])[0], expected[row], atol=1e-5, rtol=0)
     facts = content["classifiers"]["A"]
-    assert (facts["labels"], facts["file"], content["nodes"]) == (list(LABELS), "A.onnx", {"A": "A"})
+    assert (facts["tree"], facts["file"], content["nodes"]) == (LABELS.as_dict(), "A.onnx", {"A": "A"})
     assert (content["opset"], content["readers"]["reader"]["max_length"]) == (17, MAX_LENGTH)
     comparison = facts["comparison"]
     assert 0 <= comparison["largest_difference"] < 1e-5
     assert (comparison["lengths"][0] <= 2, comparison["lengths"][-1]) == (True, MAX_LENGTH)
     assert len(comparison["lengths"]) >= 6
     assert len(comparison["batch_sizes"]) == 4
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_network_over_a_tree(make: Maker, flat: bool, tmp_path: Path) -> None:
+    """Heads for each parent, or one over the leaves; a symbol that ends above its siblings' children."""
+    paths = [row for row in FIVE if None not in row] if flat else FIVE
+    node, tree = (FLAT, tree_of(paths)) if flat else (SHARED, tree_of(paths))
+    system = make.system(make.classifier("textcnn", node, tree, flat=flat))
+    export_onnx(system, tmp_path / "out")
+    expected = system.log_prob(TEXTS)[node].log_prob
+    np.testing.assert_allclose(score(tmp_path / "out", node, TEXTS), expected, atol=1e-5, rtol=0)
 
 
 def test_dimensions_and_operators(make: Maker, tmp_path: Path) -> None:
@@ -99,19 +126,20 @@ def test_dimensions_and_operators(make: Maker, tmp_path: Path) -> None:
         for one in (*model.graph.input, *model.graph.output)
     }
     ids = (onnx.TensorProto.INT64, ["batch", "seq_len"])
-    assert shapes == {"input_ids": ids, "attention_mask": ids, "log_prob": (onnx.TensorProto.FLOAT, ["batch", 3])}
+    assert shapes == {"input_ids": ids, "attention_mask": ids, "logits": (onnx.TensorProto.FLOAT, ["batch", 3])}
     assert {(one.domain, one.version) for one in model.opset_import} == {("", 17)}
     assert b"/patent_hier/" not in (tmp_path / "out" / "A.onnx").read_bytes()  # no machine's folders
 
 
 def test_nodes_with_one_label_have_no_file(make: Maker, tmp_path: Path) -> None:
-    root = make.classifier("bertcnn", ROOT, ("A", "C"))
-    system = make.system(root, make.classifier("bertcnn", "A", seed=5), NodeClassifier("C", ("C07",)))
+    root = make.classifier("bertcnn", ROOT, tree_of([("A",), ("C",)]))
+    system = make.system(root, make.classifier("bertcnn", "A", seed=5), NodeClassifier("C", CERTAIN))
     content = export_onnx(system, tmp_path / "out")
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert names == {"root.onnx", "A.onnx", "onnx.json", "manifest.json", "reader/tokenizer.json"}
     assert content["nodes"] == {"root": "root", "A": "A", "C": "C"}
-    assert content["classifiers"]["C"] == {"kind": "constant", "node": "C", "labels": ["C07"], "source": "C-0123"}
+    facts = {"kind": "constant", "node": "C", "tree": CERTAIN.as_dict(), "flat": False, "source": "C-0123"}
+    assert content["classifiers"]["C"] == facts
     expected = system.log_prob(TEXTS)
     for node, own in expected.items():
         np.testing.assert_allclose(score(tmp_path / "out", node, TEXTS), own.log_prob, atol=1e-5, rtol=0)
@@ -119,15 +147,15 @@ def test_nodes_with_one_label_have_no_file(make: Maker, tmp_path: Path) -> None:
 
 def test_a_combination_is_its_members(make: Maker, tmp_path: Path) -> None:
     """Two networks of one node, and a flat one that says what it thinks of it by its classes."""
-    flat_labels = (*LABELS, "B05")
-    made = [make.classifier("textcnn"), make.classifier("bert"), make.classifier("lstm", FLAT, flat_labels)]
+    whole = classes_of(A="01 21 99", B="05")
+    made = [make.classifier("textcnn"), make.classifier("bert"), make.classifier("lstm", FLAT, whole, flat=True)]
     paths = [Path(f"/nowhere/{number}") for number in range(3)]
     members = tuple(
         Member({one.node: path}, weight) for one, path, weight in zip(made, paths, (0.5, 0.2, 0.4), strict=True)
     )
     top = Path("/nowhere/top")
     loaded = {path: make.loaded(one) for path, one in zip(paths, made, strict=True)}
-    system = System("both", {"A": top}, {**loaded, top: Combination("A", LABELS, members)}, RawFormat())
+    system = System("both", {"A": top}, {**loaded, top: Combination("A", LABELS, False, members)}, RawFormat())
     content = export_onnx(system, tmp_path / "out")
     assert content["nodes"] == {"A": "combination-A"}
     facts = content["classifiers"]["combination-A"]
@@ -138,22 +166,23 @@ def test_a_combination_is_its_members(make: Maker, tmp_path: Path) -> None:
     scores = []
     for member in facts["members"]:
         ((node, name),) = member["nodes"].items()
-        log_prob = score(tmp_path / "out", name, TEXTS)[:, : len(LABELS)]
-        within = log_prob - np.logaddexp.reduce(log_prob, 1, keepdims=True) if node == FLAT else log_prob
+        log_prob = score(tmp_path / "out", name, TEXTS)
+        within = log_prob[:, 2:5] - log_prob[:, :1] if node == FLAT else log_prob
         scores.append(member["weight"] * np.maximum(within, facts["floor"]))
     pooled = sum(scores)
     expected = system.log_prob(TEXTS)["A"].log_prob
     np.testing.assert_allclose(pooled - np.logaddexp.reduce(pooled, 1, keepdims=True), expected, atol=1e-5, rtol=0)
 
 
-def test_a_trained_system_by_words(made: Any, tmp_path: Path) -> None:
-    system = load_system(made.result("textcnn", "flat"))
+@pytest.mark.parametrize(("depth", "node"), [("class", FLAT), ("subgroup", SHARED)])
+def test_a_trained_system_by_words(made: Any, depth: str, node: str, tmp_path: Path) -> None:
+    system = load_system(made._replace(depth=depth).result("textcnn", node))
     content = export_onnx(system, tmp_path / "out")
     assert content["readers"]["reader"]["kind"] == "words"
     texts = list(made.texts().values())[:50]
-    expected = derive(system.log_prob(texts), FLAT)
-    assert content["classifiers"][FLAT]["labels"] == list(expected.labels)
-    np.testing.assert_allclose(score(tmp_path / "out", FLAT, texts), expected.log_prob, atol=1e-5, rtol=0)
+    assert content["classifiers"][node]["tree"] == system.tree.as_dict()
+    expected = system.log_prob(texts)[node].log_prob
+    np.testing.assert_allclose(score(tmp_path / "out", node, texts), expected, atol=2e-5, rtol=0)
 
 
 def test_the_system_stays_as_it_is_and_an_export_is_replaced(make: Maker, tmp_path: Path) -> None:
@@ -178,10 +207,8 @@ def test_n_grams_are_no_network(made: Any, tmp_path: Path) -> None:
     for model in ("linear", "combination"):
         with pytest.raises(ConfigError, match=f"{model}, node root: linear counts n-grams and is no network"):
             export_onnx(load_system(made.result(model, "hier")), tmp_path / "out")
-    with pytest.raises(ConfigError, match="made has no network, since each node has one label"):
-        export_onnx(
-            System("made", {}, {Path("/c"): Maker.loaded(NodeClassifier("C", ("C07",)))}, RawFormat()), tmp_path
-        )
+    with pytest.raises(ConfigError, match="made has no network, since each node has one path"):
+        export_onnx(System("made", {}, {Path("/c"): Maker.loaded(NodeClassifier("C", CERTAIN))}, RawFormat()), tmp_path)
     assert not list(tmp_path.iterdir())
 
 

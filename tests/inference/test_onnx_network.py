@@ -141,7 +141,7 @@ def test_other_architectures(kind: str, demo_files: EncoderFiles, tmp_path: Path
     settings = s.BertCnnSettings(num_last_layers=2, num_filters=4, pooling=pooling)
     network = BertCnn(build_encoder(config), 3, settings).eval()
     comparison = onnx_network.export_network(
-        NodeClassifier("A", LABELS, settings, network, WordPieceReader(files, MAX_LENGTH)), tmp_path / "A.onnx"
+        NodeClassifier("A", LABELS, False, settings, network, WordPieceReader(files, MAX_LENGTH)), tmp_path / "A.onnx"
     )
     assert comparison.largest_difference < 1e-5
     assert len(comparison.lengths) >= 6

@@ -13,14 +13,8 @@ from patent_hier.inference.precision import (
     scoring_in,
 )
 from patent_hier.inference.predictor import load_system
-from tests.inference.worlds import world
 
 TEXTS = [f"一种激光测距装置{number}" for number in range(40)]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return world(tmp_path_factory)
 
 
 def test_networks_score_in_half_precision_only_where_asked(made):
@@ -33,36 +27,39 @@ def test_networks_score_in_half_precision_only_where_asked(made):
         assert torch.is_autocast_enabled("cpu")
     assert not torch.is_autocast_enabled("cpu")
     assert 0 < np.abs(half - plain).max() < 0.1
-    np.testing.assert_allclose(np.exp(half).sum(1), 1, atol=1e-5)
     assert np.array_equal(system.log_prob(TEXTS)["flat"].log_prob, plain)
 
 
 def test_n_grams_have_one_precision(made):
     agreement = compare_precisions(load_system(made.result("linear", "hier")), TEXTS)
-    assert agreement == Agreement(len(TEXTS), len(TEXTS), 0.0)
+    assert agreement == Agreement("class", len(TEXTS), len(TEXTS), 0.0)
 
 
-def test_what_is_compared(made, monkeypatch):
-    system = load_system(made.result("textcnn", "flat"))
+def deepest(system, log_prob, texts, precision):
+    with scoring_in(precision):
+        return system.whole(log_prob(texts)).at(system.tree.depth)
+
+
+@pytest.mark.parametrize(("depth", "level"), [("class", "flat"), ("subgroup", "shared")])
+def test_what_is_compared(made, depth, level, monkeypatch):
+    system = load_system(made._replace(depth=depth).result("textcnn", level))
     read: list[list[str]] = []
     log_prob = system.log_prob
     monkeypatch.setattr(system, "log_prob", lambda texts, **words: read.append(texts) or log_prob(texts, **words))
     many = [str(number) for number in range(3 * COMPARED)]
     agreement = compare_precisions(system, many)
+    assert agreement.level == depth
     assert agreement.documents == len(set(read[0])) == COMPARED
     assert read[0] == read[1]
     assert {many[0], many[-1]} <= set(read[0])
-    with scoring_in(FP32):
-        full = log_prob(read[0])["flat"].log_prob
-    with scoring_in(BF16):
-        half = log_prob(read[0])["flat"].log_prob
+    full, half = (deepest(system, log_prob, read[0], precision) for precision in (FP32, BF16))
     assert agreement.same == (full.argmax(1) == half.argmax(1)).sum()
     assert agreement.difference == pytest.approx(np.abs(np.exp(full) - np.exp(half)).max())
 
 
 @pytest.mark.parametrize(("same", "is_enough"), [(512, True), (507, True), (506, False), (0, False)])
 def test_too_much_change_is_refused(same, is_enough):
-    agreement = Agreement(512, same, 0.3)
+    agreement = Agreement("class", 512, same, 0.3)
     assert agreement.is_enough == is_enough
     if is_enough:
         require_agreement(agreement)

@@ -105,5 +105,4 @@ def test_train_score_and_decode(corpus: CorpusView[TermStore], nodes: tuple[str,
     ends = expected != NONE
     assert (best[ends, -1] == expected[ends]).mean() > 0.7
     forced = decode(scores, force="Y02E 10/40")[:, 0]
-
     assert set(system.tree.codes[forced]) == {"Y02E 10/42", "Y02E 10/44"}

@@ -1,5 +1,4 @@
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,21 +15,34 @@ from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models import attribution
-from patent_hier.models.attribution import Attribution, attribute_terms, attribute_tokens
+from patent_hier.models.attribution import Attribution, attribute_columns, attribute_terms, attribute_tokens
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
 from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.term_heads import Head, TermHeads
+from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import BertCnnSettings
+from patent_hier.taxonomy.arithmetic import joint_log_prob
+from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
+from tests.inference.random_systems import LABELS, Maker
 from tests.models.test_architectures import COMMON, OWN
-from tests.models.test_saved import make_network
+from tests.trees import tree_of
 
-NETWORKS = ("bertcnn", "token", "bert", "textcnn", "rnn")
+NETWORKS = ("bertcnn", "token", "bert", "textcnn", "gru")
 TEXT = "一种LED灯具，包括散热器和光源模块"
+DEEP = tree_of([("A01", "A01B"), ("A01", "A01C"), ("A21", "A21B"), ("A99", "A99Z")], IPC_LEVELS[1:3], root="A")
 
 
-def network_of(name: str, files: EncoderFiles, texts: list[str], loudness: float = 1.0) -> NodeClassifier:
+def network_of(
+    name: str,
+    files: EncoderFiles,
+    texts: list[str],
+    loudness: float = 1.0,
+    tree: LabelTree = LABELS,
+    flat: bool = False,
+) -> NodeClassifier:
     """A tiny network with random weights; the louder, the further from linear."""
-    made = make_network(name, files, texts)
+    made = Maker(files, texts).classifier(name, tree=tree, flat=flat)
     assert isinstance(made.model, nn.Module)
     with torch.no_grad():
         for weight in made.model.parameters():
@@ -38,25 +50,27 @@ def network_of(name: str, files: EncoderFiles, texts: list[str], loudness: float
     return made
 
 
-def attribute(made: NodeClassifier, text: str, columns: Sequence[int] = (1,)) -> tuple[PlacedTokens, Attribution]:
+def attribute(made: NodeClassifier, text: str, label: int = 1) -> tuple[PlacedTokens, Attribution]:
     assert isinstance(made.model, nn.Module)
     assert isinstance(made.reader, WordPieceReader | WordReader)
     placed = place_tokens(made.reader, text)
     is_own = placed.places[:, 1] > placed.places[:, 0]
-    return placed, attribute_tokens(made.model, placed.ids, is_own, placed.neutral, columns)
+    softmax = TreeSoftmax(made.tree, made.flat)
+    return placed, attribute_tokens(made.model, placed.ids, is_own, placed.neutral, softmax, label)
 
 
-@pytest.mark.parametrize("columns", [(1,), (0, 2)])
+@pytest.mark.parametrize(("flat", "label"), [(False, 0), (False, 4), (True, 0), (True, 4)])
 @pytest.mark.parametrize("loudness", [1.0, 2.0])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_scores_add_up_to_the_difference(
-    name: str, loudness: float, columns: tuple[int, ...], tiny_encoder_files: EncoderFiles, demo_texts: list[str]
+    name: str, loudness: float, flat: bool, label: int, tiny_encoder_files: EncoderFiles, demo_texts: list[str]
 ) -> None:
-    made = network_of(name, tiny_encoder_files, demo_texts, loudness)
+    """Of a class, and of a subclass with what its class contributes, whatever the heads."""
+    made = network_of(name, tiny_encoder_files, demo_texts, loudness, DEEP, flat)
     for text in (TEXT, demo_texts[3]):
-        placed, found = attribute(made, text, columns)
+        placed, found = attribute(made, text, label)
         log_prob = made.log_prob(made.encode([text]), np.arange(1))[0].astype(float)
-        assert found.value == pytest.approx(np.log(np.exp(log_prob[list(columns)]).sum()), abs=1e-5)
+        assert found.value == pytest.approx(log_prob[label], abs=1e-5)
         assert found.base != pytest.approx(found.value, abs=1e-6)
         assert abs(found.gap) <= max(0.05 * abs(found.value - found.base), 0.005)
         assert found.steps in attribution.STEPS
@@ -64,7 +78,7 @@ def test_scores_add_up_to_the_difference(
         assert np.abs(found.scores).max() > 0
 
 
-@pytest.mark.parametrize("name", ["bertcnn", "textcnn", "rnn"])
+@pytest.mark.parametrize("name", ["bertcnn", "textcnn", "gru"])
 def test_scores_are_the_integral(name: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
     """The definition, by autograd and equal steps, without captum and without the hook."""
     made = network_of(name, tiny_encoder_files, demo_texts)
@@ -89,13 +103,15 @@ def test_scores_are_the_integral(name: str, tiny_encoder_files: EncoderFiles, de
     np.testing.assert_allclose(found.scores, expected, atol=0.05 * np.abs(expected).max() + 1e-4)
 
 
-def test_all_labels_together_are_certain(tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
-    _, found = attribute(network_of("textcnn", tiny_encoder_files, demo_texts), TEXT, (0, 1, 2))
+def test_a_label_that_is_certain(tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
+    """The class of all leaves."""
+    tree = tree_of([("A01", "A01B"), ("A01", "A01C")], IPC_LEVELS[1:3], root="A")
+    _, found = attribute(network_of("textcnn", tiny_encoder_files, demo_texts, tree=tree, flat=True), TEXT, 0)
     assert (found.base, found.value) == (pytest.approx(0, abs=1e-6), pytest.approx(0, abs=1e-6))
     np.testing.assert_allclose(found.scores, 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["bert", "rnn"])
+@pytest.mark.parametrize("name", ["bert", "gru"])
 def test_nothing_stays_changed(name: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]) -> None:
     made = network_of(name, tiny_encoder_files, demo_texts)
     assert isinstance(made.model, nn.Module)
@@ -108,7 +124,7 @@ def test_nothing_stays_changed(name: str, tiny_encoder_files: EncoderFiles, demo
     assert [list(module._forward_hooks) for module in made.model.modules()] == hooks
 
 
-@pytest.mark.parametrize("name", ["bert", "textcnn", "rnn"])
+@pytest.mark.parametrize("name", ["bert", "textcnn", "gru"])
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_without_text_there_is_nothing_to_explain(
     name: str, text: str, tiny_encoder_files: EncoderFiles, demo_texts: list[str]
@@ -126,7 +142,9 @@ def test_other_architectures(kind: str, tiny_encoder_files: EncoderFiles) -> Non
     files = EncoderFiles(tiny_encoder_files.folder, config, True)
     pooling = "last" if files.is_causal else "cls"
     chosen = BertCnnSettings(num_last_layers=2, num_filters=4, pool_size=None, pooling=pooling)
-    made = NodeClassifier("A", ("A01", "A21"), chosen, None, WordPieceReader(files, 24))
+    made = NodeClassifier(
+        "A", tree_of([("A01",), ("A21",)], ("class",), root="A"), False, chosen, None, WordPieceReader(files, 24)
+    )
     made.model = BertCnn.from_config(config, 2, chosen).eval()
     placed, found = attribute(made, TEXT)
     assert found.value == pytest.approx(float(made.log_prob(made.encode([TEXT]), np.arange(1))[0, 1]), abs=1e-5)
@@ -158,7 +176,7 @@ def test_steps_rise_until_the_sum_is_near(
     gaps = []
     for tolerance in (1e9, 0.0):
         monkeypatch.setattr(attribution, "TOLERANCE", tolerance)
-        _, found = attribute(made, TEXT)
+        _, found = attribute(made, TEXT, 0)
         gaps.append(abs(found.gap))
         assert found.steps == attribution.STEPS[0 if tolerance else -1]
     assert gaps[1] < gaps[0]
@@ -168,7 +186,7 @@ def test_a_reader_without_neutral_token(tiny_encoder_files: EncoderFiles, demo_t
     made = network_of("bert", tiny_encoder_files, demo_texts)
     assert isinstance(made.model, nn.Module)
     ids = np.array([2, 900, 901, 3])
-    found = attribute_tokens(made.model, ids, np.array([False, True, True, False]), None, (0,))
+    found = attribute_tokens(made.model, ids, np.array([False, True, True, False]), None, TreeSoftmax(LABELS), 0)
     assert abs(found.gap) <= max(0.05 * abs(found.value - found.base), 0.005)
 
 
@@ -200,7 +218,7 @@ def test_linear_contributions_sum_exactly(loudness: float, temperature: float | 
     rng = np.random.default_rng(int(loudness) + 7)
     model = linear(rng, loudness, temperature)
     counts = csr_matrix(rng.integers(0, 2, (1, 20)) * rng.integers(1, 4, (1, 20)), dtype=np.float32)
-    found = attribute_terms(model, counts, columns)
+    found = attribute_columns(model, counts, columns)
     ends = csr_matrix(np.vstack([np.zeros((1, 20)), counts.toarray()]), dtype=np.float32)
     base, value = logsumexp(model.log_prob(ends).astype(float)[:, list(columns)], axis=1)
     assert (found.base, found.value) == (
@@ -215,14 +233,52 @@ def test_linear_contributions_by_hand() -> None:
     """Two labels: all of the log-probability's gain is one term's, whose weight alone differs."""
     weights = np.array([[1.0, -1.0], [0.5, 0.5]], np.float32)
     model = LinearClassifier(np.ones(2, np.float32), weights, np.zeros(2, np.float32))
-    found = attribute_terms(model, csr_matrix(np.ones((1, 2), np.float32)), (0,))
+    found = attribute_columns(model, csr_matrix(np.ones((1, 2), np.float32)), (0,))
     gain = np.log(2 / (1 + np.exp(-2 / np.sqrt(2))))
     assert found.scores == pytest.approx([gain, 0.0], abs=1e-7)
-    opposite = attribute_terms(model, csr_matrix(np.ones((1, 2), np.float32)), (1,))
+    opposite = attribute_columns(model, csr_matrix(np.ones((1, 2), np.float32)), (1,))
     assert opposite.scores[0] < 0
 
 
 def test_no_known_term() -> None:
-    found = attribute_terms(linear(np.random.default_rng(1), 1.0, 1.0), csr_matrix((1, 20), dtype=np.float32), (2,))
+    found = attribute_columns(linear(np.random.default_rng(1), 1.0, 1.0), csr_matrix((1, 20), dtype=np.float32), (2,))
     assert found.base == found.value
     assert not found.scores.any()
+
+
+@pytest.mark.parametrize("label", range(len(DEEP)))
+def test_heads_on_a_path_contribute_together(label: int) -> None:
+    """Each head reads its own terms; a label without siblings has none."""
+    rng = np.random.default_rng(2)
+    heads = []
+    for _, labels in DEEP.heads():
+        columns, size = np.sort(rng.permutation(20)[:12]).astype(np.int32), labels.stop - labels.start
+        idf, bias = (rng.uniform(1, 3, n).astype(np.float32) for n in (12, size))
+        weights = rng.normal(size=(12, size)).astype(np.float32)
+        heads.append(Head(labels.start, columns, idf, weights, bias, 0.5))
+    model = TermHeads(heads, len(DEEP), 20)
+    counts = csr_matrix(rng.integers(0, 3, (1, 20)), dtype=np.float32)
+    found = attribute_terms(model, counts, DEEP, False, label)
+    assert found is not None
+    ends = csr_matrix(np.vstack([np.zeros((1, 20)), counts.toarray()]), dtype=np.float32)
+    joint = joint_log_prob(DEEP, model.log_prob(ends))
+    assert (found.base, found.value) == (
+        pytest.approx(joint[0, label], abs=1e-5),
+        pytest.approx(joint[1, label], abs=1e-5),
+    )
+    assert abs(found.gap) < 1e-7
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_one_softmax_says_the_same_of_a_label_as_its_columns(flat: bool) -> None:
+    rng = np.random.default_rng(3)
+    model, counts = linear(rng, 1.0, 1.0), csr_matrix(np.ones((1, 20), np.float32))
+    if flat:  # five leaves, of which the first class has two
+        tree = tree_of([(f"A0{i // 2}", f"A0{i // 2}{'BC'[i % 2]}") for i in range(5)], IPC_LEVELS[1:3], root="A")
+        pairs = [(0, [0, 1]), (3, [0]), (4, [1])]
+    else:
+        tree, pairs = tree_of([(f"A0{i}",) for i in range(5)], ("class",), root="A"), [(1, [1])]
+    for label, columns in pairs:
+        found, expected = attribute_terms(model, counts, tree, flat, label), attribute_columns(model, counts, columns)
+        assert found is not None
+        np.testing.assert_array_equal(found.scores, expected.scores)

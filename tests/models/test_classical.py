@@ -13,7 +13,6 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from patent_hier.errors import ArtifactError
 from patent_hier.models.classical import (
-    CLASSICAL,
     LinearClassifier,
     NaiveBayesClassifier,
     NeighboursClassifier,
@@ -22,6 +21,9 @@ from patent_hier.models.classical import (
     tf_idf,
 )
 
+CLASSICAL: dict[str, type[TermModel]] = {
+    kind.kind: kind for kind in (LinearClassifier, NaiveBayesClassifier, NeighboursClassifier)
+}
 TERMS, LABELS, DOCUMENTS = 12, 3, 20
 
 
@@ -34,8 +36,14 @@ def random_counts(n: int, seed: int) -> csr_matrix:
 
 
 def neighbours(train: csr_matrix, codes: list[int], num_labels: int, k: int) -> NeighboursClassifier:
+    """All labels siblings."""
+    return on_paths(train, np.array(codes)[:, None], [0] * num_labels, k)
+
+
+def on_paths(train: csr_matrix, paths: object, families: list[int], k: int) -> NeighboursClassifier:
     idf = fit_idf(train)
-    return NeighboursClassifier(idf, tf_idf(train, idf).T.tocsr(), np.array(codes, np.int64), num_labels, k)
+    own = np.array(paths, np.int64), np.array(families, np.int64)
+    return NeighboursClassifier(idf, tf_idf(train, idf).T.tocsr(), *own, k)
 
 
 def models() -> dict[str, TermModel]:
@@ -90,6 +98,16 @@ def test_neighbours_by_hand() -> None:
     # the third document is itself the nearest; of the two others, both of similarity 0, no vote comes
     assert found[1] == pytest.approx([0.25, 0.75])
     assert found[2] == pytest.approx([0.5, 0.5])
+
+
+def test_neighbours_vote_at_every_head_on_their_path() -> None:
+    """Sections A, B; classes A01, A02 and B01; the third document's path ends at its section."""
+    train = float_counts([[1, 0], [1, 0], [1, 0], [0, 1]])
+    model = on_paths(train, [[0, 2], [0, 3], [1, -1], [1, 4]], [0, 0, 1, 1, 2], 3)
+    found = np.exp(model.log_prob(float_counts([[1, 0], [0, 1]])))
+    assert found[0] == pytest.approx([(2 + 0.5) / 4, (1 + 0.5) / 4, 0.5, 0.5, 1])
+    # The last document and, of similarity 0, the first two: one vote for B and B01.
+    assert found[1] == pytest.approx([0.5 / 2, 1.5 / 2, 0.5, 0.5, 1])
 
 
 def test_of_equally_similar_documents_the_earlier_ones_vote() -> None:
@@ -172,10 +190,16 @@ def refused(kind: str, folder: Path) -> str:
         ("linear", "temperature", np.ones(2)),
         ("linear", "temperature", np.zeros(1)),
         ("linear", "temperature", np.full(1, np.nan)),
-        ("knn", "codes", np.zeros(DOCUMENTS - 1, np.int64)),
-        ("knn", "codes", np.full(DOCUMENTS, LABELS)),
-        ("knn", "codes", np.zeros(DOCUMENTS, np.float32)),
-        ("knn", "sizes", np.array([LABELS, 0])),
+        ("knn", "paths", np.zeros((DOCUMENTS - 1, 1), np.int64)),
+        ("knn", "paths", np.full((DOCUMENTS, 1), LABELS)),
+        ("knn", "paths", np.full((DOCUMENTS, 1), -2)),
+        ("knn", "paths", np.zeros((DOCUMENTS, 0), np.int64)),
+        ("knn", "paths", np.zeros((DOCUMENTS, 1), np.float32)),
+        ("knn", "families", np.zeros((LABELS, 1), np.int64)),
+        ("knn", "families", np.array([0, 2, 2])),
+        ("knn", "families", np.array([-1, 0, 0])),
+        ("knn", "sizes", np.array([0])),
+        ("knn", "sizes", np.array([LABELS, 5])),
         ("knn", "index.data", np.ones(3, np.float32)),
         ("knn", "index.indptr", np.zeros(TERMS, np.int64)),
     ],

@@ -1,18 +1,23 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from patent_hier import settings as s
+from patent_hier.errors import ArtifactError
 from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
-from patent_hier.models.classical import CLASSICAL
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
 from patent_hier.models.kinds import KINDS, NetworkKind, TermKind, kind_of
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import CONSTANT
+from patent_hier.models.term_heads import TermHeads
 from patent_hier.models.textcnn import TextCnn
+from tests.models.test_classical import MODELS
+from tests.models.test_term_heads import MODEL as HEADS
 
 READERS = {"wordpiece": WordPieceReader, "words": WordReader, "terms": TermReader}
 
@@ -48,8 +53,23 @@ def test_a_kind_reads_what_its_settings_say(name: str) -> None:
     kind = KINDS[name]
     assert kind.reader is READERS[kind.settings.inputs]
     assert isinstance(kind, TermKind) == (kind.settings.inputs == "terms")
-    if isinstance(kind, TermKind):
-        assert CLASSICAL[name].load == kind.load
+
+
+@pytest.mark.parametrize(
+    ("name", "one"),
+    [("linear", LinearClassifier), ("naive_bayes", NaiveBayesClassifier), ("knn", NeighboursClassifier)],
+)
+def test_a_kind_on_terms_loads_one_head_or_many(name: str, one: type[TermModel], tmp_path: Path) -> None:
+    kind = KINDS[name]
+    assert isinstance(kind, TermKind)
+    MODELS[name].save(tmp_path)
+    assert type(kind.load(tmp_path)) is one
+    HEADS.save(tmp_path)
+    if one is NeighboursClassifier:  # which has all heads in one
+        with pytest.raises(ArtifactError, match="no knn model"):
+            kind.load(tmp_path)
+    else:
+        assert type(kind.load(tmp_path)) is TermHeads
 
 
 @pytest.mark.parametrize(("name", "network"), [("textcnn", TextCnn), ("rnn", Rnn)])

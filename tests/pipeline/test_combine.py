@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from patent_hier.evaluation.predictions import Predictions
 
 from patent_hier.artifacts import seal
 from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.contract import NetworkPredictions, score_levels
 from patent_hier.pipeline import combine as module
 from patent_hier.pipeline.combine import combine
 from tests.pipeline.conftest import make_settings
@@ -34,7 +34,7 @@ def copied(place, tmp_path):
 
 
 def flat_of(made):
-    return Predictions.read(made.flat["flat"] / "predictions.parquet")
+    return NetworkPredictions.read(made.flat["flat"] / "predictions.parquet")
 
 
 def weights_of(folder):
@@ -44,7 +44,7 @@ def weights_of(folder):
 def rewrite(runs, change):
     """Change the predictions of the naive Bayes model, as if it had scored otherwise."""
     (folder,) = (runs / "naive_bayes").glob("flat-*")
-    change(Predictions.read(folder / "predictions.parquet")).write(folder / "predictions.parquet")
+    change(NetworkPredictions.read(folder / "predictions.parquet")).write(folder / "predictions.parquet")
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     del manifest["files"]
     seal(folder, manifest)
@@ -55,9 +55,10 @@ def test_flat_members_make_a_hierarchical_system(place):
     assert list(made.hier) == NODES
     assert list(made.flat) == ["flat"]
     assert {path.parent for path in (*made.hier.values(), *made.flat.values())} == {folder / "runs" / "combination"}
-    local = Predictions.read(made.hier["C"] / "predictions.parquet")
-    assert (local.labels, np.unique(local.log_prob).tolist()) == (("C07",), [0.0])
-    assert Predictions.read(made.hier["root"] / "predictions.parquet").labels == ("A", "B", "C")
+    local = NetworkPredictions.read(made.hier["C"] / "predictions.parquet")
+    assert (local.tree.codes.tolist(), np.unique(local.levels[0].log_prob).tolist()) == (["C07"], [0.0])
+    assert NetworkPredictions.read(made.hier["root"] / "predictions.parquet").tree.codes.tolist() == ["A", "B", "C"]
+    assert flat_of(made).flat
 
 
 def test_the_order_of_the_words_is_nothing(place):
@@ -70,8 +71,13 @@ def test_weights_are_fitted_to_val_alone(part, place, copied):
     """A member that is right of every document of a part gets another weight only if the part is val."""
 
     def always_right(own):
-        right = np.where(own.targets[:, None] == np.array(own.labels, object), 0.0, -20.0).astype(np.float32)
-        return replace(own, log_prob=np.where((own.parts == part)[:, None], right, own.log_prob))
+        joint = np.concatenate([level.log_prob for level in own.levels], axis=1)
+        right = np.full_like(joint, -20.0)
+        for level in own.levels:
+            rows = np.flatnonzero(level.target_codes >= 0)
+            right[rows, own.tree.span(level.level).start + level.target_codes[rows]] = 0.0
+        joint = np.where((own.parts == part)[:, None], right, joint)
+        return replace(own, levels=tuple(score_levels(own.tree, joint, [level.targets for level in own.levels])))
 
     runs, results = copied
     rewrite(runs, always_right)
@@ -94,8 +100,9 @@ def test_documents_in_another_order_are_put_in_order(place, copied):
     assert made.flat["flat"].name != place[2].flat["flat"].name  # its predictions are other bytes
     ours, theirs = flat_of(made), flat_of(place[2])
     assert np.array_equal(ours.document_ids, theirs.document_ids)
-    assert np.array_equal(ours.log_prob, theirs.log_prob)
-    assert ours.targets.tolist() == theirs.targets.tolist()
+    for one, other in zip(ours.levels, theirs.levels, strict=True):
+        assert np.array_equal(one.log_prob, other.log_prob)
+        assert one.targets.tolist() == other.targets.tolist()
 
 
 def _fewer(own):
@@ -112,7 +119,7 @@ def _other_part(own):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(_fewer, "documents, another member"), (_other_document, "is not in the predictions of"), (_other_part, "parts")],
+    [(_fewer, "documents but another"), (_other_document, "is not in the predictions of"), (_other_part, "parts")],
 )
 def test_other_documents_are_refused(change, words, copied):
     runs, results = copied

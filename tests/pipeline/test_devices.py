@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from patent_hier.evaluation.predictions import Predictions
 
 from patent_hier.errors import ConfigError
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.pipeline import devices
 from patent_hier.pipeline.node import run_node
 from patent_hier.settings import Settings
@@ -38,8 +38,6 @@ def test_two_devices_make_the_same_result_and_nothing_else(
     capfd.readouterr()
     done = run_node(without_dropout(tmp_path, "two", devices=2, progress=True))
     two = done.folder
-    assert one is not None
-    assert two is not None
     out, err = capfd.readouterr()
     assert [line.split("  ")[:2] for line in out.splitlines() if "epoch" in line] == [["bertcnn A", "epoch 1/1"]]
     assert err == ""
@@ -51,15 +49,15 @@ def test_two_devices_make_the_same_result_and_nothing_else(
     assert {path.name for path in two.parent.iterdir()} == {two.name, ".locks"}
     assert not list((tmp_path / "temporary").rglob("*"))
 
-    a, b = (Predictions.read(folder / "predictions.parquet") for folder in (one, two))
-    np.testing.assert_allclose(b.log_prob, a.log_prob, atol=TOLERANCE, rtol=0)
+    a, b = (NetworkPredictions.read(folder / "predictions.parquet") for folder in (one, two))
+    np.testing.assert_allclose(b.scores().log_prob, a.scores().log_prob, atol=TOLERANCE, rtol=0)
     metrics = [read(folder, "metrics.json") for folder in (one, two)]
     facts = [own.pop("training") for own in metrics]
     assert metrics[0] == metrics[1]
     assert [own["devices"] for own in facts] == [1, 2]
     assert facts[1]["peak_memory_bytes"] > 10**8
     assert [read(folder, "manifest.json")["environment"]["devices"] for folder in (one, two)] == [1, 2]
-    assert run_node(without_dropout(tmp_path, "two")) == done  # and one device finds it finished
+    assert run_node(without_dropout(tmp_path, "two")).folder == two  # and one device finds it finished
 
 
 @pytest.mark.slow
@@ -79,12 +77,11 @@ def test_a_classical_model_needs_no_devices(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(devices, "_fit_apart", never)
     settings = change(make_settings(tmp_path, "linear"), "trainer", devices=2)
-    assert run_node(settings).folder is not None
+    assert run_node(settings).folder.is_dir()
 
 
 def test_all_devices_of_a_machine_without_gpus_are_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = run_node(without_dropout(tmp_path, "runs", devices=None)).folder
-    assert folder is not None
     assert read(folder, "metrics.json")["training"]["devices"] == 1
     assert "trainer.devices=null: one process" in capsys.readouterr().out
 

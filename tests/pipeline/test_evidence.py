@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from patent_hier.atomic import read_json
-from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError
 from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.evidence import NodeRun
@@ -41,7 +40,7 @@ def place(tmp_path_factory):
         run(mild, "hier", node, "model.c=0.5")
     run(mild, "node", "C", "model.c=0.5")  # one trained alone completes the nine
     flat = run(svm, "flat", "flat")
-    save_suite(aggregate_nodes({"flat": flat.folder}, flat.corpus))
+    save_suite(aggregate_nodes({"flat": flat.folder}, flat.corpus.folder))
     run(make_settings(folder, "naive_bayes"), "node", "A")  # alone, it is no system
     bert = make_settings(folder)
     for n in (1, 2):
@@ -49,7 +48,7 @@ def place(tmp_path_factory):
     run(change(bert, "model", num_last_layers=1, dropout=0.5), "node", "A")
     run(change(bert, "model", num_last_layers=2, head="cls"), "node", "A")
     run(change(svm, "split", seed=5), "hier", "root")
-    return folder, Corpus.open(done.corpus)
+    return folder, done.corpus
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.pipeline.inputs import TermInputs, WordInputs, WordPieceInputs, find_inputs
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from tests.pipeline.conftest import MODELS, change, make_settings
 
 CLASSES = {"wordpiece": WordPieceInputs, "words": WordInputs, "terms": TermInputs}
@@ -26,7 +26,7 @@ def opened(settings):
     cache = Path(settings.cache_dir)
     corpus = ensure_corpus(settings.data, cache)
     split = ensure_split(corpus, split_plan(settings.split), cache)
-    return find_inputs(settings).open(corpus, split, load_parts(corpus, split)), corpus
+    return find_inputs(settings).open(corpus, split), corpus
 
 
 def files(cache):
@@ -176,16 +176,21 @@ def test_names_need_no_torch(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("model", ["bertcnn", "textcnn", "linear"])
 def test_further_texts_stand_behind_the_corpus_as_the_model_reads_them(model, tmp_path):
-    found, corpus = opened(make_settings(tmp_path, model))
+    plain, corpus = opened(make_settings(tmp_path, model))
     texts = [text for batch in corpus.iter_texts() for text in batch][:3]
-    joined = found.join([*texts, "龘"])
-    assert len(joined) == corpus.size + 4
+    rows = [f"{code},class,{text}" for code, text in zip(("A01", "A23", "B60", "B65"), [*texts, "龘"], strict=True)]
+    (tmp_path / "titles.csv").write_text("\n".join(["code,level,title", *rows]) + "\n", "utf-8")
+    titled = {"label_text": str(tmp_path / "titles.csv"), "label_levels": ["class"]}
+    found, _ = opened(change(make_settings(tmp_path, model), "data", **titled))
+    joined, held = found.store, found.documents
+    assert (len(plain.store), len(held), len(joined)) == (corpus.size, corpus.size, corpus.size + 4)
+    assert found.label_texts.texts == (*texts, "龘")
     if model == "linear":
-        assert joined.terms == found.store.terms  # 龘 is none of them
+        assert joined.terms == held.terms  # 龘 is none of them
         rows = joined.rows(np.array([0, corpus.size, corpus.size + 3])).toarray()
         assert rows[0].tolist() == rows[1].tolist()
         assert rows[2].sum() == 0
     else:
-        assert [joined[corpus.size + i].tolist() for i in range(3)] == [found.store[i].tolist() for i in range(3)]
-        assert joined[corpus.size - 1].tolist() == found.store[corpus.size - 1].tolist()
+        assert [joined[corpus.size + i].tolist() for i in range(3)] == [held[i].tolist() for i in range(3)]
+        assert joined[corpus.size - 1].tolist() == held[corpus.size - 1].tolist()
         assert len(joined[corpus.size + 3]) >= 1

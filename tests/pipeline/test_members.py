@@ -18,9 +18,9 @@ NODES = ("root", "A", "B", "C")
 
 def finish(settings, level):
     """Run all nodes of a level and save their result."""
-    nodes = ("flat",) if level == "flat" else NODES
+    nodes = (level,) if level in ("flat", "shared") else NODES
     done = [run_node(change(settings, level=LevelSettings(level), node=node), [f"level={level}"]) for node in nodes]
-    suite = aggregate_nodes({node: one.folder for node, one in zip(nodes, done, strict=True)}, done[0].corpus)
+    suite = aggregate_nodes({node: one.folder for node, one in zip(nodes, done, strict=True)}, done[0].corpus.folder)
     save_suite(suite)
     return suite.folder
 
@@ -35,6 +35,7 @@ def place(tmp_path_factory):
         "neighbours": finish(neighbours, "hier"),
         "flat": finish(bayes, "flat"),
         "other split": finish(change(bayes, "split", seed=5), "flat"),
+        "deeper": finish(change(bayes, "data", depth="subclass"), "shared"),
     }
 
 
@@ -64,7 +65,8 @@ def test_members_come_in_one_order(place):
 def test_where_a_members_scores_of_a_node_are(place):
     by_level = {member.level: member for member in read_members([place["bayes"], place["flat"]])}
     hier, flat = by_level["hier"], by_level["flat"]
-    assert hier.sections == flat.sections == {"A", "B", "C"}
+    assert hier.tree == flat.tree
+    assert hier.tree.codes.tolist() == ["A", "B", "C", "A01", "A23", "B60", "B65", "C07"]
     assert list(hier.sources("A")) == ["A"]
     assert set(hier.sources("flat")) == set(NODES)
     assert list(flat.sources("A")) == list(flat.sources("root")) == ["flat"]
@@ -99,6 +101,7 @@ def test_what_is_refused(place, tmp_path):
         ([bayes], ConfigError, "1 result to combine; give two or more"),
         ([bayes, flat, bayes], ConfigError, "are the same result"),
         ([bayes, node], ConfigError, f"{node} is no result folder"),
+        ([bayes, place["deeper"]], ConfigError, "reaches level class but"),
         ([bayes, tmp_path / "nothing"], ConfigError, "nothing is no result folder"),
         ([bayes, place["other split"]], ConfigError, "only results of one corpus and split"),
     ):

@@ -4,22 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from patent_hier.evaluation.predictions import Predictions
 from pytorch_lightning.loggers import CSVLogger
 
 from patent_hier.artifacts import file_digest, seal
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.pipeline.node import finished, run_node, score_part
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.pipeline.node import finished, run_node, score_part, summary
 from patent_hier.settings import LevelSettings
 from patent_hier.training.observers import Observers
 from tests.pipeline.conftest import change, make_settings
+from tests.trees import classes_of, network, probabilities, tree_of
 
 
 def predictions(targets, best):
-    labels = ("A01", "A23", "A61", "A99")
-    log_prob = np.log(np.array([[0.7 if label == guess else 0.1 for label in labels] for guess in best], np.float32))
-    names = np.array([f"D{number}" for number in range(len(best))], object)
-    return Predictions("A", labels, names, np.full(len(best), "test", object), np.array(targets, object), log_prob)
+    tree = tree_of([("A01",), ("A23",), ("A61",), ("A99",)], ("class",), root="A")
+    joint = np.log(np.array([[0.7 if label == guess else 0.1 for label in tree.codes] for guess in best], np.float32))
+    return network("A", tree, joint, [(target,) for target in targets])
 
 
 def test_scores_count_documents_under_the_node_only():
@@ -27,12 +27,28 @@ def test_scores_count_documents_under_the_node_only():
     assert scores["accuracy"]["value"] == pytest.approx(1 / 3)  # the unseen class stays in the denominator
     assert scores["accuracy"]["n_documents"] == 3
     assert scores["accuracy"]["n_classes_with_support"] == 3
-    assert scores["top_3_accuracy"]["value"] == pytest.approx(2 / 3)
+    assert scores["levels"]["class"]["top_3_accuracy"]["value"] == pytest.approx(2 / 3)
+    assert scores["levels"]["class"]["accuracy"] == scores["accuracy"]
 
 
 def test_no_document_under_the_node_has_no_score():
     scores = score_part(predictions([None, None], ["A01", "A01"]), "test")
-    assert scores == {"accuracy": None, "top_3_accuracy": None, "macro_f1": None}
+    assert scores == {"accuracy": None, "levels": {"class": {"accuracy": None, "top_3_accuracy": None}}}
+    assert summary(scores) == "no test document under this node"
+
+
+def test_each_level_is_scored_over_the_documents_that_reach_it():
+    """The cascade goes to B, so B's class is right and its true section's is not asked; one symbol ends early."""
+    tree = classes_of(A="01 02", B="01")
+    joint = probabilities(tree, [[0.4, 0.6, 0.35, 0.05, 0.6]] * 3).log_prob
+    made = network("shared", tree, joint, [("A", "A01"), ("B", "B01"), ("B", None)])
+    scores = score_part(made, "test")
+    values = {
+        level: (own["accuracy"]["value"], own["accuracy"]["n_documents"]) for level, own in scores["levels"].items()
+    }
+    assert values == {"section": (pytest.approx(2 / 3), 3), "class": (0.5, 2)}
+    assert scores["accuracy"] == scores["levels"]["class"]["accuracy"]
+    assert summary(scores) == "test accuracy section 0.667, class 0.500 on 2 documents of 2 labels"
 
 
 def test_finished_damaged_and_absent(tmp_path):
@@ -47,7 +63,7 @@ def test_finished_damaged_and_absent(tmp_path):
 
 
 def test_asked_for_alone_a_node_needs_documents(changed):
-    with pytest.raises(DataError, match=r"node=H: .* no training document of that section"):
+    with pytest.raises(DataError, match=r"node=H: .* no training document below that label"):
         run_node(changed(node="H"))
 
 
@@ -60,10 +76,10 @@ def test_no_calibration_part_is_no_loss(changed):
 
 def test_divergence_is_said(settings, monkeypatch, tmp_path):
     def no_numbers(self, store, indices, *others):
-        return np.full((len(indices), len(self.labels)), np.nan, np.float32)
+        return np.full((len(indices), len(self.tree)), np.nan, np.float32)
 
     monkeypatch.setattr("patent_hier.models.saved.NodeClassifier.log_prob", no_numbers)
-    with pytest.raises(ConfigError, match=r"diverged.*lower optimizer\.lr="):
+    with pytest.raises(ConfigError, match=r"diverged.*lower optimizer\.lr, now"):
         run_node(settings)
     assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]
 
@@ -77,17 +93,17 @@ def test_nothing_but_the_contract_is_left(settings):
 
 def test_in_a_sweep_an_empty_node_is_said_and_skipped(changed, capsys, tmp_path):
     done = run_node(replace(changed(node="H"), level=LevelSettings("hier")))
-    assert done.folder is None
-    assert "no training document of section H" in capsys.readouterr().out
+    assert (done.is_trained, done.folder.exists()) == (False, False)
+    assert "no training document below H" in capsys.readouterr().out
     assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]
 
 
 def test_one_class_gives_a_constant_classifier(changed, capsys):
     done = run_node(changed(node="C"))
-    assert "C: one class only (C07); its classifier is constant" in capsys.readouterr().out
-    scored = Predictions.read(done.folder / "predictions.parquet")
-    assert scored.labels == ("C07",)
-    assert (scored.log_prob == 0).all()
+    assert "C: one label only at each level (C07); its classifier is constant" in capsys.readouterr().out
+    scored = NetworkPredictions.read(done.folder / "predictions.parquet")
+    assert scored.tree.codes.tolist() == ["C07"]
+    assert (scored.levels[0].log_prob == 0).all()
     assert {path.name for path in (done.folder / "model").iterdir()} == {"classifier.json"}
 
 
@@ -113,7 +129,7 @@ def test_a_log_lies_beside_the_results_under_the_name_of_its_own(settings, tmp_p
     assert asked == [log]
     assert {file.name for file in (log / "csv").iterdir()} == {"hparams.yaml", "metrics.csv"}
     assert not list(done.folder.rglob("hparams.yaml"))
-    assert run_node(settings, observers=observers) == run_node(settings) == done
+    assert run_node(settings, observers=observers).folder == run_node(settings).folder == done.folder
     assert asked == [log]  # what is finished is not trained again
 
 
@@ -121,7 +137,7 @@ def test_trained_once_then_recognised(settings, capsys):
     first = run_node(settings)
     assert "test accuracy" in capsys.readouterr().out
     stamp = (first.folder / "manifest.json").stat().st_mtime_ns
-    assert run_node(settings) == first
+    assert run_node(settings).folder == first.folder
     assert "finished before" in capsys.readouterr().out
     assert (first.folder / "manifest.json").stat().st_mtime_ns == stamp
 
@@ -133,9 +149,9 @@ def test_finished_node_without_test_documents_is_recognised(tmp_path, settings, 
     raw = write_csv(tmp_path / "rare.csv", {"A01B1/00": 60, "B60K1/00": 1, "B65D1/00": 1})
     rare = replace(settings, data=replace(settings.data, path=str(raw)), node="B", level=LevelSettings("hier"))
     done = run_node(rare)
-    assert done.folder is not None
+    assert done.is_trained
     assert "no test document under this node" in capsys.readouterr().out
-    assert run_node(rare) == done
+    assert run_node(rare).folder == done.folder
     assert "finished before, no test document" in capsys.readouterr().out
 
 
@@ -160,8 +176,9 @@ def table(tmp_path):
 
 
 def held_out(folder):
-    found = Predictions.read(folder / "predictions.parquet")
-    return found.document_ids.tolist(), found.parts.tolist(), found.targets.tolist(), found.labels
+    found = NetworkPredictions.read(folder / "predictions.parquet")
+    targets = [own.targets.tolist() for own in found.levels]
+    return found.document_ids.tolist(), found.parts.tolist(), targets, found.tree.codes.tolist()
 
 
 @pytest.mark.parametrize(("model", "weight"), [("linear", 0.1), ("textcnn", 0.3), ("bertcnn", 0.3)])
@@ -188,7 +205,7 @@ def test_label_texts_are_training_documents_and_nothing_else(model, weight, tmp_
     assert manifest["data"] == old[1]["data"]
     assert "label_text" not in old[0]["training"]
     assert "label_text" not in old[1]
-    assert run_node(titled) == after  # and is found again
+    assert run_node(titled).folder == after.folder  # and is found again
 
 
 def test_a_table_that_is_none_leaves_nothing(tmp_path, changed):

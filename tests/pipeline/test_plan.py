@@ -10,6 +10,8 @@ from patent_hier.pipeline import inputs
 from patent_hier.pipeline.plan import plan_node
 from tests.pipeline.conftest import MODELS, change, make_settings
 
+COMMON = {"run_version", "corpus", "split", "depth", "labels"}  # of every run's content
+
 
 @pytest.mark.parametrize(
     ("group", "changes"),
@@ -18,6 +20,9 @@ from tests.pipeline.conftest import MODELS, change, make_settings
         ("data", {"text": ["专利名称"]}),
         ("data", {"text": ["专利名称", "摘要"]}),
         ("data", {"min_symbol": "class"}),
+        ("data", {"depth": "subclass"}),
+        ("data", {"labels": "all"}),
+        ("trainer", {"level_weights": {"section": 0.5}}),
         ("split", {"seed": 1}),
         ("split", {"policy": "applicant"}),
         ("split", {"test": 0.2}),
@@ -209,8 +214,8 @@ def test_given_vectors_count_by_content(model, tmp_path):
 
 def test_content_is_what_the_group_names(tmp_path):
     first, second = plans(tmp_path, "linear")[0], plans(tmp_path, "textcnn")[0]
-    assert set(first.content) == {"run_version", "corpus", "split", "terms", "model"}
-    assert set(second.content) == {"run_version", "corpus", "split", "features", "model", "optimizer", "trainer"}
+    assert set(first.content) == {*COMMON, "terms", "model"}
+    assert set(second.content) == {*COMMON, "features", "model", "optimizer", "trainer"}
     assert first.group == fingerprint(first.content)
     assert first.suite == fingerprint({**first.content, "seed": 1})
     assert not {"num_threads", "accelerator", "progress", "score_batch_size"} & set(second.content["trainer"])
@@ -253,7 +258,7 @@ def test_without_label_texts_and_the_sections_loss_names_are_as_before(tmp_path)
         ("data", {"label_weight": 0.5}),
         ("trainer", {"section_loss": 0.5}),  # of the flat node only
     )
-    assert set(first.content) == {"run_version", "corpus", "split", "features", "model", "optimizer", "trainer"}
+    assert set(first.content) == {*COMMON, "features", "model", "optimizer", "trainer"}
     assert set(first.content["trainer"]) == {
         "max_epochs", "min_steps", "batch_size", "patience", "class_weights", "gradient_clip", "precision"
     }  # fmt: skip
@@ -269,6 +274,31 @@ def test_the_sections_loss_names_the_flat_node(tmp_path):
     assert len({plan.group for plan in (plain, weighted, more)}) == 3
     linear = change(make_settings(tmp_path, "linear"), node="flat")
     assert plan_node(linear).folder == plan_node(change(linear, "trainer", section_loss=0.5)).folder
+
+
+def test_depth_and_symbols_name_the_result_and_neither_corpus_nor_split(tmp_path):
+    base, *others = plans(tmp_path, "linear", ("data", {"depth": "subgroup"}), ("data", {"labels": "all"}))
+    assert len({plan.group for plan in (base, *others)}) == 3
+    assert {(plan.corpus.fingerprint, plan.split) for plan in others} == {(base.corpus.fingerprint, base.split)}
+
+
+def test_weights_of_levels_name_networks_alone(tmp_path):
+    plain, weighted, linear, same = (
+        plan
+        for model in ("textcnn", "linear")
+        for plan in plans(tmp_path, model, ("trainer", {"level_weights": {"class": 2.0}}))
+    )
+    assert "level_weights" not in plain.content["trainer"]
+    assert weighted.content["trainer"]["level_weights"] == {"class": 2.0}
+    assert plain.group != weighted.group
+    assert linear.folder == same.folder
+
+
+@pytest.mark.parametrize("node", ["A01", "A01B", "A01B1/00", "shared", "flat"])
+def test_any_node_has_a_folder_of_its_name(node, tmp_path):
+    plan = plan_node(change(make_settings(tmp_path, "linear"), node=node))
+    assert plan.folder.parent == tmp_path / "runs" / "linear"
+    assert plan.folder.name.startswith(node.replace("/", "_") + "-")
 
 
 def test_r_drop_names_every_node_of_a_network(tmp_path):

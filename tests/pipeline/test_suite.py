@@ -1,12 +1,16 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from patent_hier.data.corpus import Corpus
-from patent_hier.errors import ArtifactError, IncompleteError
+from patent_hier.errors import ArtifactError, DataError, IncompleteError
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.pipeline.node import run_node
-from patent_hier.pipeline.suite import aggregate_nodes, find_nodes, load_truth
+from patent_hier.pipeline.suite import aggregate_nodes, find_nodes, read_system
 from patent_hier.settings import LevelSettings
+from tests.commands import write_csv
+from tests.pipeline.conftest import make_settings
 
 
 @pytest.fixture
@@ -33,8 +37,8 @@ def test_nodes_are_found_and_aggregated(hier):
     suite = aggregate_nodes(folders, corpus)
     assert suite.folder == done["root"].folder.parent / f"result-hier-{done['root'].suite}"
     assert not suite.demo
-    assert suite.result.absent_sections == tuple("DEFGH")
-    assert suite.result.constant_sections == ("C",)
+    assert suite.result.absent_labels == tuple("DEFGH")
+    assert suite.result.constant_labels == ("C",)
     assert suite.facts["seed"] == 1
 
     foreign = run_node(replace(hier, node="A", split=replace(hier.split, seed=5)))
@@ -42,17 +46,73 @@ def test_nodes_are_found_and_aggregated(hier):
         aggregate_nodes({**folders, "A": foreign.folder}, corpus)
 
 
-def test_truth_of_a_corpus(hier):
-    corpus = find_corpus(hier)
-    truth = load_truth(corpus)
-    assert len(truth.document_ids) == len(truth.further) == 160
-    assert set(truth.sections) == set("ABC")
-    assert set(truth.classes) == {"A01", "A23", "B60", "B65", "C07"}
+# --- below the class
+
+DEEP = {"A01B1/00": 30, "A01B1/02": 30, "A01C3/00": 20, "A23": 20, "B60K1/00": 30, "B65D": 20}
 
 
-def find_corpus(hier) -> Corpus:
-    from pathlib import Path
+@pytest.fixture(scope="module", params=["hier", "flat", "shared"])
+def deep(request, tmp_path_factory):
+    """A whole system down to the subgroup; symbols end at class, subclass and main group."""
+    folder = tmp_path_factory.mktemp("deep")
+    plain = make_settings(folder, "naive_bayes")
+    raw = write_csv(folder / "deep.csv", DEEP)
+    data = replace(plain.data, path=str(raw), depth="subgroup", min_symbol="class")
+    settings = replace(plain, data=data, level=LevelSettings(request.param))
+    nodes = ("root", "A", "B") if request.param == "hier" else (request.param,)
+    for node in nodes:
+        run_node(replace(settings, node=node))
+    return request.param, find_nodes(settings)
 
-    from patent_hier.pipeline.stages import ensure_corpus
 
-    return ensure_corpus(hier.data, Path(hier.cache_dir))
+def test_a_system_down_to_the_subgroup(deep):
+    level, (folders, corpus) = deep
+    result = aggregate_nodes(folders, corpus).result
+    assert result.kind == level
+    n_test = result.n_documents
+    system, labels = read_system(folders, Corpus.open(corpus))
+    held = labels.main[np.flatnonzero(system.parts == "test")]
+    assert {name: own.accuracy.n_documents for name, own in result.levels.items()} == {
+        name: int((held[:, place] >= 0).sum()) for place, name in enumerate(labels.tree.levels)
+    }
+    assert result.levels["section"].accuracy.n_documents == n_test
+    expected = {"A01B1/00", "A01B1/02", "A01C3/00", "B60K1/00"}  # three of them stop at their main group
+    assert set(system.tree.labels("subgroup")) == expected
+    if level != "flat":  # which has learnt from documents with a subgroup alone
+        assert result.levels["subclass"].accuracy.value > 0.6
+        assert set(system.tree.labels("class")) == {"A01", "A23", "B60", "B65"}
+    deepest = system.level("subgroup")
+    known = deepest.target_codes >= 0
+    names = np.array(system.tree.labels("subgroup"), object)
+    assert (names[deepest.target_codes[known]] == deepest.targets[known]).all()
+    system.validate()
+
+
+@pytest.mark.parametrize("node", ["A01", "A01B", "A01B1/00"])
+def test_a_node_below_the_section(node, tmp_path, capsys):
+    plain = make_settings(tmp_path, "naive_bayes")
+    raw = write_csv(tmp_path / "deep.csv", DEEP)
+    settings = replace(plain, data=replace(plain.data, path=str(raw), depth="subgroup", min_symbol="class"), node=node)
+    done = run_node(settings)
+    found = NetworkPredictions.read(done.folder / "predictions.parquet")
+    assert (found.node, found.tree.root) == (node, node)
+    inside = {code for code in DEEP if code.startswith(node.removesuffix("1/00")) and "/" in code}
+    assert set(found.tree.labels("subgroup")) == inside
+    below = found.levels[0]
+    assert {target for target in below.targets if target} <= set(found.tree.labels(below.level))
+    with pytest.raises(DataError, match=rf"node={node}: .* down to data.depth=class; choose another node, or a deeper"):
+        run_node(replace(settings, data=replace(settings.data, depth="class")))
+
+
+def test_further_symbols_are_learnt_and_asked_for(tmp_path):
+    """C is nobody's main symbol: with data.labels=all the root knows it and its node is trained."""
+    plain = make_settings(tmp_path, "naive_bayes")
+    raw = write_csv(tmp_path / "more.csv", {"A01B1/00;C07D1/00": 40, "A23L1/00": 30, "B60K1/00": 30})
+    settings = replace(plain, data=replace(plain.data, path=str(raw)), level=LevelSettings("hier"))
+    assert not run_node(replace(settings, node="C")).is_trained
+    every = replace(settings, data=replace(settings.data, labels="all"))
+    done = {node: run_node(replace(every, node=node)) for node in ("root", "A", "B", "C")}
+    assert all(one.is_trained for one in done.values())
+    result = aggregate_nodes({node: one.folder for node, one in done.items()}, done["root"].corpus.folder).result
+    assert result.absent_labels == tuple("CDEFGH")
+    assert result.deepest.wipo_any_symbol.value >= result.deepest.wipo_top_prediction.value

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch.distributed as dist
-from patent_hier.evaluation.predictions import Predictions
 
 import patent_hier
 from patent_hier.errors import ConfigError, LostRanksError
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.pipeline import torchrun
 from patent_hier.pipeline.torchrun import Session, follow
 from patent_hier.settings import TrainerSettings
@@ -55,9 +55,9 @@ def test_after_a_failure_no_further_node_waits_for_ranks_that_are_gone(
     session = Session(Ranks(0, 2, 2))
     nothing: Any = None
     with pytest.raises(RuntimeError, match="closed"):
-        session.fit(nothing, nothing, nothing)
+        session.fit(nothing, nothing)
     with pytest.raises(LostRanksError, match="its own line says why"):
-        session.fit(nothing, nothing, nothing)
+        session.fit(nothing, nothing)
     session.end()
 
 
@@ -72,7 +72,7 @@ def test_a_rank_that_fails_says_so_before_its_connections_break(store: Any, monk
         follow(Ranks(1, 2, 2))
     nothing: Any = None
     with pytest.raises(LostRanksError):  # whatever rank 0 meets then, the reason lies elsewhere
-        session.fit(nothing, nothing, nothing)
+        session.fit(nothing, nothing)
 
 
 @pytest.mark.slow
@@ -93,14 +93,15 @@ def test_torchrun_makes_the_result_of_one_process(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("bertcnn A: test accuracy") == 1
-    assert done.stdout.count("C: one class only") == 1
+    assert done.stdout.count("C: one label only") == 1
     assert len(list((tmp_path / "two" / ".jobs").iterdir())) == 1
     names = {path.name for path in (tmp_path / "one" / "bertcnn").iterdir()}
     assert {path.name for path in (tmp_path / "two" / "bertcnn").iterdir()} == names
     for name in names - {".locks"}:
         one, two = (
-            Predictions.read(tmp_path / runs / "bertcnn" / name / "predictions.parquet") for runs in ("one", "two")
+            NetworkPredictions.read(tmp_path / runs / "bertcnn" / name / "predictions.parquet")
+            for runs in ("one", "two")
         )
-        np.testing.assert_allclose(two.log_prob, one.log_prob, atol=TOLERANCE, rtol=0)
+        np.testing.assert_allclose(two.scores().log_prob, one.scores().log_prob, atol=TOLERANCE, rtol=0)
         facts = json.loads((tmp_path / "two" / "bertcnn" / name / "metrics.json").read_text("utf-8"))["training"]
         assert facts.get("devices") == (2 if name.startswith("A") else None)

@@ -106,6 +106,16 @@ def test_below_probability_0_children_are_equal_and_one_of_them_is_still_first()
     assert best_path(tree, everything).tolist() == [[0, 2]]
 
 
+def test_rows_are_worked_on_some_at_a_time(monkeypatch):
+    tree = tree_of(FIVE)
+    logits = np.random.default_rng(0).normal(0, 3, (5, 19)).astype(np.float32)
+    conditional = log_softmax_siblings(tree, logits)
+    joint = joint_log_prob(tree, conditional)
+    monkeypatch.setattr("patent_hier.taxonomy.arithmetic._CELLS", 40)  # two rows, and one at last
+    assert np.array_equal(log_softmax_siblings(tree, logits), conditional)
+    assert np.array_equal(joint_log_prob(tree, conditional), joint)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", [0, 1, 5])
 def test_dtype_and_documents_are_kept(dtype, n):

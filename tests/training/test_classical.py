@@ -1,5 +1,6 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from sklearn.svm import LinearSVC
 
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.terms import TermReader, TermStore, count_corpus
-from patent_hier.models.classical import CLASSICAL, LinearClassifier
+from patent_hier.models.classical import LinearClassifier, tf_idf
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
+from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training import classical
 from patent_hier.training.classical import fit_temperature, fit_terms
-from patent_hier.training.node_data import LabelShare
+from patent_hier.training.node_data import LabelShare, NodeView
 
 SVM, LOGISTIC = LinearSettings(), LinearSettings(name="logistic", classifier="logistic", c=10.0)
 BAYES, KNN = NaiveBayesSettings(name="naive_bayes"), NeighboursSettings(name="knn", num_neighbours=7)
@@ -41,10 +43,29 @@ class Toy:
     test: NDArray[np.intp]
     store: TermStore
 
-    def fit(self, settings: TermSettings, num_labels: int = 5, seed: int = 0, val: NDArray[np.intp] | None = None):  # type: ignore[no-untyped-def]  # as fit_terms
+    def view(
+        self,
+        num_labels: int = 5,
+        val: NDArray[np.intp] | None = None,
+        titles: NDArray[np.intp] | None = None,
+        weights: tuple[float, ...] = (),
+    ) -> NodeView[TermStore]:
+        """A node of one level; documents of the first labels alone, and others that stand for titles."""
         train = self.train[self.codes[self.train] < num_labels]
         val = self.val[self.codes[self.val] < num_labels] if val is None else val
-        return fit_terms(self.store, train, self.codes[train], val, self.codes[val], num_labels, settings, seed)
+        share = None
+        if titles is not None:
+            train, share = np.concatenate([train, titles]), LabelShare(len(titles), weights)
+        tree = LabelTree.from_paths([(f"A{code:02}",) for code in range(num_labels)], ("class",), root="A")
+        paths, none = self.codes.astype(np.int32)[:, None], np.empty(0, np.intp)
+        further = np.empty((0, 1), np.int32)
+        parts = (train, paths[train], further, none, val, paths[val], self.test, paths[self.test], none)
+        return NodeView("A", self.store, tree, False, *parts, share)
+
+    def fit(
+        self, settings: TermSettings, num_labels: int = 5, seed: int = 0, val: NDArray[np.intp] | None = None
+    ) -> tuple[Any, NDArray[np.intp], dict[str, Any]]:
+        return fit_terms(self.view(num_labels, val), settings, seed)
 
 
 def make_texts(n: int, seed: int) -> tuple[list[str], NDArray[np.int64]]:
@@ -171,7 +192,7 @@ def test_saved_model_and_reader_predict_the_same(toy: Toy, settings: TermSetting
     model.save(tmp_path)
     TermReader(tuple(toy.store.terms[i] for i in kept), (1, 3)).save(tmp_path)
     fresh = TermReader.load(tmp_path).encode([*(toy.texts[i] for i in toy.test), "", "abc"])
-    log_prob = CLASSICAL[model.kind].load(tmp_path).log_prob(fresh.matrix)
+    log_prob = type(model).load(tmp_path).log_prob(fresh.matrix)
     assert np.array_equal(log_prob[:-2], model.log_prob(toy.store.rows(toy.test)[:, kept]))
     assert np.isfinite(log_prob).all()
 
@@ -206,25 +227,67 @@ def test_equal_seeds_equal_models(toy: Toy) -> None:
         assert np.array_equal(first.weights, again.weights)
 
 
-def test_refusals(toy: Toy) -> None:
-    none = toy.train[:0]
+def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"stands in 201 of the node's 200 training documents; lower model\.min_doc"):
         toy.fit(LinearSettings(min_documents=201))
-    with pytest.raises(DataError, match="not each of 6 labels"):
-        toy.fit(SVM, num_labels=6)
-    with pytest.raises(DataError, match="not each of 1 labels"):
-        toy.fit(SVM, num_labels=1, val=none)
     with pytest.raises(ConfigError, match="does not read character n-grams"):
         toy.fit(TermSettings(name="other"))
+    with pytest.raises(ConfigError, match=r"model=knn does not learn from several symbols; use data\.labels=first"):
+        fit_terms(two_symbols(toy), KNN, 0)
+    monkeypatch.setattr(classical, "_MOST_BYTES", 1e3)
+    with pytest.raises(
+        ConfigError, match=r"level=flat with 5 labels and \d+ n-grams needs 0 GB of weights; use level="
+    ):
+        fit_terms(replace(toy.view(), flat=True), SVM, 0)
+
+
+# --- several symbols, several heads
+
+
+def two_symbols(toy: Toy) -> NodeView[TermStore]:
+    """The first 50 training documents have a second label, the one behind their first."""
+    first = toy.view()
+    further = (first.train_paths[:50] + 1) % 5
+    return replace(first, further=further.astype(np.int32), further_owners=np.arange(50))
+
+
+def test_symbols_share_a_documents_weight_as_in_scikit_learn(toy: Toy) -> None:
+    view = two_symbols(toy)
+    model, kept, _ = fit_terms(view, BAYES, 0)
+    rows = np.concatenate([np.arange(200), np.arange(50)])
+    codes = np.concatenate([view.train_paths[:, 0], view.further[:, 0]])
+    features = tf_idf(toy.store.rows(view.train[rows])[:, kept], model.idf)
+    weights = np.where(rows < 50, 0.5, 1.0)
+    expected = MultinomialNB(alpha=0.01).fit(features, codes, sample_weight=weights)
+    held_out = toy.store.rows(toy.test)[:, kept]
+    found = np.exp(model.log_prob(held_out))
+    assert np.abs(found - expected.predict_proba(tf_idf(held_out, model.idf))).max() < 1e-4
+    assert np.abs(found - np.exp(toy.fit(BAYES)[0].log_prob(held_out))).max() > 0.01
+
+
+@pytest.mark.parametrize("settings", [SVM, BAYES], ids=["svm", "naive_bayes"])
+def test_a_head_among_many_is_the_one_that_is_fitted_alone(toy: Toy, settings: TermSettings) -> None:
+    """Labels 0 to 2 stand below A, 3 below B, which needs no head, and 4 below C."""
+    tree = LabelTree.from_paths([("ABC"[max(0, code - 2)], f"A{code:02}") for code in range(5)], ("section", "class"))
+    view = toy.view()
+    paths = {name: tree.paths(3 + getattr(view, name)[:, 0]) for name in ("train_paths", "val_paths")}
+    shared = replace(view, node="shared", tree=tree, further=np.empty((0, 2), np.int32), **paths)
+    model, kept, facts = fit_terms(shared, settings, 0)
+    alone, kept_alone, _ = toy.fit(settings, num_labels=3)
+    found = model.log_prob(toy.store.rows(toy.test)[:, kept])
+    assert np.allclose(found[:, 3:6], alone.log_prob(toy.store.rows(toy.test)[:, kept_alone]), atol=1e-6)
+    assert (found[:, 6:] == 0).all()  # certain, given their parents
+    assert np.abs(np.exp(found[:, :3]).sum(1) - 1).max() < 1e-5
+    assert facts["heads"] == 2
 
 
 # --- label texts: here documents of the test part stand for titles
 
 
-def fit_with_titles(toy: Toy, settings: TermSettings, *weights: float, val: NDArray[np.intp] | None = None):  # type: ignore[no-untyped-def]  # as fit_terms
-    train, val = np.concatenate([toy.train, toy.test]), toy.val if val is None else val
-    share = LabelShare(len(toy.test), weights)
-    return fit_terms(toy.store, train, toy.codes[train], val, toy.codes[val], 5, settings, 0, share)
+def fit_with_titles(
+    toy: Toy, settings: TermSettings, *weights: float, val: NDArray[np.intp] | None = None
+) -> tuple[Any, NDArray[np.intp], dict[str, Any]]:
+    return fit_terms(toy.view(val=val, titles=toy.test, weights=weights), settings, 0)
 
 
 @pytest.mark.parametrize("settings", ALL[:3], ids=NAMES[:3])
@@ -271,10 +334,6 @@ def test_without_val_the_weight_of_titles_is_the_default(toy: Toy) -> None:
     assert np.array_equal(model.arrays()["weights"], expected.arrays()["weights"])
 
 
-def test_titles_are_no_training_documents(toy: Toy) -> None:
-    train = np.concatenate([toy.train[toy.codes[toy.train] < 4], toy.test])
-    share = LabelShare(len(toy.test), (1.0,))
-    with pytest.raises(DataError, match="not each of 5 labels"):  # the fifth label has titles alone
-        fit_terms(toy.store, train, toy.codes[train], toy.val, toy.codes[toy.val], 5, SVM, 0, share)
+def test_titles_have_a_weight_or_are_refused(toy: Toy) -> None:
     with pytest.raises(ConfigError, match=r"model=knn does not weigh documents; use data\.label_text=null"):
         fit_with_titles(toy, KNN, 1.0)

@@ -17,7 +17,6 @@ from patent_hier.features.token_store import JoinedTokens, TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
-from patent_hier.models.classical import CLASSICAL
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import (
@@ -32,9 +31,10 @@ from patent_hier.settings import (
     TextCnnSettings,
     TrainerSettings,
 )
-from patent_hier.training.fit import fit_node
+from patent_hier.training.fit import fit_node as fit_view
+from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
-from tests.conftest import tiny_encoder_settings
+from tests.conftest import class_labels, tiny_encoder_settings
 
 WORDS = tuple(chr(0x4E00 + number) for number in range(70))
 VECTORS = np.random.default_rng(2).normal(size=(len(WORDS) + 2, 8)).astype(np.float32)
@@ -49,11 +49,23 @@ CLASSICAL_SETTINGS: dict[str, TermSettings] = {
 }
 
 
+def fit_node(corpus: CorpusView[Any], plan: Blueprint | None, chosen: Settings, state: Path | None = None) -> Fitted:
+    return fit_view(replace(corpus, blueprint=plan), chosen, state)
+
+
+def predicted(fitted: Fitted, store: TokenStore | TermStore, rows: NDArray[np.intp]) -> NDArray[np.object_]:
+    """The labels that a node of one level answers with."""
+    return fitted.classifier.tree.codes[fitted.classifier.log_prob(store, rows).argmax(1)]
+
+
 @pytest.fixture(autouse=True)
 def one_thread_as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
+
+
+CLASSES_OF = {"linear": "LinearClassifier", "naive_bayes": "NaiveBayesClassifier", "knn": "NeighboursClassifier"}
 
 
 def texts() -> tuple[list[str], NDArray[np.object_]]:
@@ -68,19 +80,21 @@ def texts() -> tuple[list[str], NDArray[np.object_]]:
 
 
 TEXTS, CLASSES = texts()
-SECTIONS = np.array([name[0] for name in CLASSES], object)
+IN_A = np.array([name[0] == "A" for name in CLASSES])
 PARTS = np.tile(np.array([TRAIN, TRAIN, TRAIN, VAL, TEST, TRAIN, CALIBRATION, VAL, TRAIN, TEST], np.int8), 15)
 READER = WordReader(WORDS, "chars", 30)
 
 
 @pytest.fixture(scope="module")
 def words() -> CorpusView[TokenStore]:
-    return CorpusView(READER.encode(TEXTS), SECTIONS, CLASSES, PARTS)
+    store = READER.encode(TEXTS)
+    return CorpusView(store, store, class_labels(CLASSES), PARTS)
 
 
 @pytest.fixture(scope="module")
 def terms() -> CorpusView[TermStore]:
-    return CorpusView(TermReader(tuple(sorted(WORDS)), (1, 1)).encode(TEXTS), SECTIONS, CLASSES, PARTS)
+    store = TermReader(tuple(sorted(WORDS)), (1, 1)).encode(TEXTS)
+    return CorpusView(store, store, class_labels(CLASSES), PARTS)
 
 
 def blueprint(model: str) -> Blueprint:
@@ -127,7 +141,7 @@ def test_one_class_is_constant_whatever_the_model(
     corpus, plan, chosen = plans[model]
     fitted = fit_node(corpus, plan, settings(chosen, "C"))
     classifier = fitted.classifier
-    assert (classifier.node, classifier.labels, fitted.history) == ("C", ("C07",), [])
+    assert (classifier.node, classifier.tree.labels("class"), fitted.history) == ("C", ("C07",), [])
     assert (classifier.settings, classifier.model, classifier.reader) == (None, None, None)
     assert fitted.facts == {"constant": True, "train_documents": len(NodeView.of(corpus, "C").train)}
     assert classifier.log_prob(corpus.store, np.arange(4)).tolist() == [[0.0]] * 4
@@ -140,13 +154,12 @@ def test_one_class_is_constant_whatever_the_model(
 def test_a_network_on_words_learns(words: CorpusView[TokenStore], model: str) -> None:
     fitted = fit_node(words, blueprint(model), settings(NETWORKS[model]))
     classifier = fitted.classifier
-    assert classifier.labels == ("A01", "A23", "A61")
+    assert classifier.tree.labels("class") == ("A01", "A23", "A61")
     assert (classifier.settings, classifier.reader) == (NETWORKS[model], READER)
-    chosen = np.flatnonzero((PARTS == TEST) & (SECTIONS == "A"))
-    right = np.array(classifier.labels, object)[classifier.log_prob(words.store, chosen).argmax(1)] == CLASSES[chosen]
-    assert right.mean() > 0.8
+    chosen = np.flatnonzero((PARTS == TEST) & IN_A)
+    assert (predicted(fitted, words.store, chosen) == CLASSES[chosen]).mean() > 0.8
     assert fitted.facts["epochs"] == len(fitted.history) == 12
-    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & (SECTIONS == "A")).sum()
+    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & IN_A).sum()
 
 
 @pytest.mark.parametrize("model", NETWORKS)
@@ -179,7 +192,7 @@ def test_bertcnn_is_fitted_through_the_same_door(toy_corpus: CorpusView[TokenSto
     model = BertCnnSettings(num_last_layers=2, num_filters=4)
     plan = bertcnn_blueprint(demo_files, tiny_encoder_settings(), model)
     fitted = fit_node(toy_corpus, plan, settings(model, max_epochs=1))
-    assert fitted.classifier.labels == ("A01", "A23")
+    assert fitted.classifier.tree.labels("class") == ("A01", "A23")
     assert fitted.classifier.reader == WordPieceReader(demo_files, 32)
 
 
@@ -196,19 +209,20 @@ def test_a_classical_model_learns(terms: CorpusView[TermStore], model: str) -> N
     chosen = CLASSICAL_SETTINGS[model]
     fitted = fit_node(terms, None, settings(chosen))
     classifier = fitted.classifier
-    assert (classifier.labels, classifier.settings, fitted.history) == (("A01", "A23", "A61"), chosen, [])
-    assert type(classifier.model) is CLASSICAL[model]
-    held_out = np.flatnonzero((PARTS == TEST) & (SECTIONS == "A"))
+    assert classifier.tree.labels("class") == ("A01", "A23", "A61")
+    assert (classifier.settings, fitted.history) == (chosen, [])
+    assert type(classifier.model).__name__ == CLASSES_OF[model]
+    held_out = np.flatnonzero((PARTS == TEST) & IN_A)
     log_prob = classifier.log_prob(terms.store, held_out)
     assert np.abs(np.exp(log_prob).sum(1) - 1).max() < 1e-5
-    assert np.mean(np.array(classifier.labels, object)[log_prob.argmax(1)] == CLASSES[held_out]) > 0.9
-    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & (SECTIONS == "A")).sum()
+    assert (predicted(fitted, terms.store, held_out) == CLASSES[held_out]).mean() > 0.9
+    assert fitted.facts["train_documents"] == ((PARTS == TRAIN) & IN_A).sum()
 
 
 def test_a_classical_model_reads_terms_of_its_nodes_training_documents_only(terms: CorpusView[TermStore]) -> None:
     reader = fit_node(terms, None, settings(CLASSICAL_SETTINGS["naive_bayes"])).classifier.reader
     assert isinstance(reader, TermReader)
-    counts = terms.store.rows(np.flatnonzero((PARTS == TRAIN) & (SECTIONS == "A")))
+    counts = terms.store.rows(np.flatnonzero((PARTS == TRAIN) & IN_A))
     frequent = np.flatnonzero((counts > 0).sum(0).A1 >= 2)
     assert reader.terms == tuple(terms.store.terms[column] for column in frequent)
     assert reader.ngram_sizes == (1, 1)
@@ -221,7 +235,7 @@ def test_test_and_calibration_documents_do_not_matter(terms: CorpusView[TermStor
     spoiled[np.isin(PARTS, (TEST, CALIBRATION))] = "A01"
     scores = [
         fit_node(corpus, None, settings(CLASSICAL_SETTINGS[model])).classifier.log_prob(terms.store, np.arange(150))
-        for corpus in (terms, replace(terms, ipc_classes=spoiled))
+        for corpus in (terms, replace(terms, labels=class_labels(spoiled)))
     ]
     assert np.array_equal(scores[0], scores[1])
 
@@ -239,9 +253,8 @@ def test_classical_models_do_without_lightning(
 
 
 def label_texts(classes: list[str], texts: list[str]) -> LabelTexts:
-    sections = np.array([name[0] for name in classes], object)
-    levels = np.full(len(classes), "subclass", object)
-    return LabelTexts(tuple(texts), levels, sections, np.array(classes, object), {})
+    paths = np.array([[name[0], name, f"{name}X", None, None] for name in classes], object)
+    return LabelTexts(tuple(texts), np.full(len(classes), "subclass", object), paths, {})
 
 
 def rare_corpus() -> tuple[CorpusView[TermStore], TermReader]:
@@ -250,7 +263,8 @@ def rare_corpus() -> tuple[CorpusView[TermStore], TermReader]:
     classes = np.array(["A01", "A01", "A23", "A23"] * 10 + ["A61", "A61"], object)
     parts = np.array([TRAIN] * 41 + [TEST], np.int8)
     reader = TermReader(("丙", "乙", "己", "戊", "甲"), (1, 1))
-    return CorpusView(reader.encode(texts), np.full(42, "A", object), classes, parts), reader
+    store = reader.encode(texts)
+    return CorpusView(store, store, class_labels(classes), parts), reader
 
 
 def test_a_class_with_one_document_gains_from_its_title() -> None:

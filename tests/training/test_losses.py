@@ -142,7 +142,7 @@ def test_weights_of_levels(is_flat: bool, chosen: dict[str, float], expected: tu
     assert weights_of_levels(DEEP, is_flat, chosen) == expected
 
 
-@pytest.mark.parametrize("chosen", [{"subgroup": 1.0}, {"class": -1.0}])
+@pytest.mark.parametrize("chosen", [{"subgroup": 1.0}, {"class": -1.0}, dict.fromkeys(DEEP.levels, 0.0)])
 def test_unusable_weights_of_levels_are_refused(chosen: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=r"^level_weights"):
         weights_of_levels(DEEP, flat=False, chosen=chosen)

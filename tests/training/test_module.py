@@ -115,12 +115,18 @@ def test_validation_of_several_levels_by_hand(flat: bool, accuracy: float) -> No
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_validation_loss_does_not_depend_on_batches_with_label_weights() -> None:
-    found = []
-    for batch_size in (1, 3, 10):
-        module = task(torch.eye(3), label_weights=[1.0, 5.0, 0.1])
-        found.append(validate(module, loader(IDS, TARGETS, batch_size))["val/loss"])
+@pytest.mark.parametrize(("flat", "section"), [(False, 1.0), (True, 0.0), (True, 0.5)])
+def test_validation_loss_does_not_depend_on_batches_with_label_weights(flat: bool, section: float) -> None:
+    """Each level's mean is divided by its own labels' weights."""
+    table = torch.randn(3, 3 if flat else 5, generator=torch.Generator().manual_seed(3))
+    paths = [[[0, 2], [0, 3], [1, 4]][code] for code in TARGETS]
+    options: dict[str, Any] = {"label_weights": [1.0, 5.0, 0.1, 2.0, 7.0], "level_weights": {"section": section}}
+    modules = [task(table, TREE, flat=flat, **options) for _ in range(3)]
+    found = [
+        validate(module, loader(IDS, paths, size))["val/loss"] for module, size in zip(modules, (1, 3, 10), strict=True)
+    ]
     assert found == pytest.approx([found[0]] * 3)
+    assert found[0] == pytest.approx(modules[0].training_step(batch_of(IDS, paths), 0).item())
 
 
 def test_label_weights_enter_the_loss() -> None:

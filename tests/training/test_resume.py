@@ -32,7 +32,7 @@ class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs but the test."""
 
 
-def settings(**trainer: Any) -> Settings:
+def settings(node: str = "flat", **trainer: Any) -> Settings:
     """With dropout and early stopping."""
     short = {"max_epochs": 3, "min_steps": 0, "patience": 1, "num_threads": 1, "accelerator": "cpu", "progress": False}
     return Settings(
@@ -40,7 +40,7 @@ def settings(**trainer: Any) -> Settings:
         model=BertCnnSettings(num_last_layers=2, num_filters=8, dropout=0.3),
         optimizer=OptimizerSettings(lr=3e-3),
         trainer=TrainerSettings(**{**short, "batch_size": 16, "checkpoint_minutes": 0, **trainer}),
-        node="flat",
+        node=node,
     )
 
 
@@ -53,7 +53,7 @@ class Training:
     """
 
     def __init__(self, corpus: CorpusView[TokenStore], files: EncoderFiles, state: Path, chosen: Settings) -> None:
-        self._view = NodeView.of(corpus, "flat")
+        self._view = NodeView.of(corpus, chosen.node)
         self._files = files
         self.state = state
         self.chosen = chosen
@@ -95,10 +95,17 @@ def equal(one: Fitted, other: Fitted) -> bool:
     return same and histories[0] == histories[1]
 
 
-@pytest.mark.parametrize(("accumulate", "stride"), [(1, 1), (2, 7)])
-def test_wherever_it_is_killed_the_result_is_the_same(training: Training, accumulate: int, stride: int) -> None:
+@pytest.mark.parametrize(("node", "accumulate", "stride"), [("flat", 1, 1), ("flat", 2, 7), ("shared", 1, 4)])
+def test_wherever_it_is_killed_the_result_is_the_same(
+    toy_corpus: CorpusView[TokenStore],
+    demo_files: EncoderFiles,
+    tmp_path: Path,
+    node: str,
+    accumulate: int,
+    stride: int,
+) -> None:
     """In every batch of its epochs, the first and the last of an epoch among them; in some of the passes over one."""
-    training.chosen = settings(accumulate=accumulate)
+    training = Training(toy_corpus, demo_files, tmp_path / "state", settings(node, accumulate=accumulate))
     usual = training.undisturbed()
     passes = training.passes
     assert passes >= 3 * 3 * accumulate

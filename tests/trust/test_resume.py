@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[str, int, tuple[str, ...]]] = {
         _FEW,
         ("trainer.devices=2", "trainer.max_epochs=20", "trainer.patience=null"),
     ),
+    "shared": ("bertcnn", _FEW, ("level=shared", "data.depth=subclass", "data.labels=all")),
     "textcnn, characters": ("textcnn", _FEW, ("features=chars",)),
     "rnn, GRU with attention": ("rnn", _FEW, ("model.cell=gru", "model.pooling=attention")),
     "rnn, constant rate": ("rnn", _FEW, ("optimizer.schedule=constant", "optimizer.name=adam")),
@@ -68,7 +69,9 @@ def test_killed_at_random(variant: str, tmp_path: Path, told: Told) -> None:
     model, kills, settings = VARIANTS[variant]
     random = Random(variant)  # which moments, not a secret
     killer = Killer(tmp_path / "log")
-    shared = [f"model={model}", "level=flat", *TINY_OF.get(model, TINY_OF["bertcnn"]), *_LONGER, *settings]
+    level = "shared" if "level=shared" in settings else "flat"
+    shared = [f"model={model}", f"level={level}", *TINY_OF.get(model, TINY_OF["bertcnn"]), *_LONGER]
+    shared += [word for word in settings if word != f"level={level}"]
     shared += [f"cache_dir={tmp_path}/cache"]
     assert killer.run(["run", *shared, f"runs_dir={tmp_path}/inputs"])  # makes the inputs; the next has the time
     begun = Saving(tmp_path / "undisturbed")
@@ -93,7 +96,7 @@ def test_killed_at_random(variant: str, tmp_path: Path, told: Told) -> None:
             killed += 1
         killer.run(words)
         different += results(runs) != usual
-        (metrics,) = runs.glob("*/flat-*/metrics.json")
+        (metrics,) = runs.glob(f"*/{level}-*/metrics.json")
         resumed += len(json.loads(metrics.read_text("utf-8"))["training"]["resumed"])
         assert leftovers(runs) == []
     told(f"{killed} kills of {variant}, {resumed} of them in training", different)

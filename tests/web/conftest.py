@@ -1,3 +1,4 @@
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -21,8 +22,26 @@ def classifier(made: World) -> HierarchicalClassifier:
 
 
 @pytest.fixture(scope="session")
-def service(made: World, classifier: HierarchicalClassifier) -> Iterator[Client]:
+def deep(made: World) -> HierarchicalClassifier:
+    """A classifier down to the subgroup."""
+    return HierarchicalClassifier.from_pretrained(made.deep.result("linear", "hier"))
+
+
+@contextlib.contextmanager
+def _served(made: World, classifier: HierarchicalClassifier) -> Iterator[Client]:
     known = find_known_patents(classifier.facts["data"], made.folder / "cache")
     assert known is not None
     with serving(create_app(classifier, ServiceSettings(rate=0), known)) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def service(made: World, classifier: HierarchicalClassifier) -> Iterator[Client]:
+    with _served(made, classifier) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def deep_service(made: World, deep: HierarchicalClassifier) -> Iterator[Client]:
+    with _served(made, deep) as client:
         yield client

@@ -22,8 +22,19 @@ def close(first, second):
     return abs(first - second) <= 1e-6 if isinstance(first, float) else first == second
 
 
-@pytest.mark.parametrize("question", [{}, {"top_k": 5}, {"force": "A"}, {"target_accuracy": 0.6, "top_k": 1}])
-def test_the_answer_is_pythons(service, classifier, question):
+@pytest.fixture(params=["class", "subgroup"])
+def pair(request, service, classifier):
+    """A service and its classifier in Python."""
+    if request.param == "class":
+        return service, classifier
+    return request.getfixturevalue("deep_service"), request.getfixturevalue("deep")
+
+
+@pytest.mark.parametrize(
+    "question", [{}, {"top_k": 5}, {"force": "A"}, {"force": "G01"}, {"target_accuracy": 0.6, "top_k": 1}]
+)
+def test_the_answer_is_pythons(pair, question):
+    service, classifier = pair
     answer = service.post("/predict", {"text": TEXT, **question})
     assert answer.status == 200
     (expected,) = classifier.predict([TEXT], **question)
@@ -43,14 +54,16 @@ def test_a_batch_keeps_order_and_has_errors_in_place(service, classifier):
     assert "more than 20000 characters" in results[4]["error"]
 
 
-def test_reasons_and_neighbours(service):
+def test_reasons_and_neighbours(pair):
+    service, _ = pair
     answer = service.post("/predict", {"text": f"  {TEXT}\n", "explain": True, "neighbours": 3}).content
-    explanation = answer["explanation"]
+    explanation, best = answer["explanation"], answer["paths"][0]["steps"][-1]
     assert explanation["text"] == TEXT
-    assert explanation["label"] == answer["paths"][0]["ipc_class"]
+    assert (explanation["label"], explanation["level"]) == (best["label"], best["level"])
     assert explanation["spans"]
     assert all(0 <= span["start"] < span["end"] <= len(TEXT) for span in explanation["spans"])
     assert len(answer["neighbours"]) == 3
+    assert all(own["path"][1].startswith(own["path"][0]) for own in answer["neighbours"])
     plain = service.post("/predict", {"text": TEXT}).content
     assert not plain.keys() & {"explanation", "neighbours"}
 
@@ -64,7 +77,9 @@ def test_reasons_and_neighbours(service):
         ({"text": "字" * 20_001}, 422, "bad_text", "more than 20000 characters"),
         ({"text": "\udc00"}, 422, "bad_question", "look at text"),
         ({"text": TEXT, "top_k": 0}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "force": "Z"}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "Z"}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, "force": f"A{SECRET}"}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "A" * 17}, 422, "bad_question", "look at force"),
         ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "look at target_accuracy"),
         ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "beyond what this model knows"),
         ({"text": TEXT, SECRET: 1}, 422, "bad_question", "/openapi.json"),
@@ -103,15 +118,18 @@ def test_a_form_is_no_question(service):
         assert service.ask("POST", "/predict", body, content_type=kind).status == 422
 
 
-def test_facts(service, classifier):
+def test_facts(pair):
+    service, classifier = pair
+    tree = classifier.system.tree
     about = service.get("/about").content
     assert about["version"] == classifier.version
     assert about["is_demo"] is True
     assert about["targets"]["0.90"]["n_documents"] == about["test_documents"]
     assert service.get("/health").content == {"status": "ok", "model_version": classifier.version}
     taxonomy = service.get("/taxonomy").content
-    codes = [one["code"] for section in taxonomy["sections"] for one in section["classes"]]
-    assert codes == list(classifier.system.classes)
+    assert about["levels"] == taxonomy["levels"] == list(tree.levels)
+    assert [one["code"] for one in taxonomy["labels"]] == tree.codes.tolist()
+    assert [one["parent"] for one in taxonomy["labels"]] == tree.names(tree.parents).tolist()
     description = service.get("/openapi.json").content
     assert {"/predict", "/batch", "/taxonomy", "/about", "/health", "/metrics"} == set(description["paths"])
 

@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from patent_hier.evaluation.decoding import Tree
+from patent_hier.evaluation.scores import TreeScores
 from patent_hier.web.batching import Batcher, FullQueueError
+from tests.trees import tree_of
 
 
 class Scorer:
@@ -22,7 +23,7 @@ class Scorer:
         if "bad" in texts:
             raise ValueError("bad text")
         column = np.array([[float(len(text))] for text in texts])
-        return Tree(("A",), ("A01",), np.zeros(1, np.intp), column, column, column)
+        return TreeScores(tree_of([("A",)]), column)
 
 
 def run(work, scorer, **settings):
@@ -48,8 +49,8 @@ def test_questions_are_scored_together_and_each_gets_its_own(asked, max_batch, s
     async def work(batcher):
         return await asyncio.gather(*map(batcher.score, questions))
 
-    trees = run(work, scorer, max_batch=max_batch)
-    assert [tree.class_log_prob[:, 0].tolist() for tree in trees] == [list(map(len, texts)) for texts in questions]
+    scores = run(work, scorer, max_batch=max_batch)
+    assert [own.log_prob[:, 0].tolist() for own in scores] == [list(map(len, texts)) for texts in questions]
     assert [len(texts) for texts in scorer.asked] == scored
 
 

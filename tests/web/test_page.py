@@ -36,6 +36,15 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, service: Client) -> Iterator[Callable[..., Any]]:
+    yield from _opening(browser, service)
+
+
+@pytest.fixture
+def open_deep_page(browser: Any, deep_service: Client) -> Iterator[Callable[..., Any]]:
+    yield from _opening(browser, deep_service)
+
+
+def _opening(browser: Any, service: Client) -> Iterator[Callable[..., Any]]:
     """Opens the page; at the end nothing may have gone wrong in it, or elsewhere."""
     contexts, troubles = [], []
 
@@ -81,9 +90,10 @@ def test_a_text_is_classified_and_explained(open_page: Callable[..., Any]) -> No
     assert shown(page, "#empty").startswith("粘贴一篇摘要")
     answer = classify(page)
     assert answer["decision"]["label"] in shown(page, "#decision")
-    codes = page.locator("#classes b").all_inner_texts()
-    assert codes == [path["ipc_class"] for path in answer["paths"]]
-    widths = page.locator("#classes .fill").evaluate_all(
+    codes = page.locator("#level-class b").all_inner_texts()
+    assert codes == [path["label"] for path in answer["paths"]]
+    assert page.locator("#levels h2").all_inner_texts() == ["部", "大类"]
+    widths = page.locator("#level-class .fill").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect().width / one.parentElement.clientWidth)"
     )
     assert widths == pytest.approx([path["probability"] for path in answer["paths"]], abs=0.02)
@@ -116,16 +126,41 @@ def test_an_answer_does_not_wait_for_its_reasons(open_page: Callable[..., Any]) 
 def test_a_section_is_chosen_and_given_back(open_page: Callable[..., Any]) -> None:
     page = open_page()
     classify(page)
-    second = page.locator("#sections button").nth(1)
+    second = page.locator("#level-section button").nth(1)
     section = second.locator("b").inner_text()
     with page.expect_response("**/predict") as answered:
         second.click()
-    assert {path["section"] for path in answered.value.json()["paths"]} == {section}
+    assert {path["steps"][0]["label"] for path in answered.value.json()["paths"]} == {section}
     page.wait_for_selector("#forced:not([hidden])")
-    assert all(code.startswith(section) for code in page.locator("#classes b").all_inner_texts())
+    assert all(code.startswith(section) for code in page.locator("#level-class b").all_inner_texts())
     with page.expect_response("**/predict"):
         page.click("#release")
     page.wait_for_selector("#forced", state="hidden")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_level_of_a_deep_model_is_shown_and_can_be_chosen(
+    open_deep_page: Callable[..., Any], language: str
+) -> None:
+    page = open_deep_page()
+    if language == "en":
+        page.click("#language")
+    answer = classify(page)
+    assert len(page.locator("#levels h2").all_inner_texts()) == 5
+    for level, scores in answer["levels"].items():
+        assert page.locator(f"#level-{level} b").all_inner_texts() == [one["label"] for one in scores]
+    path = shown(page, "#decision")
+    assert all(step["label"] in path for step in answer["paths"][0]["steps"])
+    assert page.locator("#level-subgroup button").count() == 0
+    for level in ("subclass", "main_group"):
+        label = page.locator(f"#level-{level} b").nth(1).inner_text()
+        with page.expect_response("**/predict") as answered:
+            page.locator(f"#level-{level} button").nth(1).click()
+        assert all(label in [step["label"] for step in own["steps"]] for own in answered.value.json()["paths"])
+        page.wait_for_selector(f"#forced:has-text('{label}')")
+        assert page.locator(f"#level-{level} [aria-pressed=true] b").all_inner_texts() == [label]
+        page.click("#release")
+        page.wait_for_selector("#forced", state="hidden")
 
 
 def test_the_slider_says_what_it_means_and_decides(open_page: Callable[..., Any], service: Client) -> None:
@@ -141,7 +176,8 @@ def test_the_slider_says_what_it_means_and_decides(open_page: Callable[..., Any]
         assert str(reached["n_documents"]) in shown(page, "#meaning")
     answer = classify(page)
     assert answer["decision"]["target_accuracy"] == 0.99
-    assert page.locator("#decision").get_attribute("class") == answer["decision"]["level"]
+    kind = {"class": "deepest", "section": "above", "undecided": "undecided"}[answer["decision"]["level"]]
+    assert page.locator("#decision").get_attribute("class") == kind
 
 
 def test_keys_alone_are_enough(open_page: Callable[..., Any]) -> None:
@@ -153,7 +189,7 @@ def test_keys_alone_are_enough(open_page: Callable[..., Any]) -> None:
     page.wait_for_selector("#result:not([hidden])")
     for _ in range(30):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.closest('#sections') !== null"):
+        if page.evaluate("document.activeElement.closest('#level-section') !== null"):
             break
     with page.expect_response("**/predict"):
         page.keyboard.press("Enter")

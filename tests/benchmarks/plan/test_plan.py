@@ -39,7 +39,7 @@ def test_the_papers_documents_and_nodes():
     root, *sections = work.nodes
     assert root.train == pytest.approx(2_085_931, abs=3)
     assert sum(node.train for node in sections) == pytest.approx(root.train, abs=8)
-    assert (root.labels, sum(node.labels for node in sections), root.epochs) == (8, 130, 20)
+    assert (root.written, sum(node.written for node in sections), root.epochs) == (8 + 9, 130 + 8 * 9, 20)
     training = sum(map(work.training_flops, work.nodes))  # at 100 % of the peak: test_architecture.py's floor
     assert training / H200.bf16 / 3600 == pytest.approx(2.49, abs=0.005)
 
@@ -93,6 +93,17 @@ def test_a_slow_loader_sets_the_pace(figures):
     assert hours["pace"] == "the data loader"
     assert hours["level_1"] == pytest.approx(20 * 1_773_041 / 100 / 3600, rel=1e-4)
     assert hours_of(figures)["one H200"]["pace"] == "arithmetic"
+
+
+def test_one_shared_network_reads_everything_once_and_scores_every_level(figures):
+    (shared,), (flat,) = (work_of(f"level={level}", "trainer.max_epochs=10")[0].nodes for level in ("shared", "flat"))
+    assert shared == flat._replace(name="shared")
+    assert shared.written == 8 + 130 + 2 * 5 + 4
+    assert work_of("level=shared", "data.depth=subgroup")[0].nodes[0].written == shared.written + 3 * (200 + 5)
+    one, nine = hours_of(figures, "level=shared"), hours_of(figures)
+    assert one["one H200"]["level_2"] == 0
+    assert one["eight H200, L1 on all at once"]["advice"] == "level=shared trainer=ddp"
+    assert one["one H200"]["scoring"] == pytest.approx(nine["one H200"]["scoring"] / 9)
 
 
 def test_seeds_multiply_training_and_models_but_not_the_corpus(figures):
