@@ -6,9 +6,9 @@ import shutil
 
 import numpy as np
 import pytest
-from patent_hier.evaluation.predictions import Predictions
 
 from patent_hier.artifacts import MANIFEST, find_damage, verify
+from patent_hier.evaluation.contract import NetworkPredictions
 from tests.commands import command
 from tests.report.reading import listings, markdown_table
 from tests.report.worlds import World, csv_world
@@ -61,23 +61,29 @@ def content(folder, name):
 
 
 def predictions(own: World, model, node):
-    return Predictions.read(own.node(model, node) / "predictions.parquet")
+    return NetworkPredictions.read(own.node(model, node) / "predictions.parquet")
+
+
+def deepest(own: World, model, node):
+    """Labels and scores at the node's last level."""
+    found = predictions(own, model, node)
+    return found.tree.labels(found.tree.depth), found.levels[-1]
 
 
 def probabilities(own: World, model, node):
     """Labels, and probabilities by the plain rules, ``(n, n_labels)``."""
     if model == "logistic":
-        flat = predictions(own, model, "flat")
-        p, labels = np.exp(flat.log_prob.astype(float)), np.array(flat.labels)
+        classes, flat = deepest(own, model, "flat")
+        p, labels = np.exp(flat.log_prob.astype(float)), np.array(classes)
         if node == "root":
             return ("A", "B", "D"), np.stack([p[:, [c[0] == s for c in labels]].sum(1) for s in "ABD"], 1)
         if node != "flat":
             inside = np.array([c[0] == node for c in labels])
             return tuple(labels[inside]), p[:, inside] / p[:, inside].sum(1, keepdims=True)
-        return flat.labels, p
+        return classes, p
     if node != "flat":
-        found = predictions(own, model, node)
-        return found.labels, np.exp(found.log_prob.astype(float))
+        labels, found = deepest(own, model, node)
+        return labels, np.exp(found.log_prob.astype(float))
     sections, root = probabilities(own, model, "root")
     local = [probabilities(own, model, section) for section in sections]
     labels = tuple(label for names, _ in local for label in names)
@@ -98,19 +104,20 @@ def test_probabilities_are_the_weighted_product(node, place, made):
         order = np.argsort(labels)
         product = product * np.maximum(p[:, order], FLOOR) ** weight
     combined = predictions(place, "combination", node)
-    assert combined.labels == tuple(np.array(labels)[order])
-    assert np.exp(combined.log_prob) == pytest.approx(product / product.sum(1, keepdims=True), abs=1e-5)
+    known, scored = deepest(place, "combination", node)
+    assert known == tuple(np.array(labels)[order])
+    assert np.exp(scored.log_prob) == pytest.approx(product / product.sum(1, keepdims=True), abs=1e-5)
     own = predictions(place, "knn", node if node != "flat" else "root")
     assert np.array_equal(combined.document_ids, own.document_ids)
     assert np.array_equal(combined.parts, own.parts)
-    reference = predictions(place, "logistic" if node == "flat" else "knn", node)
-    assert combined.targets.tolist() == reference.targets.tolist()
+    _, reference = deepest(place, "logistic" if node == "flat" else "knn", node)
+    assert scored.targets.tolist() == reference.targets.tolist()
 
 
 def test_weights_are_fitted_to_val_where_there_are_enough(place, made):
     training = {node: content(place.node("combination", node), "metrics.json")["training"] for node in NODES}
     val = {node: predictions(place, "combination", node) for node in NODES}
-    under = {node: int(((p.parts == "val") & (p.target_codes() >= 0)).sum()) for node, p in val.items()}
+    under = {node: int(((p.parts == "val") & (p.levels[-1].target_codes >= 0)).sum()) for node, p in val.items()}
     assert under["A"] >= 50 > under["B"] > under["D"]
     assert {node: facts["weights_of"] for node, facts in training.items()} == {
         "root": "root",
@@ -125,14 +132,16 @@ def test_weights_are_fitted_to_val_where_there_are_enough(place, made):
         assert "val are no estimate" in facts["note"]
     assert f"combination B: {under['B']} val documents under it, fewer than 50; it takes the weights of root" in made
     for node in NODES:
-        assert f"combination {node}: test accuracy 0." in made or f"combination {node}: test accuracy 1." in made
+        level = "section" if node in ("root", "flat") else "class"
+        assert f"combination {node}: test accuracy {level} " in made
 
 
 @pytest.mark.parametrize("node", ["root", "A", "flat"])
 def test_the_weights_are_the_best_for_val(node, place, made):
     weights = np.array(list(content(place.node("combination", node), "metrics.json")["training"]["weights"].values()))
     targets = predictions(place, "combination", node)
-    rows = np.flatnonzero((targets.parts == "val") & (targets.target_codes() >= 0))
+    codes = targets.levels[-1].target_codes
+    rows = np.flatnonzero((targets.parts == "val") & (codes >= 0))
     parts = []
     for model in members(place):
         labels, p = probabilities(place, model, node)
@@ -140,7 +149,7 @@ def test_the_weights_are_the_best_for_val(node, place, made):
 
     def loss(w):
         pooled = np.exp(np.tensordot(w, parts, 1))
-        own = pooled[np.arange(len(rows)), targets.target_codes()[rows]] / pooled.sum(1)
+        own = pooled[np.arange(len(rows)), codes[rows]] / pooled.sum(1)
         return -np.log(own).mean() + ((w - 1 / 3) ** 2).sum() / (2 * len(rows) * 0.5**2)
 
     for step in (0.01, -0.01, 0.3):
@@ -175,7 +184,7 @@ def test_the_classifier_says_what_it_is_made_of(place, made):
         folder = place.node("combination", node)
         classifier = content(folder / "model", "classifier.json")
         assert (classifier["kind"], classifier["node"]) == ("combination", node)
-        assert tuple(classifier["labels"]) == predictions(place, "combination", node).labels
+        assert classifier["tree"]["codes"] == predictions(place, "combination", node).tree.codes.tolist()
         weights = list(content(folder, "metrics.json")["training"]["weights"].values())
         assert [member["weight"] for member in classifier["members"]] == weights
         needed = {"knn": list(NODES[:-1]) if node == "flat" else [node], "logistic": ["flat"]}
@@ -187,18 +196,17 @@ def test_the_classifier_says_what_it_is_made_of(place, made):
 
 
 def test_both_results_are_saved_and_printed(place, made):
-    hier, flat = place.node("combination", "result-hier"), place.node("combination", "result-flat")
+    hier, flat_result = place.node("combination", "result-hier"), place.node("combination", "result-flat")
     assert f"saved in {hier}" in made
-    assert f"saved in {flat}" in made
-    root, all_classes = predictions(place, "combination", "root"), predictions(place, "combination", "flat")
-    local = {section: predictions(place, "combination", section) for section in "ABD"}
-    test = root.parts == "test"
-    sections = np.array(root.labels)[root.log_prob.argmax(1)]
-    classes = [local[s].labels[local[s].log_prob[row].argmax()] for row, s in enumerate(sections)]
-    right = (np.array(classes, object) == all_classes.targets)[test].mean()
-    assert content(hier, "result.json")["cascade_accuracy"]["value"] == pytest.approx(right)
-    right = (np.array(all_classes.labels, object)[all_classes.log_prob.argmax(1)] == all_classes.targets)[test].mean()
-    assert content(flat, "result.json")["flat_accuracy"]["value"] == pytest.approx(right)
+    assert f"saved in {flat_result}" in made
+    test = predictions(place, "combination", "root").parts == "test"
+    (sections, root), (classes, flat) = (deepest(place, "combination", node) for node in ("root", "flat"))
+    local = {section: deepest(place, "combination", section) for section in "ABD"}
+    best = [sections[place] for place in root.log_prob.argmax(1)]
+    cascade = [local[s][0][local[s][1].log_prob[row].argmax()] for row, s in enumerate(best)]
+    for folder, answers in ((hier, cascade), (flat_result, np.array(classes)[flat.log_prob.argmax(1)])):
+        right = (np.array(answers, object) == flat.targets)[test].mean()
+        assert content(folder, "result.json")["levels"]["class"]["accuracy"]["value"] == pytest.approx(right)
     assert content(hier, "result.json")["seed"] is None
 
 
@@ -260,7 +268,7 @@ def test_the_report_has_it_by_its_members(copied):
     scores = content(copied.folder(), "scores.json")
     (own,) = [item for item in scores["hierarchical"] if item["name"] == name]
     result = content(copied.node("combination", "result-hier"), "result.json")
-    assert own["cascade"]["mean"] == pytest.approx(result["cascade_accuracy"]["value"])
+    assert own["cascade"]["mean"] == pytest.approx(result["levels"]["class"]["accuracy"]["value"])
     for text in (file, copied.folder() / "report.zh.md"):
         assert "seed -1" not in text.read_text("utf-8")
     (cost,) = [row for row in markdown_table(file, "Parameters, time and memory") if row[0] == f"{name}, flat"]
