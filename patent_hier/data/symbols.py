@@ -1,7 +1,7 @@
 """From the fields of symbols of many rows to the columns that they give.
 
-:mod:`patent_hier.taxonomy.symbols` decides what a field means. Most fields spell whole symbols plainly, and these are cut up
-together; every other field is asked for by itself.
+:mod:`patent_hier.taxonomy.symbols` decides what a field means. Most fields spell whole symbols plainly, and these are
+cut up together; every other field is asked for by itself.
 """
 
 import functools
@@ -48,7 +48,7 @@ class SymbolColumns(NamedTuple):
 
 
 def symbol_columns(fields: "pa.Array[Any]", edition: str, min_symbol: str) -> SymbolColumns:
-    """Read fields as :func:`patent_hier.taxonomy.symbols.parse_symbols` does; arguments as there, for ``(n,)`` fields."""
+    """Read ``(n,)`` fields as :func:`patent_hier.taxonomy.symbols.parse_symbols` does; arguments as there."""
     is_sure = np.array(pc.match_substring_regex(fields, _PLAIN))
     lists = pc.split_pattern(_undecorated(fields.filter(pa.array(is_sure))), ";")
     is_known = _sure(lists, edition)
