@@ -23,6 +23,7 @@ from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
 from patent_hier.models.saved import NodeClassifier, load_classifier
 from patent_hier.settings import BertCnnSettings, EncoderSettings
 from patent_hier.settings.checks import check_pooling
+from patent_hier.taxonomy.tree import LabelTree
 
 TEXTS = [
     "一种 LED 灯具",
@@ -30,7 +31,7 @@ TEXTS = [
     "光",
     "开关柜的绝缘结构",
 ]
-LABELS = ("A01", "A21", "A99")
+TREE = LabelTree.from_paths([("A01",), ("A23",), ("A61",)], ("class",), root="A")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 COMMON = {**SIZES, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 1, "pad_token_id": 0}
 OWN: dict[str, dict[str, Any]] = {  # what one architecture needs beside the common sizes
@@ -93,7 +94,7 @@ def classifier(files: EncoderFiles, **changes: Any) -> NodeClassifier:
     settings = model_settings(files, **changes)
     blueprint = bertcnn_blueprint(files, EncoderSettings("x", str(files.folder), max_length=32), settings)
     torch.manual_seed(5)
-    return NodeClassifier("A", LABELS, settings, blueprint.build(3), blueprint.reader)
+    return NodeClassifier("A", TREE, False, settings, blueprint.build(3), blueprint.reader)
 
 
 def batch(made: NodeClassifier, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:

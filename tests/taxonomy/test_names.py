@@ -1,7 +1,7 @@
 import pytest
 
-from patent_hier import ipc
 from patent_hier.errors import ConfigError, DataError
+from patent_hier.taxonomy import symbols as ipc
 from patent_hier.taxonomy.names import _names, name_of
 
 

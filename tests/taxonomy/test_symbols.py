@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patent_hier import ipc
 from patent_hier.errors import ConfigError, DataError
+from patent_hier.taxonomy import symbols as ipc
 from patent_hier.taxonomy.symbols import IpcSymbol, Level, RejectReason, SkippedSymbol, SymbolError, parse_symbols
 
 MOWER = IpcSymbol("A01", "D", 42, "04")
