@@ -16,6 +16,7 @@ DATA ?= cnipa
 STEPS ?= 200
 SIZE ?= quick
 MODEL ?= linear
+MUTANTS ?= 220
 READY := $(VENV)/.installed
 
 # Paths reach the recipes through the environment, so that neither make nor the shell takes them apart. Hydra gets them
@@ -31,7 +32,7 @@ JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
 .PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench plan test test-trust \
-	lint audit-dependencies clean
+	mutants lint audit-dependencies clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -110,6 +111,10 @@ test: $(READY) ## Run the tests, in as many processes as the machine has cores, 
 
 test-trust: $(READY) ## Attack what is promised, for minutes: kills, faults, damaged and malicious files; two at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist load -m trust tests/trust
+
+mutants: $(READY) ## Plant small faults in the core and count how many the tests notice; an hour or more: MUTANTS=220
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[mutants]"
+	$(BIN)/python tests/mutants.py --size $(MUTANTS)
 
 lint: $(READY) ## Check format, style, types and layers
 	$(BIN)/ruff format --check .
