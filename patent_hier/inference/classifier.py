@@ -1,4 +1,4 @@
-"""``HierarchicalClassifier``: a finished system behind every door, with calibrated probabilities and honest doubt."""
+"""``HierarchicalClassifier``: a finished system for new texts, with calibrated probabilities and back-off."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

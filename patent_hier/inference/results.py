@@ -1,4 +1,4 @@
-"""What a system answers, as typed values that every door gives out: Python, command line and HTTP."""
+"""What a system answers, as typed values: the same for Python, command line and HTTP."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
