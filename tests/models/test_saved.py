@@ -90,7 +90,7 @@ def make_term_model(name: str, texts: list[str], node: str = "A") -> NodeClassif
     levels = ("section", *tree.levels)[-len(rows[0]) :]
     labels = document_labels([np.array(c, object) for c in zip(*rows, strict=True)], [[]] * len(rows), levels)
     parts = np.where(np.arange(len(texts)) < 200, TRAIN, VAL).astype(np.int8)
-    view = NodeView.of(CorpusView(store, labels, parts), node)
+    view = NodeView.of(CorpusView(store, store, labels, parts), node)
     assert view.tree == tree
     model, kept, _ = fit_terms(view, TERMS[name], 1)
     reader = TermReader(tuple(terms[i] for i in kept), (1, 2))
