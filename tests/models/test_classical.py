@@ -103,9 +103,9 @@ def test_neighbours_by_hand() -> None:
 def test_neighbours_vote_at_every_head_on_their_path() -> None:
     """Sections A, B; classes A01, A02 and B01; the third document's path ends at its section."""
     train = float_counts([[1, 0], [1, 0], [1, 0], [0, 1]])
-    model = on_paths(train, [[0, 2], [0, 3], [1, -1], [1, 4]], [0, 0, 1, 1, 2], 3)
+    model = on_paths(train, [[0, 2], [0, 2], [1, -1], [1, 4]], [0, 0, 1, 1, 2], 3)
     found = np.exp(model.log_prob(float_counts([[1, 0], [0, 1]])))
-    assert found[0] == pytest.approx([(2 + 0.5) / 4, (1 + 0.5) / 4, 0.5, 0.5, 1])
+    assert found[0] == pytest.approx([(2 + 0.5) / 4, (1 + 0.5) / 4, (2 + 0.5) / 3, 0.5 / 3, 1])
     # The last document and, of similarity 0, the first two: one vote for B and B01.
     assert found[1] == pytest.approx([0.5 / 2, 1.5 / 2, 0.5, 0.5, 1])
 
