@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
-from patent_hier.evaluation.predictions import Predictions
 
 import patent_hier
 from patent_hier.artifacts import MANIFEST, find_damage, verify, write_manifest
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.models.saved import load_classifier
 from tests.commands import command
 from tests.inference.worlds import World, raw_row, write_raw
@@ -30,8 +30,9 @@ from tests.security.traps import Trap, refused, reseal
 @pytest.fixture
 def foreign(made: World, tmp_path: Path) -> World:
     """A copy of the results of another, to be changed."""
-    shutil.copytree(made.runs, tmp_path / "world" / "runs")
-    return World(tmp_path / "world")
+    copy = World(tmp_path / "world")
+    shutil.copytree(made.runs, copy.runs)
+    return copy
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_pickled_extension_types_in_parquet(made: World, trap: Trap, tmp_path: P
     stored = pq.ParquetFile(file).schema_arrow.field("document_id").metadata or {}
     assert stored[b"ARROW:extension:metadata"] == trap.pickled
     trap.closes(lambda: pickle.loads(stored[b"ARROW:extension:metadata"]))  # noqa: S301 - the trap's own payload
-    assert Predictions.read(file).labels == Predictions.read(source).labels
+    assert NetworkPredictions.read(file).tree == NetworkPredictions.read(source).tree
 
 
 def test_pickles_beside_the_weights_are_ignored(made: World, trap: Trap, tmp_path: Path) -> None:
@@ -158,4 +159,4 @@ def test_pickles_beside_the_weights_are_ignored(made: World, trap: Trap, tmp_pat
     for name in ("pytorch_model.bin", "model.pt", "model.pkl", "model.joblib", "vectors.kv", "optimizer.pt"):
         torch.save(trap.payload, folder / name)
     trap.closes(lambda: torch.load(folder / "pytorch_model.bin", weights_only=False))
-    assert load_classifier(folder).labels == load_classifier(made.node("textcnn", "flat") / "model").labels
+    assert load_classifier(folder).tree == load_classifier(made.node("textcnn", "flat") / "model").tree
