@@ -30,8 +30,9 @@ from tests.security.traps import Trap, refused, reseal
 @pytest.fixture
 def foreign(made: World, tmp_path: Path) -> World:
     """A copy of the results of another, to be changed."""
-    shutil.copytree(made.runs, tmp_path / "world" / "runs")
-    return World(tmp_path / "world")
+    copy = World(tmp_path / "world")
+    shutil.copytree(made.runs, copy.runs)
+    return copy
 
 
 @pytest.fixture
