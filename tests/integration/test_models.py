@@ -47,7 +47,11 @@ def of(*models, depth=CLASS):
     return pytest.mark.parametrize("trained", [(model, depth) for model in models], indirect=True, ids="-".join)
 
 
-@pytest.fixture(scope="module", params=[(model, depth) for depth in LEVELS for model in (*WORDS, *TERMS)], ids="-".join)
+# Deeper down a network and a classical model; tests/models and test_depths.py have the others' heads.
+TRAINED = [*((model, CLASS) for model in (*WORDS, *TERMS)), *((model, DEEPER) for model in ("textcnn", "linear"))]
+
+
+@pytest.fixture(scope="module", params=TRAINED, ids="-".join)
 def trained(request, tmp_path_factory) -> Trained:
     """The nine nodes of a model on 400 demo documents; corpus, words and counts are shared by all models."""
     model, depth = request.param
