@@ -106,10 +106,12 @@ plan: $(READY) ## What a corpus needs before it is trained on: disk, memory, hou
 	$(BIN)/python -m benchmarks plan $(data_settings) $(if $(ENCODER),$(encoder_settings)) $(ARGS)
 
 # Groups of tests go to a process, see tests/conftest.py. More than eight processes would mostly import the same libraries.
-test: $(READY) ## Run the tests, in as many processes as the machine has cores, eight at most
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+test: $(READY) ## Run the tests but the slow ones, in as many processes as the machine has cores, eight at most
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder \
+		-m "not trust and not slow"
 
-test-trust: $(READY) ## Attack what is promised, for minutes: kills, faults, damaged and malicious files; two at a time
+test-trust: $(READY) ## The slow tests, then attacks on what is promised: kills, faults, damaged and malicious files
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist load -m slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist load -m trust tests/trust
 
 mutants: $(READY) ## Plant small faults in the core and count how many the tests notice; an hour or more: MUTANTS=220

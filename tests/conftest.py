@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -29,6 +30,9 @@ _BEGIN_FIRST = (
     "tests/integration/test_models.py",
     "tests/cli/test_report.py",
 )
+# A busy machine makes any example slow.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 TOY_CLASSES = {"A01": 90, "A23": 45, "B05": 45, "B60": 45, "C07": 30}  # documents; section C has one class
 
 
