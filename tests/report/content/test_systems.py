@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import binomtest
 
 from patent_hier.pipeline.evidence import Missing
-from patent_hier.report.content.systems import systems, tests_table, ways, winner
+from patent_hier.report.content.systems import systems, ways, winner
+from patent_hier.report.content.systems import tests_table as table_of_tests
 from patent_hier.report.leakage import leakage
 from patent_hier.report.scores import FLAT_MODEL
 from tests.report.worlds import plain_figures
@@ -64,7 +65,7 @@ def test_classes_named_are_those_of_the_predictions(context):
 
 
 def test_pairs_and_their_exact_tests(context):
-    grid = tests_table(context)
+    grid = table_of_tests(context)
     assert len(grid.rows) == 7 * 6 // 2
     p_values = []
     for first, second, difference, _, only_first, only_second, p, _ in grid.rows:
