@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob, groups
+from patent_hier.taxonomy.arithmetic import best_columns, best_path, conditional_log_prob, groups
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SCORED_PARTS = ("val", "calibration", "test")
@@ -387,21 +387,6 @@ def _keep(scores: NDArray[np.float32]) -> tuple[NDArray[np.int32] | None, NDArra
         return None, np.ascontiguousarray(scores)
     columns = best_columns(scores, KEPT)
     return columns, np.take_along_axis(scores, columns, axis=1)
-
-
-def best_columns(scores: NDArray[np.float32], k: int) -> NDArray[np.int32]:
-    """The ``k`` highest columns of each row, or all if they are fewer, falling; of equals the first, ``(n, k)``."""
-    size = scores.shape[1]
-    if size <= 2 * k:
-        return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
-    least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the last that is kept
-    above, equal = scores > least, scores == least
-    room = k - above.sum(axis=1, keepdims=True)
-    crowded = np.flatnonzero(equal.sum(axis=1) > room[:, 0])  # where only the first of equals are kept
-    equal[crowded] &= np.cumsum(equal[crowded], axis=1, dtype=np.int32) <= room[crowded]
-    chosen = np.nonzero(above | equal)[1].reshape(len(scores), k)
-    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1).astype(np.int32)
 
 
 def ranks(scores: NDArray[np.float32], codes: NDArray[np.intp]) -> NDArray[np.int32]:

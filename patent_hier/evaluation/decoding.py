@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob
+from patent_hier.taxonomy.arithmetic import best_columns, conditional_log_prob, joint_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 NO_PATH = NONE  # where a document has fewer paths than were asked for
@@ -109,7 +109,7 @@ def _followed(scores: TreeScores, beam: int) -> NDArray[np.bool_]:
             break
         values = np.where(reached[:, own], scores.log_prob[:, own], -np.inf)
         kept = np.zeros(values.shape, np.bool_)
-        np.put_along_axis(kept, np.argsort(-values, axis=1, kind="stable")[:, :beam], values=True, axis=1)
+        np.put_along_axis(kept, best_columns(values, beam), values=True, axis=1)
         reached[:, own] &= kept
     return reached
 
@@ -127,11 +127,7 @@ def best(values: NDArray[np.floating[Any]], top_k: int, allowed: NDArray[np.bool
     """
     if allowed is not None:  # a label of probability 0 counts too, behind all others
         values = np.where(allowed, np.maximum(values, np.finfo(values.dtype).min), -np.inf)
-    ranked = values
-    if values.shape[1] > 8 * top_k:  # no full sort of thousands of labels
-        kth = np.partition(values, values.shape[1] - top_k, axis=1)[:, values.shape[1] - top_k, None]
-        ranked = np.where(values >= kth, values, -np.inf)
-    order = np.argsort(-ranked, axis=1, kind="stable")[:, :top_k].astype(np.int32)
+    order = best_columns(values, top_k)
     if allowed is None:
         return order
     return np.where(np.isneginf(np.take_along_axis(values, order, axis=1)), NO_PATH, order).astype(np.int32)

@@ -20,13 +20,18 @@ from patent_hier.evaluation.contract import (
     NO_TARGET,
     LevelScores,
     NetworkPredictions,
-    best_columns,
     find_targets,
     ranks,
     score_levels,
 )
 from patent_hier.settings import ROOT
-from patent_hier.taxonomy.arithmetic import conditional_log_prob, joint_log_prob, log_softmax_siblings, sum_up
+from patent_hier.taxonomy.arithmetic import (
+    best_columns,
+    conditional_log_prob,
+    joint_log_prob,
+    log_softmax_siblings,
+    sum_up,
+)
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SYSTEM = "system"

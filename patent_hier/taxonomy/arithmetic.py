@@ -126,3 +126,18 @@ def groups(values: NDArray[np.integer[Any]]) -> Iterator[tuple[int, NDArray[np.i
     for places in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
         if len(places):
             yield int(values[places[0]]), places
+
+
+def best_columns(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]:
+    """The ``k`` highest columns of each row, or all if they are fewer, falling; of equals the first, ``(n, k)``."""
+    size = scores.shape[1]
+    if size <= 2 * k:
+        return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
+    least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the last that is kept
+    above, equal = scores > least, scores == least
+    room = k - above.sum(axis=1, keepdims=True)
+    crowded = np.flatnonzero(equal.sum(axis=1) > room[:, 0])  # where only the first of equals are kept
+    equal[crowded] &= np.cumsum(equal[crowded], axis=1, dtype=np.int32) <= room[crowded]
+    chosen = np.nonzero(above | equal)[1].reshape(len(scores), k)
+    order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1).astype(np.int32)
