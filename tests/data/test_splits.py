@@ -79,6 +79,14 @@ def test_shares_are_exact_overall_and_close_in_every_class(sizes, seed):
         assert off[TRAIN] < 3  # it takes up the rounding of the three others
 
 
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(0, 5))
+def test_every_class_keeps_a_training_document_whatever_the_shares(sizes, seed):
+    ids, classes, _ = corpus(sizes)
+    parts, _ = assign(ids, classes, None, SplitPlan(seed=seed, test=0.5, val=0.75, calibration=0.2))
+    assert all(counts[TRAIN] for counts in table(parts, classes).values())
+
+
 def test_many_tiny_classes_do_not_all_go_to_train():
     ids, classes, _ = corpus([5] * 40 + [800])
     parts, _ = assign(ids, classes, None, SplitPlan())
