@@ -254,7 +254,7 @@ class PatentClassifier(pl.LightningModule):
         self.test_f1.reset()
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """What the network says of a batch.
+        """The network's answers for a batch.
 
         Returns:
             ``document`` ``(batch,)``, the documents' positions in the corpus; ``label`` ``(batch, n_levels)``, its

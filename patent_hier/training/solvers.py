@@ -28,7 +28,7 @@ _SAGA = {"solver": "saga", "tol": 1e-3, "max_iter": 500}  # tol: largest change 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What one head is fitted to.
+    """The training rows and settings of one head.
 
     Attributes:
         features: TF-IDF, ``(n, terms)``: documents of the corpus, then label texts.
