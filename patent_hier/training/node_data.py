@@ -78,7 +78,7 @@ def relabel(moved: Positions, positions: Positions) -> Positions:
 
 
 def scope_of(tree: LabelTree, node: str) -> Scope:
-    """The part of the tree that a node decides: ``root`` the first level, ``flat`` and ``shared`` all, a label all below it.
+    """The labels that a node decides: of ``root`` the first level, of ``flat`` and ``shared`` all, else all below it.
 
     Raises:
         ConfigError: If the tree has no such label, or nothing below it.
