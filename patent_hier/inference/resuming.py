@@ -121,11 +121,6 @@ class ResumableOutput:
         notes = {"work": self._work, "rows": rows, "bytes": os.fstat(self.file.fileno()).st_size, "state": state}
         write_json(self._notes, notes)
 
-    def discard(self) -> None:
-        """Nothing of what was written is worth anything."""
-        self._notes.unlink(missing_ok=True)
-        self._begun.unlink(missing_ok=True)
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -137,6 +132,6 @@ class ResumableOutput:
                 self._begun.replace(self.path)
                 self._notes.unlink(missing_ok=True)
             elif not self._notes.is_file():
-                self.discard()
+                self._begun.unlink(missing_ok=True)
         finally:
             self.file.close()
