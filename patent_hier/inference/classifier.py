@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from patent_hier.inference.exporting import (
     load_facts,
     located,
     system_version,
-    upload_folder,
+    upload,
 )
 from patent_hier.inference.predictor import System, load_system, paths_of
 from patent_hier.inference.results import UNDECIDED, Decision, Explanation, LabelPath, LabelScore, Prediction
@@ -77,7 +76,7 @@ class HierarchicalClassifier:
         Raises:
             ConfigError: If the folder holds something else.
         """
-        export_system(self.system, self.version, self.calibration, self.facts, Path(folder), license)
+        export_system(self, Path(folder), license)
 
     def push_to_hub(self, repo_id: str, *, license: str | None = None, private: bool = True) -> str:  # noqa: A002
         """Save into a repository of the Hugging Face hub; needs a network and a token.
@@ -85,8 +84,7 @@ class HierarchicalClassifier:
         Returns:
             The address of the commit.
         """
-        save = partial(self.save_pretrained, license=license)
-        return upload_folder(save, repo_id, private, self.version)
+        return upload(self, repo_id, license, private)
 
     def predict(
         self,

@@ -1,23 +1,23 @@
 """Why a system gave a label: which parts of the text speak for it, and which against it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.offsets import Places, place_tokens, spread_over_characters
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.inference.nodes import Classifier, Combination
+from patent_hier.inference.nodes import Combination
 from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
+from patent_hier.models.attribution import attribute_terms, attribute_tokens
 from patent_hier.models.classical import TermModel
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import NONE
-
-if TYPE_CHECKING:
-    from patent_hier.models.saved import NodeClassifier
 
 MOST_WINDOWS = 128  # of an occlusion: texts to score
 _SHOWN = 5  # labels in an error
@@ -67,8 +67,7 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
         return occlude(system, text, place)
     classifier = one.classifier
     if classifier.model is None:  # certain of its labels, whatever the text
-        method = "constant: no text is read"
-        return _explanation(text, place, method, (), 0.0, 0.0)
+        return _explanation(text, place, "constant: no text is read", (), 0.0, 0.0)
     if not isinstance(classifier.reader, TermReader):
         return _of_network(place, classifier, text)
     return _of_terms(place, classifier, text) or occlude(system, text, place)
@@ -104,12 +103,7 @@ def label_log_prob(system: System, texts: list[str], place: Place) -> NDArray[np
     return np.concatenate(parts).astype(np.float64)
 
 
-def _of_network(place: Place, classifier: "NodeClassifier", text: str) -> Explanation:
-    from torch import nn
-
-    from patent_hier.models.attribution import attribute_tokens
-    from patent_hier.models.tree_softmax import TreeSoftmax
-
+def _of_network(place: Place, classifier: NodeClassifier, text: str) -> Explanation:
     assert isinstance(classifier.model, nn.Module)
     assert classifier.reader is not None
     assert not isinstance(classifier.reader, TermReader)
@@ -121,10 +115,8 @@ def _of_network(place: Place, classifier: "NodeClassifier", text: str) -> Explan
     return _explanation(text, place, method, join_spans(placed.places, found.scores), found.base, found.value)
 
 
-def _of_terms(place: Place, classifier: "NodeClassifier", text: str) -> Explanation | None:
+def _of_terms(place: Place, classifier: NodeClassifier, text: str) -> Explanation | None:
     """None for a model that is not linear."""
-    from patent_hier.models.attribution import attribute_terms
-
     assert isinstance(classifier.model, TermModel)
     assert isinstance(classifier.reader, TermReader)
     store = classifier.encode([text])
@@ -177,8 +169,7 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
     Raises:
         DataError: As :func:`explain`.
     """
-    one = system.loaded[system.nodes[place.node]]
-    read = text[: max((_reach(classifier, text) for classifier in set(_classifiers(system, one))), default=0)]
+    read = text[: _reach(system, system.nodes[place.node], text)]
     width = max(1, -(-len(read) // MOST_WINDOWS))
     windows = [(start, min(start + width, len(read))) for start in range(0, len(read), width)]
     windows = [(start, end) for start, end in windows if not read[start:end].isspace()]
@@ -190,20 +181,12 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
     return _explanation(text, place, method, spans, base, value)
 
 
-def _classifiers(system: System, one: Classifier | Combination) -> Iterator[Classifier]:
-    """The classifiers that a node asks, itself or its members'."""
-    if isinstance(one, Classifier):
-        yield one
-        return
-    for folder in (folder for member in one.members for folder in member.nodes.values()):
-        yield from _classifiers(system, system.loaded[folder])
-
-
-def _reach(one: Classifier, text: str) -> int:
-    """How many characters of a text a classifier reads."""
+def _reach(system: System, folder: Path, text: str) -> int:
+    """How many characters of a text a node reads, itself or by a combination's members."""
+    one = system.loaded[folder]
+    if isinstance(one, Combination):
+        return max(_reach(system, path, text) for member in one.members for path in member.nodes.values())
     reader = one.classifier.reader
     if reader is None:
         return 0
-    if isinstance(reader, TermReader):
-        return len(text)
-    return int(place_tokens(reader, text).places[:, 1].max(initial=0))
+    return len(text) if isinstance(reader, TermReader) else int(place_tokens(reader, text).places[:, 1].max(initial=0))

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -14,12 +15,16 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.inference.calibration import Calibration, calibrate
-from patent_hier.inference.model_card import CARD, label_table, write_card
+from patent_hier.inference.model_card import label_table, model_card
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
 
+if TYPE_CHECKING:
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
 FORMAT = 2
 CONFIG = "config.json"
+CARD = "README.md"
 CALIBRATION_FILE = "calibration.json"
 LABELS_FILE = "labels.json"
 _RESULT_FILE = "result.json"
@@ -106,15 +111,9 @@ def _checked_facts(file: Path) -> dict[str, Any]:
     return facts
 
 
-def export_system(
-    system: System,
-    version: str,
-    calibration: Calibration | None,
-    facts: Mapping[str, Any],
-    folder: Path,
-    license: str | None,  # noqa: A002 - the hub's word
-) -> None:
+def export_system(classifier: "HierarchicalClassifier", folder: Path, license_name: str | None) -> None:
     """Write a system's folder; see :meth:`patent_hier.inference.classifier.HierarchicalClassifier.save_pretrained`."""
+    system = classifier.system
     refuse_foreign(folder, SYSTEM_KIND)
     if folder.resolve() in {path.parent.parent for path in system.nodes.values()}:
         raise ConfigError(f"{folder} is the folder that the model was loaded from; choose another")
@@ -126,12 +125,13 @@ def export_system(
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
         write_json(staging / LABELS_FILE, label_table(system.tree))
-        if calibration is not None:
-            write_json(staging / CALIBRATION_FILE, calibration.as_dict())
-        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": version}
+        if classifier.calibration is not None:
+            write_json(staging / CALIBRATION_FILE, classifier.calibration.as_dict())
+        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": classifier.version}
         text = {"fields": list(system.raw.text), "language": "zh"}
-        write_json(staging / CONFIG, {**config, "text": text, "nodes": nodes, "license": license, "facts": dict(facts)})
-        write_card(staging / CARD, system, version, calibration, facts, license)
+        facts = {"text": text, "nodes": nodes, "license": license_name, "facts": classifier.facts}
+        write_json(staging / CONFIG, {**config, **facts})
+        (staging / CARD).write_text(model_card(classifier, license_name), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
 
 
@@ -158,27 +158,25 @@ def _export_node(source: Path, one: Classifier | Combination, target: Path, name
     seal(target, {"kind": NODE_KIND, "node": node})
 
 
-def upload_folder(save: Callable[[Path], None], repo_id: str, private: bool, version: str) -> str:
+def upload(classifier: "HierarchicalClassifier", repo_id: str, license_name: str | None, private: bool) -> str:
     """Save into a temporary folder and upload that; the address of the commit.
 
     Raises:
         ArtifactError: If the hub does not take it.
     """
-    import tempfile
-
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     with tempfile.TemporaryDirectory(prefix="patent-hier-") as place:
         folder = Path(place) / "model"
-        save(folder)
+        export_system(classifier, folder, license_name)
         api = HfApi()
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=f"Model {version}")
+            message = f"Model {classifier.version}"
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ArtifactError(
                 f"{repo_id} could not be uploaded ({reason}); check the name, token and network"
             ) from error
-    return str(commit)

@@ -1,20 +1,19 @@
 """The card of an exported system: what it is, what it was trained on, how right it is, what it must not be used for."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from patent_hier.errors import ArtifactError
-from patent_hier.inference.calibration import SHOWN, Calibration
-from patent_hier.inference.predictor import System
+from patent_hier.inference.calibration import SHOWN
 from patent_hier.settings import FLAT, ROOT, SHARED
 from patent_hier.taxonomy.names import LANGUAGES, known_name
 from patent_hier.taxonomy.tree import LabelTree
 
-CARD = "README.md"
+if TYPE_CHECKING:
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
 _SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{} among three"}
 _KINDS = {
     FLAT: "flat classifier over all labels of the deepest level",
@@ -39,23 +38,17 @@ def label_table(tree: LabelTree) -> dict[str, Any]:
     return {"levels": list(tree.levels), "labels": labels}
 
 
-def write_card(
-    file: Path,
-    system: System,
-    version: str,
-    calibration: Calibration | None,
-    facts: Mapping[str, Any],
-    license: str | None,  # noqa: A002 - the hub's word
-) -> None:
-    """Write the card as Markdown with the hub's YAML head.
+def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -> str:
+    """The card of a system as Markdown with the hub's YAML head.
 
     Raises:
         ArtifactError: If the facts or what was measured are not as we write them.
     """
     head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
-    head |= {"license": license or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
-    if license is None:
+    head |= {"license": license_name or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
+    if license_name is None:
         head["license_name"] = "unspecified"
+    system, facts = classifier.system, classifier.facts
     data, levels = facts.get("data") or {}, system.tree.levels
     template = Environment(
         loader=PackageLoader("patent_hier", "resources"),
@@ -65,12 +58,12 @@ def write_card(
         autoescape=False,  # noqa: S701 - Markdown
     ).get_template("model_card.j2")
     try:
-        text = template.render(
+        return template.render(
             head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
             system=system,
             tree=system.tree,
             kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
-            version=version,
+            version=classifier.version,
             data=data,
             facts=facts,
             scores=[
@@ -79,11 +72,10 @@ def write_card(
                 for key, name in _SCORES.items()
                 if isinstance(own.get(key), dict)
             ],
-            calibration=calibration,
+            calibration=classifier.calibration,
             deepest_first=levels[::-1],
             shown=SHOWN,
             percent=lambda share: f"{100 * share:.1f}",
         )
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:  # of another, exported again
         raise ArtifactError(f"facts of {system.name} are missing or of another form ({error!r})") from error
-    file.write_text(text, "utf-8")

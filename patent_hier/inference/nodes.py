@@ -50,9 +50,19 @@ class Classifier:
         return frozenset((name, digest) for name, digest in self.files.items() if name not in _NOT_READ)
 
     @property
+    def node(self) -> str:
+        """The node."""
+        return self.classifier.node
+
+    @property
     def tree(self) -> LabelTree:
         """The node's labels."""
         return self.classifier.tree
+
+    @property
+    def flat(self) -> bool:
+        """Whether one softmax over the deepest level decides."""
+        return self.classifier.flat
 
 
 @dataclass(frozen=True)

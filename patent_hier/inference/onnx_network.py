@@ -60,18 +60,19 @@ class Comparison:
     largest_difference: float
 
 
-def onnx_library(name: str) -> Any:
-    """The package ``onnx`` or ``onnxruntime``, imported.
+def require_libraries() -> None:
+    """Refuse to begin without ``onnx`` and ``onnxruntime``.
 
     Raises:
-        ConfigError: If it cannot be imported.
+        ConfigError: If one cannot be imported.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
-        ) from error
+    for name in ("onnx", "onnxruntime"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
+            ) from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
@@ -85,9 +86,10 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
         path: The file.
 
     Raises:
-        ConfigError: If onnx or onnxruntime is missing, the network cannot be exported, or the file scores otherwise.
+        ConfigError: If the network cannot be exported, or the file scores otherwise.
     """
-    onnx, runtime = onnx_library("onnx"), onnx_library("onnxruntime")
+    import onnx
+
     assert isinstance(classifier.model, nn.Module)
     if next(classifier.model.parameters()).device.type != "cpu":
         classifier = replace(classifier, model=copy.deepcopy(classifier.model).cpu())
@@ -98,7 +100,7 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
         _write(classifier, store, example, path)
         onnx.checker.check_model(str(path), full_check=True)
         foreign = [one.domain for one in onnx.load(str(path)).opset_import if one.domain not in _STANDARD]
-        session = _session(runtime, path)
+        session = _session(path)
     except Exception as error:  # three libraries with classes of their own, and whatever a network's Python raises
         raise ConfigError(f"{name} cannot be exported to ONNX ({_one_line(error)[:300]}); {_INSTEAD}") from error
     if foreign:
@@ -163,7 +165,9 @@ def _quiet() -> Iterator[None]:
         torch._C._jit_onnx_log = log
 
 
-def _session(runtime: Any, path: Path) -> Any:
+def _session(path: Path) -> Any:
+    runtime = importlib.import_module("onnxruntime")  # without types
+
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal: every other failure is raised as well
