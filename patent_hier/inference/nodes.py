@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json, read_yaml
-from patent_hier.data.labels import misplaced_label
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.settings import ROOT, WHOLE
@@ -171,7 +170,7 @@ def is_path(value: object) -> bool:
 
 
 def _known_tree(folder: Path, node: str, content: object) -> LabelTree:
-    """A node's labels; refused where they do not stand below it, or the scheme does not know them there."""
+    """A node's labels, of any scheme; refused where they are no tree or do not stand below the node."""
     file = folder / MODEL_FOLDER / CLASSIFIER_FILE
     try:
         tree = LabelTree.from_dict(content)
@@ -180,8 +179,6 @@ def _known_tree(folder: Path, node: str, content: object) -> LabelTree:
     root = ROOT if node == ROOT or node in WHOLE else node
     if tree.root != root:
         raise ArtifactError(f"{file}: its labels stand below {tree.root!r:.40}, not {root}; train the node again")
-    if (wrong := misplaced_label(tree)) is not None:
-        raise ArtifactError(f"{file}: label {wrong!r:.40} has no such place in the IPC; train the node again")
     return tree
 
 
