@@ -138,24 +138,22 @@ def export_system(classifier: "HierarchicalClassifier", folder: Path, license_na
 def _export_node(source: Path, one: Classifier | Combination, target: Path, names: Mapping[Path, str]) -> None:
     """A node folder with what classifying needs; members of a combination lie beside it."""
     target.mkdir(parents=True)
+    data: dict[str, Any] = {}
     if isinstance(one, Combination):
         facts = read_json(source / MODEL_FOLDER / CLASSIFIER_FILE)
         for member, loaded in zip(facts["members"], one.members, strict=True):
             member["nodes"] = {node: f"../{names[path]}" for node, path in loaded.nodes.items()}
         (target / MODEL_FOLDER).mkdir()
         write_json(target / MODEL_FOLDER / CLASSIFIER_FILE, facts)
-        node, data = one.node, {}
     else:
-        node = one.classifier.node
         for name in one.files:
             copy = target / MODEL_FOLDER / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / MODEL_FOLDER / name, copy)
-        raw = one.raw
-        data = {"columns": dict(raw.columns), "text": list(raw.text), "min_symbol": raw.min_symbol}
-        data |= {"edition": raw.edition, "encoding": raw.encoding}
+        data = {"columns": dict(one.raw.columns), "text": list(one.raw.text)}
+        data |= {name: getattr(one.raw, name) for name in ("min_symbol", "edition", "encoding")}
     (target / CONFIG_FILE).write_text(yaml.safe_dump({"data": data}, allow_unicode=True, sort_keys=False), "utf-8")
-    seal(target, {"kind": NODE_KIND, "node": node})
+    seal(target, {"kind": NODE_KIND, "node": one.node})
 
 
 def upload(classifier: "HierarchicalClassifier", repo_id: str, license_name: str | None, private: bool) -> str:

@@ -5,8 +5,9 @@ n-gram's weight in each), ``terms.json``, ``settings.json`` and ``documents.parq
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -115,18 +116,22 @@ def build_neighbours(
             seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
 
 
+def _batches(texts: Sequence[str], progress: Callable[[int], None] | None) -> Iterator[list[str]]:
+    for start in range(0, len(texts), _BATCH):
+        yield (batch := list(texts[start : start + _BATCH]))
+        if progress is not None:
+            progress(len(batch))
+
+
 def _most_frequent(
     texts: Sequence[str], sizes: tuple[int, int], limit: int, progress: Callable[[int], None] | None
 ) -> tuple[str, ...]:
     """The n-grams that stand in most documents, sorted."""
     ngrams = ngram_counter(sizes).build_analyzer()
     frequency: Counter[str] = Counter()
-    for start in range(0, len(texts), _BATCH):
-        batch = texts[start : start + _BATCH]
+    for batch in _batches(texts, progress):
         for text in batch:
             frequency.update(set(ngrams(text)))
-        if progress is not None:
-            progress(len(batch))
     if not frequency:
         raise DataError(f"none of {len(texts)} texts has an n-gram of {sizes[0]} characters; check data.text")
     return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:limit]))
@@ -134,14 +139,7 @@ def _most_frequent(
 
 def _write_index(texts: Sequence[str], reader: TermReader, folder: Path, progress: Callable[[int], None] | None) -> int:
     """Write the inverted index; the number of its entries."""
-    parts: list[csr_matrix] = []
-    for start in range(0, len(texts), _BATCH):
-        batch = list(texts[start : start + _BATCH])
-        parts.append(reader.encode(batch).matrix)  # (batch, terms)
-        if progress is not None:
-            progress(len(batch))
-    counts: csr_matrix = vstack(parts, format="csr")
-    del parts
+    counts: csr_matrix = vstack([reader.encode(batch).matrix for batch in _batches(texts, progress)], format="csr")
     idf = fit_idf(counts)
     index: csc_matrix = tf_idf(counts, idf).tocsc()  # documents ascending in each column
     arrays = {
@@ -216,7 +214,7 @@ class Neighbours:
             return []
         features = tf_idf(self._reader.encode(list(texts)).matrix, self._idf)  # (texts, terms)
         found = [self._best(self._similarity(features[row]), k) for row in range(len(texts))]
-        known = self._read_documents({document for best in found for document, _ in best})
+        known = self._read_documents(sorted({document for best in found for document, _ in best}))
         return [[Neighbour(*known[document], similarity) for document, similarity in best] for best in found]
 
     def _similarity(self, features: csr_matrix) -> NDArray[np.float64]:
@@ -236,16 +234,14 @@ class Neighbours:
         order = chosen[np.argsort(-similarity[chosen], kind="stable")][:k]
         return [(document, min(1.0, float(similarity[document]))) for document in order.tolist()]
 
-    def _read_documents(self, wanted: set[int]) -> dict[int, tuple[str, str, tuple[str, ...]]]:
-        """Id, title and path of some documents, read in groups of rows."""
-        known: dict[int, tuple[str, str, tuple[str, ...]]] = {}
-        by_group: dict[int, list[int]] = {}
-        for document in sorted(wanted):
-            by_group.setdefault(document // _ROW_GROUP, []).append(document)
+    def _read_documents(self, wanted: list[int]) -> dict[int, tuple[str, str, tuple[str, ...]]]:
+        """Id, title and path of some documents, ascending; only their groups of rows are read."""
+        known = {}
         with self._documents() as documents:
-            for group, members in by_group.items():
-                rows = documents.read_row_group(group).take([document % _ROW_GROUP for document in members])
-                for document, one in zip(members, rows.to_pylist(), strict=True):
+            for group, members in groupby(wanted, lambda document: document // _ROW_GROUP):
+                rows = documents.read_row_group(group)
+                for document in members:
+                    one = rows.slice(document % _ROW_GROUP, 1).to_pylist()[0]
                     known[document] = one["document_id"], one["title"], tuple(one["path"])
         return known
 
