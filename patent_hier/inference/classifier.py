@@ -186,7 +186,7 @@ class HierarchicalClassifier:
         return predictions
 
     def check(
-        self, top_k: int, target_accuracy: float | None, force: str | None, beam: int | None
+        self, top_k: int, target_accuracy: float | None = None, force: str | None = None, beam: int | None = None
     ) -> Thresholds | None:
         """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
         check_decoding(self.system.tree, top_k, beam, force)
