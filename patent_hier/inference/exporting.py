@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from patent_hier import __version__
 from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
-from patent_hier.inference.calibration import Calibration, calibrate
-from patent_hier.inference.model_card import label_table, model_card
+from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
+from patent_hier.settings import FLAT, ROOT, SHARED
+from patent_hier.taxonomy.names import LANGUAGES, known_name
+from patent_hier.taxonomy.tree import LabelTree
 
 if TYPE_CHECKING:
     from patent_hier.inference.classifier import HierarchicalClassifier
@@ -29,6 +32,12 @@ CALIBRATION_FILE = "calibration.json"
 LABELS_FILE = "labels.json"
 _RESULT_FILE = "result.json"
 _NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
+_SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{} among three"}
+_KINDS = {
+    FLAT: "flat classifier over all labels of the deepest level",
+    SHARED: "network with a classifier for each label",
+    ROOT: "classifier of the {0} and, for each {0}, one of what is below it",
+}
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md"]
 
 
@@ -133,6 +142,65 @@ def export_system(classifier: "HierarchicalClassifier", folder: Path, license_na
         write_json(staging / CONFIG, {**config, **facts})
         (staging / CARD).write_text(model_card(classifier, license_name), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
+
+
+def label_table(tree: LabelTree) -> dict[str, Any]:
+    """All labels with our short names of those that have one, as JSON-able values: level by level, siblings together.
+
+    Returns:
+        ``levels``, and ``labels``: each with ``code``, ``level``, ``parent`` (the code above it, null at the first
+        level), and perhaps ``zh`` and ``en``.
+    """
+    labels = []
+    for level in tree.levels:
+        own = tree.span(level)
+        for code, parent in zip(tree.codes[own], tree.names(tree.parents[own]), strict=True):
+            names = {language: name for language in LANGUAGES if (name := known_name([code], language))}
+            labels.append({"code": code, "level": level, "parent": parent, **names})
+    return {"levels": list(tree.levels), "labels": labels}
+
+
+def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -> str:
+    """The card of a system as Markdown with the hub's YAML head.
+
+    Raises:
+        ArtifactError: If the facts or what was measured are not as we write them.
+    """
+    head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
+    head |= {"license": license_name or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
+    if license_name is None:
+        head["license_name"] = "unspecified"
+    system, facts = classifier.system, classifier.facts
+    data, levels = facts.get("data") or {}, system.tree.levels
+    template = Environment(
+        loader=PackageLoader("patent_hier", "resources"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown
+    ).get_template("model_card.j2")
+    try:
+        return template.render(
+            head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
+            system=system,
+            tree=system.tree,
+            kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
+            version=classifier.version,
+            data=data,
+            facts=facts,
+            scores=[
+                (name.format(level), own[key])
+                for level, own in ((facts.get("result") or {}).get("levels") or {}).items()
+                for key, name in _SCORES.items()
+                if isinstance(own.get(key), dict)
+            ],
+            calibration=classifier.calibration,
+            deepest_first=levels[::-1],
+            shown=SHOWN,
+            percent=lambda share: f"{100 * share:.1f}",
+        )
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:  # of another, exported again
+        raise ArtifactError(f"facts of {system.name} are missing or of another form ({error!r})") from error
 
 
 def _export_node(source: Path, one: Classifier | Combination, target: Path, names: Mapping[Path, str]) -> None:

@@ -1,7 +1,5 @@
 """The service's routes. Every file that it gives out is one of its own, known by name when it starts."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -57,16 +55,11 @@ def create_app(
     settings = settings or ServiceSettings()
     service = Service(classifier, settings, neighbours)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service:
-            yield
-
     kinds = (Exception, RefusedError, PatentHierError, RequestValidationError, HTTPException)
     app = FastAPI(
         title="patent_hier",
         version=__version__,
-        lifespan=lifespan,
+        lifespan=lambda app: service.running(),
         docs_url=None,
         redoc_url=None,
         responses=_REFUSALS,
@@ -75,7 +68,7 @@ def create_app(
     _add_questions(app, service)
     _add_facts(app, service)
     _add_page(app)
-    return Guard(app, settings, lambda status: service.counters.responses.labels(status).inc())
+    return Guard(app, settings, lambda status: service.responses.labels(status).inc())
 
 
 def _add_questions(app: FastAPI, service: Service) -> None:
@@ -109,7 +102,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/metrics")
     async def metrics() -> Response:
         """Counts for Prometheus."""
-        return Response(generate_latest(service.counters.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_page(app: FastAPI) -> None:

@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from patent_hier.data.raw import normalise
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.model_card import label_table
+from patent_hier.inference.exporting import label_table
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.web.batching import Batcher
@@ -32,29 +33,8 @@ _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
 
-class Counters:
-    """What the service counts of itself, for Prometheus; nothing of what it is asked.
-
-    Attributes:
-        registry: All of them, and no others.
-        responses: Answers, by status.
-        texts: Texts that were classified.
-        batches: How many times texts were scored together.
-        waiting: Texts that wait or are being scored.
-        seconds: Times of answers.
-    """
-
-    def __init__(self) -> None:
-        self.registry = own = CollectorRegistry()
-        self.responses = Counter("patent_hier_responses", "Answers by HTTP status.", ["status"], registry=own)
-        self.texts = Counter("patent_hier_texts", "Texts classified.", registry=own)
-        self.batches = Counter("patent_hier_batches", "Batches scored.", registry=own)
-        self.waiting = Gauge("patent_hier_waiting_texts", "Texts waiting or being scored.", registry=own)
-        self.seconds = Histogram("patent_hier_answer_seconds", "Times of answers.", buckets=_BOUNDS, registry=own)
-
-
 class Service:
-    """A system that answers; use it as an asynchronous context.
+    """A system that answers.
 
     Args:
         classifier: The system.
@@ -62,7 +42,8 @@ class Service:
         neighbours: Known patents; None: none are named.
 
     Attributes:
-        counters: What it counts.
+        registry: What it counts of itself, for Prometheus; nothing of what it is asked.
+        responses: The count of answers, by status.
     """
 
     def __init__(
@@ -70,19 +51,23 @@ class Service:
     ) -> None:
         self.classifier = classifier
         self.settings = settings
-        self.counters = counters = Counters()
         self._neighbours = neighbours
-        self.batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
-        counters.waiting.set_function(lambda: self.batcher.waiting)
+        self._batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
         self._explaining = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        self.registry = own = CollectorRegistry()
+        self.responses = Counter("patent_hier_responses", "Answers by HTTP status.", ["status"], registry=own)
+        self._texts = Counter("patent_hier_texts", "Texts classified.", registry=own)
+        self._batches = Counter("patent_hier_batches", "Batches scored.", registry=own)
+        self._seconds = Histogram("patent_hier_answer_seconds", "Times of answers.", buckets=_BOUNDS, registry=own)
+        waiting = Gauge("patent_hier_waiting_texts", "Texts waiting or being scored.", registry=own)
+        waiting.set_function(lambda: self._batcher.waiting)
 
-    async def __aenter__(self) -> "Service":
-        await self.batcher.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.batcher.__aexit__(*error)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Within it questions are answered."""
+        async with self._batcher:
+            yield
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def predict(self, question: PredictQuestion) -> PredictAnswer:
@@ -147,7 +132,7 @@ class Service:
         return text_problem(text)
 
     def _score(self, texts: Sequence[str]) -> TreeScores:
-        self.counters.batches.inc()
+        self._batches.inc()
         return self.classifier.score(texts)
 
     async def _predictions(self, texts: Sequence[str], question: Options) -> list[Prediction]:
@@ -156,12 +141,12 @@ class Service:
         self.classifier.check(**asked)
         try:
             async with asyncio.timeout(self.settings.time_limit):
-                scores = await self.batcher.score(texts)
+                scores = await self._batcher.score(texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
         predictions = self.classifier.answer(scores, **asked)
-        self.counters.texts.inc(len(texts))
-        self.counters.seconds.observe(time.perf_counter() - start)
+        self._texts.inc(len(texts))
+        self._seconds.observe(time.perf_counter() - start)
         return predictions
 
     async def _aside(self, work: Any, *arguments: Any) -> Any:
