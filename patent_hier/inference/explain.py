@@ -1,7 +1,7 @@
 """Why a system gave a label: which parts of the text speak for it, and which against it."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
 from patent_hier.models.attribution import attribute_terms, attribute_tokens
 from patent_hier.models.classical import TermModel
+from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import NONE
@@ -23,16 +24,8 @@ MOST_WINDOWS = 128  # of an occlusion: texts to score
 _SHOWN = 5  # labels in an error
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a label is decided.
-
-    Attributes:
-        node: The node.
-        level: The label's level.
-        label: The label.
-        position: Its position in the node's tree.
-    """
+class Place(NamedTuple):
+    """Where a label is decided: the node, the label's level, the label, and its position in the node's tree."""
 
     node: str
     level: str
@@ -67,10 +60,10 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
         return occlude(system, text, place)
     classifier = one.classifier
     if classifier.model is None:  # certain of its labels, whatever the text
-        return _explanation(text, place, "constant: no text is read", (), 0.0, 0.0)
-    if not isinstance(classifier.reader, TermReader):
-        return _of_network(place, classifier, text)
-    return _of_terms(place, classifier, text) or occlude(system, text, place)
+        return Explanation(text, *place[:3], "constant: no text is read", (), 0.0, 0.0)
+    if isinstance(classifier.model, nn.Module):
+        return _of_network(place, classifier, classifier.model, text)
+    return _of_terms(place, classifier, classifier.model, text) or occlude(system, text, place)
 
 
 def find_label(system: System, label: str, level: str | None = None) -> Place:
@@ -103,36 +96,27 @@ def label_log_prob(system: System, texts: list[str], place: Place) -> NDArray[np
     return np.concatenate(parts).astype(np.float64)
 
 
-def _of_network(place: Place, classifier: NodeClassifier, text: str) -> Explanation:
-    assert isinstance(classifier.model, nn.Module)
-    assert classifier.reader is not None
-    assert not isinstance(classifier.reader, TermReader)
+def _of_network(place: Place, classifier: NodeClassifier, network: nn.Module, text: str) -> Explanation:
+    assert isinstance(classifier.reader, TokenReader)
     placed = place_tokens(classifier.reader, text)
     is_own = placed.places[:, 1] > placed.places[:, 0]
     softmax = TreeSoftmax(classifier.tree, classifier.flat)
-    found = attribute_tokens(classifier.model, placed.ids, is_own, placed.neutral, softmax, place.position)
+    found = attribute_tokens(network, placed.ids, is_own, placed.neutral, softmax, place.position)
     method = f"integrated gradients of the token embeddings, {found.steps} steps"
-    return _explanation(text, place, method, join_spans(placed.places, found.scores), found.base, found.value)
+    return Explanation(text, *place[:3], method, join_spans(placed.places, found.scores), found.base, found.value)
 
 
-def _of_terms(place: Place, classifier: NodeClassifier, text: str) -> Explanation | None:
+def _of_terms(place: Place, classifier: NodeClassifier, model: TermModel, text: str) -> Explanation | None:
     """None for a model that is not linear."""
-    assert isinstance(classifier.model, TermModel)
     assert isinstance(classifier.reader, TermReader)
     store = classifier.encode([text])
     assert isinstance(store, TermStore)
-    found = attribute_terms(classifier.model, store.matrix, classifier.tree, classifier.flat, place.position)
+    found = attribute_terms(model, store.matrix, classifier.tree, classifier.flat, place.position)
     if found is None:
         return None
     places, scores = spread_over_characters(classifier.reader, text, found.scores)
     method = "integrated gradients of the TF-IDF of n-grams, exact"
-    return _explanation(text, place, method, join_spans(places, scores), found.base, found.value)
-
-
-def _explanation(
-    text: str, place: Place, method: str, spans: tuple[Span, ...], base: float, value: float
-) -> Explanation:
-    return Explanation(text, place.node, place.level, place.label, method, spans, base, value)
+    return Explanation(text, *place[:3], method, join_spans(places, scores), found.base, found.value)
 
 
 def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
@@ -178,7 +162,7 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
     ).tolist()
     spans = tuple(Span(start, end, value - left) for (start, end), left in zip(windows, without, strict=True))
     method = f"occlusion, {len(windows)} windows of up to {width} characters"
-    return _explanation(text, place, method, spans, base, value)
+    return Explanation(text, *place[:3], method, spans, base, value)
 
 
 def _reach(system: System, folder: Path, text: str) -> int:

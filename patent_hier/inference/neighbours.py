@@ -53,15 +53,14 @@ class Neighbour:
     similarity: float
 
 
-def neighbours_fingerprint(corpus: str, split: str, ngram_sizes: tuple[int, int] = NGRAM_SIZES) -> str:
+def neighbours_fingerprint(corpus: str, split: str) -> str:
     """Name an index by what decides its content: corpus, training part, n-grams.
 
     Args:
         corpus: The corpus' fingerprint.
         split: The split's fingerprint.
-        ngram_sizes: Shortest and longest n-gram in characters.
     """
-    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(ngram_sizes), MAX_TERMS])
+    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(NGRAM_SIZES), MAX_TERMS])
 
 
 def build_neighbours(
@@ -70,14 +69,12 @@ def build_neighbours(
     texts: Sequence[str],
     paths: Sequence[Sequence[str]],
     folder: Path,
-    *,
-    ngram_sizes: tuple[int, int] = NGRAM_SIZES,
-    max_terms: int = MAX_TERMS,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
 
-    Memory holds about 20 bytes for each distinct n-gram of each document, and all n-grams once.
+    Memory holds about 20 bytes for each distinct n-gram of each document, and all n-grams once. The
+    :data:`MAX_TERMS` most frequent ones are kept; of equally frequent ones the first in code point order.
 
     Args:
         document_ids: Of the ``n`` training documents, and no others.
@@ -85,31 +82,22 @@ def build_neighbours(
         texts: ``n``, built as in training.
         paths: ``n``, the labels of each main symbol from the top.
         folder: Its name decides whether it is built again: name it by :func:`neighbours_fingerprint`.
-        ngram_sizes: Shortest and longest n-gram in characters.
-        max_terms: The most frequent n-grams that are kept; of equally frequent ones the first in code point order.
         progress: Called after each batch of both passes with its number of documents.
 
     Raises:
-        ConfigError: If a number is out of range, the columns are not of one length, or the folder holds other things.
+        ConfigError: If the folder holds other things.
         ArtifactError: If it holds a manifest that cannot be read.
         DataError: If no text has an n-gram.
     """
-    if len({len(document_ids), len(titles), len(texts), len(paths)}) != 1:
-        sizes = f"{len(document_ids)} ids, {len(titles)} titles, {len(texts)} texts and {len(paths)} paths"
-        raise ConfigError(f"neighbours of {sizes} cannot be built; give one of each for each document")
-    if not 1 <= ngram_sizes[0] <= ngram_sizes[1] or max_terms < 1:
-        raise ConfigError(
-            f"ngram_sizes={ngram_sizes} and max_terms={max_terms} are out of range; give 1 or more, the shorter first"
-        )
     with exclusive(folder):
         refuse_foreign(folder, _KIND)
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return
         with atomic_folder(folder) as staging:
-            terms = _most_frequent(texts, ngram_sizes, max_terms, progress)
-            entries = _write_index(texts, TermReader(terms, ngram_sizes), staging, progress)
+            terms = _most_frequent(texts, progress)
+            entries = _write_index(texts, TermReader(terms, NGRAM_SIZES), staging, progress)
             write_json(staging / _TERMS, list(terms))
-            write_json(staging / _SETTINGS, {"ngram_sizes": list(ngram_sizes)})
+            write_json(staging / _SETTINGS, {"ngram_sizes": list(NGRAM_SIZES)})
             columns = dict(zip(_SCHEMA.names, (document_ids, titles, paths), strict=True))
             pq.write_table(pa.table(columns, _SCHEMA), staging / _DOCUMENTS, _ROW_GROUP)
             facts = {"documents": len(texts), "terms": len(terms), "entries": entries}
@@ -123,18 +111,16 @@ def _batches(texts: Sequence[str], progress: Callable[[int], None] | None) -> It
             progress(len(batch))
 
 
-def _most_frequent(
-    texts: Sequence[str], sizes: tuple[int, int], limit: int, progress: Callable[[int], None] | None
-) -> tuple[str, ...]:
+def _most_frequent(texts: Sequence[str], progress: Callable[[int], None] | None) -> tuple[str, ...]:
     """The n-grams that stand in most documents, sorted."""
-    ngrams = ngram_counter(sizes).build_analyzer()
+    ngrams = ngram_counter(NGRAM_SIZES).build_analyzer()
     frequency: Counter[str] = Counter()
     for batch in _batches(texts, progress):
         for text in batch:
             frequency.update(set(ngrams(text)))
     if not frequency:
-        raise DataError(f"none of {len(texts)} texts has an n-gram of {sizes[0]} characters; check data.text")
-    return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:limit]))
+        raise DataError(f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text")
+    return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:MAX_TERMS]))
 
 
 def _write_index(texts: Sequence[str], reader: TermReader, folder: Path, progress: Callable[[int], None] | None) -> int:

@@ -15,7 +15,7 @@ from patent_hier import __version__
 from patent_hier.errors import PatentHierError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
-from patent_hier.web.guard import Guard
+from patent_hier.web.guard import Guard, ServiceSettings
 from patent_hier.web.messages import (
     BatchAnswer,
     BatchQuestion,
@@ -25,7 +25,6 @@ from patent_hier.web.messages import (
     RefusedError,
 )
 from patent_hier.web.service import Service
-from patent_hier.web.settings import ServiceSettings
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",

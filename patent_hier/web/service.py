@@ -18,6 +18,7 @@ from patent_hier.inference.exporting import label_table
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.web.batching import Batcher
+from patent_hier.web.guard import ServiceSettings
 from patent_hier.web.messages import (
     BatchAnswer,
     BatchItem,
@@ -27,7 +28,6 @@ from patent_hier.web.messages import (
     PredictQuestion,
     RefusedError,
 )
-from patent_hier.web.settings import ServiceSettings
 
 _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds

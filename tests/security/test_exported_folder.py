@@ -19,7 +19,7 @@ from patent_hier.errors import PatentHierError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.known_patents import find_known_patents
 from patent_hier.web.app import create_app
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.guard import ServiceSettings
 from tests.commands import Outcome, command
 from tests.inference.worlds import World
 from tests.security.traps import refused, reseal
