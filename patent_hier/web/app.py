@@ -64,13 +64,12 @@ def create_app(
         responses=_REFUSALS,
         exception_handlers=dict.fromkeys(kinds, _told),
     )
-    _add_questions(app, service)
-    _add_facts(app, service)
+    _add_routes(app, service)
     _add_page(app)
     return Guard(app, settings, lambda status: service.responses.labels(status).inc())
 
 
-def _add_questions(app: FastAPI, service: Service) -> None:
+def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/predict", response_model_exclude_defaults=True)
     async def predict(question: PredictQuestion) -> PredictAnswer:
         """Classify one text."""
@@ -81,8 +80,6 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Classify several texts."""
         return await service.batch(question)
 
-
-def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/taxonomy")
     async def taxonomy() -> Response:
         """The tree of all labels that can be answered, level by level, with our short names of sections and classes."""

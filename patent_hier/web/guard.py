@@ -1,4 +1,4 @@
-"""The service's bounds, and what holds them: bodies of bounded size and time, rates, headers that keep a browser at home."""
+"""The service's bounds and what holds them: bodies of bounded size and time, rates, headers that keep browsers home."""
 
 import asyncio
 import time
