@@ -66,9 +66,11 @@ class Service:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Within it questions are answered."""
-        async with self._batcher:
-            yield
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        try:
+            async with self._batcher:
+                yield
+        finally:
+            self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def predict(self, question: PredictQuestion) -> PredictAnswer:
         """The answer to one text.
