@@ -160,6 +160,15 @@ def label_table(tree: LabelTree) -> dict[str, Any]:
     return {"levels": list(tree.levels), "labels": labels}
 
 
+def _scores(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name.format(level), own[key])
+        for level, own in (result.get("levels") or {}).items()
+        for key, name in _SCORES.items()
+        if isinstance(own.get(key), dict)
+    ]
+
+
 def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -> str:
     """The card of a system as Markdown with the hub's YAML head.
 
@@ -183,17 +192,11 @@ def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -
         return template.render(
             head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
             system=system,
-            tree=system.tree,
             kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
             version=classifier.version,
             data=data,
             facts=facts,
-            scores=[
-                (name.format(level), own[key])
-                for level, own in ((facts.get("result") or {}).get("levels") or {}).items()
-                for key, name in _SCORES.items()
-                if isinstance(own.get(key), dict)
-            ],
+            scores=_scores(facts.get("result") or {}),
             calibration=classifier.calibration,
             deepest_first=levels[::-1],
             shown=SHOWN,
