@@ -39,7 +39,7 @@ from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
 from patent_hier.inference.nodes import NodeLoader
-from patent_hier.inference.texts import TextScorer
+from patent_hier.inference.predictor import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.evidence import COMBINATION
 from patent_hier.pipeline.members import CLASSIFIER, Member, corpus_of, read_members
@@ -60,7 +60,6 @@ from patent_hier.taxonomy.tree import LabelTree
 
 COMBINE_VERSION = 2  # raise it when equal members would make other scores
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
-_BATCH = 64  # documents of a network's batch
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
 
@@ -223,8 +222,7 @@ class _Combination:
             for start in range(0, len(texts), size):
                 chunk = texts[start : start + size]
                 by_member = [
-                    derive(scorer.score(_resolved(member.sources(node)), chunk, None, _BATCH), node)
-                    for member in self.members
+                    derive(scorer.score(_resolved(member.sources(node)), chunk), node) for member in self.members
                 ]
                 progress(len(chunk))
                 yield pool([_as_node(own, node) for own in by_member], weights)

@@ -23,6 +23,8 @@ NONE = -1  # position of a label that is not in a tree, or not known
 Positions = NDArray[np.int32]
 _GROUP = re.compile(r"([A-Z][0-9]{2}[A-Z]) ?([0-9]{1,4})/([0-9]+)", re.ASCII)
 
+_NAME = re.compile(r"\w[\w ./+:()&,'#-]*(?<! )")
+
 
 @dataclass(frozen=True, eq=False)
 class LabelTree:
@@ -40,7 +42,8 @@ class LabelTree:
         edition: Edition of the scheme; None if unknown.
 
     Raises:
-        DataError: If the arrays are not such a tree.
+        DataError: If the arrays are not such a tree, or a name is more than letters, digits, blanks and some signs, so
+            that a terminal, a spreadsheet or a page might take it for something else.
     """
 
     levels: tuple[str, ...]
@@ -361,7 +364,8 @@ class LabelTree:
             for places, own in zip(self._places, map(self.span, self.levels), strict=True)
         ):
             return "a code occurs twice in a level"
-        return None
+        odd = next((name for name in (*self.levels, self.root, *self.codes) if not _NAME.fullmatch(name)), None)
+        return None if odd is None else f"label or level {odd!r:.40} has signs that no name has"
 
 
 def scheme_order(code: str) -> str:
