@@ -28,7 +28,6 @@ from patent_hier.models.rnn import Rnn
 from patent_hier.models.term_heads import HEADS, TermHeads
 from patent_hier.models.textcnn import TextCnn
 
-WEIGHTS = "model.safetensors"
 TokenReader = WordPieceReader | WordReader
 Reader = TokenReader | TermReader
 

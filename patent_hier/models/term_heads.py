@@ -69,11 +69,6 @@ class TermHeads(TermModel):
     num_labels: int
     num_terms: int
 
-    @property
-    def num_parameters(self) -> int:
-        """Weights and biases."""
-        return sum(head.weights.size + head.bias.size for head in self.heads)
-
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """Conditional log-probabilities ``(n, num_labels)``; see :meth:`TermModel.log_prob`."""
         if counts.shape[1] != self.num_terms:
