@@ -3,6 +3,8 @@
 Every name is invented, put together from syllables that no firm or person was looked up for.
 """
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
@@ -51,6 +53,9 @@ class Symbol(NamedTuple):
     subclass: str
     main_group: int
     subgroup: str
+
+    def __str__(self) -> str:
+        return f"{self.subclass}{self.main_group}/{self.subgroup}"
 
 
 class Defect(StrEnum):
@@ -177,8 +182,7 @@ class RowWriter:
         main = self._symbol(code)
         further = []
         for _ in range(int(self._draw() * self._draw() * 4)):
-            symbol = self._symbol(code if self._draw() < 0.6 else self._pick(self._topics[code].near))
-            further.append(f"{symbol.subclass}{symbol.main_group}/{symbol.subgroup}")
+            further.append(str(self._symbol(code if self._draw() < 0.6 else self._pick(self._topics[code].near))))
         return ";".join([self._spelled(main), *further])
 
     def _symbol(self, code: str) -> Symbol:
@@ -187,8 +191,7 @@ class RowWriter:
         return Symbol(subclass, 1 + 2 * int(self._draw() * self._draw() * 40), f"{2 * int(self._draw() * 20):02}")
 
     def _spelled(self, symbol: Symbol) -> str:
-        plain = f"{symbol.subclass}{symbol.main_group}/{symbol.subgroup}"
-        draw = self._draw()
+        plain, draw = str(symbol), self._draw()
         if draw >= 0.06:
             return plain
         spellings = (
@@ -227,16 +230,9 @@ _OF_ONE_FIELD = (Defect.EMPTY_SYMBOL, Defect.MALFORMED_SYMBOL, Defect.UNKNOWN_CL
 
 def csv_line(row: Row) -> str:
     """A row as one CSV record with its line end; fields are quoted only where they must be."""
-    line = ",".join(row)
-    if '"' in line or "\n" in line or line.count(",") != len(row) - 1:
-        line = ",".join(_quoted(field) for field in row)
-    return line + "\r\n"
-
-
-def _quoted(field: str) -> str:
-    if '"' in field or "," in field or "\n" in field:
-        return '"' + field.replace('"', '""') + '"'
-    return field
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(row)
+    return line.getvalue()
 
 
 @lru_cache(maxsize=1 << 16)
