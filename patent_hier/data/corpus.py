@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import find_damage, fingerprint, seal
 from patent_hier.atomic import atomic_file, read_json
-from patent_hier.data.accounting import Accounting
+from patent_hier.data.accounting import Accounting, refuse_rejects
 from patent_hier.data.cleaning import Cleaning, Progress
 from patent_hier.data.columns import SCHEMA
 from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter
-from patent_hier.errors import ArtifactError, DataError
+from patent_hier.errors import ArtifactError
 from patent_hier.sanitize import one_line
 
 CORPUS_VERSION = 1
@@ -106,29 +106,7 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
         if pending:
             pending.result()
         cleaning.accounting.check()
-        refuse_rejects(cleaning.accounting, source, fmt)
-
-
-class RefusedFileError(DataError):
-    """A raw file has no valid row or too many rejected ones.
-
-    Attributes:
-        accounting: Where every row went.
-    """
-
-    def __init__(self, message: str, accounting: Accounting) -> None:
-        super().__init__(message)
-        self.accounting = accounting
-
-
-def refuse_rejects(accounting: Accounting, source: Path, fmt: RawFormat) -> None:
-    """Refuse rows of which too few are good.
-
-    Raises:
-        RefusedFileError: Naming the most frequent reasons.
-    """
-    if problem := accounting.problem(fmt.max_reject_share):
-        raise RefusedFileError(f"{source}: {problem}", accounting)
+        refuse_rejects(cleaning.accounting, source, fmt.max_reject_share)
 
 
 @dataclass(frozen=True)
@@ -210,15 +188,8 @@ def shared_strings(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
     Returns:
         ``(n,)``, ``None`` for null, equal to ``column.to_numpy()``.
     """
-    encoded: Any = column.dictionary_encode().unify_dictionaries()
-    values = np.empty(0, object)
-    codes = np.empty(len(column), np.int64)
-    position = 0
-    for chunk in encoded.chunks:  # all have one dictionary
-        values = np.array([*chunk.dictionary.to_pylist(), None], object)
-        codes[position : position + len(chunk)] = chunk.indices.fill_null(len(values) - 1).to_numpy()
-        position += len(chunk)
-    return values[codes]
+    shared = column.dictionary_encode().unify_dictionaries().to_pandas().cat
+    return np.append(shared.categories.to_numpy(object), None)[shared.codes]  # null: -1, the appended None
 
 
 class Corpus:

@@ -54,9 +54,13 @@ def near_duplicates(texts: Callable[[], Iterable[str]], text_at: Callable[[int],
     signatures = _signatures(texts(), set(first.tolist()))
     pairs = [pair for pair in _candidates(signatures) if _similarity(text_at, first, pair) >= SIMILARITY]
     left, right = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(first), len(first)))
-    groups = connected_components(links, directed=False)[1]
-    return np.asarray(groups[equal], dtype=np.intp)
+    return connected(left, right, len(first))[equal]
+
+
+def connected(left: Groups, right: Groups, n: int) -> Groups:
+    """A code for each of ``n`` things, ``(n,)``, equal where a chain of the pairs ``left[i], right[i]`` links them."""
+    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)
 
 
 def _runs(text: str) -> NDArray[np.uint64]:
