@@ -1,6 +1,5 @@
 """A vocabulary from the training part and a vector for each of its words: trained, read from a file, or random."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -16,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features.token_store import TokenStore
+from patent_hier.features.ragged import Ragged
+from patent_hier.features.token_store import TokenStore, write_store
 from patent_hier.features.versions import vectors_version
-from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words, write_store
+from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words
 from patent_hier.settings import FeatureSettings
 
 VECTORS_FILE = "vectors.safetensors"
@@ -140,7 +140,7 @@ class _Vocabulary:
 
     words: list[str]
     counts: list[int]
-    new_ids: NDArray[np.uint32]
+    new_ids: NDArray[np.int32]
 
 
 def _chunks(n_documents: int) -> Iterator[range]:
@@ -170,21 +170,20 @@ def _choose(counts: NDArray[np.int64], names: Sequence[str], min_count: int) -> 
             f"none of the {np.count_nonzero(counts)} words of the training part occurs {min_count} times; "
             f"lower features.min_count"
         )
-    new_ids = np.full(len(counts), UNKNOWN_ID, np.uint32)
+    new_ids = np.full(len(counts), UNKNOWN_ID, np.int32)
     new_ids[PAD_ID] = PAD_ID
     new_ids[kept] = np.arange(FIRST_WORD_ID, len(kept) + FIRST_WORD_ID)
     return _Vocabulary([names[i - FIRST_WORD_ID] for i in kept], counts[kept].tolist(), new_ids)
 
 
-def _cut(
-    store: TokenStore, new_ids: NDArray[np.uint32], max_length: int
-) -> Iterator[list[NDArray[np.unsignedinteger]]]:
-    unknown = np.array([UNKNOWN_ID], np.uint32)
+def _cut(store: TokenStore, new_ids: NDArray[np.int32], max_length: int) -> Iterator[Ragged]:
+    unknown = np.array([UNKNOWN_ID], np.int32)
     for chunk in _chunks(len(store)):
-        yield [new_ids[store[i][:max_length]] if store.lengths[i] else unknown for i in chunk]
+        documents = [new_ids[store[i][:max_length]] if store.lengths[i] else unknown for i in chunk]
+        yield np.concatenate(documents), np.fromiter(map(len, documents), np.int64, len(documents))
 
 
-def _unknown_share(counts: NDArray[np.int64], new_ids: NDArray[np.uint32]) -> float | None:
+def _unknown_share(counts: NDArray[np.int64], new_ids: NDArray[np.int32]) -> float | None:
     """Share of the words of whole documents that are outside the vocabulary; None if there is no word."""
     total = int(counts.sum())
     return int(counts[new_ids == UNKNOWN_ID].sum()) / total if total else None
@@ -228,33 +227,21 @@ class _Sentences:
 
 
 def _train(sentences: _Sentences, vocabulary: _Vocabulary, settings: FeatureSettings) -> NDArray[np.float32]:
-    with _silent("gensim"):
-        from gensim.models import Word2Vec
+    from gensim.models import Word2Vec
 
-        model = Word2Vec(
-            vector_size=settings.vector_size,
-            window=settings.window,
-            sg=int(settings.skip_gram),
-            seed=settings.seed,
-            min_count=1,  # the vocabulary is chosen already
-            sorted_vocab=0,  # and so is its order
-            workers=1,  # more would update the vectors in an order left to chance
-        )
-        model.build_vocab_from_freq(dict(zip(vocabulary.words, vocabulary.counts, strict=True)))
-        model.train(sentences, total_words=sum(vocabulary.counts), epochs=settings.epochs)
+    logging.getLogger("gensim").setLevel(logging.ERROR)
+    model = Word2Vec(
+        vector_size=settings.vector_size,
+        window=settings.window,
+        sg=int(settings.skip_gram),
+        seed=settings.seed,
+        min_count=1,  # the vocabulary is chosen already
+        sorted_vocab=0,  # and so is its order
+        workers=1,  # more would update the vectors in an order left to chance
+    )
+    model.build_vocab_from_freq(dict(zip(vocabulary.words, vocabulary.counts, strict=True)))
+    model.train(sentences, total_words=sum(vocabulary.counts), epochs=settings.epochs)
     return np.array(model.wv.vectors, np.float32)
-
-
-@contextlib.contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Only errors of this logger and those below it."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _read_vectors(path: Path, words: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
