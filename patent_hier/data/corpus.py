@@ -188,8 +188,9 @@ def shared_strings(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
     Returns:
         ``(n,)``, ``None`` for null, equal to ``column.to_numpy()``.
     """
-    shared = column.dictionary_encode().unify_dictionaries().to_pandas().cat
-    return np.append(shared.categories.to_numpy(object), None)[shared.codes]  # null: -1, the appended None
+    shared: Any = column.dictionary_encode().unify_dictionaries().to_pandas().cat
+    values = np.array([*shared.categories, None], object)
+    return values[shared.codes.to_numpy()]  # null: -1, the last one
 
 
 class Corpus:
@@ -220,14 +221,6 @@ class Corpus:
         if manifest.get("corpus_version") != CORPUS_VERSION:
             version = manifest.get("corpus_version")
             raise ArtifactError(f"{folder} holds corpus version {version}, not {CORPUS_VERSION}; {again}")
-        try:
-            schema = pq.read_schema(folder / CORPUS_FILE)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ArtifactError(f"{folder / CORPUS_FILE} is damaged; {again}") from error
-        if schema.names != SCHEMA.names:
-            raise ArtifactError(
-                f"{folder / CORPUS_FILE} has other columns than corpus version {CORPUS_VERSION}; {again}"
-            )
         return cls(folder, manifest)
 
     @property

@@ -227,20 +227,25 @@ class _Sentences:
 
 
 def _train(sentences: _Sentences, vocabulary: _Vocabulary, settings: FeatureSettings) -> NDArray[np.float32]:
-    from gensim.models import Word2Vec
+    logger = logging.getLogger("gensim")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        from gensim.models import Word2Vec
 
-    logging.getLogger("gensim").setLevel(logging.ERROR)
-    model = Word2Vec(
-        vector_size=settings.vector_size,
-        window=settings.window,
-        sg=int(settings.skip_gram),
-        seed=settings.seed,
-        min_count=1,  # the vocabulary is chosen already
-        sorted_vocab=0,  # and so is its order
-        workers=1,  # more would update the vectors in an order left to chance
-    )
-    model.build_vocab_from_freq(dict(zip(vocabulary.words, vocabulary.counts, strict=True)))
-    model.train(sentences, total_words=sum(vocabulary.counts), epochs=settings.epochs)
+        model = Word2Vec(
+            vector_size=settings.vector_size,
+            window=settings.window,
+            sg=int(settings.skip_gram),
+            seed=settings.seed,
+            min_count=1,  # the vocabulary is chosen already
+            sorted_vocab=0,  # and so is its order
+            workers=1,  # more would update the vectors in an order left to chance
+        )
+        model.build_vocab_from_freq(dict(zip(vocabulary.words, vocabulary.counts, strict=True)))
+        model.train(sentences, total_words=sum(vocabulary.counts), epochs=settings.epochs)
+    finally:
+        logger.setLevel(level)
     return np.array(model.wv.vectors, np.float32)
 
 

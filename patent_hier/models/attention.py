@@ -185,10 +185,7 @@ def _segments(pair: Encoding) -> NDArray[np.int8]:
 
     The tokenizer's type ids would not do: those of the RoBERTa family are all 0.
     """
-    segments: list[int] = []
-    for sequence in pair.sequence_ids:
-        segments.append(sequence if sequence is not None else (segments[-1] if segments else 0))
-    return np.array(segments, np.int8)
+    return np.maximum.accumulate([sequence or 0 for sequence in pair.sequence_ids]).astype(np.int8)
 
 
 def _attend(network: PreTrainedModel, pair: Encoding) -> NDArray[np.float32]:

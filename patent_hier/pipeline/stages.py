@@ -118,7 +118,7 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
         if groups is not None:
             refuse_torn(groups[0], parts, plan.policy)
         save(staging, document_ids, parts)
-        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
+        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)})
         _report_split(report, plan)
 
     ensure(folder, make)
