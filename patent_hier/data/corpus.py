@@ -189,8 +189,9 @@ def shared_strings(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
         ``(n,)``, ``None`` for null, equal to ``column.to_numpy()``.
     """
     shared: Any = column.dictionary_encode().unify_dictionaries().to_pandas().cat
-    values = np.array([*shared.categories, None], object)
-    return values[shared.codes.to_numpy()]  # null: -1, the last one
+    codes: NDArray[np.int64] = shared.codes.to_numpy()
+    values: NDArray[np.object_] = np.array([*shared.categories, None], object)
+    return values[codes]  # null: -1, the last one
 
 
 class Corpus:

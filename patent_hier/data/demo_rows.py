@@ -74,8 +74,12 @@ class Defect(StrEnum):
 
 
 DEFECTS = tuple(Defect)
-_MALFORMED = ("A1B 2", "XX", "A01D42-04", "H04W8/", "详见公报", "B65D/00")
-_UNKNOWN = ("A77B1/00", "Y02E10/50", "B77C3/02", "D55B1/00")
+_OF_ONE_FIELD = {  # its column, and what stands there instead
+    Defect.EMPTY_SYMBOL: (SYMBOLS, ("",)),
+    Defect.MALFORMED_SYMBOL: (SYMBOLS, ("A1B 2", "XX", "A01D42-04", "H04W8/", "详见公报", "B65D/00")),
+    Defect.UNKNOWN_CLASS: (SYMBOLS, ("A77B1/00", "Y02E10/50", "B77C3/02", "D55B1/00")),
+    Defect.EMPTY_ABSTRACT: (ABSTRACT, ("", " ", "　")),
+}
 
 
 class RowWriter:
@@ -128,20 +132,11 @@ class RowWriter:
 
     def broken(self, row: Row, defect: Defect) -> bytes:
         """Spoil a whole row in one way; the bytes end with the line."""
-        if defect is Defect.EMPTY_SYMBOL:
-            row[SYMBOLS] = ""
-        elif defect is Defect.MALFORMED_SYMBOL:
-            row[SYMBOLS] = self._pick(_MALFORMED)
-        elif defect is Defect.UNKNOWN_CLASS:
-            row[SYMBOLS] = self._pick(_UNKNOWN)
-        elif defect is Defect.EMPTY_ABSTRACT:
-            row[ABSTRACT] = self._pick(("", " ", "　"))
         if defect in _OF_ONE_FIELD:
+            column, values = _OF_ONE_FIELD[defect]
+            row[column] = self._pick(values) if len(values) > 1 else values[0]
             return csv_line(row).encode("gb18030")
         row[ABSTRACT] = row[ABSTRACT].replace('"', "").replace("\n", "").replace(",", "，")
-        return self._misshapen(row, defect)
-
-    def _misshapen(self, row: Row, defect: Defect) -> bytes:
         head, tail = row[ABSTRACT][:20], row[ABSTRACT][20:]
         if defect is Defect.SHORT_ROW:
             del row[9 + int(self._draw() * 6) :]
@@ -223,9 +218,6 @@ class RowWriter:
 
     def _pick(self, items: Sequence[Any]) -> Any:
         return items[int(self._draw() * len(items))]
-
-
-_OF_ONE_FIELD = (Defect.EMPTY_SYMBOL, Defect.MALFORMED_SYMBOL, Defect.UNKNOWN_CLASS, Defect.EMPTY_ABSTRACT)
 
 
 def csv_line(row: Row) -> str:

@@ -13,6 +13,7 @@ measured here, so 19 GB for the paper's corpus. Here a document takes 256 bytes,
 import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +79,9 @@ def _signatures(texts: Iterable[str], chosen: set[int]) -> NDArray[np.uint32]:
     """MinHash of the chosen texts, ``(len(chosen), 64)``, in their order."""
     generator = np.random.default_rng(_SEED)
     factors = generator.integers(1, 2**63, _BANDS * _ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    parts, batch = [np.empty((0, _BANDS * _ROWS), np.uint32)], []
-    for number, text in enumerate(texts):
-        if number in chosen:
-            batch.append(_runs(text))
-        if len(batch) == _BATCH:
-            parts.append(_minima(batch, factors))
-            batch = []
-    if batch:
+    parts = [np.empty((0, _BANDS * _ROWS), np.uint32)]
+    runs = (_runs(text) for number, text in enumerate(texts) if number in chosen)
+    while batch := list(islice(runs, _BATCH)):
         parts.append(_minima(batch, factors))
     return np.concatenate(parts)
 

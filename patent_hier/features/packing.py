@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,11 +78,8 @@ def pack(batches: Iterable[list[str]], tokenizer: Tokenizer, separator: int, hel
     passages, tokens = {TRAINING: 0, HELD_OUT: 0}, {TRAINING: 0, HELD_OUT: 0}
     n_characters = 0
     with ExitStack() as stack:
-        files: dict[str, tuple[BinaryIO, BinaryIO]] = {
-            part: (
-                stack.enter_context((folder / f"{part}{_IDS}").open("wb")),
-                stack.enter_context((folder / f"{part}{_STARTS}").open("wb")),
-            )
+        files = {
+            part: [stack.enter_context((folder / f"{part}{ending}").open("wb")) for ending in (_IDS, _STARTS)]
             for part in (TRAINING, HELD_OUT)
         }
         for texts in batches:

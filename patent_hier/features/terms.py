@@ -265,8 +265,7 @@ class TermReader:
         sizes = facts.get("ngram_sizes") if isinstance(facts, dict) else None
         if not (isinstance(sizes, list) and len(sizes) == 2 and all(type(size) is int for size in sizes)):
             raise ArtifactError(f"{folder / READER} names no ngram_sizes; train the node again")
-        if not (isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)):
-            raise ArtifactError(f"{folder / TERMS_FILE} is no list of n-grams; train the node again")
-        if len(set(terms)) != len(terms):
-            raise ArtifactError(f"{folder / TERMS_FILE} names an n-gram twice; train the node again")
+        listed = isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)
+        if not listed or len(set(terms)) != len(terms):
+            raise ArtifactError(f"{folder / TERMS_FILE} is no list of distinct n-grams; train the node again")
         return cls(tuple(terms), (sizes[0], sizes[1]))

@@ -156,9 +156,8 @@ def _count(store: TokenStore, train: NDArray[np.bool_], n_names: int, segmentati
         if len(ids) and ids.max() >= counts.shape[1]:
             raise ArtifactError(f"{segmentation} has ids without a word; delete it and run again")
         of_train = np.repeat(train[chunk.start : chunk.stop], store.lengths[chunk.start : chunk.stop])
-        for row, chosen in ((0, ids[of_train]), (1, ids[~of_train])):
-            numbers, occurrences = np.unique(chosen, return_counts=True)
-            counts[row, numbers] += occurrences
+        for row, chosen in enumerate((ids[of_train], ids[~of_train])):
+            counts[row] += np.bincount(chosen, minlength=counts.shape[1])
     return counts
 
 
