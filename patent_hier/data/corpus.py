@@ -3,6 +3,7 @@
 :func:`prepare` makes it, :func:`check` tells what it would make without writing, :class:`Corpus` reads it.
 """
 
+import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,13 +23,13 @@ from patent_hier.data.accounting import Accounting, refuse_rejects
 from patent_hier.data.cleaning import Cleaning, Progress
 from patent_hier.data.columns import SCHEMA
 from patent_hier.data.raw import Layout, RawFormat, Rejection
-from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter
 from patent_hier.errors import ArtifactError
-from patent_hier.sanitize import one_line
+from patent_hier.sanitize import cell, one_line
 
 CORPUS_VERSION = 1
 CORPUS_FILE = "corpus.parquet"
 REJECTS_FILE = "rejects.csv"
+_REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
 _EXAMPLES = 3  # rejected rows that a check shows for each reason
 
 
@@ -93,7 +94,8 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
     with ExitStack() as stack:
         corpus_path = stack.enter_context(atomic_file(folder / CORPUS_FILE))
         rejects_path = stack.enter_context(atomic_file(folder / REJECTS_FILE))
-        rejects = RejectsWriter(stack.enter_context(rejects_path.open("w", encoding=REJECTS_ENCODING, newline="")))
+        rejects = csv.writer(stack.enter_context(rejects_path.open("w", encoding=_REJECTS_ENCODING, newline="")))
+        rejects.writerow(Rejection._fields)
         corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd"))
         # Arrow compresses without Python's lock, so that the next batch is made meanwhile; no more than one waits.
         writing = stack.enter_context(ThreadPoolExecutor(1))
@@ -102,11 +104,16 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
             if pending:
                 pending.result()
             pending = writing.submit(corpus.write_table, batch.documents) if len(batch.documents) else None
-            rejects.write(batch.rejections)
+            rejects.writerows(map(harmless, batch.rejections))
         if pending:
             pending.result()
         cleaning.accounting.check()
         refuse_rejects(cleaning.accounting, source, fmt.max_reject_share)
+
+
+def harmless(rejection: Rejection) -> tuple[int, str, str]:
+    """A rejection as a row of ``rejects.csv``: no control characters, and an apostrophe before a formula."""
+    return rejection.line_number, str(rejection.reason), cell(one_line(rejection.value))
 
 
 @dataclass(frozen=True)
@@ -151,19 +158,18 @@ class CheckReport:
         ]
 
 
-def check(source: Path, fmt: RawFormat, limit_rows: int | None = None, processes: int = 1) -> CheckReport:
+def check(source: Path, fmt: RawFormat, processes: int = 1) -> CheckReport:
     """Read a raw file as :func:`prepare` does and write nothing.
 
     Args:
         source: The raw CSV file.
         fmt: What the file looks like and how strict to be.
-        limit_rows: Stop after so many rows; None reads the whole file.
         processes: As for :func:`prepare`.
 
     Raises:
         DataError: If the file cannot be read at all; refusals that come from counting are in the report.
     """
-    cleaning = Cleaning(source, fmt, limit_rows=limit_rows, processes=processes)
+    cleaning = Cleaning(source, fmt, processes=processes)
     examples: dict[str, list[Rejection]] = {}
     for batch in cleaning.batches():
         for rejection in batch.rejections:
