@@ -163,11 +163,7 @@ def _plan(rows: int, shuffler: random.Random, topics: Sequence[Topic]) -> Iterat
         _Extra.BROKEN: max(round(rows * 0.02), len(DEFECTS)),
     }
     documents = rows - wanted[_Extra.TWIN]
-    extras = bytearray(documents)
-    position = 0
-    for extra, count in wanted.items():
-        extras[position : position + count] = bytes([extra]) * count
-        position += count
+    extras = bytearray(b"".join(bytes([extra]) * count for extra, count in wanted.items()).ljust(documents, b"\0"))
     labels = _labels(documents, topics)
     shuffler.shuffle(labels)
     shuffler.shuffle(extras)
