@@ -82,14 +82,6 @@ class DemoTruth:
         """Records below the header as a careful reader counts them."""
         return self.kept + self.duplicates + self.rejects.total()
 
-    @property
-    def sections(self) -> Counter[str]:
-        """Kept documents of every section, by its letter."""
-        counts: Counter[str] = Counter()
-        for code, count in self.classes.items():
-            counts[code[0]] += count
-        return counts
-
 
 def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017, texts: int = 1) -> DemoTruth:
     """Write a demo file.
