@@ -88,7 +88,7 @@ class TokenStore:
 
     @classmethod
     def from_documents(cls, documents: Iterable[list[int]]) -> "TokenStore":
-        """The same of lists."""
+        """The same from lists of ids."""
         return TokenStore.in_memory(*end_to_end(list(documents)))
 
     def __len__(self) -> int:
