@@ -84,8 +84,8 @@ def build_vectors(segmentation: Path, train: NDArray[np.bool_], settings: Featur
     store, names = TokenStore.open(segmentation), read_words(segmentation)
     if len(train) != len(store):
         raise ArtifactError(f"{segmentation} has {len(store)} documents, the split {len(train)}; delete it, run again")
-    in_train, held_out = _count(store, train, len(names), segmentation)
-    vocabulary = _choose(in_train, names, settings.min_count)
+    counts = dict(zip(("train", "held_out"), _count(store, train, len(names), segmentation), strict=True))
+    vocabulary = _choose(counts["train"], names, settings.min_count)
     vectors, facts = _make_vectors(store, train, vocabulary, settings)
     middle = vectors.mean(0, dtype=np.float64).astype(np.float32)
     rows = np.concatenate([np.zeros_like(middle)[None], middle[None], vectors])  # (n_words + 2, size)
@@ -103,11 +103,8 @@ def build_vectors(segmentation: Path, train: NDArray[np.bool_], settings: Featur
         "empty_documents": int((store.lengths == 0).sum()),
         "n_words": len(vocabulary.words),
         **facts,
-        "train_tokens": int(in_train.sum()),
-        "unknown_share": {
-            "train": _unknown_share(in_train, vocabulary.new_ids),
-            "held_out": _unknown_share(held_out, vocabulary.new_ids),
-        },
+        "train_tokens": int(counts["train"].sum()),
+        "unknown_share": {part: _unknown_share(own, vocabulary.new_ids) for part, own in counts.items()},
         "seconds": round(time.perf_counter() - started, 1),
     }
     seal(folder, manifest)
