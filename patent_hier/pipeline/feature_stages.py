@@ -9,7 +9,7 @@ from patent_hier.artifacts import DigestCache
 from patent_hier.data.corpus import Corpus
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.caching import ensure
-from patent_hier.progress import item_progress, say
+from patent_hier.progress import counted, item_progress, say
 from patent_hier.settings import EncoderSettings, FeatureSettings, TermSettings, TrainerSettings
 
 
@@ -22,7 +22,7 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
 
     def make(staging: Path) -> None:
         with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
-            encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
+            encode_corpus(counted(corpus.iter_texts(), progress), load_tokenizer(encoder, max_length), staging)
 
     ensure(folder, make)
     return folder
@@ -81,7 +81,7 @@ def ensure_vectors(
 
     def segment(staging: Path) -> None:
         with item_progress(f"segmenting {corpus.size} documents into {features.name}", corpus.size) as progress:
-            words.segment_corpus(corpus.iter_texts(), features.name, staging, progress)
+            words.segment_corpus(counted(corpus.iter_texts(), progress), features.name, staging)
 
     ensure(segmentation, segment)
     digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
@@ -104,7 +104,7 @@ def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings
 
     def make(staging: Path) -> None:
         with item_progress(f"counting n-grams of {corpus.size} documents", 2 * corpus.size) as progress:
-            count_corpus(corpus.iter_texts, train, settings, staging, progress)
+            count_corpus(lambda: counted(corpus.iter_texts(), progress), train, settings, staging)
 
     ensure(folder, make)
     return folder

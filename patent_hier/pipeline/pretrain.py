@@ -26,7 +26,7 @@ from patent_hier.pipeline.environment import PeakMemory
 from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, finished
 from patent_hier.pipeline.portable import portable
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
-from patent_hier.progress import item_progress, say
+from patent_hier.progress import counted, item_progress, say
 from patent_hier.settings import EncoderSettings
 from patent_hier.settings.pretraining import PretrainSettings
 
@@ -189,7 +189,7 @@ def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cach
         loaded = _tokenizer(tokenizer)
         total = sum(map(len, text.batches()))
         with item_progress(f"encoding and segmenting {total:,} passages", total) as progress:
-            pack(text.batches(), loaded, _id(loaded, "[SEP]"), settings.held_out, staging, progress)
+            pack(counted(text.batches(), progress), loaded, _id(loaded, "[SEP]"), settings.held_out, staging)
 
     ensure(folder, make)
     return folder

@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import DigestCache, file_digest, seal
 from patent_hier.atomic import atomic_file, exclusive, remove_partials
-from patent_hier.data.accounting import Accounting
+from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
-from patent_hier.data.corpus import (
-    Corpus,
-    RefusedFileError,
-    corpus_fingerprint,
-    prepare,
-    refuse_rejects,
-    shared_strings,
-)
+from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare, shared_strings
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
@@ -96,7 +89,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     ensure(folder, make)
     corpus = Corpus.open(folder)
     # The limit may be stricter today than when the corpus was made.
-    refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt)
+    refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt.max_reject_share)
     return corpus
 
 
@@ -125,7 +118,7 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
         if groups is not None:
             refuse_torn(groups[0], parts, plan.policy)
         save(staging, document_ids, parts)
-        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
+        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)})
         _report_split(report, plan)
 
     ensure(folder, make)

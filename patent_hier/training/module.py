@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy, LevelMeans
-from patent_hier.models.building import Inputs, build_network
+from patent_hier.models.blueprint import Inputs, build_network
 from patent_hier.models.kinds import kind_of
 from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax

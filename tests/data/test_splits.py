@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patent_hier.data.applicants import applicant_groups, applicant_names
-from patent_hier.data.apportion import apportion, share_out
-from patent_hier.data.assigning import assign
+from patent_hier.data.assigning import apportion, assign, share_out
+from patent_hier.data.relatives import applicant_groups, applicant_names
 from patent_hier.data.splits import (
     CALIBRATION,
     PARTS,
