@@ -34,9 +34,8 @@ def run(arguments: Sequence[str]) -> None:
     from patent_hier.pipeline.collecting import collect
     from patent_hier.pipeline.relations import audit, load_relations, refuse_broken
     from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
-    from patent_hier.report.auditing import LEAKAGE_NOTE, NOTES, TABLE_FILE, audit_tables, write_audit
-    from patent_hier.report.leakage import leakage, leaked_ids, scores_by_policy
-    from patent_hier.report.scores import score_all
+    from patent_hier.report.auditing import LEAKAGE_NOTE, NOTES, TABLE_FILE, audit_tables, scores_by_policy, write_audit
+    from patent_hier.report.scores import leakage, leaked_ids, score_all
     from patent_hier.report.tables import DEMO_NOTE, print_grid
 
     cache, runs = Path(settings.cache_dir), Path(settings.runs_dir)

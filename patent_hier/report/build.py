@@ -25,12 +25,12 @@ from patent_hier.report.content.details import details, layers
 from patent_hier.report.content.runs import runs
 from patent_hier.report.content.systems import systems
 from patent_hier.report.content.table_2 import table_2, table_2_grid
-from patent_hier.report.figures import Language, Rendered
+from patent_hier.report.figures import Rendered
 from patent_hier.report.figures.fonts import cjk_font
-from patent_hier.report.leakage import leaked_ids
 from patent_hier.report.rendering import write_report
-from patent_hier.report.scores import FLAT_MODEL, score_all
+from patent_hier.report.scores import FLAT_MODEL, leaked_ids, score_all
 from patent_hier.report.tables import Grid
+from patent_hier.report.words import Language
 from patent_hier.settings import ROOT, Settings
 
 REPORT_VERSION = 6
@@ -105,9 +105,8 @@ def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], gene
     found = audit(evidence.corpus, evidence.split, evidence.split.name.split("-")[0], relations)
     ids = leaked_ids(evidence.corpus, relations, load_parts(evidence.corpus, evidence.split))
     contexts = {language: Context(evidence, scores, language, found, ids, shared) for language in _LANGUAGES}
-    titles = {language: context.word("title") for language, context in contexts.items()}
     contents = {language: {**content(context), "attention": view} for language, context in contexts.items()}
-    write_report(staging, titles, contents, generated)
+    write_report(staging, contents, generated)
     write_json(staging / SCORES_FILE, _numbers(contexts["en"]))
     if view and "folder" in view:
         shutil.copyfile(view["folder"] / _ATTENTION_PAGE, staging / _ATTENTION_PAGE)
@@ -131,10 +130,10 @@ def _numbers(context: Context) -> dict[str, Any]:
             {
                 "name": item.configuration.name,
                 **{name: asdict(spread) for name, spread in spreads.items()},
-                "top_3": item.top_3,
-                "macro_f1": item.macro_f1,
+                "top_3": item.mean("top_3"),
+                "macro_f1": item.mean("macro_f1"),
                 "classes_named": item.classes_named,
-                "ece": item.reliability.ece,
+                "ece": item.first.reliability.ece,
             }
         )
     grid = table_2_grid(context)
@@ -157,7 +156,7 @@ def _attention(settings: Settings, evidence: Evidence) -> dict[str, Any] | None:
     item = trained[0]
     run = next(iter(item.runs.values()))[ROOT]
     try:
-        folder = attention_view(settings, model=run.folder / MODEL_FOLDER).folder
+        folder, _ = attention_view(settings, model=run.folder / MODEL_FOLDER)
     except ConfigError as error:  # such as an encoder too short for the pair: the report says so in the figure's place
         return {"name": item.name, "reason": str(error)}
     svg, png = ((folder / f"attention.{kind}").read_bytes() for kind in ("svg", "png"))

@@ -9,8 +9,7 @@ from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.relations import audit, load_relations
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.content.context import Context
-from patent_hier.report.leakage import leaked_ids
-from patent_hier.report.scores import score_all
+from patent_hier.report.scores import leaked_ids, score_all
 from tests.commands import command
 from tests.report.worlds import World, csv_world
 
@@ -22,8 +21,8 @@ def trained(tmp_path_factory) -> World:
     own.run("linear", "level=hier")
     own.run("linear", "level=flat")
     own.run("linear", "level=shared")
-    own.run("naive_bayes", "level=hier", "model.alpha=0.01")
-    own.run("naive_bayes", "level=hier", "model.alpha=1.0")
+    own.run("naive_bayes", "level=flat", "model.alpha=0.01")
+    own.run("naive_bayes", "level=flat", "model.alpha=1.0")
     own.run("textcnn", "level=hier", "seed=1,2", "trainer.max_epochs=2", "--multirun")
     own.run("bertcnn", "level=hier", "encoder.max_length=64")
     own.run("bertcnn", "level=node", "node=D", "encoder.max_length=64", "model.num_last_layers=1")

@@ -13,6 +13,7 @@ from jinja2 import UndefinedError, nodes
 from markdown_it import MarkdownIt
 from markupsafe import escape
 
+from patent_hier.evaluation.calibration_error import Reliability
 from patent_hier.report import figures
 from patent_hier.report.build import content
 from patent_hier.report.rendering import Document, _environment, write_report
@@ -20,7 +21,6 @@ from patent_hier.report.tables import Grid
 from tests.report.worlds import plain_figures
 
 HOSTILE = "<script>alert(\"x\")</script> & 'a' | **b** _c_ [d](e) ![f](g) $h$ ~~i~~ \\ {{ 7 }} =1+1"
-TITLES = {"en": "A report", "zh": "报告"}
 VOID = {"meta", "br", "img"}
 KEPT = {"first_command", "ablation"}  # what templates branch on, or that is compared below
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 
 def blocks(source, *, html, language="en", **variables):
     """Some blocks in one format; ``f`` has them, as in the report."""
-    document = Document(language, "t")
+    document = Document(language)
     name = "html.j2" if html else "markdown.j2"
     template = _environment(html=html).from_string("{% import blocks as f with context %}\n" + source)
     return template.render(blocks=name, doc=document, t=document.t, **variables)
@@ -78,7 +78,7 @@ def variables(contexts):
     """Of the whole report, with every part in it; figures are empty pictures."""
     with plain_figures():
         found = {language: content(context) for language, context in contexts.items()}
-    gap = {"name": "rnn", "seed": 3, "nodes": "B, D", "command": "python run.py"}
+    gap = {"name": "rnn", "seed": 3, "nodes": ["B", "D"], "command": "python run.py"}
     for own in found.values():
         own |= {"demo": True, "missing": [gap], "titles_table": own["cost_table"]}
         own["attention"] = {"figure": own["curves_figure"], "encoder": "bertcnn", "layers": "2, 11"}
@@ -87,7 +87,7 @@ def variables(contexts):
 
 def written(folder, variables):
     folder.mkdir()
-    write_report(folder, TITLES, variables, "today")
+    write_report(folder, variables, "today")
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
 
 
@@ -233,7 +233,7 @@ def test_the_policy_allows_the_one_script_and_style_and_no_other(calm):
 
 
 def test_figures_have_a_text_a_size_and_files():
-    figure = figures.reliability(figures.pen("zh"), {"m": [(0.5, 0.5, 1)]})
+    figure = figures.reliability(figures.pen("zh"), {"m": Reliability(0.0, 0.0, 1, (1,), (0.5,), (0.5,))})
     page = Page(blocks('{{ f.figure(figure, "c") }}', html=True, language="zh", figure=figure))
     (image,) = page.all("img")
     assert image["alt"] == figure.alt
