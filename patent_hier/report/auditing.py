@@ -17,16 +17,18 @@ from patent_hier.pipeline.environment import describe_environment
 from patent_hier.report.scores import COMPARED, LEVELS, Leakage
 from patent_hier.report.tables import ABSENT, Grid, grids_markdown, percent, with_interval
 
-JSON_FILE, TABLE_FILE = "audit.json", "audit.md"
+TABLE_FILE = "audit.md"
 _KIND = "audit"
 _KEYS = {"class": "ipc_class"}  # of audit.json
 _RELATIONS = {"equal": "equal texts", "similar": "similar texts", "family": "families", "applicant": "applicants"}
-NOTES = (
+_NOTES = (
     "Similar: at least 0.8 of the runs of three characters in common; equal texts are similar. Family: one applicant, "
     "and one title or text.",
     "In train: documents of that part with a relative in train, and their share of the part.",
 )
-LEAKAGE_NOTE = "Leaked: test documents with a similar text or a family member in train. Seeds together; 95 % intervals."
+_LEAKAGE_NOTE = (
+    "Leaked: test documents with a similar text or a family member in train. Seeds together; 95 % intervals."
+)
 
 
 @dataclass(frozen=True)
@@ -74,52 +76,53 @@ def scores_by_policy(runs_dir: Path, corpus: Corpus) -> list[PolicyScore]:
     return [one for own in by_system.values() if len({score.split for score in own}) > 1 for one in own]
 
 
-def audit_tables(
-    audit: Audit, leakages: Mapping[str, Leakage], policies: Sequence[PolicyScore], split: str
-) -> list[Grid]:
-    """The tables of an audit.
+@dataclass(frozen=True)
+class AuditReport:
+    """What is said of a split.
 
-    Args:
+    Attributes:
+        split: Its name.
         audit: What was found.
         leakages: By system, what leakage is worth.
         policies: Scores of equal systems under several splits.
-        split: The split's name.
     """
-    grids = [_relations(audit, split), _dates(audit), _leakages(leakages), _policies(policies)]
-    return [grid for grid in grids if grid.rows]
 
+    split: str
+    audit: Audit
+    leakages: Mapping[str, Leakage]
+    policies: Sequence[PolicyScore]
 
-def write_audit(
-    folder: Path,
-    audit: Audit,
-    leakages: Mapping[str, Leakage],
-    policies: Sequence[PolicyScore],
-    facts: Mapping[str, Any],
-) -> None:
-    """Write the folder; an older audit in it is replaced.
+    @property
+    def grids(self) -> list[Grid]:
+        """Its tables."""
+        grids = [_relations(self.audit, self.split), _dates(self.audit)]
+        return [*grids, *(grid for grid in (_leakages(self.leakages), _policies(self.policies)) if grid.rows)]
 
-    Args:
-        folder: Where.
-        audit: What was found.
-        leakages: See :func:`audit_tables`.
-        policies: See there.
-        facts: Corpus and split, for the manifest; ``split`` names the split.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What stands below them."""
+        return (*_NOTES, _LEAKAGE_NOTE) if self.leakages else _NOTES
 
-    Raises:
-        ConfigError: If the folder holds something else.
-    """
-    refuse_foreign(folder, _KIND)
-    grids = audit_tables(audit, leakages, policies, str(facts["split"]))
-    notes = [*NOTES, *([LEAKAGE_NOTE] if leakages else [])]
-    with exclusive(folder), atomic_folder(folder) as staging:
-        content = {
+    def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
+        """Write the folder; an older audit in it is replaced.
+
+        Args:
+            folder: Where.
+            facts: Corpus and split, for the manifest.
+
+        Raises:
+            ConfigError: If the folder holds something else.
+        """
+        refuse_foreign(folder, _KIND)
+        leakage = {
             name: {_KEYS.get(key, key): spread and asdict(spread) for key, spread in found.items()}
-            for name, found in leakages.items()
+            for name, found in self.leakages.items()
         }
-        scores = [asdict(score) for score in policies]
-        write_json(staging / JSON_FILE, {**audit.as_dict(), "leakage": content, "policies": scores})
-        (staging / TABLE_FILE).write_text(grids_markdown(grids, notes), "utf-8")
-        seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
+        content = {**self.audit.as_dict(), "leakage": leakage, "policies": [asdict(score) for score in self.policies]}
+        with exclusive(folder), atomic_folder(folder) as staging:
+            write_json(staging / "audit.json", content)
+            (staging / TABLE_FILE).write_text(grids_markdown(self.grids, self.notes), "utf-8")
+            seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
 
 
 def _relations(audit: Audit, split: str) -> Grid:

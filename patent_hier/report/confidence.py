@@ -14,7 +14,7 @@ from patent_hier.pipeline.environment import describe_environment
 from patent_hier.report.figures import risk_coverage
 from patent_hier.report.tables import Grid, grids_markdown, percent, with_interval
 
-JSON_FILE, TABLE_FILE, FIGURE = "confidence.json", "confidence.md", "risk_coverage"
+TABLE_FILE = "confidence.md"
 NOTES = (
     "Thresholds and temperatures are of the calibration part, all else is measured on the test part. Asked: of the "
     "answers at each level, so many shall be right. Intervals: 95 %, Wilson.",
@@ -48,11 +48,11 @@ def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibrati
     refuse_foreign(folder, _KIND)
     grids = confidence_tables(calibration)
     with exclusive(folder), atomic_folder(folder) as staging:
-        write_json(staging / JSON_FILE, calibration.as_dict())
+        write_json(staging / "confidence.json", calibration.as_dict())
         figure = risk_coverage(calibration.measured["risk_coverage"], SHOWN)
-        (staging / f"{FIGURE}.svg").write_bytes(figure.svg)
-        (staging / f"{FIGURE}.png").write_bytes(figure.png)
-        picture = f"![{figure.alt}]({FIGURE}.svg)"
+        (staging / "risk_coverage.svg").write_bytes(figure.svg)
+        (staging / "risk_coverage.png").write_bytes(figure.png)
+        picture = f"![{figure.alt}](risk_coverage.svg)"
         (staging / TABLE_FILE).write_text(grids_markdown(grids, (picture, *NOTES)), "utf-8")
         facts = {"model": classifier.system.name, "version": classifier.version, "data": classifier.facts.get("data")}
         seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})

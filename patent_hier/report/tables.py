@@ -103,5 +103,8 @@ def mean_and_sd(score: Score | Spread) -> str:
 
 
 def with_interval(score: Score | Spread | None, gap: str = "\n", dash: str = "–") -> str:
-    """``80.3 (77.0–83.4)``, over several seeds ``80.3 ± 0.4 (77.0–83.4)``, on two lines; a dash for none."""
+    """``80.3 (77.0–83.4)``, over several seeds ``80.3 ± 0.4 (77.0–83.4)``, with ``gap`` before the interval.
+
+    ``dash`` stands within the interval, and alone for no score.
+    """
     return dash if score is None else f"{mean_and_sd(score)}{gap}({interval(score, dash)})"

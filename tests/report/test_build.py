@@ -288,16 +288,6 @@ def test_all_that_a_page_names_lies_beside_it(report):
         assert "`attention.html`" in text
 
 
-def test_the_page_fetches_nothing(report):
-    text = (report / "report.html").read_text("utf-8")
-    text = re.sub(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+", "", text)
-    text = re.sub(r"sha256-[A-Za-z0-9+/=]+", "", text)
-    for address in ("http:", "https:", "//", "url(", "@import"):
-        assert address not in text
-    tags = {tag for tag, _ in Page(report / "report.html").elements}
-    assert not tags & {"link", "iframe", "form", "object", "base", "embed"}
-
-
 def test_both_languages_show_the_same(report):
     english, chinese = ((report / name).read_text("utf-8") for name in ("report.md", "report.zh.md"))
     for pattern in (r"^#+ ", r"^!\[", r"^\| :--", r"^```$", r"^> ", r"^<details>$"):

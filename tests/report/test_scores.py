@@ -21,17 +21,6 @@ def of(context, wanted):
     return found
 
 
-def test_seeds_are_counted_together(context):
-    item = of(context, "textcnn, hierarchical")
-    assert list(item.answers) == [1, 2]
-    accuracies = [own.hits["section"].mean() for own in item.answers.values()]
-    assert item.table_2["L1"].values == item.levels["section"].values == pytest.approx(accuracies)
-    assert item.table_2["L1"].mean == pytest.approx(np.mean(accuracies))
-    assert item.table_2["L1"].sd == pytest.approx(np.std(accuracies, ddof=1))
-    products = [own.hits["section"].mean() * own.local_hits.mean() for own in item.answers.values()]
-    assert item.table_2["overall"].values == pytest.approx(products)
-
-
 def test_spreads_and_results_say_the_same(context):
     for item in [*context.hierarchical, of(context, "linear, shared_network")]:
         results = [

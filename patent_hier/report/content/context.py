@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from patent_hier.data.audit import Audit
 from patent_hier.data.labels import corpus_labels
 from patent_hier.evaluation.significance import Comparison, compare_systems
 from patent_hier.pipeline.evidence import NO_SEED, Evidence, Missing
+from patent_hier.pipeline.relations import audit, load_relations
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.figures import Pen, pen
-from patent_hier.report.scores import COMPARED, HIERARCHICAL, SystemScores, hits_of_all
+from patent_hier.report.scores import COMPARED, HIERARCHICAL, SystemScores, hits_of_all, leaked_ids, score_all
 from patent_hier.report.tables import ABSENT, Grid
 from patent_hier.report.words import Language, word
 from patent_hier.taxonomy.names import name_of
@@ -43,7 +45,7 @@ class Context:
     language: Language
     audit: Audit
     leaked_ids: NDArray[Any]
-    shared: tuple[str, ...] = ()
+    shared: tuple[str, ...]
 
     def command(self, *words: str) -> str:
         """A command of ``run.py`` on this corpus and split."""
@@ -98,6 +100,16 @@ class Context:
     def gap(self, missing: Missing) -> str:
         """What stands in a table for a system that lacks nodes."""
         return self.word("row_incomplete", name=missing.name, seed=missing.seed, nodes=", ".join(missing.nodes))
+
+
+def contexts(evidence: Evidence, cache: Path, shared: tuple[str, ...]) -> dict[Language, Context]:
+    """Score everything, and look for relatives on two sides of the split; the same material in both languages."""
+    corpus, split = evidence.corpus, evidence.split
+    relations = load_relations(corpus, cache)
+    found = audit(corpus, split, split.name.split("-")[0], relations)
+    ids = leaked_ids(corpus, relations, load_parts(corpus, split))
+    scores, languages = score_all(evidence), get_args(Language)
+    return {language: Context(evidence, scores, language, found, ids, shared) for language in languages}
 
 
 def joined(values: Iterable[Any]) -> str:

@@ -56,10 +56,10 @@ def layers(context: Context) -> dict[str, Any]:
     """Accuracy against the number of last layers that the head reads."""
     series = context.evidence.layers
     scores = {
-        node: {number: score for number, run in runs.items() if (score := score_node(run))}
+        node: own
         for node, runs in series.items()
+        if (own := {number: score for number, run in runs.items() if (score := score_node(run))})
     }
-    scores = {node: own for node, own in scores.items() if own}
     variables: dict[str, Any] = {"best_n": published("figure_6")["best_n"], "ablation": context.command(*_ABLATION)}
     if not scores:
         return variables

@@ -11,6 +11,7 @@ from patent_hier.report.scores import COMPARED, LEVELS, leakage
 from patent_hier.report.tables import ABSENT, Grid, interval, mean_and_sd, percent, with_interval
 
 _SMALLEST_P = 1e-4
+_DEEPER = ("top_3", "top_5", "macro_f1", "hierarchical_f1")  # scores of a level
 
 
 def systems(context: Context) -> dict[str, Any]:
@@ -35,10 +36,7 @@ def _deeper(context: Context) -> Grid:
             "system": context.name(item),
             "deeper_level": context.word(f"level_{level.level}"),
             "deeper_right": with_interval(level.accuracy),
-            "deeper_top_3": percent(level.top_3.value),
-            "deeper_top_5": percent(level.top_5.value),
-            "deeper_macro_f1": percent(level.macro_f1.value),
-            "deeper_hierarchical_f1": percent(level.hierarchical_f1.value),
+            **{f"deeper_{score}": percent(getattr(level, score).value) for score in _DEEPER},
             "deeper_documents": f"{level.accuracy.n_documents:,}",
             "deeper_labels": f"{level.accuracy.n_classes_with_support:,}",
             "deeper_unseen": f"{level.unseen_documents:,}",
@@ -75,8 +73,7 @@ def ways(context: Context) -> Grid:
             "ways_product": with_interval(item.table_2.get("overall")),
             "ways_class": with_interval(item.levels["class"]),
             "ways_routing_loss": percent(item.routing_loss),
-            "ways_top_3": percent(item.mean("top_3")),
-            "ways_macro_f1": percent(item.mean("macro_f1")),
+            **{f"ways_{score}": percent(item.mean(score)) for score in ("top_3", "macro_f1")},
             "ways_classes_named": f"{item.classes_named:.0f}",
         }
         for item in context.systems

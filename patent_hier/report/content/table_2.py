@@ -27,12 +27,8 @@ def table_2(context: Context) -> dict[str, Any]:
             item.configuration.name: {column: as_score(spread) for column, spread in item.table_2.items()}
             for item in nine[:MOST_PANELS]
         }
-        theirs = {
-            model: {column: value / 100 for column, value in published_cells(model)[0].items()}
-            for model in COUNTERPARTS
-        }
         variables["table_2_intervals"] = _grid(context, rows)
-        variables["table_2_figure"] = comparison_bars(context.pen, ours, theirs)
+        variables["table_2_figure"] = comparison_bars(context.pen, ours)
     return variables
 
 

@@ -12,7 +12,7 @@ from patent_hier.evaluation.calibration_error import Reliability
 from patent_hier.evaluation.result import Score
 from patent_hier.report.figures import style
 from patent_hier.report.figures.style import FAINT, MARKERS, PALETTE, WIDTH, Pen, drawing
-from patent_hier.report.published import COLUMNS
+from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
 
 
 @drawing
@@ -42,9 +42,7 @@ def _layer_panel(above: Axes, below: Axes, pen: Pen, node: str, scores: Mapping[
     places = [float(place) for place in range(len(layers))]
     ordered = [scores[n] for n in layers]
     style.score_bars(above, places, ordered, upright=len(layers) > 6, width=0.62, color=PALETTE[0])
-    counts = sorted({score.n_documents for score in ordered})
-    documents = pen.documents(counts[-1]) if len(counts) == 1 else f"{counts[0]:,}–{pen.documents(counts[-1])}"
-    above.set_title(f"{pen.node(node)}\n{documents}", linespacing=1.35)
+    above.set_title(f"{pen.node(node)}\n{pen.documents(ordered[0].n_documents)}", linespacing=1.35)
     style.whiskers(below, places, ordered)
     below.plot(places, [100 * score.value for score in ordered], "o", color=PALETTE[0], markersize=5.5, zorder=4)
     below.grid(axis="y")
@@ -57,26 +55,20 @@ def _layer_panel(above: Axes, below: Axes, pen: Pen, node: str, scores: Mapping[
 
 
 @drawing
-def comparison_bars(
-    pen: Pen, ours: Mapping[str, Mapping[str, Score]], published: Mapping[str, Mapping[str, float]]
-) -> tuple[Figure, str]:
-    """Our scores next to the paper's, one panel for each of our models.
-
-    ``ours`` are by model, then by column, of which any may be missing. ``published``, the paper's, are likewise, but
-    fractions; all of them stand in every panel.
-    """
+def comparison_bars(pen: Pen, ours: Mapping[str, Mapping[str, Score]]) -> tuple[Figure, str]:
+    """Our scores, by model, then by column, of which any may be missing; the paper's stand beside each model's."""
     figure = style.blank(WIDTH, 0.7 + 2.35 * len(ours))
     panels = figure.subplots(len(ours), 1, squeeze=False)[:, 0]
     for axes, (model, scores) in zip(panels, ours.items(), strict=True):
-        _comparison_panel(axes, pen, scores, published)
+        _comparison_panel(axes, pen, scores)
         axes.set_title(pen.label(model))
     bar = Line2D([], [], linestyle="none", marker="s", markersize=8, color=PALETTE[0], label=pen.word("ours"))
     papers = [
         Line2D([], [], label=f"{pen.label(model)} ({pen.word('paper')})", **_paper_marker(rank))
-        for rank, model in enumerate(published)
+        for rank, model in enumerate(COUNTERPARTS)
     ]
     figure.legend(handles=[bar, *papers], loc="outside upper left", ncols=4)
-    names = ", ".join(published)
+    names = ", ".join(COUNTERPARTS)
     parts = {
         model: [f"{c} {100 * scores[c].value:.1f}" for c in COLUMNS if c in scores] for model, scores in ours.items()
     }
@@ -88,17 +80,16 @@ def comparison_bars(
     return figure, alt
 
 
-def _comparison_panel(
-    axes: Axes, pen: Pen, scores: Mapping[str, Score], published: Mapping[str, Mapping[str, float]]
-) -> None:
+def _comparison_panel(axes: Axes, pen: Pen, scores: Mapping[str, Score]) -> None:
     there = [(place - 0.17, scores[column]) for place, column in enumerate(COLUMNS) if column in scores]
     style.score_bars(axes, [x for x, _ in there], [score for _, score in there], width=0.44, color=PALETTE[0])
     for place, column in enumerate(COLUMNS):
         if column not in scores:
             axes.text(place - 0.17, 2, "–", ha="center", color=FAINT)
-    for rank, values in enumerate(published.values()):
-        x = [place + 0.17 + 0.11 * rank for place, column in enumerate(COLUMNS) if column in values]
-        axes.plot(x, [100 * values[column] for column in COLUMNS if column in values], **_paper_marker(rank))
+    for rank, model in enumerate(COUNTERPARTS):
+        printed, _ = published_cells(model)
+        x = [place + 0.17 + 0.11 * rank for place in range(len(COLUMNS))]
+        axes.plot(x, [printed[column] for column in COLUMNS], **_paper_marker(rank))
     labels = {"L2": pen.word("weighted"), "overall": pen.word("overall")}
     axes.set_xticks(range(len(COLUMNS)), [labels.get(column, column) for column in COLUMNS], linespacing=1.4)
     axes.set(xlim=(-0.6, len(COLUMNS) - 0.4), ylabel=pen.word("accuracy"))
