@@ -36,10 +36,8 @@ def run(arguments: Sequence[str]) -> None:
 
     text_a = TEXT_A if options.text_a is None else options.text_a
     text_b = TEXT_B if options.text_b is None else options.text_b
-    view = attention_view(settings, text_a, text_b, layers=layers, model=options.model, output=options.output)
-    print(
-        one_line(f"{'attention views' if view.made else 'finished attention views'}: {view.folder / 'attention.html'}")
-    )
+    folder, made = attention_view(settings, text_a, text_b, layers=layers, model=options.model, output=options.output)
+    print(one_line(f"{'attention views' if made else 'finished attention views'}: {folder / 'attention.html'}"))
 
 
 def _parser() -> OneLineParser:

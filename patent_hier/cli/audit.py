@@ -34,9 +34,8 @@ def run(arguments: Sequence[str]) -> None:
     from patent_hier.pipeline.collecting import collect
     from patent_hier.pipeline.relations import audit, load_relations, refuse_broken
     from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
-    from patent_hier.report.auditing import LEAKAGE_NOTE, NOTES, TABLE_FILE, audit_tables, write_audit
-    from patent_hier.report.leakage import leakage, leaked_ids, scores_by_policy
-    from patent_hier.report.scores import score_all
+    from patent_hier.report.auditing import TABLE_FILE, AuditReport, scores_by_policy
+    from patent_hier.report.scores import leakage, leaked_ids, score_all
     from patent_hier.report.tables import DEMO_NOTE, print_grid
 
     cache, runs = Path(settings.cache_dir), Path(settings.runs_dir)
@@ -48,15 +47,14 @@ def run(arguments: Sequence[str]) -> None:
     evidence = collect(runs, corpus, split)
     ids = leaked_ids(corpus, relations, load_parts(corpus, split))
     leakages = {item.configuration.name + _KINDS.get(item.kind, ""): leakage(item, ids) for item in score_all(evidence)}
-    policies = scores_by_policy(runs, corpus)
-    console = Console()
-    for grid in audit_tables(found, leakages, policies, split.name):
-        print_grid(console, grid)
-    print("\n".join([*NOTES, *([LEAKAGE_NOTE] if leakages else [])]))
+    report = AuditReport(split.name, found, leakages, scores_by_policy(runs, corpus))
+    for grid in report.grids:
+        print_grid(Console(), grid)
+    print("\n".join(report.notes))
     if settings.data.name == "demo":
         print(DEMO_NOTE)
     folder = options.output or runs / f"audit-{corpus.manifest['name']}-{split.name}"
     facts = {"data": corpus.manifest["name"], "corpus": corpus.fingerprint, "split": split.name}
-    write_audit(folder, found, leakages, policies, {**facts, "overrides": list(options.overrides)})
+    report.write(folder, {**facts, "overrides": list(options.overrides)})
     print(f"audit: {folder / TABLE_FILE}")
     refuse_broken(found, split)
