@@ -281,8 +281,8 @@ def test_the_encoder_of_a_trained_classifier(settings, tiny_encoder_files, tmp_p
     model, tree = tmp_path / "model", tree_of([("A01",), ("A21",)], ("class",), root="A")
     NodeClassifier("A", tree, False, chosen, network, WordPieceReader(tiny_encoder_files, 64)).save(model)
     settings.encoder = EncoderSettings("tiny", str(tiny_encoder_files.folder), max_length=64)
-    trained, untrained = attention_view(settings, model=model), attention_view(settings)
-    shares = [read_json(view.folder / "attention.json")["layers"] for view in (trained, untrained)]
+    (trained, _), (untrained, _) = attention_view(settings, model=model), attention_view(settings)
+    shares = [read_json(folder / "attention.json")["layers"] for folder in (trained, untrained)]
     assert shares[0] == shares[1]  # a fresh head does not change the encoder
     content = (model / "model.safetensors").read_bytes()
     (model / "model.safetensors").write_bytes(content[:1000])
