@@ -158,6 +158,7 @@ def test_ctrl_c_under_attack(made: World, tmp_path: Path, told: Told) -> None:
         with ThreadPoolExecutor(60) as pool:
             jobs = [pool.submit(own.send, one) for one in (*busy, *begun)]
             own.wait_until(lambda: len(own.begun) == 60)
+            assert own.client.get("/health").status in (200, 503)  # so it has read what was sent before
             status, used = own.end()
             assert all(isinstance(job.exception(), OSError | None) for job in jobs)
             replies = [job.result() for job in jobs[40:] if job.exception() is None]
