@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from patent_hier.artifacts import find_damage
-from tests.commands import TINY, command
+from tests.commands import command
+from tests.integration.conftest import place
 
 pytestmark = [
     pytest.mark.slow,
@@ -19,7 +20,7 @@ pytestmark = [
 
 def test_nodes_as_jobs_one_of_which_fails(suite, tmp_path):
     """Two jobs: one is kept, one fails in one line; once its reason is gone, the same command trains only that one."""
-    words = [*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={suite.cache}"]
+    words = place("bertcnn", tmp_path / "runs", suite.cache).words
     known = suite.nodes()["D"].name
     blocked = tmp_path / "runs" / "bertcnn" / suite.nodes()["H"].name
     blocked.mkdir(parents=True)  # a result without its files: damaged

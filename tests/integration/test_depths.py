@@ -1,6 +1,5 @@
 """Below the class: local classifiers, one shared network and a flat model of whole symbols; parts; all symbols."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,9 @@ import pytest
 
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels
-from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.taxonomy.tree import IPC_LEVELS, NONE
 from tests.commands import TINY_OF, Outcome, command
-from tests.integration.conftest import scores
+from tests.integration.conftest import contents, predictions, read, scores
 from tests.report.reading import markdown_table
 from tests.report.worlds import World, world
 
@@ -45,15 +43,6 @@ def deep(tmp_path_factory) -> Deep:
     return Deep(tmp_path_factory.mktemp("deep"))
 
 
-def stamps(folder: Path) -> dict[Path, int]:
-    files = (path for path in folder.rglob("*") if path.is_file() and not {".jobs", ".locks"} & set(path.parts))
-    return {path: path.stat().st_mtime_ns for path in files}
-
-
-def read(folder: Path) -> NetworkPredictions:
-    return NetworkPredictions.read(folder / "predictions.parquet")
-
-
 @pytest.mark.parametrize("level", TRAINED)
 def test_all_levels_are_scored_and_printed(deep, level):
     content = scores(deep.result(level))
@@ -80,14 +69,14 @@ def test_accuracy_follows_from_the_corpus(deep, level):
     corpus = Corpus.open(folder)
     labels = corpus_labels(corpus, "subgroup")
     place_of = {name: row for row, name in enumerate(corpus.document_ids.to_pylist())}
-    root = read(deep.node(level, "root" if level == "hier" else level)).select("test")
+    root = predictions(deep.node(level, "root" if level == "hier" else level)).select("test")
     true = labels.tree.names(labels.main[[place_of[name] for name in root.document_ids]])
     answers = {name: [None] * len(root) for name in IPC_LEVELS}
     if level == "hier":
         sections = root.tree.names(root.levels[0].greedy)
         answers["section"] = sections.tolist()
         for section in set(sections):
-            part = read(deep.node(level, section)).select("test")
+            part = predictions(deep.node(level, section)).select("test")
             for own in part.levels:
                 names = np.array(part.tree.labels(own.level), object)
                 for row in np.flatnonzero((sections == section) & (own.greedy != NONE)):
@@ -105,17 +94,17 @@ def test_accuracy_follows_from_the_corpus(deep, level):
 
 @pytest.mark.parametrize("level", TRAINED)
 def test_a_second_run_makes_nothing(deep, level):
-    before = stamps(deep.world.runs)
+    before = contents(deep.world.runs)
     assert deep.run(level).out.count("finished before") == TRAINED[level][1]
     assert "saved in" in deep.run(level, "aggregate").out
-    assert stamps(deep.world.runs) == before
+    assert contents(deep.world.runs) == before
 
 
 def test_a_part_below_a_class(deep):
     words = [*TINY_OF["linear"], *deep.world.words, "model=linear", "data.depth=subclass", "level=node"]
     done = command("run", *words, "node=A01")
     assert (done.status, done.err) == (0, ""), done
-    part = read(deep.node("flat", "A01"))
+    part = predictions(deep.node("flat", "A01"))
     assert (part.tree.root, part.tree.levels) == ("A01", ("subclass",))
     assert all(code.startswith("A01") for code in part.tree.codes)
     assert {target[:3] for target in part.levels[0].targets if target} == {"A01"}
@@ -129,8 +118,8 @@ def test_all_symbols_of_a_document_are_learnt(deep):
     words = [*TINY_OF["linear"], *deep.world.words, "model=linear", "level=node", "node=root"]
     assert [command("run", *words, f"data.labels={labels}").status for labels in ("first", "all")] == [0, 0]
     folders = list((deep.world.runs / "linear").glob("root-*"))
-    config = {json.loads((folder / "manifest.json").read_text())["content"]["labels"]: folder for folder in folders}
-    first, every = (read(config[labels]) for labels in ("first", "all"))
+    config = {read(folder, "manifest.json")["content"]["labels"]: folder for folder in folders}
+    first, every = (predictions(config[labels]) for labels in ("first", "all"))
     assert first.levels[0].targets.tolist() == every.levels[0].targets.tolist()  # scored by the main symbol alone
     assert not np.allclose(first.scores().log_prob, every.scores().log_prob)
 
@@ -152,7 +141,7 @@ def test_report_and_audit_compare_by_class_and_show_the_rest(deep):
     audit = command("audit", *deep.world.words)
     assert (audit.status, audit.err) == (0, ""), audit
     (folder,) = deep.world.runs.glob("audit-*")
-    assert len(json.loads((folder / "audit.json").read_text("utf-8"))["leakage"]) == len(TRAINED)
+    assert len(read(folder, "audit.json")["leakage"]) == len(TRAINED)
 
 
 def test_members_that_go_deeper_make_a_system_that_does(deep):

@@ -1,16 +1,15 @@
 """A frozen encoder: its document vectors are computed once, and the results are those of reading every document."""
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.saved import load_classifier
 from tests.commands import command
+from tests.integration.conftest import predictions, read
 
 STEPS = ("trainer.max_epochs=3", "trainer.min_steps=0", "trainer.num_threads=1", "trainer.progress=false")
 
@@ -41,11 +40,11 @@ def world(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> World
 
 
 def losses(folder: Path) -> list[float]:
-    return [epoch["train/loss"] for epoch in json.loads((folder / "history.json").read_text("utf-8"))]
+    return [epoch["train/loss"] for epoch in read(folder, "history.json")]
 
 
 def log_prob(folder: Path) -> np.ndarray:
-    return NetworkPredictions.read(folder / "predictions.parquet").scores().log_prob
+    return predictions(folder).scores().log_prob
 
 
 def test_looking_up_gives_the_results_of_reading(world: World) -> None:
@@ -76,7 +75,7 @@ def test_the_saved_model_reads_texts_by_itself(world: World) -> None:
     known = {row.tobytes() for row in np.round(log_prob(folder), 1)}
     found = [np.round(row, 1).tobytes() in known for row in everything]
     assert np.mean(found) > len(known) / len(store) * 0.5
-    facts = json.loads((folder / "metrics.json").read_text("utf-8"))["training"]
+    facts = read(folder, "metrics.json")["training"]
     assert facts["parameters"] == sum(weight.numel() for weight in classifier.model.parameters())
     assert facts["trainable_parameters"] < facts["parameters"]
 

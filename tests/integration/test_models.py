@@ -1,9 +1,6 @@
 """Every model beside BERT-CNN, from raw file to result, two levels deep and deeper: once, then again untrained."""
 
-import json
 import shutil
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,40 +10,14 @@ from safetensors.numpy import load_file
 
 from patent_hier.artifacts import find_damage
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.labels import corpus_labels
-from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.models.saved import load_classifier
 from patent_hier.settings import HIER_NODES
-from tests.commands import TINY_OF, Outcome, command
-from tests.integration.conftest import scores
+from tests.commands import command
+from tests.integration.conftest import Trained, contents, place, predictions, read, scores, train
 
 WORDS, TERMS = ("textcnn", "rnn"), ("linear", "naive_bayes", "knn")
 CLASS, DEEPER = "class", "subclass"
 LEVELS = {CLASS: ["section", "class"], DEEPER: ["section", "class", "subclass"]}
-
-
-class Trained(NamedTuple):
-    model: str
-    depth: str
-    words: list[str]
-    runs: Path
-    cache: Path
-    first: Outcome
-
-    def nodes(self) -> dict[str, Path]:
-        """Finished nodes of a hierarchical result."""
-        found = {node: list((self.runs / self.model).glob(f"{node}-*")) for node in HIER_NODES}
-        return {node: path for node, (path,) in found.items()}
-
-    def result(self, level: str = "hier") -> Path:
-        (folder,) = (self.runs / self.model).glob(f"result-{level}-*")
-        return folder
-
-
-def of(*models, depth=CLASS):
-    return pytest.mark.parametrize("trained", [(model, depth) for model in models], indirect=True, ids="-".join)
-
-
 # Deeper down a network and a classical model; tests/models and test_depths.py have the others' heads.
 TRAINED = [*((model, CLASS) for model in (*WORDS, *TERMS)), *((model, DEEPER) for model in ("textcnn", "linear"))]
 
@@ -55,25 +26,11 @@ TRAINED = [*((model, CLASS) for model in (*WORDS, *TERMS)), *((model, DEEPER) fo
 def trained(request, tmp_path_factory) -> Trained:
     """The nine nodes of a model on 400 demo documents; corpus, words and counts are shared by all models."""
     model, depth = request.param
-    cache = tmp_path_factory.getbasetemp() / "models-cache"
-    runs = tmp_path_factory.mktemp(model)
-    words = [f"model={model}", *TINY_OF[model], f"data.depth={depth}", f"runs_dir={runs}", f"cache_dir={cache}"]
-    first = command("run", "level=hier", *words)
-    assert (first.status, first.err) == (0, ""), first
-    return Trained(model, depth, words, runs, cache, first)
+    return train(model, tmp_path_factory.mktemp(model), tmp_path_factory.getbasetemp() / "models-cache", depth)
 
 
-def read(folder, name):
-    return json.loads((folder / name).read_text("utf-8"))
-
-
-def stamps(folder):
-    files = (path for path in folder.rglob("*") if path.is_file() and not {".jobs", ".locks"} & set(path.parts))
-    return {path: path.stat().st_mtime_ns for path in files if not path.parent.name.startswith("result-")}
-
-
-def predictions(trained) -> dict[str, NetworkPredictions]:
-    return {node: NetworkPredictions.read(path / "predictions.parquet") for node, path in trained.nodes().items()}
+def of(*models):
+    return pytest.mark.parametrize("trained", [(model, CLASS) for model in models], indirect=True, ids="-".join)
 
 
 def test_nine_nodes_and_their_result(trained):
@@ -95,7 +52,7 @@ def test_nine_nodes_and_their_result(trained):
 
 
 def test_every_held_out_document_is_scored(trained):
-    own = predictions(trained)
+    own = {node: predictions(path) for node, path in trained.nodes().items()}
     assert len({tuple(scored.document_ids) for scored in own.values()}) == 1
     for node, scored in own.items():
         assert list(scored.tree.levels) == (["section"] if node == "root" else LEVELS[trained.depth][1:])
@@ -107,29 +64,6 @@ def test_every_held_out_document_is_scored(trained):
         under = test.targets != None  # noqa: E711  # an array is compared, element by element
         hits = (np.array(scored.tree.labels(test.level), object)[test.log_prob.argmax(1)] == test.targets)[under]
         assert metrics["test"]["levels"][test.level]["accuracy"]["value"] == pytest.approx(hits.mean())
-
-
-def test_cascade_follows_from_the_predictions(trained):
-    """From level to level the network's greedy answers, held against the corpus's symbols."""
-    own = {node: scored.select("test") for node, scored in predictions(trained).items()}
-    (folder,) = trained.cache.glob("corpora/demo-*")
-    corpus = Corpus.open(folder)
-    labels = corpus_labels(corpus, trained.depth)
-    rows = {name: row for row, name in enumerate(corpus.document_ids.to_pylist())}
-    true = labels.tree.names(labels.main[[rows[name] for name in own["root"].document_ids]])
-    sections = np.array(own["root"].tree.codes)[own["root"].levels[0].greedy]
-    levels = scores(trained.result())["levels"]
-    assert levels["section"]["accuracy"]["value"] == pytest.approx(np.mean(sections == true[:, 0]))
-    for place, level in enumerate(LEVELS[trained.depth][1:], start=1):
-        answers = []
-        for row, section in enumerate(sections):
-            part = own[section]
-            place_of = part.level(level).greedy[row] if level in part.tree.levels else -1
-            answers.append(part.tree.labels(level)[place_of] if place_of >= 0 else None)
-        known = true[:, place] != None  # noqa: E711  # an array is compared, element by element
-        hits = (np.array(answers, object) == true[:, place])[known]
-        assert levels[level]["accuracy"]["value"] == pytest.approx(hits.mean())
-        assert levels[level]["accuracy"]["n_documents"] == known.sum()
 
 
 def test_facts_of_training(trained):
@@ -153,7 +87,7 @@ def test_a_saved_node_scores_new_texts(trained):
     """What stands in the folder gives of the corpus's texts what training wrote of them."""
     folder = trained.nodes()["root"]
     classifier = load_classifier(folder / "model")
-    scored = NetworkPredictions.read(folder / "predictions.parquet")
+    scored = predictions(folder)
     assert list(classifier.tree.codes) == list(scored.tree.codes)
     (corpus,) = trained.cache.glob("corpora/demo-*")
     table = Corpus.open(corpus)
@@ -166,20 +100,11 @@ def test_a_saved_node_scores_new_texts(trained):
 
 
 def test_the_same_command_trains_nothing(trained):
-    before, result = stamps(trained.runs), scores(trained.result())
+    before, result = contents(trained.runs), scores(trained.result())
     again = command("run", "level=hier", *trained.words)
     assert (again.status, again.err) == (0, "")
     assert again.out.count("finished before") == 9
-    assert stamps(trained.runs) == before
-    assert scores(trained.result()) == result
-
-
-@of("linear", "rnn")
-def test_aggregate_alone_gives_the_same_result(trained):
-    result = scores(trained.result())
-    shutil.rmtree(trained.result())
-    outcome = command("aggregate", *trained.words)
-    assert (outcome.status, outcome.err) == (0, "")
+    assert contents(trained.runs) == before
     assert scores(trained.result()) == result
 
 
@@ -187,8 +112,8 @@ def test_aggregate_alone_gives_the_same_result(trained):
 def test_flat(trained):
     outcome = command("run", "level=flat", *trained.words)
     assert (outcome.status, outcome.err) == (0, "")
-    (node,) = (trained.runs / trained.model).glob("flat-*")
-    own = NetworkPredictions.read(node / "predictions.parquet").select("test")
+    (node,) = trained.folders("flat-*")
+    own = predictions(node).select("test")
     classes = own.level("class")
     hits = np.array(own.tree.labels("class"), object)[classes.log_prob.argmax(1)] == classes.targets
     assert scores(trained.result("flat"))["levels"]["class"]["accuracy"]["value"] == pytest.approx(hits.mean())
@@ -199,14 +124,10 @@ def test_flat(trained):
 
 @of("rnn", "knn")
 def test_a_missing_node_comes_back_as_it_was(trained, tmp_path):
-    runs = shutil.copytree(trained.runs, tmp_path / "runs")
-    (gone,) = (runs / trained.model).glob("A-*")
-    predictions = (gone / "predictions.parquet").read_bytes()
+    copied = place(trained.model, shutil.copytree(trained.runs, tmp_path / "runs"), trained.cache)
+    (gone,) = copied.folders("A-*")
+    content = (gone / "predictions.parquet").read_bytes()
     shutil.rmtree(gone)
-    words = [*trained.words, f"runs_dir={runs}"]
-    refused = command("aggregate", *words)
-    assert refused.status == 1
-    assert ": A;" in refused.err
-    again = command("run", "level=hier", *words)
+    again = command("run", "level=hier", *copied.words)
     assert again.out.count("finished before") == 8
-    assert (gone / "predictions.parquet").read_bytes() == predictions
+    assert (gone / "predictions.parquet").read_bytes() == content

@@ -13,20 +13,11 @@ import pytest
 import patent_hier
 from patent_hier.artifacts import find_damage
 from patent_hier.settings import HIER_NODES
-from tests.commands import TINY, command, processor_seconds_of_children
-from tests.integration.conftest import scores
+from tests.commands import command, processor_seconds_of_children
+from tests.damage import cut, flip
+from tests.integration.conftest import contents, place, scores
 
 CHECKOUT = Path(patent_hier.__file__).parents[1]
-
-
-def contents(folder):
-    """Every result file with its bytes and time of change; the notes of single commands are left aside."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in files
-        if not {".jobs", ".locks"} & set(path.parts) and not path.parent.name.startswith("result-")
-    }
 
 
 def test_second_run_trains_nothing_and_needs_no_torch(suite):
@@ -58,7 +49,7 @@ def test_missing_node_is_named_and_only_it_is_trained(copied):
     assert refused.err.count("\n") == 1
     assert "1 of 9 nodes are missing" in refused.err
     assert ": C;" in refused.err
-    assert not list((copied.runs / "bertcnn").glob("result-*"))
+    assert not copied.folders("result-*")
 
     kept = contents(copied.runs)
     again = command("run", "level=hier", *copied.words)
@@ -79,24 +70,14 @@ def test_aggregate_alone_gives_the_same_result(copied):
     assert scores(copied.result()) == result
 
 
-def flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-100])
-
-
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
         ("predictions.parquet", flip),
-        ("predictions.parquet", truncate),
-        ("model/model.safetensors", truncate),
-        ("metrics.json", truncate),
-        ("manifest.json", truncate),
+        ("predictions.parquet", cut),
+        ("model/model.safetensors", cut),
+        ("metrics.json", cut),
+        ("manifest.json", cut),
         ("model/classifier.json", Path.unlink),
     ],
 )
@@ -114,27 +95,18 @@ def test_damaged_result_is_refused_and_not_replaced(name, damage, copied):
     assert contents(copied.runs) == before
 
 
-@pytest.mark.parametrize("cache", ["corpora/demo-*/corpus.parquet", "splits/random-*/split.parquet"])
+@pytest.mark.parametrize(
+    "cache", ["corpora/demo-*/corpus.parquet", "splits/random-*/split.parquet", "tokens/*/ids.bin"]
+)
 def test_damaged_cache_is_made_again(cache, copied):
     (file,) = copied.cache.glob(cache)
-    content = file.read_bytes()
-    truncate(file)
-    outcome = command("run", "level=hier", *copied.words)
-    assert outcome.status == 0, outcome
-    assert f"{file.parent} is damaged; it is made again" in outcome.out
-    assert outcome.out.count("finished before") == 9
-    assert file.read_bytes() == content
-
-
-def test_damaged_token_cache_is_made_again(copied):
-    (file,) = copied.cache.glob("tokens/*/ids.bin")
-    content = file.read_bytes()
-    truncate(file)
-    predictions = (copied.nodes()["C"] / "predictions.parquet").read_bytes()
+    content, predictions = file.read_bytes(), (copied.nodes()["C"] / "predictions.parquet").read_bytes()
+    cut(file)
     shutil.rmtree(copied.nodes()["C"])
     outcome = command("run", "level=hier", *copied.words)
     assert outcome.status == 0, outcome
     assert f"{file.parent} is damaged; it is made again" in outcome.out
+    assert outcome.out.count("finished before") == 8
     assert file.read_bytes() == content
     assert (copied.nodes()["C"] / "predictions.parquet").read_bytes() == predictions
 
@@ -151,23 +123,22 @@ def test_failure_of_one_node_names_it_and_keeps_the_rest(suite, tmp_path, monkey
         return original(corpus, settings, *more, **options)
 
     monkeypatch.setattr(fit, "fit_node", fit_node)
-    shutil.copytree(suite.runs, tmp_path / "runs")
-    for folder in (tmp_path / "runs" / "bertcnn").glob("[ABr]*-*"):
+    own = place("bertcnn", shutil.copytree(suite.runs, tmp_path / "runs"), suite.cache)
+    for folder in own.folders("[ABr]*-*"):
         shutil.rmtree(folder)
-    words = [*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={suite.cache}"]
-    outcome = command("run", "level=hier", *words)
+    outcome = command("run", "level=hier", *own.words)
     assert outcome.status == 1
     assert outcome.err == (
         "error: node=B failed: the disk of B is full; empty it; the other 8 of 9 are kept, "
         "the same command trains only what is missing\n"
     )
-    finished = {path.name.split("-")[0] for path in (tmp_path / "runs" / "bertcnn").glob("*-*")}
-    assert finished == set(HIER_NODES) - {"B"}
+    assert set(own.nodes()) == set(HIER_NODES) - {"B"}
+    assert not own.folders("result-*")
 
 
 @pytest.mark.slow
 def test_killed_run_goes_on_where_it_was(suite, tmp_path):
-    words = [*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={suite.cache}"]
+    words = place("bertcnn", tmp_path / "runs", suite.cache).words
     process = subprocess.Popen(
         [sys.executable, "run.py", "level=hier", *words], cwd=CHECKOUT, stdout=subprocess.DEVNULL
     )

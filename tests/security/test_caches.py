@@ -1,9 +1,7 @@
 """Caches and checkpoints that somebody else may have put there: read as numbers and texts, or refused."""
 
-import pickle
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ import torch
 
 from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json, write_json
-from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features import segmentation
 from patent_hier.features.layer_vectors import LayerVectors
 from patent_hier.features.packing import PackedText
@@ -45,7 +42,7 @@ def test_object_arrays_in_a_token_cache(tmp_path: Path, trap: Trap) -> None:
     assert len(TokenStore.open(folder)) == 2
     object_array(trap, folder / "offsets.npy")
     reseal(folder)
-    assert "tokens" in refusal(lambda: TokenStore.open(folder), ArtifactError)
+    assert "tokens" in refusal(lambda: TokenStore.open(folder))
 
 
 @pytest.mark.parametrize("dtype", ["O", "object", "|O8", "V8", "<f8", "S8", [["a", "O"]], None, "<u8"])
@@ -54,12 +51,12 @@ def test_ids_are_integers_whatever_the_manifest_says(tmp_path: Path, dtype: Any)
     folder = token_cache(tmp_path / "tokens", dtype=dtype)
     if dtype == "O":
         assert np.memmap(folder / "ids.bin", dtype, "r", shape=(8,)).dtype == object  # the control
-    assert "dtype" in refusal(lambda: TokenStore.open(folder), ArtifactError)
+    assert "dtype" in refusal(lambda: TokenStore.open(folder))
     for part in ("training", "held_out"):
         (folder / f"{part}-ids.bin").write_bytes(bytes(64))
         (folder / f"{part}-starts.bin").write_bytes(bytes(8))
     write_json(folder / MANIFEST, {**read_json(folder / MANIFEST), "tokens": {"training": 8, "held_out": 8}})
-    assert "dtype" in refusal(lambda: PackedText.open(folder, "training"), ArtifactError)
+    assert "dtype" in refusal(lambda: PackedText.open(folder, "training"))
 
 
 def test_object_arrays_in_a_term_cache(tmp_path: Path, trap: Trap) -> None:
@@ -70,28 +67,16 @@ def test_object_arrays_in_a_term_cache(tmp_path: Path, trap: Trap) -> None:
     write_json(folder / "terms.json", ["一", "种"])
     object_array(trap, folder / "offsets.npy")
     seal(folder, {"terms": 2, "documents": 1})
-    assert "terms" in refusal(lambda: TermStore.open(folder), ArtifactError)
+    assert "terms" in refusal(lambda: TermStore.open(folder))
 
 
-@pytest.mark.parametrize(
-    ("name", "load", "said"),
-    [
-        (
-            "vectors.bin",
-            LayerVectors.open,
-            "damaged",
-        ),  # raw numbers of a fixed type: a pickle is noise of a wrong length
-        ("vectors.safetensors", load_vectors, "vectors.safetensors"),
-    ],
-)
-def test_pickle_in_place_of_vectors(
-    tmp_path: Path, trap: Trap, name: str, load: Callable[[Path], object], said: str
-) -> None:
+def test_pickle_in_place_of_vectors(tmp_path: Path, trap: Trap) -> None:
     write_json(tmp_path / "words.json", ["一种"])
-    (tmp_path / name).write_bytes(trap.pickled)
+    trap.pickle(tmp_path / "vectors.bin")
+    trap.pickle(tmp_path / "vectors.safetensors")
     seal(tmp_path, {"documents": 1000, "layers": 2, "hidden_size": 3, "num_layers": 2})
-    trap.closes(lambda: pickle.loads((tmp_path / name).read_bytes()))  # noqa: S301 - the trap's own payload
-    assert said in refusal(lambda: load(tmp_path), ArtifactError)
+    assert "damaged" in refusal(lambda: LayerVectors.open(tmp_path))  # raw numbers of a fixed type, of a wrong length
+    assert "vectors.safetensors" in refusal(lambda: load_vectors(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["vectors.txt", "vectors.kv", "vectors.model", "vectors.npy", "vectors.bin"])
@@ -102,7 +87,7 @@ def test_word_vectors_of_the_user_are_text(tmp_path: Path, trap: Trap, name: str
     file = tmp_path / name
     file.write_bytes(trap.pickled)
     trap.closes(lambda: SaveLoad.load(str(file)))
-    assert name in refusal(lambda: build(tmp_path / "made", TEXTS, TRAIN, vectors=str(file)), ConfigError)
+    assert name in refusal(lambda: build(tmp_path / "made", TEXTS, TRAIN, vectors=str(file)))
 
 
 def test_a_planted_dictionary_of_jieba(tmp_path: Path, trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +116,6 @@ def test_a_planted_state_of_pretraining(tmp_path: Path, trap: Trap) -> None:
     state = tmp_path / STATE_FILE
     torch.save({"state_dict": trap.payload, "epoch": 1, "pytorch-lightning_version": "2.6.0"}, state)
     trap.closes(lambda: torch.load(state, weights_only=False))
-    message = refusal(lambda: test_pretraining.train(tmp_path, test_pretraining.settings()), ArtifactError)
-    assert STATE_FILE in message
-    state.write_bytes(trap.pickled)
-    trap.closes(lambda: pickle.loads(state.read_bytes()))  # noqa: S301 - the trap's own payload
-    assert STATE_FILE in refusal(lambda: test_pretraining.train(tmp_path, test_pretraining.settings()), ArtifactError)
+    assert STATE_FILE in refusal(lambda: test_pretraining.train(tmp_path, test_pretraining.settings()))
+    trap.pickle(state)
+    assert STATE_FILE in refusal(lambda: test_pretraining.train(tmp_path, test_pretraining.settings()))

@@ -1,24 +1,18 @@
 """An encoder's folder of unknown origin: no code that it brings or names is run, and nothing is fetched for it."""
 
-import json
-import pickle
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.pretrained import locate
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.models.encoder import build_encoder, load_encoder
 from patent_hier.models.masked_language import load_network
 from patent_hier.settings import EncoderSettings
-from tests.security import traps
-from tests.security.traps import Trap
+from tests.security.traps import Trap, change_json, refusal
 
 HUB_CODE = [
     {"auto_map": {"AutoModel": "modeling_evil.Evil", "AutoConfig": "modeling_evil.Evil"}},
@@ -46,16 +40,6 @@ def load(folder: Path) -> None:
     files = locate(EncoderSettings("foreign", str(folder), max_length=32), folder.parent / "cache")
     load_tokenizer(files, 32)
     load_encoder(files, pretrained=True, frozen=False)
-
-
-def refusal(call: Callable[[], object]) -> str:
-    return traps.refusal(call, ConfigError, ArtifactError)
-
-
-def change_json(file: Path, **changes: Any) -> dict[str, Any]:
-    content = {**(json.loads(file.read_text("utf-8")) if file.is_file() else {}), **changes}
-    file.write_text(json.dumps(content), "utf-8")
-    return content
 
 
 @pytest.mark.parametrize("change", HUB_CODE, ids=lambda change: next(iter(change)))
@@ -99,21 +83,15 @@ def test_encoders_that_are_no_text_network(foreign: Path) -> None:
     assert "lightglue" in refusal(lambda: load(foreign))
 
 
-def test_pickled_weights_beside_safetensors_are_ignored(foreign: Path, trap: Trap) -> None:
-    torch.save(trap.payload, foreign / "pytorch_model.bin")
-    trap.closes(lambda: torch.load(foreign / "pytorch_model.bin", weights_only=False))
+def test_pickled_weights_beside_safetensors_are_ignored_and_alone_refused(foreign: Path, trap: Trap) -> None:
+    trap.save(foreign / "pytorch_model.bin")
     load(foreign)
-
-
-def test_pickled_weights_alone_are_refused(foreign: Path, trap: Trap) -> None:
     (foreign / "model.safetensors").unlink()
-    torch.save(trap.payload, foreign / "pytorch_model.bin")
     assert "pytorch_model.bin" in refusal(lambda: load(foreign))
 
 
 def test_pickle_in_place_of_safetensors(foreign: Path, trap: Trap) -> None:
-    (foreign / "model.safetensors").write_bytes(trap.pickled)
-    trap.closes(lambda: pickle.loads((foreign / "model.safetensors").read_bytes()))  # noqa: S301 - the trap's own
+    trap.pickle(foreign / "model.safetensors")
     assert "foreign" in refusal(lambda: load(foreign))
     assert "foreign" in refusal(lambda: load_network(foreign, on_gpu=False))
 
@@ -122,10 +100,9 @@ def test_pickle_in_place_of_safetensors(foreign: Path, trap: Trap) -> None:
 def test_an_index_names_safetensors_of_its_folder(foreign: Path, trap: Trap, tmp_path: Path, shard: Any) -> None:
     """transformers would load a shard by its suffix, pickles too."""
     (foreign / "model.safetensors").rename(tmp_path / "outside.safetensors")
-    torch.save(trap.payload, foreign / "evil.bin")
+    trap.save(foreign / "evil.bin")
     shard = str(tmp_path / "outside.safetensors") if shard == "ABSOLUTE" else shard
     change_json(foreign / "model.safetensors.index.json", metadata={}, weight_map={"embeddings.weight": shard})
-    trap.closes(lambda: torch.load(foreign / "evil.bin", weights_only=False))
     assert "model.safetensors.index.json" in refusal(lambda: load(foreign))
 
 

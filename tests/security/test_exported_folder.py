@@ -5,7 +5,6 @@ import json
 import math
 import operator
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from patent_hier.web.app import create_app
 from patent_hier.web.guard import ServiceSettings
 from tests.commands import Outcome, command
 from tests.inference.worlds import World
-from tests.security.traps import refused, reseal
+from tests.security.traps import change_json, refused, reseal
 from tests.web.serving import serving
 
 TEXT = "一种激光测距装置"
@@ -67,12 +66,6 @@ def harmless(folder: Path) -> None:
     again = command("export", folder, folder.parent / "again")
     if again.status:
         refused(again)
-
-
-def edit(file: Path, change: Callable[[Any], object]) -> None:
-    content = json.loads(file.read_text("utf-8"))
-    change(content)
-    file.write_text(json.dumps(content), "utf-8")
 
 
 def node(folder: Path, name: str) -> Path:
@@ -120,16 +113,10 @@ def test_labels_are_a_tree_of_plain_names(exported: dict[str, Path], tmp_path: P
     changes += [{"levels": wrong} for wrong in ([*levels, "more"], [], levels[:1] * 2, ["class", "section"], None, 7)]
     changes += [{"levels": [label, *levels[1:]]} for label in LABELS]
     changes += [{"root": "B"}, {"root": None}]
-    for change in changes:
-        edit(place / "model" / "classifier.json", lambda facts, change=change: facts.update(tree=whole | change))
-        reseal(place)
-        reseal(folder)
-        assert "label" in refused(predict(folder)), change
-    for tree in WRONG:
-        edit(place / "model" / "classifier.json", lambda facts, tree=tree: facts.update(tree=tree))
-        reseal(place)
-        reseal(folder)
-        assert "label tree" in refused(predict(folder))
+    for tree in (*(whole | change for change in changes), *WRONG):
+        change_json(place / "model" / "classifier.json", tree=tree)
+        reseal(place, folder)
+        assert ("label" if isinstance(tree, dict) and tree else "label tree") in refused(predict(folder)), tree
 
 
 @pytest.mark.parametrize("name", ["root", "A"])
@@ -170,8 +157,7 @@ def test_nesting_without_end(folder: Path, name: str) -> None:
     place = {"classifier.json": node(folder, "A") / "model", "config.yaml": node(folder, "A")}.get(name, folder)
     (place / name).write_text("[" * 100_000 if name.endswith("json") else "[" * 5000, "utf-8")
     if name != MANIFEST:
-        reseal(node(folder, "A"))
-        reseal(folder)
+        reseal(node(folder, "A"), folder)
     assert name in refused(predict(folder))
 
 
@@ -183,31 +169,20 @@ def test_settings(folder: Path, key: str) -> None:
         for place in places:
             content = {"data": {**whole["data"], key: value}}
             (place / "config.yaml").write_text(yaml.safe_dump(content), "utf-8")
-            reseal(place)
-        reseal(folder)
+        reseal(*places, folder)
         harmless(folder)
-
-
-def members(folder: Path) -> Iterator[Path]:
-    for place in (folder / "nodes").glob("combination-*"):
-        yield place / "model" / "classifier.json"
 
 
 @pytest.mark.parametrize("key", ["nodes", "weight", "path"])
 def test_members(exported: dict[str, Path], tmp_path: Path, key: str) -> None:
     folder = Path(shutil.copytree(exported["combined"], tmp_path / "model"))
-    before = {file: file.read_text("utf-8") for file in members(folder)}
-
-    def change(facts: Any, value: object) -> None:
-        first = facts["members"][0]
-        first.update({"nodes": dict.fromkeys(first["nodes"], value)} if key == "path" else {key: value})
-
+    files = list((folder / "nodes").glob("combination-*/model/classifier.json"))
+    before = [read_json(file)["members"] for file in files]
     for value in (*WRONG, "../../../../etc", "/etc", "a\0b", "x" * 5000):
-        for file, text in before.items():
-            file.write_text(text, "utf-8")
-            edit(file, lambda facts, value=value: change(facts, value))
-            reseal(file.parents[1])
-        reseal(folder)
+        for file, (first, *others) in zip(files, before, strict=True):
+            changed = {"nodes": dict.fromkeys(first["nodes"], value)} if key == "path" else {key: value}
+            change_json(file, members=[first | changed, *others])
+        reseal(*(file.parents[1] for file in files), folder)
         harmless(folder)
 
 
@@ -217,8 +192,7 @@ def test_weights_that_give_no_numbers(made: World, tmp_path: Path, value: float)
     HierarchicalClassifier.from_pretrained(made.result("textcnn", "flat")).save_pretrained(folder)
     file = node(folder, "flat") / "model" / "model.safetensors"
     save_file({name: array * 0 + value for name, array in load_file(file).items() if array.dtype.kind == "f"}, file)
-    reseal(node(folder, "flat"))
-    reseal(folder)
+    reseal(node(folder, "flat"), folder)
     assert "NaN" in refused(predict(folder))
 
 

@@ -1,6 +1,5 @@
 """A model folder of unknown origin: whatever lies in it, its manifest fitting, no code of it is run."""
 
-import io
 import json
 import os
 import pickle
@@ -13,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 import yaml
 
 import patent_hier
@@ -24,7 +22,7 @@ from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.models.saved import load_classifier
 from tests.commands import command
 from tests.inference.worlds import World, raw_row, write_raw
-from tests.security.traps import Trap, refused, reseal
+from tests.security.traps import Trap, change_json, refused, reseal
 
 
 @pytest.fixture
@@ -50,14 +48,10 @@ def predict(foreign: World, tmp_path: Path) -> Callable[[str, str], str]:
 def test_pickle_in_place_of_weights(foreign, predict, trap: Trap, model: str, level: str, node: str) -> None:
     folder = foreign.node(model, node)
     weights = folder / "model" / "model.safetensors"
-    torch.save(trap.payload, weights)
-    trap.closes(lambda: torch.load(io.BytesIO(weights.read_bytes()), weights_only=False))
-    reseal(folder)
-    assert "model.safetensors" in predict(model, level)
-    weights.write_bytes(trap.pickled)
-    trap.closes(lambda: pickle.loads(weights.read_bytes()))  # noqa: S301 - the trap's own payload
-    reseal(folder)
-    assert "model.safetensors" in predict(model, level)
+    for plant in (trap.save, trap.pickle):
+        plant(weights)
+        reseal(folder)
+        assert "model.safetensors" in predict(model, level)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +67,8 @@ def test_pickle_in_place_of_weights(foreign, predict, trap: Trap, model: str, le
 )
 def test_kinds_are_looked_up_in_a_fixed_table(foreign, predict, trap: Trap, change: dict[str, object]) -> None:
     folder = foreign.node("linear", "root")
-    file = folder / "model" / "classifier.json"
-    facts = json.dumps({**read_json(file), **change}).replace("MARKER", str(trap.marker))
-    file.write_text(facts, "utf-8")
+    change = json.loads(json.dumps(change).replace("MARKER", str(trap.marker)))
+    change_json(folder / "model" / "classifier.json", **change)
     reseal(folder)
     assert "classifier.json" in predict("linear", "hier")
 
@@ -91,10 +84,9 @@ def test_python_objects_in_yaml(foreign, predict, trap: Trap) -> None:
 
 def test_python_objects_in_yaml_of_a_member(foreign, made: World, trap: Trap, tmp_path: Path) -> None:
     """``combine`` reads the members' settings too, without ``--cache-dir``."""
-    for node in foreign.runs.glob("*/[A-H]-*"), foreign.runs.glob("*/root-*"), foreign.runs.glob("*/flat-*"):
-        for folder in node:
-            (folder / "config.yaml").write_text(f"cache_dir: {trap.yaml}\n", "utf-8")
-            reseal(folder)
+    for file in foreign.runs.glob("*/*/config.yaml"):
+        file.write_text(f"cache_dir: {trap.yaml}\n", "utf-8")
+        reseal(file.parent)
     members = [foreign.result("linear", "hier"), foreign.result("textcnn", "flat")]
     trap.closes(lambda: yaml.unsafe_load((foreign.node("linear", "root") / "config.yaml").read_text("utf-8")))
     assert "config.yaml" in refused(command("combine", *members, "--runs-dir", tmp_path / "other"))
@@ -125,8 +117,7 @@ def test_planted_code_is_never_imported(made: World, trap: Trap, tmp_path: Path)
             (place / f"{name}.py").write_text(trap.python, "utf-8")
         (place / "evil.pth").write_text(trap.python.replace("\n", "; "), "utf-8")
         (place / "__init__.py").write_text(trap.python, "utf-8")
-    for node in nodes:
-        reseal(node)
+    reseal(*nodes)
     source = write_raw(tmp_path / "new.csv", raw_row(abstract="一种喷气织机的引纬装置"))
     (result,) = here.glob("result-hier-*")
     words = ["predict", result, source, "--output", tmp_path / "out.csv"]
@@ -157,6 +148,5 @@ def test_pickled_extension_types_in_parquet(made: World, trap: Trap, tmp_path: P
 def test_pickles_beside_the_weights_are_ignored(made: World, trap: Trap, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(made.node("textcnn", "flat") / "model", tmp_path / "model"))
     for name in ("pytorch_model.bin", "model.pt", "model.pkl", "model.joblib", "vectors.kv", "optimizer.pt"):
-        torch.save(trap.payload, folder / name)
-    trap.closes(lambda: torch.load(folder / "pytorch_model.bin", weights_only=False))
+        trap.save(folder / name)
     assert load_classifier(folder).tree == load_classifier(made.node("textcnn", "flat") / "model").tree

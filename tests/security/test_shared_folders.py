@@ -36,22 +36,21 @@ def predict(made: World, tmp_path: Path) -> Callable[[], Outcome]:
     return lambda: command("predict", *words, "--overwrite")
 
 
+PLANTS: dict[str, Callable[[Path, Path], None]] = {
+    "symlink": lambda planted, kept: planted.symlink_to(kept),
+    "dangling": lambda planted, kept: planted.symlink_to(kept.with_name("made-by-others")),
+    "hard link": lambda planted, kept: os.link(kept, planted),
+    "pipe": lambda planted, kept: os.mkfifo(planted),
+    "folder": lambda planted, kept: planted.mkdir(),
+}
+
+
 @pytest.mark.parametrize("name", [".partial-out.csv", ".partial-out.csv.json"])
-@pytest.mark.parametrize("kind", ["symlink", "dangling", "hard link", "pipe", "folder"])
+@pytest.mark.parametrize("kind", PLANTS)
 def test_planted_beginnings_are_refused(
     predict: Callable[[], Outcome], kept: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
-    planted = tmp_path / "shared" / name
-    if kind == "symlink":
-        planted.symlink_to(kept)
-    elif kind == "dangling":
-        planted.symlink_to(tmp_path / "made-by-others")
-    elif kind == "hard link":
-        os.link(kept, planted)
-    elif kind == "pipe":
-        os.mkfifo(planted)
-    else:
-        planted.mkdir()
+    PLANTS[kind](tmp_path / "shared" / name, kept)
     assert name in refused(predict())
     assert kept.read_text("utf-8") == _KEPT
     assert not (tmp_path / "made-by-others").exists()
@@ -80,26 +79,17 @@ def test_an_output_that_is_a_link_is_replaced_itself(
         assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"rows": -3},
-        {"rows": 4},
-        {"rows": True},
-        {"rows": 10**30},
-        {"rows": "1e400"},
-        {"bytes": -1},
-        {"bytes": 10**30},
-        {"state": None},
-        {"state": []},
-        {"state": {"decided": 3}},
-        {"state": {"unknown": 1}},
-        {"state": {"decided": {"class": "x"}}},
-        {"work": None},
-    ],
-)
+CHANGES: dict[str, list[object]] = {
+    "rows": [-3, 4, True, 10**30, "1e400"],
+    "bytes": [-1, 10**30],
+    "state": [None, [], {"decided": 3}, {"unknown": 1}, {"decided": {"class": "x"}}],
+    "work": [None],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, own in CHANGES.items() for value in own])
 def test_notes_with_other_values_cost_the_beginning_only(
-    made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+    made: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: object
 ) -> None:
     monkeypatch.setattr(files, "BATCH", 2)
     source = tmp_path / "new.txt"
@@ -123,7 +113,7 @@ def test_notes_with_other_values_cost_the_beginning_only(
             write(tmp_path / "out.csv")
     notes = tmp_path / ".partial-out.csv.json"
     assert read_json(notes)["rows"] == 2
-    write_json(notes, {**read_json(notes), **change})
+    write_json(notes, {**read_json(notes), key: value})
     assert write(tmp_path / "out.csv") == 0
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 

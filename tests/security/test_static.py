@@ -60,24 +60,13 @@ def test_no_unsafe_loader_is_called(path: Path) -> None:
         assert found == []
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "pickle.loads(x)",
-        "hydra.utils.instantiate(x)",
-        "instantiate(x)",
-        "torch.load(x)",
-        "torch.load(x, weights_only=False)",
-        "np.load(x)",
-        "np.load(x, allow_pickle=True)",
-        "yaml.load(x, Loader=yaml.Loader)",
-        "eval(x)",
-        "subprocess.run(x, shell=True)",
-        "AutoModel.from_pretrained(x)",
-        "AutoModel.from_pretrained(x, use_safetensors=True, trust_remote_code=True)",
-        "trainer.fit(x, ckpt_path=y)",
-    ],
-)
+UNSAFE = ("pickle.loads(x)", "hydra.utils.instantiate(x)", "instantiate(x)", "yaml.load(x, Loader=yaml.Loader)")
+UNSAFE += ("torch.load(x)", "torch.load(x, weights_only=False)", "np.load(x)", "np.load(x, allow_pickle=True)")
+UNSAFE += ("eval(x)", "subprocess.run(x, shell=True)", "trainer.fit(x, ckpt_path=y)", "AutoModel.from_pretrained(x)")
+UNSAFE += ("AutoModel.from_pretrained(x, use_safetensors=True, trust_remote_code=True)",)
+
+
+@pytest.mark.parametrize("source", UNSAFE)
 def test_it_sees_them(source: str) -> None:
     assert list(problems(source))
 

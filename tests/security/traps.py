@@ -1,5 +1,7 @@
 """Traps: files that make a folder appear when they are loaded in the unsafe way, and only then."""
 
+import io
+import json
 import marshal
 import os
 import pickle
@@ -10,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json
-from patent_hier.errors import PatentHierError
+from patent_hier.errors import ArtifactError, ConfigError
 from tests.commands import Outcome
 
 
@@ -58,6 +61,16 @@ class Trap:
         """Hostile YAML, of which the unsafe loaders make a call."""
         return f"!!python/object/apply:os.mkdir [{str(self.marker)!r}]"
 
+    def pickle(self, file: Path) -> None:
+        """Write a hostile pickle in the place of a file, and see that it would do harm."""
+        file.write_bytes(self.pickled)
+        self.closes(lambda: pickle.loads(file.read_bytes()))  # noqa: S301 - the trap's own payload
+
+    def save(self, file: Path) -> None:
+        """Write a hostile pickle as PyTorch saves one, and see that it would do harm."""
+        torch.save(self.payload, file)
+        self.closes(lambda: torch.load(io.BytesIO(file.read_bytes()), weights_only=False))  # whatever the file's name
+
     def closes(self, load: Callable[[], object]) -> None:
         """The positive control: loaded in the unsafe way, the file does what it is there for."""
         assert not self.marker.exists()
@@ -82,10 +95,17 @@ def trap(tmp_path: Path) -> Iterator[Trap]:
     assert not made.marker.exists(), "code from a file was executed"
 
 
-def reseal(folder: Path) -> None:
-    """A manifest that fits the folder's files, as whoever changed them would write it."""
-    facts = {key: value for key, value in read_json(folder / MANIFEST).items() if key != "files"}
-    seal(folder, facts)
+def reseal(*folders: Path) -> None:
+    """Manifests that fit the folders' files, as whoever changed them would write them."""
+    for folder in folders:
+        seal(folder, {key: value for key, value in read_json(folder / MANIFEST).items() if key != "files"})
+
+
+def change_json(file: Path, **changes: object) -> dict[str, Any]:
+    """Other values in a file of JSON, which need not be there."""
+    content = {**(json.loads(file.read_text("utf-8")) if file.is_file() else {}), **changes}
+    file.write_text(json.dumps(content), "utf-8")
+    return content
 
 
 def refused(outcome: Outcome) -> str:
@@ -98,9 +118,9 @@ def refused(outcome: Outcome) -> str:
     return lines[0]
 
 
-def refusal(call: Callable[[], object], *kinds: type[PatentHierError]) -> str:
-    """The one line of an error of some kinds."""
-    with pytest.raises(kinds) as caught:
+def refusal(call: Callable[[], object]) -> str:
+    """The one line of an error of settings or files."""
+    with pytest.raises((ConfigError, ArtifactError)) as caught:
         call()
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)

@@ -33,23 +33,23 @@ FACTS = {
 }
 
 
+Rows = NDArray[np.intp]
+Model = tuple[Any, Rows, dict[str, Any]]  # with the terms that it has kept, and the facts
+
+
 @dataclass(frozen=True)
 class Toy:
     """Texts of 5 labels that overlap, and their counts with a vocabulary of the training documents of all labels."""
 
     texts: list[str]
     codes: NDArray[np.int64]
-    train: NDArray[np.intp]
-    val: NDArray[np.intp]
-    test: NDArray[np.intp]
+    train: Rows
+    val: Rows
+    test: Rows
     store: TermStore
 
     def view(
-        self,
-        num_labels: int = 5,
-        val: NDArray[np.intp] | None = None,
-        titles: NDArray[np.intp] | None = None,
-        weights: tuple[float, ...] = (),
+        self, num_labels: int = 5, val: Rows | None = None, titles: Rows | None = None, weights: tuple[float, ...] = ()
     ) -> NodeView[TermStore]:
         """A node of one level; documents of the first labels alone, and others that stand for titles."""
         train = self.train[self.codes[self.train] < num_labels]
@@ -63,9 +63,7 @@ class Toy:
         parts = (train, paths[train], further, none, val, paths[val], self.test, paths[self.test], none)
         return NodeView("A", self.store, tree, False, *parts, share)
 
-    def fit(
-        self, settings: TermSettings, num_labels: int = 5, seed: int = 0, val: NDArray[np.intp] | None = None
-    ) -> tuple[Any, NDArray[np.intp], dict[str, Any]]:
+    def fit(self, settings: TermSettings, num_labels: int = 5, seed: int = 0, val: Rows | None = None) -> Model:
         return fit_terms(self.view(num_labels, val), settings, seed)
 
 
@@ -115,13 +113,6 @@ def test_predicts_as_scikit_learn(toy: Toy, settings: TermSettings, num_labels: 
     assert facts["converged"]
     if settings in (LOGISTIC, BAYES):
         assert np.abs(np.exp(log_prob) - expected.predict_proba(texts)).max() < (5e-3 if settings == LOGISTIC else 1e-5)
-
-
-@pytest.mark.parametrize("settings", ALL, ids=NAMES)
-def test_learns(toy: Toy, settings: TermSettings) -> None:
-    model, kept, _ = toy.fit(settings)
-    found = model.log_prob(toy.store.rows(toy.test)[:, kept]).argmax(1)
-    assert (found == toy.codes[toy.test]).mean() > 0.65  # the most frequent label has 0.4
 
 
 def test_scores_of_the_support_vector_machine(toy: Toy) -> None:
@@ -222,12 +213,6 @@ def test_logistic_regression_of_many_weights(toy: Toy, monkeypatch: pytest.Monke
     assert np.array_equal(toy.fit(LOGISTIC)[0].weights, second.weights)
 
 
-def test_equal_seeds_equal_models(toy: Toy) -> None:
-    for settings in (SVM, LOGISTIC):
-        first, again = toy.fit(settings, seed=4)[0], toy.fit(settings, seed=4)[0]
-        assert np.array_equal(first.weights, again.weights)
-
-
 def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"occurs in 201 of the node's 200 training documents; lower model\.min_doc"):
         toy.fit(LinearSettings(min_documents=201))
@@ -236,9 +221,7 @@ def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"model=knn does not learn from several symbols; use data\.labels=first"):
         fit_terms(two_symbols(toy), KNN, 0)
     monkeypatch.setattr(classical, "_MOST_BYTES", 1e3)
-    with pytest.raises(
-        ConfigError, match=r"level=flat with 5 labels and \d+ n-grams needs 0 GB of weights; use level="
-    ):
+    with pytest.raises(ConfigError, match=r"level=flat with 5 labels and \d+ n-grams needs 0 GB of weights; use lev"):
         fit_terms(replace(toy.view(), flat=True), SVM, 0)
 
 
@@ -285,9 +268,7 @@ def test_a_head_among_many_is_the_one_that_is_fitted_alone(toy: Toy, settings: T
 # --- label texts: here documents of the test part stand for titles
 
 
-def fit_with_titles(
-    toy: Toy, settings: TermSettings, *weights: float, val: NDArray[np.intp] | None = None
-) -> tuple[Any, NDArray[np.intp], dict[str, Any]]:
+def fit_with_titles(toy: Toy, settings: TermSettings, *weights: float, val: Rows | None = None) -> Model:
     return fit_terms(toy.view(val=val, titles=toy.test, weights=weights), settings, 0)
 
 

@@ -11,13 +11,18 @@ from patent_hier.features.token_store import TokenStore
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import Ranks
+from tests.training.toys import QUIET
 
 Document = tuple[tuple[int, ...], tuple[int, ...]]  # ids, path
 
 
+def batches_of(corpus: CorpusView[TokenStore], **ranks: Ranks) -> NodeBatches:
+    return NodeBatches(NodeView.of(corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1, **ranks)
+
+
 @pytest.fixture
 def data(toy_corpus: CorpusView[TokenStore]) -> NodeBatches:
-    return NodeBatches(NodeView.of(toy_corpus, "A"), batch_size=8, score_batch_size=10, pad_id=0, seed=1)
+    return batches_of(toy_corpus)
 
 
 def documents(batch: dict[str, Tensor]) -> list[Document]:
@@ -55,16 +60,10 @@ def test_every_held_out_document_is_predicted(data: NodeBatches, toy_corpus: Cor
 
 @pytest.mark.parametrize("size", [2, 3, 50])
 def test_ranks_have_each_document_once_and_equally_many_batches(toy_corpus: CorpusView[TokenStore], size: int) -> None:
-    view = NodeView.of(toy_corpus, "A")
-    shares = [
-        NodeBatches(view, batch_size=8, score_batch_size=10, pad_id=0, seed=1, ranks=Ranks(rank, size, size))
-        for rank in range(size)
-    ]
-    for part, loaders in (
-        ("train", [share.train_dataloader() for share in shares]),
-        ("val", [share.val_dataloader() for share in shares]),
-    ):
-        batches = [list(loader) for loader in loaders]
+    shares = [batches_of(toy_corpus, ranks=Ranks(rank, size, size)) for rank in range(size)]
+    view = shares[0].view
+    for part in ("train", "val"):
+        batches = [list(getattr(share, f"{part}_dataloader")()) for share in shares]
         assert len({len(own) for own in batches}) == 1
         counted = [batch for own in batches for batch in own if "weight" not in batch]
         assert all(batch["weight"].tolist() == [0.0] for own in batches for batch in own if "weight" in batch)
@@ -95,19 +94,8 @@ class Recorder(pl.LightningModule):
 def test_lightning_draws_other_batches_in_each_epoch(data: NodeBatches, with_val: bool) -> None:
     def fit() -> dict[int, list[list[Document]]]:
         recorder = Recorder()
-        trainer = pl.Trainer(
-            accelerator="cpu",
-            max_epochs=3,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-        if with_val:
-            trainer.fit(recorder, datamodule=data)
-        else:
-            trainer.fit(recorder, train_dataloaders=data.train_dataloader())
+        trainer = pl.Trainer(**QUIET, max_epochs=3, use_distributed_sampler=False)
+        trainer.fit(recorder, **{"datamodule": data} if with_val else {"train_dataloaders": data.train_dataloader()})
         return recorder.seen
 
     seen = fit()

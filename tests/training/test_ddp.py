@@ -6,27 +6,21 @@ encoder's keys have no influence, so that their gradients are rounding alone, wh
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
-from patent_hier.data.splits import TEST, TRAIN, VAL
-from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.token_store import TokenStore
-from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
-from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.data.splits import TRAIN
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.settings import Settings
 from patent_hier.training.launch import join_group, launch
-from patent_hier.training.neural import fit_network
-from patent_hier.training.node_data import CorpusView, LabelShare, NodeView
+from patent_hier.training.module import PatentClassifier
 from patent_hier.training.ranks import ALONE, Ranks
-from tests.conftest import tiny_encoder_settings
+from tests.training.toys import TOLERANCE, Toy, settings
 
-TOLERANCE = 1e-4  # of losses and of log-probabilities, which training moves by about 1
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
     "weights": {"class_weights": True, "section_loss": 0.5, "r_drop": 1.0},
@@ -38,14 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def case(name: str) -> Settings:
-    short = {"max_epochs": 2, "min_steps": 0, "num_threads": 1, "accelerator": "cpu", "progress": False}
-    return Settings(
-        encoder=tiny_encoder_settings(),
-        model=BertCnnSettings(num_last_layers=2, num_filters=8, pooling="mean", dropout=0.0),
-        optimizer=OptimizerSettings(lr=3e-3),
-        trainer=TrainerSettings(**{**short, "batch_size": 4, "score_batch_size": 3, **CASES[name]}),
-        node="flat",
-    )
+    return settings("flat", model={"dropout": 0.0}, **{"batch_size": 4, "score_batch_size": 3, **CASES[name]})
 
 
 class WithSpare(nn.Module):
@@ -61,10 +48,16 @@ class WithSpare(nn.Module):
         return logits
 
 
-def fit_case(name: str, corpus: CorpusView[TokenStore], files: EncoderFiles, ranks: Ranks) -> dict[str, Any]:
-    """Fit, and record which documents each epoch's training steps have seen."""
-    from patent_hier.training.module import PatentClassifier
+class WithSpares(Toy):
+    """Networks with such weights."""
 
+    def blueprint(self, chosen: Settings) -> Blueprint:
+        plain = super().blueprint(chosen)
+        return Blueprint(plain.reader, lambda labels: WithSpare(plain.build(labels)))
+
+
+def fit_case(name: str, toy: Toy, ranks: Ranks) -> dict[str, Any]:
+    """Fit, and record which documents each epoch's training steps have seen."""
     seen: dict[int, list[list[int]]] = {}
     step = PatentClassifier.training_step
 
@@ -74,52 +67,36 @@ def fit_case(name: str, corpus: CorpusView[TokenStore], files: EncoderFiles, ran
             seen.setdefault(self.current_epoch, []).extend(ids[mask.bool()].tolist() for ids, mask in rows)
         return step(self, batch, batch_idx)
 
-    settings = case(name)
-    if name.startswith("no validation"):
-        corpus = replace(corpus, parts=np.where(corpus.parts == VAL, TEST, corpus.parts).astype(np.int8))
-    view = NodeView.of(corpus, "flat")
-    if name == "weights":
-        view = replace(view, label_share=LabelShare(20, (0.3,)))  # the last 20 documents weigh less
-    blueprint = bertcnn_blueprint(files, settings.encoder, settings.model)
-    if name.endswith("unused weights"):
-        build = blueprint.build
-        blueprint = Blueprint(blueprint.reader, lambda labels: WithSpare(build(labels)))
-    PatentClassifier.training_step = watch  # type: ignore[method-assign]
-    try:
-        fitted = fit_network(view, blueprint, settings, None, ranks)
-    finally:
-        PatentClassifier.training_step = step  # type: ignore[method-assign]
-    log_prob = fitted.classifier.log_prob(corpus.store, np.arange(len(corpus.parts)))
+    toy = toy.without_validation() if name.startswith("no validation") else toy
+    toy = WithSpares(toy.corpus, toy.files) if name.endswith("unused weights") else toy
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PatentClassifier, "training_step", watch)
+        fitted = toy.fit(case(name), None, ranks, weighted=name == "weights")
+    log_prob = fitted.classifier.log_prob(toy.corpus.store, np.arange(len(toy.corpus.parts)))
     return {"seen": seen, "history": fitted.history, "facts": fitted.facts, "log_prob": log_prob.tolist()}
 
 
-def be_a_rank(ranks: Ranks, corpus: CorpusView[TokenStore], files: EncoderFiles, folder: Path) -> None:
+def be_a_rank(ranks: Ranks, toy: Toy, folder: Path) -> None:
     join_group(ranks, on_gpu=False)
     for name in CASES:
-        found = fit_case(name, corpus, files, ranks)
+        found = fit_case(name, toy, ranks)
         (folder / f"{name}-{ranks.rank}.json").write_text(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def together(
-    toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def together(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
-    launch(be_a_rank, 2, folder, toy_corpus, demo_files, folder)
+    launch(be_a_rank, 2, folder, toy, folder)
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(CASES))
-def test_two_processes_are_as_one(
-    name: str, together: Path, toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles
-) -> None:
-    threads = torch.get_num_threads()
-    alone = fit_case(name, toy_corpus, demo_files, ALONE)
-    torch.set_num_threads(threads)
+def test_two_processes_are_as_one(name: str, together: Path, toy: Toy) -> None:
+    alone = fit_case(name, toy, ALONE)
     ranks = [json.loads((together / f"{name}-{rank}.json").read_text()) for rank in (0, 1)]
 
-    documents = sorted(toy_corpus.store[i].tolist() for i in np.flatnonzero(toy_corpus.parts == TRAIN))
+    documents = sorted(toy.corpus.store[i].tolist() for i in np.flatnonzero(toy.corpus.parts == TRAIN))
     for epoch in range(len(alone["history"])):
         own = [rank["seen"].get(str(epoch), []) for rank in ranks]
         assert sorted(own[0] + own[1]) == sorted(alone["seen"][epoch]) == documents
@@ -141,8 +118,8 @@ def test_two_processes_are_as_one(
     assert (ranks[0]["facts"]["devices"], alone["facts"]["devices"]) == (2, 1)
 
 
-def test_the_cases_train(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles) -> None:
+def test_the_cases_train(toy: Toy) -> None:
     """Or equal weights would say nothing."""
-    found = fit_case("plain", toy_corpus, demo_files, ALONE)
+    found = fit_case("plain", toy, ALONE)
     assert found["history"][-1]["train/loss"] < found["history"][0]["train/loss"] - 0.1
     assert np.ptp(np.array(found["log_prob"]), axis=0).min() > 0.5

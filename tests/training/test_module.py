@@ -11,15 +11,10 @@ from patent_hier.errors import ConfigError
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.losses import disagreement
 from patent_hier.training.module import PatentClassifier
+from tests.training.toys import QUIET
 
 TREE = LabelTree.from_paths([("A", "A01"), ("A", "A23"), ("B", "B60")], ("section", "class"))  # A B A01 A23 B60
-QUIET: dict[str, Any] = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_checkpointing": False,
-    "enable_model_summary": False,
-}
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice
 
 
 def one_level(n: int) -> LabelTree:
@@ -69,19 +64,20 @@ def batch_of(ids: list[int], paths: list[Any], **more: Tensor) -> dict[str, Tens
     """A document's path may be given as its leaf, of one level."""
     target = torch.tensor([path if isinstance(path, list) else [path] for path in paths])[:, None]
     rows = torch.tensor(ids)[:, None]
-    return {
-        "input_ids": rows,
-        "attention_mask": torch.ones_like(rows),
-        "target": target,
-        "document": rows[:, 0],
-        **more,
-    }
+    read = {"input_ids": rows, "attention_mask": torch.ones_like(rows)}
+    return {**read, "target": target, "document": rows[:, 0], **more}
 
 
 def loader(ids: list[int], paths: list[Any], batch_size: int) -> DataLoader[dict[str, Tensor]]:
     batch = batch_of(ids, paths)
     rows = [{key: value[i] for key, value in batch.items()} for i in range(len(ids))]
     return DataLoader(rows, batch_size)  # type: ignore[arg-type]  # a list is a data set
+
+
+def fit(module: PatentClassifier, batches: Any, **options: Any) -> pl.Trainer:
+    trainer = pl.Trainer(**QUIET, **options)
+    trainer.fit(module, batches)
+    return trainer
 
 
 def validate(module: PatentClassifier, batches: Any) -> Mapping[str, float]:
@@ -91,7 +87,6 @@ def validate(module: PatentClassifier, batches: Any) -> Mapping[str, float]:
 IDS, TARGETS = [0, 0, 0, 0, 1, 1, 2, 2, 2, 0], [0, 0, 0, 1, 1, 0, 2, 0, 0, 0]
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch_size", [1, 4, 10])
 def test_validation_equals_a_hand_count(batch_size: int) -> None:
     table = torch.tensor([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
@@ -101,32 +96,31 @@ def test_validation_equals_a_hand_count(batch_size: int) -> None:
     assert metrics["val/loss"] == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("flat", "accuracy"), [(False, (0.75 + 2 / 3) / 2), (True, 1 / 3)])
-def test_validation_of_several_levels_by_hand(flat: bool, accuracy: float) -> None:
+LOGITS = torch.tensor([[1.0, 0.0, 0.0, 0.1, 9.0], [0.0, 1.0, 0.0, 0.1, 9.0]])  # answers: A A23, B B60
+
+
+@pytest.mark.parametrize(("flat", "expected"), [(False, (0.75 + 2 / 3) / 2), (True, 2 / 3)])
+def test_validation_of_several_levels_by_hand(flat: bool, expected: float) -> None:
     """The paper's cascade goes below its own section; a flat network takes the best class, and is judged by it."""
-    logits = torch.tensor([[1.0, 0.0, 0.0, 0.1, 9.0], [0.0, 1.0, 0.0, 0.1, 9.0]])
-    module = task(logits[:, 2:] if flat else logits, TREE, flat=flat)
+    module = task(LOGITS[:, 2:] if flat else LOGITS, TREE, flat=flat)
     metrics = validate(module, loader([0, 0, 1, 0], [[0, 3], [0, -1], [1, 4], [1, 4]], 4))
-    assert metrics["val/accuracy"] == pytest.approx(accuracy if not flat else 2 / 3)
+    assert metrics["val/accuracy"] == pytest.approx(expected)
     if not flat:
         assert metrics["val/accuracy/section"] == pytest.approx(0.75)
         assert metrics["val/accuracy/class"] == pytest.approx(2 / 3)  # of three documents that have a class
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("flat", "section"), [(False, 1.0), (True, 0.0), (True, 0.5)])
 def test_validation_loss_does_not_depend_on_batches_with_label_weights(flat: bool, section: float) -> None:
     """Each level's mean is divided by its own labels' weights."""
     table = torch.randn(3, 3 if flat else 5, generator=torch.Generator().manual_seed(3))
     paths = [[[0, 2], [0, 3], [1, 4]][code] for code in TARGETS]
     options: dict[str, Any] = {"label_weights": [1.0, 5.0, 0.1, 2.0, 7.0], "level_weights": {"section": section}}
-    modules = [task(table, TREE, flat=flat, **options) for _ in range(3)]
-    found = [
-        validate(module, loader(IDS, paths, size))["val/loss"] for module, size in zip(modules, (1, 3, 10), strict=True)
-    ]
-    assert found == pytest.approx([found[0]] * 3)
-    assert found[0] == pytest.approx(modules[0].training_step(batch_of(IDS, paths), 0).item())
+    module = task(table, TREE, flat=flat, **options)
+    expected = module.training_step(batch_of(IDS, paths), 0).item()
+    for size in (1, 3, 10):
+        own = task(table, TREE, flat=flat, **options)
+        assert validate(own, loader(IDS, paths, size))["val/loss"] == pytest.approx(expected)
 
 
 def test_label_weights_enter_the_loss() -> None:
@@ -196,7 +190,6 @@ def test_the_mean_over_ranks_is_that_of_the_whole_batch(
     torch.testing.assert_close(sum(gradient(rows, 2) for rows in shares) / 2, expected)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("total_steps", [8, None])
 def test_the_rate_moves_with_each_step_over_those_that_the_trainer_plans(total_steps: int | None) -> None:
     rates: list[float] = []
@@ -206,68 +199,50 @@ def test_the_rate_moves_with_each_step_over_those_that_the_trainer_plans(total_s
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     module = task(torch.zeros(2, 2), lr=1.0, warmup=0.25, total_steps=total_steps)
-    trainer = pl.Trainer(**QUIET, max_epochs=2, callbacks=[Watch()])
-    trainer.fit(module, loader([0, 1] * 4, [0, 1] * 4, 2))
+    fit(module, loader([0, 1] * 4, [0, 1] * 4, 2), max_epochs=2, callbacks=[Watch()])
     assert rates == pytest.approx([1 / 2, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_schedule_without_an_end_is_refused() -> None:
-    trainer = pl.Trainer(**QUIET, max_epochs=-1)
     with pytest.raises(ConfigError, match="needs an end of training; give the trainer max_epochs or max_steps"):
-        trainer.fit(task(torch.zeros(2, 2), total_steps=None), loader([0, 1], [0, 1], 2))
+        fit(task(torch.zeros(2, 2), total_steps=None), loader([0, 1], [0, 1], 2), max_epochs=-1)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_an_epoch_that_max_steps_ends_has_its_loss() -> None:
     table = torch.tensor([[1.0, 0.0], [0.0, 3.0]])
-    trainer = pl.Trainer(**QUIET, max_steps=1)
-    trainer.fit(task(table), loader([0, 1] * 4, [1, 1] * 4, 2))
+    trainer = fit(task(table), loader([0, 1] * 4, [1, 1] * 4, 2), max_steps=1)
     log_prob = table.log_softmax(-1)
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(-(log_prob[0, 1] + log_prob[1, 1]).item() / 2)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("algorithm", [None, "norm", "value"])
 def test_the_trainers_way_of_clipping_is_taken(algorithm: str | None, steps: list[Tensor]) -> None:
-    trainer = pl.Trainer(**QUIET, max_epochs=1, gradient_clip_val=0.1, gradient_clip_algorithm=algorithm)
-    trainer.fit(task(torch.zeros(2, 2)), loader([0, 0, 0, 1], [0, 0, 0, 1], 4))  # gradients of 3/8 and 1/8
-    largest = 0.1 if algorithm == "value" else 0.1 * 3 / 20**0.5
-    smallest = 0.1 if algorithm == "value" else 0.1 / 20**0.5
-    expected = torch.tensor([-largest, largest, smallest, -smallest])
-    torch.testing.assert_close(steps, [expected])
+    batches = loader([0, 0, 0, 1], [0, 0, 0, 1], 4)  # gradients of 3/8 and 1/8
+    fit(task(torch.zeros(2, 2)), batches, max_epochs=1, gradient_clip_val=0.1, gradient_clip_algorithm=algorithm)
+    sizes = torch.tensor([1.0, 1.0] if algorithm == "value" else [3 / 20**0.5, 1 / 20**0.5])
+    torch.testing.assert_close(steps, [0.1 * torch.stack([-sizes[0], sizes[0], sizes[1], -sizes[1]])])
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_gradients_are_freed_after_each_step_and_not_between_passes() -> None:
     module = task(torch.zeros(2, 2))
     held: list[bool] = []
     module.network.register_forward_pre_hook(lambda network, _: held.append(network.table.grad is not None))
-    trainer = pl.Trainer(**QUIET, max_epochs=2, accumulate_grad_batches=2)
-    trainer.fit(module, loader([0, 1] * 4, [0, 1] * 4, 2))
+    fit(module, loader([0, 1] * 4, [0, 1] * 4, 2), max_epochs=2, accumulate_grad_batches=2)
     assert held == [False, True] * 4
 
 
 # --- test and predict
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_scores_on_test_by_hand(batch_size: int) -> None:
     """A label that training has not seen, -2, counts as not found; a document without a class counts nowhere there."""
-    logits = torch.tensor([[1.0, 0.0, 0.0, 0.1, 9.0], [0.0, 1.0, 0.0, 0.1, 9.0]])
     batches = loader([0, 0, 1, 0], [[0, 2], [0, -2], [1, 4], [1, -1]], batch_size)
-    (scores,) = pl.Trainer(**QUIET).test(task(logits, TREE), batches, verbose=False)
-    # answered: A A23, A A23, B B60, A A23
-    assert scores == pytest.approx(
-        {
-            "test/accuracy/section": 3 / 4,
-            "test/accuracy/class": 1 / 3,
-            "test/top_3_accuracy/section": 1.0,
-            "test/top_3_accuracy/class": 2 / 3,
-            "test/hierarchical_f1": 2 * (4 / 8) * (4 / 7) / (4 / 8 + 4 / 7),
-        }
-    )
+    (scores,) = pl.Trainer(**QUIET).test(task(LOGITS, TREE), batches, verbose=False)
+    top = {"test/accuracy/section": 3 / 4, "test/accuracy/class": 1 / 3}
+    top_3 = {"test/top_3_accuracy/section": 1.0, "test/top_3_accuracy/class": 2 / 3}
+    f1 = {"test/hierarchical_f1": 2 * (4 / 8) * (4 / 7) / (4 / 8 + 4 / 7)}
+    assert scores == pytest.approx({**top, **top_3, **f1})
 
 
 def test_predictions_by_hand() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from patent_hier.errors import ArtifactError, ConfigError
@@ -17,10 +18,12 @@ from patent_hier.settings.pretraining import ArchitectureSettings, PretrainSetti
 from patent_hier.training import pretraining as module
 from patent_hier.training.masking import MaskedRows, SpecialIds
 from patent_hier.training.pretraining import STATE_FILE, Pretrained, pretrain_network
+from tests.training.toys import equal, weights
 
 SIZES = ArchitectureSettings(16, 2, 2, 32, 16, 0.1)
 SPECIAL = SpecialIds(2, 3, 4, 30)
 OPTIMIZER = OptimizerSettings(lr=1e-2, warmup=0.1)
+TOKENS = np.tile(np.arange(5, 25), 60)  # twenty, again and again
 
 
 @pytest.fixture(autouse=True)
@@ -33,22 +36,13 @@ def handlers() -> Iterator[None]:
 
 def settings(**changes: Any) -> PretrainSettings:
     """Four rounds of three steps."""
-    facts: dict[str, Any] = {
-        "name": "x",
-        "max_steps": 12,
-        "steps_per_round": 3,
-        "seq_len": 16,
-        "batch_size": 4,
-        "optimizer": OPTIMIZER,
-    }
-    fixed: dict[str, Any] = {"held_out_tokens": 128, "num_threads": 1, "accelerator": "cpu"}
-    return PretrainSettings(**{**facts, **fixed, **changes})
+    sizes = {"max_steps": 12, "steps_per_round": 3, "seq_len": 16, "batch_size": 4, "held_out_tokens": 128}
+    return PretrainSettings("x", **{**sizes, "optimizer": OPTIMIZER, "num_threads": 1, "accelerator": "cpu", **changes})
 
 
-def text(batch_size: int = 4) -> MaskedRows:
-    """The same twenty tokens again and again."""
-    ids = np.tile(np.arange(5, 25), 60).astype("<u2")
-    return MaskedRows(PackedText(ids, np.ones(len(ids), np.bool_)), SPECIAL, 16, batch_size, 0.15, True, 1)
+def text(ids: NDArray[np.int64] = TOKENS, batch_size: int = 4) -> MaskedRows:
+    packed = PackedText(ids.astype("<u2"), np.ones(len(ids), np.bool_))
+    return MaskedRows(packed, SPECIAL, 16, batch_size, 0.15, True, 1)
 
 
 def build(on_gpu: bool, sizes: ArchitectureSettings = SIZES) -> MaskedLanguageModel:
@@ -58,18 +52,6 @@ def build(on_gpu: bool, sizes: ArchitectureSettings = SIZES) -> MaskedLanguageMo
 
 def train(folder: Path, given: PretrainSettings, say: Callable[[str], None] = lambda line: None) -> Pretrained:
     return pretrain_network(build, text(), text(), given, folder, say)
-
-
-def weights(result: Pretrained) -> dict[str, Tensor]:
-    return result.model.state_dict()
-
-
-def equal(one: Pretrained, other: Pretrained) -> bool:
-    return all(torch.equal(value, weights(other)[name]) for name, value in weights(one).items())
-
-
-def untimed(result: Pretrained) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in result.history]
 
 
 def stop_at(line: int, error: BaseException) -> Callable[[str], None]:
@@ -107,10 +89,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    ids = np.repeat(np.tile(np.arange(5, 25), 6), 15).astype("<u2")  # a hidden token is one of the row's two
-    runs = MaskedRows(PackedText(ids, np.ones(len(ids), np.bool_)), SPECIAL, 16, 16, 0.15, True, 1)
-    optimizer = OptimizerSettings(lr=1e-2, warmup=0.1)
-    given = settings(max_steps=100, steps_per_round=50, batch_size=16, held_out_tokens=2048, optimizer=optimizer)
+    runs = text(np.repeat(np.tile(np.arange(5, 25), 6), 15), 16)  # a hidden token is one of the row's two
+    given = settings(max_steps=100, steps_per_round=50, batch_size=16, held_out_tokens=2048)
     sizes = ArchitectureSettings(32, 1, 2, 64, 16, 0.1)
     result = pretrain_network(lambda on_gpu: build(on_gpu, sizes), runs, runs, given, tmp_path, lambda line: None)
     first, last = result.history[0], result.history[-1]
@@ -141,7 +121,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert equal(whole, parts)
     assert parts.history == whole.history  # seconds too: by this clock a step takes one
     assert [row["seconds"] for row in parts.history] == [0, 3, 6, 9, 12]
-    assert {**parts.facts} == whole.facts
+    assert parts.facts == whole.facts
     assert not equal(whole, train(tmp_path / "other", replace(given, seed=2)))
 
 
@@ -157,9 +137,8 @@ def test_a_last_shorter_round_is_scored_too(tmp_path: Path) -> None:
     assert all({"train/loss", "dev/loss", "dev/accuracy", "lr"} <= row.keys() for row in result.history[1:])
     assert result.facts["steps"] == 8
     # Linear: 8 steps, the first 0.8 of them warm up; the last step begins at 7/8.
-    assert [row["lr"] for row in result.history[1:]] == pytest.approx(
-        [1e-2 * (1 - done / 8) / 0.9 for done in (2, 5, 7)]
-    )
+    rates = [1e-2 * (1 - done / 8) / 0.9 for done in (2, 5, 7)]
+    assert [row["lr"] for row in result.history[1:]] == pytest.approx(rates)
     assert equal(result, train(tmp_path / "in one round", settings(max_steps=8, steps_per_round=100)))
 
 
@@ -189,12 +168,8 @@ def test_lines_tell_what_is_left(tmp_path: Path, clock: Clock) -> None:
     train(tmp_path, settings(), said.append)
     assert said[0].startswith("step 0  0.00 M tokens  dev loss ")
     assert "left" not in said[0]
-    assert [line.split("  ")[-1] for line in said[1:]] == [
-        "3 s, about 9 s left",
-        "6 s, about 6 s left",
-        "9 s, about 3 s left",
-        "12 s, about 0 s left",
-    ]
+    lasting = [f"{seconds} s, about {12 - seconds} s left" for seconds in (3, 6, 9, 12)]
+    assert [line.split("  ")[-1] for line in said[1:]] == lasting
     said.clear()
     train(tmp_path / "quiet", settings(progress=False), said.append)
     assert said == []

@@ -1,69 +1,51 @@
 """Training that was killed comes to the result of training that was not, bit for bit."""
 
 import csv
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
-from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.token_store import TokenStore
-from patent_hier.models.blueprint import bertcnn_blueprint
-from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
+from patent_hier.settings import Settings
 from patent_hier.training import resume as module
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.module import PatentClassifier
-from patent_hier.training.neural import fit_network
-from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.observers import Observe, Observers
 from patent_hier.training.ranks import Ranks
 from patent_hier.training.resume import StateKeeper, find_state
-from tests.conftest import tiny_encoder_settings
+from tests.damage import cut, flip
+from tests.training.toys import Toy, equal, settings, untimed
 
 
 class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs but the test."""
 
 
-def settings(node: str = "flat", **trainer: Any) -> Settings:
-    """With dropout and early stopping."""
-    short = {"max_epochs": 3, "min_steps": 0, "patience": 1, "num_threads": 1, "accelerator": "cpu", "progress": False}
-    return Settings(
-        encoder=tiny_encoder_settings(),
-        model=BertCnnSettings(num_last_layers=2, num_filters=8, dropout=0.3),
-        optimizer=OptimizerSettings(lr=3e-3),
-        trainer=TrainerSettings(**{**short, "batch_size": 16, "checkpoint_minutes": 0, **trainer}),
-        node=node,
-    )
-
-
+@dataclass
 class Training:
-    """Runs of one configuration.
+    """Runs of one configuration, with dropout and early stopping.
 
     Attributes:
         state: The file that they share.
         passes: Forward passes of all runs so far.
     """
 
-    def __init__(self, corpus: CorpusView[TokenStore], files: EncoderFiles, state: Path, chosen: Settings) -> None:
-        self._view = NodeView.of(corpus, chosen.node)
-        self._files = files
-        self.state = state
-        self.chosen = chosen
-        self.passes = 0
-        self.observe: Observe = Observers
+    toy: Toy
+    state: Path
+    chosen: Settings
+    passes: int = 0
+    observe: Observe = Observers
 
     def run(self, killed_at: int | None = None, state: Path | None = None, **trainer: Any) -> Fitted:
         """Run, and be killed in a forward pass, counted from 1."""
         chosen = replace(self.chosen, trainer=replace(self.chosen.trainer, **trainer))
-        blueprint = bertcnn_blueprint(self._files, chosen.encoder, chosen.model)
         step, first = PatentClassifier.training_step, self.passes
 
         def counted(task: PatentClassifier, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
@@ -74,60 +56,52 @@ class Training:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(PatentClassifier, "training_step", counted)
-            return fit_network(self._view, blueprint, chosen, state or self.state, observe=self.observe)
+            return self.toy.fit(chosen, state or self.state, observe=self.observe)
+
+    def killed(self, at: int, **trainer: Any) -> None:
+        with pytest.raises(KilledError):
+            self.run(at, **trainer)
 
     def undisturbed(self) -> Fitted:
         return self.run(state=self.state.with_name("undisturbed"))
 
 
 @pytest.fixture
-def training(toy_corpus: CorpusView[TokenStore], demo_files: EncoderFiles, tmp_path: Path) -> Training:
-    return Training(toy_corpus, demo_files, tmp_path / "state", settings())
+def training(request: pytest.FixtureRequest, toy: Toy, tmp_path: Path) -> Training:
+    """Of two or three epochs of four batches; a parameter is a node and its passes over a batch."""
+    node, accumulate = getattr(request, "param", ("flat", None))
+    short = {"max_epochs": 3, "patience": 1, "batch_size": 40, "checkpoint_minutes": 0, "accumulate": accumulate}
+    return Training(toy, tmp_path / "state", settings(node, model={"dropout": 0.3, "pooling": "cls"}, **short))
 
 
-def equal(one: Fitted, other: Fitted) -> bool:
-    weights = [fitted.classifier.model.state_dict() for fitted in (one, other)]  # type: ignore[union-attr]  # networks
-    histories = [
-        [{name: value for name, value in epoch.items() if name != "seconds"} for epoch in fitted.history]
-        for fitted in (one, other)
-    ]
-    same = all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
-    return same and histories[0] == histories[1]
+def same(one: Fitted, other: Fitted) -> bool:
+    return equal(one, other) and untimed(one) == untimed(other)
 
 
-@pytest.mark.parametrize(("node", "accumulate", "stride"), [("flat", 1, 1), ("flat", 2, 7), ("shared", 1, 4)])
-def test_wherever_it_is_killed_the_result_is_the_same(
-    toy_corpus: CorpusView[TokenStore],
-    demo_files: EncoderFiles,
-    tmp_path: Path,
-    node: str,
-    accumulate: int,
-    stride: int,
-) -> None:
+@pytest.mark.parametrize(
+    ("training", "stride"), [(("flat", 1), 1), (("flat", 2), 5), (("shared", 1), 3)], indirect=["training"]
+)
+def test_wherever_it_is_killed_the_result_is_the_same(training: Training, stride: int) -> None:
     """In every batch of its epochs, the first and the last of an epoch among them; in some of the passes over one."""
-    training = Training(toy_corpus, demo_files, tmp_path / "state", settings(node, accumulate=accumulate))
     usual = training.undisturbed()
-    passes = training.passes
-    assert passes >= 3 * 3 * accumulate
+    kills = range(1, training.passes + 1, stride)
+    assert training.passes >= 2 * 4 * (training.chosen.trainer.accumulate or 1)
     where = set()
-    kills = range(1, passes + 1, stride)
     for killed_at in kills:
         training.state.unlink(missing_ok=True)
-        with pytest.raises(KilledError):
-            training.run(killed_at)
+        training.killed(killed_at)
         resumed = training.run()
         where.update((place["epoch"], place["batch"]) for place in resumed.facts["resumed"])
-        assert equal(usual, resumed), killed_at
+        assert same(usual, resumed), killed_at
     assert len(where) == len(kills)
 
 
 def test_killed_again_and_again(training: Training) -> None:
     usual = training.undisturbed()
     for _ in range(4):
-        with pytest.raises(KilledError):
-            training.run(3)  # two batches further each time
+        training.killed(3)  # two batches further each time
     resumed = training.run()
-    assert equal(usual, resumed)
+    assert same(usual, resumed)
     assert len(resumed.facts["resumed"]) == 4
     assert resumed.history[-1]["seconds"] > 0
 
@@ -139,9 +113,8 @@ def test_a_run_that_goes_on_has_a_log_of_its_own_and_the_same_result(training: T
         return Observers([CSVLogger(tmp_path, "log")], [LearningRateMonitor("epoch")], tmp_path)
 
     training.observe = observe
-    with pytest.raises(KilledError):
-        training.run(14)  # in the second epoch
-    assert equal(usual, training.run())
+    training.killed(6)  # in the second epoch
+    assert same(usual, training.run())
     logs = [
         [(int(row["epoch"]), int(row["step"])) for row in csv.DictReader(file.open()) if row["val/loss"]]
         for file in sorted((tmp_path / "log").glob("version_*/metrics.csv"))
@@ -156,7 +129,7 @@ def test_killed_after_training_nothing_is_trained_again(training: Training) -> N
     passes = training.passes
     again = training.run()
     assert training.passes == passes
-    assert equal(first, again)
+    assert same(first, again)
 
 
 def test_a_run_that_keeps_no_state_leaves_no_file(training: Training) -> None:
@@ -178,34 +151,23 @@ def test_the_state_is_saved_once_in_its_time(tmp_path: Path, monkeypatch: pytest
     assert saved == [3, 6, 9]
 
 
-def damage(state: Path, how: str) -> None:
-    content = bytearray(state.read_bytes())
-    if how == "cut":
-        del content[len(content) // 2 :]
-    elif how == "flipped":
-        content[len(content) // 2] ^= 1
-    else:
-        content[:] = b"not a state"
-    state.write_bytes(content)
-
-
-@pytest.mark.parametrize("how", ["cut", "flipped", "foreign"])
-def test_a_damaged_state_is_told_and_not_used(training: Training, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("damage", [flip, cut, lambda file: file.write_bytes(b"not a state")])
+def test_a_damaged_state_is_told_and_not_used(
+    training: Training, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
     usual = training.undisturbed()
-    with pytest.raises(KilledError):
-        training.run(5)
-    damage(training.state, how)
+    training.killed(5)
+    damage(training.state)
     capsys.readouterr()
     resumed = training.run()
     assert resumed.facts["resumed"] == []
-    assert equal(usual, resumed)
+    assert same(usual, resumed)
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"bertcnn flat: training begins anew: its state {training.state} cannot be read")
 
 
 def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KilledError):
-        training.run(5, accumulate=2)
+    training.killed(5, accumulate=2)
     said: list[str] = []
     assert find_state(training.state, Ranks(0, 2, 2), said.append) is None
     assert "of 1 devices, not 2" in said[0]
@@ -216,8 +178,7 @@ def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys
 
 def test_passes_that_memory_asked_for_are_kept(training: Training) -> None:
     """A run that had to begin with two passes goes on with two, not with the one that does not fit."""
-    with pytest.raises(KilledError):
-        training.run(5, accumulate=2)
+    training.killed(5, accumulate=2)
     resumed = training.run()  # accumulate=null
     assert resumed.facts["accumulate"] == 2
     assert resumed.facts["resumed"] == [{"epoch": 0, "batch": 2}]

@@ -23,12 +23,3 @@ from patent_hier.training.schedule import schedule_factor
 )
 def test_factor(warmup: float, schedule: str, done: float, expected: float) -> None:
     assert schedule_factor(OptimizerSettings(warmup=warmup, schedule=schedule), done) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("warmup", [0.0, 0.05, 0.5])
-def test_it_rises_then_falls(warmup: float) -> None:
-    factors = [schedule_factor(OptimizerSettings(warmup=warmup), step / 200) for step in range(201)]
-    top = factors.index(max(factors))
-    assert top == round(warmup * 200)
-    assert factors[:top] == sorted(factors[:top])
-    assert factors[top:] == sorted(factors[top:], reverse=True)

@@ -32,8 +32,8 @@ def is_one_line(err: str) -> bool:
     return err.startswith("error: ") and len(err.splitlines()) == 1 and "unexpected" not in err
 
 
-def in_child(words: Sequence[str], limit: int) -> tuple[int, str]:
-    """Exit status and error of a command that may write no file above so many bytes."""
+def in_child(words: Sequence[str], limit: int) -> int:
+    """Exit status of a command that may write no file above so many bytes; it succeeds, or says in one line why not."""
     read, write = os.pipe()
     child = os.fork()
     if not child:  # pragma: no cover
@@ -47,4 +47,7 @@ def in_child(words: Sequence[str], limit: int) -> tuple[int, str]:
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
         err = pipe.read().decode()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), err
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 1)
+    assert is_one_line(err) if status else err == "", err
+    return status

@@ -1,35 +1,18 @@
 """Damage at every stage: caches are made again, results are refused, and what was good stays as it was."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.commands import command
+from tests.damage import DAMAGES
 from tests.trust.faults import Told, digests, flat_run
 from tests.trust.killing import results
 
 pytestmark = [pytest.mark.trust, pytest.mark.timeout(900)]
 
 MODELS = ("bertcnn", "textcnn", "linear")
-
-
-def _flip(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-
-
-def _cut(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def _empty(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-DAMAGES: dict[str, Callable[[Path], None]] = {"flipped": _flip, "cut": _cut, "emptied": _empty, "removed": Path.unlink}
 
 
 def _files(folder: Path) -> dict[str, str]:
