@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damage, fingerprint, seal, verify
+from patent_hier.artifacts import (
+    MANIFEST,
+    DigestCache,
+    file_digest,
+    find_damage,
+    fingerprint,
+    refuse_foreign,
+    seal,
+    verify,
+    write_manifest,
+)
 from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, write_json
-from patent_hier.errors import ArtifactError, DataError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -83,6 +93,7 @@ def test_files_of_a_folder_are_readable_as_the_umask_says(tmp_path):
     mask = os.umask(0)
     os.umask(mask)
     assert (tmp_path / "result" / "private").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert (tmp_path / "result").stat().st_mode & 0o777 == 0o777 & ~mask
 
 
 def test_atomic_folder_removes_what_a_killed_run_left(tmp_path):
@@ -151,6 +162,28 @@ def test_changed_byte_is_found(sealed):
     with pytest.raises(ArtifactError, match=r"a\.txt is damaged"):
         verify(sealed)
     verify(sealed, only=("inner/b.bin",))
+
+
+@pytest.mark.parametrize("name", ["../a.txt", "/a.txt", "inner/../../a.txt", ".", "", "a\0.txt"])
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(sealed, name):
+    content = read_json(sealed / MANIFEST)
+    content["files"][name] = content["files"]["a.txt"]
+    del content["sha256"]
+    write_manifest(sealed, content)
+    with pytest.raises(ArtifactError, match="lies outside its folder; no manifest of ours does"):
+        verify(sealed)
+
+
+def test_only_a_folder_of_its_own_kind_is_replaced(sealed, tmp_path):
+    refuse_foreign(tmp_path / "absent", "test")
+    (tmp_path / "empty").mkdir()
+    refuse_foreign(tmp_path / "empty", "test")
+    refuse_foreign(sealed, "test")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "photo.jpg").touch()
+    for folder, kind in ((sealed, "report"), (tmp_path / "other", "test"), (sealed / "a.txt", "test")):
+        with pytest.raises(ConfigError, match=f"exists and holds no {kind}, so it is not replaced"):
+            refuse_foreign(folder, kind)
 
 
 @pytest.mark.parametrize("manifest", ["", "[]", "{}", '{"files": {"a.txt": {}}}', '{"files": []}'])

@@ -96,9 +96,10 @@ def test_what_cannot_be_derived_is_refused():
     for missing in ({"A": local}, {}):
         with pytest.raises(IncompleteError, match="node root is missing"):
             whole(missing)
-    two = TreeScores(classes_of(B="05").under("section", "B")[0], np.zeros((2, 1), np.float32))
-    with pytest.raises(ArtifactError, match="node B scored 2 documents but root 1"):
-        whole({"root": root, "A": local, "B": two})
+    for n in (0, 2):
+        other = TreeScores(classes_of(B="05").under("section", "B")[0], np.zeros((n, 1), np.float32))
+        with pytest.raises(ArtifactError, match=f"node B scored {n} documents but root 1"):
+            whole({"root": root, "A": local, "B": other})
 
 
 def test_some_documents_at_a_time(monkeypatch):
@@ -116,3 +117,11 @@ def test_levels_below_a_depth_can_be_left_out():
     sections = scores.to_depth("section")
     assert sections.tree == TREE.to_depth("section")
     assert np.array_equal(sections.log_prob, scores.log_prob[:, :2])
+
+
+def test_a_label_may_come_behind_root_in_the_alphabet():
+    """Of another scheme: no node is told by the order of its name."""
+    tree = classes_of(x="1 2", z="1")
+    system = {"shared": scores_of(tree)}
+    assert derive(system, "x").tree.codes.tolist() == ["x1", "x2"]
+    assert derive(system, "root").tree.codes.tolist() == ["x", "z"]

@@ -122,11 +122,10 @@ def test_labels_are_a_tree_of_plain_names(exported: dict[str, Path], tmp_path: P
 @pytest.mark.parametrize("name", ["root", "A"])
 def test_labels_that_another_scheme_may_have_do_no_harm(folder: Path, name: str) -> None:
     file = node(folder, name) / "model" / "classifier.json"
-    codes = read_json(file)["tree"]["codes"]
+    tree = read_json(file)["tree"]
     for label in OF_OTHER_SCHEMES:
-        edit(file, lambda facts, label=label: facts["tree"].update(codes=[label, *codes[1:]]))
-        reseal(node(folder, name))
-        reseal(folder)
+        change_json(file, tree={**tree, "codes": [label, *tree["codes"][1:]]})
+        reseal(node(folder, name), folder)
         harmless(folder)
 
 

@@ -182,3 +182,22 @@ def test_passes_that_memory_asked_for_are_kept(training: Training) -> None:
     resumed = training.run()  # accumulate=null
     assert resumed.facts["accumulate"] == 2
     assert resumed.facts["resumed"] == [{"epoch": 0, "batch": 2}]
+
+
+def test_several_ranks_save_when_the_first_of_them_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are asked every few batches only: a question is a message to all."""
+    clock, asked = [100.0], []
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    keeper = StateKeeper(tmp_path / "state", 1.0, 2, Ranks(1, 2, 2), None)
+
+    def broadcast(due: bool) -> int:
+        asked.append(due)
+        return 1  # whatever this rank thinks
+
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(broadcast=broadcast))
+    every = 2 * module._ASKED_EVERY
+    assert [keeper._is_due(trainer, batch) for batch in (2, every - 2, every + 2)] == [False] * 3
+    assert (keeper._is_due(trainer, every), asked) == (True, [False])
+    for clock[0] in (159.9, 160.0, 161.0):
+        keeper._is_due(trainer, 3 * every)
+    assert asked == [False, False, True, True]
