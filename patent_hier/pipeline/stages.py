@@ -28,7 +28,7 @@ from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, load, save,
 from patent_hier.data.workers import choose_processes
 from patent_hier.pipeline.caching import ensure
 from patent_hier.progress import byte_progress, say
-from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, Settings, SplitSettings
+from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, PretrainSettings, Settings, SplitSettings
 from patent_hier.taxonomy.tree import NONE
 
 
@@ -192,6 +192,18 @@ _NO_COMPANY = {
     "deduplicated": "no two texts are equal or nearly so, so the split is a random one",
     "family": "no two documents are of one family, so the split is a random one",
 }
+
+
+def ensure_data(settings: Settings | PretrainSettings) -> tuple[Corpus, Path]:
+    """The clean corpus that settings name, and the folder of its split; made if they are not there.
+
+    Raises:
+        ConfigError: If the split is unusable, before anything is read.
+        DataError: If the raw file is.
+    """
+    plan, cache = split_plan(settings.split), Path(settings.cache_dir)
+    corpus = ensure_corpus(settings.data, cache)
+    return corpus, ensure_split(corpus, plan, cache)
 
 
 def _report_split(report: SplitReport, plan: SplitPlan) -> None:
