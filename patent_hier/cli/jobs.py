@@ -47,10 +47,6 @@ class Job:
     error: str = ""
     exit_status: int = 0
 
-    def write(self, folder: Path) -> None:
-        """Save this job in its Hydra job folder."""
-        write_json(folder / JOB_FILE, asdict(self))
-
 
 def read_jobs(folder: Path) -> list[Job]:
     """All jobs below the folder of one command, in the order of the sweep."""
@@ -126,7 +122,7 @@ def write_outcome(job: Job, folder: Path) -> None:
         OSError: In another process, if the job cannot be saved.
     """
     try:
-        job.write(folder)
+        write_json(folder / JOB_FILE, asdict(job))
     except OSError as error:
         if RememberJobFolder.folder is None:  # nothing was launched from here
             raise

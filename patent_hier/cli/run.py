@@ -34,7 +34,7 @@ def run(words: Sequence[str]) -> None:
     words = readable(words)
     schema.register()
     if any(word in _HELP for word in words):
-        from patent_hier.cli.help import help_text
+        from patent_hier.cli.compose import help_text
 
         print(help_text([word for word in words if not word.startswith("-")]))
         return

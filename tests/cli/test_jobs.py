@@ -1,6 +1,14 @@
 import pytest
 
-from patent_hier.cli.jobs import Job, JobsFailedError, LostJobError, read_jobs, refuse_failed, refuse_lost
+from patent_hier.cli.jobs import (
+    Job,
+    JobsFailedError,
+    LostJobError,
+    read_jobs,
+    refuse_failed,
+    refuse_lost,
+    write_outcome,
+)
 
 NODES = ("root", "A", "B")
 
@@ -15,7 +23,7 @@ def _jobs(errors, extra=()):
 def test_jobs_come_back_in_order(tmp_path):
     jobs = [Job(number, [f"seed={number}"], "node", "D") for number in range(11)]
     for job in reversed(jobs):
-        job.write(tmp_path / str(job.number))
+        write_outcome(job, tmp_path / str(job.number))
     assert read_jobs(tmp_path) == jobs
 
 
