@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.artifacts import DigestCache
+from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels
@@ -47,6 +47,11 @@ class Inputs(ABC):
 
     settings: Settings
 
+    @property
+    def cache(self) -> Path:
+        """The run's cache folder."""
+        return Path(self.settings.cache_dir)
+
     @abstractmethod
     def content(self) -> dict[str, Any]:
         """What decides it, beside corpus, split and the model's own settings: for the run's fingerprint."""
@@ -69,18 +74,21 @@ class Inputs(ABC):
         corpus: Corpus,
         split: Path,
         documents: "TokenStore | TermStore",
-        join: "Callable[[list[str]], TokenStore | JoinedTerms]",
+        join: "Callable[[list[str]], TokenStore | JoinedTerms] | None",
         blueprint: "Blueprint | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "CorpusView[Any]":
-        """The view; ``join`` makes of further texts the store with them behind the corpus, as the model reads both."""
+        """The view; ``join`` makes of further texts the store with them behind the corpus, as the model reads both.
+
+        It is None where there are no further texts.
+        """
         from patent_hier.training.node_data import CorpusView
 
         data = self.settings.data
         label_texts = load_label_texts(data)
         return CorpusView(
             documents,
-            documents if label_texts is None else join(list(label_texts.texts)),
+            documents if label_texts is None or join is None else join(list(label_texts.texts)),
             corpus_labels(corpus, data.depth),
             load_parts(corpus, split),
             data.labels == "all",
@@ -115,12 +123,12 @@ class WordPieceInputs(Inputs):
 
     def content(self) -> dict[str, Any]:
         """The encoder by its files, and how it is used."""
-        encoder, cache = self.settings.encoder, Path(self.settings.cache_dir)
+        encoder = self.settings.encoder
         tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and not encoder.freeze else {}
         looked_up = {"layer_vectors": LAYER_VECTORS_VERSION} if self._looks_up() else {}
         return {
             "encoder": {
-                "digest": self.files.digest(DigestCache(cache / "digests.json"), encoder.pretrained),
+                "digest": self.files.digest(DigestCache(self.cache / "digests.json"), encoder.pretrained),
                 "pretrained": encoder.pretrained,
                 "freeze": encoder.freeze,
                 "max_length": encoder.max_length,
@@ -137,13 +145,18 @@ class WordPieceInputs(Inputs):
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
-        folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
+        tokens = ensure_tokens(corpus, self.files, encoder.max_length, self.cache)
         from patent_hier.models.blueprint import bertcnn_blueprint
 
-        if self._looks_up():
-            return self._open_vectors(corpus, split, folder)
-        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model)
-        return self._view_of_tokens(corpus, split, folder, blueprint)
+        if not self._looks_up():
+            blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model)
+            return self._view_of_tokens(corpus, split, tokens, blueprint)
+        from patent_hier.features.layer_vectors import LayerVectors, PositionStore
+        from patent_hier.features.token_store import TokenStore
+
+        vectors = LayerVectors.open(ensure_layer_vectors(corpus, tokens, self.files, self.settings))
+        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model, vectors)
+        return self._view(corpus, split, PositionStore(TokenStore.open(tokens).lengths), None, blueprint)
 
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
@@ -154,21 +167,6 @@ class WordPieceInputs(Inputs):
         fixed = encoder.freeze and encoder.pretrained and encoder.vector_layers != 0
         return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
 
-    def _open_vectors(self, corpus: Corpus, split: Path, tokens: Path) -> "CorpusView[Any]":
-        from patent_hier.features.layer_vectors import LayerVectors, PositionStore
-        from patent_hier.features.token_store import TokenStore
-        from patent_hier.models.blueprint import bertcnn_blueprint
-
-        encoder, model, cache = self.settings.encoder, self.settings.model, Path(self.settings.cache_dir)
-        folder = ensure_layer_vectors(corpus, tokens, self.files, encoder, model.pooling, self.settings.trainer, cache)
-        vectors = LayerVectors.open(folder)
-
-        def join(texts: list[str]) -> "TokenStore":
-            raise AssertionError("label texts have no vectors")  # _looks_up has seen to it
-
-        store = PositionStore(TokenStore.open(tokens).lengths)
-        return self._view(corpus, split, store, join, bertcnn_blueprint(self.files, encoder, model, vectors))
-
 
 @dataclass(frozen=True)
 class WordInputs(Inputs):
@@ -178,9 +176,8 @@ class WordInputs(Inputs):
         """The vocabulary's settings, and those of training the vectors or the given file."""
         features = asdict(self.settings.features)
         if path := features.pop("vectors"):
-            digests = DigestCache(Path(self.settings.cache_dir) / "digests.json")
             features = {key: features[key] for key in ("name", "max_length", "min_count", "seed")}
-            features["vectors"] = digests.of(Path(path))
+            features["vectors"] = DigestCache(self.cache / "digests.json").of(Path(path))
         elif features["epochs"] == 0:
             features = {key: features[key] for key in features if key not in ("window", "skip_gram")}
         versions = [segmentation_version(features["name"]), vectors_version(not path)]
@@ -193,10 +190,7 @@ class WordInputs(Inputs):
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Word ids of the whole corpus, and the network on their vectors."""
         features = self.settings.features
-        folder = ensure_vectors(
-            corpus, split, load_parts(corpus, split) == TRAIN, features, Path(self.settings.cache_dir)
-        )
-        from patent_hier.artifacts import MANIFEST
+        folder = ensure_vectors(corpus, split, load_parts(corpus, split) == TRAIN, features, self.cache)
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)
@@ -220,8 +214,7 @@ class TermInputs(Inputs):
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Term counts of the whole corpus."""
         model = self.settings.model
-        is_train = load_parts(corpus, split) == TRAIN
-        folder = ensure_terms(corpus, split, is_train, model, Path(self.settings.cache_dir))
+        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache)
         from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes

@@ -14,8 +14,7 @@ from patent_hier.data.audit import RELATIONS, Audit, audit_split
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.relatives import application_days, equal_documents, families, has_applicants, similar_texts
 from patent_hier.errors import DataError
-from patent_hier.pipeline.caching import ensure
-from patent_hier.pipeline.stages import load_parts
+from patent_hier.pipeline.stages import ensure, load_parts
 from patent_hier.progress import say
 
 RELATIONS_VERSION = 1
@@ -43,8 +42,7 @@ def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
         pq.write_table(pa.table({name: pa.array(codes) for name, codes in found.items()}), staging / _FILE)
         seal(staging, {"kind": "relations", "corpus": corpus.fingerprint})
 
-    ensure(folder, make)
-    table = pq.read_table(folder / _FILE)
+    table = pq.read_table(ensure(folder, make) / _FILE)
     return {name: table[name].to_numpy() for name in RELATIONS}
 
 
