@@ -34,7 +34,7 @@ MISTAKES = [
     (("level=node", "node=../X"), "node=../X is unknown"),
     (("-m", "level=hier,flat"), "cannot be swept"),
     (("level=foo",), "level=foo is unknown"),
-    (("model.num_last_layers=9",), "has layers 1 to 6"),
+    (("level=section", "model.num_last_layers=9"), "has layers 1 to 6"),
     (("level=section", "model.num_last_layers=0"), "1 or more"),
     (("encoder=demoo",), "did you mean demo"),
     (("level=section", "encoder=bert_base_chinese"), "encoder.path=FOLDER"),
