@@ -87,11 +87,9 @@ def combine(words: Sequence[str]) -> None:
         raise ConfigError(f"--name {options.name} is no folder's name; use letters, digits and any of _ . + -")
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine as combine_results
-    from patent_hier.pipeline.suite import aggregate_nodes
 
-    made = combine_results(options.results, options.runs_dir, options.name, options.cache_dir, words)
-    publish(aggregate_nodes(made.hier, made.corpus))
-    publish(aggregate_nodes(made.flat, made.corpus))
+    for suite in combine_results(options.results, options.runs_dir, options.name, options.cache_dir, words):
+        publish(suite)
 
 
 def ensemble(words: Sequence[str]) -> None:
@@ -105,7 +103,7 @@ def ensemble(words: Sequence[str]) -> None:
     members = {name: compose_training(own) for name, own in overrides.items()}  # all are checked before one is trained
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine as combine_results
-    from patent_hier.pipeline.suite import aggregate_nodes, train_suite
+    from patent_hier.pipeline.suite import train_suite
     from patent_hier.progress import say
 
     results = []
@@ -115,9 +113,9 @@ def ensemble(words: Sequence[str]) -> None:
         publish(suite)
         results.append(suite.folder)
     first, _ = next(iter(members.values()))
-    made = combine_results(results, Path(first.runs_dir), "ensemble", Path(first.cache_dir), options.overrides)
-    publish(aggregate_nodes(made.flat, made.corpus))
-    whole = aggregate_nodes(made.hier, made.corpus)
+    cache = Path(first.cache_dir)
+    whole, flat = combine_results(results, Path(first.runs_dir), "ensemble", cache, options.overrides)
+    publish(flat)
     publish(whole)
     print(one_line(f"classify another file: patent-hier predict {whole.folder} FILE.csv"))
 

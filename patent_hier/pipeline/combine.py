@@ -35,6 +35,7 @@ from patent_hier.inference.texts import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.members import Member, corpus_of, read_members
 from patent_hier.pipeline.node import CELLS, METRICS_FILE, finished, read_predictions, write_node
+from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
 from patent_hier.progress import item_progress, say
 from patent_hier.settings import FLAT, ROOT
 from patent_hier.taxonomy.tree import LabelTree
@@ -45,28 +46,13 @@ _BATCH = 64  # documents of a network's batch
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
 
-@dataclass(frozen=True)
-class Combined:
-    """What a combination has become.
-
-    Attributes:
-        hier: Node -> result folder, for ``root`` and the sections.
-        flat: Likewise for ``flat``.
-        corpus: Corpus folder.
-    """
-
-    hier: dict[str, Path]
-    flat: dict[str, Path]
-    corpus: Path
-
-
 def combine(
     results: Sequence[Path],
     runs_dir: Path,
     name: str = COMBINATION,
     cache_dir: Path | None = None,
     overrides: Sequence[str] = (),
-) -> Combined:
+) -> tuple[SuiteResult, SuiteResult]:
     """Combine finished systems of one corpus and split; nodes that are finished are left as they are.
 
     Args:
@@ -75,6 +61,9 @@ def combine(
         name: Folder of the combination in it.
         cache_dir: Where the corpus is; None for the folder that the first member was trained with.
         overrides: The words of the command, for the manifests.
+
+    Returns:
+        The results of the combination's local classifiers, and of its flat one; not yet saved.
 
     Raises:
         ConfigError: If a folder is no result, is given twice, or the members are not of one corpus and split.
@@ -88,7 +77,8 @@ def combine(
     combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
     nodes = (ROOT, *sections, FLAT)  # the root's weights come first
     folders = {node: combination.ensure(node) for node in nodes}
-    return Combined({node: folders[node] for node in nodes[:-1]}, {FLAT: folders[FLAT]}, corpus.folder)
+    flat = {FLAT: folders.pop(FLAT)}
+    return aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)
 
 
 @dataclass(frozen=True)
