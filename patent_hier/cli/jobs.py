@@ -54,9 +54,9 @@ def read_jobs(folder: Path) -> list[Job]:
 
 
 class JobsFailedError(PatentHierError):
-    """Jobs of a command failed; the others have run."""
+    """Jobs of a command failed, or were ended from outside; the others have run."""
 
-    def __init__(self, message: str, exit_status: int) -> None:
+    def __init__(self, message: str, exit_status: int = PatentHierError.exit_status) -> None:
         super().__init__(message)
         self.exit_status = exit_status
 
@@ -83,10 +83,6 @@ def refuse_failed(jobs: Sequence[Job]) -> None:
     raise JobsFailedError(f"{'; '.join(lines)}; {kept}the same command trains only what is missing", status)
 
 
-class LostJobError(PatentHierError):
-    """A job of a launcher was ended from outside."""
-
-
 def refuse_lost(error: Exception, folder: Path | None) -> None:
     """Refuse to go on if a launcher says that it has lost a job: it was killed, or its time was over.
 
@@ -95,13 +91,13 @@ def refuse_lost(error: Exception, folder: Path | None) -> None:
         folder: Of the jobs; submitit keeps in it what they printed.
 
     Raises:
-        LostJobError: In one line; of any other error nothing is said here.
+        JobsFailedError: In one line; of any other error nothing is said here.
     """
     if type(error).__module__.partition(".")[0] not in _LAUNCHERS:
         return
     where = f", see {folder / _SUBMITIT}" if folder and (folder / _SUBMITIT).is_dir() else ""
     first = str(error).strip().partition("\n")[0]
-    raise LostJobError(
+    raise JobsFailedError(
         f"a job ended before it could say why: {first}{where}; it was killed, or its time or memory were too small. "
         "Other jobs on a cluster go on; when they have ended, the same command trains only what is missing"
     ) from error

@@ -106,13 +106,11 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     """Optimizer and trainer; without influence on models that make no gradient steps."""
     if settings.model.inputs == "terms":
         return {}
-    trainer = {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE}
-    if settings.node != FLAT or not settings.trainer.section_loss:
-        del trainer["section_loss"]  # only that node reads it, and 0 is what it was before there was one
-    if not settings.trainer.level_weights:
-        del trainer["level_weights"]
-    if not settings.trainer.r_drop:
-        del trainer["r_drop"]  # 0 is what it was before there was one
+    own = settings.trainer
+    # Left out while they are off, as before there were such settings; only the flat node reads the first.
+    later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
+    later["r_drop"] = own.r_drop
+    trainer = {key: value for key, value in asdict(own).items() if key not in _NO_INFLUENCE and later.get(key, True)}
     return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
 
 

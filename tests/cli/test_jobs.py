@@ -3,7 +3,6 @@ import pytest
 from patent_hier.cli.jobs import (
     Job,
     JobsFailedError,
-    LostJobError,
     read_jobs,
     refuse_failed,
     refuse_lost,
@@ -58,7 +57,7 @@ def test_a_job_that_its_launcher_has_lost_is_told_in_one_line(tmp_path):
     lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})
     (tmp_path / ".submitit").mkdir()
     with pytest.raises(
-        LostJobError, match=r"before it could say why: Job 7 \(task: 0\), see .*\.submitit; it was"
+        JobsFailedError, match=r"before it could say why: Job 7 \(task: 0\), see .*\.submitit; it was"
     ) as caught:
         refuse_lost(lost("Job 7 (task: 0)\nhas not produced any output"), tmp_path)
     assert "\n" not in str(caught.value)
