@@ -52,8 +52,7 @@ def _name(path: str) -> str:
 def earlier_runs(folder: Path) -> list[dict[str, Any]]:
     """What an encoder's folder tells of its own pre-training and of that before it, the first run first.
 
-    Args:
-        folder: An encoder; of others than ours, which have no such manifest, nothing is known.
+    Of others' encoders, which have no such manifest, nothing is known.
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     if not isinstance(manifest, dict) or manifest.get("kind") != ENCODER_KIND or "training" not in manifest:

@@ -106,11 +106,7 @@ def read_members(results: Sequence[Path]) -> list[Member]:
 
 
 def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
-    """The corpus of a member, and the cache folder that it is in.
-
-    Args:
-        member: Any of the members.
-        cache_dir: The cache folder; None for the one that the member was made with.
+    """The corpus of a member, and the cache folder that it is in: the one it was made with unless another is named.
 
     Raises:
         ConfigError: If the corpus is not there.

@@ -157,19 +157,7 @@ def write_node(
     history: Sequence[Any],
     manifest: Mapping[str, Any],
 ) -> str:
-    """Write a node's folder around its model, and seal it.
-
-    Args:
-        staging: The folder, with the model in it.
-        config: All settings.
-        predictions: Of all held-out documents.
-        facts: Of training and scoring.
-        history: What training told after each epoch.
-        manifest: Without the files.
-
-    Returns:
-        The test accuracy in a few words.
-    """
+    """Write a node's folder around the model that is in it, and seal it; returns its test accuracy in a few words."""
     metrics: dict[str, Any] = {
         "node": predictions.node,
         **{part: score_part(predictions, part) for part in SCORED_PARTS},

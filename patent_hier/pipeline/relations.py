@@ -22,12 +22,7 @@ _FILE = "relations.parquet"
 
 
 def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
-    """For each kind of relatives the group of every document ``(n,)``, negative where it is alone for certain.
-
-    Args:
-        corpus: The clean corpus.
-        cache: The cache folder.
-    """
+    """For each kind of relatives the group of every document ``(n,)``, negative where it is alone for certain."""
     folder = cache / "relations" / fingerprint({"corpus": corpus.fingerprint, "version": RELATIONS_VERSION})
 
     def make(staging: Path) -> None:
@@ -47,14 +42,7 @@ def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
 
 
 def audit(corpus: Corpus, split: Path, policy: str, relations: Mapping[str, NDArray[np.intp]]) -> Audit:
-    """Examine a split of a corpus.
-
-    Args:
-        corpus: The clean corpus.
-        split: Folder of its split.
-        policy: The split's policy.
-        relations: Of :func:`load_relations`.
-    """
+    """Examine a split of a corpus by its policy's promise and the relations of :func:`load_relations`."""
     return audit_split(relations, application_days(corpus), load_parts(corpus, split), policy)
 
 

@@ -48,12 +48,12 @@ class SuiteResult:
 
 
 def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
-    """Train what is missing of a system.
+    """Train what is missing of a system, one node after another, and aggregate; see :func:`run_node`.
 
     Args:
         settings: Of any of its nodes; ``level`` says which nodes there are.
         words: The overrides that made the settings, for the manifests.
-        observers: See :func:`patent_hier.pipeline.node.run_node`.
+        observers: Of each node.
     """
     nodes = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
     done = {node: run_node(replace(settings, node=node), words, observers) for node in nodes}
