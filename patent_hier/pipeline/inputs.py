@@ -1,7 +1,7 @@
 """What a model reads, by its settings: named before training, made once, opened for it. No torch until it is opened."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,10 @@ from patent_hier.settings.checks import check_pooling
 from patent_hier.settings.models import VECTOR_HEADS
 
 if TYPE_CHECKING:
-    from patent_hier.features.terms import JoinedTerms, TermStore
+    from patent_hier.features.terms import TermReader, TermStore
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
+    from patent_hier.models.kinds import TokenReader
     from patent_hier.training.node_data import CorpusView
 
 # Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
@@ -74,21 +75,24 @@ class Inputs(ABC):
         corpus: Corpus,
         split: Path,
         documents: "TokenStore | TermStore",
-        join: "Callable[[list[str]], TokenStore | JoinedTerms] | None",
+        reader: "TokenReader | TermReader",
         blueprint: "Blueprint | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "CorpusView[Any]":
-        """The view; ``join`` makes of further texts the store with them behind the corpus, as the model reads both.
-
-        It is None where there are no further texts.
-        """
+        """The view; the reader reads label texts, which are training documents behind those of the corpus."""
+        from patent_hier.features.terms import JoinedTerms
+        from patent_hier.features.token_store import JoinedTokens
         from patent_hier.training.node_data import CorpusView
 
         data = self.settings.data
         label_texts = load_label_texts(data)
+        store: Any = documents
+        if label_texts is not None:
+            joined: Any = JoinedTerms if blueprint is None else JoinedTokens
+            store = joined(documents, reader.encode(list(label_texts.texts)))
         return CorpusView(
             documents,
-            documents if label_texts is None or join is None else join(list(label_texts.texts)),
+            store,
             corpus_labels(corpus, data.depth),
             load_parts(corpus, split),
             data.labels == "all",
@@ -97,18 +101,6 @@ class Inputs(ABC):
             blueprint,
             facts or {},
         )
-
-    def _view_of_tokens(
-        self, corpus: Corpus, split: Path, folder: Path, blueprint: "Blueprint", facts: Mapping[str, Any] | None = None
-    ) -> "CorpusView[Any]":
-        from patent_hier.features.token_store import JoinedTokens, TokenStore
-
-        store = TokenStore.open(folder)
-
-        def join(texts: list[str]) -> JoinedTokens:
-            return JoinedTokens(store, blueprint.reader.encode(texts))
-
-        return self._view(corpus, split, store, join, blueprint, facts)
 
 
 @dataclass(frozen=True)
@@ -146,17 +138,16 @@ class WordPieceInputs(Inputs):
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
         tokens = ensure_tokens(corpus, self.files, encoder.max_length, self.cache)
-        from patent_hier.models.blueprint import bertcnn_blueprint
-
-        if not self._looks_up():
-            blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model)
-            return self._view_of_tokens(corpus, split, tokens, blueprint)
         from patent_hier.features.layer_vectors import LayerVectors, PositionStore
         from patent_hier.features.token_store import TokenStore
+        from patent_hier.models.blueprint import bertcnn_blueprint
 
-        vectors = LayerVectors.open(ensure_layer_vectors(corpus, tokens, self.files, self.settings))
+        store, vectors = TokenStore.open(tokens), None
+        if self._looks_up():
+            vectors = LayerVectors.open(ensure_layer_vectors(corpus, tokens, self.files, self.settings))
+            store = PositionStore(store.lengths)
         blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model, vectors)
-        return self._view(corpus, split, PositionStore(TokenStore.open(tokens).lengths), None, blueprint)
+        return self._view(corpus, split, store, blueprint.reader, blueprint)
 
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
@@ -191,12 +182,13 @@ class WordInputs(Inputs):
         """Word ids of the whole corpus, and the network on their vectors."""
         features = self.settings.features
         folder = ensure_vectors(corpus, split, load_parts(corpus, split) == TRAIN, features, self.cache)
+        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)
         facts = {key: value for key, value in manifest.items() if key not in _NO_FACTS}
         blueprint = words_blueprint(folder, features, self.settings.model)
-        return self._view_of_tokens(corpus, split, folder, blueprint, {"vectors": facts})
+        return self._view(corpus, split, TokenStore.open(folder), blueprint.reader, blueprint, {"vectors": facts})
 
 
 @dataclass(frozen=True)
@@ -215,12 +207,11 @@ class TermInputs(Inputs):
         """Term counts of the whole corpus."""
         model = self.settings.model
         folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache)
-        from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
+        from patent_hier.features.terms import TermReader, TermStore
 
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
-        # The vocabulary is the corpus's: what stands only in the further texts is left out.
-        reader = TermReader(store.terms, (shortest, longest))
-        return self._view(corpus, split, store, lambda texts: JoinedTerms(store, reader.encode(texts)))
+        # The vocabulary is the corpus's: what stands only in label texts is left out.
+        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)))
 
 
 def find_inputs(settings: Settings) -> Inputs:
