@@ -80,7 +80,7 @@ def write_predictions(folder: Path, layout: str, tree: LabelTree, labels: Docume
 
 
 def make_scores(tree: LabelTree, targets: list[NDArray[np.object_]], seed: int) -> tuple[LevelScores, ...]:
-    """What a network might say, right in more than half of the documents at every level."""
+    """Random log-probabilities of a network that is right for more than half of the documents at every level."""
     rng = np.random.default_rng(seed)
     dense = tree.to_depth([level for level in tree.levels if len(tree.labels(level)) <= DENSE_LABELS][-1])
     chunks = []

@@ -2,13 +2,15 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from patent_hier.sanitize import lines, one_line
 
+Batch = TypeVar("Batch", bound=Sized)
 _EVERY = 10.0  # seconds between plain lines where there is no terminal
 
 
@@ -42,6 +44,13 @@ def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def _rate(count: int, start: float) -> str:
     return f"{count / max(time.perf_counter() - start, 1e-9):,.0f}"
+
+
+def counted(batches: Iterable[Batch], advance: Callable[[int], None]) -> Iterator[Batch]:
+    """The same batches; each advances the progress by its length when the next one is asked for."""
+    for batch in batches:
+        yield batch
+        advance(len(batch))
 
 
 @contextlib.contextmanager

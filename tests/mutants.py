@@ -13,10 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from attrs import evolve
 from cosmic_ray.commands.init import _all_work_items
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_item import MutationSpec, TestOutcome
@@ -48,8 +50,11 @@ MODULES: dict[str, tuple[str, ...]] = {
     "atomic.py": ("test_artifacts.py",),
     "artifacts.py": ("test_artifacts.py",),
 }
-# They change annotations, decorators of dataclasses and the like, which no test can notice.
+# They change annotations, decorators of dataclasses and the like, which no test can notice, or compare numbers by
+# identity, which of small ones is the same.
 _IDLE_OPERATORS = ("BitOr", "RemoveDecorator", "ExceptionReplacer", "VariableReplacer", "VariableInserter", "AddNot")
+_IDLE_ENDINGS = ("_Is", "_IsNot")
+_LONGER = 10  # times as long as without a fault: a mutant that runs longer counts as noticed, and is named
 _IDLE_LINES = ("@", "from ", "import ", "raise ", "def ", '"""')
 
 
@@ -63,7 +68,8 @@ def mutations(module: str) -> list[MutationSpec]:
 
 def _is_idle(mutation: MutationSpec, lines: list[str]) -> bool:
     line = lines[mutation.start_pos[0] - 1].strip()
-    return any(name in mutation.operator_name for name in _IDLE_OPERATORS) or line.startswith(_IDLE_LINES)
+    name = mutation.operator_name
+    return any(idle in name for idle in _IDLE_OPERATORS) or name.endswith(_IDLE_ENDINGS) or line.startswith(_IDLE_LINES)
 
 
 def sample(size: int) -> Iterator[tuple[str, MutationSpec]]:
@@ -80,54 +86,61 @@ def copy_of_checkout(folder: Path) -> Path:
     return Path(shutil.copytree(ROOT, folder / "checkout", ignore=ignored))
 
 
+def command_for(module: str) -> str:
+    """The tests of a module."""
+    tests = " ".join(f"tests/{name}" for name in MODULES[module])
+    return f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist {tests}"
+
+
+def seconds_without_fault(module: str) -> float:
+    """How long its tests take; they must pass."""
+    start = time.perf_counter()
+    subprocess.run(command_for(module).split(), check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def outcome_of(module: str, mutation: MutationSpec, timeout: float) -> tuple[str, list[str]]:
+    """What the tests make of a mutant in this folder: ``noticed``, ``too slow`` or ``SURVIVED``; its changed lines."""
+    here = evolve(mutation, module_path=Path("patent_hier") / module)
+    result = mutate_and_test([here], command_for(module), timeout)
+    lines = (result.diff or "").splitlines()
+    changed = [line for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    if result.test_outcome is TestOutcome.SURVIVED:
+        return "SURVIVED", changed
+    return "too slow" if result.output == "timeout" else "noticed", changed
+
+
 def main() -> int:
     """Try the sample; print survivors and the share that was noticed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=220)
     parser.add_argument("--only", help="modules whose path contains this")
-    parser.add_argument("--timeout", type=float, default=180.0, help="seconds for one mutant; longer counts as noticed")
     parser.add_argument("--output", type=Path, help="survivors as JSON")
     words = parser.parse_args()
+    output = words.output and words.output.absolute()
     chosen = [(module, one) for module, one in sample(words.size) if not words.only or words.only in module]
     counts: dict[str, Counter[str]] = {}
     survivors = []
     with tempfile.TemporaryDirectory() as scratch:
-        checkout = copy_of_checkout(Path(scratch))
-        os.chdir(checkout)
-        os.environ |= {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        os.chdir(copy_of_checkout(Path(scratch)))
+        os.environ |= {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         for number, (module, mutation) in enumerate(chosen, 1):
-            tests = " ".join(f"tests/{name}" for name in MODULES[module])
-            command = f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist {tests}"
             if module not in counts:
                 counts[module] = Counter()
-                subprocess.run(command.split(), check=True, stdout=subprocess.DEVNULL)  # they pass without a fault
-            moved = MutationSpec(
-                checkout / "patent_hier" / module,
-                mutation.operator_name,
-                mutation.occurrence,
-                mutation.start_pos,
-                mutation.end_pos,
-                mutation.operator_args,
-            )
-            result = mutate_and_test([moved], command, words.timeout)
-            survived = result.test_outcome is TestOutcome.SURVIVED
-            counts[module]["survived" if survived else "noticed"] += 1
+                timeout = _LONGER * seconds_without_fault(module)
+            outcome, changed = outcome_of(module, mutation, timeout)
+            counts[module][outcome] += 1
             place = f"{module}:{mutation.start_pos[0]} {mutation.operator_name.rpartition('/')[2]}"
-            print(f"{number}/{len(chosen)} {'SURVIVED' if survived else 'noticed'} {place}", flush=True)
-            if survived:
-                diff = [
-                    line
-                    for line in (result.diff or "").splitlines()
-                    if line[:1] in "+-" and line[:3] not in ("+++", "---")
-                ]
-                print("   " + "\n   ".join(diff), flush=True)
-                survivors.append({"place": place, "diff": diff})
-    noticed = sum(own["noticed"] for own in counts.values())
+            print(f"{number}/{len(chosen)} {outcome} {place}", flush=True)
+            if outcome == "SURVIVED":
+                print("   " + "\n   ".join(changed), flush=True)
+                survivors.append({"place": place, "diff": changed})
     for module, own in counts.items():
-        print(f"{module:<28} noticed {own['noticed']} of {own.total()}")
+        print(f"{module:<28} noticed {own.total() - own['SURVIVED']} of {own.total()}, {own['too slow']} by their time")
+    noticed = len(chosen) - len(survivors)
     print(f"noticed {noticed} of {len(chosen)}: {noticed / max(1, len(chosen)):.1%}")
-    if words.output:
-        words.output.write_text(json.dumps(survivors, indent=2), "utf-8")
+    if output:
+        output.write_text(json.dumps(survivors, indent=2), "utf-8")
     return 0
 
 

@@ -66,3 +66,14 @@ def _console():
 def test_say_is_one_line(capsys):
     progress.say("a line")
     assert capsys.readouterr().out == "a line\n"
+
+
+def test_batches_are_counted_when_the_next_one_is_asked_for():
+    seen = []
+    batches = progress.counted([["a", "b"], ["c"]], seen.append)
+    assert next(batches) == ["a", "b"]
+    assert seen == []
+    assert next(batches) == ["c"]
+    assert seen == [2]
+    assert list(batches) == []
+    assert seen == [2, 1]

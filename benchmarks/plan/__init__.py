@@ -1,1 +1,1 @@
-"""What a corpus needs before it is trained on: disk, memory and hours, from recorded speeds."""
+"""Estimate the disk, memory and hours that training on a corpus takes, from recorded speeds."""

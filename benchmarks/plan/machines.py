@@ -30,7 +30,7 @@ GPUS = (RTX_4090, A100, H100, H200)
 
 
 class Machine(NamedTuple):
-    """What trains the nodes."""
+    """The machine that trains the nodes."""
 
     name: str
     gpu: Gpu | None  # None: the machine that was measured, which trains one node after the other

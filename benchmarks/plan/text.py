@@ -23,7 +23,7 @@ _HOURS = {
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
-    """What is planned for; disk, memory and hours; what was assumed, and where the figures are from."""
+    """The plan as text: the work, its disk, memory and hours, the assumptions, and the sources of the figures."""
     hours = pd.DataFrame(plan["hours"], index=[one["machine"] for one in plan["hours"]])[[*_HOURS]]
     hours["fits"] = hours["fits"].map({True: "yes", False: "no"}).fillna("–")
     basis = [

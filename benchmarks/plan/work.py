@@ -1,4 +1,4 @@
-"""What is to be done: documents of each node, passes, tokens, and the encoder's size."""
+"""The amount of work: documents of each node, passes, tokens, and the encoder's size."""
 
 import math
 from collections import Counter
@@ -74,7 +74,7 @@ def encoder_size(settings: Settings) -> Architecture:
     path = None if isinstance(encoder, DemoEncoderSettings) else encoder.path
     if path is not None and not path.startswith("patent_hier/") and not Path(path).is_dir():
         if path not in _PUBLISHED:
-            raise ConfigError(f"encoder.path={path} is no folder here, and plan downloads nothing; name its folder")
+            raise ConfigError(f"encoder.path={path} is not a folder; plan downloads nothing, so name a local one")
         return _CHINESE_BASE
     return Architecture.of(locate(encoder, Path(settings.cache_dir)).config, encoder.name)
 

@@ -107,7 +107,7 @@ STAGES = {"prepare": prepare, "peer": peer, "split": split, "encode": encode, "l
 
 
 def made(folder: Path) -> Path:
-    """What a stage has left in a folder of the cache."""
+    """The manifest that a stage left in a folder of the cache."""
     (found,) = folder.glob("[!.]*/")
     return found
 

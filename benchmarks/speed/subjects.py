@@ -1,4 +1,4 @@
-"""What is trained and scored: encoders of two sizes with random weights, and documents of a corpus."""
+"""The models and documents that are timed: encoders of two sizes with random weights, texts of a corpus."""
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property

@@ -38,7 +38,7 @@ _TREE_DOCUMENTS = 256
 
 @dataclass(frozen=True)
 class Bench:
-    """What the rows read, as much as is wanted or all there is, and how much they do."""
+    """The inputs of the rows, as many as asked for or all there are, and the work of each row."""
 
     abstracts: tuple[str, ...]
     titles: tuple[str, ...]

@@ -153,7 +153,7 @@ def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Ag
         DataError: If the file cannot be used; if none of its first rows has a text, nothing can be compared.
     """
     from patent_hier.inference.files import BATCH
-    from patent_hier.inference.precision import compare_precisions, require_agreement
+    from patent_hier.inference.precision import compare_precisions
 
     texts = [row.text for row in next(documents.batches(BATCH), []) if row.fault is None]
     if not texts:
@@ -162,7 +162,7 @@ def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Ag
             "--precision out"
         )
     agreement = compare_precisions(system, texts, batch_size)
-    require_agreement(agreement)
+    agreement.require()
     return agreement
 
 

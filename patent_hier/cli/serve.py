@@ -93,7 +93,7 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.pipeline.known_patents import find_known_patents
     from patent_hier.web.app import create_app
-    from patent_hier.web.settings import ServiceSettings
+    from patent_hier.web.guard import ServiceSettings
 
     classifier = HierarchicalClassifier.from_pretrained(model)
     classifier.predict(["一种装置"])  # the first question need not wait for what is made once
@@ -105,7 +105,7 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
 
 
 def _hosts(options: argparse.Namespace) -> tuple[str, ...]:
-    from patent_hier.web.settings import ServiceSettings
+    from patent_hier.web.guard import ServiceSettings
 
     if options.rate < 0 or options.max_batch < 1:
         raise ConfigError(f"--rate {options.rate:g} or --max-batch {options.max_batch} is out of range; see --help")

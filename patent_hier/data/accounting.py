@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from patent_hier.errors import DataError
@@ -95,6 +96,28 @@ class Accounting:
         width = max(len(name) for name, _ in table)
         digits = len(f"{self.rows:,}")
         return [f"{name:<{width}}  {count:>{digits},}" for name, count in table]
+
+
+class RefusedFileError(DataError):
+    """A raw file has no valid row or too many rejected ones.
+
+    Attributes:
+        accounting: Where every row went.
+    """
+
+    def __init__(self, message: str, accounting: Accounting) -> None:
+        super().__init__(message)
+        self.accounting = accounting
+
+
+def refuse_rejects(accounting: Accounting, source: Path, max_reject_share: float) -> None:
+    """Refuse rows of which too few are good.
+
+    Raises:
+        RefusedFileError: Naming the most frequent reasons.
+    """
+    if problem := accounting.problem(max_reject_share):
+        raise RefusedFileError(f"{source}: {problem}", accounting)
 
 
 def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:

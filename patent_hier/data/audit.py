@@ -93,13 +93,9 @@ def torn_groups(codes: Codes, parts: NDArray[np.int8]) -> int:
 
 def leaked(codes: Codes, parts: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Which documents outside ``train`` have a relative in it, ``(n,)``."""
-    inside = codes >= 0
-    in_train = np.zeros(int(codes.max(initial=-1)) + 1, bool)
-    in_train[codes[inside & (parts == TRAIN)]] = True
-    found = np.zeros(len(codes), bool)
-    found[inside] = in_train[codes[inside]]
-    outside: NDArray[np.bool_] = parts != TRAIN
-    return found & outside
+    in_train = parts == TRAIN
+    found: NDArray[np.bool_] = (codes >= 0) & ~in_train & np.isin(codes, codes[in_train])
+    return found
 
 
 def _relation(name: str, codes: Codes, parts: NDArray[np.int8]) -> Relation:

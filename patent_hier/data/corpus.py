@@ -3,6 +3,7 @@
 :func:`prepare` makes it, :func:`check` tells what it would make without writing, :class:`Corpus` reads it.
 """
 
+import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,17 +19,17 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import find_damage, fingerprint, seal
 from patent_hier.atomic import atomic_file, read_json
-from patent_hier.data.accounting import Accounting
+from patent_hier.data.accounting import Accounting, refuse_rejects
 from patent_hier.data.cleaning import Cleaning, Progress
 from patent_hier.data.columns import SCHEMA
 from patent_hier.data.raw import Layout, RawFormat, Rejection
-from patent_hier.data.rejects import REJECTS_ENCODING, RejectsWriter
-from patent_hier.errors import ArtifactError, DataError
-from patent_hier.sanitize import one_line
+from patent_hier.errors import ArtifactError
+from patent_hier.sanitize import cell, one_line
 
 CORPUS_VERSION = 1
 CORPUS_FILE = "corpus.parquet"
 REJECTS_FILE = "rejects.csv"
+_REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
 _EXAMPLES = 3  # rejected rows that a check shows for each reason
 
 
@@ -93,7 +94,8 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
     with ExitStack() as stack:
         corpus_path = stack.enter_context(atomic_file(folder / CORPUS_FILE))
         rejects_path = stack.enter_context(atomic_file(folder / REJECTS_FILE))
-        rejects = RejectsWriter(stack.enter_context(rejects_path.open("w", encoding=REJECTS_ENCODING, newline="")))
+        rejects = csv.writer(stack.enter_context(rejects_path.open("w", encoding=_REJECTS_ENCODING, newline="")))
+        rejects.writerow(Rejection._fields)
         corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd"))
         # Arrow compresses without Python's lock, so that the next batch is made meanwhile; no more than one waits.
         writing = stack.enter_context(ThreadPoolExecutor(1))
@@ -102,33 +104,16 @@ def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> No
             if pending:
                 pending.result()
             pending = writing.submit(corpus.write_table, batch.documents) if len(batch.documents) else None
-            rejects.write(batch.rejections)
+            rejects.writerows(map(harmless, batch.rejections))
         if pending:
             pending.result()
         cleaning.accounting.check()
-        refuse_rejects(cleaning.accounting, source, fmt)
+        refuse_rejects(cleaning.accounting, source, fmt.max_reject_share)
 
 
-class RefusedFileError(DataError):
-    """A raw file has no valid row or too many rejected ones.
-
-    Attributes:
-        accounting: Where every row went.
-    """
-
-    def __init__(self, message: str, accounting: Accounting) -> None:
-        super().__init__(message)
-        self.accounting = accounting
-
-
-def refuse_rejects(accounting: Accounting, source: Path, fmt: RawFormat) -> None:
-    """Refuse rows of which too few are good.
-
-    Raises:
-        RefusedFileError: Naming the most frequent reasons.
-    """
-    if problem := accounting.problem(fmt.max_reject_share):
-        raise RefusedFileError(f"{source}: {problem}", accounting)
+def harmless(rejection: Rejection) -> tuple[int, str, str]:
+    """A rejection as a row of ``rejects.csv``: no control characters, and an apostrophe before a formula."""
+    return rejection.line_number, str(rejection.reason), cell(one_line(rejection.value))
 
 
 @dataclass(frozen=True)
@@ -173,19 +158,18 @@ class CheckReport:
         ]
 
 
-def check(source: Path, fmt: RawFormat, limit_rows: int | None = None, processes: int = 1) -> CheckReport:
+def check(source: Path, fmt: RawFormat, processes: int = 1) -> CheckReport:
     """Read a raw file as :func:`prepare` does and write nothing.
 
     Args:
         source: The raw CSV file.
         fmt: What the file looks like and how strict to be.
-        limit_rows: Stop after so many rows; None reads the whole file.
         processes: As for :func:`prepare`.
 
     Raises:
         DataError: If the file cannot be read at all; refusals that come from counting are in the report.
     """
-    cleaning = Cleaning(source, fmt, limit_rows=limit_rows, processes=processes)
+    cleaning = Cleaning(source, fmt, processes=processes)
     examples: dict[str, list[Rejection]] = {}
     for batch in cleaning.batches():
         for rejection in batch.rejections:
@@ -210,15 +194,10 @@ def shared_strings(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
     Returns:
         ``(n,)``, ``None`` for null, equal to ``column.to_numpy()``.
     """
-    encoded: Any = column.dictionary_encode().unify_dictionaries()
-    values = np.empty(0, object)
-    codes = np.empty(len(column), np.int64)
-    position = 0
-    for chunk in encoded.chunks:  # all have one dictionary
-        values = np.array([*chunk.dictionary.to_pylist(), None], object)
-        codes[position : position + len(chunk)] = chunk.indices.fill_null(len(values) - 1).to_numpy()
-        position += len(chunk)
-    return values[codes]
+    shared: Any = column.dictionary_encode().unify_dictionaries().to_pandas().cat
+    codes: NDArray[np.int64] = shared.codes.to_numpy()
+    values: NDArray[np.object_] = np.array([*shared.categories, None], object)
+    return values[codes]  # null: -1, the last one
 
 
 class Corpus:
@@ -249,14 +228,6 @@ class Corpus:
         if manifest.get("corpus_version") != CORPUS_VERSION:
             version = manifest.get("corpus_version")
             raise ArtifactError(f"{folder} holds corpus version {version}, not {CORPUS_VERSION}; {again}")
-        try:
-            schema = pq.read_schema(folder / CORPUS_FILE)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise ArtifactError(f"{folder / CORPUS_FILE} is damaged; {again}") from error
-        if schema.names != SCHEMA.names:
-            raise ArtifactError(
-                f"{folder / CORPUS_FILE} has other columns than corpus version {CORPUS_VERSION}; {again}"
-            )
         return cls(folder, manifest)
 
     @property

@@ -6,10 +6,9 @@ It gives tests, the demo and load tests a file in the paper's layout (16 columns
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from itertools import islice
 from pathlib import Path
 
 from patent_hier.data.demo_rows import COLUMNS, DEFECTS, Defect, RowWriter, csv_line
@@ -23,7 +22,7 @@ MIN_ROWS = 300
 _SECTION_WEIGHTS = {"A": 790, "B": 1233, "C": 660, "D": 512, "E": 540, "F": 690, "G": 845, "H": 730}
 _CLASS_FLOOR = 31  # of the 6,000
 _KINDS = "AAAABUUUUU"
-_BATCH = 1000  # records written at once
+_BUFFER = 1 << 20  # bytes written at once
 
 
 class _Extra(IntEnum):
@@ -36,53 +35,52 @@ class _Extra(IntEnum):
     BROKEN = 4
 
 
-_EXTRAS = tuple(_Extra)
-
-# A row broken in two by a line end is two short rows to any reader.
-_REJECTS_OF = {
-    Defect.UNDECODABLE: ("undecodable", 1),
-    Defect.NUL_BYTE: ("nul_byte", 1),
-    Defect.SHORT_ROW: ("too_few_fields", 1),
-    Defect.LONG_ROW: ("too_many_fields", 1),
-    Defect.UNCLOSED_QUOTE: ("unclosed_quote", 1),
-    Defect.RAW_LINE_BREAK: ("too_few_fields", 2),
-    Defect.EMPTY_SYMBOL: ("empty_symbol", 1),
-    Defect.MALFORMED_SYMBOL: ("malformed_symbol", 1),
-    Defect.UNKNOWN_CLASS: ("unknown_class", 1),
-    Defect.EMPTY_ABSTRACT: ("empty_text", 1),
+# Why a cleaner rejects a broken row, where its defect has another name.
+_REASONS = {
+    Defect.SHORT_ROW: "too_few_fields",
+    Defect.LONG_ROW: "too_many_fields",
+    Defect.RAW_LINE_BREAK: "too_few_fields",
+    Defect.EMPTY_ABSTRACT: "empty_text",
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class DemoTruth:
-    """What stands in a demo file; ``rows == kept + duplicates + sum(rejects.values())``.
+    """What stands in a demo file; ``rows == kept + duplicates + rejects.total()``.
 
     Attributes:
-        rows: Records below the header as a careful reader counts them.
-        kept: Whole documents, each once.
-        duplicates: Rows that repeat the row before them, byte for byte.
-        twins: Documents among ``kept`` that are the utility model of an invention filed the same day.
-        rejects: Rows to reject, by reason in the words of ``RejectReason`` and ``RowFault``; designs are
-            ``"locarno_design"``, and ``"empty_text"`` are rows without an abstract.
-        defects: Broken rows by what was done to them; designs are not among them.
         classes: Kept documents of every class.
+        duplicates: Rows that repeat the row before them, byte for byte.
+        twins: Documents among those kept that are the utility model of an invention filed the same day.
+        designs: Registered designs, which are to be rejected.
+        defects: Broken rows by what was done to them.
     """
 
-    rows: int
-    kept: int
-    duplicates: int
-    twins: int
-    rejects: Mapping[str, int]
-    defects: Mapping[str, int]
-    classes: Mapping[str, int]
+    classes: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0
+    twins: int = 0
+    designs: int = 0
+    defects: Counter[str] = field(default_factory=Counter)
 
     @property
-    def sections(self) -> dict[str, int]:
-        """Kept documents of every section, by its letter."""
-        counts: Counter[str] = Counter()
-        for code, count in self.classes.items():
-            counts[code[0]] += count
-        return dict(counts)
+    def kept(self) -> int:
+        """Whole documents, each once."""
+        return self.classes.total()
+
+    @property
+    def rejects(self) -> Counter[str]:
+        """Rows to reject, by reason in the words of ``RejectReason`` and ``RowFault``."""
+        counts = Counter({"locarno_design": self.designs})
+        for name, count in self.defects.items():
+            defect = Defect(name)
+            # a row broken in two by a line end is two short rows to any reader
+            counts[_REASONS.get(defect, name)] += 2 * count if defect is Defect.RAW_LINE_BREAK else count
+        return counts
+
+    @property
+    def rows(self) -> int:
+        """Records below the header as a careful reader counts them."""
+        return self.kept + self.duplicates + self.rejects.total()
 
 
 def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017, texts: int = 1) -> DemoTruth:
@@ -106,40 +104,14 @@ def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017, texts: int = 
         raise ConfigError(
             f"data.rows={rows} is too few; the demo corpus needs at least {MIN_ROWS} rows to cover its 130 classes"
         )
-    tally = _Tally()
-    with path.open("wb") as file:
+    truth = DemoTruth()
+    with path.open("wb", buffering=_BUFFER) as file:
         file.write(csv_line(list(COLUMNS)).encode("gb18030"))
-        file.writelines(_batches(_records(rows, seed, texts, tally)))
-    return tally.truth()
+        file.writelines(_records(rows, seed, texts, truth))
+    return truth
 
 
-class _Tally:
-    """Counts what is written, while it is written."""
-
-    def __init__(self) -> None:
-        self.classes: Counter[str] = Counter()
-        self.defects: Counter[str] = Counter()
-        self.extras: Counter[_Extra] = Counter()
-
-    def truth(self) -> DemoTruth:
-        kept = self.classes.total()
-        duplicates = self.extras[_Extra.DUPLICATE]
-        rejects: Counter[str] = Counter({"locarno_design": self.extras[_Extra.DESIGN]})
-        for defect, count in self.defects.items():
-            reason, rows = _REJECTS_OF[Defect(defect)]
-            rejects[reason] += count * rows
-        return DemoTruth(
-            rows=kept + duplicates + rejects.total(),
-            kept=kept,
-            duplicates=duplicates,
-            twins=self.extras[_Extra.TWIN],
-            rejects=dict(rejects),
-            defects=dict(self.defects),
-            classes=dict(self.classes),
-        )
-
-
-def _records(rows: int, seed: int, number: int, tally: _Tally) -> Iterator[bytes]:
+def _records(rows: int, seed: int, number: int, truth: DemoTruth) -> Iterator[bytes]:
     """Every record below the header, encoded, with its line end."""
     topics = read_topics()
     draw = random.Random(f"{seed} text").random  # noqa: S311 - equal seeds must give equal texts
@@ -151,18 +123,20 @@ def _records(rows: int, seed: int, number: int, tally: _Tally) -> Iterator[bytes
         row = writer.document(code, text, kind)
         line = csv_line(row).encode("gb18030")
         yield line
-        tally.classes[code] += 1
-        tally.extras[extra] += 1
+        truth.classes[code] += 1
         if extra is _Extra.TWIN:
             yield csv_line(writer.twin(row)).encode("gb18030")
-            tally.classes[code] += 1
+            truth.classes[code] += 1
+            truth.twins += 1
         elif extra is _Extra.DUPLICATE:
             yield line
+            truth.duplicates += 1
         elif extra is _Extra.DESIGN:
+            truth.designs += 1
             yield csv_line(writer.design()).encode("gb18030")
         elif extra is _Extra.BROKEN:
-            defect = DEFECTS[tally.defects.total() % len(DEFECTS)]
-            tally.defects[defect.value] += 1
+            defect = DEFECTS[truth.defects.total() % len(DEFECTS)]
+            truth.defects[defect.value] += 1
             yield writer.broken(writer.document(code, _write(texts, code, "发明", number), "A"), defect)
 
 
@@ -181,15 +155,11 @@ def _plan(rows: int, shuffler: random.Random, topics: Sequence[Topic]) -> Iterat
         _Extra.BROKEN: max(round(rows * 0.02), len(DEFECTS)),
     }
     documents = rows - wanted[_Extra.TWIN]
-    extras = bytearray(documents)
-    position = 0
-    for extra, count in wanted.items():
-        extras[position : position + count] = bytes([extra]) * count
-        position += count
+    extras = bytearray(b"".join(bytes([extra]) * count for extra, count in wanted.items()).ljust(documents, b"\0"))
     labels = _labels(documents, topics)
     shuffler.shuffle(labels)
     shuffler.shuffle(extras)
-    return zip(labels, map(_EXTRAS.__getitem__, extras), strict=True)
+    return zip(labels, map(_Extra, extras), strict=True)
 
 
 def _labels(documents: int, topics: Sequence[Topic]) -> bytearray:
@@ -213,8 +183,3 @@ def _class_weights(topics: Sequence[Topic]) -> Iterator[float]:
         shares = sum(1 / rank for rank in range(1, sizes[section]))
         share = 0 if topic.code.endswith("99") else 1 / ranks[section] / shares
         yield _CLASS_FLOOR + share * (_SECTION_WEIGHTS[section] - _CLASS_FLOOR * sizes[section])
-
-
-def _batches(records: Iterator[bytes]) -> Iterator[bytes]:
-    while batch := b"".join(islice(records, _BATCH)):
-        yield batch

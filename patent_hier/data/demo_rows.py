@@ -3,6 +3,8 @@
 Every name is invented, put together from syllables that no firm or person was looked up for.
 """
 
+import csv
+import io
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
@@ -52,6 +54,9 @@ class Symbol(NamedTuple):
     main_group: int
     subgroup: str
 
+    def __str__(self) -> str:
+        return f"{self.subclass}{self.main_group}/{self.subgroup}"
+
 
 class Defect(StrEnum):
     """What is wrong with a broken row."""
@@ -69,8 +74,12 @@ class Defect(StrEnum):
 
 
 DEFECTS = tuple(Defect)
-_MALFORMED = ("A1B 2", "XX", "A01D42-04", "H04W8/", "详见公报", "B65D/00")
-_UNKNOWN = ("A77B1/00", "Y02E10/50", "B77C3/02", "D55B1/00")
+_OF_ONE_FIELD = {  # its column, and what stands there instead
+    Defect.EMPTY_SYMBOL: (SYMBOLS, ("",)),
+    Defect.MALFORMED_SYMBOL: (SYMBOLS, ("A1B 2", "XX", "A01D42-04", "H04W8/", "详见公报", "B65D/00")),
+    Defect.UNKNOWN_CLASS: (SYMBOLS, ("A77B1/00", "Y02E10/50", "B77C3/02", "D55B1/00")),
+    Defect.EMPTY_ABSTRACT: (ABSTRACT, ("", " ", "　")),
+}
 
 
 class RowWriter:
@@ -123,20 +132,11 @@ class RowWriter:
 
     def broken(self, row: Row, defect: Defect) -> bytes:
         """Spoil a whole row in one way; the bytes end with the line."""
-        if defect is Defect.EMPTY_SYMBOL:
-            row[SYMBOLS] = ""
-        elif defect is Defect.MALFORMED_SYMBOL:
-            row[SYMBOLS] = self._pick(_MALFORMED)
-        elif defect is Defect.UNKNOWN_CLASS:
-            row[SYMBOLS] = self._pick(_UNKNOWN)
-        elif defect is Defect.EMPTY_ABSTRACT:
-            row[ABSTRACT] = self._pick(("", " ", "　"))
         if defect in _OF_ONE_FIELD:
+            column, values = _OF_ONE_FIELD[defect]
+            row[column] = self._pick(values) if len(values) > 1 else values[0]
             return csv_line(row).encode("gb18030")
         row[ABSTRACT] = row[ABSTRACT].replace('"', "").replace("\n", "").replace(",", "，")
-        return self._misshapen(row, defect)
-
-    def _misshapen(self, row: Row, defect: Defect) -> bytes:
         head, tail = row[ABSTRACT][:20], row[ABSTRACT][20:]
         if defect is Defect.SHORT_ROW:
             del row[9 + int(self._draw() * 6) :]
@@ -177,8 +177,7 @@ class RowWriter:
         main = self._symbol(code)
         further = []
         for _ in range(int(self._draw() * self._draw() * 4)):
-            symbol = self._symbol(code if self._draw() < 0.6 else self._pick(self._topics[code].near))
-            further.append(f"{symbol.subclass}{symbol.main_group}/{symbol.subgroup}")
+            further.append(str(self._symbol(code if self._draw() < 0.6 else self._pick(self._topics[code].near))))
         return ";".join([self._spelled(main), *further])
 
     def _symbol(self, code: str) -> Symbol:
@@ -187,8 +186,7 @@ class RowWriter:
         return Symbol(subclass, 1 + 2 * int(self._draw() * self._draw() * 40), f"{2 * int(self._draw() * 20):02}")
 
     def _spelled(self, symbol: Symbol) -> str:
-        plain = f"{symbol.subclass}{symbol.main_group}/{symbol.subgroup}"
-        draw = self._draw()
+        plain, draw = str(symbol), self._draw()
         if draw >= 0.06:
             return plain
         spellings = (
@@ -222,21 +220,11 @@ class RowWriter:
         return items[int(self._draw() * len(items))]
 
 
-_OF_ONE_FIELD = (Defect.EMPTY_SYMBOL, Defect.MALFORMED_SYMBOL, Defect.UNKNOWN_CLASS, Defect.EMPTY_ABSTRACT)
-
-
 def csv_line(row: Row) -> str:
     """A row as one CSV record with its line end; fields are quoted only where they must be."""
-    line = ",".join(row)
-    if '"' in line or "\n" in line or line.count(",") != len(row) - 1:
-        line = ",".join(_quoted(field) for field in row)
-    return line + "\r\n"
-
-
-def _quoted(field: str) -> str:
-    if '"' in field or "," in field or "\n" in field:
-        return '"' + field.replace('"', '""') + '"'
-    return field
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(row)
+    return line.getvalue()
 
 
 @lru_cache(maxsize=1 << 16)

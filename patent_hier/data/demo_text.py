@@ -9,6 +9,7 @@ follows from the field of use that another sentence names, and neither of the tw
 
 import csv
 import json
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -43,26 +44,10 @@ class Topic:
     ambiguous: tuple[tuple[str, str], ...]
 
 
-class Clarity(NamedTuple):
-    """How plainly documents of one kind speak of their class.
-
-    Attributes:
-        share: Fraction of the documents.
-        slots: One letter for each of ``main use a b c``: ``o`` own term, ``n`` term of a neighbour, ``m`` term of a
-            second neighbour, ``s`` shared term, ``q`` ambiguous term (with its field of use).
-    """
-
-    share: float
-    slots: str
-
-
-# Tuned against character TF-IDF with a linear SVM, see tests/data/test_demo.py.
-CLARITIES = (
-    Clarity(0.30, "onoos"),
-    Clarity(0.36, "onnns"),
-    Clarity(0.22, "qnnos"),
-    Clarity(0.12, "nmnqo"),
-)
+# How plainly documents speak of their class: a fraction of them, and one letter for each of ``main use a b c``.
+# ``o``: own term, ``n``: term of a neighbour, ``m``: term of a second neighbour, ``s``: shared term, ``q``: ambiguous
+# term, with its field of use. Tuned against character TF-IDF with a linear SVM, see tests/data/test_demo.py.
+CLARITIES = ((0.30, "onoos"), (0.36, "onnns"), (0.22, "qnnos"), (0.12, "nmnqo"))
 
 
 def read_topics() -> tuple[Topic, ...]:
@@ -106,13 +91,16 @@ class TextWriter:
         self._draw = draw
         self._phrases = json.loads((resources.files(_RESOURCES) / "demo_phrases.json").read_text("utf-8"))
         self._topics = {topic.code: topic for topic in topics}
-        self._styles = {name: _Style(style) for name, style in self._phrases["styles"].items()}
+        self._styles = {
+            name: {part: _templates(texts) for part, texts in style.items()}
+            for name, style in self._phrases["styles"].items()
+        }
         self._styles_of = {
             (filing, section): [name for name, weight in weights.items() if name in allowed for _ in range(weight)]
             for section, weights in self._phrases["style_of_section"].items()
             for filing, allowed in _STYLES_OF_FILING.items()
         }
-        self._bounds = list(accumulate(clarity.share for clarity in CLARITIES))
+        self._bounds = list(accumulate(share for share, _ in CLARITIES[:-1]))
         self._naming = _templates(self._phrases["naming"])
         self._opening = _templates(self._phrases["opening"])
         self._context = _templates(self._phrases["context"])
@@ -133,22 +121,22 @@ class TextWriter:
         style = self._styles[pick(self._styles_of[filing, code[0]])]
         words = self._terms(self._topics[code])
         words["kind"] = pick(phrases["kinds"][filing])
-        words["form"] = pick(style.forms)
+        words["form"] = pick(style["forms"])
         title = words["name"] = pick(self._naming) % words
-        words["p1"], words["p2"], words["p3"] = self._some(style.parts, 3)
+        words["p1"], words["p2"], words["p3"] = self._some(style["parts"], 3)
         words["n1"], words["n2"], words["n3"] = pick(self._numbers), pick(self._numbers), pick(self._numbers)
         words["quality"], words["trouble"] = pick(phrases["qualities"]), pick(phrases["troubles"])
         words["benefit"], words["benefit2"] = self._some(phrases["benefits"], 2)
         sentences = [pick(self._opening)]
         if "context" in words:
             sentences.append(pick(self._context))
-        sentences += [pick(style.first), *self._some(style.body, 2 + int(self._draw() * 3))]
+        sentences += [pick(style["first"]), *self._some(style["body"], 2 + int(self._draw() * 3))]
         abstract = "".join(sentences) % words
-        return Text("一种" + title, abstract[:-1] + "。" + pick(style.closing) % words)
+        return Text("一种" + title, abstract[:-1] + "。" + pick(style["closing"]) % words)
 
     def _terms(self, topic: Topic) -> dict[str, str]:
         """Choose a document's terms, as its clarity says: ``main use a b c`` and, for an ambiguous one, ``context``."""
-        slots = self._slots()
+        _, slots = CLARITIES[bisect(self._bounds, self._draw())]
         near, far = self._some(topic.near, 2)
         own_terms, near_terms = iter(self._some(topic.terms, 4)), iter(self._some(self._topics[near].terms, 4))
         words: dict[str, str] = {}
@@ -165,13 +153,6 @@ class TextWriter:
                 words[name] = next(own_terms)
         return words
 
-    def _slots(self) -> str:
-        position = self._draw()
-        for bound, clarity in zip(self._bounds, CLARITIES, strict=True):
-            if position < bound:
-                return clarity.slots
-        return CLARITIES[-1].slots
-
     def _pick(self, items: Sequence[Any]) -> Any:
         return items[int(self._draw() * len(items))]
 
@@ -183,17 +164,6 @@ class TextWriter:
             if item not in chosen:
                 chosen.append(item)
         return chosen
-
-
-class _Style:
-    """The phrases of one style of writing (device, substance, method, circuit)."""
-
-    def __init__(self, style: dict[str, list[str]]) -> None:
-        self.forms = tuple(style["forms"])
-        self.parts = tuple(style["parts"])
-        self.first = _templates(style["first"])
-        self.body = _templates(style["body"])
-        self.closing = _templates(style["closing"])
 
 
 def _templates(texts: Sequence[str]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus
-from patent_hier.taxonomy.symbols import SECTIONS, IpcSymbol, SymbolError
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, ROOT, LabelTree, Positions
+from patent_hier.taxonomy.symbols import IpcSymbol
+from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree, Positions
 
 _COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 
@@ -144,36 +144,3 @@ def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Posi
 def ipc_path(symbol: str, n_levels: int) -> tuple[str | None, ...]:
     """The path of an IPC symbol as ``str(IpcSymbol)`` writes it, down to a number of levels; None below its end."""
     return IpcSymbol.parse(symbol).path[:n_levels]
-
-
-def misplaced_label(tree: LabelTree) -> str | None:
-    """The first label that does not stand where its own code says, or whose level the IPC lacks there; None if none.
-
-    Args:
-        tree: Of any origin: the whole IPC, or what is below one of its labels.
-    """
-    top = IPC_LEVELS.index(tree.levels[0]) if tree.levels[0] in IPC_LEVELS else NONE
-    if top == NONE or tree.levels != IPC_LEVELS[top : top + len(tree.levels)]:
-        return tree.levels[0]
-    above = () if tree.root == ROOT else _code_path(tree.root)
-    if above is None or len(above) != top:
-        return tree.root
-    for code, path in zip(tree.codes, tree.paths(np.arange(len(tree), dtype=np.int32)), strict=True):
-        wanted = (*above, *tree.codes[path[path != NONE]])
-        if _code_path(code, len(wanted)) != wanted:
-            return str(code)
-    return None
-
-
-def _code_path(code: str, n_levels: int | None = None) -> tuple[str | None, ...] | None:
-    """The path that a code spells, down to its own end or to a number of levels; None if it is no code of the IPC."""
-    if code in SECTIONS:
-        return (code,)
-    try:
-        path = ipc_path(code, len(IPC_LEVELS))
-    except SymbolError:
-        return None
-    known = path[: len(set(path) - {None})]  # a main group stands at the level of subgroups too
-    if known[-1] != code:  # spelt otherwise
-        return None
-    return path[:n_levels] if n_levels else known

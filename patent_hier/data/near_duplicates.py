@@ -13,6 +13,7 @@ measured here, so 19 GB for the paper's corpus. Here a document takes 256 bytes,
 import unicodedata
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,9 +55,13 @@ def near_duplicates(texts: Callable[[], Iterable[str]], text_at: Callable[[int],
     signatures = _signatures(texts(), set(first.tolist()))
     pairs = [pair for pair in _candidates(signatures) if _similarity(text_at, first, pair) >= SIMILARITY]
     left, right = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(len(first), len(first)))
-    groups = connected_components(links, directed=False)[1]
-    return np.asarray(groups[equal], dtype=np.intp)
+    return connected(left, right, len(first))[equal]
+
+
+def connected(left: Groups, right: Groups, n: int) -> Groups:
+    """A code for each of ``n`` things, ``(n,)``, equal where a chain of the pairs ``left[i], right[i]`` links them."""
+    links = coo_array((np.ones(len(left), bool), (left, right)), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)
 
 
 def _runs(text: str) -> NDArray[np.uint64]:
@@ -74,14 +79,9 @@ def _signatures(texts: Iterable[str], chosen: set[int]) -> NDArray[np.uint32]:
     """MinHash of the chosen texts, ``(len(chosen), 64)``, in their order."""
     generator = np.random.default_rng(_SEED)
     factors = generator.integers(1, 2**63, _BANDS * _ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    parts, batch = [np.empty((0, _BANDS * _ROWS), np.uint32)], []
-    for number, text in enumerate(texts):
-        if number in chosen:
-            batch.append(_runs(text))
-        if len(batch) == _BATCH:
-            parts.append(_minima(batch, factors))
-            batch = []
-    if batch:
+    parts = [np.empty((0, _BANDS * _ROWS), np.uint32)]
+    runs = (_runs(text) for number, text in enumerate(texts) if number in chosen)
+    while batch := list(islice(runs, _BATCH)):
         parts.append(_minima(batch, factors))
     return np.concatenate(parts)
 

@@ -1,24 +1,23 @@
 """Documents that belong together: of one applicant, one invention, one text. What a split may tear apart or not."""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-from patent_hier.data.applicants import INDIVIDUAL, applicant_groups
 from patent_hier.data.audit import torn_groups
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.near_duplicates import equal_texts, letters, near_duplicates
+from patent_hier.data.near_duplicates import connected, equal_texts, letters, near_duplicates
 from patent_hier.data.splits import APPLICANT, DEDUPLICATED, FAMILY
 from patent_hier.errors import DataError
 
 Groups = tuple[NDArray[np.intp], list[str]]
+INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they are not one applicant
+_BLANK = " \t\r\n"
 
 
 def find_groups(corpus: Corpus, policy: str) -> Groups | None:
@@ -44,6 +43,53 @@ def find_groups(corpus: Corpus, policy: str) -> Groups | None:
     return None
 
 
+def applicant_names(field: object) -> tuple[str, ...]:
+    """The applicants that one field names, in one spelling each.
+
+    Args:
+        field: Names separated by semicolons (full-width too), perhaps with one at the end; or null.
+
+    Returns:
+        The distinct names under NFKC without blanks around them. Natural persons, empty fields and nulls name nobody.
+    """
+    if not isinstance(field, str):
+        return ()
+    names = (name.strip(_BLANK) for name in unicodedata.normalize("NFKC", field).split(";"))
+    return tuple(dict.fromkeys(name for name in names if name and name != INDIVIDUAL))
+
+
+def applicant_groups(applicants: Sequence[str | None] | NDArray[Any]) -> Groups:
+    """Group documents so that no applicant has documents in two groups.
+
+    Two documents are in one group when they share an applicant, or are linked by a chain of joint applications.
+
+    Args:
+        applicants: ``n`` fields; see :func:`applicant_names`.
+
+    Returns:
+        The group code of every document ``(n,)``, -1 for a document that shares its applicants with no other; and a
+        name for each group, the alphabetically first of its applicants.
+    """
+    raw, spellings = pd.factorize(np.asarray(applicants, dtype=object))  # null: -1, which takes the appended empty name
+    leaders = _leaders([applicant_names(field) for field in spellings])
+    codes, names = pd.factorize(np.array([*leaders, ""], dtype=object))
+    documents = codes[raw]
+    shared = (np.bincount(documents, minlength=len(names)) > 1) & (names != "")
+    renumbered = np.where(shared, np.cumsum(shared) - 1, -1)
+    return renumbered[documents], names[shared].tolist()
+
+
+def _leaders(fields: list[tuple[str, ...]]) -> list[str]:
+    """The smallest name in the group of every field; empty for a field without names."""
+    owners = np.repeat(np.arange(len(fields)), [len(names) for names in fields])
+    codes, names = pd.factorize(np.array([name for own in fields for name in own], dtype=object))
+    groups = connected(owners, codes + len(fields), len(fields) + len(names))
+    leaders: dict[int, str] = {}
+    for group, name in zip(groups[len(fields) :].tolist(), names, strict=True):
+        leaders[group] = min(name, leaders.get(group, name))
+    return [leaders.get(group, "") for group in groups[: len(fields)].tolist()]
+
+
 def refuse_torn(groups: NDArray[np.intp], parts: NDArray[np.int8], policy: str) -> None:
     """Refuse a split that has a group in two parts.
 
@@ -62,16 +108,14 @@ def application_days(corpus: Corpus) -> NDArray[np.datetime64]:
 def similar_texts(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
     """A code for each group of equal or nearly equal texts, ``(n,)``; ``equal`` of :func:`equal_documents`."""
     column = corpus.column("text")
-    return near_duplicates(lambda: _texts(corpus), lambda row: str(column[row].as_py()), equal)
-
-
-def _texts(corpus: Corpus) -> Iterator[str]:
-    return chain.from_iterable(corpus.iter_texts())
+    return near_duplicates(
+        lambda: chain.from_iterable(corpus.iter_texts()), lambda row: str(column[row].as_py()), equal
+    )
 
 
 def equal_documents(corpus: Corpus) -> NDArray[np.intp]:
     """A code for each text, white space and punctuation aside, ``(n,)``."""
-    return equal_texts(_texts(corpus))
+    return equal_texts(chain.from_iterable(corpus.iter_texts()))
 
 
 def has_applicants(corpus: Corpus) -> bool:
@@ -115,9 +159,7 @@ def linked(keys: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
         rows.append(present)
         columns.append(codes[present] + offset)
         offset += len(distinct)
-    left, right = np.concatenate(rows), np.concatenate(columns)
-    graph = coo_array((np.ones(len(left), bool), (left, right)), shape=(offset, offset))
-    return np.asarray(connected_components(graph, directed=False)[1][:n], dtype=np.intp)
+    return connected(np.concatenate(rows), np.concatenate(columns), offset)[:n]
 
 
 def _plain(name: Any) -> str:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.settings import SplitSettings
 
 SPLIT_VERSION = 1
 SPLIT_FILE = "split.parquet"
@@ -30,29 +31,16 @@ TRAIN, VAL, CALIBRATION, TEST = range(len(PARTS))
 Codes = NDArray[np.int8]
 
 
-@dataclass(frozen=True)
-class SplitPlan:
-    """How to split.
+@dataclass
+class SplitPlan(SplitSettings):
+    """How to split: settings that are checked.
 
-    Attributes:
-        policy: ``random`` (each document on its own), ``applicant``, ``deduplicated`` or ``family`` (all documents of
-            an applicant, of a text, of a family in one part), or ``date``.
-        test: Share of all documents.
-        val: Share of what is not ``test``; chooses epochs and settings.
-        calibration: Share of what is not ``test``; fits temperatures and thresholds only. 0 leaves it out.
-        seed: Another seed gives another split; without influence on policy ``date``.
-        date: ``YYYY-MM-DD``, of policy ``date`` only: documents of later days are ``test``, whatever its share.
+    Policy ``random`` splits each document on its own; ``applicant``, ``deduplicated`` and ``family`` keep all documents
+    of an applicant, of a text, of a family in one part; ``date`` cuts by the day of application.
 
     Raises:
         ConfigError: If the policy is unknown, a share is out of range, or a date is none or of another policy.
     """
-
-    policy: str = "random"
-    test: float = 0.10
-    val: float = 0.10
-    calibration: float = 0.05
-    seed: int = 0
-    date: str | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:

@@ -20,7 +20,7 @@ Answers = NDArray[np.int32]
 
 
 def answers(system: NetworkPredictions) -> list[Answers]:
-    """What a system answers at each level, ``(n,)`` positions among the level's labels; :data:`NONE` for nothing.
+    """A system's answer at each level, ``(n,)`` positions among the level's labels; :data:`NONE` for nothing.
 
     Local classifiers and shared networks decide level by level (the cascade). A flat classifier takes the label of
     highest probability at each level, so its section need not be that of its class.

@@ -48,7 +48,7 @@ _PER_LEVEL = ("target", "log_prob", "target_log_prob", "target_conditional", "ta
 
 @dataclass(frozen=True, eq=False)
 class LevelScores:
-    """What a network says of ``n`` documents at one level of its tree.
+    """A network's scores of ``n`` documents at one level of its tree.
 
     Attributes:
         level: The level's name.

@@ -1,4 +1,4 @@
-"""What an evaluation came to: each score with the documents and labels that it rests on, level by level."""
+"""The result of an evaluation: each score with the documents and labels that it rests on, level by level."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

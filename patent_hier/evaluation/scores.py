@@ -1,4 +1,4 @@
-"""What classifiers say of documents, all labels in memory: of one network, a whole system, any part of its tree."""
+"""Log-probabilities of all labels in memory: of one network, of a whole system, or of a part of its tree."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _CELLS = 1 << 22  # documents x labels of a piece: 16 MiB of float32
 
 @dataclass(frozen=True, eq=False)
 class TreeScores:
-    """What a classifier says of ``n`` documents.
+    """The log-probabilities of ``n`` documents.
 
     Attributes:
         tree: Its labels.

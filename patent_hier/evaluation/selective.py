@@ -26,7 +26,7 @@ Hits = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a system would answer at every level, and whether it would be right.
+    """A system's answers at every level without thresholds, and whether they are right.
 
     Attributes:
         levels: From the top.
@@ -89,7 +89,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class LevelReached:
-    """What came of one level's threshold.
+    """Coverage and accuracy of one level's threshold.
 
     Attributes:
         coverage: Share of all documents that were answered at this level.
@@ -102,7 +102,7 @@ class LevelReached:
 
 @dataclass(frozen=True)
 class Reached:
-    """What came of thresholds on documents that they were not chosen on.
+    """Coverage and accuracy of thresholds on documents that did not choose them.
 
     Attributes:
         n_documents: All documents.

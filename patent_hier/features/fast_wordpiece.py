@@ -8,7 +8,6 @@ dictionary remembers it. All else is arithmetic on arrays of a few hundred docum
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -55,55 +54,35 @@ def build_encoder(description: str) -> "FastWordPiece | None":
         description: The tokenizer's ``to_str``.
     """
     facts = json.loads(description)
-    frame = _frame(facts)
-    if frame is None:
+    if not _is_bert(facts):
         return None
+    exact = Tokenizer.from_str(description)
     plain = Tokenizer.from_str(json.dumps({**facts, "added_tokens": [], "post_processor": None, "truncation": None}))
+    around = exact.encode("").ids
+    if len(around) != 2 or exact.encode("a").ids != [around[0], *plain.encode("a").ids, around[1]]:
+        return None
     literals = tuple(token["content"] for token in facts["added_tokens"] if token["content"])
-    return FastWordPiece(Tokenizer.from_str(description), plain, literals, frame)
+    return FastWordPiece(exact, plain, literals, (around[0], around[1]), facts["truncation"]["max_length"] - 2)
 
 
 _kept = lru_cache(maxsize=2)(build_encoder)
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """What stands around a text's tokens, and how many of them are kept."""
-
-    cls: int
-    sep: int
-    kept: int
-
-
-def _frame(facts: dict[str, Any]) -> _Frame | None:
-    """Of a tokenizer's description; None if it is not one that :func:`fast_encoder` names."""
+def _is_bert(facts: dict[str, Any]) -> bool:
+    """Whether a tokenizer's description is one that :func:`fast_encoder` names, but for what stands around a text."""
     normalizer, model, truncation = facts["normalizer"] or {}, facts["model"], facts["truncation"] or {}
-    around = _around(facts["post_processor"] or {})
-    is_ours = (
+    return (
         normalizer.get("type") == "BertNormalizer"
         and normalizer["handle_chinese_chars"]
         and (facts["pre_tokenizer"] or {}).get("type") == "BertPreTokenizer"
         and model.get("type") == "WordPiece"
         and model["unk_token"] in model["vocab"]
+        and (facts["post_processor"] or {}).get("type") in ("BertProcessing", "TemplateProcessing")
         and truncation.get("direction") == "Right"
         and truncation["max_length"] >= _FEWEST_TOKENS
         and facts["padding"] is None
         and not any(token["normalized"] for token in facts["added_tokens"])
     )
-    return _Frame(*around, truncation["max_length"] - len(around)) if is_ours and around else None
-
-
-def _around(processor: dict[str, Any]) -> tuple[int, int] | None:
-    """The ids of [CLS] and [SEP], if each stands once around a text."""
-    if processor.get("type") == "BertProcessing":
-        return processor["cls"][1], processor["sep"][1]
-    if processor.get("type") != "TemplateProcessing":
-        return None
-    match processor["single"]:
-        case [{"SpecialToken": {"id": first}}, {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": last}}]:
-            cls, sep = (processor["special_tokens"][name]["ids"] for name in (first, last))
-            return (cls[0], sep[0]) if len(cls) == len(sep) == 1 else None
-    return None
 
 
 class FastWordPiece:
@@ -116,18 +95,22 @@ class FastWordPiece:
         exact: The tokenizer whose ids are given.
         plain: The same without added tokens, special tokens and truncation.
         literals: The added tokens.
-        frame: What stands around a text's tokens.
+        around: The ids of [CLS] and [SEP].
+        kept: The most tokens of a text between them.
     """
 
-    def __init__(self, exact: Tokenizer, plain: Tokenizer, literals: tuple[str, ...], frame: _Frame) -> None:
+    def __init__(
+        self, exact: Tokenizer, plain: Tokenizer, literals: tuple[str, ...], around: tuple[int, int], kept: int
+    ) -> None:
         self._exact = exact
         self._literals = literals
         self._openings = {literal[0] for literal in literals}
         # A literal that begins before the last kept token ends is whole, if the token ends so far from a head's end.
         self._margin = max(map(len, literals), default=1)
-        self._frame = frame
+        self._around = around
+        self._kept = kept
         self._table = isolated_characters(plain)
-        self._runs = _Runs(plain, int(self._table.max()) + 1, frame.kept)
+        self._runs = _Runs(plain, int(self._table.max()) + 1, kept)
 
     def encode(self, texts: list[str]) -> Ragged:
         """Token ids of texts.
@@ -145,7 +128,7 @@ class FastWordPiece:
             "".join(texts).encode("utf-16-le")
         except UnicodeEncodeError:
             return self._by_library(texts)
-        reach = int(_ROOM * self._frame.kept) + self._margin
+        reach = int(_ROOM * self._kept) + self._margin
         return join([self._read(texts[i : i + _TEXTS_AT_ONCE], reach) for i in range(0, len(texts), _TEXTS_AT_ONCE)])
 
     def _by_library(self, texts: list[str]) -> Ragged:
@@ -157,7 +140,7 @@ class FastWordPiece:
         parts = [self._encode(heads[rows]) for rows in _chunks(heads)]
         ids, lengths, decided = (np.concatenate(column) for column in zip(*parts, strict=True))
         literal = self._holding_literals(heads)
-        open_rows = np.flatnonzero(decided < self._frame.kept).tolist()
+        open_rows = np.flatnonzero(decided < self._kept).tolist()
         longer = sorted({row for row in open_rows if len(texts[row]) > reach} - set(literal))
         if longer:
             more = self._read([texts[row] for row in longer], reach * _FURTHER)
@@ -188,8 +171,8 @@ class FastWordPiece:
         certain = np.searchsorted(units, ends - self._margin)
         decided = before[certain] - before[bounds[:-1]]
         within = before[:-1] - np.repeat(before[bounds[:-1]], np.diff(bounds))  # tokens before a unit in its text
-        counts = np.clip(self._frame.kept - within, 0, counts)
-        lengths = np.minimum(np.diff(before[bounds]), self._frame.kept)
+        counts = np.clip(self._kept - within, 0, counts)
+        lengths = np.minimum(np.diff(before[bounds]), self._kept)
         return self._framed(self._runs.gather(source[units], counts), lengths), lengths + 2, decided
 
     def _framed(self, inner: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -197,7 +180,7 @@ class FastWordPiece:
         ends = np.cumsum(lengths + 2)
         ids = np.empty(len(inner) + 2 * len(lengths), np.int32)
         is_inner = np.ones(len(ids), np.bool_)
-        for places, token in ((ends - lengths - 2, self._frame.cls), (ends - 1, self._frame.sep)):
+        for places, token in zip((ends - lengths - 2, ends - 1), self._around, strict=True):
             ids[places] = token
             is_inner[places] = False
         ids[is_inner] = inner

@@ -8,11 +8,10 @@ Source: packing as in Liu et al. (2019), "RoBERTa", section 4.2 (FULL-SENTENCES)
 "Pre-training with whole word masking for Chinese BERT", with jieba instead of LTP.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,8 @@ from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.passages import is_held_out
+from patent_hier.features.segmentation import cut
 from patent_hier.features.token_store import ids_dtype
-from patent_hier.features.words import word_lengths
 
 TRAINING, HELD_OUT = "training", "held_out"
 _IDS, _STARTS = "-ids.bin", "-starts.bin"
@@ -62,14 +61,7 @@ class PackedText:
         return cls(ids, starts)
 
 
-def pack(
-    batches: Iterable[list[str]],
-    tokenizer: Tokenizer,
-    separator: int,
-    held_out: float,
-    folder: Path,
-    progress: Callable[[int], None] | None = None,
-) -> None:
+def pack(batches: Iterable[list[str]], tokenizer: Tokenizer, separator: int, held_out: float, folder: Path) -> None:
     """Encode passages into packed text, in flat memory, and seal its folder.
 
     Args:
@@ -78,7 +70,6 @@ def pack(
         separator: Token id of ``[SEP]``.
         held_out: Fraction of the passages that is kept back.
         folder: An empty staging folder.
-        progress: Called after each batch with its number of passages.
 
     Raises:
         DataError: If one of the two parts stays empty.
@@ -87,11 +78,8 @@ def pack(
     passages, tokens = {TRAINING: 0, HELD_OUT: 0}, {TRAINING: 0, HELD_OUT: 0}
     n_characters = 0
     with ExitStack() as stack:
-        files: dict[str, tuple[BinaryIO, BinaryIO]] = {
-            part: (
-                stack.enter_context((folder / f"{part}{_IDS}").open("wb")),
-                stack.enter_context((folder / f"{part}{_STARTS}").open("wb")),
-            )
+        files = {
+            part: [stack.enter_context((folder / f"{part}{ending}").open("wb")) for ending in (_IDS, _STARTS)]
             for part in (TRAINING, HELD_OUT)
         }
         for texts in batches:
@@ -103,8 +91,6 @@ def pack(
                 passages[part] += 1
                 tokens[part] += len(encoding.ids) + 1
                 n_characters += len(text)
-            if progress is not None:
-                progress(len(texts))
     for part, count in passages.items():
         if not count:
             raise DataError(f"no passage of the text is {part.replace('_', ' ')}; give more text or another held_out")
@@ -121,7 +107,7 @@ def word_starts(text: str, encoding: Encoding) -> NDArray[np.bool_]:
         text: What was encoded.
         encoding: Its tokens, with their offsets in the text.
     """
-    ends = np.cumsum(word_lengths(text))
+    ends = np.cumsum([len(word) for word in cut(text)])
     first = np.fromiter((start for start, _ in encoding.offsets), np.int64, len(encoding.offsets))
     words = np.searchsorted(ends, first, side="right")  # the word that each token belongs to
     begins: NDArray[np.bool_] = np.diff(words, prepend=-1) != 0

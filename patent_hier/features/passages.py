@@ -4,6 +4,7 @@ import hashlib
 import lzma
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,19 +47,13 @@ def is_held_out(passage: str, share: float) -> bool:
 def _lines(file: Path) -> Iterator[list[str]]:
     if file.suffix not in SUFFIXES:
         raise DataError(f"text file {file} is none of {', '.join(SUFFIXES)}; convert it, one passage a line")
-    batch: list[str] = []
     try:
         with open_lines(file) as lines:
-            for line in lines:
-                if passage := line.strip():
-                    batch.append(passage)
-                if len(batch) == _BATCH:
-                    yield batch
-                    batch = []
+            passages = filter(None, map(str.strip, lines))
+            while batch := list(islice(passages, _BATCH)):
+                yield batch
     except (EOFError, OSError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"text file {file} cannot be read ({error}); it must be UTF-8, one passage a line") from error
-    if batch:
-        yield batch
 
 
 def _parquet(file: Path) -> Iterator[list[str]]:

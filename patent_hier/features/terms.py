@@ -27,7 +27,6 @@ TERM_IDS_FILE = "term_ids.bin"
 OFFSETS_FILE = "offsets.npy"
 TERMS_FILE = "terms.json"
 READER = "reader.json"
-PASSES = 2  # over the texts, in count_corpus
 _INT = np.dtype("<i4")
 
 
@@ -38,11 +37,7 @@ def terms_fingerprint(corpus: str, split: str, settings: TermSettings) -> str:
 
 
 def count_corpus(
-    texts: Callable[[], Iterable[Sequence[str]]],
-    train: NDArray[np.bool_],
-    settings: TermSettings,
-    folder: Path,
-    progress: Callable[[int], None] | None = None,
+    texts: Callable[[], Iterable[Sequence[str]]], train: NDArray[np.bool_], settings: TermSettings, folder: Path
 ) -> None:
     """Count the n-grams of every document into a term store, and seal its folder.
 
@@ -50,16 +45,15 @@ def count_corpus(
     distinct n-gram of the training part.
 
     Args:
-        texts: Called once for each of the :data:`PASSES`; yields the texts of the corpus in order, in batches.
+        texts: Called twice; yields the texts of the corpus in order, in batches.
         train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
         settings: Sizes of the n-grams and limits of the vocabulary.
         folder: An empty staging folder.
-        progress: Called after each batch of each pass with its number of documents.
 
     Raises:
         DataError: If no n-gram stands in enough training documents, or ``train`` is not as long as the corpus.
     """
-    frequency = _document_frequency(texts(), train, settings, progress)
+    frequency = _document_frequency(texts(), train, settings)
     frequent = {term: count for term, count in frequency.items() if count >= settings.min_documents}
     facts = {"train_documents": int(train.sum()), "distinct": len(frequency), "rare": len(frequency) - len(frequent)}
     del frequency
@@ -71,16 +65,13 @@ def count_corpus(
     # Most frequent first, ties by term; the order of the columns is the terms' own, as scikit-learn's.
     terms = sorted(heapq.nsmallest(limit, frequent, key=lambda term: (-frequent[term], term)))
     facts |= {"over_limit": len(frequent) - len(terms), "terms": len(terms)}
-    entries = _write_counts(texts(), ngram_counter(tuple(settings.ngram_sizes), terms), folder, progress)
+    entries = _write_counts(texts(), ngram_counter(tuple(settings.ngram_sizes), terms), folder)
     write_json(folder / TERMS_FILE, terms)
     seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
 
 
 def _document_frequency(
-    batches: Iterable[Sequence[str]],
-    train: NDArray[np.bool_],
-    settings: TermSettings,
-    progress: Callable[[int], None] | None,
+    batches: Iterable[Sequence[str]], train: NDArray[np.bool_], settings: TermSettings
 ) -> Counter[str]:
     """In how many training documents each n-gram stands."""
     ngrams = ngram_counter(tuple(settings.ngram_sizes)).build_analyzer()
@@ -91,19 +82,12 @@ def _document_frequency(
             if chosen:
                 frequency.update(set(ngrams(text)))
         position += len(batch)
-        if progress is not None:
-            progress(len(batch))
     if position != len(train):
         raise DataError(f"the corpus has {position} texts, its split {len(train)}; delete both caches and run again")
     return frequency
 
 
-def _write_counts(
-    batches: Iterable[Sequence[str]],
-    counter: CountVectorizer,
-    folder: Path,
-    progress: Callable[[int], None] | None,
-) -> int:
+def _write_counts(batches: Iterable[Sequence[str]], counter: CountVectorizer, folder: Path) -> int:
     """Write the sparse rows of every document, a batch at a time; the number of entries."""
     lengths: list[NDArray[np.int64]] = []
     with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / TERM_IDS_FILE).open("wb") as ids_file:
@@ -112,8 +96,6 @@ def _write_counts(
             counts_file.write(matrix.data.astype(_INT).tobytes())
             ids_file.write(matrix.indices.astype(_INT).tobytes())
             lengths.append(np.diff(matrix.indptr).astype(np.int64))
-            if progress is not None:
-                progress(len(batch))
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
     np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
     return int(offsets[-1])
@@ -283,8 +265,7 @@ class TermReader:
         sizes = facts.get("ngram_sizes") if isinstance(facts, dict) else None
         if not (isinstance(sizes, list) and len(sizes) == 2 and all(type(size) is int for size in sizes)):
             raise ArtifactError(f"{folder / READER} names no ngram_sizes; train the node again")
-        if not (isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)):
-            raise ArtifactError(f"{folder / TERMS_FILE} is no list of n-grams; train the node again")
-        if len(set(terms)) != len(terms):
-            raise ArtifactError(f"{folder / TERMS_FILE} names an n-gram twice; train the node again")
+        listed = isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)
+        if not listed or len(set(terms)) != len(terms):
+            raise ArtifactError(f"{folder / TERMS_FILE} is no list of distinct n-grams; train the node again")
         return cls(tuple(terms), (sizes[0], sizes[1]))

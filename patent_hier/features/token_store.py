@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
+from patent_hier.features.ragged import Ragged, end_to_end
 
 IDS_FILE = "ids.bin"
 OFFSETS_FILE = "offsets.npy"
@@ -30,6 +31,27 @@ def ids_dtype(manifest: Any) -> np.dtype[np.unsignedinteger]:
         raise ValueError(f"its manifest has dtype {manifest['dtype']!r}, not one of {', '.join(_DTYPES)}")
     dtype: np.dtype[np.unsignedinteger] = np.dtype(manifest["dtype"])
     return dtype
+
+
+def write_store(folder: Path, dtype: np.dtype[np.unsignedinteger], batches: Iterable[Ragged]) -> NDArray[np.int64]:
+    """Write ids as :class:`TokenStore` reads them, in flat memory; the caller's manifest must have ``dtype``.
+
+    Args:
+        folder: Where ``ids.bin`` and ``offsets.npy`` go.
+        dtype: Little-endian type of the ids.
+        batches: The documents in order.
+
+    Returns:
+        Where each document begins and the last one ends, ``(n_documents + 1,)``.
+    """
+    lengths = [np.zeros(1, np.int64)]
+    with (folder / IDS_FILE).open("wb") as file:
+        for ids, counts in batches:
+            file.write(ids.astype(dtype).tobytes())
+            lengths.append(counts)
+    offsets = np.cumsum(np.concatenate(lengths))
+    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
+    return offsets
 
 
 class TokenStore:
@@ -60,11 +82,14 @@ class TokenStore:
         return TokenStore(ids, offsets)
 
     @classmethod
+    def in_memory(cls, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> "TokenStore":
+        """A store of a few texts at prediction time; arguments as in :mod:`patent_hier.features.ragged`."""
+        return TokenStore(ids.astype(np.uint32), np.concatenate([[0], np.cumsum(lengths)]))
+
+    @classmethod
     def from_documents(cls, documents: Iterable[list[int]]) -> "TokenStore":
-        """A store in memory, for a few texts at prediction time."""
-        rows = [np.asarray(ids, np.int64) for ids in documents]
-        offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        return TokenStore(np.concatenate([np.empty(0, np.int64), *rows]).astype(np.uint32), offsets)
+        """The same from lists of ids."""
+        return TokenStore.in_memory(*end_to_end(list(documents)))
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -5,7 +5,6 @@ characters and 682 signs), which Python's codec lists; the pieces are spelled ou
 """
 
 import string
-from collections.abc import Iterator
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUATION = "##"
@@ -39,18 +38,16 @@ def demo_vocabulary() -> list[str]:
     Returns:
         About 8,000 distinct tokens; ``[PAD]`` is 0.
     """
-    return list(dict.fromkeys(_tokens()))
-
-
-def _tokens() -> Iterator[str]:
-    yield from SPECIAL_TOKENS
-    yield from string.punctuation
     alphanumeric = string.digits + string.ascii_lowercase
-    yield from alphanumeric
-    yield from (CONTINUATION + character for character in alphanumeric)
-    yield from (character.lower() for character in gb2312_characters() if not character.isspace())
-    yield from (str(number) for number in range(10, _LARGEST_NUMBER))
-    yield from (f"{CONTINUATION}{number:02d}" for number in range(_LARGEST_NUMBER))
-    words = f"{_UNITS} {_ELEMENTS} {_ABBREVIATIONS}".split()
-    yield from words
-    yield from (CONTINUATION + unit for unit in _UNITS.split())
+    tokens = [
+        *SPECIAL_TOKENS,
+        *string.punctuation,
+        *alphanumeric,
+        *(CONTINUATION + character for character in alphanumeric),
+        *(character.lower() for character in gb2312_characters() if not character.isspace()),
+        *map(str, range(10, _LARGEST_NUMBER)),
+        *(f"{CONTINUATION}{number:02d}" for number in range(_LARGEST_NUMBER)),
+        *f"{_UNITS} {_ELEMENTS} {_ABBREVIATIONS}".split(),
+        *(CONTINUATION + unit for unit in _UNITS.split()),
+    ]
+    return list(dict.fromkeys(tokens))

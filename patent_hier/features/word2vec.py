@@ -1,6 +1,5 @@
 """A vocabulary from the training part and a vector for each of its words: trained, read from a file, or random."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
@@ -16,9 +15,10 @@ from safetensors.numpy import load_file, save_file
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features.token_store import TokenStore
+from patent_hier.features.ragged import Ragged
+from patent_hier.features.token_store import TokenStore, write_store
 from patent_hier.features.versions import vectors_version
-from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words, write_store
+from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words
 from patent_hier.settings import FeatureSettings
 
 VECTORS_FILE = "vectors.safetensors"
@@ -84,8 +84,8 @@ def build_vectors(segmentation: Path, train: NDArray[np.bool_], settings: Featur
     store, names = TokenStore.open(segmentation), read_words(segmentation)
     if len(train) != len(store):
         raise ArtifactError(f"{segmentation} has {len(store)} documents, the split {len(train)}; delete it, run again")
-    in_train, held_out = _count(store, train, len(names), segmentation)
-    vocabulary = _choose(in_train, names, settings.min_count)
+    counts = dict(zip(("train", "held_out"), _count(store, train, len(names), segmentation), strict=True))
+    vocabulary = _choose(counts["train"], names, settings.min_count)
     vectors, facts = _make_vectors(store, train, vocabulary, settings)
     middle = vectors.mean(0, dtype=np.float64).astype(np.float32)
     rows = np.concatenate([np.zeros_like(middle)[None], middle[None], vectors])  # (n_words + 2, size)
@@ -103,11 +103,8 @@ def build_vectors(segmentation: Path, train: NDArray[np.bool_], settings: Featur
         "empty_documents": int((store.lengths == 0).sum()),
         "n_words": len(vocabulary.words),
         **facts,
-        "train_tokens": int(in_train.sum()),
-        "unknown_share": {
-            "train": _unknown_share(in_train, vocabulary.new_ids),
-            "held_out": _unknown_share(held_out, vocabulary.new_ids),
-        },
+        "train_tokens": int(counts["train"].sum()),
+        "unknown_share": {part: _unknown_share(own, vocabulary.new_ids) for part, own in counts.items()},
         "seconds": round(time.perf_counter() - started, 1),
     }
     seal(folder, manifest)
@@ -140,7 +137,7 @@ class _Vocabulary:
 
     words: list[str]
     counts: list[int]
-    new_ids: NDArray[np.uint32]
+    new_ids: NDArray[np.int32]
 
 
 def _chunks(n_documents: int) -> Iterator[range]:
@@ -156,9 +153,8 @@ def _count(store: TokenStore, train: NDArray[np.bool_], n_names: int, segmentati
         if len(ids) and ids.max() >= counts.shape[1]:
             raise ArtifactError(f"{segmentation} has ids without a word; delete it and run again")
         of_train = np.repeat(train[chunk.start : chunk.stop], store.lengths[chunk.start : chunk.stop])
-        for row, chosen in ((0, ids[of_train]), (1, ids[~of_train])):
-            numbers, occurrences = np.unique(chosen, return_counts=True)
-            counts[row, numbers] += occurrences
+        for row, chosen in enumerate((ids[of_train], ids[~of_train])):
+            counts[row] += np.bincount(chosen, minlength=counts.shape[1])
     return counts
 
 
@@ -170,21 +166,20 @@ def _choose(counts: NDArray[np.int64], names: Sequence[str], min_count: int) -> 
             f"none of the {np.count_nonzero(counts)} words of the training part occurs {min_count} times; "
             f"lower features.min_count"
         )
-    new_ids = np.full(len(counts), UNKNOWN_ID, np.uint32)
+    new_ids = np.full(len(counts), UNKNOWN_ID, np.int32)
     new_ids[PAD_ID] = PAD_ID
     new_ids[kept] = np.arange(FIRST_WORD_ID, len(kept) + FIRST_WORD_ID)
     return _Vocabulary([names[i - FIRST_WORD_ID] for i in kept], counts[kept].tolist(), new_ids)
 
 
-def _cut(
-    store: TokenStore, new_ids: NDArray[np.uint32], max_length: int
-) -> Iterator[list[NDArray[np.unsignedinteger]]]:
-    unknown = np.array([UNKNOWN_ID], np.uint32)
+def _cut(store: TokenStore, new_ids: NDArray[np.int32], max_length: int) -> Iterator[Ragged]:
+    unknown = np.array([UNKNOWN_ID], np.int32)
     for chunk in _chunks(len(store)):
-        yield [new_ids[store[i][:max_length]] if store.lengths[i] else unknown for i in chunk]
+        documents = [new_ids[store[i][:max_length]] if store.lengths[i] else unknown for i in chunk]
+        yield np.concatenate(documents), np.fromiter(map(len, documents), np.int64, len(documents))
 
 
-def _unknown_share(counts: NDArray[np.int64], new_ids: NDArray[np.uint32]) -> float | None:
+def _unknown_share(counts: NDArray[np.int64], new_ids: NDArray[np.int32]) -> float | None:
     """Share of the words of whole documents that are outside the vocabulary; None if there is no word."""
     total = int(counts.sum())
     return int(counts[new_ids == UNKNOWN_ID].sum()) / total if total else None
@@ -228,7 +223,10 @@ class _Sentences:
 
 
 def _train(sentences: _Sentences, vocabulary: _Vocabulary, settings: FeatureSettings) -> NDArray[np.float32]:
-    with _silent("gensim"):
+    logger = logging.getLogger("gensim")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
         from gensim.models import Word2Vec
 
         model = Word2Vec(
@@ -242,19 +240,9 @@ def _train(sentences: _Sentences, vocabulary: _Vocabulary, settings: FeatureSett
         )
         model.build_vocab_from_freq(dict(zip(vocabulary.words, vocabulary.counts, strict=True)))
         model.train(sentences, total_words=sum(vocabulary.counts), epochs=settings.epochs)
-    return np.array(model.wv.vectors, np.float32)
-
-
-@contextlib.contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Only errors of this logger and those below it."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
     finally:
         logger.setLevel(level)
+    return np.array(model.wv.vectors, np.float32)
 
 
 def _read_vectors(path: Path, words: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

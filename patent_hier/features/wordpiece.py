@@ -1,12 +1,11 @@
 """Texts as the token ids of an encoder: its own tokenizer, a whole corpus at once or a few new texts."""
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
@@ -22,7 +21,7 @@ from patent_hier.features.pretrained import (
     EncoderFiles,
 )
 from patent_hier.features.ragged import Ragged, end_to_end
-from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
+from patent_hier.features.token_store import TokenStore, write_store
 from patent_hier.features.versions import TOKENS_VERSION
 
 ENCODER_CONFIG = "encoder_config.json"
@@ -87,32 +86,16 @@ class WordPieceEncoder:
         return end_to_end([encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)])
 
 
-def encode_corpus(
-    batches: Iterable[list[str]],
-    tokenizer: Tokenizer,
-    folder: Path,
-    progress: Callable[[int], None] | None = None,
-) -> None:
+def encode_corpus(batches: Iterable[list[str]], tokenizer: Tokenizer, folder: Path) -> None:
     """Encode texts in order into a token store, in flat memory, and seal its folder.
 
     Args:
         batches: Lists of texts; their order is the order of the corpus.
         tokenizer: From :func:`load_tokenizer`.
         folder: An empty staging folder.
-        progress: Called after each batch with its number of documents.
     """
     dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= np.iinfo(np.uint16).max else "<u4")
-    lengths: list[NDArray[np.int64]] = []
-    encoder = WordPieceEncoder(tokenizer)
-    with (folder / IDS_FILE).open("wb") as file:
-        for texts in batches:
-            ids, counts = encoder.encode(texts)
-            lengths.append(counts)
-            file.write(ids.astype(dtype).tobytes())
-            if progress is not None:
-                progress(len(texts))
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
+    offsets = write_store(folder, dtype, map(WordPieceEncoder(tokenizer).encode, batches))
     seal(folder, {"kind": "tokens", "dtype": dtype.str, "documents": len(offsets) - 1, "tokens": int(offsets[-1])})
 
 
@@ -135,8 +118,7 @@ class WordPieceReader:
 
     def encode(self, texts: list[str]) -> TokenStore:
         """Token ids of new texts."""
-        ids, lengths = WordPieceEncoder(load_tokenizer(self.files, self.max_length)).encode(texts)
-        return TokenStore(ids.astype(np.uint32), np.concatenate([[0], np.cumsum(lengths)]))
+        return TokenStore.in_memory(*WordPieceEncoder(load_tokenizer(self.files, self.max_length)).encode(texts))
 
     def save(self, folder: Path) -> None:
         """Write ``reader.json``, the encoder's configuration and its tokenizer files."""

@@ -5,18 +5,18 @@ A word's id is its position in a vocabulary plus 2; id 0 is padding, id 1 the un
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.features.ragged import end_to_end
 from patent_hier.features.segmentation import cut
-from patent_hier.features.token_store import IDS_FILE, OFFSETS_FILE, TokenStore
+from patent_hier.features.token_store import TokenStore, write_store
 from patent_hier.features.versions import segmentation_version
 
 PAD_ID = 0
@@ -50,11 +50,6 @@ def _characters(text: str) -> list[str]:
     return [character for character in text.lower() if not character.isspace()]
 
 
-def word_lengths(text: str) -> list[int]:
-    """Lengths in characters of jieba's words, white space and signs included; they add up to the text's length."""
-    return [len(word) for word in cut(text)]
-
-
 def _words(text: str) -> list[str]:
     return [word for word in cut(text.lower()) if not word.isspace()]
 
@@ -64,12 +59,7 @@ def segmentation_fingerprint(corpus_fingerprint: str, unit: str) -> str:
     return fingerprint([segmentation_version(unit), corpus_fingerprint, unit])
 
 
-def segment_corpus(
-    batches: Iterable[Sequence[str]],
-    unit: str,
-    folder: Path,
-    progress: Callable[[int], None] | None = None,
-) -> None:
+def segment_corpus(batches: Iterable[Sequence[str]], unit: str, folder: Path) -> None:
     """Segment texts in order into a store of uncut documents and seal its folder; in memory are only the words.
 
     Word ids follow the order of first occurrence; ``words.json`` lists the words from id 2 on. An empty document has
@@ -79,7 +69,6 @@ def segment_corpus(
         batches: Lists of texts; their order is the order of the corpus.
         unit: See :func:`segmenter`.
         folder: An empty staging folder.
-        progress: Called after each batch with its number of documents.
 
     Raises:
         ConfigError: If the unit is unknown.
@@ -89,46 +78,16 @@ def segment_corpus(
     ids: dict[str, int] = {}
     dtype = np.dtype("<u4")  # how many words there will be is known only at the end
 
-    def numbered() -> Iterator[list[NDArray[np.unsignedinteger]]]:
-        for texts in batches:
-            yield [
-                np.array([ids.setdefault(word, len(ids) + FIRST_WORD_ID) for word in segment(text)], dtype)
-                for text in texts
-            ]
-            if progress is not None:
-                progress(len(texts))
+    def numbered(text: str) -> list[int]:
+        return [ids.setdefault(word, len(ids) + FIRST_WORD_ID) for word in segment(text)]
 
-    offsets = write_store(folder, dtype, numbered())
+    offsets = write_store(folder, dtype, (end_to_end(list(map(numbered, texts))) for texts in batches))
     if not ids:
         raise DataError(f"the {len(offsets) - 1} texts of the corpus hold no word; check data.text, the fields to read")
     write_json(folder / WORDS_FILE, list(ids))
     facts = {"documents": len(offsets) - 1, "tokens": int(offsets[-1]), "words": len(ids)}
     empty = int((np.diff(offsets) == 0).sum())
     seal(folder, {"kind": "segmentation", "unit": unit, "dtype": dtype.str, **facts, "empty_documents": empty})
-
-
-def write_store(
-    folder: Path, dtype: np.dtype[np.unsignedinteger], batches: Iterable[Sequence[NDArray[np.unsignedinteger]]]
-) -> NDArray[np.int64]:
-    """Write ids as :class:`TokenStore` reads them; the caller's manifest must have ``dtype``.
-
-    Args:
-        folder: Where ``ids.bin`` and ``offsets.npy`` go.
-        dtype: Little-endian type of the ids.
-        batches: The documents in order, each ``(length,)``.
-
-    Returns:
-        Where each document begins and the last one ends, ``(n_documents + 1,)``.
-    """
-    lengths = [np.zeros(1, np.int64)]
-    with (folder / IDS_FILE).open("wb") as file:
-        for documents in batches:
-            lengths.append(np.fromiter(map(len, documents), np.int64, len(documents)))
-            for document in documents:
-                file.write(document.astype(dtype, copy=False).tobytes())
-    offsets = np.cumsum(np.concatenate(lengths))
-    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
-    return offsets
 
 
 def read_words(folder: Path) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ from typing import Any, Self
 import numpy as np
 
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.aggregate import has_label
 from patent_hier.evaluation.calibration_error import expected_calibration_error
-from patent_hier.evaluation.contract import LevelScores, NetworkPredictions
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.selective import (
     NEVER,
     TARGETS,
     Answers,
+    Confidence,
+    Hits,
     Thresholds,
     area_under_risk_coverage,
     choose_thresholds,
@@ -115,15 +116,21 @@ def _system(predictions: Mapping[str, NetworkPredictions], temperatures: Tempera
     return merge({node: scaled(own, temperatures.get(node, {})) for node, own in predictions.items()})
 
 
+def _by_level(answers: Answers) -> dict[str, tuple[Confidence, Hits]]:
+    """Confidence and hits of the documents that have a label, by level; without levels at which none has."""
+    found = {}
+    for place, level in enumerate(answers.levels):
+        own = answers.take(answers.labelled(place))
+        if len(own):
+            found[level] = own.confidence[:, place], own.hits[:, place]
+    return found
+
+
 def _measured(
     test: Mapping[str, NetworkPredictions], temperatures: Temperatures, thresholds: list[Thresholds]
 ) -> dict[str, Any]:
     answers = Answers.of(_system(test, temperatures))
-    by_level = {}
-    for place, level in enumerate(answers.levels):
-        own = answers.take(answers.labelled(place))
-        if len(own):
-            by_level[level] = own.confidence[:, place], own.hits[:, place]
+    by_level = _by_level(answers)
     return {
         "documents": len(answers),
         "accuracy": {level: float(hits.mean()) for level, (_, hits) in by_level.items()},
@@ -146,23 +153,19 @@ def _errors(
     shown = shown or temperatures
     nodes = {node: scaled(own, temperatures.get(node, {})) for node, own in test.items()}
     return {
-        "levels": _level_errors(merge(nodes).levels),
+        "levels": _level_errors(merge(nodes)),
         "nodes": {
-            node: _level_errors([one for one in own.levels if one.level in shown[node]]) for node, own in nodes.items()
+            node: {level: error for level, error in _level_errors(own).items() if level in shown[node]}
+            for node, own in nodes.items()
         },
     }
 
 
-def _level_errors(levels: Sequence[LevelScores]) -> dict[str, float]:
-    errors = {}
-    for own in levels:
-        rows = np.flatnonzero(has_label(own))
-        if len(rows):
-            labels, log_prob = own.take(rows).best(1)
-            codes = own.target_codes[rows]
-            hits = (labels[:, 0] == codes) & (codes >= 0)
-            errors[own.level] = expected_calibration_error(log_prob, np.where(hits, 0, -1).astype(np.intp)).ece
-    return errors
+def _level_errors(own: NetworkPredictions) -> dict[str, float]:
+    return {
+        level: expected_calibration_error(np.log(confidence)[:, None], np.where(hits, 0, -1)).ece
+        for level, (confidence, hits) in _by_level(Answers.of(own)).items()
+    }
 
 
 def _threshold(content: Mapping[str, Any], levels: Sequence[str]) -> Thresholds:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from patent_hier.data.raw import has_words, is_unicode, normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError
@@ -21,7 +21,7 @@ from patent_hier.inference.exporting import (
     load_facts,
     located,
     system_version,
-    upload_folder,
+    upload,
 )
 from patent_hier.inference.predictor import System, load_system, paths_of
 from patent_hier.inference.results import UNDECIDED, Decision, Explanation, LabelPath, LabelScore, Prediction
@@ -77,7 +77,7 @@ class HierarchicalClassifier:
         Raises:
             ConfigError: If the folder holds something else.
         """
-        export_system(self.system, self.version, self.calibration, self.facts, Path(folder), license)
+        export_system(self, Path(folder), license)
 
     def push_to_hub(self, repo_id: str, *, license: str | None = None, private: bool = True) -> str:  # noqa: A002
         """Save into a repository of the Hugging Face hub; needs a network and a token.
@@ -85,8 +85,7 @@ class HierarchicalClassifier:
         Returns:
             The address of the commit.
         """
-        save = partial(self.save_pretrained, license=license)
-        return upload_folder(save, repo_id, private, self.version)
+        return upload(self, repo_id, license, private)
 
     def predict(
         self,
@@ -188,18 +187,10 @@ class HierarchicalClassifier:
         return predictions
 
     def check(
-        self, top_k: int, target_accuracy: float | None, force: str | None, beam: int | None
+        self, top_k: int, target_accuracy: float | None = None, force: str | None = None, beam: int | None = None
     ) -> Thresholds | None:
         """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
         check_decoding(self.system.tree, top_k, beam, force)
-        return self.thresholds(target_accuracy)
-
-    def thresholds(self, target_accuracy: float | None) -> Thresholds | None:
-        """The thresholds of a wanted accuracy; None for None.
-
-        Raises:
-            ConfigError: If it is out of range, or there is no calibration.
-        """
         if target_accuracy is None:
             return None
         if self.calibration is None:
@@ -234,26 +225,21 @@ def _scaled(own: TreeScores, temperatures: Temperatures) -> TreeScores:
 def _likeliest(scores: TreeScores, top_k: int, force: str | None) -> list[Levels]:
     """Each document's likeliest labels of every level; see :class:`Prediction`."""
     tree, columns = scores.tree, {}
-    inside = None if force is None else is_below(tree, force)
-    known = scores if force is None else given(scores, force)
-    deeper = () if force is None else _below(tree, force)
-    for level in tree.levels:
-        own = tree.span(level)
-        allowed = inside[None, own] if inside is not None and level in deeper else None
-        values = (known if level in deeper else scores).at(level)
+    said: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_] | None]]
+    said = {level: (scores.at(level), None) for level in tree.levels}
+    if force is not None:
+        known, inside = given(scores, force), is_below(tree, force)
+        above = tree.levels.index(tree.level_of(place_of(tree, force)))
+        said |= {level: (known.at(level), inside[None, tree.span(level)]) for level in tree.levels[above + 1 :]}
+    for level, (values, allowed) in said.items():
         order = best(values, top_k, allowed)
         probabilities = np.exp(np.take_along_axis(values, np.maximum(order, 0), axis=1)).tolist()
-        codes = tree.codes[own]
+        codes = tree.codes[tree.span(level)]
         columns[level] = [
             tuple(LabelScore(str(codes[place]), value) for place, value in zip(*both, strict=True) if place != NO_PATH)
             for both in zip(order.tolist(), probabilities, strict=True)
         ]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _below(tree: LabelTree, label: str) -> tuple[str, ...]:
-    """The levels below a label's."""
-    return tree.levels[tree.levels.index(tree.level_of(place_of(tree, label))) + 1 :]
 
 
 def _decide(

@@ -1,38 +1,31 @@
 """Why a system gave a label: which parts of the text speak for it, and which against it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.offsets import Places, place_tokens, spread_over_characters
 from patent_hier.features.terms import TermReader, TermStore
-from patent_hier.inference.nodes import Classifier, Combination
+from patent_hier.inference.nodes import Combination
 from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
+from patent_hier.models.attribution import attribute_terms, attribute_tokens
 from patent_hier.models.classical import TermModel
+from patent_hier.models.kinds import TokenReader
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import NONE
-
-if TYPE_CHECKING:
-    from patent_hier.models.saved import NodeClassifier
 
 MOST_WINDOWS = 128  # of an occlusion: texts to score
 _SHOWN = 5  # labels in an error
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a label is decided.
-
-    Attributes:
-        node: The node.
-        level: The label's level.
-        label: The label.
-        position: Its position in the node's tree.
-    """
+class Place(NamedTuple):
+    """Where a label is decided: the node, the label's level, the label, and its position in the node's tree."""
 
     node: str
     level: str
@@ -67,11 +60,10 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
         return occlude(system, text, place)
     classifier = one.classifier
     if classifier.model is None:  # certain of its labels, whatever the text
-        method = "constant: no text is read"
-        return _explanation(text, place, method, (), 0.0, 0.0)
-    if not isinstance(classifier.reader, TermReader):
-        return _of_network(place, classifier, text)
-    return _of_terms(place, classifier, text) or occlude(system, text, place)
+        return Explanation(text, *place[:3], "constant: no text is read", (), 0.0, 0.0)
+    if isinstance(classifier.model, nn.Module):
+        return _of_network(place, classifier, classifier.model, text)
+    return _of_terms(place, classifier, classifier.model, text) or occlude(system, text, place)
 
 
 def find_label(system: System, label: str, level: str | None = None) -> Place:
@@ -104,43 +96,27 @@ def label_log_prob(system: System, texts: list[str], place: Place) -> NDArray[np
     return np.concatenate(parts).astype(np.float64)
 
 
-def _of_network(place: Place, classifier: "NodeClassifier", text: str) -> Explanation:
-    from torch import nn
-
-    from patent_hier.models.attribution import attribute_tokens
-    from patent_hier.models.tree_softmax import TreeSoftmax
-
-    assert isinstance(classifier.model, nn.Module)
-    assert classifier.reader is not None
-    assert not isinstance(classifier.reader, TermReader)
+def _of_network(place: Place, classifier: NodeClassifier, network: nn.Module, text: str) -> Explanation:
+    assert isinstance(classifier.reader, TokenReader)
     placed = place_tokens(classifier.reader, text)
     is_own = placed.places[:, 1] > placed.places[:, 0]
     softmax = TreeSoftmax(classifier.tree, classifier.flat)
-    found = attribute_tokens(classifier.model, placed.ids, is_own, placed.neutral, softmax, place.position)
+    found = attribute_tokens(network, placed.ids, is_own, placed.neutral, softmax, place.position)
     method = f"integrated gradients of the token embeddings, {found.steps} steps"
-    return _explanation(text, place, method, join_spans(placed.places, found.scores), found.base, found.value)
+    return Explanation(text, *place[:3], method, join_spans(placed.places, found.scores), found.base, found.value)
 
 
-def _of_terms(place: Place, classifier: "NodeClassifier", text: str) -> Explanation | None:
+def _of_terms(place: Place, classifier: NodeClassifier, model: TermModel, text: str) -> Explanation | None:
     """None for a model that is not linear."""
-    from patent_hier.models.attribution import attribute_terms
-
-    assert isinstance(classifier.model, TermModel)
     assert isinstance(classifier.reader, TermReader)
     store = classifier.encode([text])
     assert isinstance(store, TermStore)
-    found = attribute_terms(classifier.model, store.matrix, classifier.tree, classifier.flat, place.position)
+    found = attribute_terms(model, store.matrix, classifier.tree, classifier.flat, place.position)
     if found is None:
         return None
     places, scores = spread_over_characters(classifier.reader, text, found.scores)
     method = "integrated gradients of the TF-IDF of n-grams, exact"
-    return _explanation(text, place, method, join_spans(places, scores), found.base, found.value)
-
-
-def _explanation(
-    text: str, place: Place, method: str, spans: tuple[Span, ...], base: float, value: float
-) -> Explanation:
-    return Explanation(text, place.node, place.level, place.label, method, spans, base, value)
+    return Explanation(text, *place[:3], method, join_spans(places, scores), found.base, found.value)
 
 
 def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
@@ -177,8 +153,7 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
     Raises:
         DataError: As :func:`explain`.
     """
-    one = system.loaded[system.nodes[place.node]]
-    read = text[: max((_reach(classifier, text) for classifier in set(_classifiers(system, one))), default=0)]
+    read = text[: _reach(system, system.nodes[place.node], text)]
     width = max(1, -(-len(read) // MOST_WINDOWS))
     windows = [(start, min(start + width, len(read))) for start in range(0, len(read), width)]
     windows = [(start, end) for start, end in windows if not read[start:end].isspace()]
@@ -187,23 +162,15 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
     ).tolist()
     spans = tuple(Span(start, end, value - left) for (start, end), left in zip(windows, without, strict=True))
     method = f"occlusion, {len(windows)} windows of up to {width} characters"
-    return _explanation(text, place, method, spans, base, value)
+    return Explanation(text, *place[:3], method, spans, base, value)
 
 
-def _classifiers(system: System, one: Classifier | Combination) -> Iterator[Classifier]:
-    """The classifiers that a node asks, itself or its members'."""
-    if isinstance(one, Classifier):
-        yield one
-        return
-    for folder in (folder for member in one.members for folder in member.nodes.values()):
-        yield from _classifiers(system, system.loaded[folder])
-
-
-def _reach(one: Classifier, text: str) -> int:
-    """How many characters of a text a classifier reads."""
+def _reach(system: System, folder: Path, text: str) -> int:
+    """How many characters of a text a node reads, itself or by a combination's members."""
+    one = system.loaded[folder]
+    if isinstance(one, Combination):
+        return max(_reach(system, path, text) for member in one.members for path in member.nodes.values())
     reader = one.classifier.reader
     if reader is None:
         return 0
-    if isinstance(reader, TermReader):
-        return len(text)
-    return int(place_tokens(reader, text).places[:, 1].max(initial=0))
+    return len(text) if isinstance(reader, TermReader) else int(place_tokens(reader, text).places[:, 1].max(initial=0))

@@ -2,28 +2,42 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from patent_hier import __version__
 from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
-from patent_hier.inference.calibration import Calibration, calibrate
-from patent_hier.inference.model_card import CARD, label_table, write_card
+from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
+from patent_hier.settings import FLAT, ROOT, SHARED
+from patent_hier.taxonomy.names import LANGUAGES, known_name
+from patent_hier.taxonomy.tree import LabelTree
+
+if TYPE_CHECKING:
+    from patent_hier.inference.classifier import HierarchicalClassifier
 
 FORMAT = 2
 CONFIG = "config.json"
+CARD = "README.md"
 CALIBRATION_FILE = "calibration.json"
 LABELS_FILE = "labels.json"
 _RESULT_FILE = "result.json"
 _NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
+_SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{} among three"}
+_KINDS = {
+    FLAT: "flat classifier over all labels of the deepest level",
+    SHARED: "network with a classifier for each label",
+    ROOT: "classifier of the {0} and, for each {0}, one of what is below it",
+}
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md"]
 
 
@@ -106,15 +120,9 @@ def _checked_facts(file: Path) -> dict[str, Any]:
     return facts
 
 
-def export_system(
-    system: System,
-    version: str,
-    calibration: Calibration | None,
-    facts: Mapping[str, Any],
-    folder: Path,
-    license: str | None,  # noqa: A002 - the hub's word
-) -> None:
+def export_system(classifier: "HierarchicalClassifier", folder: Path, license_name: str | None) -> None:
     """Write a system's folder; see :meth:`patent_hier.inference.classifier.HierarchicalClassifier.save_pretrained`."""
+    system = classifier.system
     refuse_foreign(folder, SYSTEM_KIND)
     if folder.resolve() in {path.parent.parent for path in system.nodes.values()}:
         raise ConfigError(f"{folder} is the folder that the model was loaded from; choose another")
@@ -126,59 +134,118 @@ def export_system(
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
         write_json(staging / LABELS_FILE, label_table(system.tree))
-        if calibration is not None:
-            write_json(staging / CALIBRATION_FILE, calibration.as_dict())
-        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": version}
+        if classifier.calibration is not None:
+            write_json(staging / CALIBRATION_FILE, classifier.calibration.as_dict())
+        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": classifier.version}
         text = {"fields": list(system.raw.text), "language": "zh"}
-        write_json(staging / CONFIG, {**config, "text": text, "nodes": nodes, "license": license, "facts": dict(facts)})
-        write_card(staging / CARD, system, version, calibration, facts, license)
+        facts = {"text": text, "nodes": nodes, "license": license_name, "facts": classifier.facts}
+        write_json(staging / CONFIG, {**config, **facts})
+        (staging / CARD).write_text(model_card(classifier, license_name), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
+
+
+def label_table(tree: LabelTree) -> dict[str, Any]:
+    """All labels with our short names of those that have one, as JSON-able values: level by level, siblings together.
+
+    Returns:
+        ``levels``, and ``labels``: each with ``code``, ``level``, ``parent`` (the code above it, null at the first
+        level), and perhaps ``zh`` and ``en``.
+    """
+    labels = []
+    for level in tree.levels:
+        own = tree.span(level)
+        for code, parent in zip(tree.codes[own], tree.names(tree.parents[own]), strict=True):
+            names = {language: name for language in LANGUAGES if (name := known_name([code], language))}
+            labels.append({"code": code, "level": level, "parent": parent, **names})
+    return {"levels": list(tree.levels), "labels": labels}
+
+
+def _scores(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name.format(level), own[key])
+        for level, own in (result.get("levels") or {}).items()
+        for key, name in _SCORES.items()
+        if isinstance(own.get(key), dict)
+    ]
+
+
+def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -> str:
+    """The card of a system as Markdown with the hub's YAML head.
+
+    Raises:
+        ArtifactError: If the facts or what was measured are not as we write them.
+    """
+    head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
+    head |= {"license": license_name or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
+    if license_name is None:
+        head["license_name"] = "unspecified"
+    system, facts = classifier.system, classifier.facts
+    data, levels = facts.get("data") or {}, system.tree.levels
+    template = Environment(
+        loader=PackageLoader("patent_hier", "resources"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown
+    ).get_template("model_card.j2")
+    try:
+        return template.render(
+            head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
+            system=system,
+            kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
+            version=classifier.version,
+            data=data,
+            facts=facts,
+            scores=_scores(facts.get("result") or {}),
+            calibration=classifier.calibration,
+            deepest_first=levels[::-1],
+            shown=SHOWN,
+            percent=lambda share: f"{100 * share:.1f}",
+        )
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:  # of another, exported again
+        raise ArtifactError(f"facts of {system.name} are missing or of another form ({error!r})") from error
 
 
 def _export_node(source: Path, one: Classifier | Combination, target: Path, names: Mapping[Path, str]) -> None:
     """A node folder with what classifying needs; members of a combination lie beside it."""
     target.mkdir(parents=True)
+    data: dict[str, Any] = {}
     if isinstance(one, Combination):
         facts = read_json(source / MODEL_FOLDER / CLASSIFIER_FILE)
         for member, loaded in zip(facts["members"], one.members, strict=True):
             member["nodes"] = {node: f"../{names[path]}" for node, path in loaded.nodes.items()}
         (target / MODEL_FOLDER).mkdir()
         write_json(target / MODEL_FOLDER / CLASSIFIER_FILE, facts)
-        node, data = one.node, {}
     else:
-        node = one.classifier.node
         for name in one.files:
             copy = target / MODEL_FOLDER / name
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / MODEL_FOLDER / name, copy)
-        raw = one.raw
-        data = {"columns": dict(raw.columns), "text": list(raw.text), "min_symbol": raw.min_symbol}
-        data |= {"edition": raw.edition, "encoding": raw.encoding}
+        data = {"columns": dict(one.raw.columns), "text": list(one.raw.text)}
+        data |= {name: getattr(one.raw, name) for name in ("min_symbol", "edition", "encoding")}
     (target / CONFIG_FILE).write_text(yaml.safe_dump({"data": data}, allow_unicode=True, sort_keys=False), "utf-8")
-    seal(target, {"kind": NODE_KIND, "node": node})
+    seal(target, {"kind": NODE_KIND, "node": one.node})
 
 
-def upload_folder(save: Callable[[Path], None], repo_id: str, private: bool, version: str) -> str:
+def upload(classifier: "HierarchicalClassifier", repo_id: str, license_name: str | None, private: bool) -> str:
     """Save into a temporary folder and upload that; the address of the commit.
 
     Raises:
         ArtifactError: If the hub does not take it.
     """
-    import tempfile
-
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     with tempfile.TemporaryDirectory(prefix="patent-hier-") as place:
         folder = Path(place) / "model"
-        save(folder)
+        export_system(classifier, folder, license_name)
         api = HfApi()
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=f"Model {version}")
+            message = f"Model {classifier.version}"
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ArtifactError(
                 f"{repo_id} could not be uploaded ({reason}); check the name, token and network"
             ) from error
-    return str(commit)

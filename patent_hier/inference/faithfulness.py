@@ -90,11 +90,8 @@ def faithfulness(
     curves = np.array([known[one] for one in texts]).reshape(len(orders), 2, len(cuts))
     shares = cuts / len(spans)
     areas = np.trapezoid(curves, shares, axis=2)  # (orders, 2): deletion, insertion
-    own, chance = areas[0].tolist(), areas[1:].mean(axis=0).tolist()
-    drawn = [tuple(curve.tolist()) for curve in (*curves[0], *curves[1:].mean(axis=0))]
-    return Faithfulness(
-        own[0], own[1], chance[0], chance[1], tuple(shares.tolist()), drawn[0], drawn[1], drawn[2], drawn[3]
-    )
+    drawn = [tuple(curve.tolist()) for curve in (shares, *curves[0], *curves[1:].mean(axis=0))]
+    return Faithfulness(*areas[0].tolist(), *areas[1:].mean(axis=0).tolist(), *drawn)
 
 
 def _check(text: str, spans: Sequence[Span], steps: int, random_orders: int) -> None:

@@ -1,8 +1,8 @@
 """The documents of a file, classified batch by batch in flat memory: every row in its place, and what became of all."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +15,7 @@ from patent_hier.evaluation.result import Score
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.results import UNDECIDED, Prediction
 from patent_hier.inference.resuming import ResumableOutput
-from patent_hier.inference.writers import Writer, writer_for
+from patent_hier.inference.writers import writer_for
 from patent_hier.taxonomy.symbols import SymbolError, parse_symbols
 from patent_hier.taxonomy.tree import IPC_LEVELS
 
@@ -23,8 +23,6 @@ BATCH = 1024  # rows; bounds memory whatever the file's size, and what a killed 
 
 Progress = Callable[[int, int, int], None]
 """Called with bytes done, bytes in all, and rows so far."""
-
-Batch = list[tuple[Incoming, Prediction | None]]
 
 
 @dataclass(frozen=True)
@@ -135,54 +133,6 @@ class Summary:
         return cls(tuple(content["levels"]), **counts, labels=labels)
 
 
-def classify(
-    classifier: HierarchicalClassifier,
-    documents: Documents,
-    options: Options,
-    *,
-    skip: int = 0,
-    progress: Progress | None = None,
-) -> Iterator[Batch]:
-    """Classify every document of a file, in flat memory.
-
-    Args:
-        classifier: The system.
-        documents: The file.
-        options: What is asked for.
-        skip: Rows that are passed over, because they were classified before.
-        progress: Called after each batch of a classifier.
-
-    Yields:
-        Up to :data:`BATCH` rows in their order, each with its prediction, or None where it has a fault.
-
-    Raises:
-        ConfigError: If an option is out of range.
-        DataError: If the file cannot be used.
-    """
-    classifier.check(options.top_k, options.target_accuracy, options.force, options.beam)
-    meter = _Meter(progress, classifier.system.passes)
-    for batch in documents.batches(BATCH):
-        rows, skip = batch[skip:], max(0, skip - len(batch))
-        meter.pass_over(batch[: len(batch) - len(rows)])
-        if not rows:
-            continue
-        texts = [row.text for row in rows if row.fault is None]
-        meter.begin(rows, len(texts), documents.size)
-        predictions = iter(
-            classifier.predict(
-                texts,
-                options.top_k,
-                target_accuracy=options.target_accuracy,
-                force=options.force,
-                beam=options.beam,
-                explain=options.explain,
-                batch_size=options.batch_size,
-                progress=meter.advance,
-            )
-        )
-        yield [(row, next(predictions) if row.fault is None else None) for row in rows]
-
-
 def predict_to_stream(
     classifier: HierarchicalClassifier,
     documents: Documents,
@@ -190,17 +140,50 @@ def predict_to_stream(
     kind: str,
     stream: IO[str],
     progress: Progress | None = None,
+    known: Summary | None = None,
+    keep: Callable[[Summary], None] | None = None,
 ) -> Summary:
-    """Classify a file into an open stream; arguments as in :func:`classify` and :func:`writer_for`.
+    """Classify every document of a file into an open stream, in flat memory.
+
+    Args:
+        classifier: The system.
+        documents: The file.
+        options: What is asked for.
+        kind: The output's format, see :func:`patent_hier.inference.writers.writer_for`.
+        stream: The output.
+        progress: Called after each batch of a classifier.
+        known: What became of the rows that the output holds already; they are passed over.
+        keep: Called after each batch of rows with what became of all so far.
+
+    Returns:
+        What became of all rows.
 
     Raises:
-        DataError: If no row of it can be classified.
+        ConfigError: If an option is out of range.
+        DataError: If the file cannot be used, or no row of it can be classified.
     """
-    levels = classifier.system.tree.levels
-    summary, writer = Summary(levels), writer_for(kind, stream, levels, options.top_k)
-    for batch in classify(classifier, documents, options, progress=progress):
-        _write(batch, writer, summary, documents, classifier)
-    _require_some(summary, documents)
+    classifier.check(options.top_k, options.target_accuracy, options.force, options.beam)
+    system, write = classifier.system, None
+    summary = known or Summary(system.tree.levels)
+    skip, done = summary.rows, 0
+    for batch in documents.batches(BATCH):
+        rows, skip = batch[skip:], max(0, skip - len(batch))
+        texts = [row.text for row in rows if row.fault is None]
+        advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
+        predictions = iter(classifier.predict(texts, **vars(options), progress=advance) if texts else ())
+        write = write or writer_for(
+            kind, stream, summary.levels, options.top_k, None if summary.rows else documents.text_columns
+        )
+        for row in rows:
+            prediction = next(predictions) if row.fault is None else None
+            summary.count(row, prediction, system.raw)
+            write(row, prediction)
+        if rows and keep is not None:
+            keep(summary)
+        done += sum(row.size + 1 for row in batch)
+    if not summary.predicted:
+        reason = summary.faults_in_words() or "it has a header only"
+        raise DataError(f"no row of {documents.source} could be classified: {reason}; check the file and its columns")
     return summary
 
 
@@ -216,7 +199,7 @@ def predict_to_file(
     """Classify a file into another, which is whole or not there; a killed command is gone on with.
 
     Args:
-        classifier: As in :func:`classify`, and so are ``documents``, ``options`` and ``progress``.
+        classifier: As in :func:`predict_to_stream`, and so are ``documents``, ``options``, ``kind`` and ``progress``.
         documents: The file.
         options: What is asked for.
         kind: The output's format.
@@ -231,21 +214,17 @@ def predict_to_file(
         DataError: If no row of it can be classified.
         ConfigError: If another command writes the same file.
     """
-    levels = classifier.system.tree.levels
-    with ResumableOutput(path, [classifier.version, asdict(options), dict(given)]) as output:
+    with ResumableOutput(path, [classifier.version, vars(options), dict(given)]) as output:
         known = _known(output) if given.get("source") else None
-        summary, before = (known, output.rows) if known else (Summary(levels), 0)
-        if not before:
+        before = known.rows if known else 0
+        if not known:
             output.restart()
-        writer = writer_for(kind, output.file, levels, options.top_k)
-        for batch in classify(classifier, documents, options, skip=before, progress=progress):
-            _write(batch, writer, summary, documents, classifier)
-            if given.get("source"):
+
+        def keep(summary: Summary) -> None:
+            if given.get("source") and summary.predicted:
                 output.keep(summary.rows, summary.as_dict())
-        if not summary.predicted:
-            output.discard()
-        _require_some(summary, documents)
-    return summary, before
+
+        return predict_to_stream(classifier, documents, options, kind, output.file, progress, known, keep), before
 
 
 def _known(output: ResumableOutput) -> Summary | None:
@@ -257,49 +236,18 @@ def _known(output: ResumableOutput) -> Summary | None:
         return None
 
 
-def _write(
-    batch: Batch, writer: Writer, summary: Summary, documents: Documents, classifier: HierarchicalClassifier
-) -> None:
-    if not summary.rows:
-        writer.begin(documents.text_columns)
-    for row, prediction in batch:
-        summary.count(row, prediction, classifier.system.raw)
-        writer.write(row, prediction)
+def _within(
+    progress: Progress | None, total_bytes: int, bytes_before: int, rows_before: int, rows: list[Incoming], scores: int
+) -> Callable[[int], None] | None:
+    """Progress within a batch of rows, by the share of its scores that are made."""
+    if progress is None:
+        return None
+    size, made = sum(row.size + 1 for row in rows), 0
 
+    def advance(documents: int) -> None:
+        nonlocal made
+        made += documents
+        share = made / scores
+        progress(bytes_before + round(share * size), total_bytes, rows_before + round(share * len(rows)))
 
-def _require_some(summary: Summary, documents: Documents) -> None:
-    if not summary.predicted:
-        reason = summary.faults_in_words() or "it has a header only"
-        raise DataError(f"no row of {documents.source} could be classified: {reason}; check the file and its columns")
-
-
-class _Meter:
-    """Progress in bytes of the file: within a batch of rows, by the share of its scores that are done."""
-
-    def __init__(self, progress: Progress | None, passes: int) -> None:
-        self._progress = progress
-        self._passes = passes
-        self._rows = self._bytes = 0  # before the batch
-        self._batch_rows = self._batch_bytes = self._total_bytes = 0
-        self._scores = self._scored = 0  # of the batch: to be made, and made
-
-    def pass_over(self, rows: Sequence[Incoming]) -> None:
-        """Rows that need no work."""
-        self._rows += len(rows)
-        self._bytes += sum(row.size + 1 for row in rows)
-
-    def begin(self, rows: Sequence[Incoming], texts: int, total_bytes: int) -> None:
-        """Go on to the next rows, of which so many have a text."""
-        self._rows += self._batch_rows
-        self._bytes += self._batch_bytes
-        self._batch_rows, self._batch_bytes = len(rows), sum(row.size + 1 for row in rows)
-        self._total_bytes = total_bytes
-        self._scores, self._scored = texts * self._passes, 0
-
-    def advance(self, documents: int) -> None:
-        """A classifier has scored so many texts more."""
-        self._scored += documents
-        if self._progress is not None:
-            share = self._scored / self._scores
-            done = self._bytes + round(share * self._batch_bytes)
-            self._progress(done, self._total_bytes, self._rows + round(share * self._batch_rows))
+    return advance

@@ -5,8 +5,9 @@ n-gram's weight in each), ``terms.json``, ``settings.json`` and ``documents.parq
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -52,15 +53,14 @@ class Neighbour:
     similarity: float
 
 
-def neighbours_fingerprint(corpus: str, split: str, ngram_sizes: tuple[int, int] = NGRAM_SIZES) -> str:
+def neighbours_fingerprint(corpus: str, split: str) -> str:
     """Name an index by what decides its content: corpus, training part, n-grams.
 
     Args:
         corpus: The corpus' fingerprint.
         split: The split's fingerprint.
-        ngram_sizes: Shortest and longest n-gram in characters.
     """
-    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(ngram_sizes), MAX_TERMS])
+    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(NGRAM_SIZES), MAX_TERMS])
 
 
 def build_neighbours(
@@ -69,14 +69,12 @@ def build_neighbours(
     texts: Sequence[str],
     paths: Sequence[Sequence[str]],
     folder: Path,
-    *,
-    ngram_sizes: tuple[int, int] = NGRAM_SIZES,
-    max_terms: int = MAX_TERMS,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
 
-    Memory holds about 20 bytes for each distinct n-gram of each document, and all n-grams once.
+    Memory holds about 20 bytes for each distinct n-gram of each document, and all n-grams once. The
+    :data:`MAX_TERMS` most frequent ones are kept; of equally frequent ones the first in code point order.
 
     Args:
         document_ids: Of the ``n`` training documents, and no others.
@@ -84,64 +82,50 @@ def build_neighbours(
         texts: ``n``, built as in training.
         paths: ``n``, the labels of each main symbol from the top.
         folder: Its name decides whether it is built again: name it by :func:`neighbours_fingerprint`.
-        ngram_sizes: Shortest and longest n-gram in characters.
-        max_terms: The most frequent n-grams that are kept; of equally frequent ones the first in code point order.
         progress: Called after each batch of both passes with its number of documents.
 
     Raises:
-        ConfigError: If a number is out of range, the columns are not of one length, or the folder holds other things.
+        ConfigError: If the folder holds other things.
         ArtifactError: If it holds a manifest that cannot be read.
         DataError: If no text has an n-gram.
     """
-    if len({len(document_ids), len(titles), len(texts), len(paths)}) != 1:
-        sizes = f"{len(document_ids)} ids, {len(titles)} titles, {len(texts)} texts and {len(paths)} paths"
-        raise ConfigError(f"neighbours of {sizes} cannot be built; give one of each for each document")
-    if not 1 <= ngram_sizes[0] <= ngram_sizes[1] or max_terms < 1:
-        raise ConfigError(
-            f"ngram_sizes={ngram_sizes} and max_terms={max_terms} are out of range; give 1 or more, the shorter first"
-        )
     with exclusive(folder):
         refuse_foreign(folder, _KIND)
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return
         with atomic_folder(folder) as staging:
-            terms = _most_frequent(texts, ngram_sizes, max_terms, progress)
-            entries = _write_index(texts, TermReader(terms, ngram_sizes), staging, progress)
+            terms = _most_frequent(texts, progress)
+            entries = _write_index(texts, TermReader(terms, NGRAM_SIZES), staging, progress)
             write_json(staging / _TERMS, list(terms))
-            write_json(staging / _SETTINGS, {"ngram_sizes": list(ngram_sizes)})
+            write_json(staging / _SETTINGS, {"ngram_sizes": list(NGRAM_SIZES)})
             columns = dict(zip(_SCHEMA.names, (document_ids, titles, paths), strict=True))
             pq.write_table(pa.table(columns, _SCHEMA), staging / _DOCUMENTS, _ROW_GROUP)
             facts = {"documents": len(texts), "terms": len(terms), "entries": entries}
             seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
 
 
-def _most_frequent(
-    texts: Sequence[str], sizes: tuple[int, int], limit: int, progress: Callable[[int], None] | None
-) -> tuple[str, ...]:
-    """The n-grams that stand in most documents, sorted."""
-    ngrams = ngram_counter(sizes).build_analyzer()
-    frequency: Counter[str] = Counter()
+def _batches(texts: Sequence[str], progress: Callable[[int], None] | None) -> Iterator[list[str]]:
     for start in range(0, len(texts), _BATCH):
-        batch = texts[start : start + _BATCH]
-        for text in batch:
-            frequency.update(set(ngrams(text)))
+        yield (batch := list(texts[start : start + _BATCH]))
         if progress is not None:
             progress(len(batch))
+
+
+def _most_frequent(texts: Sequence[str], progress: Callable[[int], None] | None) -> tuple[str, ...]:
+    """The n-grams that stand in most documents, sorted."""
+    ngrams = ngram_counter(NGRAM_SIZES).build_analyzer()
+    frequency: Counter[str] = Counter()
+    for batch in _batches(texts, progress):
+        for text in batch:
+            frequency.update(set(ngrams(text)))
     if not frequency:
-        raise DataError(f"none of {len(texts)} texts has an n-gram of {sizes[0]} characters; check data.text")
-    return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:limit]))
+        raise DataError(f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text")
+    return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:MAX_TERMS]))
 
 
 def _write_index(texts: Sequence[str], reader: TermReader, folder: Path, progress: Callable[[int], None] | None) -> int:
     """Write the inverted index; the number of its entries."""
-    parts: list[csr_matrix] = []
-    for start in range(0, len(texts), _BATCH):
-        batch = list(texts[start : start + _BATCH])
-        parts.append(reader.encode(batch).matrix)  # (batch, terms)
-        if progress is not None:
-            progress(len(batch))
-    counts: csr_matrix = vstack(parts, format="csr")
-    del parts
+    counts: csr_matrix = vstack([reader.encode(batch).matrix for batch in _batches(texts, progress)], format="csr")
     idf = fit_idf(counts)
     index: csc_matrix = tf_idf(counts, idf).tocsc()  # documents ascending in each column
     arrays = {
@@ -216,7 +200,7 @@ class Neighbours:
             return []
         features = tf_idf(self._reader.encode(list(texts)).matrix, self._idf)  # (texts, terms)
         found = [self._best(self._similarity(features[row]), k) for row in range(len(texts))]
-        known = self._read_documents({document for best in found for document, _ in best})
+        known = self._read_documents(sorted({document for best in found for document, _ in best}))
         return [[Neighbour(*known[document], similarity) for document, similarity in best] for best in found]
 
     def _similarity(self, features: csr_matrix) -> NDArray[np.float64]:
@@ -236,16 +220,14 @@ class Neighbours:
         order = chosen[np.argsort(-similarity[chosen], kind="stable")][:k]
         return [(document, min(1.0, float(similarity[document]))) for document in order.tolist()]
 
-    def _read_documents(self, wanted: set[int]) -> dict[int, tuple[str, str, tuple[str, ...]]]:
-        """Id, title and path of some documents, read in groups of rows."""
-        known: dict[int, tuple[str, str, tuple[str, ...]]] = {}
-        by_group: dict[int, list[int]] = {}
-        for document in sorted(wanted):
-            by_group.setdefault(document // _ROW_GROUP, []).append(document)
+    def _read_documents(self, wanted: list[int]) -> dict[int, tuple[str, str, tuple[str, ...]]]:
+        """Id, title and path of some documents, ascending; only their groups of rows are read."""
+        known = {}
         with self._documents() as documents:
-            for group, members in by_group.items():
-                rows = documents.read_row_group(group).take([document % _ROW_GROUP for document in members])
-                for document, one in zip(members, rows.to_pylist(), strict=True):
+            for group, members in groupby(wanted, lambda document: document // _ROW_GROUP):
+                rows = documents.read_row_group(group)
+                for document in members:
+                    one = rows.slice(document % _ROW_GROUP, 1).to_pylist()[0]
                     known[document] = one["document_id"], one["title"], tuple(one["path"])
         return known
 

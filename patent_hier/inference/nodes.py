@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json, read_yaml
-from patent_hier.data.labels import misplaced_label
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.settings import ROOT, WHOLE
@@ -24,10 +23,7 @@ COMBINATION = "combination"
 CLASSIFIER_FILE = "classifier.json"  # as patent_hier.models.saved, which imports torch
 _LONGEST_PATH = 2048  # bytes; the system takes twice as much
 _MOST_WEIGHT = 1e3  # of a member; more leaves no numbers
-_NOT_READ = (
-    "classifier.json",
-    "model.safetensors",
-)  # of a model folder, by its reader; the other files make the reader
+_NO_READERS = (CLASSIFIER_FILE, "model.safetensors")  # of a model folder; the other files make the reader
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +43,22 @@ class Classifier:
     @property
     def reader_digests(self) -> frozenset[tuple[str, str]]:
         """Names and digests of its reader's files: equal for classifiers that read the same of a text."""
-        return frozenset((name, digest) for name, digest in self.files.items() if name not in _NOT_READ)
+        return frozenset((name, digest) for name, digest in self.files.items() if name not in _NO_READERS)
+
+    @property
+    def node(self) -> str:
+        """The node."""
+        return self.classifier.node
 
     @property
     def tree(self) -> LabelTree:
         """The node's labels."""
         return self.classifier.tree
+
+    @property
+    def flat(self) -> bool:
+        """Whether one softmax over the deepest level decides."""
+        return self.classifier.flat
 
 
 @dataclass(frozen=True)
@@ -119,24 +125,22 @@ class NodeLoader:
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
                 raise ArtifactError(f"{folder} is of node {known}, not {node}; delete it and run again")
-            tree = _known_tree(folder, node, facts.get("tree"))
-            is_combination = kind == COMBINATION
-            self.nodes[folder] = (
-                self._combination(folder, tree, facts, within) if is_combination else _classifier(folder, digests)
-            )
+            one = self._combination(folder, facts, within) if kind == COMBINATION else _classifier(folder, digests)
+            if one.tree.root != (root := ROOT if node in WHOLE else node):
+                file = folder / MODEL_FOLDER / CLASSIFIER_FILE
+                raise ArtifactError(f"{file}: its labels stand below {one.tree.root}, not {root}; train the node again")
+            self.nodes[folder] = one
         return folder
 
-    def _combination(
-        self, folder: Path, tree: LabelTree, facts: dict[str, Any], within: tuple[Path, ...]
-    ) -> Combination:
+    def _combination(self, folder: Path, facts: dict[str, Any], within: tuple[Path, ...]) -> Combination:
         try:
-            node, flat = facts["node"], bool(facts["flat"])
+            node, tree, flat = facts["node"], LabelTree.from_dict(facts["tree"]), bool(facts["flat"])
             listed = [(dict(member["nodes"]), float(member["weight"])) for member in facts["members"]]
             if not all(is_path(path) for paths, _ in listed for path in paths.values()):
                 raise TypeError("a member's folder is no path")
             if not all(0 <= weight <= _MOST_WEIGHT for _, weight in listed):  # NaN is not either
                 raise ValueError("a weight is out of range")
-        except (KeyError, OverflowError, TypeError, ValueError) as error:
+        except (ArtifactError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} is no combination's ({error}); combine again"
             ) from error
@@ -158,21 +162,6 @@ def is_path(value: object) -> bool:
         return len(value.encode()) < _LONGEST_PATH and all(len(part.encode()) < 256 for part in value.split("/"))
     except UnicodeEncodeError:  # half of a character
         return False
-
-
-def _known_tree(folder: Path, node: str, content: object) -> LabelTree:
-    """A node's labels; refused where they do not stand below it, or the scheme does not know them there."""
-    file = folder / MODEL_FOLDER / CLASSIFIER_FILE
-    try:
-        tree = LabelTree.from_dict(content)
-    except ArtifactError as error:
-        raise ArtifactError(f"{file}: {error}") from error
-    root = ROOT if node == ROOT or node in WHOLE else node
-    if tree.root != root:
-        raise ArtifactError(f"{file}: its labels stand below {tree.root!r:.40}, not {root}; train the node again")
-    if (wrong := misplaced_label(tree)) is not None:
-        raise ArtifactError(f"{file}: label {wrong!r:.40} has no such place in the IPC; train the node again")
-    return tree
 
 
 def _verified(folder: Path) -> dict[str, str]:
@@ -207,13 +196,8 @@ def _raw_format(config: Path) -> RawFormat:
         columns, text = dict(data["columns"]), list(data["text"])
         if not all(isinstance(name, str) for name in (*columns.values(), *text)):
             raise TypeError("a column's name is no text")
-        return RawFormat(
-            columns=columns,
-            text=tuple(text),
-            min_symbol=data["min_symbol"],
-            edition=data["edition"],
-            encoding=data["encoding"],
-        )
+        rest = {name: data[name] for name in ("min_symbol", "edition", "encoding")}
+        return RawFormat(columns=columns, text=tuple(text), **rest)
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(

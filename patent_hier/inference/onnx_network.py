@@ -12,7 +12,7 @@ onnxruntime took 1.3 times as long for its file of a BERT-CNN of 4 layers.
 import copy
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore, pad_batch
-from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
+from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.features.words import WordReader
 from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
@@ -38,7 +38,6 @@ INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
 MAX_DIFFERENCE = 1e-4  # of a log-probability; rounding makes about 1e-6
 _MAX_BYTES = (1 << 31) - (1 << 20)  # one file of Protocol Buffers ends at 2 GiB; the rest is for the graph
-_STANDARD = ("", "ai.onnx")  # names of the set of operators that every runtime has
 _SEED = 17
 _INSTEAD = "nothing was exported; score with patent-hier predict"
 
@@ -60,18 +59,19 @@ class Comparison:
     largest_difference: float
 
 
-def onnx_library(name: str) -> Any:
-    """The package ``onnx`` or ``onnxruntime``, imported.
+def require_libraries() -> None:
+    """Refuse to begin without ``onnx`` and ``onnxruntime``.
 
     Raises:
-        ConfigError: If it cannot be imported.
+        ConfigError: If one cannot be imported.
     """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
-        ) from error
+    for name in ("onnx", "onnxruntime"):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
+            ) from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
@@ -85,25 +85,26 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
         path: The file.
 
     Raises:
-        ConfigError: If onnx or onnxruntime is missing, the network cannot be exported, or the file scores otherwise.
+        ConfigError: If the network cannot be exported, or the file scores otherwise.
     """
-    onnx, runtime = onnx_library("onnx"), onnx_library("onnxruntime")
-    assert isinstance(classifier.model, nn.Module)
-    if next(classifier.model.parameters()).device.type != "cpu":
-        classifier = replace(classifier, model=copy.deepcopy(classifier.model).cpu())
+    import onnx
+
+    network, reader = classifier.model, classifier.reader
+    assert isinstance(network, nn.Module)
+    assert isinstance(reader, TokenReader)
+    if next(network.parameters()).device.type != "cpu":
+        network = copy.deepcopy(network).cpu()
+        classifier = replace(classifier, model=network)
     name = f"the network of node {classifier.node}"
-    store, order = _probes(classifier)
-    example = order[[len(order) // 2, 0, -1]]  # of unequal lengths
+    store, order = _probes(reader)
+    example = pad_batch(store, order[[len(order) // 2, 0, -1]], reader.pad_id)  # of unequal lengths
     try:
-        _write(classifier, store, example, path)
+        _write(network, example, path)
         onnx.checker.check_model(str(path), full_check=True)
-        foreign = [one.domain for one in onnx.load(str(path)).opset_import if one.domain not in _STANDARD]
-        session = _session(runtime, path)
+        session = _session(path)
     except Exception as error:  # three libraries with classes of their own, and whatever a network's Python raises
         raise ConfigError(f"{name} cannot be exported to ONNX ({_one_line(error)[:300]}); {_INSTEAD}") from error
-    if foreign:
-        raise ConfigError(f"{name} has operators of {foreign[0]}, which not every runtime of ONNX has; {_INSTEAD}")
-    return _compare(session, classifier, store, order, name)
+    return _compare(session, classifier, reader.pad_id, store, order, name)
 
 
 class _Logits(nn.Module):
@@ -125,21 +126,17 @@ class _Logits(nn.Module):
         return self.network(input_ids, attention_mask).float()  # type: ignore[no-any-return]  # as torch
 
 
-def _write(classifier: NodeClassifier, store: TokenStore, rows: NDArray[np.intp], path: Path) -> None:
+def _write(network: nn.Module, example: Sequence[NDArray[np.int64]], path: Path) -> None:
     """Export the network as it goes its way through some documents."""
-    network, reader = classifier.model, classifier.reader
-    assert isinstance(network, nn.Module)
-    assert isinstance(reader, TokenReader)
     size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     if size > _MAX_BYTES:
         raise ConfigError(f"its weights are {size / 1e9:.1f} GB and one file of ONNX has 2.1 GB at most")
-    example = tuple(torch.from_numpy(array) for array in pad_batch(store, rows, reader.pad_id))
     axes = {**{name: {0: "batch", 1: "seq_len"} for name in INPUTS}, OUTPUT: {0: "batch"}}
     was_training = network.training
     with _quiet(), torch.no_grad():
         torch.onnx.export(
             _Logits(network).eval(),
-            example,
+            tuple(map(torch.from_numpy, example)),
             str(path),
             dynamo=False,
             input_names=INPUTS,
@@ -163,7 +160,9 @@ def _quiet() -> Iterator[None]:
         torch._C._jit_onnx_log = log
 
 
-def _session(runtime: Any, path: Path) -> Any:
+def _session(path: Path) -> Any:
+    runtime = importlib.import_module("onnxruntime")  # without types
+
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal: every other failure is raised as well
@@ -171,16 +170,15 @@ def _session(runtime: Any, path: Path) -> Any:
 
 
 def _compare(
-    session: Any, classifier: NodeClassifier, store: TokenStore, order: NDArray[np.intp], name: str
+    session: Any, classifier: NodeClassifier, pad_id: int, store: TokenStore, order: NDArray[np.intp], name: str
 ) -> Comparison:
     """The largest difference over all batches; see :func:`export_network` for the error."""
-    assert isinstance(classifier.reader, TokenReader)
     softmax, leaves = TreeSoftmax(classifier.tree, classifier.flat), classifier.tree.leaves
     width = num_outputs(classifier.tree, classifier.flat)
     expected = classifier.log_prob(store, order, batch_size=4)  # (n, n_labels)
     largest, sizes = 0.0, set()
     for rows in _batches(len(order)):
-        arrays = dict(zip(INPUTS, pad_batch(store, order[rows], classifier.reader.pad_id), strict=True))
+        arrays = dict(zip(INPUTS, pad_batch(store, order[rows], pad_id), strict=True))
         where = f"{len(rows)} texts of at most {arrays[INPUTS[0]].shape[1]} tokens"
         known = {one.name for one in session.get_inputs()}
         try:
@@ -211,17 +209,14 @@ def _batches(n: int) -> Iterator[list[int]]:
     yield [n // 2, 0, n - 1, 1 % n, 0]
 
 
-def _probes(classifier: NodeClassifier) -> tuple[TokenStore, NDArray[np.intp]]:
+def _probes(reader: TokenReader) -> tuple[TokenStore, NDArray[np.intp]]:
     """Texts of every length from nothing to more than is read, and their positions from short to long.
 
     They are drawn from the reader's own vocabulary, always the same, and read as any text.
     """
-    reader = classifier.reader
-    assert isinstance(reader, TokenReader)
     pieces, generator, most = _pieces(reader), np.random.default_rng(_SEED), reader.max_length
     sizes = sorted({size for size in (0, 1, 2, 3, 5, 9, 17, most // 2, most) if size <= most} | {2 * most})
-    store = classifier.encode([" ".join(generator.choice(pieces, size)) for size in sizes])
-    assert isinstance(store, TokenStore)
+    store = reader.encode([" ".join(generator.choice(pieces, size)) for size in sizes])
     order = np.argsort(store.lengths, kind="stable")
     return store, order[store.lengths[order] > 0]
 
@@ -230,7 +225,6 @@ def _pieces(reader: TokenReader) -> list[str]:
     """Words of a vocabulary, sorted; without those with a meaning of their own, such as ``[PAD]``."""
     if isinstance(reader, WordReader):
         return sorted(reader.words)
-    assert isinstance(reader, WordPieceReader)
     words = load_tokenizer(reader.files, reader.max_length).get_vocab()
     return sorted({word.removeprefix("##") for word in words if not word.startswith(("[", "<"))})
 

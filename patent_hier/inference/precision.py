@@ -36,17 +36,23 @@ class Agreement:
     same: int
     difference: float
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether half precision may be used."""
-        return self.same >= MIN_AGREEMENT * self.documents
-
     def __str__(self) -> str:
         share = 100 * self.same / self.documents
         return (
             f"the first {self.level} of {self.same} of {self.documents} documents ({share:.1f} %) is that of fp32, "
             f"probabilities differ by at most {self.difference:.2g}"
         )
+
+    def require(self) -> None:
+        """Refuse half precision where it changes too much.
+
+        Raises:
+            ConfigError: With what was measured.
+        """
+        if self.same < MIN_AGREEMENT * self.documents:
+            raise ConfigError(
+                f"--precision {BF16}: {self}, less than {MIN_AGREEMENT:.0%}; leave --precision out to score in fp32"
+            )
 
 
 @contextmanager
@@ -83,15 +89,3 @@ def compare_precisions(system: System, texts: Sequence[str], batch_size: int = 6
 def _deepest(system: System, texts: list[str], precision: str, batch_size: int) -> NDArray[np.float32]:
     with scoring_in(precision):
         return system.whole(system.log_prob(texts, batch_size=batch_size)).at(system.tree.depth)
-
-
-def require_agreement(agreement: Agreement) -> None:
-    """Refuse half precision where it changes too much.
-
-    Raises:
-        ConfigError: With what was measured.
-    """
-    if not agreement.is_enough:
-        raise ConfigError(
-            f"--precision {BF16}: {agreement}, less than {MIN_AGREEMENT:.0%}; leave --precision out to score in fp32"
-        )

@@ -3,8 +3,8 @@
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
-from patent_hier.evaluation.decoding import NO_PATH, check_decoding, decode
-from patent_hier.evaluation.scores import TreeScores, missing_nodes, whole, whole_tree
+from patent_hier.evaluation.decoding import NO_PATH
+from patent_hier.evaluation.pooling import pool
+from patent_hier.evaluation.scores import TreeScores, derive, missing_nodes, whole, whole_tree
+from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.token_store import TokenStore
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
-from patent_hier.inference.texts import TextScorer
 from patent_hier.taxonomy.arithmetic import conditional_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
@@ -26,6 +28,69 @@ RESULT_KIND = "result"
 SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
 NODES = "nodes"  # its folder of node folders
 _CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
+_Progress = Callable[[int], None]
+
+
+class TextScorer:
+    """Scores texts by any of some loaded folders: each is read once for all that read alike, and scored once by each.
+
+    Classifiers on character n-grams have different terms; their texts are counted once for all terms, and each takes
+    its own columns of the counts.
+
+    Attributes:
+        passes: How many classifiers read each text; constant ones need not.
+    """
+
+    def __init__(self, loaded: Mapping[Path, Classifier | Combination]) -> None:
+        self._loaded = loaded
+        reading = [one for one in loaded.values() if isinstance(one, Classifier) and one.classifier.reader is not None]
+        self.passes = len(reading)
+        self._encoders: dict[Hashable, Callable[[list[str]], TokenStore | TermStore]] = {
+            _reads(one): one.classifier.encode for one in reading
+        }
+        terms: dict[tuple[int, int], set[str]] = {}
+        for one in reading:
+            if isinstance(one.classifier.reader, TermReader):
+                terms.setdefault(one.classifier.reader.ngram_sizes, set()).update(one.classifier.reader.terms)
+        for sizes, union in terms.items():
+            self._encoders[sizes] = TermReader(tuple(sorted(union)), sizes).encode
+
+    def score(
+        self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None = None, batch_size: int = 64
+    ) -> dict[str, TreeScores]:
+        """Scores by node, of folders by the names that their loader gave them; see :meth:`System.log_prob`."""
+
+        @cache
+        def read(key: Hashable) -> TokenStore | TermStore:
+            return self._encoders[key](texts)
+
+        @cache
+        def scored(folder: Path) -> TreeScores:
+            one = self._loaded[folder]
+            if isinstance(one, Combination):
+                return pooled(one, folder)
+            n, classifier = len(texts), one.classifier
+            if not n or classifier.reader is None:  # a constant classifier is certain of its labels
+                return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), classifier.flat)
+            log_prob = classifier.log_prob(read(_reads(one)), np.arange(n), batch_size, progress)
+            return TreeScores(one.tree, log_prob, classifier.flat)
+
+        def pooled(one: Combination, folder: Path) -> TreeScores:
+            members = [
+                derive({node: scored(path) for node, path in member.nodes.items()}, one.node) for member in one.members
+            ]
+            own = pool(members, [member.weight for member in one.members])
+            if (own.tree, own.flat) != (one.tree, one.flat):
+                raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
+            return own
+
+        return {node: scored(folder) for node, folder in nodes.items()}
+
+
+def _reads(one: Classifier) -> Hashable:
+    """What is equal for classifiers that can share a store."""
+    reader = one.classifier.reader
+    return reader.ngram_sizes if isinstance(reader, TermReader) else one.reader_digests
 
 
 class System:
@@ -64,14 +129,6 @@ class System:
             )
         return whole_tree(trees)
 
-    def labels(self, level: str) -> tuple[str, ...]:
-        """The labels of one level, in the order of the scheme.
-
-        Raises:
-            ConfigError: If the system has no such level.
-        """
-        return self.tree.labels(level)
-
     def portions(self, texts: list[str]) -> Iterator[list[str]]:
         """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
         size = max(1, _CELLS // sum(len(one.tree) for one in self.loaded.values()))
@@ -85,7 +142,7 @@ class System:
     def log_prob(
         self,
         texts: list[str],
-        progress: Callable[[int], None] | None = None,
+        progress: _Progress | None = None,
         batch_size: int = 64,
         only: Collection[str] | None = None,
     ) -> dict[str, TreeScores]:
@@ -107,35 +164,6 @@ class System:
         """
         nodes = {node: folder for node, folder in self.nodes.items() if only is None or node in only}
         return self._scorer.score(nodes, texts, progress, batch_size)
-
-    def paths(
-        self,
-        texts: list[str],
-        top_k: int = 3,
-        progress: Callable[[int], None] | None = None,
-        batch_size: int = 64,
-    ) -> list[list[LabelPath]]:
-        """The likeliest paths of each text.
-
-        Args:
-            texts: ``n`` texts, built as in training.
-            top_k: Paths for each text, from 1 to their number.
-            progress: As in :meth:`log_prob`.
-            batch_size: As there.
-
-        Returns:
-            For each text ``top_k`` paths, the most probable first; of equally probable ones the first label.
-
-        Raises:
-            ConfigError: If ``top_k`` is out of range.
-            IncompleteError: If this is one node of a hierarchical system.
-        """
-        check_decoding(self.tree, top_k, None, None)
-        found: list[list[LabelPath]] = []
-        for part in self.portions(texts):
-            for piece in self.whole(self.log_prob(part, progress, batch_size)).pieces():
-                found += paths_of(piece, decode(piece, top_k))
-        return found
 
 
 def paths_of(scores: TreeScores, ends: Positions) -> list[list[LabelPath]]:

@@ -106,7 +106,8 @@ class Explanation:
         level: The level of the label.
         label: The label that is explained.
         method: How the scores were found.
-        spans: In order, without overlap; text that no token, n-gram or window covers has none.
+        spans: In order, without overlap; text that no token, n-gram or window covers has none. Their scores add up to
+            next to ``value - base``; those of occlusion do not, since parts may say the same, or only work together.
         base: The label's log-probability (natural) with the neutral input: the text's tokens masked, no known n-gram,
             or the empty text.
         value: Its log-probability with the text.
@@ -120,14 +121,6 @@ class Explanation:
     spans: tuple[Span, ...]
     base: float
     value: float
-
-    @property
-    def convergence(self) -> float:
-        """What ``value - base`` is more than the sum of the scores, in nats: 0 for a complete explanation.
-
-        Next to 0 for integrated gradients. Occlusion is not complete: parts may say the same, or only work together.
-        """
-        return self.value - self.base - sum(span.score for span in self.spans)
 
 
 @dataclass(frozen=True)

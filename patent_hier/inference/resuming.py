@@ -19,9 +19,10 @@ from patent_hier.errors import ArtifactError, ConfigError
 _PREFIX = ".partial-"
 
 
-def _is_own(facts: os.stat_result) -> bool:
-    """Whether it is a plain file of this user, under one name."""
-    return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink <= 1
+def _require_own(file: Path, facts: os.stat_result) -> None:
+    """Refuse what is no plain file of this user, under one name: in a shared folder anybody may have put it there."""
+    if not (stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink <= 1):
+        raise ConfigError(f"{file} is a link or another user's; delete it, or choose another --output")
 
 
 class ResumableOutput:
@@ -52,9 +53,9 @@ class ResumableOutput:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            if not _is_own(self._notes.lstat()):
-                raise self._foreign(self._notes)
+        for file in (self._begun, self._notes):
+            with contextlib.suppress(FileNotFoundError):
+                _require_own(file, file.lstat())
         while not self._lock():
             pass
         remove_partials(self._notes)
@@ -64,35 +65,22 @@ class ResumableOutput:
 
     def _lock(self) -> bool:
         """Open the beginning for this command alone; False if another one has just put it in its place."""
-        self.file = self._opened()
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self.file.close()
-            raise ConfigError(
-                f"another command is writing {self.path}; wait for it, or choose another --output"
-            ) from error
-        if self._begun.exists() and os.path.samestat(self._begun.stat(), os.fstat(self.file.fileno())):
-            return True
-        self.file.close()
-        return False
-
-    def _opened(self) -> IO[str]:
-        """The beginning, if it is a file of ours: no link, which in a shared folder anybody may have put there."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            handle = os.open(self._begun, flags, 0o666)
-        except OSError as error:
-            if not self._begun.is_symlink():
-                raise
-            raise self._foreign(self._begun) from error
-        if not _is_own(os.fstat(handle)):
-            os.close(handle)
-            raise self._foreign(self._begun)
-        return os.fdopen(handle, "a+", encoding="utf-8", newline="")
-
-    def _foreign(self, file: Path) -> ConfigError:
-        return ConfigError(f"{file} is a link or another user's; delete it, or choose another --output")
+        handle = os.open(self._begun, flags, 0o666)
+        self.file = os.fdopen(handle, "a+", encoding="utf-8", newline="")
+        with contextlib.ExitStack() as refused:
+            refused.callback(self.file.close)
+            _require_own(self._begun, os.fstat(handle))  # what was looked at before may have been replaced
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"another command is writing {self.path}; wait for it, or choose another --output"
+                ) from error
+            if self._begun.exists() and os.path.samestat(self._begun.stat(), os.fstat(handle)):
+                refused.pop_all()
+                return True
+        return False
 
     def _take_up(self) -> int:
         """Bytes of earlier work that can be gone on with."""
@@ -121,11 +109,6 @@ class ResumableOutput:
         notes = {"work": self._work, "rows": rows, "bytes": os.fstat(self.file.fileno()).st_size, "state": state}
         write_json(self._notes, notes)
 
-    def discard(self) -> None:
-        """Nothing of what was written is worth anything."""
-        self._notes.unlink(missing_ok=True)
-        self._begun.unlink(missing_ok=True)
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -137,6 +120,6 @@ class ResumableOutput:
                 self._begun.replace(self.path)
                 self._notes.unlink(missing_ok=True)
             elif not self._notes.is_file():
-                self.discard()
+                self._begun.unlink(missing_ok=True)
         finally:
             self.file.close()

@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from tokenizers import Encoding
 from transformers import PreTrainedModel
 
-from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.features.pretrained import WEIGHTS, EncoderFiles
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.wordpiece import load_tokenizer
-from patent_hier.models.encoder import build_encoder, load_encoder
-
-_PREFIX = "encoder.network."  # where a classifier's weights hold its encoder's
+from patent_hier.models.encoder import load_encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,28 +102,6 @@ def attention_maps(
     )
 
 
-def load_trained_encoder(files: EncoderFiles) -> PreTrainedModel:
-    """The encoder of a trained classifier, as the training left it.
-
-    Args:
-        files: A classifier's folder, as :mod:`patent_hier.models.saved` wrote it, with its encoder's configuration.
-
-    Raises:
-        ArtifactError: If the weights are damaged or not those of the encoder.
-        ConfigError: If transformers does not know the architecture.
-    """
-    network = build_encoder(files.config, frozen=True).network
-    file = files.folder / WEIGHTS
-    try:
-        with safe_open(file, framework="pt") as stored:
-            names = [name for name in stored.keys() if name.startswith(_PREFIX)]  # noqa: SIM118  # no dict: only keys()
-            network.load_state_dict({name.removeprefix(_PREFIX): stored.get_tensor(name) for name in names})
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ArtifactError(f"{file} is damaged ({reason}); delete the result and train again") from error
-    return network
-
-
 def attention_shares(maps: AttentionMaps) -> list[AttentionShares]:
     """Where attention goes in each layer: means over the heads and over the word pieces of both texts.
 
@@ -185,10 +160,7 @@ def _segments(pair: Encoding) -> NDArray[np.int8]:
 
     The tokenizer's type ids would not do: those of the RoBERTa family are all 0.
     """
-    segments: list[int] = []
-    for sequence in pair.sequence_ids:
-        segments.append(sequence if sequence is not None else (segments[-1] if segments else 0))
-    return np.array(segments, np.int8)
+    return np.maximum.accumulate([sequence or 0 for sequence in pair.sequence_ids]).astype(np.int8)
 
 
 def _attend(network: PreTrainedModel, pair: Encoding) -> NDArray[np.float32]:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from patent_hier.errors import ConfigError
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, TermModel, tf_idf
-from patent_hier.models.term_heads import TermHeads
+from patent_hier.models.classical import LinearModel, TermModel, tf_idf
+from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import LabelTree
 
@@ -165,12 +165,11 @@ def attribute_terms(
         for head in model.heads:
             own = path[(path >= head.labels.start) & (path < head.labels.stop)] - head.start
             if len(own):
-                linear = LinearClassifier(head.idf, head.weights, head.bias, head.temperature)
-                found = attribute_columns(linear, counts[:, head.columns], own.tolist())
+                found = attribute_columns(head, counts[:, head.columns], own.tolist())
                 scores[head.columns] += found.scores
                 base, value = base + found.base, value + found.value
         return Attribution(scores, base, value, 0)
-    if not isinstance(model, LinearClassifier | NaiveBayesClassifier):
+    if not isinstance(model, LinearModel):
         return None
     if not flat:  # one head, so all labels are siblings
         return attribute_columns(model, counts, [label])
@@ -178,9 +177,7 @@ def attribute_terms(
     return attribute_columns(model, counts, np.flatnonzero(below).tolist())
 
 
-def attribute_columns(
-    model: LinearClassifier | NaiveBayesClassifier, counts: csr_matrix, columns: Sequence[int]
-) -> Attribution:
+def attribute_columns(model: LinearModel | Head, counts: csr_matrix, columns: Sequence[int]) -> Attribution:
     """Integrated gradients of one linear softmax.
 
     With the scores ``s(a) = (a x W + b) / T`` on the way, ``x`` the document's TF-IDF and ``a`` from 0 to 1, the
@@ -200,8 +197,7 @@ def attribute_columns(
     Source: as :func:`attribute_tokens`.
     """
     features = tf_idf(counts, model.idf).astype(np.float64)
-    temperature = model.temperature if isinstance(model, LinearClassifier) else 1.0
-    chosen, bias = list(columns), model.bias.astype(np.float64)
+    temperature, chosen, bias = model.temperature, list(columns), model.bias.astype(np.float64)
     weights = model.weights[features.indices].astype(np.float64)  # (known terms, labels)
     effect = features.data @ weights  # (labels,): x W
 

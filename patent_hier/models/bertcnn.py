@@ -1,10 +1,8 @@
 """BERT-CNN: an encoder and a head that train together."""
 
-from typing import Any
-
 from torch import Tensor, nn
 
-from patent_hier.models.encoder import TextEncoder, build_encoder
+from patent_hier.models.encoder import TextEncoder
 from patent_hier.models.heads import HEADS
 from patent_hier.settings import BertCnnSettings
 from patent_hier.settings.checks import check_pooling
@@ -29,11 +27,6 @@ class BertCnn(nn.Module):
         check_pooling(settings, str(encoder.network.config.model_type), encoder.is_causal)
         self.encoder = encoder
         self.head = HEADS[settings.head](encoder.hidden_size, encoder.num_layers, num_labels, settings)
-
-    @classmethod
-    def from_config(cls, encoder_config: dict[str, Any], num_labels: int, settings: BertCnnSettings) -> "BertCnn":
-        """The same network with random weights, to be filled from a saved model."""
-        return cls(build_encoder(encoder_config), num_labels, settings)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Classify a batch.

@@ -1,30 +1,41 @@
-"""How to start training a network on prepared features: its reader, and a fresh network for a number of labels."""
+"""A network to be trained: on a node's prepared features, from the names of its parts, or as a checkpoint says."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from patent_hier.errors import ConfigError
 from patent_hier.features.layer_vectors import LayerVectors
-from patent_hier.features.pretrained import EncoderFiles
+from patent_hier.features.pretrained import EncoderFiles, demo_config, locate
 from patent_hier.features.word2vec import load_vectors
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.encoder import load_encoder
+from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
 from patent_hier.models.frozen import looking_up
-from patent_hier.models.kinds import TokenReader
-from patent_hier.models.rnn import Rnn
-from patent_hier.models.textcnn import TextCnn
-from patent_hier.settings import BertCnnSettings, EncoderSettings, FeatureSettings, RnnSettings, TextCnnSettings
+from patent_hier.models.kinds import KINDS, NetworkKind, TokenReader, kind_of
+from patent_hier.settings import (
+    BertCnnSettings,
+    DemoEncoderSettings,
+    EncoderSettings,
+    FeatureSettings,
+    ModelSettings,
+    RnnSettings,
+    TextCnnSettings,
+)
+from patent_hier.settings.inputs import encoder_settings
+
+ENCODER_NAME = "_name_or_path"  # transformers' own key of a config.json
 
 
 @dataclass(frozen=True)
 class Blueprint:
-    """A network to be trained.
+    """A network to be trained on the features of a corpus.
 
     Attributes:
         reader: Turns texts into the network's token ids.
@@ -66,11 +77,91 @@ def bertcnn_blueprint(
 def words_blueprint(folder: Path, features: FeatureSettings, model: TextCnnSettings | RnnSettings) -> Blueprint:
     """TextCNN or RNN on the vectors of a folder that :mod:`patent_hier.features.word2vec` made."""
     words, vectors = load_vectors(folder)
+    reader = WordReader(words, features.name, features.max_length)
+    return Blueprint(reader, lambda num_labels: _on_words(torch.from_numpy(vectors), num_labels, model))
 
-    def build(num_labels: int) -> nn.Module:
-        weights = torch.from_numpy(vectors.copy())  # (n_words + 2, vector_size); each network tunes a copy of its own
-        if isinstance(model, TextCnnSettings):
-            return TextCnn(weights, num_labels, model)
-        return Rnn(weights, num_labels, model)
 
-    return Blueprint(WordReader(words, features.name, features.max_length), build)
+@dataclass(frozen=True)
+class Inputs:
+    """What a network reads; plain values that suffice to build it again and fill it with its weights.
+
+    Attributes:
+        encoder_config: Its encoder's ``config.json``; None for a network on word vectors.
+        freeze: Whether the encoder's weights stay as they are.
+        vector_shape: Rows and dimensions of its word vectors; None for one on an encoder.
+    """
+
+    encoder_config: Mapping[str, Any] | None = None
+    freeze: bool = False
+    vector_shape: tuple[int, int] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as JSON-able values."""
+        return {
+            "encoder_config": None if self.encoder_config is None else dict(self.encoder_config),
+            "freeze": self.freeze,
+            "vector_shape": None if self.vector_shape is None else list(self.vector_shape),
+        }
+
+
+def build_network(
+    model: ModelSettings,
+    num_outputs: int,
+    saved: Inputs,
+    encoder: str | Path | EncoderSettings | None,
+    features: str | Path | None,
+) -> tuple[nn.Module, Inputs, float]:
+    """A network by the names of its parts, or a saved one's without the weights.
+
+    Args:
+        model: What it is.
+        num_outputs: Logits for each document.
+        saved: What a saved network reads; with nothing but ``freeze``, a new one is built.
+        encoder: An encoder, as :func:`patent_hier.settings.inputs.encoder_settings` takes it; None: ``small``.
+        features: Folder of word vectors.
+
+    Returns:
+        The network in training mode, what it reads, and a learning rate that suits it.
+
+    Raises:
+        ConfigError: If it is not said what it reads, or the wrong thing, or the settings do not fit an encoder.
+        ArtifactError: If the folder of word vectors is damaged.
+    """
+    lr = EncoderSettings.suggested_lr if model.suggested_lr is None else model.suggested_lr
+    on_encoder = isinstance(model, BertCnnSettings)
+    if (features if on_encoder else encoder) is not None:
+        wanted, given = ("encoder", "features") if on_encoder else ("features", "encoder")
+        raise ConfigError(f"model={model.name} does not read {given}; give {wanted}=... instead")
+    if saved.vector_shape is not None:
+        return _on_words(torch.zeros(*saved.vector_shape), num_outputs, model), saved, lr
+    if isinstance(model, BertCnnSettings):
+        if saved.encoder_config is not None:
+            loaded = build_encoder(dict(saved.encoder_config), frozen=saved.freeze)
+        else:
+            chosen = encoder_settings("small" if encoder is None else encoder)
+            loaded, saved = _chosen_encoder(chosen, saved.freeze or chosen.freeze)
+            lr = chosen.suggested_lr if model.suggested_lr is None else lr
+        # transformers hands an encoder over in evaluation mode
+        return BertCnn(loaded, num_outputs, model).train(), saved, lr
+    if features is None:
+        raise ConfigError(f"model={model.name} reads words: give features=data.vectors, the folder of their vectors")
+    _, vectors = load_vectors(Path(features))
+    n_rows, size = vectors.shape
+    return _on_words(torch.from_numpy(vectors), num_outputs, model), Inputs(vector_shape=(n_rows, size)), lr
+
+
+def _chosen_encoder(encoder: EncoderSettings, freeze: bool) -> tuple[TextEncoder, Inputs]:
+    if isinstance(encoder, DemoEncoderSettings):
+        config = demo_config(encoder)
+        loaded = build_encoder(config, frozen=freeze)
+    else:
+        files = locate(encoder, Path())  # only the demo encoder is laid out anywhere
+        config = files.config
+        loaded = load_encoder(files, pretrained=encoder.pretrained, frozen=freeze)
+    return loaded, Inputs({**config, ENCODER_NAME: encoder.path or encoder.name}, freeze)
+
+
+def _on_words(vectors: Tensor, num_outputs: int, model: ModelSettings) -> nn.Module:
+    kind = KINDS[kind_of(model)]
+    assert isinstance(kind, NetworkKind)
+    return kind.network(vectors, num_outputs, model)

@@ -4,7 +4,7 @@ Each takes rows of raw counts whose columns are its reader's terms, and gives lo
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,6 +20,7 @@ from patent_hier.errors import ArtifactError
 
 WEIGHTS = "model.safetensors"
 _CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float32
+_PARAMETERS = ("weights", "bias", "index.data")  # arrays
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -50,11 +51,6 @@ class TermModel(ABC):
 
     kind: ClassVar[str]
 
-    @property
-    @abstractmethod
-    def num_parameters(self) -> int:
-        """How many numbers decide beside the IDF: weights, or the stored documents' values."""
-
     @abstractmethod
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """Natural logarithm of each label's probability, ``(n, labels)``; each row sums to 1 after ``exp``.
@@ -77,6 +73,11 @@ class TermModel(ABC):
             ValueError: If they do not fit each other.
         """
 
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers decide beside the IDF: weights and biases, or the stored documents' values."""
+        return sum(values.size for name, values in self.arrays().items() if name in _PARAMETERS)
+
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors``."""
         save_file({name: np.ascontiguousarray(values) for name, values in self.arrays().items()}, folder / WEIGHTS)
@@ -98,7 +99,7 @@ class TermModel(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearClassifier(TermModel):
+class LinearModel(TermModel):
     """``log_softmax((tf_idf @ weights + bias) / temperature)``.
 
     Attributes:
@@ -108,17 +109,10 @@ class LinearClassifier(TermModel):
         temperature: Above 0; 1 where the scores are logits already.
     """
 
-    kind: ClassVar[str] = "linear"
-
     idf: NDArray[np.float32]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     temperature: float = 1.0
-
-    @property
-    def num_parameters(self) -> int:
-        """Weights and biases."""
-        return self.weights.size + self.bias.size
 
     def scores(self, counts: csr_matrix) -> NDArray[np.float64]:
         """Scores before temperature and softmax, ``(n, labels)``; arguments as in :meth:`log_prob`."""
@@ -130,8 +124,26 @@ class LinearClassifier(TermModel):
 
     def arrays(self) -> Arrays:
         """See :meth:`TermModel.arrays`."""
-        temperature = np.array([self.temperature], np.float64)
-        return {"idf": self.idf, "weights": self.weights, "bias": self.bias, "temperature": temperature}
+        return {"idf": self.idf, "weights": self.weights, "bias": self.bias}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """See :meth:`TermModel.from_arrays`."""
+        idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
+        expect("idf", idf, (idf.size,), np.float32)
+        expect("bias", bias, (bias.size,), np.float32)
+        expect("weights", weights, (idf.size, bias.size), np.float32)
+        return cls(idf, weights, bias)
+
+
+class LinearClassifier(LinearModel):
+    """A support vector machine or logistic regression; its temperature is saved."""
+
+    kind: ClassVar[str] = "linear"
+
+    def arrays(self) -> Arrays:
+        """See :meth:`TermModel.arrays`."""
+        return {**super().arrays(), "temperature": np.array([self.temperature], np.float64)}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
@@ -140,18 +152,14 @@ class LinearClassifier(TermModel):
         expect("temperature", temperature, (1,), np.float64)
         if not 0 < temperature[0] < np.inf:
             raise ValueError(f"temperature is {temperature[0]}")
-        return cls(*_weights(arrays), float(temperature[0]))
+        return replace(super().from_arrays(arrays), temperature=float(temperature[0]))
 
 
-@dataclass(frozen=True, eq=False)
-class NaiveBayesClassifier(TermModel):
-    """Multinomial naive Bayes, its counts replaced by TF-IDF: ``log_softmax(tf_idf @ weights + bias)``.
+class NaiveBayesClassifier(LinearModel):
+    """Multinomial naive Bayes, its counts replaced by TF-IDF; its temperature is 1.
 
-    Attributes:
-        idf: ``(terms,)`` float32.
-        weights: ``ln P(term | label)``, less its mean over the labels, ``(terms, labels)`` float32. The mean is the
-            same for every label, so the softmax does not see it; without it float32 keeps more digits.
-        bias: ``ln P(label)``, ``(labels,)`` float32.
+    ``weights`` are ``ln P(term | label)``, less its mean over the labels. The mean is the same for every label, so the
+    softmax does not see it; without it float32 keeps more digits. ``bias`` is ``ln P(label)``.
 
     Source: C. D. Manning, P. Raghavan and H. Schütze (2008), Introduction to Information Retrieval, section 13.2;
     TF-IDF in place of counts as in Rennie et al. (2003), ICML, without their complement and normalised weights.
@@ -159,29 +167,12 @@ class NaiveBayesClassifier(TermModel):
 
     kind: ClassVar[str] = "naive_bayes"
 
-    idf: NDArray[np.float32]
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
-
-    @property
-    def num_parameters(self) -> int:
-        """Weights and biases."""
-        return self.weights.size + self.bias.size
-
-    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """See :meth:`TermModel.log_prob`."""
-        return LinearClassifier(self.idf, self.weights, self.bias).log_prob(counts)
-
-    def arrays(self) -> Arrays:
-        """See :meth:`TermModel.arrays`."""
-        return {"idf": self.idf, "weights": self.weights, "bias": self.bias}
-
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """See :meth:`TermModel.from_arrays`."""
         if "temperature" in arrays:
             raise ValueError("it has a temperature")
-        return cls(*_weights(arrays))
+        return super().from_arrays(arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,11 +203,6 @@ class NeighboursClassifier(TermModel):
     paths: NDArray[np.int64]
     families: NDArray[np.int64]
     num_neighbours: int
-
-    @property
-    def num_parameters(self) -> int:
-        """Stored TF-IDF values of the training documents."""
-        return int(self.index.nnz)
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """See :meth:`TermModel.log_prob`."""
@@ -294,15 +280,6 @@ def arrays_in(folder: Path) -> tuple[str, ...]:
         raise ArtifactError(
             f"{folder / WEIGHTS} is no model ({' '.join(str(error).split())}); delete the result and train again"
         ) from error
-
-
-def _weights(arrays: Arrays) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """IDF, weights and biases that fit each other."""
-    idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
-    expect("idf", idf, (idf.size,), np.float32)
-    expect("bias", bias, (bias.size,), np.float32)
-    expect("weights", weights, (idf.size, bias.size), np.float32)
-    return idf, weights, bias
 
 
 def expect(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:

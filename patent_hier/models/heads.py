@@ -3,26 +3,12 @@
 Dimensions: ``batch`` documents, ``seq_len`` tokens, ``hidden_size`` = H, ``n`` last layers, ``num_filters`` = F.
 """
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from patent_hier.errors import ConfigError
-
-
-class HeadSettings(Protocol):
-    """What a head needs to know; :class:`patent_hier.settings.BertCnnSettings` has it."""
-
-    head: str
-    num_last_layers: int
-    pooling: str
-    pool_size: int | None
-    num_filters: int
-    kernel_size: int
-    hidden_order: str
-    dropout: float
+from patent_hier.settings import BertCnnSettings
 
 
 def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
@@ -88,7 +74,7 @@ class DocumentMatrixHead(nn.Module):
     text's "max-pooling ... concatenated"; ``pool_size=None`` is one global maximum for each filter.
     """
 
-    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
+    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: BertCnnSettings) -> None:
         super().__init__()
         _check_layers(settings.num_last_layers, num_layers)
         width = hidden_size - settings.kernel_size + 1
@@ -130,7 +116,7 @@ class TokenHead(nn.Module):
     Source: Kim (2014), "Convolutional neural networks for sentence classification", on contextual vectors.
     """
 
-    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
+    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: BertCnnSettings) -> None:
         super().__init__()
         _check_layers(settings.num_last_layers, num_layers)
         self.n = settings.num_last_layers
@@ -161,7 +147,7 @@ class ClsHead(nn.Module):
     Source: Devlin et al. (2019), section 4.1.
     """
 
-    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: HeadSettings) -> None:
+    def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: BertCnnSettings) -> None:
         super().__init__()
         self.pooling = settings.pooling
         self.dropout = nn.Dropout(settings.dropout)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from patent_hier import settings as s
 from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader
-from patent_hier.features.words import WordReader
+from patent_hier.features.words import FIRST_WORD_ID, WordReader
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import (
     LinearClassifier,
@@ -22,14 +23,13 @@ from patent_hier.models.classical import (
     TermModel,
     arrays_in,
 )
+from patent_hier.models.encoder import build_encoder
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.term_heads import HEADS, TermHeads
 from patent_hier.models.textcnn import TextCnn
 
-WEIGHTS = "model.safetensors"
 TokenReader = WordPieceReader | WordReader
 Reader = TokenReader | TermReader
-_EMBEDDING = "embedding.weight"
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,19 @@ class NetworkKind:
     Attributes:
         settings: Its group of settings.
         reader: What turns texts into its token ids.
-        blank: From reader, saved weights, number of labels and settings, the network to be filled with the weights.
+        network: From an encoder or word vectors, a number of labels and settings, the network.
     """
 
     settings: type[s.ModelSettings]
     reader: type[WordPieceReader] | type[WordReader]
-    blank: Callable[[Any, dict[str, Tensor], int, Any], nn.Module]
+    network: Callable[[Any, int, Any], nn.Module]
+
+    def blank(self, reader: Any, state: dict[str, Tensor], num_labels: int, settings: Any) -> nn.Module:
+        """The network that is to be filled with saved weights."""
+        if isinstance(reader, WordPieceReader):
+            return self.network(build_encoder(reader.files.config), num_labels, settings)
+        size = state["embedding.weight"].shape[1]
+        return self.network(torch.zeros(len(reader.words) + FIRST_WORD_ID, size), num_labels, settings)
 
 
 @dataclass(frozen=True)
@@ -62,19 +69,6 @@ class TermKind:
     reader: type[TermReader] = TermReader
 
 
-def _blank_bertcnn(
-    reader: WordPieceReader, state: dict[str, Tensor], num_labels: int, settings: s.BertCnnSettings
-) -> nn.Module:
-    return BertCnn.from_config(reader.files.config, num_labels, settings)
-
-
-def _blank_on_words(network: type[TextCnn] | type[Rnn]) -> Callable[[Any, dict[str, Tensor], int, Any], nn.Module]:
-    def blank(reader: WordReader, state: dict[str, Tensor], num_labels: int, settings: Any) -> nn.Module:
-        return network.blank(len(reader.words), state[_EMBEDDING].shape[1], num_labels, settings)
-
-    return blank
-
-
 def _one_or_many(one: type[TermModel]) -> Callable[[Path], TermModel]:
     """A model of a single head, or of many: what the folder's arrays say."""
 
@@ -85,9 +79,9 @@ def _one_or_many(one: type[TermModel]) -> Callable[[Path], TermModel]:
 
 
 KINDS: dict[str, NetworkKind | TermKind] = {
-    "bertcnn": NetworkKind(s.BertCnnSettings, WordPieceReader, _blank_bertcnn),
-    "textcnn": NetworkKind(s.TextCnnSettings, WordReader, _blank_on_words(TextCnn)),
-    "rnn": NetworkKind(s.RnnSettings, WordReader, _blank_on_words(Rnn)),
+    "bertcnn": NetworkKind(s.BertCnnSettings, WordPieceReader, BertCnn),
+    "textcnn": NetworkKind(s.TextCnnSettings, WordReader, TextCnn),
+    "rnn": NetworkKind(s.RnnSettings, WordReader, Rnn),
     "linear": TermKind(s.LinearSettings, _one_or_many(LinearClassifier)),
     "naive_bayes": TermKind(s.NaiveBayesSettings, _one_or_many(NaiveBayesClassifier)),
     "knn": TermKind(s.NeighboursSettings, NeighboursClassifier.load),

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from patent_hier.features.words import FIRST_WORD_ID, PAD_ID
+from patent_hier.features.words import PAD_ID
 from patent_hier.settings import RnnSettings
 
 _CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
@@ -40,11 +40,6 @@ class Rnn(nn.Module):
         self.query = nn.Linear(2 * size, 1, bias=False) if settings.pooling == "attention" else None
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(2 * size, num_labels)
-
-    @classmethod
-    def blank(cls, n_words: int, vector_size: int, num_labels: int, settings: RnnSettings) -> "Rnn":
-        """The same network with vectors of zeros, to be filled from a saved model."""
-        return cls(torch.zeros(n_words + FIRST_WORD_ID, vector_size), num_labels, settings)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Classify a batch.

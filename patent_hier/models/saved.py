@@ -20,8 +20,8 @@ from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.classical import TermModel
-from patent_hier.models.kinds import KINDS, WEIGHTS, NetworkKind, Reader, TermKind, kind_of
+from patent_hier.models.classical import WEIGHTS, TermModel
+from patent_hier.models.kinds import KINDS, NetworkKind, Reader, TermKind, kind_of
 from patent_hier.models.scoring import score_documents, score_terms
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import ModelSettings

@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 from patent_hier.models.classical import Arrays, TermModel, expect
 
 HEADS = "heads"  # an array that only such models have
+_END_TO_END = ("columns", "idf", "weights", "bias")  # arrays of all heads, saved one after another
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +70,6 @@ class TermHeads(TermModel):
     num_labels: int
     num_terms: int
 
-    @property
-    def num_parameters(self) -> int:
-        """Weights and biases."""
-        return sum(head.weights.size + head.bias.size for head in self.heads)
-
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """Conditional log-probabilities ``(n, num_labels)``; see :meth:`TermModel.log_prob`."""
         if counts.shape[1] != self.num_terms:
@@ -88,10 +84,7 @@ class TermHeads(TermModel):
         """See :meth:`TermModel.arrays`: the heads' arrays end to end, and their sizes."""
         sizes = [(head.start, len(head.columns), len(head.bias)) for head in self.heads]
         return {
-            "columns": np.concatenate([head.columns for head in self.heads]),
-            "idf": np.concatenate([head.idf for head in self.heads]),
-            "weights": np.concatenate([head.weights.ravel() for head in self.heads]),
-            "bias": np.concatenate([head.bias for head in self.heads]),
+            **{name: np.concatenate([getattr(head, name).ravel() for head in self.heads]) for name in _END_TO_END},
             "temperatures": np.array([head.temperature for head in self.heads], np.float64),
             HEADS: np.array(sizes, np.int64),
             "sizes": np.array([self.num_labels, self.num_terms], np.int64),
@@ -108,13 +101,9 @@ class TermHeads(TermModel):
         if not len(table) or (table < 0).any() or (labels < 2).any() or (starts[1:] < (starts + labels)[:-1]).any():
             raise ValueError("the heads overlap or are empty")
         expect("temperatures", arrays["temperatures"], (len(table),), np.float64)
-        for name, total, dtype in (
-            ("columns", terms.sum(), np.int32),
-            ("idf", terms.sum(), np.float32),
-            ("weights", (terms * labels).sum(), np.float32),
-            ("bias", labels.sum(), np.float32),
-        ):
-            expect(name, arrays[name], (int(total),), dtype)
+        counts = dict(zip(_END_TO_END, (terms, terms, terms * labels, labels), strict=True))
+        for name, own in counts.items():
+            expect(name, arrays[name], (int(own.sum()),), np.int32 if name == "columns" else np.float32)
         if not ((arrays["temperatures"] > 0) & np.isfinite(arrays["temperatures"])).all():
             raise ValueError("a temperature is out of range")
         columns = arrays["columns"]
@@ -122,18 +111,11 @@ class TermHeads(TermModel):
             len(columns) and not 0 <= columns.min() <= columns.max() < num_terms
         ):
             raise ValueError(f"the heads are not of {num_labels} labels and {num_terms} terms")
-        of_terms, of_labels, of_weights = (np.cumsum(counts)[:-1] for counts in (terms, labels, terms * labels))
-        parts = zip(
-            starts.tolist(),
-            np.split(columns, of_terms),
-            np.split(arrays["idf"], of_terms),
-            np.split(arrays["weights"], of_weights),
-            np.split(arrays["bias"], of_labels),
-            arrays["temperatures"].tolist(),
-            strict=True,
-        )
+        parts = [np.split(arrays[name], np.cumsum(own)[:-1]) for name, own in counts.items()]
         heads = [
             Head(start, own, idf, weights.reshape(len(own), len(bias)), bias, temperature)
-            for start, own, idf, weights, bias, temperature in parts
+            for start, own, idf, weights, bias, temperature in zip(
+                starts.tolist(), *parts, arrays["temperatures"].tolist(), strict=True
+            )
         ]
         return cls(heads, num_labels, num_terms)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from patent_hier.features.words import FIRST_WORD_ID, PAD_ID
+from patent_hier.features.words import PAD_ID
 from patent_hier.settings import TextCnnSettings
 
 
@@ -36,11 +36,6 @@ class TextCnn(nn.Module):
         self.kernel_sizes = list(settings.kernel_sizes)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(settings.num_filters * len(self.kernel_sizes), num_labels)
-
-    @classmethod
-    def blank(cls, n_words: int, vector_size: int, num_labels: int, settings: TextCnnSettings) -> "TextCnn":
-        """The same network with vectors of zeros, to be filled from a saved model."""
-        return cls(torch.zeros(n_words + FIRST_WORD_ID, vector_size), num_labels, settings)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Classify a batch.

@@ -27,7 +27,6 @@ class TreeSoftmax(nn.Module):
 
     parents: Tensor
     families: Tensor
-    family_of_child: Tensor
 
     def __init__(self, tree: LabelTree, flat: bool = False) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
 from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, NodeLoader
-from patent_hier.inference.texts import TextScorer
+from patent_hier.inference.predictor import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.members import Member, corpus_of, read_members
 from patent_hier.pipeline.node import CELLS, METRICS_FILE, finished, read_predictions, write_node
@@ -42,7 +42,6 @@ from patent_hier.taxonomy.tree import LabelTree
 
 COMBINE_VERSION = 2  # raise it when equal members would make other scores
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
-_BATCH = 64  # documents of a network's batch
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
 
@@ -200,7 +199,7 @@ class _Combination:
         with item_progress(f"{COMBINATION} {node}: scoring {len(texts)} documents", len(texts)) as progress:
             for start in range(0, len(texts), size):
                 chunk = texts[start : start + size]
-                by_member = [scorer.score(member.sources(node), chunk, None, _BATCH) for member in self.members]
+                by_member = [scorer.score(member.sources(node), chunk) for member in self.members]
                 progress(len(chunk))
                 yield pool([_as_node(derive(own, node), node) for own in by_member], weights)
 

@@ -10,7 +10,7 @@ from patent_hier.artifacts import DigestCache
 from patent_hier.data.corpus import Corpus
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.stages import ensure
-from patent_hier.progress import item_progress, say
+from patent_hier.progress import counted, item_progress, say
 from patent_hier.settings import FeatureSettings, Settings, TermSettings
 
 
@@ -22,7 +22,7 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
     name = tokens_fingerprint(corpus.fingerprint, vocabulary, max_length)
 
     def encode(staging: Path, progress: Callable[[int], None]) -> None:
-        encode_corpus(corpus.iter_texts(), load_tokenizer(encoder, max_length), staging, progress)
+        encode_corpus(counted(corpus.iter_texts(), progress), load_tokenizer(encoder, max_length), staging)
 
     return _ensure_read(cache / "tokens" / name, f"encoding {corpus.size} documents", corpus.size, encode)
 
@@ -67,7 +67,7 @@ def ensure_vectors(
     from patent_hier.features import word2vec, words
 
     def segment(staging: Path, progress: Callable[[int], None]) -> None:
-        words.segment_corpus(corpus.iter_texts(), features.name, staging, progress)
+        words.segment_corpus(counted(corpus.iter_texts(), progress), features.name, staging)
 
     folder = cache / "words" / words.segmentation_fingerprint(corpus.fingerprint, features.name)
     label = f"segmenting {corpus.size} documents into {features.name}"
@@ -88,7 +88,7 @@ def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings
     from patent_hier.features.terms import count_corpus, terms_fingerprint
 
     def count(staging: Path, progress: Callable[[int], None]) -> None:
-        count_corpus(corpus.iter_texts, train, settings, staging, progress)
+        count_corpus(lambda: counted(corpus.iter_texts(), progress), train, settings, staging)
 
     folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings)
     return _ensure_read(folder, f"counting n-grams of {corpus.size} documents", 2 * corpus.size, count)

@@ -24,7 +24,7 @@ from patent_hier.pipeline.encoder_manifest import ENCODER_KIND, earlier_runs, po
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.node import HISTORY_FILE, finished
 from patent_hier.pipeline.stages import ensure, ensure_data, load_parts
-from patent_hier.progress import item_progress, say
+from patent_hier.progress import counted, item_progress, say
 from patent_hier.settings import EncoderSettings, PretrainSettings
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cach
         loaded = _tokenizer(tokenizer)
         total = sum(map(len, text.batches()))
         with item_progress(f"encoding and segmenting {total:,} passages", total) as progress:
-            pack(text.batches(), loaded, _id(loaded, "[SEP]"), settings.held_out, staging, progress)
+            pack(counted(text.batches(), progress), loaded, _id(loaded, "[SEP]"), settings.held_out, staging)
 
     return ensure(folder, make)
 

@@ -9,10 +9,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint, seal
-from patent_hier.data.applicants import applicant_groups
 from patent_hier.data.audit import RELATIONS, Audit, audit_split
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.relatives import application_days, equal_documents, families, has_applicants, similar_texts
+from patent_hier.data.relatives import (
+    applicant_groups,
+    application_days,
+    equal_documents,
+    families,
+    has_applicants,
+    similar_texts,
+)
 from patent_hier.errors import DataError
 from patent_hier.pipeline.stages import ensure, load_parts
 from patent_hier.progress import say

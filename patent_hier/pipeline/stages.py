@@ -11,16 +11,9 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damage, seal, write_manifest
 from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, remove_partials
-from patent_hier.data.accounting import Accounting
+from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
-from patent_hier.data.corpus import (
-    Corpus,
-    RefusedFileError,
-    corpus_fingerprint,
-    prepare,
-    refuse_rejects,
-    shared_strings,
-)
+from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare, shared_strings
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
@@ -124,7 +117,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
 
     corpus = Corpus.open(ensure(folder, make))
     # The limit may be stricter today than when the corpus was made.
-    refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt)
+    refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt.max_reject_share)
     return corpus
 
 
@@ -153,7 +146,7 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
         if groups is not None:
             refuse_torn(groups[0], parts, plan.policy)
         save(staging, document_ids, parts)
-        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **report.as_dict()})
+        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)})
         _report_split(report, plan)
 
     return ensure(folder, make)

@@ -134,12 +134,11 @@ class _Found:
         return tree
 
 
-def _whole(paths: Mapping[str, tuple[str, ...]], n_levels: int) -> Iterable[tuple[str | None, ...]]:
-    """Paths of full length: a label without children has itself below, one with children nothing."""
+def _whole(paths: Mapping[str, tuple[str, ...]], n_levels: int) -> Iterable[tuple[str, ...]]:
+    """The paths; a label without children has itself below it, down to the deepest level."""
     parents = {above for path in paths.values() for above in path[:-1] if above != path[-1]}
     for path in paths.values():
-        below = None if path[-1] in parents else path[-1]
-        yield path + (below,) * (n_levels - len(path))
+        yield path if path[-1] in parents else path + path[-1:] * (n_levels - len(path))
 
 
 def read_tree(path: Path, edition: str | None = None) -> LabelTree:

@@ -23,6 +23,8 @@ NONE = -1  # position of a label that is not in a tree, or not known
 Positions = NDArray[np.int32]
 _GROUP = re.compile(r"([A-Z][0-9]{2}[A-Z]) ?([0-9]{1,4})/([0-9]+)", re.ASCII)
 
+_NAME = re.compile(r"\w[\w ./+:()&,'#-]*(?<! )")
+
 
 @dataclass(frozen=True, eq=False)
 class LabelTree:
@@ -40,7 +42,8 @@ class LabelTree:
         edition: Edition of the scheme; None if unknown.
 
     Raises:
-        DataError: If the arrays are not such a tree.
+        DataError: If the arrays are not such a tree, or a name is more than letters, digits, blanks and some signs, so
+            that a terminal, a spreadsheet or a page might take it for something else.
     """
 
     levels: tuple[str, ...]
@@ -153,6 +156,11 @@ class LabelTree:
         columns = [np.where(positions == NONE, NONE, self.ancestors(level)[positions]) for level in self.levels]
         return np.stack(columns, axis=1).astype(np.int32)
 
+    def _code_paths(self) -> list[list[Any]]:
+        """The codes on the way to every label; None below it."""
+        paths: list[list[Any]] = self.names(self.paths(np.arange(len(self), dtype=np.int32))).tolist()
+        return paths
+
     def restrict(self, kept: NDArray[np.bool_]) -> tuple["LabelTree", Positions]:
         """Only some labels; a label is kept only with all its ancestors.
 
@@ -204,21 +212,12 @@ class LabelTree:
 
     def graft(self, parts: Mapping[str, "LabelTree"]) -> "LabelTree":
         """This tree with the labels of ``parts`` below its leaves: by leaf code, a tree whose root is that leaf."""
-        base = self.paths(np.arange(self.leaves.start, self.leaves.stop, dtype=np.int32))
         deeper = max((part.levels for part in parts.values()), key=len, default=())
-        rows: list[tuple[str | None, ...]] = []
-        for path in base:
-            codes = tuple(self.codes[path])
-            part = parts.get(codes[-1])
-            if part is None:
-                rows.append(codes + (None,) * len(deeper))
-                continue
-            for below in part.paths(np.arange(len(part), dtype=np.int32)):
-                rows.append(
-                    codes
-                    + tuple(None if i == NONE else part.codes[i] for i in below)
-                    + (None,) * (len(deeper) - len(part.levels))
-                )
+        rows = []
+        for above in self._code_paths()[self.leaves]:
+            rows.append(above)
+            if part := parts.get(above[-1]):
+                rows += [above + below for below in part._code_paths()]
         titles = {code: title for part in (*parts.values(), self) for code, title in part.titles.items()}
         return LabelTree.from_paths(rows, self.levels + deeper, root=self.root, titles=titles, edition=self.edition)
 
@@ -246,10 +245,7 @@ class LabelTree:
         if any(longest[: len(tree.levels)] != tree.levels or tree.root != trees[0].root for tree in trees):
             shown = "; ".join(f"{tree.root}: {', '.join(tree.levels)}" for tree in trees)
             raise DataError(f"trees of different schemes cannot be joined ({shown}); take those of one scheme")
-        paths: list[tuple[str | None, ...]] = []
-        for tree in trees:
-            own = tree.names(tree.paths(np.arange(len(tree), dtype=np.int32)))
-            paths += [tuple(path) + (None,) * (len(longest) - len(path)) for path in own.tolist()]
+        paths = [path for tree in trees for path in tree._code_paths()]
         titles = {code: title for tree in reversed(trees) for code, title in tree.titles.items()}
         edition = next((tree.edition for tree in trees if tree.edition), None)
         return cls.from_paths(paths, longest, root=trees[0].root, titles=titles, edition=edition)
@@ -274,21 +270,24 @@ class LabelTree:
         """The tree of all labels on some paths, siblings in the order of the scheme (see :func:`scheme_order`).
 
         Args:
-            paths: One for each document or place: a code for each level; None from where it is not known.
+            paths: One for each document or place: a code for each level from the top. A path ends where it is shorter
+                than ``levels``, or None.
             levels: Names of the levels.
             root: What stands above the first level.
             titles: Titles by code.
             edition: Edition of the scheme.
 
         Raises:
-            DataError: If there is no label, a code has two parents, or a path has a gap.
+            DataError: If there is no label, a code has two parents, or a path has a gap or more codes than levels.
         """
         parent_of: list[dict[str, str | None]] = [{} for _ in levels]
-        for path in dict.fromkeys(map(tuple, paths)):
+        distinct: dict[tuple[Any, ...], None] = dict.fromkeys(map(tuple, paths))
+        for path in distinct:
+            depth = path.index(None) if None in path else len(path)
+            if depth > len(levels) or any(path[depth:]):
+                raise DataError(f"path {path} does not fit the levels {', '.join(levels)}: a gap, or too many codes")
             above: str | None = None
-            for known, code in zip(parent_of, path, strict=True):
-                if code is None:
-                    break
+            for known, code in zip(parent_of, path[:depth], strict=False):
                 if known.setdefault(code, above) != above:
                     raise DataError(
                         f"label {code} stands below {known[code]} and below {above}; a label has one parent"
@@ -365,7 +364,8 @@ class LabelTree:
             for places, own in zip(self._places, map(self.span, self.levels), strict=True)
         ):
             return "a code occurs twice in a level"
-        return None
+        odd = next((name for name in (*self.levels, self.root, *self.codes) if not _NAME.fullmatch(name)), None)
+        return None if odd is None else f"label or level {odd!r:.40} has signs that no name has"
 
 
 def scheme_order(code: str) -> str:

@@ -1,4 +1,4 @@
-"""What accompanies a training run: progress as plain lines, history, the best weights, early stopping."""
+"""Callbacks that training needs: progress as plain lines, history, the best weights, early stopping."""
 
 import time
 from typing import Any
@@ -32,7 +32,7 @@ class History(pl.Callback):
         return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run that continues has to know."""
+        """The state that a resumed run needs."""
         return {"epochs": self.epochs, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

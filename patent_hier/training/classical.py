@@ -1,19 +1,12 @@
 """Fit one node's classical model on term counts: scikit-learn learns, the result is our plain arrays."""
 
 import time
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.sparse import csr_matrix, vstack
-from scipy.special import log_softmax
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from patent_hier.errors import ConfigError, DataError
@@ -28,43 +21,13 @@ from patent_hier.models.classical import (
 )
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.progress import item_progress
-from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
-from patent_hier.settings.data import DEFAULT_LABEL_WEIGHT
+from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
 from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
 
 _MOST_BYTES = 16e9  # of dense weights
 MIN_VAL_DOCUMENTS = 10  # below that a temperature says nothing
-_LOG_TEMPERATURE = (-5.0, 3.0)  # 0.0067 to 20; 130 labels on 5000 abstracts took 0.046
-_SVM_ITERATIONS = 10_000
-_LBFGS_WEIGHTS = 4_000_000  # beyond that L-BFGS's memory, 160 bytes a weight, and time are out of proportion
-_LBFGS = {"solver": "lbfgs", "tol": 1e-4, "max_iter": 1000}  # tol: largest slope of the mean loss
-_SAGA = {"solver": "saga", "tol": 1e-3, "max_iter": 500}  # tol: largest change in a pass over the largest weight
-
-
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """What one head is fitted to.
-
-    Attributes:
-        features: TF-IDF, ``(n, terms)``: documents of the corpus, then label texts.
-        idf: ``(terms,)`` float32, of the documents alone.
-        codes: Label codes, ``(n,)``.
-        num_labels: Number of labels.
-        num_documents: How many rows are documents of the corpus.
-        settings: The model.
-        seed: Seed of the linear solvers.
-        weights: Of each row, ``(n,)``; None where all are equal. Those of label texts are factors on what is chosen.
-    """
-
-    features: csr_matrix
-    idf: NDArray[np.float32]
-    codes: NDArray[np.int64]
-    num_labels: int
-    num_documents: int
-    settings: TermSettings
-    seed: int
-    weights: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +106,7 @@ def _refuse_size(view: NodeView[Any], train: Rows, settings: TermSettings) -> No
     """Refuse one softmax over so many labels that its dense weights fit into no memory."""
     if not view.flat:
         return
-    terms = int((np.bincount(train.counts.indices, minlength=1) >= settings.min_documents).sum())
+    terms = len(_frequent(train.counts, settings))
     labels = len(view.tree.labels(view.tree.depth))
     if 4 * terms * labels > _MOST_BYTES:
         raise ConfigError(
@@ -160,12 +123,20 @@ def _fit_single(
     train, texts, val = (own.under(heads[0], level) for own in rows)
     fitted = fit_head(train, texts, val, _size(heads[0]), weights, settings, seed)
     if fitted is None:
-        n_documents = view.num_documents
-        raise DataError(
-            f"no character n-gram stands in {settings.min_documents} of the node's {n_documents} training documents; "
-            "lower model.min_documents"
-        )
+        raise _no_terms(view, settings)
     return fitted
+
+
+def _frequent(counts: csr_matrix, settings: TermSettings) -> NDArray[np.intp]:
+    """The columns that stand in enough documents, ascending."""
+    return np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= settings.min_documents)
+
+
+def _no_terms(view: NodeView[Any], settings: TermSettings) -> DataError:
+    return DataError(
+        f"no character n-gram occurs in {settings.min_documents} of the node's {view.num_documents} training "
+        "documents; lower model.min_documents"
+    )
 
 
 def _size(labels: slice) -> int:
@@ -234,7 +205,7 @@ def fit_head(
     """
     (documents, codes), (titles, title_codes), (held_out, val_codes) = train, texts, val
     counts = documents.counts
-    kept = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= settings.min_documents)
+    kept = _frequent(counts, settings)
     if not len(kept):
         return None
     counts = counts[:, kept]
@@ -245,11 +216,11 @@ def fit_head(
         features = vstack([features, tf_idf(titles.counts[:, kept], idf)], format="csr")
         codes = np.concatenate([codes, title_codes])
         weights = np.concatenate([np.ones(counts.shape[0]) if weights is None else weights, np.ones(len(title_codes))])
-    problem = _Problem(features, idf, codes, num_labels, counts.shape[0], settings, seed, weights)
+    problem = Problem(features, idf, codes, num_labels, counts.shape[0], settings, seed, weights)
     if has_titles:
-        model, solved = _fit_weighted(problem, label_weights, held_out.counts[:, kept], val_codes)
+        model, solved = solve_weighted(problem, label_weights, held_out.counts[:, kept], val_codes)
     else:
-        model, solved = _fit(problem, weights)
+        model, solved = solve(problem, weights)
     fitted = False
     if isinstance(model, LinearClassifier) and _is_svm(settings) and len(val_codes) >= MIN_VAL_DOCUMENTS:
         temperature = fit_temperature(model.scores(held_out.counts[:, kept]), val_codes)
@@ -272,25 +243,6 @@ def _facts(model: TermModel, n_train: int, n_val: int, n_terms: int, seconds: fl
     }
 
 
-def fit_temperature(scores: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
-    """The temperature at which scores have the least negative log-likelihood after the softmax, from e^-5 to e^3.
-
-    The lower bound keeps a node without a validation error from being certain of everything.
-
-    Args:
-        scores: ``(n, labels)``.
-        codes: True label codes, ``(n,)``.
-
-    Source: Guo et al. (2017), On Calibration of Modern Neural Networks, ICML, section 4.2, there for logits.
-    """
-    rows = np.arange(len(codes))
-
-    def loss(log_temperature: float) -> float:
-        return -float(log_softmax(scores / np.exp(log_temperature), axis=1)[rows, codes].mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURE, method="bounded").x))
-
-
 def _is_svm(settings: TermSettings) -> bool:
     return isinstance(settings, LinearSettings) and settings.classifier == "svm"
 
@@ -302,12 +254,9 @@ def _fit_neighbours(
         raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
     if train.weights is not None:
         raise ConfigError(f"model={settings.name} does not learn from several symbols; use data.labels=first")
-    kept = np.flatnonzero(np.bincount(train.counts.indices, minlength=train.counts.shape[1]) >= settings.min_documents)
+    kept = _frequent(train.counts, settings)
     if not len(kept):
-        raise DataError(
-            f"no character n-gram stands in {settings.min_documents} of {view.num_documents} training documents; "
-            "lower model.min_documents"
-        )
+        raise _no_terms(view, settings)
     counts = train.counts[:, kept]
     idf = fit_idf(counts)
     paths = train.paths.astype(np.int64)
@@ -318,83 +267,3 @@ def _fit_neighbours(
     index = tf_idf(counts, idf).T.tocsr()
     facts = {"solver": "closed form", "converged": True, "temperature_fitted": False}
     return NeighboursClassifier(idf, index, paths, families, settings.num_neighbours), kept, facts
-
-
-def _fit_weighted(
-    problem: _Problem, candidates: tuple[float, ...], val_counts: csr_matrix, val_codes: NDArray[np.int64]
-) -> tuple[TermModel, dict[str, Any]]:
-    """The model whose weight of label texts, of some, has the best validation accuracy: the smallest of equals."""
-    if len(candidates) > 1 and not len(val_codes):
-        candidates = (DEFAULT_LABEL_WEIGHT,)  # there is nothing to choose by
-    best: tuple[TermModel, dict[str, Any]] | None = None
-    accuracies: dict[float, float] = {}
-    for candidate in candidates:
-        assert problem.weights is not None
-        weights = problem.weights.copy()
-        weights[problem.num_documents :] *= candidate
-        model, facts = _fit(problem, weights)
-        if len(candidates) > 1:
-            accuracies[candidate] = float((model.log_prob(val_counts).argmax(1) == val_codes).mean())
-        if best is None or accuracies[candidate] > accuracies[best[1]["label_text"]["weight"]]:
-            best = model, {**facts, "label_text": {"weight": candidate}}
-    assert best is not None  # there is a candidate
-    best[1]["label_text"]["val_accuracy"] = {str(weight): value for weight, value in accuracies.items()} or None
-    return best
-
-
-def _fit(problem: _Problem, sample_weight: NDArray[np.float64] | None = None) -> tuple[TermModel, dict[str, Any]]:
-    """The model of the settings; which solver found it, and whether that converged.
-
-    Args:
-        problem: What it is fitted to.
-        sample_weight: Of each row, ``(n,)``; None where all are equal.
-    """
-    closed = {"solver": "closed form", "converged": True}
-    features, idf, codes, settings = problem.features, problem.idf, problem.codes, problem.settings
-    if isinstance(settings, LinearSettings):
-        return _fit_linear(problem, settings, sample_weight)
-    if isinstance(settings, NaiveBayesSettings):
-        bayes = MultinomialNB(alpha=settings.alpha).fit(features, codes, sample_weight=sample_weight)
-        log_prob = bayes.feature_log_prob_  # (labels, terms)
-        weights = np.ascontiguousarray((log_prob - log_prob.mean(0)).T, np.float32)
-        return NaiveBayesClassifier(idf, weights, bayes.class_log_prior_.astype(np.float32)), closed
-    raise ConfigError(f"model={settings.name} does not read character n-grams; use linear, naive_bayes or knn")
-
-
-def _fit_linear(
-    problem: _Problem, settings: LinearSettings, sample_weight: NDArray[np.float64] | None
-) -> tuple[LinearClassifier, dict[str, Any]]:
-    """One against the rest, or multinomial; of two labels scikit-learn learns only what tells the second."""
-    solver = _linear_solver(settings, problem.num_labels * len(problem.idf), problem.seed)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        # A tiny node has almost as many classes as documents; scikit-learn then wonders whether they are numbers.
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-        solver.fit(problem.features, problem.codes, sample_weight=sample_weight)
-    converged = True
-    for warning in caught:
-        if issubclass(warning.category, ConvergenceWarning):
-            converged = False
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    weights, bias = solver.coef_, solver.intercept_  # (labels, terms), (labels,)
-    if len(weights) == 1:  # halves with opposite signs: the same difference, so the same decision and probability
-        weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
-    weights = np.ascontiguousarray(weights.T, np.float32)  # (terms, labels)
-    facts = {"solver": getattr(solver, "solver", "liblinear"), "converged": converged}
-    return LinearClassifier(problem.idf, weights, bias.astype(np.float32)), facts
-
-
-def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> LinearSVC | LogisticRegression:
-    """scikit-learn's solver of the settings.
-
-    Logistic regression takes L-BFGS as long as its memory allows. With 5000 abstracts, 130 labels and 175,000 terms it
-    took 6.4 GB and 130 s, SAGA 0.9 GB and 32 s to the same likelihood; but of few documents SAGA learns the biases
-    slowly.
-
-    Source: LIBLINEAR, Fan et al. (2008), JMLR 9; SAGA, Defazio et al. (2014), NeurIPS; both as in scikit-learn.
-    """
-    if settings.classifier == "svm":
-        return LinearSVC(C=settings.c, dual="auto", random_state=seed, max_iter=_SVM_ITERATIONS)
-    how = _LBFGS if num_weights <= _LBFGS_WEIGHTS else _SAGA
-    return LogisticRegression(C=settings.c, random_state=seed, **how)

@@ -1,4 +1,4 @@
-"""What training leaves behind, whatever was trained."""
+"""The outcome of training one node, whatever the model."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -76,7 +76,7 @@ class PathLoss(nn.Module):
         return [losses[..., level].sum() / divisor for level, divisor in enumerate(divisors)]
 
     def denominators(self, target: Tensor) -> list[Tensor]:
-        """What the mean over some documents divides by at each level: how many they are, or their labels' weights."""
+        """The divisor of each level's mean: the number of documents, or the sum of their labels' weights."""
         n_levels = target.shape[-1]
         if self.label_weights is None:
             return [torch.tensor(float(len(target)), device=target.device)] * n_levels

@@ -1,4 +1,4 @@
-"""What to do when memory runs out: name the setting that needs less, or need less."""
+"""Handle running out of memory: try again with less, or name the setting that needs less."""
 
 import gc
 from collections.abc import Callable, Iterator

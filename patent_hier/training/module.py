@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy, LevelMeans
-from patent_hier.models.building import Inputs, build_network
+from patent_hier.models.blueprint import Inputs, build_network
 from patent_hier.models.kinds import kind_of
 from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax
@@ -253,7 +253,7 @@ class PatentClassifier(pl.LightningModule):
         self.test_f1.reset()
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """What the network says of a batch.
+        """The network's answers for a batch.
 
         Returns:
             ``document`` ``(batch,)``, the documents' positions in the corpus; ``label`` ``(batch, n_levels)``, its

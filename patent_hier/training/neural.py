@@ -17,8 +17,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.models.allocation import keep_freed_memory
-from patent_hier.models.blueprint import Blueprint
-from patent_hier.models.building import ENCODER_NAME
+from patent_hier.models.blueprint import ENCODER_NAME, Blueprint
 from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.settings import Settings, as_dict, filled, planned_epochs

@@ -1,4 +1,4 @@
-"""What one node learns from: documents, its part of the label tree, and each document's path in it."""
+"""The training data of one node: documents, its part of the label tree, and each document's path in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +78,7 @@ def relabel(moved: Positions, positions: Positions) -> Positions:
 
 
 def scope_of(tree: LabelTree, node: str) -> Scope:
-    """What a node decides: ``root`` the first level, ``flat`` and ``shared`` everything, a label all below it.
+    """The labels that a node decides: of ``root`` the first level, of ``flat`` and ``shared`` all, else all below it.
 
     Raises:
         ConfigError: If the tree has no such label, or nothing below it.

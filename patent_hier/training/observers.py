@@ -1,4 +1,4 @@
-"""What watches training from outside: loggers and callbacks of the user's choice. No result depends on them."""
+"""Loggers and callbacks of the user's choice, which watch training. No result depends on them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -32,7 +32,7 @@ STATE_FILE = "state.ckpt"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What pre-training leaves.
+    """The outcome of pre-training.
 
     Attributes:
         model: The network, on the CPU.

@@ -29,7 +29,7 @@ class Ranks:
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str]) -> "Ranks | None":
-        """What torchrun's environment says; None where torchrun has not started this process, or only one."""
+        """The ranks in torchrun's environment; None unless torchrun has started this process, and others."""
         if not all(name in environment for name in _VARIABLES) or int(environment["WORLD_SIZE"]) == 1:
             return None
         return cls(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment["LOCAL_WORLD_SIZE"]))

@@ -1,7 +1,5 @@
 """The service's routes. Every file that it gives out is one of its own, known by name when it starts."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import PurePath
 from typing import Any
@@ -17,8 +15,7 @@ from patent_hier import __version__
 from patent_hier.errors import PatentHierError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
-from patent_hier.web.counters import Counters
-from patent_hier.web.guard import Guard
+from patent_hier.web.guard import Guard, ServiceSettings
 from patent_hier.web.messages import (
     BatchAnswer,
     BatchQuestion,
@@ -28,7 +25,6 @@ from patent_hier.web.messages import (
     RefusedError,
 )
 from patent_hier.web.service import Service
-from patent_hier.web.settings import ServiceSettings
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -36,6 +32,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_KNOWN = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
 _FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (400, 403, 408, 413, 422, 429, 503)
@@ -55,25 +52,24 @@ def create_app(
         neighbours: Known patents that are named beside an answer.
     """
     settings = settings or ServiceSettings()
-    counters = Counters()
-    service = Service(classifier, settings, neighbours, counters)
+    service = Service(classifier, settings, neighbours)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with service:
-            yield
-
+    kinds = (Exception, RefusedError, PatentHierError, RequestValidationError, HTTPException)
     app = FastAPI(
-        title="patent_hier", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, responses=_REFUSALS
+        title="patent_hier",
+        version=__version__,
+        lifespan=lambda app: service.running(),
+        docs_url=None,
+        redoc_url=None,
+        responses=_REFUSALS,
+        exception_handlers=dict.fromkeys(kinds, _told),
     )
-    _add_questions(app, service)
-    _add_facts(app, service)
+    _add_routes(app, service)
     _add_page(app)
-    _add_errors(app)
-    return Guard(app, settings, lambda status: counters.responses.labels(status).inc())
+    return Guard(app, settings, lambda status: service.responses.labels(status).inc())
 
 
-def _add_questions(app: FastAPI, service: Service) -> None:
+def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/predict", response_model_exclude_defaults=True)
     async def predict(question: PredictQuestion) -> PredictAnswer:
         """Classify one text."""
@@ -84,8 +80,6 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         """Classify several texts."""
         return await service.batch(question)
 
-
-def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/taxonomy")
     async def taxonomy() -> Response:
         """The tree of all labels that can be answered, level by level, with our short names of sections and classes."""
@@ -104,7 +98,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
     @app.get("/metrics")
     async def metrics() -> Response:
         """Counts for Prometheus."""
-        return Response(generate_latest(service.counters.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_page(app: FastAPI) -> None:
@@ -122,28 +116,20 @@ def _add_page(app: FastAPI) -> None:
         return await static("index.html")
 
 
-def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(Exception)  # a mistake of ours; its traceback goes to the log
-    async def failed(request: Request, error: Exception) -> Response:
-        return RefusedError(500, "failed", "the request could not be answered").response()
-
-    @app.exception_handler(RefusedError)
-    async def refused(request: Request, error: RefusedError) -> Response:
-        return error.response()
-
-    @app.exception_handler(PatentHierError)
-    async def unusable(request: Request, error: PatentHierError) -> Response:
-        message = "top_k, target_accuracy or force is beyond what this model knows"
-        return RefusedError(422, "bad_question", message).response()
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS
-        where = f": look at {', '.join(sorted(places))}" if places else ""
-        return RefusedError(422, "bad_question", f"the request is not as /openapi.json describes it{where}").response()
-
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        known = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
-        code, message = known.get(error.status_code, ("bad_request", "the request cannot be read"))
-        return RefusedError(error.status_code, code, message).response()
+async def _told(request: Request, error: Exception) -> Response:
+    """What a client is told of an error; of a mistake of ours only that, while its traceback goes to the log."""
+    match error:
+        case RefusedError():
+            return error.response()
+        case PatentHierError():
+            message = "top_k, target_accuracy or force is beyond what this model knows"
+            return RefusedError(422, "bad_question", message).response()
+        case RequestValidationError():
+            places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS
+            where = f": look at {', '.join(sorted(places))}" if places else ""
+            message = f"the request is not as /openapi.json describes it{where}"
+            return RefusedError(422, "bad_question", message).response()
+        case HTTPException():
+            code, message = _KNOWN.get(error.status_code, ("bad_request", "the request cannot be read"))
+            return RefusedError(error.status_code, code, message).response()
+    return RefusedError(500, "failed", "the request could not be answered").response()

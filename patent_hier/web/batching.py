@@ -7,12 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from patent_hier.evaluation.scores import TreeScores
+from patent_hier.web.messages import RefusedError
 
 Score = Callable[[Sequence[str]], TreeScores]
-
-
-class FullQueueError(Exception):
-    """More is waiting than will be answered in time."""
 
 
 @dataclass
@@ -59,10 +56,10 @@ class Batcher:
         """The scores of some texts; whoever gives up waiting is not scored.
 
         Raises:
-            FullQueueError: If too many are waiting.
+            RefusedError: If too many are waiting.
         """
         if self.waiting + len(texts) > self._max_queue:
-            raise FullQueueError
+            raise RefusedError(503, "busy", "too many texts are waiting; try again in a moment")
         job = _Job(texts, asyncio.get_running_loop().create_future())
         self.waiting += len(texts)
         try:

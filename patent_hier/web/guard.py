@@ -1,16 +1,16 @@
-"""What stands before the service: bodies of bounded size and time, rates, and headers that keep a browser at home."""
+"""The service's bounds and what holds them: bodies of bounded size and time, rates, headers that keep browsers home."""
 
 import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patent_hier.web.messages import RefusedError
-from patent_hier.web.settings import ServiceSettings
 
 _OWN_SITES = ("same-origin", "none")  # what a browser says of a request that no foreign page has made
 _MOST_ADDRESSES = 10_000  # remembered for their rate
@@ -26,6 +26,36 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """Bounds of the service; what lies beyond is refused with the status in brackets.
+
+    Attributes:
+        max_body: Bytes of a request's body, counted while they come (413).
+        max_characters: Of one text (422).
+        max_texts: Of one batch (422).
+        max_queue: Texts that wait to be scored (503).
+        time_limit: Seconds from the whole request to its answer (503).
+        body_time: Seconds in which a body must have come (408).
+        rate: Requests a second of one address, in the long run (429); 0 for no bound.
+        burst: Requests of one address at once, before the rate counts.
+        max_batch: Texts that are scored together, across requests; 1 scores every request by itself.
+        hosts: Names under which the service may be asked (400 else), so that no foreign page reaches it by a name of
+            its own; ``*`` for any.
+    """
+
+    max_body: int = 256 * 1024
+    max_characters: int = 20_000
+    max_texts: int = 100
+    max_queue: int = 400
+    time_limit: float = 30.0
+    body_time: float = 10.0
+    rate: float = 50.0
+    burst: int = 100
+    max_batch: int = 64
+    hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Rates:

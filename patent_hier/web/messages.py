@@ -9,24 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from patent_hier.inference.neighbours import Neighbour
 from patent_hier.inference.results import Prediction
 
-TopK = Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")]
-Target = Annotated[
-    float | None, Field(gt=0, le=1, description="Answer only where answers are right this often; null: always.")
-]
-Label = Annotated[
-    str | None, Field(pattern="^[A-Z][0-9A-Z/]{0,15}$", description="A label of any level that is taken for granted.")
-]
 
+class Options(BaseModel):
+    """What is asked of each text; the names are those of ``HierarchicalClassifier.answer``."""
 
-class _Question(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    top_k: TopK = 3
-    target_accuracy: Target = None
-    force: Label = None
+    top_k: Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")] = 3
+    target_accuracy: Annotated[
+        float | None, Field(gt=0, le=1, description="Answer only where answers are right this often; null: always.")
+    ] = None
+    force: Annotated[
+        str | None,
+        Field(pattern="^[A-Z][0-9A-Z/]{0,15}$", description="A label of any level that is taken for granted."),
+    ] = None
 
 
-class PredictQuestion(_Question):
+class PredictQuestion(Options):
     """One text."""
 
     text: Annotated[str, Field(min_length=1, description="An abstract or a title, as the model was trained on.")]
@@ -34,7 +33,7 @@ class PredictQuestion(_Question):
     neighbours: Annotated[int, Field(ge=0, le=20, description="How many similar known patents to name.")] = 0
 
 
-class BatchQuestion(_Question):
+class BatchQuestion(Options):
     """Several texts; each is answered, or has its error in its place."""
 
     texts: Annotated[list[str], Field(min_length=1)]

@@ -3,58 +3,74 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from patent_hier.data.raw import normalise
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.model_card import label_table
+from patent_hier.inference.exporting import label_table
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
-from patent_hier.web.batching import Batcher, FullQueueError
-from patent_hier.web.counters import Counters
-from patent_hier.web.messages import BatchAnswer, BatchItem, BatchQuestion, PredictAnswer, PredictQuestion, RefusedError
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.batching import Batcher
+from patent_hier.web.guard import ServiceSettings
+from patent_hier.web.messages import (
+    BatchAnswer,
+    BatchItem,
+    BatchQuestion,
+    Options,
+    PredictAnswer,
+    PredictQuestion,
+    RefusedError,
+)
 
 _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
 
 class Service:
-    """A system that answers; use it as an asynchronous context.
+    """A system that answers.
 
     Args:
         classifier: The system.
         settings: Its bounds.
         neighbours: Known patents; None: none are named.
-        counters: Takes the counts.
+
+    Attributes:
+        registry: What it counts of itself, for Prometheus; nothing of what it is asked.
+        responses: The count of answers, by status.
     """
 
     def __init__(
-        self,
-        classifier: HierarchicalClassifier,
-        settings: ServiceSettings,
-        neighbours: Neighbours | None,
-        counters: Counters,
+        self, classifier: HierarchicalClassifier, settings: ServiceSettings, neighbours: Neighbours | None
     ) -> None:
         self.classifier = classifier
         self.settings = settings
-        self.counters = counters
         self._neighbours = neighbours
-        self.batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
-        counters.waiting.set_function(lambda: self.batcher.waiting)
+        self._batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
         self._explaining = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        self.registry = own = CollectorRegistry()
+        self.responses = Counter("patent_hier_responses", "Answers by HTTP status.", ["status"], registry=own)
+        self._texts = Counter("patent_hier_texts", "Texts classified.", registry=own)
+        self._batches = Counter("patent_hier_batches", "Batches scored.", registry=own)
+        self._seconds = Histogram("patent_hier_answer_seconds", "Times of answers.", buckets=_BOUNDS, registry=own)
+        waiting = Gauge("patent_hier_waiting_texts", "Texts waiting or being scored.", registry=own)
+        waiting.set_function(lambda: self._batcher.waiting)
 
-    async def __aenter__(self) -> "Service":
-        await self.batcher.__aenter__()
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.batcher.__aexit__(*error)
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Within it questions are answered."""
+        try:
+            async with self._batcher:
+                yield
+        finally:
+            self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def predict(self, question: PredictQuestion) -> PredictAnswer:
         """The answer to one text.
@@ -86,10 +102,7 @@ class Service:
         good = [text for text, problem in zip(question.texts, problems, strict=True) if problem is None]
         predictions = iter(await self._predictions(good, question) if good else [])
         return BatchAnswer(
-            [
-                BatchItem(error=f"the text {problem}") if problem else BatchItem(next(predictions))
-                for problem in problems
-            ]
+            [BatchItem(error=f"the text {bad}") if bad else BatchItem(next(predictions)) for bad in problems]
         )
 
     def about(self) -> dict[str, Any]:
@@ -121,23 +134,21 @@ class Service:
         return text_problem(text)
 
     def _score(self, texts: Sequence[str]) -> TreeScores:
-        self.counters.batches.inc()
+        self._batches.inc()
         return self.classifier.score(texts)
 
-    async def _predictions(self, texts: Sequence[str], question: PredictQuestion | BatchQuestion) -> list[Prediction]:
+    async def _predictions(self, texts: Sequence[str], question: Options) -> list[Prediction]:
         start = time.perf_counter()
-        top_k, target_accuracy, force = question.top_k, question.target_accuracy, question.force
-        self.classifier.check(top_k, target_accuracy, force, None)
+        asked = question.model_dump(include=set(Options.model_fields))
+        self.classifier.check(**asked)
         try:
             async with asyncio.timeout(self.settings.time_limit):
-                scores = await self.batcher.score(texts)
-        except FullQueueError as error:
-            raise RefusedError(503, "busy", "too many texts are waiting; try again in a moment") from error
+                scores = await self._batcher.score(texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        predictions = self.classifier.answer(scores, top_k, target_accuracy=target_accuracy, force=force)
-        self.counters.texts.inc(len(texts))
-        self.counters.seconds.observe(time.perf_counter() - start)
+        predictions = self.classifier.answer(scores, **asked)
+        self._texts.inc(len(texts))
+        self._seconds.observe(time.perf_counter() - start)
         return predictions
 
     async def _aside(self, work: Any, *arguments: Any) -> Any:

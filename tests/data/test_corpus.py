@@ -206,7 +206,6 @@ def test_check_reports_without_writing(tmp_path: Path) -> None:
     printed = "\n".join(report.lines())
     for part in ("gb18030", "摘要", "rows", "malformed_symbol, line 7: =1+1", "prepare would stop"):
         assert part in printed
-    assert check(source, RawFormat(), limit_rows=2).accounting.rows == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "raw.csv"]
 
 

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patent_hier.data.applicants import applicant_groups, applicant_names
-from patent_hier.data.apportion import apportion, share_out
-from patent_hier.data.assigning import assign
+from patent_hier.data.assigning import apportion, assign, share_out
+from patent_hier.data.relatives import applicant_groups, applicant_names
 from patent_hier.data.splits import (
     CALIBRATION,
     PARTS,
@@ -77,6 +76,14 @@ def test_shares_are_exact_overall_and_close_in_every_class(sizes, seed):
         off = np.abs(np.array(counts) - sum(counts) * plan.shares)
         assert np.all(off[[VAL, CALIBRATION, TEST]] < 2)
         assert off[TRAIN] < 3  # it takes up the rounding of the three others
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(0, 5))
+def test_every_class_keeps_a_training_document_whatever_the_shares(sizes, seed):
+    ids, classes, _ = corpus(sizes)
+    parts, _ = assign(ids, classes, None, SplitPlan(seed=seed, test=0.5, val=0.75, calibration=0.2))
+    assert all(counts[TRAIN] for counts in table(parts, classes).values())
 
 
 def test_many_tiny_classes_do_not_all_go_to_train():

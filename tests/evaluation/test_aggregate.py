@@ -153,6 +153,14 @@ def test_unseen_labels_stay_in_the_denominator_and_are_named():
     assert (ipc_class.local["A"].n_classes_with_support, ipc_class.local["A"].n_labels) == (4, 3)
 
 
+def test_unseen_labels_are_told_apart():
+    unseen = tuple(("A", f"A{k}") for k in range(100, 160))
+    chosen = (made := system(600, TWO, unseen=unseen)).merged.select("test").level("class")
+    score = aggregate(made.merged).levels["class"].accuracy
+    assert score.n_classes_with_support == len(set(chosen.targets) - {None})
+    assert len(aggregate(made.merged).levels["class"].unseen_labels) > 32
+
+
 def test_a_section_that_no_network_knows_is_an_error_everywhere():
     made = system(300, TWO, unseen=(("D", "D01"),) * 3)
     result = aggregate(made.merged)

@@ -105,6 +105,14 @@ def test_a_level_with_many_labels_keeps_its_best():
     assert np.array_equal(made.scores().log_prob, joint[:, :2])
 
 
+def test_scores_reach_down_to_the_first_level_that_keeps_only_its_best():
+    tree = tree_of([("A", f"A0{k % 2}", f"A0{k % 2}.{k:03}") for k in range(DENSE_LABELS + 1)])
+    joint = random_joint(tree, 3)
+    scores = network("shared", tree, joint, [(None,) * 3] * 3).scores()
+    assert scores.tree == tree.to_depth("class")
+    assert np.array_equal(scores.log_prob, joint[:, :3])
+
+
 @pytest.mark.parametrize(("size", "dense"), [(DENSE_LABELS, True), (DENSE_LABELS + 1, False)])
 def test_how_many_labels_are_many(size, dense):
     tree = tree_of([(f"{k:03}",) for k in range(size)])
@@ -252,6 +260,11 @@ WRONG = {
     "a rank below 0": (level(1, target_rank=np.full(4, -1, np.int32)), "target_rank of level class is out of range"),
     "a rank too high": (level(1, sibling_rank=np.full(4, 9, np.int32)), "sibling_rank of level class is out of range"),
     "another label": (level(1, greedy=np.full(4, 4, np.int32)), "greedy of level class is out of range"),
+    "a wrong row": (
+        level(0, log_prob=np.log(np.array([[0.5, 0.3, 0.2]] * 3 + [[0.5] * 3], np.float32))),
+        "level section is not normalised in row 3",
+    ),
+    "a long column": (level(3, targets=np.array(["x"] * 5, object)), "level main_group have different lengths"),
     "a short column": (level(3, targets=np.array(["x"], object)), "level main_group have different lengths"),
     "a repeated id": (lambda own: replace(own, document_ids=np.array(list("aacd"), object)), "occurs twice"),
     "a null id": (lambda own: replace(own, document_ids=np.array(["a", None, "c", "d"], object)), "id is null"),

@@ -51,6 +51,16 @@ def test_bootstrap_interval_is_repeatable_and_at_95_percent(bca):
     assert interval == pytest.approx(scipy.stats.binom.interval(0.95, 10_000, 0.8) / np.array(10_000), abs=3e-4)
 
 
+@pytest.mark.parametrize("per_cell", [1, 5])
+def test_every_document_is_drawn_as_often_as_any_other(per_cell, monkeypatch):
+    """Whether documents are drawn or tables; with 400 tables a mean lies within 0.25 of 1 but once in 10^6."""
+    monkeypatch.setattr(metrics, "_MANY_CELLS", 9)
+    sizes = np.full(10, per_cell)
+    drawn = np.array(list(metrics._resamples(np.random.default_rng(0), sizes, 400)))
+    assert (drawn.sum(axis=1) == 10 * per_cell).all()
+    assert drawn.mean(axis=0) / per_cell == pytest.approx(1, abs=0.25)
+
+
 def hit_rate(cells):
     return float(cells[1] / cells.sum())
 

@@ -99,3 +99,20 @@ def test_what_cannot_be_derived_is_refused():
     two = TreeScores(classes_of(B="05").under("section", "B")[0], np.zeros((2, 1), np.float32))
     with pytest.raises(ArtifactError, match="node B scored 2 documents but root 1"):
         whole({"root": root, "A": local, "B": two})
+
+
+def test_some_documents_at_a_time(monkeypatch):
+    scores = scores_of(TREE, 5)
+    monkeypatch.setattr("patent_hier.evaluation.scores._CELLS", 2 * len(TREE) + 1)
+    pieces = list(scores.pieces())
+    assert [len(piece) for piece in pieces] == [2, 2, 1]
+    assert np.array_equal(np.concatenate([piece.log_prob for piece in pieces]), scores.log_prob)
+
+
+def test_levels_below_a_depth_can_be_left_out():
+    scores = scores_of(TREE)
+    assert scores.to_depth("class") is scores
+    assert scores.to_depth("subgroup") is scores  # which it does not reach
+    sections = scores.to_depth("section")
+    assert sections.tree == TREE.to_depth("section")
+    assert np.array_equal(sections.log_prob, scores.log_prob[:, :2])

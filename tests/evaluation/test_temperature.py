@@ -108,13 +108,13 @@ def test_a_large_family_does_not_compete_with_a_small_one():
 
 
 def test_a_flat_network_has_one_for_its_leaves():
-    tree = tree_of([(a, a + b) for a in "AB" for b in "123"])
+    tree = tree_of([(a, a + b, a + b + c) for a in "AB" for b in "12" for c in "xy"])
     joint, paths = drawn(tree, flat=True)
-    distorted = scale(tree, joint, {"class": 1 / 2.5}, flat=True)
+    distorted = scale(tree, joint, {"subclass": 1 / 2.5}, flat=True)
     made = network("flat", tree, distorted, paths, flat=True)
-    assert fit_temperatures(made) == {"class": pytest.approx(2.5, rel=0.1)}
-    assert fit_temperatures(_sparse(made, "class")) == {}
-    assert list(fit_temperatures(_sparse(made, "section"))) == ["class"]
+    assert fit_temperatures(made) == {"subclass": pytest.approx(2.5, rel=0.1)}
+    assert fit_temperatures(_sparse(made, "subclass")) == {}
+    assert list(fit_temperatures(_sparse(made, "section"))) == ["subclass"]
 
 
 def _sparse(own, level):

@@ -11,6 +11,7 @@ from patent_hier.artifacts import find_damage, verify
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.terms import JoinedTerms, TermReader, TermStore, count_corpus, terms_fingerprint
+from patent_hier.progress import counted
 from patent_hier.settings import LinearSettings, TermSettings
 
 ODD_TEXTS = ["", "  \t\n ", "LED灯 LED", "全角ＡＢＣ，。", "😀𠮷", "a" * 70_000, "İstanbul 𝐀𝐀", "a"]
@@ -102,9 +103,9 @@ def test_store_is_mapped_and_sealed(folder: Path, texts: list[str]) -> None:
     verify(folder)
 
 
-def test_progress_counts_the_documents_of_both_passes(tmp_path: Path) -> None:
+def test_texts_are_read_twice_and_progress_counts_both_passes(tmp_path: Path) -> None:
     seen: list[int] = []
-    count_corpus(lambda: [["灯", "灯"], ["灯"]], np.ones(3, bool), TermSettings(), tmp_path, seen.append)
+    count_corpus(lambda: counted([["灯", "灯"], ["灯"]], seen.append), np.ones(3, bool), TermSettings(), tmp_path)
     assert seen == [2, 1, 2, 1]
 
 

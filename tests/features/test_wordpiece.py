@@ -113,12 +113,6 @@ def test_large_vocabularies_need_four_bytes(tmp_path: Path) -> None:
     assert TokenStore.open(tmp_path)[0].tolist() == [2, 70_004, 3]
 
 
-def test_progress_counts_documents(demo_files: EncoderFiles, tmp_path: Path) -> None:
-    seen: list[int] = []
-    encode_corpus([["一", "二"], ["三"]], load_tokenizer(demo_files, 8), tmp_path, seen.append)
-    assert seen == [2, 1]
-
-
 @pytest.mark.parametrize(
     ("name", "keep"), [("ids.bin", 100), ("ids.bin", 0), ("ids.bin", None), ("offsets.npy", 150), ("offsets.npy", 0)]
 )

@@ -8,10 +8,14 @@ import pytest
 import patent_hier
 from patent_hier.artifacts import find_damage
 from patent_hier.atomic import read_json
+from patent_hier.data.raw import normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError, IncompleteError
+from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.selective import NEVER, Thresholds
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
+from patent_hier.inference.predictor import paths_of
+from tests.inference.worlds import paths_by
 
 SYSTEMS = [
     ("class", "linear", "hier"),
@@ -151,8 +155,8 @@ def test_what_is_no_system_is_refused(made, tmp_path):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_without_temperatures_paths_are_the_systems(made, loaded, system):
     own = loaded(*system).system
-    plain = HierarchicalClassifier(own, None, {})
-    assert [list(one.paths) for one in plain.predict(TEXTS, 3)] == own.paths(TEXTS, 3)
+    scores = own.whole(own.log_prob([normalise(text) for text in TEXTS]))
+    assert paths_by(own, TEXTS) == paths_of(scores, decode(scores, 3))
 
 
 @pytest.mark.parametrize("system", SYSTEMS)

@@ -21,7 +21,7 @@ from patent_hier.inference.results import UNDECIDED, Decision, LabelPath, Predic
 from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.settings import FLAT
 from patent_hier.taxonomy.names import name_of
-from tests.inference.worlds import raw_row, write_raw
+from tests.inference.worlds import paths_by, raw_row, write_raw
 
 ABSTRACT = "一种激光测距装置"
 
@@ -114,7 +114,7 @@ def test_rows_without_class_and_broken_rows(linear, tmp_path):
     assert [line["error"] for line in lines] == ["", "too_few_fields", "", "", "empty_text", ""]
     assert [line["摘要"] for line in lines] == [ABSTRACT, "nothing,here", ABSTRACT, ABSTRACT, "，", ABSTRACT]
     predicted = [list(line.values())[3:-1] for line in lines]
-    ((first, second),) = linear.system.paths([ABSTRACT], 2)
+    ((first, second),) = paths_by(linear.system, [ABSTRACT], 2)
     ranked = [
         cell for path in (first, second) for step in path.steps for cell in (step.label, f"{step.probability:.6f}")
     ]
@@ -132,7 +132,7 @@ def test_a_deep_system_has_columns_and_accuracies_of_every_level(made, tmp_path)
     symbols = ("G01S17/08", "G01S17/00", "G01S", "G01", "")
     rows = [raw_row(publication_number=f"CN{n}A", abstract=ABSTRACT, symbols=own) for n, own in enumerate(symbols)]
     summary, lines = predict(deep, write_raw(tmp_path / "new.csv", *rows), top_k=1)
-    ((path,),) = deep.system.paths([ABSTRACT], 1)
+    ((path,),) = paths_by(deep.system, [ABSTRACT], 1)
     levels = ("section", "class", "subclass", "main_group", "subgroup")
     assert summary.labelled == dict(zip(levels, (4, 4, 3, 2, 2), strict=True))
     assert summary.labels["subgroup"] == {"G01S17/08", "G01S17/00"}

@@ -16,7 +16,7 @@ from patent_hier.inference import predictor
 from patent_hier.inference.predictor import load_system, paths_of
 from patent_hier.inference.results import LabelPath, Step
 from patent_hier.settings import FLAT, ROOT, SHARED
-from tests.inference.worlds import DEEP, SYSTEMS
+from tests.inference.worlds import DEEP, SYSTEMS, paths_by
 from tests.trees import FIVE, classes_of, probabilities, random_tree, scores_of, tree_of
 
 TEXT = "一种激光测距装置"
@@ -80,7 +80,7 @@ def test_paths_are_the_best_products_of_what_the_nodes_say(made, depth, model, l
     texts = list(made.texts().values())[:9]
     scores = system.whole(system.log_prob(texts))
     tree = system.tree
-    for row, paths in enumerate(system.paths(texts, top_k=5)):
+    for row, paths in enumerate(paths_by(system, texts, 5)):
         best = np.sort(np.exp(scores.log_prob[row, tree.ends].astype(float)))[::-1][:5]
         assert [path.probability for path in paths] == pytest.approx(best, rel=1e-5)
         for path in paths:
@@ -97,10 +97,10 @@ def test_paths_are_the_best_products_of_what_the_nodes_say(made, depth, model, l
 def test_texts_are_scored_some_at_a_time_when_labels_are_many(made, monkeypatch):
     """The same paths, whatever fits into memory at once."""
     system, texts = load_system(made.deep.result("linear", "hier")), list(made.texts().values())[:7]
-    together = system.paths(texts, top_k=3)
+    together = paths_by(system, texts)
     monkeypatch.setattr(predictor, "_CELLS", 2 * sum(len(one.tree) for one in system.loaded.values()))
     assert [len(part) for part in system.portions(texts)] == [2, 2, 2, 1]
-    apart = system.paths(texts, top_k=3)
+    apart = paths_by(system, texts)
     assert [[path.labels for path in own] for own in apart] == [[path.labels for path in own] for own in together]
 
 
@@ -143,10 +143,10 @@ def test_paths_are_sorted_consistent_and_whole(seed, n_levels):
 
 def test_number_of_paths(made):
     system = load_system(made.result("textcnn", "flat"))
-    assert len(system.paths(["一种装置"], 130)[0]) == len(system.labels("class")) == 130
+    assert len(paths_by(system, ["一种装置"], 130)[0]) == len(system.tree.labels("class")) == 130
     for top_k in (0, -1, 131):
         with pytest.raises(ConfigError, match=f"top_k={top_k} is out of range.*130 paths"):
-            system.paths(["一种装置"], top_k)
+            paths_by(system, ["一种装置"], top_k)
 
 
 def test_one_node_scores_but_makes_no_paths(made):
@@ -154,17 +154,17 @@ def test_one_node_scores_but_makes_no_paths(made):
         system = load_system(own.node("linear", "G"))
         assert np.isfinite(system.log_prob([TEXT])["G"].log_prob).all()
         with pytest.raises(IncompleteError, match="without node root"):
-            system.paths(["一种装置"])
+            paths_by(system, ["一种装置"])
     with pytest.raises(IncompleteError, match="without node A, B, C, D, E, F, G, H"):
-        load_system(made.node("linear", ROOT)).paths(["一种装置"])
-    assert len(load_system(made.node("textcnn", FLAT)).paths(["一种装置"])[0]) == 3
+        paths_by(load_system(made.node("linear", ROOT)), ["一种装置"])
+    assert len(paths_by(load_system(made.node("textcnn", FLAT)), ["一种装置"])[0]) == 3
 
 
 @pytest.mark.parametrize(("model", "level"), [("linear", "hier"), ("combination", "flat")])
 def test_moved_runs_folder(made, copied, model, level):
     system = load_system(beside(copied, model, f"result-{level}-*"))
     assert all(folder.is_relative_to(copied.resolve()) for folder in system.nodes.values())
-    assert system.paths([TEXT]) == load_system(made.result(model, level)).paths([TEXT])
+    assert paths_by(system, [TEXT]) == paths_by(load_system(made.result(model, level)), [TEXT])
 
 
 def test_members_are_found_where_the_combination_is(copied):
@@ -205,7 +205,7 @@ def test_damaged_result_and_missing_nodes(copied, tmp_path):
 def test_predictions_are_not_needed(copied):
     for file in (copied / "linear").rglob("predictions.parquet"):
         file.unlink()
-    assert load_system(beside(copied, "linear", "result-hier-*")).paths(["一种装置"])
+    assert paths_by(load_system(beside(copied, "linear", "result-hier-*")), ["一种装置"])
 
 
 def reseal(folder, **changes):
@@ -247,4 +247,4 @@ def test_no_text(made):
     for own, system in ((made, ("combination", "hier")), (made.deep, ("textcnn", "shared"))):
         loaded = load_system(own.result(*system))
         assert {one.log_prob.shape[0] for one in loaded.log_prob([]).values()} == {0}
-        assert loaded.paths([]) == []
+        assert paths_by(loaded, []) == []

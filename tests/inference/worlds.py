@@ -8,6 +8,9 @@ import pytest
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.raw import PAPER_COLUMNS
 from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.predictor import System
+from patent_hier.inference.results import LabelPath
 from tests.commands import TINY_OF, command
 
 
@@ -70,6 +73,11 @@ def world(factory: pytest.TempPathFactory) -> World:
         outcome = command("combine", *results, "--runs-dir", made.runs)
         assert outcome.status == 0, outcome
     return made
+
+
+def paths_by(system: System, texts: list[str], top_k: int = 3) -> list[list[LabelPath]]:
+    """The likeliest paths of each text, without temperatures."""
+    return [list(one.paths) for one in HierarchicalClassifier(system, None, {}).predict(texts, top_k)]
 
 
 def raw_row(**values: str) -> str:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
+from patent_hier.artifacts import seal
+from patent_hier.atomic import write_json
 from patent_hier.data.labels import DocumentLabels, document_labels, node_targets
 from patent_hier.data.splits import PARTS, TEST, TRAIN, VAL
 from patent_hier.evaluation.aggregate import aggregate
@@ -14,6 +17,9 @@ from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.system import merge, with_truth
 from patent_hier.features.terms import TermStore, ngram_counter
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
+from patent_hier.inference.predictor import RESULT_KIND
 from patent_hier.settings import FLAT, ROOT, SHARED, LinearSettings, Settings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training.fit import fit_node
@@ -44,7 +50,7 @@ def scheme(tmp_path_factory: pytest.TempPathFactory) -> LabelTree:
 
 
 @pytest.fixture(scope="module")
-def corpus(scheme: LabelTree) -> CorpusView[TermStore]:
+def documents(scheme: LabelTree) -> tuple[DocumentLabels, list[str]]:
     """Documents of every label from subgroup down, in which each label of the path puts its letter twice."""
     rng = np.random.default_rng(0)
     last = scheme.levels.index("level_5")
@@ -59,12 +65,27 @@ def corpus(scheme: LabelTree) -> CorpusView[TermStore]:
         + "".join(chr(0x6000 + letter) for letter in own)
         for path, own in zip(paths, noise, strict=True)
     ]
+    return labels, texts
+
+
+@pytest.fixture(scope="module")
+def texts(documents: tuple[DocumentLabels, list[str]]) -> list[str]:
+    return documents[1]
+
+
+@pytest.fixture(scope="module")
+def corpus(documents: tuple[DocumentLabels, list[str]]) -> CorpusView[TermStore]:
+    labels, texts = documents
     counter = ngram_counter((1, 2))
     counts = counter.fit_transform(texts)
     counts.sort_indices()
     store = TermStore.of_matrix(counts, tuple(counter.get_feature_names_out()))
-    parts = rng.choice([TRAIN, VAL, TEST], DOCUMENTS, p=[0.7, 0.1, 0.2]).astype(np.int8)
+    parts = np.random.default_rng(1).choice([TRAIN, VAL, TEST], DOCUMENTS, p=[0.7, 0.1, 0.2]).astype(np.int8)
     return CorpusView(store, store, labels, parts)
+
+
+def settings_of(node: str) -> Settings:
+    return Settings(model=LinearSettings(ngram_sizes=[1, 2], min_documents=1), node=node)
 
 
 def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[NetworkPredictions, TreeScores]:
@@ -73,8 +94,7 @@ def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[Networ
     labels = corpus.labels.take(held_out)
     predictions, in_memory = {}, {}
     for node in nodes:
-        settings = Settings(model=LinearSettings(ngram_sizes=[1, 2], min_documents=1), node=node)
-        classifier = fit_node(corpus, settings).classifier
+        classifier = fit_node(corpus, settings_of(node)).classifier
         joint = classifier.log_prob(corpus.store, held_out)
         tree = classifier.tree
         levels = score_levels(tree, joint, node_targets(labels, node, tree.levels))
@@ -84,6 +104,37 @@ def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[Networ
         predictions[node].validate()
         in_memory[node] = TreeScores(tree, joint, classifier.flat)
     return with_truth(merge(predictions), labels), whole(in_memory)
+
+
+def write_result(corpus: CorpusView[TermStore], nodes: tuple[str, ...], folder: Path) -> Path:
+    """A finished result with its nodes beside it."""
+    for node in nodes:
+        fit_node(corpus, settings_of(node)).classifier.save(folder / node / MODEL_FOLDER)
+        data = {"columns": {}, "text": ["abstract"], "min_symbol": "group", "edition": "latest", "encoding": "utf-8"}
+        (folder / node / CONFIG_FILE).write_text(yaml.safe_dump({"data": data}), "utf-8")
+        seal(folder / node, {"kind": NODE_KIND, "node": node})
+    (folder / "result").mkdir()
+    write_json(folder / "result" / "result.json", {})
+    seal(folder / "result", {"kind": RESULT_KIND, "model": "linear", "nodes": {node: node for node in nodes}})
+    return folder / "result"
+
+
+@pytest.mark.parametrize("nodes", [(ROOT, *SECTIONS, "Z"), (SHARED,)], ids=["hier", "shared"])
+def test_export_load_and_predict(
+    corpus: CorpusView[TermStore], texts: list[str], nodes: tuple[str, ...], scheme: LabelTree, tmp_path: Path
+) -> None:
+    trained = HierarchicalClassifier.from_pretrained(write_result(corpus, nodes, tmp_path))
+    trained.save_pretrained(tmp_path / "model")
+    again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
+    assert again.version == trained.version
+    assert again.system.tree.levels == scheme.levels
+    held_out = np.flatnonzero(corpus.parts == TEST)[:30]
+    found = again.predict([texts[row] for row in held_out], 1)
+    paths = corpus.labels.tree.names(corpus.labels.main[held_out])
+    assert np.mean([one.paths[0].labels[0] == path[0] for one, path in zip(found, paths, strict=True)]) > 0.9
+    assert found == trained.predict([texts[row] for row in held_out], 1)
+    (forced,) = again.predict([texts[held_out[0]]], force="Y02E 10/40")
+    assert {path.label for path in forced.paths} == {"Y02E 10/42", "Y02E 10/44"}
 
 
 @pytest.mark.parametrize("nodes", [(ROOT, *SECTIONS, "Z"), (SHARED,), (FLAT,)], ids=["hier", "shared", "flat"])

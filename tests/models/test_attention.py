@@ -1,24 +1,13 @@
-import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AlbertConfig, AutoModel, BertConfig, ElectraConfig, ErnieConfig, RobertaConfig
 
-from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.models.attention import (
-    AttentionMaps,
-    attention_maps,
-    attention_shares,
-    crossing_head,
-    equal_shares,
-    load_trained_encoder,
-)
+from patent_hier.models.attention import AttentionMaps, attention_maps, attention_shares, crossing_head, equal_shares
 from patent_hier.models.encoder import load_encoder
 
 A, B = "本实用新型公开了一种固体绝缘开关柜结构。", "它包括隔离开关单元、接地装置和隔离插座装置。"
@@ -144,49 +133,3 @@ def test_shares_are_means_over_heads(demo_files: EncoderFiles) -> None:
 
 def test_texts_of_one_token_have_no_next(demo_files: EncoderFiles) -> None:
     assert {shares.next_token for shares in attention_shares(maps_of(demo_files, "一", "二"))} == {0.0}
-
-
-# --- a trained classifier's encoder
-
-
-@pytest.fixture
-def model_folder(tiny_encoder: Path, tmp_path: Path) -> Path:
-    """A classifier's folder with the tiny encoder's weights below a head."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    stored = load_file(tiny_encoder / "model.safetensors")
-    weights = {f"encoder.network.{name}": value for name, value in stored.items() if "pooler" not in name}
-    save_file({**weights, "head.weight": torch.ones(2, 16)}, folder / "model.safetensors")
-    shutil.copyfile(tiny_encoder / "config.json", folder / "encoder_config.json")
-    shutil.copyfile(tiny_encoder / "tokenizer.json", folder / "tokenizer.json")
-    return folder
-
-
-def files_of(model_folder: Path) -> EncoderFiles:
-    return EncoderFiles(model_folder, json.loads((model_folder / "encoder_config.json").read_text()), has_weights=True)
-
-
-def test_the_encoder_of_a_classifier(model_folder: Path, tiny_encoder_files: EncoderFiles) -> None:
-    files = files_of(model_folder)
-    network = load_trained_encoder(files)
-    assert not network.training
-    found = maps_of(files, pretrained=True, network=network)
-    expected = maps_of(tiny_encoder_files, pretrained=True)
-    assert found.tokens == expected.tokens
-    np.testing.assert_allclose(found.weights, expected.weights, atol=1e-6)
-
-
-def test_damaged_folders(model_folder: Path, tiny_encoder: Path) -> None:
-    file = model_folder / "model.safetensors"
-    whole = file.read_bytes()
-    shutil.copyfile(tiny_encoder / "model.safetensors", file)  # no key has the classifier's prefix
-    with pytest.raises(ArtifactError, match="damaged") as caught:
-        load_trained_encoder(files_of(model_folder))
-    assert "\n" not in str(caught.value)
-    file.write_bytes(whole[:1000])
-    with pytest.raises(ArtifactError, match="damaged"):
-        load_trained_encoder(files_of(model_folder))
-    config = json.loads((tiny_encoder / "config.json").read_text())
-    (model_folder / "encoder_config.json").write_text(json.dumps({**config, "model_type": "made-up"}))
-    with pytest.raises(ConfigError, match="made-up"):
-        load_trained_encoder(files_of(model_folder))

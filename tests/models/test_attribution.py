@@ -18,6 +18,7 @@ from patent_hier.models import attribution
 from patent_hier.models.attribution import Attribution, attribute_columns, attribute_terms, attribute_tokens
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
+from patent_hier.models.encoder import build_encoder
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
@@ -145,7 +146,7 @@ def test_other_architectures(kind: str, tiny_encoder_files: EncoderFiles) -> Non
     made = NodeClassifier(
         "A", tree_of([("A01",), ("A21",)], ("class",), root="A"), False, chosen, None, WordPieceReader(files, 24)
     )
-    made.model = BertCnn.from_config(config, 2, chosen).eval()
+    made.model = BertCnn(build_encoder(config), 2, chosen).eval()
     placed, found = attribute(made, TEXT)
     assert found.value == pytest.approx(float(made.log_prob(made.encode([TEXT]), np.arange(1))[0, 1]), abs=1e-5)
     assert abs(found.gap) <= max(0.05 * abs(found.value - found.base), 0.005)

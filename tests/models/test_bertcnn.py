@@ -4,7 +4,7 @@ import torch
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.encoder import load_encoder
+from patent_hier.models.encoder import build_encoder, load_encoder
 from patent_hier.settings import BertCnnSettings
 
 IDS = torch.tensor([[2, 1000, 1001, 3], [2, 1002, 3, 0]])
@@ -36,10 +36,10 @@ def test_who_gets_a_gradient(tiny_encoder_files: EncoderFiles, head: str, frozen
     assert sum(with_gradient) == (0 if frozen else len(with_gradient))
 
 
-def test_from_config_has_the_same_shapes(tiny_encoder_files: EncoderFiles) -> None:
+def test_random_weights_are_filled_from_a_state(tiny_encoder_files: EncoderFiles) -> None:
     model = network(tiny_encoder_files)
     settings = BertCnnSettings(num_last_layers=2, num_filters=4)
-    twin = BertCnn.from_config(tiny_encoder_files.config, 3, settings)
+    twin = BertCnn(build_encoder(tiny_encoder_files.config), 3, settings)
     twin.load_state_dict(model.state_dict())
     assert torch.equal(twin.eval()(IDS, MASK), model.eval()(IDS, MASK))
 

@@ -118,9 +118,9 @@ def test_who_is_trained(pooling: str, tune: bool) -> None:
 
 @each_cell
 @each_pooling
-def test_blank_is_filled_from_a_state(cell: str, pooling: str) -> None:
+def test_zeros_are_filled_from_a_state(cell: str, pooling: str) -> None:
     model = make(cell=cell, pooling=pooling, num_layers=2)
-    twin = Rnn.blank(WORDS, SIZE, LABELS, settings(cell=cell, pooling=pooling, num_layers=2))
+    twin = Rnn(torch.zeros(WORDS + 2, SIZE), LABELS, settings(cell=cell, pooling=pooling, num_layers=2))
     assert not twin.embedding.weight.any()
     twin.load_state_dict(model.state_dict())
     assert torch.equal(twin.eval()(IDS, MASK), model(IDS, MASK))

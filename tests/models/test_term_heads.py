@@ -52,6 +52,11 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
     assert loaded.num_parameters == MODEL.num_parameters == 6 + 2 + 12 + 3 + 2
 
 
+def test_a_head_may_have_a_single_term(tmp_path: Path) -> None:
+    TermHeads([head(0, [3], 2, 1)], 2, TERMS).save(tmp_path)
+    assert TermHeads.load(tmp_path).heads[0].columns.tolist() == [3]
+
+
 def test_counts_of_other_terms_are_refused() -> None:
     with pytest.raises(ValueError, match="5 terms, not 6"):
         MODEL.log_prob(counts(1, 1)[:, :5])

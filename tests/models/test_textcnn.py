@@ -96,9 +96,9 @@ def test_who_is_trained(tune: bool) -> None:
     assert all(weight.grad is not None for name, weight in model.named_parameters() if "embedding" not in name)
 
 
-def test_blank_is_filled_from_a_state() -> None:
+def test_zeros_are_filled_from_a_state() -> None:
     model = make()
-    twin = TextCnn.blank(WORDS, SIZE, LABELS, settings())
+    twin = TextCnn(torch.zeros(WORDS + 2, SIZE), LABELS, settings())
     assert not twin.embedding.weight.any()
     twin.load_state_dict(model.state_dict())
     assert torch.equal(twin.eval()(IDS, MASK), model(IDS, MASK))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.models.tree_softmax import TreeSoftmax
-from patent_hier.taxonomy.arithmetic import joint_log_prob, log_softmax_siblings, sum_up
+from patent_hier.taxonomy.arithmetic import best_path, joint_log_prob, log_softmax_siblings, sum_up
 from tests.trees import FIVE, classes_of, log_sum, tree_of, trees
 
 
@@ -34,6 +34,18 @@ def test_it_is_numpys_arithmetic(tree, seed: int, flat: bool) -> None:  # type: 
         conditional = log_softmax_siblings(tree, logits.astype(float))
         assert softmax.conditional(torch.from_numpy(logits)).numpy() == pytest.approx(conditional, abs=1e-4)
         assert joint == pytest.approx(joint_log_prob(tree, conditional), abs=1e-4)
+
+
+@given(trees(), st.integers(0, 10**6))
+def test_answers_are_those_of_greedy_search_or_of_each_level_alone(tree, seed: int) -> None:  # type: ignore[no-untyped-def]
+    """Scores are few different numbers, so that there are ties."""
+    joint = np.random.default_rng(seed).integers(-3, 0, (4, len(tree))).astype(np.float32)
+    softmax, flat = TreeSoftmax(tree), TreeSoftmax(tree, flat=True)
+    given = torch.from_numpy(joint)
+    assert softmax.best(given).tolist() == softmax.best_path(given).tolist() == best_path(tree, joint).tolist()
+    each = [tree.span(level).start + joint[:, tree.span(level)].argmax(1) for level in tree.levels]
+    assert flat.best(given).tolist() == np.stack(each, 1).tolist()
+    assert flat.best_path(given).tolist() == tree.paths(each[-1].astype(np.int32)).tolist()
 
 
 @pytest.mark.parametrize("flat", [True, False])

@@ -19,7 +19,7 @@ from patent_hier.errors import PatentHierError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.known_patents import find_known_patents
 from patent_hier.web.app import create_app
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.guard import ServiceSettings
 from tests.commands import Outcome, command
 from tests.inference.worlds import World
 from tests.security.traps import refused, reseal
@@ -27,7 +27,8 @@ from tests.web.serving import serving
 
 TEXT = "一种激光测距装置"
 WRONG: list[Any] = [None, True, 0, -1, 1e-320, 1e308, 10**400, math.nan, math.inf, "x", "nan", [], [1], {}, "\ud800"]
-LABELS = ["", "A", "A1", "A50", "a01", "A01B", "Z01", "B01", "../A01", "<b>", "=A01", "A01\n", "\x1b[31m", "A٠١"]
+LABELS = ["", "../A01", "<b>", "=A01", "A01\n", "\x1b[31m", "@A01", "-1", "A01 ", "A\u202e01"]
+OF_OTHER_SCHEMES = ["A", "A50", "a01", "B01", "A٠١", "nan"]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_facts_and_calibrations(folder: Path, name: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), [("plain", "root"), ("plain", "A"), ("deep", "A")])
-def test_labels_are_those_of_the_ipc(exported: dict[str, Path], tmp_path: Path, kind: str, name: str) -> None:
+def test_labels_are_a_tree_of_plain_names(exported: dict[str, Path], tmp_path: Path, kind: str, name: str) -> None:
     folder = Path(shutil.copytree(exported[kind], tmp_path / "model"))
     place = node(folder, name)
     whole = read_json(place / "model" / "classifier.json")["tree"]
@@ -111,12 +112,13 @@ def test_labels_are_those_of_the_ipc(exported: dict[str, Path], tmp_path: Path, 
         {"codes": [*codes[:place], label, *codes[place + 1 :]]}
         for place in places
         for label in [*WRONG, *LABELS]
-        if label != codes[place]
+        if label not in ("x", "nan")  # names in some scheme
     ]
     changes += [{"codes": wrong} for wrong in ([codes[1], *codes[1:]], codes[1:], [], None, "A01", {"A01": 1})]
     changes += [{"parents": [*parents[:-1], wrong]} for wrong in (last, 10**400, math.nan, -2, "x", None, [0])]
     changes += [{"parents": wrong} for wrong in (parents[1:], [[one] for one in parents], None)]
     changes += [{"levels": wrong} for wrong in ([*levels, "more"], [], levels[:1] * 2, ["class", "section"], None, 7)]
+    changes += [{"levels": [label, *levels[1:]]} for label in LABELS]
     changes += [{"root": "B"}, {"root": None}]
     for change in changes:
         edit(place / "model" / "classifier.json", lambda facts, change=change: facts.update(tree=whole | change))
@@ -128,6 +130,17 @@ def test_labels_are_those_of_the_ipc(exported: dict[str, Path], tmp_path: Path, 
         reseal(place)
         reseal(folder)
         assert "label tree" in refused(predict(folder))
+
+
+@pytest.mark.parametrize("name", ["root", "A"])
+def test_labels_that_another_scheme_may_have_do_no_harm(folder: Path, name: str) -> None:
+    file = node(folder, name) / "model" / "classifier.json"
+    codes = read_json(file)["tree"]["codes"]
+    for label in OF_OTHER_SCHEMES:
+        edit(file, lambda facts, label=label: facts["tree"].update(codes=[label, *codes[1:]]))
+        reseal(node(folder, name))
+        reseal(folder)
+        harmless(folder)
 
 
 def test_paths_of_nodes(folder: Path) -> None:

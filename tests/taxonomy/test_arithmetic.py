@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax
 
 from patent_hier.taxonomy.arithmetic import (
+    _pieces,
+    best_columns,
     best_path,
     conditional_log_prob,
     joint_log_prob,
@@ -112,8 +114,17 @@ def test_rows_are_worked_on_some_at_a_time(monkeypatch):
     conditional = log_softmax_siblings(tree, logits)
     joint = joint_log_prob(tree, conditional)
     monkeypatch.setattr("patent_hier.taxonomy.arithmetic._CELLS", 40)  # two rows, and one at last
+    assert [len(logits[rows]) for rows in _pieces(logits)] == [2, 2, 1]
     assert np.array_equal(log_softmax_siblings(tree, logits), conditional)
     assert np.array_equal(joint_log_prob(tree, conditional), joint)
+
+
+@given(st.integers(1, 4), st.integers(1, 20), SEEDS)
+def test_the_best_columns_fall_and_of_equals_the_first_is_first(k, size, seed):
+    scores = np.random.default_rng(seed).integers(-3, 3, (6, size)).astype(np.float32)  # with many ties
+    scores[scores == -3] = -np.inf
+    expected = [sorted(range(size), key=lambda i: (-row[i], i))[:k] for row in scores]
+    assert best_columns(scores, k).tolist() == expected
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -92,6 +92,14 @@ def test_what_is_no_tree_of_paths_is_refused():
     for paths in ([], [(None, None)]):
         with pytest.raises(DataError, match="there is no label below root"):
             LabelTree.from_paths(paths, ("section", "class"))
+    for path in (("A", None, "A01B"), (None, "A01"), ("A", "A01", "A01B", "A01B1/00")):
+        with pytest.raises(DataError, match="does not fit the levels section, class, subclass: a gap, or too many"):
+            LabelTree.from_paths([("A", "A01"), path], IPC_LEVELS[:3])
+
+
+def test_a_path_may_end_early():
+    full = LabelTree.from_paths([("A", "A01", "A01B"), ("B", None, None)], IPC_LEVELS[:3])
+    assert LabelTree.from_paths([("A", "A01", "A01B"), ("B",)], IPC_LEVELS[:3]) == full
 
 
 # --- properties

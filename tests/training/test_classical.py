@@ -18,9 +18,10 @@ from patent_hier.features.terms import TermReader, TermStore, count_corpus
 from patent_hier.models.classical import LinearClassifier, tf_idf
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
 from patent_hier.taxonomy.tree import LabelTree
-from patent_hier.training import classical
-from patent_hier.training.classical import fit_temperature, fit_terms
+from patent_hier.training import classical, solvers
+from patent_hier.training.classical import fit_terms
 from patent_hier.training.node_data import LabelShare, NodeView
+from patent_hier.training.solvers import fit_temperature
 
 SVM, LOGISTIC = LinearSettings(), LinearSettings(name="logistic", classifier="logistic", c=10.0)
 BAYES, KNN = NaiveBayesSettings(name="naive_bayes"), NeighboursSettings(name="knn", num_neighbours=7)
@@ -201,8 +202,8 @@ def test_saved_model_and_reader_predict_the_same(toy: Toy, settings: TermSetting
 def test_a_solver_that_did_not_converge_is_told(
     toy: Toy, settings: TermSettings, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    monkeypatch.setattr(classical, "_SVM_ITERATIONS", 1)
-    monkeypatch.setitem(classical._LBFGS, "max_iter", 1)
+    monkeypatch.setattr(solvers, "_SVM_ITERATIONS", 1)
+    monkeypatch.setitem(solvers._LBFGS, "max_iter", 1)
     assert toy.fit(settings)[2]["converged"] is False
     assert not recwarn.list
 
@@ -210,9 +211,9 @@ def test_a_solver_that_did_not_converge_is_told(
 def test_logistic_regression_of_many_weights(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     model, kept, facts = toy.fit(LOGISTIC)
     assert facts["solver"] == "lbfgs"
-    monkeypatch.setattr(classical, "_LBFGS_WEIGHTS", 0)
-    monkeypatch.setitem(classical._SAGA, "tol", 1e-5)
-    monkeypatch.setitem(classical._SAGA, "max_iter", 5000)
+    monkeypatch.setattr(solvers, "_LBFGS_WEIGHTS", 0)
+    monkeypatch.setitem(solvers._SAGA, "tol", 1e-5)
+    monkeypatch.setitem(solvers._SAGA, "max_iter", 5000)
     second, _, facts = toy.fit(LOGISTIC)
     assert (facts["solver"], facts["converged"]) == ("saga", True)
     counts = toy.store.rows(toy.test)[:, kept]
@@ -228,7 +229,7 @@ def test_equal_seeds_equal_models(toy: Toy) -> None:
 
 
 def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"stands in 201 of the node's 200 training documents; lower model\.min_doc"):
+    with pytest.raises(DataError, match=r"occurs in 201 of the node's 200 training documents; lower model\.min_doc"):
         toy.fit(LinearSettings(min_documents=201))
     with pytest.raises(ConfigError, match="does not read character n-grams"):
         toy.fit(TermSettings(name="other"))

@@ -6,7 +6,7 @@ import pytest
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.known_patents import find_known_patents
 from patent_hier.web.app import create_app
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.guard import ServiceSettings
 from tests.inference.worlds import World, world
 from tests.web.serving import Client, serving
 

@@ -6,7 +6,7 @@ import pytest
 
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.web.app import create_app
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.guard import ServiceSettings
 from tests.web.serving import serving
 
 TEXT = "一种激光测距装置，包括壳体和光电探测器"

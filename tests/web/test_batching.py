@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.web.batching import Batcher, FullQueueError
+from patent_hier.web.batching import Batcher
+from patent_hier.web.messages import RefusedError
 from tests.trees import tree_of
 
 
@@ -70,7 +71,7 @@ def test_too_many_are_refused_and_room_comes_back():
     async def work(batcher):
         waiting = [asyncio.create_task(batcher.score(["x"] * 5)) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(FullQueueError):
+        with pytest.raises(RefusedError, match="too many texts are waiting"):
             await batcher.score(["x"])
         await asyncio.gather(*waiting)
         assert batcher.waiting == 0

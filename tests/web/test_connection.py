@@ -5,7 +5,7 @@ import pytest
 
 from patent_hier.web import connection
 from patent_hier.web.app import create_app
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.guard import ServiceSettings
 from tests.web.serving import serving
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

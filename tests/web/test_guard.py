@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.web.app import create_app
-from patent_hier.web.guard import Rates
-from patent_hier.web.settings import ServiceSettings
+from patent_hier.web.guard import Rates, ServiceSettings
 from tests.web.serving import serving
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, DigestCache, find_damage, fingerprint, refuse_foreign, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
@@ -172,15 +172,17 @@ def _trained_digest(files: EncoderFiles, digests: DigestCache) -> str:
 
 
 def _maps(source: _Source, text_a: str, text_b: str) -> "AttentionMaps":
-    from patent_hier.models.attention import attention_maps, load_trained_encoder
+    from patent_hier.models.attention import attention_maps
+    from patent_hier.models.saved import load_classifier
 
+    trained: Any = load_classifier(source.files.folder).model if source.is_trained else None
     return attention_maps(
         source.files,
         text_a,
         text_b,
         pretrained=not source.is_random,
         max_length=source.max_length,
-        network=load_trained_encoder(source.files) if source.is_trained else None,
+        network=trained.encoder.network if source.is_trained else None,
         seed=source.seed or 0,
     )
 

@@ -10,15 +10,20 @@ import pytest
 
 from patent_hier.artifacts import find_damage
 from patent_hier.atomic import read_json
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.models.attention import AttentionMaps, attention_shares
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.encoder import load_encoder
+from patent_hier.models.saved import NodeClassifier
 from patent_hier.report.attention import figure as attention_figure
 from patent_hier.report.attention import page as attention
 from patent_hier.report.attention.figure import RANDOM_NOTE, save_attention_figure, token_labels
 from patent_hier.report.attention.page import AttentionPair, attention_facts, attention_page
 from patent_hier.report.attention.view import PAPER_LAYERS, attention_view, check_layers, default_layers
-from patent_hier.settings import EncoderSettings, Settings
+from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from tests.conftest import tiny_encoder_settings
+from tests.trees import tree_of
 
 HOSTILE = (
     '<script>alert("1")</script>',
@@ -264,3 +269,18 @@ def test_models_without_an_encoder(settings, tmp_path):
     (tmp_path / "classifier.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"no encoder_config\.json"):
         attention_view(settings, model=Path(tmp_path))
+
+
+def test_the_encoder_of_a_trained_classifier(settings, tiny_encoder_files, tmp_path):
+    chosen = BertCnnSettings(num_last_layers=2, num_filters=4)
+    network = BertCnn(load_encoder(tiny_encoder_files, pretrained=True, frozen=False), 2, chosen)
+    model, tree = tmp_path / "model", tree_of([("A01",), ("A21",)], ("class",), root="A")
+    NodeClassifier("A", tree, False, chosen, network, WordPieceReader(tiny_encoder_files, 64)).save(model)
+    settings.encoder = EncoderSettings("tiny", str(tiny_encoder_files.folder), max_length=64)
+    trained, untrained = attention_view(settings, model=model), attention_view(settings)
+    shares = [read_json(view.folder / "attention.json")["layers"] for view in (trained, untrained)]
+    assert shares[0] == shares[1]  # a fresh head does not change the encoder
+    content = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(content[:1000])
+    with pytest.raises(ArtifactError, match="damaged"):
+        attention_view(settings, model=model)
