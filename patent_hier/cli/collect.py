@@ -11,8 +11,8 @@ from patent_hier.cli.jobs import Job
 from patent_hier.evaluation.result import Score
 from patent_hier.pipeline.node import METRICS_FILE
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
-from patent_hier.report.saving import save_suite
-from patent_hier.report.tables import SweepRow, print_grid, print_result, suite_table, sweep_table
+from patent_hier.report.results import SweepRow, print_result, save_suite, suite_table, sweep_table
+from patent_hier.report.tables import print_grid
 from patent_hier.sanitize import one_line
 from patent_hier.settings import WHOLE
 
@@ -57,7 +57,7 @@ def _sweep_row(job: Job, overrides: Mapping[str, str]) -> SweepRow | None:
         return None
     metrics = read_json(Path(job.folder) / METRICS_FILE)
     val, test = (Score(**metrics[part]["accuracy"]) if metrics[part]["accuracy"] else None for part in ("val", "test"))
-    return SweepRow(overrides, job.node, val, test)
+    return overrides, job.node, val, test
 
 
 def _axes(jobs: Sequence[Job]) -> list[dict[str, str]]:

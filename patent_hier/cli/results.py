@@ -77,9 +77,8 @@ def audit(words: Sequence[str]) -> None:
     from patent_hier.pipeline import relations
     from patent_hier.pipeline.collecting import collect
     from patent_hier.pipeline.stages import ensure_data, load_parts
-    from patent_hier.report.auditing import LEAKAGE_NOTE, NOTES, TABLE_FILE, audit_tables, write_audit
-    from patent_hier.report.leakage import leakage, leaked_ids, scores_by_policy
-    from patent_hier.report.scores import score_all
+    from patent_hier.report.auditing import TABLE_FILE, AuditReport, scores_by_policy
+    from patent_hier.report.scores import leakage, leaked_ids, score_all
 
     runs = Path(settings.runs_dir)
     corpus, split = ensure_data(settings)
@@ -88,12 +87,11 @@ def audit(words: Sequence[str]) -> None:
     ids = leaked_ids(corpus, related, load_parts(corpus, split))
     systems = score_all(collect(runs, corpus, split))
     leakages = {item.configuration.name + _KINDS.get(item.kind, ""): leakage(item, ids) for item in systems}
-    policies = scores_by_policy(runs, corpus)
-    tables = audit_tables(found, leakages, policies, split.name)
-    _print(tables, [*NOTES, *([LEAKAGE_NOTE] if leakages else [])], settings.data.name)
+    report = AuditReport(split.name, found, leakages, scores_by_policy(runs, corpus))
+    _print(report.grids, report.notes, settings.data.name)
     folder = options.output or runs / f"audit-{corpus.manifest['name']}-{split.name}"
     facts = {"data": corpus.manifest["name"], "corpus": corpus.fingerprint, "split": split.name}
-    write_audit(folder, found, leakages, policies, {**facts, "overrides": list(options.overrides)})
+    report.write(folder, {**facts, "overrides": list(options.overrides)})
     print(f"audit: {folder / TABLE_FILE}")
     relations.refuse_broken(found, split)
 
@@ -137,9 +135,8 @@ def attention(words: Sequence[str]) -> None:
 
     text_a = TEXT_A if options.text_a is None else options.text_a
     text_b = TEXT_B if options.text_b is None else options.text_b
-    view = attention_view(settings, text_a, text_b, layers=layers, model=options.model, output=options.output)
-    state = "attention views" if view.made else "finished attention views"
-    print(one_line(f"{state}: {view.folder / 'attention.html'}"))
+    folder, made = attention_view(settings, text_a, text_b, layers=layers, model=options.model, output=options.output)
+    print(one_line(f"{'attention views' if made else 'finished attention views'}: {folder / 'attention.html'}"))
 
 
 def _layers(text: str) -> list[int]:

@@ -15,31 +15,27 @@ from patent_hier.inference.nodes import MODEL_FOLDER
 from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.evidence import Evidence
-from patent_hier.pipeline.relations import audit, load_relations
-from patent_hier.pipeline.stages import load_parts
 from patent_hier.progress import say
 from patent_hier.report.attention.view import attention_view
-from patent_hier.report.content.context import MOST_PANELS, Context
+from patent_hier.report.content.context import MOST_PANELS, Context, contexts
 from patent_hier.report.content.data import data
 from patent_hier.report.content.details import details, layers
 from patent_hier.report.content.runs import runs
 from patent_hier.report.content.systems import systems
 from patent_hier.report.content.table_2 import table_2, table_2_grid
-from patent_hier.report.figures import Language, Rendered
+from patent_hier.report.figures import Rendered
 from patent_hier.report.figures.fonts import cjk_font
-from patent_hier.report.leakage import leaked_ids
 from patent_hier.report.rendering import write_report
-from patent_hier.report.scores import FLAT_MODEL, score_all
+from patent_hier.report.scores import FLAT_MODEL
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
 REPORT_VERSION = 6
 PAGE_FILE = "report.html"
-SCORES_FILE = "scores.json"
+_SCORES_FILE = "scores.json"
 _ATTENTION_PAGE = "attention.html"
 _KIND = "report"
 _SHARED = ("data=", "data.", "split=", "split.", "runs_dir=", "cache_dir=", "encoder=", "encoder.", "experiment=")
-_LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 def build_report(
@@ -99,16 +95,11 @@ def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], generated: str, staging: Path) -> None:
-    scores = score_all(evidence)
     view = _attention(settings, evidence)
-    relations = load_relations(evidence.corpus, Path(settings.cache_dir))
-    found = audit(evidence.corpus, evidence.split, evidence.split.name.split("-")[0], relations)
-    ids = leaked_ids(evidence.corpus, relations, load_parts(evidence.corpus, evidence.split))
-    contexts = {language: Context(evidence, scores, language, found, ids, shared) for language in _LANGUAGES}
-    titles = {language: context.word("title") for language, context in contexts.items()}
-    contents = {language: {**content(context), "attention": view} for language, context in contexts.items()}
-    write_report(staging, titles, contents, generated)
-    write_json(staging / SCORES_FILE, _numbers(contexts["en"]))
+    material = contexts(evidence, Path(settings.cache_dir), shared)
+    contents = {language: {**content(context), "attention": view} for language, context in material.items()}
+    write_report(staging, contents, generated)
+    write_json(staging / _SCORES_FILE, _numbers(material["en"]))
     if view and "folder" in view:
         shutil.copyfile(view["folder"] / _ATTENTION_PAGE, staging / _ATTENTION_PAGE)
 
@@ -131,10 +122,9 @@ def _numbers(context: Context) -> dict[str, Any]:
             {
                 "name": item.configuration.name,
                 **{name: asdict(spread) for name, spread in spreads.items()},
-                "top_3": item.top_3,
-                "macro_f1": item.macro_f1,
+                **{score: item.mean(score) for score in ("top_3", "macro_f1")},
                 "classes_named": item.classes_named,
-                "ece": item.reliability.ece,
+                "ece": item.first.reliability.ece,
             }
         )
     grid = table_2_grid(context)
@@ -143,7 +133,7 @@ def _numbers(context: Context) -> dict[str, Any]:
 
 def read_table_2(folder: Path) -> Grid:
     """Table 2 of a finished report, in English."""
-    content = read_json(folder / SCORES_FILE)["table_2"]
+    content = read_json(folder / _SCORES_FILE)["table_2"]
     rows = tuple(tuple(row) for row in content["rows"])
     return Grid("Accuracy (%): ours, the paper's, the difference (Table 2)", tuple(content["header"]), rows)
 
@@ -157,7 +147,7 @@ def _attention(settings: Settings, evidence: Evidence) -> dict[str, Any] | None:
     item = trained[0]
     run = next(iter(item.runs.values()))[ROOT]
     try:
-        folder = attention_view(settings, model=run.folder / MODEL_FOLDER).folder
+        folder, _ = attention_view(settings, model=run.folder / MODEL_FOLDER)
     except ConfigError as error:  # such as an encoder too short for the pair: the report says so in the figure's place
         return {"name": item.name, "reason": str(error)}
     svg, png = ((folder / f"attention.{kind}").read_bytes() for kind in ("svg", "png"))

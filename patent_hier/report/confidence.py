@@ -7,13 +7,14 @@ from typing import Any
 from patent_hier.artifacts import refuse_foreign, seal
 from patent_hier.atomic import atomic_folder, exclusive, write_json
 from patent_hier.errors import ConfigError
+from patent_hier.evaluation.result import Score
 from patent_hier.inference.calibration import SHOWN, Calibration, Temperatures
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.report.figures import risk_coverage
-from patent_hier.report.tables import Grid, grids_markdown
+from patent_hier.report.tables import Grid, grids_markdown, percent, with_interval
 
-JSON_FILE, TABLE_FILE, FIGURE = "confidence.json", "confidence.md", "risk_coverage"
+TABLE_FILE = "confidence.md"
 NOTES = (
     "Thresholds and temperatures are of the calibration part, all else is measured on the test part. Asked: of the "
     "answers at each level, so many shall be right. Intervals: 95 %, Wilson.",
@@ -47,65 +48,56 @@ def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibrati
     refuse_foreign(folder, _KIND)
     grids = confidence_tables(calibration)
     with exclusive(folder), atomic_folder(folder) as staging:
-        write_json(staging / JSON_FILE, calibration.as_dict())
+        write_json(staging / "confidence.json", calibration.as_dict())
         figure = risk_coverage(calibration.measured["risk_coverage"], SHOWN)
-        (staging / f"{FIGURE}.svg").write_bytes(figure.svg)
-        (staging / f"{FIGURE}.png").write_bytes(figure.png)
-        picture = f"![{figure.alt}]({FIGURE}.svg)"
+        (staging / "risk_coverage.svg").write_bytes(figure.svg)
+        (staging / "risk_coverage.png").write_bytes(figure.png)
+        picture = f"![{figure.alt}](risk_coverage.svg)"
         (staging / TABLE_FILE).write_text(grids_markdown(grids, (picture, *NOTES)), "utf-8")
         facts = {"model": classifier.system.name, "version": classifier.version, "data": classifier.facts.get("data")}
         seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
 
 
-def _header(levels: Sequence[str]) -> list[str]:
+def _reached(one: Mapping[str, Any], levels: Sequence[str]) -> dict[str, str]:
     """The deepest level first; titles that would stand there twice differ by blanks."""
-    *above, deepest = levels
-    names = [deepest, *(f"{level} only" for level in reversed(above))]
-    return [cell for place, name in enumerate(names) for cell in (f"{name} (%)", f"right (%){' ' * place}")]
-
-
-def _reached(one: Mapping[str, Any], levels: Sequence[str]) -> list[str]:
-    cells = []
-    for level in reversed(levels):
+    cells = {}
+    for place, level in enumerate(reversed(levels)):
         reached = one["levels"][level]
-        score = reached["accuracy"]
-        cells += [f"{100 * reached['coverage']:.1f}", _interval(score) if score else "-"]
-    return [*cells, f"{100 * one['undecided']:.1f}"]
-
-
-def _interval(score: Mapping[str, Any]) -> str:
-    low, high = score["interval"]
-    return f"{100 * score['value']:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+        score = reached["accuracy"] and Score(**reached["accuracy"])
+        cells[f"{level}{' only' if place else ''} (%)"] = percent(reached["coverage"])
+        cells[f"right (%){' ' * place}"] = with_interval(score, " ", "-")
+    return {**cells, "no answer (%)": percent(one["undecided"])}
 
 
 def _targets(measured: Mapping[str, Any], chosen: list[str], levels: Sequence[str], fitted: int) -> Grid:
-    rows = [(f"{100 * float(target):.0f}", *_reached(measured["targets"][target], levels)) for target in chosen]
+    rows = [
+        {"asked (%)": f"{100 * float(target):.0f}", **_reached(measured["targets"][target], levels)}
+        for target in chosen
+    ]
     areas = measured["area_under_risk_coverage"]
     area = ", ".join(f"{level} {areas[level]:.3f}" for level in reversed(levels) if level in areas)
     title = (
         f"What an asked accuracy comes to on {measured['documents']} test documents; thresholds of {fitted} others; "
         f"area under the risk-coverage curve: {area}"
     )
-    return Grid(title, ("asked (%)", *_header(levels), "no answer (%)"), tuple(rows))
+    return Grid.of(title, rows)
 
 
 def _by_label(by_label: Mapping[str, Mapping[str, Any]], target: float, levels: Sequence[str]) -> Grid:
-    rows = [(label, str(one["n_documents"]), *_reached(one, levels)) for label, one in by_label.items()]
-    header = (levels[0], "documents", *_header(levels), "no answer (%)")
-    return Grid(f"By true {levels[0]}, {100 * target:.0f} % asked", header, tuple(rows))
+    rows = [
+        {levels[0]: label, "documents": str(one["n_documents"]), **_reached(one, levels)}
+        for label, one in by_label.items()
+    ]
+    return Grid.of(f"By true {levels[0]}, {100 * target:.0f} % asked", rows)
 
 
 def _errors(errors: Mapping[str, Any], temperatures: Temperatures) -> Grid:
     before, after = errors["before"], errors["after"]
-    rows = [
-        (level, "-", f"{before['levels'][level]:.3f}", f"{after['levels'][level]:.3f}")
-        for level in reversed(before["levels"])
-    ]
+    rows = [(level, "-", before["levels"][level], after["levels"][level]) for level in reversed(before["levels"])]
     for node, own in before["nodes"].items():
         for level, error in own.items():
             name = f"node {node}" if len(own) == 1 else f"node {node}, {level}"
-            rows.append(
-                (name, f"{temperatures[node][level]:.2f}", f"{error:.3f}", f"{after['nodes'][node][level]:.3f}")
-            )
+            rows.append((name, f"{temperatures[node][level]:.2f}", error, after["nodes"][node][level]))
+    cells = tuple((name, temperature, f"{old:.3f}", f"{new:.3f}") for name, temperature, old, new in rows)
     title = "Calibration error before and after temperature scaling"
-    return Grid(title, ("level", "temperature", "before", "after"), tuple(rows))
+    return Grid(title, ("level", "temperature", "before", "after"), cells)

@@ -10,16 +10,8 @@ from patent_hier.features.pretrained import CONFIG
 from patent_hier.report.figures import loss_curve
 from patent_hier.report.rendering import render
 
-CARD = "README.md"
-CURVE = "loss_curve.svg"
+_CURVE = "loss_curve.svg"
 _ROWS = 12  # of the table of losses
-_POOLED = ("bert", "ernie", "roberta")  # their networks have a random pooler, of which transformers would warn
-_SIZES = {
-    "num_hidden_layers": "{} layers",
-    "hidden_size": "hidden size {}",
-    "num_attention_heads": "{} heads",
-    "max_position_embeddings": "up to {} tokens",
-}  # as far as config.json has them under the names that BERT and most others use
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
@@ -30,19 +22,16 @@ def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapp
         manifest: Of the encoder, as :mod:`patent_hier.pipeline.pretrain` makes it.
         history: One record for each round; see :class:`patent_hier.training.pretraining.Pretrained`.
     """
-    (folder / CURVE).write_bytes(loss_curve(history).svg)
-    config = read_json(folder / CONFIG)
+    (folder / _CURVE).write_bytes(loss_curve(history).svg)
     chosen = sorted({round(i * (len(history) - 1) / (_ROWS - 1)) for i in range(_ROWS)})
     before = [{**run, "command": shlex.join(run["command"])} for run in manifest.get("before", ())]
-    sizes = [text.format(config[key]) for key, text in _SIZES.items() if key in config]
     facts = {
-        "architecture": ", ".join((str(config["model_type"]), *sizes)),
-        "has_pooler": config["model_type"] in _POOLED,
+        "config": read_json(folder / CONFIG),
         "bytes": sum(file.stat().st_size for file in folder.glob("*.safetensors")),
         "on_cpu": {manifest["training"]["device"], *(run["device"] for run in before)} == {"cpu"},
         "rounds": [history[number] for number in chosen],
         "before": before,
-        "curve": CURVE,
+        "curve": _CURVE,
         "command": shlex.join(manifest["environment"]["command"]),
     }
-    (folder / CARD).write_text(render("encoder_card.md.j2", **{**manifest, **facts}), "utf-8")
+    (folder / "README.md").write_text(render("encoder_card.md.j2", **{**manifest, **facts}), "utf-8")

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from patent_hier.report.words import Language
+
 if TYPE_CHECKING:  # matplotlib takes its time, and tables need none
-    from patent_hier.report.figures import Language, Rendered
+    from patent_hier.report.figures import Rendered
 
 FIGURES = "figures"  # the figures' folder beside the page
 _CODE = re.compile(r"`([^`]+)`")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
 _LINE_START = re.compile(r"^(?:([#+=-])|(\d+)([.)]))")  # a list, a heading, a rule
-_TAGS = {"en": "en", "zh": "zh-Hans"}
-_NOTES = {"warning": ("Warning", "注意"), "missing": ("Missing", "缺失")}
 
 
 class _Absent(StrictUndefined):
@@ -53,22 +53,26 @@ def _lines(cell: str) -> Markup:
     return Markup("<br>").join(map(_inline, cell.splitlines()))
 
 
-def _md_cell(text: str) -> str:
+def _md_cell(text: str, stroke: str = "\\|") -> str:
     """A cell of a Markdown table: there, a stroke ends the cell even inside code."""
     return "".join(
-        f"`{piece}`".replace("|", "\\|") if code else _SPECIAL.sub(r"\\\1", piece) for code, piece in _pieces(text)
+        f"`{piece}`".replace("|", stroke) if code else _SPECIAL.sub(r"\\\1", piece) for code, piece in _pieces(text)
     )
 
 
 def _md(text: str) -> str:
     """One line of Markdown that shows the text as it is."""
-    escaped = "".join(f"`{piece}`" if code else _SPECIAL.sub(r"\\\1", piece) for code, piece in _pieces(text))
+    escaped = _md_cell(text, stroke="|")
     return _LINE_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", escaped)
 
 
 def _fence(text: str) -> str:
     """Backquotes around a listing, more than there are in a row within."""
     return "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
 
 
 @cache
@@ -81,9 +85,15 @@ def _environment(*, html: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"inline": _inline, "lines": _lines, "md": _md, "cell": _md_cell, "fence": _fence}
+    made.filters |= {
+        "inline": _inline,
+        "lines": _lines,
+        "md": _md,
+        "cell": _md_cell,
+        "fence": _fence,
+        "base64": _base64,
+    }
     made.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "allow_nan": False, "separators": (",", ":")}
-    made.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     return made
 
 
@@ -92,10 +102,10 @@ def render(template: str, *, html: bool = False, **variables: Any) -> str:
     return _environment(html=html).get_template(template).render(variables)
 
 
-def table_markdown(grid: Any, note: str = "") -> str:
+def table_markdown(grid: Any) -> str:
     """A table as Markdown with its title as a paragraph; ends with a newline."""
     blocks: Any = _environment(html=False).get_template("markdown.j2").module
-    return str(blocks.table(grid, "", note))
+    return str(blocks.table(grid))
 
 
 def page_parts(style: str, script: str) -> dict[str, str]:
@@ -104,18 +114,12 @@ def page_parts(style: str, script: str) -> dict[str, str]:
     The policy names both by their digests. A browser compares every character, so they stand in their elements as
     they are.
     """
-    texts = {
-        name: resources.files("patent_hier.resources").joinpath(name).read_text("utf-8") for name in (style, script)
-    }
-    hashes = {
-        name: "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-        for name, text in texts.items()
-    }
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{hashes[style]}'; script-src '{hashes[script]}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return {"style": Markup(texts[style]), "script": Markup(texts[script]), "policy": Markup(policy)}  # noqa: S704  # our own files
+    parts, policy = {}, "default-src 'none'; img-src data:"
+    for kind, name in (("style", style), ("script", script)):
+        text = resources.files("patent_hier.resources").joinpath(name).read_text("utf-8")
+        parts[kind] = Markup(text)  # noqa: S704  # our own file
+        policy += f"; {kind}-src 'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
+    return {**parts, "policy": Markup(f"{policy}; base-uri 'none'; form-action 'none'")}  # noqa: S704  # our own words
 
 
 @dataclass
@@ -124,28 +128,22 @@ class Document:
 
     Attributes:
         language: Of all texts.
-        title: Its title.
         headings: Level, anchor and text, in order; they come about as the blocks are rendered, likewise the figures.
         figures: By file name without its suffix.
     """
 
-    language: "Language"
-    title: str
+    language: Language
     headings: list[tuple[int, str, str]] = field(default_factory=list)
     figures: "dict[str, Rendered]" = field(default_factory=dict)
 
     @property
-    def tag(self) -> str:
-        """The language for browsers."""
-        return _TAGS[self.language]
+    def title(self) -> str:
+        """Its title."""
+        return self.t("Classification of Chinese patents into the IPC: results", "中国专利 IPC 分类：实验结果")
 
     def t(self, en: str, zh: str, **facts: object) -> str:
         """The text of the language, with ``facts`` in its braces."""
         return (zh if self.language == "zh" else en).format(**facts)
-
-    def note(self, kind: str) -> str:
-        """The word before a note."""
-        return self.t(*_NOTES[kind])
 
     def heading(self, level: int, anchor: str, text: str) -> str:
         """List a heading in the contents; its id in the page."""
@@ -164,9 +162,7 @@ class Document:
         return render("report.j2", html=html, doc=self, t=self.t, blocks=blocks, **variables)
 
 
-def write_report(
-    folder: Path, titles: "Mapping[Language, str]", variables: "Mapping[Language, Mapping[str, Any]]", generated: str
-) -> None:
+def write_report(folder: Path, variables: Mapping[Language, Mapping[str, Any]], generated: str) -> None:
     """Write ``report.html``, the Markdown of each language and the figures' files.
 
     English lies in ``report.md`` and ``figures/<name>.svg``, Chinese in ``report.zh.md`` and
@@ -174,18 +170,17 @@ def write_report(
 
     Args:
         folder: An existing folder; the caller makes the whole atomic.
-        titles: By language, as the variables; the first one is shown first.
-        variables: Of ``report.j2``.
+        variables: Of ``report.j2``, by language; the first one is shown first.
         generated: When and by what the report was made.
     """
     (folder / FIGURES).mkdir()
     articles = []
     for language, own in variables.items():
-        document = Document(language, titles[language])
+        document = Document(language)
         text = document.body(own, html=False).rstrip("\n")
-        made = document.t("Made", "生成于")
+        made = f"{document.t('Made', '生成于')}: {_md(generated)}"
         name = "report.md" if language == "en" else f"report.{language}.md"
-        (folder / name).write_text(f"# {_md(document.title)}\n\n{text}\n\n{made}: {_md(generated)}\n", "utf-8")
+        (folder / name).write_text(f"# {_md(document.title)}\n\n{text}\n\n{made}\n", "utf-8")
         articles.append((document, Markup(document.body(own, html=True))))  # noqa: S704  # escaped as it was rendered
         for stem, figure in document.figures.items():
             (folder / FIGURES / f"{stem}.svg").write_bytes(figure.svg)

@@ -6,16 +6,18 @@ Only this module of the report knows the hits and results of :mod:`patent_hier.e
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from patent_hier.data.audit import LEAKING, leaked
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.splits import TEST
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.aggregate import aggregate, answers, has_label, level_hits, local_hits
 from patent_hier.evaluation.calibration_error import Reliability, expected_calibration_error
-from patent_hier.evaluation.contract import LevelScores
 from patent_hier.evaluation.result import Result, Score
 from patent_hier.evaluation.seeds import Spread, as_score, spread_of_hits, spread_of_product
 from patent_hier.pipeline.evidence import Configuration, Evidence, NodeRun
@@ -26,6 +28,11 @@ Hits = NDArray[np.bool_]
 LEVELS = ("section", "class")  # every system has them, whatever its depth: by these, systems are compared
 COMPARED = LEVELS[-1]
 HIERARCHICAL, SHARED_NETWORK, FLAT_MODEL = "hierarchical", "shared_network", "flat_model"  # words of the report too
+
+Leakage = Mapping[str, Spread | None]  # by column of :data:`LEAKAGE_COLUMNS`; None where no document is left
+
+# Each level on the whole test part and without leaked documents, the deepest on the leaked ones alone.
+LEAKAGE_COLUMNS = (*(f"{what}{level}" for level in LEVELS for what in ("", "clean_")), f"leaked_{COMPARED}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +45,17 @@ class Answers:
         predicted: ``(n,)`` labels, as a user gets them: of all but a flat model, the cascade's.
         hits: ``(n,)`` whether they are equal.
         local_hits: ``(n,)`` whether the heads below the true section find the class; None for a flat system.
+        result: The scores of all levels.
+        reliability: Of the probabilities of classes.
     """
 
     document_ids: NDArray[Any]
     true: Mapping[str, NDArray[Any]]
     predicted: Mapping[str, NDArray[Any]]
     hits: Mapping[str, Hits]
-    local_hits: Hits | None = None
+    local_hits: Hits | None
+    result: Result
+    reliability: Reliability
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,44 +65,69 @@ class SystemScores:
     Attributes:
         configuration: What was run.
         kind: :data:`HIERARCHICAL`, :data:`SHARED_NETWORK` or :data:`FLAT_MODEL`.
-        levels: By level, accuracy of what a user gets.
-        table_2: The numbers of its row in Table 2, by column: ``L1``, sections with test documents (each class model
-            given the true section), ``L2`` (their mean, weighted by documents), ``overall`` (equation (1) of
-            arXiv:1911.06241). Empty for a flat system.
-        top_3: One of the three most probable classes is right; mean over seeds, likewise the next two.
-        macro_f1: Of the classes that a user gets.
-        classes_named: Different classes in its answers on the test part. Far below the classes with support it tells
-            of a collapsed model.
-        reliability: Of its probabilities of classes, first seed.
         answers: By seed.
-        results: By seed, the scores of all levels.
     """
 
     configuration: Configuration
     kind: str
-    levels: Mapping[str, Spread]
-    table_2: Mapping[str, Spread]
-    top_3: float
-    macro_f1: float
-    classes_named: float
-    reliability: Reliability
     answers: Mapping[int, Answers]
-    results: Mapping[int, Result]
+
+    @property
+    def first(self) -> Answers:
+        """The answers of the first seed."""
+        return next(iter(self.answers.values()))
+
+    def at(self, level: str, rows: Hits | slice = slice(None)) -> Spread:
+        """Accuracy of what a user gets at a level, on some of the documents or on all."""
+        hits = np.stack([own.hits[level][rows] for own in self.answers.values()])
+        return spread_of_hits(hits, len(set(self.first.true[level][rows])))
+
+    @cached_property
+    def levels(self) -> dict[str, Spread]:
+        """By level, accuracy of what a user gets."""
+        return {level: self.at(level) for level in LEVELS}
 
     @property
     def best_guess(self) -> Spread:
         """Accuracy of classes, by which systems are ranked."""
         return self.levels[COMPARED]
 
+    @cached_property
+    def table_2(self) -> dict[str, Spread]:
+        """The numbers of its row in Table 2, by column. Empty for a flat system.
+
+        ``L1``, sections with test documents (each class model given the true section), ``L2`` (their mean, weighted by
+        documents), ``overall`` (equation (1) of arXiv:1911.06241).
+        """
+        if self.first.local_hits is None:
+            return {}
+        sections, classes = (self.first.true[level] for level in LEVELS)
+        section = np.stack([own.hits[LEVELS[0]] for own in self.answers.values()])
+        local = np.stack([own.local_hits for own in self.answers.values() if own.local_hits is not None])
+        n_classes = len(set(classes))
+        by_section = {
+            name: spread_of_hits(local[:, sections == name], len(set(classes[sections == name])))
+            for name in sorted(set(sections))
+        }
+        overall = spread_of_product(section, local, n_classes)
+        return {"L1": self.levels[LEVELS[0]], **by_section, "L2": spread_of_hits(local, n_classes), "overall": overall}
+
     @property
     def routing_loss(self) -> float | None:
         """What wrong sections cost, a fraction; None for a flat system."""
         return self.table_2["L2"].mean - self.best_guess.mean if self.table_2 else None
 
+    def mean(self, score: str) -> float:
+        """A score of classes, such as ``top_3``: its mean over seeds."""
+        return float(np.mean([getattr(own.result.levels[COMPARED], score).value for own in self.answers.values()]))
+
     @property
-    def first(self) -> Answers:
-        """The answers of the first seed."""
-        return next(iter(self.answers.values()))
+    def classes_named(self) -> float:
+        """Different classes in its answers on the test part, mean over seeds.
+
+        Far below the classes with support it tells of a collapsed model.
+        """
+        return float(np.mean([len(set(own.predicted[COMPARED]) - {None}) for own in self.answers.values()]))
 
 
 def score_all(evidence: Evidence) -> list[SystemScores]:
@@ -108,34 +144,15 @@ def score_system(configuration: Configuration, corpus: Corpus, kind: str) -> Sys
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
     # One seed at a time: predictions are large.
-    seeds = {seed: _score_seed(nodes, corpus) for seed, nodes in configuration.runs.items()}
-    answered = {seed: own for seed, (own, _, _) in seeds.items()}
-    results = {seed: result for seed, (_, result, _) in seeds.items()}
+    answered = {seed: _score_seed(nodes, corpus) for seed, nodes in configuration.runs.items()}
+    scores = SystemScores(configuration, kind, answered)
     for seed, own in answered.items():
-        if not np.array_equal(own.document_ids, next(iter(answered.values())).document_ids):
+        if not np.array_equal(own.document_ids, scores.first.document_ids):
             raise ArtifactError(
                 f"{configuration.name} seed={seed} scored other documents than the other seeds; "
                 "delete its results and run it again"
             )
-    compared = [result.levels[COMPARED] for result in results.values()]
-    return SystemScores(
-        configuration,
-        kind,
-        {level: spread_at(list(answered.values()), level) for level in LEVELS},
-        {} if kind == FLAT_MODEL else _table_2(list(answered.values())),
-        float(np.mean([level.top_3.value for level in compared])),
-        float(np.mean([level.macro_f1.value for level in compared])),
-        float(np.mean([len(set(own.predicted[COMPARED]) - {None}) for own in answered.values()])),
-        next(iter(seeds.values()))[2],
-        answered,
-        results,
-    )
-
-
-def spread_at(answers: Sequence[Answers], level: str, rows: Hits | slice = slice(None)) -> Spread:
-    """Accuracy at a level over all seeds, on some of the documents or on all."""
-    labels = answers[0].true[level][rows]
-    return spread_of_hits(np.stack([own.hits[level][rows] for own in answers]), len(set(labels)))
+    return scores
 
 
 def score_node(run: NodeRun) -> Score | None:
@@ -166,49 +183,47 @@ def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], 
     return hits
 
 
-def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> tuple[Answers, Result, Reliability]:
+def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> Answers:
     system, labels = read_system({node: run.folder for node, run in nodes.items()}, corpus)
-    result = aggregate(system, labels)
     test = system.select("test")
     levels = {level: test.level(level) for level in LEVELS}
     hits, predicted = level_hits(test), dict(zip(test.tree.levels, answers(test), strict=True))
-    return (
-        Answers(
-            test.document_ids,
-            {level: own.targets for level, own in levels.items()},
-            {level: test.tree.names(_placed(test.tree.span(level).start, predicted[level])) for level in LEVELS},
-            {level: hits[level] for level in LEVELS},
-            None if test.flat else local_hits(levels[COMPARED]),
-        ),
-        result,
-        _reliability(levels[COMPARED]),
+    starts = {level: test.tree.span(level).start for level in LEVELS}
+    codes = {level: predicted[level] + np.where(predicted[level] < 0, 0, start) for level, start in starts.items()}
+    # a calibration error asks for the most probable label only
+    best, log_prob = levels[COMPARED].best(1)
+    right = np.where(best[:, 0] == levels[COMPARED].target_codes, 0, -1)
+    return Answers(
+        test.document_ids,
+        {level: own.targets for level, own in levels.items()},
+        {level: test.tree.names(own.astype(np.int32)) for level, own in codes.items()},
+        {level: hits[level] for level in LEVELS},
+        None if test.flat else local_hits(levels[COMPARED]),
+        aggregate(system, labels),
+        expected_calibration_error(log_prob, right),
     )
 
 
-def _placed(start: int, positions: NDArray[np.int32]) -> NDArray[np.int32]:
-    return np.where(positions < 0, positions, positions + start).astype(np.int32)
+def leaked_ids(corpus: Corpus, codes: Mapping[str, NDArray[np.intp]], parts: NDArray[np.int8]) -> NDArray[Any]:
+    """Test documents with a similar text, or a member of their family, in the training part: their ids, sorted."""
+    found = np.zeros(corpus.size, bool)
+    for name in LEAKING:
+        found |= leaked(codes[name], parts)
+    ids: NDArray[Any] = corpus.document_ids.to_numpy()[found & (parts == TEST)]
+    return np.sort(ids.astype(str))
 
 
-def _reliability(own: LevelScores) -> Reliability:
-    """Of the most probable label, which is all that a calibration error asks for."""
-    labels, log_prob = own.best(1)
-    return expected_calibration_error(log_prob, np.where(labels[:, 0] == own.target_codes, 0, -1))
+def leakage(scores: SystemScores, ids: NDArray[Any]) -> Leakage:
+    """Score a system again without the leaked documents, and on them alone.
 
-
-def _table_2(answers: Sequence[Answers]) -> dict[str, Spread]:
-    first = answers[0]
-    sections, classes = (first.true[level] for level in LEVELS)
-    section = np.stack([own.hits[LEVELS[0]] for own in answers])
-    local = np.stack([own.local_hits for own in answers if own.local_hits is not None])
-    n_classes = len(set(classes))
-    by_section = {
-        name: spread_of_hits(local[:, own], len(set(classes[own])))
-        for name in sorted(set(sections))
-        if (own := sections == name).any()
-    }
-    return {
-        "L1": spread_at(answers, LEVELS[0]),
-        **by_section,
-        "L2": spread_of_hits(local, n_classes),
-        "overall": spread_of_product(section, local, n_classes),
-    }
+    Args:
+        scores: The system's.
+        ids: Of :func:`leaked_ids`.
+    """
+    is_leaked = np.isin(scores.first.document_ids.astype(str), ids)
+    chosen = {"": np.ones_like(is_leaked), "clean": ~is_leaked, "leaked": is_leaked}
+    found: dict[str, Spread | None] = {}
+    for column in LEAKAGE_COLUMNS:
+        what, _, level = column.rpartition("_")
+        found[column] = scores.at(level, chosen[what]) if chosen[what].any() else None
+    return found

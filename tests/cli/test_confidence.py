@@ -6,7 +6,6 @@ import pytest
 
 from patent_hier.artifacts import find_damage
 from patent_hier.atomic import read_json
-from patent_hier.errors import DataError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.report.figures import risk_coverage
 from tests.commands import command
@@ -103,5 +102,3 @@ def test_the_figure():
         "Wrong answers by the share of documents that are answered. class: 10.0 % of the surer half, 40.0 % of all; "
         "section: 10.0 % of the surer half, 40.0 % of all."
     )
-    with pytest.raises(DataError):
-        risk_coverage({})

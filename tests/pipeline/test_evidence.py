@@ -14,7 +14,7 @@ from patent_hier.pipeline.naming import name_configurations
 from patent_hier.pipeline.node import run_node
 from patent_hier.pipeline.stages import wanted_nodes
 from patent_hier.pipeline.suite import aggregate_nodes
-from patent_hier.report.saving import save_suite
+from patent_hier.report.results import save_suite
 from patent_hier.settings import LevelSettings
 from tests.pipeline.conftest import change, make_settings
 

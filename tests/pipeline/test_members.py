@@ -9,7 +9,7 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.pipeline.members import corpus_of, read_members
 from patent_hier.pipeline.node import run_node
 from patent_hier.pipeline.suite import aggregate_nodes
-from patent_hier.report.saving import save_suite
+from patent_hier.report.results import save_suite
 from patent_hier.settings import LevelSettings
 from tests.pipeline.conftest import change, make_settings
 

@@ -6,11 +6,8 @@ import pytest
 
 from patent_hier.data.corpus import Corpus
 from patent_hier.pipeline.collecting import collect
-from patent_hier.pipeline.relations import audit, load_relations
-from patent_hier.pipeline.stages import load_parts
 from patent_hier.report.content.context import Context
-from patent_hier.report.leakage import leaked_ids
-from patent_hier.report.scores import score_all
+from patent_hier.report.content.context import contexts as in_all_languages
 from tests.commands import command
 from tests.report.worlds import World, csv_world
 
@@ -22,8 +19,8 @@ def trained(tmp_path_factory) -> World:
     own.run("linear", "level=hier")
     own.run("linear", "level=flat")
     own.run("linear", "level=shared")
-    own.run("naive_bayes", "level=hier", "model.alpha=0.01")
-    own.run("naive_bayes", "level=hier", "model.alpha=1.0")
+    own.run("naive_bayes", "level=flat", "model.alpha=0.01")
+    own.run("naive_bayes", "level=flat", "model.alpha=1.0")
     own.run("textcnn", "level=hier", "seed=1,2", "trainer.max_epochs=2", "--multirun")
     own.run("bertcnn", "level=hier", "encoder.max_length=64")
     own.run("bertcnn", "level=node", "node=D", "encoder.max_length=64", "model.num_last_layers=1")
@@ -44,14 +41,7 @@ def contexts(trained) -> dict[str, Context]:
     (corpus,) = (Corpus.open(path) for path in trained.cache.glob("corpora/gazette-*"))
     (split,) = trained.cache.glob("splits/random-*")
     evidence = collect(trained.runs, corpus, split)
-    scores = score_all(evidence)
-    relations = load_relations(corpus, trained.cache)
-    found = audit(corpus, split, "random", relations)
-    ids = leaked_ids(corpus, relations, load_parts(corpus, split))
-    return {
-        language: Context(evidence, scores, language, found, ids, ("data=gazette", "data.path=a b.csv"))
-        for language in ("en", "zh")
-    }
+    return in_all_languages(evidence, trained.cache, ("data=gazette", "data.path=a b.csv"))
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,14 @@ Table = list[tuple[str, ...]]
 class Page(HTMLParser):
     """The elements of a page with their attributes, and the tables of each language by caption."""
 
-    def __init__(self, path: Path):
+    def __init__(self, source: Path | str):
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.tables: dict[str, dict[str, Table]] = {}
         self.texts: list[tuple[str, str]] = []  # element, text directly in it
         self._open: list[str] = []
         self._language = self._caption = ""
-        self.feed(path.read_text("utf-8"))
+        self.feed(source if isinstance(source, str) else source.read_text("utf-8"))
         self.close()
         assert not self._open
 

@@ -25,7 +25,7 @@ from patent_hier.report.figures import comparison_bars, pen
 from patent_hier.report.tables import Grid, print_grid
 from tests.commands import command, write_csv
 from tests.inference.worlds import World, raw_row
-from tests.report.figures.test_figures import OURS, PAPER
+from tests.report.figures.test_figures import OURS
 from tests.report.worlds import World as ReportWorld
 from tests.report.worlds import world as report_world
 
@@ -161,7 +161,7 @@ def test_markdown_has_no_foreign_element(reports: Reports) -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_names_in_figures_are_drawn(language: Any) -> None:
     name = f"{MARKUP} $x^2$ --> ]]> <!-- <script>"
-    drawn = comparison_bars(pen(language), {name: next(iter(OURS.values()))}, PAPER)
+    drawn = comparison_bars(pen(language), {name: next(iter(OURS.values()))})
     root = ElementTree.fromstring(drawn.svg)
     tags = {element.tag.rpartition("}")[2] for element in root.iter() if isinstance(element.tag, str)}
     assert not tags & {"script", "img", "image", "foreignObject", "iframe", "animate", "set", "a", "text"}

@@ -7,7 +7,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -62,7 +61,6 @@ def _draw(maps: AttentionMaps, layers: Sequence[int], random_weights: bool) -> F
     height = _HEAD + n_rows * body + (n_rows - 1) * _BETWEEN + _FOOT
     width = _PANEL * max(n_columns, 2)
     figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
     labels = token_labels(maps.tokens, label_fonts())
     shares = attention_shares(maps)
     for number, layer in enumerate(layers):

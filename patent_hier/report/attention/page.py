@@ -1,7 +1,7 @@
 """Attention between two texts as an interactive page: one HTML file that loads nothing from anywhere."""
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,40 +13,31 @@ _MOST_WEIGHTS = 3_000_000  # in a page, 8 MB of text; the pair of the paper's Fi
 _FULL = 65535  # a weight of 1 in the page: uint16 is finer than any screen shows
 
 
-@dataclass(frozen=True)
-class AttentionPair:
-    """What was asked for.
+def attention_facts(
+    maps: AttentionMaps, text_a: str, text_b: str, *, layers: Sequence[int], encoder: str, random_weights: bool
+) -> dict[str, Any]:
+    """What ``attention.json`` holds: the pair, its tokens, and where the attention of every layer goes.
 
-    Attributes:
+    Shares are from 0 to 1; ``equal`` holds what they would be if every token attended to all tokens alike.
+
+    Args:
+        maps: The attention.
         text_a: First text.
         text_b: Second text.
         layers: The chosen layers, from 1, at least one.
         encoder: What to call the encoder.
         random_weights: Whether the encoder was not trained at all.
     """
-
-    text_a: str
-    text_b: str
-    layers: tuple[int, ...]
-    encoder: str
-    random_weights: bool
-
-
-def attention_facts(maps: AttentionMaps, pair: AttentionPair) -> dict[str, Any]:
-    """What ``attention.json`` holds: the pair, its tokens, and where the attention of every layer goes.
-
-    Shares are from 0 to 1; ``equal`` holds what they would be if every token attended to all tokens alike.
-    """
     return {
-        "encoder": pair.encoder,
-        "random_weights": pair.random_weights,
+        "encoder": encoder,
+        "random_weights": random_weights,
         "num_layers": maps.num_layers,
         "num_heads": maps.num_heads,
-        "text_a": pair.text_a,
-        "text_b": pair.text_b,
+        "text_a": text_a,
+        "text_b": text_b,
         "tokens": list(maps.tokens),
         "segments": maps.segments.tolist(),
-        "chosen_layers": list(pair.layers),
+        "chosen_layers": list(layers),
         "layers": [
             {"layer": layer, **_share_facts(shares)} for layer, shares in enumerate(attention_shares(maps), start=1)
         ],
@@ -54,7 +45,7 @@ def attention_facts(maps: AttentionMaps, pair: AttentionPair) -> dict[str, Any]:
     }
 
 
-def attention_page(maps: AttentionMaps, pair: AttentionPair) -> str:
+def attention_page(maps: AttentionMaps, facts: Mapping[str, Any]) -> str:
     """The page as HTML.
 
     It holds all layers; of long texts, whose page would be too large for a browser, only the chosen ones. Texts enter
@@ -62,15 +53,16 @@ def attention_page(maps: AttentionMaps, pair: AttentionPair) -> str:
 
     Args:
         maps: The attention.
-        pair: What was asked for; the page opens with the first of its layers.
+        facts: Of :func:`attention_facts`; the page opens with the first of the chosen layers.
     """
-    layers = list(range(1, maps.num_layers + 1)) if maps.weights.size <= _MOST_WEIGHTS else list(pair.layers)
+    chosen = facts["chosen_layers"]
+    layers = list(range(1, maps.num_layers + 1)) if maps.weights.size <= _MOST_WEIGHTS else chosen
     weights = np.rint(maps.weights[[layer - 1 for layer in layers]] * _FULL).astype("<u2")
-    facts = attention_facts(maps, pair)
-    data = facts | {
+    data = {
+        **facts,
         "special": maps.special.astype(int).tolist(),
         "layers": layers,
-        "start": pair.layers[0],
+        "start": chosen[0],
         "heads": maps.num_heads,
         "shares": facts["layers"],
         "weights": base64.b64encode(weights.tobytes()).decode("ascii"),

@@ -1,27 +1,17 @@
 """All systems side by side: the winner, ways to a class, tests, frequency, calibration, leakage."""
 
+from collections import Counter
 from typing import Any
 
-from patent_hier.data.splits import PARTS, TEST
-from patent_hier.evaluation.calibration_error import Reliability
-from patent_hier.evaluation.frequency import GROUPS, accuracy_by_group, frequency_groups
-from patent_hier.report.content.context import (
-    ABSENT,
-    MOST_PANELS,
-    Context,
-    interval,
-    mean_and_sd,
-    percent_or_dash,
-    seeds_of,
-    with_interval,
-)
+from patent_hier.data.splits import PARTS, TEST, TRAIN
+from patent_hier.evaluation.frequency import accuracy_by_group, frequency_groups
+from patent_hier.report.content.context import MOST_PANELS, Context, seeds_of
 from patent_hier.report.figures import frequency_bars, reliability
-from patent_hier.report.leakage import COLUMNS, leakage
-from patent_hier.report.scores import LEVELS
-from patent_hier.report.tables import Grid, percent
+from patent_hier.report.scores import COMPARED, LEVELS, leakage
+from patent_hier.report.tables import ABSENT, Grid, interval, mean_and_sd, percent, with_interval
 
 _SMALLEST_P = 1e-4
-_WAYS = (LEVELS[0], "oracle", "product", *LEVELS[1:], "routing_loss", "top_3", "macro_f1", "classes_named")
+_DEEPER = ("top_3", "top_5", "macro_f1", "hierarchical_f1")  # scores of a level
 
 
 def systems(context: Context) -> dict[str, Any]:
@@ -29,31 +19,33 @@ def systems(context: Context) -> dict[str, Any]:
     if not context.systems:
         return {}
     found = {"winner": winner(context), "ways_table": ways(context), **_frequency(context), **_calibration(context)}
-    if len(context.systems) > 1:
+    if context.pairs:
         found["tests"] = {
             "pairs": len(context.pairs),
-            "documents": f"{context.pairs[0].n_documents:,}",
+            "documents": context.pairs[0].n_documents,
             "seeds": seeds_of({next(iter(item.answers)) for item in context.systems}),
             "table": tests_table(context),
         }
-    return {**found, **_deeper(context), **_leaks(context)}
+    return {**found, "deeper_table": _deeper(context), **_leaks(context)}
 
 
-def _deeper(context: Context) -> dict[str, Any]:
+def _deeper(context: Context) -> Grid:
     """Every level of the systems that go below the class; of the first seed."""
-    rows = []
-    for item in context.ranked:
-        result = next(iter(item.results.values()))
-        for level in list(result.levels.values()) if len(result.levels) > len(LEVELS) else ():
-            own = level.accuracy
-            scores = (level.top_3, level.top_5, level.macro_f1, level.hierarchical_f1)
-            counts = (f"{own.n_documents:,}", f"{own.n_classes_with_support:,}", f"{level.unseen_documents:,}")
-            right = f"{percent(own.value)}\n({interval(own)})"
-            name = context.word(f"level_{level.level}")
-            rows.append((context.name(item), name, right, *(percent(score.value) for score in scores), *counts))
-    columns = ("right", "top_3", "top_5", "macro_f1", "hierarchical_f1", "documents", "labels", "unseen")
-    header = ("system", "deeper_level", *(f"deeper_{column}" for column in columns))
-    return {"deeper_table": context.grid(header, rows, n_names=2)} if rows else {}
+    rows = [
+        {
+            "system": context.name(item),
+            "deeper_level": context.word(f"level_{level.level}"),
+            "deeper_right": with_interval(level.accuracy),
+            **{f"deeper_{score}": percent(getattr(level, score).value) for score in _DEEPER},
+            "deeper_documents": f"{level.accuracy.n_documents:,}",
+            "deeper_labels": f"{level.accuracy.n_classes_with_support:,}",
+            "deeper_unseen": f"{level.unseen_documents:,}",
+        }
+        for item in context.ranked
+        if len(item.first.result.levels) > len(LEVELS)
+        for level in item.first.result.levels.values()
+    ]
+    return context.grid(rows, n_names=2)
 
 
 def winner(context: Context) -> dict[str, Any]:
@@ -62,46 +54,50 @@ def winner(context: Context) -> dict[str, Any]:
     name = context.name(context.ranked[0])
     close = [
         pair.second if pair.first == name else pair.first
-        for pair in (context.pairs if len(context.systems) > 1 else ())
+        for pair in context.pairs
         if name in (pair.first, pair.second)
         and (pair.p_adjusted >= 0.05 or (pair.difference > 0) != (pair.first == name))
     ]
     facts = {"score": mean_and_sd(best), "interval": interval(best)}
-    counts = {"documents": f"{best.n_documents:,}", "classes": best.n_classes, "others": len(context.systems) - 1}
+    counts = {"documents": best.n_documents, "classes": best.n_classes, "others": len(context.systems) - 1}
     return {"name": name, **facts, **counts, "close": close}
 
 
 def ways(context: Context) -> Grid:
     """The ways to a class; gaps have a row without numbers."""
-    rows = []
-    for item in context.systems:
-        cells = {level: with_interval(item.levels[level]) for level in LEVELS}
-        cells |= {
-            name: with_interval(item.table_2.get(key)) for name, key in (("oracle", "L2"), ("product", "overall"))
+    rows = [
+        {
+            "system": context.name(item),
+            "ways_section": with_interval(item.levels["section"]),
+            "ways_oracle": with_interval(item.table_2.get("L2")),
+            "ways_product": with_interval(item.table_2.get("overall")),
+            "ways_class": with_interval(item.levels["class"]),
+            "ways_routing_loss": percent(item.routing_loss),
+            **{f"ways_{score}": percent(item.mean(score)) for score in ("top_3", "macro_f1")},
+            "ways_classes_named": f"{item.classes_named:.0f}",
         }
-        cells |= {
-            "routing_loss": percent_or_dash(item.routing_loss),
-            "top_3": percent(item.top_3),
-            "macro_f1": percent(item.macro_f1),
-            "classes_named": f"{item.classes_named:.0f}",
-        }
-        rows.append((context.name(item), *(cells[column] for column in _WAYS)))
-    for gap in context.evidence.missing:
-        name = context.word("row_incomplete", name=gap.name, seed=gap.seed, nodes=", ".join(gap.nodes))
-        rows.append((name, *(ABSENT for _ in _WAYS)))
-    return context.grid(("system", *(f"ways_{column}" for column in _WAYS)), rows)
+        for item in context.systems
+    ]
+    rows += [{**dict.fromkeys(rows[0], ABSENT), "system": context.gap(item)} for item in context.evidence.missing]
+    return context.grid(rows)
 
 
 def tests_table(context: Context) -> Grid:
     """All pairs of systems."""
-    rows = []
-    for pair in context.pairs:
-        low, high = pair.interval
-        difference = (f"{100 * pair.difference:+.1f}", f"{100 * low:+.1f} … {100 * high:+.1f}")
-        counts = (f"{pair.test.only_first:,}", f"{pair.test.only_second:,}")
-        rows.append((pair.first, pair.second, *difference, *counts, _p(pair.test.p_value), _p(pair.p_adjusted)))
-    columns = ("first", "second", "difference", "interval", "only_first", "only_second", "p", "p_holm")
-    return context.grid((f"tests_{column}" for column in columns), rows, n_names=2)
+    rows = [
+        {
+            "tests_first": pair.first,
+            "tests_second": pair.second,
+            "tests_difference": f"{100 * pair.difference:+.1f}",
+            "tests_interval": " … ".join(f"{100 * end:+.1f}" for end in pair.interval),
+            "tests_only_first": f"{pair.test.only_first:,}",
+            "tests_only_second": f"{pair.test.only_second:,}",
+            "tests_p": _p(pair.test.p_value),
+            "tests_p_holm": _p(pair.p_adjusted),
+        }
+        for pair in context.pairs
+    ]
+    return context.grid(rows, n_names=2)
 
 
 def _p(value: float) -> str:
@@ -109,49 +105,46 @@ def _p(value: float) -> str:
 
 
 def _frequency(context: Context) -> dict[str, Any]:
-    groups = frequency_groups(context.train_counts)
-    scores = {name: accuracy_by_group(context.targets, hits, groups) for name, hits in context.hits.items()}
+    groups = frequency_groups(Counter(context.documents.loc[context.documents["part"] == TRAIN, "class"]))
+    scores = {
+        context.name(item): accuracy_by_group(item.first.true[COMPARED], item.first.hits[COMPARED], groups)
+        for item in context.ranked
+    }
     first = next(iter(scores.values()))  # all were scored on the same documents
-    rows = [
-        (name, *(f"{percent(score.value)}\n({interval(score)})" for score in own.values()))
-        for name, own in scores.items()
-    ]
-    rows.append((context.word("row_documents"), *(f"{score.n_documents:,}" for score in first.values())))
-    rows.append((context.word("row_classes"), *(str(score.n_classes_with_support) for score in first.values())))
-    present = [f"group_{group}" for group in GROUPS if group in first]
+    cells = {name: {group: with_interval(score) for group, score in own.items()} for name, own in scores.items()}
+    cells[context.word("row_documents")] = {group: f"{score.n_documents:,}" for group, score in first.items()}
+    cells[context.word("row_classes")] = {group: str(score.n_classes_with_support) for group, score in first.items()}
+    rows = [{"system": name, **{f"group_{group}": text for group, text in own.items()}} for name, own in cells.items()]
     return {
-        "frequency_table": context.grid(("system", *present), rows),
+        "frequency_table": context.grid(rows),
         "frequency_figure": frequency_bars(context.pen, dict(list(scores.items())[:MOST_PANELS])),
     }
 
 
 def _calibration(context: Context) -> dict[str, Any]:
     rows = [
-        (context.name(item), percent(own.ece), percent(own.max), f"{own.n_documents:,}")
+        {
+            "system": context.name(item),
+            "ece": percent(own.ece),
+            "ece_max": percent(own.max),
+            "documents": f"{own.n_documents:,}",
+        }
         for item in context.systems
-        for own in (item.reliability,)
+        for own in (item.first.reliability,)
     ]
-    bins = {context.name(item): _bins(item.reliability) for item in context.ranked[:MOST_PANELS]}
-    return {
-        "calibration_table": context.grid(("system", "ece", "ece_max", "documents"), rows),
-        "calibration_figure": reliability(context.pen, bins),
-    }
-
-
-def _bins(item: Reliability) -> list[tuple[float, float, int]]:
-    return [
-        (confidence, accuracy, count)
-        for confidence, accuracy, count in zip(item.confidence, item.accuracy, item.count, strict=True)
-        if confidence is not None and accuracy is not None
-    ]
+    shown = {context.name(item): item.first.reliability for item in context.ranked[:MOST_PANELS]}
+    return {"calibration_table": context.grid(rows), "calibration_figure": reliability(context.pen, shown)}
 
 
 def _leaks(context: Context) -> dict[str, Any]:
     """How many test documents have a relative in training, and what the systems score without them."""
     test, ids = PARTS[TEST], context.leaked_ids
-    counts = {relation.name: f"{relation.leaked[test]:,}" for relation in context.audit.relations}
+    counts = {relation.name: relation.leaked[test] for relation in context.audit.relations}
     n = context.audit.documents[test]
-    counts |= {"documents": f"{n:,}", "leaked": f"{len(ids):,}", "clean": f"{n - len(ids):,}"}
-    rows = [(context.name(item), *map(with_interval, leakage(item, ids).values())) for item in context.systems]
-    table = context.grid(("system", *(f"leakage_{column}" for column in COLUMNS)), rows)
-    return {"leak_counts": counts, "leakage_table": table}
+    rows = [
+        {"system": context.name(item)}
+        | {f"leakage_{column}": with_interval(spread) for column, spread in leakage(item, ids).items()}
+        for item in context.systems
+    ]
+    counts |= {"documents": n, "leaked": len(ids), "clean": n - len(ids)}
+    return {"leak_counts": counts, "leakage_table": context.grid(rows)}

@@ -5,24 +5,15 @@ first argument is a :class:`Pen` of a language; where no installed font has Chin
 names that cannot be drawn are left out. Curves of pre-training and of risk are in English alone and take no pen.
 """
 
-from patent_hier.report.figures.classes import class_bars, section_confusion
-from patent_hier.report.figures.curves import learning_curves, loss_curve, risk_coverage
-from patent_hier.report.figures.scores import COLUMNS, comparison_bars, frequency_bars, layer_bars, reliability
-from patent_hier.report.figures.style import Language, Pen, Rendered, pen
-
-__all__ = [
-    "COLUMNS",
-    "Language",
-    "Pen",
-    "Rendered",
-    "class_bars",
-    "comparison_bars",
-    "frequency_bars",
-    "layer_bars",
-    "learning_curves",
-    "loss_curve",
-    "pen",
-    "reliability",
-    "risk_coverage",
-    "section_confusion",
-]
+from patent_hier.report.figures.classes import class_bars as class_bars
+from patent_hier.report.figures.classes import section_confusion as section_confusion
+from patent_hier.report.figures.curves import learning_curves as learning_curves
+from patent_hier.report.figures.curves import loss_curve as loss_curve
+from patent_hier.report.figures.curves import risk_coverage as risk_coverage
+from patent_hier.report.figures.scores import comparison_bars as comparison_bars
+from patent_hier.report.figures.scores import frequency_bars as frequency_bars
+from patent_hier.report.figures.scores import layer_bars as layer_bars
+from patent_hier.report.figures.scores import reliability as reliability
+from patent_hier.report.figures.style import Pen as Pen
+from patent_hier.report.figures.style import Rendered as Rendered
+from patent_hier.report.figures.style import pen as pen

@@ -1,21 +1,18 @@
 """Figures of scores: by number of layers, next to the paper's, by frequency of the classes, by confidence."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from patent_hier.errors import DataError
+from patent_hier.evaluation.calibration_error import Reliability
 from patent_hier.evaluation.result import Score
 from patent_hier.report.figures import style
-from patent_hier.report.figures.style import FAINT, MARKERS, PALETTE, WIDTH, Pen, check_fractions, check_given, drawing
-from patent_hier.taxonomy.symbols import SECTIONS
-
-COLUMNS = ("L1", *SECTIONS, "L2", "overall")  # keys of comparison_bars; L2 is weighted by documents
-
-_Bin = tuple[float, float, int]
+from patent_hier.report.figures.style import FAINT, MARKERS, PALETTE, WIDTH, Pen, drawing
+from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
 
 
 @drawing
@@ -24,17 +21,9 @@ def layer_bars(pen: Pen, scores: Mapping[str, Mapping[int, Score]]) -> tuple[Fig
 
     The bars start at 0. Below them the same numbers stand as points on an enlarged axis, which is marked as such.
 
-    Args:
-        pen: What to write with.
-        scores: By node, then by N. Node D comes first, as in the paper, then the others in their order.
-
-    Raises:
-        DataError: If there is nothing to draw.
+    ``scores`` are by node, then by N. Node D comes first, as in the paper, then the others in their order.
     """
-    check_given(scores, "scores by layer")
     nodes = sorted(scores, key=lambda node: node != "D")
-    for node in nodes:
-        check_given(scores[node], f"scores of node {node}")
     figure, places = style.panels(len(nodes), (0.7 * WIDTH, WIDTH, WIDTH), 4.3, ratios=(3, 2))
     for (above, below), node in zip(places, nodes, strict=True):
         _layer_panel(above, below, pen, node, scores[node])
@@ -53,9 +42,7 @@ def _layer_panel(above: Axes, below: Axes, pen: Pen, node: str, scores: Mapping[
     places = [float(place) for place in range(len(layers))]
     ordered = [scores[n] for n in layers]
     style.score_bars(above, places, ordered, upright=len(layers) > 6, width=0.62, color=PALETTE[0])
-    counts = sorted({score.n_documents for score in ordered})
-    documents = pen.documents(counts[-1]) if len(counts) == 1 else f"{counts[0]:,}–{pen.documents(counts[-1])}"
-    above.set_title(f"{pen.node(node)}\n{documents}", linespacing=1.35)
+    above.set_title(f"{pen.node(node)}\n{pen.documents(ordered[0].n_documents)}", linespacing=1.35)
     style.whiskers(below, places, ordered)
     below.plot(places, [100 * score.value for score in ordered], "o", color=PALETTE[0], markersize=5.5, zorder=4)
     below.grid(axis="y")
@@ -68,37 +55,20 @@ def _layer_panel(above: Axes, below: Axes, pen: Pen, node: str, scores: Mapping[
 
 
 @drawing
-def comparison_bars(
-    pen: Pen, ours: Mapping[str, Mapping[str, Score]], published: Mapping[str, Mapping[str, float]]
-) -> tuple[Figure, str]:
-    """Our scores next to the paper's, one panel for each of our models.
-
-    Args:
-        pen: What to write with.
-        ours: By model, then by column; the columns are those of ``COLUMNS``, and any may be missing.
-        published: The paper's, by model, then by column: fractions. All of them stand in every panel.
-
-    Raises:
-        DataError: If there is nothing to draw, a column is unknown or a published number is no fraction.
-    """
-    check_given(ours, "models")
-    for model, columns in [*ours.items(), *published.items()]:
-        if unknown := set(columns) - set(COLUMNS):
-            raise DataError(f"{model} has the column {min(unknown)!r}; the columns are {', '.join(COLUMNS)}")
-    for model, values in published.items():
-        check_fractions({f"{model} (paper), {column}": value for column, value in values.items()})
+def comparison_bars(pen: Pen, ours: Mapping[str, Mapping[str, Score]]) -> tuple[Figure, str]:
+    """Our scores, by model, then by column, of which any may be missing; the paper's stand beside each model's."""
     figure = style.blank(WIDTH, 0.7 + 2.35 * len(ours))
     panels = figure.subplots(len(ours), 1, squeeze=False)[:, 0]
     for axes, (model, scores) in zip(panels, ours.items(), strict=True):
-        _comparison_panel(axes, pen, scores, published)
+        _comparison_panel(axes, pen, scores)
         axes.set_title(pen.label(model))
     bar = Line2D([], [], linestyle="none", marker="s", markersize=8, color=PALETTE[0], label=pen.word("ours"))
     papers = [
         Line2D([], [], label=f"{pen.label(model)} ({pen.word('paper')})", **_paper_marker(rank))
-        for rank, model in enumerate(published)
+        for rank, model in enumerate(COUNTERPARTS)
     ]
     figure.legend(handles=[bar, *papers], loc="outside upper left", ncols=4)
-    names = ", ".join(published)
+    names = ", ".join(COUNTERPARTS)
     parts = {
         model: [f"{c} {100 * scores[c].value:.1f}" for c in COLUMNS if c in scores] for model, scores in ours.items()
     }
@@ -110,17 +80,16 @@ def comparison_bars(
     return figure, alt
 
 
-def _comparison_panel(
-    axes: Axes, pen: Pen, scores: Mapping[str, Score], published: Mapping[str, Mapping[str, float]]
-) -> None:
+def _comparison_panel(axes: Axes, pen: Pen, scores: Mapping[str, Score]) -> None:
     there = [(place - 0.17, scores[column]) for place, column in enumerate(COLUMNS) if column in scores]
     style.score_bars(axes, [x for x, _ in there], [score for _, score in there], width=0.44, color=PALETTE[0])
     for place, column in enumerate(COLUMNS):
         if column not in scores:
             axes.text(place - 0.17, 2, "–", ha="center", color=FAINT)
-    for rank, values in enumerate(published.values()):
-        x = [place + 0.17 + 0.11 * rank for place, column in enumerate(COLUMNS) if column in values]
-        axes.plot(x, [100 * values[column] for column in COLUMNS if column in values], **_paper_marker(rank))
+    for rank, model in enumerate(COUNTERPARTS):
+        printed, _ = published_cells(model)
+        x = [place + 0.17 + 0.11 * rank for place in range(len(COLUMNS))]
+        axes.plot(x, [printed[column] for column in COLUMNS], **_paper_marker(rank))
     labels = {"L2": pen.word("weighted"), "overall": pen.word("overall")}
     axes.set_xticks(range(len(COLUMNS)), [labels.get(column, column) for column in COLUMNS], linespacing=1.4)
     axes.set(xlim=(-0.6, len(COLUMNS) - 0.4), ylabel=pen.word("accuracy"))
@@ -128,8 +97,8 @@ def _comparison_panel(
 
 def _paper_marker(rank: int) -> dict[str, Any]:
     return {
-        "linestyle": "none", "marker": MARKERS[rank % len(MARKERS)], "markersize": 5.5, "markeredgewidth": 1.4,
-        "color": PALETTE[1:][rank % (len(PALETTE) - 1)], "markerfacecolor": "white", "zorder": 4,
+        "linestyle": "none", "marker": MARKERS[rank], "markersize": 5.5, "markeredgewidth": 1.4,
+        "color": PALETTE[1 + rank], "markerfacecolor": "white", "zorder": 4,
     }  # fmt: skip
 
 
@@ -137,28 +106,25 @@ def _paper_marker(rank: int) -> dict[str, Any]:
 def frequency_bars(pen: Pen, groups: Mapping[str, Mapping[str, Score]]) -> tuple[Figure, str]:
     """Scores by how frequent the classes are in training, models side by side.
 
-    Args:
-        pen: What to write with.
-        groups: By model, then by group, the most frequent first; the usual groups are head, middle and tail.
-
-    Raises:
-        DataError: If there is nothing to draw.
+    ``groups`` are by model, then by group, the most frequent first; all models were scored on the same documents.
     """
-    check_given(groups, "models")
-    order = list(dict.fromkeys(group for scores in groups.values() for group in scores))
-    check_given(order, "groups of classes")
-    width, upright = 0.84 / len(groups), len(groups) * len(order) > 12
+    first = next(iter(groups.values()))
+    width, upright = 0.84 / len(groups), len(groups) * len(first) > 12
     figure = style.blank(WIDTH, 3.5)
     axes = figure.subplots()
     for rank, (model, scores) in enumerate(groups.items()):
-        places = [order.index(group) + (rank - (len(groups) - 1) / 2) * width for group in scores]
+        places = [place + (rank - (len(groups) - 1) / 2) * width for place in range(len(first))]
         style.score_bars(
             axes, places, list(scores.values()), upright=upright, label=pen.label(model), width=0.88 * width,
-            color=PALETTE[rank % len(PALETTE)], hatch=("", "///", "...")[rank // len(PALETTE) % 3],
-            edgecolor="white", linewidth=0,
+            color=PALETTE[rank], edgecolor="white", linewidth=0,
         )  # fmt: skip
-    axes.set_xticks(range(len(order)), [_group(pen, group, groups) for group in order], linespacing=1.4)
-    axes.set(xlim=(-0.6, len(order) - 0.4), ylabel=pen.word("accuracy"))
+    labels = [
+        f"{pen.word(group) if group in ('head', 'middle', 'tail') else group}\n{pen.documents(score.n_documents)}\n"
+        f"{score.n_classes_with_support:,} {pen.word('classes')}"
+        for group, score in first.items()
+    ]
+    axes.set_xticks(range(len(first)), labels, linespacing=1.4)
+    axes.set(xlim=(-0.6, len(first) - 0.4), ylabel=pen.word("accuracy"))
     handles = [*axes.get_legend_handles_labels()[0], style.interval_key(pen)]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     alt = pen.say(
@@ -172,64 +138,38 @@ def frequency_bars(pen: Pen, groups: Mapping[str, Mapping[str, Score]]) -> tuple
     return figure, alt
 
 
-def _group(pen: Pen, group: str, groups: Mapping[str, Mapping[str, Score]]) -> str:
-    """A group's label: its name and what it rests on, as a range where the models differ."""
-    scores = [by_group[group] for by_group in groups.values() if group in by_group]
-    ranges = []
-    for counts in ({score.n_documents for score in scores}, {score.n_classes_with_support for score in scores}):
-        ranges.append("–".join(f"{count:,}" for count in sorted({min(counts), max(counts)})))
-    title = pen.word(group) if group in ("head", "middle", "tail") else pen.label(group)
-    return f"{title}\n{ranges[0]} {pen.word('documents')}\n{ranges[1]} {pen.word('classes')}"
-
-
 @drawing
-def reliability(pen: Pen, bins: Mapping[str, Sequence[_Bin]]) -> tuple[Figure, str]:
-    """Accuracy against confidence, one panel for each model; on the diagonal a model is as often right as it says.
+def reliability(pen: Pen, systems: Mapping[str, Reliability]) -> tuple[Figure, str]:
+    """Accuracy against confidence, one panel for each system; on the diagonal it is as often right as it says.
 
-    Args:
-        pen: What to write with.
-        bins: By model its bins: mean confidence, accuracy, documents. Bins without documents are not drawn.
-
-    Raises:
-        DataError: If there is nothing to draw, or a number is no fraction.
-
-    Source: expected calibration error: Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks",
-    ICML 2017, equation (3), here over the given bins.
+    ``systems`` are by name; bins without documents are not drawn.
     """
-    check_given(bins, "models")
-    for model, given in bins.items():
-        check_given([n for _, _, n in given if n], f"documents in the bins of {model}")
-        check_fractions({f"a bin of {model}": value for bin_ in given for value in bin_[:2]})
-    figure, places = style.panels(len(bins), (WIDTH / 3 + 0.8, WIDTH * 2 / 3, WIDTH), 3.3, top=0.4)
-    for (axes,), (model, given) in zip(places, bins.items(), strict=True):
-        _reliability_panel(axes, pen, model, [bin_ for bin_ in given if bin_[2]])
+    figure, places = style.panels(len(systems), (WIDTH / 3 + 0.8, WIDTH * 2 / 3, WIDTH), 3.3, top=0.4)
+    for (axes,), (name, own) in zip(places, systems.items(), strict=True):
+        _reliability_panel(axes, pen, own)
+        axes.set_title(pen.label(name), pad=18)
     alt = pen.say(
         "Accuracy by confidence; expected calibration error: ",
         "准确率与置信度的关系；期望校准误差：",
-        [f"{model} {100 * _calibration_error(given):.1f} %" for model, given in bins.items()],
+        [f"{name} {100 * own.ece:.1f} %" for name, own in systems.items()],
         ", ",
     )
     return figure, alt
 
 
-def _reliability_panel(axes: Axes, pen: Pen, model: str, bins: Sequence[_Bin]) -> None:
-    x, y = [100 * bin_[0] for bin_ in bins], [100 * bin_[1] for bin_ in bins]
-    counts = [n for _, _, n in bins]
+def _reliability_panel(axes: Axes, pen: Pen, own: Reliability) -> None:
+    counts = np.array([n for n in own.count if n])
+    x, y = (100 * np.array([mean for mean in means if mean is not None]) for means in (own.confidence, own.accuracy))
     axes.plot([0, 100], [0, 100], color=FAINT, linestyle="--", linewidth=1)
     axes.text(97, 3, f"– –  {pen.word('calibrated')}", ha="right", fontsize=7, color=FAINT)
     axes.vlines(x, y, x, color=PALETTE[1], linewidth=1.2)
     axes.plot(x, y, color=PALETTE[0], linewidth=1.2)
-    axes.scatter(x, y, s=[10 + 110 * n / max(counts) for n in counts], color=PALETTE[0], zorder=3, clip_on=False)
+    axes.scatter(x, y, s=10 + 110 * counts / counts.max(), color=PALETTE[0], zorder=3, clip_on=False)
     ticks = range(0, 101, 20)
     axes.set(xlim=(-3, 103), ylim=(-3, 103), aspect="equal", xticks=ticks, yticks=ticks)
     axes.set(xlabel=pen.word("confidence"), ylabel=pen.word("accuracy"))
     axes.grid()
-    facts = f"{pen.documents(sum(counts))};  {pen.word('ece')} {100 * _calibration_error(bins):.1f} %"
-    axes.set_title(pen.label(model), pad=18)
+    facts = f"{pen.documents(own.n_documents)};  {pen.word('ece')} {100 * own.ece:.1f} %"
     axes.annotate(
         facts, (0, 1), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points", fontsize=7.5, color=FAINT
     )
-
-
-def _calibration_error(bins: Sequence[_Bin]) -> float:
-    return sum(n * abs(accuracy - confidence) for confidence, accuracy, n in bins) / sum(n for _, _, n in bins)

@@ -10,7 +10,8 @@ import struct
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, Literal, ParamSpec
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -18,80 +19,20 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.result import Score
 from patent_hier.report.figures import fonts
+from patent_hier.report.words import Language, word
 
-Language = Literal["en", "zh"]
 P = ParamSpec("P")
 
 WIDTH = 9.5  # inches: about the width of the page's text
 # Okabe and Ito's colours, told apart in any kind of colour blindness; yellow and sky blue are too pale for thin lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4B8A", "#7A5C3E")
 MARKERS = ("D", "s", "^", "o", "v", "P", "X", "*")
-INK, FAINT, GRID = "#22262b", "#5c6670", "#dfe3e8"
+INK, FAINT = "#22262b", "#5c6670"  # as in report.mplstyle
 
 _DPI = 200  # of the PNG
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "patent_hier",
-    "text.parse_math": False,  # a dollar sign in a model's name is no formula
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.unicode_minus": False,
-    "axes.linewidth": 0.8,
-    "font.size": 8.5,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "legend.fontsize": 8.5,
-    "legend.frameon": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "hatch.linewidth": 0.6,
-}
-_WORDS = {
-    "accuracy": ("accuracy (%)", "准确率（%）"),
-    "layers": ("number of last layers N", "最后层数 N"),
-    "detail": ("enlarged: the axis does not start at 0", "放大：纵轴不从 0 开始"),
-    "documents": ("documents", "篇文档"),
-    "section": ("section", "部"),
-    "sections": ("sections (L1)", "部（L1）"),
-    "flat": ("all classes at once", "全部大类"),
-    "ours": ("ours, with the 95 % interval", "本项目，附 95 % 区间"),
-    "paper": ("paper", "论文"),
-    "weighted": ("L2\nweighted", "L2\n加权"),
-    "overall": ("overall\n(product)", "总体\n（乘积）"),
-    "true": ("true section", "真实的部"),
-    "predicted": ("predicted section", "预测的部"),
-    "share": ("share of the row's documents (%)", "占该行文档的比例（%）"),
-    "recall": ("Of each class, the documents that are right (%)", "各大类中判断正确的文档（%）"),
-    "size": ("Number at the right and area of the dot: its test documents", "右侧数字与圆点面积：该大类的测试文档数"),
-    "epoch": ("epoch", "训练轮"),
-    "loss": ("loss", "损失"),
-    "train/loss": ("loss, train", "训练损失"),
-    "val/loss": ("loss, val", "验证损失"),
-    "val/accuracy": ("accuracy, val (%)", "验证准确率（%）"),
-    "best": ("best epoch", "最好的一轮"),
-    "confidence": ("mean confidence (%)", "平均置信度（%）"),
-    "calibrated": ("confidence = accuracy", "置信度 = 准确率"),
-    "ece": ("calibration error", "校准误差"),
-    "head": ("head", "高频"),
-    "middle": ("middle", "中频"),
-    "tail": ("tail", "低频"),
-    "classes": ("classes", "个大类"),
-    "interval": ("95 % interval", "95 % 区间"),
-}
+_STYLE = Path(__file__).with_name("report.mplstyle")
 
 
 @dataclass(frozen=True)
@@ -135,7 +76,7 @@ class Pen:
 
     def word(self, key: str) -> str:
         """A word of the figure's own."""
-        return _WORDS[key][self.drawn == "zh"]
+        return word(f"figure_{key}", self.drawn)
 
     def label(self, text: str) -> str:
         """A caller's text on one line, a question mark for each letter that no font here has."""
@@ -162,18 +103,10 @@ class Pen:
 
 
 def pen(language: Language, names: Mapping[str, str] | None = None) -> Pen:
-    """What to write with, by the fonts that this machine has.
-
-    Raises:
-        ConfigError: If the language is unknown.
-    """
-    if language not in ("en", "zh"):
-        raise ConfigError(f"unknown language {language!r}; choose en or zh")
-    chinese = fonts.cjk_font()
-    if chinese is None:
-        return Pen(language, "en", (fonts.FALLBACK,), names or {})
-    families = (chinese, fonts.FALLBACK) if language == "zh" else (fonts.FALLBACK, chinese)
-    return Pen(language, language, families, names or {})
+    """What to write with, by the fonts that this machine has; ``names`` are those of sections and classes by code."""
+    families = tuple(fonts.label_fonts())
+    drawn = language if len(families) > 1 else "en"
+    return Pen(language, drawn, families if drawn == "zh" else families[::-1], names or {})
 
 
 def drawing(draw: Callable[Concatenate[Pen, P], tuple[Figure, str]]) -> Callable[Concatenate[Pen, P], Rendered]:
@@ -184,7 +117,7 @@ def drawing(draw: Callable[Concatenate[Pen, P], tuple[Figure, str]]) -> Callable
 
     @functools.wraps(draw)
     def rendered(pen: Pen, /, *data: P.args, **options: P.kwargs) -> Rendered:
-        with style.context(["default", {**_STYLE, "font.family": list(pen.families)}]):
+        with style.context(["default", _STYLE, {"font.family": list(pen.families)}]):
             figure, alt = draw(pen, *data, **options)
             svg, png = io.BytesIO(), io.BytesIO()
             figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -269,27 +202,6 @@ def whiskers(axes: Axes, places: Sequence[float], scores: Sequence[Score]) -> No
 def interval_key(pen: Pen) -> Line2D:
     """What says in a legend that the whiskers are 95 % intervals."""
     return Line2D([], [], linestyle="none", marker="|", markersize=9, color=INK, label=pen.word("interval"))
-
-
-def check_fractions(values: Mapping[str, float]) -> None:
-    """Refuse what is no fraction, such as a percentage.
-
-    Raises:
-        DataError: If a value is outside 0 to 1; it names the first.
-    """
-    for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise DataError(f"{name} is {value}, no fraction between 0 and 1; divide percentages by 100")
-
-
-def check_given(things: object, what: str) -> None:
-    """Refuse to draw nothing.
-
-    Raises:
-        DataError: If ``things`` is empty.
-    """
-    if not things:
-        raise DataError(f"no {what} to draw; leave the figure out")
 
 
 def shorten(text: str, points: float) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.report.attention import figure as attention_figure
 from patent_hier.report.attention import page as attention
 from patent_hier.report.attention.figure import RANDOM_NOTE, save_attention_figure, token_labels
-from patent_hier.report.attention.page import AttentionPair, attention_facts, attention_page
+from patent_hier.report.attention.page import attention_facts, attention_page
 from patent_hier.report.attention.view import PAPER_LAYERS, attention_view, check_layers, default_layers
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from tests.conftest import tiny_encoder_settings
@@ -40,9 +41,12 @@ def some_maps(a: str = "开关柜", b: str = "开关元件", layers: int = 3, he
     return AttentionMaps(tokens, segments, special, weights.astype(np.float32))
 
 
-def pair(a: str = "开关柜", b: str = "开关元件", **changes: object) -> AttentionPair:
-    facts = {"text_a": a, "text_b": b, "layers": (2, 3), "encoder": "x", "random_weights": False}
-    return AttentionPair(**{**facts, **changes})  # type: ignore[arg-type]  # values of many types
+def facts_of(maps: AttentionMaps, a: str = "开关柜", b: str = "开关元件", **changes: Any) -> dict[str, Any]:
+    return attention_facts(maps, a, b, **{"layers": (2, 3), "encoder": "x", "random_weights": False, **changes})
+
+
+def page_of(maps: AttentionMaps, *texts: str, **changes: Any) -> str:
+    return attention_page(maps, facts_of(maps, *texts, **changes))
 
 
 def data_of(page: str) -> dict:
@@ -55,7 +59,7 @@ def data_of(page: str) -> dict:
 
 def test_the_page_holds_every_weight():
     maps = some_maps()
-    data = data_of(attention_page(maps, pair(layers=(2, 3))))
+    data = data_of(page_of(maps))
     stored = np.frombuffer(base64.b64decode(data["weights"]), "<u2").reshape(maps.weights.shape) / 65535
     np.testing.assert_allclose(stored, maps.weights, atol=1e-5)
     assert (data["layers"], data["start"], data["heads"], data["num_layers"]) == ([1, 2, 3], 2, 2, 3)
@@ -68,7 +72,7 @@ def test_the_page_holds_every_weight():
 def test_long_texts_keep_the_chosen_layers_only(monkeypatch):
     maps = some_maps()
     monkeypatch.setattr(attention, "_MOST_WEIGHTS", maps.weights.size - 1)
-    data = data_of(attention_page(maps, pair(layers=(1, 3))))
+    data = data_of(page_of(maps, layers=(1, 3)))
     assert data["layers"] == [1, 3]
     stored = np.frombuffer(base64.b64decode(data["weights"]), "<u2").reshape(2, *maps.weights.shape[1:]) / 65535
     np.testing.assert_allclose(stored, maps.weights[[0, 2]], atol=1e-5)
@@ -76,8 +80,8 @@ def test_long_texts_keep_the_chosen_layers_only(monkeypatch):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_breaks_out(text):
-    plain = attention_page(some_maps(), pair())
-    page = attention_page(some_maps(a=text), pair(text, text, encoder=text))
+    plain = page_of(some_maps())
+    page = page_of(some_maps(a=text), text, text, encoder=text)
     data = data_of(page)
     assert (data["text_a"], data["text_b"], data["encoder"]) == (text, text, text)
     assert "".join(data["tokens"][1 : 1 + len(text)]) == text
@@ -86,7 +90,7 @@ def test_no_text_breaks_out(text):
 
 
 def test_the_page_loads_nothing_and_runs_only_its_own_script():
-    page = attention_page(some_maps(), pair())
+    page = page_of(some_maps())
     assert not re.search(r"https?:|//[a-z]|@[A-Z_]+@|<link|<iframe|url\(|import ", page)
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)
     assert policy.startswith("default-src 'none'; ")
@@ -99,7 +103,7 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script():
 
 
 def test_the_page_speaks_two_languages_and_says_what_attention_is_not():
-    page = attention_page(some_maps(), pair(random_weights=True))
+    page = page_of(some_maps(), random_weights=True)
     assert page.count('lang="zh-CN">') == page.count('<span lang="en">')
     assert "no explanation of a decision" in page
     assert "不能解释" in page
@@ -111,7 +115,7 @@ def test_the_page_speaks_two_languages_and_says_what_attention_is_not():
 
 def test_facts():
     maps = some_maps()
-    facts = attention_facts(maps, pair(layers=(1, 3)))
+    facts = facts_of(maps, layers=(1, 3))
     assert json.loads(json.dumps(facts)) == facts
     assert facts["chosen_layers"] == [1, 3]
     for row, shares in zip(facts["layers"], attention_shares(maps), strict=True):
@@ -221,38 +225,38 @@ def settings(tmp_path):
 
 
 def test_a_view_is_made_once(settings, tmp_path):
-    view = attention_view(settings)
-    assert view.made
-    assert view.folder.parent == tmp_path / "runs"
-    assert find_damage(view.folder) is None
-    assert {file.name for file in view.folder.iterdir()} == {
+    folder, made = attention_view(settings)
+    assert made
+    assert folder.parent == tmp_path / "runs"
+    assert find_damage(folder) is None
+    assert {file.name for file in folder.iterdir()} == {
         *(f"attention.{kind}" for kind in ("html", "json", "svg", "png")),
         "manifest.json",
     }
-    facts = read_json(view.folder / "attention.json")
+    facts = read_json(folder / "attention.json")
     assert (facts["chosen_layers"], facts["random_weights"], facts["encoder"]) == ([1, 2], True, "demo")
-    assert attention_view(settings) == type(view)(view.folder, made=False)
+    assert attention_view(settings) == (folder, False)
     others = [attention_view(settings, "甲"), attention_view(settings, layers=[1])]
     settings.seed = 2
     others.append(attention_view(settings))
-    assert all(other.made for other in others)
-    assert len({view.folder, *(other.folder for other in others)}) == 4
+    assert all(made for _, made in others)
+    assert len({folder, *(other for other, _ in others)}) == 4
 
 
 def test_learnt_weights_are_not_called_random(settings, tiny_encoder):
     settings.encoder = EncoderSettings("tiny", str(tiny_encoder), max_length=64)
-    view = attention_view(settings)
-    assert read_json(view.folder / "attention.json")["random_weights"] is False
+    folder, _ = attention_view(settings)
+    assert read_json(folder / "attention.json")["random_weights"] is False
     settings.seed = 9  # of random weights only
-    assert not attention_view(settings).made
+    assert attention_view(settings) == (folder, False)
 
 
 def test_output_replaces_only_views(settings, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
-    assert attention_view(settings, output=mine).made  # empty
-    assert not attention_view(settings, output=mine).made
-    assert attention_view(settings, "甲", output=mine).made
+    assert attention_view(settings, output=mine) == (mine, True)  # empty
+    assert attention_view(settings, output=mine) == (mine, False)
+    assert attention_view(settings, "甲", output=mine) == (mine, True)
     assert read_json(mine / "attention.json")["text_a"] == "甲"
     other = tmp_path / "other"
     other.mkdir()
@@ -277,8 +281,8 @@ def test_the_encoder_of_a_trained_classifier(settings, tiny_encoder_files, tmp_p
     model, tree = tmp_path / "model", tree_of([("A01",), ("A21",)], ("class",), root="A")
     NodeClassifier("A", tree, False, chosen, network, WordPieceReader(tiny_encoder_files, 64)).save(model)
     settings.encoder = EncoderSettings("tiny", str(tiny_encoder_files.folder), max_length=64)
-    trained, untrained = attention_view(settings, model=model), attention_view(settings)
-    shares = [read_json(view.folder / "attention.json")["layers"] for view in (trained, untrained)]
+    (trained, _), (untrained, _) = attention_view(settings, model=model), attention_view(settings)
+    shares = [read_json(folder / "attention.json")["layers"] for folder in (trained, untrained)]
     assert shares[0] == shares[1]  # a fresh head does not change the encoder
     content = (model / "model.safetensors").read_bytes()
     (model / "model.safetensors").write_bytes(content[:1000])

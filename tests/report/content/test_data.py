@@ -1,6 +1,5 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from patent_hier.pipeline.evidence import NodeRun
@@ -21,9 +20,10 @@ def test_table_1_counts_the_corpus_beside_the_papers(context):
 def test_the_parts_make_the_corpus(contexts, language):
     context = contexts[language]
     grid = data(context)["split_table"]
-    assert [int(row[1]) for row in grid.rows] == [int((context.parts == part).sum()) for part in range(4)]
+    documents = context.documents
+    assert [int(row[1]) for row in grid.rows] == [(documents["part"] == part).sum() for part in range(4)]
     assert sum(int(row[1]) for row in grid.rows) == sum(SYMBOLS.values())
-    assert int(grid.rows[0][2]) == len(np.unique(context.classes[context.parts == 0]))
+    assert int(grid.rows[0][2]) == len({*documents["class"][documents["part"] == 0]})
 
 
 def test_the_rows_of_the_raw_file_balance(context):

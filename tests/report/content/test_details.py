@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from patent_hier.report.content import details as module
-from patent_hier.report.content.details import class_rows, confusion, details, layers
+from patent_hier.report.content.details import classes_alone, confusion, details, layers
 from tests.report.worlds import plain_figures
 
 
@@ -14,18 +14,18 @@ def drawn(context, part=details):
 
 def test_the_best_system_is_looked_at(context):
     best = context.ranked[0]
-    assert drawn(context)["best"] == f"{best.configuration.name}, hierarchical"
+    assert drawn(context)["best"] == context.name(best)
     assert best.best_guess.mean == max(item.best_guess.mean for item in context.systems)
-    sections, counts = confusion(best.first)
-    assert counts.sum() == 100
+    counts = confusion(best.first)
+    assert counts.to_numpy().sum() == 100
     assert np.trace(counts) == round(100 * best.levels["section"].mean)
-    assert counts.sum(axis=1)[sections.index("A")] == best.table_2["A"].n_documents
+    assert counts.loc["A"].sum() == (best.first.true["section"] == "A").sum()
     a_as_d = (best.first.true["section"] == "A") & (best.first.predicted["section"] == "D")
-    assert counts[sections.index("A"), sections.index("D")] == a_as_d.sum()
-    rows = class_rows(best.first)
-    assert sum(documents for _, _, documents in rows) == 100
-    assert round(sum(share * documents for _, share, documents in rows)) == round(100 * best.best_guess.mean)
-    assert [name for name, *_ in rows] == sorted({*context.targets})
+    assert counts.loc["A", "D"] == a_as_d.sum()
+    classes = classes_alone(best.first)
+    assert classes["documents"].sum() == 100
+    assert round(classes.product(axis=1).sum()) == round(100 * best.best_guess.mean)
+    assert list(classes.index) == sorted({*best.first.true["class"]})
 
 
 def test_curves_of_what_was_trained_in_epochs(context, monkeypatch):

@@ -5,6 +5,7 @@ import yaml
 
 from patent_hier.artifacts import file_digest
 from patent_hier.pipeline.evidence import Missing
+from patent_hier.report.content.data import data
 from patent_hier.report.content.runs import runs
 
 
@@ -28,12 +29,12 @@ def test_sums_over_models_and_means_over_seeds(context):
 
 
 def test_the_data_are_named_by_their_digests(context, trained):
-    pairs = dict(runs(context)["provenance"])
+    facts = data(context)["corpus"]
     (raw,) = trained.cache.parent.glob("titles.csv")
-    assert pairs["SHA-256 of the raw file"] == file_digest(raw)
-    assert pairs["Corpus"] == f"gazette, {context.evidence.corpus.fingerprint}"
-    assert pairs["Split"] == context.evidence.split.name
-    assert "numpy " in pairs["Python and packages"]
+    assert facts["source"] == file_digest(raw)
+    assert (facts["name"], facts["fingerprint"]) == ("gazette", context.evidence.corpus.fingerprint)
+    assert facts["split"] == context.evidence.split.name
+    assert "numpy " in runs(context)["environment"]["packages"]
 
 
 def test_the_folders_of_every_configuration(contexts):
@@ -61,7 +62,7 @@ def test_without_a_result_the_data_are_still_named(context):
     gap = Missing("rnn", 3, ("B", "D"), "python run.py a")
     own = replace(context, systems=(), evidence=replace(context.evidence, missing=(gap,)))
     found = runs(own)
-    assert [name for name, _ in found["provenance"]] == ["Corpus", "SHA-256 of the raw file", "Split"]
+    assert "environment" not in found
     assert found["cost_table"].rows == found["folders_table"].rows == ()
-    assert found["missing"] == [{"name": "rnn", "seed": 3, "nodes": "B, D", "command": "python run.py a"}]
+    assert found["missing"] == (gap,)
     assert found["first_command"] == own.command("model=bertcnn", "level=hier")

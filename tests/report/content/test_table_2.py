@@ -5,7 +5,6 @@ import pytest
 
 from patent_hier.pipeline.evidence import Missing
 from patent_hier.report.content.table_2 import table_2, table_2_grid
-from patent_hier.report.published import COUNTERPARTS, published_cells
 from tests.report.worlds import plain_figures
 
 
@@ -30,11 +29,7 @@ def test_each_model_stands_with_its_counterpart_of_the_paper(context):
         "rnn (not run)", "RNN (paper)",
     ]  # fmt: skip
     assert names(context)[-2:] == ["test documents", "labels with support"]
-    assert set(names(context)[8:-2]) == {
-        "linear (seed 1)",
-        "naive_bayes alpha=0.01 (seed 1)",
-        "naive_bayes alpha=1.0 (seed 1)",
-    }
+    assert names(context)[8:-2] == ["linear (seed 1)"]
 
 
 def test_all_rows_are_as_long_as_the_header(contexts):
@@ -81,12 +76,3 @@ def test_a_missing_flat_classifier_does_not_count_as_the_nine(context):
 
 def test_one_system_alone_has_nothing_in_bold(context):
     assert table_2_grid(replace(context, systems=context.hierarchical[:1])).bold == frozenset()
-
-
-def test_recomputed_values_of_the_paper():
-    """The last two columns follow from the other cells but for the RNN row; Source: arXiv:1911.06241, tables 1, 2."""
-    for theirs in COUNTERPARTS:
-        printed, (oracle, product) = published_cells(theirs)
-        follows = abs(oracle - printed["L2"]) < 0.1 and abs(product - printed["overall"]) < 0.1
-        assert follows == (theirs != "RNN")
-    assert published_cells("BERT-CNN")[1] == (pytest.approx(93.08, abs=0.005), pytest.approx(84.24, abs=0.005))

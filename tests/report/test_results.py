@@ -7,17 +7,9 @@ from rich.console import Console
 
 from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.result import Score
-from patent_hier.report.tables import (
-    DEMO_NOTE,
-    WIDTH,
-    SweepRow,
-    print_grid,
-    print_result,
-    result_csv,
-    result_markdown,
-    suite_table,
-    sweep_table,
-)
+from patent_hier.report.rendering import table_markdown
+from patent_hier.report.results import print_result, result_csv, result_markdown, suite_table, sweep_table
+from patent_hier.report.tables import DEMO_NOTE, WIDTH, print_grid
 from patent_hier.taxonomy.symbols import SECTIONS
 from patent_hier.taxonomy.tree import IPC_LEVELS
 from tests.evaluation.systems import FOUR, system
@@ -176,13 +168,15 @@ def test_results_of_several_depths_side_by_side(result, deep):
 def test_sweep_table():
     score = Score(0.5, 1234, 9, (0.47, 0.53))
     rows = [
-        SweepRow({"model.num_last_layers": "1"}, "D", Score(0.4, 900, 9, (0.37, 0.43)), score),
-        SweepRow({"model.num_last_layers": "2", "model.pooling": "a|b"}, "D", score, score),
+        ({"model.num_last_layers": "1"}, "D", Score(0.4, 900, 9, (0.37, 0.43)), score),
+        ({"model.num_last_layers": "2", "model.pooling": "a|b"}, "D", score, score),
+        ({"model.num_last_layers": "2", "model.pooling": "a|b"}, "A", None, None),
     ]
     grid = sweep_table(rows)
     assert grid.header[:3] == ("model.num_last_layers", "model.pooling", "node")
     assert grid.rows[0] == ("1", "-", "D", "40.0", "50.0", "47.0-53.0", "1,234", "9")
-    assert "a\\|b" in grid.markdown()
+    assert grid.rows[2][2:] == ("A", "-", "-", "-", "-", "-")  # no documents
+    assert "a\\|b" in table_markdown(grid)
     console = Console(file=io.StringIO(), width=60, force_terminal=False)
     print_grid(console, grid)
     lines = console.file.getvalue().splitlines()

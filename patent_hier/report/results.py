@@ -1,0 +1,209 @@
+"""One aggregated result: printed, and saved for people and programs as JSON, CSV and Markdown.
+
+The first table has the layout of the paper's Table 2, our row above the paper's three. The paper prints accuracies to
+one decimal; its weighted mean and product are shown as printed and, after the stroke, recomputed from its own cells.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from patent_hier.artifacts import MANIFEST, find_damage, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.evaluation.result import Result, Score
+from patent_hier.pipeline.environment import describe_environment
+from patent_hier.pipeline.suite import SuiteResult
+from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
+from patent_hier.report.tables import DEMO_NOTE, Grid, grids_markdown, interval, percent, print_grid
+from patent_hier.sanitize import lines
+from patent_hier.taxonomy.symbols import SECTIONS
+
+SweepRow = tuple[Mapping[str, str], str, Score | None, Score | None]  # settings, node, accuracies on val and test
+
+_PRINTED = 2  # levels of which a terminal gets every score; the files have them all
+_MOST_NAMED = 10  # labels in a note; the result has all
+_ABSENT = "-"  # ASCII, as all of the tables: a pipe may not take more
+_TABLE_2 = ("model", "L1", *SECTIONS, "L2\nweighted", "overall\n(product)")
+_SCORE = ("%", "95 % interval", "documents", "classes")
+_OF_LEVEL = {
+    "top 3": "top_3",
+    "top 5": "top_5",
+    "oracle": "oracle",
+    "product": "product",
+    "macro F1": "macro_f1",
+    "hier. F1": "hierarchical_f1",
+}  # column -> score of a level
+_ENVIRONMENT = "environment"
+_OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says nothing of the result
+
+
+def save_suite(suite: SuiteResult) -> None:
+    """Write ``result.json``, ``result.csv``, ``result.md`` and ``manifest.json`` into ``suite.folder``.
+
+    A result that is there and says the same stays as it is, with the date of its making.
+    """
+    nodes = {node: str(folder) for node, folder in suite.nodes.items()}
+    facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
+    files = {
+        "result.csv": result_csv(suite.result),
+        "result.md": result_markdown(suite.result, suite.model, suite.demo),
+    }
+    content = {**suite.facts, "demo": suite.demo, **suite.result.as_dict()}
+    with exclusive(suite.folder):
+        if find_damage(suite.folder) is None:
+            manifest = {k: v for k, v in read_json(suite.folder / MANIFEST).items() if k not in _OF_THE_FOLDER}
+            same = all((suite.folder / name).read_text("utf-8") == text for name, text in files.items())
+            if same and manifest == json.loads(json.dumps(facts)):  # as it is read
+                return
+        with atomic_folder(suite.folder) as staging:
+            write_json(staging / "result.json", content)
+            for name, text in files.items():
+                (staging / name).write_text(text, "utf-8")
+            seal(staging, {**facts, _ENVIRONMENT: describe_environment()})
+
+
+def result_markdown(result: Result, name: str = "this run", demo: bool = False) -> str:
+    """A result as Markdown.
+
+    Args:
+        result: Of any system.
+        name: What to call the model in the first table.
+        demo: Whether the corpus was generated; then the text says that it is not comparable.
+    """
+    return grids_markdown(_grids(result, name, list(result.levels)), _notes(result, demo))
+
+
+def result_csv(result: Result) -> str:
+    """A result as CSV, one score a line: fractions at full precision, empty where a section has no documents."""
+    rows: list[tuple[Any, ...]] = [
+        (name, score.value, score.n_documents, score.n_classes_with_support, *score.interval)
+        for name, score in result.scores().items()
+    ]
+    if result.top.oracle:
+        below = list(result.levels)[1:]
+        rows += [(f"{level}.oracle[{label}]", "", 0, 0, "", "") for level in below for label in result.absent_labels]
+    table = pd.DataFrame(rows, columns=["score", "value", "n_documents", "n_classes", "low", "high"])
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def print_result(console: Console, result: Result, name: str = "this run", demo: bool = False) -> None:
+    """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
+    for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
+        print_grid(console, grid)
+    for note in _notes(result, demo):
+        console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
+
+
+def sweep_table(runs: Sequence[SweepRow]) -> Grid:
+    """Compare the runs of a sweep over settings, in the given order.
+
+    Args:
+        runs: Of each the settings that set it apart from the others, its node, and its accuracies on ``val``, by which
+            settings are chosen, and on ``test``; None without documents there.
+    """
+    rows = [(settings, (node, *_cells(val)[:1], *_cells(test))) for settings, node, val, test in runs]
+    return _by_setting("Accuracy by setting", ("node", "val %", "test %", *_SCORE[1:]), rows, n_names=1)
+
+
+def suite_table(suites: Sequence[tuple[Mapping[str, str], Result]]) -> Grid:
+    """Compare whole results, one line each: the settings that distinguish it, its sections, its classes."""
+    levels = tuple(dict.fromkeys(level for _, result in suites for level in result.levels))
+    rows = []
+    for settings, result in suites:
+        known = {level: own.accuracy for level, own in result.levels.items()}
+        scores = (*(known.get(level) for level in levels), result.deepest.product)
+        rows.append((settings, (*map(_percent, scores), *_cells(result.deepest.accuracy)[1:])))
+    title = "Accuracy by setting; product, interval and documents are of the deepest level"
+    header = (*(f"{level} %" for level in levels), "product %", *_SCORE[1:3], "labels")
+    return _by_setting(title, header, rows)
+
+
+def _by_setting(
+    title: str, header: Iterable[str], rows: Sequence[tuple[Mapping[str, str], Iterable[str]]], n_names: int = 0
+) -> Grid:
+    """A table whose first columns are the settings of each row; one that a row does not name is shown as absent."""
+    names = tuple(dict.fromkeys(name for settings, _ in rows for name in settings))
+    cells = tuple((*(settings.get(name, _ABSENT) for name in names), *own) for settings, own in rows)
+    return Grid(title, (*names, *header), cells, len(names) + n_names)
+
+
+def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
+    """The tables of a result; all scores of the shown levels."""
+    over = f"{result.n_documents:,} {result.part} documents"
+    levels = tuple(
+        (level.level, *_cells(level.accuracy)[:2], *(_percent(getattr(level, own)) for own in _OF_LEVEL.values()),
+         *_cells(level.accuracy)[2:])
+        for level in result.levels.values()
+    )  # fmt: skip
+    scores = tuple(
+        (key, *_cells(score), str(getattr(score, "n_labels", "")))
+        for key, score in result.scores().items()
+        if key.partition(".")[0] in shown
+    )
+    which = "All scores" if len(shown) == len(result.levels) else f"All scores of {' and '.join(shown)}"
+    grids = [
+        Grid(
+            f"Scores (%) by level over {over}", ("level", "right", _SCORE[1], *_OF_LEVEL, "documents", "labels"), levels
+        ),
+        Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
+    ]
+    if _is_table_2(result):
+        rows = (_own_row(result, name), *map(_published_row, COUNTERPARTS))
+        grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, rows))
+    return grids
+
+
+def _is_table_2(result: Result) -> bool:
+    return result.kind == "hier" and "class" in result.levels
+
+
+def _own_row(result: Result, name: str) -> tuple[str, ...]:
+    """The columns of Table 2: the section, the class given the true section, their product."""
+    section, ipc_class = result.levels["section"], result.levels["class"]
+    local = (ipc_class.local.get(label) for label in SECTIONS)
+    return (name, *map(_percent, (section.accuracy, *local, ipc_class.oracle, ipc_class.product)))
+
+
+def _published_row(model: str) -> tuple[str, ...]:
+    printed, recomputed = published_cells(model)
+    last = (f"{printed[column]:.1f} / {own:.2f}" for column, own in zip(COLUMNS[-2:], recomputed, strict=True))
+    return (f"{model} (paper)", *(f"{printed[column]:.1f}" for column in COLUMNS[:-2]), *last)
+
+
+def _percent(score: Score | None) -> str:
+    return percent(score.value) if score else _ABSENT
+
+
+def _cells(score: Score | None) -> tuple[str, ...]:
+    """The columns of :data:`_SCORE`."""
+    if score is None:
+        return len(_SCORE) * (_ABSENT,)
+    counts = (f"{score.n_documents:,}", str(score.n_classes_with_support))
+    return (percent(score.value), interval(score, "-"), *counts)
+
+
+def _notes(result: Result, demo: bool) -> list[str]:
+    notes = [
+        "Right: what a user gets, level by level (flat: the most probable label). Oracle: given the true parent.",
+        "Product: of the oracles so far, the paper's equation (1). Documents: with a label at the level.",
+    ]
+    if result.kind != "flat":
+        shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
+        notes.append(f"Where the answered path first goes wrong: {shares}.")
+    if _is_table_2(result):
+        notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
+        if result.absent_labels:
+            notes.append(f"No {result.part} documents in section {', '.join(result.absent_labels)}: weight 0.")
+        if result.constant_labels:
+            notes.append(f"One class only, so a constant classifier: section {', '.join(result.constant_labels)}.")
+    for name, level in result.levels.items():
+        if level.unseen_documents:
+            shown, rest = ", ".join(level.unseen_labels[:_MOST_NAMED]), len(level.unseen_labels) - _MOST_NAMED
+            notes.append(
+                f"{level.unseen_documents} documents have a {name} that training never saw, and count as errors: "
+                f"{shown}{f' and {rest} more' if rest > 0 else ''}."
+            )
+    return [*notes, DEMO_NOTE] if demo else notes
