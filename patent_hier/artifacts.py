@@ -4,10 +4,11 @@ A finished folder always holds ``manifest.json``, written last inside a staging 
 :mod:`patent_hier.atomic`). So a folder with a manifest was complete once, and its digests say whether it still is.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -16,8 +17,7 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 
 MANIFEST = "manifest.json"
 _OWN_DIGEST = "sha256"  # of a manifest's other content
-_CHUNK = 1 << 20  # bytes
-_digests: dict[tuple[str, int, int, int, int], str] = {}  # of this process, by path, size, times and inode
+_digests: dict[tuple[str, tuple[int, ...]], str] = {}  # of this process, by path and stamp
 
 
 def fingerprint(content: object) -> str:
@@ -38,14 +38,16 @@ def file_digest(path: Path) -> str:
     Raises:
         DataError: If the file does not exist or cannot be read.
     """
-    digest = hashlib.sha256()
+    with _reading(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+        yield
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
-    return digest.hexdigest()
 
 
 def seal(folder: Path, manifest: Mapping[str, object]) -> None:
@@ -66,12 +68,8 @@ def write_manifest(folder: Path, content: Mapping[str, object]) -> None:
 
 
 def _content_digest(content: object) -> str:
-    return hashlib.sha256(_canonical(content)).hexdigest()
-
-
-def _canonical(content: object) -> bytes:
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def refuse_foreign(folder: Path, kind: str) -> None:
@@ -104,10 +102,9 @@ def find_damage(folder: Path, only: Collection[str] | None = None) -> str | None
         A name in the manifest, or the manifest's own if that is missing, damaged or lists no files.
     """
     try:
-        files = _listed_files(folder)
+        return _first_damaged(folder, only)
     except ArtifactError:
         return MANIFEST
-    return next((name for name in files if (only is None or name in only) and not _is_whole(folder, name, files)), None)
 
 
 def verify(folder: Path, only: Collection[str] | None = None) -> None:
@@ -116,8 +113,7 @@ def verify(folder: Path, only: Collection[str] | None = None) -> None:
     Raises:
         ArtifactError: Naming the first file that is missing or differs.
     """
-    _listed_files(folder)  # says what is wrong with a manifest
-    if (damaged := find_damage(folder, only)) is None:
+    if (damaged := _first_damaged(folder, only)) is None:
         return
     if not os.path.isfile(folder / damaged):  # noqa: PTH113 - Path.is_file raises for a name that is too long
         raise ArtifactError(f"{folder / damaged} is missing; delete {folder} and run again")
@@ -126,20 +122,29 @@ def verify(folder: Path, only: Collection[str] | None = None) -> None:
     )
 
 
-def _is_whole(folder: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> bool:
+def _first_damaged(folder: Path, only: Collection[str] | None) -> str | None:
+    for name, facts in _listed_files(folder).items():
+        if (only is None or name in only) and not _is_whole(folder / name, facts):
+            return name
+    return None
+
+
+def _is_whole(file: Path, facts: Mapping[str, Any]) -> bool:
     try:
-        same_size = (folder / name).stat().st_size == files[name]["bytes"]
-        return same_size and bool(_digest_once(folder / name) == files[name]["sha256"])
+        if file.stat().st_size != facts["bytes"]:
+            return False
+        key = (str(file.resolve()), _stamp(file))
+        if key not in _digests:
+            _digests[key] = file_digest(file)
+        return bool(_digests[key] == facts["sha256"])
     except (DataError, OSError):
         return False
 
 
-def _digest_once(file: Path) -> str:
+def _stamp(file: Path) -> tuple[int, ...]:
+    """What a change of the file changes: size and time of change may be set by hand, the inode and its time may not."""
     facts = file.stat()
-    stamp = (str(file.resolve()), facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
-    if stamp not in _digests:
-        _digests[stamp] = file_digest(file)
-    return _digests[stamp]
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
 
 def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
@@ -192,12 +197,8 @@ class DigestCache:
         Raises:
             DataError: If the file does not exist or cannot be read.
         """
-        try:
-            facts = file.stat()
-        except OSError as error:
-            raise DataError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from error
-        # Size and time of change may be set by hand; the inode and its own time of change may not.
-        key, stamp = str(file.resolve()), [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
+        with _reading(file):
+            key, stamp = str(file.resolve()), list(_stamp(file))
         known = self._read()
         if known.get(key, {}).get("stamp") != stamp:
             with exclusive(self._path):

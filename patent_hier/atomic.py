@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,18 +99,20 @@ def write_json(path: Path, content: object) -> None:
         temporary.write_text(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
+def write_yaml(path: Path, content: object) -> None:
+    """Write YAML: UTF-8, keys in the given order."""
+    import yaml  # here: most of what reads and writes artifacts has JSON
+
+    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), "utf-8")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file of ours.
 
     Raises:
         ArtifactError: If it is missing or not JSON.
     """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} cannot be read as JSON ({error}); delete its folder and run again") from error
+    return _read(path, "JSON", json.loads)
 
 
 def read_yaml(path: Path) -> Any:
@@ -119,15 +121,24 @@ def read_yaml(path: Path) -> Any:
     Raises:
         ArtifactError: If it is missing or not such YAML.
     """
-    import yaml  # here: most of what reads artifacts reads JSON
+    import yaml
 
+    def load(text: str) -> Any:
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(" ".join(str(error).split())) from error
+
+    return _read(path, "YAML", load)
+
+
+def _read(path: Path, form: str, load: Callable[[str], Any]) -> Any:
     try:
-        return yaml.safe_load(path.read_text("utf-8"))
+        return load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ArtifactError(f"{path} cannot be read as YAML ({reason}); delete its folder and run again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} cannot be read as {form} ({error}); delete its folder and run again") from error
 
 
 def _sync(path: Path) -> None:

@@ -24,12 +24,7 @@ def byte_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
     """Progress of reading a file: yields ``update(bytes_read, bytes_total, rows)``."""
     start = time.perf_counter()
     with _bar(label) as show:
-
-        def update(read: int, total: int, rows: int) -> None:
-            rate = rows / max(time.perf_counter() - start, 1e-9)
-            show(read, total, f"{rows:,} rows, {rate:,.0f} rows/s")
-
-        yield update
+        yield lambda read, total, rows: show(read, total, f"{rows:,} rows, {_rate(rows, start)} rows/s")
 
 
 @contextlib.contextmanager
@@ -42,9 +37,13 @@ def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
         def advance(documents: int) -> None:
             nonlocal done
             done += documents
-            show(done, total, f"{done / max(time.perf_counter() - start, 1e-9):,.0f} documents/s")
+            show(done, total, f"{_rate(done, start)} documents/s")
 
         yield advance
+
+
+def _rate(count: int, start: float) -> str:
+    return f"{count / max(time.perf_counter() - start, 1e-9):,.0f}"
 
 
 def counted(batches: Iterable[Batch], advance: Callable[[int], None]) -> Iterator[Batch]:
@@ -59,7 +58,7 @@ def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
     """A rich bar on a terminal; else a plain line every ten seconds with the share done and the time left."""
     console, label = Console(), one_line(label)
     if not console.is_terminal:
-        yield _PlainLines(label).show
+        yield _plain_lines(label)
         return
     name, rate_column = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[rate]}", markup=False)
     columns = (name, BarColumn(), TaskProgressColumn(), rate_column, TimeRemainingColumn())
@@ -72,15 +71,15 @@ def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
         yield show
 
 
-class _PlainLines:
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._start = self._last = time.perf_counter()
+def _plain_lines(label: str) -> Callable[[int, int, str], None]:
+    start = last = time.perf_counter()
 
-    def show(self, done: int, total: int, rate: str) -> None:
+    def show(done: int, total: int, rate: str) -> None:
+        nonlocal last
         now = time.perf_counter()
-        if now - self._last < _EVERY or not done:
-            return
-        self._last = now
-        left = (now - self._start) / done * (total - done)
-        say(f"{self._label}: {done / max(total, 1):.0%}, {rate}, about {left:.0f} s left")
+        if now - last >= _EVERY and done:
+            last = now
+            left = (now - start) / done * (total - done)
+            say(f"{label}: {done / max(total, 1):.0%}, {rate}, about {left:.0f} s left")
+
+    return show

@@ -47,10 +47,6 @@ class Job:
     error: str = ""
     exit_status: int = 0
 
-    def write(self, folder: Path) -> None:
-        """Save this job in its Hydra job folder."""
-        write_json(folder / JOB_FILE, asdict(self))
-
 
 def read_jobs(folder: Path) -> list[Job]:
     """All jobs below the folder of one command, in the order of the sweep."""
@@ -58,9 +54,9 @@ def read_jobs(folder: Path) -> list[Job]:
 
 
 class JobsFailedError(PatentHierError):
-    """Jobs of a command failed; the others have run."""
+    """Jobs of a command failed, or were ended from outside; the others have run."""
 
-    def __init__(self, message: str, exit_status: int) -> None:
+    def __init__(self, message: str, exit_status: int = PatentHierError.exit_status) -> None:
         super().__init__(message)
         self.exit_status = exit_status
 
@@ -87,10 +83,6 @@ def refuse_failed(jobs: Sequence[Job]) -> None:
     raise JobsFailedError(f"{'; '.join(lines)}; {kept}the same command trains only what is missing", status)
 
 
-class LostJobError(PatentHierError):
-    """A job of a launcher was ended from outside."""
-
-
 def refuse_lost(error: Exception, folder: Path | None) -> None:
     """Refuse to go on if a launcher says that it has lost a job: it was killed, or its time was over.
 
@@ -99,13 +91,13 @@ def refuse_lost(error: Exception, folder: Path | None) -> None:
         folder: Of the jobs; submitit keeps in it what they printed.
 
     Raises:
-        LostJobError: In one line; of any other error nothing is said here.
+        JobsFailedError: In one line; of any other error nothing is said here.
     """
     if type(error).__module__.partition(".")[0] not in _LAUNCHERS:
         return
     where = f", see {folder / _SUBMITIT}" if folder and (folder / _SUBMITIT).is_dir() else ""
     first = str(error).strip().partition("\n")[0]
-    raise LostJobError(
+    raise JobsFailedError(
         f"a job ended before it could say why: {first}{where}; it was killed, or its time or memory were too small. "
         "Other jobs on a cluster go on; when they have ended, the same command trains only what is missing"
     ) from error
@@ -126,7 +118,7 @@ def write_outcome(job: Job, folder: Path) -> None:
         OSError: In another process, if the job cannot be saved.
     """
     try:
-        job.write(folder)
+        write_json(folder / JOB_FILE, asdict(job))
     except OSError as error:
         if RememberJobFolder.folder is None:  # nothing was launched from here
             raise

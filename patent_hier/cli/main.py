@@ -14,23 +14,23 @@ _TRAINING = ("run", "ensemble")  # commands that train nodes, on several devices
 
 _SAFE_PATH = "PYTHONSAFEPATH"  # processes that this one starts look for no module in the working folder
 _HELP = ("-h", "--help")
-# command -> (module, one line of help); imported only when chosen. A module has ``run(arguments)`` and, unless it
-# explains itself, ``USAGE``.
+# command -> (module, one line of help). The module is imported only when its command is chosen: it has a function of
+# that name and, unless the function explains itself, the text of its --help in a constant of that name.
 COMMANDS = {
-    "run": ("patent_hier.cli.run", "train and evaluate; the same as python run.py"),
-    "pretrain": ("patent_hier.cli.pretrain", "masked language modelling on any text -> an encoder"),
-    "prepare": ("patent_hier.cli.prepare", "raw CSV -> clean corpus; --check only looks at the file"),
-    "aggregate": ("patent_hier.cli.aggregate", "nine finished nodes -> one hierarchical result"),
-    "ensemble": ("patent_hier.cli.ensemble", "train the recommended models and combine them: most accurate"),
-    "combine": ("patent_hier.cli.combine", "results of several models and seeds -> one system"),
-    "predict": ("patent_hier.cli.predict", "a finished system and new documents -> their classes"),
-    "confidence": ("patent_hier.cli.confidence", "coverage and accuracy of a finished system that may say nothing"),
-    "serve": ("patent_hier.cli.serve", "a finished system over HTTP, with a page for examiners"),
-    "demo": ("patent_hier.cli.demo", "train a system on the demo corpus, and open its page"),
-    "export": ("patent_hier.cli.export", "a finished system -> one folder to keep or publish, or ONNX"),
-    "audit": ("patent_hier.cli.audit", "relatives on two sides of a split, and what that leakage is worth"),
-    "report": ("patent_hier.cli.report", "all results of a corpus and split -> one page with tables and figures"),
-    "attention": ("patent_hier.cli.attention", "attention between two texts: page, figure, where it goes"),
+    "run": ("run", "train and evaluate; the same as python run.py"),
+    "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
+    "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
+    "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
+    "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
+    "combine": ("systems", "results of several models and seeds -> one system"),
+    "predict": ("predict", "a finished system and new documents -> their classes"),
+    "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
+    "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
+    "demo": ("systems", "train a system on the demo corpus, and open its page"),
+    "export": ("systems", "a finished system -> one folder to keep or publish, or ONNX"),
+    "audit": ("results", "relatives on two sides of a split, and what that leakage is worth"),
+    "report": ("results", "all results of a corpus and split -> one page with tables and figures"),
+    "attention": ("results", "attention between two texts: page, figure, where it goes"),
 }
 
 
@@ -82,11 +82,13 @@ def _dispatch(words: Sequence[str]) -> None:
     if words[0] not in COMMANDS:
         moved = f"; in a checkout: make {words[0]}" if words[0] in ("bench", "plan") else ""
         raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
-    command = importlib.import_module(COMMANDS[words[0]][0])
-    if hasattr(command, "USAGE") and any(word in _HELP for word in words[1:]):
-        print(command.USAGE)
+    name, *rest = words
+    module = importlib.import_module(f"patent_hier.cli.{COMMANDS[name][0]}")
+    usage = getattr(module, name.upper(), None)
+    if usage is not None and any(word in _HELP for word in rest):
+        print(usage)
         return
-    command.run(words[1:])
+    getattr(module, name)(rest)
 
 
 def _help() -> str:

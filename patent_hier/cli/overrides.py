@@ -1,9 +1,10 @@
-"""The words of a command line before Hydra reads them: Chinese values quoted, misuse refused."""
+"""The words of a command line: options taken out, and for Hydra Chinese values quoted and misuse refused."""
 
 import argparse
 import re
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 
@@ -29,6 +30,43 @@ class OneLineParser(argparse.ArgumentParser):
             ConfigError: Always.
         """
         raise ConfigError(f"{message}; --help lists the options")
+
+
+def parsed(words: Sequence[str], places: str = "overrides*", **options: Any) -> argparse.Namespace:
+    """Take the words of a command apart.
+
+    Args:
+        words: Behind the command's name.
+        places: Names of the words that are no options, as paths unless they are a model or overrides; ``?``, ``*`` or
+            ``+`` behind a name says how many, as in :mod:`argparse`.
+        options: By name, ``_`` for each hyphen: a type, or a default of that type. ``False`` is a flag, ``[]`` an
+            option that may be repeated, a tuple the choices, the default first (``None`` for none).
+
+    Raises:
+        ConfigError: In one line, for an unknown option, a missing word, or a value of another type.
+    """
+    parser = OneLineParser(add_help=False, allow_abbrev=False)
+    for place in places.split():
+        name = place.rstrip("?*+")
+        kind = str if name in ("model", "overrides") else Path
+        parser.add_argument(name, nargs=place[len(name) :] or None, metavar=name.upper(), type=kind)
+    for name, value in options.items():
+        facts: dict[str, Any] = {"type": value if isinstance(value, type) else type(value), "default": value}
+        if isinstance(value, type):
+            facts["default"] = None
+        elif value is False:
+            facts = {"action": "store_true"}
+        elif value == []:
+            facts = {"action": "append", "default": []}
+        elif isinstance(value, tuple):
+            facts = {"choices": [choice for choice in value if choice is not None], "default": value[0]}
+        parser.add_argument(f"--{name.replace('_', '-')}", **facts)
+    return parser.parse_intermixed_args(list(words))
+
+
+def key_of(override: str) -> str:
+    """The setting or group that an override is of."""
+    return override.lstrip("+~").split("=", 1)[0]
 
 
 def readable(arguments: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING
 
 from patent_hier import sanitize
 from patent_hier.artifacts import file_digest
-from patent_hier.cli.overrides import OneLineParser
+from patent_hier.cli.overrides import parsed
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _STDOUT = _STDIN = "-"
 _OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-USAGE = """Classify documents with a finished system; nothing is trained.
+PREDICT = """Classify documents with a finished system; nothing is trained.
 
 usage: patent-hier predict MODEL FILE [options]
        patent-hier predict MODEL --abstract TEXT [--abstract TEXT ...] [options]
@@ -54,7 +54,7 @@ with the first path is told at the end, level by level; that says something only
 trained on."""
 
 
-def run(arguments: Sequence[str]) -> None:
+def predict(words: Sequence[str]) -> None:
     """Load the system, classify, and say how it went.
 
     Raises:
@@ -63,7 +63,11 @@ def run(arguments: Sequence[str]) -> None:
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
-    options = _parser().parse_args(list(arguments))
+    options = parsed(
+        words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, force=str,
+        beam=int, explain=False, text=str, input_format=(None, "csv", "txt", "jsonl"),
+        output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
+    )  # fmt: skip
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")
     if (options.file is None) == (not options.abstract):
@@ -226,23 +230,3 @@ def _text(given: str) -> list[str]:
     if not all(names):
         raise ConfigError(f"--text {given} names an empty column; write it as --text 专利名称,摘要")
     return names
-
-
-def _parser() -> OneLineParser:
-    parser = OneLineParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("file", type=Path, metavar="FILE", nargs="?")
-    parser.add_argument("--abstract", action="append", metavar="TEXT")
-    parser.add_argument("--output")
-    parser.add_argument("--overwrite", action="store_true")
-    parser.add_argument("--top-k", type=int, default=3)
-    parser.add_argument("--target-accuracy", type=float)
-    parser.add_argument("--force", metavar="LABEL")
-    parser.add_argument("--beam", type=int)
-    parser.add_argument("--explain", action="store_true")
-    parser.add_argument("--text")
-    parser.add_argument("--input-format", choices=("csv", "txt", "jsonl"))
-    parser.add_argument("--output-format", choices=("csv", "jsonl"))
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--precision", choices=(FP32, BF16), default=FP32)
-    return parser

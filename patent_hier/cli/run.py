@@ -25,16 +25,16 @@ _OF_EVERY_JOB = (ConfigError, DataError, LostRanksError)  # they come back from 
 _HYDRA_RAW_ERRORS = "HYDRA_FULL_ERROR"  # Hydra then raises what is wrong with a setting instead of printing it
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(words: Sequence[str]) -> None:
     """Compose, launch every job, then print and save what they make together.
 
     Raises:
         PatentHierError: If the arguments contradict each other or a job failed (after the others have run).
     """
-    words = readable(arguments)
+    words = readable(words)
     schema.register()
     if any(word in _HELP for word in words):
-        from patent_hier.cli.help import help_text
+        from patent_hier.cli.compose import help_text
 
         print(help_text([word for word in words if not word.startswith("-")]))
         return

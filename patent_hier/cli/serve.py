@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.cli.overrides import OneLineParser
+from patent_hier.cli.overrides import parsed
 from patent_hier.errors import ConfigError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-USAGE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
+SERVE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
 usage: patent-hier serve MODEL [options]
 
@@ -33,21 +33,25 @@ usage: patent-hier serve MODEL [options]
 
 A request may have 256 KB, a text 20,000 characters, a batch 100 texts. Texts are neither stored nor logged. Behind a
 proxy that ends TLS and asks who comes, it may be reached from elsewhere; by itself it asks nobody."""
+OPTIONS: dict[str, Any] = {
+    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "index_all": False, "rate": 50.0,
+    "max_batch": 64, "open": False,
+}  # fmt: skip
 
 
-def run(arguments: Sequence[str]) -> None:
+def serve(words: Sequence[str]) -> None:
     """Load the system and serve it until it is interrupted.
 
     Raises:
         ConfigError: If an option cannot be used, the address is taken, or the extra ``web`` is missing.
         ArtifactError: If a file of MODEL is damaged or missing.
     """
-    options = _parser().parse_args(list(arguments))
-    serve(options.model, options)
+    options = parsed(words, "model", **OPTIONS)
+    serve_model(options.model, options)
 
 
-def serve(model: str | Path, options: argparse.Namespace) -> None:
-    """Serve a model with the options of :func:`add_options`; errors as in :func:`run`."""
+def serve_model(model: str | Path, options: argparse.Namespace) -> None:
+    """Serve a model with :data:`OPTIONS`; errors as in :func:`serve`."""
     uvicorn = _uvicorn()
     from patent_hier.web.connection import PatientConnection
 
@@ -143,22 +147,3 @@ def _uvicorn() -> Any:
     except ImportError as error:
         raise ConfigError(f'{error.name} is missing; install it with pip install -e ".[web]"') from error
     return uvicorn
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of a service."""
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME")
-    parser.add_argument("--cache-dir", type=Path, default=Path("cache"))
-    parser.add_argument("--index-all", action="store_true")
-    parser.add_argument("--rate", type=float, default=50.0)
-    parser.add_argument("--max-batch", type=int, default=64)
-    parser.add_argument("--open", action="store_true")
-
-
-def _parser() -> OneLineParser:
-    parser = OneLineParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("model", metavar="MODEL")
-    add_options(parser)
-    return parser

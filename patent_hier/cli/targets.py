@@ -6,6 +6,7 @@ beyond that: a choice that leads to a file elsewhere, and a folder in which othe
 """
 
 import contextlib
+import copy
 import os
 import stat
 from collections.abc import Iterator
@@ -22,11 +23,16 @@ from patent_hier.errors import ConfigError
 def own_files_only() -> Iterator[None]:
     """Check every configuration that Hydra composes meanwhile, before it makes anything of it."""
     load = ConfigLoaderImpl.load_configuration
+    # A sweep composes each job twice: all of them to see whether they can be, then each when it is launched.
+    known: dict[str, DictConfig] = {}
 
     def checked(*arguments: Any, **options: Any) -> DictConfig:
-        config = load(*arguments, **options)
-        refuse_strange_files(config)
-        return config
+        key = repr((arguments[1:], options))  # without the loader itself
+        if key not in known:
+            config = load(*arguments, **options)
+            refuse_strange_files(config)
+            known[key] = config
+        return copy.deepcopy(known[key])
 
     # Hydra has no hook between composing and making: its callbacks are made before any of them is asked.
     ConfigLoaderImpl.load_configuration = checked  # type: ignore[method-assign]

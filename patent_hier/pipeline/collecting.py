@@ -31,12 +31,7 @@ _Seeds = dict[int, dict[str, NodeRun]]
 
 
 def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
-    """Find what has been run on a corpus and split.
-
-    Args:
-        runs_dir: Folder of results.
-        corpus: The clean corpus.
-        split: Folder of its split.
+    """Find what has been run on a corpus and split, and what is missing of it.
 
     Raises:
         ArtifactError: If a result is damaged.

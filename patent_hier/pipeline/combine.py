@@ -7,53 +7,35 @@ of its own (a flat classifier has no sections, local classifiers have no ``flat`
 it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the section of the highest summed
 probability, then the best class within it.
 
-A node's folder has the files of a trained one (:mod:`patent_hier.pipeline.node`). In its ``model/`` stands no model but
-which folders it is made of, and their weights.
+A node's folder has the files of a trained one; its ``model/`` says which folders it is made of, and their weights.
 """
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+from numpy.typing import NDArray
 
-from patent_hier.artifacts import fingerprint, seal
+from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import DocumentLabels, corpus_labels, node_targets
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.contract import (
-    PREDICTIONS_FILE,
-    SCORED_PARTS,
-    LevelScores,
-    NetworkPredictions,
-    concatenate,
-    score_levels,
-)
+from patent_hier.evaluation.contract import LevelScores, NetworkPredictions, concatenate, score_levels
 from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
-from patent_hier.inference.nodes import NodeLoader
+from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, NodeLoader
 from patent_hier.inference.predictor import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
-from patent_hier.pipeline.evidence import COMBINATION
-from patent_hier.pipeline.members import CLASSIFIER, Member, corpus_of, read_members
-from patent_hier.pipeline.node import (
-    CELLS,
-    CONFIG_FILE,
-    HISTORY_FILE,
-    METRICS_FILE,
-    MODEL_FOLDER,
-    finished,
-    read_predictions,
-    score_part,
-    summary,
-)
+from patent_hier.pipeline.members import Member, corpus_of, read_members
+from patent_hier.pipeline.node import CELLS, METRICS_FILE, finished, read_predictions, write_node
+from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
 from patent_hier.progress import item_progress, say
 from patent_hier.settings import FLAT, ROOT
 from patent_hier.taxonomy.tree import LabelTree
@@ -63,28 +45,13 @@ LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
 
-@dataclass(frozen=True)
-class Combined:
-    """What a combination has become.
-
-    Attributes:
-        hier: Node -> result folder, for ``root`` and the sections.
-        flat: Likewise for ``flat``.
-        corpus: Corpus folder.
-    """
-
-    hier: dict[str, Path]
-    flat: dict[str, Path]
-    corpus: Path
-
-
 def combine(
     results: Sequence[Path],
     runs_dir: Path,
     name: str = COMBINATION,
     cache_dir: Path | None = None,
     overrides: Sequence[str] = (),
-) -> Combined:
+) -> tuple[SuiteResult, SuiteResult]:
     """Combine finished systems of one corpus and split; nodes that are finished are left as they are.
 
     Args:
@@ -93,6 +60,9 @@ def combine(
         name: Folder of the combination in it.
         cache_dir: Where the corpus is; None for the folder that the first member was trained with.
         overrides: The words of the command, for the manifests.
+
+    Returns:
+        The results of the combination's local classifiers, and of its flat one; not yet saved.
 
     Raises:
         ConfigError: If a folder is no result, is given twice, or the members are not of one corpus and split.
@@ -106,7 +76,8 @@ def combine(
     combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
     nodes = (ROOT, *sections, FLAT)  # the root's weights come first
     folders = {node: combination.ensure(node) for node in nodes}
-    return Combined({node: folders[node] for node in nodes[:-1]}, {FLAT: folders[FLAT]}, corpus.folder)
+    flat = {FLAT: folders.pop(FLAT)}
+    return aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)
 
 
 @dataclass(frozen=True)
@@ -174,32 +145,39 @@ class _Combination:
         scores = [_as_node(derive(own, node), node) for own in self.scores]
         weights, fitted = self._weights(node, scores)
         predictions = self._pooled(node, scores, weights)
-        names = [member.name for member in self.members]
         facts = {
-            "weights": dict(zip(names, weights, strict=True)),
+            "weights": {member.name: weight for member, weight in zip(self.members, weights, strict=True)},
             **fitted,
             "note": _NOTE,
             "scored_documents": len(self.documents),
             "combine_seconds": round(time.perf_counter() - start, 3),
             "peak_memory_bytes": memory.bytes(),
         }
-        metrics = {"node": node, **{part: score_part(predictions, part) for part in SCORED_PARTS}}
-        config = yaml.safe_dump(self._config(node), allow_unicode=True, sort_keys=False)
-        (staging / CONFIG_FILE).write_text(config, "utf-8")
-        predictions.write(staging / PREDICTIONS_FILE)
-        write_json(staging / METRICS_FILE, {**metrics, "training": facts})
-        write_json(staging / HISTORY_FILE, [])
+        config = {
+            "model": {"name": COMBINATION},
+            "node": node,
+            "combine_version": COMBINE_VERSION,
+            "least_documents": LEAST_DOCUMENTS,
+            "members": [{"result": str(member.result), **member.facts} for member in self.members],
+            "cache_dir": str(self.cache),
+        }
         (staging / MODEL_FOLDER).mkdir()
-        write_json(staging / MODEL_FOLDER / CLASSIFIER, self._classifier(node, predictions, weights, folder))
-        seal(staging, self._manifest(node))
-        self._report(node, folder, metrics, weights)
+        write_json(staging / MODEL_FOLDER / CLASSIFIER_FILE, self._classifier(predictions, weights, folder))
+        said = write_node(staging, config, predictions, facts, [], self._manifest(node))
+        named = zip((member.short_name for member in self.members), weights, strict=True)
+        shares = ", ".join(f"{weight:.2f} {name}" for name, weight in named)
+        say(f"{COMBINATION} {node}: {said}; weights {shares}  {folder}")
+
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """Where the documents stand in the corpus, ``(n,)``."""
+        return positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
 
     @cached_property
     def labels(self) -> DocumentLabels:
         """The corpus's labels of the documents, down to the deepest level that any member knows."""
         depth = max((member.tree for member in self.members), key=lambda tree: len(tree.levels)).depth
-        rows = positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
-        return corpus_labels(self.corpus, depth).take(rows)
+        return corpus_labels(self.corpus, depth).take(self.rows)
 
     def _pooled(self, node: str, scores: Sequence[TreeScores], weights: Sequence[float]) -> NetworkPredictions:
         """The members' product: of their predictions or, where these keep only the best labels, of the texts."""
@@ -216,16 +194,14 @@ class _Combination:
     def _scored_again(self, node: str, weights: Sequence[float]) -> Iterator[TreeScores]:
         """Some documents at a time, in the order of ``documents``."""
         scorer = TextScorer(self.loader.nodes)
-        texts = self._texts()
+        texts = [str(text) for text in self.corpus.column("text").take(self.rows).to_pylist()]
         size = max(1, CELLS // max(len(member.tree) for member in self.members))
         with item_progress(f"{COMBINATION} {node}: scoring {len(texts)} documents", len(texts)) as progress:
             for start in range(0, len(texts), size):
                 chunk = texts[start : start + size]
-                by_member = [
-                    derive(scorer.score(_resolved(member.sources(node)), chunk), node) for member in self.members
-                ]
+                by_member = [scorer.score(member.sources(node), chunk) for member in self.members]
                 progress(len(chunk))
-                yield pool([_as_node(own, node) for own in by_member], weights)
+                yield pool([_as_node(derive(own, node), node) for own in by_member], weights)
 
     @cached_property
     def loader(self) -> NodeLoader:
@@ -235,10 +211,6 @@ class _Combination:
             for name, folder in member.nodes.items():
                 loader.load(folder, name)
         return loader
-
-    def _texts(self) -> list[str]:
-        rows = positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
-        return [str(text) for text in self.corpus.column("text").take(rows).to_pylist()]
 
     def _weights(self, node: str, scores: Sequence[TreeScores]) -> tuple[list[float], dict[str, Any]]:
         """The members' weights, and where they are from."""
@@ -257,38 +229,26 @@ class _Combination:
         weights = [known["weights"][member.name] for member in self.members]
         return weights, {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
 
-    def _classifier(
-        self, node: str, pooled: NetworkPredictions, weights: Sequence[float], folder: Path
-    ) -> dict[str, Any]:
+    def _classifier(self, pooled: NetworkPredictions, weights: Sequence[float], folder: Path) -> dict[str, Any]:
         """What scores new texts needs: the members' folders, relative to the node's own, and their weights."""
         members = [
             {
                 "model": member.manifest["model"],
                 "nodes": {
-                    source: os.path.relpath(path.resolve(), folder.resolve())
-                    for source, path in member.sources(node).items()
+                    source: os.path.relpath(path, folder.resolve())
+                    for source, path in member.sources(pooled.node).items()
                 },
                 "weight": weight,
             }
             for member, weight in zip(self.members, weights, strict=True)
         ]
-        facts = {"kind": COMBINATION, "node": node, "tree": pooled.tree.as_dict(), "flat": pooled.flat}
+        facts = {"kind": COMBINATION, "node": pooled.node, "tree": pooled.tree.as_dict(), "flat": pooled.flat}
         return {**facts, "members": members}
 
-    def _config(self, node: str) -> dict[str, Any]:
-        """Its members and versions."""
-        return {
-            "model": {"name": COMBINATION},
-            "node": node,
-            "combine_version": COMBINE_VERSION,
-            "least_documents": LEAST_DOCUMENTS,
-            "members": [{"result": str(member.result), **member.facts} for member in self.members],
-            "cache_dir": str(self.cache),
-        }
-
     def _manifest(self, node: str) -> dict[str, Any]:
+        of_training = dict.fromkeys(("devices", "accumulate", "threads", "precision", "cuda_device"))
         return {
-            "kind": "node",
+            "kind": NODE_KIND,
             "model": COMBINATION,
             "node": node,
             "suite": fingerprint({**self.content, "seed": None}),
@@ -298,26 +258,9 @@ class _Combination:
             "data": self.members[0].manifest["data"],
             "inputs": {"members": [member.facts for member in self.members]},
             "content": self.content,
-            "environment": {
-                **describe_environment(),
-                "devices": None,
-                "accumulate": None,
-                "threads": None,
-                "precision": None,
-                "cuda_device": None,
-            },
+            "environment": {**describe_environment(), **of_training},
             "overrides": list(self.overrides),
         }
-
-    def _report(self, node: str, folder: Path, metrics: dict[str, Any], weights: Sequence[float]) -> None:
-        named = zip((member.short_name for member in self.members), weights, strict=True)
-        shares = ", ".join(f"{weight:.2f} {name}" for name, weight in named)
-        say(f"{COMBINATION} {node}: {summary(metrics['test'])}; weights {shares}  {folder}")
-
-
-def _resolved(folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Folders by the names that the loader gives them."""
-    return {node: folder.resolve() for node, folder in folders.items()}
 
 
 def _as_node(scores: TreeScores, node: str) -> TreeScores:

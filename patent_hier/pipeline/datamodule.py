@@ -1,7 +1,7 @@
 """``PatentDataModule``: from a raw file to the batches of one network, for any ``pytorch_lightning.Trainer``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from patent_hier.features.words import FIRST_WORD_ID
 from patent_hier.models.kinds import TokenReader
 from patent_hier.pipeline.feature_stages import ensure_vectors
 from patent_hier.pipeline.inputs import Inputs, WordInputs, WordPieceInputs
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.pipeline.stages import ensure_data, load_parts, split_plan
 from patent_hier.settings import (
     SHARED,
     BertCnnSettings,
@@ -101,31 +101,16 @@ class PatentDataModule(NodeBatches):
         label_levels: Sequence[str] | None = None,
         label_weight: float | None = None,
     ) -> None:
+        given = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(None, batch_size=batch_size, score_batch_size=score_batch_size, pad_id=0, seed=seed)
         if features is not None and encoder is not None:
             raise ConfigError(f"features={features} and encoder={encoder}: a network reads one of them; leave one out")
-        given: dict[str, Any] = {
-            "path": None if path is None else str(path),
-            "text": None if text is None else list(text),
-            "columns": None if columns is None else dict(columns),
-            "min_symbol": min_symbol,
-            "rows": rows,
-            "label_text": None if label_text is None else str(label_text),
-            "label_levels": None if label_levels is None else list(label_levels),
-            "label_weight": label_weight,
-        }
-        always: dict[str, Any] = {
-            "encoding": encoding,
-            "edition": edition,
-            "max_reject_share": max_reject_share,
-            "depth": depth,
-            "labels": labels,
-        }
         if path is not None and rows is not None:
             raise ConfigError(f"rows={rows} goes with the demo corpus, not with {path}; leave one out")
         kind = DemoDataSettings if path is None else DataSettings
+        own = {field.name for field in fields(kind)} - {"seed"}
         self.settings = Settings(
-            data=kind(**always, **{name: value for name, value in given.items() if value is not None}),
+            data=kind(**{name: value for name, value in given.items() if name in own and value is not None}),
             split=_of(SplitSettings, split, "policy"),
             encoder=_cut(encoder_settings("small" if encoder is None else encoder), None if features else max_length),
             features=_cut(_of(FeatureSettings, features or FeatureSettings.name, "name"), max_length),
@@ -137,23 +122,7 @@ class PatentDataModule(NodeBatches):
         )
         check(self.settings)
         split_plan(self.settings.split)
-        self.save_hyperparameters(
-            {
-                **given,
-                **always,
-                "node": node,
-                "split": split if isinstance(split, str) else asdict(self.settings.split),
-                "encoder": str(encoder)
-                if isinstance(encoder, str | Path)
-                else encoder and asdict(self.settings.encoder),
-                "features": features if isinstance(features, str) else features and asdict(self.settings.features),
-                "max_length": max_length,
-                "batch_size": batch_size,
-                "score_batch_size": score_batch_size,
-                "seed": seed,
-                "cache_dir": str(cache_dir),
-            }
-        )
+        self.save_hyperparameters(given)
 
     def prepare_data(self) -> None:
         """Make everything that is not in the cache; Lightning calls this in one process of each machine."""
@@ -190,37 +159,41 @@ class PatentDataModule(NodeBatches):
         """The folder of the word vectors, for ``PatentClassifier(features=...)``; None where an encoder is read."""
         if self.settings.model.inputs != "words":
             return None
-        train = load_parts(self._corpus, self._split) == TRAIN
-        return ensure_vectors(self._corpus, self._split, train, self.settings.features, self._cache)
+        corpus, split = self._data
+        train = load_parts(corpus, split) == TRAIN
+        return ensure_vectors(corpus, split, train, self.settings.features, Path(self.settings.cache_dir))
 
     @property
     def document_ids(self) -> NDArray[np.object_]:
         """The ids of all documents by their positions, as in the results of ``trainer.predict``, ``(n,)``."""
-        return self._corpus.document_ids.to_numpy()
+        return self._data[0].document_ids.to_numpy()
 
     def inverse_frequency_weights(self) -> list[float]:
         """Weights of the labels for ``PatentClassifier(label_weights=...)``, ``(n_labels,)``."""
         view = self.view
         return inverse_frequency_weights(view.tree, view.train_paths[: view.num_documents]).tolist()
 
-    @property
-    def _cache(self) -> Path:
-        return Path(self.settings.cache_dir)
-
     @cached_property
-    def _corpus(self) -> Corpus:
-        return ensure_corpus(self.settings.data, self._cache)
-
-    @cached_property
-    def _split(self) -> Path:
-        return ensure_split(self._corpus, split_plan(self.settings.split), self._cache)
+    def _data(self) -> tuple[Corpus, Path]:
+        return ensure_data(self.settings)
 
     @cached_property
     def _opened(self) -> CorpusView[Any]:
         inputs: Inputs = WordInputs(self.settings)
         if self.settings.model.inputs == "wordpiece":
-            inputs = WordPieceInputs(self.settings, locate(self.settings.encoder, self._cache))
-        return inputs.open(self._corpus, self._split)
+            inputs = WordPieceInputs(self.settings, locate(self.settings.encoder, Path(self.settings.cache_dir)))
+        return inputs.open(*self._data)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 def _of(kind: type[Any], value: Any, name: str) -> Any:

@@ -1,60 +1,58 @@
-"""The manifest of a pre-trained encoder: text, training, what it began with, and nothing of the machine's folders."""
+"""What an encoder's folder tells of how it was made, and of what it began with.
 
-from collections.abc import Mapping, Sequence
+The folder is made to be passed on, so files stand in it by their names: nothing tells of the machine's folders.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
-from patent_hier.pipeline.environment import describe_environment
-from patent_hier.pipeline.portable import portable, portable_words
-from patent_hier.settings.pretraining import PretrainSettings
+from patent_hier.settings import PretrainSettings
 
 ENCODER_KIND = "encoder"
+_FOLDERS = ("runs_dir", "cache_dir")
+_NOT_READ = "encoder"
+_PATHS = (("vocabulary", "path"), ("data", "path"), ("data", "label_text"))
+_PATH = re.compile(r"[^\[\],'\"]+")  # in a list of Hydra's
 
 
-def encoder_manifest(
-    settings: PretrainSettings,
-    *,
-    text: Mapping[str, Any],
-    vocabulary: int,
-    training: Mapping[str, Any],
-    dev: Mapping[str, float],
-    before: Sequence[Mapping[str, Any]],
-    content: Mapping[str, Any],
-    overrides: Sequence[str],
-) -> dict[str, Any]:
-    """What the folder of an encoder tells of how it was made.
+def portable(settings: PretrainSettings) -> dict[str, Any]:
+    """The settings with the names of files in place of their paths, without the folders that the run wrote into."""
+    values = {key: value for key, value in asdict(settings).items() if key not in (*_FOLDERS, _NOT_READ)}
+    values["text"] = [Path(name).name for name in settings.text]
+    if settings.start is not None:
+        values["start"] = _name(settings.start)
+    for group, key in _PATHS:
+        if values[group].get(key) is not None:
+            values[group][key] = _name(values[group][key])
+    return values
 
-    Args:
-        settings: The run's settings.
-        text: Sources, and how much of it there is.
-        vocabulary: Number of tokens.
-        training: Facts of :class:`patent_hier.training.pretraining.Pretrained`, and the peak of memory.
-        dev: Loss and accuracy on the held-out text at the end.
-        before: See :func:`earlier_runs`.
-        content: All that decides the encoder.
-        overrides: The words of the command.
-    """
-    return {
-        "kind": ENCODER_KIND,
-        "name": settings.name,
-        "text": dict(text),
-        "vocabulary": vocabulary,
-        "training": dict(training),
-        "dev": dict(dev),
-        "start": portable(settings)["start"],
-        "before": list(before),
-        "content": dict(content),
-        "environment": {**describe_environment(), "command": ["patent-hier", "pretrain", *portable_words(overrides)]},
-    }
+
+def portable_words(overrides: Sequence[str]) -> list[str]:
+    """The words of the command likewise."""
+    names = ("text", "start", *(f"{group}.{key}" for group, key in _PATHS))
+    words = []
+    for word in overrides:
+        key, sign, value = word.partition("=")
+        key = key.lstrip("+")
+        if key not in _FOLDERS:
+            words.append(f"{key}{sign}{_PATH.sub(lambda path: _name(path[0]), value)}" if key in names else word)
+    return words
+
+
+def _name(path: str) -> str:
+    """The last part of a path; the name of a hub's or of the package's encoder as it is."""
+    return Path(path).name if Path(path).exists() else path
 
 
 def earlier_runs(folder: Path) -> list[dict[str, Any]]:
     """What an encoder's folder tells of its own pre-training and of that before it, the first run first.
 
-    Args:
-        folder: An encoder; of others than ours, which have no such manifest, nothing is known.
+    Of others' encoders, which have no such manifest, nothing is known.
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     if not isinstance(manifest, dict) or manifest.get("kind") != ENCODER_KIND or "training" not in manifest:

@@ -10,10 +10,10 @@ from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.evaluation.contract import NetworkPredictions
-from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, METRICS_FILE, read_predictions
+from patent_hier.inference.nodes import COMBINATION, CONFIG_FILE
+from patent_hier.pipeline.node import HISTORY_FILE, METRICS_FILE, read_predictions
 
 Group = tuple[str, str]  # model, fingerprint of its configuration
-COMBINATION = "combination"  # the model of systems made of finished ones
 NO_SEED = -1  # of a combination: its members have seeds
 
 

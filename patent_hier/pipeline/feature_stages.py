@@ -1,5 +1,6 @@
 """What models read, each a folder on disk that is made once: token ids, words with vectors, counts of n-grams."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,9 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import DigestCache
 from patent_hier.data.corpus import Corpus
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.pipeline.caching import ensure
+from patent_hier.pipeline.stages import ensure
 from patent_hier.progress import counted, item_progress, say
-from patent_hier.settings import EncoderSettings, FeatureSettings, TermSettings, TrainerSettings
+from patent_hier.settings import FeatureSettings, Settings, TermSettings
 
 
 def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
@@ -18,25 +19,15 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
     from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
 
     vocabulary = encoder.vocabulary_digest(DigestCache(cache / "digests.json"))
-    folder = cache / "tokens" / tokens_fingerprint(corpus.fingerprint, vocabulary, max_length)
+    name = tokens_fingerprint(corpus.fingerprint, vocabulary, max_length)
 
-    def make(staging: Path) -> None:
-        with item_progress(f"encoding {corpus.size} documents", corpus.size) as progress:
-            encode_corpus(counted(corpus.iter_texts(), progress), load_tokenizer(encoder, max_length), staging)
+    def encode(staging: Path, progress: Callable[[int], None]) -> None:
+        encode_corpus(counted(corpus.iter_texts(), progress), load_tokenizer(encoder, max_length), staging)
 
-    ensure(folder, make)
-    return folder
+    return _ensure_read(cache / "tokens" / name, f"encoding {corpus.size} documents", corpus.size, encode)
 
 
-def ensure_layer_vectors(
-    corpus: Corpus,
-    tokens: Path,
-    files: EncoderFiles,
-    encoder: EncoderSettings,
-    pooling: str,
-    trainer: TrainerSettings,
-    cache: Path,
-) -> Path:
+def ensure_layer_vectors(corpus: Corpus, tokens: Path, files: EncoderFiles, settings: Settings) -> Path:
     """The document vectors of a frozen encoder's last layers; computed if they are not there."""
     from patent_hier.features.layer_vectors import layer_vectors_fingerprint
     from patent_hier.features.token_store import TokenStore
@@ -45,30 +36,28 @@ def ensure_layer_vectors(
     from patent_hier.models.frozen import write_layer_vectors
     from patent_hier.training.device import choose_gpu, choose_precision
 
+    encoder, trainer, cache = settings.encoder, settings.trainer, Path(settings.cache_dir)
     on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
     precision = choose_precision(trainer.precision, on_gpu)
-    layers = encoder.vector_layers or files.num_layers
+    layers, pooling = encoder.vector_layers or files.num_layers, settings.model.pooling
     digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
     name = layer_vectors_fingerprint(tokens.name, digest, pooling, layers, precision)
-    folder = cache / "layer_vectors" / name
 
-    def make(staging: Path) -> None:
-        network = load_encoder(files, pretrained=True, frozen=True).to("cuda" if on_gpu else "cpu")
-        with item_progress(f"encoding {corpus.size} documents by {encoder.name}", corpus.size) as progress:
-            write_layer_vectors(
-                network,
-                TokenStore.open(tokens),
-                staging,
-                layers=layers,
-                pooling=pooling,
-                pad_id=WordPieceReader(files, encoder.max_length).pad_id,
-                batch_size=trainer.score_batch_size,
-                precision=precision,
-                progress=progress,
-            )
+    def compute(staging: Path, progress: Callable[[int], None]) -> None:
+        write_layer_vectors(
+            load_encoder(files, pretrained=True, frozen=True).to("cuda" if on_gpu else "cpu"),
+            TokenStore.open(tokens),
+            staging,
+            layers=layers,
+            pooling=pooling,
+            pad_id=WordPieceReader(files, encoder.max_length).pad_id,
+            batch_size=trainer.score_batch_size,
+            precision=precision,
+            progress=progress,
+        )
 
-    ensure(folder, make)
-    return folder
+    label = f"encoding {corpus.size} documents by {encoder.name}"
+    return _ensure_read(cache / "layer_vectors" / name, label, corpus.size, compute)
 
 
 def ensure_vectors(
@@ -77,34 +66,39 @@ def ensure_vectors(
     """The corpus as words with vectors of the training part; segmented once, whatever the split."""
     from patent_hier.features import word2vec, words
 
-    segmentation = cache / "words" / words.segmentation_fingerprint(corpus.fingerprint, features.name)
+    def segment(staging: Path, progress: Callable[[int], None]) -> None:
+        words.segment_corpus(counted(corpus.iter_texts(), progress), features.name, staging)
 
-    def segment(staging: Path) -> None:
-        with item_progress(f"segmenting {corpus.size} documents into {features.name}", corpus.size) as progress:
-            words.segment_corpus(counted(corpus.iter_texts(), progress), features.name, staging)
-
-    ensure(segmentation, segment)
+    folder = cache / "words" / words.segmentation_fingerprint(corpus.fingerprint, features.name)
+    label = f"segmenting {corpus.size} documents into {features.name}"
+    segmentation = _ensure_read(folder, label, corpus.size, segment)
     digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
-    folder = cache / "vectors" / word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
 
     def make(staging: Path) -> None:
         source = f"from {features.vectors}" if features.vectors else "on the training part"
         say(f"{features.name}: vocabulary and vectors {source}")
         word2vec.build_vectors(segmentation, train, features, staging)
 
-    ensure(folder, make)
-    return folder
+    name = word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
+    return ensure(cache / "vectors" / name, make)
 
 
 def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings: TermSettings, cache: Path) -> Path:
     """The corpus as counts of the character n-grams of its training part."""
     from patent_hier.features.terms import count_corpus, terms_fingerprint
 
+    def count(staging: Path, progress: Callable[[int], None]) -> None:
+        count_corpus(lambda: counted(corpus.iter_texts(), progress), train, settings, staging)
+
     folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings)
+    return _ensure_read(folder, f"counting n-grams of {corpus.size} documents", 2 * corpus.size, count)
+
+
+def _ensure_read(folder: Path, label: str, total: int, write: Callable[[Path, Callable[[int], None]], None]) -> Path:
+    """A cache folder that is made by reading documents, with progress."""
 
     def make(staging: Path) -> None:
-        with item_progress(f"counting n-grams of {corpus.size} documents", 2 * corpus.size) as progress:
-            count_corpus(lambda: counted(corpus.iter_texts(), progress), train, settings, staging)
+        with item_progress(label, total) as progress:
+            write(staging, progress)
 
-    ensure(folder, make)
-    return folder
+    return ensure(folder, make)

@@ -1,12 +1,12 @@
 """What a model reads, by its settings: named before training, made once, opened for it. No torch until it is opened."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.artifacts import DigestCache
+from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels
@@ -27,9 +27,10 @@ from patent_hier.settings.checks import check_pooling
 from patent_hier.settings.models import VECTOR_HEADS
 
 if TYPE_CHECKING:
-    from patent_hier.features.terms import JoinedTerms, TermStore
+    from patent_hier.features.terms import TermReader, TermStore
     from patent_hier.features.token_store import TokenStore
     from patent_hier.models.blueprint import Blueprint
+    from patent_hier.models.kinds import TokenReader
     from patent_hier.training.node_data import CorpusView
 
 # Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
@@ -46,6 +47,11 @@ class Inputs(ABC):
     """
 
     settings: Settings
+
+    @property
+    def cache(self) -> Path:
+        """The run's cache folder."""
+        return Path(self.settings.cache_dir)
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
@@ -69,18 +75,24 @@ class Inputs(ABC):
         corpus: Corpus,
         split: Path,
         documents: "TokenStore | TermStore",
-        join: "Callable[[list[str]], TokenStore | JoinedTerms]",
+        reader: "TokenReader | TermReader",
         blueprint: "Blueprint | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "CorpusView[Any]":
-        """The view; ``join`` makes of further texts the store with them behind the corpus, as the model reads both."""
+        """The view; the reader reads label texts, which are training documents behind those of the corpus."""
+        from patent_hier.features.terms import JoinedTerms
+        from patent_hier.features.token_store import JoinedTokens
         from patent_hier.training.node_data import CorpusView
 
         data = self.settings.data
         label_texts = load_label_texts(data)
+        store: Any = documents
+        if label_texts is not None:
+            joined: Any = JoinedTerms if blueprint is None else JoinedTokens
+            store = joined(documents, reader.encode(list(label_texts.texts)))
         return CorpusView(
             documents,
-            documents if label_texts is None else join(list(label_texts.texts)),
+            store,
             corpus_labels(corpus, data.depth),
             load_parts(corpus, split),
             data.labels == "all",
@@ -89,18 +101,6 @@ class Inputs(ABC):
             blueprint,
             facts or {},
         )
-
-    def _view_of_tokens(
-        self, corpus: Corpus, split: Path, folder: Path, blueprint: "Blueprint", facts: Mapping[str, Any] | None = None
-    ) -> "CorpusView[Any]":
-        from patent_hier.features.token_store import JoinedTokens, TokenStore
-
-        store = TokenStore.open(folder)
-
-        def join(texts: list[str]) -> JoinedTokens:
-            return JoinedTokens(store, blueprint.reader.encode(texts))
-
-        return self._view(corpus, split, store, join, blueprint, facts)
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,12 @@ class WordPieceInputs(Inputs):
 
     def content(self) -> dict[str, Any]:
         """The encoder by its files, and how it is used."""
-        encoder, cache = self.settings.encoder, Path(self.settings.cache_dir)
+        encoder = self.settings.encoder
         tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and not encoder.freeze else {}
         looked_up = {"layer_vectors": LAYER_VECTORS_VERSION} if self._looks_up() else {}
         return {
             "encoder": {
-                "digest": self.files.digest(DigestCache(cache / "digests.json"), encoder.pretrained),
+                "digest": self.files.digest(DigestCache(self.cache / "digests.json"), encoder.pretrained),
                 "pretrained": encoder.pretrained,
                 "freeze": encoder.freeze,
                 "max_length": encoder.max_length,
@@ -137,13 +137,17 @@ class WordPieceInputs(Inputs):
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
-        folder = ensure_tokens(corpus, self.files, encoder.max_length, Path(self.settings.cache_dir))
+        tokens = ensure_tokens(corpus, self.files, encoder.max_length, self.cache)
+        from patent_hier.features.layer_vectors import LayerVectors, PositionStore
+        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import bertcnn_blueprint
 
+        store, vectors = TokenStore.open(tokens), None
         if self._looks_up():
-            return self._open_vectors(corpus, split, folder)
-        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model)
-        return self._view_of_tokens(corpus, split, folder, blueprint)
+            vectors = LayerVectors.open(ensure_layer_vectors(corpus, tokens, self.files, self.settings))
+            store = PositionStore(store.lengths)
+        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model, vectors)
+        return self._view(corpus, split, store, blueprint.reader, blueprint)
 
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
@@ -154,21 +158,6 @@ class WordPieceInputs(Inputs):
         fixed = encoder.freeze and encoder.pretrained and encoder.vector_layers != 0
         return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
 
-    def _open_vectors(self, corpus: Corpus, split: Path, tokens: Path) -> "CorpusView[Any]":
-        from patent_hier.features.layer_vectors import LayerVectors, PositionStore
-        from patent_hier.features.token_store import TokenStore
-        from patent_hier.models.blueprint import bertcnn_blueprint
-
-        encoder, model, cache = self.settings.encoder, self.settings.model, Path(self.settings.cache_dir)
-        folder = ensure_layer_vectors(corpus, tokens, self.files, encoder, model.pooling, self.settings.trainer, cache)
-        vectors = LayerVectors.open(folder)
-
-        def join(texts: list[str]) -> "TokenStore":
-            raise AssertionError("label texts have no vectors")  # _looks_up has seen to it
-
-        store = PositionStore(TokenStore.open(tokens).lengths)
-        return self._view(corpus, split, store, join, bertcnn_blueprint(self.files, encoder, model, vectors))
-
 
 @dataclass(frozen=True)
 class WordInputs(Inputs):
@@ -178,9 +167,8 @@ class WordInputs(Inputs):
         """The vocabulary's settings, and those of training the vectors or the given file."""
         features = asdict(self.settings.features)
         if path := features.pop("vectors"):
-            digests = DigestCache(Path(self.settings.cache_dir) / "digests.json")
             features = {key: features[key] for key in ("name", "max_length", "min_count", "seed")}
-            features["vectors"] = digests.of(Path(path))
+            features["vectors"] = DigestCache(self.cache / "digests.json").of(Path(path))
         elif features["epochs"] == 0:
             features = {key: features[key] for key in features if key not in ("window", "skip_gram")}
         versions = [segmentation_version(features["name"]), vectors_version(not path)]
@@ -193,16 +181,14 @@ class WordInputs(Inputs):
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Word ids of the whole corpus, and the network on their vectors."""
         features = self.settings.features
-        folder = ensure_vectors(
-            corpus, split, load_parts(corpus, split) == TRAIN, features, Path(self.settings.cache_dir)
-        )
-        from patent_hier.artifacts import MANIFEST
+        folder = ensure_vectors(corpus, split, load_parts(corpus, split) == TRAIN, features, self.cache)
+        from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import words_blueprint
 
         manifest = read_json(folder / MANIFEST)
         facts = {key: value for key, value in manifest.items() if key not in _NO_FACTS}
         blueprint = words_blueprint(folder, features, self.settings.model)
-        return self._view_of_tokens(corpus, split, folder, blueprint, {"vectors": facts})
+        return self._view(corpus, split, TokenStore.open(folder), blueprint.reader, blueprint, {"vectors": facts})
 
 
 @dataclass(frozen=True)
@@ -220,14 +206,12 @@ class TermInputs(Inputs):
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Term counts of the whole corpus."""
         model = self.settings.model
-        is_train = load_parts(corpus, split) == TRAIN
-        folder = ensure_terms(corpus, split, is_train, model, Path(self.settings.cache_dir))
-        from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
+        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache)
+        from patent_hier.features.terms import TermReader, TermStore
 
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
-        # The vocabulary is the corpus's: what stands only in the further texts is left out.
-        reader = TermReader(store.terms, (shortest, longest))
-        return self._view(corpus, split, store, lambda texts: JoinedTerms(store, reader.encode(texts)))
+        # The vocabulary is the corpus's: what stands only in label texts is left out.
+        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)))
 
 
 def find_inputs(settings: Settings) -> Inputs:

@@ -13,12 +13,10 @@ from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE
-from patent_hier.pipeline.evidence import COMBINATION
-from patent_hier.pipeline.node import CONFIG_FILE, MODEL_FOLDER, finished
+from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, CONFIG_FILE, MODEL_FOLDER
+from patent_hier.pipeline.node import finished
 from patent_hier.settings import ROOT, WHOLE
 from patent_hier.taxonomy.tree import LabelTree
-
-CLASSIFIER = "classifier.json"  # as in models/saved.py, which would bring torch along
 
 
 @dataclass(frozen=True)
@@ -64,15 +62,16 @@ class Member:
     def tree(self) -> LabelTree:
         """All labels that it can answer."""
         trees = {
-            node: LabelTree.from_dict(read_json(folder / MODEL_FOLDER / CLASSIFIER)["tree"])
+            node: LabelTree.from_dict(read_json(folder / MODEL_FOLDER / CLASSIFIER_FILE)["tree"])
             for node, folder in self.nodes.items()
         }
         root = trees.pop(ROOT, None)
         return trees[self.level] if root is None else root.graft(trees)
 
     def sources(self, node: str) -> dict[str, Path]:
-        """The folders that :func:`patent_hier.evaluation.scores.derive` needs for a node."""
-        return {node: self.nodes[node]} if node in self.nodes else self.nodes
+        """The folders that :func:`patent_hier.evaluation.scores.derive` needs for a node, resolved."""
+        names = [node] if node in self.nodes else self.nodes
+        return {name: self.nodes[name].resolve() for name in names}
 
 
 def read_members(results: Sequence[Path]) -> list[Member]:
@@ -107,11 +106,7 @@ def read_members(results: Sequence[Path]) -> list[Member]:
 
 
 def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
-    """The corpus of a member, and the cache folder that it is in.
-
-    Args:
-        member: Any of the members.
-        cache_dir: The cache folder; None for the one that the member was made with.
+    """The corpus of a member, and the cache folder that it is in: the one it was made with unless another is named.
 
     Raises:
         ConfigError: If the corpus is not there.

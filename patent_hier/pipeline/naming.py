@@ -37,20 +37,21 @@ def name_configurations(*kinds: Groups) -> tuple[dict[Group, str], ...]:
 
 
 def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group, str]:
-    """Combinations by their folder and their members' models; by more only where two would have one name.
-
-    Then by the members' whole names, and by their fingerprint too where even these are equal.
-    """
+    """Combinations by their folder and their members' models; by the members' whole names where two would be equal."""
     combined = {group: runs for group, runs in groups.items() if _members(runs)}
-    names = {group: _combination(runs, lambda m: str(m["model"])) for group, runs in combined.items()}
-    long = {
-        group: _combination(runs, lambda m: known.get((m["model"], m["group"]), m["model"]))
-        for group, runs in combined.items()
-    }
-    often = Counter(names.values())
-    names = {group: name if often[name] == 1 else long[group] for group, name in names.items()}
-    often = Counter(names.values())
-    return {group: name if often[name] == 1 else f"{name} {group[1][:6]}" for group, name in names.items()}
+    return _apart(
+        {group: _combination(runs, lambda m: str(m["model"])) for group, runs in combined.items()},
+        lambda group, _: _combination(combined[group], lambda m: known.get((m["model"], m["group"]), m["model"])),
+        lambda group, name: f"{name} {group[1][:6]}",
+    )
+
+
+def _apart(names: dict[Group, str], *further: Callable[[Group, str], str]) -> dict[Group, str]:
+    """Names of which no two are equal: those that are get the next name, made of the group and its name so far."""
+    for name_of in further:
+        often = Counter(names.values())
+        names = {group: name if often[name] == 1 else name_of(group, name) for group, name in names.items()}
+    return names
 
 
 def _combination(runs: Sequence[NodeRun], name_of: Callable[[Mapping[str, Any]], str]) -> str:
@@ -64,12 +65,10 @@ def _members(runs: Sequence[NodeRun]) -> list[Any]:
 
 
 def _name_kind(groups: Groups, keys: Mapping[str, Sequence[str]]) -> dict[Group, str]:
-    names = {group: _name(group[0], runs[0].content, keys[group[0]]) for group, runs in groups.items()}
-    often = Counter(names.values())
-    return {
-        group: name if often[name] == 1 else _name(name, groups[group][0].content, _SET_BY_LEVEL)
-        for group, name in names.items()
-    }
+    return _apart(
+        {group: _name(group[0], runs[0].content, keys[group[0]]) for group, runs in groups.items()},
+        lambda group, name: _name(name, groups[group][0].content, _SET_BY_LEVEL),
+    )
 
 
 def _name(start: str, content: Mapping[str, Any], keys: Sequence[str]) -> str:

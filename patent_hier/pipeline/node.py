@@ -5,18 +5,17 @@ The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST, find_damage, seal, verify
-from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
-from patent_hier.data.labels import node_targets
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, write_yaml
+from patent_hier.data.labels import corpus_labels, node_targets
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.aggregate import answers, has_label
@@ -29,21 +28,22 @@ from patent_hier.evaluation.contract import (
     score_levels,
 )
 from patent_hier.evaluation.result import Score
+from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.plan import NodePlan, plan_node
 from patent_hier.progress import item_progress, say
-from patent_hier.settings import Settings, as_dict
+from patent_hier.settings import ROOT, WHOLE, Settings, as_dict
+from patent_hier.settings.data import LABEL_LEVELS
+from patent_hier.taxonomy.tree import NONE
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
     from patent_hier.training.node_data import CorpusView
     from patent_hier.training.observers import ObserverFactory
 
-CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
-MODEL_FOLDER = "model"
 CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
 
 
@@ -71,14 +71,24 @@ def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "Obse
             with atomic_folder(plan.folder) as staging:
                 _train_and_write(plan, staging, overrides)
         elif settings.level.name == "node":
-            raise DataError(
-                f"node={settings.node}: the corpus {plan.corpus.folder} has no training document below that label down "
-                f"to data.depth={settings.data.depth}; choose another node, or a deeper data.depth"
-            )
+            raise DataError(_why_untrained(plan))
         else:
             say(f"{settings.model.name} {settings.node}: the corpus has no training document below {settings.node}")
         plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished, too
     return plan
+
+
+def _why_untrained(plan: NodePlan) -> str:
+    node, depth = plan.settings.node, plan.settings.data.depth
+    tree = corpus_labels(plan.corpus, LABEL_LEVELS[-1]).tree
+    if any(tree.find(level, [node])[0] != NONE for level in tree.levels):
+        return (
+            f"node={node}: the corpus {plan.corpus.folder} has no training document below that label down to "
+            f"data.depth={depth}; choose another node, or a deeper data.depth"
+        )
+    below = "" if depth == LABEL_LEVELS[1] else f", or a label below them and above data.depth={depth}"
+    known = ", ".join((ROOT, *WHOLE, *tree.labels(tree.levels[0])))
+    return f"node={node} is no label of the corpus {plan.corpus.folder}; choose one of {known}{below}"
 
 
 def finished(folder: Path) -> bool:
@@ -133,14 +143,31 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
         "score_seconds": round(time.perf_counter() - start, 3),
         "peak_memory_bytes": max(memory.bytes(), fitted.facts.get("peak_memory_bytes", 0)),
     }
-    metrics = {"node": settings.node, **{part: score_part(predictions, part) for part in SCORED_PARTS}}
-    (staging / CONFIG_FILE).write_text(yaml.safe_dump(as_dict(settings), allow_unicode=True, sort_keys=False), "utf-8")
+    fitted.classifier.save(staging / MODEL_FOLDER)
+    manifest = _manifest(plan, facts, overrides)
+    said = write_node(staging, as_dict(settings), predictions, facts, fitted.history, manifest)
+    say(f"{settings.model.name} {settings.node}: {said}, {facts.get('seconds', 0):.0f} s  {plan.folder}")
+
+
+def write_node(
+    staging: Path,
+    config: Mapping[str, Any],
+    predictions: NetworkPredictions,
+    facts: Mapping[str, Any],
+    history: Sequence[Any],
+    manifest: Mapping[str, Any],
+) -> str:
+    """Write a node's folder around the model that is in it, and seal it; returns its test accuracy in a few words."""
+    metrics: dict[str, Any] = {
+        "node": predictions.node,
+        **{part: score_part(predictions, part) for part in SCORED_PARTS},
+    }
+    write_yaml(staging / CONFIG_FILE, config)
     predictions.write(staging / PREDICTIONS_FILE)
     write_json(staging / METRICS_FILE, {**metrics, "training": facts})
-    write_json(staging / HISTORY_FILE, fitted.history)
-    fitted.classifier.save(staging / MODEL_FOLDER)
-    seal(staging, {**_manifest(plan, facts), "overrides": list(overrides)})
-    _report(plan, metrics, facts)
+    write_json(staging / HISTORY_FILE, history)
+    seal(staging, manifest)
+    return summary(metrics["test"])
 
 
 def _score(
@@ -192,12 +219,12 @@ def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
     return {"accuracy": levels[predictions.tree.depth]["accuracy"], "levels": levels}
 
 
-def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
+def _manifest(plan: NodePlan, facts: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     import torch
 
     settings = plan.settings
     return {
-        "kind": "node",
+        "kind": NODE_KIND,
         "model": settings.model.name,
         "node": settings.node,
         "suite": plan.suite,
@@ -222,13 +249,8 @@ def _manifest(plan: NodePlan, facts: dict[str, Any]) -> dict[str, Any]:
             "accumulate": facts.get("accumulate", 1),
             "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
+        "overrides": list(overrides),
     }
-
-
-def _report(plan: NodePlan, metrics: dict[str, Any], facts: dict[str, Any]) -> None:
-    name = f"{plan.settings.model.name} {plan.settings.node}"
-    seconds = facts.get("seconds", 0)
-    say(f"{name}: {summary(metrics['test'])}, {seconds:.0f} s  {plan.folder}")
 
 
 def summary(scores: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, is_trained, split_plan
+from patent_hier.pipeline.stages import ensure_data, is_trained
 from patent_hier.settings import FLAT, ROOT, WHOLE, Settings
 from patent_hier.taxonomy.table import level_name
 
@@ -81,12 +81,9 @@ def plan_node(settings: Settings) -> NodePlan:
         ConfigError: If the encoder or the table of label texts is missing, or the model does not fit the encoder.
         DataError: If the raw file cannot be used.
     """
-    cache = Path(settings.cache_dir)
     inputs = find_inputs(settings)
     label_text = _label_content(settings)
-    plan = split_plan(settings.split)
-    corpus = ensure_corpus(settings.data, cache)
-    split = ensure_split(corpus, plan, cache)
+    corpus, split = ensure_data(settings)
     content = {
         "run_version": RUN_VERSION,
         "corpus": corpus.fingerprint,
@@ -109,13 +106,11 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     """Optimizer and trainer; without influence on models that make no gradient steps."""
     if settings.model.inputs == "terms":
         return {}
-    trainer = {key: value for key, value in asdict(settings.trainer).items() if key not in _NO_INFLUENCE}
-    if settings.node != FLAT or not settings.trainer.section_loss:
-        del trainer["section_loss"]  # only that node reads it, and 0 is what it was before there was one
-    if not settings.trainer.level_weights:
-        del trainer["level_weights"]
-    if not settings.trainer.r_drop:
-        del trainer["r_drop"]  # 0 is what it was before there was one
+    own = settings.trainer
+    # Left out while they are off, as before there were such settings; only the flat node reads the first.
+    later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
+    later["r_drop"] = own.r_drop
+    trainer = {key: value for key, value in asdict(own).items() if key not in _NO_INFLUENCE and later.get(key, True)}
     return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
 
 

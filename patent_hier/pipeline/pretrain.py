@@ -10,25 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from patent_hier.artifacts import MANIFEST, DigestCache, fingerprint, seal
-from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, write_yaml
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack
 from patent_hier.features.passages import SUFFIXES, read_passages
 from patent_hier.features.pretrained import TOKENIZER_FILES, EncoderFiles, locate
 from patent_hier.features.versions import segmentation_version
-from patent_hier.pipeline.caching import ensure
-from patent_hier.pipeline.encoder_manifest import earlier_runs, encoder_manifest
-from patent_hier.pipeline.environment import PeakMemory
-from patent_hier.pipeline.node import CONFIG_FILE, HISTORY_FILE, finished
-from patent_hier.pipeline.portable import portable
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, split_plan
+from patent_hier.inference.nodes import CONFIG_FILE
+from patent_hier.pipeline.encoder_manifest import ENCODER_KIND, earlier_runs, portable, portable_words
+from patent_hier.pipeline.environment import PeakMemory, describe_environment
+from patent_hier.pipeline.node import HISTORY_FILE, finished
+from patent_hier.pipeline.stages import ensure, ensure_data, load_parts
 from patent_hier.progress import counted, item_progress, say
-from patent_hier.settings import EncoderSettings
-from patent_hier.settings.pretraining import PretrainSettings
+from patent_hier.settings import EncoderSettings, PretrainSettings
 
 if TYPE_CHECKING:
     from patent_hier.training.masking import MaskedRows
@@ -36,16 +33,7 @@ if TYPE_CHECKING:
 PRETRAIN_VERSION = 1  # raise it when the same settings would make another encoder
 _PACKING_VERSION = 1
 _NO_INFLUENCE = (
-    "name",
-    "encoder",
-    "text",
-    "data",
-    "split",
-    "num_threads",
-    "accelerator",
-    "progress",
-    "runs_dir",
-    "cache_dir",
+    *("name", "encoder", "text", "data", "split", "num_threads", "accelerator", "progress", "runs_dir", "cache_dir"),
 )
 Card = Callable[[Path, Mapping[str, Any], Sequence[Mapping[str, float]]], None]
 
@@ -124,9 +112,7 @@ def _text(settings: PretrainSettings, cache: Path) -> Text:
         digests = DigestCache(cache / "digests.json")
         sources = [{"file": f.name, "bytes": f.stat().st_size, "sha256": digests.of(f)} for f in files]
         return Text([source["sha256"] for source in sources], sources, lambda: read_passages(files))
-    plan = split_plan(settings.split)
-    corpus = ensure_corpus(settings.data, cache)
-    split = ensure_split(corpus, plan, cache)
+    corpus, split = ensure_data(settings)
 
     def batches() -> Iterator[list[str]]:
         in_training = load_parts(corpus, split) == TRAIN
@@ -174,8 +160,7 @@ def _ensure_tokenizer(settings: PretrainSettings, text: Text, cache: Path) -> Pa
         write_tokenizer(staging, tokens, positions)
         seal(staging, {"kind": "vocabulary", "tokens": len(tokens)})
 
-    ensure(folder, make)
-    return folder
+    return ensure(folder, make)
 
 
 def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cache: Path) -> Path:
@@ -191,8 +176,7 @@ def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cach
         with item_progress(f"encoding and segmenting {total:,} passages", total) as progress:
             pack(counted(text.batches(), progress), loaded, _id(loaded, "[SEP]"), settings.held_out, staging)
 
-    ensure(folder, make)
-    return folder
+    return ensure(folder, make)
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -249,7 +233,6 @@ def _train_and_write(
     memory = PeakMemory()
     tokenizer = _tokenizer(tokenizer_folder)
     _refuse_too_many_tokens(settings, start, tokenizer)
-    before = earlier_runs(start.folder) if start is not None else []
     training, held_out = (_rows(settings, tokenizer, packed, part) for part in (TRAINING, HELD_OUT))
     counts = read_json(packed / MANIFEST)
     say(
@@ -270,18 +253,21 @@ def _train_and_write(
         if (tokenizer_folder / name).is_file():
             shutil.copyfile(tokenizer_folder / name, staging / name)
     write_json(staging / HISTORY_FILE, result.history)
-    (staging / CONFIG_FILE).write_text(yaml.safe_dump(portable(settings), allow_unicode=True, sort_keys=False), "utf-8")
-    manifest = encoder_manifest(
-        settings,
-        text={"sources": text.sources, **{key: counts[key] for key in ("passages", "tokens", "characters")}},
-        vocabulary=tokenizer.get_vocab_size(),
-        training={**result.facts, "peak_memory_bytes": memory.bytes()},
-        dev={key: result.history[-1][key] for key in ("dev/loss", "dev/accuracy")},
-        before=before,
-        content=content,
-        overrides=overrides,
-    )
+    told = portable(settings)
+    write_yaml(staging / CONFIG_FILE, told)
+    last = result.history[-1]
+    manifest = {
+        "kind": ENCODER_KIND,
+        "name": settings.name,
+        "text": {"sources": text.sources, **{key: counts[key] for key in ("passages", "tokens", "characters")}},
+        "vocabulary": tokenizer.get_vocab_size(),
+        "training": {**result.facts, "peak_memory_bytes": memory.bytes()},
+        "dev": {key: last[key] for key in ("dev/loss", "dev/accuracy")},
+        "start": told["start"],
+        "before": earlier_runs(start.folder) if start is not None else [],
+        "content": content,
+        "environment": {**describe_environment(), "command": ["patent-hier", "pretrain", *portable_words(overrides)]},
+    }
     write_card(staging, manifest, result.history)
     seal(staging, manifest)
-    last = result.history[-1]
     say(f"{settings.name}: dev loss {last['dev/loss']:.3f}, accuracy {last['dev/accuracy']:.3f}")

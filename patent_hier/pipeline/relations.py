@@ -20,8 +20,7 @@ from patent_hier.data.relatives import (
     similar_texts,
 )
 from patent_hier.errors import DataError
-from patent_hier.pipeline.caching import ensure
-from patent_hier.pipeline.stages import load_parts
+from patent_hier.pipeline.stages import ensure, load_parts
 from patent_hier.progress import say
 
 RELATIONS_VERSION = 1
@@ -29,12 +28,7 @@ _FILE = "relations.parquet"
 
 
 def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
-    """For each kind of relatives the group of every document ``(n,)``, negative where it is alone for certain.
-
-    Args:
-        corpus: The clean corpus.
-        cache: The cache folder.
-    """
+    """For each kind of relatives the group of every document ``(n,)``, negative where it is alone for certain."""
     folder = cache / "relations" / fingerprint({"corpus": corpus.fingerprint, "version": RELATIONS_VERSION})
 
     def make(staging: Path) -> None:
@@ -49,20 +43,12 @@ def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
         pq.write_table(pa.table({name: pa.array(codes) for name, codes in found.items()}), staging / _FILE)
         seal(staging, {"kind": "relations", "corpus": corpus.fingerprint})
 
-    ensure(folder, make)
-    table = pq.read_table(folder / _FILE)
+    table = pq.read_table(ensure(folder, make) / _FILE)
     return {name: table[name].to_numpy() for name in RELATIONS}
 
 
 def audit(corpus: Corpus, split: Path, policy: str, relations: Mapping[str, NDArray[np.intp]]) -> Audit:
-    """Examine a split of a corpus.
-
-    Args:
-        corpus: The clean corpus.
-        split: Folder of its split.
-        policy: The split's policy.
-        relations: Of :func:`load_relations`.
-    """
+    """Examine a split of a corpus by its policy's promise and the relations of :func:`load_relations`."""
     return audit_split(relations, application_days(corpus), load_parts(corpus, split), policy)
 
 

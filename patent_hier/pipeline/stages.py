@@ -1,14 +1,16 @@
-"""The steps before any model: corpus and split, each a folder on disk that is made once; the titles of IPC places."""
+"""The steps before any model, each a folder on disk that is made once: corpus and split; the titles of IPC places."""
 
 import functools
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import DigestCache, file_digest, seal
-from patent_hier.atomic import atomic_file, exclusive, remove_partials
+from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damage, seal, write_manifest
+from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, remove_partials
 from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare, shared_strings
@@ -19,10 +21,37 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
 from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
-from patent_hier.pipeline.caching import ensure
+from patent_hier.errors import ArtifactError
 from patent_hier.progress import byte_progress, say
-from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, Settings, SplitSettings
+from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, PretrainSettings, Settings, SplitSettings
 from patent_hier.taxonomy.tree import NONE
+
+
+def ensure(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Make a cache folder unless it is whole; one process makes it, others wait.
+
+    Whole is what has the content that its manifest says, and the name that it was made under: a folder that was put
+    in the place of another has the wrong vocabulary, split or corpus.
+    """
+    with exclusive(folder):
+        if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
+            return folder
+        if folder.exists():
+            state = "damaged" if _was_made_as_now(folder) else "of an older version"
+            say(f"{folder} is {state}; it is made again")
+            shutil.rmtree(folder)
+        with atomic_folder(folder) as staging:
+            make(staging)
+            write_manifest(staging, {**read_json(staging / MANIFEST), "made_as": folder.name})
+    return folder
+
+
+def _was_made_as_now(folder: Path) -> bool:
+    """Whether its manifest is one of ours today, or cannot be read."""
+    try:
+        return "made_as" in read_json(folder / MANIFEST)
+    except ArtifactError:
+        return True
 
 
 def raw_format(data: DataSettings) -> RawFormat:
@@ -86,8 +115,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
             raise
         report_accounting(accounting, source)
 
-    ensure(folder, make)
-    corpus = Corpus.open(folder)
+    corpus = Corpus.open(ensure(folder, make))
     # The limit may be stricter today than when the corpus was made.
     refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt.max_reject_share)
     return corpus
@@ -121,8 +149,7 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
         seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)})
         _report_split(report, plan)
 
-    ensure(folder, make)
-    return folder
+    return ensure(folder, make)
 
 
 def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
@@ -185,6 +212,18 @@ _NO_COMPANY = {
     "deduplicated": "no two texts are equal or nearly so, so the split is a random one",
     "family": "no two documents are of one family, so the split is a random one",
 }
+
+
+def ensure_data(settings: Settings | PretrainSettings) -> tuple[Corpus, Path]:
+    """The clean corpus that settings name, and the folder of its split; made if they are not there.
+
+    Raises:
+        ConfigError: If the split is unusable, before anything is read.
+        DataError: If the raw file is.
+    """
+    plan, cache = split_plan(settings.split), Path(settings.cache_dir)
+    corpus = ensure_corpus(settings.data, cache)
+    return corpus, ensure_split(corpus, plan, cache)
 
 
 def _report_split(report: SplitReport, plan: SplitPlan) -> None:

@@ -1,9 +1,9 @@
 """Finished nodes make one result: collect their predictions, hold them against the corpus, aggregate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
@@ -14,11 +14,14 @@ from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import merge, positions, scaled, with_truth
-from patent_hier.pipeline.node import finished, read_predictions
+from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
 from patent_hier.taxonomy.symbols import SECTIONS
+
+if TYPE_CHECKING:
+    from patent_hier.training.observers import ObserverFactory
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,20 @@ class SuiteResult:
     nodes: dict[str, Path]
     facts: dict[str, object]
     overrides: tuple[str, ...]
+
+
+def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
+    """Train what is missing of a system, one node after another, and aggregate; see :func:`run_node`.
+
+    Args:
+        settings: Of any of its nodes; ``level`` says which nodes there are.
+        words: The overrides that made the settings, for the manifests.
+        observers: Of each node.
+    """
+    nodes = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
+    done = {node: run_node(replace(settings, node=node), words, observers) for node in nodes}
+    corpus = next(iter(done.values())).corpus.folder
+    return aggregate_nodes({node: plan.folder for node, plan in done.items() if plan.is_trained}, corpus)
 
 
 def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:

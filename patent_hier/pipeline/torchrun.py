@@ -128,21 +128,16 @@ def _key(number: int) -> str:
 
 def _exchange(ranks: Ranks, store: Any, plan: NodePlan | None) -> NodePlan:
     """Rank 0's plan, on every rank."""
+    import torch
     import torch.distributed as dist
 
     from patent_hier.training.launch import join_group
 
-    join_group(ranks, _on_gpu(), dist.PrefixStore("group", store))  # type: ignore[attr-defined]  # it is there
+    join_group(ranks, torch.cuda.is_available(), dist.PrefixStore("group", store))  # type: ignore[attr-defined]  # it is there
     told: list[NodePlan | None] = [plan]
     dist.broadcast_object_list(told, src=0)
     assert told[0] is not None
     return told[0]
-
-
-def _on_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _leave() -> None:

@@ -11,10 +11,10 @@ from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_for
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ConfigError
+from patent_hier.inference.nodes import MODEL_FOLDER
 from patent_hier.pipeline.collecting import collect
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.evidence import Evidence
-from patent_hier.pipeline.node import MODEL_FOLDER
 from patent_hier.progress import say
 from patent_hier.report.attention.view import attention_view
 from patent_hier.report.content.context import MOST_PANELS, Context, contexts

@@ -4,57 +4,36 @@ Standard library only, so that ``run.py --help`` stays instant. The defaults her
 a file of ``conf/`` holds only what it changes.
 """
 
-from patent_hier.settings.checks import check
-from patent_hier.settings.data import DataSettings, DemoDataSettings, SplitSettings
-from patent_hier.settings.inputs import DemoEncoderSettings, EncoderSettings, FeatureSettings, small_encoder
-from patent_hier.settings.models import (
-    HEAD_SETTINGS,
-    BertCnnSettings,
-    LinearSettings,
-    ModelSettings,
-    NaiveBayesSettings,
-    NeighboursSettings,
-    RnnSettings,
-    TermSettings,
-    TextCnnSettings,
-)
-from patent_hier.settings.pretraining import PretrainSettings
-from patent_hier.settings.pretraining_checks import check_pretraining
-from patent_hier.settings.run import FLAT, HIER_NODES, ROOT, SHARED, WHOLE, LevelSettings, Settings, as_dict
-from patent_hier.settings.training import BF16, FP32, OptimizerSettings, TrainerSettings, filled, planned_epochs
-
-__all__ = [
-    "BF16",
-    "FLAT",
-    "FP32",
-    "HEAD_SETTINGS",
-    "HIER_NODES",
-    "ROOT",
-    "SHARED",
-    "WHOLE",
-    "BertCnnSettings",
-    "DataSettings",
-    "DemoDataSettings",
-    "DemoEncoderSettings",
-    "EncoderSettings",
-    "FeatureSettings",
-    "LevelSettings",
-    "LinearSettings",
-    "ModelSettings",
-    "NaiveBayesSettings",
-    "NeighboursSettings",
-    "OptimizerSettings",
-    "PretrainSettings",
-    "RnnSettings",
-    "Settings",
-    "SplitSettings",
-    "TermSettings",
-    "TextCnnSettings",
-    "TrainerSettings",
-    "as_dict",
-    "check",
-    "check_pretraining",
-    "filled",
-    "planned_epochs",
-    "small_encoder",
-]
+from patent_hier.settings.checks import check as check
+from patent_hier.settings.checks import check_pretraining as check_pretraining
+from patent_hier.settings.data import DataSettings as DataSettings
+from patent_hier.settings.data import DemoDataSettings as DemoDataSettings
+from patent_hier.settings.data import SplitSettings as SplitSettings
+from patent_hier.settings.inputs import DemoEncoderSettings as DemoEncoderSettings
+from patent_hier.settings.inputs import EncoderSettings as EncoderSettings
+from patent_hier.settings.inputs import FeatureSettings as FeatureSettings
+from patent_hier.settings.inputs import small_encoder as small_encoder
+from patent_hier.settings.models import HEAD_SETTINGS as HEAD_SETTINGS
+from patent_hier.settings.models import BertCnnSettings as BertCnnSettings
+from patent_hier.settings.models import LinearSettings as LinearSettings
+from patent_hier.settings.models import ModelSettings as ModelSettings
+from patent_hier.settings.models import NaiveBayesSettings as NaiveBayesSettings
+from patent_hier.settings.models import NeighboursSettings as NeighboursSettings
+from patent_hier.settings.models import RnnSettings as RnnSettings
+from patent_hier.settings.models import TermSettings as TermSettings
+from patent_hier.settings.models import TextCnnSettings as TextCnnSettings
+from patent_hier.settings.pretraining import PretrainSettings as PretrainSettings
+from patent_hier.settings.run import FLAT as FLAT
+from patent_hier.settings.run import HIER_NODES as HIER_NODES
+from patent_hier.settings.run import ROOT as ROOT
+from patent_hier.settings.run import SHARED as SHARED
+from patent_hier.settings.run import WHOLE as WHOLE
+from patent_hier.settings.run import LevelSettings as LevelSettings
+from patent_hier.settings.run import Settings as Settings
+from patent_hier.settings.run import as_dict as as_dict
+from patent_hier.settings.training import BF16 as BF16
+from patent_hier.settings.training import FP32 as FP32
+from patent_hier.settings.training import OptimizerSettings as OptimizerSettings
+from patent_hier.settings.training import TrainerSettings as TrainerSettings
+from patent_hier.settings.training import filled as filled
+from patent_hier.settings.training import planned_epochs as planned_epochs

@@ -1,6 +1,7 @@
 """Refuse values that no part of the program can work with: the setting, its value, what is allowed.
 
-Most settings have a range or a list of values, in the tables here; what depends on two settings has a function.
+Most settings have a range or a list of values, in the tables here; what depends on two settings has a function. Each
+function raises :class:`patent_hier.errors.ConfigError`.
 """
 
 import re
@@ -9,7 +10,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 from patent_hier.errors import ConfigError
-from patent_hier.settings.bounds import between, folder_name, one_of
 from patent_hier.settings.data import DEPTHS, LABEL_LEVELS, SYMBOLS, DataSettings, DemoDataSettings
 from patent_hier.settings.models import (
     CELLS,
@@ -28,12 +28,15 @@ from patent_hier.settings.models import (
     TermSettings,
     TextCnnSettings,
 )
+from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.run import Settings
 from patent_hier.settings.training import BF16, FP32, filled
 
-_COUNT = (1, 10**6)
-ACCELERATORS, PRECISIONS = ("auto", "cpu", "gpu"), ("auto", FP32, BF16)
-# By group: names, the lowest and the highest value, for all kinds of the group; None always passes.
+_UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
+_COUNT = (1, _UNBOUNDED)
+_DEVICE: dict[str, tuple[str, ...]] = {"accelerator": ("auto", "cpu", "gpu"), "precision": ("auto", FP32, BF16)}
+# By group: names, the lowest and the highest value, for all kinds of the group; None always passes. The settings of
+# pre-training that stand in no group are in the group without a name.
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "data": (("rows", 1, 10**9), ("processes", 1, 256), ("label_weight", 1e-6, 1e6)),
     "features": (("max_length min_count vector_size window", *_COUNT), ("epochs seed", 0, 10**6)),
@@ -49,11 +52,23 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
     "optimizer": (("lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
+    "": (
+        *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
+        *(("held_out_tokens batch_size steps_per_round max_steps", 1, 10**9), ("num_threads", 1, 4096)),
+        ("seed", 0, 2**31),
+    ),
+    "masking": (("share", 0.01, 0.9),),
+    "architecture": (
+        ("hidden_size num_hidden_layers num_attention_heads intermediate_size max_positions", *_COUNT),
+        ("dropout", 0, 0.99),
+    ),
+    "vocabulary": (("size", 100, 10**6), ("min_count", 1, 10**9)),
 }
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "data": {"depth": DEPTHS, "labels": SYMBOLS},
     "features": {"name": ("words", "chars")},
-    "trainer": {"accelerator": ACCELERATORS, "precision": PRECISIONS},
+    "trainer": _DEVICE,
+    "": _DEVICE,
     "optimizer": {"name": ("adamw", "adam"), "schedule": ("linear", "constant")},
 }
 _MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
@@ -63,14 +78,30 @@ _MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
 }
 
 
-def check(settings: Settings) -> None:
-    """Refuse values that no part of the program can work with.
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the allowed ones."""
+    if value not in allowed:
+        raise ConfigError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
 
-    Raises:
-        ConfigError: Naming the setting, its value and what is allowed.
-    """
-    check_node(settings.node)
-    check_data(settings.data)
+
+def between(name: str, value: float | None, low: float, high: float) -> None:
+    """Refuse a number outside a range, both ends allowed; ``None``, where a setting may be that, passes."""
+    if value is not None and not low <= value <= high:
+        allowed = f"{low:g} or more" if high >= _UNBOUNDED else f"a value from {low:g} to {high:g}"
+        raise ConfigError(f"{name}={value} is out of range; use {allowed}")
+
+
+def folder_name(name: str, value: str) -> None:
+    """Refuse what cannot name a folder on every system."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value):
+        raise ConfigError(f"{name}={value} names a folder; use letters, digits, _, . and - only")
+
+
+def check(settings: Settings) -> None:
+    """Check one node's run, all but how its raw file is read, which ``RawFormat`` checks."""
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", settings.node):  # what labels there are, only the corpus tells
+        raise ConfigError(f"node={settings.node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
+    _check_data(settings.data)
     for group in ("features", "encoder", "trainer", "optimizer"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
@@ -82,19 +113,14 @@ def check(settings: Settings) -> None:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
 
-def check_node(node: str) -> None:
-    """Refuse what can name no node; whether the corpus has such a label shows when it is read."""
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", node):
-        raise ConfigError(f"node={node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
-
-
 def check_group(group: str, settings: Any) -> None:
-    """The tables' part of :func:`check` for one group of settings, whatever its kind."""
+    """Hold one group of settings, whatever its kind, against the tables."""
+    prefix = group and f"{group}."
     for names, low, high in _RANGES[group]:
         for name in names.split():
-            between(f"{group}.{name}", getattr(settings, name, None), low, high)
+            between(prefix + name, getattr(settings, name, None), low, high)
     for name, allowed in {**_CHOICES.get(group, {}), **_MODEL_CHOICES.get(type(settings), {})}.items():
-        one_of(f"{group}.{name}", getattr(settings, name), allowed)
+        one_of(prefix + name, getattr(settings, name), allowed)
 
 
 def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None:
@@ -104,9 +130,6 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
         model: The model group of a run's settings.
         encoder: The encoder's name, for the message.
         is_causal: Whether it is a decoder.
-
-    Raises:
-        ConfigError: Naming the setting, its value and what is allowed.
     """
     if is_causal and model.pooling == "cls" and "pooling" in HEAD_SETTINGS[model.head]:
         raise ConfigError(
@@ -115,8 +138,7 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
         )
 
 
-def check_data(data: DataSettings) -> None:
-    """The corpus's group alone; how the raw file is read is checked by ``RawFormat``, see :func:`check`."""
+def _check_data(data: DataSettings) -> None:
     check_group("data", data)
     for level in data.label_levels:
         one_of("data.label_levels", level, (*LABEL_LEVELS, "maingroup"))
@@ -142,7 +164,7 @@ def _check_model(settings: Settings) -> None:
             f"data.label_text={settings.data.label_text} goes with models that weigh documents; model={model.name} "
             "does not: choose another model, or data.label_text=null"
         )
-    check_model(model)
+    _check_own(model)
 
 
 def network_settings(name: str, changes: Mapping[str, Any]) -> ModelSettings:
@@ -161,12 +183,11 @@ def network_settings(name: str, changes: Mapping[str, Any]) -> ModelSettings:
     if unknown := sorted(set(changes) - set(known)):
         raise ConfigError(f"model={name} has no setting {unknown[0]}; it has {', '.join(known)}")
     settings = replace(settings, **changes)
-    check_model(settings)
+    _check_own(settings)
     return settings
 
 
-def check_model(model: ModelSettings) -> None:
-    """Refuse values of one model's own settings; see :func:`check`."""
+def _check_own(model: ModelSettings) -> None:
     check_group("model", model)
     if isinstance(model, BertCnnSettings) and model.name == "bert" and model.head != "cls":
         raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
@@ -179,3 +200,25 @@ def check_model(model: ModelSettings) -> None:
         sizes = model.ngram_sizes
         if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
             raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")
+
+
+def check_pretraining(settings: PretrainSettings) -> None:
+    """Check one run of pre-training; what is not read is not checked."""
+    folder_name("name", settings.name)
+    if settings.max_steps is None and settings.max_time is None:
+        raise ConfigError("pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES")
+    if not settings.text:
+        _check_data(settings.data)
+    architecture = settings.architecture
+    if settings.start is None:
+        check_group("architecture", architecture)
+        check_group("vocabulary", settings.vocabulary)
+        if architecture.hidden_size % architecture.num_attention_heads:
+            raise ConfigError(
+                f"architecture.num_attention_heads={architecture.num_attention_heads} does not divide "
+                f"architecture.hidden_size={architecture.hidden_size}"
+            )
+    for group in ("masking", "optimizer"):
+        check_group(group, getattr(settings, group))
+    check_group("", settings)
+    between("seq_len", settings.seq_len, 8, _UNBOUNDED if settings.start else architecture.max_positions)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from patent_hier.errors import ConfigError
 from patent_hier.models.tree_softmax import TreeSoftmax
-from patent_hier.settings.bounds import between, one_of
+from patent_hier.settings.checks import between, one_of
 from patent_hier.taxonomy.tree import LabelTree
 
 

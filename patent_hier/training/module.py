@@ -20,8 +20,7 @@ from patent_hier.models.kinds import kind_of
 from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import EncoderSettings, ModelSettings, OptimizerSettings
-from patent_hier.settings.bounds import between
-from patent_hier.settings.checks import check_group, network_settings
+from patent_hier.settings.checks import between, check_group, network_settings
 from patent_hier.settings.models import NETWORKS, NO_INFLUENCE
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training.datamodule import NodeBatches

@@ -326,7 +326,7 @@ def test_words(place, made, tmp_path):
     assert "usage: patent-hier combine" in done.out
     results = members(place)
     for words, told in (
-        ((), "results"),
+        ((), "RESULTS"),
         ((results["knn"],), "two or more"),
         ((results["knn"], results["logistic"], "--name", "a/b"), "--name a/b"),
         ((results["knn"], results["logistic"], "--name", ".."), "--name .."),

@@ -51,6 +51,7 @@ def test_the_numbers_are_those_of_predict(made, depth, level, tmp_path):
     made = made._replace(depth=depth)
     model = made.result("textcnn", level)
     own = made.predictions("textcnn", level)
+    targets = HierarchicalClassifier.from_pretrained(model).calibration.measured["targets"]
     texts = made.texts()
     file = tmp_path / "test.txt"
     file.write_text("\n".join(texts[name] for name in own.document_ids), "utf-8")
@@ -58,9 +59,8 @@ def test_the_numbers_are_those_of_predict(made, depth, level, tmp_path):
         words = ("--target-accuracy", target, "--output", tmp_path / "out.csv", "--overwrite")
         assert command("predict", model, file, *words).status == 0
         lines = list(csv.DictReader((tmp_path / "out.csv").read_text("utf-8-sig").splitlines()))
-        measured = HierarchicalClassifier.from_pretrained(model).calibration.measured["targets"][f"{float(target):.2f}"]
         for scores in own.levels:
-            reached = measured["levels"][scores.level]
+            reached = targets[f"{float(target):.2f}"]["levels"][scores.level]
             answered = [
                 (line["label"], true)
                 for line, true in zip(lines, scores.targets, strict=True)

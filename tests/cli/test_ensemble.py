@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from patent_hier.atomic import read_json
-from patent_hier.cli import ensemble
 from patent_hier.cli.compose import compose_settings
+from patent_hier.cli.systems import member_overrides
 from patent_hier.errors import ConfigError
 from patent_hier.settings import Settings
 from tests.commands import command
@@ -48,8 +48,7 @@ def test_members_are_trained_combined_and_kept(tmp_path: Path) -> None:
 
 def composed(*given: str) -> dict[str, Settings]:
     """Every member's settings."""
-    words, chosen = ensemble._chosen(list(given))
-    return {name: compose_settings(ensemble._merged(own, words)) for name, own in chosen.items()}
+    return {name: compose_settings(words) for name, words in member_overrides(given, None).items()}
 
 
 def test_every_member_can_be_composed() -> None:
@@ -86,7 +85,7 @@ def test_the_users_encoder_takes_the_place_of_the_members() -> None:
         (("features.max_length=3",), "features.max_length=3: the ensemble sets its models itself"),
         (("--members", "linear,svm"), "--members svm is unknown; choose from linear, characters, words, encoder"),
         (("--members", "linear"), "--members needs two or more"),
-        (("--members",), "--members needs two or more"),
+        (("--members",), "--members: expected one argument"),
         (("data.rowz=3",), "data.rowz"),
     ],
 )

@@ -1,6 +1,13 @@
 import pytest
 
-from patent_hier.cli.jobs import Job, JobsFailedError, LostJobError, read_jobs, refuse_failed, refuse_lost
+from patent_hier.cli.jobs import (
+    Job,
+    JobsFailedError,
+    read_jobs,
+    refuse_failed,
+    refuse_lost,
+    write_outcome,
+)
 
 NODES = ("root", "A", "B")
 
@@ -15,7 +22,7 @@ def _jobs(errors, extra=()):
 def test_jobs_come_back_in_order(tmp_path):
     jobs = [Job(number, [f"seed={number}"], "node", "D") for number in range(11)]
     for job in reversed(jobs):
-        job.write(tmp_path / str(job.number))
+        write_outcome(job, tmp_path / str(job.number))
     assert read_jobs(tmp_path) == jobs
 
 
@@ -50,7 +57,7 @@ def test_a_job_that_its_launcher_has_lost_is_told_in_one_line(tmp_path):
     lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})
     (tmp_path / ".submitit").mkdir()
     with pytest.raises(
-        LostJobError, match=r"before it could say why: Job 7 \(task: 0\), see .*\.submitit; it was"
+        JobsFailedError, match=r"before it could say why: Job 7 \(task: 0\), see .*\.submitit; it was"
     ) as caught:
         refuse_lost(lost("Job 7 (task: 0)\nhas not produced any output"), tmp_path)
     assert "\n" not in str(caught.value)

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 import patent_hier
-from patent_hier.cli import help as help_module
-from patent_hier.cli import schema
+from patent_hier.cli import compose, schema
 from patent_hier.cli.main import COMMANDS
 from patent_hier.data.raw import PAPER_COLUMNS
 from tests.commands import command, processor_seconds_of_children, write_csv
@@ -35,7 +34,7 @@ MISTAKES = [
     (("level=node", "node=../X"), "node=../X is unknown"),
     (("-m", "level=hier,flat"), "cannot be swept"),
     (("level=foo",), "level=foo is unknown"),
-    (("model.num_last_layers=9",), "has layers 1 to 6"),
+    (("level=section", "model.num_last_layers=9"), "has layers 1 to 6"),
     (("level=section", "model.num_last_layers=0"), "1 or more"),
     (("encoder=demoo",), "did you mean demo"),
     (("level=section", "encoder=bert_base_chinese"), "encoder.path=FOLDER"),
@@ -154,7 +153,7 @@ def test_groups_are_read_from_the_folder(tmp_path):
     (tmp_path / "config.yaml").touch()
     (tmp_path / "hydra" / "launcher").mkdir(parents=True)
     (tmp_path / "hydra" / "launcher" / "z.yaml").touch()
-    assert help_module.group_choices(tmp_path) == {"b": ["x", "y"], "hydra/launcher": ["z"]}
+    assert compose.group_choices(tmp_path) == {"b": ["x", "y"], "hydra/launcher": ["z"]}
 
 
 @pytest.mark.parametrize("rank", [0, 1])

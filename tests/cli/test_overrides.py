@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from patent_hier.cli.overrides import arranged, readable, refuse_misuse
+from patent_hier.cli.overrides import arranged, parsed, readable, refuse_misuse
 from patent_hier.errors import ConfigError
 
 
@@ -91,3 +93,51 @@ def test_options_may_stand_anywhere(words, found):
 def test_options_that_are_refused(words, named):
     with pytest.raises(ConfigError, match=named):
         arranged(words)
+
+
+def test_options_are_of_the_type_of_their_defaults():
+    words = [
+        "--flag",
+        "model",
+        "--number",
+        "7",
+        "--name",
+        "a",
+        "--name",
+        "b",
+        "x=1",
+        "--kind",
+        "two",
+        "--path",
+        "p",
+        "y=2",
+    ]
+    options = {"flag": False, "number": 3, "name": [], "kind": ("one", "two"), "path": Path, "long_name": 0.5}
+    found = vars(parsed(words, "model overrides*", **options))
+    assert found == {
+        "model": "model",
+        "overrides": ["x=1", "y=2"],
+        "flag": True,
+        "number": 7,
+        "name": ["a", "b"],
+        "kind": "two",
+        "path": Path("p"),
+        "long_name": 0.5,
+    }
+    alone = vars(parsed(["m"], "model overrides*", **options))
+    assert (alone["path"], alone["name"], alone["kind"], alone["flag"]) == (None, [], "one", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--number", "x"], "--number: invalid int value: 'x'"),
+        (["--kind", "three"], "--kind: invalid choice: 'three'"),
+        (["--nmae"], "--nmae"),
+    ],
+)
+def test_options_that_cannot_be_meant(words, told):
+    with pytest.raises(ConfigError) as caught:
+        parsed(words, number=3, kind=("one", "two"))
+    assert told in str(caught.value)
+    assert "--help lists the options" in str(caught.value)

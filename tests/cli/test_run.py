@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from patent_hier.cli.messages import DEBUG
 from patent_hier.errors import ConfigError
@@ -27,10 +28,18 @@ def test_failed_job_leaves_its_outcome(runs):
     assert (job["node"], job["level"], job["folder"]) == ("root", "section", "")
 
 
-def test_every_job_of_a_sweep_leaves_its_outcome(runs):
+def test_every_job_of_a_sweep_is_composed_once_and_leaves_its_outcome(runs, monkeypatch):
+    composed, load = [], ConfigLoaderImpl.load_configuration
+
+    def counted(*arguments, **options):
+        composed.append(repr((arguments[1:], options)))
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
     outcome = command("run", "level=class", "seed=-1")
     assert outcome.err == "error: seed=-1 is negative; use 0 or more\n"
     assert [job["node"] for job in jobs(runs)] == list("ABCDEFGH")
+    assert len(composed) == len(set(composed)) >= 8
 
 
 def test_one_command_does_not_report_the_failures_of_another(runs):

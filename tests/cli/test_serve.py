@@ -1,15 +1,19 @@
-"""``serve``, ``demo`` and ``export`` as a user meets them, in processes of their own."""
+"""``serve``, ``demo`` and ``export`` as a user meets them; one service is a process of its own, ended by Ctrl-C."""
 
+import contextlib
 import json
 import os
+import queue
 import re
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import uvicorn
 
 from patent_hier.inference.classifier import HierarchicalClassifier
 from tests.commands import TINY_OF, command
@@ -45,6 +49,28 @@ def address_of(process):
     raise AssertionError("".join(said) + process.stderr.read())
 
 
+@contextlib.contextmanager
+def serving(monkeypatch, *words):
+    """A command that serves, in a thread of this process: its address, and what it comes to when it is ended."""
+    begun, run = queue.Queue(), uvicorn.Server.run
+
+    def noted(server, sockets):
+        begun.put((server, sockets[0].getsockname()[1]))
+        run(server, sockets)
+
+    monkeypatch.setattr(uvicorn.Server, "run", noted)
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(command, *words)
+        outcome.add_done_callback(begun.put)
+        first = begun.get()
+        assert isinstance(first, tuple), outcome.result()
+        server, port = first
+        try:
+            yield f"http://127.0.0.1:{port}/", outcome
+        finally:
+            server.should_exit = True
+
+
 def ask(address, question):
     body = json.dumps(question).encode()
     request = urllib.request.Request(f"{address}predict", body, {"content-type": "application/json"})  # noqa: S310
@@ -75,17 +101,17 @@ def test_an_export_is_served(made, tmp_path):
         assert path["probability"] == pytest.approx(own.probability, abs=1e-6)
 
 
-def test_the_demo_trains_once_and_opens(made, tmp_path):
+def test_the_demo_trains_once_and_opens(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     words = ["demo", "--port", 0, *TINY_OF["linear"], f"cache_dir={made.folder}/cache", "runs_dir=runs"]
-    process = start(tmp_path, *words)
-    address, said = address_of(process)
-    assert "demo data: not comparable with the paper" in "".join(said)
-    assert len(ask(address, {"text": TEXT, "neighbours": 2})["neighbours"]) == 2
-    assert end(process)[0] == 0
-    again = start(tmp_path, *words)
-    _, said = address_of(again)
-    assert "".join(said).count("finished before") == 9
-    assert end(again)[0] == 0
+    with serving(monkeypatch, *words) as (address, first):
+        assert len(ask(address, {"text": TEXT, "neighbours": 2})["neighbours"]) == 2
+    with serving(monkeypatch, *words) as (_, again):
+        pass
+    for outcome, finished in ((first.result(), 0), (again.result(), 9)):
+        assert (outcome.status, outcome.out.count("finished before")) == (0, finished), outcome
+        assert "demo data: not comparable with the paper" in outcome.out
+        assert re.search(r"serving http://127\.0\.0\.1:\d+/ - Ctrl-C ends it\nended\n$", outcome.out)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,13 @@ def copied(place, tmp_path):
     return runs, [runs / result.parent.name / result.name for result in place[1]]
 
 
+def folders(made):
+    """By node, of the local classifiers and the flat one."""
+    return {node: folder for suite in made for node, folder in suite.nodes.items()}
+
+
 def flat_of(made):
-    return NetworkPredictions.read(made.flat["flat"] / "predictions.parquet")
+    return NetworkPredictions.read(folders(made)["flat"] / "predictions.parquet")
 
 
 def weights_of(folder):
@@ -52,18 +57,17 @@ def rewrite(runs, change):
 
 def test_flat_members_make_a_hierarchical_system(place):
     folder, _, made = place
-    assert list(made.hier) == NODES
-    assert list(made.flat) == ["flat"]
-    assert {path.parent for path in (*made.hier.values(), *made.flat.values())} == {folder / "runs" / "combination"}
-    local = NetworkPredictions.read(made.hier["C"] / "predictions.parquet")
+    assert [list(suite.nodes) for suite in made] == [NODES, ["flat"]]
+    assert {path.parent for path in folders(made).values()} == {folder / "runs" / "combination"}
+    local = NetworkPredictions.read(folders(made)["C"] / "predictions.parquet")
     assert (local.tree.codes.tolist(), np.unique(local.levels[0].log_prob).tolist()) == (["C07"], [0.0])
-    assert NetworkPredictions.read(made.hier["root"] / "predictions.parquet").tree.codes.tolist() == ["A", "B", "C"]
+    assert NetworkPredictions.read(folders(made)["root"] / "predictions.parquet").tree.codes.tolist() == ["A", "B", "C"]
     assert flat_of(made).flat
 
 
 def test_the_order_of_the_words_is_nothing(place):
     _, results, made = place
-    assert combine(results[::-1], place[0] / "runs") == made
+    assert folders(combine(results[::-1], place[0] / "runs")) == folders(made)
 
 
 @pytest.mark.parametrize("part", ["val", "calibration", "test"])
@@ -82,22 +86,22 @@ def test_weights_are_fitted_to_val_alone(part, place, copied):
     runs, results = copied
     rewrite(runs, always_right)
     made = combine(results, runs)
-    for ours, theirs in ((made.flat["flat"], place[2].flat["flat"]), (made.hier["root"], place[2].hier["root"])):
-        weights = [list(weights_of(folder).values()) for folder in (ours, theirs)]
+    for node in ("flat", "root"):
+        weights = [list(weights_of(folders(suites)[node]).values()) for suites in (made, place[2])]
         assert (weights[0] == pytest.approx(weights[1], abs=1e-6)) == (part != "val"), weights
 
 
 def test_another_version_is_another_combination(place, monkeypatch, tmp_path):
-    before = {path.name for path in place[2].hier.values()}
+    before = {path.name for path in folders(place[2]).values()}
     monkeypatch.setattr(module, "COMBINE_VERSION", module.COMBINE_VERSION + 1)
-    assert before.isdisjoint(path.name for path in combine(place[1], tmp_path).hier.values())
+    assert before.isdisjoint(path.name for path in folders(combine(place[1], tmp_path)).values())
 
 
 def test_documents_in_another_order_are_put_in_order(place, copied):
     runs, results = copied
     rewrite(runs, lambda own: own.take(np.arange(len(own))[::-1]))
     made = combine(results, runs)
-    assert made.flat["flat"].name != place[2].flat["flat"].name  # its predictions are other bytes
+    assert folders(made)["flat"].name != folders(place[2])["flat"].name  # its predictions are other bytes
     ours, theirs = flat_of(made), flat_of(place[2])
     assert np.array_equal(ours.document_ids, theirs.document_ids)
     for one, other in zip(ours.levels, theirs.levels, strict=True):
@@ -133,7 +137,7 @@ def test_other_documents_are_refused(change, words, copied):
 def test_a_damaged_node_of_the_combination_is_not_replaced(copied):
     runs, results = copied
     made = combine(results, runs)
-    (made.hier["A"] / "history.json").write_text("[{}]", "utf-8")
+    (folders(made)["A"] / "history.json").write_text("[{}]", "utf-8")
     with pytest.raises(ArtifactError, match="is damaged"):
         combine(results, runs)
-    assert (made.hier["A"] / "history.json").read_text("utf-8") == "[{}]"
+    assert (folders(made)["A"] / "history.json").read_text("utf-8") == "[{}]"

@@ -63,8 +63,17 @@ def test_finished_damaged_and_absent(tmp_path):
 
 
 def test_asked_for_alone_a_node_needs_documents(changed):
-    with pytest.raises(DataError, match=r"node=H: .* no training document below that label"):
-        run_node(changed(node="H"))
+    with pytest.raises(DataError, match=r"^node=A01: .* no training document below that label"):
+        run_node(changed(node="A01"))
+
+
+@pytest.mark.parametrize(("depth", "known"), [("class", "A, B, C$"), ("subclass", "A, B, C, or a label below them")])
+def test_what_is_no_label_is_told_with_what_is(changed, depth, known):
+    for node in ("L1", "H"):
+        with pytest.raises(
+            DataError, match=rf"^node={node} is no label of .*; choose one of root, flat, shared, {known}"
+        ):
+            run_node(replace(changed("data", depth=depth), node=node))
 
 
 def test_no_calibration_part_is_no_loss(changed):

@@ -13,56 +13,16 @@ from tests.pipeline.conftest import MODELS, change, make_settings
 COMMON = {"run_version", "corpus", "split", "depth", "labels"}  # of every run's content
 
 
-@pytest.mark.parametrize(
-    ("group", "changes"),
-    [
-        (None, {"seed": 2}),
-        ("data", {"text": ["专利名称"]}),
-        ("data", {"text": ["专利名称", "摘要"]}),
-        ("data", {"min_symbol": "class"}),
-        ("data", {"depth": "subclass"}),
-        ("data", {"labels": "all"}),
-        ("trainer", {"level_weights": {"section": 0.5}}),
-        ("split", {"seed": 1}),
-        ("split", {"policy": "applicant"}),
-        ("split", {"test": 0.2}),
-        ("encoder", {"hidden_size": 32}),
-        ("encoder", {"num_hidden_layers": 3}),
-        ("encoder", {"max_length": 16}),
-        ("encoder", {"freeze": True}),
-        ("encoder", {"dropout": 0.2}),
-        ("model", {"num_last_layers": 1}),
-        ("model", {"pool_size": None}),
-        ("model", {"head": "token"}),
-        ("optimizer", {"lr": 0.01}),
-        ("trainer", {"batch_size": 8}),
-        ("trainer", {"max_epochs": 2}),
-        ("trainer", {"class_weights": True}),
-    ],
-)
-def test_what_decides_the_result_changes_its_name(group, changes, settings, changed):
-    before, after = plan_node(settings), plan_node(changed(group, **changes))
-    assert before.folder.name != after.folder.name
-    assert before.suite != after.suite
+@pytest.fixture(scope="module")
+def common(tmp_path_factory):
+    """Settings whose corpus and split are made once, for tests that leave them as they are."""
+    return make_settings(tmp_path_factory.mktemp("plans"))
 
 
-@pytest.mark.parametrize(
-    ("group", "changes"),
-    [
-        ("trainer", {"num_threads": 2}),
-        ("trainer", {"progress": True}),
-        ("trainer", {"score_batch_size": 3}),
-        ("trainer", {"accelerator": "cpu"}),
-        ("trainer", {"devices": 4}),
-        ("data", {"max_reject_share": 0.5}),
-    ],
-)
-def test_what_does_not_decide_it_keeps_its_name(group, changes, settings, changed):
-    before, after = plan_node(settings), plan_node(changed(group, **changes))
-    assert (before.folder, before.suite) == (after.folder, after.suite)
+def test_a_head_is_named_by_what_it_reads(common):
+    def changed(group, **changes):
+        return change(common, group, **changes)
 
-
-def test_a_head_is_named_by_what_it_reads(changed):
     linear = plan_node(changed("model", name="bertcnn", head="cls"))
     for changes in ({"name": "bert"}, {"num_last_layers": 9}, {"num_filters": 7}, {"pool_size": None}):
         assert plan_node(changed("model", **{"head": "cls", **changes})).suite == linear.suite
@@ -99,8 +59,8 @@ def test_content_of_the_raw_file_matters(settings):
     assert plan_node(settings).suite != before.suite
 
 
-def test_nodes_share_the_suite_only(settings, changed):
-    root, a = plan_node(changed(node="root")), plan_node(settings)
+def test_nodes_share_the_suite_only(common):
+    root, a = plan_node(change(common, node="root")), plan_node(common)
     assert root.suite == a.suite
     assert root.folder != a.folder
     assert a.folder.name.startswith("A-")
@@ -127,14 +87,19 @@ def plans(tmp_path, model, *changes):
 
 
 ENCODER = [("encoder", {"max_length": 16}), ("encoder", {"hidden_size": 32}), ("encoder", {"freeze": True})]
+ENCODER += [("encoder", {"num_hidden_layers": 3}), ("encoder", {"dropout": 0.2})]
+HEAD = [("model", {"num_last_layers": 1}), ("model", {"pool_size": None}), ("model", {"head": "token"})]
+DATA = [("data", {"text": ["专利名称"]}), ("data", {"text": ["专利名称", "摘要"]}), ("data", {"depth": "subclass"})]
+DATA += [("data", {"labels": "all"}), ("split", {"policy": "applicant"}), ("split", {"test": 0.2})]
 STEPS = [("optimizer", {"lr": 0.01}), ("optimizer", {"name": "adam"}), ("trainer", {"batch_size": 8})]
+STEPS += [("trainer", {"level_weights": {"section": 0.5}})]
 STEPS += [("trainer", {"max_epochs": 2}), ("trainer", {"class_weights": True}), ("trainer", {"precision": "32-true"})]
 FEATURES = [("features", {name: value}) for name, value in (("max_length", 9), ("min_count", 1), ("vector_size", 5))]
 FEATURES += [("features", {name: value}) for name, value in (("window", 2), ("epochs", 2), ("skip_gram", False))]
 FEATURES += [("features", {"seed": 2}), ("features", {"name": "words"})]
 TERMS = [("model", {"ngram_sizes": [1, 2]}), ("model", {"min_documents": 3}), ("model", {"max_terms": 50})]
 OWN = {
-    "bertcnn": [("model", {"num_filters": 7}), ("model", {"hidden_order": "shuffled"}), *ENCODER, *STEPS],
+    "bertcnn": [("model", {"num_filters": 7}), ("model", {"hidden_order": "shuffled"}), *HEAD, *ENCODER, *STEPS, *DATA],
     "textcnn": [("model", {"kernel_sizes": [2]}), ("model", {"tune_vectors": False}), *FEATURES, *STEPS],
     "rnn": [("model", {"cell": "gru"}), ("model", {"pooling": "attention"}), *FEATURES, *STEPS],
     "linear": [("model", {"c": 2.0}), ("model", {"classifier": "logistic"}), *TERMS],
@@ -169,6 +134,11 @@ def test_what_a_model_does_not_read_keeps_its_name(model, tmp_path):
         ("model", {"suggested_batch_size": 3}),
         ("model", {"suggested_max_epochs": 7}),
         ("trainer", {"progress": True}),
+        ("trainer", {"num_threads": 2}),
+        ("trainer", {"score_batch_size": 3}),
+        ("trainer", {"accelerator": "cpu"}),
+        ("trainer", {"devices": 4}),
+        ("data", {"max_reject_share": 0.5}),
     ]
     if model in SEEDLESS:
         without.append((None, {"seed": 2}))

@@ -20,8 +20,7 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import new_vocabulary
 from patent_hier.features.passages import is_held_out
 from patent_hier.pipeline import pretrain as module
-from patent_hier.pipeline.encoder_manifest import earlier_runs
-from patent_hier.pipeline.portable import portable_words
+from patent_hier.pipeline.encoder_manifest import earlier_runs, portable_words
 from patent_hier.pipeline.pretrain import pretrain
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.settings import DataSettings, OptimizerSettings

@@ -1,0 +1,70 @@
+"""What is made before any classifier: a clean corpus, and an encoder of one's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from patent_hier.cli.compose import compose_pretrain_settings, compose_settings
+from patent_hier.cli.overrides import parsed
+from patent_hier.errors import DataError
+from patent_hier.sanitize import one_line
+
+PREPARE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
+
+usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE.csv] [data.key=value ...]
+
+  --check   look at the file and say what would happen; write nothing (but the demo's own raw file)
+
+Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8 data.min_symbol=group|subclass|class
+data.edition=2017|latest data.max_reject_share=0.2 data.processes=2"""
+PRETRAIN = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
+
+usage: patent-hier pretrain max_steps=NUMBER|max_time=MINUTES [text=[FILE,FILE]] [key=value ...]
+
+  text=[FILE,...]   .txt in UTF-8 with one passage a line (also .txt.xz, .txt.gz), or .parquet with a column text;
+                    without it the training part of the corpus: data=demo|cnipa|gazette data.path=FILE.csv
+  start=FOLDER      train an encoder further (domain adaptation); optimizer.lr=5e-5 suits
+  max_time=60       minutes of training; the learning rate falls to 0 at the end
+  name=NAME         part of the folder's name: runs/encoders/NAME-<fingerprint>
+
+Further keys: architecture.hidden_size num_hidden_layers num_attention_heads intermediate_size; vocabulary.size path;
+masking.share whole_words; seq_len batch_size optimizer.lr precision compile num_threads half seed; all of them with
+their defaults in conf/pretrain.yaml. The same command continues a run that was interrupted.
+Use the result with: python run.py encoder=folder encoder.path=runs/encoders/NAME-<fingerprint>"""
+
+
+def prepare(words: Sequence[str]) -> None:
+    """Clean a raw file, or with ``--check`` only say what would happen.
+
+    Raises:
+        DataError: If the file cannot be used.
+    """
+    options = parsed(words, check=False)
+    settings = compose_settings(options.overrides)
+    from patent_hier.data.corpus import check
+    from patent_hier.pipeline.stages import cleaning_processes, ensure_corpus, raw_file, raw_format
+
+    cache = Path(settings.cache_dir)
+    if options.check:
+        source = raw_file(settings.data, cache)
+        report = check(source, raw_format(settings.data), processes=cleaning_processes(settings.data, source))
+        print("\n".join(map(one_line, report.lines())))
+        if report.problem:
+            raise DataError(report.problem)
+        return
+    corpus = ensure_corpus(settings.data, cache)
+    facts = corpus.manifest["accounting"]
+    size = f"{corpus.size} documents in {len(corpus.classes)} classes, {facts['rows']} rows"
+    print(one_line(f"corpus of {size}: {corpus.folder}"))
+
+
+def pretrain(words: Sequence[str]) -> None:
+    """Pre-train an encoder, or find it finished.
+
+    Raises:
+        PatentHierError: If a setting or an input cannot be used.
+    """
+    settings = compose_pretrain_settings(words)
+    from patent_hier.pipeline.pretrain import pretrain as pretrain_encoder
+    from patent_hier.report.encoder_card import write_card
+
+    print(one_line(f"encoder: {pretrain_encoder(settings, words, write_card)}"))

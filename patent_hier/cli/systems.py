@@ -1,0 +1,188 @@
+"""Systems of finished nodes: collected, combined, trained whole, and written into one folder."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from patent_hier.cli import schema
+from patent_hier.cli.compose import compose_settings, compose_training
+from patent_hier.cli.overrides import key_of, parsed
+from patent_hier.errors import ConfigError
+from patent_hier.sanitize import one_line
+
+AGGREGATE = """Aggregate the finished nodes of one configuration; nothing is trained.
+
+usage: patent-hier aggregate [the overrides of the run, such as model=bertcnn data=demo seed=1]"""
+COMBINE = """Combine finished results of one corpus and split into one system; nothing is trained.
+
+usage: patent-hier combine RESULT RESULT ... [options]
+
+  RESULT             result folder: runs/<model>/result-<level>-<fingerprint>, of level hier, shared or flat, of any
+                     model and seed; a combination may be a member too
+  --name NAME        folder of the combination in the folder of results; the default is combination
+  --runs-dir FOLDER  folder of results; the default is runs
+  --cache-dir FOLDER where the corpus is; the default is the folder that the members were made with
+
+For each node the members' probabilities are multiplied, each to the power of its weight. The weights are fitted to the
+part val, so scores on val are no estimate."""
+ENSEMBLE = """Train the recommended models, combine them; the most accurate system of this suite.
+
+usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME]
+
+  data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents: of subclasses and
+                              main groups, for the linear member of subgroups too
+  encoder=... encoder.path=FOLDER  another encoder than the built-in one for the member that reads word pieces
+  split=deploy                for use: 90 % of the documents train; the default, split=applicant, tests on a tenth
+  seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
+  --members NAME,NAME         some of the members only
+
+Its members stand in conf/ensemble.yaml. Finished ones are kept. The last line says how to classify another file."""
+DEMO = """Train a system on the generated demo corpus, unless it is finished already, and open its page.
+
+usage: patent-hier demo [options of patent-hier serve] [group=choice ...] [group.key=value ...]
+
+The model is linear in nine nodes, trained in seconds; model=bertcnn is the paper's, trained in minutes. Its answers
+mean nothing for real patents. data=cnipa data.path=FILE.csv makes it a real one."""
+EXPORT = """Write a finished system into one folder with a model card; nothing in it runs when it is loaded.
+
+usage: patent-hier export MODEL FOLDER [--license mit] [--onnx]
+
+  MODEL            a result folder with its nodes beside it: runs/<model>/result-hier-..., -flat-... or -shared-...
+  FOLDER           new, empty, or an earlier export, which is replaced
+  --license NAME   the hub's identifier of the licence of the weights, for the card
+  --onnx           ONNX files of the networks and what makes their token ids, each compared with the original first;
+                   needs the extra onnx
+
+Load it again: patent-hier predict FOLDER ..., patent-hier serve FOLDER, or in Python
+HierarchicalClassifier.from_pretrained("FOLDER")."""
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_SET_BY_ENSEMBLE = ("model", "level", "node", "features")
+_DEMO = ("model=linear", "level=hier")  # the quickest that is good on the demo corpus
+
+
+def aggregate(words: Sequence[str]) -> None:
+    """Find the nodes of one configuration, aggregate, print and save.
+
+    Raises:
+        IncompleteError: Naming the nodes that are missing.
+    """
+    settings = compose_settings(words)
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.suite import aggregate_nodes, find_nodes
+
+    publish(aggregate_nodes(*find_nodes(settings)))
+
+
+def combine(words: Sequence[str]) -> None:
+    """Combine results, or find them combined; then aggregate, print and save both results.
+
+    Raises:
+        ConfigError: If an option or a member cannot be used.
+        IncompleteError: If a member lacks a node.
+    """
+    options = parsed(words, "results+", name="combination", runs_dir=Path("runs"), cache_dir=Path)
+    if not _NAME.fullmatch(options.name):
+        raise ConfigError(f"--name {options.name} is no folder's name; use letters, digits and any of _ . + -")
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.combine import combine as combine_results
+
+    for suite in combine_results(options.results, options.runs_dir, options.name, options.cache_dir, words):
+        publish(suite)
+
+
+def ensemble(words: Sequence[str]) -> None:
+    """Train the recommended models where they are missing, combine, print and save.
+
+    Raises:
+        PatentHierError: If a setting or an input cannot be used.
+    """
+    options = parsed(words, members=str)
+    overrides = member_overrides(options.overrides, options.members)
+    members = {name: compose_training(own) for name, own in overrides.items()}  # all are checked before one is trained
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.combine import combine as combine_results
+    from patent_hier.pipeline.suite import train_suite
+    from patent_hier.progress import say
+
+    results = []
+    for number, (name, (settings, observers)) in enumerate(members.items(), 1):
+        say(f"member {number} of {len(members)}: {name}")
+        suite = train_suite(settings, overrides[name], observers)
+        publish(suite)
+        results.append(suite.folder)
+    first, _ = next(iter(members.values()))
+    cache = Path(first.cache_dir)
+    whole, flat = combine_results(results, Path(first.runs_dir), "ensemble", cache, options.overrides)
+    publish(flat)
+    publish(whole)
+    print(one_line(f"classify another file: patent-hier predict {whole.folder} FILE.csv"))
+
+
+def member_overrides(words: Sequence[str], members: str | None) -> dict[str, list[str]]:
+    """The overrides of each member of the ensemble, by its name in ``conf/ensemble.yaml``.
+
+    Args:
+        words: The user's; what they say of the split, an encoder or training replaces the member's own.
+        members: Names, separated by commas; None for all.
+
+    Raises:
+        ConfigError: For an unknown name, fewer than two, or a word that the ensemble sets itself.
+    """
+    file = Path(schema.config_folder()) / "ensemble.yaml"
+    known: dict[str, list[str]] = OmegaConf.to_object(OmegaConf.load(file))  # type: ignore[assignment]  # of our own file
+    names = list(known) if members is None else members.split(",")
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"--members {','.join(unknown)} is unknown; choose from {', '.join(known)}")
+    if len(set(names)) < 2:
+        raise ConfigError(f"--members needs two or more of {', '.join(known)}")
+    for word in words:
+        if key_of(word).split(".")[0] in _SET_BY_ENSEMBLE:
+            raise ConfigError(f"{word}: the ensemble sets its models itself; see conf/ensemble.yaml")
+    return {name: _merged(known[name], words) for name in names}
+
+
+def demo(words: Sequence[str]) -> None:
+    """Train what is missing of a system, then serve it until it is interrupted; errors as of ``run`` and ``serve``."""
+    from patent_hier.cli.serve import OPTIONS, serve_model
+
+    options = parsed(words, **OPTIONS)
+    merged = _merged(_DEMO, options.overrides)
+    settings, observers = compose_training(merged)
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.suite import train_suite
+
+    suite = train_suite(settings, merged, observers)
+    publish(suite)
+    options.cache_dir = Path(settings.cache_dir)
+    serve_model(suite.folder, options)
+
+
+def _merged(own: Sequence[str], words: Sequence[str]) -> list[str]:
+    given = set(map(key_of, words))
+    return [*(word for word in own if key_of(word) not in given), *words]
+
+
+def export(words: Sequence[str]) -> None:
+    """Write a finished system into one folder, or its networks as ONNX.
+
+    Raises:
+        ConfigError: If MODEL is no system, FOLDER holds something else, or a model cannot be written as ONNX.
+        ArtifactError: If a file of MODEL is damaged or missing.
+    """
+    options = parsed(words, "model folder", license=str, onnx=False)
+    if options.onnx:
+        from patent_hier.inference.onnx_export import export_onnx
+        from patent_hier.inference.predictor import load_system
+
+        files = export_onnx(load_system(Path(options.model)), options.folder)
+        print(one_line(f"{len(files['classifiers'])} classifiers as ONNX: {options.folder}"))
+        return
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
+    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    classifier.save_pretrained(options.folder, license=options.license)
+    tree = classifier.system.tree
+    counts = ", ".join(f"{len(tree.labels(level))} of level {level}" for level in tree.levels)
+    print(one_line(f"version {classifier.version}, labels: {counts}: {options.folder}"))
