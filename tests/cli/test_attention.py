@@ -1,10 +1,13 @@
-import shutil
-
 import pytest
-from safetensors.torch import load_file, save_file
 
-from patent_hier.atomic import read_json, write_json
+from patent_hier.atomic import read_json
 from patent_hier.cli.main import main
+from patent_hier.features.wordpiece import WordPieceReader
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.encoder import load_encoder
+from patent_hier.models.saved import NodeClassifier
+from patent_hier.settings import BertCnnSettings
+from tests.trees import tree_of
 
 TINY = ("encoder.hidden_size=16", "encoder.num_hidden_layers=3", "encoder.intermediate_size=32")
 
@@ -41,15 +44,11 @@ def test_options_among_overrides(folders, tmp_path, capsys):
     assert (facts["text_a"], facts["text_b"], facts["chosen_layers"]) == ('<b>"甲"', "乙", [1, 3])
 
 
-def test_a_trained_model(folders, tiny_encoder, tmp_path, capsys):
-    model = tmp_path / "model"
-    model.mkdir()
-    stored = load_file(tiny_encoder / "model.safetensors")
-    weights = {f"encoder.network.{name}": value for name, value in stored.items() if "pooler" not in name}
-    save_file(weights, model / "model.safetensors")
-    shutil.copyfile(tiny_encoder / "config.json", model / "encoder_config.json")
-    shutil.copyfile(tiny_encoder / "tokenizer.json", model / "tokenizer.json")
-    write_json(model / "reader.json", {"max_length": 64})
+def test_a_trained_model(folders, tiny_encoder, tiny_encoder_files, tmp_path, capsys):
+    model, chosen = tmp_path / "model", BertCnnSettings(num_last_layers=2, num_filters=4)
+    network = BertCnn(load_encoder(tiny_encoder_files, pretrained=True, frozen=False), 2, chosen)
+    tree = tree_of([("A01",), ("A21",)], ("class",), root="A")
+    NodeClassifier("A", tree, False, chosen, network, WordPieceReader(tiny_encoder_files, 64)).save(model)
     shares = []
     for words in (
         ("--model", model),
