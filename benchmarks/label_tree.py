@@ -22,12 +22,12 @@ from benchmarks.speed.tree import IPC_SIZES, make_tree
 from patent_hier.atomic import read_json, write_json
 from patent_hier.data.labels import DocumentLabels, node_targets
 from patent_hier.evaluation.aggregate import aggregate
-from patent_hier.evaluation.contract import (
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import (
     DENSE_LABELS,
     KEPT,
     NO_TARGET,
     LevelScores,
-    NetworkPredictions,
     concatenate,
     find_targets,
     score_levels,

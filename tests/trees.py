@@ -3,7 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from patent_hier.evaluation.contract import NetworkPredictions, score_levels
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree
 

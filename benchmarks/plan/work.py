@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from benchmarks.architecture import MAX_LENGTH, TRAINING_PASSES, Architecture
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.contract import DENSE_LABELS
+from patent_hier.evaluation.level_scores import DENSE_LABELS
 from patent_hier.features.pretrained import locate
 from patent_hier.pipeline.stages import ensure_corpus, split_plan
 from patent_hier.report.published import published

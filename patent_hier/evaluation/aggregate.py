@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from patent_hier.data.labels import DocumentLabels
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation import metrics
-from patent_hier.evaluation.contract import NO_TARGET, UNSEEN, LevelScores, NetworkPredictions
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import NO_TARGET, UNSEEN, LevelScores
 from patent_hier.evaluation.macro_f1 import macro_f1
 from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
 from patent_hier.evaluation.system import SYSTEM

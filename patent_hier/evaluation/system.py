@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from patent_hier.data.labels import DocumentLabels
 from patent_hier.errors import ArtifactError, IncompleteError
-from patent_hier.evaluation.contract import (
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import (
     DENSE_LABELS,
     KEPT,
     NO_TARGET,
     LevelScores,
-    NetworkPredictions,
     find_targets,
     ranks,
     score_levels,

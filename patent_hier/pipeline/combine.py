@@ -26,7 +26,8 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import DocumentLabels, corpus_labels, node_targets
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.contract import LevelScores, NetworkPredictions, concatenate, score_levels
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import LevelScores, concatenate, score_levels
 from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions

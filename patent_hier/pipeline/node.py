@@ -19,14 +19,8 @@ from patent_hier.data.labels import corpus_labels, node_targets
 from patent_hier.data.splits import PARTS, TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.aggregate import answers, has_label
-from patent_hier.evaluation.contract import (
-    PREDICTIONS_FILE,
-    SCORED_PARTS,
-    LevelScores,
-    NetworkPredictions,
-    concatenate,
-    score_levels,
-)
+from patent_hier.evaluation.contract import PREDICTIONS_FILE, SCORED_PARTS, NetworkPredictions
+from patent_hier.evaluation.level_scores import LevelScores, concatenate, score_levels
 from patent_hier.evaluation.result import Score
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.pipeline.devices import fit_on_devices

@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.contract import (
-    DENSE_LABELS,
-    KEPT,
-    NO_TARGET,
-    UNSEEN,
-    NetworkPredictions,
-    concatenate,
-    ranks,
-    score_levels,
-)
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import DENSE_LABELS, KEPT, NO_TARGET, UNSEEN, concatenate, ranks, score_levels
 from patent_hier.taxonomy.tree import NONE
 from tests.trees import FIVE, children, classes_of, network, random_joint, random_tree, tree_of, trees
 

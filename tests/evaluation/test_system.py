@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from patent_hier.data.labels import document_labels
 from patent_hier.errors import ArtifactError, IncompleteError
-from patent_hier.evaluation import contract
+from patent_hier.evaluation import level_scores
 from patent_hier.evaluation import system as module
-from patent_hier.evaluation.contract import KEPT, NO_TARGET, UNSEEN, score_levels
+from patent_hier.evaluation.level_scores import KEPT, NO_TARGET, UNSEEN, score_levels
 from patent_hier.evaluation.scores import whole
 from patent_hier.evaluation.system import aligned, merge, positions, scale, scaled, with_truth
 from tests.evaluation.systems import FOUR, TWO, system
@@ -45,7 +45,7 @@ def test_a_merge_is_the_dense_product_of_all_networks(case, seed):
 def test_what_a_sparse_merge_keeps_is_what_a_dense_one_has(paths, unseen, monkeypatch):
     """With two labels kept, the three of section A are already more."""
     dense = system(60, paths, 3, unseen)
-    for place in (contract, module):
+    for place in (level_scores, module):
         monkeypatch.setattr(place, "DENSE_LABELS", 3)
         monkeypatch.setattr(place, "KEPT", 2)
     sparse = merge(dense.nodes)

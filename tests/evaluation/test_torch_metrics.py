@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from patent_hier.evaluation.contract import score_levels
+from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import LabelTree

@@ -12,8 +12,9 @@ from patent_hier.atomic import write_json
 from patent_hier.data.labels import DocumentLabels, document_labels, node_targets
 from patent_hier.data.splits import PARTS, TEST, TRAIN, VAL
 from patent_hier.evaluation.aggregate import aggregate
-from patent_hier.evaluation.contract import NetworkPredictions, score_levels
+from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.decoding import decode
+from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.system import merge, with_truth
 from patent_hier.features.terms import TermStore, ngram_counter

@@ -9,7 +9,8 @@ import pytest
 
 from patent_hier.artifacts import seal
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.contract import NetworkPredictions, score_levels
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.pipeline import combine as module
 from patent_hier.pipeline.combine import combine
 from tests.pipeline.conftest import make_settings
