@@ -13,7 +13,7 @@ import pytest
 from patent_hier.report.figures import comparison_bars, pen
 from tests.commands import TINY, TINY_OF, command
 from tests.inference.worlds import World, raw_row, write_raw
-from tests.report.figures.test_figures import OURS, PAPER
+from tests.report.figures.test_figures import OURS
 from tests.report.worlds import plain_figures
 from tests.security.traps import Trap
 
@@ -83,6 +83,6 @@ def test_a_report_and_a_combination(made: World, tmp_path: Path) -> None:
     with audited() as heard, plain_figures():
         done = command("report", *own, "--output", tmp_path / "report")
         assert done.status == 0, done
-        assert comparison_bars(pen("zh"), OURS, PAPER).svg
+        assert comparison_bars(pen("zh"), OURS).svg
         assert command("combine", *members, "--runs-dir", tmp_path / "runs").status == 0
     assert heard == []
