@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import NONE, LabelTree
 
 # Main groups in the order of their numbers, "stops here" leaves, symbols that end early, parents of one child.
 FIVE = (

@@ -23,8 +23,8 @@ from patent_hier.data.labels import ipc_path
 from patent_hier.errors import ProcessError
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.settings import FLAT
-from patent_hier.taxonomy.symbols import all_classes
-from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS, all_classes
+from patent_hier.taxonomy.tree import LabelTree
 
 _TARGETS = {1: 0.8, 8: 1.0, 32: 1.0}  # by clients; a lone one gains nothing, and must not lose much
 _ADDRESS = re.compile(r"serving http://127\.0\.0\.1:(\d+)/ ")

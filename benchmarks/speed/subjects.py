@@ -16,7 +16,8 @@ from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import build_encoder
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.settings import ROOT, BertCnnSettings, Settings, TrainerSettings
-from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.node_data import NodeView
 
 LABELS = tuple(f"label {number}" for number in range(8))

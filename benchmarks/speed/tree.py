@@ -9,7 +9,8 @@ from scipy.special import log_softmax
 
 from benchmarks.speed.rows import Row, in_turn, rate_row
 from patent_hier.taxonomy.arithmetic import joint_log_prob, log_softmax_siblings
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import NONE, LabelTree
 
 IPC_SIZES = (8, 130, 650, 7_500, 68_700)  # labels of each level, about
 _TOLERANCE = 1e-3  # of log-probabilities

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from patent_hier.data.raw import has_words, normalise
 from patent_hier.errors import DataError
 from patent_hier.settings.data import LABEL_LEVELS
+from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.table import REPEATED, ipc_place, level_name, read_rows
-from patent_hier.taxonomy.tree import IPC_LEVELS
 
 LABEL_TEXT_VERSION = 1  # raise it when the same table gives other texts
 # Since when a place is there: 〔8〕, [5,2006.01].

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus
-from patent_hier.taxonomy.symbols import IpcSymbol
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree, Positions
+from patent_hier.taxonomy.symbols import IPC_LEVELS, IpcSymbol
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 _COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 
@@ -56,7 +56,7 @@ def corpus_labels(corpus: Corpus, depth: str) -> DocumentLabels:
 
     Args:
         corpus: The clean corpus.
-        depth: One of :data:`patent_hier.taxonomy.tree.IPC_LEVELS`.
+        depth: One of :data:`patent_hier.taxonomy.symbols.IPC_LEVELS`.
     """
     return _labels_of(corpus.folder, corpus.fingerprint, depth)
 

@@ -16,6 +16,7 @@ from patent_hier.evaluation.selective import NEVER, Thresholds, at_least
 from patent_hier.evaluation.system import Temperatures, scale
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.exporting import (
+    Export,
     export_system,
     load_calibration,
     load_facts,
@@ -77,7 +78,7 @@ class HierarchicalClassifier:
         Raises:
             ConfigError: If the folder holds something else.
         """
-        export_system(self, Path(folder), license)
+        export_system(Export(self.system, self.calibration, self.facts, license), Path(folder))
 
     def push_to_hub(self, repo_id: str, *, license: str | None = None, private: bool = True) -> str:  # noqa: A002
         """Save into a repository of the Hugging Face hub; needs a network and a token.
@@ -85,7 +86,7 @@ class HierarchicalClassifier:
         Returns:
             The address of the commit.
         """
-        return upload(self, repo_id, license, private)
+        return upload(Export(self.system, self.calibration, self.facts, license), repo_id, private)
 
     def predict(
         self,

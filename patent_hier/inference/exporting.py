@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
@@ -22,9 +22,6 @@ from patent_hier.settings import FLAT, ROOT, SHARED
 from patent_hier.taxonomy.names import LANGUAGES, known_name
 from patent_hier.taxonomy.tree import LabelTree
 
-if TYPE_CHECKING:
-    from patent_hier.inference.classifier import HierarchicalClassifier
-
 FORMAT = 2
 CONFIG = "config.json"
 CARD = "README.md"
@@ -39,6 +36,22 @@ _KINDS = {
     ROOT: "classifier of the {0} and, for each {0}, one of what is below it",
 }
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md"]
+
+
+class Export(NamedTuple):
+    """The content of an exported folder.
+
+    Attributes:
+        system: Its classifiers.
+        calibration: Temperatures and thresholds; None without calibration documents.
+        facts: Data, split and scores, as JSON-able values.
+        license_name: The hub's identifier of the licence; None: not said.
+    """
+
+    system: System
+    calibration: Calibration | None
+    facts: Mapping[str, Any]
+    license_name: str | None
 
 
 def located(source: str | Path, revision: str | None) -> Path:
@@ -57,7 +70,7 @@ def located(source: str | Path, revision: str | None) -> Path:
         return Path(snapshot_download(source, revision=revision, allow_patterns=_HUB_PATTERNS, etag_timeout=5))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{source} is no folder here, and the hub gave nothing ({reason}); check the name") from error
+        raise ConfigError(f"{source} is not a folder, and the hub gave nothing ({reason}); check the name") from error
 
 
 def system_version(system: System) -> str:
@@ -120,9 +133,9 @@ def _checked_facts(file: Path) -> dict[str, Any]:
     return facts
 
 
-def export_system(classifier: "HierarchicalClassifier", folder: Path, license_name: str | None) -> None:
+def export_system(export: Export, folder: Path) -> None:
     """Write a system's folder; see :meth:`patent_hier.inference.classifier.HierarchicalClassifier.save_pretrained`."""
-    system = classifier.system
+    system = export.system
     refuse_foreign(folder, SYSTEM_KIND)
     if folder.resolve() in {path.parent.parent for path in system.nodes.values()}:
         raise ConfigError(f"{folder} is the folder that the model was loaded from; choose another")
@@ -134,13 +147,14 @@ def export_system(classifier: "HierarchicalClassifier", folder: Path, license_na
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
         write_json(staging / LABELS_FILE, label_table(system.tree))
-        if classifier.calibration is not None:
-            write_json(staging / CALIBRATION_FILE, classifier.calibration.as_dict())
-        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": classifier.version}
+        if export.calibration is not None:
+            write_json(staging / CALIBRATION_FILE, export.calibration.as_dict())
+        version = system_version(system)
+        config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": version}
         text = {"fields": list(system.raw.text), "language": "zh"}
-        facts = {"text": text, "nodes": nodes, "license": license_name, "facts": classifier.facts}
+        facts = {"text": text, "nodes": nodes, "license": export.license_name, "facts": dict(export.facts)}
         write_json(staging / CONFIG, {**config, **facts})
-        (staging / CARD).write_text(model_card(classifier, license_name), "utf-8")
+        (staging / CARD).write_text(model_card(export), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
 
 
@@ -169,17 +183,17 @@ def _scores(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -> str:
+def model_card(export: Export) -> str:
     """The card of a system as Markdown with the hub's YAML head.
 
     Raises:
         ArtifactError: If the facts or what was measured are not as we write them.
     """
     head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
-    head |= {"license": license_name or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
-    if license_name is None:
+    head |= {"license": export.license_name or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
+    if export.license_name is None:
         head["license_name"] = "unspecified"
-    system, facts = classifier.system, classifier.facts
+    system, facts = export.system, export.facts
     data, levels = facts.get("data") or {}, system.tree.levels
     template = Environment(
         loader=PackageLoader("patent_hier", "resources"),
@@ -193,11 +207,11 @@ def model_card(classifier: "HierarchicalClassifier", license_name: str | None) -
             head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
             system=system,
             kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
-            version=classifier.version,
+            version=system_version(system),
             data=data,
             facts=facts,
             scores=_scores(facts.get("result") or {}),
-            calibration=classifier.calibration,
+            calibration=export.calibration,
             deepest_first=levels[::-1],
             shown=SHOWN,
             percent=lambda share: f"{100 * share:.1f}",
@@ -227,7 +241,7 @@ def _export_node(source: Path, one: Classifier | Combination, target: Path, name
     seal(target, {"kind": NODE_KIND, "node": one.node})
 
 
-def upload(classifier: "HierarchicalClassifier", repo_id: str, license_name: str | None, private: bool) -> str:
+def upload(export: Export, repo_id: str, private: bool) -> str:
     """Save into a temporary folder and upload that; the address of the commit.
 
     Raises:
@@ -238,11 +252,11 @@ def upload(classifier: "HierarchicalClassifier", repo_id: str, license_name: str
 
     with tempfile.TemporaryDirectory(prefix="patent-hier-") as place:
         folder = Path(place) / "model"
-        export_system(classifier, folder, license_name)
+        export_system(export, folder)
         api = HfApi()
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            message = f"Model {classifier.version}"
+            message = f"Model {system_version(export.system)}"
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             reason = str(error).splitlines()[0]

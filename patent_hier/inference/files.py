@@ -16,8 +16,7 @@ from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.results import UNDECIDED, Prediction
 from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.inference.writers import writer_for
-from patent_hier.taxonomy.symbols import SymbolError, parse_symbols
-from patent_hier.taxonomy.tree import IPC_LEVELS
+from patent_hier.taxonomy.symbols import IPC_LEVELS, SymbolError, parse_symbols
 
 BATCH = 1024  # rows; bounds memory whatever the file's size, and what a killed command has to do again
 

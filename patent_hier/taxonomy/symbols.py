@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 
 from patent_hier.errors import ConfigError, DataError
 
+IPC_LEVELS: tuple[str, ...] = ("section", "class", "subclass", "main_group", "subgroup")
 SECTIONS: tuple[str, ...] = tuple("ABCDEFGH")
 EDITIONS: tuple[str, ...] = ("2017", "latest")
 MIN_LEVELS: tuple[str, ...] = ("class", "subclass", "group")

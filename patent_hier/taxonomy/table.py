@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from patent_hier.errors import DataError
 from patent_hier.progress import say
-from patent_hier.taxonomy.symbols import SECTIONS, IpcSymbol, RejectReason, SymbolError
-from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.text_files import open_lines
 
 NO_SYMBOL, UNKNOWN_CLASS = "codes that are no IPC symbol of their level", "codes of classes that the edition lacks"
@@ -92,6 +92,22 @@ def level_name(level: str) -> str:
     return "main_group" if level == "maingroup" else level
 
 
+class Scheme(NamedTuple):
+    """The labels of a table, as arguments of :meth:`patent_hier.taxonomy.tree.LabelTree.from_paths`.
+
+    Attributes:
+        paths: Codes from the top to each label.
+        levels: Names of the levels.
+        titles: Titles by code.
+        edition: Edition of the scheme; None if unknown.
+    """
+
+    paths: list[tuple[str, ...]]
+    levels: tuple[str, ...]
+    titles: dict[str, str]
+    edition: str | None
+
+
 @dataclass
 class _Found:
     """What the rows say so far: by code its row and its path, and how many rows could not be used or say it again."""
@@ -121,17 +137,18 @@ class _Found:
     def titles(self) -> dict[str, str]:
         return {code: row.title for code, row in self.rows.items() if row.title and code in self.paths}
 
-    def tree(self, levels: Sequence[str], edition: str | None) -> LabelTree:
-        """The tree of the paths, and what was odd, said in one line."""
+    def scheme(self, levels: Sequence[str], edition: str | None) -> Scheme:
+        """The scheme of the paths; what was odd is said in one line."""
         odd = [f"{count} {reason} (first: row {self.first[reason]})" for reason, count in self.odd.items()]
         if not self.paths:
             raise DataError(f"{self.path} has no label that can be used: {', '.join(odd) or 'no row'}")
-        tree = LabelTree.from_paths(_whole(self.paths, len(levels)), levels, titles=self.titles, edition=edition)
-        made = ", ".join(f"{level} {len(tree.labels(level))}" for level in tree.levels)
+        paths = list(_whole(self.paths, len(levels)))
+        sizes = [len({path[i] for path in paths if len(path) > i}) for i in range(len(levels))]
+        made = ", ".join(f"{level} {size}" for level, size in zip(levels, sizes, strict=True))
         above = {code for path in self.paths.values() for code in path} - set(self.rows)
         gaps = f"; {len(above)} labels have no row, only others below them, such as {min(above)}" if above else ""
         say(f"labels of {self.path}: {made}; {len(self.titles)} titles; passed over: {', '.join(odd) or 'none'}{gaps}")
-        return tree
+        return Scheme(paths, tuple(levels), self.titles, edition)
 
 
 def _whole(paths: Mapping[str, tuple[str, ...]], n_levels: int) -> Iterable[tuple[str, ...]]:
@@ -141,8 +158,8 @@ def _whole(paths: Mapping[str, tuple[str, ...]], n_levels: int) -> Iterable[tupl
         yield path if path[-1] in parents else path + path[-1:] * (n_levels - len(path))
 
 
-def read_tree(path: Path, edition: str | None = None) -> LabelTree:
-    """Read the tree of a scheme; what is odd about the table is counted and said in one line.
+def read_scheme(path: Path, edition: str | None = None) -> Scheme:
+    """Read a scheme; what is odd about the table is counted and said in one line.
 
     With a column ``parent`` the scheme is any: a row without a parent is of the first level, and the levels are named
     by the column ``level`` if there is one, else ``level_1`` and so on. Without it the scheme is the IPC, and the
@@ -162,7 +179,7 @@ def read_tree(path: Path, edition: str | None = None) -> LabelTree:
     return _by_parent(path, rows, edition)
 
 
-def _by_spelling(path: Path, rows: list[Row], edition: str) -> LabelTree:
+def _by_spelling(path: Path, rows: list[Row], edition: str) -> Scheme:
     found = _Found(path)
     for row in rows:
         place = ipc_place(path, row, edition)
@@ -176,7 +193,7 @@ def _by_spelling(path: Path, rows: list[Row], edition: str) -> LabelTree:
     for code, codes in found.paths.items():
         if IPC_LEVELS[len(codes) - 1] == "main_group" and depth > len(codes):  # documents may end there
             found.paths[code] = (*codes, code)
-    return found.tree(IPC_LEVELS[:depth], edition)
+    return found.scheme(IPC_LEVELS[:depth], edition)
 
 
 def ipc_place(path: Path, row: Row, edition: str) -> IpcPath | str:
@@ -198,7 +215,7 @@ def ipc_place(path: Path, row: Row, edition: str) -> IpcPath | str:
     return symbol.path[: IPC_LEVELS.index(row.level) + 1] if symbol.depth == row.level else NO_SYMBOL
 
 
-def _by_parent(path: Path, rows: list[Row], edition: str | None) -> LabelTree:
+def _by_parent(path: Path, rows: list[Row], edition: str | None) -> Scheme:
     found = _Found(path)
     for row in rows:
         if row.code:
@@ -208,7 +225,7 @@ def _by_parent(path: Path, rows: list[Row], edition: str | None) -> LabelTree:
     for code, row in found.rows.items():
         if _climb(path, code, found) is None:
             found.pass_over(row, ORPHANS)
-    return found.tree(_level_names(found), edition)
+    return found.scheme(_level_names(found), edition)
 
 
 def _climb(path: Path, code: str, found: _Found) -> tuple[str, ...] | None:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.taxonomy.table import read_scheme
 
 ROOT = "root"
-IPC_LEVELS: tuple[str, ...] = ("section", "class", "subclass", "main_group", "subgroup")
 NONE = -1  # position of a label that is not in a tree, or not known
 
 Positions = NDArray[np.int32]
@@ -252,10 +252,9 @@ class LabelTree:
 
     @classmethod
     def from_table(cls, path: Path, edition: str | None = None) -> "LabelTree":
-        """The tree of a table of any scheme; see :func:`patent_hier.taxonomy.table.read_tree`."""
-        from patent_hier.taxonomy.table import read_tree  # which makes trees itself
-
-        return read_tree(path, edition)
+        """The tree of a table of any scheme; see :func:`patent_hier.taxonomy.table.read_scheme`."""
+        paths, levels, titles, edition = read_scheme(path, edition)
+        return cls.from_paths(paths, levels, titles=titles, edition=edition)
 
     @classmethod
     def from_paths(

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from patent_hier.data.corpus import Corpus, prepare
 from patent_hier.data.labels import corpus_labels, document_labels, ipc_path, node_targets
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import NONE
 from tests.trees import FIVE, tree_of
 
 PATHS = st.sampled_from(FIVE)

@@ -335,5 +335,5 @@ def test_a_repository_of_the_hub(linear, tmp_path, monkeypatch):
 
 def test_a_repository_that_cannot_be_had(monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ConfigError, match="office/nothing is no folder here, and the hub gave nothing"):
+    with pytest.raises(ConfigError, match="office/nothing is not a folder, and the hub gave nothing"):
         HierarchicalClassifier.from_pretrained("office/nothing")

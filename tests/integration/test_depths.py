@@ -7,7 +7,8 @@ import pytest
 
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import NONE
 from tests.commands import TINY_OF, Outcome, command
 from tests.integration.conftest import contents, predictions, read, scores
 from tests.report.reading import markdown_table

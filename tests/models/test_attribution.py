@@ -24,7 +24,8 @@ from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import BertCnnSettings
 from patent_hier.taxonomy.arithmetic import joint_log_prob
-from patent_hier.taxonomy.tree import IPC_LEVELS, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import LabelTree
 from tests.inference.random_systems import LABELS, Maker
 from tests.models.test_architectures import COMMON, OWN
 from tests.trees import tree_of

@@ -10,8 +10,7 @@ from patent_hier.evaluation.result import Score
 from patent_hier.report.rendering import table_markdown
 from patent_hier.report.results import print_result, result_csv, result_markdown, suite_table, sweep_table
 from patent_hier.report.tables import DEMO_NOTE, WIDTH, print_grid
-from patent_hier.taxonomy.symbols import SECTIONS
-from patent_hier.taxonomy.tree import IPC_LEVELS
+from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS
 from tests.evaluation.systems import FOUR, system
 
 

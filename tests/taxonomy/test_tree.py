@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.taxonomy.tree import IPC_LEVELS, NONE, LabelTree
+from patent_hier.taxonomy.symbols import IPC_LEVELS
+from patent_hier.taxonomy.tree import NONE, LabelTree
 from tests.trees import FIVE, children, random_tree, tree_of, trees
 
 TREE = tree_of(FIVE, edition="2017")

@@ -14,7 +14,7 @@ from patent_hier.evaluation.seeds import Spread, as_score
 from patent_hier.report.content.context import joined, seeds_of
 from patent_hier.report.scores import LEAKAGE_COLUMNS
 from patent_hier.report.tables import interval, mean_and_sd, percent, with_interval
-from patent_hier.taxonomy.tree import IPC_LEVELS
+from patent_hier.taxonomy.symbols import IPC_LEVELS
 
 PACKAGE = Path(patent_hier.__file__).parent
 WORDS = json.loads((PACKAGE / "resources" / "report_words.json").read_text("utf-8"))
