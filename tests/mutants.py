@@ -28,6 +28,7 @@ SEED = 17
 # Module -> the tests that must notice: its mirrored file, and where one promise is tested elsewhere, that one too.
 MODULES: dict[str, tuple[str, ...]] = {
     "taxonomy/tree.py": ("taxonomy/test_tree.py",),
+    "taxonomy/paths.py": ("taxonomy/test_tree.py",),
     "taxonomy/arithmetic.py": ("taxonomy/test_arithmetic.py",),
     "data/labels.py": ("data/test_labels.py",),
     "data/assigning.py": ("data/test_splits.py",),

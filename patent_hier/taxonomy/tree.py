@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.taxonomy.paths import NONE as NONE
+from patent_hier.taxonomy.paths import labels_on
 from patent_hier.taxonomy.table import read_scheme
 
 ROOT = "root"
-NONE = -1  # position of a label that is not in a tree, or not known
 
 Positions = NDArray[np.int32]
-_GROUP = re.compile(r"([A-Z][0-9]{2}[A-Z]) ?([0-9]{1,4})/([0-9]+)", re.ASCII)
-
 _NAME = re.compile(r"\w[\w ./+:()&,'#-]*(?<! )")
 
 
@@ -266,7 +265,7 @@ class LabelTree:
         titles: Mapping[str, str] | None = None,
         edition: str | None = None,
     ) -> Self:
-        """The tree of all labels on some paths, siblings in the order of the scheme (see :func:`scheme_order`).
+        """The tree of all labels on some paths, siblings in the order of the scheme: main groups by number.
 
         Args:
             paths: One for each document or place: a code for each level from the top. A path ends where it is shorter
@@ -279,30 +278,7 @@ class LabelTree:
         Raises:
             DataError: If there is no label, a code has two parents, or a path has a gap or more codes than levels.
         """
-        parent_of: list[dict[str, str | None]] = [{} for _ in levels]
-        distinct: dict[tuple[Any, ...], None] = dict.fromkeys(map(tuple, paths))
-        for path in distinct:
-            depth = path.index(None) if None in path else len(path)
-            if depth > len(levels) or any(path[depth:]):
-                raise DataError(f"path {path} does not fit the levels {', '.join(levels)}: a gap, or too many codes")
-            above: str | None = None
-            for known, code in zip(parent_of, path[:depth], strict=False):
-                if known.setdefault(code, above) != above:
-                    raise DataError(
-                        f"label {code} stands below {known[code]} and below {above}; a label has one parent"
-                    )
-                above = code
-        if not parent_of or not parent_of[0]:
-            raise DataError(f"there is no label below {root}; give documents or a table that have some")
-        codes: list[str] = []
-        parents: list[int] = []
-        places: dict[str | None, int] = {None: NONE}
-        for known in parent_of:
-            ordered = sorted(known, key=lambda code: (places[known[code]], scheme_order(code)))
-            parents += [places[known[code]] for code in ordered]
-            places = {code: place for place, code in enumerate(ordered, len(codes))}
-            codes += ordered
-        n_levels = sum(bool(known) for known in parent_of)
+        codes, parents, n_levels = labels_on(paths, levels, root)
         return cls(
             tuple(levels[:n_levels]), np.array(codes, object), np.array(parents, np.int32), root, titles or {}, edition
         )
@@ -365,9 +341,3 @@ class LabelTree:
             return "a code occurs twice in a level"
         odd = next((name for name in (*self.levels, self.root, *self.codes) if not _NAME.fullmatch(name)), None)
         return None if odd is None else f"label or level {odd!r:.40} has signs that no name has"
-
-
-def scheme_order(code: str) -> str:
-    """A key that sorts codes as the IPC and the CPC do: main groups by number, subgroups by decimals."""
-    match = _GROUP.fullmatch(code)
-    return code if match is None else f"{match[1]}{int(match[2]):04}/{match[3]}"
