@@ -122,7 +122,9 @@ def _assembled(
 ) -> DocumentLabels:
     """The labels of documents whose symbols are given by their places in a list of paths."""
     tree = LabelTree.from_paths(paths, levels)
-    rows, kind = np.unique(_positions(tree, paths), axis=0, return_inverse=True)  # symbols may be equal at these levels
+    columns = zip(tree.levels, zip(*paths, strict=True), strict=False)  # the tree may end above the deepest level
+    places = np.stack([tree.find(level, codes) for level, codes in columns], axis=1)
+    rows, kind = np.unique(places, axis=0, return_inverse=True)  # symbols may be equal at these levels
     kind = kind.ravel()
     owners = np.repeat(np.arange(len(main)), np.diff(offsets))
     keys = owners * len(rows) + kind[further]
@@ -132,12 +134,6 @@ def _assembled(
     counts = np.bincount(owners[kept], minlength=len(main))
     ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return DocumentLabels(tree, rows[kind[main]], rows[kind[further[kept]]], ends)
-
-
-def _positions(tree: LabelTree, paths: Sequence[tuple[str | None, ...]]) -> Positions:
-    columns = zip(*paths, strict=True) if paths else [()] * len(tree.levels)
-    found = [tree.find(level, column) for level, column in zip(tree.levels, columns, strict=False)]
-    return np.stack(found, axis=1) if found else np.full((len(paths), 0), NONE, np.int32)
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -55,6 +55,7 @@ def test_small_classes_follow_the_rule_and_nothing_is_lost(sizes, seed):
     ids, classes, _ = corpus(sizes)
     parts, report = assign(ids, classes, None, SplitPlan(seed=seed))
     assert sum(report.documents.values()) == len(ids)
+    assert report.classes == {name: len(set(classes[parts == part])) for part, name in enumerate(PARTS)}
     for label, counts in table(parts, classes).items():
         assert [counts[part] > 0 for part in (TRAIN, TEST, VAL, CALIBRATION)] == [
             rank < sum(counts) for rank in range(4)

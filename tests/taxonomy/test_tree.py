@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import NONE, LabelTree
-from tests.trees import FIVE, children, random_tree, tree_of, trees
+from tests.trees import FIVE, children, classes_of, random_tree, tree_of, trees
 
 TREE = tree_of(FIVE, edition="2017")
 CODES = [
@@ -96,6 +96,31 @@ def test_what_is_no_tree_of_paths_is_refused():
     for path in (("A", None, "A01B"), (None, "A01"), ("A", "A01", "A01B", "A01B1/00")):
         with pytest.raises(DataError, match="does not fit the levels section, class, subclass: a gap, or too many"):
             LabelTree.from_paths([("A", "A01"), path], IPC_LEVELS[:3])
+
+
+@pytest.mark.parametrize(
+    ("codes", "parents", "reason"),
+    [
+        (["A", "B"], [NONE], "2 labels and 1 parents on 2 levels"),
+        (["A"], [NONE, NONE], "1 labels and 2 parents on 2 levels"),
+        (["A", "A01"], [NONE, 1], "a parent does not stand above its child"),
+        (["A", "A01", "A02"], [NONE, 2, 0], "a parent does not stand above its child"),
+        (["A", "B", "A01", "B01"], [NONE, NONE, 1, 0], "siblings are not neighbours in the order of their parents"),
+        (["A", "B"], [NONE, NONE], "its labels do not fill 2 levels"),
+        (["A", "A01", "A01"], [NONE, 0, 0], "a code occurs twice in a level"),
+        (["A", "=A01"], [NONE, 0], "label or level '=A01' has signs that no name has"),
+    ],
+)
+def test_arrays_that_are_no_tree_are_refused(codes, parents, reason):
+    with pytest.raises(DataError, match=f"^the label tree below root is broken: {reason}"):
+        LabelTree(("section", "class"), np.array(codes, object), np.array(parents, np.int32))
+
+
+def test_trees_of_other_roots_are_not_joined():
+    below = {code: classes_of(A="01", B="01").under("section", code)[0] for code in "AB"}
+    for order in ("AB", "BA"):
+        with pytest.raises(DataError, match="trees of different schemes cannot be joined"):
+            LabelTree.union([below[code] for code in order])
 
 
 def test_a_path_may_end_early():
