@@ -32,7 +32,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "taxonomy/arithmetic.py": ("taxonomy/test_arithmetic.py",),
     "data/labels.py": ("data/test_labels.py",),
     "data/assigning.py": ("data/test_splits.py",),
-    "data/splits.py": ("data/test_splits.py",),
+    "data/splits.py": ("data/test_splits.py", "data/test_split_dates.py"),
     "models/heads.py": ("models/test_heads.py",),
     "models/tree_softmax.py": ("models/test_tree_softmax.py",),
     "models/term_heads.py": ("models/test_term_heads.py",),

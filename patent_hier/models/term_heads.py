@@ -48,7 +48,7 @@ class Head:
         own = counts[:, self.columns]
         owners = np.repeat(np.arange(len(self.columns)), np.diff(own.indptr))
         values = (1 + np.log(own.data, dtype=np.float32)) * self.idf[owners]
-        lengths = np.sqrt(np.bincount(own.indices, values.astype(np.float64) ** 2, minlength=own.shape[0]))
+        lengths = np.sqrt(np.bincount(own.indices, values.astype(np.float64) ** 2))
         values /= np.maximum(lengths, 1e-30)[own.indices].astype(np.float32)
         features = csc_matrix((values, own.indices, own.indptr), shape=own.shape)
         return np.asarray(features @ self.weights, np.float64) + self.bias

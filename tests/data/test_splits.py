@@ -1,6 +1,7 @@
 import time
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -188,6 +189,11 @@ def test_bad_plans_are_refused(settings_):
         SplitPlan(**settings_)
 
 
+def test_a_plan_without_training_documents_names_the_sum():
+    with pytest.raises(ConfigError, match=r"^val \+ calibration = 1\.1 leaves no training documents"):
+        SplitPlan(val=0.6, calibration=0.5)
+
+
 def test_calibration_can_be_left_out():
     ids, classes, _ = corpus([100, 3, 50])
     parts, report = assign(ids, classes, None, SplitPlan(calibration=0))
@@ -226,6 +232,22 @@ def test_saved_split_comes_back(tmp_path):
     assert np.array_equal(loaded, parts)
     (tmp_path / SPLIT_FILE).write_bytes(b"PAR1 no more")
     with pytest.raises(ArtifactError, match="cannot be read"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.append_column("fold", table["part"]),
+        lambda table: table.rename_columns(["id", "part"]),
+        lambda table: table.rename_columns(["ID", "part"]),
+        lambda table: table.replace_schema_metadata({"split_version": "0"}),
+    ],
+)
+def test_a_split_of_another_form_is_refused(tmp_path, change):
+    save(tmp_path, ["a"], np.zeros(1, np.int8))
+    pq.write_table(change(pq.read_table(tmp_path / SPLIT_FILE)), tmp_path / SPLIT_FILE)
+    with pytest.raises(ArtifactError, match="is of split version"):
         load(tmp_path)
 
 
