@@ -1,4 +1,4 @@
-"""What finished results tell: the report, the audit of a split, how far a system can be trusted; attention."""
+"""Commands on finished results: the report, the audit of a split, how far a system can be trusted; attention."""
 
 from collections.abc import Sequence
 from pathlib import Path

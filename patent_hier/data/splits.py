@@ -1,4 +1,4 @@
-"""What a split is: its parts, its plan and its file. How documents are given parts: :mod:`patent_hier.data.assigning`.
+"""Parts, plan and file of a split. How documents are given parts: :mod:`patent_hier.data.assigning`.
 
 One split of the whole corpus, by document id, is made before any filter by section.
 """

@@ -153,7 +153,7 @@ class HierarchicalClassifier:
         return explain(self.system, normalise(text), label, level)
 
     def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
-        """What the classifiers say, calibrated: the part of :meth:`predict` that takes time; arguments as there.
+        """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
 
         Memory grows with texts times labels; :meth:`predict` takes some texts at a time.
 

@@ -125,7 +125,7 @@ def _names(system: System) -> dict[Path, str]:
 def _write_node(
     path: Path, one: Classifier | Combination, names: Mapping[Path, str], readers: Mapping[Hashable, str], staging: Path
 ) -> dict[str, Any]:
-    """What ``onnx.json`` says of one of the loaded folders; a network's file is written."""
+    """Return the entry for one of the loaded folders in ``onnx.json``, after writing the file of a network."""
     labels = {"node": one.node, "tree": one.tree.as_dict(), "flat": one.flat}
     if isinstance(one, Combination):
         members = [

@@ -41,7 +41,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What sets it apart from every other result: ``linear/result-hier-0123456789ab``."""
+        """Name that distinguishes it from every other result: ``linear/result-hier-0123456789ab``."""
         return f"{self.manifest['model']}/result-{self.level}-{self.manifest['suite']}"
 
     @property
@@ -52,7 +52,7 @@ class Member:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What identifies it, its predictions included."""
+        """Facts that identify it, its predictions included."""
         files = {node: read_json(folder / MANIFEST)["files"] for node, folder in self.nodes.items()}
         predictions = {node: own[PREDICTIONS_FILE]["sha256"] for node, own in files.items()}
         known = {key: self.manifest[key] for key in ("model", "group", "suite", "seed")}

@@ -167,7 +167,7 @@ def write_node(
 def _score(
     classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", held_out: NDArray[np.intp]
 ) -> NetworkPredictions:
-    """What the network says of all held-out documents, some at a time, so that large trees need no large memory."""
+    """Score all held-out documents with the network, some at a time, so that large trees need no large memory."""
     settings, tree = plan.settings, classifier.tree
     node = settings.node
     targets = node_targets(view.labels.take(held_out), node, tree.levels)

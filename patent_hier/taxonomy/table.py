@@ -110,7 +110,7 @@ class Scheme(NamedTuple):
 
 @dataclass
 class _Found:
-    """What the rows say so far: by code its row and its path, and how many rows could not be used or say it again."""
+    """Findings so far: by code its row and its path, and how many rows could not be used or repeat a code."""
 
     path: Path
     rows: dict[str, Row] = field(default_factory=dict)
