@@ -65,7 +65,7 @@ class SplitPlan(SplitSettings):
         try:
             datetime.date.fromisoformat(date)
         except ValueError as error:
-            raise ConfigError(f"split.date={date} is no date; write it as 2018-10-31") from error
+            raise ConfigError(f"split.date={date} is not a date; write it as 2018-10-31") from error
 
     @property
     def shares(self) -> NDArray[np.float64]:

@@ -205,7 +205,7 @@ class HierarchicalClassifier:
 def text_problem(text: str) -> str | None:
     """Why a text cannot be classified, in a few words; None if it can."""
     if not is_unicode(text):
-        return "is no valid Unicode (half of a surrogate pair); repair its encoding"
+        return "is not valid Unicode (half of a surrogate pair); repair its encoding"
     return None if has_words(text) else "has no words; give an abstract or a title"
 
 

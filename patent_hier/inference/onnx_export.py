@@ -73,7 +73,7 @@ def _require_networks(system: System) -> None:
         if one.model is not None and not isinstance(one.model, nn.Module):
             kind = one.settings.name if one.settings else "?"
             raise ConfigError(
-                f"{system.name}, node {one.node}: {kind} counts n-grams and is no network, so ONNX cannot hold it; "
+                f"{system.name}, node {one.node}: {kind} counts n-grams and is not a network, so ONNX cannot hold it; "
                 "export a system of bertcnn, bert, textcnn or rnn alone"
             )
     if all(one.model is None for one in classifiers):

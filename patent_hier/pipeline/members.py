@@ -124,7 +124,9 @@ def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
 def _read_member(result: Path) -> Member:
     manifest = read_json(result / MANIFEST) if (result / MANIFEST).is_file() else {}
     if manifest.get("kind") != "result":
-        raise ConfigError(f"{result} is no result folder; give folders such as runs/<model>/result-hier-<fingerprint>")
+        raise ConfigError(
+            f"{result} is not a result folder; give folders such as runs/<model>/result-hier-<fingerprint>"
+        )
     if find_damage(result):
         raise ArtifactError(f"result {result} is damaged (files differ from its manifest); aggregate its nodes again")
     program = ["patent-hier", "combine"] if manifest.get("model") == COMBINATION else ["python", "run.py"]

@@ -82,7 +82,7 @@ def _why_untrained(plan: NodePlan) -> str:
         )
     below = "" if depth == LABEL_LEVELS[1] else f", or a label below them and above data.depth={depth}"
     known = ", ".join((ROOT, *WHOLE, *tree.labels(tree.levels[0])))
-    return f"node={node} is no label of the corpus {plan.corpus.folder}; choose one of {known}{below}"
+    return f"node={node} is not a label of the corpus {plan.corpus.folder}; choose one of {known}{below}"
 
 
 def finished(folder: Path) -> bool:
