@@ -142,7 +142,7 @@ def _is_whole(file: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _stamp(file: Path) -> tuple[int, ...]:
-    """What a change of the file changes: size and time of change may be set by hand, the inode and its time may not."""
+    """Return values that change with the file: size and mtime can be set by hand, the inode and its ctime cannot."""
     facts = file.stat()
     return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
 
@@ -207,7 +207,7 @@ class DigestCache:
         return str(known[key]["sha256"])
 
     def _read(self) -> dict[str, Any]:
-        """What is remembered; nothing if the file is new or damaged (it can always be made again)."""
+        """Return the remembered digests; none if the file is missing or damaged (it can always be made again)."""
         try:
             content = json.loads(self._path.read_text("utf-8"))
         except (OSError, ValueError):

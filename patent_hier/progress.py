@@ -1,4 +1,4 @@
-"""What a run tells while it works: plain lines, and a bar with rate and time left on a terminal."""
+"""Progress messages of a run: plain lines, and a bar with rate and time left on a terminal."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""What the jobs of one command make together: aggregated results, or a small table of a sweep."""
+"""Joint output of the jobs of one command: aggregated results, or a small table of a sweep."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -74,7 +74,7 @@ def _compose(name: str, arguments: Sequence[str]) -> tuple[DictConfig, DictConfi
 
 
 def help_text(overrides: Sequence[str]) -> str:
-    """What ``run.py --help`` prints; Hydra's own takes half a second, for it copies all once for each group.
+    """Return the text of ``run.py --help``; Hydra's own takes half a second, for it copies all once for each group.
 
     Args:
         overrides: Overrides beside ``--help``; the settings are shown as they change them.

@@ -1,4 +1,4 @@
-"""What is made before any classifier: a clean corpus, and an encoder of one's own."""
+"""Commands that run before any classifier: they make a clean corpus, or an encoder of one's own."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -122,7 +122,7 @@ def _setting(error: BaseException) -> str:
 
 
 def unknown_setting(name: str, known: Sequence[str]) -> str:
-    """What is said of a setting that there is not.
+    """Return the message for a setting that does not exist.
 
     Args:
         name: With its groups, as ``trainer.epochs``.

@@ -1,4 +1,4 @@
-"""What finished results tell: the report, the audit of a split, how far a system can be trusted; attention."""
+"""Commands on finished results: the report, the audit of a split, how far a system can be trusted; attention."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,7 +143,7 @@ def _layers(text: str) -> list[int]:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"--layers {text} is no list of numbers; write it as --layers 2,11") from error
+        raise ConfigError(f"--layers {text} is not a list of numbers; write it as --layers 2,11") from error
 
 
 def _print(tables: Sequence["Grid"], notes: Sequence[str], data: str | None) -> None:

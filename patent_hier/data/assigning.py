@@ -39,7 +39,7 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What a split came to.
+    """Counts of a split's documents, classes and groups.
 
     Attributes:
         documents: Documents in each part.

@@ -1,4 +1,4 @@
-"""What lies on two sides of a split: documents with a relative in the training part, and days out of order."""
+"""Audit of a split: documents with a relative in the training part, and days out of order."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

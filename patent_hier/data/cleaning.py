@@ -30,7 +30,7 @@ Progress = Callable[[int, int, int], None]
 
 
 class Batch(NamedTuple):
-    """What became of consecutive rows, in the order of the file.
+    """Documents and rejections of consecutive rows, in the order of the file.
 
     Attributes:
         documents: Columns as in :data:`patent_hier.data.columns.SCHEMA`, each in one piece.
@@ -164,7 +164,7 @@ class Cleaning:
         return chunk
 
     def _parts(self, cutter: PieceCutter) -> Generator[Part, None, None]:
-        """What became of each piece, up to the limit."""
+        """Yield the outcome of each piece, up to the limit."""
         cleaner = PieceCleaner(self.layout, self._format)
         self._text_copies = cleaner.text_copies
         repeats = Repeats(cleaner, cutter.lines)

@@ -64,7 +64,7 @@ _DAMAGED = f"^(?:{SPREADSHEET_NUMBER.pattern})$"
 
 
 class CleanPiece(NamedTuple):
-    """What became of the rows of a piece, before duplicates are known; rows and lines are counted from 0.
+    """Outcome of cleaning a piece, before duplicates are known; rows and lines are counted from 0.
 
     Attributes:
         lines: Number of physical lines.

@@ -118,7 +118,7 @@ def harmless(rejection: Rejection) -> tuple[int, str, str]:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What :func:`prepare` would do with a file.
+    """Forecast of what :func:`prepare` would do with a file.
 
     Attributes:
         accounting: Where the rows would go.

@@ -26,7 +26,7 @@ _BUFFER = 1 << 20  # bytes written at once
 
 
 class _Extra(IntEnum):
-    """What follows a document in the file."""
+    """Kind of row that follows a document in the file, if any."""
 
     NOTHING = 0
     TWIN = 1
@@ -46,7 +46,7 @@ _REASONS = {
 
 @dataclass
 class DemoTruth:
-    """What stands in a demo file; ``rows == kept + duplicates + rejects.total()``.
+    """Known content of a demo file; ``rows == kept + duplicates + rejects.total()``.
 
     Attributes:
         classes: Kept documents of every class.

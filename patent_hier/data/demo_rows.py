@@ -59,7 +59,7 @@ class Symbol(NamedTuple):
 
 
 class Defect(StrEnum):
-    """What is wrong with a broken row."""
+    """Defect of a broken row."""
 
     UNDECODABLE = "undecodable"
     NUL_BYTE = "nul_byte"

@@ -25,7 +25,7 @@ _STYLES_OF_FILING = {"发明": ("device", "substance", "method", "circuit"), "�
 
 @dataclass(frozen=True)
 class Topic:
-    """What the word lists say about one IPC class.
+    """Entries of the word lists for one IPC class.
 
     Attributes:
         code: The class, ``"D03"``.

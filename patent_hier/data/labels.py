@@ -20,7 +20,7 @@ _COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 
 @dataclass(frozen=True, eq=False)
 class DocumentLabels:
-    """What is true of the ``n`` documents of a corpus.
+    """Labels of the ``n`` documents of a corpus.
 
     Attributes:
         tree: All labels that occur, main symbols' and further ones'.

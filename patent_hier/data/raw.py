@@ -57,7 +57,7 @@ class TextFault(StrEnum):
 
 @dataclass(frozen=True)
 class RawFormat:
-    """What the raw file looks like and how strict to be with it.
+    """Format of the raw file, and how strictly to read it.
 
     Attributes:
         columns: Names in the file's header by our names; what is not named keeps the paper's name.

@@ -84,7 +84,7 @@ class LineScan(NamedTuple):
 
 
 class Closing(NamedTuple):
-    """What came of an open quote.
+    """Outcome of the search for the end of an open quote.
 
     Attributes:
         lines: The lines that were looked at.

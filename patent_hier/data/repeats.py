@@ -17,7 +17,7 @@ _MANY = 50  # of the rows of a piece
 
 @dataclass(frozen=True)
 class Part:
-    """What became of consecutive rows; those of the part are counted from 0.
+    """Documents, rejections and duplicates among consecutive rows; those of the part are counted from 0.
 
     Attributes:
         rows: How many there are.

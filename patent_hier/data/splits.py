@@ -1,4 +1,4 @@
-"""What a split is: its parts, its plan and its file. How documents are given parts: :mod:`patent_hier.data.assigning`.
+"""Parts, plan and file of a split. How documents are given parts: :mod:`patent_hier.data.assigning`.
 
 One split of the whole corpus, by document id, is made before any filter by section.
 """
@@ -65,7 +65,7 @@ class SplitPlan(SplitSettings):
         try:
             datetime.date.fromisoformat(date)
         except ValueError as error:
-            raise ConfigError(f"split.date={date} is no date; write it as 2018-10-31") from error
+            raise ConfigError(f"split.date={date} is not a date; write it as 2018-10-31") from error
 
     @property
     def shares(self) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ class Unusable(NamedTuple):
 
 
 class SymbolColumns(NamedTuple):
-    """What fields of symbols say.
+    """Columns read from fields of symbols, and why some fields give none.
 
     Attributes:
         usable: Places of the fields with a main symbol, ascending.

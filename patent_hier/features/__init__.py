@@ -1,1 +1,1 @@
-"""What a model reads: token ids and their vocabulary."""
+"""Features that models read: word pieces, words with vectors, counts of character n-grams, and their stores."""

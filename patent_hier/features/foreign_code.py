@@ -1,4 +1,4 @@
-"""What an encoder's folder may not ask for: code of its own or from the hub, pickles, files outside the folder.
+"""Refusal of encoder folders that ask for code of their own or from the hub, pickles, or files outside the folder.
 
 ``trust_remote_code=False`` and ``use_safetensors=True`` stand where transformers is called; this stands before it,
 because both have been passed by: through the implementation of attention (CVE-2026-4372), through a nested

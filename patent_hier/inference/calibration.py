@@ -35,7 +35,7 @@ Temperatures = dict[str, dict[str, float]]  # by node, then by level
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted to the calibration part.
+    """Temperatures and thresholds fitted to the calibration part, and what they achieve on the test part.
 
     Attributes:
         documents: How many it has.

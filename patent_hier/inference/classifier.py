@@ -153,7 +153,7 @@ class HierarchicalClassifier:
         return explain(self.system, normalise(text), label, level)
 
     def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
-        """What the classifiers say, calibrated: the part of :meth:`predict` that takes time; arguments as there.
+        """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
 
         Memory grows with texts times labels; :meth:`predict` takes some texts at a time.
 
@@ -205,7 +205,7 @@ class HierarchicalClassifier:
 def text_problem(text: str) -> str | None:
     """Why a text cannot be classified, in a few words; None if it can."""
     if not is_unicode(text):
-        return "is no valid Unicode (half of a surrogate pair); repair its encoding"
+        return "is not valid Unicode (half of a surrogate pair); repair its encoding"
     return None if has_words(text) else "has no words; give an abstract or a title"
 
 

@@ -38,7 +38,7 @@ class Options:
 
 @dataclass
 class Summary:
-    """What became of a file's rows.
+    """Counts of a file's rows by outcome.
 
     Attributes:
         levels: Of the system, from the top.
@@ -227,7 +227,7 @@ def predict_to_file(
 
 
 def _known(output: ResumableOutput) -> Summary | None:
-    """What became of the rows that an output holds; None if it holds none, or the notes are not ours."""
+    """Return the summary of the rows that an output holds; None if it holds none, or the notes are not ours."""
     try:
         summary = Summary.from_dict(output.state) if output.rows else None
         return summary if summary and summary.rows == output.rows else None

@@ -73,7 +73,7 @@ def _require_networks(system: System) -> None:
         if one.model is not None and not isinstance(one.model, nn.Module):
             kind = one.settings.name if one.settings else "?"
             raise ConfigError(
-                f"{system.name}, node {one.node}: {kind} counts n-grams and is no network, so ONNX cannot hold it; "
+                f"{system.name}, node {one.node}: {kind} counts n-grams and is not a network, so ONNX cannot hold it; "
                 "export a system of bertcnn, bert, textcnn or rnn alone"
             )
     if all(one.model is None for one in classifiers):
@@ -125,7 +125,7 @@ def _names(system: System) -> dict[Path, str]:
 def _write_node(
     path: Path, one: Classifier | Combination, names: Mapping[Path, str], readers: Mapping[Hashable, str], staging: Path
 ) -> dict[str, Any]:
-    """What ``onnx.json`` says of one of the loaded folders; a network's file is written."""
+    """Return the entry for one of the loaded folders in ``onnx.json``, after writing the file of a network."""
     labels = {"node": one.node, "tree": one.tree.as_dict(), "flat": one.flat}
     if isinstance(one, Combination):
         members = [

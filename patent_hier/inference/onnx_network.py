@@ -108,7 +108,7 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
 
 
 class _Logits(nn.Module):
-    """What is exported: logits ``(batch, num_outputs)``, for batches of every width from 1 on.
+    """The network in exported form: returns logits ``(batch, num_outputs)``, for batches of every width from 1 on.
 
     :class:`TextCnn` fills a batch that is narrower than its longest filter, and Python decides by how much. Here every
     batch gets that filter's length - 1 positions of padding, so nothing is left to decide. They change no score:

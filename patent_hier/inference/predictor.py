@@ -88,7 +88,7 @@ class TextScorer:
 
 
 def _reads(one: Classifier) -> Hashable:
-    """What is equal for classifiers that can share a store."""
+    """Return a key that is equal for classifiers that can share a store."""
     reader = one.classifier.reader
     return reader.ngram_sizes if isinstance(reader, TermReader) else one.reader_digests
 

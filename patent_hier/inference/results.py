@@ -1,4 +1,4 @@
-"""What a system answers, as typed values: the same for Python, command line and HTTP."""
+"""Answers of a system as typed values: the same for Python, command line and HTTP."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -64,7 +64,7 @@ class LabelPath:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is answered, and why not more.
+    """The answer for a document, and the reason why it goes no deeper.
 
     Attributes:
         level: The level of the answer, such as ``class``, or ``undecided``.
@@ -98,7 +98,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the parts of a text add to a label's log-probability.
+    """Contributions of the parts of a text to a label's log-probability.
 
     Attributes:
         text: What the spans' places are counted in.

@@ -21,7 +21,7 @@ Write = Callable[[Incoming, Prediction | None], None]
 def writer_for(
     kind: str, output: IO[str], levels: Sequence[str], top_k: int, text_columns: Sequence[str] | None
 ) -> Write:
-    """What writes predictions to an open text file (UTF-8, ``newline=""``).
+    """Return a function that writes predictions to an open text file (UTF-8, ``newline=""``).
 
     JSON lines have an object for every row: ``row``, ``document_id``, and either the prediction's values or ``error``.
 

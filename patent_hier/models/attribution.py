@@ -1,4 +1,4 @@
-"""What each token, or each n-gram, adds to the log-probability of a label: integrated gradients."""
+"""Contribution of each token, or each n-gram, to the log-probability of a label: integrated gradients."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ _QUADRATURE_ERROR = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What the parts of an input add to a log-probability, in nats.
+    """Contributions of the parts of an input to a log-probability, in nats.
 
     Attributes:
         scores: One for each token or term, ``(n,)`` float64.

@@ -83,7 +83,7 @@ def words_blueprint(folder: Path, features: FeatureSettings, model: TextCnnSetti
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network reads; plain values that suffice to build it again and fill it with its weights.
+    """Inputs of a network: plain values that suffice to build it again and fill it with its weights.
 
     Attributes:
         encoder_config: Its encoder's ``config.json``; None for a network on word vectors.

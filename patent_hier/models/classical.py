@@ -47,7 +47,7 @@ def tf_idf(counts: csr_matrix, idf: NDArray[np.float32]) -> csr_matrix:
 
 
 class TermModel(ABC):
-    """What every model on term counts offers."""
+    """Base class of all models on term counts."""
 
     kind: ClassVar[str]
 

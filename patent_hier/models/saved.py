@@ -89,7 +89,7 @@ class NodeClassifier:
         )
 
     def encode(self, texts: list[str]) -> Store:
-        """What the model reads of new texts.
+        """Encode new texts as the model reads them.
 
         Raises:
             ArtifactError: For a constant classifier, which reads no text.

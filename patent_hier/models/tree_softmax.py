@@ -64,7 +64,7 @@ class TreeSoftmax(nn.Module):
         return torch.cat(levels, 1)
 
     def best(self, joint: Tensor) -> Tensor:
-        """What the network answers at each level, ``(batch, n_levels)`` positions; of equals the first label.
+        """Return the network's answer at each level, ``(batch, n_levels)`` positions; ties go to the first label.
 
         With one softmax for each parent the answer is the cascade's: the likeliest label of the first level, its
         likeliest child, and so on; -1 below a label without children. A flat network answers at each level with the

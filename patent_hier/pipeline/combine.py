@@ -231,7 +231,7 @@ class _Combination:
         return weights, {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
 
     def _classifier(self, pooled: NetworkPredictions, weights: Sequence[float], folder: Path) -> dict[str, Any]:
-        """What scores new texts needs: the members' folders, relative to the node's own, and their weights."""
+        """Return what scoring new texts needs: the members' folders, relative to the node's own, and their weights."""
         members = [
             {
                 "model": member.manifest["model"],

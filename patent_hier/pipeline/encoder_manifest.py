@@ -1,4 +1,4 @@
-"""What an encoder's folder tells of how it was made, and of what it began with.
+"""Manifest of an encoder's folder: how the encoder was made, and what it began with.
 
 The folder is made to be passed on, so files stand in it by their names: nothing tells of the machine's folders.
 """
@@ -50,7 +50,7 @@ def _name(path: str) -> str:
 
 
 def earlier_runs(folder: Path) -> list[dict[str, Any]]:
-    """What an encoder's folder tells of its own pre-training and of that before it, the first run first.
+    """Return the records of an encoder's own pre-training and of that before it, the first run first.
 
     Of others' encoders, which have no such manifest, nothing is known.
     """

@@ -1,4 +1,4 @@
-"""What a report is made of: finished nodes, grouped by configuration and seed, and what is missing."""
+"""Evidence for a report: finished nodes, grouped by configuration and seed, and what is missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class NodeRun:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """What decides its result, but for node and seed: setting -> value; the encoder by its name."""
+        """Settings that decide its result, except node and seed: setting -> value; the encoder by its name."""
         flat: dict[str, Any] = {}
         for group, content in self.manifest["content"].items():
             if isinstance(content, dict):

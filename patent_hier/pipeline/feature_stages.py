@@ -1,4 +1,4 @@
-"""What models read, each a folder on disk that is made once: token ids, words with vectors, counts of n-grams."""
+"""Model inputs as folders on disk, each made once: token ids, words with vectors, counts of n-grams."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a model reads, by its settings: named before training, made once, opened for it. No torch until it is opened."""
+"""Model inputs: named by a run's settings, made once, opened for training. No torch until they are opened."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ _NO_FACTS = ("kind", "dtype", "files", "made_as", "sha256")  # of a manifest: wh
 
 @dataclass(frozen=True)
 class Inputs(ABC):
-    """What a run's model reads.
+    """Inputs of a run's model.
 
     Attributes:
         settings: One node's run.
@@ -55,15 +55,15 @@ class Inputs(ABC):
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
-        """What decides it, beside corpus, split and the model's own settings: for the run's fingerprint."""
+        """Return what decides them, beside corpus, split and the model's own settings: for the run's fingerprint."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Where it comes from: for the manifest."""
+        """Return where they come from: for the manifest."""
 
     @abstractmethod
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Make it, unless it is there, and open it with all that training reads.
+        """Make them, unless they are there, and open them with all that training reads.
 
         Args:
             corpus: The clean corpus.
@@ -215,7 +215,7 @@ class TermInputs(Inputs):
 
 
 def find_inputs(settings: Settings) -> Inputs:
-    """What the model of a run reads; nothing is made yet.
+    """Return the inputs of a run's model; nothing is made yet.
 
     Raises:
         ConfigError: If the encoder or the file of vectors is missing, or the model does not fit the encoder.

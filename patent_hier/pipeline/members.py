@@ -41,7 +41,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """What sets it apart from every other result: ``linear/result-hier-0123456789ab``."""
+        """Name that distinguishes it from every other result: ``linear/result-hier-0123456789ab``."""
         return f"{self.manifest['model']}/result-{self.level}-{self.manifest['suite']}"
 
     @property
@@ -52,7 +52,7 @@ class Member:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """What identifies it, its predictions included."""
+        """Facts that identify it, its predictions included."""
         files = {node: read_json(folder / MANIFEST)["files"] for node, folder in self.nodes.items()}
         predictions = {node: own[PREDICTIONS_FILE]["sha256"] for node, own in files.items()}
         known = {key: self.manifest[key] for key in ("model", "group", "suite", "seed")}
@@ -124,7 +124,9 @@ def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
 def _read_member(result: Path) -> Member:
     manifest = read_json(result / MANIFEST) if (result / MANIFEST).is_file() else {}
     if manifest.get("kind") != "result":
-        raise ConfigError(f"{result} is no result folder; give folders such as runs/<model>/result-hier-<fingerprint>")
+        raise ConfigError(
+            f"{result} is not a result folder; give folders such as runs/<model>/result-hier-<fingerprint>"
+        )
     if find_damage(result):
         raise ArtifactError(f"result {result} is damaged (files differ from its manifest); aggregate its nodes again")
     program = ["patent-hier", "combine"] if manifest.get("model") == COMBINATION else ["python", "run.py"]

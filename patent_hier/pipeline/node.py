@@ -82,7 +82,7 @@ def _why_untrained(plan: NodePlan) -> str:
         )
     below = "" if depth == LABEL_LEVELS[1] else f", or a label below them and above data.depth={depth}"
     known = ", ".join((ROOT, *WHOLE, *tree.labels(tree.levels[0])))
-    return f"node={node} is no label of the corpus {plan.corpus.folder}; choose one of {known}{below}"
+    return f"node={node} is not a label of the corpus {plan.corpus.folder}; choose one of {known}{below}"
 
 
 def finished(folder: Path) -> bool:
@@ -167,7 +167,7 @@ def write_node(
 def _score(
     classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", held_out: NDArray[np.intp]
 ) -> NetworkPredictions:
-    """What the network says of all held-out documents, some at a time, so that large trees need no large memory."""
+    """Score all held-out documents with the network, some at a time, so that large trees need no large memory."""
     settings, tree = plan.settings, classifier.tree
     node = settings.node
     targets = node_targets(view.labels.take(held_out), node, tree.levels)

@@ -40,7 +40,7 @@ Card = Callable[[Path, Mapping[str, Any], Sequence[Mapping[str, float]]], None]
 
 @dataclass(frozen=True)
 class Text:
-    """What is learnt from.
+    """Text for pre-training.
 
     Attributes:
         content: What decides it, for fingerprints.

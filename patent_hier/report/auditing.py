@@ -78,7 +78,7 @@ def scores_by_policy(runs_dir: Path, corpus: Corpus) -> list[PolicyScore]:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """What is said of a split.
+    """Findings about a split.
 
     Attributes:
         split: Its name.
@@ -100,7 +100,7 @@ class AuditReport:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What stands below them."""
+        """Notes to print below the tables."""
         return (*_NOTES, _LEAKAGE_NOTE) if self.leakages else _NOTES
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> None:

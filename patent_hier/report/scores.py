@@ -37,7 +37,7 @@ LEAKAGE_COLUMNS = (*(f"{what}{level}" for level in LEVELS for what in ("", "clea
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a system answered with one seed on ``n`` test documents. Each mapping goes by level.
+    """Answers of a system with one seed on ``n`` test documents. Each mapping goes by level.
 
     Attributes:
         document_ids: ``(n,)``.
@@ -114,7 +114,7 @@ class SystemScores:
 
     @property
     def routing_loss(self) -> float | None:
-        """What wrong sections cost, a fraction; None for a flat system."""
+        """Accuracy lost to wrong sections, a fraction; None for a flat system."""
         return self.table_2["L2"].mean - self.best_guess.mean if self.table_2 else None
 
     def mean(self, score: str) -> float:

@@ -26,7 +26,7 @@ NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_e
 
 @dataclass
 class ModelSettings:
-    """What every model's group has.
+    """Settings common to all models.
 
     Attributes:
         name: Short name for folders and tables.
@@ -147,7 +147,7 @@ NETWORKS: dict[str, Callable[[], ModelSettings]] = {
 
 @dataclass
 class TermSettings(ModelSettings):
-    """What every model on character n-grams reads.
+    """Settings common to all models on character n-grams.
 
     Attributes:
         ngram_sizes: Shortest and longest n-gram in characters.

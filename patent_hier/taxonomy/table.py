@@ -15,7 +15,7 @@ from patent_hier.progress import say
 from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.text_files import open_lines
 
-NO_SYMBOL, UNKNOWN_CLASS = "codes that are no IPC symbol of their level", "codes of classes that the edition lacks"
+NO_SYMBOL, UNKNOWN_CLASS = "codes that are not IPC symbols of their level", "codes of classes that the edition lacks"
 NO_CODE, REPEATED = "rows without a code", "repeated rows"
 OTHER_TITLE = "repeated codes with another title, of which the first is kept"
 ORPHANS = "codes below a parent that has no row"
@@ -110,7 +110,7 @@ class Scheme(NamedTuple):
 
 @dataclass
 class _Found:
-    """What the rows say so far: by code its row and its path, and how many rows could not be used or say it again."""
+    """Findings so far: by code its row and its path, and how many rows could not be used or repeat a code."""
 
     path: Path
     rows: dict[str, Row] = field(default_factory=dict)

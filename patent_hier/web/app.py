@@ -117,7 +117,7 @@ def _add_page(app: FastAPI) -> None:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    """What a client is told of an error; of a mistake of ours only that, while its traceback goes to the log."""
+    """Return the response to an error; for a fault of ours it says only that, and the log has the traceback."""
     match error:
         case RefusedError():
             return error.response()

@@ -1,4 +1,4 @@
-"""What goes over the wire: questions with their bounds, answers and refusals. FastAPI describes them as OpenAPI."""
+"""Messages over HTTP: questions with their bounds, answers and refusals. FastAPI describes them as OpenAPI."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -11,7 +11,7 @@ from patent_hier.inference.results import Prediction
 
 
 class Options(BaseModel):
-    """What is asked of each text; the names are those of ``HierarchicalClassifier.answer``."""
+    """Options for the answer to each text, named as in ``HierarchicalClassifier.answer``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -95,7 +95,7 @@ class RefusedError(Exception):
         self.answer = ErrorAnswer(Fault(code, message))
 
     def response(self) -> JSONResponse:
-        """What the client is told."""
+        """Return the response to send to the client."""
         headers = {}
         if self.status in (400, 408, 413):
             headers["connection"] = "close"  # what the client still sends is not read, nor taken for a request

@@ -106,7 +106,7 @@ class Service:
         )
 
     def about(self) -> dict[str, Any]:
-        """What the page and programs must know of the system."""
+        """Describe the system for the page and for programs."""
         calibration = self.classifier.calibration
         data = self.classifier.facts.get("data") or {}
         return {

@@ -67,8 +67,8 @@ def test_a_trained_model(folders, tiny_encoder, tiny_encoder_files, tmp_path, ca
     [
         (("--layers", "4"), "layer 4 does not exist; this encoder has layers 1 to 3"),
         (("--layers", "0"), "layers 1 to 3"),
-        (("--layers", "two"), "--layers two is no list of numbers"),
-        (("--layers=",), "no list of numbers"),
+        (("--layers", "two"), "--layers two is not a list of numbers"),
+        (("--layers=",), "is not a list of numbers"),
         (("--layer", "2"), "--layer"),
         (("--text-a",), "--text-a"),
         (("--text-b", ""), "text B is ''"),

@@ -331,7 +331,7 @@ def test_words(place, made, tmp_path):
         ((results["knn"], results["logistic"], "--name", "a/b"), "--name a/b"),
         ((results["knn"], results["logistic"], "--name", ".."), "--name .."),
         ((results["knn"], results["logistic"], "--nmae", "x"), "--nmae"),
-        ((results["knn"], tmp_path), "no result folder"),
+        ((results["knn"], tmp_path), "is not a result folder"),
         ((results["knn"], results["logistic"], "--cache-dir", tmp_path), "--cache-dir FOLDER"),
     ):
         done = command("combine", *words, "--runs-dir", tmp_path / "runs")

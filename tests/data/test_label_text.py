@@ -44,21 +44,21 @@ def test_each_row_is_a_text_or_counted(tmp_path: Path) -> None:
     assert found.passed_over == {
         "codes of classes that the edition lacks": 2,
         "titles without a word outside notes": 1,
-        "codes that are no IPC symbol of their level": 2,
+        "codes that are not IPC symbols of their level": 2,
         "repeated rows": 1,
     }
     assert len(found) + sum(found.passed_over.values()) == TABLE.count("\n") - 1
     assert found.line() == (
         "6 titles (section 1, class 1, subclass 2, main_group 1, subgroup 1); passed over: "
         "2 codes of classes that the edition lacks, 1 titles without a word outside notes, "
-        "2 codes that are no IPC symbol of their level, 1 repeated rows"
+        "2 codes that are not IPC symbols of their level, 1 repeated rows"
     )
 
 
 def test_only_the_levels_that_are_asked_for(tmp_path: Path) -> None:
     found = read(tmp_path / "t.csv", levels=("maingroup", "class"), edition="latest")
     assert found.texts == ("农业；林业", "手动工具", "信息通信技术")
-    assert found.passed_over == {"codes that are no IPC symbol of their level": 1}
+    assert found.passed_over == {"codes that are not IPC symbols of their level": 1}
     assert count_levels(found.levels) == {"class": 2, "main_group": 1}
     assert read(tmp_path / "t.csv", levels=("main_group", "class"), edition="latest").texts == found.texts
     assert read(tmp_path / "t.csv", levels=("maingroup",)).line() == "1 titles (main_group 1); passed over: none"

@@ -68,7 +68,7 @@ def test_a_date_that_leaves_too_little_is_refused(date):
     ("settings_", "message"),
     [
         ({"date": "2019-01-05"}, "split.date=2019-01-05 is of policy date, not random; add split=date"),
-        ({"policy": "date", "date": "5.1.2019"}, "split.date=5.1.2019 is no date; write it as 2018-10-31"),
+        ({"policy": "date", "date": "5.1.2019"}, "split.date=5.1.2019 is not a date; write it as 2018-10-31"),
     ],
 )
 def test_bad_dates_are_refused(settings_, message):

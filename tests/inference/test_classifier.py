@@ -282,7 +282,7 @@ def test_wrong_arguments_are_refused(linear):
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [("", "no words"), (" \n。", "no words"), ("一\ud800", "no valid Unicode"), ("一", None)]
+    ("text", "problem"), [("", "no words"), (" \n。", "no words"), ("一\ud800", "not valid Unicode"), ("一", None)]
 )
 def test_texts_that_cannot_be_read(linear, text, problem):
     found = text_problem(text)

@@ -205,7 +205,7 @@ def test_the_system_stays_as_it_is_and_an_export_is_replaced(make: Maker, tmp_pa
 
 def test_n_grams_are_no_network(made: Any, tmp_path: Path) -> None:
     for model in ("linear", "combination"):
-        with pytest.raises(ConfigError, match=f"{model}, node root: linear counts n-grams and is no network"):
+        with pytest.raises(ConfigError, match=f"{model}, node root: linear counts n-grams and is not a network"):
             export_onnx(load_system(made.result(model, "hier")), tmp_path / "out")
     with pytest.raises(ConfigError, match="made has no network, since each node has one path"):
         export_onnx(System("made", {}, {Path("/c"): Maker.loaded(NodeClassifier("C", CERTAIN))}, RawFormat()), tmp_path)

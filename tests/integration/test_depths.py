@@ -111,7 +111,7 @@ def test_a_part_below_a_class(deep):
     assert {target[:3] for target in part.levels[0].targets if target} == {"A01"}
     refused = command("run", *words, "node=Q")
     assert (refused.status, refused.err.count("\n")) == (1, 1)
-    assert "node=Q is no label of the corpus" in refused.err
+    assert "node=Q is not a label of the corpus" in refused.err
     assert "choose one of root, flat, shared, A, B" in refused.err
 
 

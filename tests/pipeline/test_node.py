@@ -71,7 +71,7 @@ def test_asked_for_alone_a_node_needs_documents(changed):
 def test_what_is_no_label_is_told_with_what_is(changed, depth, known):
     for node in ("L1", "H"):
         with pytest.raises(
-            DataError, match=rf"^node={node} is no label of .*; choose one of root, flat, shared, {known}"
+            DataError, match=rf"^node={node} is not a label of .*; choose one of root, flat, shared, {known}"
         ):
             run_node(replace(changed("data", depth=depth), node=node))
 
@@ -199,7 +199,7 @@ def test_label_texts_are_training_documents_and_nothing_else(model, weight, tmp_
     said = [line for line in capsys.readouterr().out.splitlines() if "label texts" in line]
     assert said == [
         f"label texts of {table}: 5 titles (class 4, subclass 1); passed over: "
-        "1 titles without a word outside notes, 1 codes that are no IPC symbol of their level"
+        "1 titles without a word outside notes, 1 codes that are not IPC symbols of their level"
     ]
     assert before.folder != after.folder
     assert held_out(before.folder) == held_out(after.folder)  # A61 has a title, but no training document

@@ -57,7 +57,7 @@ def test_an_ipc_table_finds_parents_by_spelling(tmp_path: Path, capsys: pytest.C
     assert capsys.readouterr().out == (
         f"labels of {tmp_path / 'labels.csv'}: section 2, class 2, subclass 2, main_group 2, subgroup 4; 7 titles; "
         "passed over: 1 repeated codes with another title, of which the first is kept (first: row 8), "
-        "1 repeated rows (first: row 10), 2 codes that are no IPC symbol of their level (first: row 11), "
+        "1 repeated rows (first: row 10), 2 codes that are not IPC symbols of their level (first: row 11), "
         "1 codes of classes that the edition lacks (first: row 13); "
         "2 labels have no row, only others below them, such as B\n"
     )

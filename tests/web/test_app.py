@@ -50,7 +50,7 @@ def test_a_batch_keeps_order_and_has_errors_in_place(service, classifier):
     for result, own in zip((results[0], results[2]), expected, strict=True):
         assert close(result["prediction"], json.loads(json.dumps(own.as_dict())))
     assert "no words" in results[1]["error"]
-    assert "no valid Unicode" in results[3]["error"]
+    assert "not valid Unicode" in results[3]["error"]
     assert "more than 20000 characters" in results[4]["error"]
 
 

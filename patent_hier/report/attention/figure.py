@@ -50,7 +50,7 @@ def save_attention_figure(maps: AttentionMaps, layers: Sequence[int], folder: Pa
 
 
 def token_labels(tokens: Sequence[str], families: Sequence[str]) -> list[str]:
-    """What to write for each token: itself, or its position from 1 where no font has its characters."""
+    """Return a label for each token: itself, or its position from 1 where no font has its characters."""
     return [token if can_draw(token, families) else f"({position})" for position, token in enumerate(tokens, start=1)]
 
 

@@ -16,7 +16,7 @@ _FULL = 65535  # a weight of 1 in the page: uint16 is finer than any screen show
 def attention_facts(
     maps: AttentionMaps, text_a: str, text_b: str, *, layers: Sequence[int], encoder: str, random_weights: bool
 ) -> dict[str, Any]:
-    """What ``attention.json`` holds: the pair, its tokens, and where the attention of every layer goes.
+    """Return the content of ``attention.json``: the pair, its tokens, and where the attention of every layer goes.
 
     Shares are from 0 to 1; ``equal`` holds what they would be if every token attended to all tokens alike.
 

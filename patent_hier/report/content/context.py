@@ -1,4 +1,4 @@
-"""What every part of the report reads, in one language: the evidence, the scores, the words of tables."""
+"""Material for every part of the report, in one language: the evidence, the scores, the words of tables."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -69,7 +69,7 @@ class Context:
 
     @cached_property
     def pen(self) -> Pen:
-        """What figures are written with; it knows the names of all sections and classes of the corpus."""
+        """The pen that draws the figures; it knows the names of all sections and classes of the corpus."""
         codes = (*SECTIONS, *sorted(self.documents["class"].unique()))
         return pen(self.language, {code: name_of(code, self.language) for code in codes})
 
@@ -94,11 +94,11 @@ class Context:
         return compare_systems(self.seed_hits)
 
     def name(self, system: SystemScores, label: str = "") -> str:
-        """What a system is called: its configuration and its kind, or the word ``label``."""
+        """Return a system's name: its configuration, then its kind or the word ``label``."""
         return f"{system.configuration.name}, {self.word(label or system.kind)}"
 
     def gap(self, missing: Missing) -> str:
-        """What stands in a table for a system that lacks nodes."""
+        """Return the name under which a table lists a system that lacks nodes."""
         return self.word("row_incomplete", name=missing.name, seed=missing.seed, nodes=", ".join(missing.nodes))
 
 

@@ -1,4 +1,4 @@
-"""What all figures share: the palette, the words in both languages, the fonts, and the way to bytes.
+"""Elements common to all figures: the palette, the words in both languages, the fonts, and the conversion to bytes.
 
 Figures are drawn with matplotlib's classes alone, never with pyplot, whose global state would stay behind. Equal data
 give identical bytes: no date, fixed identifiers, letters as outlines.
@@ -103,7 +103,7 @@ class Pen:
 
 
 def pen(language: Language, names: Mapping[str, str] | None = None) -> Pen:
-    """What to write with, by the fonts that this machine has; ``names`` are those of sections and classes by code."""
+    """Return a pen that suits this machine's fonts; ``names`` are those of sections and classes by code."""
     families = tuple(fonts.label_fonts())
     drawn = language if len(families) > 1 else "en"
     return Pen(language, drawn, families if drawn == "zh" else families[::-1], names or {})
@@ -200,7 +200,7 @@ def whiskers(axes: Axes, places: Sequence[float], scores: Sequence[Score]) -> No
 
 
 def interval_key(pen: Pen) -> Line2D:
-    """What says in a legend that the whiskers are 95 % intervals."""
+    """Return the legend entry that explains the whiskers as 95 % intervals."""
     return Line2D([], [], linestyle="none", marker="|", markersize=9, color=INK, label=pen.word("interval"))
 
 
