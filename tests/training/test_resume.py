@@ -2,13 +2,14 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
@@ -201,3 +202,13 @@ def test_several_ranks_save_when_the_first_of_them_says_so(tmp_path: Path, monke
     for clock[0] in (159.9, 160.0, 161.0):
         keeper._is_due(trainer, 3 * every)
     assert asked == [False, False, True, True]
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_a_state_of_more_or_of_fewer_devices_is_not_used(tmp_path: Path, devices: int) -> None:
+    position = module.Position(0, 1, 1, devices, [[]] * devices, [], False)
+    torch.save({module._KEY: {"made_by": module._versions(), "position": asdict(position)}}, tmp_path / "state")
+    said: list[str] = []
+    assert find_state(tmp_path / "state", Ranks(0, 2, 2), said.append) is None
+    assert f"is of {devices} devices, not 2" in said[0]
+    assert find_state(tmp_path / "state", Ranks(0, devices, devices), said.append) == position
