@@ -71,8 +71,8 @@ def mutations(module: str) -> list[MutationSpec]:
 def _is_idle(mutation: MutationSpec, lines: list[str]) -> bool:
     line = lines[mutation.start_pos[0] - 1].strip()
     name = mutation.operator_name
-    return any(idle in name for idle in _IDLE_OPERATORS) or name.endswith(_IDLE_ENDINGS) or line.startswith(_IDLE_LINES)
-        or "mmap=" in line
+    idle = any(part in name for part in _IDLE_OPERATORS) or name.endswith(_IDLE_ENDINGS)
+    return idle or line.startswith(_IDLE_LINES) or "mmap=" in line
 
 
 def sample(size: int) -> Iterator[tuple[str, MutationSpec]]:
