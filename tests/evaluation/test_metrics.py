@@ -86,6 +86,15 @@ def test_bca_of_next_to_nothing_is_within_0_and_1(counts):
     assert 0 <= low <= high <= 1
 
 
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((3, 4, 6), (0.75, 0.5, 0.6)), ((5, 5, 5), (1, 1, 1)), ((0, 4, 6), (0, 0, 0)), ((0, 0, 6), (0, 0, 0)),
+     ((0, 4, 0), (0, 0, 0))],
+)  # fmt: skip
+def test_precision_recall_and_f1_by_hand(counts, expected):
+    assert metrics.f1_of_counts(*counts) == pytest.approx(expected)
+
+
 def test_nothing_to_score_is_an_error():
     for call in (
         lambda: metrics.wilson_interval(0, 0),
