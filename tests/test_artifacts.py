@@ -120,6 +120,21 @@ def test_exclusive_waits(tmp_path):
     assert order == ["first", "second"]
 
 
+def test_others_who_share_a_folder_can_take_its_locks(tmp_path):
+    before = os.umask(0)
+    try:
+        with exclusive(tmp_path / "shared"):
+            (lock,) = (tmp_path / ".locks").iterdir()
+            assert lock.stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
+
+
+def test_json_is_for_readers_too(tmp_path):
+    write_json(tmp_path / "x.json", {"甲": [1]})
+    assert (tmp_path / "x.json").read_text("utf-8") == '{\n  "甲": [\n    1\n  ]\n}\n'
+
+
 def test_json_round_trip(tmp_path):
     write_json(tmp_path / "x.json", {"b": "摘要", "a": None})
     assert "摘要" in (tmp_path / "x.json").read_text("utf-8")
