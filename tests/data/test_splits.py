@@ -271,6 +271,11 @@ def test_share_out_ignores_surpluses():
     assert share_out(need, np.array([4, 0])).tolist() == [[3, 0, 1], [0, 0, 0]]
 
 
+def test_what_is_left_goes_to_the_largest_remainders():
+    """10 of 16: 6.875, 2.5 and 0.625 documents."""
+    assert share_out(np.array([[11, 4, 1]]), np.array([10])).tolist() == [[7, 2, 1]]
+
+
 def test_large_corpus_is_split_in_seconds():
     ids, classes, applicants = corpus([1250] * 80, n_applicants=20_000)
     start = time.perf_counter()
