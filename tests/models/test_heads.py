@@ -70,6 +70,14 @@ def test_layers_out_of_range(n: int) -> None:
         stack_last_layers(states(), torch.ones(2, 5), n, "cls")
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_all_layers_may_be_stacked_but_not_the_embeddings(layers: int) -> None:
+    outputs = tuple(torch.zeros(1, 2, HIDDEN) for _ in range(layers + 1))
+    assert stack_last_layers(outputs, torch.ones(1, 2), layers, "cls").shape == (1, HIDDEN, layers)
+    with pytest.raises(ConfigError, match=f"1 to {layers}"):
+        stack_last_layers(outputs, torch.ones(1, 2), layers + 1, "cls")
+
+
 @pytest.mark.parametrize("head", ["document_matrix", "token"])
 @pytest.mark.parametrize("n", [0, LAYERS + 1])
 def test_no_head_reads_layers_that_are_not_there(head: str, n: int) -> None:

@@ -53,7 +53,9 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
 
 
 def test_a_head_may_have_a_single_term(tmp_path: Path) -> None:
-    TermHeads([head(0, [3], 2, 1)], 2, TERMS).save(tmp_path)
+    one = head(0, [3], 2, 1)
+    assert Head(one.start, one.columns, one.idf, one.weights, one.bias).temperature == 1  # unless one is fitted
+    TermHeads([one], 2, TERMS).save(tmp_path)
     assert TermHeads.load(tmp_path).heads[0].columns.tolist() == [3]
 
 

@@ -121,6 +121,18 @@ def test_each_of_several_symbols_has_its_share() -> None:
     assert deep()(logits, shuffled).item() == pytest.approx(deep()(logits, target).item(), rel=1e-6)
 
 
+def test_labels_weights_count_by_the_shares_of_symbols() -> None:
+    """The first document is half of section A, half of B; the second has a further row without a symbol."""
+    labels = torch.tensor([2.0, 5.0, *[1.0] * 8])
+    target = torch.tensor(
+        [[place("A", "A23", "A23L"), place("B", "B60", "B60C")], [place("B", "B60", "B60D"), [-1, -1, -1]]]
+    )
+    logits = (CONDITIONAL.log() + OFFSETS).repeat(2, 1)
+    a, b = -2 * math.log(0.6), -5 * math.log(0.4)
+    expected = (a / 2 + b / 2 + b) / (2 / 2 + 5 / 2 + 5)
+    assert deep(1.0, 0.0, 0.0, labels=labels)(logits, target).item() == pytest.approx(expected, rel=1e-6)
+
+
 def test_shares_of_a_batch_add_up_to_the_whole() -> None:
     logits = torch.randn(3, 10, generator=torch.Generator().manual_seed(2))
     target = torch.tensor([[place(*PATHS[i]), place(*PATHS[j])] for i, j in ((0, 3), (2, 4), (1, 0))])
