@@ -212,3 +212,10 @@ def test_a_state_of_more_or_of_fewer_devices_is_not_used(tmp_path: Path, devices
     assert find_state(tmp_path / "state", Ranks(0, 2, 2), said.append) is None
     assert f"is of {devices} devices, not 2" in said[0]
     assert find_state(tmp_path / "state", Ranks(0, devices, devices), said.append) == position
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_first_rank_tidies_up(tmp_path: Path, rank: int) -> None:
+    (tmp_path / ".partial-state-abc").touch()
+    assert find_state(tmp_path / "state", Ranks(rank, 2, 2), print) is None
+    assert (tmp_path / ".partial-state-abc").exists() == (rank == 1)
