@@ -116,6 +116,12 @@ def test_arrays_that_are_no_tree_are_refused(codes, parents, reason):
         LabelTree(("section", "class"), np.array(codes, object), np.array(parents, np.int32))
 
 
+def test_joined_trees_have_the_labels_of_all():
+    one, other = classes_of(A="01 21", B="60"), classes_of(A="21 61", H="01").to_depth("class")
+    assert LabelTree.union([one, other.to_depth("section")]).codes.tolist() == ["A", "B", "H", "A01", "A21", "B60"]
+    assert LabelTree.union([other, one]) == classes_of(A="01 21 61", B="60", H="01")
+
+
 def test_trees_of_other_roots_are_not_joined():
     below = {code: classes_of(A="01", B="01").under("section", code)[0] for code in "AB"}
     for order in ("AB", "BA"):
