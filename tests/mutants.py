@@ -2,7 +2,7 @@
 
 Cosmic Ray finds the places (another operator, comparison, number, constant or condition); a fixed sample of them is
 tried in a copy of the checkout, each against the tests that mirror its file. A mutant that no test notices survives: it
-is printed with its line, to be explained or to get a test. Hours on two cores; no part of ``make test``.
+is printed with its line, to be explained or to get a test (docs/mutants.md). Half an hour; no part of ``make test``.
 """
 
 import argparse
