@@ -50,9 +50,9 @@ def test_one_works_the_other_waits(level: str, tmp_path: Path, told: Told) -> No
         logs = [tmp_path / f"{attempt}-{number}.log" for number in range(3)]
         words = ["run", *settings, f"runs_dir={runs}", f"cache_dir={cache}"]
         assert _together(alone, [words] * 3, logs) == [0, 0, 0]
-        told = [log.read_text("utf-8") for log in logs]
-        waited += sum("waiting for another process that works on" in text for text in told)
-        trained = sum(text.count(": test accuracy ") for text in told)
+        texts = [log.read_text("utf-8") for log in logs]
+        waited += sum("waiting for another process that works on" in text for text in texts)
+        trained = sum(text.count(": test accuracy ") for text in texts)
         finished = len(list(runs.glob("bertcnn/[!.r]*-*/metrics.json"))) + len(list(runs.glob("bertcnn/root-*")))
         different += results(runs) != results(tmp_path / "alone")
         assert trained == finished  # each node once, by whichever
