@@ -37,7 +37,7 @@ def test_it_is_numpys_arithmetic(tree, seed: int, flat: bool) -> None:  # type: 
 
 
 @given(trees(), st.integers(0, 10**6))
-def test_answers_are_those_of_greedy_search_or_of_each_level_alone(tree, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_answers_are_greedy_searchs_or_each_levels(tree, seed: int) -> None:  # type: ignore[no-untyped-def]  # a LabelTree
     """Scores are few different numbers, so that there are ties."""
     joint = np.random.default_rng(seed).integers(-3, 0, (4, len(tree))).astype(np.float32)
     softmax, flat = TreeSoftmax(tree), TreeSoftmax(tree, flat=True)
