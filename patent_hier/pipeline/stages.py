@@ -167,6 +167,11 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     return ensure(folder, make)
 
 
+def split_of(corpus: Corpus, name: str) -> Path:
+    """The folder of a split by its name, in the cache that the corpus is in."""
+    return corpus.folder.parents[1] / "splits" / name
+
+
 def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
     """Part codes in the order of the corpus, ``(corpus.size,)``; read once for all nodes that a process trains."""
     return _parts_of(corpus.folder, folder)
