@@ -40,6 +40,18 @@ class LabelTexts:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def whole_paths(self, n_levels: int) -> list[tuple[str | None, ...]]:
+        """The paths that reach a level, ``n_levels`` codes each; a main group's reaches the leaf that repeats its code.
+
+        Args:
+            n_levels: Levels from the section down.
+        """
+        paths = self.paths[:, :n_levels].copy()
+        last = IPC_LEVELS.index("subgroup")
+        if n_levels > last:
+            paths[:, last] = np.where(self.levels == "main_group", paths[:, last - 1], paths[:, last])
+        return [tuple(path) for path in paths.tolist() if path[-1] is not None]
+
     def line(self) -> str:
         """How many texts there are of each level, and how many rows were passed over, in one line."""
         levels = ", ".join(f"{level} {count}" for level, count in count_levels(self.levels).items())

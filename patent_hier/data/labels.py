@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.label_text import LabelTexts
 from patent_hier.taxonomy.symbols import IPC_LEVELS, IpcSymbol
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
@@ -45,6 +46,21 @@ class DocumentLabels:
         places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], counts) + np.arange(offsets[-1])
         return DocumentLabels(self.tree, self.main[rows], self.further[places], offsets)
 
+    def extended(self, paths: Sequence[tuple[str | None, ...]]) -> "DocumentLabels":
+        """The same documents, in a tree that has further labels.
+
+        Args:
+            paths: From the first level to the deepest.
+        """
+        others = LabelTree.from_paths(paths, self.tree.levels)
+        tree = LabelTree.union([self.tree, others])
+        moved = np.concatenate([tree.find(level, self.tree.labels(level)) for level in self.tree.levels])
+
+        def placed(positions: Positions) -> Positions:
+            return np.where(positions == NONE, NONE, moved[positions]).astype(np.int32)
+
+        return DocumentLabels(tree, placed(self.main), placed(self.further), self.offsets)
+
     @property
     def owners(self) -> NDArray[np.intp]:
         """The document of each further path, ``(n_further,)``."""
@@ -73,6 +89,16 @@ def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
     paths = [ipc_path(symbol, len(levels)) for symbol in symbols.dictionary.to_pylist()]
     offsets = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]).astype(np.int64)
     return _assembled(paths, codes[: len(main)], codes[len(main) :], offsets, levels)
+
+
+def with_titled(labels: DocumentLabels, texts: LabelTexts) -> tuple[DocumentLabels, NDArray[np.bool_]]:
+    """The labels with those that only titles name, and which of all these titles name, ``(n_labels,)``."""
+    paths = texts.whole_paths(len(labels.tree.levels))
+    labels = labels.extended(paths)
+    titled = np.zeros(len(labels.tree), np.bool_)
+    for level, codes in zip(labels.tree.levels, zip(*paths, strict=True), strict=False):
+        titled[labels.tree.find(level, codes)] = True
+    return labels, titled
 
 
 def node_targets(labels: DocumentLabels, node: str, levels: Sequence[str]) -> list[NDArray[np.object_]]:

@@ -27,6 +27,7 @@ from patent_hier.models.encoder import build_encoder
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.term_heads import HEADS, TermHeads
 from patent_hier.models.textcnn import TextCnn
+from patent_hier.models.tree_linear import TREE, TreeLinear
 
 TokenReader = WordPieceReader | WordReader
 Reader = TokenReader | TermReader
@@ -70,10 +71,12 @@ class TermKind:
 
 
 def _one_or_many(one: type[TermModel]) -> Callable[[Path], TermModel]:
-    """A model of a single head, or of many: what the folder's arrays say."""
+    """A model of a single head, of many, or of a whole tree: what the folder's arrays say."""
 
     def load(folder: Path) -> TermModel:
-        return TermHeads.load(folder) if HEADS in arrays_in(folder) else one.load(folder)
+        names = arrays_in(folder)
+        kind = TreeLinear if TREE in names else TermHeads if HEADS in names else one
+        return kind.load(folder)
 
     return load
 

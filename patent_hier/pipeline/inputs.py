@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.labels import corpus_labels
+from patent_hier.data.labels import corpus_labels, with_titled
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.pretrained import EncoderFiles, locate
@@ -86,6 +86,9 @@ class Inputs(ABC):
 
         data = self.settings.data
         label_texts = load_label_texts(data)
+        labels, titled = corpus_labels(corpus, data.depth), None
+        if label_texts is not None and self.settings.model.knows_titled_labels:
+            labels, titled = with_titled(labels, label_texts)
         store: Any = documents
         if label_texts is not None:
             joined: Any = JoinedTerms if blueprint is None else JoinedTokens
@@ -93,13 +96,14 @@ class Inputs(ABC):
         return CorpusView(
             documents,
             store,
-            corpus_labels(corpus, data.depth),
+            labels,
             load_parts(corpus, split),
             data.labels == "all",
             label_texts,
             data.label_weights(self.settings.model.inputs),
             blueprint,
             facts or {},
+            titled,
         )
 
 

@@ -107,8 +107,8 @@ def check(settings: Settings) -> None:
     _check_model(settings)
     if settings.optimizer.head_lr is not None and settings.model.inputs != "wordpiece":
         raise ConfigError(
-            f"optimizer.head_lr={settings.optimizer.head_lr} is for models with an encoder; model={settings.model.name} "
-            "has none: set optimizer.lr"
+            f"optimizer.head_lr={settings.optimizer.head_lr} is for models with an encoder, and "
+            f"model={settings.model.name} has none; set optimizer.lr"
         )
     for level, weight in settings.trainer.level_weights.items():
         one_of("trainer.level_weights", level, LABEL_LEVELS)

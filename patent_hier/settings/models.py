@@ -44,6 +44,11 @@ class ModelSettings:
     suggested_batch_size: int = 16
     suggested_max_epochs: int = 5
 
+    @property
+    def knows_titled_labels(self) -> bool:
+        """Whether it can answer a label that training has never shown, by its title in ``data.label_text``."""
+        return False
+
     def influence(self) -> dict[str, Any]:
         """The settings that decide what the model learns from the same data, by name."""
         return {key: value for key, value in asdict(self).items() if key not in NO_INFLUENCE}
@@ -175,6 +180,11 @@ class LinearSettings(TermSettings):
     name: str = "linear"
     classifier: str = "svm"
     c: float = 1.0
+
+    @property
+    def knows_titled_labels(self) -> bool:
+        """See :attr:`ModelSettings.knows_titled_labels`."""
+        return self.classifier == "svm"
 
 
 @dataclass

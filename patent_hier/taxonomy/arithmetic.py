@@ -4,13 +4,13 @@ Rows are documents, columns the tree's ``n`` labels in its order. *Conditional* 
 ln P(label | root): the sum of the conditionals along the path. Dimensions and dtypes of the input are kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.taxonomy.tree import NONE, LabelTree
+from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 Scores = TypeVar("Scores", NDArray[np.float32], NDArray[np.float64])
 _CELLS = 1 << 19  # rows x labels in work at a time
@@ -18,7 +18,11 @@ _CELLS = 1 << 19  # rows x labels in work at a time
 
 def log_softmax_siblings(tree: LabelTree, logits: Scores) -> Scores:
     """Normalise logits ``(rows, n)`` among the children of each parent: conditional log-probabilities."""
-    starts, owners = _families(tree)
+    return _softmax_slices(*_families(tree.parents), logits)
+
+
+def _softmax_slices(starts: NDArray[np.intp], owners: NDArray[np.intp], logits: Scores) -> Scores:
+    """Normalise within slices of the columns; ``owners`` is each column's slice."""
     result = np.empty_like(logits, order="C")
     for rows in _pieces(logits):
         own = result[rows]
@@ -28,6 +32,57 @@ def log_softmax_siblings(tree: LabelTree, logits: Scores) -> Scores:
         sums = np.log(np.add.reduceat(spread, starts, axis=1))
         own -= np.take(sums, owners, axis=1, out=spread, mode="clip")  # without clip ``out`` is not written in place
     return result
+
+
+def level_bounds(parents: Positions) -> NDArray[np.intp]:
+    """Where each level of a tree begins, and the last one ends, ``(n_levels + 1,)``, from its labels' parents alone."""
+    bounds = [0, int(np.searchsorted(parents, NONE, side="right"))]
+    while bounds[-1] < len(parents) and bounds[-1] > bounds[-2]:
+        bounds.append(int(np.searchsorted(parents, bounds[-1])))
+    return np.array(bounds, np.intp)
+
+
+def weighted_by_level(
+    parents: Positions, scores: Sequence[NDArray[np.float32]], weights: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """The weighted sum of several scores of each label, ``(rows, n)``.
+
+    Args:
+        parents: The tree's, ``(n,)``.
+        scores: One array ``(rows, n)`` for each kind.
+        weights: ``(n_kinds, n_levels)``.
+    """
+    factors = np.repeat(weights.astype(np.float32), np.diff(level_bounds(parents)), axis=1)  # (n_kinds, n)
+    total: NDArray[np.float32] = scores[0] * factors[0]
+    for own, by_label in zip(scores[1:], factors[1:], strict=True):
+        total += own * by_label
+    return total
+
+
+def log_softmax_tree(parents: Positions, scores: Scores) -> Scores:
+    """Normalise scores ``(rows, n)`` over whole paths: conditional log-probabilities.
+
+    A leaf's probability is proportional to the exponential of the summed scores on its path, that of any other label is
+    the sum of its leaves'. Unlike :func:`log_softmax_siblings`, a label whose children all score badly loses
+    probability to its siblings.
+
+    Args:
+        parents: The tree's, ``(n,)``; see :class:`LabelTree`.
+        scores: Of each label, finite.
+
+    Source: the partition function of a tree-structured conditional random field; Sutton and McCallum (2012), "An
+    introduction to conditional random fields", section 4.1.
+    """
+    starts, owners = _families(parents)
+    bounds = level_bounds(parents)
+    totals = scores.copy(order="C")
+    for rows in _pieces(totals):
+        own = totals[rows]
+        for start, stop in zip(bounds[-2:0:-1], bounds[:1:-1], strict=True):
+            first, last = np.searchsorted(starts, [start, stop])
+            inside = _log_add(own[:, start:stop], starts[first:last] - start, owners[start:stop] - first)
+            own[:, parents[starts[first:last]]] += inside
+    return _softmax_slices(starts, owners, totals)
 
 
 def joint_log_prob(tree: LabelTree, conditional: Scores) -> Scores:
@@ -75,7 +130,7 @@ def sum_up(tree: LabelTree, leaves: Scores) -> Scores:
     """
     joint = np.full((len(leaves), len(tree)), -np.inf, leaves.dtype)
     joint[:, tree.leaves] = leaves
-    starts, owners = _families(tree)
+    starts, owners = _families(tree.parents)
     for rows in _pieces(joint):
         for level in reversed(tree.levels[1:]):
             own = tree.span(level)
@@ -94,11 +149,10 @@ def _log_add(values: Scores, starts: NDArray[np.intp], owners: NDArray[np.intp])
         return np.log(np.add.reduceat(np.exp(shifted, out=shifted), starts, axis=1)) + safe
 
 
-def _families(tree: LabelTree) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _families(parents: Positions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Where each group of siblings begins, and to which of them each label belongs."""
-    starts = np.unique(tree.child_bounds[:-1][np.diff(tree.child_bounds) > 0])
-    owners = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(tree))))
-    return starts, owners
+    is_first = np.diff(parents, prepend=NONE - 1) != 0
+    return np.flatnonzero(is_first), np.cumsum(is_first) - 1
 
 
 def best_path(tree: LabelTree, conditional: Scores) -> NDArray[np.int32]:

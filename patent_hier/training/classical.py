@@ -1,7 +1,7 @@
 """Fit one node's classical model on term counts: scikit-learn learns, the result is our plain arrays."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,34 +22,14 @@ from patent_hier.models.classical import (
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
-from patent_hier.taxonomy.tree import NONE, Positions
+from patent_hier.taxonomy.tree import NONE
 from patent_hier.training.node_data import NodeView
+from patent_hier.training.rows import Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
+from patent_hier.training.tree_svm import fit_tree_svm
 
 _MOST_BYTES = 16e9  # of dense weights
 MIN_VAL_DOCUMENTS = 10  # below that a temperature says nothing
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Documents as rows of counts, with their labels; a document of several symbols has several rows.
-
-    Attributes:
-        counts: Term counts, ``(n, store's terms)``.
-        paths: ``(n, n_levels)``.
-        weights: ``(n,)``, 1 for each document in all; None where each has one row.
-    """
-
-    counts: csr_matrix
-    paths: Positions
-    weights: NDArray[np.float64] | None = None
-
-    def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
-        """The rows with a label among siblings, and its code, ``(n,)``."""
-        column = self.paths[:, level]
-        chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
-        weights = None if self.weights is None else self.weights[chosen]
-        return Rows(self.counts[chosen], self.paths[chosen], weights), column[chosen].astype(np.int64) - labels.start
 
 
 def fit_terms(
@@ -81,7 +61,7 @@ def fit_terms(
             _refuse_size(view, train, settings)
             heads = [view.tree.leaves] if view.flat else [labels for _, labels in view.tree.heads()]
             single = view.flat or (len(heads) == 1 and heads[0] == slice(0, len(view.tree)))
-            fit = _fit_single if single else fit_heads
+            fit = _fit_single if single else _fit_tree if _is_svm(settings) else fit_heads
             model, kept, solved = fit(view, heads, (train, texts, val), settings, seed)
     seconds = time.perf_counter() - start
     return model, kept, solved | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
@@ -125,6 +105,17 @@ def _fit_single(
     if fitted is None:
         raise _no_terms(view, settings)
     return fitted
+
+
+def _fit_tree(
+    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+    assert isinstance(settings, LinearSettings)
+    kept = _frequent(rows[0].counts, settings)
+    if not len(kept):
+        raise _no_terms(view, settings)
+    model, facts = fit_tree_svm(view.tree, *rows, kept, settings, seed)
+    return model, kept, facts
 
 
 def _frequent(counts: csr_matrix, settings: TermSettings) -> NDArray[np.intp]:

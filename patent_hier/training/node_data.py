@@ -38,6 +38,8 @@ class CorpusView(Generic[Store]):
         label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
         blueprint: The network to be trained; None for a classical model.
         facts: What is worth knowing of all this, for the metrics.
+        titled: Which labels a title names, ``(n_labels,)``; a node with several levels decides between these too,
+            seen in training or not. None for a model that cannot know labels by their titles alone.
     """
 
     documents: TokenStore | TermStore
@@ -49,6 +51,7 @@ class CorpusView(Generic[Store]):
     label_weights: tuple[float, ...] = ()
     blueprint: "Blueprint | None" = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    titled: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +119,7 @@ class NodeView(Generic[Store]):
     Attributes:
         node: ``root``, ``flat``, ``shared`` or a label.
         store: Token ids, or term counts, of the whole corpus.
-        tree: The labels seen in training under the node.
+        tree: The labels under the node that training has seen, and those that :attr:`CorpusView.titled` adds.
         flat: Whether one softmax over all labels of the deepest level decides.
         train: Positions in the store of training documents, then of label texts, ``(n_train,)``.
         train_paths: Their paths in ``tree``, ``(n_train, n_levels)``.
@@ -187,6 +190,8 @@ class NodeView(Generic[Store]):
         seen = np.zeros(len(scope.tree), np.bool_)
         for known in (main[train], further):
             seen[known[known != NONE]] = True
+        if corpus.titled is not None and not scope.flat and len(scope.tree.levels) > 1:
+            seen[scope.moved[corpus.titled & (scope.moved != NONE)]] = True
         tree, new = scope.tree.restrict(seen)
         kept = slice(0, len(tree.levels))
         paths = relabel(new, main)[:, kept]

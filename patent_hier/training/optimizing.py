@@ -11,7 +11,6 @@ from patent_hier.errors import ConfigError
 from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
-
 ENCODER_PREFIX = "encoder."  # of the names of weights that are the encoder's, see patent_hier.models.bertcnn
 
 

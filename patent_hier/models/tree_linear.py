@@ -1,0 +1,123 @@
+"""One linear classifier for a whole label tree: sparse one-against-siblings weights, and probabilities of whole paths.
+
+Every label has a margin ``z``, which a support vector machine learnt against its siblings alone. Its score is
+``-max(0, 1 - z) ** 3``: 0 for a label that fits as well as training asks for. A leaf's probability is proportional to
+the exponential of the weighted scores on its path. So a label that none of its children fits loses probability to its
+siblings, which a softmax for each parent cannot see; and no score needs a calibration of its own.
+
+With the labels' titles there is a second kind of score, the cosine similarity of document and title, and a label that
+training has never shown takes part: it has its title, and in place of a margin one number for each level.
+
+Source: pruned weights and the cubic hinge are those of PECOS, Yu, Zhong, Zhang, Chang and Dhillon (2022), JMLR 23,
+section 5, where path scores are multiplied without a normaliser and levels have no weights.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from patent_hier.models.classical import Arrays, TermModel, expect, tf_idf
+from patent_hier.taxonomy.arithmetic import level_bounds, log_softmax_tree, weighted_by_level
+from patent_hier.taxonomy.tree import Positions
+
+TREE = "parents"  # an array that only such models have
+FITS = 1.0  # the margin of a label without siblings
+KINDS_OF_SCORES = ("margin", "title", "unseen")
+_CELLS = 1 << 22  # documents x labels at a time
+
+
+@dataclass(frozen=True, eq=False)
+class TreeLinear(TermModel):
+    """Linear one-against-siblings classifiers of all labels of a tree.
+
+    Attributes:
+        idf: ``(terms,)`` float32, of all training documents.
+        weights: ``(terms, labels)`` float32, sparse. A label without siblings has none.
+        bias: ``(labels,)`` float32; :data:`FITS` for labels without siblings, and for those never seen.
+        titles: TF-IDF of the labels' titles, ``(terms, labels)`` float32, sparse; None without titles.
+        unseen: Which labels training has never shown, ``(labels,)``.
+        parents: The tree's, ``(labels,)``.
+        path_weights: ``(n_kinds, n_levels)`` float64: weights of the margin's score, of the title's similarity, and
+            of a label never seen, which has no margin; the first alone without titles.
+    """
+
+    kind: ClassVar[str] = "linear"
+
+    idf: NDArray[np.float32]
+    weights: csr_matrix
+    bias: NDArray[np.float32]
+    titles: csr_matrix | None
+    unseen: NDArray[np.bool_]
+    parents: Positions
+    path_weights: NDArray[np.float64]
+
+    def scores(self, counts: csr_matrix) -> list[NDArray[np.float32]]:
+        """What is weighed, ``(n, labels)`` each: the margins' scores and, with titles, similarities and unseen labels.
+
+        Args:
+            counts: As in :meth:`TermModel.log_prob`.
+        """
+        features = tf_idf(counts, self.idf)
+        short = (features @ self.weights).toarray()
+        short += self.bias - 1  # z - 1
+        np.minimum(short, 0, out=short)
+        short **= 3
+        if self.titles is None:
+            return [short]
+        unseen = np.broadcast_to(self.unseen.astype(np.float32), short.shape)
+        return [short, (features @ self.titles).toarray(), unseen]
+
+    def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
+        """Conditional log-probabilities ``(n, labels)``; see :meth:`TermModel.log_prob`."""
+        result = np.empty((counts.shape[0], len(self.bias)), np.float32)
+        step = max(1, _CELLS // len(self.bias))
+        for start in range(0, len(result), step):
+            scores = weighted_by_level(self.parents, self.scores(counts[start : start + step]), self.path_weights)
+            result[start : start + step] = log_softmax_tree(self.parents, scores)
+        return result
+
+    def arrays(self) -> Arrays:
+        """See :meth:`TermModel.arrays`."""
+        sparse = {"weights": self.weights, **({} if self.titles is None else {"titles": self.titles})}
+        parts = {f"{name}.{part}": getattr(own, part) for name, own in sparse.items() for part in _PARTS}
+        indptr = {f"{name}.indptr": own.indptr.astype(np.int64) for name, own in sparse.items()}
+        return {
+            "idf": self.idf,
+            **parts,
+            **indptr,
+            "bias": self.bias,
+            "unseen": self.unseen,
+            TREE: self.parents,
+            "path_weights": self.path_weights,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> Self:
+        """See :meth:`TermModel.from_arrays`."""
+        idf, bias, unseen, parents = (arrays[name] for name in ("idf", "bias", "unseen", TREE))
+        expect("idf", idf, (idf.size,), np.float32)
+        expect("bias", bias, (bias.size,), np.float32)
+        expect("unseen", unseen, bias.shape, np.bool_)
+        expect(TREE, parents, bias.shape, np.int32)
+        bounds = level_bounds(parents)
+        if not len(parents) or (np.diff(parents) < 0).any() or parents[0] != -1 or bounds[-1] != len(parents):
+            raise ValueError("parents are not those of a tree, level by level")
+        titles = _sparse("titles", arrays, (idf.size, bias.size)) if "titles.data" in arrays else None
+        kinds = 1 if titles is None else len(KINDS_OF_SCORES)
+        expect("path_weights", arrays["path_weights"], (kinds, len(bounds) - 1), np.float64)
+        weights = _sparse("weights", arrays, (idf.size, bias.size))
+        return cls(idf, weights, bias, titles, unseen, parents, arrays["path_weights"])
+
+
+_PARTS = ("data", "indices")
+
+
+def _sparse(name: str, arrays: Arrays, shape: tuple[int, int]) -> csr_matrix:
+    data, indices, indptr = (arrays[f"{name}.{part}"] for part in (*_PARTS, "indptr"))
+    expect(f"{name}.data", data, data.shape, np.float32)
+    matrix = csr_matrix((data, indices, indptr), shape=shape)
+    matrix.check_format(full_check=True)
+    return matrix

@@ -1,0 +1,31 @@
+"""Documents as rows of a sparse matrix, with their labels: what classical models are fitted to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from patent_hier.taxonomy.tree import Positions
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Documents as rows of counts, with their labels; a document of several symbols has several rows.
+
+    Attributes:
+        counts: Term counts, or features made of them, ``(n, terms)``.
+        paths: ``(n, n_levels)``.
+        weights: ``(n,)``, 1 for each document in all; None where each has one row.
+    """
+
+    counts: csr_matrix
+    paths: Positions
+    weights: NDArray[np.float64] | None = None
+
+    def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
+        """The rows with a label among siblings, and its code, ``(n,)``."""
+        column = self.paths[:, level]
+        chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
+        weights = None if self.weights is None else self.weights[chosen]
+        return Rows(self.counts[chosen], self.paths[chosen], weights), column[chosen].astype(np.int64) - labels.start
