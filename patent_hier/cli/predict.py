@@ -36,9 +36,12 @@ usage: patent-hier predict MODEL FILE [options]
   --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .predicted.csv, here; - is standard output.
                     A command that was interrupted goes on where it was
   --overwrite       replace an existing OUT
-  --top-k 3         paths for each document, from the section down, the most probable first
+  --top-k 3         paths for each document, from the first level down, the most probable first
   --target-accuracy 0.9   answer at the deepest level at which answers are right this often, or not at all
-  --force G01       take a label of any level for granted
+  --depth LEVEL     answer no deeper than this level, such as section, class, subclass, main_group
+  --force A01,B60K  answer only with labels below one of these, of any level; may be repeated. Probabilities are then
+                    those given that one of them is right
+  --exclude A01B1/00   answer with none of these, nor below one; likewise
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
   --text 摘要,...   fields that make the text; the default is those of the training
@@ -64,8 +67,8 @@ def predict(words: Sequence[str]) -> None:
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
     options = parsed(
-        words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, force=str,
-        beam=int, explain=False, text=str, input_format=(None, "csv", "txt", "jsonl"),
+        words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
+        force=[], exclude=[], beam=int, explain=False, text=str, input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
     if options.batch_size < 1:
@@ -108,7 +111,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     is_stdin = str(options.file) == _STDIN
     classifier = HierarchicalClassifier.from_pretrained(options.model)
     system, asked = classifier.system, _options(options)
-    classifier.check(asked.top_k, asked.target_accuracy, asked.force, asked.beam)  # before any work, not after it
+    classifier.ask(asked)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
     if fmt.text != system.raw.text:
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
@@ -221,8 +224,9 @@ def _options(options: argparse.Namespace) -> "Options":
     from patent_hier.inference.files import Options
 
     return Options(
-        options.top_k, options.target_accuracy, options.force, options.beam, options.explain, options.batch_size
-    )
+        options.top_k, options.target_accuracy, options.depth, options.force, options.exclude, options.beam,
+        options.explain, options.batch_size,
+    )  # fmt: skip
 
 
 def _text(given: str) -> list[str]:

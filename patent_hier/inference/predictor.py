@@ -3,7 +3,7 @@
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
-from patent_hier.taxonomy.arithmetic import conditional_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 RESULT_KIND = "result"
@@ -169,20 +168,28 @@ class System:
 def paths_of(scores: TreeScores, ends: Positions) -> list[list[LabelPath]]:
     """The paths to the labels of each document, ``(n, top_k)`` positions in the tree, in that order."""
     tree = scores.tree
-    conditional = conditional_log_prob(tree, scores.log_prob)
     steps = tree.paths(ends.reshape(-1)).reshape(*ends.shape, len(tree.levels))  # (n, top_k, n_levels)
     rows = np.arange(len(ends))[:, None, None]
-    values = np.exp(np.stack([scores.log_prob[rows, steps], conditional[rows, steps]], axis=-1)).tolist()
+    joint = scores.log_prob[rows, steps]
+    above = np.zeros_like(joint)  # of the parents; the root is certain
+    above[..., 1:] = joint[..., :-1]
+    with np.errstate(invalid="ignore"):
+        conditional = joint - above
+    equal = -np.log(np.diff(tree.child_bounds)[tree.parents[steps] + 1])  # below a label of probability 0
+    conditional = np.where(np.isneginf(above), equal, conditional)
+    values = np.exp(np.stack([joint, conditional], axis=-1)).tolist()
+    codes = tree.codes[steps].tolist()
+    documents = zip(codes, steps.tolist(), values, ends.tolist(), strict=True)
     return [
-        [_path(tree, path, numbers) for path, numbers, end in zip(paths, several, own, strict=True) if end != NO_PATH]
-        for paths, several, own in zip(steps.tolist(), values, ends.tolist(), strict=True)
+        [_path(tree.levels, *one) for *one, end in zip(*document, strict=True) if end != NO_PATH]
+        for document in documents
     ]
 
 
-def _path(tree: LabelTree, path: list[int], numbers: list[list[float]]) -> LabelPath:
+def _path(levels: Sequence[str], codes: list[str], places: list[int], numbers: list[list[float]]) -> LabelPath:
     steps = tuple(
-        Step(level, str(tree.codes[place]), *both)
-        for level, place, both in zip(tree.levels, path, numbers, strict=True)
+        Step(level, code, *both)
+        for level, code, place, both in zip(levels, codes, places, numbers, strict=True)
         if place != NONE
     )
     return LabelPath(steps[-1].label, steps[-1].probability, steps)

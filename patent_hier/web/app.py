@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from patent_hier import __version__
-from patent_hier.errors import PatentHierError
+from patent_hier.errors import PatentHierError, UnknownLabelError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.web.guard import Guard, ServiceSettings
@@ -121,8 +121,11 @@ async def _told(request: Request, error: Exception) -> Response:
     match error:
         case RefusedError():
             return error.response()
+        case UnknownLabelError():  # its message repeats what was asked
+            message = f"force or exclude has a label that this model does not know; like it are {', '.join(error.near)}"
+            return RefusedError(422, "unknown_label", message).response()
         case PatentHierError():
-            message = "top_k, target_accuracy or force is beyond what this model knows"
+            message = "top_k, target_accuracy, depth, force or exclude is beyond what this model knows"
             return RefusedError(422, "bad_question", message).response()
         case RequestValidationError():
             places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS

@@ -6,12 +6,16 @@ from typing import Annotated
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from patent_hier.inference.answering import Question
 from patent_hier.inference.neighbours import Neighbour
 from patent_hier.inference.results import Prediction
 
+_Label = Annotated[str, Field(min_length=1, max_length=64)]
+_Labels = _Label | Annotated[list[_Label], Field(max_length=64)]
+
 
 class Options(BaseModel):
-    """Options for the answer to each text, named as in ``HierarchicalClassifier.answer``."""
+    """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,10 +23,19 @@ class Options(BaseModel):
     target_accuracy: Annotated[
         float | None, Field(gt=0, le=1, description="Answer only where answers are right this often; null: always.")
     ] = None
-    force: Annotated[
-        str | None,
-        Field(pattern="^[A-Z][0-9A-Z/]{0,15}$", description="A label of any level that is taken for granted."),
+    depth: Annotated[
+        str | None, Field(max_length=64, description="The deepest level of the answer; null: that of the model.")
     ] = None
+    force: Annotated[
+        _Labels, Field(description="Labels of any level; the answer is one of them, or below one. [] for no bound.")
+    ] = []
+    exclude: Annotated[
+        _Labels, Field(description="Labels of any level; the answer is none of them, nor below one.")
+    ] = []
+
+    def question(self) -> Question:
+        """The same as the classifier takes it."""
+        return Question(self.top_k, self.target_accuracy, self.depth, self.force, self.exclude)
 
 
 class PredictQuestion(Options):

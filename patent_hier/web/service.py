@@ -139,14 +139,13 @@ class Service:
 
     async def _predictions(self, texts: Sequence[str], question: Options) -> list[Prediction]:
         start = time.perf_counter()
-        asked = question.model_dump(include=set(Options.model_fields))
-        self.classifier.check(**asked)
+        asked = self.classifier.ask(question.question())
         try:
             async with asyncio.timeout(self.settings.time_limit):
                 scores = await self._batcher.score(texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        predictions = self.classifier.answer(scores, **asked)
+        predictions = self.classifier.answer(scores, asked)
         self._texts.inc(len(texts))
         self._seconds.observe(time.perf_counter() - start)
         return predictions

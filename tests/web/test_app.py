@@ -31,7 +31,15 @@ def pair(request, service, classifier):
 
 
 @pytest.mark.parametrize(
-    "question", [{}, {"top_k": 5}, {"force": "A"}, {"force": "G01"}, {"target_accuracy": 0.6, "top_k": 1}]
+    "question",
+    [
+        {},
+        {"top_k": 5, "depth": "section"},
+        {"force": "A"},
+        {"force": ["g01", "B60"], "exclude": ["G01"]},
+        {"exclude": "A,B"},
+        {"target_accuracy": 0.6, "top_k": 1},
+    ],
 )
 def test_the_answer_is_pythons(pair, question):
     service, classifier = pair
@@ -77,9 +85,15 @@ def test_reasons_and_neighbours(pair):
         ({"text": "字" * 20_001}, 422, "bad_text", "more than 20000 characters"),
         ({"text": "\udc00"}, 422, "bad_question", "look at text"),
         ({"text": TEXT, "top_k": 0}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "force": "Z"}, 422, "bad_question", "beyond what this model knows"),
-        ({"text": TEXT, "force": f"A{SECRET}"}, 422, "bad_question", "look at force"),
-        ({"text": TEXT, "force": "A" * 17}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "Z"}, 422, "unknown_label", "like it are A, B, C, D, E, F, G, H"),
+        ({"text": TEXT, "force": ["A", f"G0{SECRET}"]}, 422, "unknown_label", "like it are G0"),
+        ({"text": TEXT, "exclude": [SECRET]}, 422, "unknown_label", "like it are A, B"),
+        ({"text": TEXT, "force": [""]}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "A" * 65}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": ["A"] * 65}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "A", "exclude": "A"}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, "depth": "subgroup"}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, "depth": SECRET * 50}, 422, "bad_question", "look at depth"),
         ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "look at target_accuracy"),
         ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "beyond what this model knows"),
         ({"text": TEXT, SECRET: 1}, 422, "bad_question", "/openapi.json"),
