@@ -44,6 +44,8 @@ usage: patent-hier predict MODEL FILE [options]
   --exclude A01B1/00   answer with none of these, nor below one; likewise
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
+  --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
+                    data.label_text in training
   --text 摘要,...   fields that make the text; the default is those of the training
   --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
@@ -68,7 +70,8 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], beam=int, explain=False, text=str, input_format=(None, "csv", "txt", "jsonl"),
+        force=[], exclude=[], beam=int, explain=False, titles=Path, text=str,
+        input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
     if options.batch_size < 1:
@@ -93,11 +96,13 @@ def _answer(options: argparse.Namespace) -> None:
     """Classify the texts of the command line and show a table of each."""
     from patent_hier.cli.answers import show_prediction
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.taxonomy.names import LabelNames
 
-    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
+    names = LabelNames(classifier.system.tree)
     predictions = classifier.predict(options.abstract, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
-        show_prediction(text, prediction)
+        show_prediction(text, prediction, names)
 
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
@@ -109,7 +114,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     from patent_hier.progress import byte_progress, say
 
     is_stdin = str(options.file) == _STDIN
-    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
     system, asked = classifier.system, _options(options)
     classifier.ask(asked)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
@@ -130,7 +135,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
         if not isinstance(output, Path):
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
-            given = {"text": list(fmt.text), "precision": options.precision, "format": kind}
+            given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
             given["source"] = None if is_stdin else file_digest(options.file)
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
     return list(_lines(summary, before, time.perf_counter() - start, options))

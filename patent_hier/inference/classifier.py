@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from patent_hier.data.raw import has_words, is_unicode, normalise
+from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import at_least
@@ -47,7 +48,9 @@ class HierarchicalClassifier:
         self.version = system_version(system)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> Self:
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, titles: str | Path | None = None
+    ) -> Self:
         """Load a system: all its classifiers are in memory then, on the GPU if there is one.
 
         Args:
@@ -55,15 +58,20 @@ class HierarchicalClassifier:
                 (``runs/<model>/result-hier-...``, ``result-flat-...`` or ``result-shared-...``); or the name of a
                 repository on the Hugging Face hub (``owner/name``), which must hold such a folder.
             revision: Branch, tag or commit of the repository.
+            titles: Table of the scheme's titles (``code``, ``level`` or ``parent``, ``title``), in place of those that
+                the system has; they are exported with it.
 
         Raises:
             ConfigError: If it is none of these.
             IncompleteError: If nodes are missing.
             ArtifactError: If a file is missing or differs from its manifest.
+            DataError: If the table of titles cannot be used.
         """
         folder = located(source, revision)
         system = load_system(folder)
-        _ = system.tree  # one node alone makes no paths
+        tree = system.tree  # one node alone makes no paths
+        if titles is not None:
+            system = system.with_titles(read_titles(Path(titles), tree))
         return cls(system, load_calibration(folder, system), load_facts(folder))
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word

@@ -158,17 +158,15 @@ def predict_to_stream(
         ConfigError: If an option is out of range.
         DataError: If the file cannot be used, or no row of it can be classified.
     """
-    system, write = classifier.system, None
-    summary = known or Summary(classifier.ask(options).tree.levels)
+    system, tree, write = classifier.system, classifier.ask(options).tree, None
+    summary = known or Summary(tree.levels)
     skip, done = summary.rows, 0
     for batch in documents.batches(BATCH):
         rows, skip = batch[skip:], max(0, skip - len(batch))
         texts = [row.text for row in rows if row.fault is None]
         advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
         predictions = iter(classifier.predict(texts, **vars(options), progress=advance) if texts else ())
-        write = write or writer_for(
-            kind, stream, summary.levels, options.top_k, None if summary.rows else documents.text_columns
-        )
+        write = write or writer_for(kind, stream, tree, options.top_k, None if summary.rows else documents.text_columns)
         for row in rows:
             prediction = next(predictions) if row.fault is None else None
             summary.count(row, prediction, system.raw)

@@ -4,6 +4,7 @@ No Lightning and no Hydra is needed, and torch is imported only when a checked f
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
+from patent_hier.data.titles import load_titles
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
 from patent_hier.evaluation.pooling import pool
@@ -101,12 +103,19 @@ class System:
         loaded: Folder -> what was loaded of it: all node folders, and those that combinations need.
         raw: The form of the raw file that it was trained on; its ``text`` names the fields that make a document's text.
         passes: How many classifiers read each text.
+        titles: Titles of labels by code, as far as they are known.
     """
 
     def __init__(
-        self, name: str, nodes: Mapping[str, Path], loaded: Mapping[Path, Classifier | Combination], raw: RawFormat
+        self,
+        name: str,
+        nodes: Mapping[str, Path],
+        loaded: Mapping[Path, Classifier | Combination],
+        raw: RawFormat,
+        titles: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.titles = dict(titles or {})
         self.nodes = dict(nodes)
         self.raw = raw
         self.loaded = dict(loaded)
@@ -115,7 +124,7 @@ class System:
 
     @cached_property
     def tree(self) -> LabelTree:
-        """All labels that it can name.
+        """All labels that it can name, with their titles.
 
         Raises:
             IncompleteError: If this is one node of a hierarchical system.
@@ -126,7 +135,11 @@ class System:
                 f"{self.name} {', '.join(self.nodes)} makes no whole paths without node {', '.join(missing)}; "
                 "give the result folder of all nodes (result-hier-..., result-flat-... or result-shared-...)"
             )
-        return whole_tree(trees)
+        return replace(whole_tree(trees), titles=self.titles)
+
+    def with_titles(self, titles: Mapping[str, str]) -> "System":
+        """The same classifiers with titles of their labels."""
+        return System(self.name, self.nodes, self.loaded, self.raw, titles)
 
     def portions(self, texts: list[str]) -> Iterator[list[str]]:
         """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
@@ -219,9 +232,8 @@ def load_system(folder: Path) -> System:
         raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
     loader = NodeLoader()
     nodes = {node: loader.load(path, node) for node, path in folders.items()}
-    return System(
-        str(manifest.get("name" if kind == SYSTEM_KIND else "model")), nodes, loader.nodes, _common_format(loader.nodes)
-    )
+    name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
+    return System(name, nodes, loader.nodes, _common_format(loader.nodes), load_titles(folder))
 
 
 def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:

@@ -16,9 +16,11 @@ from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import merge, positions, scaled, with_truth
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
+from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
 from patent_hier.taxonomy.symbols import SECTIONS
+from patent_hier.taxonomy.tree import LabelTree
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import ObserverFactory
@@ -36,6 +38,7 @@ class SuiteResult:
         nodes: The result folders that it was made of.
         facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
         overrides: The words of the command that made it.
+        tree: Its labels, with the titles that are known.
     """
 
     result: Result
@@ -45,6 +48,7 @@ class SuiteResult:
     nodes: dict[str, Path]
     facts: dict[str, object]
     overrides: tuple[str, ...]
+    tree: LabelTree
 
 
 def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
@@ -105,7 +109,8 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
     demo = manifest["data"]["name"] == "demo"
-    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides)
+    tree = replace(system.tree, titles=titles_of(first, system.tree))
+    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides, tree)
 
 
 def _common_manifest(folders: Mapping[str, Path]) -> Any:

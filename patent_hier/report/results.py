@@ -6,6 +6,7 @@ one decimal; its weighted mean and product are shown as printed and, after the s
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.evaluation.result import Result, Score
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
@@ -43,7 +45,8 @@ _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says n
 def save_suite(suite: SuiteResult) -> None:
     """Write ``result.json``, ``result.csv``, ``result.md`` and ``manifest.json`` into ``suite.folder``.
 
-    A result that is there and says the same stays as it is, with the date of its making.
+    Where titles of labels are known, ``labels.json`` has them. A result that is there and says the same stays as it is,
+    with the date of its making.
     """
     nodes = {node: str(folder) for node, folder in suite.nodes.items()}
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
@@ -51,11 +54,13 @@ def save_suite(suite: SuiteResult) -> None:
         "result.csv": result_csv(suite.result),
         "result.md": result_markdown(suite.result, suite.model, suite.demo),
     }
+    if suite.tree.titles:
+        files[LABELS_FILE] = labels_json(suite.tree)
     content = {**suite.facts, "demo": suite.demo, **suite.result.as_dict()}
     with exclusive(suite.folder):
         if find_damage(suite.folder) is None:
             manifest = {k: v for k, v in read_json(suite.folder / MANIFEST).items() if k not in _OF_THE_FOLDER}
-            same = all((suite.folder / name).read_text("utf-8") == text for name, text in files.items())
+            same = all(_text(suite.folder / name) == text for name, text in files.items())
             if same and manifest == json.loads(json.dumps(facts)):  # as it is read
                 return
         with atomic_folder(suite.folder) as staging:
@@ -63,6 +68,10 @@ def save_suite(suite: SuiteResult) -> None:
             for name, text in files.items():
                 (staging / name).write_text(text, "utf-8")
             seal(staging, {**facts, _ENVIRONMENT: describe_environment()})
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text("utf-8") if file.is_file() else None
 
 
 def result_markdown(result: Result, name: str = "this run", demo: bool = False) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from patent_hier.data.raw import normalise
+from patent_hier.data.titles import label_table
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.exporting import label_table
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.web.batching import Batcher

@@ -143,7 +143,11 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "nowhere.csv"), 1, "nowhere.csv: No such file"),
         (("{model}", "new.csv", "--forced"), 2, "--forced"),
         (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' is unknown to the system; near it are A, B"),
-        (("{model}", "new.csv", "--exclude", "A0,B"), 2, "label 'A0' is unknown to the system; near it are A01"),
+        (
+            ("{model}", "new.csv", "--exclude", "A0,B"),
+            2,
+            "label 'A0' is unknown to the system; near it are A, A01, A21",
+        ),
         (("{model}", "new.csv", "--force", "A", "--exclude", "A"), 2, "no label is left"),
         (("{model}", "new.csv", "--depth", "subclass"), 2, "level subclass is unknown; this tree has section, class"),
         (("{model}", "new.csv", "--target-accuracy", "2"), 2, "target accuracy 2 is out of range"),

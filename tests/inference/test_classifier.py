@@ -123,6 +123,21 @@ def test_an_export_holds_no_code_no_paths_and_a_card(loaded, made, system, tmp_p
     assert all(one["zh"] and one["en"] for one in table["labels"] if one["level"] in ("section", "class"))
 
 
+def test_titles_travel_with_an_export(deep, made, tmp_path):
+    assert deep.system.titles == {}  # training had no table
+    table = tmp_path / "titles.csv"
+    subclass = deep.system.tree.labels("subclass")[0]
+    table.write_text(f"code,level,title\nG,section,物理\n{subclass},subclass,定位（雷达）\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.deep.result("linear", "hier"), titles=table)
+    own.save_pretrained(tmp_path / "model")
+    table.unlink()
+    again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
+    assert again.system.tree.titles == own.system.titles
+    assert own.system.titles == {"G": "物理", subclass: "定位"}
+    assert again.version == deep.version
+    assert "IPC labels of Chinese patents" in (tmp_path / "model" / "README.md").read_text("utf-8")
+
+
 def test_damage_of_an_export_is_named(linear, tmp_path):
     linear.save_pretrained(tmp_path / "model")
     for name in ("calibration.json", "config.json", "labels.json"):

@@ -144,6 +144,20 @@ def test_a_deep_system_has_columns_and_accuracies_of_every_level(made, tmp_path)
     assert lines[0]["name"] == name_of(path.labels[1])  # a subgroup has none
 
 
+def test_answers_to_a_depth_have_columns_to_it_and_titles_for_names(made, tmp_path):
+    deep = plain(made.deep, "linear", "hier")
+    file = write_raw(tmp_path / "new.csv", raw_row(abstract=ABSTRACT, symbols="G01S17/08"))
+    (expected,) = deep.predict([ABSTRACT], 1, depth="subclass", exclude="G01")
+    label = expected.decision.label
+    named = HierarchicalClassifier(deep.system.with_titles({label: "=雷达"}), None, {})
+    summary, (line,) = predict(named, file, top_k=1, depth="subclass", exclude=["g01"])
+    ranked = ["section_1", "section_probability_1", "class_1", "class_probability_1", "subclass_1", "probability_1"]
+    assert list(line)[3:] == ["decision", "label", "name", "confidence", *ranked, "error"]
+    assert (line["decision"], line["label"], line["name"]) == ("subclass", label, "'=雷达")
+    assert line["subclass_1"] == label
+    assert summary.labelled == {"section": 1, "class": 1, "subclass": 1}
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
 def test_formulas_are_neutralised(linear, start, tmp_path):
     value = f'{start}HYPERLINK(""x"")一种装置'

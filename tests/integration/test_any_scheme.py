@@ -129,6 +129,9 @@ def test_export_load_and_predict(
     trained.save_pretrained(tmp_path / "model")
     again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
     assert again.version == trained.version
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert ": labels of Chinese patents" in card
+    assert "IPC" not in card
     assert again.system.tree.levels == scheme.levels
     held_out = np.flatnonzero(corpus.parts == TEST)[:30]
     found = again.predict([texts[row] for row in held_out], 1)
