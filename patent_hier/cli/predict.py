@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import io
 import sys
 import time
@@ -115,6 +116,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
 
     is_stdin = str(options.file) == _STDIN
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
+    gc.freeze()  # or the collector walks through all that was loaded again and again
     system, asked = classifier.system, _options(options)
     classifier.ask(asked)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import ipaddress
 import os
 import socket
@@ -99,6 +100,7 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
 
     classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles)
     classifier.predict(["一种装置"])  # the first question need not wait for what is made once
+    gc.freeze()  # or the collector walks through all that was loaded again and again
     data = classifier.facts.get("data") or {}
     known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()

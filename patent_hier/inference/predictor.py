@@ -28,7 +28,7 @@ from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 RESULT_KIND = "result"
 SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
 NODES = "nodes"  # its folder of node folders
-_CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
+_CELLS = 1 << 24  # documents x labels that are scored at once: 64 MiB of float32
 _Progress = Callable[[int], None]
 
 
