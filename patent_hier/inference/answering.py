@@ -1,8 +1,7 @@
 """From the scores of a system to its answers: what is asked, checked against the tree, and each document's decision."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,16 +102,13 @@ class Answering:
 
     Args:
         tree: All its labels.
+        lookup: Gives what finds them; asked for with the first label that is named.
     """
 
-    def __init__(self, tree: LabelTree) -> None:
+    def __init__(self, tree: LabelTree, lookup: Callable[[], LabelLookup]) -> None:
         self._tree = tree
+        self._lookup = lookup
         self._to_depth = {tree.depth: tree}
-
-    @cached_property
-    def lookup(self) -> LabelLookup:
-        """Finds labels by what people write."""
-        return LabelLookup(self._tree)
 
     def ask(self, question: Question, thresholds: Thresholds | None = None) -> Asked:
         """Check a question.
@@ -137,8 +133,8 @@ class Answering:
         given = self._given(restriction.given, tree, len(force))
         return replace(asked, restriction=restriction, given=given, known=self._known(force, exclude))
 
-    def _positions(self, labels: Labels | None) -> list[int]:
-        return self.lookup.find_all([labels] if isinstance(labels, str) else labels or ())
+    def _positions(self, labels: Labels) -> list[int]:
+        return self._lookup().find_all([labels] if isinstance(labels, str) else labels) if labels else []
 
     def _given(self, position: int, tree: LabelTree, n_forced: int) -> tuple[str, str]:
         if position == NONE:

@@ -27,6 +27,7 @@ from patent_hier.inference.exporting import (
 )
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Prediction
+from patent_hier.taxonomy.lookup import LabelLookup
 
 Progress = Callable[[int], None]
 
@@ -198,8 +199,13 @@ class HierarchicalClassifier:
         ]
 
     @cached_property
+    def lookup(self) -> LabelLookup:
+        """Finds labels by what people write."""
+        return LabelLookup(self.system.tree)
+
+    @cached_property
     def _answering(self) -> Answering:
-        return Answering(self.system.tree)
+        return Answering(self.system.tree, lambda: self.lookup)
 
 
 def text_problem(text: str) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from patent_hier.inference.answering import Question
 from patent_hier.inference.neighbours import Neighbour
 from patent_hier.inference.results import Prediction
+from patent_hier.web.taxonomy import Label
 
 _Label = Annotated[str, Field(min_length=1, max_length=64)]
 _Labels = _Label | Annotated[list[_Label], Field(max_length=64)]
@@ -44,6 +45,7 @@ class PredictQuestion(Options):
     text: Annotated[str, Field(min_length=1, description="An abstract or a title, as the model was trained on.")]
     explain: Annotated[bool, Field(description="Say which parts of the text speak for the first label.")] = False
     neighbours: Annotated[int, Field(ge=0, le=20, description="How many similar known patents to name.")] = 0
+    names: Annotated[bool, Field(description="Give the titles of all labels of the answer.")] = False
 
 
 class BatchQuestion(Options):
@@ -58,9 +60,11 @@ class PredictAnswer(Prediction):
 
     Attributes:
         neighbours: Known patents that are like the text, if they were asked for.
+        names: All labels of the answer with their titles, if they were asked for.
     """
 
     neighbours: list[Neighbour] | None = None
+    names: list[Label] | None = None
 
 
 @dataclass(frozen=True)
