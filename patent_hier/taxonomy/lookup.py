@@ -1,4 +1,8 @@
-"""Labels of a tree by the spellings that people write: ``a01b``, ``A01B 1/00``, ``A01B0001000000``."""
+"""Labels of a tree by the spellings that people write: ``a01b``, ``A01B 1/00``, ``A01B0001000000``.
+
+Where labels of two levels have one code, the upper one is meant, or that of the level that stands before it:
+``subgroup:A01B1/00``.
+"""
 
 import bisect
 import re
@@ -8,7 +12,7 @@ from operator import eq
 
 from patent_hier.errors import UnknownLabelError
 from patent_hier.taxonomy.symbols import IpcSymbol, SymbolError
-from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.taxonomy.tree import NONE, LabelTree
 
 _BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
 _BETWEEN = re.compile("[,，、;；]")
@@ -20,7 +24,7 @@ class LabelLookup:
     """Finds labels whatever their case, blanks and width, and the IPC's symbols in any spelling.
 
     Args:
-        tree: The labels; of two with one code the upper one is found.
+        tree: The labels.
     """
 
     def __init__(self, tree: LabelTree) -> None:
@@ -36,16 +40,22 @@ class LabelLookup:
         Raises:
             UnknownLabelError: Naming the nearest known labels.
         """
+        level, colon, rest = spelling.partition(":")
+        if colon and level.strip() in self._tree.levels:
+            (place,) = self._tree.find(level.strip(), [self._tree.codes[self.find(rest)]]).tolist()
+            if place == NONE:
+                raise UnknownLabelError(spelling, self._near(_key(rest)))
+            return int(place)
         key = _key(spelling)
-        place = self._places.get(key)
-        if place is None:
+        known = self._places.get(key)
+        if known is None:
             try:
-                place = self._places.get(_key(str(IpcSymbol.parse(spelling))))
+                known = self._places.get(_key(str(IpcSymbol.parse(spelling))))
             except SymbolError:
-                place = None
-        if place is None:
+                known = None
+        if known is None:
             raise UnknownLabelError(spelling, self._near(key))
-        return place
+        return known
 
     def find_all(self, spellings: Iterable[str]) -> list[int]:
         """The positions of several labels, each once; a spelling may name several, with commas between them.
