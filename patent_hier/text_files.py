@@ -4,9 +4,11 @@ A compressed file of some kilobytes can hold gigabytes, in one line or in many. 
 """
 
 import contextlib
+import csv
 import gzip
 import io
 import lzma
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -36,6 +38,23 @@ def open_lines(path: Path, newline: str | None = None) -> Iterator[Iterator[str]
     """
     with _open(path, newline) as file:
         yield _lines(file, path)
+
+
+def csv_rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a CSV file in UTF-8, plain or compressed (``.xz``, ``.gz``); a blank line is an empty row.
+
+    Raises:
+        DataError: If the file cannot be read, is not UTF-8, or is damaged.
+    """
+    try:
+        with open_lines(path, newline="") as lines:
+            yield from csv.reader(lines, strict=True)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except (csv.Error, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
 
 
 def _open(path: Path, newline: str | None) -> IO[str]:

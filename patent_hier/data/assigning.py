@@ -14,7 +14,9 @@ group as a whole, the largest first, in the part that would still lack the large
 group's classes; documents without such company then fill what is still open. So every part has large and small
 groups, and stratification is approximate.
 
-Policy ``date`` looks at days alone: :mod:`patent_hier.data.split_dates`.
+Policy ``date`` looks at days alone: :mod:`patent_hier.data.split_dates`. Policy ``file`` takes the parts that are given
+(:mod:`patent_hier.data.given_parts`). Where these are ``train`` and ``test`` alone, ``val`` and ``calibration`` are cut
+from ``train``, by class and hash as above.
 """
 
 import hashlib
@@ -27,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patent_hier.data.split_dates import cut_by_date
-from patent_hier.data.splits import CALIBRATION, DATE, GROUPED, PARTS, TEST, TRAIN, VAL, Codes, SplitPlan
+from patent_hier.data.splits import CALIBRATION, DATE, FILE, GROUPED, NO_PART, PARTS, TEST, TRAIN, VAL, Codes, SplitPlan
 from patent_hier.errors import DataError
 
 _BY_NEED = (TRAIN, TEST, VAL, CALIBRATION)  # the order in which a class with few documents has a place in the parts
@@ -45,7 +47,7 @@ class SplitReport:
         documents: Documents in each part.
         classes: Classes with at least one document in each part.
         small_classes: The classes that are missing from some part, with their documents in each part.
-        groups: Groups of two or more documents that the policy keeps together; 0 under ``random`` and ``date``.
+        groups: Groups of two or more documents that the policy keeps together; 0 under policies without groups.
         largest_group: Documents in the largest of them.
     """
 
@@ -62,6 +64,7 @@ def assign(
     groups: tuple[NDArray[np.intp], list[str]] | None,
     plan: SplitPlan,
     days: NDArray[np.datetime64] | None = None,
+    given: Codes | None = None,
 ) -> tuple[Codes, SplitReport]:
     """Give every document of the corpus its part.
 
@@ -72,6 +75,7 @@ def assign(
             :func:`patent_hier.data.relatives.find_groups`. Needed by the policies with groups only.
         plan: Policy, shares and seed.
         days: The ``n`` days of application, ``NaT`` where unknown; needed by policy ``date`` only.
+        given: The ``n`` part codes to take, :data:`NO_PART` for a document left out; needed by policy ``file`` only.
 
     Returns:
         Part codes ``(n,)``, positions in :data:`PARTS`, in the order of the input; and the report.
@@ -87,7 +91,12 @@ def assign(
         if days is None or len(days) != len(ids):
             raise DataError("split policy date needs the day of every document; give them or use policy random")
         return (parts := cut_by_date(days, plan)), _report(parts, class_codes, names, group_sizes, plan)
-    need = _needs(sizes, plan)
+    if plan.policy == FILE:
+        if given is None or len(given) != len(ids):
+            raise DataError("split policy file needs the part of every document; give them or use policy random")
+        parts = _cut_from_train(ids, class_codes, given, plan)
+        return parts, _report(parts, class_codes, names, group_sizes, plan)
+    need = _needs(sizes, plan.shares)
     parts = np.full(len(ids), TRAIN, dtype=np.int8)
     alone = np.ones(len(ids), dtype=bool)
     if plan.policy in GROUPED:
@@ -127,17 +136,31 @@ def _hash(texts: Iterable[str], seed: int) -> Keys:
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
-def _needs(sizes: Counts, plan: SplitPlan) -> Counts:
+def _cut_from_train(ids: NDArray[Any], class_codes: NDArray[np.intp], given: Codes, plan: SplitPlan) -> Codes:
+    """Take ``val`` and ``calibration`` from ``train``, where no document is given to them."""
+    shares = np.zeros(len(PARTS))
+    for part, share in ((VAL, plan.val), (CALIBRATION, plan.calibration)):
+        shares[part] = 0 if (given == part).any() else share
+    shares[TRAIN] = 1 - shares.sum()
+    rows = np.flatnonzero(given == TRAIN)
+    names, own = np.unique(class_codes[rows], return_inverse=True)
+    need = _needs(np.bincount(own, minlength=len(names)).astype(np.int64), shares)
+    parts = given.copy()
+    parts[rows] = _deal(own, _hash(ids[rows], plan.seed), need)
+    return parts
+
+
+def _needs(sizes: Counts, shares: NDArray[np.float64]) -> Counts:
     """Documents wanted of each class in each part, ``(n_classes, 4)``; every row sums to the size of the class."""
     need = np.zeros((len(sizes), len(PARTS)), dtype=np.int64)
     rest = sizes.copy()
     n_documents = int(sizes.sum())
-    present = [part for part in _BY_NEED if plan.shares[part] > 0]
+    present = [part for part in _BY_NEED if shares[part] > 0]
     for rank, part in enumerate(present[1:], start=1):
         still_to_serve = sum((sizes > later).astype(np.int64) for later in range(rank + 1, len(present)))
         lower = (sizes > rank).astype(np.int64)
         upper = np.maximum(rest - 1 - still_to_serve, 0)
-        wanted = int(np.floor(n_documents * plan.shares[part] + 0.5))
+        wanted = int(np.floor(n_documents * shares[part] + 0.5))
         need[:, part] = apportion(sizes, lower, upper, wanted)
         rest -= need[:, part]
     need[:, TRAIN] = rest
@@ -237,7 +260,8 @@ def _deal(class_codes: NDArray[np.intp], keys: Keys, counts: Counts) -> Codes:
 def _report(
     parts: Codes, class_codes: NDArray[np.intp], names: list[str], group_sizes: Counts, plan: SplitPlan
 ) -> SplitReport:
-    cells = np.bincount(class_codes * len(PARTS) + parts, minlength=len(names) * len(PARTS))
+    inside = parts != NO_PART
+    cells = np.bincount(class_codes[inside] * len(PARTS) + parts[inside], minlength=len(names) * len(PARTS))
     table = cells.reshape(len(names), len(PARTS))
     for part in (TRAIN, VAL, TEST):
         if not table[:, part].any():
@@ -245,7 +269,8 @@ def _report(
                 f"a split by policy {plan.policy} of {len(parts)} documents leaves none for {PARTS[part]}; "
                 "use more documents or policy random"
             )
-    lacking = (table[:, plan.shares > 0] == 0).any(axis=1)
+    wanted = (plan.shares > 0) | table.any(axis=0)
+    lacking = (table[:, wanted] == 0).any(axis=1) & table.any(axis=1)
     return SplitReport(
         documents=dict(zip(PARTS, table.sum(axis=0).tolist(), strict=True)),
         classes=dict(zip(PARTS, (table > 0).sum(axis=0).tolist(), strict=True)),

@@ -7,7 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.data.splits import APPLICANT, CALIBRATION, DATE, DEDUPLICATED, FAMILY, PARTS, TEST, TRAIN, VAL
+from patent_hier.data.splits import (
+    APPLICANT,
+    CALIBRATION,
+    DATE,
+    DEDUPLICATED,
+    FAMILY,
+    NO_PART,
+    PARTS,
+    TEST,
+    TRAIN,
+    VAL,
+)
 
 RELATIONS = ("equal", "similar", "family", "applicant")
 LEAKING = ("similar", "family")  # equal texts are similar too; an applicant's other inventions are no leak
@@ -45,7 +56,7 @@ class Audit:
         documents: Documents of each part.
         relations: One for each kind.
         dates: Of each part the first and last day of application as ISO dates, and how many documents have none.
-        promise: What the policy promises, in words; None for ``random``.
+        promise: What the policy promises, in words; None for ``random`` and ``file``.
         broken: How often it is broken: groups in several parts, or parts that begin before an earlier one has ended.
     """
 
@@ -69,9 +80,11 @@ def audit_split(
     Args:
         codes: For each of :data:`RELATIONS` the group of every document ``(n,)``; a negative code is alone.
         days: Days of application, ``(n,)``, ``NaT`` where unknown.
-        parts: Part codes, ``(n,)``.
+        parts: Part codes, ``(n,)``; documents in no part are left out.
         policy: The split's policy.
     """
+    inside = parts != NO_PART
+    codes, days, parts = {name: own[inside] for name, own in codes.items()}, days[inside], parts[inside]
     relations = tuple(_relation(name, codes[name], parts) for name in RELATIONS)
     promise, broken = None, 0
     if policy in _PROMISED:

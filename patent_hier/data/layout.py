@@ -90,8 +90,8 @@ def find_columns(header: bytes, encoding: str, fmt: RawFormat, source: object) -
             f"{source} has no column {', '.join(missing)}; it has {_shown(names)}; "
             "data.columns (for instance data.columns.symbols=IPC) and data.text name the columns to use"
         )
-    folded = [_fold(name) for name in names]
-    if repeated := [name for name in wanted if folded.count(_fold(name)) > 1]:
+    folded = [fold_name(name) for name in names]
+    if repeated := [name for name in wanted if folded.count(fold_name(name)) > 1]:
         raise DataError(f"{source} has more than one column {repeated[0]}; rename all but one")
     return _layout(encoding, names, fmt)
 
@@ -108,21 +108,23 @@ def find_text(header: bytes, encoding: str, fmt: RawFormat, source: object) -> L
     advice = "--text names the columns to read"
     if missing := _missing(fmt.text, names):
         raise DataError(f"{source} has no column {', '.join(missing)}; it has {_shown(names)}; {advice}")
-    folded = [_fold(name) for name in names]
-    if repeated := [name for name in fmt.text if folded.count(_fold(name)) > 1]:
+    folded = [fold_name(name) for name in names]
+    if repeated := [name for name in fmt.text if folded.count(fold_name(name)) > 1]:
         raise DataError(f"{source} has more than one column {repeated[0]}; rename all but one")
     return _layout(encoding, names, fmt)
 
 
 def _layout(encoding: str, names: Sequence[str], fmt: RawFormat) -> Layout:
-    folded = [_fold(name) for name in names]
-    positions = {ours: folded.index(_fold(name)) for ours, name in fmt.header_names.items() if _fold(name) in folded}
-    return Layout(encoding, tuple(names), positions, tuple(folded.index(_fold(name)) for name in fmt.text))
+    folded = [fold_name(name) for name in names]
+    positions = {
+        ours: folded.index(fold_name(name)) for ours, name in fmt.header_names.items() if fold_name(name) in folded
+    }
+    return Layout(encoding, tuple(names), positions, tuple(folded.index(fold_name(name)) for name in fmt.text))
 
 
 def _wanted(fmt: RawFormat) -> list[str]:
     """Names that the header must have, each once, in our order."""
-    own = [name for ours, name in fmt.columns.items() if _fold(name) != _fold(PAPER_COLUMNS[ours])]
+    own = [name for ours, name in fmt.columns.items() if fold_name(name) != fold_name(PAPER_COLUMNS[ours])]
     return list(dict.fromkeys([fmt.header_names[_REQUIRED], *fmt.text, *own]))
 
 
@@ -141,8 +143,8 @@ def _names(header: bytes, encoding: str) -> list[str] | None:
 
 
 def _missing(wanted: Iterable[str], names: Iterable[str]) -> list[str]:
-    present = {_fold(name) for name in names}
-    return [name for name in wanted if _fold(name) not in present]
+    present = {fold_name(name) for name in names}
+    return [name for name in wanted if fold_name(name) not in present]
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -155,7 +157,8 @@ def _one_line(name: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in name)
 
 
-def _fold(name: str) -> str:
+def fold_name(name: str) -> str:
+    """A column's name as names are compared: under NFKC, without white space."""
     return "".join(unicodedata.normalize("NFKC", name).split())
 
 

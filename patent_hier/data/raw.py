@@ -188,10 +188,15 @@ def document_number(publication_number: str | None, application_number: str | No
     """
     for number in (publication_number, application_number):
         if number:
-            folded = "".join(unicodedata.normalize("NFKC", number).upper().split())
+            folded = fold_number(number)
             if _PLAUSIBLE_ID.fullmatch(folded) and not SPREADSHEET_NUMBER.fullmatch(folded):
                 return folded
     return None
+
+
+def fold_number(number: str) -> str:
+    """A document's number in one spelling: NFKC, upper case, without white space."""
+    return "".join(unicodedata.normalize("NFKC", number).upper().split())
 
 
 @functools.lru_cache(maxsize=1 << 14)  # a file has few different days

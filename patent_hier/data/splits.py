@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -22,13 +22,17 @@ from patent_hier.settings import SplitSettings
 
 SPLIT_VERSION = 1
 SPLIT_FILE = "split.parquet"
-DATE = "date"
+DATE, FILE = "date", "file"
 APPLICANT, DEDUPLICATED, FAMILY = GROUPED = ("applicant", "deduplicated", "family")
-POLICIES = ("random", *GROUPED, DATE)
+POLICIES = ("random", *GROUPED, DATE, FILE)
 PARTS = ("train", "val", "calibration", "test")  # a part code is the position in this tuple
 TRAIN, VAL, CALIBRATION, TEST = range(len(PARTS))
+NO_PART = -1  # the code of a document that neither trains nor is scored; policy ``file`` only
+REFUSE, DROP = "refuse", "drop"
+_UNLISTED = (REFUSE, "train", DROP)
 
 Codes = NDArray[np.int8]
+_OF_FILE = ("path", "column", *(f"{part}_values" for part in PARTS), "unlisted")
 
 
 @dataclass
@@ -36,10 +40,12 @@ class SplitPlan(SplitSettings):
     """How to split: settings that are checked.
 
     Policy ``random`` splits each document on its own; ``applicant``, ``deduplicated`` and ``family`` keep all documents
-    of an applicant, of a text, of a family in one part; ``date`` cuts by the day of application.
+    of an applicant, of a text, of a family in one part; ``date`` cuts by the day of application; ``file`` takes the
+    parts that a file or a column of the corpus gives.
 
     Raises:
-        ConfigError: If the policy is unknown, a share is out of range, or a date is none or of another policy.
+        ConfigError: If the policy is unknown, a share is out of range, a date is not one, a setting is of another
+            policy, or policy ``file`` lacks one.
     """
 
     def __post_init__(self) -> None:
@@ -58,6 +64,26 @@ class SplitPlan(SplitSettings):
             )
         if self.date is not None:
             self._check_date(self.date)
+        if self.policy == FILE:
+            self._check_given()
+        elif foreign := [name for name in _OF_FILE if getattr(self, name) not in (None, [], REFUSE)]:
+            value = getattr(self, foreign[0])
+            raise ConfigError(f"split.{foreign[0]}={value} is of policy {FILE}, not {self.policy}; add split={FILE}")
+
+    def _check_given(self) -> None:
+        if (self.path is None) == (self.column is None):
+            raise ConfigError(
+                f"split={FILE} needs either split.path=FILE.csv, or split.column=NAME and split.test_values=[VALUE]"
+            )
+        if self.unlisted not in _UNLISTED:
+            raise ConfigError(f"split.unlisted={self.unlisted} is unknown; choose one of {', '.join(_UNLISTED)}")
+        values = [value for own in self.values.values() for value in own]
+        if self.path is not None and values:
+            raise ConfigError(f"split.path={self.path} has the parts; split.*_values={values} go with split.column")
+        if self.column is not None and not self.test_values:
+            raise ConfigError(f"split.column={self.column} needs the values that test: split.test_values=[VALUE]")
+        if repeated := [value for value in values if values.count(value) > 1]:
+            raise ConfigError(f"split.*_values name {repeated[0]!r} twice; leave it in one part")
 
     def _check_date(self, date: str) -> None:
         if self.policy != DATE:
@@ -68,6 +94,11 @@ class SplitPlan(SplitSettings):
             raise ConfigError(f"split.date={date} is not a date; write it as 2018-10-31") from error
 
     @property
+    def values(self) -> dict[str, list[str]]:
+        """The values of ``column`` that make each part, by its name; empty lists for those that are not named."""
+        return {part: getattr(self, f"{part}_values") for part in PARTS}
+
+    @property
     def shares(self) -> NDArray[np.float64]:
         """Share of all documents, ``(4,)``, in the order of :data:`PARTS`."""
         rest = 1 - self.test
@@ -75,10 +106,24 @@ class SplitPlan(SplitSettings):
         return np.array([rest - val - calibration, val, calibration, self.test])
 
 
-def split_fingerprint(corpus_fingerprint: str, plan: SplitPlan) -> str:
-    """Name a split by the corpus it was made of, its plan and the version of this module's rules."""
-    content = {name: value for name, value in asdict(plan).items() if value is not None}  # as before there was a date
+def split_fingerprint(corpus_fingerprint: str, plan: SplitPlan, file_digest: str | None = None) -> str:
+    """Name a split by the corpus it was made of, its plan and the version of this module's rules.
+
+    Args:
+        corpus_fingerprint: Of the corpus.
+        plan: The plan; where the file lies does not count.
+        file_digest: SHA-256 of the file that gives the parts; None without one.
+    """
+    unread = ("path", "test") if plan.policy == FILE else _OF_FILE
+    content = {name: value for name, value in asdict(plan).items() if value is not None and name not in unread}
+    if file_digest is not None:
+        content["file"] = file_digest
     return fingerprint({"corpus": corpus_fingerprint, "plan": content, "version": SPLIT_VERSION})
+
+
+def held_out(parts: Codes) -> NDArray[np.bool_]:
+    """Which documents are scored, ``(n,)``: those of every part but ``train``."""
+    return parts > TRAIN
 
 
 def save(folder: Path, document_ids: Sequence[str] | NDArray[Any], parts: Codes) -> None:
@@ -87,9 +132,9 @@ def save(folder: Path, document_ids: Sequence[str] | NDArray[Any], parts: Codes)
     Args:
         folder: See :func:`patent_hier.atomic.atomic_folder`.
         document_ids: ``n`` ids in the order of the corpus.
-        parts: ``(n,)`` part codes.
+        parts: ``(n,)`` part codes; :data:`NO_PART` is written as null.
     """
-    names = pa.DictionaryArray.from_arrays(pa.array(parts, type=pa.int8()), pa.array(PARTS))
+    names = pa.DictionaryArray.from_arrays(parts, pa.array(PARTS), mask=parts == NO_PART)
     table = pa.table({"document_id": pa.array(document_ids, type=pa.string()), "part": names})
     table = table.replace_schema_metadata({"split_version": str(SPLIT_VERSION)})
     with atomic_file(folder / SPLIT_FILE) as temporary:
@@ -118,10 +163,9 @@ def load(folder: Path) -> tuple["pa.ChunkedArray[Any]", Codes]:
         raise ArtifactError(
             f"{path} is of split version {version}, not {SPLIT_VERSION}; delete its folder and prepare again"
         )
-    names = table["part"].to_numpy(zero_copy_only=False)
-    codes = pd.Index(PARTS).get_indexer(pd.Index(names)).astype(np.int8)
-    if (codes < 0).any():
-        raise ArtifactError(
-            f"{path} names an unknown part {names[codes < 0][0]!r}; delete its folder and prepare again"
-        )
+    names = table["part"].cast(pa.string())  # a dictionary's own to_numpy gives nulls a name
+    codes = pc.index_in(names, pa.array(PARTS)).fill_null(NO_PART).to_numpy().astype(np.int8)
+    unknown = names.filter(pa.array(codes == NO_PART)).drop_null()
+    if len(unknown):
+        raise ArtifactError(f"{path} names an unknown part {unknown[0].as_py()!r}; delete its folder and prepare again")
     return table["document_id"], codes

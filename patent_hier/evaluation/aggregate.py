@@ -9,9 +9,10 @@ from patent_hier.data.labels import DocumentLabels
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation import metrics
 from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.frequency import scores_by_band
 from patent_hier.evaluation.level_scores import NO_TARGET, UNSEEN, LevelScores
 from patent_hier.evaluation.macro_f1 import macro_f1
-from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
+from patent_hier.evaluation.result import BandScores, LevelResult, LocalScore, Result, Score
 from patent_hier.evaluation.system import SYSTEM
 from patent_hier.settings import FLAT, SHARED
 from patent_hier.taxonomy.tree import NONE
@@ -54,15 +55,18 @@ def aggregate(
     labels: DocumentLabels | None = None,
     part: str = "test",
     every_label: tuple[str, ...] = (),
+    train_counts: NDArray[np.int64] | None = None,
 ) -> Result:
     """Score a system on one part.
 
     Args:
         system: From :func:`patent_hier.evaluation.system.merge`, its targets those of the corpus.
-        labels: Of the system's documents, in its order: for the further symbols; without it WIPO's third measure is
-            left out.
+        labels: Of the system's documents, in its order: for the further symbols and ``train_counts``; without it
+            WIPO's third measure is left out.
         part: The part to score.
         every_label: Labels that the first level might have, to name those without documents.
+        train_counts: ``(len(labels.tree),)`` of :func:`patent_hier.evaluation.frequency.training_counts`; without it no
+            score is divided by training documents.
 
     Raises:
         ArtifactError: If the part has no documents.
@@ -75,7 +79,7 @@ def aggregate(
         raise DataError(f"no document of part {part} has a label at level {system.levels[0].level}")
     answered = answers(system)
     levels = {
-        own.level: _level_result(system, place, answered, own_labels)
+        own.level: _level_result(system, place, answered, own_labels, train_counts)
         for place, own in enumerate(system.levels)
         if has_label(own).any()
     }
@@ -87,6 +91,7 @@ def aggregate(
         part,
         len(system),
         levels,
+        _all_right(system),
         tuple(label for label in every_label or system.tree.labels(first.level) if label not in supported),
         () if len(system.levels) == 1 else _constant(system),
     )
@@ -101,8 +106,22 @@ def _constant(system: NetworkPredictions) -> tuple[str, ...]:
     return tuple(system.tree.codes[first][constant].tolist())
 
 
+def _all_right(system: NetworkPredictions) -> Score:
+    """Whether the answer is right at every level at which a document has a label."""
+    hits = level_hits(system)
+    right = np.logical_and.reduce([hits[own.level] | ~has_label(own) for own in system.levels])
+    rows = has_label(system.levels[0])
+    deepest = next(own for own in reversed(system.levels) if has_label(own).any())
+    n_labels = len(np.unique(_label_ids(deepest)[has_label(deepest)]))
+    return Score.of_hits(int(right[rows].sum()), int(rows.sum()), n_labels)
+
+
 def _level_result(
-    system: NetworkPredictions, place: int, answered: list[Answers], labels: DocumentLabels | None
+    system: NetworkPredictions,
+    place: int,
+    answered: list[Answers],
+    labels: DocumentLabels | None,
+    train_counts: NDArray[np.int64] | None,
 ) -> LevelResult:
     own = system.levels[place]
     present = has_label(own)
@@ -121,6 +140,7 @@ def _level_result(
     known = own.target_codes >= 0
     top = {k: share(known & (rank < k)) for k in (1, 3, 5)}
     any_hits = None if labels is None else _any_symbol_hits(system, own, labels)
+    n_documents = int(has_label(system.levels[0]).sum())
     before = np.logical_and.reduce(right[:place], axis=0) if place else np.ones(len(own.targets), np.bool_)
     paths = _answered_paths(system, place, answered)
     f1, interval = macro_f1(ids[present], answered[place][present])
@@ -141,9 +161,23 @@ def _level_result(
         wipo_top_prediction=top[1],
         wipo_three_guesses=top[3],
         wipo_any_symbol=None if any_hits is None else share(any_hits),
-        first_errors=share(before & ~right[place]),
+        first_errors=Score.of_hits(int((before & ~right[place] & present).sum()), n_documents, n_labels),
         local={} if not place or system.flat else _local(system, own, ids, present),
+        by_training_documents=_by_frequency(own, labels, train_counts),
     )
+
+
+def _by_frequency(
+    own: LevelScores, labels: DocumentLabels | None, train_counts: NDArray[np.int64] | None
+) -> dict[str, BandScores]:
+    """The ranking's scores by training documents of the true label."""
+    if labels is None or train_counts is None:
+        return {}
+    positions = labels.main[:, labels.tree.levels.index(own.level)]
+    rows = has_label(own) & (positions != NONE)
+    known = own.target_codes[rows] >= 0
+    hits = {f"top_{k}": known & (own.target_rank[rows] < k) for k in (1, 5)}
+    return scores_by_band(train_counts[positions[rows]], positions[rows], **hits)
 
 
 def _any_symbol_hits(system: NetworkPredictions, own: LevelScores, labels: DocumentLabels) -> Hits:

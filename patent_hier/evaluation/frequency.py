@@ -1,4 +1,8 @@
-"""Accuracy by how frequent the true class was in training: frequent classes dominate every score over documents."""
+"""Accuracy by how frequent the true label was in training: frequent labels dominate every score over documents.
+
+Two divisions. *Groups* cut the classes at shares of the training documents: head, middle, tail. *Bands* cut the labels
+of any level at numbers of training documents, as deep levels need, where most labels have few or none.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +11,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from patent_hier.data.labels import DocumentLabels
 from patent_hier.errors import DataError
-from patent_hier.evaluation.result import Score
+from patent_hier.evaluation.result import BandScores, Score
 from patent_hier.evaluation.seeds import as_score, spread_of_hits
+from patent_hier.taxonomy.tree import NONE
 
 HEAD, MIDDLE, TAIL, UNSEEN_GROUP = "head", "middle", "tail", "unseen"
 GROUPS = (HEAD, MIDDLE, TAIL, UNSEEN_GROUP)
+BANDS = ("0", "1-4", "5-19", "20+")  # training documents of a label
+_FIRST = (1, 5, 20)  # the first number of each band but the lowest
 
 
 def frequency_groups(train_counts: Mapping[str, int]) -> dict[str, str]:
@@ -75,6 +83,48 @@ def accuracy_by_group(targets: NDArray[Any], hits: NDArray[np.bool_], groups: Ma
         rows = by_document == group
         if rows.any():
             scores[group] = as_score(spread_of_hits(hits[None, rows], int((own == group).sum())))
+    return scores
+
+
+def training_counts(labels: DocumentLabels, train: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Training documents of every label: those whose main symbol it is, or lies below it.
+
+    Further symbols do not count, whether a system learns from them or not, so that a label is in one band for all
+    systems.
+
+    Args:
+        labels: Of the corpus.
+        train: ``(n,)``, which documents are in ``train``.
+
+    Returns:
+        ``(len(labels.tree),)``.
+    """
+    paths = labels.main[train]
+    counts: NDArray[np.int64] = np.bincount(paths[paths != NONE], minlength=len(labels.tree)).astype(np.int64)
+    return counts
+
+
+def scores_by_band(
+    counts: NDArray[np.int64], labels: NDArray[np.integer[Any]], top_1: NDArray[np.bool_], top_5: NDArray[np.bool_]
+) -> dict[str, BandScores]:
+    """Divide the scores of a level by how many training documents the true label has.
+
+    Args:
+        counts: ``(n,)`` training documents of each document's true label.
+        labels: ``(n,)`` these labels, as any numbers.
+        top_1: ``(n,)`` whether the likeliest label is the true one.
+        top_5: ``(n,)`` whether one of the five likeliest is.
+
+    Returns:
+        In the order of :data:`BANDS`, with Wilson intervals; bands without a document are left out.
+    """
+    place = np.searchsorted(_FIRST, counts, side="right")
+    scores = {}
+    for band, name in enumerate(BANDS):
+        rows = place == band
+        if rows.any():
+            size = int(rows.sum()), len(np.unique(labels[rows]))
+            scores[name] = BandScores(*(Score.of_hits(int(hits[rows].sum()), *size) for hits in (top_1, top_5)))
     return scores
 
 

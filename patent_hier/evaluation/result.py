@@ -6,6 +6,8 @@ from typing import Any
 
 from patent_hier.evaluation.metrics import Interval, wilson_interval
 
+EVERY_LEVEL = "path"  # stands where a score's level does
+
 
 @dataclass(frozen=True)
 class Score:
@@ -41,6 +43,19 @@ class LocalScore(Score):
 
 
 @dataclass(frozen=True)
+class BandScores:
+    """Scores of the documents whose true label has a number of training documents in one band.
+
+    Attributes:
+        top_1: As in :class:`LevelResult`; its ``n_documents`` are those of the band.
+        top_5: Likewise.
+    """
+
+    top_1: Score
+    top_5: Score
+
+
+@dataclass(frozen=True)
 class LevelResult:
     """The scores of one level, over the documents that have a label there.
 
@@ -59,8 +74,11 @@ class LevelResult:
         wipo_top_prediction: WIPO's three measures rank by joint probability. *Top prediction*: the first label is the
             main symbol's; *three guesses*: one of the first three is; *any symbol* (the source's "all categories"): the
             first label is that of the main or of any further symbol.
-        first_errors: The answered path goes wrong here, and not before.
+        first_errors: The answered path goes wrong here, and not before; of all documents, so that the levels' shares
+            and :attr:`Result.all_right` sum to 1.
         local: By label of the first level, the oracle's accuracy over its documents; empty at the first level itself.
+        by_training_documents: By band of :data:`patent_hier.evaluation.frequency.BANDS`; empty where the training
+            documents are not known.
 
     Source: equation (1) of arXiv:1911.06241; Fall, Törcsvári, Benzineb and Karetka, "Automated categorization in the
     International Patent Classification", ACM SIGIR Forum 37(1), 2003.
@@ -84,12 +102,15 @@ class LevelResult:
     wipo_any_symbol: Score | None
     first_errors: Score
     local: Mapping[str, LocalScore]
+    by_training_documents: Mapping[str, BandScores]
 
     def scores(self) -> dict[str, Score]:
-        """Every score by name; ``oracle[A]`` stands for one of label A."""
+        """Every score by name; ``oracle[A]`` is of label A, ``top_1[1-4]`` of labels with 1 to 4 training documents."""
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         own = {name: value for name, value in named.items() if isinstance(value, Score)}
-        return own | {f"oracle[{label}]": score for label, score in self.local.items()}
+        own |= {f"oracle[{label}]": score for label, score in self.local.items()}
+        bands = self.by_training_documents.items()
+        return own | {f"{name}[{band}]": getattr(scores, name) for name in ("top_1", "top_5") for band, scores in bands}
 
 
 @dataclass(frozen=True)
@@ -101,6 +122,7 @@ class Result:
         part: The part that was scored.
         n_documents: Its documents.
         levels: By level, from the top.
+        all_right: The answered path is right at every level at which the document has a label.
         absent_labels: Labels of the first level without documents in this part; they have weight 0.
         constant_labels: Labels of the first level with a single label below them.
     """
@@ -109,6 +131,7 @@ class Result:
     part: str
     n_documents: int
     levels: Mapping[str, LevelResult]
+    all_right: Score
     absent_labels: tuple[str, ...]
     constant_labels: tuple[str, ...]
 
@@ -123,8 +146,9 @@ class Result:
         return list(self.levels.values())[-1]
 
     def scores(self) -> dict[str, Score]:
-        """Every score by level and name, such as ``class.accuracy``, in the order of the report."""
-        return {f"{level}.{name}": score for level, own in self.levels.items() for name, score in own.scores().items()}
+        """Every score by level and name, such as ``class.accuracy``, and ``path.all_right``, as in the report."""
+        own = {f"{level}.{name}": score for level, own in self.levels.items() for name, score in own.scores().items()}
+        return {**own, f"{EVERY_LEVEL}.all_right": self.all_right}
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON-able values."""

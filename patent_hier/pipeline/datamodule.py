@@ -59,7 +59,8 @@ class PatentDataModule(NodeBatches):
         labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
         node: ``shared`` for every level, ``root`` for the first one, ``flat`` for one softmax over the deepest level,
             or a label for everything below it. With ``flat``, make the model with ``flat=True``.
-        split: A policy, such as ``applicant``; or settings, also as a plain dictionary.
+        split: A policy, such as ``applicant``; or settings, also as a plain dictionary, such as
+            ``{"policy": "file", "path": "parts.csv"}``.
         encoder: Whose tokens are read: ``small``, ``demo``, a folder, a hub name, or settings.
         features: Read ``words`` or ``chars`` instead, for ``textcnn`` and ``rnn``; or settings.
         max_length: Longest document in tokens or words; None: what suits the encoder or the features.
@@ -111,7 +112,7 @@ class PatentDataModule(NodeBatches):
         own = {field.name for field in fields(kind)} - {"seed"}
         self.settings = Settings(
             data=kind(**{name: value for name, value in given.items() if name in own and value is not None}),
-            split=_of(SplitSettings, split, "policy"),
+            split=_of(SplitSettings, given["split"], "policy"),
             encoder=_cut(encoder_settings("small" if encoder is None else encoder), None if features else max_length),
             features=_cut(_of(FeatureSettings, features or FeatureSettings.name, "name"), max_length),
             model=BertCnnSettings() if features is None else TextCnnSettings(),
@@ -190,7 +191,7 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, Mapping):
-        return dict(value)
+        return {key: _plain(own) for key, own in value.items()}
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import MANIFEST, find_damage, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, write_yaml
 from patent_hier.data.labels import corpus_labels, node_targets
-from patent_hier.data.splits import PARTS, TRAIN
+from patent_hier.data.splits import PARTS, held_out
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.aggregate import answers, has_label
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, SCORED_PARTS, NetworkPredictions
@@ -127,13 +127,13 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     if fitted.facts.get("constant"):
         tree = fitted.classifier.tree
         say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
-    held_out = np.flatnonzero(view.parts != TRAIN)
+    scored = np.flatnonzero(held_out(view.parts))
     start = time.perf_counter()
-    predictions = _score(fitted.classifier, plan, view, held_out)
+    predictions = _score(fitted.classifier, plan, view, scored)
     facts = {
         **view.facts,
         **fitted.facts,
-        "scored_documents": len(held_out),
+        "scored_documents": len(scored),
         "score_seconds": round(time.perf_counter() - start, 3),
         "peak_memory_bytes": max(memory.bytes(), fitted.facts.get("peak_memory_bytes", 0)),
     }
@@ -165,28 +165,28 @@ def write_node(
 
 
 def _score(
-    classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", held_out: NDArray[np.intp]
+    classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", scored: NDArray[np.intp]
 ) -> NetworkPredictions:
     """Score all held-out documents with the network, some at a time, so that large trees need no large memory."""
     settings, tree = plan.settings, classifier.tree
     node = settings.node
-    targets = node_targets(view.labels.take(held_out), node, tree.levels)
+    targets = node_targets(view.labels.take(scored), node, tree.levels)
     chunks: list[list[LevelScores]] = []
     size = max(1, CELLS // len(tree))
     reading = view.blueprint.reading(classifier.model) if view.blueprint else contextlib.nullcontext()
-    label = f"{settings.model.name} {node}: scoring {len(held_out)} documents"
-    with reading, item_progress(label, len(held_out)) as progress:
-        for start in range(0, max(1, len(held_out)), size):
+    label = f"{settings.model.name} {node}: scoring {len(scored)} documents"
+    with reading, item_progress(label, len(scored)) as progress:
+        for start in range(0, max(1, len(scored)), size):
             rows = slice(start, start + size)
-            joint = classifier.log_prob(view.documents, held_out[rows], settings.trainer.score_batch_size, progress)
+            joint = classifier.log_prob(view.documents, scored[rows], settings.trainer.score_batch_size, progress)
             if np.isnan(joint).any():
                 raise ConfigError(
                     f"node {node}: training diverged, its scores are not numbers (NaN); lower optimizer.lr, "
                     f"now {settings.optimizer.lr}"
                 )
             chunks.append(score_levels(tree, joint, [column[rows] for column in targets]))
-    documents = plan.corpus.document_ids.take(held_out).to_numpy()
-    parts = np.array(PARTS, object)[view.parts[held_out]]
+    documents = plan.corpus.document_ids.take(scored).to_numpy()
+    parts = np.array(PARTS, object)[view.parts[scored]]
     return NetworkPredictions(node, tree, documents, parts, concatenate(chunks), classifier.flat)
 
 

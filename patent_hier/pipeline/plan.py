@@ -111,7 +111,10 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
     later["r_drop"] = own.r_drop
     trainer = {key: value for key, value in asdict(own).items() if key not in _NO_INFLUENCE and later.get(key, True)}
-    return {"optimizer": asdict(settings.optimizer), "trainer": trainer}
+    optimizer = {
+        key: value for key, value in asdict(settings.optimizer).items() if key != "head_lr" or value is not None
+    }
+    return {"optimizer": optimizer, "trainer": trainer}
 
 
 def _label_content(settings: Settings) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import functools
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,14 @@ from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rej
 from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare, shared_strings
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
+from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
-from patent_hier.data.splits import DATE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
+from patent_hier.data.splits import DATE, FILE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, DataError
 from patent_hier.progress import byte_progress, say
 from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, PretrainSettings, Settings, SplitSettings
 from patent_hier.taxonomy.tree import NONE
@@ -129,27 +130,46 @@ def report_accounting(accounting: Accounting, source: Path) -> None:
 
 
 def split_plan(split: SplitSettings) -> SplitPlan:
-    """The checked plan of a split; to be made before the corpus is read, so that a mistake shows at once."""
-    return SplitPlan(**asdict(split))
+    """The checked plan of a split; to be made before the corpus is read, so that a mistake shows at once.
+
+    Raises:
+        ConfigError: If a setting is out of range.
+        DataError: If the file of the parts is missing.
+    """
+    plan = SplitPlan(**asdict(split))
+    if plan.path is not None and not Path(plan.path).is_file():
+        raise DataError(f"split.path={plan.path} is not a file; check the path")
+    return plan
 
 
 def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     """The corpus-level split; made, and its small classes reported, if it is not there."""
-    folder = cache / "splits" / f"{plan.policy}-{split_fingerprint(corpus.fingerprint, plan)}"
+    if plan.column is not None:
+        plan = replace(plan, column=usable_column(corpus, plan.column))
+    digest = None if plan.path is None else DigestCache(cache / "digests.json").of(Path(plan.path))
+    folder = cache / "splits" / f"{plan.policy}-{split_fingerprint(corpus.fingerprint, plan, digest)}"
 
     def make(staging: Path) -> None:
         columns = corpus.table(["document_id", "ipc_class"])
         document_ids = columns["document_id"].to_numpy()
         groups = find_groups(corpus, plan.policy)
         days = application_days(corpus) if plan.policy == DATE else None
-        parts, report = assign(document_ids, shared_strings(columns["ipc_class"]), groups, plan, days)
+        given = given_parts(corpus, plan) if plan.policy == FILE else None
+        classes = shared_strings(columns["ipc_class"])
+        parts, report = assign(document_ids, classes, groups, plan, days, None if given is None else given.parts)
         if groups is not None:
             refuse_torn(groups[0], parts, plan.policy)
         save(staging, document_ids, parts)
-        seal(staging, {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)})
-        _report_split(report, plan)
+        facts = {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)}
+        seal(staging, facts if given is None else {**facts, "given": given.facts})
+        _report_split(report, plan, given)
 
     return ensure(folder, make)
+
+
+def split_of(corpus: Corpus, name: str) -> Path:
+    """The folder of a split by its name, in the cache that the corpus is in."""
+    return corpus.folder.parents[1] / "splits" / name
 
 
 def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
@@ -226,11 +246,15 @@ def ensure_data(settings: Settings | PretrainSettings) -> tuple[Corpus, Path]:
     return corpus, ensure_split(corpus, plan, cache)
 
 
-def _report_split(report: SplitReport, plan: SplitPlan) -> None:
+def _report_split(report: SplitReport, plan: SplitPlan, given: GivenParts | None) -> None:
     parts = ", ".join(f"{name} {count}" for name, count in report.documents.items())
     say(f"split by policy {plan.policy}: {parts} documents")
+    if given is not None:
+        for line in given.lines(report.documents):
+            say(line)
     if plan.policy in GROUPED and not report.groups:
         say(_NO_COMPANY[plan.policy])
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
-        say(f"{len(report.small_classes)} classes have too few documents for every part: {names}")
+        why = "have too few documents for every part" if given is None else "are missing from some part"
+        say(f"{len(report.small_classes)} classes {why}: {names}")

@@ -5,17 +5,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import DocumentLabels, corpus_labels
+from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.frequency import training_counts
 from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import merge, positions, scaled, with_truth
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
+from patent_hier.pipeline.stages import load_parts, split_of
 from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
@@ -103,14 +109,21 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     """
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
-    system, labels = read_system(folders, Corpus.open(corpus_folder))
-    result = aggregate(system, labels, every_label=SECTIONS)
+    corpus = Corpus.open(corpus_folder)
+    system, labels = read_system(folders, corpus)
+    counts = train_counts(corpus, split_of(corpus, manifest["data"]["split"]), system.tree.depth)
+    result = aggregate(system, labels, every_label=SECTIONS, train_counts=counts)
     name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
     demo = manifest["data"]["name"] == "demo"
     tree = replace(system.tree, titles=titles_of(first, system.tree))
     return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides, tree)
+
+
+def train_counts(corpus: Corpus, split: Path, depth: str) -> NDArray[np.int64]:
+    """Training documents of every label down to a level; see :func:`training_counts`."""
+    return training_counts(corpus_labels(corpus, depth), load_parts(corpus, split) == TRAIN)
 
 
 def _common_manifest(folders: Mapping[str, Path]) -> Any:

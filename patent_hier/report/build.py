@@ -30,7 +30,7 @@ from patent_hier.report.scores import FLAT_MODEL
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 6
+REPORT_VERSION = 7
 PAGE_FILE = "report.html"
 _SCORES_FILE = "scores.json"
 _ATTENTION_PAGE = "attention.html"

@@ -15,7 +15,7 @@ from rich.console import Console
 from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.titles import LABELS_FILE, labels_json
-from patent_hier.evaluation.result import Result, Score
+from patent_hier.evaluation.result import EVERY_LEVEL, Result, Score
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
@@ -31,8 +31,10 @@ _ABSENT = "-"  # ASCII, as all of the tables: a pipe may not take more
 _TABLE_2 = ("model", "L1", *SECTIONS, "L2\nweighted", "overall\n(product)")
 _SCORE = ("%", "95 % interval", "documents", "classes")
 _OF_LEVEL = {
+    "top 1": "top_1",
     "top 3": "top_3",
     "top 5": "top_5",
+    "any": "wipo_any_symbol",
     "oracle": "oracle",
     "product": "product",
     "macro F1": "macro_f1",
@@ -150,19 +152,32 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
     scores = tuple(
         (key, *_cells(score), str(getattr(score, "n_labels", "")))
         for key, score in result.scores().items()
-        if key.partition(".")[0] in shown
+        if key.partition(".")[0] in (*shown, EVERY_LEVEL)
     )
     which = "All scores" if len(shown) == len(result.levels) else f"All scores of {' and '.join(shown)}"
     grids = [
         Grid(
             f"Scores (%) by level over {over}", ("level", "right", _SCORE[1], *_OF_LEVEL, "documents", "labels"), levels
         ),
+        *_band_grids(result, over),
         Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
     if _is_table_2(result):
         rows = (_own_row(result, name), *map(_published_row, COUNTERPARTS))
         grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, rows))
     return grids
+
+
+def _band_grids(result: Result, over: str) -> list[Grid]:
+    """The scores by training documents of the true label, if these are known."""
+    rows = tuple(
+        (level.level, band, *_cells(own.top_1)[:2], *_cells(own.top_5)[:2], *_cells(own.top_1)[2:])
+        for level in result.levels.values()
+        for band, own in level.by_training_documents.items()
+    )
+    header = ("level", "training\ndocuments", "top 1", _SCORE[1], "top 5", _SCORE[1], "documents", "labels")
+    title = f"Scores (%) by training documents of the true label over {over}"
+    return [Grid(title, header, rows, n_names=2)] if rows else []
 
 
 def _is_table_2(result: Result) -> bool:
@@ -198,10 +213,12 @@ def _notes(result: Result, demo: bool) -> list[str]:
     notes = [
         "Right: what a user gets, level by level (flat: the most probable label). Oracle: given the true parent.",
         "Product: of the oracles so far, the paper's equation (1). Documents: with a label at the level.",
+        "Top 1, top 3, any: WIPO's top prediction, three guesses, all categories (any of the document's symbols).",
     ]
     if result.kind != "flat":
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
-        notes.append(f"Where the answered path first goes wrong: {shares}.")
+        right = percent(result.all_right.value)
+        notes.append(f"Where the answered path first goes wrong: {shares}; {right} % are right throughout.")
     if _is_table_2(result):
         notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
         if result.absent_labels:

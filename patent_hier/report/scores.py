@@ -7,6 +7,7 @@ Only this module of the report knows the hits and results of :mod:`patent_hier.e
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from patent_hier.evaluation.calibration_error import Reliability, expected_calib
 from patent_hier.evaluation.result import Result, Score
 from patent_hier.evaluation.seeds import Spread, as_score, spread_of_hits, spread_of_product
 from patent_hier.pipeline.evidence import Configuration, Evidence, NodeRun
-from patent_hier.pipeline.suite import read_system
+from patent_hier.pipeline.suite import read_system, train_counts
 
 Hits = NDArray[np.bool_]
 
@@ -133,18 +134,20 @@ class SystemScores:
 def score_all(evidence: Evidence) -> list[SystemScores]:
     """All configurations: hierarchical ones, shared networks, flat ones; the best of each kind first."""
     kinds = {HIERARCHICAL: evidence.hierarchical, SHARED_NETWORK: evidence.shared, FLAT_MODEL: evidence.flat}
-    scored = [[score_system(item, evidence.corpus, kind) for item in own] for kind, own in kinds.items()]
+    scored = [
+        [score_system(item, evidence.corpus, evidence.split, kind) for item in own] for kind, own in kinds.items()
+    ]
     return [item for group in scored for item in sorted(group, key=lambda one: -one.best_guess.mean)]
 
 
-def score_system(configuration: Configuration, corpus: Corpus, kind: str) -> SystemScores:
+def score_system(configuration: Configuration, corpus: Corpus, split: Path, kind: str) -> SystemScores:
     """Score all seeds of one configuration on the test part.
 
     Raises:
         ArtifactError: If predictions are damaged, or seeds scored different documents.
     """
     # One seed at a time: predictions are large.
-    answered = {seed: _score_seed(nodes, corpus) for seed, nodes in configuration.runs.items()}
+    answered = {seed: _score_seed(nodes, corpus, split) for seed, nodes in configuration.runs.items()}
     scores = SystemScores(configuration, kind, answered)
     for seed, own in answered.items():
         if not np.array_equal(own.document_ids, scores.first.document_ids):
@@ -183,7 +186,7 @@ def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], 
     return hits
 
 
-def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> Answers:
+def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus, split: Path) -> Answers:
     system, labels = read_system({node: run.folder for node, run in nodes.items()}, corpus)
     test = system.select("test")
     levels = {level: test.level(level) for level in LEVELS}
@@ -199,7 +202,7 @@ def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> Answers:
         {level: test.tree.names(own.astype(np.int32)) for level, own in codes.items()},
         {level: hits[level] for level in LEVELS},
         None if test.flat else local_hits(levels[COMPARED]),
-        aggregate(system, labels),
+        aggregate(system, labels, train_counts=train_counts(corpus, split, system.tree.depth)),
         expected_calibration_error(log_prob, right),
     )
 

@@ -51,7 +51,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
-    "optimizer": (("lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
+    "optimizer": (("lr head_lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
         *(("held_out_tokens batch_size steps_per_round max_steps", 1, 10**9), ("num_threads", 1, 4096)),
@@ -105,6 +105,11 @@ def check(settings: Settings) -> None:
     for group in ("features", "encoder", "trainer", "optimizer"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
+    if settings.optimizer.head_lr is not None and settings.model.inputs != "wordpiece":
+        raise ConfigError(
+            f"optimizer.head_lr={settings.optimizer.head_lr} is for models with an encoder; model={settings.model.name} "
+            "has none: set optimizer.lr"
+        )
     for level, weight in settings.trainer.level_weights.items():
         one_of("trainer.level_weights", level, LABEL_LEVELS)
         between(f"trainer.level_weights.{level}", weight, 0, 1e6)

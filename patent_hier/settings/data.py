@@ -80,14 +80,24 @@ class SplitSettings:
     """The corpus-level split.
 
     Attributes:
-        policy: ``random`` (the paper's), ``applicant``, ``deduplicated``, ``family`` or ``date``; see
+        policy: ``random`` (the paper's), ``applicant``, ``deduplicated``, ``family``, ``date`` or ``file``; see
             :mod:`patent_hier.data.splits`.
-        test: Fraction of all documents.
+        test: Fraction of all documents; policy ``file`` does not read it.
         val: Fraction of the rest; chooses epochs and settings.
         calibration: Fraction of the rest; fits temperatures and thresholds only.
         seed: Seed of the split, separate from the model's.
         date: ``YYYY-MM-DD``, of policy ``date`` only: documents filed after that day are ``test``; ``null``: the
             latest ones, of the fraction ``test``.
+        path: Of policy ``file``, as all that follow: CSV with a column of document ids and a column ``part``; see
+            :mod:`patent_hier.data.given_parts`.
+        column: Instead of ``path``, a column of the corpus whose values decide: ``kind``, ``applicant``,
+            ``application_date`` or ``publication_date``, or its name in the raw file, such as 法律状态.
+        train_values: Values of ``column`` whose documents train; none: all values that are not named below.
+        val_values: Those that choose; none: ``val`` is cut from the training documents.
+        calibration_values: Those that calibrate; likewise.
+        test_values: Those that test.
+        unlisted: Documents that neither file nor values name: ``refuse`` stops, ``train`` trains on them, ``drop``
+            leaves them in no part.
     """
 
     policy: str = "random"
@@ -96,3 +106,10 @@ class SplitSettings:
     calibration: float = 0.05
     seed: int = 0
     date: str | None = None
+    path: str | None = None
+    column: str | None = None
+    train_values: list[str] = field(default_factory=list)
+    val_values: list[str] = field(default_factory=list)
+    calibration_values: list[str] = field(default_factory=list)
+    test_values: list[str] = field(default_factory=list)
+    unlisted: str = "refuse"

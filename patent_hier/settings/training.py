@@ -15,6 +15,8 @@ class OptimizerSettings:
     Attributes:
         name: ``adamw`` or ``adam``.
         lr: Peak learning rate; ``null``: what suits the model, or its encoder.
+        head_lr: Peak learning rate of what lies above the encoder, whose weights start at random; ``null``: as ``lr``.
+            Only for models with an encoder.
         weight_decay: Decoupled for AdamW; not applied to biases and layer norms.
         warmup: Fraction of all steps with a linearly rising rate.
         schedule: ``linear`` (falls to 0) or ``constant`` after the warm-up.
@@ -22,6 +24,7 @@ class OptimizerSettings:
 
     name: str = "adamw"
     lr: float | None = None
+    head_lr: float | None = None
     weight_decay: float = 0.01
     warmup: float = 0.1
     schedule: str = "linear"

@@ -1,9 +1,5 @@
 """Tables of labels: the rows of a CSV file, and the tree that they make, of the IPC or of any other scheme."""
 
-import csv
-import gzip
-import lzma
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +9,7 @@ from typing import NamedTuple
 from patent_hier.errors import DataError
 from patent_hier.progress import say
 from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS, IpcSymbol, RejectReason, SymbolError
-from patent_hier.text_files import open_lines
+from patent_hier.text_files import csv_rows
 
 NO_SYMBOL, UNKNOWN_CLASS = "codes that are not IPC symbols of their level", "codes of classes that the edition lacks"
 NO_CODE, REPEATED = "rows without a code", "repeated rows"
@@ -53,15 +49,7 @@ def read_rows(path: Path, *either: str) -> list[Row]:
     Raises:
         DataError: If the file cannot be read, lacks a column or has a row that is too short.
     """
-    try:
-        with open_lines(path, newline="") as lines:
-            return list(_rows(path, csv.reader(lines, strict=True), either))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
-    except (csv.Error, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
+    return list(_rows(path, csv_rows(path), either))
 
 
 def _rows(path: Path, rows: Iterator[list[str]], either: Sequence[str]) -> Iterator[Row]:

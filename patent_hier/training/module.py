@@ -51,6 +51,7 @@ class PatentClassifier(pl.LightningModule):
         flat: One softmax over the deepest level instead of one for each parent.
         optimizer: ``adamw`` or ``adam``.
         lr: Peak learning rate; None: what suits the model, or its encoder.
+        head_lr: Peak learning rate above the encoder; None: as ``lr``.
         weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`, likewise the next two.
         warmup: Fraction of all steps.
         schedule: ``linear`` or ``constant``.
@@ -80,6 +81,7 @@ class PatentClassifier(pl.LightningModule):
         flat: bool = False,
         optimizer: str = OptimizerSettings.name,
         lr: float | None = None,
+        head_lr: float | None = None,
         weight_decay: float = OptimizerSettings.weight_decay,
         warmup: float = OptimizerSettings.warmup,
         schedule: str = OptimizerSettings.schedule,
@@ -102,7 +104,7 @@ class PatentClassifier(pl.LightningModule):
         if network is None:
             network, inputs, suggested_lr = build_network(own, size, inputs, encoder, features)
         lr = (suggested_lr or EncoderSettings.suggested_lr) if lr is None else lr
-        self.optimizer_settings = OptimizerSettings(optimizer, lr, weight_decay, warmup, schedule)
+        self.optimizer_settings = OptimizerSettings(optimizer, lr, head_lr, weight_decay, warmup, schedule)
         check_group("optimizer", self.optimizer_settings)
         between("r_drop", r_drop, 0, 1e6)
         self.network = network

@@ -228,6 +228,7 @@ def _task(
         flat=view.flat,
         optimizer=optimizer.name,
         lr=optimizer.lr,
+        head_lr=optimizer.head_lr,
         weight_decay=optimizer.weight_decay,
         warmup=optimizer.warmup,
         schedule=optimizer.schedule,

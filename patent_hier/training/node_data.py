@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from patent_hier.data.label_text import LabelTexts, count_levels
 from patent_hier.data.labels import DocumentLabels
-from patent_hier.data.splits import TEST, TRAIN, VAL
+from patent_hier.data.splits import TEST, TRAIN, VAL, held_out
 from patent_hier.errors import ConfigError
 from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
@@ -32,7 +32,7 @@ class CorpusView(Generic[Store]):
         documents: Token ids, or term counts, of the corpus's ``n`` documents: what is scored.
         store: The same with those of the label texts behind them: what is learnt from.
         labels: The documents' labels.
-        parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`.
+        parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`; negative: in no part.
         every_symbol: Learn from all symbols of a document instead of the main one alone.
         label_texts: Titles of IPC places, for training only; None without ``data.label_text``.
         label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
@@ -206,7 +206,7 @@ class NodeView(Generic[Store]):
             paths[val],
             test,
             np.where(unseen, NOT_IN_TREE, paths[test]).astype(np.int32),
-            np.flatnonzero(corpus.parts != TRAIN),
+            np.flatnonzero(held_out(corpus.parts)),
         )
         if corpus.label_texts is None:
             return view

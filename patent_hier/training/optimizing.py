@@ -12,6 +12,9 @@ from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 
+ENCODER_PREFIX = "encoder."  # of the names of weights that are the encoder's, see patent_hier.models.bertcnn
+
+
 class Schedule:
     """Factor on the learning rate at each step: linear warm-up, then constant or a linear fall to 0.
 
@@ -58,14 +61,26 @@ def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | N
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool = True) -> Optimizer:
-    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms)."""
-    trainable = [weight for weight in network.parameters() if weight.requires_grad]
-    groups = [
-        {"params": [w for w in trainable if w.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [w for w in trainable if w.ndim <= 1], "weight_decay": 0.0},
+    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms).
+
+    Weights outside ``network.encoder`` learn at ``head_lr``, where it is set.
+    """
+    lr = filled(settings.lr)
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}  # by: in the encoder, a matrix
+    for name, weight in network.named_parameters():
+        if weight.requires_grad:
+            in_encoder = settings.head_lr is None or name.startswith(ENCODER_PREFIX)
+            groups.setdefault((in_encoder, weight.ndim > 1), []).append(weight)
+    options = [
+        {
+            "params": weights,
+            "lr": lr if in_encoder else settings.head_lr,
+            "weight_decay": settings.weight_decay if is_matrix else 0.0,
+        }
+        for (in_encoder, is_matrix), weights in sorted(groups.items(), reverse=True, key=lambda group: group[0])
     ]
     optimizer_class = AdamW if settings.name == "adamw" else Adam
-    return optimizer_class([group for group in groups if group["params"]], lr=filled(settings.lr), fused=fused)
+    return optimizer_class(options, lr=lr, fused=fused)
 
 
 def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:

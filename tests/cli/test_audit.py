@@ -38,6 +38,18 @@ def test_every_policy_keeps_its_promise(place, split):
     assert "not comparable with the paper" in done.out
 
 
+def test_given_parts_promise_nothing(place, tmp_path):
+    file = tmp_path / "some.csv"
+    file.write_text("id,part\nCN1,test\n", "utf-8")
+    refused = command("audit", *words(place, "split=file", f"split.path={file}"))
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert "none of the 1 documents" in refused.err
+    done = command("audit", *words(place, "split=file", "split.column=法律状态", "split.test_values=[实用新型]"))
+    assert (done.status, done.err) == (0, "")
+    content, _ = audited(place, "file")
+    assert (content["promise"], content["broken"], sum(content["documents"].values())) == (None, 0, 400)
+
+
 def test_results_are_scored_without_leaked_documents(place):
     linear = [*TINY_OF["linear"], "model=linear", "level=flat"]
     for split in ("random", "deduplicated"):

@@ -24,6 +24,7 @@ NEEDS = {  # what a choice cannot do without, beside itself
     ("data", "gazette"): ["data.path=FILE.csv"],
     ("encoder", "folder"): ["encoder.path=FOLDER"],
     ("features", "chars"): ["model=textcnn"],
+    ("split", "file"): ["split.path=FILE.csv"],
 }
 
 

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patent_hier.data.audit import RELATIONS, audit_split, leaked
-from patent_hier.data.splits import CALIBRATION, PARTS, TEST, TRAIN, VAL
+from patent_hier.data.splits import CALIBRATION, NO_PART, PARTS, TEST, TRAIN, VAL
 
 DAY = np.datetime64("2019-01-01")
 
@@ -41,6 +41,15 @@ def test_promises():
         assert examined(*torn, policy).broken == 1
     assert examined(*torn).broken == 0
     assert examined(*torn).promise is None
+
+
+def test_documents_in_no_part_are_not_examined():
+    codes = [0, 0, 1, 2, 2]
+    parts = [TRAIN, NO_PART, NO_PART, TEST, NO_PART]
+    found = examined(codes, parts, "file")
+    assert found.documents == {"train": 1, "val": 0, "calibration": 0, "test": 1}
+    assert (found.relations[0].groups, found.relations[0].torn, found.relations[0].leaked["test"]) == (0, 0, 0)
+    assert (found.promise, found.broken) == (None, 0)
 
 
 def test_days_in_order():

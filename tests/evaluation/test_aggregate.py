@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from patent_hier.data.labels import document_labels
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.aggregate import aggregate, answers, level_hits, local_hits, product_from_table
+from patent_hier.evaluation.frequency import training_counts
 from patent_hier.report.published import published
 from patent_hier.taxonomy.symbols import SECTIONS
 from tests.evaluation.systems import FOUR, TWO, by_hand, system
@@ -25,6 +26,11 @@ FIVE_LEVELS = tuple((*path, None if path[3] is None else path[3].replace("/00", 
 
 def share(hits):
     return pytest.approx(np.mean(list(hits)))
+
+
+def right_by_level(row):
+    """Whether the answer is right, for each level at which the document has a label."""
+    return [name == true for name, true in zip(row.greedy, row.path, strict=True) if true is not None]
 
 
 @QUICK
@@ -65,8 +71,11 @@ def test_every_score_agrees_with_a_count_by_hand(case, part, flat, seed):
         oracles = [share(row.local[name] for row in rows).expected for name in list(result.levels)[: place + 1]]
         assert own.oracle.value == pytest.approx(oracles[-1])
         assert own.product.value == pytest.approx(np.prod(oracles))
-        lines = [[name == truth for name, truth in zip(row.greedy, row.path, strict=True)][: place + 1] for row in rows]
-        assert own.first_errors.value == share(all(line[:-1]) and not line[-1] for line in lines)
+        lines = [right_by_level(row) for row in everyone]
+        assert own.first_errors.value == share(
+            all(line[:place]) and line[place : place + 1] == [False] for line in lines
+        )
+        assert own.first_errors.n_documents == len(everyone)
         if place:
             for section in {row.path[0] for row in rows}:
                 below = [row for row in rows if row.path[0] == section]
@@ -79,6 +88,10 @@ def test_every_score_agrees_with_a_count_by_hand(case, part, flat, seed):
                 counts = {label: score.n_documents for label, score in own.local.items()}
                 again = product_from_table(result.top.accuracy.value, local, counts)
                 assert again == pytest.approx((own.oracle.value, own.product.value))
+    if not flat:
+        assert result.all_right.value == share(all(right_by_level(row)) for row in everyone)
+        parts = [own.first_errors.value for own in result.levels.values()] + [result.all_right.value]
+        assert sum(parts) == pytest.approx(1)
     for name, score in result.scores().items():
         low, high = score.interval
         assert 0 <= low <= score.value <= high <= 1, name
@@ -198,6 +211,58 @@ def test_any_symbol_at_every_depth_by_hand():
     values = [own.wipo_any_symbol.value * 3 for own in result.levels.values()]
     assert values == pytest.approx([2, 2, 1, 1])
     assert result.deepest.top_1.value == 0
+
+
+# Four documents: two of A01, which has 6 training documents, one of A02, which has 1, one of B01, which has none.
+SMALL = [("A", "A01"), ("A", "A01"), ("A", "A02"), ("B", "B01")]
+
+
+def small_system():
+    """Answers A01 first, then A02, to every document; the network has never seen B."""
+    tree = classes_of(A="01 02")
+    joint = probabilities(tree, [[1.0, 0.7, 0.3]] * 4).log_prob
+    own = network("shared", tree, joint, SMALL)
+    train = [("A", "A01")] * 6 + [("A", "A02")]
+    paths = SMALL + train
+    labels = document_labels(
+        [np.array(column, object) for column in zip(*paths, strict=True)], [[]] * len(paths), tree.levels
+    )
+    return own, labels, np.arange(len(paths)) >= len(SMALL)
+
+
+def test_first_errors_by_hand():
+    own, labels, _ = small_system()
+    result = aggregate(own, labels.take(np.arange(4)))
+    assert [level.first_errors.value for level in result.levels.values()] == [0.25, 0.25]  # B01; then A02
+    assert (result.all_right.value, result.all_right.n_documents, result.all_right.n_classes_with_support) == (
+        0.5,
+        4,
+        3,
+    )
+
+
+def test_scores_by_training_documents_by_hand():
+    own, labels, train = small_system()
+    counts = training_counts(labels, train)
+    result = aggregate(own, labels.take(np.arange(4)), train_counts=counts)
+    shown = {
+        level: {
+            band: (
+                scores.top_1.value,
+                scores.top_5.value,
+                scores.top_1.n_documents,
+                scores.top_1.n_classes_with_support,
+            )
+            for band, scores in own.by_training_documents.items()
+        }
+        for level, own in result.levels.items()
+    }
+    assert shown == {
+        "section": {"0": (0, 0, 1, 1), "5-19": (1, 1, 3, 1)},
+        "class": {"0": (0, 0, 1, 1), "1-4": (0, 1, 1, 1), "5-19": (1, 1, 2, 1)},
+    }
+    assert aggregate(own, labels.take(np.arange(4))).levels["class"].by_training_documents == {}
+    assert aggregate(own, train_counts=counts).levels["class"].by_training_documents == {}
 
 
 def test_a_result_is_json():

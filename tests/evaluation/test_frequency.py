@@ -3,8 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from patent_hier.data.labels import document_labels
 from patent_hier.errors import DataError
-from patent_hier.evaluation.frequency import GROUPS, accuracy_by_group, frequency_groups
+from patent_hier.evaluation.frequency import (
+    BANDS,
+    GROUPS,
+    accuracy_by_group,
+    frequency_groups,
+    scores_by_band,
+    training_counts,
+)
 
 COUNTS = st.dictionaries(st.text("ABC01", min_size=1, max_size=4), st.integers(0, 50), min_size=1)
 
@@ -76,3 +84,35 @@ def test_wrong_input_is_refused():
     for arguments in ((targets, hits[:0], {}), (targets[:0], hits[:0], {}), (targets, hits, {"A01": "long tail"})):
         with pytest.raises(DataError):
             accuracy_by_group(*arguments)
+
+
+def test_training_documents_count_for_their_main_symbol_and_all_above_it():
+    paths = [("A", "A01", "A01B"), ("A", "A01", None), ("A", "A61", "A61K"), ("B", "B60", "B60K")]
+    further = [[("B", "B60", "B60K")], [], [], []]
+    labels = document_labels(
+        [np.array(column, object) for column in zip(*paths, strict=True)], further, ("section", "class", "subclass")
+    )
+    counts = training_counts(labels, np.array([True, True, True, False]))
+    assert dict(zip(labels.tree.codes.tolist(), counts.tolist(), strict=True)) == {
+        "A": 3, "B": 0, "A01": 2, "A61": 1, "B60": 0, "A01B": 1, "A61K": 1, "B60K": 0,
+    }  # fmt: skip
+
+
+def test_bands_have_exact_limits():
+    counts = np.array([0, 1, 4, 5, 19, 20, 10**6])
+    everything = np.ones(7, bool)
+    scores = scores_by_band(counts, np.arange(7), everything, everything)
+    assert [(name, own.top_1.n_documents) for name, own in scores.items()] == [
+        ("0", 1), ("1-4", 2), ("5-19", 2), ("20+", 2),
+    ]  # fmt: skip
+    assert tuple(scores) == BANDS
+
+
+def test_bands_by_hand():
+    counts, labels = np.array([0, 0, 0, 3, 3]), np.array([7, 7, 8, 9, 9])
+    top_1 = np.array([0, 0, 0, 1, 0], bool)
+    top_5 = np.array([1, 0, 0, 1, 1], bool)
+    scores = scores_by_band(counts, labels, top_1, top_5)
+    assert list(scores) == ["0", "1-4"]
+    assert [(own.top_1.value, own.top_5.value) for own in scores.values()] == [(0, 1 / 3), (0.5, 1)]
+    assert [(own.top_5.n_documents, own.top_5.n_classes_with_support) for own in scores.values()] == [(3, 2), (2, 1)]

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from patent_hier.evaluation.aggregate import aggregate
@@ -23,10 +24,20 @@ def test_scores_are_named_by_level_in_the_order_of_the_report():
     ]
     assert names[:14] == [f"section.{name}" for name in per_level]
     assert names[14:31] == [f"class.{name}" for name in (*per_level, "oracle[A]", "oracle[B]", "oracle[H]")]
-    assert names[-1] == "main_group.oracle[H]"
+    assert names[-2:] == ["main_group.oracle[H]", "path.all_right"]
     assert result.scores()["class.oracle[A]"] is result.levels["class"].local["A"]
     assert isinstance(result.levels["class"].local["A"], LocalScore)
     assert (result.top.level, result.deepest.level) == ("section", "main_group")
+
+
+def test_scores_by_training_documents_are_named_by_their_band():
+    made = system(60, FOUR)
+    counts = np.arange(len(made.labels.tree), dtype=np.int64)  # by position: section A has none
+    result = aggregate(made.merged, made.labels, train_counts=counts)
+    names = [name.partition(".")[2] for name in result.scores() if name.startswith("section.") and "[" in name]
+    assert names == ["top_1[0]", "top_1[1-4]", "top_5[0]", "top_5[1-4]"]
+    own = result.top.by_training_documents["0"]
+    assert result.scores()["section.top_5[0]"] is own.top_5
 
 
 def test_what_a_system_does_not_have_has_no_score():

@@ -164,6 +164,22 @@ def test_it_is_made_again_from_its_hyperparameters(cache: Path) -> None:
     assert (data.hparams["split"]["policy"], data.hparams["features"]["vector_size"]) == ("applicant", 8)
 
 
+def test_parts_from_a_file(tmp_path: Path) -> None:
+    """Given as Python code would; what the file does not name is neither trained on nor scored."""
+    file = write_csv(tmp_path / "file.csv", {"A01B1/00": 30, "A01C3/00": 30, "B60C1/00": 30}, "utf-8")
+    parts = tmp_path / "parts.csv"
+    rows = [f"CN{number:09d}A,{'test' if number % 3 == 0 else 'train'}" for number in range(1, 81)]
+    parts.write_text("\n".join(["公开号,part", *rows]), "utf-8")
+    split = {"policy": "file", "path": parts, "unlisted": "drop"}
+    kept: dict[str, Any] = {"text": [PAPER_COLUMNS["title"]], "encoding": "utf-8", "encoder": TINY}
+    data = PatentDataModule(file, split=split, cache_dir=tmp_path / "cache", **kept)
+    view = data.view
+    assert (len(view.test), len(view.train) + len(view.held_out)) == (26, 80)
+    assert max(view.train.max(), view.held_out.max()) == 79
+    again = PatentDataModule(**json.loads(json.dumps(data.hparams)))
+    assert again.settings == data.settings
+
+
 def test_label_weights(data: PatentDataModule) -> None:
     found = data.inverse_frequency_weights()
     assert found == inverse_frequency_weights(data.tree, data.view.train_paths).tolist()

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.splits import NO_PART, PARTS, TEST
 from patent_hier.errors import DataError
 from patent_hier.features.pretrained import locate
 from patent_hier.features.token_store import TokenStore
@@ -133,3 +135,57 @@ def test_a_split_by_applicant_without_applicants_says_so(settings, cache, tmp_pa
     corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
     ensure_split(corpus, split_plan(replace(settings.split, policy="applicant")), cache)
     assert ("the split by applicant is a random one" in capsys.readouterr().out) is not shared
+
+
+def given_file(folder, corpus, left_out=0):
+    """Every tenth document tests, the last ones are not named, and one is of another corpus."""
+    ids = corpus.document_ids.to_pylist()
+    rows = [f"{name},{'test' if place % 10 == 0 else 'train'}" for place, name in enumerate(ids[: len(ids) - left_out])]
+    path = folder / "parts.csv"
+    path.write_text("\n".join(["id,part", *rows, "US1234567B2,test"]), "utf-8")
+    return path
+
+
+def test_a_split_by_file_says_what_became_of_every_row(settings, cache, tmp_path, capsys):
+    corpus = ensure_corpus(settings.data, cache)
+    path = given_file(tmp_path, corpus, left_out=10)
+    plan = split_plan(replace(settings.split, policy="file", path=str(path), unlisted="drop"))
+    capsys.readouterr()
+    split = ensure_split(corpus, plan, cache)
+    parts = load_parts(corpus, split)
+    counts = {name: int((parts == code).sum()) for code, name in enumerate(PARTS)}
+    assert (counts["test"], (parts == NO_PART).sum()) == (15, 10)
+    assert capsys.readouterr().out.splitlines()[:5] == [
+        f"split by policy file: train {counts['train']}, val {counts['val']}, calibration {counts['calibration']}, "
+        "test 15 documents",
+        f"{path} names 151 documents: train 135, test 16",
+        "1 of them are not in the corpus (rejected rows, designs, duplicates, or of another file): test 1",
+        "10 documents of the corpus are not named; they are in no part",
+        f"cut from the 135 documents of train, where no part is given: val {counts['val']}, "
+        f"calibration {counts['calibration']}",
+    ]
+    facts = read_json(split / "manifest.json")["given"]
+    assert (facts["unlisted"], facts["dropped"], facts["absent"]["test"]) == (10, True, 1)
+    moved = path.rename(tmp_path / "moved.csv")
+    assert ensure_split(corpus, replace(plan, path=str(moved)), cache) == split
+    moved.write_text(moved.read_text("utf-8").replace("US1234567B2", "US7654321B2"), "utf-8")
+    assert ensure_split(corpus, replace(plan, path=str(moved)), cache) != split
+
+
+def test_a_missing_file_of_parts_shows_before_anything_is_read(settings):
+    with pytest.raises(DataError, match=r"^split.path=no.csv is not a file"):
+        split_plan(replace(settings.split, policy="file", path="no.csv"))
+
+
+def test_a_column_has_one_split_whatever_it_is_called(settings, cache, tmp_path):
+    raw = write_csv(tmp_path / "raw.csv", {"A01B1/00": 90})
+    corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
+    folders = {
+        ensure_split(
+            corpus, split_plan(replace(settings.split, policy="file", column=name, test_values=["公司3"])), cache
+        )
+        for name in ("applicant", "申请（专利权）人", "申请(专利权)人")
+    }
+    parts = load_parts(corpus, folders.pop())
+    assert not folders
+    assert ((parts == TEST) == (corpus.column("applicant").to_numpy() == "公司3")).all()

@@ -76,6 +76,11 @@ def test_a_system_down_to_the_subgroup(deep):
         name: int((held[:, place] >= 0).sum()) for place, name in enumerate(labels.tree.levels)
     }
     assert result.levels["section"].accuracy.n_documents == n_test
+    for own in result.levels.values():
+        sizes = {band: scores.top_1.n_documents for band, scores in own.by_training_documents.items()}
+        assert sum(sizes.values()) == own.accuracy.n_documents
+        assert sizes.get("0", 0) == 0  # DEEP has training documents of every label
+    assert result.levels["section"].by_training_documents.keys() == {"20+"}
     expected = {"A01B1/00", "A01B1/02", "A01C3/00", "B60K1/00"}  # three of them stop at their main group
     assert set(system.tree.labels("subgroup")) == expected
     if level != "flat":  # which has learnt from documents with a subgroup alone

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from patent_hier.evaluation.aggregate import aggregate
+from patent_hier.evaluation.frequency import training_counts
 from patent_hier.evaluation.result import Score
 from patent_hier.report.rendering import table_markdown
 from patent_hier.report.results import print_result, result_csv, result_markdown, suite_table, sweep_table
@@ -25,7 +26,8 @@ def result():
 def deep():
     """Four levels."""
     made = system(paths=FOUR)
-    return aggregate(made.merged, made.labels, every_label=SECTIONS)
+    counts = training_counts(made.labels, made.merged.parts == "val")
+    return aggregate(made.merged, made.labels, every_label=SECTIONS, train_counts=counts)
 
 
 def printed(result, width, **options):
@@ -96,7 +98,8 @@ def test_each_level_has_a_line(levels, result, deep):
 def test_notes(result, deep):
     text = result_markdown(result)
     lost = [f"{100 * level.first_errors.value:.1f} % at {name}" for name, level in result.levels.items()]
-    assert f"Where the answered path first goes wrong: {', '.join(lost)}." in text
+    right = f"{100 * result.all_right.value:.1f} % are right throughout."
+    assert f"Where the answered path first goes wrong: {', '.join(lost)}; {right}" in text
     assert "No test documents in section C, D, E, F, G: weight 0." in text
     unseen = result.levels["class"].unseen_documents
     assert f"{unseen} documents have a class that training never saw, and count as errors: A99." in text
@@ -109,6 +112,21 @@ def test_the_terminal_shows_all_scores_of_the_first_two_levels_only(deep):
     assert "All scores of section and class over" in text
     assert all(name in text for name in ("section.accuracy", "class.oracle", "class.oracle[A]", "class.macro_f1"))
     assert not any(f"{level}.accuracy" in text for level in IPC_LEVELS[2:])
+
+
+def test_each_band_of_training_documents_has_a_line(result, deep):
+    expected = [
+        [level.level, band, f"{100 * own.top_1.value:.1f}", f"{100 * own.top_5.value:.1f}", str(own.top_1.n_documents)]
+        for level in deep.levels.values()
+        for band, own in level.by_training_documents.items()
+    ]
+    assert len(expected) > 4  # more than one band at some level
+    text = result_markdown(deep)
+    below = text[text.index("by training documents") :].splitlines()[4 : 4 + len(expected)]
+    rows = [[cell.strip().replace("\\", "") for cell in line.strip("|").split("|")] for line in below]
+    assert [[*row[:3], row[4], row[6]] for row in rows] == expected
+    assert "by training documents" in printed(deep, 80)
+    assert "by training documents" not in result_markdown(result)  # which are not known
 
 
 def test_demo_is_said_to_be_demo(result):
@@ -148,7 +166,7 @@ def test_flat_result():
     result = aggregate(made.merged, made.labels)
     text = result_markdown(result)
     assert cells(text, "class.accuracy")[3] == str(result.n_documents)
-    assert cells(text, "class")[5:7] == ["-", "-"]  # there is no head below the true section
+    assert cells(text, "class")[7:9] == ["-", "-"]  # there is no head below the true section
     assert "Table 2" not in text
     assert "first goes wrong" not in text
     assert "section.accuracy" in result_csv(result)

@@ -7,7 +7,7 @@ import pytest
 
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.aggregate import aggregate
-from patent_hier.pipeline.suite import read_system
+from patent_hier.pipeline.suite import read_system, train_counts
 from patent_hier.report import scores
 from patent_hier.report.scores import FLAT_MODEL, HIERARCHICAL, LEVELS, SHARED_NETWORK, hits_of_all, score_system
 
@@ -23,8 +23,10 @@ def of(context, wanted):
 
 def test_spreads_and_results_say_the_same(context):
     for item in [*context.hierarchical, of(context, "linear, shared_network")]:
+        corpus, split = context.evidence.corpus, context.evidence.split
+        counts = train_counts(corpus, split, "class")
         results = [
-            aggregate(*read_system({node: run.folder for node, run in nodes.items()}, context.evidence.corpus))
+            aggregate(*read_system({node: run.folder for node, run in nodes.items()}, corpus), train_counts=counts)
             for nodes in item.configuration.runs.values()
         ]
         assert [own.result for own in item.answers.values()] == results
@@ -93,4 +95,6 @@ def test_seeds_of_other_documents_are_refused(context, model, kind, monkeypatch)
 
     monkeypatch.setattr(scores, "read_system", read_and_turn)
     with pytest.raises(ArtifactError, match=f"{model} seed=2 scored other documents than the other seeds"):
-        score_system(replace(configuration, runs={1: first, 2: first}), context.evidence.corpus, kind)
+        score_system(
+            replace(configuration, runs={1: first, 2: first}), context.evidence.corpus, context.evidence.split, kind
+        )

@@ -40,6 +40,14 @@ def test_no_decay_on_vectors_and_no_frozen_weights() -> None:
     assert [tuple(weight.shape) for weight in plain["params"]] == [(4,), (4,), (4,)]
 
 
+def test_what_lies_above_the_encoder_has_a_rate_of_its_own() -> None:
+    network = nn.ModuleDict({"encoder": nn.Linear(3, 4), "head": nn.Linear(4, 2)})
+    settings = OptimizerSettings(lr=0.1, head_lr=0.5, weight_decay=0.3)
+    groups = build_optimizer(network, settings).param_groups
+    found = {(group["lr"], group["weight_decay"], tuple(group["params"][0].shape)) for group in groups}
+    assert found == {(0.1, 0.3, (4, 3)), (0.1, 0.0, (4,)), (0.5, 0.3, (2, 4)), (0.5, 0.0, (2,))}
+
+
 def test_optimizer_by_name() -> None:
     network = nn.Linear(2, 2)
     assert type(build_optimizer(network, OptimizerSettings("adam", lr=0.1))) is torch.optim.Adam

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from patent_hier.data.splits import PARTS, TEST
+from patent_hier.data.splits import NO_PART, PARTS, TEST
 from patent_hier.report.content.context import Context, joined
 from patent_hier.report.published import published
 from patent_hier.report.tables import ABSENT, Grid
@@ -56,10 +56,13 @@ def table_1(context: Context) -> Grid:
 
 
 def _split_table(context: Context) -> Grid:
+    """Documents of each part; of those in no part too, where there are any."""
     rows = []
-    for code, name in enumerate(PARTS):
+    for code, name in (*enumerate(PARTS), (NO_PART, "none")):
         own = context.documents.loc[context.documents["part"] == code, "class"]
-        rows.append({"part": context.word(f"part_{name}"), "documents": f"{len(own):,}", "classes": str(own.nunique())})
+        if code != NO_PART or len(own):
+            counts = {"documents": f"{len(own):,}", "classes": str(own.nunique())}
+            rows.append({"part": context.word(f"part_{name}"), **counts})
     return context.grid(rows)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 from patent_hier.data.splits import PARTS, TEST, TRAIN
 from patent_hier.evaluation.frequency import accuracy_by_group, frequency_groups
 from patent_hier.report.content.context import MOST_PANELS, Context, seeds_of
+from patent_hier.report.content.levels import levels
 from patent_hier.report.figures import frequency_bars, reliability
-from patent_hier.report.scores import COMPARED, LEVELS, leakage
+from patent_hier.report.scores import COMPARED, leakage
 from patent_hier.report.tables import ABSENT, Grid, interval, mean_and_sd, percent, with_interval
 
 _SMALLEST_P = 1e-4
-_DEEPER = ("top_3", "top_5", "macro_f1", "hierarchical_f1")  # scores of a level
 
 
 def systems(context: Context) -> dict[str, Any]:
@@ -26,26 +26,7 @@ def systems(context: Context) -> dict[str, Any]:
             "seeds": seeds_of({next(iter(item.answers)) for item in context.systems}),
             "table": tests_table(context),
         }
-    return {**found, "deeper_table": _deeper(context), **_leaks(context)}
-
-
-def _deeper(context: Context) -> Grid:
-    """Every level of the systems that go below the class; of the first seed."""
-    rows = [
-        {
-            "system": context.name(item),
-            "deeper_level": context.word(f"level_{level.level}"),
-            "deeper_right": with_interval(level.accuracy),
-            **{f"deeper_{score}": percent(getattr(level, score).value) for score in _DEEPER},
-            "deeper_documents": f"{level.accuracy.n_documents:,}",
-            "deeper_labels": f"{level.accuracy.n_classes_with_support:,}",
-            "deeper_unseen": f"{level.unseen_documents:,}",
-        }
-        for item in context.ranked
-        if len(item.first.result.levels) > len(LEVELS)
-        for level in item.first.result.levels.values()
-    ]
-    return context.grid(rows, n_names=2)
+    return {**found, **levels(context), **_leaks(context)}
 
 
 def winner(context: Context) -> dict[str, Any]:

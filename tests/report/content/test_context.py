@@ -9,7 +9,7 @@ import pytest
 
 import patent_hier
 from patent_hier.data.splits import PARTS
-from patent_hier.evaluation.frequency import GROUPS
+from patent_hier.evaluation.frequency import BANDS, GROUPS
 from patent_hier.evaluation.seeds import Spread, as_score
 from patent_hier.report.content.context import joined, seeds_of
 from patent_hier.report.scores import LEAKAGE_COLUMNS
@@ -40,6 +40,7 @@ def test_every_word_is_used():
         {f"level_{name}" for name in IPC_LEVELS}
         | {f"part_{name}" for name in PARTS}
         | {f"group_{name}" for name in GROUPS}
+        | {f"band_{name}" for name in BANDS}
     )
     for key in WORDS:
         beginning, _, end = key.partition("_")

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from patent_hier.data.splits import NO_PART
 from patent_hier.pipeline.evidence import NodeRun
 from patent_hier.report.content.data import data, table_1
 from tests.report.worlds import SYMBOLS
@@ -24,6 +25,16 @@ def test_the_parts_make_the_corpus(contexts, language):
     assert [int(row[1]) for row in grid.rows] == [(documents["part"] == part).sum() for part in range(4)]
     assert sum(int(row[1]) for row in grid.rows) == sum(SYMBOLS.values())
     assert int(grid.rows[0][2]) == len({*documents["class"][documents["part"] == 0]})
+
+
+def test_documents_in_no_part_have_a_row(context):
+    documents = context.documents.copy()
+    documents.loc[documents.index[:7], "part"] = NO_PART
+    other = replace(context)
+    other.__dict__["documents"] = documents
+    *parts, none = data(other)["split_table"].rows
+    assert none[:2] == ("in no part", "7")
+    assert sum(int(row[1]) for row in parts) == sum(SYMBOLS.values()) - 7
 
 
 def test_the_rows_of_the_raw_file_balance(context):

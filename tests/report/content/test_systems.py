@@ -40,7 +40,7 @@ def test_one_system_has_no_tests_but_all_the_rest(context):
     found = drawn(only(context, "linear"))
     assert "tests" not in found
     assert (found["winner"]["close"], found["winner"]["others"]) == ([], 0)
-    assert {"ways_table", "frequency_table", "calibration_table", "leakage_table"} <= set(found)
+    assert {"ways_table", "levels_table", "frequency_table", "calibration_table", "leakage_table"} <= set(found)
 
 
 def test_every_gap_has_a_row_without_numbers(context):
