@@ -11,6 +11,7 @@ from patent_hier.evaluation import metrics
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import NO_TARGET, UNSEEN, LevelScores
 from patent_hier.evaluation.macro_f1 import macro_f1
+from patent_hier.evaluation.micro_f1 import micro_scores
 from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
 from patent_hier.evaluation.system import SYSTEM
 from patent_hier.settings import FLAT, SHARED
@@ -206,20 +207,8 @@ def _hierarchical(
         sum(path != NONE for path in paths),
         sum(has_label(one) for one in levels),
     ]
-    shape = (place + 2,) * 3  # of each none to all of the levels
-    cells, counts = np.unique(
-        np.ravel_multi_index([np.asarray(column)[present] for column in columns], shape), return_counts=True
-    )
-    triples = np.stack(np.unravel_index(cells, shape), 1)
-
-    def scores(weights: NDArray[np.int64]) -> metrics.Hierarchical:
-        return metrics.f1_of_counts(*(weights @ triples).tolist())
-
-    def scored(place: int) -> Score:
-        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[place])
-        return Score(scores(counts)[place], int(present.sum()), n_labels, interval)
-
-    return {f"hierarchical_{name}": scored(place) for place, name in enumerate(metrics.Hierarchical._fields)}
+    scores = micro_scores(np.stack(columns, axis=1)[present], n_labels)
+    return {f"hierarchical_{name}": score for name, score in scores.items()}
 
 
 def _local(
