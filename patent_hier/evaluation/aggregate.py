@@ -9,16 +9,20 @@ from patent_hier.data.labels import DocumentLabels
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation import metrics
 from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.label_sets import true_sets
 from patent_hier.evaluation.level_scores import NO_TARGET, UNSEEN, LevelScores
 from patent_hier.evaluation.macro_f1 import macro_f1
 from patent_hier.evaluation.micro_f1 import micro_scores
-from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score
+from patent_hier.evaluation.result import LevelResult, LocalScore, Result, Score, SetScores
+from patent_hier.evaluation.set_rule import SetRule
+from patent_hier.evaluation.set_scores import score_sets
 from patent_hier.evaluation.system import SYSTEM
 from patent_hier.settings import FLAT, SHARED
 from patent_hier.taxonomy.tree import NONE
 
 Hits = NDArray[np.bool_]
 Answers = NDArray[np.int32]
+Named = tuple[SetRule, NetworkPredictions]  # the rule for sets of labels, and the calibrated scores that it reads
 
 
 def answers(system: NetworkPredictions) -> list[Answers]:
@@ -55,28 +59,33 @@ def aggregate(
     labels: DocumentLabels | None = None,
     part: str = "test",
     every_label: tuple[str, ...] = (),
+    calibrated: NetworkPredictions | None = None,
 ) -> Result:
     """Score a system on one part.
 
     Args:
         system: From :func:`patent_hier.evaluation.system.merge`, its targets those of the corpus.
-        labels: Of the system's documents, in its order: for the further symbols; without it WIPO's third measure is
-            left out.
+        labels: Of the system's documents, in its order: for the further symbols; without it WIPO's third measure and
+            the scores of sets are left out.
         part: The part to score.
         every_label: Labels that the first level might have, to name those without documents.
+        calibrated: The same documents' scores at temperatures, for the sets that are named; without it these are left
+            out.
 
     Raises:
         ArtifactError: If the part has no documents.
         DataError: If none of them has a label.
     """
     rows = np.flatnonzero(system.parts == part)
+    rule = _set_rule(calibrated, labels)
     system = system.select(part)
     own_labels = None if labels is None else labels.take(rows)
     if not has_label(system.levels[0]).any():
         raise DataError(f"no document of part {part} has a label at level {system.levels[0].level}")
     answered = answers(system)
+    named = None if rule is None or calibrated is None else (rule, calibrated.take(rows))
     levels = {
-        own.level: _level_result(system, place, answered, own_labels)
+        own.level: _level_result(system, place, answered, own_labels, named)
         for place, own in enumerate(system.levels)
         if has_label(own).any()
     }
@@ -90,7 +99,25 @@ def aggregate(
         levels,
         tuple(label for label in every_label or system.tree.labels(first.level) if label not in supported),
         () if len(system.levels) == 1 else _constant(system),
+        rule,
     )
+
+
+def _set_rule(calibrated: NetworkPredictions | None, labels: DocumentLabels | None) -> SetRule | None:
+    """The rule for sets of labels; None where no document has several symbols, or none is there to choose it."""
+    if calibrated is None or labels is None or not len(labels.further):
+        return None
+    rows = np.flatnonzero(calibrated.parts == "calibration")
+    return SetRule.fit(calibrated.take(rows), labels.take(rows)) if len(rows) else None
+
+
+def _sets(
+    system: NetworkPredictions, level: str, labels: DocumentLabels | None, named: Named | None
+) -> SetScores | None:
+    if labels is None or not len(labels.further):
+        return None
+    own = None if named is None else (named[0], named[1].level(level))
+    return score_sets(system.level(level), true_sets(system.tree, level, labels), own)
 
 
 def _constant(system: NetworkPredictions) -> tuple[str, ...]:
@@ -103,7 +130,11 @@ def _constant(system: NetworkPredictions) -> tuple[str, ...]:
 
 
 def _level_result(
-    system: NetworkPredictions, place: int, answered: list[Answers], labels: DocumentLabels | None
+    system: NetworkPredictions,
+    place: int,
+    answered: list[Answers],
+    labels: DocumentLabels | None,
+    named: Named | None,
 ) -> LevelResult:
     own = system.levels[place]
     present = has_label(own)
@@ -144,6 +175,7 @@ def _level_result(
         wipo_any_symbol=None if any_hits is None else share(any_hits),
         first_errors=share(before & ~right[place]),
         local={} if not place or system.flat else _local(system, own, ids, present),
+        sets=_sets(system, own.level, labels, named),
     )
 
 

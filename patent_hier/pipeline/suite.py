@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
@@ -13,7 +15,9 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Result
-from patent_hier.evaluation.system import merge, positions, scaled, with_truth
+from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
+from patent_hier.evaluation.temperature import fit_temperatures
+from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.progress import say
@@ -100,7 +104,9 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
     system, labels = read_system(folders, Corpus.open(corpus_folder))
-    result = aggregate(system, labels, every_label=SECTIONS)
+    result = aggregate(
+        system, labels, every_label=SECTIONS, calibrated=read_calibrated(folders, system.document_ids, labels)
+    )
     name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
@@ -139,3 +145,23 @@ def read_system(
     rows = positions(system.document_ids, corpus.document_ids.to_numpy(), "the corpus")
     own = labels.take(rows)
     return with_truth(system, own), own
+
+
+def read_calibrated(
+    folders: Mapping[str, Path], document_ids: NDArray[Any], labels: DocumentLabels
+) -> NetworkPredictions | None:
+    """A system at the temperatures of its calibration documents, as it predicts: what sets of labels are named by.
+
+    Args:
+        folders: Node -> result folder.
+        document_ids: ``(n,)``, the order.
+        labels: Of these documents.
+
+    Returns:
+        None without calibration documents, or if no document has several symbols.
+    """
+    predictions = {node: read_predictions(folder) for node, folder in folders.items()} if len(labels.further) else {}
+    if not any((own.parts == CALIBRATION).any() for own in predictions.values()):
+        return None
+    temperatures = {node: fit_temperatures(own.select(CALIBRATION)) for node, own in predictions.items()}
+    return aligned(merge({node: scaled(own, temperatures[node]) for node, own in predictions.items()}), document_ids)

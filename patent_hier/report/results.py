@@ -5,7 +5,7 @@ one decimal; its weighted mean and product are shown as printed and, after the s
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ from rich.console import Console
 from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.evaluation.result import Result, Score
+from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
@@ -36,6 +37,14 @@ _OF_LEVEL = {
     "macro F1": "macro_f1",
     "hier. F1": "hierarchical_f1",
 }  # column -> score of a level
+_OF_SETS = {
+    **{f"P@{k}": f"precision_at_{k}" for k in RANKS},
+    **{f"R@{k}": f"recall_at_{k}" for k in RANKS},
+    "nDCG@5": "ndcg_at_5",
+    "exact": "exact",
+    "macro F1": "macro_f1",
+    "micro F1": "micro_f1",
+}  # column -> score of sets; the last with its interval
 _ENVIRONMENT = "environment"
 _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says nothing of the result
 
@@ -150,10 +159,21 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
         ),
         Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
+    if result.deepest.sets:
+        header = ("level", *_OF_SETS, *_SCORE[1:3], "labels")
+        grids.insert(1, Grid(f"Scores (%) of all symbols over {over}", header, tuple(_set_rows(result))))
     if _is_table_2(result):
         rows = (_own_row(result, name), *map(_published_row, COUNTERPARTS))
         grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, rows))
     return grids
+
+
+def _set_rows(result: Result) -> Iterator[tuple[str, ...]]:
+    for level in result.levels.values():
+        if level.sets:
+            scores = [level.sets.scores.get(name) for name in _OF_SETS.values()]
+            counts = _cells(level.sets.scores["precision_at_1"])[2:]
+            yield level.level, *map(_percent, scores), interval(scores[-1], "-") if scores[-1] else _ABSENT, *counts
 
 
 def _is_table_2(result: Result) -> bool:
@@ -193,6 +213,7 @@ def _notes(result: Result, demo: bool) -> list[str]:
     if result.kind != "flat":
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
         notes.append(f"Where the answered path first goes wrong: {shares}.")
+    notes += _notes_on_sets(result)
     if _is_table_2(result):
         notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
         if result.absent_labels:
@@ -207,3 +228,25 @@ def _notes(result: Result, demo: bool) -> list[str]:
                 f"{shown}{f' and {rest} more' if rest > 0 else ''}."
             )
     return [*notes, DEMO_NOTE] if demo else notes
+
+
+def _notes_on_sets(result: Result) -> list[str]:
+    if not result.deepest.sets:
+        return []
+    notes = [
+        "All symbols: a document's main and further symbols count alike. All other scores but wipo_any_symbol are of "
+        "its main symbol, the first one; where the order of symbols means nothing, ignore them."
+    ]
+    if result.set_rule is None:
+        return [*notes, f"Exact and F1 ({_ABSENT}) need calibration documents; set split.calibration above 0."]
+    rule = "; ".join(
+        f"{name} {level.sets.threshold:.3f}, {level.sets.named_labels:.2f} (true {level.sets.true_labels:.2f})"
+        for name, level in result.levels.items()
+        if level.sets
+    )
+    return [
+        *notes,
+        "Exact and F1 are of the sets that the system names: the most probable label, and every other one whose "
+        f"probability reaches the level's threshold, chosen for micro-F1 on {result.set_rule.documents:,} calibration "
+        f"documents. Threshold and labels per document: {rule}.",
+    ]

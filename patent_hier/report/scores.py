@@ -21,7 +21,7 @@ from patent_hier.evaluation.calibration_error import Reliability, expected_calib
 from patent_hier.evaluation.result import Result, Score
 from patent_hier.evaluation.seeds import Spread, as_score, spread_of_hits, spread_of_product
 from patent_hier.pipeline.evidence import Configuration, Evidence, NodeRun
-from patent_hier.pipeline.suite import read_system
+from patent_hier.pipeline.suite import read_calibrated, read_system
 
 Hits = NDArray[np.bool_]
 
@@ -184,7 +184,8 @@ def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], 
 
 
 def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> Answers:
-    system, labels = read_system({node: run.folder for node, run in nodes.items()}, corpus)
+    folders = {node: run.folder for node, run in nodes.items()}
+    system, labels = read_system(folders, corpus)
     test = system.select("test")
     levels = {level: test.level(level) for level in LEVELS}
     hits, predicted = level_hits(test), dict(zip(test.tree.levels, answers(test), strict=True))
@@ -199,7 +200,7 @@ def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus) -> Answers:
         {level: test.tree.names(own.astype(np.int32)) for level, own in codes.items()},
         {level: hits[level] for level in LEVELS},
         None if test.flat else local_hits(levels[COMPARED]),
-        aggregate(system, labels),
+        aggregate(system, labels, calibrated=read_calibrated(folders, system.document_ids, labels)),
         expected_calibration_error(log_prob, right),
     )
 
