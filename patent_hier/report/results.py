@@ -234,19 +234,19 @@ def _notes_on_sets(result: Result) -> list[str]:
     if not result.deepest.sets:
         return []
     notes = [
-        "All symbols: a document's main and further symbols count alike. All other scores but wipo_any_symbol are of "
-        "its main symbol, the first one; where the order of symbols means nothing, ignore them."
+        "All symbols: a document's main and further symbols count alike. Other scores: its main symbol, the first one.",
+        "Where the order of symbols means nothing, go by the scores of all symbols.",
     ]
     if result.set_rule is None:
         return [*notes, f"Exact and F1 ({_ABSENT}) need calibration documents; set split.calibration above 0."]
-    rule = "; ".join(
-        f"{name} {level.sets.threshold:.3f}, {level.sets.named_labels:.2f} (true {level.sets.true_labels:.2f})"
-        for name, level in result.levels.items()
-        if level.sets
-    )
     return [
         *notes,
-        "Exact and F1 are of the sets that the system names: the most probable label, and every other one whose "
-        f"probability reaches the level's threshold, chosen for micro-F1 on {result.set_rule.documents:,} calibration "
-        f"documents. Threshold and labels per document: {rule}.",
+        "Exact and F1: of the labels that are named, the likeliest one and all others from a threshold on, which has",
+        f"the highest micro-F1 on the {result.set_rule.documents:,} calibration documents.",
+        *(
+            f"{name}: threshold {level.sets.threshold:.3f}; labels per document: "
+            f"{level.sets.named_labels:.2f} named, {level.sets.true_labels:.2f} true."
+            for name, level in result.levels.items()
+            if level.sets
+        ),
     ]
