@@ -5,7 +5,15 @@ from typing import Any
 from patent_hier.report.content.context import Context
 from patent_hier.report.tables import ABSENT, percent, with_interval
 
-_RANKED = (*(f"{score}_at_{k}" for score in ("precision", "recall") for k in (1, 3, 5)), "ndcg_at_5")
+_RANKED = {
+    "sets_p_1": "precision_at_1",
+    "sets_p_3": "precision_at_3",
+    "sets_p_5": "precision_at_5",
+    "sets_r_1": "recall_at_1",
+    "sets_r_3": "recall_at_3",
+    "sets_r_5": "recall_at_5",
+    "sets_ndcg_5": "ndcg_at_5",
+}  # column -> score of sets
 _NAMED = ("exact", "macro_f1")
 
 
@@ -22,7 +30,7 @@ def sets(context: Context) -> dict[str, Any]:
                 {
                     "system": context.name(item),
                     "sets_level": context.word(f"level_{level.level}"),
-                    **{f"sets_{name}": percent(values[name]) for name in _RANKED},
+                    **{column: percent(values[name]) for column, name in _RANKED.items()},
                     "sets_micro_f1": with_interval(level.sets.scores.get("micro_f1")),
                     **{f"sets_{name}": percent(values.get(name)) for name in _NAMED},
                     "sets_threshold": _number(level.sets.threshold, 3),
