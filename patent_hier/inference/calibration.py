@@ -23,6 +23,7 @@ from patent_hier.evaluation.selective import (
     measure_by_label,
     risk_coverage,
 )
+from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.evaluation.system import merge, scaled
 from patent_hier.evaluation.temperature import fit_temperatures
 
@@ -45,12 +46,14 @@ class Calibration:
             ``accuracy``, ``risk_coverage`` and ``area_under_risk_coverage``; by target ``targets`` and, for some and
             each label of the first level, ``by_label``, which have :class:`patent_hier.evaluation.selective.Reached`;
             ``calibration_error``, ``before`` and ``after`` scaling, of the system's ``levels`` and of its ``nodes``.
+        sets: The thresholds for sets of labels; None where no document has several symbols, or one node stands alone.
     """
 
     documents: int
     temperatures: Temperatures
     thresholds: list[Thresholds]
     measured: dict[str, Any]
+    sets: SetRule | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The calibration as JSON-able values; a level that is never answered has null for its threshold."""
@@ -85,7 +88,8 @@ class Calibration:
                 raise ValueError("a temperature is out of range")
             if not thresholds or not all(isinstance(measured.get(name, {}), dict) for name in ("targets", "by_label")):
                 raise ValueError("thresholds or measured accuracies are missing")
-            return cls(int(content["documents"]), temperatures, thresholds, measured)
+            sets = SetRule.from_dict(content.get("sets"), levels)
+            return cls(int(content["documents"]), temperatures, thresholds, measured, sets)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ArtifactError(f"a model's calibration cannot be read ({error}); export the model again") from error
 

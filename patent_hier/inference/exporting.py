@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
+from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
@@ -101,7 +103,14 @@ def load_calibration(folder: Path, system: System) -> Calibration | None:
         return None
     for path in system.nodes.values():
         verify(path, only=(PREDICTIONS_FILE,))
-    return calibrate({node: NetworkPredictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
+    found = calibrate({node: NetworkPredictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
+    return found and replace(found, sets=_set_rule(folder, system))
+
+
+def _set_rule(folder: Path, system: System) -> SetRule | None:
+    """The thresholds for sets of labels that stand in a result; None in a node's folder."""
+    file = folder / _RESULT_FILE
+    return SetRule.from_dict(read_json(file).get("set_rule"), system.tree.levels) if file.is_file() else None
 
 
 def load_facts(folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.evaluation.result import EVERY_LEVEL, Result, Score
+from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
@@ -40,6 +41,14 @@ _OF_LEVEL = {
     "macro F1": "macro_f1",
     "hier. F1": "hierarchical_f1",
 }  # column -> score of a level
+_OF_SETS = {
+    **{f"P@{k}": f"precision_at_{k}" for k in RANKS},
+    **{f"R@{k}": f"recall_at_{k}" for k in RANKS},
+    "nDCG@5": "ndcg_at_5",
+    "exact": "exact",
+    "macro F1": "macro_f1",
+    "micro F1": "micro_f1",
+}  # column -> score of sets; the last with its interval
 _ENVIRONMENT = "environment"
 _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says nothing of the result
 
@@ -159,6 +168,7 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
         Grid(
             f"Scores (%) by level over {over}", ("level", "right", _SCORE[1], *_OF_LEVEL, "documents", "labels"), levels
         ),
+        *_set_grids(result, over),
         *_band_grids(result, over),
         Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
@@ -178,6 +188,20 @@ def _band_grids(result: Result, over: str) -> list[Grid]:
     header = ("level", "training\ndocuments", "top 1", _SCORE[1], "top 5", _SCORE[1], "documents", "labels")
     title = f"Scores (%) by training documents of the true label over {over}"
     return [Grid(title, header, rows, n_names=2)] if rows else []
+
+
+def _set_grids(result: Result, over: str) -> list[Grid]:
+    """The scores of all symbols, if documents have several."""
+    rows = []
+    for level in result.levels.values():
+        if level.sets:
+            scores = [level.sets.scores.get(name) for name in _OF_SETS.values()]
+            counts = _cells(level.sets.scores["precision_at_1"])[2:]
+            rows.append(
+                (level.level, *map(_percent, scores), interval(scores[-1], "-") if scores[-1] else _ABSENT, *counts)
+            )
+    header = ("level", *_OF_SETS, *_SCORE[1:3], "labels")
+    return [Grid(f"Scores (%) of all symbols over {over}", header, tuple(rows))] if rows else []
 
 
 def _is_table_2(result: Result) -> bool:
@@ -219,6 +243,7 @@ def _notes(result: Result, demo: bool) -> list[str]:
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
         right = percent(result.all_right.value)
         notes.append(f"Where the answered path first goes wrong: {shares}; {right} % are right throughout.")
+    notes += _notes_on_sets(result)
     if _is_table_2(result):
         notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
         if result.absent_labels:
@@ -233,3 +258,25 @@ def _notes(result: Result, demo: bool) -> list[str]:
                 f"{shown}{f' and {rest} more' if rest > 0 else ''}."
             )
     return [*notes, DEMO_NOTE] if demo else notes
+
+
+def _notes_on_sets(result: Result) -> list[str]:
+    if not result.deepest.sets:
+        return []
+    notes = [
+        "All symbols: a document's main and further symbols count alike. Other scores: its main symbol, the first one.",
+        "Where the order of symbols means nothing, go by the scores of all symbols.",
+    ]
+    if result.set_rule is None:
+        return [*notes, f"Exact and F1 ({_ABSENT}) need calibration documents; set split.calibration above 0."]
+    return [
+        *notes,
+        "Exact and F1: of the labels that are named, the likeliest one and all others from a threshold on, which has",
+        f"the highest micro-F1 on the {result.set_rule.documents:,} calibration documents.",
+        *(
+            f"{name}: threshold {level.sets.threshold:.3f}; labels per document: "
+            f"{level.sets.named_labels:.2f} named, {level.sets.true_labels:.2f} true."
+            for name, level in result.levels.items()
+            if level.sets
+        ),
+    ]

@@ -73,6 +73,7 @@ def test_saved_and_reloaded_it_says_the_same(loaded, system, tmp_path):
     again = HierarchicalClassifier.from_pretrained(tmp_path / "elsewhere")
     assert again.version == own.version
     assert again.calibration == own.calibration
+    assert again.calibration.sets.thresholds.keys() == set(own.system.tree.levels)
     assert again.facts == json.loads(json.dumps(own.facts))
     expected_labels, expected = numbers(own.predict(TEXTS, 5, target_accuracy=0.7))
     for batch_size in (1, 3, 64):
