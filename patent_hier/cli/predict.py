@@ -37,7 +37,8 @@ usage: patent-hier predict MODEL FILE [options]
                     A command that was interrupted goes on where it was
   --overwrite       replace an existing OUT
   --top-k 3         paths for each document, from the section down, the most probable first
-  --target-accuracy 0.9   answer at the deepest level at which answers are right this often, or not at all
+  --target-accuracy 0.9   answer at the deepest level at which answers are right at least this often, with 95 %
+                    confidence, or not at all; patent-hier confidence MODEL says what that comes to
   --force G01       take a label of any level for granted
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
@@ -95,6 +96,8 @@ def _answer(options: argparse.Namespace) -> None:
     predictions = classifier.predict(options.abstract, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
         show_prediction(text, prediction)
+    if shortfall := classifier.shortfall(options.target_accuracy):
+        print(shortfall)
 
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
@@ -130,7 +133,9 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind}
             given["source"] = None if is_stdin else file_digest(options.file)
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
-    return list(_lines(summary, before, time.perf_counter() - start, options))
+    lines = list(_lines(summary, before, time.perf_counter() - start, options))
+    shortfall = classifier.shortfall(options.target_accuracy)
+    return [*([shortfall] if shortfall else []), *lines]
 
 
 def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:

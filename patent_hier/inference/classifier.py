@@ -105,8 +105,9 @@ class HierarchicalClassifier:
         Args:
             texts: ``n`` texts, built as in training (``system.raw.text`` names their fields).
             top_k: Paths for each text, and labels of each level, the most probable first; fewer where there are fewer.
-            target_accuracy: Answer with the deepest level at which answers are right this often, or not at all. None:
-                always the likeliest path's label.
+            target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
+                confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all; :meth:`shortfall` says when
+                nothing can be answered. None: always the likeliest path's label.
             force: A label of any level that is taken for granted.
             beam: Labels that are followed at each level; None follows all (see
                 :func:`patent_hier.evaluation.decoding.decode`).
@@ -201,6 +202,11 @@ class HierarchicalClassifier:
             )
         return at_least(self.calibration.thresholds, target_accuracy)
 
+    def shortfall(self, target_accuracy: float | None) -> str | None:
+        """In one line, why nothing is answered at a target accuracy; None if something is."""
+        thresholds = self.check(1, target_accuracy)
+        return None if thresholds is None or self.calibration is None else self.calibration.shortfall(thresholds)
+
 
 def text_problem(text: str) -> str | None:
     """Why a text cannot be classified, in a few words; None if it can."""
@@ -277,4 +283,4 @@ def _decide(
 
 
 def _shown(threshold: float) -> str:
-    return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target is not reached)"
+    return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target cannot be guaranteed)"
