@@ -38,7 +38,8 @@ usage: patent-hier predict MODEL FILE [options]
                     A command that was interrupted goes on where it was
   --overwrite       replace an existing OUT
   --top-k 3         paths for each document, from the first level down, the most probable first
-  --target-accuracy 0.9   answer at the deepest level at which answers are right this often, or not at all
+  --target-accuracy 0.9   answer at the deepest level at which answers are right at least this often, with 95 %
+                    confidence, or not at all; patent-hier confidence MODEL says what that comes to
   --depth LEVEL     answer no deeper than this level, such as section, class, subclass, main_group
   --force A01,B60K  answer only with labels below one of these, of any level; may be repeated. Probabilities are then
                     those given that one of them is right
@@ -104,6 +105,8 @@ def _answer(options: argparse.Namespace) -> None:
     predictions = classifier.predict(options.abstract, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
         show_prediction(text, prediction, names)
+    if shortfall := classifier.shortfall(options.target_accuracy):
+        print(shortfall)
 
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
@@ -140,7 +143,9 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
             given["source"] = None if is_stdin else file_digest(options.file)
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
-    return list(_lines(summary, before, time.perf_counter() - start, options))
+    lines = list(_lines(summary, before, time.perf_counter() - start, options))
+    shortfall = classifier.shortfall(options.target_accuracy)
+    return [*([shortfall] if shortfall else []), *lines]
 
 
 def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:

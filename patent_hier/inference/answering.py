@@ -26,8 +26,9 @@ class Question:
 
     Attributes:
         top_k: Paths for each document, and labels of each level, the most probable first; fewer where there are fewer.
-        target_accuracy: Answer with the deepest level at which answers are right this often, or not at all. None:
-            always the likeliest path's label.
+        target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
+            confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all. None: always the likeliest path's
+            label.
         depth: The deepest level of answers; None for that of the system.
         force: Labels of any level, in any usual spelling, one or several, with commas or as a list: the answer is one
             of them, or below one. All probabilities are given that.
@@ -174,4 +175,4 @@ def _likeliest(scores: TreeScores, top_k: int, kept: NDArray[np.bool_] | None) -
 
 
 def _shown(threshold: float) -> str:
-    return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target is not reached)"
+    return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target cannot be guaranteed)"

@@ -114,7 +114,9 @@ class HierarchicalClassifier:
         Args:
             texts: ``n`` texts, built as in training (``system.raw.text`` names their fields).
             top_k: Paths for each text, and labels of each level.
-            target_accuracy: Answer with the deepest level at which answers are right this often, or not at all.
+            target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
+                confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all; :meth:`shortfall` says when
+                nothing can be answered.
             depth: The deepest level of answers.
             force: Labels that the answer must be, or be below.
             exclude: Labels that it must not be, nor be below.
@@ -206,6 +208,11 @@ class HierarchicalClassifier:
     @cached_property
     def _answering(self) -> Answering:
         return Answering(self.system.tree, lambda: self.lookup)
+
+    def shortfall(self, target_accuracy: float | None) -> str | None:
+        """In one line, why nothing is answered at a target accuracy; None if something is."""
+        thresholds = self.ask(Question(1, target_accuracy)).thresholds
+        return None if thresholds is None or self.calibration is None else self.calibration.shortfall(thresholds)
 
 
 def text_problem(text: str) -> str | None:

@@ -211,7 +211,7 @@ def test_it_backs_off_from_class_to_section_to_nothing(strict, linear):
     assert likely.decision.reason == f"class {path.probability:.3f} >= 0.000"
     (only,) = strict(linear, NEVER, section.probability).predict(TEXTS[:1], target_accuracy=0.9)
     assert (only.decision.level, only.decision.label) == ("section", section.label)
-    assert "< any confidence (the target is not reached), section" in only.decision.reason
+    assert "< any confidence (the target cannot be guaranteed), section" in only.decision.reason
     (nothing,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
     assert (nothing.decision.level, nothing.decision.label) == ("undecided", None)
     assert nothing.decision.confidence == section.probability
