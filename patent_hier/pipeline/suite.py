@@ -111,7 +111,7 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
     corpus = Corpus.open(corpus_folder)
-    _, result = score_nodes(folders, corpus, split_of(corpus, manifest["data"]["split"]), SECTIONS)
+    system, result = score_nodes(folders, corpus, split_of(corpus, manifest["data"]["split"]), SECTIONS)
     name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
