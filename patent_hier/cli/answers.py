@@ -32,6 +32,9 @@ def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> Non
         Text(f"{decision.level}: {label}   {100 * decision.confidence:.1f} %   ({decision.reason})", style="bold")
     )
     console.print(_paths(prediction, names))
+    for level, labels in (prediction.symbols or {}).items():
+        named = ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
+        console.print(Text(f"all of level {level}: {named}"))
     if explanation:
         said = f"green speaks for {explanation.label}, red against it; {explanation.method}"
         console.print(Text(said, style="dim"))

@@ -44,6 +44,8 @@ usage: patent-hier predict MODEL FILE [options]
   --force A01,B60K  answer only with labels below one of these, of any level; may be repeated. Probabilities are then
                     those given that one of them is right
   --exclude A01B1/00   answer with none of these, nor below one; likewise
+  --all-symbols     also name all symbols of a document, at each level those above a threshold from calibration; for
+                    models of documents with several symbols
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
   --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
@@ -72,7 +74,7 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], beam=int, explain=False, titles=Path, text=str,
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str,
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
@@ -237,7 +239,7 @@ def _options(options: argparse.Namespace) -> "Options":
 
     return Options(
         options.top_k, options.target_accuracy, options.depth, options.force, options.exclude, options.beam,
-        options.explain, options.batch_size,
+        options.all_symbols, options.explain, options.batch_size,
     )  # fmt: skip
 
 

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.evaluation.decoding import best, check_decoding, decode
+from patent_hier.evaluation.level_scores import KEPT
 from patent_hier.evaluation.restriction import Restriction
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import NEVER, Thresholds
+from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.inference.predictor import paths_of
-from patent_hier.inference.results import UNDECIDED, Decision, LabelPath, LabelScore
+from patent_hier.inference.results import UNDECIDED, Decision, LabelPath, LabelScore, Prediction
 from patent_hier.taxonomy.lookup import LabelLookup
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
@@ -35,6 +37,8 @@ class Question:
         exclude: Likewise; the answer is none of them, nor below one.
         beam: Labels that are followed at each level; None follows all (see
             :func:`patent_hier.evaluation.decoding.decode`).
+        all_symbols: Also name all labels of each level that the document has, by the thresholds of
+            :class:`patent_hier.evaluation.set_rule.SetRule`.
     """
 
     top_k: int = 3
@@ -43,6 +47,7 @@ class Question:
     force: Labels = ()
     exclude: Labels = ()
     beam: int | None = None
+    all_symbols: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,7 @@ class Asked:
         given: Level of the deepest label that the forced ones share, and in words that it was given; empty if they
             share none.
         known: All that was given, in words; empty for nothing.
+        sets: Chooses all labels of each level; None where they were not asked for.
     """
 
     top_k: int
@@ -67,16 +73,20 @@ class Asked:
     restriction: Restriction | None = None
     given: tuple[str, str] = ("", "")
     known: str = ""
+    sets: SetRule | None = None
 
-    def answers(self, scores: TreeScores) -> Iterator[tuple[list[LabelPath], Levels, Decision]]:
-        """The likeliest paths, the likeliest labels by level, and the decision for each document of some scores."""
+    def answers(self, scores: TreeScores, version: str) -> Iterator[Prediction]:
+        """The prediction for each document of a system's scores; ``version`` is the system's."""
         kept = None if self.restriction is None else self.restriction.kept[: len(self.tree)]
         for piece in scores.pieces():
             whole = piece if self.restriction is None else self.restriction.apply(piece)
             own = TreeScores(self.tree, whole.log_prob[:, : len(self.tree)], scores.flat)
             paths = paths_of(own, decode(own, self.top_k, beam=self.beam, kept=kept))
-            for best_paths, levels in zip(paths, _likeliest(own, self.top_k, kept), strict=True):
-                yield best_paths, levels, self._decide(best_paths[0], levels)
+            likeliest = _likeliest(own, self.top_k, kept)
+            symbols = [None] * len(own) if self.sets is None else _likeliest(own, KEPT, kept, self.sets)
+            for best_paths, levels, named in zip(paths, likeliest, symbols, strict=True):
+                decision = self._decide(best_paths[0], levels)
+                yield Prediction(decision, tuple(best_paths), levels, version, symbols=named)
 
     def _decide(self, path: LabelPath, levels: Levels) -> Decision:
         """The deepest level that is sure enough; without thresholds the end of the likeliest path."""
@@ -111,12 +121,13 @@ class Answering:
         self._lookup = lookup
         self._to_depth = {tree.depth: tree}
 
-    def ask(self, question: Question, thresholds: Thresholds | None = None) -> Asked:
+    def ask(self, question: Question, thresholds: Thresholds | None = None, sets: SetRule | None = None) -> Asked:
         """Check a question.
 
         Args:
             question: It.
             thresholds: Of its target accuracy; None without one.
+            sets: For all symbols; None where they are not asked for.
 
         Raises:
             ConfigError: If a value is out of range, a level or label is unknown, or no label is left.
@@ -126,7 +137,7 @@ class Answering:
             self._to_depth[depth] = self._tree.to_depth(depth)
         tree = self._to_depth[depth]
         check_decoding(tree, question.top_k, question.beam)
-        asked = Asked(question.top_k, question.beam, tree, thresholds)
+        asked = Asked(question.top_k, question.beam, tree, thresholds, sets=sets)
         force, exclude = (self._positions(labels) for labels in (question.force, question.exclude))
         if not force and not exclude:
             return asked
@@ -160,17 +171,20 @@ class Answering:
         return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _likeliest(scores: TreeScores, top_k: int, kept: NDArray[np.bool_] | None) -> list[Levels]:
-    """Each document's likeliest labels of every level."""
+def _likeliest(
+    scores: TreeScores, top_k: int, kept: NDArray[np.bool_] | None, sets: SetRule | None = None
+) -> list[Levels]:
+    """Each document's likeliest labels of every level; only those of its set, where a rule is given."""
     tree, columns = scores.tree, []
     for level in tree.levels:
         own = tree.span(level)
         places = np.arange(own.start, own.stop) if kept is None else np.flatnonzero(kept[own]) + own.start
         values = scores.log_prob[:, own] if kept is None else scores.log_prob[:, places]
         order = best(values, top_k)
-        probabilities = np.exp(np.take_along_axis(values, order, axis=1)).tolist()
-        labels = tree.codes[places[order]].tolist()
-        columns.append([tuple(map(LabelScore, *both)) for both in zip(labels, probabilities, strict=True)])
+        values = np.take_along_axis(values, order, axis=1)
+        sizes = np.full(len(values), values.shape[1]) if sets is None else sets.choose(level, values).sum(axis=1)
+        rows = zip(tree.codes[places[order]].tolist(), np.exp(values).tolist(), sizes.tolist(), strict=True)
+        columns.append([tuple(map(LabelScore, labels[:size], chances[:size])) for labels, chances, size in rows])
     return [dict(zip(tree.levels, row, strict=True)) for row in zip(*columns, strict=True)]
 
 

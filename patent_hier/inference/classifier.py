@@ -105,6 +105,7 @@ class HierarchicalClassifier:
         force: Labels = (),
         exclude: Labels = (),
         beam: int | None = None,
+        all_symbols: bool = False,
         explain: bool = False,
         batch_size: int = 64,
         progress: Progress | None = None,
@@ -121,6 +122,7 @@ class HierarchicalClassifier:
             force: Labels that the answer must be, or be below.
             exclude: Labels that it must not be, nor be below.
             beam: Labels that are followed at each level.
+            all_symbols: Also name all labels that each document has.
             explain: Also say which parts of each text speak for its first label; takes many passes for each text.
             batch_size: Documents per batch of a network; without influence on the results beyond rounding.
             progress: Called after each batch of each classifier with its number of documents.
@@ -129,7 +131,7 @@ class HierarchicalClassifier:
             ConfigError: If an argument is out of range, or the system has no calibration for a target accuracy.
             DataError: Naming the first text that has no words or is no Unicode.
         """
-        asked = self.ask(Question(top_k, target_accuracy, depth, force, exclude, beam))
+        asked = self.ask(Question(top_k, target_accuracy, depth, force, exclude, beam, all_symbols))
         _require_readable(texts)
         predictions: list[Prediction] = []
         for part in self.system.portions(list(texts)):
@@ -190,15 +192,19 @@ class HierarchicalClassifier:
                 f"target accuracy {target:g}: {self.system.name} has no calibration, because its split left no "
                 "documents for it or its predictions are gone; train with split.calibration above 0"
             )
+        sets = self.calibration.sets if self.calibration else None
+        if question.all_symbols and sets is None:
+            raise ConfigError(
+                f"all symbols: {self.system.name} has no thresholds for sets of labels, because no document of its "
+                "calibration part has several symbols; leave them out, or train on documents that have several"
+            )
         known = self.calibration.thresholds if self.calibration else []
-        return self._answering.ask(question, None if target is None else at_least(known, target))
+        thresholds = None if target is None else at_least(known, target)
+        return self._answering.ask(question, thresholds, sets if question.all_symbols else None)
 
     def answer(self, scores: TreeScores, asked: Asked) -> list[Prediction]:
         """The predictions of :meth:`score`'s documents for what was :meth:`ask`ed."""
-        return [
-            Prediction(decision, tuple(paths), levels, self.version)
-            for paths, levels, decision in asked.answers(scores)
-        ]
+        return list(asked.answers(scores, self.version))
 
     @cached_property
     def lookup(self) -> LabelLookup:

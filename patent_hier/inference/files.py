@@ -166,7 +166,8 @@ def predict_to_stream(
         texts = [row.text for row in rows if row.fault is None]
         advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
         predictions = iter(classifier.predict(texts, **vars(options), progress=advance) if texts else ())
-        write = write or writer_for(kind, stream, tree, options.top_k, None if summary.rows else documents.text_columns)
+        columns = None if summary.rows else documents.text_columns
+        write = write or writer_for(kind, stream, tree, options.top_k, columns, options.all_symbols)
         for row in rows:
             prediction = next(predictions) if row.fault is None else None
             summary.count(row, prediction, system.raw)

@@ -134,6 +134,7 @@ class Prediction:
             excluded, all probabilities are given that, and other labels are not there.
         model_version: Which weights said so.
         explanation: Which parts of the text speak for the first path's label, if that was asked for.
+        symbols: By level all labels that the document has, the most probable first, if they were asked for.
     """
 
     decision: Decision
@@ -141,10 +142,8 @@ class Prediction:
     levels: dict[str, tuple[LabelScore, ...]]
     model_version: str
     explanation: Explanation | None = None
+    symbols: dict[str, tuple[LabelScore, ...]] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON-able values; without ``explanation`` where there is none."""
-        content = asdict(self)
-        if self.explanation is None:
-            del content["explanation"]
-        return content
+        """The prediction as JSON-able values; without ``explanation`` and ``symbols`` where there are none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

@@ -140,7 +140,8 @@ async def _told(request: Request, error: Exception) -> Response:
             message = f"one of the labels is unknown to this model; like it are {', '.join(error.near)}"
             return RefusedError(422, "unknown_label", message).response()
         case PatentHierError():
-            message = "top_k, target_accuracy, depth, level, force or exclude is beyond what this model knows"
+            fields = "top_k, target_accuracy, depth, level, force, exclude or all_symbols"
+            message = f"{fields} is beyond what this model knows"
             return RefusedError(422, "bad_question", message).response()
         case RequestValidationError():
             places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS

@@ -34,9 +34,11 @@ class Options(BaseModel):
         _Labels, Field(description="Labels of any level; the answer is none of them, nor below one.")
     ] = []
 
+    all_symbols: Annotated[bool, Field(description="Also name all labels of each level that the document has.")] = False
+
     def question(self) -> Question:
         """The same as the classifier takes it."""
-        return Question(self.top_k, self.target_accuracy, self.depth, self.force, self.exclude)
+        return Question(**self.model_dump(include=set(Options.model_fields)))
 
 
 class PredictQuestion(Options):

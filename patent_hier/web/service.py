@@ -119,6 +119,7 @@ class Service:
             "levels": list(self.taxonomy.levels),
             "labels": self.taxonomy.levels,
             "text_fields": list(self.classifier.system.raw.text),
+            "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
             "calibration_documents": calibration.documents if calibration else 0,

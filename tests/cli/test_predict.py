@@ -230,6 +230,19 @@ def test_a_text_of_the_command_line_down_to_the_subgroup(made, tmp_path):
     assert "of class G01, which was given" in line
 
 
+def test_all_symbols_of_a_text(made):
+    model = made.deep.result("linear", "hier")
+    (expected,) = HierarchicalClassifier.from_pretrained(model).predict([ABSTRACT], all_symbols=True)
+    outcome = command("predict", model, "--abstract", ABSTRACT, "--all-symbols")
+    assert (outcome.status, outcome.err) == (0, "")
+    line = " ".join(outcome.out.split())
+    for level, labels in expected.symbols.items():
+        assert (
+            f"all of level {level}: " + ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
+            in line
+        )
+
+
 def test_reasons(made, new, tmp_path):
     model = made.result("linear", "hier")
     outcome = command("predict", model, "--abstract", ABSTRACT, "--explain")

@@ -12,6 +12,7 @@ from patent_hier.data.raw import normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError, IncompleteError
 from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.selective import NEVER, Thresholds
+from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
 from patent_hier.inference.predictor import paths_of
@@ -330,6 +331,34 @@ def test_no_answer_is_deeper_than_asked(deep, linear):
         linear.predict(TEXTS[:1], depth="subgroup")
     with pytest.raises(ConfigError, match="top_k=9 is out of range; the system knows 8 paths"):
         deep.predict(TEXTS[:1], 9, depth="section")
+
+
+@pytest.mark.parametrize("question", [{}, {"depth": "main_group"}, {"exclude": "A,B"}, {"force": ["G01"]}])
+def test_all_symbols_are_those_above_the_thresholds(deep, question):
+    thresholds = {"section": 0.2, "class": 0.1, "subclass": 0.05, "main_group": 0.04, "subgroup": 0.99}
+    assert deep.calibration is not None
+    rule = SetRule(100, thresholds)
+    own = HierarchicalClassifier(deep.system, replace(deep.calibration, sets=rule), {})
+    for one in own.predict(TEXTS, 20, all_symbols=True, **question):
+        assert one.symbols is not None
+        assert tuple(one.symbols) == tuple(one.levels)
+        for level, named in one.symbols.items():
+            above = tuple(score for score in one.levels[level] if score.probability >= thresholds[level])
+            assert named == (above or one.levels[level][:1])  # one at least
+        assert one.as_dict()["symbols"]["section"][0] == one.as_dict()["levels"]["section"][0]
+    (few,) = own.predict(TEXTS[:1], 1, all_symbols=True, **question)
+    assert few.symbols == own.predict(TEXTS[:1], 20, all_symbols=True, **question)[0].symbols
+    (plain,) = own.predict(TEXTS[:1], **question)
+    assert plain.symbols is None
+    assert "symbols" not in plain.as_dict()
+
+
+def test_without_thresholds_there_are_no_sets(deep):
+    assert deep.calibration is not None
+    assert deep.calibration.sets is not None  # the demo's documents have several symbols
+    own = HierarchicalClassifier(deep.system, replace(deep.calibration, sets=None), {})
+    with pytest.raises(ConfigError, match="no thresholds for sets of labels, because no document of its calibration"):
+        own.predict(TEXTS, all_symbols=True)
 
 
 def test_wrong_arguments_are_refused(linear):

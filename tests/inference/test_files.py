@@ -144,6 +144,27 @@ def test_a_deep_system_has_columns_and_accuracies_of_every_level(made, tmp_path)
     assert lines[0]["name"] == name_of(path.labels[1])  # a subgroup has none
 
 
+def test_all_symbols_have_columns_at_every_level(made, tmp_path):
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"))
+    _, (line, broken) = predict(
+        own, write_raw(tmp_path / "new.csv", raw_row(abstract=ABSTRACT), "broken"), top_k=1, all_symbols=True
+    )
+    (expected,) = own.predict([ABSTRACT], 1, all_symbols=True)
+    for level, labels in expected.symbols.items():
+        assert line[f"all_{level}"].split(";") == [one.label for one in labels]
+        shown = [float(value) for value in line[f"all_{level}_probabilities"].split(";")]
+        assert shown == pytest.approx([one.probability for one in labels], abs=1e-6)
+        assert broken[f"all_{level}"] == ""
+    assert list(line)[-5:] == [
+        "all_section",
+        "all_section_probabilities",
+        "all_class",
+        "all_class_probabilities",
+        "error",
+    ]
+    assert broken["error"] == "too_few_fields"
+
+
 def test_answers_to_a_depth_have_columns_to_it_and_titles_for_names(made, tmp_path):
     deep = plain(made.deep, "linear", "hier")
     file = write_raw(tmp_path / "new.csv", raw_row(abstract=ABSTRACT, symbols="G01S17/08"))

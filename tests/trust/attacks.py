@@ -171,6 +171,7 @@ _FIELDS = (
     "exclude",
     "depth",
     "names",
+    "all_symbols",
     "explain",
     "neighbours",
     "__class__",

@@ -38,7 +38,7 @@ def pair(request, service, classifier):
         {"top_k": 5, "depth": "section"},
         {"force": "A"},
         {"force": ["g01", "B60"], "exclude": ["G01"]},
-        {"exclude": "A,B"},
+        {"exclude": "A,B", "all_symbols": True},
         {"target_accuracy": 0.6, "top_k": 1},
     ],
 )
@@ -93,6 +93,7 @@ def test_reasons_and_neighbours(pair):
         ({"text": TEXT, "force": "A" * 65}, 422, "bad_question", "look at force"),
         ({"text": TEXT, "force": ["A"] * 65}, 422, "bad_question", "look at force"),
         ({"text": TEXT, "force": "A", "exclude": "A"}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, "all_symbols": 3}, 422, "bad_question", "look at all_symbols"),
         ({"text": TEXT, "depth": "subgroup"}, 422, "bad_question", "beyond what this model knows"),
         ({"text": TEXT, "depth": SECRET * 50}, 422, "bad_question", "look at depth"),
         ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "look at target_accuracy"),
