@@ -4,6 +4,10 @@ Every message is one line: what is wrong, which value, what to do. The command l
 with ``exit_status``; a traceback appears only with ``PATENT_HIER_DEBUG=1``.
 """
 
+from collections.abc import Sequence
+
+_SHOWN = 40  # characters of a wrong value that a message repeats
+
 
 class PatentHierError(Exception):
     """Base class of all errors that this project raises on purpose."""
@@ -15,6 +19,26 @@ class ConfigError(PatentHierError):
     """A setting is unknown, out of range or contradicts another."""
 
     exit_status = 2
+
+
+class UnknownLabelError(ConfigError):
+    """A label that a system does not have.
+
+    Args:
+        label: As it was written.
+        near: Known labels that are like it.
+
+    Attributes:
+        near: Likewise.
+    """
+
+    def __init__(self, label: str, near: Sequence[str]) -> None:
+        super().__init__(label, near)  # all arguments, so that the error survives pickling
+        self.near = tuple(near)
+
+    def __str__(self) -> str:
+        label, near = self.args
+        return f"label {label[:_SHOWN]!r} is unknown to the system; near it are {', '.join(near)}"
 
 
 class DataError(PatentHierError):

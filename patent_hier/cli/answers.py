@@ -9,7 +9,7 @@ from rich.text import Text
 from patent_hier.inference.results import Prediction
 from patent_hier.inference.writers import name_of_decision
 from patent_hier.sanitize import one_line
-from patent_hier.taxonomy.names import known_name
+from patent_hier.taxonomy.names import LabelNames
 
 if TYPE_CHECKING:
     from patent_hier.inference.results import Explanation
@@ -21,17 +21,20 @@ _TOP = 8  # spans that are listed
 _WEAK, _STRONG = 0.15, 0.5  # of the largest score
 
 
-def show_prediction(text: str, prediction: Prediction) -> None:
+def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> None:
     """Print a text's beginning, the decision with its reason, and the likeliest paths."""
     console = Console()
     decision = prediction.decision
     explanation = prediction.explanation
     console.print(_coloured(explanation) if explanation else Text(_shortened(text), style="dim"))
-    label = f"{decision.label} {name_of_decision(prediction)}".rstrip() if decision.label else "undecided"
+    label = f"{decision.label} {name_of_decision(prediction, names)}".rstrip() if decision.label else "undecided"
     console.print(
         Text(f"{decision.level}: {label}   {100 * decision.confidence:.1f} %   ({decision.reason})", style="bold")
     )
-    console.print(_paths(prediction))
+    console.print(_paths(prediction, names))
+    for level, labels in (prediction.symbols or {}).items():
+        named = ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
+        console.print(Text(f"all of level {level}: {named}"))
     if explanation:
         said = f"green speaks for {explanation.label}, red against it; {explanation.method}"
         console.print(Text(said, style="dim"))
@@ -40,21 +43,21 @@ def show_prediction(text: str, prediction: Prediction) -> None:
     console.print()
 
 
-def _paths(prediction: Prediction) -> Table:
+def _paths(prediction: Prediction, names: LabelNames) -> Table:
     """A line for each path: labels with their probabilities, a bar for the last one's, names if there is room."""
     *above, deepest = prediction.levels
     table = Table(box=None, pad_edge=False)
     for name in (*above, deepest, f"P({deepest})", ""):
         table.add_column(name, no_wrap=True)
-    if named := len(prediction.levels) <= _NAMED:
+    if has_room := len(prediction.levels) <= _NAMED:
         table.add_column("name")
     for path in prediction.paths:
         cells = [f"{step.label} {100 * step.probability:.1f} %" for step in path.steps[: len(above)]]
         cells += [step.label for step in path.steps[len(above) :]]
         cells += [""] * (len(above) + 1 - len(cells))
-        names = " › ".join(name for label in path.labels if (name := known_name([label])))
+        named = " › ".join(name for label in path.labels if (name := names.of(label)))
         bar = "█" * round(_BAR * path.probability)
-        table.add_row(*cells, f"{100 * path.probability:.1f} %", bar, *([names] if named else []))
+        table.add_row(*cells, f"{100 * path.probability:.1f} %", bar, *([named] if has_room else []))
     return table
 
 

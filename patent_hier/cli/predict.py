@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import io
 import sys
 import time
@@ -36,11 +37,19 @@ usage: patent-hier predict MODEL FILE [options]
   --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .predicted.csv, here; - is standard output.
                     A command that was interrupted goes on where it was
   --overwrite       replace an existing OUT
-  --top-k 3         paths for each document, from the section down, the most probable first
-  --target-accuracy 0.9   answer at the deepest level at which answers are right this often, or not at all
-  --force G01       take a label of any level for granted
+  --top-k 3         paths for each document, from the first level down, the most probable first
+  --target-accuracy 0.9   answer at the deepest level at which answers are right at least this often, with 95 %
+                    confidence, or not at all; patent-hier confidence MODEL says what that comes to
+  --depth LEVEL     answer no deeper than this level, such as section, class, subclass, main_group
+  --force A01,B60K  answer only with labels below one of these, of any level; may be repeated. Probabilities are then
+                    those given that one of them is right
+  --exclude A01B1/00   answer with none of these, nor below one; likewise
+  --all-symbols     also name all symbols of a document, at each level those above a threshold from calibration; for
+                    models of documents with several symbols
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
+  --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
+                    data.label_text in training
   --text 摘要,...   fields that make the text; the default is those of the training
   --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
@@ -64,8 +73,9 @@ def predict(words: Sequence[str]) -> None:
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
     options = parsed(
-        words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, force=str,
-        beam=int, explain=False, text=str, input_format=(None, "csv", "txt", "jsonl"),
+        words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str,
+        input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
     if options.batch_size < 1:
@@ -90,11 +100,15 @@ def _answer(options: argparse.Namespace) -> None:
     """Classify the texts of the command line and show a table of each."""
     from patent_hier.cli.answers import show_prediction
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.taxonomy.names import LabelNames
 
-    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
+    names = LabelNames(classifier.system.tree)
     predictions = classifier.predict(options.abstract, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
-        show_prediction(text, prediction)
+        show_prediction(text, prediction, names)
+    if shortfall := classifier.shortfall(options.target_accuracy):
+        print(shortfall)
 
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
@@ -106,9 +120,10 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     from patent_hier.progress import byte_progress, say
 
     is_stdin = str(options.file) == _STDIN
-    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
+    gc.freeze()  # or the collector walks through all that was loaded again and again
     system, asked = classifier.system, _options(options)
-    classifier.check(asked.top_k, asked.target_accuracy, asked.force, asked.beam)  # before any work, not after it
+    classifier.ask(asked)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
     if fmt.text != system.raw.text:
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
@@ -127,10 +142,12 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
         if not isinstance(output, Path):
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
-            given = {"text": list(fmt.text), "precision": options.precision, "format": kind}
+            given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
             given["source"] = None if is_stdin else file_digest(options.file)
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
-    return list(_lines(summary, before, time.perf_counter() - start, options))
+    lines = list(_lines(summary, before, time.perf_counter() - start, options))
+    shortfall = classifier.shortfall(options.target_accuracy)
+    return [*([shortfall] if shortfall else []), *lines]
 
 
 def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:
@@ -221,8 +238,9 @@ def _options(options: argparse.Namespace) -> "Options":
     from patent_hier.inference.files import Options
 
     return Options(
-        options.top_k, options.target_accuracy, options.force, options.beam, options.explain, options.batch_size
-    )
+        options.top_k, options.target_accuracy, options.depth, options.force, options.exclude, options.beam,
+        options.all_symbols, options.explain, options.batch_size,
+    )  # fmt: skip
 
 
 def _text(given: str) -> list[str]:

@@ -105,7 +105,7 @@ def confidence(words: Sequence[str]) -> None:
     """
     options = parsed(words, "model", output=Path)
     from patent_hier.inference.classifier import HierarchicalClassifier
-    from patent_hier.report.confidence import NOTES, TABLE_FILE, confidence_tables, write_confidence
+    from patent_hier.report.confidence import NOTES, TABLE_FILE, confidence_tables, shortfalls, write_confidence
 
     classifier = HierarchicalClassifier.from_pretrained(options.model)
     if classifier.calibration is None:
@@ -113,7 +113,8 @@ def confidence(words: Sequence[str]) -> None:
             f"{options.model} has no calibration: its split left no documents for it, or its predictions are gone; "
             "train with split.calibration above 0"
         )
-    _print(confidence_tables(classifier.calibration), NOTES, (classifier.facts.get("data") or {}).get("name"))
+    notes = (*shortfalls(classifier.calibration), *NOTES)
+    _print(confidence_tables(classifier.calibration), notes, (classifier.facts.get("data") or {}).get("name"))
     if options.output is not None:
         write_confidence(options.output, classifier, classifier.calibration)
         print(f"written: {options.output / TABLE_FILE}")

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import ipaddress
 import os
 import socket
@@ -26,6 +27,8 @@ usage: patent-hier serve MODEL [options]
   --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
   --allow-host NAME   a further name under which the service may be asked; may be repeated
   --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
+  --titles FILE       titles of the labels (CSV of code, level, title); the default is those of data.label_text in
+                      training
   --index-all         look for similar patents among more than 500,000 too; their index takes gigabytes to make
   --rate 50           requests a second from one address; 0 for no bound, as behind a proxy, whose address all have
   --max-batch 64      texts that are scored together; 1 scores each request by itself
@@ -34,8 +37,8 @@ usage: patent-hier serve MODEL [options]
 A request may have 256 KB, a text 20,000 characters, a batch 100 texts. Texts are neither stored nor logged. Behind a
 proxy that ends TLS and asks who comes, it may be reached from elsewhere; by itself it asks nobody."""
 OPTIONS: dict[str, Any] = {
-    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "index_all": False, "rate": 50.0,
-    "max_batch": 64, "open": False,
+    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "index_all": False,
+    "rate": 50.0, "max_batch": 64, "open": False,
 }  # fmt: skip
 
 
@@ -95,8 +98,9 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     from patent_hier.web.app import create_app
     from patent_hier.web.guard import ServiceSettings
 
-    classifier = HierarchicalClassifier.from_pretrained(model)
+    classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles)
     classifier.predict(["一种装置"])  # the first question need not wait for what is made once
+    gc.freeze()  # or the collector walks through all that was loaded again and again
     data = classifier.facts.get("data") or {}
     known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()

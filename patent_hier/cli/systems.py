@@ -47,11 +47,13 @@ The model is linear in nine nodes, trained in seconds; model=bertcnn is the pape
 mean nothing for real patents. data=cnipa data.path=FILE.csv makes it a real one."""
 EXPORT = """Write a finished system into one folder with a model card; nothing in it runs when it is loaded.
 
-usage: patent-hier export MODEL FOLDER [--license mit] [--onnx]
+usage: patent-hier export MODEL FOLDER [--license mit] [--titles FILE] [--onnx]
 
   MODEL            a result folder with its nodes beside it: runs/<model>/result-hier-..., -flat-... or -shared-...
   FOLDER           new, empty, or an earlier export, which is replaced
   --license NAME   the hub's identifier of the licence of the weights, for the card
+  --titles FILE    titles of the labels (CSV of code, level, title), kept in the folder for predict and serve; the
+                   default is those of data.label_text in training
   --onnx           ONNX files of the networks and what makes their token ids, each compared with the original first;
                    needs the extra onnx
 
@@ -171,7 +173,7 @@ def export(words: Sequence[str]) -> None:
         ConfigError: If MODEL is no system, FOLDER holds something else, or a model cannot be written as ONNX.
         ArtifactError: If a file of MODEL is damaged or missing.
     """
-    options = parsed(words, "model folder", license=str, onnx=False)
+    options = parsed(words, "model folder", license=str, titles=Path, onnx=False)
     if options.onnx:
         from patent_hier.inference.onnx_export import export_onnx
         from patent_hier.inference.predictor import load_system
@@ -181,7 +183,7 @@ def export(words: Sequence[str]) -> None:
         return
     from patent_hier.inference.classifier import HierarchicalClassifier
 
-    classifier = HierarchicalClassifier.from_pretrained(options.model)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
     classifier.save_pretrained(options.folder, license=options.license)
     tree = classifier.system.tree
     counts = ", ".join(f"{len(tree.labels(level))} of level {level}" for level in tree.levels)

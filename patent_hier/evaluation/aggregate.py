@@ -10,15 +10,20 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation import metrics
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.frequency import scores_by_band
+from patent_hier.evaluation.label_sets import true_sets
 from patent_hier.evaluation.level_scores import NO_TARGET, UNSEEN, LevelScores
 from patent_hier.evaluation.macro_f1 import macro_f1
-from patent_hier.evaluation.result import BandScores, LevelResult, LocalScore, Result, Score
+from patent_hier.evaluation.micro_f1 import micro_scores
+from patent_hier.evaluation.result import BandScores, LevelResult, LocalScore, Result, Score, SetScores
+from patent_hier.evaluation.set_rule import SetRule
+from patent_hier.evaluation.set_scores import score_sets
 from patent_hier.evaluation.system import SYSTEM
 from patent_hier.settings import FLAT, SHARED
 from patent_hier.taxonomy.tree import NONE
 
 Hits = NDArray[np.bool_]
 Answers = NDArray[np.int32]
+Named = tuple[SetRule, NetworkPredictions]  # the rule for sets of labels, and the calibrated scores that it reads
 
 
 def answers(system: NetworkPredictions) -> list[Answers]:
@@ -56,30 +61,35 @@ def aggregate(
     part: str = "test",
     every_label: tuple[str, ...] = (),
     train_counts: NDArray[np.int64] | None = None,
+    calibrated: NetworkPredictions | None = None,
 ) -> Result:
     """Score a system on one part.
 
     Args:
         system: From :func:`patent_hier.evaluation.system.merge`, its targets those of the corpus.
         labels: Of the system's documents, in its order: for the further symbols and ``train_counts``; without it
-            WIPO's third measure is left out.
+            WIPO's third measure and the scores of sets are left out.
         part: The part to score.
         every_label: Labels that the first level might have, to name those without documents.
         train_counts: ``(len(labels.tree),)`` of :func:`patent_hier.evaluation.frequency.training_counts`; without it no
             score is divided by training documents.
+        calibrated: The same documents' scores at temperatures, for the sets that are named; without it these are left
+            out.
 
     Raises:
         ArtifactError: If the part has no documents.
         DataError: If none of them has a label.
     """
     rows = np.flatnonzero(system.parts == part)
+    rule = _set_rule(calibrated, labels)
     system = system.select(part)
     own_labels = None if labels is None else labels.take(rows)
     if not has_label(system.levels[0]).any():
         raise DataError(f"no document of part {part} has a label at level {system.levels[0].level}")
     answered = answers(system)
+    named = None if rule is None or calibrated is None else (rule, calibrated.take(rows))
     levels = {
-        own.level: _level_result(system, place, answered, own_labels, train_counts)
+        own.level: _level_result(system, place, answered, own_labels, train_counts, named)
         for place, own in enumerate(system.levels)
         if has_label(own).any()
     }
@@ -94,7 +104,25 @@ def aggregate(
         _all_right(system),
         tuple(label for label in every_label or system.tree.labels(first.level) if label not in supported),
         () if len(system.levels) == 1 else _constant(system),
+        rule,
     )
+
+
+def _set_rule(calibrated: NetworkPredictions | None, labels: DocumentLabels | None) -> SetRule | None:
+    """The rule for sets of labels; None where no document has several symbols, or none is there to choose it."""
+    if calibrated is None or labels is None or not len(labels.further):
+        return None
+    rows = np.flatnonzero(calibrated.parts == "calibration")
+    return SetRule.fit(calibrated.take(rows), labels.take(rows)) if len(rows) else None
+
+
+def _sets(
+    system: NetworkPredictions, level: str, labels: DocumentLabels | None, named: Named | None
+) -> SetScores | None:
+    if labels is None or not len(labels.further):
+        return None
+    own = None if named is None else (named[0], named[1].level(level))
+    return score_sets(system.level(level), true_sets(system.tree, level, labels), own)
 
 
 def _constant(system: NetworkPredictions) -> tuple[str, ...]:
@@ -122,6 +150,7 @@ def _level_result(
     answered: list[Answers],
     labels: DocumentLabels | None,
     train_counts: NDArray[np.int64] | None,
+    named: Named | None,
 ) -> LevelResult:
     own = system.levels[place]
     present = has_label(own)
@@ -164,6 +193,7 @@ def _level_result(
         first_errors=Score.of_hits(int((before & ~right[place] & present).sum()), n_documents, n_labels),
         local={} if not place or system.flat else _local(system, own, ids, present),
         by_training_documents=_by_frequency(own, labels, train_counts),
+        sets=_sets(system, own.level, labels, named),
     )
 
 
@@ -240,20 +270,8 @@ def _hierarchical(
         sum(path != NONE for path in paths),
         sum(has_label(one) for one in levels),
     ]
-    shape = (place + 2,) * 3  # of each none to all of the levels
-    cells, counts = np.unique(
-        np.ravel_multi_index([np.asarray(column)[present] for column in columns], shape), return_counts=True
-    )
-    triples = np.stack(np.unravel_index(cells, shape), 1)
-
-    def scores(weights: NDArray[np.int64]) -> metrics.Hierarchical:
-        return metrics.f1_of_counts(*(weights @ triples).tolist())
-
-    def scored(place: int) -> Score:
-        interval = metrics.bootstrap_interval(counts, lambda weights: scores(weights)[place])
-        return Score(scores(counts)[place], int(present.sum()), n_labels, interval)
-
-    return {f"hierarchical_{name}": scored(place) for place, name in enumerate(metrics.Hierarchical._fields)}
+    scores = micro_scores(np.stack(columns, axis=1)[present], n_labels)
+    return {f"hierarchical_{name}": score for name, score in scores.items()}
 
 
 def _local(

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from patent_hier.evaluation.metrics import Interval, wilson_interval
+from patent_hier.evaluation.set_rule import SetRule
 
 EVERY_LEVEL = "path"  # stands where a score's level does
 
@@ -56,6 +57,26 @@ class BandScores:
 
 
 @dataclass(frozen=True)
+class SetScores:
+    """The scores of one level against *all* labels of a document there, those of its main and its further symbols.
+
+    Attributes:
+        true_labels: How many labels a document has, the mean.
+        scores: By name. ``precision_at_k``, ``recall_at_k`` and ``ndcg_at_k`` ask how all labels are ranked. The others
+            ask for the set that is named, if there is a rule for that: ``micro_precision``, ``micro_recall``,
+            ``micro_f1``; ``macro_f1``, over the labels with support; ``exact``, the share of documents whose set is
+            right as a whole. See :mod:`patent_hier.evaluation.set_scores`.
+        threshold: The joint probability from which on a label is named, chosen on ``calibration``; None without a rule.
+        named_labels: How many labels are named for a document, the mean; None without a rule.
+    """
+
+    true_labels: float
+    scores: Mapping[str, Score]
+    threshold: float | None = None
+    named_labels: float | None = None
+
+
+@dataclass(frozen=True)
 class LevelResult:
     """The scores of one level, over the documents that have a label there.
 
@@ -79,6 +100,8 @@ class LevelResult:
         local: By label of the first level, the oracle's accuracy over its documents; empty at the first level itself.
         by_training_documents: By band of :data:`patent_hier.evaluation.frequency.BANDS`; empty where the training
             documents are not known.
+        sets: Against all labels of a document; None where no document of the part has several symbols. Every score
+            above is of the main symbol, the first one of a document, but for ``wipo_any_symbol``.
 
     Source: equation (1) of arXiv:1911.06241; Fall, Törcsvári, Benzineb and Karetka, "Automated categorization in the
     International Patent Classification", ACM SIGIR Forum 37(1), 2003.
@@ -103,11 +126,16 @@ class LevelResult:
     first_errors: Score
     local: Mapping[str, LocalScore]
     by_training_documents: Mapping[str, BandScores]
+    sets: SetScores | None
 
     def scores(self) -> dict[str, Score]:
-        """Every score by name; ``oracle[A]`` is of label A, ``top_1[1-4]`` of labels with 1 to 4 training documents."""
+        """Every score by name.
+
+        ``sets.micro_f1`` is of sets, ``oracle[A]`` of label A, ``top_1[1-4]`` of labels with 1 to 4 training documents.
+        """
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         own = {name: value for name, value in named.items() if isinstance(value, Score)}
+        own |= {f"sets.{name}": score for name, score in (self.sets.scores if self.sets else {}).items()}
         own |= {f"oracle[{label}]": score for label, score in self.local.items()}
         bands = self.by_training_documents.items()
         return own | {f"{name}[{band}]": getattr(scores, name) for name in ("top_1", "top_5") for band, scores in bands}
@@ -125,6 +153,7 @@ class Result:
         all_right: The answered path is right at every level at which the document has a label.
         absent_labels: Labels of the first level without documents in this part; they have weight 0.
         constant_labels: Labels of the first level with a single label below them.
+        set_rule: Which labels make the set of a document; None without calibration documents or several symbols.
     """
 
     kind: str
@@ -134,6 +163,7 @@ class Result:
     all_right: Score
     absent_labels: tuple[str, ...]
     constant_labels: tuple[str, ...]
+    set_rule: SetRule | None = None
 
     @property
     def top(self) -> LevelResult:

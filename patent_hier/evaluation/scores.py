@@ -101,11 +101,11 @@ def whole(scores: Mapping[str, TreeScores], tree: LabelTree | None = None) -> Tr
             )
     log_prob = np.full((len(root), len(tree)), -np.inf, np.float32)
     log_prob[:, : len(root.tree)] = root.log_prob
-    ancestors = tree.ancestors(root.tree.depth)
     for place, node in enumerate(known, root.tree.leaves.start):
-        columns = np.flatnonzero((ancestors == place) & (np.arange(len(tree)) >= len(root.tree)))
-        own = scores[node].log_prob.astype(np.float64) + root.log_prob[:, place, None]
-        log_prob[:, columns] = own  # a part's labels keep their order in the whole tree
+        own, below = scores[node], tree.children(place)
+        for level in own.tree.levels:  # a part's labels keep their order in the whole tree, and stand side by side
+            np.add(own.at(level), root.log_prob[:, place, None], out=log_prob[:, below])
+            below = slice(*tree.child_bounds[[below.start + 1, below.stop + 1]].tolist())
     return TreeScores(tree, log_prob)
 
 

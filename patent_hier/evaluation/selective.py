@@ -1,13 +1,16 @@
-"""Answering only when sure: the deepest level that is sure enough, or nothing, at an accuracy that is asked for.
+"""Answering only when sure: the deepest level that is sure enough, or nothing; and what thresholds come to.
 
-Confidence is the calibrated joint probability of a level's likeliest label. A threshold for each level is chosen on
-documents that nothing was trained or chosen on, so that the answers above it are right as often as asked. First the
-deepest level's, on all documents; then the next one's, on those that the first leaves, and so on upwards. So the
-promise holds at each level by itself, not only for all together.
+Confidence is the calibrated joint probability of a level's likeliest label. A document is answered at the deepest level
+whose threshold it reaches. :mod:`patent_hier.evaluation.guarantee` chooses the thresholds.
+
+A symbol that ends above the deepest level has a label there that means "stops here" (A01B1/00 among the subgroups), so
+its documents are answered, right or wrong, at that level too. Documents that lack a label at a level for want of data
+count at no threshold of it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +21,6 @@ from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.result import Score
 
 NEVER = float("inf")
-TARGETS = tuple(round(0.5 + step / 100, 2) for step in range(50))  # 0.50 to 0.99
 
 Confidence = NDArray[np.float64]
 Hits = NDArray[np.bool_]
@@ -50,7 +52,8 @@ class Answers:
         """
         if not len(system):
             raise DataError(
-                "there are no documents to choose or measure thresholds on; use a split with a calibration part"
+                "there are no documents to choose or measure thresholds on; use a split with all parts: "
+                "val plans them, calibration chooses them, test measures them"
             )
         best = [own.best(1) for own in system.levels]
         codes = np.stack([own.target_codes for own in system.levels], axis=1)
@@ -64,19 +67,24 @@ class Answers:
     def __len__(self) -> int:
         return len(self.hits)
 
-    def take(self, rows: Hits) -> Self:
-        """Only the chosen documents."""
+    def take(self, rows: Hits | NDArray[np.intp]) -> Self:
+        """Only the chosen documents, by a mask or by position."""
         return type(self)(self.levels, self.confidence[rows], self.hits[rows], self.targets[rows])
 
     def labelled(self, level: int) -> Hits:
         """Which documents have a label at a level, ``(n,)``."""
-        present: Hits = self.targets[:, level] != None  # noqa: E711 - elementwise
-        return present
+        return self.known[:, level]
+
+    @cached_property
+    def known(self) -> Hits:
+        """Which documents have a label at which level, ``(n, n_levels)``."""
+        known: Hits = self.targets != None  # noqa: E711 - elementwise
+        return known
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which confidence on a level is answered; :data:`NEVER` if the accuracy cannot be reached there.
+    """From which confidence on a level is answered; :data:`NEVER` if the accuracy cannot be guaranteed there.
 
     Attributes:
         target: The accuracy that was asked for, a fraction.
@@ -89,7 +97,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class LevelReached:
-    """Coverage and accuracy of one level's threshold.
+    """Coverage and accuracy of one level's threshold, or of all.
 
     Attributes:
         coverage: Share of all documents that were answered at this level.
@@ -107,53 +115,14 @@ class Reached:
     Attributes:
         n_documents: All documents.
         levels: By level, from the top.
+        answered: All levels together; each answer counts at its own level.
         undecided: Share that got nothing.
     """
 
     n_documents: int
     levels: dict[str, LevelReached]
+    answered: LevelReached
     undecided: float
-
-
-def choose_threshold(confidence: Confidence, hits: Hits, target: float) -> float:
-    """The lowest confidence from which on answers are right often enough.
-
-    Args:
-        confidence: ``(n,)``.
-        hits: ``(n,)``.
-        target: Wanted accuracy, 0 to 1.
-
-    Returns:
-        A confidence of one of the documents, or :data:`NEVER`.
-
-    The errors are counted as if there were one more (``(errors + 1) / (n + 1) <= 1 - target``), so that a handful of
-    lucky answers opens nothing. Source: the correction of Angelopoulos, Bates, Fisch, Lei and Schuster, "Conformal risk
-    control", ICLR 2024, whose guarantee is of the mean over samples and for monotone risks; accuracy among answers is
-    not quite monotone, so what is reached is measured, on other documents.
-    """
-    order = np.argsort(-confidence, kind="stable")
-    ordered, errors = confidence[order], np.cumsum(~hits[order])
-    n = np.arange(1, len(order) + 1)
-    last_of_equals = np.append(ordered[1:] != ordered[:-1], True) if len(order) else np.zeros(0, dtype=bool)
-    enough = np.flatnonzero(last_of_equals & ((errors + 1) <= (1 - target) * (n + 1) + 1e-9))
-    return float(ordered[enough[-1]]) if len(enough) else NEVER
-
-
-def choose_thresholds(answers: Answers, targets: Sequence[float] = TARGETS) -> list[Thresholds]:
-    """Thresholds for several accuracies; a higher one never has a lower threshold of the deepest level."""
-    chosen: list[Thresholds] = []
-    floor = 0.0
-    for target in sorted(targets):
-        rest, levels = answers, {}
-        for place in reversed(range(len(answers.levels))):
-            own = rest.take(rest.labelled(place))
-            threshold = choose_threshold(own.confidence[:, place], own.hits[:, place], target)
-            if place == len(answers.levels) - 1:
-                floor = threshold = max(floor, threshold)
-            levels[answers.levels[place]] = threshold
-            rest = rest.take(rest.confidence[:, place] < threshold)
-        chosen.append(Thresholds(target, {level: levels[level] for level in answers.levels}))
-    return chosen
 
 
 def at_least(thresholds: Sequence[Thresholds], target: float) -> Thresholds:
@@ -169,27 +138,31 @@ def at_least(thresholds: Sequence[Thresholds], target: float) -> Thresholds:
     return min(known, key=lambda one: one.target)
 
 
-def decided(confidence: Confidence, thresholds: Thresholds) -> NDArray[np.intp]:
+def decided(confidence: Confidence, thresholds: Confidence) -> NDArray[np.intp]:
     """The level that each document is answered at, ``(n,)``; -1 for none.
 
     Args:
         confidence: ``(n, n_levels)``.
-        thresholds: Of the same levels.
+        thresholds: ``(n_levels,)``.
     """
-    enough = confidence >= np.array(list(thresholds.levels.values()))
+    enough = confidence >= thresholds
     deepest = enough.shape[1] - 1 - enough[:, ::-1].argmax(axis=1)
     return np.where(enough.any(axis=1), deepest, -1)
 
 
 def measure(answers: Answers, thresholds: Thresholds) -> Reached:
     """Coverage and accuracy of thresholds."""
-    levels, place_of = {}, decided(answers.confidence, thresholds)
-    for place, level in enumerate(answers.levels):
-        named = place_of == place
-        scored = named & answers.labelled(place)
-        accuracy = _score(answers.hits[scored, place], answers.targets[scored, place])
-        levels[level] = LevelReached(float(named.mean()), accuracy)
-    return Reached(len(answers), levels, float((place_of < 0).mean()))
+    at = decided(answers.confidence, np.array(list(thresholds.levels.values())))
+    named = at[:, None] == np.arange(len(answers.levels))  # (n, n_levels)
+    scored = named & answers.known
+    levels = {
+        level: _reached(
+            named[:, place], answers.hits[scored[:, place], place], answers.targets[scored[:, place], place]
+        )
+        for place, level in enumerate(answers.levels)
+    }
+    every = _reached(at >= 0, answers.hits[scored], answers.targets[scored])
+    return Reached(len(answers), levels, every, float((at < 0).mean()))
 
 
 def measure_by_label(answers: Answers, thresholds: Thresholds) -> dict[str, Reached]:
@@ -215,5 +188,6 @@ def area_under_risk_coverage(confidence: Confidence, hits: Hits) -> float:
     return float((errors / np.arange(1, len(hits) + 1)).mean())
 
 
-def _score(hits: Hits, truth: NDArray[Any]) -> Score | None:
-    return Score.of_hits(int(hits.sum()), len(hits), len(set(truth.tolist()))) if len(hits) else None
+def _reached(answered: Hits, hits: Hits, truth: NDArray[Any]) -> LevelReached:
+    score = Score.of_hits(int(hits.sum()), len(hits), len(set(truth.tolist()))) if len(hits) else None
+    return LevelReached(float(answered.mean()), score)

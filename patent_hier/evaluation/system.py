@@ -266,7 +266,17 @@ def scale(
         leaves = joint[:, tree.leaves].astype(np.float64) / temperatures.get(tree.depth, 1.0)
         leaves -= np.logaddexp.reduce(leaves, axis=1, keepdims=True)
         return sum_up(tree, leaves).astype(np.float32)
-    logits = conditional_log_prob(tree, joint.astype(np.float64))
-    for level in tree.levels:
-        logits[:, tree.span(level)] /= temperatures.get(level, 1.0)
-    return joint_log_prob(tree, log_softmax_siblings(tree, logits)).astype(np.float32)
+    changed = [level for level in tree.levels if temperatures.get(level, 1.0) != 1.0]
+    if not changed:
+        return joint
+    top = tree.to_depth(changed[-1])
+    above = joint[:, : len(top)].astype(np.float64)
+    logits = conditional_log_prob(top, above)
+    for level in changed:
+        logits[:, top.span(level)] /= temperatures[level]
+    result = joint.copy()
+    result[:, : len(top)] = new = joint_log_prob(top, log_softmax_siblings(top, logits))
+    with np.errstate(invalid="ignore"):
+        shift = np.where(np.isneginf(above), 0, new - above).astype(np.float32)
+    result[:, len(top) :] += np.take(shift, tree.ancestors(top.depth)[len(top) :], axis=1)  # heads as they were
+    return result

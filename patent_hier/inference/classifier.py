@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from patent_hier.data.raw import has_words, is_unicode, normalise
+from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.evaluation.decoding import NO_PATH, best, check_decoding, decode, given, is_below, place_of
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.evaluation.selective import NEVER, Thresholds, at_least
+from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import Temperatures, scale
+from patent_hier.inference.answering import Answering, Asked, Labels, Question
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.exporting import (
     Export,
@@ -24,11 +25,10 @@ from patent_hier.inference.exporting import (
     system_version,
     upload,
 )
-from patent_hier.inference.predictor import System, load_system, paths_of
-from patent_hier.inference.results import UNDECIDED, Decision, Explanation, LabelPath, LabelScore, Prediction
-from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.inference.predictor import System, load_system
+from patent_hier.inference.results import Explanation, Prediction
+from patent_hier.taxonomy.lookup import LabelLookup
 
-Levels = dict[str, tuple[LabelScore, ...]]
 Progress = Callable[[int], None]
 
 
@@ -49,7 +49,9 @@ class HierarchicalClassifier:
         self.version = system_version(system)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> Self:
+    def from_pretrained(
+        cls, source: str | Path, *, revision: str | None = None, titles: str | Path | None = None
+    ) -> Self:
         """Load a system: all its classifiers are in memory then, on the GPU if there is one.
 
         Args:
@@ -57,15 +59,20 @@ class HierarchicalClassifier:
                 (``runs/<model>/result-hier-...``, ``result-flat-...`` or ``result-shared-...``); or the name of a
                 repository on the Hugging Face hub (``owner/name``), which must hold such a folder.
             revision: Branch, tag or commit of the repository.
+            titles: Table of the scheme's titles (``code``, ``level`` or ``parent``, ``title``), in place of those that
+                the system has; they are exported with it.
 
         Raises:
             ConfigError: If it is none of these.
             IncompleteError: If nodes are missing.
             ArtifactError: If a file is missing or differs from its manifest.
+            DataError: If the table of titles cannot be used.
         """
         folder = located(source, revision)
         system = load_system(folder)
-        _ = system.tree  # one node alone makes no paths
+        tree = system.tree  # one node alone makes no paths
+        if titles is not None:
+            system = system.with_titles(read_titles(Path(titles), tree))
         return cls(system, load_calibration(folder, system), load_facts(folder))
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word
@@ -94,22 +101,28 @@ class HierarchicalClassifier:
         top_k: int = 3,
         *,
         target_accuracy: float | None = None,
-        force: str | None = None,
+        depth: str | None = None,
+        force: Labels = (),
+        exclude: Labels = (),
         beam: int | None = None,
+        all_symbols: bool = False,
         explain: bool = False,
         batch_size: int = 64,
         progress: Progress | None = None,
     ) -> list[Prediction]:
-        """Classify texts.
+        """Classify texts; what may be asked is described in :class:`patent_hier.inference.answering.Question`.
 
         Args:
             texts: ``n`` texts, built as in training (``system.raw.text`` names their fields).
-            top_k: Paths for each text, and labels of each level, the most probable first; fewer where there are fewer.
-            target_accuracy: Answer with the deepest level at which answers are right this often, or not at all. None:
-                always the likeliest path's label.
-            force: A label of any level that is taken for granted.
-            beam: Labels that are followed at each level; None follows all (see
-                :func:`patent_hier.evaluation.decoding.decode`).
+            top_k: Paths for each text, and labels of each level.
+            target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
+                confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all; :meth:`shortfall` says when
+                nothing can be answered.
+            depth: The deepest level of answers.
+            force: Labels that the answer must be, or be below.
+            exclude: Labels that it must not be, nor be below.
+            beam: Labels that are followed at each level.
+            all_symbols: Also name all labels that each document has.
             explain: Also say which parts of each text speak for its first label; takes many passes for each text.
             batch_size: Documents per batch of a network; without influence on the results beyond rounding.
             progress: Called after each batch of each classifier with its number of documents.
@@ -118,16 +131,15 @@ class HierarchicalClassifier:
             ConfigError: If an argument is out of range, or the system has no calibration for a target accuracy.
             DataError: Naming the first text that has no words or is no Unicode.
         """
-        self.check(top_k, target_accuracy, force, beam)
+        asked = self.ask(Question(top_k, target_accuracy, depth, force, exclude, beam, all_symbols))
         _require_readable(texts)
         predictions: list[Prediction] = []
         for part in self.system.portions(list(texts)):
-            scores = self.score(part, batch_size=batch_size, progress=progress)
-            predictions += self.answer(scores, top_k, target_accuracy=target_accuracy, force=force, beam=beam)
+            predictions += self.answer(self.score(part, batch_size=batch_size, progress=progress), asked)
         if not explain:
             return predictions
         return [
-            replace(one, explanation=self.explain(text, one.paths[0].label, one.paths[0].level) if one.paths else None)
+            replace(one, explanation=self.explain(text, one.paths[0].label, one.paths[0].level))
             for text, one in zip(texts, predictions, strict=True)
         ]
 
@@ -168,38 +180,45 @@ class HierarchicalClassifier:
         temperatures = self.calibration.temperatures if self.calibration else {}
         return self.system.whole({node: _scaled(own, temperatures.get(node, {})) for node, own in scores.items()})
 
-    def answer(
-        self,
-        scores: TreeScores,
-        top_k: int = 3,
-        *,
-        target_accuracy: float | None = None,
-        force: str | None = None,
-        beam: int | None = None,
-    ) -> list[Prediction]:
-        """The predictions of :meth:`score`'s documents; arguments and errors as in :meth:`predict`."""
-        thresholds = self.check(top_k, target_accuracy, force, beam)
-        predictions = []
-        for piece in scores.pieces():
-            paths = paths_of(piece, decode(piece, top_k, beam=beam, force=force))
-            for own, levels in zip(paths, _likeliest(piece, top_k, force), strict=True):
-                decision = _decide(own, levels, thresholds, force, self.system.tree)
-                predictions.append(Prediction(decision, tuple(own), levels, self.version))
-        return predictions
+    def ask(self, question: Question) -> Asked:
+        """Check a question, before any work.
 
-    def check(
-        self, top_k: int, target_accuracy: float | None = None, force: str | None = None, beam: int | None = None
-    ) -> Thresholds | None:
-        """Refuse arguments of :meth:`predict` that cannot be used, before any work; the thresholds of the accuracy."""
-        check_decoding(self.system.tree, top_k, beam, force)
-        if target_accuracy is None:
-            return None
-        if self.calibration is None:
+        Raises:
+            ConfigError: If it cannot be answered, see :meth:`predict`.
+        """
+        target = question.target_accuracy
+        if target is not None and self.calibration is None:
             raise ConfigError(
-                f"target accuracy {target_accuracy:g}: {self.system.name} has no calibration, because its split left "
-                "no documents for it or its predictions are gone; train with split.calibration above 0"
+                f"target accuracy {target:g}: {self.system.name} has no calibration, because its split left no "
+                "documents for it or its predictions are gone; train with split.calibration above 0"
             )
-        return at_least(self.calibration.thresholds, target_accuracy)
+        sets = self.calibration.sets if self.calibration else None
+        if question.all_symbols and sets is None:
+            raise ConfigError(
+                f"all symbols: {self.system.name} has no thresholds for sets of labels, because no document of its "
+                "calibration part has several symbols; leave them out, or train on documents that have several"
+            )
+        known = self.calibration.thresholds if self.calibration else []
+        thresholds = None if target is None else at_least(known, target)
+        return self._answering.ask(question, thresholds, sets if question.all_symbols else None)
+
+    def answer(self, scores: TreeScores, asked: Asked) -> list[Prediction]:
+        """The predictions of :meth:`score`'s documents for what was :meth:`ask`ed."""
+        return list(asked.answers(scores, self.version))
+
+    @cached_property
+    def lookup(self) -> LabelLookup:
+        """Finds labels by what people write."""
+        return LabelLookup(self.system.tree)
+
+    @cached_property
+    def _answering(self) -> Answering:
+        return Answering(self.system.tree, lambda: self.lookup)
+
+    def shortfall(self, target_accuracy: float | None) -> str | None:
+        """In one line, why nothing is answered at a target accuracy; None if something is."""
+        thresholds = self.ask(Question(1, target_accuracy)).thresholds
+        return None if thresholds is None or self.calibration is None else self.calibration.shortfall(thresholds)
 
 
 def text_problem(text: str) -> str | None:
@@ -221,60 +240,3 @@ def _scaled(own: TreeScores, temperatures: Temperatures) -> TreeScores:
         return own
     parts = [scale(own.tree, piece.log_prob, temperatures, own.flat) for piece in own.pieces()]
     return replace(own, log_prob=np.concatenate(parts) if parts else own.log_prob)
-
-
-def _likeliest(scores: TreeScores, top_k: int, force: str | None) -> list[Levels]:
-    """Each document's likeliest labels of every level; see :class:`Prediction`."""
-    tree, columns = scores.tree, {}
-    said: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_] | None]]
-    said = {level: (scores.at(level), None) for level in tree.levels}
-    if force is not None:
-        known, inside = given(scores, force), is_below(tree, force)
-        above = tree.levels.index(tree.level_of(place_of(tree, force)))
-        said |= {level: (known.at(level), inside[None, tree.span(level)]) for level in tree.levels[above + 1 :]}
-    for level, (values, allowed) in said.items():
-        order = best(values, top_k, allowed)
-        probabilities = np.exp(np.take_along_axis(values, np.maximum(order, 0), axis=1)).tolist()
-        codes = tree.codes[tree.span(level)]
-        columns[level] = [
-            tuple(LabelScore(str(codes[place]), value) for place, value in zip(*both, strict=True) if place != NO_PATH)
-            for both in zip(order.tolist(), probabilities, strict=True)
-        ]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _decide(
-    paths: Sequence[LabelPath], levels: Levels, thresholds: Thresholds | None, force: str | None, tree: LabelTree
-) -> Decision:
-    """The deepest level that is sure enough; without thresholds the end of the likeliest path."""
-    candidates = {level: own[0] for level, own in levels.items() if own}
-    given_level = None
-    if force is None:  # the search may have passed over likelier labels
-        candidates[paths[0].level] = LabelScore(paths[0].label, paths[0].probability)
-    else:
-        given_level = tree.level_of(place_of(tree, force))
-        candidates[given_level] = LabelScore(force, 1.0)
-    if thresholds is None:
-        level = paths[0].level if paths else str(given_level)
-        if level == given_level:
-            reason = f"{level} {force} was given"
-        else:
-            reason = f"likeliest {level}" + (f" of {given_level} {force}, which was given" if force else "")
-        return Decision(level, candidates[level].label, candidates[level].probability, None, reason)
-    said = []
-    for level in reversed(candidates):
-        label, confidence = candidates[level].label, candidates[level].probability
-        if level == given_level:
-            said.append(f"{level} {label} was given")
-            return Decision(level, label, confidence, thresholds.target, ", ".join(said))
-        least = thresholds.levels[level]
-        if confidence >= least:
-            said.append(f"{level} {confidence:.3f} >= {least:.3f}")
-            return Decision(level, label, confidence, thresholds.target, ", ".join(said))
-        said.append(f"{level} {label} {confidence:.3f} < {_shown(least)}")
-    first = candidates[tree.levels[0]]
-    return Decision(UNDECIDED, None, first.probability, thresholds.target, ", ".join(said))
-
-
-def _shown(threshold: float) -> str:
-    return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target is not reached)"

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,20 +14,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from patent_hier import __version__
 from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
+from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
 from patent_hier.settings import FLAT, ROOT, SHARED
-from patent_hier.taxonomy.names import LANGUAGES, known_name
-from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.taxonomy.names import is_ipc
 
-FORMAT = 2
+FORMAT = 3
 CONFIG = "config.json"
 CARD = "README.md"
 CALIBRATION_FILE = "calibration.json"
-LABELS_FILE = "labels.json"
 _RESULT_FILE = "result.json"
 _NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
 _SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{} among three"}
@@ -102,7 +103,14 @@ def load_calibration(folder: Path, system: System) -> Calibration | None:
         return None
     for path in system.nodes.values():
         verify(path, only=(PREDICTIONS_FILE,))
-    return calibrate({node: NetworkPredictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
+    found = calibrate({node: NetworkPredictions.read(path / PREDICTIONS_FILE) for node, path in system.nodes.items()})
+    return found and replace(found, sets=_set_rule(folder, system))
+
+
+def _set_rule(folder: Path, system: System) -> SetRule | None:
+    """The thresholds for sets of labels that stand in a result; None in a node's folder."""
+    file = folder / _RESULT_FILE
+    return SetRule.from_dict(read_json(file).get("set_rule"), system.tree.levels) if file.is_file() else None
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
@@ -146,7 +154,7 @@ def export_system(export: Export, folder: Path) -> None:
     with exclusive(folder), atomic_folder(folder) as staging:
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
-        write_json(staging / LABELS_FILE, label_table(system.tree))
+        (staging / LABELS_FILE).write_text(labels_json(system.tree), "utf-8")
         if export.calibration is not None:
             write_json(staging / CALIBRATION_FILE, export.calibration.as_dict())
         version = system_version(system)
@@ -156,22 +164,6 @@ def export_system(export: Export, folder: Path) -> None:
         write_json(staging / CONFIG, {**config, **facts})
         (staging / CARD).write_text(model_card(export), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
-
-
-def label_table(tree: LabelTree) -> dict[str, Any]:
-    """All labels with our short names of those that have one, as JSON-able values: level by level, siblings together.
-
-    Returns:
-        ``levels``, and ``labels``: each with ``code``, ``level``, ``parent`` (the code above it, null at the first
-        level), and perhaps ``zh`` and ``en``.
-    """
-    labels = []
-    for level in tree.levels:
-        own = tree.span(level)
-        for code, parent in zip(tree.codes[own], tree.names(tree.parents[own]), strict=True):
-            names = {language: name for language in LANGUAGES if (name := known_name([code], language))}
-            labels.append({"code": code, "level": level, "parent": parent, **names})
-    return {"levels": list(tree.levels), "labels": labels}
 
 
 def _scores(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -190,7 +182,8 @@ def model_card(export: Export) -> str:
         ArtifactError: If the facts or what was measured are not as we write them.
     """
     head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
-    head |= {"license": export.license_name or "other", "tags": ["patent", "IPC", "hierarchical-classification"]}
+    scheme = ["IPC"] if is_ipc(export.system.tree) else []
+    head |= {"license": export.license_name or "other", "tags": ["patent", *scheme, "hierarchical-classification"]}
     if export.license_name is None:
         head["license_name"] = "unspecified"
     system, facts = export.system, export.facts
@@ -206,6 +199,7 @@ def model_card(export: Export) -> str:
         return template.render(
             head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
             system=system,
+            labels="".join(f"{name} " for name in scheme) + "labels",
             kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
             version=system_version(system),
             data=data,

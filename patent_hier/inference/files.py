@@ -12,6 +12,7 @@ from patent_hier.data.labels import ipc_path
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import DataError
 from patent_hier.evaluation.result import Score
+from patent_hier.inference.answering import Question
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.results import UNDECIDED, Prediction
 from patent_hier.inference.resuming import ResumableOutput
@@ -25,13 +26,9 @@ Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Question):
     """How documents are classified; see :meth:`HierarchicalClassifier.predict`."""
 
-    top_k: int = 3
-    target_accuracy: float | None = None
-    force: str | None = None
-    beam: int | None = None
     explain: bool = False
     batch_size: int = 64
 
@@ -161,18 +158,16 @@ def predict_to_stream(
         ConfigError: If an option is out of range.
         DataError: If the file cannot be used, or no row of it can be classified.
     """
-    classifier.check(options.top_k, options.target_accuracy, options.force, options.beam)
-    system, write = classifier.system, None
-    summary = known or Summary(system.tree.levels)
+    system, tree, write = classifier.system, classifier.ask(options).tree, None
+    summary = known or Summary(tree.levels)
     skip, done = summary.rows, 0
     for batch in documents.batches(BATCH):
         rows, skip = batch[skip:], max(0, skip - len(batch))
         texts = [row.text for row in rows if row.fault is None]
         advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
         predictions = iter(classifier.predict(texts, **vars(options), progress=advance) if texts else ())
-        write = write or writer_for(
-            kind, stream, summary.levels, options.top_k, None if summary.rows else documents.text_columns
-        )
+        columns = None if summary.rows else documents.text_columns
+        write = write or writer_for(kind, stream, tree, options.top_k, columns, options.all_symbols)
         for row in rows:
             prediction = next(predictions) if row.fault is None else None
             summary.count(row, prediction, system.raw)

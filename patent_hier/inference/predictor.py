@@ -3,7 +3,8 @@
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.raw import RawFormat
+from patent_hier.data.titles import load_titles
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
 from patent_hier.evaluation.pooling import pool
@@ -21,13 +23,12 @@ from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
-from patent_hier.taxonomy.arithmetic import conditional_log_prob
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 RESULT_KIND = "result"
 SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
 NODES = "nodes"  # its folder of node folders
-_CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
+_CELLS = 1 << 24  # documents x labels that are scored at once: 64 MiB of float32
 _Progress = Callable[[int], None]
 
 
@@ -102,12 +103,19 @@ class System:
         loaded: Folder -> what was loaded of it: all node folders, and those that combinations need.
         raw: The form of the raw file that it was trained on; its ``text`` names the fields that make a document's text.
         passes: How many classifiers read each text.
+        titles: Titles of labels by code, as far as they are known.
     """
 
     def __init__(
-        self, name: str, nodes: Mapping[str, Path], loaded: Mapping[Path, Classifier | Combination], raw: RawFormat
+        self,
+        name: str,
+        nodes: Mapping[str, Path],
+        loaded: Mapping[Path, Classifier | Combination],
+        raw: RawFormat,
+        titles: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
+        self.titles = dict(titles or {})
         self.nodes = dict(nodes)
         self.raw = raw
         self.loaded = dict(loaded)
@@ -116,7 +124,7 @@ class System:
 
     @cached_property
     def tree(self) -> LabelTree:
-        """All labels that it can name.
+        """All labels that it can name, with their titles.
 
         Raises:
             IncompleteError: If this is one node of a hierarchical system.
@@ -127,7 +135,11 @@ class System:
                 f"{self.name} {', '.join(self.nodes)} makes no whole paths without node {', '.join(missing)}; "
                 "give the result folder of all nodes (result-hier-..., result-flat-... or result-shared-...)"
             )
-        return whole_tree(trees)
+        return replace(whole_tree(trees), titles=self.titles)
+
+    def with_titles(self, titles: Mapping[str, str]) -> "System":
+        """The same classifiers with titles of their labels."""
+        return System(self.name, self.nodes, self.loaded, self.raw, titles)
 
     def portions(self, texts: list[str]) -> Iterator[list[str]]:
         """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
@@ -169,20 +181,28 @@ class System:
 def paths_of(scores: TreeScores, ends: Positions) -> list[list[LabelPath]]:
     """The paths to the labels of each document, ``(n, top_k)`` positions in the tree, in that order."""
     tree = scores.tree
-    conditional = conditional_log_prob(tree, scores.log_prob)
     steps = tree.paths(ends.reshape(-1)).reshape(*ends.shape, len(tree.levels))  # (n, top_k, n_levels)
     rows = np.arange(len(ends))[:, None, None]
-    values = np.exp(np.stack([scores.log_prob[rows, steps], conditional[rows, steps]], axis=-1)).tolist()
+    joint = scores.log_prob[rows, steps]
+    above = np.zeros_like(joint)  # of the parents; the root is certain
+    above[..., 1:] = joint[..., :-1]
+    with np.errstate(invalid="ignore"):
+        conditional = joint - above
+    equal = -np.log(np.diff(tree.child_bounds)[tree.parents[steps] + 1])  # below a label of probability 0
+    conditional = np.where(np.isneginf(above), equal, conditional)
+    values = np.exp(np.stack([joint, conditional], axis=-1)).tolist()
+    codes = tree.codes[steps].tolist()
+    documents = zip(codes, steps.tolist(), values, ends.tolist(), strict=True)
     return [
-        [_path(tree, path, numbers) for path, numbers, end in zip(paths, several, own, strict=True) if end != NO_PATH]
-        for paths, several, own in zip(steps.tolist(), values, ends.tolist(), strict=True)
+        [_path(tree.levels, *one) for *one, end in zip(*document, strict=True) if end != NO_PATH]
+        for document in documents
     ]
 
 
-def _path(tree: LabelTree, path: list[int], numbers: list[list[float]]) -> LabelPath:
+def _path(levels: Sequence[str], codes: list[str], places: list[int], numbers: list[list[float]]) -> LabelPath:
     steps = tuple(
-        Step(level, str(tree.codes[place]), *both)
-        for level, place, both in zip(tree.levels, path, numbers, strict=True)
+        Step(level, code, *both)
+        for level, code, place, both in zip(levels, codes, places, numbers, strict=True)
         if place != NONE
     )
     return LabelPath(steps[-1].label, steps[-1].probability, steps)
@@ -212,9 +232,8 @@ def load_system(folder: Path) -> System:
         raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
     loader = NodeLoader()
     nodes = {node: loader.load(path, node) for node, path in folders.items()}
-    return System(
-        str(manifest.get("name" if kind == SYSTEM_KIND else "model")), nodes, loader.nodes, _common_format(loader.nodes)
-    )
+    name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
+    return System(name, nodes, loader.nodes, _common_format(loader.nodes), load_titles(folder))
 
 
 def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:

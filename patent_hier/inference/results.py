@@ -42,7 +42,7 @@ class LabelPath:
 
     Attributes:
         label: Where it ends.
-        probability: P(label), 0 to 1; the sum over all paths is 1.
+        probability: P(label), 0 to 1; the sum over all paths that may be answered is 1.
         steps: Its labels from the top, one for each level; the last one is ``label``. A symbol that ends above the
             deepest level has fewer.
     """
@@ -130,10 +130,11 @@ class Prediction:
     Attributes:
         decision: The answer.
         paths: The likeliest paths, the most probable first.
-        levels: By level from the top its likeliest labels, the most probable first. Where a label was taken for
-            granted, the levels below it have what is below it alone, and P(label | what was given).
+        levels: By level from the top its likeliest labels, the most probable first. Where labels were forced or
+            excluded, all probabilities are given that, and other labels are not there.
         model_version: Which weights said so.
         explanation: Which parts of the text speak for the first path's label, if that was asked for.
+        symbols: By level all labels that the document has, the most probable first, if they were asked for.
     """
 
     decision: Decision
@@ -141,10 +142,8 @@ class Prediction:
     levels: dict[str, tuple[LabelScore, ...]]
     model_version: str
     explanation: Explanation | None = None
+    symbols: dict[str, tuple[LabelScore, ...]] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON-able values; without ``explanation`` where there is none."""
-        content = asdict(self)
-        if self.explanation is None:
-            del content["explanation"]
-        return content
+        """The prediction as JSON-able values; without ``explanation`` and ``symbols`` where there are none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

@@ -8,7 +8,8 @@ from typing import IO
 from patent_hier.data.incoming import Incoming
 from patent_hier.inference.results import Prediction
 from patent_hier.sanitize import cell
-from patent_hier.taxonomy.names import known_name
+from patent_hier.taxonomy.names import LabelNames
+from patent_hier.taxonomy.tree import LabelTree
 
 CSV, JSON_LINES = OUTPUT_FORMATS = ("csv", "jsonl")
 BYTE_ORDER_MARK = "\ufeff"  # makes spreadsheets read the file as UTF-8
@@ -19,24 +20,31 @@ Write = Callable[[Incoming, Prediction | None], None]
 
 
 def writer_for(
-    kind: str, output: IO[str], levels: Sequence[str], top_k: int, text_columns: Sequence[str] | None
+    kind: str,
+    output: IO[str],
+    tree: LabelTree,
+    top_k: int,
+    text_columns: Sequence[str] | None,
+    all_symbols: bool = False,
 ) -> Write:
     """Return a function that writes predictions to an open text file (UTF-8, ``newline=""``).
 
     JSON lines have an object for every row: ``row``, ``document_id``, and either the prediction's values or ``error``.
 
     CSV has a byte order mark, and a line for every row. The columns: ``row``, ``document_id``, the fields of the text;
-    ``decision`` (a level or ``undecided``), ``label``, ``name`` (Chinese, of the label or of the next one above it that
-    has one) and ``confidence``; for each path, k from 1 to ``top_k``, its labels and their probabilities:
+    ``decision`` (a level or ``undecided``), ``label``, ``name`` (of the label or of the next one above it that has
+    one) and ``confidence``; for each path, k from 1 to ``top_k``, its labels and their probabilities:
     ``section_k``, ``section_probability_k``, ..., of the deepest level ``class_k`` and ``probability_k`` (that of the
-    path); ``error``, the reason why a row has no prediction.
+    path); with all symbols, for each level, ``all_<level>`` and ``all_<level>_probabilities``, with semicolons between
+    them; ``error``, the reason why a row has no prediction.
 
     Args:
         kind: One of :data:`OUTPUT_FORMATS`.
         output: The file.
-        levels: Of the system, from the top.
+        tree: The labels that may be answered.
         top_k: Paths of each prediction, at most.
         text_columns: The names of the text's fields, for a header; None where a file is continued.
+        all_symbols: Whether predictions have them.
     """
     if kind == JSON_LINES:
 
@@ -46,31 +54,42 @@ def writer_for(
             output.write(json.dumps(content, ensure_ascii=False) + "\n")
 
         return write_json
-    writer = csv.writer(output)
+    writer, names, levels = csv.writer(output), LabelNames(tree), tree.levels
     if text_columns is not None:
         output.write(BYTE_ORDER_MARK)
-        writer.writerow([cell(name) for name in _header(levels, top_k, text_columns)])
+        writer.writerow([cell(name) for name in _header(levels, top_k, text_columns, all_symbols)])
 
     def write_csv(row: Incoming, prediction: Prediction | None) -> None:
         own = [str(row.row), cell(row.document_id), *map(cell, row.fields)]
         if prediction is None:
-            writer.writerow([*own, *[""] * (4 + 2 * len(levels) * top_k), str(row.fault)])
+            writer.writerow([*own, *[""] * (4 + 2 * len(levels) * (top_k + all_symbols)), str(row.fault)])
         else:
-            writer.writerow([*own, *_cells(prediction, 2 * len(levels), top_k), ""])
+            cells = _cells(prediction, names, 2 * len(levels), top_k)
+            writer.writerow([*own, *cells, *_symbols(prediction), ""])
 
     return write_csv
 
 
-def _header(levels: Sequence[str], top_k: int, text_columns: Sequence[str]) -> list[str]:
+def _header(levels: Sequence[str], top_k: int, text_columns: Sequence[str], all_symbols: bool) -> list[str]:
     named = [name for level in levels[:-1] for name in (level, f"{level}_probability")] + [levels[-1], "probability"]
     ranked = [f"{name}_{k}" for k in range(1, top_k + 1) for name in named]
-    return ["row", "document_id", *text_columns, "decision", "label", "name", "confidence", *ranked, "error"]
+    named = [f"all_{level}{what}" for level in levels for what in ("", "_probabilities")] if all_symbols else []
+    return ["row", "document_id", *text_columns, "decision", "label", "name", "confidence", *ranked, *named, "error"]
 
 
-def _cells(prediction: Prediction, width: int, top_k: int) -> list[str]:
+def _symbols(prediction: Prediction) -> list[str]:
+    return [
+        ";".join(values)
+        for own in (prediction.symbols or {}).values()
+        for values in ([one.label for one in own], [f"{one.probability:.6f}" for one in own])
+    ]
+
+
+def _cells(prediction: Prediction, names: LabelNames, width: int, top_k: int) -> list[str]:
     """The decision, and the paths in so many cells each."""
     decision = prediction.decision
-    cells = [decision.level, decision.label or "", name_of_decision(prediction), f"{decision.confidence:.6f}"]
+    name = cell(name_of_decision(prediction, names))
+    cells = [decision.level, decision.label or "", name, f"{decision.confidence:.6f}"]
     for path in prediction.paths:
         own = [value for step in path.steps for value in (step.label, f"{step.probability:.6f}")]
         cells += [*own, *[""] * (width - len(own))]
@@ -78,10 +97,10 @@ def _cells(prediction: Prediction, width: int, top_k: int) -> list[str]:
     return cells + [""] * (width * (top_k - len(prediction.paths)))
 
 
-def name_of_decision(prediction: Prediction, language: str = "zh") -> str:
+def name_of_decision(prediction: Prediction, names: LabelNames) -> str:
     """The name of the answer, or of the next label above it that has one; empty for none."""
     label = prediction.decision.label
     if label is None:
         return ""
     paths = [path.labels for path in prediction.paths if label in path.labels]
-    return known_name(paths[0][: paths[0].index(label) + 1] if paths else [label], language)
+    return names.nearest(paths[0][: paths[0].index(label) + 1] if paths else [label])

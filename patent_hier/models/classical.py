@@ -5,6 +5,7 @@ Each takes rows of raw counts whose columns are its reader's terms, and gives lo
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -183,14 +184,16 @@ class NeighboursClassifier(TermModel):
     ``P(l | parent) = (v(l) + 1 / L) / (sum of the siblings' v + 1)``: as if one more neighbour of similarity 1 voted
     for all siblings alike. So no label has probability 0, the order of siblings is that of the plain votes, and where
     no neighbour votes the distribution is uniform. Of training documents equally similar, the earlier ones are taken.
+    The symbols of a document share its vote equally.
 
     Attributes:
         idf: ``(terms,)`` float32.
         index: TF-IDF of the training documents, transposed: ``(terms, n_train)`` float32, by term as in a search
             engine's inverted index.
-        paths: Their labels, ``(n_train, n_levels)`` int64; -1 where a path ends above.
+        paths: Their labels, ``(n_paths, n_levels)`` int64; -1 where a path ends above.
         families: Which labels are siblings, ``(n_labels,)`` int64: equal numbers, from 0 up.
         num_neighbours: K; with fewer training documents all of them vote.
+        owners: The training document of each path, ``(n_paths,)`` int64; None where each has one path, in that order.
 
     Source: similarity-weighted K nearest neighbours, Manning, Raghavan and Schütze (2008), section 14.3; the smoothing
     is ours.
@@ -203,11 +206,21 @@ class NeighboursClassifier(TermModel):
     paths: NDArray[np.int64]
     families: NDArray[np.int64]
     num_neighbours: int
+    owners: NDArray[np.int64] | None = None
+
+    @cached_property
+    def _shares(self) -> csr_matrix:
+        """The share of each training document's vote that each label gets, ``(n_train, n_labels)``."""
+        owners = np.arange(len(self.paths)) if self.owners is None else self.owners
+        rows, levels = np.nonzero(self.paths >= 0)
+        shares = 1 / np.bincount(owners)[owners[rows]]
+        shape = (self.index.shape[1], len(self.families))
+        return csr_matrix((shares, (owners[rows], self.paths[rows, levels])), shape=shape)
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """See :meth:`TermModel.log_prob`."""
         log_prob = np.empty((counts.shape[0], len(self.families)), np.float32)
-        step = max(1, _CHUNK // max(len(self.paths), len(self.families)))
+        step = max(1, _CHUNK // max(self.index.shape[1], len(self.families)))
         sizes = np.bincount(self.families)
         member = csr_matrix(
             (np.ones(len(self.families)), (np.arange(len(self.families)), self.families))
@@ -221,23 +234,21 @@ class NeighboursClassifier(TermModel):
 
     def _votes(self, similarity: NDArray[np.float32]) -> NDArray[np.float64]:
         """Votes ``(n, n_labels)`` from similarities ``(n, n_train)``."""
-        n, n_train = similarity.shape
+        n_train = similarity.shape[1]
         k = min(self.num_neighbours, n_train)
         least = np.partition(similarity, n_train - k, axis=1)[:, n_train - k, None]  # (n, 1): the K-th highest
         above, equal = similarity > least, similarity == least
         room = k - above.sum(1, keepdims=True)  # (n, 1): how many of the equal ones are taken
         rows, columns = np.nonzero(above | (equal & (np.cumsum(equal, axis=1) <= room)))
-        n_labels = len(self.families)
-        votes = np.zeros(n * n_labels)
-        for level in self.paths.T:
-            known = level[columns] >= 0
-            cells = rows[known] * n_labels + level[columns[known]]
-            votes += np.bincount(cells, weights=similarity[rows[known], columns[known]], minlength=n * n_labels)
-        return votes.reshape(n, n_labels)
+        chosen = csr_matrix((similarity[rows, columns].astype(np.float64), (rows, columns)), shape=similarity.shape)
+        votes: NDArray[np.float64] = (chosen @ self._shares).toarray()
+        return votes
 
     def arrays(self) -> Arrays:
         """See :meth:`TermModel.arrays`."""
+        owners = {} if self.owners is None else {"owners": self.owners}
         return {
+            **owners,
             "idf": self.idf,
             "index.data": self.index.data,
             "index.indices": self.index.indices.astype(np.int64),
@@ -260,11 +271,17 @@ class NeighboursClassifier(TermModel):
             raise ValueError(f"paths are not of {families.size} labels, or {num_neighbours} neighbours")
         if not np.array_equal(np.unique(families), np.arange(families.max(initial=0) + 1)):
             raise ValueError("families are not numbered from 0 up")
+        owners, n_train = arrays.get("owners"), len(paths)
+        if owners is not None:
+            expect("owners", owners, (len(paths),), np.int64)
+            n_train = int(owners.max()) + 1
+            if owners.min() < 0 or len(np.unique(owners)) < n_train:
+                raise ValueError(f"paths are not of {n_train} documents")
         parts = tuple(arrays[f"index.{name}"] for name in ("data", "indices", "indptr"))
         expect("index.data", parts[0], parts[0].shape, np.float32)
-        index = csr_matrix(parts, shape=(idf.size, len(paths)))
+        index = csr_matrix(parts, shape=(idf.size, n_train))
         index.check_format(full_check=True)
-        return cls(idf, index, paths, families, num_neighbours)
+        return cls(idf, index, paths, families, num_neighbours, owners)
 
 
 def arrays_in(folder: Path) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST
@@ -18,13 +17,17 @@ from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.frequency import training_counts
 from patent_hier.evaluation.result import Result
-from patent_hier.evaluation.system import merge, positions, scaled, with_truth
+from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
+from patent_hier.evaluation.temperature import fit_temperatures
+from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.pipeline.stages import load_parts, split_of
+from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
 from patent_hier.taxonomy.symbols import SECTIONS
+from patent_hier.taxonomy.tree import LabelTree
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import ObserverFactory
@@ -42,6 +45,7 @@ class SuiteResult:
         nodes: The result folders that it was made of.
         facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
         overrides: The words of the command that made it.
+        tree: Its labels, with the titles that are known.
     """
 
     result: Result
@@ -51,6 +55,7 @@ class SuiteResult:
     nodes: dict[str, Path]
     facts: dict[str, object]
     overrides: tuple[str, ...]
+    tree: LabelTree
 
 
 def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
@@ -106,19 +111,33 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
     corpus = Corpus.open(corpus_folder)
-    system, labels = read_system(folders, corpus)
-    counts = train_counts(corpus, split_of(corpus, manifest["data"]["split"]), system.tree.depth)
-    result = aggregate(system, labels, every_label=SECTIONS, train_counts=counts)
+    system, result = score_nodes(folders, corpus, split_of(corpus, manifest["data"]["split"]), SECTIONS)
     name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
     demo = manifest["data"]["name"] == "demo"
-    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides)
+    tree = replace(system.tree, titles=titles_of(first, system.tree))
+    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides, tree)
 
 
-def train_counts(corpus: Corpus, split: Path, depth: str) -> NDArray[np.int64]:
-    """Training documents of every label down to a level; see :func:`training_counts`."""
-    return training_counts(corpus_labels(corpus, depth), load_parts(corpus, split) == TRAIN)
+def score_nodes(
+    folders: Mapping[str, Path], corpus: Corpus, split: Path, every_label: tuple[str, ...] = ()
+) -> tuple[NetworkPredictions, Result]:
+    """Score the finished nodes of a system on the test part.
+
+    Args:
+        folders: Node -> result folder.
+        corpus: The corpus that they were trained on.
+        split: Folder of its split.
+        every_label: As in :func:`aggregate`.
+
+    Returns:
+        The system's predictions of all held-out documents, and the scores.
+    """
+    system, labels = read_system(folders, corpus)
+    counts = training_counts(corpus_labels(corpus, system.tree.depth), load_parts(corpus, split) == TRAIN)
+    calibrated = read_calibrated(folders, system.document_ids, labels)
+    return system, aggregate(system, labels, every_label=every_label, train_counts=counts, calibrated=calibrated)
 
 
 def _common_manifest(folders: Mapping[str, Path]) -> Any:
@@ -152,3 +171,23 @@ def read_system(
     rows = positions(system.document_ids, corpus.document_ids.to_numpy(), "the corpus")
     own = labels.take(rows)
     return with_truth(system, own), own
+
+
+def read_calibrated(
+    folders: Mapping[str, Path], document_ids: NDArray[Any], labels: DocumentLabels
+) -> NetworkPredictions | None:
+    """A system at the temperatures of its calibration documents, as it predicts: what sets of labels are named by.
+
+    Args:
+        folders: Node -> result folder.
+        document_ids: ``(n,)``, the order.
+        labels: Of these documents.
+
+    Returns:
+        None without calibration documents, or if no document has several symbols.
+    """
+    predictions = {node: read_predictions(folder) for node, folder in folders.items()} if len(labels.further) else {}
+    if not any((own.parts == CALIBRATION).any() for own in predictions.values()):
+        return None
+    temperatures = {node: fit_temperatures(own.select(CALIBRATION)) for node, own in predictions.items()}
+    return aligned(merge({node: scaled(own, temperatures[node]) for node, own in predictions.items()}), document_ids)

@@ -21,6 +21,7 @@ from patent_hier.report.content.context import MOST_PANELS, Context, contexts
 from patent_hier.report.content.data import data
 from patent_hier.report.content.details import details, layers
 from patent_hier.report.content.runs import runs
+from patent_hier.report.content.sets import sets
 from patent_hier.report.content.systems import systems
 from patent_hier.report.content.table_2 import table_2, table_2_grid
 from patent_hier.report.figures import Rendered
@@ -30,7 +31,7 @@ from patent_hier.report.scores import FLAT_MODEL
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 7
+REPORT_VERSION = 8
 PAGE_FILE = "report.html"
 _SCORES_FILE = "scores.json"
 _ATTENTION_PAGE = "attention.html"
@@ -106,7 +107,7 @@ def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], gene
 
 def content(context: Context) -> dict[str, Any]:
     """All variables of the report in one language, but for the attention view."""
-    parts = (data, table_2, systems, layers, details, runs)
+    parts = (data, table_2, systems, sets, layers, details, runs)
     return {"most": MOST_PANELS} | {name: value for part in parts for name, value in part(context).items()}
 
 

@@ -16,27 +16,36 @@ from patent_hier.report.tables import Grid, grids_markdown, percent, with_interv
 
 TABLE_FILE = "confidence.md"
 NOTES = (
-    "Thresholds and temperatures are of the calibration part, all else is measured on the test part. Asked: of the "
-    "answers at each level, so many shall be right. Intervals: 95 %, Wilson.",
+    "Asked: with the confidence that the title says, at least this share of the answers at each level is right, and of "
+    "all answers. That holds for documents like those of calibration: of the same source, years and kind. It says "
+    "nothing of others; try the model on some whose symbols are known.",
+    "Here: answered at this level. Here or deeper: answered at this level or below it. Right: of the answers here, on "
+    "the test part, which chose nothing; a few answers can fall short of the asked share by chance. Intervals: 95 %, "
+    "Wilson.",
     "Calibration error: expected, 15 bins, of a node over its own documents.",
 )
+ASKED = (0.6, 0.7, *SHOWN, 0.99)
 _KIND = "confidence"
 
 
 def confidence_tables(calibration: Calibration) -> list[Grid]:
-    """Coverage and accuracy by target, the same by label of the first level, calibration errors.
+    """Coverage and accuracy by target and level, without a target, by label of the first level, calibration errors.
 
     Raises:
         ConfigError: If nothing was measured, for want of test documents.
     """
     if not calibration.measured:
         raise ConfigError("the model was measured on no test documents; train it with split.test above 0")
-    measured = calibration.measured
-    chosen = [target for target in measured["targets"] if float(target) in (0.6, 0.7, *SHOWN, 0.99)]
-    levels = list(calibration.thresholds[0].levels)
-    grids = [_targets(measured, chosen, levels, calibration.documents)]
+    measured, levels = calibration.measured, list(calibration.thresholds[0].levels)
+    grids = [_targets(calibration, levels), _unasked(measured, levels)]
     grids += [_by_label(measured["by_label"][f"{target:.2f}"], target, levels) for target in SHOWN]
     return [*grids, _errors(measured["calibration_error"], calibration.temperatures)]
+
+
+def shortfalls(calibration: Calibration) -> list[str]:
+    """A line for each accuracy of the tables at which nothing can be answered."""
+    found = (calibration.shortfall(one) for one in calibration.thresholds if one.target in ASKED)
+    return [line for line in found if line]
 
 
 def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibration: Calibration) -> None:
@@ -53,7 +62,7 @@ def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibrati
         (staging / "risk_coverage.svg").write_bytes(figure.svg)
         (staging / "risk_coverage.png").write_bytes(figure.png)
         picture = f"![{figure.alt}](risk_coverage.svg)"
-        (staging / TABLE_FILE).write_text(grids_markdown(grids, (picture, *NOTES)), "utf-8")
+        (staging / TABLE_FILE).write_text(grids_markdown(grids, (picture, *shortfalls(calibration), *NOTES)), "utf-8")
         facts = {"model": classifier.system.name, "version": classifier.version, "data": classifier.facts.get("data")}
         seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
 
@@ -69,18 +78,46 @@ def _reached(one: Mapping[str, Any], levels: Sequence[str]) -> dict[str, str]:
     return {**cells, "no answer (%)": percent(one["undecided"])}
 
 
-def _targets(measured: Mapping[str, Any], chosen: list[str], levels: Sequence[str], fitted: int) -> Grid:
-    rows = [
-        {"asked (%)": f"{100 * float(target):.0f}", **_reached(measured["targets"][target], levels)}
-        for target in chosen
-    ]
-    areas = measured["area_under_risk_coverage"]
-    area = ", ".join(f"{level} {areas[level]:.3f}" for level in reversed(levels) if level in areas)
+def _targets(calibration: Calibration, levels: Sequence[str]) -> Grid:
+    """A row for each asked accuracy and level, the deepest first, then all answers."""
+    rows = []
+    for asked in (f"{target:.2f}" for target in ASKED if f"{target:.2f}" in calibration.measured["targets"]):
+        one = calibration.measured["targets"][asked]
+        deeper = 0.0
+        for level in reversed(levels):
+            deeper += one["levels"][level]["coverage"]
+            rows.append(_target_row(asked, level, one["levels"][level], percent(deeper)))
+        rows.append(_target_row(asked, "all answers", one["answered"], ""))
     title = (
-        f"What an asked accuracy comes to on {measured['documents']} test documents; thresholds of {fitted} others; "
-        f"area under the risk-coverage curve: {area}"
+        f"What an asked accuracy comes to on {calibration.measured['documents']} test documents. With "
+        f"{100 * calibration.confidence:g} % confidence at least the asked share is right at each level; thresholds of "
+        f"{calibration.documents} others"
     )
-    return Grid.of(title, rows)
+    return Grid.of(title, rows, n_names=2)
+
+
+def _target_row(asked: str, level: str, reached: Mapping[str, Any], deeper: str) -> dict[str, str]:
+    score = reached["accuracy"] and Score(**reached["accuracy"])
+    return {
+        "asked (%)": f"{100 * float(asked):.0f}",
+        "level": level,
+        "here (%)": percent(reached["coverage"]),
+        "right (%)": with_interval(score, " ", "-"),
+        "here or deeper (%)": deeper,
+    }
+
+
+def _unasked(measured: Mapping[str, Any], levels: Sequence[str]) -> Grid:
+    """What each level is worth if every document is answered there."""
+    names = {"right (%)": "accuracy", "one of three guesses (%)": "three_guesses"}
+    rows = [
+        {"level": level}
+        | {title: percent(measured[name].get(level)) for title, name in names.items()}
+        | {"area under risk-coverage": f"{measured['area_under_risk_coverage'][level]:.3f}"}
+        for level in reversed(levels)
+        if level in measured["accuracy"]
+    ]
+    return Grid.of("Every document answered, nothing asked", rows)
 
 
 def _by_label(by_label: Mapping[str, Mapping[str, Any]], target: float, levels: Sequence[str]) -> Grid:

@@ -6,6 +6,7 @@ one decimal; its weighted mean and product are shown as printed and, after the s
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,9 @@ from rich.console import Console
 
 from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.evaluation.result import EVERY_LEVEL, Result, Score
+from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
@@ -38,6 +41,14 @@ _OF_LEVEL = {
     "macro F1": "macro_f1",
     "hier. F1": "hierarchical_f1",
 }  # column -> score of a level
+_OF_SETS = {
+    **{f"P@{k}": f"precision_at_{k}" for k in RANKS},
+    **{f"R@{k}": f"recall_at_{k}" for k in RANKS},
+    "nDCG@5": "ndcg_at_5",
+    "exact": "exact",
+    "macro F1": "macro_f1",
+    "micro F1": "micro_f1",
+}  # column -> score of sets; the last with its interval
 _ENVIRONMENT = "environment"
 _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says nothing of the result
 
@@ -45,7 +56,8 @@ _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says n
 def save_suite(suite: SuiteResult) -> None:
     """Write ``result.json``, ``result.csv``, ``result.md`` and ``manifest.json`` into ``suite.folder``.
 
-    A result that is there and says the same stays as it is, with the date of its making.
+    Where titles of labels are known, ``labels.json`` has them. A result that is there and says the same stays as it is,
+    with the date of its making.
     """
     nodes = {node: str(folder) for node, folder in suite.nodes.items()}
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
@@ -53,11 +65,13 @@ def save_suite(suite: SuiteResult) -> None:
         "result.csv": result_csv(suite.result),
         "result.md": result_markdown(suite.result, suite.model, suite.demo),
     }
+    if suite.tree.titles:
+        files[LABELS_FILE] = labels_json(suite.tree)
     content = {**suite.facts, "demo": suite.demo, **suite.result.as_dict()}
     with exclusive(suite.folder):
         if find_damage(suite.folder) is None:
             manifest = {k: v for k, v in read_json(suite.folder / MANIFEST).items() if k not in _OF_THE_FOLDER}
-            same = all((suite.folder / name).read_text("utf-8") == text for name, text in files.items())
+            same = all(_text(suite.folder / name) == text for name, text in files.items())
             if same and manifest == json.loads(json.dumps(facts)):  # as it is read
                 return
         with atomic_folder(suite.folder) as staging:
@@ -65,6 +79,10 @@ def save_suite(suite: SuiteResult) -> None:
             for name, text in files.items():
                 (staging / name).write_text(text, "utf-8")
             seal(staging, {**facts, _ENVIRONMENT: describe_environment()})
+
+
+def _text(file: Path) -> str | None:
+    return file.read_text("utf-8") if file.is_file() else None
 
 
 def result_markdown(result: Result, name: str = "this run", demo: bool = False) -> str:
@@ -150,6 +168,7 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
         Grid(
             f"Scores (%) by level over {over}", ("level", "right", _SCORE[1], *_OF_LEVEL, "documents", "labels"), levels
         ),
+        *_set_grids(result, over),
         *_band_grids(result, over),
         Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
@@ -169,6 +188,20 @@ def _band_grids(result: Result, over: str) -> list[Grid]:
     header = ("level", "training\ndocuments", "top 1", _SCORE[1], "top 5", _SCORE[1], "documents", "labels")
     title = f"Scores (%) by training documents of the true label over {over}"
     return [Grid(title, header, rows, n_names=2)] if rows else []
+
+
+def _set_grids(result: Result, over: str) -> list[Grid]:
+    """The scores of all symbols, if documents have several."""
+    rows = []
+    for level in result.levels.values():
+        if level.sets:
+            scores = [level.sets.scores.get(name) for name in _OF_SETS.values()]
+            counts = _cells(level.sets.scores["precision_at_1"])[2:]
+            rows.append(
+                (level.level, *map(_percent, scores), interval(scores[-1], "-") if scores[-1] else _ABSENT, *counts)
+            )
+    header = ("level", *_OF_SETS, *_SCORE[1:3], "labels")
+    return [Grid(f"Scores (%) of all symbols over {over}", header, tuple(rows))] if rows else []
 
 
 def _is_table_2(result: Result) -> bool:
@@ -210,6 +243,7 @@ def _notes(result: Result, demo: bool) -> list[str]:
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
         right = percent(result.all_right.value)
         notes.append(f"Where the answered path first goes wrong: {shares}; {right} % are right throughout.")
+    notes += _notes_on_sets(result)
     if _is_table_2(result):
         notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
         if result.absent_labels:
@@ -224,3 +258,25 @@ def _notes(result: Result, demo: bool) -> list[str]:
                 f"{shown}{f' and {rest} more' if rest > 0 else ''}."
             )
     return [*notes, DEMO_NOTE] if demo else notes
+
+
+def _notes_on_sets(result: Result) -> list[str]:
+    if not result.deepest.sets:
+        return []
+    notes = [
+        "All symbols: a document's main and further symbols count alike. Other scores: its main symbol, the first one.",
+        "Where the order of symbols means nothing, go by the scores of all symbols.",
+    ]
+    if result.set_rule is None:
+        return [*notes, f"Exact and F1 ({_ABSENT}) need calibration documents; set split.calibration above 0."]
+    return [
+        *notes,
+        "Exact and F1: of the labels that are named, the likeliest one and all others from a threshold on, which has",
+        f"the highest micro-F1 on the {result.set_rule.documents:,} calibration documents.",
+        *(
+            f"{name}: threshold {level.sets.threshold:.3f}; labels per document: "
+            f"{level.sets.named_labels:.2f} named, {level.sets.true_labels:.2f} true."
+            for name, level in result.levels.items()
+            if level.sets
+        ),
+    ]

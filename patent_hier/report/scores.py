@@ -17,12 +17,12 @@ from patent_hier.data.audit import LEAKING, leaked
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.splits import TEST
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.aggregate import aggregate, answers, has_label, level_hits, local_hits
+from patent_hier.evaluation.aggregate import answers, has_label, level_hits, local_hits
 from patent_hier.evaluation.calibration_error import Reliability, expected_calibration_error
 from patent_hier.evaluation.result import Result, Score
 from patent_hier.evaluation.seeds import Spread, as_score, spread_of_hits, spread_of_product
 from patent_hier.pipeline.evidence import Configuration, Evidence, NodeRun
-from patent_hier.pipeline.suite import read_system, train_counts
+from patent_hier.pipeline.suite import score_nodes
 
 Hits = NDArray[np.bool_]
 
@@ -187,7 +187,7 @@ def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], 
 
 
 def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus, split: Path) -> Answers:
-    system, labels = read_system({node: run.folder for node, run in nodes.items()}, corpus)
+    system, result = score_nodes({node: run.folder for node, run in nodes.items()}, corpus, split)
     test = system.select("test")
     levels = {level: test.level(level) for level in LEVELS}
     hits, predicted = level_hits(test), dict(zip(test.tree.levels, answers(test), strict=True))
@@ -202,7 +202,7 @@ def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus, split: Path) -> An
         {level: test.tree.names(own.astype(np.int32)) for level, own in codes.items()},
         {level: hits[level] for level in LEVELS},
         None if test.flat else local_hits(levels[COMPARED]),
-        aggregate(system, labels, train_counts=train_counts(corpus, split, system.tree.depth)),
+        result,
         expected_calibration_error(log_prob, right),
     )
 

@@ -14,6 +14,7 @@ from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 Scores = TypeVar("Scores", NDArray[np.float32], NDArray[np.float64])
 _CELLS = 1 << 19  # rows x labels in work at a time
+_BLOCK = 64  # columns of which the highest is looked at first
 
 
 def log_softmax_siblings(tree: LabelTree, logits: Scores) -> Scores:
@@ -185,6 +186,8 @@ def groups(values: NDArray[np.integer[Any]]) -> Iterator[tuple[int, NDArray[np.i
 def best_columns(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]:
     """The ``k`` highest columns of each row, or all if they are fewer, falling; of equals the first, ``(n, k)``."""
     size = scores.shape[1]
+    if size > 4 * _BLOCK * k:
+        return _best_of_blocks(scores, k)
     if size <= 2 * k:
         return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
     least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the last that is kept
@@ -195,3 +198,14 @@ def best_columns(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]
     chosen = np.nonzero(above | equal)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
     return np.take_along_axis(chosen, order, axis=1).astype(np.int32)
+
+
+def _best_of_blocks(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]:
+    """The same for many columns: the ``k`` highest are in the ``k`` blocks of columns with the highest maxima."""
+    n, size = scores.shape
+    maxima = np.maximum.reduceat(scores, np.arange(0, size, _BLOCK), axis=1)
+    blocks = np.sort(best_columns(maxima, k), axis=1)  # in order, so that of equals the first stays the first
+    columns = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(n, -1)  # (n, k * _BLOCK)
+    values = np.take_along_axis(scores, np.minimum(columns, size - 1), axis=1)
+    values[columns >= size] = -np.inf  # behind the last block
+    return np.take_along_axis(columns, best_columns(values, k), axis=1).astype(np.int32)

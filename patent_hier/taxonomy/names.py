@@ -1,4 +1,4 @@
-"""Names of IPC sections and classes."""
+"""Names of labels: titles of the user's table, and our own short names of IPC sections and classes."""
 
 import csv
 import functools
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from importlib import resources
 
 from patent_hier.errors import ConfigError, DataError
+from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS
+from patent_hier.taxonomy.tree import LabelTree
 
 LANGUAGES: tuple[str, ...] = ("zh", "en")
 
@@ -29,14 +31,36 @@ def name_of(code: str, language: str = "zh") -> str:
         raise DataError(f"no name for {code!r}; sections (A) and classes (A01) have one") from None
 
 
-def known_name(codes: Sequence[str], language: str = "zh") -> str:
-    """The short name of the last of some codes that has one, in this project's own wording; empty if none has.
+class LabelNames:
+    """What labels are called: by the titles of their tree and, in the IPC, by our short names of sections and classes.
 
     Args:
-        codes: Such as the labels on a path, from the top.
-        language: ``"zh"`` or ``"en"``.
+        tree: The labels, with the titles that are known.
     """
-    return next((_names()[code][language] for code in reversed(codes) if code in _names()), "")
+
+    def __init__(self, tree: LabelTree) -> None:
+        self._titles = tree.titles
+        self._ours = _names() if is_ipc(tree) else {}
+
+    def all_of(self, code: str) -> dict[str, str]:
+        """All names of a label, by kind: ``title``, ``zh``, ``en``; without those that it does not have."""
+        own = self._ours.get(code, {})
+        names = {"title": self._titles.get(code, ""), **{language: own.get(language, "") for language in LANGUAGES}}
+        return {kind: name for kind, name in names.items() if name}
+
+    def of(self, code: str) -> str:
+        """The title of a label, or else our Chinese name of it; empty for none."""
+        names = self.all_of(code)
+        return names.get("title") or names.get("zh", "")
+
+    def nearest(self, codes: Sequence[str]) -> str:
+        """The name of the last of some codes that has one, such as the labels on a path from the top; or empty."""
+        return next((name for code in reversed(codes) if (name := self.of(code))), "")
+
+
+def is_ipc(tree: LabelTree) -> bool:
+    """Whether a tree is of the IPC, by its levels and sections."""
+    return tree.levels == IPC_LEVELS[: len(tree.levels)] and set(tree.labels(tree.levels[0])) <= set(SECTIONS)
 
 
 @functools.cache

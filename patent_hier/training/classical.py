@@ -56,7 +56,7 @@ def fit_terms(
     # One thread: on another number of them sums have another order, and the model would differ.
     with threadpool_limits(limits=1):
         if isinstance(settings, NeighboursSettings):
-            model, kept, solved = _fit_neighbours(view, train, settings)
+            model, kept, solved = _fit_neighbours(view, settings)
         else:
             _refuse_size(view, train, settings)
             heads = [view.tree.leaves] if view.flat else [labels for _, labels in view.tree.heads()]
@@ -72,14 +72,21 @@ def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
     n = view.num_documents
     counts = view.store.rows(view.train[:n])
     weights = None
-    paths = view.train_paths[:n]
-    if len(view.further):
-        is_main = np.flatnonzero((paths != NONE).any(1))  # the main symbol may lie outside the node
-        owners = np.concatenate([is_main, view.further_owners])
-        counts, paths = counts[owners], np.concatenate([paths[is_main], view.further])
-        weights = 1.0 / np.bincount(owners, minlength=n)[owners]
+    paths, owners = _symbols(view)
+    if owners is not None:
+        counts, weights = counts[owners], 1.0 / np.bincount(owners, minlength=n)[owners]
     texts = Rows(view.store.rows(view.train[n:]), view.train_paths[n:])
     return Rows(counts, paths, weights), texts, Rows(view.store.rows(view.val), view.val_paths)
+
+
+def _symbols(view: NodeView[Any]) -> tuple[Positions, NDArray[np.int64] | None]:
+    """The paths of all symbols of the training documents, and each one's document; None where it is one by one."""
+    paths = view.train_paths[: view.num_documents]
+    if not len(view.further):
+        return paths, None
+    is_main = np.flatnonzero(paths[:, -1 if view.flat else 0] != NONE)  # the main symbol may lie outside the node
+    owners = np.concatenate([is_main, view.further_owners]).astype(np.int64)
+    return np.concatenate([paths[is_main], view.further]), owners
 
 
 def _refuse_size(view: NodeView[Any], train: Rows, settings: TermSettings) -> None:
@@ -239,22 +246,22 @@ def _is_svm(settings: TermSettings) -> bool:
 
 
 def _fit_neighbours(
-    view: NodeView[Any], train: Rows, settings: NeighboursSettings
+    view: NodeView[Any], settings: NeighboursSettings
 ) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
     if view.label_share is not None:
         raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
-    if train.weights is not None:
-        raise ConfigError(f"model={settings.name} does not learn from several symbols; use data.labels=first")
-    kept = _frequent(train.counts, settings)
+    documents = view.store.rows(view.train)
+    kept = _frequent(documents, settings)
     if not len(kept):
         raise _no_terms(view, settings)
-    counts = train.counts[:, kept]
+    counts = documents[:, kept]
     idf = fit_idf(counts)
-    paths = train.paths.astype(np.int64)
+    found, owners = _symbols(view)
+    paths = found.astype(np.int64)
     families = np.unique(view.tree.parents, return_inverse=True)[1].astype(np.int64)
     if view.flat:
         own = view.tree.leaves
         paths, families = paths[:, -1:] - own.start, np.zeros(own.stop - own.start, np.int64)
     index = tf_idf(counts, idf).T.tocsr()
     facts = {"solver": "closed form", "converged": True, "temperature_fitted": False}
-    return NeighboursClassifier(idf, index, paths, families, settings.num_neighbours), kept, facts
+    return NeighboursClassifier(idf, index, paths, families, settings.num_neighbours, owners), kept, facts

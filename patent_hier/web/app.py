@@ -2,9 +2,9 @@
 
 from importlib import resources
 from pathlib import PurePath
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from patent_hier import __version__
-from patent_hier.errors import PatentHierError
+from patent_hier.errors import PatentHierError, UnknownLabelError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.web.guard import Guard, ServiceSettings
@@ -25,6 +25,7 @@ from patent_hier.web.messages import (
     RefusedError,
 )
 from patent_hier.web.service import Service
+from patent_hier.web.taxonomy import MOST_CHILDREN, Family
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -33,7 +34,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _KNOWN = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
-_FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields}
+_FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields, "parent", "level", "offset", "limit"}
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (400, 403, 408, 413, 422, 429, 503)
 }
@@ -80,10 +81,24 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """Classify several texts."""
         return await service.batch(question)
 
-    @app.get("/taxonomy")
-    async def taxonomy() -> Response:
-        """The tree of all labels that can be answered, level by level, with our short names of sections and classes."""
-        return Response(service.taxonomy, media_type="application/json")
+    @app.get("/taxonomy", response_model=Family, response_model_exclude_defaults=True)
+    async def taxonomy(
+        response: Response,
+        parent: Annotated[str | None, Query(max_length=64, description="A label; left out: the whole scheme.")] = None,
+        level: Annotated[str | None, Query(max_length=64, description="Its level, of two with one code.")] = None,
+        offset: Annotated[int, Query(ge=0, le=10**9, description="Children to pass over.")] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_CHILDREN, description="Children to give.")] = 200,
+        if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> Family | Response:
+        """A label with all its ancestors, and the labels directly below it, with their titles."""
+        cached = {
+            "etag": service.taxonomy.etag,
+            "cache-control": "private, no-cache",
+        }  # it may be kept, and is asked for
+        if if_none_match == service.taxonomy.etag:
+            return Response(status_code=304, headers=cached)
+        response.headers.update(cached)
+        return service.taxonomy.family(parent, level, offset, limit)
 
     @app.get("/about")
     async def about() -> dict[str, Any]:
@@ -121,8 +136,12 @@ async def _told(request: Request, error: Exception) -> Response:
     match error:
         case RefusedError():
             return error.response()
+        case UnknownLabelError():  # its message repeats what was asked
+            message = f"one of the labels is unknown to this model; like it are {', '.join(error.near)}"
+            return RefusedError(422, "unknown_label", message).response()
         case PatentHierError():
-            message = "top_k, target_accuracy or force is beyond what this model knows"
+            fields = "top_k, target_accuracy, depth, level, force, exclude or all_symbols"
+            message = f"{fields} is beyond what this model knows"
             return RefusedError(422, "bad_question", message).response()
         case RequestValidationError():
             places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS

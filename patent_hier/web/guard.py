@@ -24,8 +24,8 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
 }
+_NOT_KEPT = "no-store"  # where an answer does not say itself how long it may be kept
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class Guard:
             begun = True
             if message["type"] == "http.response.start":
                 self._count(message["status"])
-                MutableHeaders(scope=message).update(_HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("cache-control", _NOT_KEPT)
             await send(message)
 
         try:

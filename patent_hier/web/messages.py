@@ -6,12 +6,17 @@ from typing import Annotated
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from patent_hier.inference.answering import Question
 from patent_hier.inference.neighbours import Neighbour
 from patent_hier.inference.results import Prediction
+from patent_hier.web.taxonomy import Label
+
+_Label = Annotated[str, Field(min_length=1, max_length=64)]
+_Labels = _Label | Annotated[list[_Label], Field(max_length=64)]
 
 
 class Options(BaseModel):
-    """Options for the answer to each text, named as in ``HierarchicalClassifier.answer``."""
+    """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,10 +24,21 @@ class Options(BaseModel):
     target_accuracy: Annotated[
         float | None, Field(gt=0, le=1, description="Answer only where answers are right this often; null: always.")
     ] = None
-    force: Annotated[
-        str | None,
-        Field(pattern="^[A-Z][0-9A-Z/]{0,15}$", description="A label of any level that is taken for granted."),
+    depth: Annotated[
+        str | None, Field(max_length=64, description="The deepest level of the answer; null: that of the model.")
     ] = None
+    force: Annotated[
+        _Labels, Field(description="Labels of any level; the answer is one of them, or below one. [] for no bound.")
+    ] = []
+    exclude: Annotated[
+        _Labels, Field(description="Labels of any level; the answer is none of them, nor below one.")
+    ] = []
+
+    all_symbols: Annotated[bool, Field(description="Also name all labels of each level that the document has.")] = False
+
+    def question(self) -> Question:
+        """The same as the classifier takes it."""
+        return Question(**self.model_dump(include=set(Options.model_fields)))
 
 
 class PredictQuestion(Options):
@@ -31,6 +47,7 @@ class PredictQuestion(Options):
     text: Annotated[str, Field(min_length=1, description="An abstract or a title, as the model was trained on.")]
     explain: Annotated[bool, Field(description="Say which parts of the text speak for the first label.")] = False
     neighbours: Annotated[int, Field(ge=0, le=20, description="How many similar known patents to name.")] = 0
+    names: Annotated[bool, Field(description="Give the titles of all labels of the answer.")] = False
 
 
 class BatchQuestion(Options):
@@ -45,9 +62,11 @@ class PredictAnswer(Prediction):
 
     Attributes:
         neighbours: Known patents that are like the text, if they were asked for.
+        names: All labels of the answer with their titles, if they were asked for.
     """
 
     neighbours: list[Neighbour] | None = None
+    names: list[Label] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
 """The service without its transport: predictions through the batcher, explanations one at a time."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import cached_property
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -14,7 +12,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from patent_hier.data.raw import normalise
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.exporting import label_table
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.web.batching import Batcher
@@ -28,6 +25,7 @@ from patent_hier.web.messages import (
     PredictQuestion,
     RefusedError,
 )
+from patent_hier.web.taxonomy import Taxonomy
 
 _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
@@ -42,6 +40,7 @@ class Service:
         neighbours: Known patents; None: none are named.
 
     Attributes:
+        taxonomy: The labels that can be answered.
         registry: What it counts of itself, for Prometheus; nothing of what it is asked.
         responses: The count of answers, by status.
     """
@@ -51,6 +50,7 @@ class Service:
     ) -> None:
         self.classifier = classifier
         self.settings = settings
+        self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version)
         self._neighbours = neighbours
         self._batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
         self._explaining = 0
@@ -88,6 +88,8 @@ class Service:
         if question.neighbours and self._neighbours is not None:
             texts = [normalise(question.text)]
             (further["neighbours"],) = await self._aside(self._neighbours.nearest, texts, question.neighbours)
+        if question.names:
+            further["names"] = self.taxonomy.named_in(prediction)
         return PredictAnswer(**vars(prediction) | further)
 
     async def batch(self, question: BatchQuestion) -> BatchAnswer:
@@ -114,19 +116,16 @@ class Service:
             "version": self.classifier.version,
             "is_demo": data.get("name") == "demo",
             "data": {key: data.get(key) for key in ("name", "documents", "split")},
-            "levels": list(self.classifier.system.tree.levels),
+            "levels": list(self.taxonomy.levels),
+            "labels": self.taxonomy.levels,
             "text_fields": list(self.classifier.system.raw.text),
+            "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
             "calibration_documents": calibration.documents if calibration else 0,
             "test_documents": calibration.measured.get("documents", 0) if calibration else 0,
             "targets": calibration.measured.get("targets", {}) if calibration else {},
         }
-
-    @cached_property
-    def taxonomy(self) -> bytes:
-        """All labels that can be answered, with names, as JSON; see :func:`label_table`."""
-        return json.dumps(label_table(self.classifier.system.tree), ensure_ascii=False).encode()
 
     def _problem(self, text: str) -> str | None:
         if len(text) > self.settings.max_characters:
@@ -139,14 +138,13 @@ class Service:
 
     async def _predictions(self, texts: Sequence[str], question: Options) -> list[Prediction]:
         start = time.perf_counter()
-        asked = question.model_dump(include=set(Options.model_fields))
-        self.classifier.check(**asked)
+        asked = self.classifier.ask(question.question())
         try:
             async with asyncio.timeout(self.settings.time_limit):
                 scores = await self._batcher.score(texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        predictions = self.classifier.answer(scores, **asked)
+        predictions = self.classifier.answer(scores, asked)
         self._texts.inc(len(texts))
         self._seconds.observe(time.perf_counter() - start)
         return predictions

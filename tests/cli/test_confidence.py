@@ -1,11 +1,15 @@
 import csv
 import re
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from patent_hier.artifacts import find_damage
 from patent_hier.atomic import read_json
+from patent_hier.evaluation.selective import Answers, Thresholds, measure
+from patent_hier.evaluation.system import scaled
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.report.figures import risk_coverage
 from tests.commands import command
@@ -31,13 +35,23 @@ def test_what_is_printed_and_written(made, depth, tmp_path):
     own = HierarchicalClassifier.from_pretrained(model).calibration
     assert read_json(tmp_path / "out" / "confidence.json") == own.as_dict()
     text = (tmp_path / "out" / "confidence.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| (60|70|80|90|95|99) \| ([\d.]+) \|", text, re.MULTILINE))
-    assert rows == {
-        f"{100 * float(target):.0f}": f"{100 * one['levels'][depth]['coverage']:.1f}"
-        for target, one in own.measured["targets"].items()
-        if float(target) in (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-    }
+    rows = re.findall(r"^\| (\d+) \| (\w[\w ]*) \| ([\d.]+) \| [^|]* \| ([\d.]*) \|$", text, re.MULTILINE)
+    expected = []
+    for target in ("0.60", "0.70", "0.80", "0.90", "0.95", "0.99"):
+        one, asked, deeper = own.measured["targets"][target], f"{100 * float(target):.0f}", 0.0
+        for level, reached in reversed(one["levels"].items()):
+            deeper += reached["coverage"]
+            expected.append((asked, level, f"{100 * reached['coverage']:.1f}", f"{100 * deeper:.1f}"))
+        expected.append((asked, "all answers", f"{100 * one['answered']['coverage']:.1f}", ""))
+    assert rows == expected
+    for level, share in own.measured["three_guesses"].items():
+        assert re.search(rf"^\| {level} \| [\d.]+ \| {100 * share:.1f} \|", text, re.MULTILINE)
     assert f"thresholds of {own.documents} others" in text
+    assert "With 95 % confidence at least the asked share is right" in text
+    assert (
+        "99 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 299 right answers" in text
+    )
+    assert f"the calibration part has {own.documents} documents" in outcome.out
     for node, temperatures in own.temperatures.items():
         for level, temperature in temperatures.items():
             name = f"node {node}" if len(temperatures) == 1 else f"node {node}, {level}"
@@ -46,31 +60,49 @@ def test_what_is_printed_and_written(made, depth, tmp_path):
 
 
 @pytest.mark.parametrize(("depth", "level"), [("class", "flat"), ("subgroup", "shared")])
-def test_the_numbers_are_those_of_predict(made, depth, level, tmp_path):
-    """Coverage and accuracy of the command on the test documents themselves."""
+def test_what_is_measured_is_what_predict_does(made, depth, level, tmp_path):
+    """At every level, with thresholds that each level's share of the test documents passes."""
     made = made._replace(depth=depth)
-    model = made.result("textcnn", level)
-    own = made.predictions("textcnn", level)
-    targets = HierarchicalClassifier.from_pretrained(model).calibration.measured["targets"]
-    texts = made.texts()
-    file = tmp_path / "test.txt"
-    file.write_text("\n".join(texts[name] for name in own.document_ids), "utf-8")
-    for target in ("0.5", "0.6", "0.8"):
-        words = ("--target-accuracy", target, "--output", tmp_path / "out.csv", "--overwrite")
-        assert command("predict", model, file, *words).status == 0
-        lines = list(csv.DictReader((tmp_path / "out.csv").read_text("utf-8-sig").splitlines()))
-        for scores in own.levels:
-            reached = targets[f"{float(target):.2f}"]["levels"][scores.level]
-            answered = [
-                (line["label"], true)
-                for line, true in zip(lines, scores.targets, strict=True)
-                if line["decision"] == scores.level
-            ]
-            assert len(answered) == round(reached["coverage"] * len(lines))
-            known = [(label, true) for label, true in answered if true is not None]
-            if known:
-                right = sum(label == true for label, true in known)
-                assert right / len(known) == pytest.approx(reached["accuracy"]["value"])
+    own, texts = made.predictions("textcnn", level), made.texts()
+    loaded = HierarchicalClassifier.from_pretrained(made.result("textcnn", level))
+    answers = Answers.of(scaled(own, loaded.calibration.temperatures[level]))
+    limits = [float(np.quantile(answers.confidence[:, place], 0.7)) for place in range(len(answers.levels))]
+    thresholds = Thresholds(0.9, dict(zip(answers.levels, limits, strict=True)))
+    calibration = replace(loaded.calibration, thresholds=[thresholds])
+    HierarchicalClassifier(loaded.system, calibration, loaded.facts).save_pretrained(tmp_path / "model")
+    (tmp_path / "test.txt").write_text("\n".join(texts[name] for name in own.document_ids), "utf-8")
+    words = ("--target-accuracy", "0.85", "--output", tmp_path / "out.csv")
+    outcome = command("predict", tmp_path / "model", tmp_path / "test.txt", *words)
+    assert outcome.status == 0
+    assert "cannot be guaranteed" not in outcome.out
+    lines = list(csv.DictReader((tmp_path / "out.csv").read_text("utf-8-sig").splitlines()))
+    reached = measure(answers, thresholds)
+    assert sum(one.coverage > 0 for one in reached.levels.values()) >= min(len(limits), 3)
+    for scores in own.levels:
+        one = reached.levels[scores.level]
+        answered = [
+            (line["label"], true)
+            for line, true in zip(lines, scores.targets, strict=True)
+            if line["decision"] == scores.level
+        ]
+        assert len(answered) == round(one.coverage * len(lines))
+        known = [(label, true) for label, true in answered if true is not None]
+        if known:
+            right = sum(label == true for label, true in known)
+            assert right / len(known) == pytest.approx(one.accuracy.value)
+
+
+def test_predict_says_why_nothing_is_answered(made, tmp_path):
+    (tmp_path / "new.txt").write_text("一种锁\n一种激光测距装置", "utf-8")
+    model = made.result("linear", "hier")
+    words = ("--target-accuracy", "0.95", "--output", tmp_path / "out.csv")
+    outcome = command("predict", model, tmp_path / "new.txt", *words)
+    line = "95 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 59 right answers"
+    assert outcome.status == 0
+    assert line in outcome.out
+    assert "2 undecided" in outcome.out
+    assert line in command("predict", model, "--abstract", "一种锁", "--target-accuracy", "0.95").out
+    assert "guaranteed" not in command("predict", model, "--abstract", "一种锁").out
 
 
 def test_an_export_says_the_same(made, tmp_path):

@@ -142,7 +142,14 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
         (("{model}", "nowhere.csv"), 1, "nowhere.csv: No such file"),
         (("{model}", "new.csv", "--forced"), 2, "--forced"),
-        (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' is unknown to the system"),
+        (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' is unknown to the system; near it are A, B"),
+        (
+            ("{model}", "new.csv", "--exclude", "A0,B"),
+            2,
+            "label 'A0' is unknown to the system; near it are A, A01, A21",
+        ),
+        (("{model}", "new.csv", "--force", "A", "--exclude", "A"), 2, "no label is left"),
+        (("{model}", "new.csv", "--depth", "subclass"), 2, "level subclass is unknown; this tree has section, class"),
         (("{model}", "new.csv", "--target-accuracy", "2"), 2, "target accuracy 2 is out of range"),
         (("{model}", "new.csv", "--abstract", "一种锁"), 2, "either FILE or --abstract"),
         (("{model}", "new.csv", "--output", "x.xls"), 2, "ends in neither .csv nor .jsonl"),
@@ -221,6 +228,19 @@ def test_a_text_of_the_command_line_down_to_the_subgroup(made, tmp_path):
         assert " ".join(cells) in line
     assert f"green speaks for {expected.paths[0].label}" in line
     assert "of class G01, which was given" in line
+
+
+def test_all_symbols_of_a_text(made):
+    model = made.deep.result("linear", "hier")
+    (expected,) = HierarchicalClassifier.from_pretrained(model).predict([ABSTRACT], all_symbols=True)
+    outcome = command("predict", model, "--abstract", ABSTRACT, "--all-symbols")
+    assert (outcome.status, outcome.err) == (0, "")
+    line = " ".join(outcome.out.split())
+    for level, labels in expected.symbols.items():
+        assert (
+            f"all of level {level}: " + ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
+            in line
+        )
 
 
 def test_reasons(made, new, tmp_path):

@@ -265,6 +265,43 @@ def test_scores_by_training_documents_by_hand():
     assert aggregate(own, train_counts=counts).levels["class"].by_training_documents == {}
 
 
+def test_sets_are_scored_at_every_level_and_named_by_what_calibration_documents_chose():
+    made = system(120, FOUR, 2)
+    parts = np.array(["calibration" if k % 3 == 0 else "test" for k in range(120)], object)
+    whole = replace(made.merged, parts=parts)
+    result = aggregate(whole, made.labels, calibrated=whole)
+    assert result.set_rule.documents == 40
+    assert list(result.set_rule.thresholds) == list(whole.tree.levels)
+    made.merged = whole
+    everyone = by_hand(made)
+    for place, (level, own) in enumerate(result.levels.items()):
+        true = [{path[place] for path in (row.path, *row.further)} - {None} for row in everyone]
+        kept = [(row.ranked[level], sets) for row, sets in zip(everyone, true, strict=True) if sets]
+        scores, n = own.sets.scores, len(kept)
+        assert scores["precision_at_1"].n_documents == n
+        assert scores["precision_at_3"].value == pytest.approx(sum(len({*r[:3]} & s) for r, s in kept) / (3 * n))
+        assert own.sets.true_labels == pytest.approx(sum(len(s) for _, s in kept) / n)
+        assert own.sets.threshold == result.set_rule.thresholds[level]
+        assert scores["micro_f1"].value > 0
+        if n == own.accuracy.n_documents:  # every main symbol reaches this level
+            assert scores["precision_at_1"].value == pytest.approx(own.wipo_any_symbol.value)
+    flipped = [replace(own, log_prob=np.where((parts == "test")[:, None], own.log_prob[::-1], own.log_prob))
+               for own in whole.levels]  # fmt: skip
+    assert aggregate(whole, made.labels, calibrated=replace(whole, levels=tuple(flipped))).set_rule == result.set_rule
+
+
+def test_sets_need_several_symbols_and_named_ones_calibration_documents():
+    made = system(60)
+    without = aggregate(made.merged, made.labels, calibrated=made.merged)
+    assert without.set_rule is None
+    assert "micro_f1" not in without.deepest.sets.scores
+    one = replace(made.labels, further=made.labels.further[:0], offsets=np.zeros(61, np.int64))
+    calibrated = replace(made.merged, parts=np.array(["calibration"] * 30 + ["test"] * 30, object))
+    assert aggregate(calibrated, made.labels, calibrated=calibrated).set_rule.documents == 30
+    single = aggregate(calibrated, one, calibrated=calibrated)
+    assert (single.set_rule, single.deepest.sets) == (None, None)
+
+
 def test_a_result_is_json():
     content = json.loads(json.dumps(aggregate(system(200, FOUR).merged).as_dict(), allow_nan=False))
     assert content["levels"]["class"]["local"]["A"]["n_labels"] == 2

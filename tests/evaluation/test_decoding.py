@@ -4,7 +4,8 @@ from hypothesis import given as hypotheses
 from hypothesis import strategies as st
 
 from patent_hier.errors import ConfigError
-from patent_hier.evaluation.decoding import NO_PATH, decode, given, is_below, place_of
+from patent_hier.evaluation.decoding import NO_PATH, decode
+from patent_hier.evaluation.restriction import Restriction
 from patent_hier.taxonomy.arithmetic import best_path, conditional_log_prob
 from tests.trees import FIVE, children, classes_of, probabilities, scores_of, tree_of, trees
 
@@ -58,31 +59,28 @@ def test_a_beam_of_full_width_is_exact_and_one_of_width_1_greedy(tree, seed, fla
         assert decode(scores, 1, beam=1)[:, 0].tolist() == [path[path != NO_PATH][-1] for path in greedy]
 
 
-@hypotheses(trees(), SEEDS, st.booleans(), st.data())
-def test_a_forced_label_is_kept_to(tree, seed, flat, data):
+def place_of(tree, label):
+    """Of two labels with one code the upper one."""
+    return tree.codes.tolist().index(label)
+
+
+def decode_below(scores, top_k, label, **options):
+    restriction = Restriction.of(scores.tree, [place_of(scores.tree, label)], [])
+    return decode(restriction.apply(scores), top_k, kept=restriction.kept, **options)
+
+
+@hypotheses(trees(), SEEDS, st.booleans(), st.integers(1, 4), st.data())
+def test_only_kept_labels_are_answered(tree, seed, flat, beam, data):
     scores = scores_of(tree, 3, seed, flat)
     label = data.draw(st.sampled_from(tree.codes.tolist()))
     position = place_of(tree, label)
     own = [i for i in ends_of(tree) if position in ancestors_of(tree, i)]
-    everything = len(ends_of(tree))
-    for row, found in enumerate(decode(scores, everything, force=label).tolist()):
-        assert sorted(found[: len(own)]) == own
-        assert found[len(own) :] == [NO_PATH] * (everything - len(own))
-        values = np.maximum(scores.log_prob[row, found[: len(own)]], -1e30)
-        assert (np.diff(values) <= 1e-5).all()
-
-
-def test_once_a_label_is_given_the_rest_is_out_of_the_question():
-    tree = tree_of(FIVE)
-    scores = scores_of(tree, 4, 3)
-    inside = is_below(tree, "A01B")
-    assert tree.codes[inside].tolist() == [code for code in tree.codes if code.startswith("A01B")]
-    found = np.exp(given(scores, "A01B").log_prob.astype(float))
-    path = [0, 3, 7]
-    assert found[:, path] == pytest.approx(1)
-    assert (found[:, [i for i in range(len(tree)) if not inside[i] and i not in path]] == 0).all()
-    before = np.exp(scores.log_prob.astype(float))
-    assert found[:, inside] == pytest.approx(before[:, inside] / before[:, [7]], rel=1e-4)
+    for found in decode_below(scores, len(ends_of(tree)), label).tolist():
+        assert sorted(found) == own
+    beam = min(beam, max(len(tree.labels(level)) for level in tree.levels[:-1] or tree.levels))
+    for found in decode_below(scores, len(ends_of(tree)), label, beam=beam).tolist():
+        assert found[0] != NO_PATH
+        assert set(found) - {NO_PATH} <= set(own)
 
 
 def test_the_likeliest_path_need_not_lie_in_the_likeliest_section():
@@ -99,16 +97,16 @@ def test_five_levels_by_hand():
     assert names(scores, decode(scores, 3)[0]) == ["B60K", "H01L21/02", "A01B3/00"]
     assert names(scores, decode(scores, 3, beam=2)[0]) == ["B60K", "A01B3/00", "A01B1/00"]
     assert names(scores, decode(scores, 3, beam=1)[0]) == ["A01B1/00", "A01B1/02", None]
-    assert names(scores, decode(scores, 3, force="A01B1/00")[0]) == ["A01B1/00", "A01B1/02", None]  # the main group
-    assert names(scores, decode(scores, 2, force="A01B10/00")[0]) == ["A01B10/00", None]
-    assert names(scores, decode(scores, 2, force="A61")[0]) == ["A61", None]  # it ends early; of probability 0
+    assert names(scores, decode_below(scores, 3, "A01B1/00")[0]) == ["A01B1/00", "A01B1/02"]  # the main group
+    assert names(scores, decode_below(scores, 2, "A01B10/00")[0]) == ["A01B10/00"]
+    assert names(scores, decode_below(scores, 2, "A61")[0]) == ["A61"]  # it ends early; of probability 0
 
 
 def test_an_impossible_section_still_has_an_order():
     scores = probabilities(classes_of(A="01", B="01 60"), [[1, 0, 1, 0, 0]])
-    assert names(scores, decode(scores, 2, force="B")[0]) == ["B01", "B60"]
+    assert names(scores, decode_below(scores, 2, "B")[0]) == ["B01", "B60"]
     lucky = probabilities(classes_of(A="01", B="01 60"), [[1 - 1e-30, 1e-30, 1 - 1e-30, 2e-31, 8e-31]])
-    assert names(lucky, decode(lucky, 2, force="B")[0]) == ["B60", "B01"]
+    assert names(lucky, decode_below(lucky, 2, "B")[0]) == ["B60", "B01"]
 
 
 def test_of_many_equal_leaves_the_first_are_first():
@@ -124,8 +122,6 @@ def test_of_many_equal_leaves_the_first_are_first():
         ({"top_k": 4}, "top_k=4 is out of range"),
         ({"beam": 0}, "beam=0 is out of range; give 1 to 2"),
         ({"beam": 3}, "beam=3 is out of range"),
-        ({"force": "H"}, "label 'H' is unknown to the system; it knows A, B and what is below them"),
-        ({"force": ""}, "label '' is unknown"),
     ],
 )
 def test_what_cannot_be_followed_is_refused(arguments, message):

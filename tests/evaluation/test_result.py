@@ -22,8 +22,10 @@ def test_scores_are_named_by_level_in_the_order_of_the_report():
         *("hierarchical_precision", "hierarchical_recall", "hierarchical_f1"),
         *("wipo_top_prediction", "wipo_three_guesses", "wipo_any_symbol", "first_errors"),
     ]
-    assert names[:14] == [f"section.{name}" for name in per_level]
-    assert names[14:31] == [f"class.{name}" for name in (*per_level, "oracle[A]", "oracle[B]", "oracle[H]")]
+    ranking = [f"{score}_at_{k}" for score in ("precision", "recall", "ndcg") for k in (1, 3, 5)]
+    per_level += [f"sets.{name}" for name in ranking if name != "ndcg_at_1"]  # which is precision_at_1
+    assert names[:22] == [f"section.{name}" for name in per_level]
+    assert names[22:47] == [f"class.{name}" for name in (*per_level, "oracle[A]", "oracle[B]", "oracle[H]")]
     assert names[-2:] == ["main_group.oracle[H]", "path.all_right"]
     assert result.scores()["class.oracle[A]"] is result.levels["class"].local["A"]
     assert isinstance(result.levels["class"].local["A"], LocalScore)

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,14 +5,10 @@ from hypothesis import strategies as st
 
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.selective import (
-    NEVER,
-    TARGETS,
     Answers,
     Thresholds,
     area_under_risk_coverage,
     at_least,
-    choose_threshold,
-    choose_thresholds,
     decided,
     measure,
     measure_by_label,
@@ -22,7 +16,6 @@ from patent_hier.evaluation.selective import (
 )
 from tests.trees import FIVE, classes_of, network, probabilities, tree_of
 
-ROWS = st.lists(st.tuples(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9, 1.0]), st.booleans()), min_size=1, max_size=60)
 LEVELS = ("section", "class", "subclass")
 
 
@@ -43,88 +36,40 @@ def answers(confidence, hits, targets=None):
     return Answers(LEVELS[: hits.shape[1]], np.array(confidence, float), hits, targets)
 
 
-@given(ROWS, st.sampled_from([0.5, 0.8, 0.95]))
-def test_threshold_against_a_plain_search(rows, target):
-    confidence, hits = (np.array(column) for column in zip(*rows, strict=True))
-    found = choose_threshold(confidence, hits, target)
-
-    def is_enough(threshold):
-        own = hits[confidence >= threshold]
-        return (~own).sum() + 1 <= (1 - target) * (len(own) + 1) + 1e-9
-
-    good = [value for value in set(confidence.tolist()) if is_enough(value)]
-    assert found == (min(good) if good else NEVER)
-
-
-def test_a_few_lucky_answers_open_nothing():
-    confidence = np.linspace(0.5, 1, 30)
-    assert choose_threshold(confidence, np.ones(30, bool), 0.95) == 0.5
-    assert choose_threshold(confidence[:18], np.ones(18, bool), 0.95) == NEVER
-    assert choose_threshold(np.zeros(0), np.zeros(0, bool), 0.5) == NEVER
-
-
-@pytest.mark.parametrize("target", [0.8, 0.9, 0.95])
-@pytest.mark.parametrize("n_levels", [2, 3])
-def test_what_is_asked_for_is_reached_on_other_documents(target, n_levels):
-    """The mean over forty samples, as the correction promises; and one alone is near."""
-    reached = {level: [] for level in LEVELS[:n_levels]}
-    for seed in range(40):
-        (thresholds,) = choose_thresholds(drawn(1500, seed, n_levels, 0.1), [target])
-        result = measure(drawn(3000, 1000 + seed, n_levels, 0.1), thresholds)
-        for level, own in result.levels.items():
-            if own.accuracy is not None and own.accuracy.n_documents >= 100:
-                reached[level].append(own.accuracy.value)
-    deepest, *above = list(reached.values())[::-1]
-    assert target - 0.005 <= np.mean(deepest) <= target + 0.02  # above that it answers too rarely
-    assert min(deepest) > target - 0.05
-    for values in above:
-        assert not values or np.mean(values) >= target - 0.01
-
-
-def test_a_levels_threshold_is_of_documents_that_no_deeper_level_answers():
-    """Ten documents get a class; among the twenty others too few sections are right, among all thirty enough."""
-    named, section_hits = np.arange(30) < 10, np.arange(30) < 19
-    own = answers(np.stack([np.full(30, 0.8), np.where(named, 0.9, 0.1)], 1), np.stack([section_hits, named], 1))
-    assert choose_thresholds(own, [0.5]) == [Thresholds(0.5, {"section": NEVER, "class": 0.9})]
-    assert choose_threshold(own.confidence[:, 0], section_hits, 0.5) == 0.8
-
-
-def test_documents_without_a_label_choose_no_threshold_of_that_level():
-    """Twenty sure documents end above the class: no error there, and no support; the section's threshold has them."""
-    targets = [["A", None]] * 20 + [["A", "A01"]] * 20
-    hits = [[True, False]] * 20 + [[True, True]] * 20
-    own = answers([[0.9, 0.9]] * 20 + [[0.8, 0.7]] * 20, hits, targets)
-    (chosen,) = choose_thresholds(own, [0.9])
-    assert chosen.levels == {"section": NEVER, "class": 0.7}  # all are answered at the class
-    reached = measure(own, chosen)
-    assert (reached.levels["class"].coverage, reached.levels["class"].accuracy.n_documents) == (1.0, 20)
-    assert reached.levels["section"].accuracy is None
-
-
-def test_higher_targets_answer_less():
-    own = drawn(2000, 5, 3)
-    chosen = choose_thresholds(own)
-    assert [one.target for one in chosen] == list(TARGETS)
-    assert [tuple(one.levels) for one in chosen] == [LEVELS] * len(TARGETS)
-    assert all(a.levels["subclass"] <= b.levels["subclass"] for a, b in itertools.pairwise(chosen))
-    coverage = [measure(own, one).levels["subclass"].coverage for one in chosen]
-    assert coverage == sorted(coverage, reverse=True)
-
-
 @given(st.integers(0, 200), st.tuples(*[st.floats(0, 1)] * 3))
 def test_shares_add_up(seed, limits):
     own = drawn(50, seed, 3, 0.2)
     thresholds = Thresholds(0.9, dict(zip(LEVELS, limits, strict=True)))
     reached = measure(own, thresholds)
-    assert sum(level.coverage for level in reached.levels.values()) + reached.undecided == pytest.approx(1)
-    for row, place in enumerate(decided(own.confidence, thresholds)):
+    assert sum(level.coverage for level in reached.levels.values()) == pytest.approx(reached.answered.coverage)
+    assert reached.answered.coverage + reached.undecided == pytest.approx(1)
+    for row, place in enumerate(decided(own.confidence, np.array(limits))):
         open_ = [k for k in range(3) if own.confidence[row, k] >= limits[k]]
         assert place == max(open_, default=-1)
+    scores = [level.accuracy for level in reached.levels.values() if level.accuracy]
+    if scores:
+        right = sum(score.value * score.n_documents for score in scores)
+        assert reached.answered.accuracy.n_documents == sum(score.n_documents for score in scores)
+        assert reached.answered.accuracy.value * reached.answered.accuracy.n_documents == pytest.approx(right)
     parts = measure_by_label(own, thresholds)
     assert sum(part.n_documents for part in parts.values()) == 50
     for level in LEVELS:
         named = sum(p.levels[level].accuracy.n_documents for p in parts.values() if p.levels[level].accuracy)
         assert named == (reached.levels[level].accuracy.n_documents if reached.levels[level].accuracy else 0)
+
+
+def test_coverage_and_accuracy_by_hand():
+    """Two classes, one right; a section, wrong; one without a class, answered there; one without answer."""
+    hits = [[True, True], [True, False], [False, False], [True, False], [True, True]]
+    targets = [["A", "A01"], ["A", "A21"], ["B", "B01"], ["A", None], ["A", "A01"]]
+    own = answers([[0.9, 0.9], [0.9, 0.8], [0.7, 0.1], [0.9, 0.9], [0.2, 0.1]], hits, targets)
+    reached = measure(own, Thresholds(0.9, {"section": 0.7, "class": 0.8}))
+    assert (reached.levels["class"].coverage, reached.levels["class"].accuracy.value) == (0.6, 0.5)
+    assert (reached.levels["section"].coverage, reached.levels["section"].accuracy.value) == (0.2, 0.0)
+    assert (reached.answered.coverage, reached.undecided) == (0.8, 0.2)
+    assert (reached.answered.accuracy.value, reached.answered.accuracy.n_documents) == (1 / 3, 3)
+    nothing = measure(own, Thresholds(0.9, {"section": 1.0, "class": 1.0}))
+    assert (nothing.answered.coverage, nothing.answered.accuracy) == (0.0, None)
 
 
 def test_answers_by_hand():

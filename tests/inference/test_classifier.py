@@ -12,6 +12,7 @@ from patent_hier.data.raw import normalise
 from patent_hier.errors import ArtifactError, ConfigError, DataError, IncompleteError
 from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.selective import NEVER, Thresholds
+from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
 from patent_hier.inference.predictor import paths_of
@@ -73,6 +74,7 @@ def test_saved_and_reloaded_it_says_the_same(loaded, system, tmp_path):
     again = HierarchicalClassifier.from_pretrained(tmp_path / "elsewhere")
     assert again.version == own.version
     assert again.calibration == own.calibration
+    assert again.calibration.sets.thresholds.keys() == set(own.system.tree.levels)
     assert again.facts == json.loads(json.dumps(own.facts))
     expected_labels, expected = numbers(own.predict(TEXTS, 5, target_accuracy=0.7))
     for batch_size in (1, 3, 64):
@@ -121,6 +123,21 @@ def test_an_export_holds_no_code_no_paths_and_a_card(loaded, made, system, tmp_p
     assert [one["code"] for one in table["labels"]] == tree.codes.tolist()
     assert [one["parent"] for one in table["labels"]] == tree.names(tree.parents).tolist()
     assert all(one["zh"] and one["en"] for one in table["labels"] if one["level"] in ("section", "class"))
+
+
+def test_titles_travel_with_an_export(deep, made, tmp_path):
+    assert deep.system.titles == {}  # training had no table
+    table = tmp_path / "titles.csv"
+    subclass = deep.system.tree.labels("subclass")[0]
+    table.write_text(f"code,level,title\nG,section,物理\n{subclass},subclass,定位（雷达）\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.deep.result("linear", "hier"), titles=table)
+    own.save_pretrained(tmp_path / "model")
+    table.unlink()
+    again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
+    assert again.system.tree.titles == own.system.titles
+    assert own.system.titles == {"G": "物理", subclass: "定位"}
+    assert again.version == deep.version
+    assert "IPC labels of Chinese patents" in (tmp_path / "model" / "README.md").read_text("utf-8")
 
 
 def test_damage_of_an_export_is_named(linear, tmp_path):
@@ -195,7 +212,7 @@ def test_it_backs_off_from_class_to_section_to_nothing(strict, linear):
     assert likely.decision.reason == f"class {path.probability:.3f} >= 0.000"
     (only,) = strict(linear, NEVER, section.probability).predict(TEXTS[:1], target_accuracy=0.9)
     assert (only.decision.level, only.decision.label) == ("section", section.label)
-    assert "< any confidence (the target is not reached), section" in only.decision.reason
+    assert "< any confidence (the target cannot be guaranteed), section" in only.decision.reason
     (nothing,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
     assert (nothing.decision.level, nothing.decision.label) == ("undecided", None)
     assert nothing.decision.confidence == section.probability
@@ -232,12 +249,14 @@ def test_levels_are_the_likeliest_labels_and_add_up(linear, deep):
 
 def test_the_examiners_section_is_taken_for_granted(strict, linear):
     for section in "ABH":
-        (free,) = linear.predict(TEXTS[:1])
         (given,) = linear.predict(TEXTS[:1], force=section)
         assert {path.labels[0] for path in given.paths} == {section}
-        assert given.levels["section"] == free.levels["section"]
+        assert [(score.label, score.probability) for score in given.levels["section"]] == [(section, 1)]
         assert given.decision.label == given.paths[0].label
-        assert given.decision.confidence == pytest.approx(given.paths[0].steps[-1].conditional)
+        assert given.decision.confidence == given.paths[0].probability
+        assert given.paths[0].probability == pytest.approx(given.paths[0].steps[-1].conditional)
+        known = {path.label: path.steps[-1].conditional for path in linear.predict(TEXTS[:1], 130)[0].paths}
+        assert all(path.probability == pytest.approx(known[path.label], abs=1e-6) for path in given.paths)
         assert given.decision.reason == f"likeliest class of section {section}, which was given"
         assert [score.label for score in given.levels["class"]] == [path.label for path in given.paths]
         (doubtful,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], force=section, target_accuracy=0.9)
@@ -246,9 +265,8 @@ def test_the_examiners_section_is_taken_for_granted(strict, linear):
 
 
 def test_a_label_of_any_level_is_taken_for_granted(strict, deep):
-    """All that is said below it is said given it; above it nothing changes."""
+    """All that is said is said given it."""
     tree = deep.system.tree
-    (free,) = deep.predict(TEXTS[:1])
     for place, level in enumerate(tree.levels):
         label = next(code for code in reversed(tree.labels(level)) if level != "subgroup" or not code.endswith("/00"))
         (given,) = deep.predict(TEXTS[:1], force=label)
@@ -257,7 +275,7 @@ def test_a_label_of_any_level_is_taken_for_granted(strict, deep):
         assert all(path.labels[place] == label for path in given.paths)
         for deeper, scores in given.levels.items():
             if tree.levels.index(deeper) <= place:
-                assert scores == free.levels[deeper]
+                assert [score.probability for score in scores] == pytest.approx([1])
             else:
                 own = tree.span(deeper)
                 assert {score.label for score in scores} <= set(tree.codes[own][below[own]])
@@ -266,11 +284,90 @@ def test_a_label_of_any_level_is_taken_for_granted(strict, deep):
         assert (doubtful.decision.level, doubtful.decision.label) == (level, label)
 
 
+def test_answers_keep_within_some_labels_and_out_of_others(deep):
+    tree = deep.system.tree
+    free = {path.label: path.probability for path in deep.predict(TEXTS[:1], len(tree.ends))[0].paths}
+    first, second = tree.labels("class")[:2]
+    subclass = next(code for code in tree.labels("subclass") if code.startswith(first))
+    (bound,) = deep.predict(TEXTS[:1], len(tree.ends), force=[second.lower(), first], exclude=f" {subclass} ")
+    within = {
+        label: value
+        for label, value in free.items()
+        if label.startswith((first, second)) and not label.startswith(subclass)
+    }
+    assert {path.label for path in bound.paths} == set(within)
+    for path in bound.paths:
+        assert path.probability == pytest.approx(within[path.label] / sum(within.values()), rel=1e-4, abs=1e-6)
+    assert bound.decision.reason == (
+        f"likeliest subgroup below {second} or {first}, which were given, without {subclass}"
+    )
+    assert bound == deep.predict(TEXTS[:1], len(tree.ends), force=f"{second},{first}", exclude=[subclass])[0]
+
+
+def test_several_given_labels_decide_what_they_share(strict, deep):
+    first, second = deep.system.tree.labels("class")[:2]
+    assert first[0] == second[0]
+    (doubtful,) = strict(deep, *[1.1] * 5).predict(TEXTS[:1], force=[first, second], target_accuracy=0.9)
+    assert (doubtful.decision.level, doubtful.decision.label) == ("section", first[0])
+    assert doubtful.decision.reason.endswith(f"section {first[0]} holds all that was given")
+    assert doubtful.decision.confidence == pytest.approx(1)
+
+
+def test_no_answer_is_deeper_than_asked(deep, linear):
+    tree = deep.system.tree
+    for place, depth in enumerate(tree.levels):
+        (one,) = deep.predict(TEXTS[:1], 3, depth=depth)
+        assert tuple(one.levels) == tree.levels[: place + 1]
+        assert all(path.level in tree.levels[: place + 1] for path in one.paths)
+        (whole,) = deep.predict(TEXTS[:1], 3)
+        assert one.levels[depth] == whole.levels[depth]
+        (reached,) = deep.predict(TEXTS[:1], 3, depth=depth, target_accuracy=0.5)
+        assert reached.decision.level in (*tree.levels[: place + 1], "undecided")
+    subgroup = deep.predict(TEXTS[:1])[0].paths[0].label
+    (forced,) = deep.predict(TEXTS[:1], depth="class", force=subgroup)
+    assert forced.decision.reason == f"class {subgroup[:3]} was given"
+    assert (forced.decision.label, forced.decision.confidence) == (subgroup[:3], 1)
+    with pytest.raises(ConfigError, match="level subgroup is unknown; this tree has section, class"):
+        linear.predict(TEXTS[:1], depth="subgroup")
+    with pytest.raises(ConfigError, match="top_k=9 is out of range; the system knows 8 paths"):
+        deep.predict(TEXTS[:1], 9, depth="section")
+
+
+@pytest.mark.parametrize("question", [{}, {"depth": "main_group"}, {"exclude": "A,B"}, {"force": ["G01"]}])
+def test_all_symbols_are_those_above_the_thresholds(deep, question):
+    thresholds = {"section": 0.2, "class": 0.1, "subclass": 0.05, "main_group": 0.04, "subgroup": 0.99}
+    assert deep.calibration is not None
+    rule = SetRule(100, thresholds)
+    own = HierarchicalClassifier(deep.system, replace(deep.calibration, sets=rule), {})
+    for one in own.predict(TEXTS, 20, all_symbols=True, **question):
+        assert one.symbols is not None
+        assert tuple(one.symbols) == tuple(one.levels)
+        for level, named in one.symbols.items():
+            above = tuple(score for score in one.levels[level] if score.probability >= thresholds[level])
+            assert named == (above or one.levels[level][:1])  # one at least
+        assert one.as_dict()["symbols"]["section"][0] == one.as_dict()["levels"]["section"][0]
+    (few,) = own.predict(TEXTS[:1], 1, all_symbols=True, **question)
+    assert few.symbols == own.predict(TEXTS[:1], 20, all_symbols=True, **question)[0].symbols
+    (plain,) = own.predict(TEXTS[:1], **question)
+    assert plain.symbols is None
+    assert "symbols" not in plain.as_dict()
+
+
+def test_without_thresholds_there_are_no_sets(deep):
+    assert deep.calibration is not None
+    assert deep.calibration.sets is not None  # the demo's documents have several symbols
+    own = HierarchicalClassifier(deep.system, replace(deep.calibration, sets=None), {})
+    with pytest.raises(ConfigError, match="no thresholds for sets of labels, because no document of its calibration"):
+        own.predict(TEXTS, all_symbols=True)
+
+
 def test_wrong_arguments_are_refused(linear):
     for arguments, message in (
         ({"top_k": 0}, "top_k=0"),
         ({"top_k": 1000}, "top_k=1000"),
-        ({"force": "Z"}, "label 'Z' is unknown to the system"),
+        ({"force": "Z"}, "label 'Z' is unknown to the system; near it are A, B, C, D, E, F, G, H"),
+        ({"exclude": ["G01", "Z"]}, "label 'Z' is unknown to the system"),
+        ({"exclude": "A,B,C,D,E,F,G,H"}, "no label is left: force=nothing lies within exclude=A,B,C,D,E,F,G,H"),
         ({"beam": 9}, "beam=9"),
         ({"target_accuracy": 1.5}, "target accuracy 1.5 is out of range"),
         ({"target_accuracy": 0}, "target accuracy 0 is out of range"),

@@ -144,6 +144,41 @@ def test_a_deep_system_has_columns_and_accuracies_of_every_level(made, tmp_path)
     assert lines[0]["name"] == name_of(path.labels[1])  # a subgroup has none
 
 
+def test_all_symbols_have_columns_at_every_level(made, tmp_path):
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"))
+    _, (line, broken) = predict(
+        own, write_raw(tmp_path / "new.csv", raw_row(abstract=ABSTRACT), "broken"), top_k=1, all_symbols=True
+    )
+    (expected,) = own.predict([ABSTRACT], 1, all_symbols=True)
+    for level, labels in expected.symbols.items():
+        assert line[f"all_{level}"].split(";") == [one.label for one in labels]
+        shown = [float(value) for value in line[f"all_{level}_probabilities"].split(";")]
+        assert shown == pytest.approx([one.probability for one in labels], abs=1e-6)
+        assert broken[f"all_{level}"] == ""
+    assert list(line)[-5:] == [
+        "all_section",
+        "all_section_probabilities",
+        "all_class",
+        "all_class_probabilities",
+        "error",
+    ]
+    assert broken["error"] == "too_few_fields"
+
+
+def test_answers_to_a_depth_have_columns_to_it_and_titles_for_names(made, tmp_path):
+    deep = plain(made.deep, "linear", "hier")
+    file = write_raw(tmp_path / "new.csv", raw_row(abstract=ABSTRACT, symbols="G01S17/08"))
+    (expected,) = deep.predict([ABSTRACT], 1, depth="subclass", exclude="G01")
+    label = expected.decision.label
+    named = HierarchicalClassifier(deep.system.with_titles({label: "=雷达"}), None, {})
+    summary, (line,) = predict(named, file, top_k=1, depth="subclass", exclude=["g01"])
+    ranked = ["section_1", "section_probability_1", "class_1", "class_probability_1", "subclass_1", "probability_1"]
+    assert list(line)[3:] == ["decision", "label", "name", "confidence", *ranked, "error"]
+    assert (line["decision"], line["label"], line["name"]) == ("subclass", label, "'=雷达")
+    assert line["subclass_1"] == label
+    assert summary.labelled == {"section": 1, "class": 1, "subclass": 1}
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝"])
 def test_formulas_are_neutralised(linear, start, tmp_path):
     value = f'{start}HYPERLINK(""x"")一种装置'

@@ -15,6 +15,7 @@ from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.level_scores import score_levels
+from patent_hier.evaluation.restriction import Restriction
 from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.system import merge, with_truth
 from patent_hier.features.terms import TermStore, ngram_counter
@@ -128,13 +129,16 @@ def test_export_load_and_predict(
     trained.save_pretrained(tmp_path / "model")
     again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
     assert again.version == trained.version
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert ": labels of Chinese patents" in card
+    assert "IPC" not in card
     assert again.system.tree.levels == scheme.levels
     held_out = np.flatnonzero(corpus.parts == TEST)[:30]
     found = again.predict([texts[row] for row in held_out], 1)
     paths = corpus.labels.tree.names(corpus.labels.main[held_out])
     assert np.mean([one.paths[0].labels[0] == path[0] for one, path in zip(found, paths, strict=True)]) > 0.9
     assert found == trained.predict([texts[row] for row in held_out], 1)
-    (forced,) = again.predict([texts[held_out[0]]], force="Y02E 10/40")
+    (forced,) = again.predict([texts[held_out[0]]], force="y02e10/40")
     assert {path.label for path in forced.paths} == {"Y02E 10/42", "Y02E 10/44"}
 
 
@@ -156,5 +160,6 @@ def test_train_score_and_decode(corpus: CorpusView[TermStore], nodes: tuple[str,
     expected = system.tree.find(scheme.depth, labels.tree.names(labels.main[:, -1]))
     ends = expected != NONE
     assert (best[ends, -1] == expected[ends]).mean() > 0.7
-    forced = decode(scores, force="Y02E 10/40")[:, 0]
+    restriction = Restriction.of(system.tree, [system.tree.codes.tolist().index("Y02E 10/40")], [])
+    forced = decode(restriction.apply(scores), kept=restriction.kept)[:, 0]
     assert set(system.tree.codes[forced]) == {"Y02E 10/42", "Y02E 10/44"}

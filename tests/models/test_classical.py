@@ -110,6 +110,20 @@ def test_neighbours_vote_at_every_head_on_their_path() -> None:
     assert found[1] == pytest.approx([0.5 / 2, 1.5 / 2, 0.5, 0.5, 1])
 
 
+def test_the_symbols_of_a_neighbour_share_its_vote(tmp_path: Path) -> None:
+    """The first document has A with A01 and B with B01, the second A with A01 and A02; A is all its own."""
+    train = float_counts([[1, 0], [0, 1]])
+    paths = np.array([[0, 2], [1, 4], [0, 2], [0, 3]])
+    own = np.array([0, 0, 1, 1, 2]), 1, np.array([0, 0, 1, 1])
+    idf = fit_idf(train)
+    model = NeighboursClassifier(idf, tf_idf(train, idf).T.tocsr(), paths, *own)
+    model.save(tmp_path)
+    for one in (model, NeighboursClassifier.load(tmp_path)):
+        found = np.exp(one.log_prob(train))
+        assert found[0] == pytest.approx([1 / 2, 1 / 2, (0.5 + 0.5) / 1.5, 0.5 / 1.5, 1])
+        assert found[1] == pytest.approx([1.5 / 2, 0.5 / 2, 1 / 2, 1 / 2, 1])
+
+
 def test_of_equally_similar_documents_the_earlier_ones_vote() -> None:
     train = float_counts([[0, 1], [1, 0], [1, 0], [2, 0], [0, 1]])
     query = float_counts([[1, 0]])
@@ -195,6 +209,11 @@ def refused(kind: str, folder: Path) -> str:
         ("knn", "paths", np.full((DOCUMENTS, 1), -2)),
         ("knn", "paths", np.zeros((DOCUMENTS, 0), np.int64)),
         ("knn", "paths", np.zeros((DOCUMENTS, 1), np.float32)),
+        ("knn", "owners", np.zeros(DOCUMENTS - 1, np.int64)),
+        ("knn", "owners", np.arange(DOCUMENTS).astype(np.float32)),
+        ("knn", "owners", np.arange(DOCUMENTS) - 1),
+        ("knn", "owners", np.arange(DOCUMENTS) * 2),
+        ("knn", "owners", np.full(DOCUMENTS, 0)),
         ("knn", "families", np.zeros((LABELS, 1), np.int64)),
         ("knn", "families", np.array([0, 2, 2])),
         ("knn", "families", np.array([-1, 0, 0])),

@@ -6,8 +6,10 @@ import pytest
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, DataError, IncompleteError
 from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.node import run_node
 from patent_hier.pipeline.suite import aggregate_nodes, find_nodes, read_system
+from patent_hier.report.results import save_suite
 from patent_hier.settings import LevelSettings
 from tests.commands import write_csv
 from tests.pipeline.conftest import make_settings
@@ -121,3 +123,22 @@ def test_further_symbols_are_learnt_and_asked_for(tmp_path):
     result = aggregate_nodes({node: one.folder for node, one in done.items()}, done["root"].corpus.folder).result
     assert result.absent_labels == tuple("CDEFGH")
     assert result.deepest.wipo_any_symbol.value >= result.deepest.wipo_top_prediction.value
+
+
+def test_thresholds_for_sets_go_from_calibration_into_the_result_and_an_export(tmp_path):
+    settings = make_settings(tmp_path, "naive_bayes")
+    raw = write_csv(tmp_path / "more.csv", {"A01B1/00;C07D1/00": 60, "A23L1/00": 40, "C07D1/00": 40})
+    data = replace(settings.data, path=str(raw), labels="all")
+    every = replace(settings, data=data, level=LevelSettings("shared"), node="shared")
+    done = run_node(every)
+    suite = aggregate_nodes({"shared": done.folder}, done.corpus.folder)
+    save_suite(suite)
+    parts = NetworkPredictions.read(done.folder / "predictions.parquet").parts
+    assert suite.result.set_rule.documents == (parts == "calibration").sum()
+    classifier = HierarchicalClassifier.from_pretrained(suite.folder)
+    assert classifier.calibration.sets == suite.result.set_rule
+    classifier.save_pretrained(tmp_path / "export")
+    assert HierarchicalClassifier.from_pretrained(tmp_path / "export").calibration.sets == suite.result.set_rule
+    scores = classifier.score(["装置A01的装置C07", "装置A23"])  # the probabilities that the thresholds were chosen on
+    named = suite.result.set_rule.choose("class", scores.at("class"))
+    assert named.any(axis=1).all()

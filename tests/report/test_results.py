@@ -1,5 +1,6 @@
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -127,6 +128,27 @@ def test_each_band_of_training_documents_has_a_line(result, deep):
     assert [[*row[:3], row[4], row[6]] for row in rows] == expected
     assert "by training documents" in printed(deep, 80)
     assert "by training documents" not in result_markdown(result)  # which are not known
+
+
+def test_all_symbols_have_a_table_and_the_main_one_is_named(deep):
+    made = system(paths=FOUR)
+    whole = replace(made.merged, parts=np.where(np.arange(300) % 4 == 0, "calibration", made.merged.parts))
+    own = aggregate(whole, made.labels, calibrated=whole)
+    for text in (result_markdown(own), printed(own, 80)):
+        lines = text.replace("\\", "")[text.index("of all symbols over") :].splitlines()
+        for level in own.levels.values():
+            row = next(line for line in lines if line.strip("| ").startswith(level.level)).replace("|", " ").split()
+            names = [f"{score}_at_{k}" for score in ("precision", "recall") for k in (1, 3, 5)]
+            names += ["ndcg_at_5", "exact", "macro_f1", "micro_f1"]
+            assert row[1:11] == [f"{100 * level.sets.scores[name].value:.1f}" for name in names]
+            assert f"{level.level}: threshold {level.sets.threshold:.3f}; labels per document: " in text
+            assert f"{level.sets.named_labels:.2f} named, {level.sets.true_labels:.2f} true." in text
+        assert f"micro-F1 on the {own.set_rule.documents} calibration documents" in text
+        assert "Other scores: its main symbol" in text
+    without = printed(deep, 80)
+    assert "set split.calibration above 0" in without
+    plain = result_markdown(aggregate(made.merged))
+    assert "ll symbols" not in plain
 
 
 def test_demo_is_said_to_be_demo(result):

@@ -5,10 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from patent_hier.data.labels import corpus_labels
+from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.aggregate import aggregate
-from patent_hier.pipeline.suite import read_system, train_counts
-from patent_hier.report import scores
+from patent_hier.evaluation.frequency import training_counts
+from patent_hier.pipeline import suite
+from patent_hier.pipeline.stages import load_parts
+from patent_hier.pipeline.suite import read_system
 from patent_hier.report.scores import FLAT_MODEL, HIERARCHICAL, LEVELS, SHARED_NETWORK, hits_of_all, score_system
 
 
@@ -23,8 +27,8 @@ def of(context, wanted):
 
 def test_spreads_and_results_say_the_same(context):
     for item in [*context.hierarchical, of(context, "linear, shared_network")]:
-        corpus, split = context.evidence.corpus, context.evidence.split
-        counts = train_counts(corpus, split, "class")
+        corpus = context.evidence.corpus
+        counts = training_counts(corpus_labels(corpus, "class"), load_parts(corpus, context.evidence.split) == TRAIN)
         results = [
             aggregate(*read_system({node: run.folder for node, run in nodes.items()}, corpus), train_counts=counts)
             for nodes in item.configuration.runs.values()
@@ -93,7 +97,7 @@ def test_seeds_of_other_documents_are_refused(context, model, kind, monkeypatch)
         order = np.arange(len(system))[:: -1 if len(readings) > 1 else 1]  # the second seed's, the other way round
         return system.take(order), labels.take(order)
 
-    monkeypatch.setattr(scores, "read_system", read_and_turn)
+    monkeypatch.setattr(suite, "read_system", read_and_turn)
     with pytest.raises(ArtifactError, match=f"{model} seed=2 scored other documents than the other seeds"):
         score_system(
             replace(configuration, runs={1: first, 2: first}), context.evidence.corpus, context.evidence.split, kind

@@ -17,7 +17,7 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.terms import TermReader, TermStore, count_corpus
 from patent_hier.models.classical import LinearClassifier, tf_idf
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
-from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training import classical, solvers
 from patent_hier.training.classical import fit_terms
 from patent_hier.training.node_data import LabelShare, NodeView
@@ -218,8 +218,6 @@ def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
         toy.fit(LinearSettings(min_documents=201))
     with pytest.raises(ConfigError, match="does not read character n-grams"):
         toy.fit(TermSettings(name="other"))
-    with pytest.raises(ConfigError, match=r"model=knn does not learn from several symbols; use data\.labels=first"):
-        fit_terms(two_symbols(toy), KNN, 0)
     monkeypatch.setattr(classical, "_MOST_BYTES", 1e3)
     with pytest.raises(ConfigError, match=r"level=flat with 5 labels and \d+ n-grams needs 0 GB of weights; use lev"):
         fit_terms(replace(toy.view(), flat=True), SVM, 0)
@@ -247,6 +245,48 @@ def test_symbols_share_a_documents_weight_as_in_scikit_learn(toy: Toy) -> None:
     found = np.exp(model.log_prob(held_out))
     assert np.abs(found - expected.predict_proba(tf_idf(held_out, model.idf))).max() < 1e-4
     assert np.abs(found - np.exp(toy.fit(BAYES)[0].log_prob(held_out))).max() > 0.01
+
+
+def test_a_neighbour_of_several_symbols_shares_its_vote(toy: Toy) -> None:
+    view = two_symbols(toy)
+    model, kept, _ = fit_terms(view, KNN, 0)
+    one, own_kept, _ = toy.fit(KNN)
+    assert np.array_equal(kept, own_kept)
+    features = tf_idf(toy.store.rows(view.train)[:, kept], model.idf)
+    held_out = toy.store.rows(toy.test)[:, kept]
+    similarity = (tf_idf(held_out, model.idf) @ features.T).toarray()
+    votes = np.zeros((len(held_out.indptr) - 1, 5))
+    for row, own in enumerate(similarity):
+        for document in np.argsort(-own, kind="stable")[:7]:
+            labels = [view.train_paths[document, 0]] + ([view.further[document, 0]] if document < 50 else [])
+            for label in labels:
+                votes[row, label] += own[document] / len(labels)
+    expected = (votes + 1 / 5) / (votes.sum(axis=1, keepdims=True) + 1)
+    found = np.exp(model.log_prob(held_out))
+    clear = np.diff(np.sort(-similarity, axis=1)[:, 6:8]).ravel() > 1e-6  # else two compete for the seventh place
+    assert clear.sum() > 50
+    assert np.abs(found - expected)[clear].max() < 1e-6
+    assert np.abs(found - np.exp(one.log_prob(held_out))).max() > 0.01
+
+
+def test_a_flat_neighbour_votes_for_its_deepest_labels_alone(toy: Toy) -> None:
+    """A main symbol that ends above has no share; the further one has the whole vote."""
+    tree = LabelTree.from_paths([("A", "A01"), ("B", "B01"), ("C", None)], ("section", "class"))
+    paths = np.array([[0, 3], [2, NONE], [1, 4]], np.int32)
+    flat = replace(
+        toy.view(),
+        tree=tree,
+        flat=True,
+        train=toy.train[:3],
+        train_paths=paths,
+        further=np.array([[1, 4]], np.int32),
+        further_owners=np.array([1]),
+        val=toy.val[:0],
+        val_paths=paths[:0],
+    )
+    model, kept, _ = fit_terms(flat, replace(KNN, min_documents=1, num_neighbours=1), 0)
+    found = np.exp(model.log_prob(toy.store.rows(toy.train[:3])[:, kept]))
+    assert found == pytest.approx(np.array([[1.5, 0.5], [0.5, 1.5], [0.5, 1.5]]) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("settings", [SVM, BAYES], ids=["svm", "naive_bayes"])

@@ -61,6 +61,17 @@ _LENGTHS = ("-1", "1e3", "0x10", "99999999999999999999999", "5, 6", "", " ", "٣
 _CODINGS = ("chunked", "Chunked", "chunked, identity", "xchunked", "identity", "chunked\r\n chunked", "\x0bchunked")
 _STEPS = ("../", "..%2f", "%2e%2e/", "%2e%2e%2f", "..\\", "..%5c", "%252e%252e%252f", "....//", "%c0%ae%c0%ae/", "..;/")
 _PATHS = ("/static/main.js%00", "/static/%ff%fe", "/static//etc/passwd", "//evil.example/", "/\\evil.example", "*")
+_QUERIES = (
+    *(
+        f"parent={SECRET}",
+        f"parent={'A' * 60_000}",
+        "parent=" + "%00" * 50,
+        "parent=%ff%fe%ed%a0%80",
+        "parent=A&parent=B",
+    ),
+    *("parent=../../etc/passwd", "parent=A&level=__class__", f"level={SECRET}", "limit=1e9", "limit=-1", "limit=NaN"),
+    *(f"offset={'9' * 5000}", "offset=999999999", "offset=-1", f"{SECRET}=1", "parent=A%0d%0aX-Evil:%201", "limit=500"),
+)
 _METHODS = ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "HEAD", "GET", "get", "POST" * 5000, "P\0ST", "移")
 _HOSTS = (
     *("evil.example", "127.0.0.1.evil.example", "127.0.0.1@evil.example", "evil.example:80", "0", "[::]", "2130706433"),
@@ -118,6 +129,8 @@ def paths(random: Random) -> Iterator[Attack]:
     long = (f"/{'a' * random.randrange(1000, 60_000)}{SECRET}", f"/predict?text={SECRET}&{'a=' * 1000}")
     for path in (*_PATHS, *long, "http://evil.example/health"):
         yield Attack("path", (head("GET", path),))
+    for query in _QUERIES:
+        yield Attack("taxonomy", (head("GET", f"/taxonomy?{query}"),))
     for method in _METHODS:
         path = random.choice(("/predict", "/batch", "/", "/about", f"/{MARK.decode()}"))
         yield Attack("method", (head(method, path),))
@@ -155,6 +168,10 @@ _FIELDS = (
     "top_k",
     "target_accuracy",
     "force",
+    "exclude",
+    "depth",
+    "names",
+    "all_symbols",
     "explain",
     "neighbours",
     "__class__",
@@ -201,7 +218,7 @@ def bodies(random: Random) -> Iterator[Attack]:
 def fields(random: Random) -> Iterator[Attack]:
     """Numbers that are none, and names that are too many."""
     for number in (b"NaN", b"Infinity", b"-Infinity", b"1e400", b"-0.0", b"5e-324"):
-        for field in (b"target_accuracy", b"top_k", b"neighbours", b"explain", b"force"):
+        for field in (b"target_accuracy", b"top_k", b"neighbours", b"explain", b"force", b"exclude", b"depth"):
             yield Attack("NaN and infinity", (asked(b'{"text":"x","%s":%s}' % (field, number)),))
     yield Attack("duplicate keys", (asked(b'{"text":"a",' + b'"text":"%s",' % MARK * 5000 + b'"text":"b"}'),))
     yield Attack("many keys", (asked({f"{SECRET}{n}": n for n in range(4000)}),))

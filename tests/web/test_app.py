@@ -1,6 +1,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import pytest
 
@@ -31,7 +32,15 @@ def pair(request, service, classifier):
 
 
 @pytest.mark.parametrize(
-    "question", [{}, {"top_k": 5}, {"force": "A"}, {"force": "G01"}, {"target_accuracy": 0.6, "top_k": 1}]
+    "question",
+    [
+        {},
+        {"top_k": 5, "depth": "section"},
+        {"force": "A"},
+        {"force": ["g01", "B60"], "exclude": ["G01"]},
+        {"exclude": "A,B", "all_symbols": True},
+        {"target_accuracy": 0.6, "top_k": 1},
+    ],
 )
 def test_the_answer_is_pythons(pair, question):
     service, classifier = pair
@@ -77,9 +86,16 @@ def test_reasons_and_neighbours(pair):
         ({"text": "字" * 20_001}, 422, "bad_text", "more than 20000 characters"),
         ({"text": "\udc00"}, 422, "bad_question", "look at text"),
         ({"text": TEXT, "top_k": 0}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "force": "Z"}, 422, "bad_question", "beyond what this model knows"),
-        ({"text": TEXT, "force": f"A{SECRET}"}, 422, "bad_question", "look at force"),
-        ({"text": TEXT, "force": "A" * 17}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "Z"}, 422, "unknown_label", "like it are A, B, C, D, E, F, G, H"),
+        ({"text": TEXT, "force": ["A", f"G0{SECRET}"]}, 422, "unknown_label", "like it are G0"),
+        ({"text": TEXT, "exclude": [SECRET]}, 422, "unknown_label", "like it are A, B"),
+        ({"text": TEXT, "force": [""]}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "A" * 65}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": ["A"] * 65}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": "A", "exclude": "A"}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, "all_symbols": 3}, 422, "bad_question", "look at all_symbols"),
+        ({"text": TEXT, "depth": "subgroup"}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": TEXT, "depth": SECRET * 50}, 422, "bad_question", "look at depth"),
         ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "look at target_accuracy"),
         ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "beyond what this model knows"),
         ({"text": TEXT, SECRET: 1}, 422, "bad_question", "/openapi.json"),
@@ -126,12 +142,88 @@ def test_facts(pair):
     assert about["is_demo"] is True
     assert about["targets"]["0.90"]["n_documents"] == about["test_documents"]
     assert service.get("/health").content == {"status": "ok", "model_version": classifier.version}
-    taxonomy = service.get("/taxonomy").content
-    assert about["levels"] == taxonomy["levels"] == list(tree.levels)
-    assert [one["code"] for one in taxonomy["labels"]] == tree.codes.tolist()
-    assert [one["parent"] for one in taxonomy["labels"]] == tree.names(tree.parents).tolist()
+    assert about["levels"] == list(tree.levels)
+    assert about["labels"] == {level: len(tree.labels(level)) for level in tree.levels}
     description = service.get("/openapi.json").content
     assert {"/predict", "/batch", "/taxonomy", "/about", "/health", "/metrics"} == set(description["paths"])
+
+
+def test_the_taxonomy_in_pieces(pair):
+    service, classifier = pair
+    tree = classifier.system.tree
+    whole = service.get("/taxonomy").content
+    assert whole["levels"] == {level: len(tree.labels(level)) for level in tree.levels}
+    assert whole["path"] == []
+    assert [one["code"] for one in whole["children"]] == list(tree.labels("section"))
+    assert whole["children"][0]["zh"]
+    seen, unseen = set(), [(one["level"], one["code"]) for one in whole["children"]]
+    while unseen:  # all labels are reached from the first
+        level, code = unseen.pop()
+        seen.add((level, code))
+        one = service.get(f"/taxonomy?parent={quote(code)}&level={level}&limit=500").content
+        assert (one["path"][-1]["level"], one["path"][-1]["code"]) == (level, code)
+        assert len(one["children"]) == one["count"] == one["path"][-1].get("children", 0)
+        unseen += [(child["level"], child["code"]) for child in one["children"]]
+    assert seen == {(level, code) for level in tree.levels for code in tree.labels(level)}
+
+
+def test_the_children_of_a_label_in_pages(deep_service, deep):
+    tree = deep.system.tree
+    first = deep_service.get("/taxonomy?parent=%20a&limit=2&offset=1").content
+    classes = [code for code in tree.labels("class") if code.startswith("A")]
+    assert [one["code"] for one in first["children"]] == classes[1:3]
+    assert first["count"] == len(classes)
+    assert deep_service.get("/taxonomy?parent=A&offset=1000").content["children"] == []
+    group = next(code for code in tree.labels("subgroup") if code in tree.labels("main_group"))
+    upper, lower = (
+        deep_service.get(f"/taxonomy?parent={quote(group)}{more}").content for more in ("", "&level=subgroup")
+    )
+    assert [one["level"] for one in upper["path"]] == list(tree.levels[:4])
+    assert [one["level"] for one in lower["path"]] == list(tree.levels)
+    assert [one["code"] for one in lower["path"][3:]] == [group, group]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("parent=Z", "unknown_label", "like it are A, B"),
+        (f"parent={quote(SECRET)}", "unknown_label", "like it are A, B"),
+        ("parent=A&level=floor", "bad_question", "level"),
+        (f"parent={'A' * 65}", "bad_question", "look at parent"),
+        ("limit=501", "bad_question", "look at limit"),
+        ("limit=0", "bad_question", "look at limit"),
+        ("offset=-1", "bad_question", "look at offset"),
+        ("offset=x", "bad_question", "look at offset"),
+    ],
+)
+def test_what_is_no_label_of_the_taxonomy(service, query, code, message):
+    answer = service.get(f"/taxonomy?{query}")
+    assert (answer.status, answer.content["error"]["code"]) == (422, code)
+    assert message in answer.content["error"]["message"]
+    assert SECRET not in answer.body.decode()
+
+
+def test_the_taxonomy_may_be_kept_and_is_asked_for(service, classifier):
+    first = service.get("/taxonomy?parent=A")
+    assert first.headers["cache-control"] == "private, no-cache"
+    again = service.ask("GET", "/taxonomy?parent=A", if_none_match=first.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+    titled = HierarchicalClassifier(classifier.system.with_titles({"A": "x"}), None, {})
+    with serving(create_app(titled, ServiceSettings(rate=0))) as other:
+        newer = other.ask("GET", "/taxonomy?parent=A", if_none_match=first.headers["etag"])
+    assert newer.status == 200
+    assert newer.content["path"][0]["title"] == "x"
+    assert service.get("/about").headers["cache-control"] == "no-store"
+
+
+def test_an_answer_with_the_names_of_its_labels(pair):
+    service, _ = pair
+    answer = service.post("/predict", {"text": TEXT, "names": True}).content
+    said = {(level, one["label"]) for level, own in answer["levels"].items() for one in own}
+    said |= {(step["level"], step["label"]) for path in answer["paths"] for step in path["steps"]}
+    assert {(one["level"], one["code"]) for one in answer["names"]} == said
+    assert all(one["zh"] and one["en"] for one in answer["names"] if one["level"] in ("section", "class"))
+    assert len(answer["names"]) == len(said)
 
 
 def counted(service):

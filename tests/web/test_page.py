@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -91,12 +92,13 @@ def test_a_text_is_classified_and_explained(open_page: Callable[..., Any]) -> No
     answer = classify(page)
     assert answer["decision"]["label"] in shown(page, "#decision")
     codes = page.locator("#level-class b").all_inner_texts()
-    assert codes == [path["label"] for path in answer["paths"]]
+    assert codes == [path["label"] for path in answer["paths"][:3]]
+    assert page.locator("#steps b").all_inner_texts() == [step["label"] for step in answer["paths"][0]["steps"]]
     assert page.locator("#levels h2").all_inner_texts() == ["部", "大类"]
     widths = page.locator("#level-class .fill").evaluate_all(
         "all => all.map(one => one.getBoundingClientRect().width / one.parentElement.clientWidth)"
     )
-    assert widths == pytest.approx([path["probability"] for path in answer["paths"]], abs=0.02)
+    assert widths == pytest.approx([path["probability"] for path in answer["paths"][:3]], abs=0.02)
     assert shown(page, "#spans") == TEXT
     assert page.locator("#spans mark").count() == len(answer["explanation"]["spans"])
     assert page.locator("#neighbours li").count() == 5
@@ -148,18 +150,92 @@ def test_every_level_of_a_deep_model_is_shown_and_can_be_chosen(
     answer = classify(page)
     assert len(page.locator("#levels h2").all_inner_texts()) == 5
     for level, scores in answer["levels"].items():
-        assert page.locator(f"#level-{level} b").all_inner_texts() == [one["label"] for one in scores]
-    path = shown(page, "#decision")
-    assert all(step["label"] in path for step in answer["paths"][0]["steps"])
+        assert page.locator(f"#level-{level} b").all_inner_texts() == [one["label"] for one in scores[:3]]
+    assert page.locator("#steps > li > .bar b").all_inner_texts() == [
+        step["label"] for step in answer["paths"][0]["steps"]
+    ]
     assert page.locator("#level-subgroup button").count() == 0
     for level in ("subclass", "main_group"):
         label = page.locator(f"#level-{level} b").nth(1).inner_text()
         page.locator(f"#level-{level} button").nth(1).click()
         page.wait_for_selector(f"#forced:has-text('{label}')")
-        page.wait_for_selector(f"#decision:has-text('{label}')")  # the answer's path leads through it
+        page.wait_for_selector(f"#steps [data-level={level}]:has-text('{label}')")  # the path leads through it
         assert page.locator(f"#level-{level} [aria-pressed=true] b").all_inner_texts() == [label]
         page.click("#release")
         page.wait_for_selector("#forced", state="hidden")
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_a_sibling_is_chosen_by_keys_at_every_level(
+    open_deep_page: Callable[..., Any], deep_service: Client, width: int
+) -> None:
+    page = open_deep_page(width=width)
+    page.uncheck("#why")
+    page.fill("#text", TEXT)
+    page.keyboard.press("Control+Enter")
+    parent = ""
+    for level in ("section", "class", "subclass", "main_group", "subgroup"):
+        opener = f"#steps [data-level={level}]"
+        page.wait_for_selector(opener)
+        page.focus(opener)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(f"#siblings-{level} button")
+        family = deep_service.get(f"/taxonomy?limit=500&parent={parent}" if parent else "/taxonomy").content
+        codes = page.locator(f"#siblings-{level} b").all_inner_texts()
+        assert sorted(codes) == sorted(one["code"] for one in family["children"])
+        shares = page.locator(f"#siblings-{level} .bar > span:nth-of-type(2)").all_inner_texts()
+        known = [float(share.rstrip(" %")) for share in shares if share]
+        assert known == sorted(known, reverse=True)  # the likeliest first, then those of which nothing is known
+        assert shares[: len(known)] == shares[: len([share for share in shares if share])]
+        page.keyboard.press("Tab")  # to the label of the path
+        assert page.evaluate("document.activeElement.getAttribute('aria-current')") == "true"
+        page.keyboard.press("End")
+        assert page.evaluate("document.activeElement.querySelector('b').textContent") == codes[-1]
+        with page.expect_response("**/predict") as answered:
+            page.keyboard.press("Enter")
+        assert answered.value.request.post_data_json["force"] == [f"{level}:{codes[-1]}"]
+        (name,) = {path["steps"][len(family["path"])]["label"] for path in answered.value.json()["paths"]}
+        assert name == codes[-1]
+        page.wait_for_selector(f"{opener}:has-text('{name}')")
+        page.wait_for_selector(f"{opener}:focus")  # and goes on from there
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        parent = quote(name)
+
+
+def test_siblings_are_closed_by_escape_and_asked_for_again_after_a_failure(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    classify(page)
+    page.route("**/taxonomy*", lambda route: route.abort())
+    page.click("#steps [data-level=class]")
+    page.wait_for_selector("#siblings-class .problem:has-text('连不上服务')")
+    page.unroute("**/taxonomy*")
+    page.click("#siblings-class button:has-text('重试')")
+    page.wait_for_selector("#siblings-class ul button")
+    page.focus("#siblings-class [aria-current]")
+    page.keyboard.press("Escape")
+    assert page.locator("#siblings-class").is_hidden()
+    assert page.evaluate("document.activeElement.dataset.level") == "class"
+    assert page.locator("#steps [data-level=class]").get_attribute("aria-expanded") == "false"
+
+
+def test_many_siblings_come_in_pieces(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    classify(page)
+
+    def of_two(route: Any) -> None:
+        address = route.request.url
+        assert "limit" not in address
+        route.continue_(url=f"{address}&limit=2")
+
+    page.route("**/taxonomy*", of_two)
+    page.click("#steps [data-level=section]")
+    for count in (2, 4, 6, 8):
+        page.wait_for_selector(f"#siblings-section li:nth-of-type({count})")
+        assert page.locator("#siblings-section li").count() == count
+        if count < 8:
+            page.click(f"#siblings-section > button:has-text('其余 {8 - count} 项')")
+    assert page.locator("#siblings-section > button").count() == 0
+    assert sorted(page.locator("#siblings-section b").all_inner_texts()) == list("ABCDEFGH")
 
 
 def test_the_slider_says_what_it_means_and_decides(open_page: Callable[..., Any], service: Client) -> None:
@@ -301,7 +377,7 @@ def test_every_size_and_theme(open_page: Callable[..., Any], theme: str, width: 
         "all => all.filter(one => one.getBoundingClientRect().height < 36).map(one => one.textContent)"
     )
     assert small == []  # a finger finds them
-    for selector in ("body", "#decision strong", "#model", "button.main", "#demo", ".bars b"):
+    for selector in ("body", "#decision strong", "#model", "button.main", "#demo", ".bar b", ".steps .level"):
         assert contrast(page, selector) >= 4.5, selector
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     page.click("#theme")

@@ -1,45 +1,61 @@
 // One answer on the page. Foreign text only ever becomes text, never markup.
 
+import { showPath } from "./path.js";
+import { namesOf } from "./service.js";
 import { chosen, decided, methodName, percent, say } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 
-function made(tag, text = "", className = "") {
+export function made(tag, text = "", className = "") {
   const element = document.createElement(tag);
   element.textContent = text;
   if (className) element.className = className;
   return element;
 }
 
-/** Show an answer; onLabel is called with the label that was clicked, null to let it go. */
-export function show(answer, facts, forced, onLabel) {
-  const { levels } = facts.about;
-  const name = (label) => facts.names.get(label)?.[chosen()] ?? "";
-  decide(answer, levels, name, forced);
+const SHOWN = 3; // labels of a level
+
+/**
+ * Show an answer.
+ * @param {object} answer of the service
+ * @param {object} free the same without a chosen label: what else there is at its level and above
+ * @param {string[]} levels of the model
+ * @param {?{code: string, level: string}} forced the chosen label
+ * @param {function} choose called with a label's code and level; null lets it go
+ */
+export function show(answer, free, levels, forced, choose) {
+  const isAbove = (level) => forced && levels.indexOf(level) <= levels.indexOf(forced.level);
+  const labels = (level) => (isAbove(level) ? free : answer).levels[level] ?? [];
+  const chances = (level) => new Map(labels(level).map((one) => [one.label, one.probability]));
+  decide(answer, levels, forced);
   place("forced").hidden = !forced;
-  if (forced) place("forced").firstElementChild.textContent = say().forcedTo(`${forced} ${name(forced)}`.trim());
-  place("levels").replaceChildren(...levels.map((level) => column(level, levels, answer.levels[level], name, forced, onLabel)));
+  if (forced) place("forced").firstElementChild.textContent = say().forcedTo(`${forced.code} ${name(forced.code)}`.trim());
+  showPath(answer, { name, chances, choose });
+  place("levels").replaceChildren(...levels.map((level) => column(level, levels, labels(level).slice(0, SHOWN), forced, choose)));
   explain(answer.explanation);
   similar(answer.neighbours ?? [], levels);
   place("version").textContent = say().version(answer.model_version);
 }
 
-function decide({ decision, paths }, levels, name, forced) {
+/** What a label is called in the chosen language: the user's title, or ours; a title may be in another. */
+function name(code) {
+  const { title, zh, en } = namesOf(code);
+  return (chosen() === "en" ? (en ?? title) : (title ?? zh)) ?? "";
+}
+
+function decide({ decision }, levels, forced) {
   const heading = decision.label ? `${decision.label} ${name(decision.label)}`.trim() : say().unsure;
-  const isGiven = forced && decision.label === forced;
+  const isGiven = forced?.code === decision.label;
   const card = place("decision");
   card.className = kind(decision, levels);
   const words = isGiven ? say().given(decision.level, levels) : say().confidence(percent(decision.confidence), decided(decision.level, levels));
   card.replaceChildren(made("strong", heading), made("p", words));
-  const steps = paths[0]?.steps ?? [];
-  const end = steps.findIndex((step) => step.label === decision.label);
-  if (levels.length > 2 && end > 0) card.append(made("p", steps.slice(0, end + 1).map((step) => `${step.label} ${name(step.label)}`.trim()).join(" › "), "quiet"));
 }
 
 /** How an answer is shown: the deepest level, one above it, or none. */
 export const kind = (decision, levels) => (decision.label === null ? "undecided" : decision.level === levels.at(-1) ? "deepest" : "above");
 
-function column(level, levels, labels, name, forced, onLabel) {
+function column(level, levels, labels, forced, choose) {
   const bars = made("ol", "", "bars");
   bars.id = `level-${level}`;
   const isButton = level !== levels.at(-1);
@@ -47,32 +63,35 @@ function column(level, levels, labels, name, forced, onLabel) {
     const row = bar(isButton ? "button" : "div", one.label, one.probability, name(one.label));
     if (isButton) {
       row.type = "button";
-      row.setAttribute("aria-pressed", String(one.label === forced));
-      row.addEventListener("click", () => onLabel(one.label === forced ? null : one.label));
+      const isChosen = forced?.code === one.label && forced.level === level;
+      row.setAttribute("aria-pressed", String(isChosen));
+      row.addEventListener("click", () => (isChosen ? choose(null) : choose(one.label, level)));
     }
     return item(row);
   }));
   const section = document.createElement("section");
-  section.append(made("h2", say().levels[level]), bars);
+  section.append(made("h2", say().levels[level] ?? level), bars);
   if (isButton && level === levels[0]) section.append(made("p", say().click(levels.slice(0, -1)), "quiet"));
   return section;
 }
 
-function item(element) {
+export function item(element) {
   const row = document.createElement("li");
   row.append(element);
   return row;
 }
 
-function bar(tag, code, probability, name) {
-  const element = document.createElement(tag);
+/** A label with its bar, its probability where it is known, and its name. */
+export function bar(tag, code, probability, words) {
+  const element = made(tag, "", "bar");
   const fill = made("span", "", "fill");
-  fill.style.width = `${100 * probability}%`;
-  element.append(fill, made("b", code), made("span", percent(probability)), made("span", name, "name"));
+  fill.style.width = `${100 * (probability ?? 0)}%`;
+  element.append(fill, made("b", code), made("span", probability === undefined ? "" : percent(probability)), made("span", words, "name"));
   return element;
 }
 
-function explain(explanation) {
+/** Mark the parts of the text that speak for or against a label. */
+export function explain(explanation) {
   place("reasons").hidden = !explanation || !explanation.spans.length;
   if (place("reasons").hidden) return;
   const letters = Array.from(explanation.text); // offsets count characters, JavaScript's strings do not
@@ -107,7 +126,7 @@ export function meaning(target, about) {
   if (!reached) return say().noTargets;
   const parts = about.levels.toReversed().map((level) => {
     const { coverage, accuracy } = reached.levels[level];
-    return say().reached(percent(coverage), say().levels[level], level === about.levels.at(-1)) + (accuracy ? say().right(percent(accuracy.value)) : "");
+    return say().reached(percent(coverage), say().levels[level] ?? level, level === about.levels.at(-1)) + (accuracy ? say().right(percent(accuracy.value)) : "");
   });
   return say().meaning(reached.n_documents, parts, percent(reached.undecided));
 }

@@ -1,12 +1,13 @@
 // The page: what a person does, and what follows.
 
-import { meaning, show } from "./answer.js";
+import { explain, meaning, show } from "./answer.js";
 import { classifyFile, stop } from "./batch.js";
 import { facts, predict, Problem } from "./service.js";
 import { chosen, EXAMPLES, say, speak } from "./words.js";
 
 const place = (id) => document.getElementById(id);
-const state = { facts: null, forced: null, answer: null, asking: null, example: 0 };
+const MOST = 20; // labels of a level: more than are shown, for the siblings' probabilities
+const state = { facts: null, forced: null, answer: null, free: null, asking: null, example: 0 };
 
 function remember(key, value) {
   try {
@@ -24,7 +25,8 @@ function remembered(key) {
   }
 }
 
-const options = () => ({ top_k: 3, target_accuracy: place("careful").checked ? Number(place("target").value) / 100 : null, force: state.forced });
+const target = () => (place("careful").checked ? Number(place("target").value) / 100 : null);
+const forced = () => (state.forced ? [`${state.forced.level}:${state.forced.code}`] : []);
 
 function complain(words) {
   place("problem").hidden = !words;
@@ -36,7 +38,7 @@ function present(which) {
   place("answer").setAttribute("aria-busy", String(which === "busy"));
 }
 
-async function classify() {
+async function classify(drawn = () => {}) {
   const text = place("text").value.trim();
   complain(null);
   if (!text) {
@@ -49,9 +51,13 @@ async function classify() {
   if (!state.answer) present("busy");
   place("answer").setAttribute("aria-busy", "true");
   try {
-    const question = { ...options(), text, neighbours: state.facts?.about.has_neighbours ? 5 : 0 };
+    const about = state.facts?.about;
+    const top_k = Math.min(MOST, about?.labels[about.levels.at(-1)] ?? 1);
+    const question = { text, top_k, target_accuracy: target(), force: forced(), neighbours: about?.has_neighbours ? 5 : 0 };
     state.answer = await predict(question, asking.signal);
+    if (!state.forced) state.free = state.answer;
     draw();
+    drawn();
     if (place("why").checked) await giveReasons({ ...question, explain: true }, asking.signal);
   } catch (problem) {
     if (problem.name === "AbortError") return;
@@ -66,7 +72,7 @@ async function giveReasons(question, signal) {
   place("explaining").hidden = false;
   try {
     state.answer = await predict(question, signal);
-    draw();
+    explain(state.answer.explanation); // what is open or has the focus stays as it is
   } finally {
     place("explaining").hidden = true;
   }
@@ -74,11 +80,15 @@ async function giveReasons(question, signal) {
 
 function draw() {
   if (!state.answer || !state.facts) return;
-  show(state.answer, state.facts, state.forced, (label) => {
-    state.forced = label;
-    classify();
-  });
+  show(state.answer, state.free, state.facts.about.levels, state.forced, choose);
   present("result");
+}
+
+/** Stay below a label, or let it go, and give the focus back to its place on the path. */
+async function choose(code, level = null) {
+  state.forced = code ? { code, level } : null;
+  const had = place("result").contains(document.activeElement);
+  await classify(() => had && document.querySelector(`#steps [data-level="${level}"]`)?.focus());
 }
 
 function count() {
@@ -112,7 +122,7 @@ function paint(theme) {
 
 function clear() {
   state.asking?.abort();
-  Object.assign(state, { forced: null, answer: null });
+  Object.assign(state, { forced: null, answer: null, free: null });
   place("text").value = "";
   present("empty");
   count();
@@ -120,11 +130,11 @@ function clear() {
 }
 
 function takeFile(file) {
-  if (file && state.facts) classifyFile(file, state.facts, { ...options(), force: null });
+  if (file && state.facts) classifyFile(file, state.facts, { top_k: 3, target_accuracy: target() });
 }
 
 function listen() {
-  const { text, question, target, careful } = Object.fromEntries(["text", "question", "target", "careful"].map((id) => [id, place(id)]));
+  const { text, question, target: slider, careful } = Object.fromEntries(["text", "question", "target", "careful"].map((id) => [id, place(id)]));
   question.addEventListener("submit", (event) => {
     event.preventDefault();
     classify();
@@ -136,8 +146,8 @@ function listen() {
     state.forced = null; // a label that was chosen for another text
     count();
   });
-  target.addEventListener("input", explainTarget);
-  target.addEventListener("change", () => state.answer && classify());
+  slider.addEventListener("input", explainTarget);
+  slider.addEventListener("change", () => state.answer && classify());
   careful.addEventListener("change", () => {
     explainTarget();
     if (state.answer) classify();
@@ -150,10 +160,7 @@ function listen() {
     classify();
   });
   place("clear").addEventListener("click", clear);
-  place("release").addEventListener("click", () => {
-    state.forced = null;
-    classify();
-  });
+  place("release").addEventListener("click", () => choose(null, state.forced?.level));
   place("file").addEventListener("change", (event) => {
     takeFile(event.target.files[0]);
     event.target.value = "";

@@ -6,14 +6,32 @@ const TRIES = 8;
 
 export class Problem extends Error {}
 
-/** Facts about the model: /about and /taxonomy. */
-export async function facts() {
-  const [about, taxonomy] = await Promise.all([get("/about"), get("/taxonomy")]);
-  return { about, names: new Map(taxonomy.labels.map((one) => [one.code, one])) };
+const names = new Map();
+
+/** Facts about the model. */
+export const facts = async () => ({ about: await get("/about") });
+
+/** What a label is called, as far as an answer has said it: {title, zh, en}. */
+export const namesOf = (code) => names.get(code) ?? {};
+
+/** The answer to one text; the titles of its labels are remembered. */
+export async function predict(question, signal) {
+  const answer = await post("/predict", { ...question, names: true }, signal);
+  learn(answer.names);
+  return answer;
 }
 
-/** The answer to one text. */
-export const predict = (question, signal) => post("/predict", question, signal);
+/** The labels directly below a step of a path, or the first level below null, from a place on. */
+export async function children(parent, offset) {
+  const query = new URLSearchParams({ offset, ...(parent && { parent: parent.label, level: parent.level }) });
+  const family = await get(`/taxonomy?${query}`);
+  learn(family.children);
+  return family;
+}
+
+function learn(labels) {
+  for (const one of labels) names.set(one.code, one);
+}
 
 /** The answers to several texts; waits and asks again while the service is busy. */
 export async function batch(question, signal) {
@@ -28,7 +46,7 @@ export async function batch(question, signal) {
 }
 
 async function get(address) {
-  return read(() => fetch(address, { cache: "no-store" }));
+  return read(() => fetch(address));
 }
 
 async function post(address, question, signal) {

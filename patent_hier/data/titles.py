@@ -1,0 +1,77 @@
+"""Titles of a system's labels for people: read from a table of the scheme, kept with the system as ``labels.json``."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from patent_hier.atomic import read_json
+from patent_hier.data.label_text import strip_notes
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.sanitize import one_line
+from patent_hier.taxonomy.names import LabelNames
+from patent_hier.taxonomy.table import read_scheme
+from patent_hier.taxonomy.tree import LabelTree
+
+LABELS_FILE = "labels.json"
+_LONGEST = 500  # characters of a title
+
+
+def read_titles(table: Path, tree: LabelTree) -> dict[str, str]:
+    """The titles that a table has for the labels of a tree, without their notes.
+
+    Args:
+        table: As for :func:`patent_hier.taxonomy.table.read_scheme`.
+        tree: The labels.
+
+    Raises:
+        DataError: If the table cannot be used, or has no title of any of the labels.
+    """
+    known = read_scheme(table).titles
+    titles = _shown((code, strip_notes(known[code])) for code in tree.codes.tolist() if code in known)
+    if not titles:
+        few = ", ".join(tree.codes[:3])
+        raise DataError(f"{table} has no title of any label such as {few}; is it the table of another scheme?")
+    return titles
+
+
+def label_table(tree: LabelTree) -> dict[str, Any]:
+    """All labels with their titles as JSON-able values: level by level, siblings together.
+
+    Returns:
+        ``levels``, and ``labels``: each with ``code``, ``level``, ``parent`` (the code above it, null at the first
+        level), and perhaps ``title`` (of the user's table) and our short names ``zh`` and ``en``.
+    """
+    names, labels = LabelNames(tree), []
+    for level in tree.levels:
+        own = tree.span(level)
+        for code, parent in zip(tree.codes[own], tree.names(tree.parents[own]), strict=True):
+            labels.append({"code": code, "level": level, "parent": parent, **names.all_of(code)})
+    return {"levels": list(tree.levels), "labels": labels}
+
+
+def labels_json(tree: LabelTree) -> str:
+    """The content of ``labels.json``: :func:`label_table`, a label on each line."""
+    content = label_table(tree)
+    lines = ",\n".join(json.dumps(label, ensure_ascii=False) for label in content["labels"])
+    return f'{{"levels": {json.dumps(content["levels"], ensure_ascii=False)}, "labels": [\n{lines}\n]}}\n'
+
+
+def load_titles(folder: Path) -> dict[str, str]:
+    """The titles in a folder's ``labels.json``, by code; empty where the file is not there. It may be anybody's.
+
+    Raises:
+        ArtifactError: If it is something else.
+    """
+    file = folder / LABELS_FILE
+    content = read_json(file) if file.is_file() else {"labels": []}
+    try:
+        labels = content["labels"]
+        return _shown((str(one["code"]), str(one.get("title", ""))) for one in labels)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{file} is not a table of labels ({error!r}); export the model again") from error
+
+
+def _shown(titles: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The titles that say something, as a terminal may show them."""
+    return {code: one_line(title[:_LONGEST]) for code, title in titles if title}

@@ -1,0 +1,89 @@
+"""Scores of sets of labels at one level: how well all symbols of a document are ranked, and how well they are named."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from patent_hier.evaluation.label_sets import Mask, chosen_sets, ranked_hits
+from patent_hier.evaluation.level_scores import KEPT, LevelScores
+from patent_hier.evaluation.macro_f1 import macro_f1_of_sets
+from patent_hier.evaluation.metrics import bootstrap_interval
+from patent_hier.evaluation.micro_f1 import micro_scores
+from patent_hier.evaluation.result import Score, SetScores
+from patent_hier.evaluation.set_rule import SetRule
+
+RANKS = (1, 3, 5)
+
+
+def score_sets(own: LevelScores, truth: csr_matrix, named: tuple[SetRule, LevelScores] | None) -> SetScores:
+    """Score one level against all labels of the documents that have any there.
+
+    Args:
+        own: Scores of ``n`` documents.
+        truth: Their labels, of :func:`patent_hier.evaluation.label_sets.true_sets`; one document has some.
+        named: The rule that names sets, and the calibrated scores that it reads; None without calibration documents.
+    """
+    present = np.diff(truth.indptr) > 0
+    n_labels = len(np.unique(truth.indices))
+    kept = truth[present]
+    scores = ranking_scores(ranked_hits(own, truth, max(RANKS))[present], np.diff(kept.indptr), n_labels)
+    symbols = kept.nnz / kept.shape[0]
+    if named is None:
+        return SetScores(symbols, scores)
+    rule, calibrated = named
+    _, log_prob = calibrated.best(KEPT)
+    chosen = chosen_sets(calibrated, rule.choose(own.level, log_prob), truth.shape[1])[present]
+    scores |= naming_scores(kept, chosen, n_labels)
+    return SetScores(symbols, scores, rule.thresholds[own.level], chosen.nnz / chosen.shape[0])
+
+
+def ranking_scores(hits: Mask, sizes: NDArray[np.integer[Any]], n_labels: int) -> dict[str, Score]:
+    """``precision_at_k``, ``recall_at_k`` and ``ndcg_at_k`` for k of 1, 3 and 5, means over documents.
+
+    The precision divides by k, however many labels a document has; the recall by these. The gain of a label at rank r
+    is 1 / log2(r + 1); nDCG divides by that of the best ranking of the document's labels. At 1 it is the precision.
+
+    Args:
+        hits: ``(n, 5)`` whether the label at each rank is one of the document's.
+        sizes: ``(n,)`` how many labels each document has, one or more.
+        n_labels: Different labels among them.
+
+    Source: P@k and nDCG@k of Bhatia et al., "The extreme classification repository", 2016; R@k as in PECOS.
+    """
+    gains = 1 / np.log2(np.arange(2, max(RANKS) + 2))
+    found, gained, ideal = np.cumsum(hits, axis=1), np.cumsum(hits * gains, axis=1), np.cumsum(gains)
+    values = {
+        **{f"precision_at_{k}": found[:, k - 1] / k for k in RANKS},
+        **{f"recall_at_{k}": found[:, k - 1] / sizes for k in RANKS},
+        **{f"ndcg_at_{k}": gained[:, k - 1] / ideal[np.minimum(sizes, k) - 1] for k in RANKS[1:]},
+    }
+    return {name: _mean(own, n_labels) for name, own in values.items()}
+
+
+def naming_scores(truth: csr_matrix, chosen: csr_matrix, n_labels: int) -> dict[str, Score]:
+    """``micro_precision``, ``micro_recall``, ``micro_f1``, ``macro_f1`` and ``exact``: the whole set is right.
+
+    Args:
+        truth: ``(n, n_columns)`` ones; each document has some.
+        chosen: The answers, of the same shape.
+        n_labels: Different labels in ``truth``.
+    """
+    n = truth.shape[0]
+    shared = np.asarray(truth.multiply(chosen).sum(axis=1)).ravel()
+    counts = np.stack([shared, np.diff(chosen.indptr), np.diff(truth.indptr)], axis=1)
+    exact = int((counts == shared[:, None]).all(axis=1).sum())
+    f1, interval = macro_f1_of_sets(truth, chosen)
+    micro = {f"micro_{name}": score for name, score in micro_scores(counts, n_labels).items()}
+    return {**micro, "macro_f1": Score(f1, n, n_labels, interval), "exact": Score.of_hits(exact, n, n_labels)}
+
+
+def _mean(values: NDArray[np.float64], n_labels: int) -> Score:
+    """The mean over documents, ``(n,)``, with its bootstrap interval."""
+    kinds, counts = np.unique(values, return_counts=True)
+
+    def mean(weights: NDArray[np.int64]) -> float:
+        return float(weights @ kinds / weights.sum())
+
+    return Score(mean(counts), len(values), n_labels, bootstrap_interval(counts, mean))
