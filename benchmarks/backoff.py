@@ -1,7 +1,8 @@
 """Is an asked accuracy kept? Resample the calibration and test documents of a finished system, choose, count.
 
 ``python -m benchmarks.backoff runs/linear/result-hier-... --splits 200 --target 0.8 0.9 0.95`` reads predictions only.
-It pools the documents of calibration and test, and draws as many for calibration as the run had, two ways:
+It pools the documents of calibration and test, and draws as many for calibration as the run had (or
+``--calibration N``), two ways:
 
 - *split*: without replacement; the other documents are the test part. An accuracy below the asked one on that part can
   also be chance, because the part itself is a sample: a guarantee of exactly 95 % is below in more than 5 % of splits.
@@ -137,6 +138,7 @@ def resample(
     bootstrap: bool = False,
     groups: NDArray[np.intp] | None = None,
     refit: bool = False,
+    size: int | None = None,
     seed: int = 0,
 ) -> dict[float, dict[str, Tally]]:
     """Tallies by target, then by level, of all answers, and of any level.
@@ -148,10 +150,11 @@ def resample(
         bootstrap: Draw with replacement and score the whole pool.
         groups: ``(n_pool,)`` numbers of documents that are drawn together; None for each alone.
         refit: Fit temperatures to each draw.
+        size: Documents drawn for calibration; None: as many as the run had.
         seed: Of the draws.
     """
     first = next(iter(predictions.values()))
-    n_pool, size = len(_rows(first, "calibration", "test")), len(_rows(first, "calibration"))
+    n_pool, size = len(_rows(first, "calibration", "test")), size or len(_rows(first, "calibration"))
     groups = np.arange(n_pool) if groups is None else groups
     rng = np.random.default_rng(seed)
     draws = (draw(rng, groups, size, replace=bootstrap) for _ in range(splits))
@@ -183,6 +186,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--target", nargs="+", type=float, default=[0.8, 0.9, 0.95], help="0.50 to 0.99, two decimals")
     parser.add_argument("--corpus", type=Path, help="corpus folder, cache/corpora/...; draws whole applicants")
+    parser.add_argument("--calibration", type=int, help="documents drawn for calibration; as many as the run had")
     parser.add_argument("--refit", action="store_true", help="fit temperatures to each draw; some seconds each")
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of tables")
     options = parser.parse_args(words)
@@ -191,9 +195,8 @@ def main(words: Sequence[str]) -> None:
     pool = first.document_ids[_rows(first, "calibration", "test")]
     groups = applicants(options.corpus, pool) if options.corpus else None
     for bootstrap in (False, True):
-        tallies = resample(
-            predictions, options.target, options.splits, bootstrap=bootstrap, groups=groups, refit=options.refit
-        )
+        how = {"groups": groups, "refit": options.refit, "size": options.calibration}
+        tallies = resample(predictions, options.target, options.splits, bootstrap=bootstrap, **how)
         print_tallies(tallies, "bootstrap" if bootstrap else "split", options.splits, as_json=options.json)
 
 

@@ -47,6 +47,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "evaluation/decoding.py": ("evaluation/test_decoding.py",),
     "evaluation/temperature.py": ("evaluation/test_temperature.py",),
     "evaluation/selective.py": ("evaluation/test_selective.py",),
+    "evaluation/guarantee.py": ("evaluation/test_guarantee.py",),
     "evaluation/pooling.py": ("evaluation/test_pooling.py",),
     "atomic.py": ("test_artifacts.py",),
     "artifacts.py": ("test_artifacts.py",),

@@ -18,7 +18,8 @@ TABLE_FILE = "confidence.md"
 NOTES = (
     "Asked: with the confidence that the title says, at least this share of the answers at each level is right, and of "
     "all answers. That holds for documents like those of calibration: of the same source, years and kind. It says "
-    "nothing of others; try the model on some whose symbols are known.",
+    "nothing of others; try the model on some whose symbols are known. Nor does it speak of each label by itself: some "
+    "can lie below, as the tables by label show.",
     "Here: answered at this level. Here or deeper: answered at this level or below it. Right: of the answers here, on "
     "the test part, which chose nothing; a few answers can fall short of the asked share by chance. Intervals: 95 %, "
     "Wilson.",
@@ -67,17 +68,6 @@ def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibrati
         seal(staging, {"kind": _KIND, **facts, "environment": describe_environment()})
 
 
-def _reached(one: Mapping[str, Any], levels: Sequence[str]) -> dict[str, str]:
-    """The deepest level first; titles that would stand there twice differ by blanks."""
-    cells = {}
-    for place, level in enumerate(reversed(levels)):
-        reached = one["levels"][level]
-        score = reached["accuracy"] and Score(**reached["accuracy"])
-        cells[f"{level}{' only' if place else ''} (%)"] = percent(reached["coverage"])
-        cells[f"right (%){' ' * place}"] = with_interval(score, " ", "-")
-    return {**cells, "no answer (%)": percent(one["undecided"])}
-
-
 def _targets(calibration: Calibration, levels: Sequence[str]) -> Grid:
     """A row for each asked accuracy and level, the deepest first, then all answers."""
     rows = []
@@ -88,6 +78,7 @@ def _targets(calibration: Calibration, levels: Sequence[str]) -> Grid:
             deeper += one["levels"][level]["coverage"]
             rows.append(_target_row(asked, level, one["levels"][level], percent(deeper)))
         rows.append(_target_row(asked, "all answers", one["answered"], ""))
+        rows.append(_target_row(asked, "no answer", {"coverage": one["undecided"], "accuracy": None}, ""))
     title = (
         f"What an asked accuracy comes to on {calibration.measured['documents']} test documents. With "
         f"{100 * calibration.confidence:g} % confidence at least the asked share is right at each level; thresholds of "
@@ -121,11 +112,16 @@ def _unasked(measured: Mapping[str, Any], levels: Sequence[str]) -> Grid:
 
 
 def _by_label(by_label: Mapping[str, Mapping[str, Any]], target: float, levels: Sequence[str]) -> Grid:
-    rows = [
-        {levels[0]: label, "documents": str(one["n_documents"]), **_reached(one, levels)}
-        for label, one in by_label.items()
-    ]
-    return Grid.of(f"By true {levels[0]}, {100 * target:.0f} % asked", rows)
+    """How much is answered at each level, and how much of all that is right."""
+    rows = []
+    for label, one in by_label.items():
+        score = one["answered"]["accuracy"] and Score(**one["answered"]["accuracy"])
+        rows.append(
+            {levels[0]: label, "documents": str(one["n_documents"])}
+            | {f"{level} (%)": percent(one["levels"][level]["coverage"]) for level in reversed(levels)}
+            | {"all answers (%)": percent(one["answered"]["coverage"]), "right (%)": with_interval(score, " ", "-")}
+        )
+    return Grid.of(f"By true {levels[0]}, {100 * target:.0f} % asked: where documents are answered", rows)
 
 
 def _errors(errors: Mapping[str, Any], temperatures: Temperatures) -> Grid:

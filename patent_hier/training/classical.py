@@ -22,7 +22,7 @@ from patent_hier.models.classical import (
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
-from patent_hier.taxonomy.tree import NONE
+from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.rows import Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted

@@ -22,7 +22,12 @@ class Options(BaseModel):
 
     top_k: Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")] = 3
     target_accuracy: Annotated[
-        float | None, Field(gt=0, le=1, description="Answer only where answers are right this often; null: always.")
+        float | None,
+        Field(
+            gt=0,
+            le=1,
+            description="Answer only where, with 95 % confidence, answers are right at least this often; null: always.",
+        ),
     ] = None
     depth: Annotated[
         str | None, Field(max_length=64, description="The deepest level of the answer; null: that of the model.")

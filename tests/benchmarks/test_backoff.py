@@ -84,5 +84,7 @@ def test_the_command(predictions, tmp_path, capsys):
     assert [(line["drawn"], line["level"]) for line in lines] == [
         (drawn, level) for drawn in ("split", "bootstrap") for level in ("class", "section", ALL, ANY)
     ]
-    main([str(node), "--splits", "2", "--target", "0.8"])
-    assert "draws below" in capsys.readouterr().out
+    main([str(node), "--splits", "2", "--target", "0.8", "--calibration", "10"])
+    table = capsys.readouterr().out
+    assert "draws below" in table
+    assert table.count(" 0.0 %       -        0.0 %") == 6  # ten documents show nothing

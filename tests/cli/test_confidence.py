@@ -43,6 +43,7 @@ def test_what_is_printed_and_written(made, depth, tmp_path):
             deeper += reached["coverage"]
             expected.append((asked, level, f"{100 * reached['coverage']:.1f}", f"{100 * deeper:.1f}"))
         expected.append((asked, "all answers", f"{100 * one['answered']['coverage']:.1f}", ""))
+        expected.append((asked, "no answer", f"{100 * one['undecided']:.1f}", ""))
     assert rows == expected
     for level, share in own.measured["three_guesses"].items():
         assert re.search(rf"^\| {level} \| [\d.]+ \| {100 * share:.1f} \|", text, re.MULTILINE)

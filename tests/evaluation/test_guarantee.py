@@ -212,7 +212,7 @@ def test_the_guarantee_holds_in_resampled_calibrations(too_sure):
 
     The thresholds that this one replaced break it in a third of the draws or more: they hold on average only.
     """
-    population, planning = drawn(20_000, 7, too_sure=too_sure), drawn(2_000, 8, too_sure=too_sure)
+    population, planning = drawn(8_000, 7, too_sure=too_sure), drawn(1_000, 8, too_sure=too_sure)
     rng, targets = np.random.default_rng(9), (0.7, 0.8, 0.9)
     failures, former, coverage = np.zeros((3, 4)), np.zeros(3), np.zeros(3)
     for _ in range(200):
