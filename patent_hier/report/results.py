@@ -5,6 +5,7 @@ one decimal; its weighted mean and product are shown as printed and, after the s
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.titles import LABELS_FILE, labels_json
-from patent_hier.evaluation.result import EVERY_LEVEL, Result, Score
+from patent_hier.evaluation.result import EVERY_LEVEL, Result, Score, SetScores
 from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
@@ -49,6 +50,7 @@ _OF_SETS = {
     "macro F1": "macro_f1",
     "micro F1": "micro_f1",
 }  # column -> score of sets; the last with its interval
+_IN_A_BAND = re.compile(r"\.top_\d\[")  # scores that have a table of their own, with their intervals
 _ENVIRONMENT = "environment"
 _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says nothing of the result
 
@@ -161,7 +163,7 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
     scores = tuple(
         (key, *_cells(score), str(getattr(score, "n_labels", "")))
         for key, score in result.scores().items()
-        if key.partition(".")[0] in (*shown, EVERY_LEVEL)
+        if key.partition(".")[0] in (*shown, EVERY_LEVEL) and not _IN_A_BAND.search(key)
     )
     which = "All scores" if len(shown) == len(result.levels) else f"All scores of {' and '.join(shown)}"
     grids = [
@@ -193,15 +195,17 @@ def _band_grids(result: Result, over: str) -> list[Grid]:
 def _set_grids(result: Result, over: str) -> list[Grid]:
     """The scores of all symbols, if documents have several."""
     rows = []
-    for level in result.levels.values():
-        if level.sets:
-            scores = [level.sets.scores.get(name) for name in _OF_SETS.values()]
-            counts = _cells(level.sets.scores["precision_at_1"])[2:]
-            rows.append(
-                (level.level, *map(_percent, scores), interval(scores[-1], "-") if scores[-1] else _ABSENT, *counts)
-            )
+    for level, own in _sets(result).items():
+        micro_f1 = own.scores.get("micro_f1")
+        counts = _cells(own.scores["precision_at_1"])[2:]
+        percents = (_percent(own.scores.get(name)) for name in _OF_SETS.values())
+        rows.append((level, *percents, interval(micro_f1, "-") if micro_f1 else _ABSENT, *counts))
     header = ("level", *_OF_SETS, *_SCORE[1:3], "labels")
     return [Grid(f"Scores (%) of all symbols over {over}", header, tuple(rows))] if rows else []
+
+
+def _sets(result: Result) -> dict[str, SetScores]:
+    return {name: level.sets for name, level in result.levels.items() if level.sets}
 
 
 def _is_table_2(result: Result) -> bool:
@@ -239,6 +243,8 @@ def _notes(result: Result, demo: bool) -> list[str]:
         "Product: of the oracles so far, the paper's equation (1). Documents: with a label at the level.",
         "Top 1, top 3, any: WIPO's top prediction, three guesses, all categories (any of the document's symbols).",
     ]
+    if any(level.by_training_documents for level in result.levels.values()):
+        notes.append("Training documents of a label: those whose main symbol it is, or lies below it.")
     if result.kind != "flat":
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
         right = percent(result.all_right.value)
@@ -261,22 +267,21 @@ def _notes(result: Result, demo: bool) -> list[str]:
 
 
 def _notes_on_sets(result: Result) -> list[str]:
-    if not result.deepest.sets:
+    sets = _sets(result)
+    if not sets:
         return []
     notes = [
-        "All symbols: a document's main and further symbols count alike. Other scores: its main symbol, the first one.",
+        'All symbols: main and further ones count alike. Other scores but "any" are of the main symbol, the first one.',
         "Where the order of symbols means nothing, go by the scores of all symbols.",
+        "P@k: the share of the k likeliest labels that is right. R@k: the share of a document's labels among them.",
     ]
     if result.set_rule is None:
         return [*notes, f"Exact and F1 ({_ABSENT}) need calibration documents; set split.calibration above 0."]
+    thresholds = ", ".join(f"{level} {value:.3f}" for level, value in result.set_rule.thresholds.items())
+    counts = ", ".join(f"{level} {own.named_labels:.2f} / {own.true_labels:.2f}" for level, own in sets.items())
     return [
         *notes,
-        "Exact and F1: of the labels that are named, the likeliest one and all others from a threshold on, which has",
-        f"the highest micro-F1 on the {result.set_rule.documents:,} calibration documents.",
-        *(
-            f"{name}: threshold {level.sets.threshold:.3f}; labels per document: "
-            f"{level.sets.named_labels:.2f} named, {level.sets.true_labels:.2f} true."
-            for name, level in result.levels.items()
-            if level.sets
-        ),
+        "Exact and F1: of the labels named, the likeliest one and every other one that reaches the level's threshold.",
+        f"Thresholds: highest micro-F1 on the {result.set_rule.documents:,} calibration documents; {thresholds}.",
+        f"Labels per document, named / true: {counts}.",
     ]

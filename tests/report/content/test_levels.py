@@ -34,7 +34,7 @@ def test_first_errors_of_a_system_and_what_is_right_make_a_hundred(context):
 
 def test_bands_hold_every_document_and_the_labels_of_the_split(context):
     grid = levels(context)["bands_table"]
-    assert grid.header[2:] == ("0 (unseen)", "1-4", "5-19", "20 or more")
+    assert grid.header[2:] == ("0", "1-4", "5-19", "20 or more")
     counts = {row[1]: row[2:] for row in grid.rows if row[0] == ALL}
     train, test = (context.documents[context.documents["part"] == part] for part in (TRAIN, TEST))
     for level in ("section", "class"):
