@@ -116,10 +116,10 @@ def ensemble(words: Sequence[str]) -> None:
         results.append(suite.folder)
     first, _ = next(iter(members.values()))
     cache = Path(first.cache_dir)
-    whole, flat = combine_results(results, Path(first.runs_dir), "ensemble", cache, options.overrides)
-    publish(flat)
-    publish(whole)
-    print(one_line(f"classify another file: patent-hier predict {whole.folder} FILE.csv"))
+    combined = combine_results(results, Path(first.runs_dir), "ensemble", cache, options.overrides)
+    for suite in reversed(combined):
+        publish(suite)
+    print(one_line(f"classify another file: patent-hier predict {combined[0].folder} FILE.csv"))
 
 
 def member_overrides(words: Sequence[str], members: str | None) -> dict[str, list[str]]:

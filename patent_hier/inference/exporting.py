@@ -82,9 +82,10 @@ def system_version(system: System) -> str:
         if isinstance(one, Classifier):
             return sorted(one.files.items())
         members = [
-            [member.weight, {node: content(path) for node, path in member.nodes.items()}] for member in one.members
+            [list(member.weights), {node: content(path) for node, path in member.nodes.items()}]
+            for member in one.members
         ]
-        return [one.node, one.tree.as_dict(), members]
+        return [one.node, one.tree.as_dict(), members, one.unknown and list(one.unknown)]
 
     return fingerprint({node: content(folder) for node, folder in system.nodes.items()})
 

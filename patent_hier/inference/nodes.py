@@ -68,11 +68,11 @@ class Member:
     Attributes:
         nodes: The folders that say what it thinks of the combined node: that node's own, or all that it is derived
             from.
-        weight: Its exponent in the pool.
+        weights: Its exponent in the pool, or one for each level.
     """
 
     nodes: Mapping[str, Path]
-    weight: float
+    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +84,15 @@ class Combination:
         tree: Its labels.
         flat: Whether one softmax over the deepest level decides.
         members: What is pooled.
+        unknown: For each level, what stands for a member that does not know a label; None where each head is pooled by
+            itself, with one weight for each member.
     """
 
     node: str
     tree: LabelTree
     flat: bool
     members: tuple[Member, ...]
+    unknown: tuple[float, ...] | None = None
 
 
 class NodeLoader:
@@ -135,23 +138,33 @@ class NodeLoader:
     def _combination(self, folder: Path, facts: dict[str, Any], within: tuple[Path, ...]) -> Combination:
         try:
             node, tree, flat = facts["node"], LabelTree.from_dict(facts["tree"]), bool(facts["flat"])
-            listed = [(dict(member["nodes"]), float(member["weight"])) for member in facts["members"]]
+            unknown = None if facts.get("unknown") is None else _numbers(facts["unknown"])
+            listed = [(dict(member["nodes"]), _numbers(member["weight"])) for member in facts["members"]]
             if not all(is_path(path) for paths, _ in listed for path in paths.values()):
                 raise TypeError("a member's folder is no path")
-            if not all(0 <= weight <= _MOST_WEIGHT for _, weight in listed):  # NaN is not either
+            if not all(0 <= weight <= _MOST_WEIGHT for _, weights in listed for weight in weights):  # NaN is not either
                 raise ValueError("a weight is out of range")
+            if not all(abs(number) <= _MOST_WEIGHT for number in unknown or ()):
+                raise ValueError("a number of unknown labels is out of range")
+            each = 1 if unknown is None else len(tree.levels)
+            if {len(weights) for _, weights in listed} - {each} or (unknown is not None and len(unknown) != each):
+                raise ValueError(f"a member has another number of weights than {each}")
         except (ArtifactError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} is no combination's ({error}); combine again"
             ) from error
         members = []
-        for paths, weight in listed:
+        for paths, weights in listed:
             needed = {node: paths[node]} if node in paths else paths
             nodes = {name: self.load(folder / path, name, (*within, folder)) for name, path in needed.items()}
-            members.append(Member(nodes, weight))
+            members.append(Member(nodes, weights))
         if not members:
             raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
-        return Combination(node, tree, flat, tuple(members))
+        return Combination(node, tree, flat, tuple(members), unknown)
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    return tuple(map(float, value)) if isinstance(value, list) else (float(value),)
 
 
 def is_path(value: object) -> bool:

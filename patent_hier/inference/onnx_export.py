@@ -128,8 +128,10 @@ def _write_node(
     """Return the entry for one of the loaded folders in ``onnx.json``, after writing the file of a network."""
     labels = {"node": one.node, "tree": one.tree.as_dict(), "flat": one.flat}
     if isinstance(one, Combination):
+        if one.unknown is not None:
+            raise ConfigError("a combination over several levels cannot be written as ONNX; export its members")
         members = [
-            {"weight": member.weight, "nodes": {node: names[folder] for node, folder in member.nodes.items()}}
+            {"weight": member.weights[0], "nodes": {node: names[folder] for node, folder in member.nodes.items()}}
             for member in one.members
         ]
         return {"kind": "combination", **labels, "floor": FLOOR, "members": members}

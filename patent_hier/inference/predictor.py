@@ -17,6 +17,7 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.data.titles import load_titles
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
+from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import pool
 from patent_hier.evaluation.scores import TreeScores, derive, missing_nodes, whole, whole_tree
 from patent_hier.features.terms import TermReader, TermStore
@@ -80,7 +81,11 @@ class TextScorer:
             members = [
                 derive({node: scored(path) for node, path in member.nodes.items()}, one.node) for member in one.members
             ]
-            own = pool(members, [member.weight for member in one.members])
+            if one.unknown is None:
+                own = pool(members, [weight for member in one.members for weight in member.weights])
+            else:
+                weights = np.array([member.weights for member in one.members])
+                own = PathPool(weights, np.array(one.unknown))(members, one.tree)
             if (own.tree, own.flat) != (one.tree, one.flat):
                 raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
             return own

@@ -1,8 +1,9 @@
 """Finished systems as one: for each node, the weighted product of the members' probabilities.
 
 The weights of a node are fitted to the ``val`` documents under it, so its scores on ``val`` are no estimate; nothing
-here looks at ``calibration`` or ``test``. Levels with so many labels that predictions keep only the best are pooled
-from the documents' texts, which all members read again; the weights come from the levels above. A member without a node
+here looks at ``calibration`` or ``test``. Down to the class each head is pooled by itself; deeper trees are pooled over
+whole paths, with weights for each level (:mod:`patent_hier.evaluation.path_pool`). Where predictions keep only the best
+labels of a level, all members read the documents' texts again. A member without a node
 of its own (a flat classifier has no sections, local classifiers have no ``flat``) is asked what its other nodes say of
 it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the section of the highest summed
 probability, then the best class within it.
@@ -12,7 +13,7 @@ A node's folder has the files of a trained one; its ``model/`` says which folder
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,9 +26,10 @@ from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import DocumentLabels, corpus_labels, node_targets
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import LevelScores, concatenate, score_levels
+from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
@@ -38,10 +40,11 @@ from patent_hier.pipeline.members import Member, corpus_of, read_members
 from patent_hier.pipeline.node import CELLS, METRICS_FILE, finished, read_predictions, write_node
 from patent_hier.pipeline.suite import SuiteResult, aggregate_nodes
 from patent_hier.progress import item_progress, say
-from patent_hier.settings import FLAT, ROOT
-from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.settings import FLAT, ROOT, SHARED, WHOLE
+from patent_hier.taxonomy.tree import LabelTree, Positions
 
 COMBINE_VERSION = 2  # raise it when equal members would make other scores
+_LEVELS_OF_LOCAL_POOLS = 2  # deeper trees are pooled over whole paths
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
 
@@ -52,7 +55,7 @@ def combine(
     name: str = COMBINATION,
     cache_dir: Path | None = None,
     overrides: Sequence[str] = (),
-) -> tuple[SuiteResult, SuiteResult]:
+) -> list[SuiteResult]:
     """Combine finished systems of one corpus and split; nodes that are finished are left as they are.
 
     Args:
@@ -63,7 +66,8 @@ def combine(
         overrides: The words of the command, for the manifests.
 
     Returns:
-        The results of the combination's local classifiers, and of its flat one; not yet saved.
+        The results of the combination, the better one first, not yet saved: of systems down to the class its local
+        classifiers and its flat one, of deeper ones a single one over all levels.
 
     Raises:
         ConfigError: If a folder is no result, is given twice, or the members are not of one corpus and split.
@@ -73,12 +77,13 @@ def combine(
     """
     members = read_members(results)
     corpus, cache = corpus_of(members[0], cache_dir)
-    sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
     combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
-    nodes = (ROOT, *sections, FLAT)  # the root's weights come first
-    folders = {node: combination.ensure(node) for node in nodes}
+    if len(members[0].tree.levels) > _LEVELS_OF_LOCAL_POOLS:
+        return [aggregate_nodes({SHARED: combination.ensure(SHARED)}, corpus.folder)]
+    sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
+    folders = {node: combination.ensure(node) for node in (ROOT, *sections, FLAT)}  # the root's weights come first
     flat = {FLAT: folders.pop(FLAT)}
-    return aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)
+    return [aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)]
 
 
 @dataclass(frozen=True)
@@ -143,12 +148,11 @@ class _Combination:
 
     def _make(self, node: str, folder: Path, staging: Path) -> None:
         memory, start = PeakMemory(), time.perf_counter()
-        scores = [_as_node(derive(own, node), node) for own in self.scores]
-        weights, fitted = self._weights(node, scores)
-        predictions = self._pooled(node, scores, weights)
+        pooling = self._over_paths() if node == SHARED else self._by_heads(node)
+        predictions = self._pooled(node, pooling)
         facts = {
-            "weights": {member.name: weight for member, weight in zip(self.members, weights, strict=True)},
-            **fitted,
+            "weights": {member.name: weight for member, weight in zip(self.members, pooling.weights, strict=True)},
+            **pooling.facts,
             "note": _NOTE,
             "scored_documents": len(self.documents),
             "combine_seconds": round(time.perf_counter() - start, 3),
@@ -163,10 +167,10 @@ class _Combination:
             "cache_dir": str(self.cache),
         }
         (staging / MODEL_FOLDER).mkdir()
-        write_json(staging / MODEL_FOLDER / CLASSIFIER_FILE, self._classifier(predictions, weights, folder))
+        write_json(staging / MODEL_FOLDER / CLASSIFIER_FILE, self._classifier(predictions, pooling, folder))
         said = write_node(staging, config, predictions, facts, [], self._manifest(node))
-        named = zip((member.short_name for member in self.members), weights, strict=True)
-        shares = ", ".join(f"{weight:.2f} {name}" for name, weight in named)
+        named = zip((member.short_name for member in self.members), pooling.weights, strict=True)
+        shares = ", ".join(f"{np.round(weight, 2)} {name}" for name, weight in named)
         say(f"{COMBINATION} {node}: {said}; weights {shares}  {folder}")
 
     @cached_property
@@ -180,11 +184,12 @@ class _Combination:
         depth = max((member.tree for member in self.members), key=lambda tree: len(tree.levels)).depth
         return corpus_labels(self.corpus, depth).take(self.rows)
 
-    def _pooled(self, node: str, scores: Sequence[TreeScores], weights: Sequence[float]) -> NetworkPredictions:
-        """The members' product: of their predictions or, where these keep only the best labels, of the texts."""
+    def _pooled(self, node: str, pooling: "_Pooling") -> NetworkPredictions:
+        """The combination's predictions of all held-out documents."""
         chunks: list[list[LevelScores]] = []
         pooled: TreeScores | None = None
-        for pooled in [pool(scores, weights)] if self.is_whole else self._scored_again(node, weights):
+        for scores in self._members_scores(node, np.arange(len(self.documents))):
+            pooled = pooling.pool(scores)
             done = sum(len(chunk[0].targets) for chunk in chunks)
             labels = self.labels.take(np.arange(done, done + len(pooled)))
             chunks.append(score_levels(pooled.tree, pooled.log_prob, node_targets(labels, node, pooled.tree.levels)))
@@ -192,17 +197,26 @@ class _Combination:
         own = self.documents
         return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, concatenate(chunks), pooled.flat)
 
-    def _scored_again(self, node: str, weights: Sequence[float]) -> Iterator[TreeScores]:
-        """Some documents at a time, in the order of ``documents``."""
+    def _members_scores(self, node: str, places: NDArray[np.intp]) -> Iterator[list[TreeScores]]:
+        """Some documents at a time: from the members' predictions or, where these keep only the best labels, texts.
+
+        Args:
+            node: The node.
+            places: Which of ``documents``.
+        """
+        if self.is_whole:
+            whole = [_as_node(derive(own, node), node) for own in self.scores]
+            yield [TreeScores(own.tree, own.log_prob[places], own.flat) for own in whole]
+            return
         scorer = TextScorer(self.loader.nodes)
-        texts = [str(text) for text in self.corpus.column("text").take(self.rows).to_pylist()]
+        texts = [str(text) for text in self.corpus.column("text").take(self.rows[places]).to_pylist()]
         size = max(1, CELLS // max(len(member.tree) for member in self.members))
         with item_progress(f"{COMBINATION} {node}: scoring {len(texts)} documents", len(texts)) as progress:
             for start in range(0, len(texts), size):
                 chunk = texts[start : start + size]
                 by_member = [scorer.score(member.sources(node), chunk) for member in self.members]
                 progress(len(chunk))
-                yield pool([_as_node(derive(own, node), node) for own in by_member], weights)
+                yield [_as_node(derive(own, node), node) for own in by_member]
 
     @cached_property
     def loader(self) -> NodeLoader:
@@ -213,24 +227,45 @@ class _Combination:
                 loader.load(folder, name)
         return loader
 
-    def _weights(self, node: str, scores: Sequence[TreeScores]) -> tuple[list[float], dict[str, Any]]:
-        """The members' weights, and where they are from."""
-        tree = LabelTree.union([own.tree for own in scores])
+    def _by_heads(self, node: str) -> "_Pooling":
+        """One weight for each member, each head pooled by itself."""
+        scores = [_as_node(derive(own, node), node) for own in self.scores]
+        tree, val, paths = self._val(node, LabelTree.union([own.tree for own in scores]))
+        if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
+            own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
+            weights = fit_weights(own, tree, paths).tolist()
+            facts = {"weights_of": node, "weights_documents": len(val)}
+        else:
+            known = read_json(self.node_folder(ROOT) / METRICS_FILE)["training"]
+            say(
+                f"{COMBINATION} {node}: {len(val)} val documents under it, fewer than {LEAST_DOCUMENTS}; "
+                "it takes the weights of root"
+            )
+            weights = [known["weights"][member.name] for member in self.members]
+            facts = {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
+        return _Pooling(lambda scores: pool(scores, weights), weights, facts)
+
+    def _over_paths(self) -> "_Pooling":
+        """A weight for each member and level, over whole paths."""
+        tree, val, paths = self._val(SHARED, LabelTree.union([member.tree for member in self.members]))
+        if len(val) < LEAST_DOCUMENTS:
+            raise ConfigError(
+                f"{len(val)} val documents, fewer than the {LEAST_DOCUMENTS} that the weights of several levels need; "
+                "raise split.val and train the members again"
+            )
+        pooled = PathPool.fit(self._members_scores(SHARED, val), tree, paths)
+        unknown = pooled.unknown.tolist()
+        facts = {"unknown": unknown, "levels": list(tree.levels), "weights_documents": len(val)}
+        return _Pooling(lambda scores: pooled(scores, tree), pooled.weights.tolist(), facts, unknown)
+
+    def _val(self, node: str, tree: LabelTree) -> tuple[LabelTree, NDArray[np.intp], Positions]:
+        """The tree, which documents of ``val`` lie under the node, and their paths in it."""
         targets = node_targets(self.labels, node, tree.levels)
         paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
         val = np.flatnonzero((self.documents.parts == "val") & (targets[0] != None))  # noqa: E711 - elementwise
-        if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
-            own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
-            return fit_weights(own, tree, paths[val]).tolist(), {"weights_of": node, "weights_documents": len(val)}
-        known = read_json(self.node_folder(ROOT) / METRICS_FILE)["training"]
-        say(
-            f"{COMBINATION} {node}: {len(val)} val documents under it, fewer than {LEAST_DOCUMENTS}; "
-            "it takes the weights of root"
-        )
-        weights = [known["weights"][member.name] for member in self.members]
-        return weights, {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
+        return tree, val, paths[val]
 
-    def _classifier(self, pooled: NetworkPredictions, weights: Sequence[float], folder: Path) -> dict[str, Any]:
+    def _classifier(self, pooled: NetworkPredictions, pooling: "_Pooling", folder: Path) -> dict[str, Any]:
         """Return what scoring new texts needs: the members' folders, relative to the node's own, and their weights."""
         members = [
             {
@@ -241,10 +276,10 @@ class _Combination:
                 },
                 "weight": weight,
             }
-            for member, weight in zip(self.members, weights, strict=True)
+            for member, weight in zip(self.members, pooling.weights, strict=True)
         ]
         facts = {"kind": COMBINATION, "node": pooled.node, "tree": pooled.tree.as_dict(), "flat": pooled.flat}
-        return {**facts, "members": members}
+        return {**facts, "members": members, **({} if pooling.unknown is None else {"unknown": pooling.unknown})}
 
     def _manifest(self, node: str) -> dict[str, Any]:
         of_training = dict.fromkeys(("devices", "accumulate", "threads", "precision", "cuda_device"))
@@ -254,7 +289,7 @@ class _Combination:
             "node": node,
             "suite": fingerprint({**self.content, "seed": None}),
             "group": fingerprint(self.content),
-            "level": FLAT if node == FLAT else "hier",
+            "level": node if node in WHOLE else "hier",
             "seed": None,
             "data": self.members[0].manifest["data"],
             "inputs": {"members": [member.facts for member in self.members]},
@@ -262,6 +297,16 @@ class _Combination:
             "environment": {**describe_environment(), **of_training},
             "overrides": list(self.overrides),
         }
+
+
+@dataclass(frozen=True)
+class _Pooling:
+    """How members become one: what makes one of their scores, their weights, and facts for the metrics."""
+
+    pool: Callable[[list[TreeScores]], TreeScores]
+    weights: list[Any]
+    facts: dict[str, Any]
+    unknown: list[float] | None = None
 
 
 def _as_node(scores: TreeScores, node: str) -> TreeScores:

@@ -76,7 +76,7 @@ def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
     if owners is not None:
         counts, weights = counts[owners], 1.0 / np.bincount(owners, minlength=n)[owners]
     texts = Rows(view.store.rows(view.train[n:]), view.train_paths[n:])
-    return Rows(counts, paths, weights), texts, Rows(view.store.rows(view.val), view.val_paths)
+    return Rows(counts, paths, weights, owners), texts, Rows(view.store.rows(view.val), view.val_paths)
 
 
 def _symbols(view: NodeView[Any]) -> tuple[Positions, NDArray[np.int64] | None]:

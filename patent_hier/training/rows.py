@@ -17,15 +17,19 @@ class Rows:
         counts: Term counts, or features made of them, ``(n, terms)``.
         paths: ``(n, n_levels)``.
         weights: ``(n,)``, 1 for each document in all; None where each has one row.
+        owners: Which document each row is of, ``(n,)``; None where each has one row.
     """
 
     counts: csr_matrix
     paths: Positions
     weights: NDArray[np.float64] | None = None
+    owners: NDArray[np.int64] | None = None
 
     def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
         """The rows with a label among siblings, and its code, ``(n,)``."""
         column = self.paths[:, level]
         chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
         weights = None if self.weights is None else self.weights[chosen]
-        return Rows(self.counts[chosen], self.paths[chosen], weights), column[chosen].astype(np.int64) - labels.start
+        owners = None if self.owners is None else self.owners[chosen]
+        rows = Rows(self.counts[chosen], self.paths[chosen], weights, owners)
+        return rows, column[chosen].astype(np.int64) - labels.start

@@ -1,11 +1,12 @@
 """Fit one-against-siblings support vector machines for all labels of a tree: one vocabulary, sparse pruned weights."""
 
 import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
@@ -17,13 +18,12 @@ from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.rows import Rows
 
-PRUNED = 0.1  # smaller weights are left out: two thirds of all, for which no accuracy was lost on val
-_TOLERANCE = 0.1  # of liblinear's dual; 1e-4 took five times as long and was not more accurate on val
-_ITERATIONS = 200
+PRUNED = 0.1  # smaller weights are left out, as in PECOS
+_TOLERANCE, _ITERATIONS = 0.1, 200  # of liblinear's dual; likewise
 _DEVIATION = 2.0  # of the path weights' prior: negligible from some hundred documents on
 _USUAL = {"margin": 0.6, "title": 2.0, "unseen": -2.0}  # path weights before the fit, and without val
-_FIT_DOCUMENTS = 4_000  # of val, evenly: more change the path weights in the third digit only
 MIN_VAL_DOCUMENTS = 10  # with fewer the usual path weights stay
+_FIT_DOCUMENTS = 4_000  # of val, evenly: bounds time and memory
 _CELLS = 1 << 24  # documents x labels at a time
 
 
@@ -46,16 +46,18 @@ def fit_tree_svm(
     """
     counts = train.counts[:, kept]
     idf = fit_idf(counts)
-    features = tf_idf(counts, idf)
-    weights, bias, converged = _fit_heads(tree, Rows(features, train.paths, train.weights), settings, seed)
     unseen = np.ones(len(tree), np.bool_)
     unseen[train.paths[train.paths != NONE]] = False
-    of_titles = _by_label(tree, tf_idf(titles.counts[:, kept], idf), titles.paths) if len(titles.paths) else None
+    learnt, of_titles = replace(train, counts=tf_idf(counts, idf)), None
+    if len(titles.paths):
+        of_titles = _by_label(tree, tf_idf(titles.counts[:, kept], idf), titles.paths)
+        learnt = _with_titles(learnt, of_titles, unseen, tree)
+    weights, bias, converged = _fit_heads(tree, learnt, settings, seed)
     kinds = KINDS_OF_SCORES if of_titles is not None else KINDS_OF_SCORES[:1]
     usual = np.array([[_USUAL[kind]] * len(tree.levels) for kind in kinds])
     model = TreeLinear(idf, weights, bias, of_titles, unseen, tree.parents, usual)
     path_weights, documents = _fit_path_weights(model, tree, val, kept, seed)
-    model = TreeLinear(idf, weights, bias, of_titles, unseen, tree.parents, path_weights)
+    model = replace(model, path_weights=path_weights)
     facts = {
         "solver": "liblinear",
         "converged": converged,
@@ -73,11 +75,29 @@ def fit_tree_svm(
     return model, facts
 
 
+def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], tree: LabelTree) -> Rows:
+    """The training documents, and the titles of labels that no document has: each its label's one example.
+
+    It is one in the head of its label's parent only. As examples of all labels above, titles would outnumber the
+    documents, and they are another kind of text.
+    """
+    by_label = of_titles.T.tocsr()
+    new = np.flatnonzero(unseen & (np.diff(by_label.indptr) > 0))
+    paths = np.full((len(new), len(tree.levels)), NONE, np.int32)
+    paths[np.arange(len(new)), np.searchsorted(tree.bounds, new, side="right") - 1] = new
+    weights, owners = train.weights, train.owners
+    if weights is not None and owners is not None:
+        weights = np.concatenate([weights, np.ones(len(new))])
+        owners = np.concatenate([owners, owners.max(initial=0) + 1 + np.arange(len(new))])
+    features = vstack([train.counts, by_label[new]], format="csr")
+    return Rows(features, np.concatenate([train.paths, paths]), weights, owners)
+
+
 def _fit_heads(
     tree: LabelTree, train: Rows, settings: LinearSettings, seed: int
 ) -> tuple[csr_matrix, NDArray[np.float32], bool]:
     """Weights ``(terms, labels)``, biases ``(labels,)``, and whether every solver converged."""
-    entries: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]] = []  # terms, labels, weights
+    entries: list[tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.float32]]] = []  # terms, labels, weights
     bias = np.full(len(tree), FITS, np.float32)
     all_converged = True
     heads = list(tree.heads())
@@ -86,36 +106,66 @@ def _fit_heads(
             rows, codes = train.under(labels, tree.levels.index(tree.level_of(labels.start)))
             present, codes = np.unique(codes, return_inverse=True)
             if len(present) > 1:
-                terms, weights, own_bias, converged = _fit_head(rows, codes, settings, seed)
-                bias[labels.start + present] = own_bias
-                label, term = np.nonzero(np.abs(weights) >= PRUNED)
-                entries.append((terms[term], labels.start + present[label], weights[label, term].astype(np.float32)))
-                all_converged &= converged
+                head = _fit_head(rows, codes, settings, seed)
+                bias[labels.start + present] = head.bias
+                label, term = np.nonzero(np.abs(head.weights) >= PRUNED)
+                values = head.weights[label, term].astype(np.float32)
+                entries.append((head.terms[term], labels.start + present[label], values))
+                all_converged &= head.converged
             progress(1)
     terms, owners, values = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     weights = csr_matrix((values, (terms, owners)), shape=(train.counts.shape[1], len(tree)), dtype=np.float32)
     return weights, bias, all_converged
 
 
-def _fit_head(
-    rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], bool]:
-    """Solve one head on the terms that its documents have: a dense vector for each label is then short.
+@dataclass(frozen=True, eq=False)
+class _Head:
+    terms: NDArray[np.int64]  # (k,)
+    weights: NDArray[np.float64]  # (labels, k)
+    bias: NDArray[np.float64]  # (labels,)
+    converged: bool
 
-    Returns:
-        The terms ``(k,)``, weights ``(labels, k)``, biases ``(labels,)``, and whether the solver converged.
-    """
+
+def _fit_head(rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, seed: int) -> _Head:
+    """Solve one head on the terms that its documents have: a dense vector for each label is then short."""
     terms, own = np.unique(rows.counts.indices, return_inverse=True)
     features = csr_matrix((rows.counts.data, own, rows.counts.indptr), shape=(rows.counts.shape[0], len(terms)))
+    if rows.owners is not None and len(np.unique(rows.owners)) < len(rows.owners):
+        weights, bias, converged = _fit_each(features, codes, rows.owners, settings, seed)
+    else:
+        weights, bias, converged = _solve(features, codes, settings, seed)
+        if len(weights) == 1:  # of two labels scikit-learn learns only what tells the second
+            weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
+    return _Head(terms.astype(np.int64), weights, bias, converged)
+
+
+def _fit_each(
+    features: csr_matrix, codes: NDArray[np.intp], owners: NDArray[np.int64], settings: LinearSettings, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Solve each label by itself, as a document of several symbols is an example of several labels."""
+    _, first, place = np.unique(owners, return_index=True, return_inverse=True)
+    features, num_labels = features[first], int(codes.max()) + 1
+    belongs = np.zeros((len(first), num_labels), np.bool_)
+    belongs[place, codes] = True
+    weights, bias = np.zeros((num_labels, features.shape[1])), np.full(num_labels, FITS)
+    converged = True
+    for label in np.flatnonzero(~belongs.all(axis=0)):  # a label of all documents has nothing to learn
+        own, own_bias, ended = _solve(features, belongs[:, label], settings, seed)
+        weights[label], bias[label] = own[0], own_bias[0]
+        converged &= ended
+    return weights, bias, converged
+
+
+def _solve(
+    features: csr_matrix, codes: NDArray[Any], settings: LinearSettings, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Weights ``(labels, k)`` and biases ``(labels,)``, one of two labels, and whether the solver converged."""
     solver = LinearSVC(C=settings.c, dual=True, tol=_TOLERANCE, max_iter=_ITERATIONS, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # ``n_iter_`` says it
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few documents, many labels
-        solver.fit(features, codes, sample_weight=rows.weights)
-    weights, bias = solver.coef_, solver.intercept_  # (labels, k), (labels,)
-    if len(weights) == 1:  # of two labels scikit-learn learns only what tells the second
-        weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
-    return terms.astype(np.int64), weights, bias, int(np.max(solver.n_iter_)) < _ITERATIONS
+        solver.fit(features, codes)
+    return solver.coef_, solver.intercept_, int(np.max(solver.n_iter_)) < _ITERATIONS
 
 
 def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_matrix:
@@ -132,7 +182,7 @@ def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_ma
     titled = np.flatnonzero(title != NONE)
     ones = np.ones(len(titled), np.float32)
     placed = csr_matrix((ones, (title[titled], titled)), shape=(features.shape[0], len(tree)))
-    return (features.T @ placed).tocsr()
+    return (features.T @ placed).tocsr()  # (terms, labels)
 
 
 def _fit_path_weights(
