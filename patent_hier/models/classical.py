@@ -21,7 +21,7 @@ from patent_hier.errors import ArtifactError
 
 WEIGHTS = "model.safetensors"
 _CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float32
-_PARAMETERS = ("weights", "bias", "index.data")  # arrays
+_PARAMETERS = ("weights", "weights.data", "bias", "index.data")  # arrays
 Arrays = dict[str, NDArray[Any]]
 
 

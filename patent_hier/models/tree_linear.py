@@ -64,7 +64,7 @@ class TreeLinear(TermModel):
         short = (features @ self.weights).toarray()
         short += self.bias - 1  # z - 1
         np.minimum(short, 0, out=short)
-        short **= 3
+        short *= short * short  # numpy's power takes ten times as long
         if self.titles is None:
             return [short]
         unseen = np.broadcast_to(self.unseen.astype(np.float32), short.shape)

@@ -76,14 +76,17 @@ def log_softmax_tree(parents: Positions, scores: Scores) -> Scores:
     """
     starts, owners = _families(parents)
     bounds = level_bounds(parents)
-    totals = scores.copy(order="C")
-    for rows in _pieces(totals):
-        own = totals[rows]
-        for start, stop in zip(bounds[-2:0:-1], bounds[:1:-1], strict=True):
+    conditional = scores.copy(order="C")
+    for rows in _pieces(conditional):
+        own = conditional[rows]
+        for start, stop in zip(bounds[-2::-1], bounds[:0:-1], strict=True):  # from the deepest level up
             first, last = np.searchsorted(starts, [start, stop])
-            inside = _log_add(own[:, start:stop], starts[first:last] - start, owners[start:stop] - first)
-            own[:, parents[starts[first:last]]] += inside
-    return _softmax_slices(starts, owners, totals)
+            siblings = owners[start:stop] - first
+            inside = _log_add(own[:, start:stop], starts[first:last] - start, siblings)
+            own[:, start:stop] -= np.take(inside, siblings, axis=1)
+            if start:
+                own[:, parents[starts[first:last]]] += inside
+    return conditional
 
 
 def joint_log_prob(tree: LabelTree, conditional: Scores) -> Scores:

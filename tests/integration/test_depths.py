@@ -1,12 +1,18 @@
 """Below the class: local classifiers, one shared network and a flat model of whole symbols; parts; all symbols."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from patent_hier.artifacts import seal
+from patent_hier.atomic import write_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels
+from patent_hier.errors import ArtifactError
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.predictor import load_system
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import NONE
 from tests.commands import TINY_OF, Outcome, command
@@ -150,9 +156,46 @@ def test_report_and_audit_compare_by_class_and_show_the_rest(deep):
     assert len(read(folder, "audit.json")["leakage"]) == len(TRAINED)
 
 
-def test_members_that_go_deeper_make_a_system_that_does(deep):
+def test_members_that_go_deeper_make_a_system_that_does(deep, tmp_path):
     results = [deep.result(level) for level in ("shared", "flat")]
     done = command("combine", *results, "--runs-dir", deep.world.runs)
     assert (done.status, done.err) == (0, ""), done
-    for kind in ("hier", "flat"):
-        assert list(scores(deep.world.node("combination", f"result-{kind}"))["levels"]) == list(IPC_LEVELS)
+    result, node = (deep.world.node("combination", name) for name in ("result-shared", "shared"))
+    assert list(scores(result)["levels"]) == list(IPC_LEVELS)
+    facts = read(node, "model/classifier.json")
+    assert {len(member["weight"]) for member in facts["members"]} == {len(facts["unknown"])} == {5}
+    before = contents(deep.world.runs / "combination")
+    assert command("combine", *reversed(results), "--runs-dir", deep.world.runs).out.count("finished before") == 1
+    assert contents(deep.world.runs / "combination") == before
+
+    # New texts get what the held-out documents got, also after an export.
+    own = predictions(node).select("test")
+    (folder,) = (deep.world.cache / "corpora").glob("demo-*")
+    corpus = Corpus.open(folder)
+    texts = dict(zip(corpus.document_ids.to_pylist(), corpus.column("text").to_pylist(), strict=True))
+    exported = tmp_path / "exported"
+    assert command("export", result, exported).status == 0
+    for place in (result, exported):
+        system = HierarchicalClassifier.from_pretrained(place).system
+        found = system.whole(system.log_prob([texts[name] for name in own.document_ids])).log_prob
+        for one in own.levels:
+            codes, log_prob = one.best(1)
+            names = np.array(own.tree.labels(one.level), object)[codes[:, 0]]
+            at = system.tree.find(one.level, names)
+            assert found[np.arange(len(own)), at] == pytest.approx(log_prob[:, 0], abs=2e-3)
+
+
+def test_a_combination_over_levels_with_other_numbers_is_refused(deep, tmp_path):
+    results = [deep.result(level) for level in ("shared", "flat")]
+    assert command("combine", *results, "--runs-dir", deep.world.runs).status == 0
+    runs = shutil.copytree(deep.world.runs, tmp_path / "runs")
+    (node,), (result,) = ((runs / "combination").glob(f"{name}-*") for name in ("shared", "result-shared"))
+    facts = read(node, "model/classifier.json")
+    damages = [{"unknown": [0.0]}, {"unknown": [1e9] * 5}, {"unknown": None}, {"unknown": ["x"] * 5}]
+    for damage in damages:
+        write_json(node / "model" / "classifier.json", {**facts, **damage})
+        manifest = read(node, "manifest.json")
+        del manifest["files"]
+        seal(node, manifest)
+        with pytest.raises(ArtifactError, match="combine again"):
+            load_system(result)

@@ -10,8 +10,11 @@ from patent_hier.taxonomy.arithmetic import (
     best_path,
     conditional_log_prob,
     joint_log_prob,
+    level_bounds,
     log_softmax_siblings,
+    log_softmax_tree,
     sum_up,
+    weighted_by_level,
 )
 from patent_hier.taxonomy.tree import NONE
 from tests.trees import FIVE, children, classes_of, log_sum, random_joint, tree_of, trees
@@ -141,3 +144,46 @@ def test_dtype_and_documents_are_kept(dtype, n):
     ):
         assert (found.dtype, found.shape) == (dtype, (n, 19))
     assert best_path(tree, joint).shape == (n, 5)
+
+
+def by_paths(tree, scores):
+    """Joint probabilities ``(n, n_labels)``, from every path by itself."""
+    above = [{i} for i in range(len(tree))]
+    for i, parent in enumerate(tree.parents.tolist()):
+        above[i] |= above[parent] if parent >= 0 else set()
+    ends = tree.ends.tolist()
+    joint = np.zeros((len(scores), len(tree)))
+    for row, own in enumerate(scores.astype(float)):
+        chances = np.exp([own[list(above[end])].sum() for end in ends])
+        for end, chance in zip(ends, chances / chances.sum(), strict=True):
+            joint[row, list(above[end])] += chance
+    return joint
+
+
+@given(trees(), st.integers(0, 1000))
+def test_probabilities_of_paths_are_those_of_the_sums_along_them(tree, seed):
+    scores = np.random.default_rng(seed).normal(0, 2, (3, len(tree)))
+    joint = joint_log_prob(tree, log_softmax_tree(tree.parents, scores))
+    assert np.exp(joint) == pytest.approx(by_paths(tree, scores))
+
+
+def test_a_label_whose_children_all_score_badly_loses_to_its_sibling():
+    tree = tree_of([("A", "A01"), ("A", "A21"), ("B", "B60")])
+    scores = np.array([[0.0, 0.0, -5.0, -5.0, 0.0]])
+    local, whole = np.exp(log_softmax_siblings(tree, scores)), np.exp(log_softmax_tree(tree.parents, scores))
+    assert local[0, :2] == pytest.approx([0.5, 0.5])
+    assert whole[0, 0] == pytest.approx(2 * np.exp(-5) / (2 * np.exp(-5) + 1))
+    assert whole[0, 2:] == pytest.approx([0.5, 0.5, 1.0])
+
+
+@given(trees())
+def test_levels_are_found_from_parents_alone(tree):
+    assert level_bounds(tree.parents).tolist() == tree.bounds.tolist()
+
+
+def test_each_level_has_weights_of_its_own():
+    tree = tree_of([("A", "A01"), ("A", "A21")])
+    one, two = np.array([[1, 2, 3]], np.float32), np.array([[10, 20, 30]], np.float32)
+    total = weighted_by_level(tree.parents, [one, two], np.array([[1.0, 2.0], [0.5, 0.1]]))
+    assert total == pytest.approx(np.array([[1 + 5, 4 + 2, 6 + 3]]))
+    assert one.tolist() == [[1, 2, 3]]  # what was measured is left as it is

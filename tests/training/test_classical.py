@@ -289,7 +289,7 @@ def test_a_flat_neighbour_votes_for_its_deepest_labels_alone(toy: Toy) -> None:
     assert found == pytest.approx(np.array([[1.5, 0.5], [0.5, 1.5], [0.5, 1.5]]) / 2, abs=1e-6)
 
 
-@pytest.mark.parametrize("settings", [SVM, BAYES], ids=["svm", "naive_bayes"])
+@pytest.mark.parametrize("settings", [LOGISTIC, BAYES], ids=["logistic", "naive_bayes"])
 def test_a_head_among_many_is_the_one_that_is_fitted_alone(toy: Toy, settings: TermSettings) -> None:
     """Labels 0 to 2 stand below A, 3 below B, which needs no head, and 4 below C."""
     tree = LabelTree.from_paths([("ABC"[max(0, code - 2)], f"A{code:02}") for code in range(5)], ("section", "class"))
