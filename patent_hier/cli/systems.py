@@ -11,6 +11,7 @@ from patent_hier.cli.compose import compose_settings, compose_training
 from patent_hier.cli.overrides import key_of, parsed
 from patent_hier.errors import ConfigError
 from patent_hier.sanitize import one_line
+from patent_hier.settings import DataSettings
 
 AGGREGATE = """Aggregate the finished nodes of one configuration; nothing is trained.
 
@@ -25,20 +26,24 @@ usage: patent-hier combine RESULT RESULT ... [options]
   --runs-dir FOLDER  folder of results; the default is runs
   --cache-dir FOLDER where the corpus is; the default is the folder that the members were made with
 
-For each node the members' probabilities are multiplied, each to the power of its weight. The weights are fitted to the
-part val, so scores on val are no estimate."""
+For each node the members' probabilities are multiplied, each to the power of its weight. Members that go below the
+class become one network over all levels, with a weight for each member and level. The weights are fitted to the part
+val, so scores on val are no estimate."""
 ENSEMBLE = """Train the recommended models, combine them; the most accurate system of this suite.
 
 usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME]
 
+  data.depth=subgroup         every level down to subclass, main_group or subgroup; the default is class
   data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents: of subclasses and
-                              main groups, for the linear member of subgroups too
+                              main groups, for the linear member of subgroups too; below the class it also answers
+                              labels that no training document has, by their titles
   encoder=... encoder.path=FOLDER  another encoder than the built-in one for the member that reads word pieces
   split=deploy                for use: 90 % of the documents train; the default, split=applicant, tests on a tenth
   seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
   --members NAME,NAME         some of the members only
 
-Its members stand in conf/ensemble.yaml. Finished ones are kept. The last line says how to classify another file."""
+Its members stand in conf/ensemble.yaml, below the class in conf/ensemble_deep.yaml. Finished ones are kept. The last
+line says how to classify another file."""
 DEMO = """Train a system on the generated demo corpus, unless it is finished already, and open its page.
 
 usage: patent-hier demo [options of patent-hier serve] [group=choice ...] [group.key=value ...]
@@ -127,12 +132,14 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
 
     Args:
         words: The user's; what they say of the split, an encoder or training replaces the member's own.
-        members: Names, separated by commas; None for all.
+        members: Names, separated by commas; None for all. Below the class, those of ``conf/ensemble_deep.yaml``.
 
     Raises:
         ConfigError: For an unknown name, fewer than two, or a word that the ensemble sets itself.
     """
-    file = Path(schema.config_folder()) / "ensemble.yaml"
+    depths = [word.partition("=")[2] for word in words if key_of(word) == "data.depth"] or [DataSettings.depth]
+    name = "ensemble.yaml" if depths[-1] == DataSettings.depth else "ensemble_deep.yaml"
+    file = Path(schema.config_folder()) / name
     known: dict[str, list[str]] = OmegaConf.to_object(OmegaConf.load(file))  # type: ignore[assignment]  # of our own file
     names = list(known) if members is None else members.split(",")
     if unknown := [name for name in names if name not in known]:
@@ -141,7 +148,7 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
         raise ConfigError(f"--members needs two or more of {', '.join(known)}")
     for word in words:
         if key_of(word).split(".")[0] in _SET_BY_ENSEMBLE:
-            raise ConfigError(f"{word}: the ensemble sets its models itself; see conf/ensemble.yaml")
+            raise ConfigError(f"{word}: the ensemble sets its models itself; see conf/{file.name}")
     return {name: _merged(known[name], words) for name in names}
 
 

@@ -65,6 +65,25 @@ def test_every_member_can_be_composed() -> None:
     assert {(s.split.policy, s.split.test) for s in settings.values()} == {("applicant", 0.1)}
 
 
+def test_below_the_class_each_member_has_all_heads() -> None:
+    settings = composed("data.depth=main_group", "trainer.max_epochs=2")
+    assert {name: (s.model.name, s.level.name) for name, s in settings.items()} == {
+        "linear": ("linear", "shared"),
+        "encoder": ("bertcnn", "shared"),
+    }
+    assert {s.data.depth for s in settings.values()} == {"main_group"}
+    assert settings["encoder"].trainer.max_epochs == 2
+    assert {name: s.level.name for name, s in composed("data.depth=class").items()}["linear"] == "flat"
+
+
+def test_a_deep_ensemble_is_one_network(tmp_path: Path) -> None:
+    words = (*TINY, f"runs_dir={tmp_path / 'runs'}", f"cache_dir={tmp_path / 'cache'}", "data.depth=subclass")
+    done = command("ensemble", *words)
+    assert (done.status, done.err) == (0, "")
+    (whole,) = (tmp_path / "runs" / "ensemble").glob("result-shared-*")
+    assert done.out.splitlines()[-1] == f"classify another file: patent-hier predict {whole} FILE.csv"
+
+
 def test_the_users_split_takes_the_place_of_the_members() -> None:
     shares = {
         (s.split.policy, s.split.test, s.split.val, s.split.calibration) for s in composed("split=deploy").values()
