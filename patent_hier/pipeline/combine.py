@@ -43,7 +43,7 @@ from patent_hier.progress import item_progress, say
 from patent_hier.settings import FLAT, ROOT, SHARED, WHOLE
 from patent_hier.taxonomy.tree import LabelTree, Positions
 
-COMBINE_VERSION = 2  # raise it when equal members would make other scores
+COMBINE_VERSION = 3  # raise it when equal members would make other scores
 _LEVELS_OF_LOCAL_POOLS = 2  # deeper trees are pooled over whole paths
 LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
 _NOTE = "the weights were fitted to val, so the scores on val are no estimate"
