@@ -3,7 +3,7 @@
 A label's score is the weighted sum of the members' conditional log-probabilities, with weights of its level's own: one
 member may know sections best, another subgroups. The probability of a path is the softmax of its summed scores over all
 paths (:func:`patent_hier.taxonomy.arithmetic.log_softmax_tree`). A label that a member does not know has no score from
-it; instead, a number for its level stands for each member that does not know it. These numbers, too, are fitted.
+it; instead, a number for its level is added where any member does not know a label. These numbers, too, are fitted.
 
 With one level this is the logarithmic opinion pool of :mod:`patent_hier.evaluation.pooling`.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ArtifactError
-from patent_hier.evaluation.path_weights import Candidates, fit_path_weights
+from patent_hier.evaluation.path_weights import NOVELTY, Candidates, fit_path_weights
 from patent_hier.evaluation.pooling import FLOOR, PRIOR_DEVIATION
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.arithmetic import (
@@ -35,7 +35,7 @@ class PathPool:
 
     Attributes:
         weights: ``(n_members, n_levels)``.
-        unknown: ``(n_levels,)``: for each member that does not know a label.
+        unknown: ``(n_levels,)``: for a label that some member does not know.
     """
 
     weights: NDArray[np.float64]
@@ -84,20 +84,21 @@ class PathPool:
         least = np.zeros_like(start)
         least[-1] = -np.inf
         fitted = fit_path_weights(Candidates.joined(parts), start, PRIOR_DEVIATION, least)
-        return cls(fitted[:-1], fitted[-1])
+        return cls(fitted[:-1], fitted[-1] + NOVELTY)
 
 
 def _measured(scores: Sequence[TreeScores], tree: LabelTree) -> list[NDArray[np.float32]]:
-    """The members' conditional log-probabilities ``(n, n_labels)`` each, and how many members do not know a label."""
+    """The members' conditional log-probabilities, and whether any does not know a label, ``(n, n_labels)`` each."""
     n = len(scores[0])
-    unknown = np.full(len(tree), len(scores), np.float32)
+    known = np.zeros(len(tree), np.intp)
     measured = []
     for member in scores:
         columns = _columns(member.tree, tree)
         own = np.zeros((n, len(tree)), np.float32)
         own[:, columns] = np.maximum(conditional_log_prob(member.tree, member.log_prob), FLOOR)
-        unknown[columns] -= 1
+        known[columns] += 1
         measured.append(own)
+    unknown = (known < len(scores)).astype(np.float32)
     return [*measured, np.broadcast_to(unknown, (n, len(tree)))]
 
 

@@ -84,7 +84,7 @@ class Combination:
         tree: Its labels.
         flat: Whether one softmax over the deepest level decides.
         members: What is pooled.
-        unknown: For each level, what stands for a member that does not know a label; None where each head is pooled by
+        unknown: For each level, what a label gets that some member does not know; None where each head is pooled by
             itself, with one weight for each member.
     """
 

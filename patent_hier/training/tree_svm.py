@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix, vstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from patent_hier.evaluation.path_weights import Candidates, fit_path_weights
+from patent_hier.evaluation.path_weights import NOVELTY, Candidates, fit_path_weights
 from patent_hier.models.classical import fit_idf, tf_idf
 from patent_hier.models.tree_linear import FITS, KINDS_OF_SCORES, TreeLinear
 from patent_hier.progress import item_progress
@@ -201,4 +201,6 @@ def _fit_path_weights(
         parts.append(Candidates.choose(tree, measured, model.path_weights, val.paths[rows], rng))
     least = np.zeros_like(model.path_weights)
     least[KINDS_OF_SCORES.index("unseen") :] = -np.inf
-    return fit_path_weights(Candidates.joined(parts), model.path_weights, _DEVIATION, least), len(chosen)
+    fitted = fit_path_weights(Candidates.joined(parts), model.path_weights, _DEVIATION, least)
+    fitted[KINDS_OF_SCORES.index("unseen") :] += NOVELTY
+    return fitted, len(chosen)

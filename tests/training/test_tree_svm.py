@@ -128,7 +128,7 @@ def test_a_label_is_found_by_its_title_alone() -> None:
     test = documents(tree, [NEW] * 50 + drawn(SEEN, 400, 3), 3)
     answers = leaf_probabilities(model, tree, test).argmax(1) + tree.leaves.start
     assert (answers[:50] == new).mean() > 0.5
-    assert (answers[50:] == new).mean() < 0.05
+    assert (answers[50:] == new).mean() < 0.08
 
 
 def test_a_title_is_an_example_of_its_own_label_only() -> None:
