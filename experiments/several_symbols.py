@@ -32,17 +32,19 @@ def main(words: list[str]) -> int:
     parser.add_argument("--more", nargs="*", type=Path, default=[], help="further files to learn from")
     parser.add_argument("--encoder", type=Path, help="folder of an encoder; the default is the built-in one")
     parser.add_argument("--output", type=Path, default=Path("runs/several-symbols"))
-    parser.add_argument("overrides", nargs="*", help="after --: for patent-hier ensemble")
-    options = parser.parse_args(words)
+    at = words.index("--") if "--" in words else len(words)
+    options, overrides = parser.parse_args(words[:at]), words[at + 1 :]
     corpus, parts = assemble(read(options.titles), [read(path) for path in options.more], options.column, options.test)
     options.output.mkdir(parents=True, exist_ok=True)
     corpus.to_csv(options.output / "corpus.csv", index=False, encoding="gb18030")
     parts.to_csv(options.output / "parts.csv", index=False)
     print(parts["part"].value_counts().to_string(header=False), flush=True)
     encoder = [] if options.encoder is None else ["encoder=folder", f"encoder.path={options.encoder}"]
+    given = {word.partition("=")[0] for word in overrides}
+    members = [word for word in MEMBERS.split() if word.partition("=")[0] not in given]
     data = [f"data.path={options.output / 'corpus.csv'}", f"split.path={options.output / 'parts.csv'}"]
-    command = [sys.executable, "-m", "patent_hier", "ensemble", "data=gazette", "split=file", *data, *MEMBERS.split()]
-    command += [*encoder, f"runs_dir={options.output}", *options.overrides]
+    command = [sys.executable, "-m", "patent_hier", "ensemble", "data=gazette", "split=file", *data, *members]
+    command += [*encoder, f"runs_dir={options.output}", *overrides]
     return subprocess.run(command, check=False).returncode  # noqa: S603 - our own program
 
 
