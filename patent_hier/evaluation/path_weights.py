@@ -66,7 +66,8 @@ class Candidates:
         joint = joint_log_prob(tree, log_softmax_tree(tree.parents, scores))[:, tree.ends]  # (n, n_leaves)
         place_of = np.full(len(tree), NONE, np.intp)
         place_of[tree.ends] = np.arange(len(tree.ends))
-        leaves, log_count = _draw(joint, place_of[paths.max(axis=1)], rng)  # levels stand one after another
+        deepest = paths.max(axis=1)  # levels stand one after another
+        leaves, log_count = _draw(joint, np.where(deepest >= 0, place_of[deepest], NONE), rng)
         on_path = np.stack([tree.ancestors(level)[tree.ends[leaves]] for level in tree.levels], axis=-1)
         rows = np.arange(len(paths))[:, None, None]
         features = np.stack([np.where(on_path >= 0, own[rows, on_path], 0) for own in measured], axis=2)
