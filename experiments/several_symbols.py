@@ -77,8 +77,8 @@ def assemble(
     leaks = others[TITLE].map(plain).isin(seen_titles) | others[ID].isin(seen_ids)
     print(f"left out, for their title or number is a test document's: {int(leaks.sum())}", flush=True)
     corpus = pd.concat([held_out, others[~leaks]])
-    unnamed = corpus[ID] == ""
-    print(f"left out, for they have no {ID}: {int(unnamed.sum())}", flush=True)
+    unnamed = (corpus[ID] == "") | (corpus[TITLE].map(plain) == "")
+    print(f"left out, for they have no {ID} or no {TITLE}: {int(unnamed.sum())}", flush=True)
     corpus = corpus[~unnamed].drop_duplicates(ID)
     benchmark = set(titles[ID])
     parts = [part_of(name, name in seen_ids, name in benchmark) for name in corpus[ID]]
