@@ -26,7 +26,8 @@ def rows(*rows: tuple[str, str, str]) -> pd.DataFrame:
 
 def test_no_title_or_number_of_a_test_document_trains(recipe: ModuleType) -> None:
     titles = rows(("CN1", "一种 锄", "fold 1"), ("CN2", "一种犁", "fold 2"), ("CN3", "一种锄", "fold 2"))
-    more = rows(("CN4", "一种犁", "有效"), ("CN2", "别的", "有效"), ("CN5", "一种耙", ""), ("", "一种镰", ""), ("CN6", " ", ""))
+    leaks = [("CN4", "一种犁", "有效"), ("CN2", "别的", "有效")]
+    more = rows(*leaks, ("CN5", "一种耙", ""), ("", "一种镰", ""), ("CN6", " ", ""))
     corpus, parts = recipe.assemble(titles, [more], "法律状态", ["fold 2"])
     assert parts.set_index("公开号")["part"].to_dict() == {"CN2": "test", "CN3": "test", "CN5": "train"}
     assert corpus["公开号"].tolist() == parts["公开号"].tolist()
