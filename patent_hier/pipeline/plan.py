@@ -11,15 +11,14 @@ from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_data, is_trained
-from patent_hier.settings import FLAT, ROOT, SHARED, WHOLE, DataSettings, LinearSettings, Settings
+from patent_hier.settings import FLAT, ROOT, WHOLE, Settings
 from patent_hier.taxonomy.table import level_name
 
 if TYPE_CHECKING:
     from patent_hier.training.node_data import CorpusView
     from patent_hier.training.observers import Observe, ObserverFactory
 
-RUN_VERSION = 3  # raise it when training or scoring change what comes out of the same settings
-TREE_VERSION = 1  # likewise, of linear classifiers of a whole tree alone
+RUN_VERSION = 4  # raise it when training or scoring change what comes out of the same settings
 # On the result, beyond rounding and the chance in dropout.
 _NO_INFLUENCE = (
     *("num_threads", "accelerator", "accumulate", "checkpoint_minutes", "devices", "progress", "score_batch_size"),
@@ -94,7 +93,6 @@ def plan_node(settings: Settings) -> NodePlan:
         **inputs.content(),
         "model": settings.model.influence(),
         **_training_content(settings),
-        **_tree_content(settings),
         **label_text,
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
@@ -117,14 +115,6 @@ def _training_content(settings: Settings) -> dict[str, Any]:
         key: value for key, value in asdict(settings.optimizer).items() if key != "head_lr" or value is not None
     }
     return {"optimizer": optimizer, "trainer": trainer}
-
-
-def _tree_content(settings: Settings) -> dict[str, Any]:
-    """The version of linear classifiers of a whole tree, where a node of the suite has several levels."""
-    model = settings.model
-    is_svm = isinstance(model, LinearSettings) and model.classifier == "svm"
-    several = settings.data.depth != DataSettings.depth or settings.node == SHARED
-    return {"tree": TREE_VERSION} if is_svm and several and settings.node != FLAT else {}
 
 
 def _label_content(settings: Settings) -> dict[str, Any]:
