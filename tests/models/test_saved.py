@@ -25,8 +25,8 @@ from patent_hier.models.encoder import load_encoder
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import NodeClassifier, load_classifier, num_outputs
 from patent_hier.models.term_heads import TermHeads
-from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.models.textcnn import TextCnn
+from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.classical import fit_terms
 from patent_hier.training.node_data import CorpusView, NodeView
