@@ -5,8 +5,9 @@ Every label has a margin ``z``, which a support vector machine learnt against it
 the exponential of the weighted scores on its path. So a label that none of its children fits loses probability to its
 siblings, which a softmax for each parent cannot see; and no score needs a calibration of its own.
 
-With the labels' titles there is a second kind of score, the cosine similarity of document and title, and a label that
-training has never shown takes part: it has its title, and in place of a margin one number for each level.
+With the labels' titles there is a second kind of score, the cosine similarity of document and title, and labels that
+training has never shown take part. Their titles are their only examples, so their level has a number that is added to
+their scores.
 
 Source: pruned weights and the cubic hinge are those of PECOS, Yu, Zhong, Zhang, Chang and Dhillon (2022), JMLR 23,
 section 5, where path scores are multiplied without a normaliser and levels have no weights.
@@ -36,12 +37,12 @@ class TreeLinear(TermModel):
     Attributes:
         idf: ``(terms,)`` float32, of all training documents.
         weights: ``(terms, labels)`` float32, sparse. A label without siblings has none.
-        bias: ``(labels,)`` float32; :data:`FITS` for labels without siblings, and for those never seen.
+        bias: ``(labels,)`` float32; :data:`FITS` for labels without siblings to tell them from.
         titles: TF-IDF of the labels' titles, ``(terms, labels)`` float32, sparse; None without titles.
         unseen: Which labels training has never shown, ``(labels,)``.
         parents: The tree's, ``(labels,)``.
         path_weights: ``(n_kinds, n_levels)`` float64: weights of the margin's score, of the title's similarity, and
-            of a label never seen, which has no margin; the first alone without titles.
+            of being a label that training has never shown; the first alone without titles.
     """
 
     kind: ClassVar[str] = "linear"

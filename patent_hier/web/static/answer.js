@@ -1,17 +1,11 @@
 // One answer on the page. Foreign text only ever becomes text, never markup.
 
+import { bar, item, made } from "./elements.js";
 import { showPath } from "./path.js";
 import { namesOf } from "./service.js";
 import { chosen, decided, methodName, percent, say } from "./words.js";
 
 const place = (id) => document.getElementById(id);
-
-export function made(tag, text = "", className = "") {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  if (className) element.className = className;
-  return element;
-}
 
 const SHOWN = 3; // labels of a level
 
@@ -73,21 +67,6 @@ function column(level, levels, labels, forced, choose) {
   section.append(made("h2", say().levels[level] ?? level), bars);
   if (isButton && level === levels[0]) section.append(made("p", say().click(levels.slice(0, -1)), "quiet"));
   return section;
-}
-
-export function item(element) {
-  const row = document.createElement("li");
-  row.append(element);
-  return row;
-}
-
-/** A label with its bar, its probability where it is known, and its name. */
-export function bar(tag, code, probability, words) {
-  const element = made(tag, "", "bar");
-  const fill = made("span", "", "fill");
-  fill.style.width = `${100 * (probability ?? 0)}%`;
-  element.append(fill, made("b", code), made("span", probability === undefined ? "" : percent(probability)), made("span", words, "name"));
-  return element;
 }
 
 /** Mark the parts of the text that speak for or against a label. */

@@ -1,6 +1,6 @@
 // The likeliest path, level by level: each label with its title, and its siblings to choose from.
 
-import { bar, item, made } from "./answer.js";
+import { bar, item, made } from "./elements.js";
 import { children, Problem } from "./service.js";
 import { percent, say } from "./words.js";
 
