@@ -151,7 +151,7 @@ def test_a_combination_is_its_members(make: Maker, tmp_path: Path) -> None:
     made = [make.classifier("textcnn"), make.classifier("bert"), make.classifier("lstm", FLAT, whole, flat=True)]
     paths = [Path(f"/nowhere/{number}") for number in range(3)]
     members = tuple(
-        Member({one.node: path}, weight) for one, path, weight in zip(made, paths, (0.5, 0.2, 0.4), strict=True)
+        Member({one.node: path}, (weight,)) for one, path, weight in zip(made, paths, (0.5, 0.2, 0.4), strict=True)
     )
     top = Path("/nowhere/top")
     loaded = {path: make.loaded(one) for path, one in zip(paths, made, strict=True)}
@@ -172,6 +172,14 @@ def test_a_combination_is_its_members(make: Maker, tmp_path: Path) -> None:
     pooled = sum(scores)
     expected = system.log_prob(TEXTS)["A"].log_prob
     np.testing.assert_allclose(pooled - np.logaddexp.reduce(pooled, 1, keepdims=True), expected, atol=1e-5, rtol=0)
+
+
+def test_a_combination_over_levels_is_refused(make: Maker, tmp_path: Path) -> None:
+    made, path, top = make.classifier("textcnn"), Path("/nowhere/0"), Path("/nowhere/top")
+    whole = Combination("A", LABELS, False, (Member({made.node: path}, (1.0,)),), unknown=(0.0,))
+    system = System("both", {"A": top}, {path: make.loaded(made), top: whole}, RawFormat())
+    with pytest.raises(ConfigError, match="a combination over several levels cannot be written as ONNX"):
+        export_onnx(system, tmp_path / "out")
 
 
 @pytest.mark.parametrize(("depth", "node"), [("class", FLAT), ("subgroup", SHARED)])
