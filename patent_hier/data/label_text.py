@@ -41,16 +41,19 @@ class LabelTexts:
         return len(self.texts)
 
     def whole_paths(self, n_levels: int) -> list[tuple[str | None, ...]]:
-        """The paths that reach a level, ``n_levels`` codes each; a main group's reaches the leaf that repeats its code.
+        """The paths of places at the deepest of some levels, ``n_levels`` codes each.
+
+        A main group's reaches the leaf that repeats its code.
 
         Args:
             n_levels: Levels from the section down.
         """
-        paths = self.paths[:, :n_levels].copy()
+        paths = self.paths.copy()
         last = IPC_LEVELS.index("subgroup")
         if n_levels > last:
             paths[:, last] = np.where(self.levels == "main_group", paths[:, last - 1], paths[:, last])
-        return [tuple(path) for path in paths.tolist() if path[-1] is not None]
+        ends = (paths != None).sum(axis=1) == n_levels  # noqa: E711 - elementwise
+        return [tuple(path) for path in paths[ends, :n_levels].tolist()]
 
     def line(self) -> str:
         """How many texts there are of each level, and how many rows were passed over, in one line."""

@@ -122,3 +122,14 @@ def test_another_encoding_and_no_file(tmp_path: Path) -> None:
         read_label_texts(tmp_path / "t.csv", LABEL_LEVELS, "2017")
     with pytest.raises(DataError, match="cannot read"):
         read_label_texts(tmp_path / "nowhere.csv.xz", LABEL_LEVELS, "2017")
+
+
+def test_whole_paths_are_those_of_places_at_the_depth(tmp_path: Path) -> None:
+    found = read(tmp_path / "t.csv")
+    assert found.whole_paths(2) == [("A", "A01")]
+    assert found.whole_paths(3) == [("A", "A01", "A01B"), ("B", "B60", "B60K")]
+    assert found.whole_paths(4) == [("A", "A01", "A01B", "A01B1/00")]
+    assert found.whole_paths(5) == [
+        ("A", "A01", "A01B", "A01B1/00", "A01B1/00"),
+        ("A", "A01", "A01B", "A01B1/00", "A01B1/02"),
+    ]

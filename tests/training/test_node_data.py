@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from patent_hier.data.label_text import LabelTexts
-from patent_hier.data.labels import document_labels
+from patent_hier.data.labels import document_labels, with_titled
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
@@ -177,3 +177,17 @@ def test_label_texts_stand_behind_the_documents(
     assert view.label_share == LabelShare(len(found), (0.1, 0.3))
     assert view.label_facts == {"texts": len(found), "levels": levels, "of_unseen_labels": unseen}
     assert view.train_weights(0.25).tolist() == [1.0] * n + [0.25] * len(found)
+
+
+def test_labels_that_only_titles_name_are_decided_where_there_are_several_levels() -> None:
+    paths = np.array([["A", "A99", None, None, None], ["A", "A55", None, None, None]], object)
+    texts = LabelTexts(("九十九", "五十五"), np.array(["class", "class"], object), paths, {})
+    labels, titled = with_titled(CORPUS.labels, texts)
+    assert labels.tree.codes[titled].tolist() == ["A", "A55", "A99"]
+    names = labels.tree.names(labels.main)
+    assert names.tolist() == CORPUS.labels.tree.names(CORPUS.labels.main).tolist()  # the documents' paths are theirs
+    corpus = replace(CORPUS, labels=labels, titled=titled)
+    shared, root, section = (NodeView.of(corpus, node).tree.codes.tolist() for node in ("shared", "root", "A"))
+    assert shared == ["A", "B", "A01", "A23", "A55", "A99", "B60"]
+    assert (root, section) == (["A", "B"], ["A01", "A23"])
+    assert NodeView.of(replace(corpus, titled=None), "shared").tree.codes.tolist() == ["A", "B", "A01", "A23", "B60"]
