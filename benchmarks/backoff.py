@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
+from patent_hier.cli.messages import run_command
 from patent_hier.data.corpus import CORPUS_FILE
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.evaluation.guarantee import choose_thresholds
@@ -216,4 +217,4 @@ def print_tallies(tallies: Mapping[float, Mapping[str, Tally]], drawn: str, spli
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(run_command(main, sys.argv[1:]))
