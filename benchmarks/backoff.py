@@ -43,7 +43,7 @@ Rows = NDArray[np.intp]
 
 @dataclass
 class Tally:
-    """What one level, or all, came to over the draws.
+    """Answers of one level, or of all levels, summed over the draws.
 
     Attributes:
         coverage: Share of the scored documents that were answered there, by draw.

@@ -156,7 +156,7 @@ def _folded(number: str) -> str:
 
 
 def _numbers(corpus: Corpus, column: str) -> NDArray[np.object_]:
-    """What the ids of a column are compared with, ``(n,)``: None for a document without an application number."""
+    """The corpus's own numbers for a column of ids, ``(n,)``; None for a document without an application number."""
     if column not in _BY_APPLICATION:
         ids: NDArray[np.object_] = corpus.document_ids.to_numpy()
         return ids

@@ -1,4 +1,4 @@
-"""What is known of a document beforehand: only paths below some labels, none below others."""
+"""Restrict a document's paths: keep those below some labels, drop those below others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -230,7 +230,8 @@ class _Combination:
     def _by_heads(self, node: str) -> "_Pooling":
         """One weight for each member, each head pooled by itself."""
         scores = [_as_node(derive(own, node), node) for own in self.scores]
-        tree, val, paths = self._val(node, LabelTree.union([own.tree for own in scores]))
+        tree = LabelTree.union([own.tree for own in scores])
+        val, paths = self._val(node, tree)
         if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
             own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
             weights = fit_weights(own, tree, paths).tolist()
@@ -247,7 +248,8 @@ class _Combination:
 
     def _over_paths(self) -> "_Pooling":
         """A weight for each member and level, over whole paths."""
-        tree, val, paths = self._val(SHARED, LabelTree.union([member.tree for member in self.members]))
+        tree = LabelTree.union([member.tree for member in self.members])
+        val, paths = self._val(SHARED, tree)
         if len(val) < LEAST_DOCUMENTS:
             raise ConfigError(
                 f"{len(val)} val documents, fewer than the {LEAST_DOCUMENTS} that the weights of several levels need; "
@@ -258,12 +260,12 @@ class _Combination:
         facts = {"unknown": unknown, "levels": list(tree.levels), "weights_documents": len(val)}
         return _Pooling(lambda scores: pooled(scores, tree), pooled.weights.tolist(), facts, unknown)
 
-    def _val(self, node: str, tree: LabelTree) -> tuple[LabelTree, NDArray[np.intp], Positions]:
-        """The tree, which documents of ``val`` lie under the node, and their paths in it."""
+    def _val(self, node: str, tree: LabelTree) -> tuple[NDArray[np.intp], Positions]:
+        """Which documents of ``val`` lie under the node, and their paths in a tree."""
         targets = node_targets(self.labels, node, tree.levels)
         paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
         val = np.flatnonzero((self.documents.parts == "val") & (targets[0] != None))  # noqa: E711 - elementwise
-        return tree, val, paths[val]
+        return val, paths[val]
 
     def _classifier(self, pooled: NetworkPredictions, pooling: "_Pooling", folder: Path) -> dict[str, Any]:
         """Return what scoring new texts needs: the members' folders, relative to the node's own, and their weights."""

@@ -24,12 +24,11 @@ from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
 from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.node_data import NodeView
-from patent_hier.training.rows import Rows
+from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
 from patent_hier.training.tree_svm import fit_tree_svm
 
 _MOST_BYTES = 16e9  # of dense weights
-MIN_VAL_DOCUMENTS = 10  # below that a temperature says nothing
 
 
 def fit_terms(

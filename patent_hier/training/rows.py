@@ -8,6 +8,8 @@ from scipy.sparse import csr_matrix
 
 from patent_hier.taxonomy.tree import Positions
 
+MIN_VAL_DOCUMENTS = 10  # with fewer, validation documents fit neither temperatures nor path weights
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:

@@ -16,13 +16,12 @@ from patent_hier.models.tree_linear import FITS, KINDS_OF_SCORES, TreeLinear
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
-from patent_hier.training.rows import Rows
+from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 
 PRUNED = 0.1  # smaller weights are left out, as in PECOS
 _TOLERANCE, _ITERATIONS = 0.1, 200  # of liblinear's dual; likewise
 _DEVIATION = 2.0  # of the path weights' prior: negligible from some hundred documents on
 _USUAL = {"margin": 0.6, "title": 2.0, "unseen": -2.0}  # path weights before the fit, and without val
-MIN_VAL_DOCUMENTS = 10  # with fewer the usual path weights stay
 _FIT_DOCUMENTS = 4_000  # of val, evenly: bounds time and memory
 _CELLS = 1 << 24  # documents x labels at a time
 
@@ -85,12 +84,11 @@ def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], 
     new = np.flatnonzero(unseen & (np.diff(by_label.indptr) > 0))
     paths = np.full((len(new), len(tree.levels)), NONE, np.int32)
     paths[np.arange(len(new)), np.searchsorted(tree.bounds, new, side="right") - 1] = new
-    weights, owners = train.weights, train.owners
-    if weights is not None and owners is not None:
-        weights = np.concatenate([weights, np.ones(len(new))])
+    owners = train.owners
+    if owners is not None:
         owners = np.concatenate([owners, owners.max(initial=0) + 1 + np.arange(len(new))])
     features = vstack([train.counts, by_label[new]], format="csr")
-    return Rows(features, np.concatenate([train.paths, paths]), weights, owners)
+    return Rows(features, np.concatenate([train.paths, paths]), owners=owners)  # no solver here reads weights
 
 
 def _fit_heads(
