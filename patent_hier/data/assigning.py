@@ -16,7 +16,7 @@ groups, and stratification is approximate.
 
 Policy ``date`` looks at days alone: :mod:`patent_hier.data.split_dates`. Policy ``file`` takes the parts that are given
 (:mod:`patent_hier.data.given_parts`). Where these are ``train`` and ``test`` alone, ``val`` and ``calibration`` are cut
-from ``train``, by class and hash as above.
+from ``train`` in the same way: by class and hash, or, with ``plan.together``, with whole groups first.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patent_hier.data.split_dates import cut_by_date
-from patent_hier.data.splits import CALIBRATION, DATE, FILE, GROUPED, NO_PART, PARTS, TEST, TRAIN, VAL, Codes, SplitPlan
+from patent_hier.data.splits import CALIBRATION, DATE, FILE, NO_PART, PARTS, TEST, TRAIN, VAL, Codes, SplitPlan
 from patent_hier.errors import DataError
 
 _BY_NEED = (TRAIN, TEST, VAL, CALIBRATION)  # the order in which a class with few documents has a place in the parts
@@ -72,7 +72,7 @@ def assign(
         document_ids: ``n`` distinct ids.
         classes: The ``n`` labels to stratify by, such as ``A01``.
         groups: The group of every document ``(n,)``, -1 for one that is alone, and their names; see
-            :func:`patent_hier.data.relatives.find_groups`. Needed by the policies with groups only.
+            :func:`patent_hier.data.relatives.find_groups`. Needed where the plan keeps groups together only.
         plan: Policy, shares and seed.
         days: The ``n`` days of application, ``NaT`` where unknown; needed by policy ``date`` only.
         given: The ``n`` part codes to take, :data:`NO_PART` for a document left out; needed by policy ``file`` only.
@@ -85,35 +85,63 @@ def assign(
     """
     ids = np.asarray(document_ids, dtype=object)
     class_codes, names = _class_codes(ids, classes)
-    sizes = np.bincount(class_codes, minlength=len(names)).astype(np.int64)
-    group_sizes = np.zeros(0, dtype=np.int64)
     if plan.policy == DATE:
         if days is None or len(days) != len(ids):
             raise DataError("split policy date needs the day of every document; give them or use policy random")
-        return (parts := cut_by_date(days, plan)), _report(parts, class_codes, names, group_sizes, plan)
+        parts, group_sizes = cut_by_date(days, plan), np.zeros(0, np.int64)
+        return parts, _report(parts, class_codes, names, group_sizes, plan)
+    if plan.grouping is not None and (groups is None or len(groups[0]) != len(ids)):
+        raise DataError(f"split policy {plan.policy} needs the group of every document; give them or use policy random")
+    rows, shares = np.arange(len(ids)), plan.shares
+    parts = np.full(len(ids), TRAIN, dtype=np.int8)
     if plan.policy == FILE:
         if given is None or len(given) != len(ids):
             raise DataError("split policy file needs the part of every document; give them or use policy random")
-        parts = _cut_from_train(ids, class_codes, given, plan)
-        return parts, _report(parts, class_codes, names, group_sizes, plan)
-    need = _needs(sizes, plan.shares)
+        parts, shares = given.copy(), _shares_of_train(given, plan)
+        rows = np.flatnonzero(given == TRAIN)
+    own_groups = None if plan.grouping is None or groups is None else (groups[0][rows], groups[1])
+    parts[rows], group_sizes = _cut(ids[rows], class_codes[rows], own_groups, shares, plan.seed)
+    return parts, _report(parts, class_codes, names, group_sizes, plan)
+
+
+def _shares_of_train(given: Codes, plan: SplitPlan) -> NDArray[np.float64]:
+    """How the documents given to ``train`` are shared out, ``(4,)``: parts that have documents get none of them."""
+    shares = np.zeros(len(PARTS))
+    for part, share in ((VAL, plan.val), (CALIBRATION, plan.calibration)):
+        shares[part] = 0 if (given == part).any() else share
+    shares[TRAIN] = 1 - shares.sum()
+    return shares
+
+
+def _cut(
+    ids: NDArray[Any],
+    class_codes: NDArray[np.intp],
+    groups: tuple[NDArray[np.intp], list[str]] | None,
+    shares: NDArray[np.float64],
+    seed: int,
+) -> tuple[Codes, Counts]:
+    """Whole groups first, then the documents that are alone.
+
+    Returns:
+        The parts ``(n,)``, and the documents of each group that has any.
+    """
+    _, own = np.unique(class_codes, return_inverse=True)
+    need = _needs(np.bincount(own).astype(np.int64), shares)
     parts = np.full(len(ids), TRAIN, dtype=np.int8)
     alone = np.ones(len(ids), dtype=bool)
-    if plan.policy in GROUPED:
-        if groups is None or len(groups[0]) != len(ids):
-            raise DataError(
-                f"split policy {plan.policy} needs the group of every document; give them or use policy random"
-            )
-        codes, group_names = groups
-        alone = codes < 0
-        group_sizes = np.bincount(codes[~alone], minlength=len(group_names)).astype(np.int64)
-        order = np.lexsort((*_hash(group_names, plan.seed).T, -group_sizes))
-        group_parts, need = _place(codes[~alone], class_codes[~alone], order, need, plan)
-        parts[~alone] = group_parts[codes[~alone]]
-    free = class_codes[alone]
-    counts = share_out(need, np.bincount(free, minlength=len(names)).astype(np.int64))
-    parts[alone] = _deal(free, _hash(ids[alone], plan.seed), counts)
-    return parts, _report(parts, class_codes, names, group_sizes, plan)
+    group_sizes = np.zeros(0, dtype=np.int64)
+    if groups is not None:
+        alone = groups[0] < 0
+        present, codes = np.unique(groups[0][~alone], return_inverse=True)
+        group_sizes = np.bincount(codes, minlength=len(present)).astype(np.int64)
+        names = [groups[1][group] for group in present.tolist()]
+        order = np.lexsort((*_hash(names, seed).T, -group_sizes))
+        group_parts, need = _place(codes, own[~alone], order, need, shares)
+        parts[~alone] = group_parts[codes]
+    free = own[alone]
+    counts = share_out(need, np.bincount(free, minlength=len(need)).astype(np.int64))
+    parts[alone] = _deal(free, _hash(ids[alone], seed), counts)
+    return parts, group_sizes
 
 
 def _class_codes(ids: NDArray[Any], classes: Sequence[str] | NDArray[Any]) -> tuple[NDArray[np.intp], list[str]]:
@@ -134,20 +162,6 @@ def _hash(texts: Iterable[str], seed: int) -> Keys:
     for text in texts:
         digests += hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest()
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
-
-
-def _cut_from_train(ids: NDArray[Any], class_codes: NDArray[np.intp], given: Codes, plan: SplitPlan) -> Codes:
-    """Take ``val`` and ``calibration`` from ``train``, where no document is given to them."""
-    shares = np.zeros(len(PARTS))
-    for part, share in ((VAL, plan.val), (CALIBRATION, plan.calibration)):
-        shares[part] = 0 if (given == part).any() else share
-    shares[TRAIN] = 1 - shares.sum()
-    rows = np.flatnonzero(given == TRAIN)
-    names, own = np.unique(class_codes[rows], return_inverse=True)
-    need = _needs(np.bincount(own, minlength=len(names)).astype(np.int64), shares)
-    parts = given.copy()
-    parts[rows] = _deal(own, _hash(ids[rows], plan.seed), need)
-    return parts
 
 
 def _needs(sizes: Counts, shares: NDArray[np.float64]) -> Counts:
@@ -216,7 +230,11 @@ def share_out(need: Counts, available: Counts) -> Counts:
 
 
 def _place(
-    groups: NDArray[np.intp], class_codes: NDArray[np.intp], order: NDArray[np.intp], need: Counts, plan: SplitPlan
+    groups: NDArray[np.intp],
+    class_codes: NDArray[np.intp],
+    order: NDArray[np.intp],
+    need: Counts,
+    shares: NDArray[np.float64],
 ) -> tuple[Codes, Counts]:
     """Place whole groups, in the given order.
 
@@ -227,9 +245,9 @@ def _place(
     cells, counts = np.unique(groups * n_classes + class_codes, return_counts=True)
     starts = np.searchsorted(cells, np.arange(len(order) + 1) * n_classes).tolist()
     cell_classes, cell_counts = (cells % n_classes).tolist(), counts.tolist()
-    wanted = [part for part in range(len(PARTS)) if plan.shares[part] > 0]
+    wanted = [part for part in range(len(PARTS)) if shares[part] > 0]
     # Plain lists: the loop touches a handful of numbers for each group, where numpy's call overhead would dominate.
-    filled_scale = (1 / (need.sum(axis=1, keepdims=True) * np.where(plan.shares > 0, plan.shares, 1))).tolist()
+    filled_scale = (1 / (need.sum(axis=1, keepdims=True) * np.where(shares > 0, shares, 1))).tolist()
     still, open_ = need.tolist(), need.sum(axis=0).tolist()
     parts = np.zeros(len(order), dtype=np.int8)
     for group in order.tolist():

@@ -20,12 +20,12 @@ INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they 
 _BLANK = " \t\r\n"
 
 
-def find_groups(corpus: Corpus, policy: str) -> Groups | None:
+def find_groups(corpus: Corpus, policy: str | None) -> Groups | None:
     """The groups that a split policy keeps together.
 
     Args:
         corpus: A clean corpus.
-        policy: One of the split policies.
+        policy: One of the policies with groups; another, or None, keeps nothing together.
 
     Returns:
         The group of every document ``(n,)``, -1 for one that is alone, and a name for each group that depends on its

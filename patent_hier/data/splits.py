@@ -32,7 +32,7 @@ REFUSE, DROP = "refuse", "drop"
 _UNLISTED = (REFUSE, "train", DROP)
 
 Codes = NDArray[np.int8]
-_OF_FILE = ("path", "column", *(f"{part}_values" for part in PARTS), "unlisted")
+_OF_FILE = ("path", "column", *(f"{part}_values" for part in PARTS), "unlisted", "together")
 
 
 @dataclass
@@ -77,6 +77,8 @@ class SplitPlan(SplitSettings):
             )
         if self.unlisted not in _UNLISTED:
             raise ConfigError(f"split.unlisted={self.unlisted} is unknown; choose one of {', '.join(_UNLISTED)}")
+        if self.together not in (None, *GROUPED):
+            raise ConfigError(f"split.together={self.together} is unknown; choose null or one of {', '.join(GROUPED)}")
         values = [value for own in self.values.values() for value in own]
         if self.path is not None and values:
             raise ConfigError(f"split.path={self.path} has the parts; split.*_values={values} go with split.column")
@@ -97,6 +99,11 @@ class SplitPlan(SplitSettings):
     def values(self) -> dict[str, list[str]]:
         """The values of ``column`` that make each part, by its name; empty lists for those that are not named."""
         return {part: getattr(self, f"{part}_values") for part in PARTS}
+
+    @property
+    def grouping(self) -> str | None:
+        """Which documents stay together where this cuts: one of :data:`GROUPED`; None: each is on its own."""
+        return self.policy if self.policy in GROUPED else self.together
 
     @property
     def shares(self) -> NDArray[np.float64]:

@@ -152,12 +152,12 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
     def make(staging: Path) -> None:
         columns = corpus.table(["document_id", "ipc_class"])
         document_ids = columns["document_id"].to_numpy()
-        groups = find_groups(corpus, plan.policy)
+        groups = find_groups(corpus, plan.grouping)
         days = application_days(corpus) if plan.policy == DATE else None
         given = given_parts(corpus, plan) if plan.policy == FILE else None
         classes = shared_strings(columns["ipc_class"])
         parts, report = assign(document_ids, classes, groups, plan, days, None if given is None else given.parts)
-        if groups is not None:
+        if groups is not None and plan.policy in GROUPED:
             refuse_torn(groups[0], parts, plan.policy)
         save(staging, document_ids, parts)
         facts = {"kind": "split", "corpus": corpus.fingerprint, "plan": asdict(plan), **asdict(report)}
@@ -252,8 +252,8 @@ def _report_split(report: SplitReport, plan: SplitPlan, given: GivenParts | None
     if given is not None:
         for line in given.lines(report.documents):
             say(line)
-    if plan.policy in GROUPED and not report.groups:
-        say(_NO_COMPANY[plan.policy])
+    if plan.grouping is not None and not report.groups:
+        say(_NO_COMPANY[plan.grouping])
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
         why = "have too few documents for every part" if given is None else "are missing from some part"

@@ -98,6 +98,9 @@ class SplitSettings:
         test_values: Those that test.
         unlisted: Documents that neither file nor values name: ``refuse`` stops, ``train`` trains on them, ``drop``
             leaves them in no part.
+        together: ``applicant``, ``deduplicated`` or ``family``: where ``val`` and ``calibration`` are cut from the
+            training documents, those of an applicant, a text, a family stay together, as under the policy of that
+            name. Right where ``test`` was cut so: what chooses is then like what is scored. ``null``: each on its own.
     """
 
     policy: str = "random"
@@ -113,3 +116,4 @@ class SplitSettings:
     calibration_values: list[str] = field(default_factory=list)
     test_values: list[str] = field(default_factory=list)
     unlisted: str = "refuse"
+    together: str | None = None

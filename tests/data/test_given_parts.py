@@ -229,6 +229,20 @@ def test_val_and_calibration_are_cut_from_train_where_they_are_not_given() -> No
     assert assigned([TRAIN] * 200 + [TEST] * 50, calibration=0)[1]["calibration"] == 0
 
 
+def test_val_is_cut_by_groups_where_the_plan_keeps_them_together() -> None:
+    given = np.array([TRAIN] * 400 + [TEST] * 50 + [NO_PART] * 30, np.int8)
+    ids = [f"CN{row}" for row in range(480)]
+    groups = np.where(np.arange(480) % 7 == 0, -1, np.arange(480) % 120)  # of four documents, some also in test
+    plan = SplitPlan(policy="file", path="x", together="applicant")
+    parts, report = assign(ids, ["A01"] * 480, (groups, [f"company {n}" for n in range(120)]), plan, given=given)
+    assert report.documents == {"train": 340, "val": 40, "calibration": 20, "test": 50}
+    assert parts[400:].tolist() == given[400:].tolist()
+    of_train = np.flatnonzero((given == TRAIN) & (groups >= 0))
+    assert all(len(set(parts[of_train[groups[of_train] == group]])) == 1 for group in set(groups[of_train]))
+    with pytest.raises(DataError, match="policy file needs the group of every document"):
+        assign(ids, ["A01"] * 480, None, plan, given=given)
+
+
 def test_a_class_that_the_file_leaves_out_altogether_is_no_small_class() -> None:
     given = np.array([TRAIN] * 40 + [TEST] * 10 + [NO_PART] * 5 + [TEST], np.int8)
     classes = ["A01"] * 50 + ["B60"] * 5 + ["C07"]
@@ -252,6 +266,8 @@ def test_documents_in_no_part_survive_the_file_and_are_not_held_out(tmp_path: Pa
         ({"policy": "file", "path": "x", "val_values": ["1"]}, r"split.path=x has the parts; split.\*_values=\['1'\]"),
         ({"policy": "file", "column": "kind", "test_values": ["1"], "val_values": ["1"]}, "name '1' twice"),
         ({"policy": "file", "path": "x", "unlisted": "test"}, "split.unlisted=test is unknown"),
+        ({"policy": "file", "path": "x", "together": "kind"}, "split.together=kind is unknown; choose null or one"),
+        ({"together": "applicant"}, "split.together=applicant is of policy file, not random; add split=file"),
         ({"path": "x"}, "split.path=x is of policy file, not random; add split=file"),
         ({"policy": "applicant", "test_values": ["1"]}, r"split.test_values=\['1'\] is of policy file, not applicant"),
         ({"unlisted": "drop"}, "split.unlisted=drop is of policy file"),
