@@ -41,12 +41,12 @@ def prepare(words: Sequence[str]) -> None:
     options = parsed(words, check=False)
     settings = compose_settings(options.overrides)
     from patent_hier.data.corpus import check
-    from patent_hier.pipeline.stages import cleaning_processes, ensure_corpus, raw_file, raw_format
+    from patent_hier.pipeline.stages import ensure_corpus, raw_files, raw_format
 
     cache = Path(settings.cache_dir)
     if options.check:
-        source = raw_file(settings.data, cache)
-        report = check(source, raw_format(settings.data), processes=cleaning_processes(settings.data, source))
+        fmt = raw_format(settings.data)
+        report = check(raw_files(settings.data, cache), fmt)
         print("\n".join(map(one_line, report.lines())))
         if report.problem:
             raise DataError(report.problem)

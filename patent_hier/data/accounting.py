@@ -1,9 +1,8 @@
 """Where every row of a raw file went."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 from patent_hier.errors import DataError
@@ -15,15 +14,16 @@ _TOP_REASONS = 3
 
 @dataclass
 class Accounting:
-    """Counts of rows, which balance: rows = kept + rejected by reason + exact duplicates.
+    """Counts of rows, which balance: rows = kept + rejected by reason + duplicates.
 
     Attributes:
         rows: Records of the file, its header not counted.
         kept: Rows that became documents.
         rejected: Rows by the reason that they were rejected for.
-        duplicates: Rows whose bytes are those of an earlier row.
+        duplicates: Rows that are the same as an earlier one, or have its id, text and main symbol.
         blank_lines: Empty lines, which are no rows.
         warnings: Kept documents by what was odd about them.
+        repeated_headers: Further header lines, which are no rows.
     """
 
     rows: int = 0
@@ -32,10 +32,25 @@ class Accounting:
     duplicates: int = 0
     blank_lines: int = 0
     warnings: Counter[str] = field(default_factory=Counter)
+    repeated_headers: int = 0
+
+    @classmethod
+    def total(cls, parts: Iterable["Accounting"]) -> "Accounting":
+        """The counts of several parts together."""
+        result = cls()
+        for part in parts:
+            result.rows += part.rows
+            result.kept += part.kept
+            result.rejected += part.rejected
+            result.duplicates += part.duplicates
+            result.blank_lines += part.blank_lines
+            result.warnings += part.warnings
+            result.repeated_headers += part.repeated_headers
+        return result
 
     @property
     def reject_share(self) -> float:
-        """Fraction of rejected rows among all rows but designs and exact duplicates; 0 if there is no such row."""
+        """Fraction of rejected rows among all rows but designs and duplicates; 0 if there is no such row."""
         designs = self.rejected[DESIGNS]
         judged = self.rows - designs - self.duplicates
         return (self.rejected.total() - designs) / judged if judged else 0.0
@@ -77,21 +92,22 @@ class Accounting:
             "duplicates": self.duplicates,
             "blank_lines": self.blank_lines,
             "warnings": dict(_ranked(self.warnings)),
+            "repeated_headers": self.repeated_headers,
         }
 
     @classmethod
     def from_dict(cls, counts: Mapping[str, Any]) -> Self:
         """The counts that :meth:`as_dict` gave."""
-        rejected, warnings = Counter(counts["rejected"]), Counter(counts["warnings"])
-        return cls(counts["rows"], counts["kept"], rejected, counts["duplicates"], counts["blank_lines"], warnings)
+        counters = {name: Counter(counts[name]) for name in ("rejected", "warnings")}
+        return cls(**{**counts, **counters})
 
     def lines(self) -> list[str]:
         """A table to print: what adds up to the rows first, then what is counted beside them."""
         table = [("rows", self.rows), ("= kept", self.kept)]
         table += [(f"+ rejected: {reason}", count) for reason, count in _ranked(self.rejected)]
-        table += [("+ exact duplicates", self.duplicates)]
-        if self.blank_lines:
-            table += [("(blank lines, no rows)", self.blank_lines)]
+        table += [("+ duplicates", self.duplicates)]
+        beside = (("(blank lines, no rows)", self.blank_lines), ("(repeated headers, no rows)", self.repeated_headers))
+        table += [line for line in beside if line[1]]
         table += [(f"(warning: {name})", count) for name, count in _ranked(self.warnings)]
         width = max(len(name) for name, _ in table)
         digits = len(f"{self.rows:,}")
@@ -110,7 +126,7 @@ class RefusedFileError(DataError):
         self.accounting = accounting
 
 
-def refuse_rejects(accounting: Accounting, source: Path, max_reject_share: float) -> None:
+def refuse_rejects(accounting: Accounting, source: object, max_reject_share: float) -> None:
     """Refuse rows of which too few are good.
 
     Raises:

@@ -5,18 +5,20 @@ header. The rules for single values stand here. They keep what the patents wrote
 white space made single blanks.
 """
 
-import functools
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
-from patent_hier.data.records import Limits, RowFault
 from patent_hier.errors import ConfigError
+from patent_hier.reading.dialect import parse_delimiter
+from patent_hier.reading.encodings import ENCODINGS, canonical
+from patent_hier.reading.rows import Limits, RowFault
 from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
@@ -38,13 +40,12 @@ PAPER_COLUMNS: Mapping[str, str] = {
     "kind": "法律状态",
     "validity": "有效性",
 }
-ENCODINGS = ("gb18030", "utf-8", "utf-8-sig")
-EXCERPT = 200  # characters of a rejected row or value that are shown
 
 _SENTENCE_END = "。"
 _DATE = re.compile(r"([0-9]{4})(?:([./年-])([0-9]{1,2})(?:\2|月)([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))")
 SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
 _PLAUSIBLE_ID = re.compile(r"(?=(?:.*[0-9]){5})[0-9A-Z][0-9A-Z./_-]*")
+_COMMON_ID = re.compile(r"[A-Z]{2}[0-9]{5}[0-9A-Z./_-]*")  # folded as it stands, and plausible
 _LETTER = re.compile(r"\w")
 
 
@@ -65,7 +66,10 @@ class RawFormat:
         min_symbol: How deep the main symbol must go: ``class``, ``subclass`` or ``group``.
         edition: Edition of the IPC that decides which classes exist, ``2017`` or ``latest``.
         max_reject_share: Largest fraction of rejected rows; designs and exact duplicates are not counted.
-        encoding: ``gb18030`` (reads GBK too) or ``utf-8``; a byte order mark in the file has the last word.
+        encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`, or another name of it, such as ``gbk``; a byte
+            order mark in the file has the last word.
+        delimiter: Between fields, or its name such as ``tab``; None: found.
+        sheet: Name of a workbook's sheet; None: the first.
         limits: How far one record may reach.
 
     Raises:
@@ -78,6 +82,8 @@ class RawFormat:
     edition: str = "latest"
     max_reject_share: float = 0.2
     encoding: str = "gb18030"
+    delimiter: str | None = None
+    sheet: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -88,12 +94,16 @@ class RawFormat:
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
             ("edition", self.edition, EDITIONS),
-            ("encoding", self.encoding, ENCODINGS),
         ):
             if value not in known:
                 raise ConfigError(f"data.{option}={value!r} is unknown; choose one of {', '.join(known)}")
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
+        encoding = canonical(self.encoding)
+        if encoding is None:
+            raise ConfigError(f"data.encoding={self.encoding!r} is unknown; choose one of {', '.join(ENCODINGS)}")
+        object.__setattr__(self, "encoding", encoding)
+        object.__setattr__(self, "delimiter", parse_delimiter(self.delimiter))
 
     @property
     def header_names(self) -> Mapping[str, str]:
@@ -108,7 +118,9 @@ class RawFormat:
             "text": list(self.text),
             "min_symbol": self.min_symbol,
             "edition": self.edition,
-            "encoding": self.encoding.removesuffix("-sig"),
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "sheet": self.sheet,
             "limits": [self.limits.max_bytes, self.limits.max_lines],
         }
 
@@ -118,32 +130,38 @@ class Layout:
     """Where the columns stand in one file.
 
     Attributes:
-        encoding: The encoding to decode rows with.
         header: The names in the file, in their order; a whole row has as many fields.
         positions: Position of a column by our name; a column that the file lacks is not in it.
         text_positions: Positions of the fields that make up the text.
     """
 
-    encoding: str
     header: tuple[str, ...]
     positions: Mapping[str, int]
     text_positions: tuple[int, ...]
 
 
 class Rejection(NamedTuple):
-    """A row that is no document: where it starts, why, and the offending value or the beginning of the row."""
+    """A row that is no document.
+
+    Attributes:
+        line_number: Where it starts.
+        reason: Why.
+        value: The offending value, or the beginning of the row.
+        file: The part of the corpus that it stands in.
+    """
 
     line_number: int
     reason: RowFault | RejectReason | TextFault
     value: str
+    file: str = ""
 
 
-def text_of(fields: Sequence[str], layout: Layout) -> str:
-    """The text of a row, as models read it in training and at prediction."""
+def texts_of(rows: Iterable[Sequence[str]], layout: Layout) -> list[str]:
+    """The texts of rows, as models read them in training and at prediction."""
     positions = layout.text_positions
     if len(positions) == 1:  # as most often, and then there is nothing to join
-        return normalise(fields[positions[0]])
-    return join_fields([fields[position] for position in positions])
+        return list(map(normalise, map(itemgetter(positions[0]), rows)))
+    return [join_fields([row[position] for position in positions]) for row in rows]
 
 
 def has_words(text: str) -> bool:
@@ -175,10 +193,13 @@ def join_fields(fields: Sequence[str]) -> str:
     return joined
 
 
-def document_id(publication_number: str | None, application_number: str | None, raw: bytes) -> str:
-    """Name a document: by its number (see :func:`document_number`), else by the bytes of its row."""
+def document_id(publication_number: str | None, application_number: str | None, raw: str) -> str:
+    """Name a document: by its number (see :func:`document_number`), else by its row.
+
+    The row is hashed in GB18030, the encoding of the paper's file, whatever that of this one: it has all characters.
+    """
     number = document_number(publication_number, application_number)
-    return number or f"sha-{hashlib.sha256(raw).hexdigest()[:16]}"
+    return number or f"sha-{hashlib.sha256(raw.encode('gb18030')).hexdigest()[:16]}"
 
 
 def document_number(publication_number: str | None, application_number: str | None) -> str | None:
@@ -188,6 +209,8 @@ def document_number(publication_number: str | None, application_number: str | No
     """
     for number in (publication_number, application_number):
         if number:
+            if _COMMON_ID.fullmatch(number):
+                return number
             folded = fold_number(number)
             if _PLAUSIBLE_ID.fullmatch(folded) and not SPREADSHEET_NUMBER.fullmatch(folded):
                 return folded
@@ -199,7 +222,6 @@ def fold_number(number: str) -> str:
     return "".join(unicodedata.normalize("NFKC", number).upper().split())
 
 
-@functools.lru_cache(maxsize=1 << 14)  # a file has few different days
 def parse_date(text: str) -> date | None:
     """Read ``2017.01.24``, ``2017-01-24``, ``2017/1/24``, ``20170124`` or ``2017年1月24日``; None if it is none."""
     match = _DATE.fullmatch(text)
@@ -210,8 +232,3 @@ def parse_date(text: str) -> date | None:
         return date(int(year), int(month or packed_month), int(day or packed_day))
     except ValueError:
         return None
-
-
-def excerpt(raw: bytes, encoding: str) -> str:
-    r"""The beginning of a row for people to read; bytes that mean nothing in the encoding become ``\xNN``."""
-    return raw[: 4 * EXCERPT].decode(encoding, "backslashreplace")[:EXCERPT]
