@@ -15,7 +15,7 @@ from patent_hier.data.layout import find_columns
 from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.repeats import Repeats
 from patent_hier.reading.rows import Options
-from patent_hier.reading.sources import find_parts
+from patent_hier.reading.sources import find_parts, size_of
 from patent_hier.reading.tables import Table, open_table
 
 Progress = Callable[[int, int, int], None]
@@ -102,7 +102,7 @@ class Cleaning:
                 needed column.
         """
         repeats = Repeats()
-        total = sum(file.stat().st_size for file in self.files if file.is_file())
+        total = sum(map(size_of, self.files))
         before, names = 0, tuple[str, ...]()
         for file in self.files:
             with open_table(file, self._options(file), inherited=names) as table:

@@ -13,7 +13,7 @@ from patent_hier.data.layout import find_text
 from patent_hier.data.raw import Layout, RawFormat, TextFault, document_number, has_words, texts_of
 from patent_hier.errors import ConfigError
 from patent_hier.reading.rows import Options, RowFault, Rows, excerpt
-from patent_hier.reading.sources import STDIN, SUFFIXES, find_parts
+from patent_hier.reading.sources import STDIN, SUFFIXES, find_parts, size_of
 from patent_hier.reading.tables import JSON_LINES, TEXT, Table, open_table
 
 TABLE = "csv"
@@ -75,7 +75,7 @@ class IncomingFiles:
     def __init__(self, source: Path, fmt: RawFormat, kind: str | None = None) -> None:
         self.source = source
         self.files = find_parts(source)
-        self.size = sum(file.stat().st_size for file in self.files if file.is_file() and file != STDIN)
+        self.size = sum(map(size_of, self.files))
         self.notes: list[str] = []
         self._format = fmt
         self._kinds = [kind or _kind_of(file) for file in self.files]

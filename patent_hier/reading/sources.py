@@ -62,12 +62,19 @@ def find_parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
         The files; of a folder or pattern in natural order, ``2`` before ``10``.
 
     Raises:
-        DataError: If there is none, or something in a folder is no file.
+        DataError: If there is none, or one is no regular file.
     """
+    parts = _parts(given)
+    for part in parts:
+        size_of(part)
+    return parts
+
+
+def _parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
     if not isinstance(given, str | Path):
         if not given:
             raise DataError("data.path=[] names no file; name one, a folder or a pattern")
-        return [part for one in given for part in find_parts(one)]
+        return [part for one in given for part in _parts(one)]
     path = Path(given)
     if path.is_dir():
         found = [one for one in path.iterdir() if not one.name.startswith((".", "~$"))]
@@ -257,20 +264,34 @@ class _Bounded(_Plain):
 
 
 def _open_regular(path: Path) -> tuple[Any, int]:
-    """Open a file that is one: a pipe would wait for ever, a device never end."""
     if path == STDIN:
         return io.BufferedReader(_Unseekable(sys.stdin.buffer)), 0
+    size = size_of(path)
+    try:
+        return path.open("rb"), size
+    except OSError as error:
+        raise DataError(f"cannot open {path}: {error.strerror}; check the path and its permissions") from error
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a regular file; 0 of standard input.
+
+    Raises:
+        DataError: If it is none: a pipe would wait for ever, a device never end.
+    """
+    if path == STDIN:
+        return 0
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path} is not a regular file; name a file, or a folder of files")
-        return path.open("rb"), status.st_size
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; check the path") from error
     except OSError as error:
         raise DataError(f"cannot open {path}: {error.strerror}; check the path and its permissions") from error
     except ValueError as error:
         raise DataError(f"{str(path)!r} cannot be the name of a file ({error}); check the path") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError(f"{path} is not a regular file; name a file, or a folder of files")
+    return status.st_size
 
 
 class _Unseekable(io.RawIOBase):

@@ -102,9 +102,6 @@ def _open(source: Source, name: str | None) -> tuple[str, Iterator[list[str]]]:
 
 
 def _cells(sheet: Any) -> Iterator[list[str]]:
-    before = sheet.start[0] if sheet.start else 0
-    for _ in range(before):
-        yield []
     for row in sheet.iter_rows():
         yield [value if isinstance(value, str) else _text(value) for value in row]
 

@@ -124,7 +124,7 @@ def test_no_file(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.csv does not exist"):
         read(tmp_path / "nowhere.csv")
     with pytest.raises(ConfigError, match=r"the ending \.pdf is not one of \.csv, \.tsv,"):
-        read(tmp_path / "x.pdf")
+        read(write(tmp_path / "x.pdf", "x"))
 
 
 def test_a_header_in_another_encoding_than_its_rows(tmp_path):
