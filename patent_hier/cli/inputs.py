@@ -8,14 +8,17 @@ from patent_hier.cli.overrides import parsed
 from patent_hier.errors import DataError
 from patent_hier.sanitize import one_line
 
-PREPARE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
+PREPARE = """Clean raw tables into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
 
-usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE.csv] [data.key=value ...]
+usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE] [data.key=value ...]
 
+  FILE      CSV, TSV, Excel workbook, JSON lines or list, compressed or not; a folder, a pattern ('2019-*.csv') or a list
+            ([a.csv,b.csv]) of files is one corpus
   --check   look at the file and say what would happen; write nothing (but the demo's own raw file)
 
-Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8 data.min_symbol=group|subclass|class
-data.edition=2017|latest data.max_reject_share=0.2 data.processes=2"""
+Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8|big5|utf-16
+data.delimiter=tab data.sheet=NAME data.min_symbol=group|subclass|class data.edition=2017|latest
+data.max_reject_share=0.2"""
 PRETRAIN = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
 
 usage: patent-hier pretrain max_steps=NUMBER|max_time=MINUTES [text=[FILE,FILE]] [key=value ...]

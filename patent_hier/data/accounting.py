@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from patent_hier.errors import DataError
+from patent_hier.reading.rows import RowFault
 from patent_hier.taxonomy.symbols import RejectReason
 
 DESIGNS = str(RejectReason.LOCARNO)
@@ -74,14 +75,22 @@ class Accounting:
         others = Counter({reason: count for reason, count in self.rejected.items() if reason != DESIGNS})
         counts = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(self.rejected)) or "no rows"
         if not self.kept:
-            return f"no valid row among {self.rows:,} ({counts}); check data.encoding, data.columns and data.text"
+            advice = self._advice("check data.encoding, data.columns and data.text")
+            return f"no valid row among {self.rows:,} ({counts}); {advice}"
         if self.reject_share > max_reject_share:
             top = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(others)[:_TOP_REASONS])
             return (
                 f"{self.reject_share:.1%} of the rows are rejected (designs and duplicates not counted): {top}; "
-                f"check data.encoding, data.text and data.min_symbol, or raise data.max_reject_share={max_reject_share}"
+                + self._advice("check data.encoding, data.text and data.min_symbol")
+                + f", or raise data.max_reject_share={max_reject_share}"
             )
         return None
+
+    def _advice(self, usual: str) -> str:
+        """What to do about rejected rows; where most have one cause that a file's maker can end, that."""
+        broken = self.rejected[RowFault.LINE_BREAK_WITHOUT_QUOTES]
+        is_cause = 2 * broken > self.rejected.total() - self.rejected[DESIGNS]
+        return "their records go over several lines without quotes; export them with quotes" if is_cause else usual
 
     def as_dict(self) -> Mapping[str, object]:
         """The counts as JSON can hold them, the most frequent reasons first."""
