@@ -12,8 +12,8 @@ PREPARE = """Clean raw tables into a corpus; every row is kept, counted as a dup
 
 usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE] [data.key=value ...]
 
-  FILE      CSV, TSV, Excel workbook, JSON lines or list, compressed or not; a folder, a pattern ('2019-*.csv') or a list
-            ([a.csv,b.csv]) of files is one corpus
+  FILE      CSV, TSV, Excel workbook, JSON lines or list, compressed or not; a folder, a pattern ('2019-*.csv') or a
+            list ([a.csv,b.csv]) of files is one corpus
   --check   look at the file and say what would happen; write nothing (but the demo's own raw file)
 
 Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8|big5|utf-16
