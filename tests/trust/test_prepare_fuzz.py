@@ -92,7 +92,8 @@ def test_mutated_files(demo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     fmt = RawFormat(max_reject_share=1.0)
     # What was kept of the whole file, by its line: these rows must be kept wherever their line is still there.
     lines = demo.splitlines()
-    good = {lines[one["line_number"] - 1]: (one["document_id"], one["text"]) for one in clean(source, fmt).documents}
+    kept = ((lines[one["line_number"] - 1], one) for one in clean(source, fmt).documents)
+    good = {line: (one["document_id"], one["text"]) for line, one in kept if b'"' not in line}
     rows = refused = lost = swallowed = 0
     for _ in range(_MUTATED):
         content = _mutate(demo, random)
@@ -111,9 +112,9 @@ def test_mutated_files(demo: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         found = {(one["document_id"], one["text"]) for one in outcome.documents}
         ids = {one["document_id"] for one in outcome.documents}
         # A mutated row before may have taken an id; then the intact one is rejected for that.
-        swallowed += sum(
-            good[line] not in found and good[line][0] not in ids for line in content.splitlines() if line in good
-        )
+        present = content.splitlines()
+        if present[0] == lines[0]:  # else columns have other names
+            swallowed += sum(good[line] not in found and good[line][0] not in ids for line in present if line in good)
     told(f"{_MUTATED:,} mutated files with {rows:,} rows, {refused} refused as a whole, {swallowed} swallowed", lost)
     assert rows > 20 * _MUTATED
     assert lost == 0
