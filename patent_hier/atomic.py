@@ -5,7 +5,6 @@ run leaves only such a remainder, which the next run of the same settings remove
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -58,7 +57,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
             path.replace(old / path.name)
             staging.replace(path)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # Windows keeps what is still open; the next run removes it
         else:
             staging.replace(path)
     finally:
@@ -78,19 +77,23 @@ def remove_partials(path: Path) -> None:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of an artifact; a second process waits until the first has finished with it.
 
-    The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
+    The lock is the kernel's, so it ends with the process that holds it, however that ends. In a shared folder anybody
+    may have put another's file in its place: no link is followed and nothing shortened.
     """
+    from filelock import FileLock, Timeout  # here: most commands that only read need no lock
+
     locks = path.parent / _LOCKS
     locks.mkdir(parents=True, exist_ok=True)
-    # No link is followed and nothing shortened: in a shared folder anybody may have put another's file there.
-    handle = os.open(locks / path.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    with os.fdopen(handle) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(one_line(f"waiting for another process that works on {path}"), flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(locks / path.name)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(one_line(f"waiting for another process that works on {path}"), flush=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def write_json(path: Path, content: object) -> None:
@@ -142,7 +145,7 @@ def _read(path: Path, form: str, load: Callable[[str], Any]) -> Any:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
 
 
