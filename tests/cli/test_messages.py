@@ -5,6 +5,7 @@ import pytest
 from hydra.errors import HydraException
 
 from patent_hier.cli.messages import DEBUG, describe, exit_status, run_command
+from patent_hier.cli.surroundings import watch_output
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 
 
@@ -63,14 +64,21 @@ def test_system_exit_keeps_its_status(code, status):
     assert run_command(_raise(SystemExit(code)), []) == status
 
 
-def test_closed_pipe_is_silent(monkeypatch, capsys):
+def test_a_lost_output_ends_the_command(monkeypatch, capsys):
     reader, writer = os.pipe()
     os.close(reader)
-    with os.fdopen(writer, "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        assert run_command(lambda _: print("x" * 100_000, flush=True), []) == 141
-        monkeypatch.undo()
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writer, "w"))
+    monkeypatch.setattr(sys, "__stdout__", sys.stdout)
+    watch_output()
+    assert run_command(lambda _: print("x" * 100_000, flush=True), []) == 141
+    sys.stdout.close()
+    monkeypatch.undo()
     assert capsys.readouterr().err == ""
+
+
+def test_a_broken_pipe_elsewhere_is_an_error(capsys):
+    assert run_command(_raise(BrokenPipeError(32, "Broken pipe")), []) == 1
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_success_is_zero(capsys):
