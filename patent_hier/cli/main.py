@@ -17,10 +17,11 @@ _TRAINING = ("run", "ensemble")  # commands that train nodes, on several devices
 _SAFE_PATH = "PYTHONSAFEPATH"  # processes that this one starts look for no module in the working folder
 _HELP = ("-h", "--help")
 # command -> (module, one line of help). The module is imported only when its command is chosen: it has a function of
-# that name and, unless the function explains itself, the text of its --help in a constant of that name.
+# that name (with _ for -) and, unless the function explains itself, the text of its --help in a constant of that name.
 COMMANDS = {
     "run": ("run", "train and evaluate; the same as python run.py"),
     "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
+    "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
     "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
     "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
@@ -106,6 +107,7 @@ def _dispatch(words: Sequence[str]) -> None:
         raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
     name, *rest = words
     module = importlib.import_module(f"patent_hier.cli.{COMMANDS[name][0]}")
+    name = name.replace("-", "_")
     usage = getattr(module, name.upper(), None)
     if usage is not None and any(word in _HELP for word in rest):
         print(usage)
@@ -114,7 +116,7 @@ def _dispatch(words: Sequence[str]) -> None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<16} {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
         (
             "Hierarchical classification of Chinese patents into the IPC.",
