@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.cli.surroundings import OutputLostError, drop_output
-from patent_hier.errors import ConfigError, PatentHierError
+from patent_hier.errors import ConfigError, MissingExtraError, PatentHierError
 from patent_hier.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def _system(error: OSError) -> str:
 def _missing_choice(error: "MissingConfigException") -> str:
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
     if group == _LAUNCHER and choice in _EXTRAS:
-        extra = _EXTRAS[choice]
-        return f"{group}: the plugin of {choice} is not installed; install it: pip install 'patent_hier[{extra}]'"
+        return str(MissingExtraError(f"{group}: the plugin of {choice}", _EXTRAS[choice]))
     if not error.options or error.missing_cfg_file is None:
         return f"{_first_line(error)}; see --help for the groups and their choices"
     return f"{group}={choice} is unknown;{_closest(choice, error.options)} choose one of {', '.join(error.options)}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.cli.overrides import parsed
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -149,5 +149,5 @@ def _uvicorn() -> Any:
         import prometheus_client  # noqa: F401
         import uvicorn
     except ImportError as error:
-        raise ConfigError(f'{error.name} is missing; install it with pip install -e ".[web]"') from error
+        raise MissingExtraError(f"{error.name}, which the service needs,", "web") from error
     return uvicorn
