@@ -21,7 +21,7 @@ _PREFIX = ".partial-"
 
 def _require_own(file: Path, facts: os.stat_result) -> None:
     """Refuse what is no plain file of this user, under one name: in a shared folder anybody may have put it there."""
-    is_own = os.name == "nt" or facts.st_uid == os.geteuid()  # Windows keeps other users out by its access lists
+    is_own = not hasattr(os, "geteuid") or facts.st_uid == os.geteuid()  # Windows keeps others out by access lists
     if not (stat.S_ISREG(facts.st_mode) and is_own and facts.st_nlink <= 1):
         raise ConfigError(f"{file} is a link or another user's; delete it, or choose another --output")
 
