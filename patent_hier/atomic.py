@@ -5,6 +5,7 @@ run leaves only such a remainder, which the next run of the same settings remove
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, DataError
 from patent_hier.sanitize import one_line
 
 _PARTIAL = ".partial-"
@@ -78,22 +79,30 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of an artifact; a second process waits until the first has finished with it.
 
     The lock is the kernel's, so it ends with the process that holds it, however that ends. In a shared folder anybody
-    may have put another's file in its place: no link is followed and nothing shortened.
+    may have put another's file in its place: no link is followed and nothing shortened. Where this user may write
+    nothing there is no lock: nothing can be made there, and what is finished can be read.
     """
     from filelock import FileLock, Timeout  # here: most commands that only read need no lock
 
-    locks = path.parent / _LOCKS
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / path.name)
+    lock = FileLock(path.parent / _LOCKS / path.name)
     try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         print(one_line(f"waiting for another process that works on {path}"), flush=True)
         lock.acquire()
+    except OSError as error:
+        if not is_denied(error) or os.access(path.parent, os.W_OK):
+            raise
     try:
         yield
     finally:
         lock.release()
+
+
+def is_denied(error: OSError) -> bool:
+    """Whether the system refuses to write or read: another user's file, or a file system that is read-only."""
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -114,6 +123,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         ArtifactError: If it is missing or not JSON.
+        DataError: If this user may not read it; it may well be whole.
     """
     return _read(path, "JSON", json.loads)
 
@@ -140,6 +150,8 @@ def _read(path: Path, form: str, load: Callable[[str], Any]) -> Any:
         return load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read by this user; ask its owner for leave: chmod a+rX") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read as {form} ({error}); delete its folder and run again") from error
 
