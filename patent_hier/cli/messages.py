@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEBUG = "PATENT_HIER_DEBUG"
 _LAUNCHER = "hydra/launcher"
+_STAGING = re.compile(r"\.partial-([^/]+)-[a-z0-9_]{8}(?![a-z0-9_])")  # of patent_hier.atomic; other each time
 _EXTRAS = {"joblib": "joblib", "submitit_local": "cluster", "submitit_slurm": "cluster"}  # the extra of a launcher
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -43,7 +44,7 @@ def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[st
         drop_output()
         if lost.has_no_reader:
             return _PIPE_CLOSED
-        _tell(f"error: standard output cannot be written ({lost.reason.strerror}); send it to a file: > FILE")
+        _tell(f"error: standard output cannot be written ({lost.reason.strerror}); send it elsewhere: > FILE")
         return PatentHierError.exit_status
     except Exception as error:  # the outermost frame: every error ends here as a line, never as silence
         if os.environ.get(DEBUG) == "1":
@@ -70,7 +71,7 @@ def exit_status(error: BaseException) -> int:
 
 def describe(error: BaseException) -> str:
     """The one line that says what is wrong, which value, and what to do; a terminal only shows it."""
-    return one_line(_describe(error))
+    return one_line(_STAGING.sub(r"\1", _describe(error)))
 
 
 def _describe(error: BaseException) -> str:

@@ -84,3 +84,12 @@ def test_a_broken_pipe_elsewhere_is_an_error(capsys):
 def test_success_is_zero(capsys):
     assert run_command(lambda words: print(*words), ["a"]) == 0
     assert capsys.readouterr().out == "a\n"
+
+
+def test_a_staging_place_is_told_by_its_name():
+    lines = {
+        describe(OSError(28, "No space left on device", f"c/.partial-demo-1a2b-{own}"))
+        for own in ("ab_c12xy", "zzzzzzzz")
+    }
+    assert len(lines) == 1
+    assert "device: c/demo-1a2b;" in lines.pop()
