@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from patent_hier.atomic import exclusive, read_json, write_json
+from patent_hier.atomic import exclusive, is_denied, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 
 MANIFEST = "manifest.json"
@@ -137,7 +137,9 @@ def _is_whole(file: Path, facts: Mapping[str, Any]) -> bool:
         if key not in _digests:
             _digests[key] = file_digest(file)
         return bool(_digests[key] == facts["sha256"])
-    except (DataError, OSError):
+    except (DataError, OSError) as error:
+        if isinstance(error.__cause__ or error, PermissionError):  # it may well be whole
+            raise DataError(f"{file} may not be read by this user; ask its owner for leave: chmod a+rX") from error
         return False
 
 
@@ -203,7 +205,11 @@ class DigestCache:
         if known.get(key, {}).get("stamp") != stamp:
             with exclusive(self._path):
                 known = {**self._read(), key: {"stamp": stamp, "sha256": file_digest(file)}}
-                write_json(self._path, known)
+                try:
+                    write_json(self._path, known)
+                except OSError as error:
+                    if not is_denied(error):
+                        raise  # else nothing is lost but the time of the next reading
         return str(known[key]["sha256"])
 
     def _read(self) -> dict[str, Any]:

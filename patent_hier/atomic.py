@@ -5,7 +5,7 @@ run leaves only such a remainder, which the next run of the same settings remove
 """
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
 import shutil
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, DataError
 from patent_hier.sanitize import one_line
 
 _PARTIAL = ".partial-"
@@ -58,7 +58,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
             path.replace(old / path.name)
             staging.replace(path)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # Windows keeps what is still open; the next run removes it
         else:
             staging.replace(path)
     finally:
@@ -78,19 +78,31 @@ def remove_partials(path: Path) -> None:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of an artifact; a second process waits until the first has finished with it.
 
-    The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
+    The lock is the kernel's, so it ends with the process that holds it, however that ends. In a shared folder anybody
+    may have put another's file in its place: no link is followed and nothing shortened. Where this user may write
+    nothing there is no lock: nothing can be made there, and what is finished can be read.
     """
-    locks = path.parent / _LOCKS
-    locks.mkdir(parents=True, exist_ok=True)
-    # No link is followed and nothing shortened: in a shared folder anybody may have put another's file there.
-    handle = os.open(locks / path.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    with os.fdopen(handle) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(one_line(f"waiting for another process that works on {path}"), flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    from filelock import FileLock, Timeout  # here: most commands that only read need no lock
+
+    lock = FileLock(path.parent / _LOCKS / path.name)
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(one_line(f"waiting for another process that works on {path}"), flush=True)
+        lock.acquire()
+    except OSError as error:
+        if not is_denied(error) or os.access(path.parent, os.W_OK):
+            raise
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def is_denied(error: OSError) -> bool:
+    """Whether the system refuses to write or read: another user's file, or a file system that is read-only."""
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -111,6 +123,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         ArtifactError: If it is missing or not JSON.
+        DataError: If this user may not read it; it may well be whole.
     """
     return _read(path, "JSON", json.loads)
 
@@ -137,12 +150,14 @@ def _read(path: Path, form: str, load: Callable[[str], Any]) -> Any:
         return load(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read by this user; ask its owner for leave: chmod a+rX") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} cannot be read as {form} ({error}); delete its folder and run again") from error
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
 
 

@@ -34,6 +34,16 @@ masking.share whole_words; seq_len batch_size optimizer.lr precision compile num
 their defaults in conf/pretrain.yaml. The same command continues a run that was interrupted.
 Use the result with: python run.py encoder=folder encoder.path=runs/encoders/NAME-<fingerprint>"""
 
+CONVERT_ENCODER = """Make an encoder with pickled weights, as ModelScope has them, into one that encoder.path takes.
+
+usage: patent-hier convert-encoder FOLDER OUT
+
+  FOLDER   has pytorch_model.bin (or its parts and their index), config.json, and vocab.txt or tokenizer.json
+  OUT      a new folder: model.safetensors, config.json, the tokenizer's files, a manifest
+
+Only tensors are read from the pickle; a file that holds anything else is refused. Heads of the pre-training are left
+out and counted. Use the result with: python run.py encoder=folder encoder.path=OUT"""
+
 
 def prepare(words: Sequence[str]) -> None:
     """Clean a raw file, or with ``--check`` only say what would happen.
@@ -71,3 +81,16 @@ def pretrain(words: Sequence[str]) -> None:
     from patent_hier.report.encoder_card import write_card
 
     print(one_line(f"encoder: {pretrain_encoder(settings, words, write_card)}"))
+
+
+def convert_encoder(words: Sequence[str]) -> None:
+    """Convert an encoder's weights to safetensors.
+
+    Raises:
+        ConfigError: If FOLDER holds no such encoder, or OUT something else.
+    """
+    options = parsed(words, "folder out")
+    from patent_hier.models.conversion import convert_encoder as convert
+
+    done = convert(options.folder, options.out)
+    print(one_line(f"encoder: {options.out}, {done.in_words()}; use it with encoder=folder encoder.path={options.out}"))

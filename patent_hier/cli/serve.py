@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.cli.overrides import parsed
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -55,7 +55,7 @@ def serve(words: Sequence[str]) -> None:
 
 def serve_model(model: str | Path, options: argparse.Namespace) -> None:
     """Serve a model with :data:`OPTIONS`; errors as in :func:`serve`."""
-    uvicorn = _uvicorn()
+    uvicorn = require_web()
     from patent_hier.web.connection import PatientConnection
 
     hosts = _hosts(options)
@@ -143,11 +143,16 @@ def _bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-def _uvicorn() -> Any:
+def require_web() -> Any:
+    """Return uvicorn.
+
+    Raises:
+        MissingExtraError: If a package of the extra ``web`` is not installed.
+    """
     try:
         import fastapi  # noqa: F401 - asked for before the model is loaded
         import prometheus_client  # noqa: F401
         import uvicorn
     except ImportError as error:
-        raise ConfigError(f'{error.name} is missing; install it with pip install -e ".[web]"') from error
+        raise MissingExtraError(f"{error.name}, which the service needs,", "web") from error
     return uvicorn

@@ -18,6 +18,7 @@ from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.evaluation.set_rule import SetRule
+from patent_hier.features.pretrained import mirror_hint
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
@@ -71,7 +72,10 @@ def located(source: str | Path, revision: str | None) -> Path:
         return Path(snapshot_download(source, revision=revision, allow_patterns=_HUB_PATTERNS, etag_timeout=5))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{source} is not a folder, and the hub gave nothing ({reason}); check the name") from error
+        raise ConfigError(
+            f"{source} is not a folder, and the hub gave nothing ({reason}); check the name, {mirror_hint()}, or run "
+            f"'hf download {source} --local-dir FOLDER' on a connected machine and name its FOLDER"
+        ) from error
 
 
 def system_version(system: System) -> str:

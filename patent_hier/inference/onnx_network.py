@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, MissingExtraError
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.features.words import WordReader
@@ -69,9 +69,7 @@ def require_libraries() -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(
-                f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
-            ) from error
+            raise MissingExtraError(f"{name}, which the export to ONNX needs ({_one_line(error)}),", "onnx") from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:

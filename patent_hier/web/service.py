@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from patent_hier.data.raw import normalise
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.inference.results import Prediction
+from patent_hier.inference.texts import text_problem
 from patent_hier.web.batching import Batcher
 from patent_hier.web.guard import ServiceSettings
 from patent_hier.web.messages import (
