@@ -8,15 +8,19 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from patent_hier.atomic import exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.regular_files import open_regular, read_regular
 
 MANIFEST = "manifest.json"
 _OWN_DIGEST = "sha256"  # of a manifest's other content
+_CHUNK = 1 << 18  # bytes
+_MOST_REMEMBERED = 1 << 26  # bytes of a file of digests
 _digests: dict[tuple[str, tuple[int, ...]], str] = {}  # of this process, by path and stamp
 
 
@@ -32,14 +36,22 @@ def fingerprint(content: object) -> str:
     return _content_digest(content)[:12]
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, most: int = sys.maxsize) -> str:
     """SHA-256 of a file's bytes as 64 hexadecimal digits, read in chunks.
 
+    Args:
+        path: A regular file.
+        most: Bytes after which reading ends, however many there are.
+
     Raises:
-        DataError: If the file does not exist or cannot be read.
+        DataError: If the file does not exist, cannot be read or is no regular file.
     """
-    with _reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with _reading(path), open_regular(path) as file:
+        while chunk := file.read(min(_CHUNK, most)):
+            digest.update(chunk)
+            most -= len(chunk)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -135,7 +147,7 @@ def _is_whole(file: Path, facts: Mapping[str, Any]) -> bool:
             return False
         key = (str(file.resolve()), _stamp(file))
         if key not in _digests:
-            _digests[key] = file_digest(file)
+            _digests[key] = file_digest(file, facts["bytes"])
         return bool(_digests[key] == facts["sha256"])
     except (DataError, OSError):
         return False
@@ -209,7 +221,7 @@ class DigestCache:
     def _read(self) -> dict[str, Any]:
         """Return the remembered digests; none if the file is missing or damaged (it can always be made again)."""
         try:
-            content = json.loads(self._path.read_text("utf-8"))
-        except (OSError, ValueError):
+            content = json.loads(read_regular(self._path, _MOST_REMEMBERED))
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
