@@ -21,7 +21,7 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: If it cannot be opened, or is a folder, a pipe, a device or a socket; ``strerror`` says which.
     """
     _require_regular(path.stat(), path)  # before it is opened: that alone can set a device going
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _ONLY_OPEN))  # noqa: SIM115, PTH123
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _ONLY_OPEN))  # noqa: SIM115
     try:
         _require_regular(os.fstat(file.fileno()), path)  # another may have been put there since
     except BaseException:

@@ -80,7 +80,7 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file = file
-        self._inner = lzma.LZMAFile(file) if path.suffix == ".xz" else gzip.GzipFile(fileobj=file)
+        self._inner = lzma.LZMAFile(file) if path.suffix == ".xz" else gzip.GzipFile(fileobj=file)  # noqa: SIM115
         self._path = path
         self._seen = 0
         self._most = max(_ALWAYS, MOST_TIMES * os.fstat(file.fileno()).st_size)

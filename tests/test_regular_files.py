@@ -46,9 +46,8 @@ def test_nothing_but_files_is_opened(
     path = tmp_path / "labels.csv"
     put(path)
     for read in (open_regular, lambda path: read_regular(path, 10), require_regular):
-        with pytest.raises(OSError) as caught:
+        with pytest.raises(OSError, match="not a regular file"):
             read(path)
-        assert "socket" in (caught.value.strerror or "")
     with pytest.raises(DataError, match=r"labels\.csv"):
         file_digest(path)
     for name in ("labels.csv", "labels.csv.gz", "labels.csv.xz"):
@@ -94,5 +93,5 @@ def test_a_digest_reads_no_more_than_was_recorded(tmp_path: Path) -> None:
 
 
 def test_a_compressed_file_is_closed(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv.gz").write_bytes(gzip.compress("code\nA\n".encode()))
+    (tmp_path / "labels.csv.gz").write_bytes(gzip.compress(b"code\nA\n"))
     assert list(csv_rows(tmp_path / "labels.csv.gz")) == [["code"], ["A"]]

@@ -1,12 +1,12 @@
 """Finding out what a raw file is: its encoding from the first bytes, its columns from the header."""
 
 import codecs
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from patent_hier.data.raw import PAPER_COLUMNS, Layout, RawFormat
 from patent_hier.data.records import split_fields
 from patent_hier.errors import DataError
+from patent_hier.sanitize import nfkc
 
 _REQUIRED = "symbols"
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -159,7 +159,7 @@ def _one_line(name: str) -> str:
 
 def fold_name(name: str) -> str:
     """A column's name as names are compared: under NFKC, without white space."""
-    return "".join(unicodedata.normalize("NFKC", name).split())
+    return "".join(nfkc(name).split())
 
 
 def _can_decode(content: bytes, encoding: str) -> bool:

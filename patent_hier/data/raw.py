@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from patent_hier.data.records import Limits, RowFault
 from patent_hier.errors import ConfigError
+from patent_hier.sanitize import nfc, nfkc
 from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
@@ -162,7 +163,7 @@ def is_unicode(text: str) -> bool:
 
 def normalise(text: str) -> str:
     """NFC, and every run of white space (line breaks and full-width blanks too) one blank; nothing else changes."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(nfc(text).split())
 
 
 def join_fields(fields: Sequence[str]) -> str:
@@ -196,7 +197,7 @@ def document_number(publication_number: str | None, application_number: str | No
 
 def fold_number(number: str) -> str:
     """A document's number in one spelling: NFKC, upper case, without white space."""
-    return "".join(unicodedata.normalize("NFKC", number).upper().split())
+    return "".join(nfkc(number).upper().split())
 
 
 @functools.lru_cache(maxsize=1 << 14)  # a file has few different days
