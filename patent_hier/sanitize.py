@@ -65,15 +65,16 @@ def stream_safe(text: str) -> str:
     Source: Unicode Standard Annex 15, section 13, Stream-Safe Text Format; marks at the end of a composed letter, of
     which there are at most 3, are not counted.
     """
-    every = text[:: _MOST_MARKS + 1]  # a longer run holds one of these, and honest text hardly any
+    every = text[:: _MOST_MARKS // 2 + 1]  # a longer run holds one of these, and honest text hardly any
     if _BEGIN_WITH_MARKS.isdisjoint(every) and not any(map(unicodedata.combining, every)):
         return text
     run, parts = 0, []
     for character in text:
         is_mark = unicodedata.combining(character) or character in _BEGIN_WITH_MARKS
-        run = run + 1 if is_mark else 0
+        marks = len(unicodedata.normalize("NFKD", character)) if is_mark else 0  # some are two
+        run = run + marks if marks else 0
         if run > _MOST_MARKS:
             parts.append(_JOINER)
-            run = 1
+            run = marks
         parts.append(character)
     return "".join(parts)

@@ -103,7 +103,7 @@ def test_marks_in_heaps_cost_no_more_than_letters(text: str) -> None:
     assert time.perf_counter() - start < 1  # 10 s for some of them without bounds
     assert nfc(composed) == composed
     assert nfkc(folded) == folded
-    parts = "".join(unicodedata.normalize("NFD", one) for one in text)
+    parts = "".join(unicodedata.normalize("NFD", one) for one in text.replace("\u034f", ""))
     found = "".join(unicodedata.normalize("NFD", one) for one in composed.replace("\u034f", ""))
     assert Counter(found) == Counter(parts)  # nothing is lost
 
