@@ -15,7 +15,8 @@ from typing import Any, cast
 
 from patent_hier.atomic import exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.regular_files import open_regular, read_regular
+from patent_hier.regular_files import open_regular, read_regular, require_regular
+from patent_hier.sanitize import shown
 
 MANIFEST = "manifest.json"
 _OWN_DIGEST = "sha256"  # of a manifest's other content
@@ -101,6 +102,20 @@ def refuse_foreign(folder: Path, kind: str) -> None:
         raise ConfigError(f"{folder} exists and holds no {kind}, so it is not replaced; choose another folder")
 
 
+def require_only_files(folder: Path) -> None:
+    """Refuse a folder with pipes, devices or sockets in it, before any library opens what it names.
+
+    Raises:
+        ArtifactError: Naming the first one.
+    """
+    try:
+        require_regular(folder)
+    except OSError as error:
+        raise ArtifactError(
+            f"{error.filename} cannot be used: {error.strerror}; remove it, or get the folder again"
+        ) from error
+
+
 def find_damage(folder: Path, only: Collection[str] | None = None) -> str | None:
     """The first file of a sealed folder that has not the recorded content; None if all have it.
 
@@ -161,6 +176,7 @@ def _stamp(file: Path) -> tuple[int, ...]:
 
 def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     """The files that a manifest lists, by name."""
+    require_only_files(folder)
     manifest = read_json(folder / MANIFEST)
     if isinstance(manifest, dict) and _OWN_DIGEST in manifest:  # older ones have none
         own = {key: value for key, value in manifest.items() if key != _OWN_DIGEST}
@@ -174,8 +190,8 @@ def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     known = cast("dict[str, dict[str, Any]]", files)
     if (outside := next((name for name in known if not _is_inside(name)), None)) is not None:
         raise ArtifactError(
-            f"{folder / MANIFEST} lists {outside!r}, which lies outside its folder; no manifest of ours does, so the "
-            "folder is not used"
+            f"{folder / MANIFEST} lists {shown(outside)}, which lies outside its folder; no manifest of ours does, so "
+            "the folder is not used"
         )
     return known
 

@@ -44,16 +44,22 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def require_regular(path: Path) -> None:
-    """Refuse a path that a library is about to open by its name, if it is there and no regular file or folder.
+    """Refuse what a library would wait for: a pipe, a device or a socket at a path, or below it if it is a folder.
+
+    Libraries open files by their names, and choose the names themselves; so the whole folder is looked at before.
 
     Raises:
-        OSError: If it is a pipe, a device or a socket, or a link to one.
+        OSError: Naming the first one, or a link to one.
     """
     try:
         facts = path.stat()
-    except FileNotFoundError:
+    except FileNotFoundError:  # or a link to nothing, which whoever opens it will say
         return
     _require_regular(facts, path)
+    if stat.S_ISDIR(facts.st_mode):
+        for inner in path.iterdir():
+            if not (inner.is_symlink() and inner.is_dir()):  # may lead back here
+                require_regular(inner)
 
 
 def _require_regular(facts: os.stat_result, path: Path) -> None:

@@ -5,6 +5,7 @@ marks on one letter than any script has.
 """
 
 import re
+import reprlib
 import unicodedata
 
 # Control characters, among them those that begin a terminal's commands; marks that turn the direction of what follows
@@ -21,6 +22,9 @@ _ESCAPES_OF_LINES = {code: text for code, text in _ESCAPES.items() if chr(code) 
 _FORMULA = re.compile(r"[\t\r\n]|[\s\ufeff\u200b]*[=+\-@＝＋－＠]")
 # Possessive: linear time on any input.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+_SHOWN, _SAID = 100, 300  # characters of a message that a foreign value takes, and that an error of a library takes
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
 _MOST_MARKS = 30  # that follow one another; no script writes more than some
 _JOINER = "\u034f"  # COMBINING GRAPHEME JOINER: shows nothing, and no mark moves across it
 _BEGIN_WITH_MARKS = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")  # no marks, but decomposed into marks
@@ -78,3 +82,20 @@ def stream_safe(text: str) -> str:
             run = marks
         parts.append(character)
     return "".join(parts)
+
+
+def shown(value: object) -> str:
+    """A value of a foreign file for a message, in Python's spelling, cut to about 100 characters whatever its size."""
+    try:
+        return _cut(_SHORT.repr(value), _SHOWN)
+    except ValueError:  # an integer with more digits than Python writes
+        return f"a {type(value).__name__} of very many digits"
+
+
+def reason(error: BaseException) -> str:
+    """What a library says of a foreign file, in one line of at most some hundred characters."""
+    return _cut(" ".join(str(error).split()), _SAID)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."

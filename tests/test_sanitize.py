@@ -12,7 +12,7 @@ import pytest
 import patent_hier
 from patent_hier.data.corpus import harmless
 from patent_hier.data.raw import Rejection
-from patent_hier.sanitize import cell, lines, nfc, nfkc, one_line, stream_safe
+from patent_hier.sanitize import cell, lines, nfc, nfkc, one_line, reason, shown, stream_safe
 from patent_hier.taxonomy.symbols import RejectReason
 
 FORMULAS = [
@@ -129,3 +129,19 @@ def test_all_characters_that_begin_with_a_mark_are_known() -> None:
             continue
         first = unicodedata.normalize("NFKD", chr(code))[0]
         assert not unicodedata.combining(first) or stream_safe(chr(code) * 31) != chr(code) * 31
+
+
+LARGE = ("字" * 10**6, [["x" * 1000] * 1000] * 1000, {n: n for n in range(10**4)}, 16**10_000, [16**10_000], b"x" * 500)
+
+
+@pytest.mark.parametrize("value", LARGE, ids=range(len(LARGE)))
+def test_a_foreign_value_is_shown_in_a_hundred_characters(value: object) -> None:
+    assert 0 < len(shown(value)) <= 100
+    assert len(reason(ValueError(str(type(value)) * 1000))) <= 300
+
+
+def test_short_values_are_shown_whole() -> None:
+    assert shown("字") == "'字'"
+    assert shown(["a", 1, None]) == "['a', 1, None]"
+    assert reason(KeyError("a")) == "'a'"
+    assert reason(ValueError("a\n  b")) == "a b"

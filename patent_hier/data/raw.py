@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from patent_hier.data.records import Limits, RowFault
 from patent_hier.errors import ConfigError
-from patent_hier.sanitize import nfc, nfkc
+from patent_hier.sanitize import nfc, nfkc, shown
 from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
@@ -83,16 +83,18 @@ class RawFormat:
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.columns if name not in PAPER_COLUMNS]:
-            raise ConfigError(f"data.columns has no column {unknown[0]!r}; it knows {', '.join(PAPER_COLUMNS)}")
+            raise ConfigError(f"data.columns has no column {shown(unknown[0])}; it knows {', '.join(PAPER_COLUMNS)}")
         if isinstance(self.text, str) or not self.text:
-            raise ConfigError(f"data.text={self.text!r} names no list of columns; give for instance data.text=[摘要]")
+            raise ConfigError(
+                f"data.text={shown(self.text)} names no list of columns; give for instance data.text=[摘要]"
+            )
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
             ("edition", self.edition, EDITIONS),
             ("encoding", self.encoding, ENCODINGS),
         ):
             if value not in known:
-                raise ConfigError(f"data.{option}={value!r} is unknown; choose one of {', '.join(known)}")
+                raise ConfigError(f"data.{option}={shown(value)} is unknown; choose one of {', '.join(known)}")
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
 

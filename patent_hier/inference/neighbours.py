@@ -24,6 +24,7 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.terms import TermReader, ngram_counter
 from patent_hier.models.classical import fit_idf, tf_idf
+from patent_hier.sanitize import reason
 
 NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
@@ -177,8 +178,9 @@ class Neighbours:
         try:
             return cls(folder)
         except _DAMAGED as error:
-            reason = " ".join(str(error).split())
-            raise ArtifactError(f"neighbours {folder} are damaged ({reason}); delete it and run again") from error
+            raise ArtifactError(
+                f"neighbours {folder} are damaged ({reason(error)}); delete it and run again"
+            ) from error
 
     def nearest(self, texts: Sequence[str], k: int = 5) -> list[list[Neighbour]]:
         """The training documents most similar to each text.

@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import IMPLEMENTATIONS, refuse_code
 from patent_hier.features.pretrained import EncoderFiles, is_causal
+from patent_hier.sanitize import reason
 
 transformers_logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
 transformers_logging.disable_progress_bar()
@@ -171,7 +172,7 @@ def _refused(error: Exception) -> ConfigError:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return reason(error)
 
 
 def _without_pooler(config: PretrainedConfig) -> dict[str, bool]:
