@@ -39,11 +39,11 @@ _FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields, "parent",
 _MOST_DIGITS = 10
 
 
-def _count(value: str) -> int:
-    """A number of a query: decimal digits, and nothing else that Python or Pydantic reads as one."""
-    if not (value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS):
+def _count(value: object) -> object:
+    """Refuse a number of a query that is not of decimal digits, though Python or Pydantic would read it."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS):
         raise ValueError("no whole number")
-    return int(value)
+    return value  # some versions also ask about the default
 
 
 _Count = Annotated[int, BeforeValidator(_count)]
