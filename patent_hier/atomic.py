@@ -21,7 +21,7 @@ from patent_hier.sanitize import one_line, reason
 _PARTIAL = ".partial-"
 _LOCKS = ".locks"
 # Bytes of a file. The titles of all 77,000 IPC places are 20 MB of JSON, a configuration some kilobytes.
-_MOST_JSON, _MOST_YAML = 1 << 28, 1 << 18
+_MOST_JSON, _MOST_YAML = 1 << 28, 1 << 17
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("{a: " * 5000, "nested more than 32 times"),
         ("- " * 5000, "nested more than 32 times"),
         ("a: !!python/object/apply:os.mkdir [x]\n", "could not determine a constructor"),
-        ("a: [", "expected"),
+        ("a: [", "expected|while parsing"),
         ("a: " + "9" * 5000, "digits"),
     ],
 )

@@ -114,6 +114,7 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     app = create_app(classifier, settings, known)
     gc.collect()
     gc.freeze()  # or the collector walks through all that was loaded again and again, and all wait meanwhile
+    gc.collect()  # now it counts what is new only, and collects that before it has grown
     sys.setswitchinterval(0.001)  # seconds; or whoever scores holds up whoever answers five times as long
     return app
 

@@ -94,20 +94,20 @@ CONFIGS = [
     f"data: {{columns: {{{HUGE}: x}}, text: [摘要], min_symbol: group, edition: latest, encoding: utf-8}}\n",
     f"data: {{columns: {{}}, text: [摘要], min_symbol: {HUGE}, edition: latest, encoding: utf-8}}\n",
     f"data: {{columns: {{}}, text: [{HUGE}], min_symbol: group, edition: latest, encoding: utf-8}}\n",
-    f"data: {{columns: {{}}, text: [摘要], min_symbol: group, edition: latest, encoding: [{'a, ' * 50_000}]}}\n",
+    f"data: {{columns: {{}}, text: [摘要], min_symbol: group, edition: latest, encoding: [{'a, ' * 10_000}]}}\n",
     f"{HUGE}: 1\n",
-    "data: [" + "x" * (1 << 19) + "]\n",
+    "data: [" + "x" * (1 << 17) + "]\n",
 ]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=range(len(CONFIGS)))
 def test_a_configuration_that_grows_or_is_huge(config: str, exported: Path) -> None:
     (root(exported) / "config.yaml").write_text(config, "utf-8")
-    reseal(root(exported))
+    reseal(root(exported), exported)
     start = time.perf_counter()
     line = refusal(lambda: HierarchicalClassifier.from_pretrained(exported))
     assert time.perf_counter() - start < 5
-    assert "config.yaml" in line
+    assert "config.yaml does not say" in line or "config.yaml cannot be read as YAML" in line
     assert len(line) - len(str(root(exported))) < 600
 
 
