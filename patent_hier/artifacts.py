@@ -126,7 +126,8 @@ def find_damage(folder: Path, only: Collection[str] | None = None) -> str | None
         only: Names of the files to compare; None for all.
 
     Returns:
-        A name in the manifest, or the manifest's own if that is missing, damaged or lists no files.
+        A name in the manifest, or the manifest's own if that is missing, damaged or lists no files, or if there are
+        pipes, devices or sockets in the folder.
     """
     try:
         return _first_damaged(folder, only)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from patent_hier.artifacts import file_digest, find_damage, seal
-from patent_hier.errors import DataError
+from patent_hier.artifacts import file_digest, find_damage, seal, verify
+from patent_hier.errors import ArtifactError, DataError
 from patent_hier.regular_files import open_regular, read_regular, require_regular
 from patent_hier.text_files import csv_rows
 
@@ -67,7 +67,9 @@ def test_a_sealed_folder_in_which_a_file_was_replaced(
     seal(tmp_path, {})
     (tmp_path / "weights").unlink()
     put(tmp_path / "weights")
-    assert find_damage(tmp_path) == "weights"
+    assert find_damage(tmp_path) is not None
+    with pytest.raises(ArtifactError, match=r"weights cannot be used: .* not a regular file"):
+        verify(tmp_path)
 
 
 def test_files_and_links_to_files(tmp_path: Path) -> None:
