@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.sanitize import one_line
+from patent_hier.regular_files import read_regular
+from patent_hier.sanitize import one_line, reason
 
 _PARTIAL = ".partial-"
 _LOCKS = ".locks"
+# Bytes of a file. The titles of all 77,000 IPC places are 20 MB of JSON, a configuration some kilobytes.
+_MOST_JSON, _MOST_YAML = 1 << 28, 1 << 17
 
 
 @contextlib.contextmanager
@@ -113,47 +116,43 @@ def write_json(path: Path, content: object) -> None:
 
 def write_yaml(path: Path, content: object) -> None:
     """Write YAML: UTF-8, keys in the given order."""
-    import yaml  # here: most of what reads and writes artifacts has JSON
+    from patent_hier.plain_yaml import dump  # here: most of what reads and writes artifacts has JSON
 
-    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), "utf-8")
+    path.write_text(dump(content), "utf-8")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file of ours.
 
     Raises:
-        ArtifactError: If it is missing or not JSON.
+        ArtifactError: If it is missing, no regular file, larger than any of ours, or not JSON.
         DataError: If this user may not read it; it may well be whole.
     """
-    return _read(path, "JSON", json.loads)
+    return _read(path, "JSON", json.loads, _MOST_JSON)
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file of ours: plain values only, since no tag of Python's is known to the loader.
+    """Read a YAML file of ours: plain values only, see :mod:`patent_hier.plain_yaml`.
 
     Raises:
-        ArtifactError: If it is missing or not such YAML.
+        ArtifactError: If it is missing, no regular file, larger than any of ours, or not such YAML.
     """
-    import yaml
+    from patent_hier.plain_yaml import load
 
-    def load(text: str) -> Any:
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(" ".join(str(error).split())) from error
-
-    return _read(path, "YAML", load)
+    return _read(path, "YAML", load, _MOST_YAML)
 
 
-def _read(path: Path, form: str, load: Callable[[str], Any]) -> Any:
+def _read(path: Path, form: str, load: Callable[[str], Any], most: int) -> Any:
     try:
-        return load(path.read_text("utf-8"))
+        return load(read_regular(path, most).decode("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
     except PermissionError as error:
         raise DataError(f"{path} may not be read by this user; ask its owner for leave: chmod a+rX") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} cannot be read as {form} ({error}); delete its folder and run again") from error
+        raise ArtifactError(
+            f"{path} cannot be read as {form} ({reason(error)}); delete its folder and run again"
+        ) from error
 
 
 def _sync(path: Path) -> None:

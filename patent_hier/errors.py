@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _SHOWN = 40  # characters of a wrong value that a message repeats
+_MOST = 1000  # characters at both ends of a message
 
 
 class PatentHierError(Exception):
     """Base class of all errors that this project raises on purpose."""
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """The message, without its middle where a foreign file has made it longer than anybody reads."""
+        message = super().__str__()
+        return message if len(message) <= 2 * _MOST else f"{message[:_MOST]} ... {message[-_MOST:]}"
 
 
 class ConfigError(PatentHierError):

@@ -1,10 +1,10 @@
 """Finding out where the columns of a raw file stand, from the names in its header."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from patent_hier.data.raw import PAPER_COLUMNS, Layout, RawFormat
 from patent_hier.errors import DataError
+from patent_hier.sanitize import nfkc
 
 _REQUIRED = "symbols"
 _SHOWN = 40  # names of a header, and characters of a name, that a message repeats
@@ -80,4 +80,4 @@ def _one_line(name: str) -> str:
 
 def fold_name(name: str) -> str:
     """A column's name as names are compared: under NFKC, without white space."""
-    return "".join(unicodedata.normalize("NFKC", name).split())
+    return "".join(nfkc(name).split())

@@ -19,6 +19,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.reading.dialect import parse_delimiter
 from patent_hier.reading.encodings import ENCODINGS, canonical
 from patent_hier.reading.rows import Limits, RowFault
+from patent_hier.sanitize import nfc, nfkc, shown
 from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
@@ -88,15 +89,17 @@ class RawFormat:
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.columns if name not in PAPER_COLUMNS]:
-            raise ConfigError(f"data.columns has no column {unknown[0]!r}; it knows {', '.join(PAPER_COLUMNS)}")
+            raise ConfigError(f"data.columns has no column {shown(unknown[0])}; it knows {', '.join(PAPER_COLUMNS)}")
         if isinstance(self.text, str) or not self.text:
-            raise ConfigError(f"data.text={self.text!r} names no list of columns; give for instance data.text=[摘要]")
+            raise ConfigError(
+                f"data.text={shown(self.text)} names no list of columns; give for instance data.text=[摘要]"
+            )
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
             ("edition", self.edition, EDITIONS),
         ):
             if value not in known:
-                raise ConfigError(f"data.{option}={value!r} is unknown; choose one of {', '.join(known)}")
+                raise ConfigError(f"data.{option}={shown(value)} is unknown; choose one of {', '.join(known)}")
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
         encoding = canonical(self.encoding)
@@ -180,7 +183,7 @@ def is_unicode(text: str) -> bool:
 
 def normalise(text: str) -> str:
     """NFC, and every run of white space (line breaks and full-width blanks too) one blank; nothing else changes."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(nfc(text).split())
 
 
 def join_fields(fields: Sequence[str]) -> str:
@@ -219,7 +222,7 @@ def document_number(publication_number: str | None, application_number: str | No
 
 def fold_number(number: str) -> str:
     """A document's number in one spelling: NFKC, upper case, without white space."""
-    return "".join(unicodedata.normalize("NFKC", number).upper().split())
+    return "".join(nfkc(number).upper().split())
 
 
 def parse_date(text: str) -> date | None:

@@ -25,6 +25,7 @@ from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.terms import TermReader, ngram_counter
 from patent_hier.inference.texts import Texts, listed
 from patent_hier.models.classical import fit_idf, tf_idf
+from patent_hier.sanitize import reason
 
 NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
@@ -178,8 +179,9 @@ class Neighbours:
         try:
             return cls(folder)
         except _DAMAGED as error:
-            reason = " ".join(str(error).split())
-            raise ArtifactError(f"neighbours {folder} are damaged ({reason}); delete it and run again") from error
+            raise ArtifactError(
+                f"neighbours {folder} are damaged ({reason(error)}); delete it and run again"
+            ) from error
 
     def nearest(self, texts: Texts, k: int = 5) -> list[list[Neighbour]]:
         """The training documents most similar to each text.

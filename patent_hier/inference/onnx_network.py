@@ -32,6 +32,7 @@ from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.sanitize import reason
 
 OPSET = 17  # the first with LayerNormalization; onnxruntime reads it from 1.12 on
 INPUTS = ("input_ids", "attention_mask")
@@ -228,4 +229,4 @@ def _pieces(reader: TokenReader) -> list[str]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return reason(error)

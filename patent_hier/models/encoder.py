@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import IMPLEMENTATIONS, refuse_code
 from patent_hier.features.pretrained import EncoderFiles, is_causal
+from patent_hier.sanitize import reason
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -176,7 +177,7 @@ def _refused(error: Exception) -> ConfigError:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return reason(error)
 
 
 def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:

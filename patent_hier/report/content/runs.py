@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import yaml
-
 from patent_hier.pipeline.evidence import Configuration, NodeRun
+from patent_hier.plain_yaml import dump
 from patent_hier.report.content.context import Context, joined, seeds_of
 from patent_hier.report.tables import ABSENT
 
@@ -23,7 +22,7 @@ def runs(context: Context) -> dict[str, Any]:
             {
                 "name": item.name,
                 "folder": item.first.folder.name,
-                "text": yaml.safe_dump(item.first.config, allow_unicode=True, sort_keys=False),
+                "text": dump(item.first.config),
             }
             for _, item in configurations
         ],
