@@ -107,9 +107,14 @@ def require_only_files(folder: Path) -> None:
 
     Raises:
         ArtifactError: Naming the first one.
+        DataError: If this user may not look into it.
     """
     try:
         require_regular(folder)
+    except PermissionError as error:  # it may well be whole
+        raise DataError(
+            f"{error.filename} may not be read by this user; ask its owner for leave: chmod a+rX"
+        ) from error
     except OSError as error:
         raise ArtifactError(
             f"{error.filename} cannot be used: {error.strerror}; remove it, or get the folder again"

@@ -297,10 +297,10 @@ def test_what_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch:
     def refused(*_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("hashlib.file_digest", refused)
+    monkeypatch.setattr("patent_hier.artifacts.open_regular", refused)
     for find in (find_damage, verify):
         with pytest.raises(DataError, match=r"data\.bin may not be read by this user"):
             find(tmp_path)
-    monkeypatch.setattr(Path, "read_text", refused)
+    monkeypatch.setattr("patent_hier.atomic.read_regular", refused)
     with pytest.raises(DataError, match=r"manifest\.json may not be read by this user"):
         read_json(tmp_path / "manifest.json")
