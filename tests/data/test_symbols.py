@@ -1,3 +1,5 @@
+import operator
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -15,11 +17,30 @@ decorated = st.builds(
     st.sampled_from(["", "", "  ", "\n", "\u3000"]),
 )
 odd = st.sampled_from(
-    ["", "A01", "A01B", "a01b1/00", "01-01 (12)", "A01B0001020000", "x", "Ａ０１Ｂ１／００", "A", "A01B 1/02"]
+    [
+        *(
+            "",
+            "A01",
+            "A01B",
+            "a01b1/00",
+            "01-01 (12)",
+            "A01B0001020000",
+            "x",
+            "Ａ０１Ｂ１／００",
+            "A",
+            "A01B 1/02",
+            "06",
+        ),
+        *("A01B-001/02", "A01B0016/02", "A01B-00016/02", "A01B 016/02 (2006.01)", "A01C1/00-3/00", "[1]", '"A01B1/00"'),
+    ]
 )
+around = st.sampled_from(["%s", "%s", "%s", '["%s"]', "['%s']", '="%s"', "%s;"])
 fields = st.lists(decorated | odd, min_size=1, max_size=4).flatmap(
-    lambda parts: st.sampled_from([";", "; ", "|", ";;"]).map(lambda mark: mark.join(parts))
+    lambda parts: st.sampled_from([";", "; ", "|", ";;", ", ", "、", "\u2002；", " ", '", "', "','"]).map(
+        lambda mark: mark.join(parts)
+    )
 )
+fields = st.builds(operator.mod, around, fields)
 
 
 @given(st.lists(fields | st.lists(plain, max_size=3).map(";".join), max_size=12), st.sampled_from(EDITIONS))
