@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from patent_hier.markup import MAY_CHANGE, without_markup
+from patent_hier.markup import TRACES, without_markup
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ def test_no_markup_makes_it_slow() -> None:
 
 def test_the_quick_look_finds_all_that_changes() -> None:
     for text in ("a&b;c", "<b>", "_x000D_", ' = "1"', "x]]>"):
-        assert re.search(MAY_CHANGE, text)
-    assert not re.search(MAY_CHANGE, '若a<5，则 b>3 & c_x1；D="1"')
+        assert any(re.search(trace, text) for trace in TRACES)
+    assert not re.search("|".join(TRACES), '若a<5，则 b>3 & c_x1；D="1"')

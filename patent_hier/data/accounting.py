@@ -1,16 +1,21 @@
 """Where every row of a raw file went."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from patent_hier.data.texts import WARNINGS
 from patent_hier.errors import DataError
+from patent_hier.taxonomy.spellings import shape_of
 from patent_hier.taxonomy.symbols import RejectReason
 
 DESIGNS = str(RejectReason.LOCARNO)
+UNREAD = str(RejectReason.MALFORMED)
 _TOP_REASONS = 3
+_MOST_SHAPES = 1000  # kept; a file whose symbols have so many has no common one
+_COMMON = 0.9  # fraction of unread symbols that makes their shape worth telling
 
 
 @dataclass
@@ -24,6 +29,7 @@ class Accounting:
         duplicates: Rows whose bytes are those of an earlier row.
         blank_lines: Empty lines, which are no rows.
         warnings: Kept documents by what was odd about them.
+        shapes: Symbols that could not be read by their shape, such as ``A99A.999/99``; not written.
     """
 
     rows: int = 0
@@ -32,6 +38,24 @@ class Accounting:
     duplicates: int = 0
     blank_lines: int = 0
     warnings: Counter[str] = field(default_factory=Counter)
+    shapes: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
+
+    def count_unread(self, symbols: Iterable[str]) -> None:
+        """Remember the shape of symbols that could not be read."""
+        for shape in map(shape_of, symbols):
+            if shape in self.shapes or len(self.shapes) < _MOST_SHAPES:
+                self.shapes[shape] += 1
+
+    def _unread(self) -> str:
+        """The shape that nearly all unread symbols share, in words; empty if there is none."""
+        total = self.rejected[UNREAD]
+        shape, count = next(iter(self.shapes.most_common(1)), ("", 0))
+        if count < 2 or count < _COMMON * total:
+            return ""
+        return (
+            f"{count:,} of {total:,} unread symbols look like {shape}, where A01D42/04 would be read (9: a digit, "
+            "A: a letter); name another column by data.columns.symbols, or write them so; "
+        )
 
     @property
     def reject_share(self) -> float:
@@ -59,12 +83,14 @@ class Accounting:
         others = Counter({reason: count for reason, count in self.rejected.items() if reason != DESIGNS})
         counts = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(self.rejected)) or "no rows"
         if not self.kept:
-            return f"no valid row among {self.rows:,} ({counts}); check data.encoding, data.columns and data.text"
+            advice = "check data.encoding, data.columns and data.text"
+            return f"no valid row among {self.rows:,} ({counts}); {self._unread()}{advice}"
         if self.reject_share > max_reject_share:
             top = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(others)[:_TOP_REASONS])
             return (
                 f"{self.reject_share:.1%} of the rows are rejected (designs and duplicates not counted): {top}; "
-                f"check data.encoding, data.text and data.min_symbol, or raise data.max_reject_share={max_reject_share}"
+                f"{self._unread()}check data.encoding, data.text and data.min_symbol, or raise "
+                f"data.max_reject_share={max_reject_share}"
             )
         return None
 
@@ -95,7 +121,8 @@ class Accounting:
         table += [(f"(warning: {name})", count) for name, count in _ranked(self.warnings)]
         width = max(len(name) for name, _ in table)
         digits = len(f"{self.rows:,}")
-        return [f"{name:<{width}}  {count:>{digits},}" for name, count in table]
+        lines = [f"{name:<{width}}  {count:>{digits},}" for name, count in table]
+        return lines + [f"{name}: {WARNINGS[name]}" for name, _ in _ranked(self.warnings) if name in WARNINGS]
 
 
 class RefusedFileError(DataError):

@@ -21,6 +21,7 @@ from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.repeats import Part, Repeats
 from patent_hier.data.workers import allocator_for_pieces, clean_pieces
 from patent_hier.errors import DataError
+from patent_hier.taxonomy.symbols import RejectReason
 
 CHUNK = 1 << 20  # bytes
 BATCH = 8192  # rows
@@ -191,6 +192,7 @@ class Cleaning:
         counts.rows += sum(part.rows for part in parts)
         counts.kept += len(documents)
         counts.rejected.update(str(rejection.reason) for rejection in rejections)
+        counts.count_unread(rejection.value for rejection in rejections if rejection.reason is RejectReason.MALFORMED)
         counts.duplicates += sum(len(part.duplicates) for part in parts)
         counts.warnings.update(name for part in parts for _, name in part.warnings)
         classes: Any = documents["ipc_class"].value_counts()  # the stubs know no structs

@@ -30,6 +30,7 @@ from patent_hier.data.records import COMMA, NUL, RowFault
 from patent_hier.data.rows import Rows, split_rows
 from patent_hier.data.seen import hash_keys, hash_strings
 from patent_hier.data.symbols import symbol_columns
+from patent_hier.data.texts import are_placeholders, text_warnings
 from patent_hier.taxonomy.symbols import RejectReason
 
 SCHEMA = pa.schema(
@@ -175,6 +176,8 @@ class PieceCleaner:
             judged.keep(np.flatnonzero(is_text))
             text = text.filter(pa.array(is_text))
             labels = {name: column.filter(pa.array(is_text)) for name, column in labels.items()}
+        for name, flags in text_warnings(text, self._layout.header).items():
+            judged.warn(flags, name)
         return self._columns(judged, {"text": text, **labels})
 
     def _columns(self, judged: "_Judged", columns: "dict[str, pa.Array[Any]]") -> "dict[str, pa.Array[Any]]":
@@ -273,7 +276,7 @@ def _have_words(texts: "pa.Array[Any]") -> NDArray[np.bool_]:
     flags = _flags(pc.match_substring_regex(texts, _SURE_WORDS))
     for place in np.flatnonzero(~flags).tolist():
         flags[place] = has_words(texts[place].as_py())
-    return flags
+    return flags & ~are_placeholders(texts)
 
 
 def _document_ids(judged: _Judged, columns: "dict[str, pa.Array[Any]]") -> "pa.Array[Any]":

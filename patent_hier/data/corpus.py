@@ -26,7 +26,7 @@ from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.errors import ArtifactError
 from patent_hier.sanitize import cell, one_line
 
-CORPUS_VERSION = 1
+CORPUS_VERSION = 2
 CORPUS_FILE = "corpus.parquet"
 REJECTS_FILE = "rejects.csv"
 _REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8

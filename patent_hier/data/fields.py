@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from patent_hier.data.raw import normalise
+from patent_hier.data.texts import have_markup
 
 Positions = NDArray[np.int64]
 
@@ -67,7 +68,7 @@ class Fields:
         """The same, each as :func:`patent_hier.data.raw.normalise` gives it."""
         numbers = self._starts[rows] + column
         values = self._values.take(numbers)
-        is_odd = self._is_odd[numbers]
+        is_odd = self._is_odd[numbers] | have_markup(values)
         if not is_odd.any():
             return values
         changed = [normalise(str(value)) for value in values.filter(pa.array(is_odd)).to_pylist()]

@@ -1,8 +1,8 @@
 """From one record of a raw patent file to a document, or to the reason why it is none.
 
 The file's form is a :class:`RawFormat`; which column stands where in a given file is a :class:`Layout`, read from its
-header. The rules for single values stand here. They keep what the patents wrote: text is only put into NFC and its
-white space made single blanks.
+header. The rules for single values stand here. They keep what the patents wrote: markup that a database or spreadsheet
+put around it is removed, text is put into NFC, and its white space made single blanks.
 """
 
 import functools
@@ -16,7 +16,9 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from patent_hier.data.records import Limits, RowFault
+from patent_hier.data.texts import is_placeholder
 from patent_hier.errors import ConfigError
+from patent_hier.markup import without_markup
 from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
@@ -147,8 +149,8 @@ def text_of(fields: Sequence[str], layout: Layout) -> str:
 
 
 def has_words(text: str) -> bool:
-    """Whether there is anything to read in a text: one letter, Chinese character or digit."""
-    return _LETTER.search(text) is not None
+    """Whether there is anything to read in a text: one letter, Chinese character or digit, and no mere 无 or N/A."""
+    return _LETTER.search(text) is not None and not is_placeholder(text)
 
 
 def is_unicode(text: str) -> bool:
@@ -161,14 +163,16 @@ def is_unicode(text: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """NFC, and every run of white space (line breaks and full-width blanks too) one blank; nothing else changes."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
+    return " ".join(unicodedata.normalize("NFC", without_markup(text)).split())
 
 
 def join_fields(fields: Sequence[str]) -> str:
-    """Join fields into one text: ``。`` between them unless the former already ends in punctuation."""
+    """Join fields into one text: ``。`` between them unless the former already ends in punctuation; placeholders go."""
     joined = ""
     for text in map(normalise, fields):
+        if is_placeholder(text):
+            continue
         if joined and text and not unicodedata.category(joined[-1]).startswith("P"):
             joined += _SENTENCE_END
         joined += text
@@ -195,8 +199,8 @@ def document_number(publication_number: str | None, application_number: str | No
 
 
 def fold_number(number: str) -> str:
-    """A document's number in one spelling: NFKC, upper case, without white space."""
-    return "".join(unicodedata.normalize("NFKC", number).upper().split())
+    """A document's number in one spelling: NFKC, upper case, without markup and white space."""
+    return "".join(unicodedata.normalize("NFKC", without_markup(number)).upper().split())
 
 
 @functools.lru_cache(maxsize=1 << 14)  # a file has few different days

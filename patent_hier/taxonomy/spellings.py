@@ -87,6 +87,17 @@ def symbols_in(field: str) -> list[str]:
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−－", "-") | dict.fromkeys("∕⁄╱", "/"))
 
 
+def shape_of(value: str) -> str:
+    """What a value looks like: a 9 for each digit, A or a for letters, 文 for runs of others; ``A99A.999/99``."""
+    shape = _DIGIT.sub("9", value[:_SHAPE].translate(_LETTERS))
+    return _OTHER.sub("文", shape) + ("…" if len(value) > _SHAPE else "")
+
+
+_SHAPE = 40  # characters of a value that are looked at
+_DIGIT, _OTHER = re.compile("[0-9]"), re.compile(r"[^\x00-\x7f]+")
+_LETTERS = {**dict.fromkeys(range(ord("A"), ord("Z") + 1), "A"), **dict.fromkeys(range(ord("a"), ord("z") + 1), "a")}
+
+
 def _outer(text: str) -> str:
     """Without the brackets of a list around it."""
     text = text.strip()

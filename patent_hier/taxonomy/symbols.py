@@ -264,7 +264,9 @@ def parse_symbols(text: str, edition: str = "latest", min_level: str = "class") 
         ConfigError: If ``edition`` or ``min_level`` is unknown.
     """
     _check_settings(edition, min_level)
-    parts = [part for part in _SEPARATOR.split(without_explanations(without_markup(text))) if _ALPHANUMERIC.search(part)]
+    parts = [
+        part for part in _SEPARATOR.split(without_explanations(without_markup(text))) if _ALPHANUMERIC.search(part)
+    ]
     found = [pair for part in parts for pair in _read_part(part.strip(), edition, min_level)]
     (value, main), *rest = found or [(text, RejectReason.EMPTY)]
     if isinstance(main, RejectReason):

@@ -28,6 +28,7 @@ from patent_hier.data.raw import (
     text_of,
 )
 from patent_hier.data.records import Record, RecordReader
+from patent_hier.data.texts import is_mojibake
 from patent_hier.taxonomy.symbols import RejectReason, SymbolError, parse_symbols
 
 KEPT = ("title", "abstract", "applicant", "application_date", "publication_date", "kind")
@@ -70,6 +71,7 @@ def read_serially(source: Path, fmt: RawFormat, limit_rows: int | None = None) -
             documents.append(result)
         else:
             rejections.append(result)
+    accounting.warnings += Counter()  # without zeros
     accounting.kept = len(documents)
     accounting.rejected.update(str(rejection.reason) for rejection in rejections)
     accounting.blank_lines = reader.blank_lines
@@ -87,6 +89,9 @@ def clean(record: Record, layout: Layout, fmt: RawFormat, warnings: Counter[str]
     text = text_of(record.fields, layout)
     if not has_words(text):
         return Rejection(record.line_number, TextFault.EMPTY_TEXT, excerpt(record.raw, layout.encoding))
+    warnings["mojibake"] += is_mojibake(text)
+    warnings["damaged_characters"] += "\ufffd" in text and not is_mojibake(text)
+    warnings["header_as_text"] += text in layout.header
     values = values_of(record.fields, layout)
     if values["application_number"] and SPREADSHEET_NUMBER.fullmatch(values["application_number"]):
         warnings["damaged_application_number"] += 1

@@ -9,7 +9,10 @@ from patent_hier.data.fields import Fields, _odd_codes, decode
 from patent_hier.data.raw import normalise
 
 odd = st.text("甲é e\u0301\u3000\u2002\t\x1f\x85\u2126\uf900\u1100\u1161\u11a8가\u0344\u3099か\U0001d15e𠀀", max_size=8)
-any_text = odd | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+marked = st.lists(st.sampled_from(["甲", "<sub>", "</sub>", "&lt;", "&", ";", "_x000D_", '="', '"', " "]), max_size=6)
+any_text = (
+    odd | marked.map("".join) | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+)
 WIDTH = 3
 
 
