@@ -18,6 +18,7 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
 
 if TYPE_CHECKING:
+    from patent_hier.data.incoming import IncomingFile
     from patent_hier.data.incoming_lines import Documents
     from patent_hier.inference.files import Options, Summary
     from patent_hier.inference.precision import Agreement
@@ -50,7 +51,8 @@ usage: patent-hier predict MODEL FILE [options]
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
   --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
                     data.label_text in training
-  --text 摘要,...   fields that make the text; the default is those of the training
+  --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
+  --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
   --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
@@ -74,7 +76,7 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str,
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
@@ -113,6 +115,7 @@ def _answer(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
     """Classify a file; the lines that say how it went."""
+    from patent_hier.data.incoming import IncomingFile
     from patent_hier.data.incoming_lines import TEXT, open_documents
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.files import predict_to_file, predict_to_stream
@@ -128,9 +131,12 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     if fmt.text != system.raw.text:
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
 
+    needed = ("symbols",) if options.symbols else ()
+    fmt = replace(fmt, columns={**fmt.columns, **dict.fromkeys(needed, options.symbols)})
+
     def documents() -> "Documents":
         source = Path("/dev/stdin") if is_stdin else options.file
-        return open_documents(source, fmt, options.input_format or (TEXT if is_stdin else None))
+        return open_documents(source, fmt, options.input_format or (TEXT if is_stdin else None), needed)
 
     if options.precision == BF16:
         if is_stdin:
@@ -143,9 +149,12 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
+            given |= {"symbols": options.symbols} if options.symbols else {}
             given["source"] = None if is_stdin else file_digest(options.file)
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
     lines = list(_lines(summary, before, time.perf_counter() - start, options))
+    if isinstance(rows, IncomingFile):
+        lines = [*_about_columns(rows, summary), *lines]
     shortfall = classifier.shortfall(options.target_accuracy)
     return [*([shortfall] if shortfall else []), *lines]
 
@@ -181,6 +190,18 @@ def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Ag
     agreement = compare_precisions(system, texts, batch_size)
     agreement.require()
     return agreement
+
+
+def _about_columns(rows: "IncomingFile", summary: "Summary") -> Iterator[str]:
+    """Which columns were found by known headers, and why there is no accuracy."""
+    if line := rows.layout.line("--text and --symbols"):
+        yield line
+    if summary.labelled:
+        return
+    if rows.has_symbols:
+        yield f"no accuracy: {rows.source} has no true symbol that can be read; --symbols NAME names another column"
+    else:
+        yield f"no accuracy: {rows.source} has no known column of true symbols; --symbols NAME names it"
 
 
 def _accuracies(summary: "Summary") -> Iterator[str]:

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 
 from patent_hier.data.accounting import Accounting
 from patent_hier.data.columns import SCHEMA, PieceCleaner
-from patent_hier.data.layout import check_encoding, find_columns, read_mark
+from patent_hier.data.layout import check_encoding, read_columns, read_mark
 from patent_hier.data.pieces import PieceCutter
 from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.repeats import Part, Repeats
 from patent_hier.data.workers import allocator_for_pieces, clean_pieces
 from patent_hier.errors import DataError
+from patent_hier.progress import say
 from patent_hier.taxonomy.symbols import RejectReason
 
 CHUNK = 1 << 20  # bytes
@@ -143,8 +144,10 @@ class Cleaning:
         header = cutter.header()
         if not header:
             raise DataError(f"{self._source} has no header, only blank lines; its first line must name the columns")
-        self.layout = find_columns(header, encoding, self._format, self._source)
+        self.layout = read_columns(header, encoding, self._format, self._source)
         check_encoding(first[mark:], encoding, self._source)
+        if found := self.layout.line():
+            say(found)
         self.accounting.blank_lines = cutter.blank_lines
         return cutter
 

@@ -4,13 +4,13 @@ The text of a row is built as in training (:func:`patent_hier.data.raw.text_of`)
 cannot be read, or has no text, comes with the reason.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from patent_hier.data.cleaning import CHUNK
-from patent_hier.data.layout import find_text, guess_encoding, read_mark
+from patent_hier.data.layout import guess_encoding, read_mark, read_text
 from patent_hier.data.raw import Layout, RawFormat, TextFault, document_number, excerpt, has_words, text_of
 from patent_hier.data.records import LineFault, Record, RecordReader, RowFault
 from patent_hier.errors import DataError
@@ -48,6 +48,7 @@ class IncomingFile:
     Args:
         source: A CSV file.
         fmt: Names of the columns.
+        needed: Our names of columns that must be there, beside the text.
 
     Attributes:
         source: The file.
@@ -57,9 +58,10 @@ class IncomingFile:
 
     layout: Layout
 
-    def __init__(self, source: Path, fmt: RawFormat) -> None:
+    def __init__(self, source: Path, fmt: RawFormat, needed: Sequence[str] = ()) -> None:
         self.source = source
         self._format = fmt
+        self._needed = needed
         self.size = 0
 
     @property
@@ -101,7 +103,7 @@ class IncomingFile:
         header = reader.header()
         if not header:
             raise DataError(f"{self.source} has no header, only blank lines; its first line must name the columns")
-        self.layout = find_text(header, encoding, self._format, self.source)
+        self.layout = read_text(header, encoding, self._format, self.source, self._needed)
         return reader
 
     def _chunks(self, file: BinaryIO) -> Iterator[bytes]:

@@ -32,13 +32,14 @@ class Documents(Protocol):
         """Read the documents in order, ``size`` at a time."""
 
 
-def open_documents(source: Path, fmt: RawFormat, kind: str | None = None) -> Documents:
+def open_documents(source: Path, fmt: RawFormat, kind: str | None = None, needed: Sequence[str] = ()) -> Documents:
     """A reader for a file of documents.
 
     Args:
         source: The file.
         fmt: Names and order of the fields of the text, limits, and the encoding where the file does not show it.
         kind: One of :data:`FORMATS`; None: by the ending of the file's name.
+        needed: Our names of columns that a CSV file must have, beside the text.
 
     Raises:
         ConfigError: If the ending is unknown.
@@ -49,7 +50,7 @@ def open_documents(source: Path, fmt: RawFormat, kind: str | None = None) -> Doc
             f"{source}: the ending {source.suffix or '(none)'} is not one of {', '.join(_SUFFIXES)}; name the format "
             "with --input-format"
         )
-    return IncomingFile(source, fmt) if kind == CSV else LineFile(source, fmt, as_json=kind == JSON_LINES)
+    return IncomingFile(source, fmt, needed) if kind == CSV else LineFile(source, fmt, as_json=kind == JSON_LINES)
 
 
 class LineFile:

@@ -83,10 +83,11 @@ class RawFormat:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.columns if name not in PAPER_COLUMNS]:
-            raise ConfigError(f"data.columns has no column {unknown[0]!r}; it knows {', '.join(PAPER_COLUMNS)}")
+        check_columns(self.columns)
         if isinstance(self.text, str) or not self.text:
-            raise ConfigError(f"data.text={self.text!r} names no list of columns; give for instance data.text=[摘要]")
+            raise ConfigError(
+                f"data.text={self.text!r} names no list of columns; write data.text=[{self.text or '摘要'}]"
+            )
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
             ("edition", self.edition, EDITIONS),
@@ -115,21 +116,60 @@ class RawFormat:
         }
 
 
+def check_columns(columns: Mapping[str, object]) -> None:
+    """Refuse pairs that are not our name and one header.
+
+    Raises:
+        ConfigError: Saying what to write instead.
+    """
+    for ours, header in columns.items():
+        if ours not in PAPER_COLUMNS:
+            if header in PAPER_COLUMNS:
+                raise ConfigError(
+                    f"data.columns={{{ours}: {header}}}: turn the pair round, 'data.columns={{{header}: {ours}}}': our "
+                    "name stands first"
+                )
+            raise ConfigError(f"data.columns has no column {ours!r}; it knows {', '.join(PAPER_COLUMNS)}")
+        if not isinstance(header, str):
+            names = [str(name) for name in header] if isinstance(header, Sequence) else []
+            raise ConfigError(
+                f"data.columns.{ours}={header} names no single column; write 'data.columns={{{ours}: "
+                f"{names[0] if names else PAPER_COLUMNS[ours]}}}'"
+            )
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where the columns stand in one file.
 
     Attributes:
-        encoding: The encoding to decode rows with.
         header: The names in the file, in their order; a whole row has as many fields.
         positions: Position of a column by our name; a column that the file lacks is not in it.
         text_positions: Positions of the fields that make up the text.
+        encoding: The encoding to decode rows with.
+        found: Columns that known headers stand for, by our name or the text's: the header that was taken, then others
+            that could have been.
     """
 
-    encoding: str
     header: tuple[str, ...]
     positions: Mapping[str, int]
     text_positions: tuple[int, ...]
+    encoding: str = ""
+    found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def line(self, options: str = "data.columns and data.text") -> str | None:
+        """What was found by known headers, in one line; None if nothing was.
+
+        Args:
+            options: What names other columns.
+        """
+        if not self.found:
+            return None
+        parts = [
+            f"{name} = {taken}" + (f" (not {', '.join(others)})" if others else "")
+            for name, (taken, *others) in self.found.items()
+        ]
+        return f"columns found by their headers: {', '.join(parts)}; {options} name others"
 
 
 class Rejection(NamedTuple):

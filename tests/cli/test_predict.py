@@ -124,7 +124,21 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
     write_raw(new, raw_row(abstract=ABSTRACT))
     outcome = command("predict", made.node("textcnn", FLAT), new)
     assert outcome.status == 0
-    assert len(outcome.out.splitlines()) == 1
+    assert outcome.out.startswith(f"no accuracy: {new} has no true symbol that can be read; --symbols NAME")
+    new.write_text(f"标题,摘要,类\n一种锁,{ABSTRACT},A01B1/00\n", "utf-8")
+    unknown = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
+    assert f"no accuracy: {new} has no known column of true symbols; --symbols NAME names it" in unknown.out
+    named = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "类")
+    assert "1 documents with a true symbol" in named.out
+    absent = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "分类")
+    assert absent.status != 0
+    assert f"{new} has no column 分类; it has 标题, 摘要, 类" in absent.err
+    new.write_text(f"摘要(中文),IPC主分类号\n{ABSTRACT},A01B1/00\n", "utf-8")
+    found = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
+    assert (
+        "symbols = IPC主分类号, abstract = 摘要(中文), text = 摘要(中文); --text and --symbols name others" in found.out
+    )
+    assert "1 documents with a true symbol" in found.out
     assert outcome.out.startswith("1 documents, 0 rows with errors, ")
 
 

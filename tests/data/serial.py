@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from patent_hier.data.accounting import Accounting
-from patent_hier.data.layout import find_columns, read_mark
+from patent_hier.data.layout import read_columns, read_mark
 from patent_hier.data.raw import (
     EXCERPT,
     SPREADSHEET_NUMBER,
@@ -47,7 +47,7 @@ def read_serially(source: Path, fmt: RawFormat, limit_rows: int | None = None) -
     content = source.read_bytes()
     encoding, mark = read_mark(content, fmt.encoding, source)
     reader = RecordReader([content[mark:]], encoding, fmt.limits)
-    layout = find_columns(reader.header(), encoding, fmt, source)
+    layout = read_columns(reader.header(), encoding, fmt, source)
     accounting = Accounting()
     documents: list[dict[str, Any]] = []
     rejections: list[Rejection] = []

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from patent_hier.data.columns import SCHEMA, CleanPiece, PieceCleaner
-from patent_hier.data.layout import find_columns
+from patent_hier.data.layout import read_columns
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat, Rejection, TextFault
 from patent_hier.data.seen import hash_keys, hash_strings
 
@@ -32,7 +32,7 @@ def line(**changes: str) -> bytes:
 
 def cleaner(fmt: RawFormat | None = None, header: str = HEADER) -> PieceCleaner:
     fmt = fmt or RawFormat()
-    return PieceCleaner(find_columns(header.encode("gb18030"), "gb18030", fmt, "file.csv"), fmt)
+    return PieceCleaner(read_columns(header.encode("gb18030"), "gb18030", fmt, "file.csv"), fmt)
 
 
 def clean(fmt: RawFormat | None = None, **changes: str) -> CleanPiece:

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from patent_hier.data.layout import find_columns, read_mark
+from patent_hier.data.layout import read_columns, read_mark
 from patent_hier.data.raw import (
     PAPER_COLUMNS,
     RawFormat,
@@ -95,7 +95,7 @@ def test_settings_are_checked(settings: dict[str, object], message: str) -> None
 
 @pytest.mark.parametrize("name", ["申请（专利权）人", "申请(专利权)人", " 申请 (专利权）人\u3000", '"申请(专利权)人"'])
 def test_header_names_in_any_width(name: str) -> None:
-    layout = find_columns(f"摘要, 专利分类,{name}".encode(), "utf-8", RawFormat(), "file.csv")
+    layout = read_columns(f"摘要, 专利分类,{name}".encode(), "utf-8", RawFormat(), "file.csv")
     assert layout.positions == {"abstract": 0, "symbols": 1, "applicant": 2}
     assert layout.text_positions == (0,)
 
@@ -115,7 +115,7 @@ def test_header_names_in_any_width(name: str) -> None:
 )
 def test_headers_that_do_not_fit(header: bytes, encoding: str, fmt: RawFormat, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        find_columns(header, encoding, fmt, "file.csv")
+        read_columns(header, encoding, fmt, "file.csv")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
 

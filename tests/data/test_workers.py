@@ -11,12 +11,12 @@ import pytest
 
 from patent_hier.data import workers
 from patent_hier.data.columns import CleanPiece, PieceCleaner
-from patent_hier.data.layout import find_columns
+from patent_hier.data.layout import read_columns
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
 from patent_hier.data.workers import choose_processes, clean_pieces
 from patent_hier.errors import DataError
 
-LAYOUT = find_columns(",".join(PAPER_COLUMNS.values()).encode(), "utf-8", RawFormat(), "file.csv")
+LAYOUT = read_columns(",".join(PAPER_COLUMNS.values()).encode(), "utf-8", RawFormat(), "file.csv")
 PIECES = [b",,CN%d,,,A01D42/04,text,,,,,,,,,\n" % (100000 + number) for number in range(60)]
 
 
