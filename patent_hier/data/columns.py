@@ -215,10 +215,10 @@ class PieceCleaner:
     def _judge_text(self, judged: "_Judged") -> "pa.Array[Any]":
         """The texts of the candidates, some of which may have no words."""
         columns = [judged.normalised(position) for position in self._layout.text_positions]
-        if len(columns) == 1:
+        if len(columns) == 1 and self._format.convert is None:
             return columns[0]
         joined = [join_fields(fields) for fields in zip(*(column.to_pylist() for column in columns), strict=True)]
-        return pa.array(joined, pa.string())
+        return pa.array(map(self._format.read, joined) if self._format.convert else joined, pa.string())
 
 
 class _Judged:

@@ -15,6 +15,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple
 
+from patent_hier.data.convert import CONVERSIONS, converter
 from patent_hier.data.records import Limits, RowFault
 from patent_hier.data.texts import is_placeholder
 from patent_hier.errors import ConfigError
@@ -69,6 +70,7 @@ class RawFormat:
         max_reject_share: Largest fraction of rejected rows; designs and exact duplicates are not counted.
         encoding: ``gb18030`` (reads GBK too) or ``utf-8``; a byte order mark in the file has the last word.
         limits: How far one record may reach.
+        convert: One of :data:`patent_hier.data.convert.CONVERSIONS`, or None.
 
     Raises:
         ConfigError: If a value is unknown or out of range.
@@ -81,6 +83,7 @@ class RawFormat:
     max_reject_share: float = 0.2
     encoding: str = "gb18030"
     limits: Limits = field(default_factory=Limits)
+    convert: str | None = None
 
     def __post_init__(self) -> None:
         check_columns(self.columns)
@@ -95,8 +98,21 @@ class RawFormat:
         ):
             if value not in known:
                 raise ConfigError(f"data.{option}={value!r} is unknown; choose one of {', '.join(known)}")
+        if self.convert not in (None, *CONVERSIONS):
+            raise ConfigError(
+                f"data.convert={self.convert!r} is unknown; choose one of {', '.join(CONVERSIONS)} or null"
+            )
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
+
+    def read(self, text: str) -> str:
+        """A text as models read it: normalised, and converted where that is set.
+
+        Raises:
+            ConfigError: If the converter is not installed.
+        """
+        text = normalise(text)
+        return text if self.convert is None else converter(self.convert)(text)
 
     @property
     def header_names(self) -> Mapping[str, str]:
@@ -112,6 +128,7 @@ class RawFormat:
             "min_symbol": self.min_symbol,
             "edition": self.edition,
             "encoding": self.encoding.removesuffix("-sig"),
+            "convert": self.convert,
             "limits": [self.limits.max_bytes, self.limits.max_lines],
         }
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from patent_hier.data.raw import has_words, is_unicode, normalise
+from patent_hier.data.raw import has_words, is_unicode
 from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.scores import TreeScores
@@ -135,7 +135,8 @@ class HierarchicalClassifier:
         _require_readable(texts)
         predictions: list[Prediction] = []
         for part in self.system.portions(list(texts)):
-            predictions += self.answer(self.score(part, batch_size=batch_size, progress=progress), asked)
+            scores = self.score(part, batch_size=batch_size, progress=progress)
+            predictions += self.answer(scores, asked, part)
         if not explain:
             return predictions
         return [
@@ -162,7 +163,7 @@ class HierarchicalClassifier:
 
         if problem := text_problem(text):
             raise DataError(f"the text {problem}")
-        return explain(self.system, normalise(text), label, level)
+        return explain(self.system, self.system.raw.read(text), label, level)
 
     def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
         """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
@@ -174,7 +175,7 @@ class HierarchicalClassifier:
             DataError: Naming the first text that has no words or is no Unicode.
         """
         _require_readable(texts)
-        scores = self.system.log_prob([normalise(text) for text in texts], progress, batch_size)
+        scores = self.system.log_prob([self.system.raw.read(text) for text in texts], progress, batch_size)
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         temperatures = self.calibration.temperatures if self.calibration else {}
@@ -202,9 +203,15 @@ class HierarchicalClassifier:
         thresholds = None if target is None else at_least(known, target)
         return self._answering.ask(question, thresholds, sets if question.all_symbols else None)
 
-    def answer(self, scores: TreeScores, asked: Asked) -> list[Prediction]:
-        """The predictions of :meth:`score`'s documents for what was :meth:`ask`ed."""
-        return list(asked.answers(scores, self.version))
+    def answer(self, scores: TreeScores, asked: Asked, texts: Sequence[str]) -> list[Prediction]:
+        """The predictions of :meth:`score`'s documents, whose texts these are, for what was :meth:`ask`ed."""
+        predictions, known = list(asked.answers(scores, self.version)), self.system.characters
+        if known is None:
+            return predictions
+        strange = [known.judge(self.system.raw.read(text)) for text in texts]
+        return [
+            one if why is None else replace(one, strange=why) for one, why in zip(predictions, strange, strict=True)
+        ]
 
     @cached_property
     def lookup(self) -> LabelLookup:

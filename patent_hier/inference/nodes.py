@@ -210,7 +210,7 @@ def _raw_format(config: Path) -> RawFormat:
         if not all(isinstance(name, str) for name in (*columns.values(), *text)):
             raise TypeError("a column's name is no text")
         rest = {name: data[name] for name in ("min_symbol", "edition", "encoding")}
-        return RawFormat(columns=columns, text=tuple(text), **rest)
+        return RawFormat(columns=columns, text=tuple(text), convert=data.get("convert"), **rest)
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(

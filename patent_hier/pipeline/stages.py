@@ -4,6 +4,7 @@ import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damag
 from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, remove_partials
 from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
+from patent_hier.data.characters import Characters, sample
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare, shared_strings
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
@@ -64,6 +66,7 @@ def raw_format(data: DataSettings) -> RawFormat:
         edition=data.edition,
         max_reject_share=data.max_reject_share,
         encoding=data.encoding,
+        convert=data.convert,
     )
 
 
@@ -183,6 +186,19 @@ def _parts_of(corpus: Path, split: Path) -> NDArray[np.int8]:
     assert document_ids.equals(Corpus.open(corpus).document_ids)  # both are named by the corpus's fingerprint
     parts.flags.writeable = False
     return parts
+
+
+def training_characters(corpus: Corpus, split: Path) -> Characters:
+    """What the training part shows of characters; known once for all results that a process makes."""
+    return _characters_of(corpus.folder, split)
+
+
+@functools.lru_cache(maxsize=2)
+def _characters_of(folder: Path, split: Path) -> Characters:
+    corpus = Corpus.open(folder)
+    train = load_parts(corpus, split) == TRAIN
+    texts = chain.from_iterable(corpus.iter_texts())
+    return Characters.learn(sample(compress(texts, train), int(train.sum())))
 
 
 def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:

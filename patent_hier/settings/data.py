@@ -23,6 +23,9 @@ class DataSettings:
             ``subgroup``. Corpus and split do not depend on it.
         labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
         min_symbol: How complete the main IPC symbol must be: ``group``, ``subclass`` or ``class``.
+        convert: How characters of the text are converted, in training and at prediction: ``t2s`` (Traditional to
+            Simplified), ``tw2sp`` (of Taiwan, its terms too), ``hk2s`` (of Hong Kong); ``null`` for not at all. Needs
+            the extra ``convert``.
         edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
         max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
         processes: Processes that read the raw file; ``null``: one for each core, four at most, one for a small file.
@@ -43,6 +46,7 @@ class DataSettings:
     labels: str = "first"
     min_symbol: str = "group"
     edition: str = "2017"
+    convert: str | None = None
     max_reject_share: float = 0.2
     processes: int | None = None
     label_text: str | None = None

@@ -9,7 +9,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from patent_hier.data.raw import normalise
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
 from patent_hier.inference.neighbours import Neighbours
@@ -86,7 +85,7 @@ class Service:
             best = prediction.paths[0]
             further["explanation"] = await self._aside(self.classifier.explain, question.text, best.label, best.level)
         if question.neighbours and self._neighbours is not None:
-            texts = [normalise(question.text)]
+            texts = [self.classifier.system.raw.read(question.text)]
             (further["neighbours"],) = await self._aside(self._neighbours.nearest, texts, question.neighbours)
         if question.names:
             further["names"] = self.taxonomy.named_in(prediction)
@@ -144,7 +143,7 @@ class Service:
                 scores = await self._batcher.score(texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        predictions = self.classifier.answer(scores, asked)
+        predictions = self.classifier.answer(scores, asked, texts)
         self._texts.inc(len(texts))
         self._seconds.observe(time.perf_counter() - start)
         return predictions

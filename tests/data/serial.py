@@ -86,7 +86,7 @@ def clean(record: Record, layout: Layout, fmt: RawFormat, warnings: Counter[str]
     except SymbolError as error:
         shown = excerpt(record.raw, layout.encoding) if error.reason is RejectReason.EMPTY else error.value[:EXCERPT]
         return Rejection(record.line_number, error.reason, shown)
-    text = text_of(record.fields, layout)
+    text = fmt.read(text_of(record.fields, layout))
     if not has_words(text):
         return Rejection(record.line_number, TextFault.EMPTY_TEXT, excerpt(record.raw, layout.encoding))
     warnings["mojibake"] += is_mojibake(text)

@@ -108,7 +108,7 @@ def test_rows_without_class_and_broken_rows(linear, tmp_path):
     summary, lines = predict(linear, path, top_k=2)
     own = ["row", "document_id", "摘要", "decision", "label", "name", "confidence"]
     ranked = [f"{name}_{k}" for k in (1, 2) for name in ("section", "section_probability", "class", "probability")]
-    assert list(lines[0]) == [*own, *ranked, "error"]
+    assert list(lines[0]) == [*own, *ranked, "strange", "error"]
     ids = ["CN106888000A", "2", "3", "201710000001.2", "CN106888004A", "CN106888000A"]
     assert [line["document_id"] for line in lines] == ids
     assert [line["error"] for line in lines] == ["", "too_few_fields", "", "", "empty_text", ""]
