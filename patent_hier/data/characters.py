@@ -24,7 +24,7 @@ TRADITIONAL, LATIN, UNSEEN = STRANGE = ("traditional", "latin", "unseen")
 _RARE = 10_000  # a letter is known if more than one of so many training documents has it
 _COMMON = 0.995  # share of the training documents that are not strange to the others
 _LEAST, _LEAST_LATIN = 0.1, 0.5  # share of a text's letters from which it can be strange
-_LEAST_LETTERS = 2
+_LEAST_LETTERS, _LEAST_LATIN_LETTERS = 2, 10
 # The commonest Traditional characters of patents that Simplified text does not have.
 _TRADITIONAL = frozenset(
     "種機裝動電發設構體與連組軸輪統轉過進開養備爲壓結傳對間輸時實內個測車導製調線將氣產帶該採側飛兩處單質應離現節盤並齒驅變選"
@@ -65,11 +65,13 @@ class Characters:
     def judge(self, text: str) -> str | None:
         """One of :data:`STRANGE` for a text that is, else None."""
         letters = _letters(text)
+        if sum(map(str.isascii, letters)) >= _LEAST_LATIN_LETTERS and _latin(letters) > self.latin:
+            return LATIN
         unseen = [letter for letter in letters if letter not in self.known]
         if len(unseen) >= _LEAST_LETTERS and len(unseen) > self.unseen * len(letters):
             traditional = sum(letter in _TRADITIONAL for letter in unseen)
             return TRADITIONAL if 3 * traditional >= len(unseen) else UNSEEN
-        return LATIN if len(letters) >= _LEAST_LETTERS and _latin(letters) > self.latin else None
+        return None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

@@ -22,7 +22,7 @@ from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
-from patent_hier.data.splits import DATE, FILE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
+from patent_hier.data.splits import DATE, FILE, GROUPED, RANDOM, TRAIN, SplitPlan, load, save, split_fingerprint
 from patent_hier.data.workers import choose_processes
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.progress import byte_progress, say
@@ -270,6 +270,8 @@ def _report_split(report: SplitReport, plan: SplitPlan, given: GivenParts | None
             say(line)
     if plan.grouping is not None and not report.groups:
         say(_NO_COMPANY[plan.grouping])
+    if plan.policy in (RANDOM, *GROUPED) and (told := report.shares(plan)):
+        say(told)
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
         why = "have too few documents for every part" if given is None else "are missing from some part"

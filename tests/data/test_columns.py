@@ -109,6 +109,29 @@ def test_text_of_several_fields() -> None:
     assert cleaner(RawFormat(text=["专利名称"])).text_copies == ("title",)
 
 
+def test_traces_of_spreadsheets_and_databases() -> None:
+    row = {"公开号": '=""CN106888000A""', "专利分类": '=""A01D42/04""', "摘要": "含CO<sub>2</sub>&nbsp;的_x000D_气体"}
+    found = kept(**{name: f'"{value}"' if '"' in value else value for name, value in row.items()})
+    assert (found["document_id"], found["text"], found["subgroup"]) == ("CN106888000A", "含CO2 的 气体", "A01D42/04")
+    both = kept(RawFormat(text=["专利名称", "摘要"]), 摘要="暂无")
+    assert both["text"] == "一种收割机"
+
+
+@pytest.mark.parametrize("text", ["无", "N/A", "-", "（暂无）", "null"])
+def test_a_placeholder_is_an_empty_text(text: str) -> None:
+    assert [rejection.reason for _, rejection in clean(摘要=text).rejections] == [TextFault.EMPTY_TEXT]
+
+
+def test_texts_of_another_encoding_and_headers_are_warnings() -> None:
+    garbled = "本发明公开了一种收割机，包括机架".encode().decode("gb18030", "ignore")
+    assert clean(摘要=garbled).warnings == [(0, "mojibake")]
+    assert clean(摘要="专利名称").warnings == [(0, "header_as_text")]
+
+
+def test_characters_are_converted_where_that_is_set() -> None:
+    assert kept(RawFormat(convert="t2s"), 摘要="一種電動裝置")["text"] == "一种电动装置"
+
+
 def test_absent_and_empty_columns_are_null() -> None:
     found = cleaner(header="专利分类,摘要").clean("A01D42/04,一种收割机\n".encode("gb18030")).columns
     for name in ("title", "applicant", "application_date", "kind", "publication_number"):
