@@ -120,6 +120,22 @@ def test_no_row_predicted(made, new, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
 
 
+def test_traditional_texts_are_told_and_converted(made, new, tmp_path):
+    traditional = "本發明公開了一種激光測距裝置，包括殼體與光電探測器"
+    write_raw(new, raw_row(abstract=ABSTRACT), raw_row(abstract=traditional))
+    outcome = command("predict", made.result("linear", "hier"), new)
+    assert (
+        "1 of 2 texts has many characters that training has hardly shown (row 2); probabilities may be" in outcome.out
+    )
+    assert "--convert t2s makes Simplified characters of them" in outcome.out
+    with (tmp_path / "new.predicted.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [line["strange"] for line in csv.DictReader(file)] == ["", "traditional"]
+    converted = command("predict", made.result("linear", "hier"), new, "--overwrite", "--convert", "t2s")
+    assert "hardly shown" not in converted.out
+    shown = command("predict", made.result("linear", "hier"), "--abstract", traditional)
+    assert "many characters of this text training has hardly shown" in shown.out
+
+
 def test_without_symbols_no_accuracy(made, new, tmp_path):
     write_raw(new, raw_row(abstract=ABSTRACT))
     outcome = command("predict", made.node("textcnn", FLAT), new)
