@@ -117,7 +117,7 @@ def _answer(options: argparse.Namespace) -> None:
         show_prediction(text, prediction, names)
         if prediction.strange is not None:
             print(
-                "many characters of this text training has hardly shown; probabilities may be too high"
+                "training has hardly shown many characters of this text; probabilities may be too high"
                 f"{strange_advice(prediction.strange, options.convert)}\n"
             )
     if shortfall := classifier.shortfall(options.target_accuracy):

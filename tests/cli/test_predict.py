@@ -59,7 +59,7 @@ def test_options(made, new, tmp_path):
     assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
     lines = read(tmp_path / "out" / "x.csv")
     columns = ["row", "document_id", "专利名称", "摘要", "decision", "label", "name", "confidence"]
-    columns += ["section_1", "section_probability_1", "class_1", "probability_1", "error"]
+    columns += ["section_1", "section_probability_1", "class_1", "probability_1", "strange", "error"]
     assert list(lines[0]) == columns
     assert lines[0]["专利名称"] == "一种锁"
 
@@ -133,7 +133,7 @@ def test_traditional_texts_are_told_and_converted(made, new, tmp_path):
     converted = command("predict", made.result("linear", "hier"), new, "--overwrite", "--convert", "t2s")
     assert "hardly shown" not in converted.out
     shown = command("predict", made.result("linear", "hier"), "--abstract", traditional)
-    assert "many characters of this text training has hardly shown" in shown.out
+    assert "training has hardly shown many characters of this text" in shown.out
 
 
 def test_without_symbols_no_accuracy(made, new, tmp_path):
@@ -155,7 +155,6 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         "symbols = IPC主分类号, abstract = 摘要(中文), text = 摘要(中文); --text and --symbols name others" in found.out
     )
     assert "1 documents with a true symbol" in found.out
-    assert outcome.out.startswith("1 documents, 0 rows with errors, ")
 
 
 @pytest.mark.parametrize(
