@@ -6,7 +6,11 @@ import sys
 # Python looks for modules in the working folder first, and that may be a folder of unknown origin. The checkout that
 # this code is from is none.
 _CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib is an import
-if os.getcwd() != _CHECKOUT and sys.path[:1] == [os.getcwd()]:  # noqa: PTH109 - likewise
+try:
+    _HERE = os.getcwd()  # noqa: PTH109 - likewise
+except FileNotFoundError:  # it has been deleted, which main tells
+    _HERE = ""
+if _HERE != _CHECKOUT and sys.path[:1] == [_HERE]:
     del sys.path[0]
 
 from patent_hier.cli.main import main  # noqa: E402 - once the path is safe

@@ -8,15 +8,20 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from patent_hier.atomic import exclusive, read_json, write_json
+from patent_hier.atomic import exclusive, is_denied, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.regular_files import open_regular, read_regular, require_regular
+from patent_hier.sanitize import shown
 
 MANIFEST = "manifest.json"
 _OWN_DIGEST = "sha256"  # of a manifest's other content
+_CHUNK = 1 << 18  # bytes
+_MOST_REMEMBERED = 1 << 26  # bytes of a file of digests
 _digests: dict[tuple[str, tuple[int, ...]], str] = {}  # of this process, by path and stamp
 
 
@@ -32,14 +37,22 @@ def fingerprint(content: object) -> str:
     return _content_digest(content)[:12]
 
 
-def file_digest(path: Path) -> str:
+def file_digest(path: Path, most: int = sys.maxsize) -> str:
     """SHA-256 of a file's bytes as 64 hexadecimal digits, read in chunks.
 
+    Args:
+        path: A regular file.
+        most: Bytes after which reading ends, however many there are.
+
     Raises:
-        DataError: If the file does not exist or cannot be read.
+        DataError: If the file does not exist, cannot be read or is no regular file.
     """
-    with _reading(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with _reading(path), open_regular(path) as file:
+        while chunk := file.read(min(_CHUNK, most)):
+            digest.update(chunk)
+            most -= len(chunk)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -89,6 +102,20 @@ def refuse_foreign(folder: Path, kind: str) -> None:
         raise ConfigError(f"{folder} exists and holds no {kind}, so it is not replaced; choose another folder")
 
 
+def require_only_files(folder: Path) -> None:
+    """Refuse a folder with pipes, devices or sockets in it, before any library opens what it names.
+
+    Raises:
+        ArtifactError: Naming the first one.
+    """
+    try:
+        require_regular(folder)
+    except OSError as error:
+        raise ArtifactError(
+            f"{error.filename} cannot be used: {error.strerror}; remove it, or get the folder again"
+        ) from error
+
+
 def find_damage(folder: Path, only: Collection[str] | None = None) -> str | None:
     """The first file of a sealed folder that has not the recorded content; None if all have it.
 
@@ -99,7 +126,8 @@ def find_damage(folder: Path, only: Collection[str] | None = None) -> str | None
         only: Names of the files to compare; None for all.
 
     Returns:
-        A name in the manifest, or the manifest's own if that is missing, damaged or lists no files.
+        A name in the manifest, or the manifest's own if that is missing, damaged or lists no files, or if there are
+        pipes, devices or sockets in the folder.
     """
     try:
         return _first_damaged(folder, only)
@@ -135,9 +163,11 @@ def _is_whole(file: Path, facts: Mapping[str, Any]) -> bool:
             return False
         key = (str(file.resolve()), _stamp(file))
         if key not in _digests:
-            _digests[key] = file_digest(file)
+            _digests[key] = file_digest(file, facts["bytes"])
         return bool(_digests[key] == facts["sha256"])
-    except (DataError, OSError):
+    except (DataError, OSError) as error:
+        if isinstance(error.__cause__ or error, PermissionError):  # it may well be whole
+            raise DataError(f"{file} may not be read by this user; ask its owner for leave: chmod a+rX") from error
         return False
 
 
@@ -149,6 +179,7 @@ def _stamp(file: Path) -> tuple[int, ...]:
 
 def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     """The files that a manifest lists, by name."""
+    require_only_files(folder)
     manifest = read_json(folder / MANIFEST)
     if isinstance(manifest, dict) and _OWN_DIGEST in manifest:  # older ones have none
         own = {key: value for key, value in manifest.items() if key != _OWN_DIGEST}
@@ -162,8 +193,8 @@ def _listed_files(folder: Path) -> dict[str, dict[str, Any]]:
     known = cast("dict[str, dict[str, Any]]", files)
     if (outside := next((name for name in known if not _is_inside(name)), None)) is not None:
         raise ArtifactError(
-            f"{folder / MANIFEST} lists {outside!r}, which lies outside its folder; no manifest of ours does, so the "
-            "folder is not used"
+            f"{folder / MANIFEST} lists {shown(outside)}, which lies outside its folder; no manifest of ours does, so "
+            "the folder is not used"
         )
     return known
 
@@ -203,13 +234,17 @@ class DigestCache:
         if known.get(key, {}).get("stamp") != stamp:
             with exclusive(self._path):
                 known = {**self._read(), key: {"stamp": stamp, "sha256": file_digest(file)}}
-                write_json(self._path, known)
+                try:
+                    write_json(self._path, known)
+                except OSError as error:
+                    if not is_denied(error):
+                        raise  # else nothing is lost but the time of the next reading
         return str(known[key]["sha256"])
 
     def _read(self) -> dict[str, Any]:
         """Return the remembered digests; none if the file is missing or damaged (it can always be made again)."""
         try:
-            content = json.loads(self._path.read_text("utf-8"))
-        except (OSError, ValueError):
+            content = json.loads(read_regular(self._path, _MOST_REMEMBERED))
+        except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}

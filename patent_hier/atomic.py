@@ -5,7 +5,7 @@ run leaves only such a remainder, which the next run of the same settings remove
 """
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
 import shutil
@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from patent_hier.errors import ArtifactError
-from patent_hier.sanitize import one_line
+from patent_hier.errors import ArtifactError, DataError
+from patent_hier.regular_files import read_regular
+from patent_hier.sanitize import one_line, reason
 
 _PARTIAL = ".partial-"
 _LOCKS = ".locks"
+# Bytes of a file. The titles of all 77,000 IPC places are 20 MB of JSON, a configuration some kilobytes.
+_MOST_JSON, _MOST_YAML = 1 << 28, 1 << 17
 
 
 @contextlib.contextmanager
@@ -58,7 +61,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             old = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{path.name}-", dir=path.parent))
             path.replace(old / path.name)
             staging.replace(path)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # Windows keeps what is still open; the next run removes it
         else:
             staging.replace(path)
     finally:
@@ -78,19 +81,31 @@ def remove_partials(path: Path) -> None:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of an artifact; a second process waits until the first has finished with it.
 
-    The lock is the kernel's (``flock``), so it ends with the process that holds it, however that ends.
+    The lock is the kernel's, so it ends with the process that holds it, however that ends. In a shared folder anybody
+    may have put another's file in its place: no link is followed and nothing shortened. Where this user may write
+    nothing there is no lock: nothing can be made there, and what is finished can be read.
     """
-    locks = path.parent / _LOCKS
-    locks.mkdir(parents=True, exist_ok=True)
-    # No link is followed and nothing shortened: in a shared folder anybody may have put another's file there.
-    handle = os.open(locks / path.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    with os.fdopen(handle) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(one_line(f"waiting for another process that works on {path}"), flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+    from filelock import FileLock, Timeout  # here: most commands that only read need no lock
+
+    lock = FileLock(path.parent / _LOCKS / path.name)
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(one_line(f"waiting for another process that works on {path}"), flush=True)
+        lock.acquire()
+    except OSError as error:
+        if not is_denied(error) or os.access(path.parent, os.W_OK):
+            raise
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def is_denied(error: OSError) -> bool:
+    """Whether the system refuses to write or read: another user's file, or a file system that is read-only."""
+    return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -101,48 +116,47 @@ def write_json(path: Path, content: object) -> None:
 
 def write_yaml(path: Path, content: object) -> None:
     """Write YAML: UTF-8, keys in the given order."""
-    import yaml  # here: most of what reads and writes artifacts has JSON
+    from patent_hier.plain_yaml import dump  # here: most of what reads and writes artifacts has JSON
 
-    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), "utf-8")
+    path.write_text(dump(content), "utf-8")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file of ours.
 
     Raises:
-        ArtifactError: If it is missing or not JSON.
+        ArtifactError: If it is missing, no regular file, larger than any of ours, or not JSON.
+        DataError: If this user may not read it; it may well be whole.
     """
-    return _read(path, "JSON", json.loads)
+    return _read(path, "JSON", json.loads, _MOST_JSON)
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file of ours: plain values only, since no tag of Python's is known to the loader.
+    """Read a YAML file of ours: plain values only, see :mod:`patent_hier.plain_yaml`.
 
     Raises:
-        ArtifactError: If it is missing or not such YAML.
+        ArtifactError: If it is missing, no regular file, larger than any of ours, or not such YAML.
     """
-    import yaml
+    from patent_hier.plain_yaml import load
 
-    def load(text: str) -> Any:
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(" ".join(str(error).split())) from error
-
-    return _read(path, "YAML", load)
+    return _read(path, "YAML", load, _MOST_YAML)
 
 
-def _read(path: Path, form: str, load: Callable[[str], Any]) -> Any:
+def _read(path: Path, form: str, load: Callable[[str], Any], most: int) -> Any:
     try:
-        return load(path.read_text("utf-8"))
+        return load(read_regular(path, most).decode("utf-8"))
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except PermissionError as error:
+        raise DataError(f"{path} may not be read by this user; ask its owner for leave: chmod a+rX") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} cannot be read as {form} ({error}); delete its folder and run again") from error
+        raise ArtifactError(
+            f"{path} cannot be read as {form} ({reason(error)}); delete its folder and run again"
+        ) from error
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
 
 

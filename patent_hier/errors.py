@@ -5,8 +5,10 @@ with ``exit_status``; a traceback appears only with ``PATENT_HIER_DEBUG=1``.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 _SHOWN = 40  # characters of a wrong value that a message repeats
+_MOST = 1000  # characters at both ends of a message
 
 
 class PatentHierError(Exception):
@@ -14,11 +16,40 @@ class PatentHierError(Exception):
 
     exit_status = 1
 
+    def __str__(self) -> str:
+        """The message, without its middle where a foreign file has made it longer than anybody reads."""
+        message = super().__str__()
+        return message if len(message) <= 2 * _MOST else f"{message[:_MOST]} ... {message[-_MOST:]}"
+
 
 class ConfigError(PatentHierError):
     """A setting is unknown, out of range or contradicts another."""
 
     exit_status = 2
+
+
+class MissingExtraError(ConfigError):
+    """A package is missing that only an extra brings.
+
+    Args:
+        package: Its name, with what it is for, as a message begins.
+        extra: The extra of ``pyproject.toml``.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(package, extra)  # all arguments, so that the error survives pickling
+
+    def __str__(self) -> str:
+        package, extra = self.args
+        return f"{package} is not installed; install it: {_installation(extra)}"
+
+
+def _installation(extra: str) -> str:
+    """The command that installs an extra: of the checkout that this code is from, else of the installed package."""
+    checkout = Path(__file__).resolve().parents[1]
+    if not (checkout / "pyproject.toml").is_file():
+        return f'pip install "patent_hier[{extra}]"'
+    return f'pip install -e "{"." if checkout == Path.cwd() else checkout}[{extra}]"'
 
 
 class UnknownLabelError(ConfigError):

@@ -8,12 +8,14 @@ import csv
 import gzip
 import io
 import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 from patent_hier.errors import DataError
+from patent_hier.regular_files import open_regular
 
 MOST_CHARACTERS = 1 << 24  # of a line
 # Of a file. Chinese text becomes 3 to 6 times as large, one sentence with changing numbers 70 times; gzip goes up to
@@ -34,7 +36,7 @@ def open_lines(path: Path, newline: str | None = None) -> Iterator[Iterator[str]
     Raises:
         DataError: While reading, if a line has more than :data:`MOST_CHARACTERS`, or the file becomes more than
             :data:`MOST_TIMES` times as large as it is.
-        OSError: If it cannot be read; of damaged content what :mod:`lzma` and :mod:`gzip` raise.
+        OSError: If it cannot be read or is no regular file; of damaged content what :mod:`lzma` and :mod:`gzip` raise.
     """
     with _open(path, newline) as file:
         yield _lines(file, path)
@@ -58,10 +60,10 @@ def csv_rows(path: Path) -> Iterator[list[str]]:
 
 
 def _open(path: Path, newline: str | None) -> IO[str]:
+    file = open_regular(path)
     if path.suffix not in (".xz", ".gz"):
-        return path.open(encoding=_ENCODING, newline=newline)
-    inner = lzma.LZMAFile(path) if path.suffix == ".xz" else gzip.GzipFile(path)  # noqa: SIM115 - likewise
-    return io.TextIOWrapper(io.BufferedReader(_Bounded(inner, path)), encoding=_ENCODING, newline=newline)
+        return io.TextIOWrapper(file, encoding=_ENCODING, newline=newline)
+    return io.TextIOWrapper(io.BufferedReader(_Bounded(file, path)), encoding=_ENCODING, newline=newline)
 
 
 def _lines(file: IO[str], path: Path) -> Iterator[str]:
@@ -76,11 +78,12 @@ def _lines(file: IO[str], path: Path) -> Iterator[str]:
 class _Bounded(io.RawIOBase):
     """A decompressed file that stops where no text would have gone."""
 
-    def __init__(self, inner: lzma.LZMAFile | gzip.GzipFile, path: Path) -> None:
-        self._inner = inner
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self._file = file
+        self._inner = lzma.LZMAFile(file) if path.suffix == ".xz" else gzip.GzipFile(fileobj=file)  # noqa: SIM115
         self._path = path
         self._seen = 0
-        self._most = max(_ALWAYS, MOST_TIMES * path.stat().st_size)
+        self._most = max(_ALWAYS, MOST_TIMES * os.fstat(file.fileno()).st_size)
 
     def readable(self) -> bool:
         return True
@@ -97,4 +100,5 @@ class _Bounded(io.RawIOBase):
 
     def close(self) -> None:
         self._inner.close()
+        self._file.close()
         super().close()

@@ -1,7 +1,9 @@
+import errno
 import json
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -262,3 +264,43 @@ def test_a_manifest_reads_as_it_was_written(tmp_path):
     """Keys of numbers and tuples become what JSON has; the digest is of that."""
     seal(tmp_path, {"classes": {10: 1, 9: 2}, "sizes": (1, 2.5), "name": "专利"})
     assert find_damage(tmp_path) is None
+
+
+def as_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of somebody else, whatever this user may do: no lock, no new file."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refused)
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    monkeypatch.setattr("os.access", lambda *_: False)
+
+
+def test_what_is_finished_is_read_where_nothing_may_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data.csv").write_text("a")
+    digest = file_digest(tmp_path / "data.csv")
+    as_another_user(monkeypatch)
+    with exclusive(tmp_path / "artifact"):
+        pass
+    assert DigestCache(tmp_path / "digests.json").of(tmp_path / "data.csv") == digest
+    assert not (tmp_path / "digests.json").exists()
+    monkeypatch.setattr("os.access", lambda *_: True)  # the lock alone is another's: two might write at once
+    with pytest.raises(PermissionError), exclusive(tmp_path / "artifact"):
+        pass
+
+
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data.bin").write_text("a")
+    seal(tmp_path, {"kind": "x"})
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("hashlib.file_digest", refused)
+    for find in (find_damage, verify):
+        with pytest.raises(DataError, match=r"data\.bin may not be read by this user"):
+            find(tmp_path)
+    monkeypatch.setattr(Path, "read_text", refused)
+    with pytest.raises(DataError, match=r"manifest\.json may not be read by this user"):
+        read_json(tmp_path / "manifest.json")

@@ -1,6 +1,10 @@
 import ast
 import csv
 import io
+import sys
+import time
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ import pytest
 import patent_hier
 from patent_hier.data.corpus import harmless
 from patent_hier.data.raw import Rejection
-from patent_hier.sanitize import cell, lines, one_line
+from patent_hier.sanitize import cell, lines, nfc, nfkc, one_line, reason, shown, stream_safe
 from patent_hier.taxonomy.symbols import RejectReason
 
 FORMULAS = [
@@ -73,3 +77,71 @@ def test_terminals_only_show(text: str, shown: str) -> None:
     assert one_line(text) == lines(text) == shown
     assert one_line(f"{text}\n\tb") == f"{shown}\\x0a\\x09b"
     assert lines(f"{text}\n\tb") == f"{shown}\n\tb"
+
+
+def test_a_number_that_is_none_is_told_in_linear_time() -> None:
+    start = time.perf_counter()
+    assert cell("-" + "1" * 100_000 + "x").startswith("'-1")
+    assert time.perf_counter() - start < 1
+
+
+HOSTILE = [
+    "a" + "\u0315\u0300" * 20_000,  # marks of falling classes, which have to be sorted
+    "字" + "\u0f73" * 20_000 + "\u0300",  # no marks themselves
+    "\uff9e\u0316" * 20_000,  # likewise, only in NFKC
+    "".join(map(chr, range(0x300, 0x370))) * 300,
+    "\u0344" * 20_000,
+    "\u0315\u0300" * 20_000 + "字" * 100,
+    "字" * 1000 + "\u0315\u0300" * 20_000 + "字",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_marks_in_heaps_cost_no_more_than_letters(text: str) -> None:
+    start = time.perf_counter()
+    composed, folded = nfc(text), nfkc(text)
+    assert time.perf_counter() - start < 1  # 10 s for some of them without bounds
+    assert nfc(composed) == composed
+    assert nfkc(folded) == folded
+    parts = "".join(unicodedata.normalize("NFD", one) for one in text.replace("\u034f", ""))
+    found = "".join(unicodedata.normalize("NFD", one) for one in composed.replace("\u034f", ""))
+    assert Counter(found) == Counter(parts)  # nothing is lost
+
+
+@pytest.mark.parametrize(
+    "text", ["", "一种装置", "e\u0301" * 100, "a" + "\u0300" * 30, "กำ้" * 50, "ｱﾞ" * 50, "x" * 100, "\u034f" * 100]
+)
+def test_texts_as_people_write_them_have_their_usual_form(text: str) -> None:
+    assert stream_safe(text) is text or stream_safe(text) == text
+    assert nfc(text) == unicodedata.normalize("NFC", text)
+    assert nfkc(text) == unicodedata.normalize("NFKC", text)
+
+
+@pytest.mark.parametrize("before", range(0, 62, 3))
+def test_every_long_run_is_parted_wherever_it_stands(before: int) -> None:
+    safe = stream_safe("字" * before + "\u0300" * 31 + "字" * 40)
+    assert safe == "字" * before + "\u0300" * 30 + "\u034f\u0300" + "字" * 40
+
+
+def test_all_characters_that_begin_with_a_mark_are_known() -> None:
+    for code in range(sys.maxunicode + 1):
+        if not unicodedata.decomposition(chr(code)) or unicodedata.combining(chr(code)):
+            continue
+        first = unicodedata.normalize("NFKD", chr(code))[0]
+        assert not unicodedata.combining(first) or stream_safe(chr(code) * 31) != chr(code) * 31
+
+
+LARGE = ("字" * 10**6, [["x" * 1000] * 1000] * 1000, {n: n for n in range(10**4)}, 16**10_000, [16**10_000], b"x" * 500)
+
+
+@pytest.mark.parametrize("value", LARGE, ids=range(len(LARGE)))
+def test_a_foreign_value_is_shown_in_a_hundred_characters(value: object) -> None:
+    assert 0 < len(shown(value)) <= 100
+    assert len(reason(ValueError(str(type(value)) * 1000))) <= 300
+
+
+def test_short_values_are_shown_whole() -> None:
+    assert shown("字") == "'字'"
+    assert shown(["a", 1, None]) == "['a', 1, None]"
+    assert reason(KeyError("a")) == "'a'"
+    assert reason(ValueError("a\n  b")) == "a b"

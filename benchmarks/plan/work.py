@@ -12,6 +12,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.evaluation.level_scores import DENSE_LABELS
 from patent_hier.features.pretrained import locate
 from patent_hier.pipeline.stages import ensure_corpus, split_plan
+from patent_hier.reading.sources import find_parts
 from patent_hier.report.published import published
 from patent_hier.settings import HIER_NODES, ROOT, WHOLE, DemoEncoderSettings, Settings, filled, planned_epochs
 from patent_hier.settings.data import LABEL_LEVELS
@@ -56,7 +57,10 @@ def corpus_documents(settings: Settings) -> Documents:
         documents[name[0]] += count
         classes[name[0]] += 1
     sections = {section: (documents[section], classes[section]) for section in sorted(documents)}
-    rows, raw = corpus.manifest["accounting"]["rows"], Path(settings.data.path or "").stat().st_size
+    rows, raw = (
+        corpus.manifest["accounting"]["rows"],
+        sum(file.stat().st_size for file in find_parts(settings.data.path)),
+    )
     return Documents(rows, sections, f"the corpus {corpus.folder}", raw, corpus.manifest["mean_text_length"])
 
 

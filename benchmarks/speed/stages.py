@@ -44,11 +44,10 @@ def prepare(folder: Path) -> dict[str, Any]:
 
     from patent_hier.data import corpus
     from patent_hier.data.raw import RawFormat
-    from patent_hier.data.workers import choose_processes
 
     source, place = folder / RAW, _removed(folder / CORPUS)
     place.mkdir()
-    _, took = _timed(lambda: corpus.prepare(source, place, RawFormat(), processes=choose_processes(source)))
+    _, took = _timed(lambda: corpus.prepare(source, place, RawFormat()))
     rows = Corpus.open(place).manifest["accounting"]
     size = {"bytes_read": source.stat().st_size, "bytes_written": (place / CORPUS_FILE).stat().st_size}
     return {**took, "items": rows["rows"], "unit": "rows", "documents": rows["kept"], **size}

@@ -92,4 +92,6 @@ def help_text(overrides: Sequence[str]) -> str:
 def group_choices(folder: Path) -> dict[str, list[str]]:
     """Every group of a configuration folder with its choices, both sorted."""
     groups = sorted(path for path in (*folder.iterdir(), folder / "hydra" / "launcher") if any(path.glob("*.yaml")))
-    return {str(group.relative_to(folder)): sorted(file.stem for file in group.glob("*.yaml")) for group in groups}
+    return {
+        group.relative_to(folder).as_posix(): sorted(file.stem for file in group.glob("*.yaml")) for group in groups
+    }

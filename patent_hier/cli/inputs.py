@@ -8,14 +8,17 @@ from patent_hier.cli.overrides import parsed
 from patent_hier.errors import DataError
 from patent_hier.sanitize import one_line
 
-PREPARE = """Clean a raw CSV into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
+PREPARE = """Clean raw tables into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
 
-usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE.csv] [data.key=value ...]
+usage: patent-hier prepare [--check] [data=demo|cnipa|gazette] [data.path=FILE] [data.key=value ...]
 
+  FILE      CSV, TSV, Excel workbook, JSON lines or list, compressed or not; a folder, a pattern ('2019-*.csv') or a
+            list ([a.csv,b.csv]) of files is one corpus
   --check   look at the file and say what would happen; write nothing (but the demo's own raw file)
 
-Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8 data.min_symbol=group|subclass|class
-data.edition=2017|latest data.max_reject_share=0.2 data.processes=2"""
+Keys: data.text=[摘要] data.columns={title: 名称} data.encoding=gb18030|utf-8|big5|utf-16
+data.delimiter=tab data.sheet=NAME data.min_symbol=group|subclass|class data.edition=2017|latest
+data.max_reject_share=0.2"""
 PRETRAIN = """Pre-train an encoder by masked language modelling: a folder in transformers format, with its card.
 
 usage: patent-hier pretrain max_steps=NUMBER|max_time=MINUTES [text=[FILE,FILE]] [key=value ...]
@@ -31,6 +34,16 @@ masking.share whole_words; seq_len batch_size optimizer.lr precision compile num
 their defaults in conf/pretrain.yaml. The same command continues a run that was interrupted.
 Use the result with: python run.py encoder=folder encoder.path=runs/encoders/NAME-<fingerprint>"""
 
+CONVERT_ENCODER = """Make an encoder with pickled weights, as ModelScope has them, into one that encoder.path takes.
+
+usage: patent-hier convert-encoder FOLDER OUT
+
+  FOLDER   has pytorch_model.bin (or its parts and their index), config.json, and vocab.txt or tokenizer.json
+  OUT      a new folder: model.safetensors, config.json, the tokenizer's files, a manifest
+
+Only tensors are read from the pickle; a file that holds anything else is refused. Heads of the pre-training are left
+out and counted. Use the result with: python run.py encoder=folder encoder.path=OUT"""
+
 
 def prepare(words: Sequence[str]) -> None:
     """Clean a raw file, or with ``--check`` only say what would happen.
@@ -41,12 +54,12 @@ def prepare(words: Sequence[str]) -> None:
     options = parsed(words, check=False)
     settings = compose_settings(options.overrides)
     from patent_hier.data.corpus import check
-    from patent_hier.pipeline.stages import cleaning_processes, ensure_corpus, raw_file, raw_format
+    from patent_hier.pipeline.stages import ensure_corpus, raw_files, raw_format
 
     cache = Path(settings.cache_dir)
     if options.check:
-        source = raw_file(settings.data, cache)
-        report = check(source, raw_format(settings.data), processes=cleaning_processes(settings.data, source))
+        fmt = raw_format(settings.data)
+        report = check(raw_files(settings.data, cache), fmt)
         print("\n".join(map(one_line, report.lines())))
         if report.problem:
             raise DataError(report.problem)
@@ -68,3 +81,16 @@ def pretrain(words: Sequence[str]) -> None:
     from patent_hier.report.encoder_card import write_card
 
     print(one_line(f"encoder: {pretrain_encoder(settings, words, write_card)}"))
+
+
+def convert_encoder(words: Sequence[str]) -> None:
+    """Convert an encoder's weights to safetensors.
+
+    Raises:
+        ConfigError: If FOLDER holds no such encoder, or OUT something else.
+    """
+    options = parsed(words, "folder out")
+    from patent_hier.models.conversion import convert_encoder as convert
+
+    done = convert(options.folder, options.out)
+    print(one_line(f"encoder: {options.out}, {done.in_words()}; use it with encoder=folder encoder.path={options.out}"))

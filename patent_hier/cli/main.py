@@ -1,12 +1,14 @@
 """The console script: choose a command, hand it its arguments."""
 
+import contextlib
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from patent_hier.cli.messages import run_command
+from patent_hier.cli.messages import INTERRUPTED, run_command
+from patent_hier.cli.surroundings import Interruptions, refuse_odd_surroundings, restart_in_utf8, watch_output
 from patent_hier.errors import ConfigError
 
 _TORCHRUN = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}  # torchrun sets them, for the processes that it starts
@@ -15,10 +17,11 @@ _TRAINING = ("run", "ensemble")  # commands that train nodes, on several devices
 _SAFE_PATH = "PYTHONSAFEPATH"  # processes that this one starts look for no module in the working folder
 _HELP = ("-h", "--help")
 # command -> (module, one line of help). The module is imported only when its command is chosen: it has a function of
-# that name and, unless the function explains itself, the text of its --help in a constant of that name.
+# that name (with _ for -) and, unless the function explains itself, the text of its --help in a constant of that name.
 COMMANDS = {
     "run": ("run", "train and evaluate; the same as python run.py"),
     "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
+    "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
     "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
     "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
@@ -38,15 +41,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``patent-hier COMMAND [overrides]``.
 
     Args:
-        arguments: Words after the program's name; ``None`` takes ``sys.argv``.
+        arguments: Words after the program's name. ``None`` takes ``sys.argv``, and the process is the command's own:
+            its locale, signals and standard output are seen to.
 
     Returns:
         The exit status.
     """
+    if arguments is not None:
+        return run_command(_begin, arguments)
+    restart_in_utf8()
+    with contextlib.ExitStack() as stack:
+        interruptions = Interruptions()
+        if not os.environ.keys() >= _TORCHRUN:  # which ends its processes itself, and at once
+            stack.enter_context(interruptions)
+        status = run_command(_begin_process, sys.argv[1:])
+    return 128 + interruptions.number if interruptions.number and status == INTERRUPTED else status
+
+
+def _begin_process(words: Sequence[str]) -> None:
+    watch_output()
+    if os.environ.get("COLUMNS") == "0":  # of a terminal that does not know its width; Rich would show nothing
+        del os.environ["COLUMNS"]
+    refuse_odd_surroundings()
+    _begin(words)
+
+
+def _begin(words: Sequence[str]) -> None:
     if Path.cwd() != Path(__file__).resolve().parents[2]:  # else a checkout, which need not be installed
         os.environ.setdefault(_SAFE_PATH, "1")
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command(_together if os.environ.keys() >= _TORCHRUN else _dispatch, words)
+    (_together if os.environ.keys() >= _TORCHRUN else _dispatch)(words)
 
 
 def _together(words: Sequence[str]) -> None:
@@ -84,6 +107,7 @@ def _dispatch(words: Sequence[str]) -> None:
         raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
     name, *rest = words
     module = importlib.import_module(f"patent_hier.cli.{COMMANDS[name][0]}")
+    name = name.replace("-", "_")
     usage = getattr(module, name.upper(), None)
     if usage is not None and any(word in _HELP for word in rest):
         print(usage)
@@ -92,7 +116,7 @@ def _dispatch(words: Sequence[str]) -> None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
+    lines = [f"  {name:<16} {text}" for name, (_, text) in COMMANDS.items()]
     return "\n".join(
         (
             "Hierarchical classification of Chinese patents into the IPC.",

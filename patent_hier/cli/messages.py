@@ -1,5 +1,6 @@
 """One line for every error, and an exit status that is not 0."""
 
+import contextlib
 import dataclasses
 import difflib
 import errno
@@ -7,18 +8,20 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
-
-from patent_hier.errors import ConfigError, PatentHierError
+from patent_hier.cli.surroundings import OutputLostError, drop_output
+from patent_hier.errors import ConfigError, MissingExtraError, PatentHierError
 from patent_hier.sanitize import one_line
+
+if TYPE_CHECKING:
+    from hydra.errors import MissingConfigException
 
 DEBUG = "PATENT_HIER_DEBUG"
 _LAUNCHER = "hydra/launcher"
+_STAGING = re.compile(r"\.partial-([^/]+)-[a-z0-9_]{8}(?![a-z0-9_])")  # of patent_hier.atomic; other each time
 _EXTRAS = {"joblib": "joblib", "submitit_local": "cluster", "submitit_slurm": "cluster"}  # the extra of a launcher
-_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
@@ -30,37 +33,53 @@ def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[st
     """
     try:
         command(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a failure still has a line and a status
     except SystemExit as stop:  # Hydra's own --help and --version
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
-        print("stopped; the same command continues with what is missing", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:  # the reader, such as head, has what it wanted; nothing may be written at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _PIPE_CLOSED
+        _tell("stopped; the same command continues with what is missing")
+        return INTERRUPTED
+    except OutputLostError as lost:
+        drop_output()
+        if lost.has_no_reader:
+            return _PIPE_CLOSED
+        _tell(f"error: standard output cannot be written ({lost.reason.strerror}); send it elsewhere: > FILE")
+        return PatentHierError.exit_status
     except Exception as error:  # the outermost frame: every error ends here as a line, never as silence
         if os.environ.get(DEBUG) == "1":
             raise
-        print(f"error: {describe(error)}", file=sys.stderr)
+        _tell(f"error: {describe(error)}")
         return exit_status(error)
     return 0
+
+
+def _tell(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads it; the status remains
+        print(line, file=sys.stderr, flush=True)
 
 
 def exit_status(error: BaseException) -> int:
     """2 for settings that cannot be meant, 1 for everything else, unless the error's class says otherwise."""
     if isinstance(error, PatentHierError):
         return error.exit_status
+    from hydra.errors import HydraException  # here: a Ctrl-C while libraries are imported is answered like any other
+    from omegaconf.errors import OmegaConfBaseException
+
     return ConfigError.exit_status if isinstance(error, HydraException | OmegaConfBaseException) else 1
 
 
 def describe(error: BaseException) -> str:
     """The one line that says what is wrong, which value, and what to do; a terminal only shows it."""
-    return one_line(_describe(error))
+    return one_line(_STAGING.sub(r"\1", _describe(error)))
 
 
 def _describe(error: BaseException) -> str:
     if isinstance(error, PatentHierError):
         return " ".join(str(error).split())
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
+
     if isinstance(error, MissingConfigException):
         return _missing_choice(error)
     if isinstance(error, OverrideParseException):
@@ -94,11 +113,10 @@ def _system(error: OSError) -> str:
     return f"{error.strerror or _first_line(error)}{place}; {advice}"
 
 
-def _missing_choice(error: MissingConfigException) -> str:
+def _missing_choice(error: "MissingConfigException") -> str:
     group, _, choice = (error.missing_cfg_file or "").rpartition("/")
     if group == _LAUNCHER and choice in _EXTRAS:
-        extra = _EXTRAS[choice]
-        return f"{group}: the plugin of {choice} is not installed; install it: pip install 'patent_hier[{extra}]'"
+        return str(MissingExtraError(f"{group}: the plugin of {choice}", _EXTRAS[choice]))
     if not error.options or error.missing_cfg_file is None:
         return f"{_first_line(error)}; see --help for the groups and their choices"
     return f"{group}={choice} is unknown;{_closest(choice, error.options)} choose one of {', '.join(error.options)}"
@@ -106,6 +124,8 @@ def _missing_choice(error: MissingConfigException) -> str:
 
 def _setting(error: BaseException) -> str:
     """Name the setting in Hydra's and OmegaConf's errors: the innermost cause knows it."""
+    from omegaconf.errors import OmegaConfBaseException
+
     cause: OmegaConfBaseException | None = None
     link: BaseException | None = error
     while link is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import Observers
@@ -39,9 +39,7 @@ class ConfiguredObservers:
 
     def __post_init__(self) -> None:
         if missing := [name for name in self.config["logger"] if name in _EXTRAS and find_spec(name) is None]:
-            raise ConfigError(
-                f"logger={missing[0]} is not installed; install it: pip install 'patent_hier[{missing[0]}]'"
-            )
+            raise MissingExtraError(f"logger={missing[0]}", missing[0])
         for group in GROUPS:
             for key, target in _targets(group, self.config[group]):
                 self._packages(key, target)

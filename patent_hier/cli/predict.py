@@ -20,8 +20,7 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
 
 if TYPE_CHECKING:
-    from patent_hier.data.incoming import IncomingFile
-    from patent_hier.data.incoming_lines import Documents
+    from patent_hier.data.incoming import IncomingFiles
     from patent_hier.inference.files import Options, Summary
     from patent_hier.inference.precision import Agreement
     from patent_hier.inference.predictor import System
@@ -34,8 +33,9 @@ usage: patent-hier predict MODEL FILE [options]
        patent-hier predict MODEL --abstract TEXT [--abstract TEXT ...] [options]
 
   MODEL             an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
-  FILE              CSV as for training (a class need not be known, --text is all that is needed), TXT with a document a
-                    line, or JSONL with "text" or the fields' names; GB18030 or UTF-8; - is standard input
+  FILE              a table as for training (a class need not be known, --text is all that is needed): CSV, TSV, Excel,
+                    JSON with "text" or the fields' names, compressed or not; TXT with a document a line; a folder or a
+                    pattern such as '2019-*.csv'; - is standard input
   --abstract TEXT   a text of the command line; the answer is a table
   --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .predicted.csv, here; - is standard output.
                     A command that was interrupted goes on where it was
@@ -55,8 +55,8 @@ usage: patent-hier predict MODEL FILE [options]
                     data.label_text in training
   --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
   --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
-  --input-format F  csv, txt or jsonl, where FILE's name does not tell; txt for standard input
   --convert t2s     convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
+  --input-format F  csv (any table), txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
   --precision 32-true   or bf16-mixed, faster where the processor computes in it; used only if it gives the first label
@@ -126,12 +126,13 @@ def _answer(options: argparse.Namespace) -> None:
 
 def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
     """Classify a file; the lines that say how it went."""
-    from patent_hier.data.incoming import IncomingFile
-    from patent_hier.data.incoming_lines import TEXT, open_documents
+    from patent_hier.data.corpus import source_digest
+    from patent_hier.data.incoming import IncomingFiles
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.files import predict_to_file, predict_to_stream
     from patent_hier.inference.precision import scoring_in
     from patent_hier.progress import byte_progress, say
+    from patent_hier.reading.sources import STDIN
 
     is_stdin = str(options.file) == _STDIN
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
@@ -147,9 +148,8 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     needed = ("symbols",) if options.symbols else ()
     fmt = replace(fmt, columns={**fmt.columns, **dict.fromkeys(needed, options.symbols)})
 
-    def documents() -> "Documents":
-        source = Path("/dev/stdin") if is_stdin else options.file
-        return open_documents(source, fmt, options.input_format or (TEXT if is_stdin else None), needed)
+    def documents() -> IncomingFiles:
+        return IncomingFiles(STDIN if is_stdin else options.file, fmt, options.input_format, needed)
 
     if options.precision == BF16:
         if is_stdin:
@@ -164,13 +164,14 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
             further = {"symbols": options.symbols, "convert": options.convert}
             given |= {name: value for name, value in further.items() if value}
-            given["source"] = None if is_stdin else file_digest(options.file)
+            given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
     lines = list(_lines(summary, before, time.perf_counter() - start, options))
-    if isinstance(rows, IncomingFile):
-        lines = [*_about_columns(rows, summary), *lines]
+    if rows.has_columns and not summary.labelled:
+        lines.insert(0, _why_no_accuracy(rows))
     shortfall = classifier.shortfall(options.target_accuracy)
-    return [*([shortfall] if shortfall else []), *lines]
+    notes = [f"note: {note}" for note in rows.notes]
+    return [*notes, *([shortfall] if shortfall else []), *lines]
 
 
 def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:
@@ -198,7 +199,7 @@ def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
     )
 
 
-def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Agreement":
+def _agreement(system: "System", documents: "IncomingFiles", batch_size: int) -> "Agreement":
     """Of half precision with fp32, on the first documents of the file.
 
     Raises:
@@ -219,16 +220,10 @@ def _agreement(system: "System", documents: "Documents", batch_size: int) -> "Ag
     return agreement
 
 
-def _about_columns(rows: "IncomingFile", summary: "Summary") -> Iterator[str]:
-    """Which columns were found by known headers, and why there is no accuracy."""
-    if line := rows.layout.line("--text and --symbols"):
-        yield line
-    if summary.labelled:
-        return
+def _why_no_accuracy(rows: "IncomingFiles") -> str:
     if rows.has_symbols:
-        yield f"no accuracy: {rows.source} has no true symbol that can be read; --symbols NAME names another column"
-    else:
-        yield f"no accuracy: {rows.source} has no known column of true symbols; --symbols NAME names it"
+        return f"no accuracy: {rows.source} has no true symbol that can be read; --symbols NAME names another column"
+    return f"no accuracy: {rows.source} has no known column of true symbols; --symbols NAME names it"
 
 
 def _accuracies(summary: "Summary") -> Iterator[str]:

@@ -154,9 +154,10 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
 
 def demo(words: Sequence[str]) -> None:
     """Train what is missing of a system, then serve it until it is interrupted; errors as of ``run`` and ``serve``."""
-    from patent_hier.cli.serve import OPTIONS, serve_model
+    from patent_hier.cli.serve import OPTIONS, require_web, serve_model
 
     options = parsed(words, **OPTIONS)
+    require_web()  # before training, not after it
     merged = _merged(_DEMO, options.overrides)
     settings, observers = compose_training(merged)
     from patent_hier.cli.collect import publish

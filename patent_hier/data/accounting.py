@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 from patent_hier.data.texts import WARNINGS
 from patent_hier.errors import DataError
+from patent_hier.reading.rows import RowFault
 from patent_hier.taxonomy.spellings import shape_of
 from patent_hier.taxonomy.symbols import RejectReason
 
@@ -20,15 +20,16 @@ _COMMON = 0.9  # fraction of unread symbols that makes their shape worth telling
 
 @dataclass
 class Accounting:
-    """Counts of rows, which balance: rows = kept + rejected by reason + exact duplicates.
+    """Counts of rows, which balance: rows = kept + rejected by reason + duplicates.
 
     Attributes:
         rows: Records of the file, its header not counted.
         kept: Rows that became documents.
         rejected: Rows by the reason that they were rejected for.
-        duplicates: Rows whose bytes are those of an earlier row.
+        duplicates: Rows that are the same as an earlier one, or have its id, text and main symbol.
         blank_lines: Empty lines, which are no rows.
         warnings: Kept documents by what was odd about them.
+        repeated_headers: Further header lines, which are no rows.
         shapes: Symbols that could not be read by their shape, such as ``A99A.999/99``; not written.
     """
 
@@ -38,6 +39,7 @@ class Accounting:
     duplicates: int = 0
     blank_lines: int = 0
     warnings: Counter[str] = field(default_factory=Counter)
+    repeated_headers: int = 0
     shapes: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     def count_unread(self, symbols: Iterable[str]) -> None:
@@ -46,20 +48,24 @@ class Accounting:
             if shape in self.shapes or len(self.shapes) < _MOST_SHAPES:
                 self.shapes[shape] += 1
 
-    def _unread(self) -> str:
-        """The shape that nearly all unread symbols share, in words; empty if there is none."""
-        total = self.rejected[UNREAD]
-        shape, count = next(iter(self.shapes.most_common(1)), ("", 0))
-        if count < 2 or count < _COMMON * total:
-            return ""
-        return (
-            f"{count:,} of {total:,} unread symbols look like {shape}, where A01D42/04 would be read (9: a digit, "
-            "A: a letter); name another column by data.columns.symbols, or write them so; "
-        )
+    @classmethod
+    def total(cls, parts: Iterable["Accounting"]) -> "Accounting":
+        """The counts of several parts together."""
+        result = cls()
+        for part in parts:
+            result.rows += part.rows
+            result.kept += part.kept
+            result.rejected += part.rejected
+            result.duplicates += part.duplicates
+            result.blank_lines += part.blank_lines
+            result.warnings += part.warnings
+            result.repeated_headers += part.repeated_headers
+            result.shapes += part.shapes
+        return result
 
     @property
     def reject_share(self) -> float:
-        """Fraction of rejected rows among all rows but designs and exact duplicates; 0 if there is no such row."""
+        """Fraction of rejected rows among all rows but designs and duplicates; 0 if there is no such row."""
         designs = self.rejected[DESIGNS]
         judged = self.rows - designs - self.duplicates
         return (self.rejected.total() - designs) / judged if judged else 0.0
@@ -83,16 +89,37 @@ class Accounting:
         others = Counter({reason: count for reason, count in self.rejected.items() if reason != DESIGNS})
         counts = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(self.rejected)) or "no rows"
         if not self.kept:
-            advice = "check data.encoding, data.columns and data.text"
-            return f"no valid row among {self.rows:,} ({counts}); {self._unread()}{advice}"
+            advice = self._advice("check data.encoding, data.columns and data.text")
+            return f"no valid row among {self.rows:,} ({counts}); {advice}"
         if self.reject_share > max_reject_share:
             top = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(others)[:_TOP_REASONS])
             return (
                 f"{self.reject_share:.1%} of the rows are rejected (designs and duplicates not counted): {top}; "
-                f"{self._unread()}check data.encoding, data.text and data.min_symbol, or raise "
-                f"data.max_reject_share={max_reject_share}"
+                + self._advice("check data.encoding, data.text and data.min_symbol")
+                + f", or raise data.max_reject_share={max_reject_share}"
             )
         return None
+
+    def _unread(self) -> str:
+        """The shape that nearly all unread symbols share, in words; empty if there is none."""
+        total = self.rejected[UNREAD]
+        shape, count = next(iter(self.shapes.most_common(1)), ("", 0))
+        if count < 2 or count < _COMMON * total:
+            return ""
+        return (
+            f"{count:,} of {total:,} unread symbols look like {shape}, where A01D42/04 would be read (9: a digit, "
+            "A: a letter); name another column by data.columns.symbols, or write them so; "
+        )
+
+    def _advice(self, usual: str) -> str:
+        """What to do about rejected rows; where most have one cause that a file's maker can end, that."""
+        broken = self.rejected[RowFault.LINE_BREAK_WITHOUT_QUOTES]
+        is_cause = 2 * broken > self.rejected.total() - self.rejected[DESIGNS]
+        return (
+            "their records go over several lines without quotes; export them with quotes"
+            if is_cause
+            else self._unread() + usual
+        )
 
     def as_dict(self) -> Mapping[str, object]:
         """The counts as JSON can hold them, the most frequent reasons first."""
@@ -103,21 +130,22 @@ class Accounting:
             "duplicates": self.duplicates,
             "blank_lines": self.blank_lines,
             "warnings": dict(_ranked(self.warnings)),
+            "repeated_headers": self.repeated_headers,
         }
 
     @classmethod
     def from_dict(cls, counts: Mapping[str, Any]) -> Self:
         """The counts that :meth:`as_dict` gave."""
-        rejected, warnings = Counter(counts["rejected"]), Counter(counts["warnings"])
-        return cls(counts["rows"], counts["kept"], rejected, counts["duplicates"], counts["blank_lines"], warnings)
+        counters = {name: Counter(counts[name]) for name in ("rejected", "warnings")}
+        return cls(**{**counts, **counters})
 
     def lines(self) -> list[str]:
         """A table to print: what adds up to the rows first, then what is counted beside them."""
         table = [("rows", self.rows), ("= kept", self.kept)]
         table += [(f"+ rejected: {reason}", count) for reason, count in _ranked(self.rejected)]
-        table += [("+ exact duplicates", self.duplicates)]
-        if self.blank_lines:
-            table += [("(blank lines, no rows)", self.blank_lines)]
+        table += [("+ duplicates", self.duplicates)]
+        beside = (("(blank lines, no rows)", self.blank_lines), ("(repeated headers, no rows)", self.repeated_headers))
+        table += [line for line in beside if line[1]]
         table += [(f"(warning: {name})", count) for name, count in _ranked(self.warnings)]
         width = max(len(name) for name, _ in table)
         digits = len(f"{self.rows:,}")
@@ -137,7 +165,7 @@ class RefusedFileError(DataError):
         self.accounting = accounting
 
 
-def refuse_rejects(accounting: Accounting, source: Path, max_reject_share: float) -> None:
+def refuse_rejects(accounting: Accounting, source: object, max_reject_share: float) -> None:
     """Refuse rows of which too few are good.
 
     Raises:

@@ -4,8 +4,9 @@
 """
 
 import csv
+import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -17,12 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import find_damage, fingerprint, seal
+from patent_hier.artifacts import file_digest, find_damage, fingerprint, seal
 from patent_hier.atomic import atomic_file, read_json
 from patent_hier.data.accounting import Accounting, refuse_rejects
-from patent_hier.data.cleaning import Cleaning, Progress
+from patent_hier.data.cleaning import Cleaning, Part, Progress
 from patent_hier.data.columns import SCHEMA
-from patent_hier.data.raw import Layout, RawFormat, Rejection
+from patent_hier.data.raw import RawFormat, Rejection
 from patent_hier.errors import ArtifactError
 from patent_hier.sanitize import cell, one_line
 
@@ -30,37 +31,44 @@ CORPUS_VERSION = 2
 CORPUS_FILE = "corpus.parquet"
 REJECTS_FILE = "rejects.csv"
 _REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
+ROW_GROUP = 8192  # documents at least that are compressed together
+# Columns of few different values; a dictionary of all texts would be made and thrown away.
+_FEW = ["section", "ipc_class", "subclass", "main_group", "subgroup", "kind", "applicant", "part"]
+_FACTS = ("compression", "encoding", "delimiter", "sheet", "header_line")
 _EXAMPLES = 3  # rejected rows that a check shows for each reason
 
 
+def source_digest(digests: Sequence[str]) -> str:
+    """One digest of a corpus's files from those of each, in their order; that of the only one is its own."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
 def corpus_fingerprint(source_digest: str, fmt: RawFormat) -> str:
-    """Name a corpus by what decides its content: the raw file's bytes, the format and :data:`CORPUS_VERSION`.
+    """Name a corpus by what decides its content: the files' bytes, the format and :data:`CORPUS_VERSION`.
 
     Args:
-        source_digest: SHA-256 of the raw file in hexadecimal digits.
+        source_digest: See :func:`source_digest`.
         fmt: The format; its ``max_reject_share`` decides only whether there is a corpus at all and does not count.
     """
     return fingerprint({"corpus_version": CORPUS_VERSION, "source": source_digest, "format": fmt.content})
 
 
 def prepare(
-    source: Path,
+    source: str | Path | Sequence[str | Path],
     folder: Path,
     fmt: RawFormat,
     *,
     extra_manifest: Mapping[str, object] | None = None,
     progress: Progress | None = None,
-    processes: int = 1,
 ) -> Accounting:
-    """Clean a raw file into a corpus folder, in flat memory, and seal the folder.
+    """Clean raw files into a corpus folder, in flat memory, and seal the folder.
 
     Args:
-        source: The raw CSV file.
+        source: A file, a folder, a pattern, or several; see :func:`patent_hier.reading.sources.find_parts`.
         folder: An empty folder, best a staging folder of :func:`patent_hier.atomic.atomic_folder`.
         fmt: What the file looks like and how strict to be.
         extra_manifest: Further facts for the manifest.
         progress: Called after each batch with bytes read, bytes in all and rows.
-        processes: How many clean rows, this one among them; nothing that is written depends on it.
 
     Returns:
         Where every row went.
@@ -69,15 +77,18 @@ def prepare(
         DataError: If the file cannot be used, has no valid row, or too many rows are rejected; nothing is written.
         ArtifactError: If the folder cannot be written.
     """
-    cleaning = Cleaning(source, fmt, progress, processes=processes)
+    cleaning = Cleaning(source, fmt, progress)
     try:
         _write(cleaning, folder, source, fmt)
+        digests = [file_digest(file) for file in cleaning.files]
         manifest = {
             "corpus_version": CORPUS_VERSION,
-            "fingerprint": corpus_fingerprint(cleaning.source_digest, fmt),
-            "source_sha256": cleaning.source_digest,
+            "fingerprint": corpus_fingerprint(source_digest(digests), fmt),
+            "source_sha256": source_digest(digests),
             "format": fmt.content,
-            "encoding": cleaning.layout.encoding,
+            "parts": [
+                {"sha256": digest, **part.as_dict()} for digest, part in zip(digests, cleaning.parts, strict=True)
+            ],
             "accounting": cleaning.accounting.as_dict(),
             "classes": dict(sorted(cleaning.classes.items())),
             "mean_text_length": cleaning.mean_text_length,
@@ -89,48 +100,55 @@ def prepare(
     return cleaning.accounting
 
 
-def _write(cleaning: Cleaning, folder: Path, source: Path, fmt: RawFormat) -> None:
+def _write(cleaning: Cleaning, folder: Path, source: object, fmt: RawFormat) -> None:
     """Write the corpus and the rejects, or neither."""
     with ExitStack() as stack:
         corpus_path = stack.enter_context(atomic_file(folder / CORPUS_FILE))
         rejects_path = stack.enter_context(atomic_file(folder / REJECTS_FILE))
         rejects = csv.writer(stack.enter_context(rejects_path.open("w", encoding=_REJECTS_ENCODING, newline="")))
         rejects.writerow(Rejection._fields)
-        corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd"))
-        # Arrow compresses without Python's lock, so that the next batch is made meanwhile; no more than one waits.
+        few: Any = _FEW  # the stubs know no lists here
+        corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd", use_dictionary=few))
+        # Arrow compresses without Python's lock, so that rows are read meanwhile; no more than one table waits.
         writing = stack.enter_context(ThreadPoolExecutor(1))
         pending: Future[None] | None = None
+        tables: list[pa.Table] = []
         for batch in stack.enter_context(closing(cleaning.batches())):
-            if pending:
-                pending.result()
-            pending = writing.submit(corpus.write_table, batch.documents) if len(batch.documents) else None
+            tables.append(batch.documents)
             rejects.writerows(map(harmless, batch.rejections))
+            if sum(map(len, tables)) >= ROW_GROUP:
+                if pending:
+                    pending.result()
+                pending, tables = writing.submit(corpus.write_table, pa.concat_tables(tables).combine_chunks()), []
         if pending:
             pending.result()
+        if tables:
+            corpus.write_table(pa.concat_tables(tables))
         cleaning.accounting.check()
         refuse_rejects(cleaning.accounting, source, fmt.max_reject_share)
 
 
-def harmless(rejection: Rejection) -> tuple[int, str, str]:
+def harmless(rejection: Rejection) -> tuple[int, str, str, str]:
     """A rejection as a row of ``rejects.csv``: no control characters, and an apostrophe before a formula."""
-    return rejection.line_number, str(rejection.reason), cell(one_line(rejection.value))
+    value, file = cell(one_line(rejection.value)), cell(one_line(rejection.file))
+    return rejection.line_number, str(rejection.reason), value, file
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Forecast of what :func:`prepare` would do with a file.
+    """Forecast of what :func:`prepare` would do with raw files.
 
     Attributes:
         accounting: Where the rows would go.
-        layout: Encoding and columns of the file.
+        parts: What was found in each file.
         classes: Documents by IPC class.
         mean_text_length: In characters; 0 without documents.
         examples: The first rejected rows by reason.
-        problem: Why ``prepare`` would refuse the file, or None.
+        problem: Why ``prepare`` would refuse the files, or None.
     """
 
     accounting: Accounting
-    layout: Layout
+    parts: list[Part]
     classes: Counter[str]
     mean_text_length: float
     examples: dict[str, list[Rejection]]
@@ -138,16 +156,16 @@ class CheckReport:
 
     def lines(self) -> list[str]:
         """The report to print."""
-        header = self.layout.header
-        columns = [f"  {ours:<20}{header[position]}" for ours, position in self.layout.positions.items()]
-        text = ", ".join(header[position] for position in self.layout.text_positions)
+        layout = self.parts[0].layout
+        columns = [f"  {ours:<20}{layout.header[position]}" for ours, position in layout.positions.items()]
+        text = ", ".join(layout.header[position] for position in layout.text_positions)
         examples = [
-            f"  {reason}, line {rejection.line_number}: {one_line(rejection.value)}"
+            f"  {reason}, {one.file + ' ' if one.file else ''}line {one.line_number}: {one_line(one.value)}"
             for reason, rejections in self.examples.items()
-            for rejection in rejections
+            for one in rejections
         ]
         return [
-            f"encoding: {self.layout.encoding}",
+            *described([part.as_dict() for part in self.parts]),
             "columns:",
             *columns,
             f"text: {text}, {self.mean_text_length:.1f} characters on average",
@@ -158,18 +176,31 @@ class CheckReport:
         ]
 
 
-def check(source: Path, fmt: RawFormat, processes: int = 1) -> CheckReport:
-    """Read a raw file as :func:`prepare` does and write nothing.
+def described(parts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What was found in each file, as :meth:`Part.as_dict` has it, and where the rows of each of several went."""
+    lines = []
+    for part in parts:
+        facts = [f"{name.replace('_', ' ')} {part[name]}" for name in _FACTS if name in part]
+        lines.append(f"{part['file']}: {', '.join([part['format'], *facts])}")
+        lines += [f"  note: {note}" for note in part["notes"]]
+        if len(parts) > 1:
+            counts = Accounting.from_dict(part["accounting"])
+            rejected = f"{counts.rejected.total():,} rejected, {counts.duplicates:,} duplicates"
+            lines.append(f"  {counts.rows:,} rows: {counts.kept:,} kept, {rejected}")
+    return lines
+
+
+def check(source: str | Path | Sequence[str | Path], fmt: RawFormat) -> CheckReport:
+    """Read raw files as :func:`prepare` does and write nothing.
 
     Args:
-        source: The raw CSV file.
-        fmt: What the file looks like and how strict to be.
-        processes: As for :func:`prepare`.
+        source: As for :func:`prepare`.
+        fmt: What they look like and how strict to be.
 
     Raises:
-        DataError: If the file cannot be read at all; refusals that come from counting are in the report.
+        DataError: If a file cannot be read at all; refusals that come from counting are in the report.
     """
-    cleaning = Cleaning(source, fmt, processes=processes)
+    cleaning = Cleaning(source, fmt)
     examples: dict[str, list[Rejection]] = {}
     for batch in cleaning.batches():
         for rejection in batch.rejections:
@@ -179,7 +210,7 @@ def check(source: Path, fmt: RawFormat, processes: int = 1) -> CheckReport:
     accounting = cleaning.accounting
     accounting.check()
     problem = accounting.problem(fmt.max_reject_share)
-    return CheckReport(accounting, cleaning.layout, cleaning.classes, cleaning.mean_text_length, examples, problem)
+    return CheckReport(accounting, cleaning.parts, cleaning.classes, cleaning.mean_text_length, examples, problem)
 
 
 def shared_strings(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:

@@ -6,10 +6,11 @@ before one of all symbols, of texts Chinese before a translation.
 
 import functools
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import NamedTuple
+
+from patent_hier.sanitize import nfkc
 
 
 class Match(NamedTuple):
@@ -28,12 +29,12 @@ class Match(NamedTuple):
 
 def fold_name(name: str) -> str:
     """A column's name as names are compared first: under NFKC, without white space."""
-    return "".join(unicodedata.normalize("NFKC", name).split())
+    return "".join(nfkc(name).split())
 
 
 def fold_loosely(name: str) -> str:
     """The same as names are compared next: letters and digits only, without case; 摘要 (中文) is 摘要中文."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", name).casefold() if letter.isalnum())
+    return "".join(letter for letter in nfkc(name).casefold() if letter.isalnum())
 
 
 @functools.cache

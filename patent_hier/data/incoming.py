@@ -1,33 +1,40 @@
-"""A raw file whose documents are to be classified: every row in its place, whether or not it has a class.
+"""Raw files whose documents are to be classified: every row in its place, whether or not it has a class.
 
-The text of a row is built as in training (:func:`patent_hier.data.raw.text_of`). Nothing is left out: a row that
+The text of a row is built as in training (:func:`patent_hier.data.raw.texts_of`). Nothing is left out: a row that
 cannot be read, or has no text, comes with the reason.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from patent_hier.data.cleaning import CHUNK
-from patent_hier.data.layout import guess_encoding, read_mark, read_text
-from patent_hier.data.raw import Layout, RawFormat, TextFault, document_number, excerpt, has_words, text_of
-from patent_hier.data.records import LineFault, Record, RecordReader, RowFault
-from patent_hier.errors import DataError
+from patent_hier.data.cleaning import reading_options
+from patent_hier.data.layout import find_text
+from patent_hier.data.raw import Layout, RawFormat, TextFault, document_number, has_words, texts_of
+from patent_hier.errors import ConfigError
+from patent_hier.reading.rows import Options, RowFault, Rows, excerpt
+from patent_hier.reading.sources import STDIN, SUFFIXES, find_parts, size_of
+from patent_hier.reading.tables import JSON_LINES, TEXT, Table, open_table
+
+TABLE = "csv"
+FORMATS = (TABLE, TEXT, JSON_LINES)
+_NUMBERS = ("publication_number", "application_number")
+_ID_KEYS = ("document_id", "id")  # of JSON: names as they stand
 
 
 class Incoming(NamedTuple):
-    """One row of the file.
+    """One row.
 
     Attributes:
-        row: Its number, from 1; the header is none.
-        document_id: Publication or application number; the row's number where it has neither.
+        row: Its number, from 1, going on from file to file; the header is none.
+        document_id: Publication or application number, in JSON also ``document_id`` or ``id``; the row's number where
+            it has none.
         fields: The fields of the text as they stand in the file; of a row that cannot be read, its beginning, and
             empty strings.
         text: What models read; empty if there is a fault.
         symbols: The field of IPC symbols; empty where the file has none.
-        fault: Why the row cannot be classified, or None; of other formats than CSV also a fault of their own.
-        size: Bytes of the row in the file, its line end left out.
+        fault: Why the row cannot be classified, or None.
+        size: Its share of the files' bytes.
     """
 
     row: int
@@ -35,39 +42,55 @@ class Incoming(NamedTuple):
     fields: tuple[str, ...]
     text: str
     symbols: str
-    fault: RowFault | TextFault | LineFault | None
+    fault: RowFault | TextFault | None
     size: int
 
 
-class IncomingFile:
-    """Reads a raw file once, in flat memory.
+class IncomingFiles:
+    """Reads raw files once, in flat memory.
 
-    The encoding is told from the file's first bytes; ``fmt.encoding`` decides only for a beginning in ASCII. Needed are
-    the columns of the text; the columns of numbers and symbols are read where the file has them.
+    The encoding is told from a file's content; ``fmt.encoding`` decides only for ASCII. Needed are the columns of the
+    text; the columns of numbers and symbols are read where a file has them.
 
     Args:
-        source: A CSV file.
+        source: A file, a folder or a pattern.
         fmt: Names of the columns.
-        needed: Our names of columns that must be there, beside the text.
+        kind: One of :data:`FORMATS`: ``csv`` for any table, ``txt`` for a document a line, ``jsonl`` for JSON; None: by
+            the content, and by the ending of the name for ``txt``.
+        needed: Our names of columns that a table must have, beside the text.
+
+    Raises:
+        ConfigError: If the ending is of no kind that can be read.
+        DataError: If there is no file.
 
     Attributes:
-        source: The file.
-        layout: The file's columns; known, as all that follows from it, once the first batch was asked for.
-        size: Bytes of the file; likewise.
+        source: The source.
+        files: The files, in their order.
+        size: Bytes of all files.
+        notes: What someone should know about files that were read.
+        layout: The columns of the file that was begun last; known once the first batch was asked for.
     """
 
     layout: Layout
 
-    def __init__(self, source: Path, fmt: RawFormat, needed: Sequence[str] = ()) -> None:
+    def __init__(self, source: Path, fmt: RawFormat, kind: str | None = None, needed: Sequence[str] = ()) -> None:
         self.source = source
+        self.files = find_parts(source)
+        self.size = sum(map(size_of, self.files))
+        self.notes: list[str] = []
         self._format = fmt
         self._needed = needed
-        self.size = 0
+        self._kinds = [kind or _kind_of(file) for file in self.files]
 
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The header names of the fields of the text, as the file spells them."""
         return tuple(self.layout.header[position] for position in self.layout.text_positions)
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the file that was begun last is a table, and no document a line."""
+        return bool(self.layout.positions)
 
     @property
     def has_symbols(self) -> bool:
@@ -78,50 +101,78 @@ class IncomingFile:
         """Read the rows in order, ``size`` at a time.
 
         Raises:
-            DataError: If the file is missing, not a file, empty, unreadable, UTF-16 or without a column of the text.
+            DataError: If a file is missing, no regular file, empty, unreadable or without a column of the text.
         """
-        with self._open() as file:
-            self.size = self.source.stat().st_size
-            records = enumerate(self._start(file).records(len(self.layout.header)), start=1)
-            while rows := list(islice(records, size)):
-                yield [self._read(number, record) for number, record in rows]
+        batch: list[Incoming] = []
+        for row in self._rows():
+            batch.append(row)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
-    def _open(self) -> BinaryIO:
-        try:
-            return self.source.open("rb")
-        except OSError as error:
-            raise DataError(f"cannot open {self.source}: {error.strerror}; name a CSV file with a header") from error
+    def _rows(self) -> Iterator[Incoming]:
+        number, names = 0, tuple[str, ...]()
+        for file, kind in zip(self.files, self._kinds, strict=True):
+            with open_table(file, self._options(file), None if kind == TABLE else kind, names) as table:
+                names = table.names
+                is_text = kind == TEXT
+                self.layout = Layout(names, {}, (0,)) if is_text else self._find(names, file)
+                if (found := self.layout.line("--text and --symbols")) and found not in self.notes:
+                    self.notes.append(found)
+                before = 0
+                for rows in table.rows():
+                    sizes = _shares(table.position - before, len(rows))
+                    before = table.position
+                    for place, size in enumerate(sizes):
+                        number += 1
+                        yield self._read(number, rows, place, size, table)
+                self.notes += [f"{file}: {note}" for note in table.notes]
 
-    def _start(self, file: BinaryIO) -> RecordReader:
-        chunks = self._chunks(file)
-        first = next(chunks, b"")
-        if not first:
-            raise DataError(f"{self.source} is empty; it must be a CSV file with a header")
-        marked, mark = read_mark(first, self._format.encoding, self.source, "save it as CSV UTF-8")
-        encoding = marked if mark else guess_encoding(first, marked)
-        reader = RecordReader(chain([first[mark:]], chunks), encoding, self._format.limits)
-        header = reader.header()
-        if not header:
-            raise DataError(f"{self.source} has no header, only blank lines; its first line must name the columns")
-        self.layout = read_text(header, encoding, self._format, self.source, self._needed)
-        return reader
+    def _options(self, file: Path) -> Options:
+        return reading_options(self._format, lambda names: self._find(names, file), guess=True)
 
-    def _chunks(self, file: BinaryIO) -> Iterator[bytes]:
-        try:
-            while chunk := file.read(CHUNK):
-                yield chunk
-        except OSError as error:
-            raise DataError(f"cannot read {self.source}: {error.strerror}; check the disk and permissions") from error
+    def _find(self, names: Sequence[str], file: Path) -> Layout:
+        return find_text(names, self._format, file, self._needed)
 
-    def _read(self, row: int, record: Record) -> Incoming:
+    def _read(self, number: int, rows: Rows, place: int, size: int, table: Table) -> Incoming:
         positions = self.layout.text_positions
-        if record.fault is not None:
-            shown = (excerpt(record.raw, self.layout.encoding), *[""] * (len(positions) - 1))
-            return Incoming(row, str(row), shown, "", "", record.fault, len(record.raw))
-        values = {name: record.fields[position] for name, position in self.layout.positions.items()}
-        number = document_number(values.get("publication_number"), values.get("application_number"))
-        fields = tuple(record.fields[position] for position in positions)
-        text = text_of(record.fields, self.layout)
-        fault = None if has_words(text) else TextFault.EMPTY_TEXT
-        text = text if fault is None else ""
-        return Incoming(row, number or str(row), fields, text, values.get("symbols", ""), fault, len(record.raw))
+        if (fault := rows.faults.get(place)) is not None:
+            shown = (excerpt(rows.raws[place]), *[""] * (len(positions) - 1))
+            return Incoming(number, str(number), shown, "", "", fault, size)
+        row = rows.fields[place]
+        name = _name(row, self.layout, table)
+        fields = tuple(row[position] for position in positions)
+        (text,) = texts_of([row], self.layout)
+        is_text = has_words(text)
+        symbols = row[self.layout.positions["symbols"]] if self.has_symbols else ""
+        problem = None if is_text else TextFault.EMPTY_TEXT
+        return Incoming(number, name or str(number), fields, text if is_text else "", symbols, problem, size)
+
+
+def _kind_of(file: Path) -> str | None:
+    """The kind of a file by its name: lines of text look like a table of one column."""
+    if file == STDIN:
+        return TEXT
+    if file.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            f"{file}: the ending {file.suffix or '(none)'} is not one of {', '.join(SUFFIXES)}; name the format with "
+            "--input-format"
+        )
+    inner = Path(file.stem).suffix if file.suffix.lower() in (".gz", ".xz", ".zip") else file.suffix
+    return {".txt": TEXT, ".jsonl": JSON_LINES, ".ndjson": JSON_LINES}.get(inner.lower())
+
+
+def _name(row: Sequence[str], layout: Layout, table: Table) -> str | None:
+    """What names a document."""
+    numbers = [row[layout.positions[name]] if name in layout.positions else "" for name in _NUMBERS]
+    if str(table.facts["format"]).startswith("JSON"):
+        own = [row[table.names.index(key)] for key in _ID_KEYS if key in table.names]
+        return next((value for value in (*own, *numbers) if value), None)
+    return document_number(*numbers)
+
+
+def _shares(size: int, rows: int) -> list[int]:
+    """A size in about equal parts, whose sum it is."""
+    return [size * (n + 1) // rows - size * n // rows for n in range(rows)]

@@ -5,21 +5,24 @@ header. The rules for single values stand here. They keep what the patents wrote
 put around it is removed, text is put into NFC, and its white space made single blanks.
 """
 
-import functools
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 from patent_hier.data.convert import CONVERSIONS, converter
-from patent_hier.data.records import Limits, RowFault
 from patent_hier.data.texts import is_placeholder
 from patent_hier.errors import ConfigError
 from patent_hier.markup import without_markup
+from patent_hier.reading.dialect import parse_delimiter
+from patent_hier.reading.encodings import ENCODINGS, canonical
+from patent_hier.reading.rows import Limits, RowFault
+from patent_hier.sanitize import nfc, nfkc, shown
 from patent_hier.taxonomy.symbols import EDITIONS, MIN_LEVELS, RejectReason
 
 # The 16 columns of doi:10.18170/DVN/ASRTHL (applications of 2017, State Information Center of China) under our names.
@@ -41,13 +44,12 @@ PAPER_COLUMNS: Mapping[str, str] = {
     "kind": "法律状态",
     "validity": "有效性",
 }
-ENCODINGS = ("gb18030", "utf-8", "utf-8-sig")
-EXCERPT = 200  # characters of a rejected row or value that are shown
 
 _SENTENCE_END = "。"
 _DATE = re.compile(r"([0-9]{4})(?:([./年-])([0-9]{1,2})(?:\2|月)([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))")
 SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
 _PLAUSIBLE_ID = re.compile(r"(?=(?:.*[0-9]){5})[0-9A-Z][0-9A-Z./_-]*")
+_COMMON_ID = re.compile(r"[A-Z]{2}[0-9]{5}[0-9A-Z./_-]*")  # folded as it stands, and plausible
 _LETTER = re.compile(r"\w")
 
 
@@ -68,7 +70,10 @@ class RawFormat:
         min_symbol: How deep the main symbol must go: ``class``, ``subclass`` or ``group``.
         edition: Edition of the IPC that decides which classes exist, ``2017`` or ``latest``.
         max_reject_share: Largest fraction of rejected rows; designs and exact duplicates are not counted.
-        encoding: ``gb18030`` (reads GBK too) or ``utf-8``; a byte order mark in the file has the last word.
+        encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`, or another name of it, such as ``gbk``; a byte
+            order mark in the file has the last word.
+        delimiter: Between fields, or its name such as ``tab``; None: found.
+        sheet: Name of a workbook's sheet; None: the first.
         limits: How far one record may reach.
         convert: One of :data:`patent_hier.data.convert.CONVERSIONS`, or None.
 
@@ -82,6 +87,8 @@ class RawFormat:
     edition: str = "latest"
     max_reject_share: float = 0.2
     encoding: str = "gb18030"
+    delimiter: str | None = None
+    sheet: str | None = None
     limits: Limits = field(default_factory=Limits)
     convert: str | None = None
 
@@ -89,21 +96,25 @@ class RawFormat:
         check_columns(self.columns)
         if isinstance(self.text, str) or not self.text:
             raise ConfigError(
-                f"data.text={self.text!r} names no list of columns; write data.text=[{self.text or '摘要'}]"
+                f"data.text={shown(self.text)} names no list of columns; write data.text=[{self.text or '摘要'}]"
             )
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
             ("edition", self.edition, EDITIONS),
-            ("encoding", self.encoding, ENCODINGS),
         ):
             if value not in known:
-                raise ConfigError(f"data.{option}={value!r} is unknown; choose one of {', '.join(known)}")
+                raise ConfigError(f"data.{option}={shown(value)} is unknown; choose one of {', '.join(known)}")
         if self.convert not in (None, *CONVERSIONS):
             raise ConfigError(
-                f"data.convert={self.convert!r} is unknown; choose one of {', '.join(CONVERSIONS)} or null"
+                f"data.convert={shown(self.convert)} is unknown; choose one of {', '.join(CONVERSIONS)} or null"
             )
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
+        encoding = canonical(self.encoding)
+        if encoding is None:
+            raise ConfigError(f"data.encoding={self.encoding!r} is unknown; choose one of {', '.join(ENCODINGS)}")
+        object.__setattr__(self, "encoding", encoding)
+        object.__setattr__(self, "delimiter", parse_delimiter(self.delimiter))
 
     def read(self, text: str) -> str:
         """A text as models read it: normalised, and converted where that is set.
@@ -127,7 +138,9 @@ class RawFormat:
             "text": list(self.text),
             "min_symbol": self.min_symbol,
             "edition": self.edition,
-            "encoding": self.encoding.removesuffix("-sig"),
+            "encoding": self.encoding,
+            "delimiter": self.delimiter,
+            "sheet": self.sheet,
             "convert": self.convert,
             "limits": [self.limits.max_bytes, self.limits.max_lines],
         }
@@ -163,7 +176,6 @@ class Layout:
         header: The names in the file, in their order; a whole row has as many fields.
         positions: Position of a column by our name; a column that the file lacks is not in it.
         text_positions: Positions of the fields that make up the text.
-        encoding: The encoding to decode rows with.
         found: Columns that known headers stand for, by our name or the text's: the header that was taken, then others
             that could have been.
     """
@@ -171,7 +183,6 @@ class Layout:
     header: tuple[str, ...]
     positions: Mapping[str, int]
     text_positions: tuple[int, ...]
-    encoding: str = ""
     found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def line(self, options: str = "data.columns and data.text") -> str | None:
@@ -190,19 +201,27 @@ class Layout:
 
 
 class Rejection(NamedTuple):
-    """A row that is no document: where it starts, why, and the offending value or the beginning of the row."""
+    """A row that is no document.
+
+    Attributes:
+        line_number: Where it starts.
+        reason: Why.
+        value: The offending value, or the beginning of the row.
+        file: The part of the corpus that it stands in.
+    """
 
     line_number: int
     reason: RowFault | RejectReason | TextFault
     value: str
+    file: str = ""
 
 
-def text_of(fields: Sequence[str], layout: Layout) -> str:
-    """The text of a row, as models read it in training and at prediction."""
+def texts_of(rows: Iterable[Sequence[str]], layout: Layout) -> list[str]:
+    """The texts of rows, as models read them in training and at prediction."""
     positions = layout.text_positions
     if len(positions) == 1:  # as most often, and then there is nothing to join
-        return normalise(fields[positions[0]])
-    return join_fields([fields[position] for position in positions])
+        return list(map(normalise, map(itemgetter(positions[0]), rows)))
+    return [join_fields([row[position] for position in positions]) for row in rows]
 
 
 def has_words(text: str) -> bool:
@@ -221,7 +240,7 @@ def is_unicode(text: str) -> bool:
 
 def normalise(text: str) -> str:
     """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
-    return " ".join(unicodedata.normalize("NFC", without_markup(text)).split())
+    return " ".join(nfc(without_markup(text)).split())
 
 
 def join_fields(fields: Sequence[str]) -> str:
@@ -236,10 +255,13 @@ def join_fields(fields: Sequence[str]) -> str:
     return joined
 
 
-def document_id(publication_number: str | None, application_number: str | None, raw: bytes) -> str:
-    """Name a document: by its number (see :func:`document_number`), else by the bytes of its row."""
+def document_id(publication_number: str | None, application_number: str | None, raw: str) -> str:
+    """Name a document: by its number (see :func:`document_number`), else by its row.
+
+    The row is hashed in GB18030, the encoding of the paper's file, whatever that of this one: it has all characters.
+    """
     number = document_number(publication_number, application_number)
-    return number or f"sha-{hashlib.sha256(raw).hexdigest()[:16]}"
+    return number or f"sha-{hashlib.sha256(raw.encode('gb18030')).hexdigest()[:16]}"
 
 
 def document_number(publication_number: str | None, application_number: str | None) -> str | None:
@@ -249,6 +271,8 @@ def document_number(publication_number: str | None, application_number: str | No
     """
     for number in (publication_number, application_number):
         if number:
+            if _COMMON_ID.fullmatch(number):
+                return number
             folded = fold_number(number)
             if _PLAUSIBLE_ID.fullmatch(folded) and not SPREADSHEET_NUMBER.fullmatch(folded):
                 return folded
@@ -257,10 +281,9 @@ def document_number(publication_number: str | None, application_number: str | No
 
 def fold_number(number: str) -> str:
     """A document's number in one spelling: NFKC, upper case, without markup and white space."""
-    return "".join(unicodedata.normalize("NFKC", without_markup(number)).upper().split())
+    return "".join(nfkc(without_markup(number)).upper().split())
 
 
-@functools.lru_cache(maxsize=1 << 14)  # a file has few different days
 def parse_date(text: str) -> date | None:
     """Read ``2017.01.24``, ``2017-01-24``, ``2017/1/24``, ``20170124`` or ``2017年1月24日``; None if it is none."""
     match = _DATE.fullmatch(text)
@@ -271,8 +294,3 @@ def parse_date(text: str) -> date | None:
         return date(int(year), int(month or packed_month), int(day or packed_day))
     except ValueError:
         return None
-
-
-def excerpt(raw: bytes, encoding: str) -> str:
-    r"""The beginning of a row for people to read; bytes that mean nothing in the encoding become ``\xNN``."""
-    return raw[: 4 * EXCERPT].decode(encoding, "backslashreplace")[:EXCERPT]

@@ -1,6 +1,5 @@
 """Documents that belong together: of one applicant, one invention, one text. What a split may tear apart or not."""
 
-import unicodedata
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -14,6 +13,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.near_duplicates import connected, equal_texts, letters, near_duplicates
 from patent_hier.data.splits import APPLICANT, DEDUPLICATED, FAMILY
 from patent_hier.errors import DataError
+from patent_hier.sanitize import nfkc
 
 Groups = tuple[NDArray[np.intp], list[str]]
 INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they are not one applicant
@@ -54,7 +54,7 @@ def applicant_names(field: object) -> tuple[str, ...]:
     """
     if not isinstance(field, str):
         return ()
-    names = (name.strip(_BLANK) for name in unicodedata.normalize("NFKC", field).split(";"))
+    names = (name.strip(_BLANK) for name in nfkc(field).split(";"))
     return tuple(dict.fromkeys(name for name in names if name and name != INDIVIDUAL))
 
 
@@ -163,7 +163,7 @@ def linked(keys: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
 
 
 def _plain(name: Any) -> str:
-    return unicodedata.normalize("NFKC", name).strip(" ;；\t") if isinstance(name, str) else ""
+    return nfkc(name).strip(" ;；\t") if isinstance(name, str) else ""
 
 
 def _named(codes: NDArray[np.intp], corpus: Corpus) -> Groups:

@@ -1,111 +1,63 @@
-"""Which rows of a file are new: from cleaned pieces, in the order of the file, to what becomes of every row."""
+"""Which rows of a corpus are new: from cleaned rows, in order, to what becomes of every row."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from patent_hier.data.columns import CleanPiece, PieceCleaner
-from patent_hier.data.fields import Positions
+from patent_hier.data.columns import SCHEMA, CleanRows, rejection
 from patent_hier.data.raw import Rejection, TextFault
 from patent_hier.data.seen import SeenHashes
+from patent_hier.reading.rows import Rows
 
-_MANY = 50  # of the rows of a piece
 
-
-@dataclass(frozen=True)
-class Part:
-    """Documents, rejections and duplicates among consecutive rows; those of the part are counted from 0.
+class Judged(NamedTuple):
+    """What became of consecutive rows.
 
     Attributes:
-        rows: How many there are.
-        numbers: The rows that became documents, ascending.
-        documents: Their columns as in :data:`patent_hier.data.columns.SCHEMA`, without copies of the text.
-        rejections: Row and rejection, ascending.
-        duplicates: Rows that repeat an earlier one byte for byte, ascending.
-        warnings: What is odd in rows that are no duplicates: row and name.
+        documents: Columns as in :data:`patent_hier.data.columns.SCHEMA`.
+        rejections: In the order of the rows.
+        duplicates: How many rows repeat an earlier one.
+        warnings: What is odd in rows that are no duplicates.
     """
 
-    rows: int
-    numbers: Positions
     documents: pa.Table
-    rejections: list[tuple[int, Rejection]]
-    duplicates: Positions
-    warnings: list[tuple[int, str]]
-
-    def split(self, rows: int) -> tuple["Part", "Part"]:
-        """The first rows, and the others."""
-        documents = int(np.searchsorted(self.numbers, rows))
-        duplicates = int(np.searchsorted(self.duplicates, rows))
-        head = Part(
-            rows,
-            self.numbers[:documents],
-            self.documents.slice(0, documents),
-            [item for item in self.rejections if item[0] < rows],
-            self.duplicates[:duplicates],
-            [item for item in self.warnings if item[0] < rows],
-        )
-        tail = Part(
-            self.rows - rows,
-            self.numbers[documents:] - rows,
-            self.documents.slice(documents),
-            [(row - rows, rejection) for row, rejection in self.rejections if row >= rows],
-            self.duplicates[duplicates:] - rows,
-            [(row - rows, name) for row, name in self.warnings if row >= rows],
-        )
-        return head, tail
+    rejections: list[Rejection]
+    duplicates: int
+    warnings: list[str]
 
 
 class Repeats:
-    """Remembers the rows and the ids of a file.
+    """Remembers the rows and the ids of a corpus.
 
-    A row is an exact duplicate if an earlier readable row has the same bytes; broken rows are never duplicates, they
-    are rejected each time. Of several rows with one document id and different content the first stays.
-
-    Args:
-        cleaner: The one that cleaned the pieces.
-        lines: Physical lines before the first piece.
+    A row is a duplicate if an earlier readable row is the same, or an earlier document has its id, text and main
+    symbol; broken rows are never duplicates, they are rejected each time. Of several rows with one document id and
+    different content the first stays.
     """
 
-    def __init__(self, cleaner: PieceCleaner, lines: int) -> None:
-        self._cleaner = cleaner
-        self._lines = lines
-        self._seen_rows = SeenHashes()
-        self._seen_ids = SeenHashes()
+    def __init__(self) -> None:
+        self._rows = SeenHashes()
+        self._ids = SeenHashes()
+        self._contents = SeenHashes()
 
-    def judge(self, piece: bytes, clean: CleanPiece) -> Part:
-        """Take the next piece of the file; line numbers become those of the file, the first being 1."""
-        duplicates = clean.readable[~self._seen_rows.first_seen(clean.row_hashes)]
-        is_fresh = ~np.isin(clean.candidates, duplicates)
+    def judge(self, rows: Rows, clean: CleanRows) -> Judged:
+        """Take the next rows."""
+        is_first = self._rows.first_seen(clean.row_hashes)
+        repeated = {clean.readable[place] for place in np.flatnonzero(~is_first).tolist()}
+        candidates = np.array(clean.candidates, np.int64)
+        is_fresh = ~np.isin(candidates, list(repeated))
         is_new = is_fresh.copy()
-        is_new[is_fresh] = self._seen_ids.first_seen(clean.id_hashes[is_fresh])
-        known = set(duplicates.tolist())
-        rejections = [item for item in clean.rejections if item[0] not in known]
-        repeated = clean.candidates[is_fresh & ~is_new].tolist()
-        rejections += self._cleaner.reject_rows(piece, repeated, TextFault.REPEATED_ID)
-        before = self._lines + 1
-        self._lines += clean.lines
-        documents = _kept(pa.table(clean.columns), is_new)
-        line_number = documents.schema.get_field_index("line_number")
-        return Part(
-            clean.rows,
-            clean.candidates[is_new],
-            documents.set_column(line_number, "line_number", pc.add(documents["line_number"], before)),
-            [
-                (row, rejection._replace(line_number=rejection.line_number + before))
-                for row, rejection in sorted(rejections, key=lambda item: item[0])
-            ],
-            duplicates,
-            [item for item in clean.warnings if item[0] not in known],
+        is_new[is_fresh] = self._ids.first_seen(clean.id_hashes[is_fresh])
+        self._contents.first_seen(clean.content_hashes[is_new])
+        is_same = self._contents.holds(clean.content_hashes) & ~is_new
+        repeated.update(candidates[is_same].tolist())
+        rejections = {row: reason for row, reason in clean.rejections.items() if row not in repeated}
+        for row in candidates[is_fresh & ~is_new & ~is_same].tolist():
+            rejections[row] = rejection(rows, row, TextFault.REPEATED_ID)
+        documents = pa.Table.from_arrays([clean.columns[name] for name in SCHEMA.names], schema=SCHEMA)
+        return Judged(
+            documents if is_new.all() else documents.filter(pa.array(is_new)),
+            [rejections[row] for row in sorted(rejections)],
+            len(repeated),
+            [name for row, name in clean.warnings if row not in repeated],
         )
-
-
-def _kept(documents: pa.Table, keep: NDArray[np.bool_]) -> pa.Table:
-    """Some rows of a table; where few are left out, as views of what lies between them, which copies nothing."""
-    out = np.flatnonzero(~keep)
-    if len(out) > _MANY:
-        return documents.filter(pa.array(keep))
-    begins, ends = [0, *(out + 1).tolist()], [*out.tolist(), len(documents)]
-    return pa.concat_tables([documents.slice(begin, end - begin) for begin, end in zip(begins, ends, strict=True)])

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.regular_files import require_regular
+from patent_hier.sanitize import reason
 from patent_hier.settings import SplitSettings
 
 SPLIT_VERSION = 1
@@ -159,11 +161,11 @@ def load(folder: Path) -> tuple["pa.ChunkedArray[Any]", Codes]:
     """
     path = folder / SPLIT_FILE
     try:
+        require_regular(path)
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
         raise ArtifactError(
-            f"{path} cannot be read ({reason}); delete its folder and prepare the data again"
+            f"{path} cannot be read ({reason(error)}); delete its folder and prepare the data again"
         ) from error
     version = (table.schema.metadata or {}).get(b"split_version", b"none").decode()
     if version != str(SPLIT_VERSION) or table.column_names != ["document_id", "part"]:

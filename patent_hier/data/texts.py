@@ -1,7 +1,4 @@
-"""What the text of a document should not be: a placeholder, characters that were read in another encoding, a header.
-
-Each rule stands here for one text and for many; both say the same.
-"""
+"""What the text of a document should not be: a placeholder, characters that were read in another encoding, a header."""
 
 import re
 from collections.abc import Collection
@@ -11,8 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-
-from patent_hier.markup import TRACES
 
 Flags = NDArray[np.bool_]
 
@@ -55,27 +50,9 @@ _LEAST_LATIN, _LEAST_CHINESE = 6, 3  # characters that must tell
 _CHINESE = re.compile("[\u4e00-\u9fff\u3000-\u3002\uff01-\uff5e]")
 
 
-def have_markup(values: "pa.Array[Any]") -> Flags:
-    """Which of ``(n,)`` values :func:`patent_hier.markup.without_markup` may change."""
-    found = np.zeros(len(values), np.bool_)
-    for trace in TRACES:
-        found |= np.array(pc.match_substring_regex(values, trace))
-    return found
-
-
 def is_placeholder(text: str) -> bool:
     """Whether a normalised text only says that there is none."""
     return len(text) <= _LONGEST and text.strip(_AROUND).lower() in PLACEHOLDERS
-
-
-def are_placeholders(texts: "pa.Array[Any]") -> Flags:
-    """:func:`is_placeholder` of ``(n,)`` normalised texts."""
-    lengths: Any = pc.binary_length(texts)  # type: ignore[call-overload]  # the stubs know no arrays of any type
-    flags: Flags = np.array(lengths) <= 4 * _LONGEST  # bytes
-    if flags.any():
-        bare = pc.utf8_lower(pc.utf8_trim(texts.filter(pa.array(flags)), _AROUND))
-        flags[flags] = np.array(pc.is_in(bare, pa.array(sorted(PLACEHOLDERS))))
-    return flags
 
 
 def is_mojibake(text: str) -> bool:

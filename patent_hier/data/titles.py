@@ -8,7 +8,7 @@ from typing import Any
 from patent_hier.atomic import read_json
 from patent_hier.data.label_text import strip_notes
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.sanitize import one_line
+from patent_hier.sanitize import one_line, shown
 from patent_hier.taxonomy.names import LabelNames
 from patent_hier.taxonomy.table import read_scheme
 from patent_hier.taxonomy.tree import LabelTree
@@ -69,7 +69,7 @@ def load_titles(folder: Path) -> dict[str, str]:
         labels = content["labels"]
         return _shown((str(one["code"]), str(one.get("title", ""))) for one in labels)
     except (AttributeError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{file} is not a table of labels ({error!r}); export the model again") from error
+        raise ArtifactError(f"{file} is not a table of labels ({shown(error)}); export the model again") from error
 
 
 def _shown(titles: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from patent_hier.atomic import atomic_file
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.level_scores import LevelScores, find_targets
 from patent_hier.evaluation.scores import TreeScores
+from patent_hier.sanitize import reason
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SCORED_PARTS = ("val", "calibration", "test")
@@ -165,7 +166,7 @@ class NetworkPredictions:
         except ArtifactError as error:
             raise ArtifactError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
-            raise ArtifactError(f"{path} holds no predictions ({error}); {_AGAIN}") from error
+            raise ArtifactError(f"{path} holds no predictions ({reason(error)}); {_AGAIN}") from error
         return predictions
 
     @classmethod

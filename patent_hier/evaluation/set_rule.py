@@ -13,6 +13,7 @@ from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.label_sets import Mask, ranked_hits, true_sets
 from patent_hier.evaluation.level_scores import KEPT, LevelScores
+from patent_hier.sanitize import shown
 from patent_hier.taxonomy.arithmetic import best_columns
 
 
@@ -83,7 +84,7 @@ class SetRule:
                 raise ValueError("a threshold is out of range")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ArtifactError(
-                f"a model's thresholds for sets of labels cannot be read ({error!r}); export it again"
+                f"a model's thresholds for sets of labels cannot be read ({shown(error)}); export it again"
             ) from error
         return rule
 

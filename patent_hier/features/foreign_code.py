@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from patent_hier.artifacts import require_only_files
 from patent_hier.atomic import read_json
 from patent_hier.errors import ConfigError
+from patent_hier.sanitize import shown
 
 WEIGHTS_INDEX = "model.safetensors.index.json"
 _ADAPTER = "adapter_config.json"
@@ -52,8 +54,9 @@ def refuse_code_in(folder: Path) -> None:
 
     Raises:
         ConfigError: Naming the file.
-        ArtifactError: If its JSON cannot be read.
+        ArtifactError: If its JSON cannot be read, or there are pipes, devices or sockets in it.
     """
+    require_only_files(folder)
     refuse_code(read_json(folder / "config.json"), folder / "config.json")
     if (folder / _ADAPTER).is_file():
         raise ConfigError(
@@ -71,7 +74,7 @@ def _check_index(file: Path) -> None:
     for shard in shards.values():
         if not (isinstance(shard, str) and shard.endswith(_SUFFIX) and Path(shard).name == shard):
             raise ConfigError(
-                f"{file} names {shard!r}, which is no {_SUFFIX} file of its folder; copy the encoder again"
+                f"{file} names {shown(shard)}, which is no {_SUFFIX} file of its folder; copy the encoder again"
             )
 
 

@@ -14,6 +14,7 @@ from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.versions import LAYER_VECTORS_VERSION
+from patent_hier.sanitize import reason
 
 VECTORS_FILE = "vectors.bin"
 DTYPE = np.dtype("<f2")
@@ -59,7 +60,9 @@ class LayerVectors:
             vectors = np.memmap(folder / VECTORS_FILE, DTYPE, "r", shape=shape)
             return cls(vectors, int(manifest["num_layers"]))
         except (KeyError, OSError, TypeError, ValueError) as error:
-            raise ArtifactError(f"layer vectors {folder} are damaged ({error}); delete it and run again") from error
+            raise ArtifactError(
+                f"layer vectors {folder} are damaged ({reason(error)}); delete it and run again"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._vectors)

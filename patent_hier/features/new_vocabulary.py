@@ -11,6 +11,10 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import TOKENIZER, TOKENIZER_CONFIG, VOCABULARY
 from patent_hier.features.vocabulary import CONTINUATION, SPECIAL_TOKENS
+from patent_hier.regular_files import read_regular
+from patent_hier.sanitize import reason
+
+_MOST_BYTES = 1 << 26  # of a vocabulary
 
 
 def build_vocabulary(batches: Callable[[], Iterable[list[str]]], size: int, min_count: int) -> list[str]:
@@ -88,9 +92,11 @@ def read_vocabulary(path: Path) -> list[str]:
         ConfigError: If it cannot be read, lacks a special token, does not begin with ``[PAD]``, or lists a token twice.
     """
     try:
-        tokens = path.read_text("utf-8").removesuffix("\n").split("\n")  # splitlines would split at U+2028 too
+        tokens = (
+            read_regular(path, _MOST_BYTES).decode("utf-8").removesuffix("\n").split("\n")
+        )  # splitlines would split at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"vocabulary.path={path} cannot be read ({error}); name a vocab.txt") from error
+        raise ConfigError(f"vocabulary.path={path} cannot be read ({reason(error)}); name a vocab.txt") from error
     if missing := [token for token in SPECIAL_TOKENS if token not in tokens]:
         raise ConfigError(f"vocabulary.path={path} lacks {', '.join(missing)}; add one line for each")
     if tokens[0] != SPECIAL_TOKENS[0]:

@@ -23,6 +23,7 @@ from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.passages import is_held_out
 from patent_hier.features.segmentation import cut
 from patent_hier.features.token_store import ids_dtype
+from patent_hier.sanitize import reason
 
 TRAINING, HELD_OUT = "training", "held_out"
 _IDS, _STARTS = "-ids.bin", "-starts.bin"
@@ -57,7 +58,9 @@ class PackedText:
             if not len(ids) == len(starts) == manifest["tokens"][part]:
                 raise ValueError(f"{len(ids)} ids, {len(starts)} word starts")
         except (KeyError, OSError, TypeError, ValueError) as error:
-            raise ArtifactError(f"packed text {folder} is damaged ({error}); delete it and run again") from error
+            raise ArtifactError(
+                f"packed text {folder} is damaged ({reason(error)}); delete it and run again"
+            ) from error
         return cls(ids, starts)
 
 

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from patent_hier.errors import DataError
+from patent_hier.regular_files import require_regular
+from patent_hier.sanitize import reason
 from patent_hier.text_files import open_lines
 
 PARQUET = ".parquet"
@@ -58,6 +60,7 @@ def _lines(file: Path) -> Iterator[list[str]]:
 
 def _parquet(file: Path) -> Iterator[list[str]]:
     try:
+        require_regular(file)
         with pq.ParquetFile(file) as table:
             schema = table.schema_arrow
             if _COLUMN not in schema.names or schema.field(_COLUMN).type not in (pa.string(), pa.large_string()):
@@ -67,5 +70,4 @@ def _parquet(file: Path) -> Iterator[list[str]]:
                 if passages:
                     yield passages
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"text file {file} cannot be read ({reason}); write the Parquet file again") from error
+        raise DataError(f"text file {file} cannot be read ({reason(error)}); write the Parquet file again") from error

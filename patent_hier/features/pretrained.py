@@ -5,6 +5,7 @@ at once. The weights are loaded by :mod:`patent_hier.models.encoder`.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -115,10 +116,7 @@ def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
         raise ConfigError(f"encoder folder {folder} has neither {TOKENIZER} nor {VOCABULARY}; add one of them")
     has_weights = bool(_present(folder, (WEIGHTS, WEIGHTS_INDEX)))
     if settings.pretrained and not has_weights:
-        raise ConfigError(
-            f"encoder folder {folder} has no {WEIGHTS} (pickled pytorch_model.bin files are not loaded); "
-            f"save it with transformers' save_pretrained, or set encoder.pretrained=false for random weights"
-        )
+        raise _no_weights(folder, settings)
     config = read_json(folder / CONFIG)
     if not isinstance(config, dict):
         raise ConfigError(f"{folder / CONFIG} is no configuration; copy the encoder again")
@@ -132,6 +130,22 @@ def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
     if settings.max_length > longest:
         raise ConfigError(f"encoder.max_length={settings.max_length} is more than the encoder's {longest} positions")
     return EncoderFiles(folder, config, has_weights)
+
+
+def _no_weights(folder: Path, settings: EncoderSettings) -> ConfigError:
+    """The refusal of a folder without safetensors, with the way to them."""
+    start = f"encoder folder {folder} has no {WEIGHTS}"
+    if any(folder.glob("pytorch_model*.bin")):
+        return ConfigError(
+            f"{start}, and pytorch_model.bin is pickled; convert it: patent-hier convert-encoder {folder} OUT, "
+            "then set encoder.path=OUT"
+        )
+    if settings.path is not None and not Path(settings.path).is_dir():  # of the hub, and fetched without pickles
+        return ConfigError(
+            f"{start}; fetch and convert what {settings.path} has: hf download {settings.path} --local-dir FOLDER, "
+            "patent-hier convert-encoder FOLDER OUT, then set encoder.path=OUT"
+        )
+    return ConfigError(f"{start}; copy it there, or set encoder.pretrained=false for random weights")
 
 
 def _positions(config: dict[str, Any], otherwise: int) -> int:
@@ -168,7 +182,13 @@ def _packaged(name: str) -> Path:
 def _from_hub(name: str, revision: str | None) -> Path:
     """The folder of a hub model: from the hub's cache, else downloaded (only JSON, vocabulary and safetensors)."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     patterns = list(_DOWNLOAD)
     try:
@@ -179,12 +199,22 @@ def _from_hub(name: str, revision: str | None) -> Path:
         pass  # not in the cache: the hub is asked next
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=5))
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        wanted = f"{name} in revision {revision}" if revision else name
+        raise ConfigError(f"encoder.path={name} is no folder here, and the hub has no {wanted}; check it") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        words = f"hf download {name}{f' --revision {revision}' if revision else ''} --local-dir FOLDER"
         raise ConfigError(
-            f"encoder {name} is not on this machine and the hub cannot be reached; on a connected machine run "
-            f"'hf download {name}{f' --revision {revision}' if revision else ''}', copy the folder here and set "
-            "encoder.path=FOLDER (or use encoder=demo)"
+            f"encoder {name} is not on this machine and the hub cannot be reached; {mirror_hint()}, or run '{words}' "
+            "on a connected machine, copy FOLDER here and set encoder.path=FOLDER (or use encoder=demo)"
         ) from error
+
+
+def mirror_hint() -> str:
+    """What to do about the address of the hub."""
+    if address := os.environ.get("HF_ENDPOINT"):
+        return f"check HF_ENDPOINT={address}"
+    return "set HF_ENDPOINT to a mirror, such as HF_ENDPOINT=https://hf-mirror.com"
 
 
 def demo_config(settings: DemoEncoderSettings) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.versions import TERMS_VERSION
+from patent_hier.sanitize import reason
 from patent_hier.settings import TermSettings
 
 COUNTS_FILE = "counts.bin"
@@ -139,7 +140,7 @@ class TermStore:
             if (len(terms), len(offsets) - 1) != (manifest["terms"], manifest["documents"]):
                 raise ValueError("its files are not of one size")
         except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise ArtifactError(f"term cache {folder} is damaged ({error}); delete it and run again") from error
+            raise ArtifactError(f"term cache {folder} is damaged ({reason(error)}); delete it and run again") from error
         return cls(counts, term_ids, offsets, tuple(terms))
 
     @classmethod

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError
 from patent_hier.features.ragged import Ragged, end_to_end
+from patent_hier.sanitize import reason, shown
 
 IDS_FILE = "ids.bin"
 OFFSETS_FILE = "offsets.npy"
@@ -28,7 +29,7 @@ def ids_dtype(manifest: Any) -> np.dtype[np.unsignedinteger]:
         ValueError: If it is another one.
     """
     if manifest["dtype"] not in _DTYPES:
-        raise ValueError(f"its manifest has dtype {manifest['dtype']!r}, not one of {', '.join(_DTYPES)}")
+        raise ValueError(f"its manifest has dtype {shown(manifest['dtype'])}, not one of {', '.join(_DTYPES)}")
     dtype: np.dtype[np.unsignedinteger] = np.dtype(manifest["dtype"])
     return dtype
 
@@ -78,7 +79,9 @@ class TokenStore:
             offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
             ids = np.memmap(folder / IDS_FILE, dtype=ids_dtype(manifest), mode="r", shape=(int(offsets[-1]),))
         except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
-            raise ArtifactError(f"token cache {folder} is damaged ({error}); delete it and run again") from error
+            raise ArtifactError(
+                f"token cache {folder} is damaged ({reason(error)}); delete it and run again"
+            ) from error
         return TokenStore(ids, offsets)
 
     @classmethod

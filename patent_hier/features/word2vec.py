@@ -19,6 +19,8 @@ from patent_hier.features.ragged import Ragged
 from patent_hier.features.token_store import TokenStore, write_store
 from patent_hier.features.versions import vectors_version
 from patent_hier.features.words import FIRST_WORD_ID, PAD_ID, UNKNOWN_ID, WORDS_FILE, read_words
+from patent_hier.regular_files import open_regular
+from patent_hier.sanitize import reason
 from patent_hier.settings import FeatureSettings
 
 VECTORS_FILE = "vectors.safetensors"
@@ -123,7 +125,7 @@ def load_vectors(folder: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     try:
         vectors: NDArray[np.float32] = load_file(file)[_TENSOR]
     except (OSError, SafetensorError, KeyError) as error:
-        raise ArtifactError(f"{file} is damaged ({error}); delete {folder} and run again") from error
+        raise ArtifactError(f"{file} is damaged ({reason(error)}); delete {folder} and run again") from error
     if vectors.ndim != 2 or len(vectors) != len(words) + FIRST_WORD_ID or vectors.dtype != np.float32:
         raise ArtifactError(
             f"{file} has {vectors.dtype} {vectors.shape} for {len(words)} words; delete {folder} and run again"
@@ -281,7 +283,7 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes, list[bytes]]]:
     """
     announced, size, seen = 0, None, 0
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for number, line in enumerate(file, 1):
                 word, *values = line.removeprefix(_UTF8_MARK if number == 1 else b"").rstrip(b" \r\n").split(b" ")
                 if number == 1 and word.isdigit() and len(values) == 1 and values[0].isdigit():

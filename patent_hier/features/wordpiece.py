@@ -23,6 +23,7 @@ from patent_hier.features.pretrained import (
 from patent_hier.features.ragged import Ragged, end_to_end
 from patent_hier.features.token_store import TokenStore, write_store
 from patent_hier.features.versions import TOKENS_VERSION
+from patent_hier.sanitize import reason
 
 ENCODER_CONFIG = "encoder_config.json"
 READER = "reader.json"
@@ -51,7 +52,7 @@ def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
             tokenizer = Tokenizer.from_str(inner.to_str())
     except Exception as error:  # tokenizers raises the bare class for every damaged file
         raise ConfigError(
-            f"the tokenizer in {files.folder} cannot be read ({error}); copy the encoder again"
+            f"the tokenizer in {files.folder} cannot be read ({reason(error)}); copy the encoder again"
         ) from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)

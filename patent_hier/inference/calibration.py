@@ -25,6 +25,7 @@ from patent_hier.evaluation.selective import (
 from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.evaluation.system import merge, scaled
 from patent_hier.evaluation.temperature import fit_temperatures
+from patent_hier.sanitize import reason, shown
 
 CALIBRATION_VERSION = 2  # of what as_dict gives; 1 had thresholds that held on average only
 VAL, CALIBRATION, TEST = "val", "calibration", "test"
@@ -97,7 +98,7 @@ class Calibration:
         """
         try:
             if content.get("version") != CALIBRATION_VERSION:
-                raise ValueError(f"version {content.get('version', 1)!r}, not {CALIBRATION_VERSION}")
+                raise ValueError(f"version {shown(content.get('version', 1))}, not {CALIBRATION_VERSION}")
             thresholds = [_threshold(one, levels) for one in content["thresholds"]]
             temperatures = {
                 str(node): {str(level): float(value) for level, value in own.items()}
@@ -115,7 +116,7 @@ class Calibration:
             return cls(int(content["documents"]), confidence, temperatures, thresholds, measured, sets)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ArtifactError(
-                f"a model's calibration cannot be read ({error}); export the model again from its result"
+                f"a model's calibration cannot be read ({reason(error)}); export the model again from its result"
             ) from error
 
 

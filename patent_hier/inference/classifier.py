@@ -8,9 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from patent_hier.data.raw import has_words, is_unicode
 from patent_hier.data.titles import read_titles
-from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import Temperatures, scale
@@ -27,6 +26,7 @@ from patent_hier.inference.exporting import (
 )
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Prediction
+from patent_hier.inference.texts import Texts, readable, require_text
 from patent_hier.taxonomy.lookup import LabelLookup
 
 Progress = Callable[[int], None]
@@ -97,7 +97,7 @@ class HierarchicalClassifier:
 
     def predict(
         self,
-        texts: Sequence[str],
+        texts: Texts,
         top_k: int = 3,
         *,
         target_accuracy: float | None = None,
@@ -113,7 +113,8 @@ class HierarchicalClassifier:
         """Classify texts; what may be asked is described in :class:`patent_hier.inference.answering.Question`.
 
         Args:
-            texts: ``n`` texts, built as in training (``system.raw.text`` names their fields).
+            texts: One text, or ``n`` in any iterable: a list, a generator, a pandas Series, a NumPy array. They are
+                built as in training (``system.raw.text`` names their fields).
             top_k: Paths for each text, and labels of each level.
             target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
                 confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all; :meth:`shortfall` says when
@@ -127,21 +128,24 @@ class HierarchicalClassifier:
             batch_size: Documents per batch of a network; without influence on the results beyond rounding.
             progress: Called after each batch of each classifier with its number of documents.
 
+        Returns:
+            ``n`` predictions, in the order of the texts; one for one text.
+
         Raises:
             ConfigError: If an argument is out of range, or the system has no calibration for a target accuracy.
-            DataError: Naming the first text that has no words or is no Unicode.
+            DataError: Naming the position, from 0, of the first item that is no text, has no words or is no Unicode.
         """
         asked = self.ask(Question(top_k, target_accuracy, depth, force, exclude, beam, all_symbols))
-        _require_readable(texts)
+        found = readable(texts)
         predictions: list[Prediction] = []
-        for part in self.system.portions(list(texts)):
+        for part in self.system.portions(found):
             scores = self.score(part, batch_size=batch_size, progress=progress)
             predictions += self.answer(scores, asked, part)
         if not explain:
             return predictions
         return [
             replace(one, explanation=self.explain(text, one.paths[0].label, one.paths[0].level))
-            for text, one in zip(texts, predictions, strict=True)
+            for text, one in zip(found, predictions, strict=True)
         ]
 
     def explain(self, text: str, label: str, level: str | None = None) -> Explanation:
@@ -157,25 +161,23 @@ class HierarchicalClassifier:
 
         Raises:
             ConfigError: If the label is unknown, or captum is missing for a network.
-            DataError: If the text has no words or is no Unicode.
+            DataError: If the text is no text, has no words or is no Unicode.
         """
         from patent_hier.inference.explain import explain
 
-        if problem := text_problem(text):
-            raise DataError(f"the text {problem}")
+        require_text(text)
         return explain(self.system, self.system.raw.read(text), label, level)
 
-    def score(self, texts: Sequence[str], *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
+    def score(self, texts: Texts, *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
         """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
 
         Memory grows with texts times labels; :meth:`predict` takes some texts at a time.
 
         Raises:
             ArtifactError: If weights give NaN.
-            DataError: Naming the first text that has no words or is no Unicode.
+            DataError: As :meth:`predict`.
         """
-        _require_readable(texts)
-        scores = self.system.log_prob([self.system.raw.read(text) for text in texts], progress, batch_size)
+        scores = self.system.log_prob([self.system.raw.read(text) for text in readable(texts)], progress, batch_size)
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         temperatures = self.calibration.temperatures if self.calibration else {}
@@ -226,19 +228,6 @@ class HierarchicalClassifier:
         """In one line, why nothing is answered at a target accuracy; None if something is."""
         thresholds = self.ask(Question(1, target_accuracy)).thresholds
         return None if thresholds is None or self.calibration is None else self.calibration.shortfall(thresholds)
-
-
-def text_problem(text: str) -> str | None:
-    """Why a text cannot be classified, in a few words; None if it can."""
-    if not is_unicode(text):
-        return "is not valid Unicode (half of a surrogate pair); repair its encoding"
-    return None if has_words(text) else "has no words; give an abstract or a title"
-
-
-def _require_readable(texts: Sequence[str]) -> None:
-    for number, text in enumerate(texts):
-        if problem := text_problem(text):
-            raise DataError(f"text {number} {problem}")
 
 
 def _scaled(own: TreeScores, temperatures: Temperatures) -> TreeScores:

@@ -21,6 +21,7 @@ from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import NONE
 
 MOST_WINDOWS = 128  # of an occlusion: texts to score
+MOST_CHARACTERS = 1 << 20  # of all these texts together, so that a long text does not cost the square of its length
 _SHOWN = 5  # labels in an error
 
 
@@ -141,9 +142,10 @@ def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
 def occlude(system: System, text: str, place: Place) -> Explanation:
     """Explain by what is lost without each part of the text, whatever the classifier.
 
-    Windows of equal length follow each other without overlap, :data:`MOST_WINDOWS` at most; of blanks alone none is
-    tried. A span's score is the label's log-probability with the text less that without the window. Text that nothing
-    reads is cut off first, so that it cannot move in where a window is left out.
+    Windows of equal length follow each other without overlap, :data:`MOST_WINDOWS` at most, and fewer where a text has
+    more than 8,192 characters; of blanks alone none is tried. A span's score is the label's log-probability with the
+    text less that without the window. Text that nothing reads is cut off first, so that it cannot move in where a
+    window is left out.
 
     Args:
         system: Any.
@@ -154,7 +156,8 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
         DataError: As :func:`explain`.
     """
     read = text[: _reach(system, system.nodes[place.node], text)]
-    width = max(1, -(-len(read) // MOST_WINDOWS))
+    most = min(MOST_WINDOWS, max(1, MOST_CHARACTERS // max(1, len(read))))
+    width = max(1, -(-len(read) // most))
     windows = [(start, min(start + width, len(read))) for start in range(0, len(read), width)]
     windows = [(start, end) for start, end in windows if not read[start:end].isspace()]
     base, value, *without = label_log_prob(

@@ -8,20 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 
 from patent_hier import __version__
 from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
-from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, write_yaml
 from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.evaluation.set_rule import SetRule
+from patent_hier.features.pretrained import mirror_hint
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
+from patent_hier.plain_yaml import dump
+from patent_hier.sanitize import shown
 from patent_hier.settings import FLAT, ROOT, SHARED
 from patent_hier.taxonomy.names import is_ipc
 
@@ -72,7 +74,10 @@ def located(source: str | Path, revision: str | None) -> Path:
         return Path(snapshot_download(source, revision=revision, allow_patterns=_HUB_PATTERNS, etag_timeout=5))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{source} is not a folder, and the hub gave nothing ({reason}); check the name") from error
+        raise ConfigError(
+            f"{source} is not a folder, and the hub gave nothing ({reason}); check the name, {mirror_hint()}, or run "
+            f"'hf download {source} --local-dir FOLDER' on a connected machine and name its FOLDER"
+        ) from error
 
 
 def system_version(system: System) -> str:
@@ -201,7 +206,7 @@ def model_card(export: Export) -> str:
     ).get_template("model_card.j2")
     try:
         return template.render(
-            head=yaml.safe_dump(head, allow_unicode=True, sort_keys=False),
+            head=dump(head),
             system=system,
             labels="".join(f"{name} " for name in scheme) + "labels",
             kind=next(words for node, words in _KINDS.items() if node in system.nodes).format(levels[0]),
@@ -215,7 +220,7 @@ def model_card(export: Export) -> str:
             percent=lambda share: f"{100 * share:.1f}",
         )
     except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:  # of another, exported again
-        raise ArtifactError(f"facts of {system.name} are missing or of another form ({error!r})") from error
+        raise ArtifactError(f"facts of {system.name} are missing or of another form ({shown(error)})") from error
 
 
 def _export_node(source: Path, one: Classifier | Combination, target: Path, names: Mapping[Path, str]) -> None:
@@ -235,7 +240,7 @@ def _export_node(source: Path, one: Classifier | Combination, target: Path, name
             shutil.copyfile(source / MODEL_FOLDER / name, copy)
         data = {"columns": dict(one.raw.columns), "text": list(one.raw.text)}
         data |= {name: getattr(one.raw, name) for name in ("min_symbol", "edition", "encoding")}
-    (target / CONFIG_FILE).write_text(yaml.safe_dump({"data": data}, allow_unicode=True, sort_keys=False), "utf-8")
+    write_yaml(target / CONFIG_FILE, {"data": data})
     seal(target, {"kind": NODE_KIND, "node": one.node})
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from patent_hier.data.incoming import Incoming
-from patent_hier.data.incoming_lines import Documents
+from patent_hier.data.incoming import Incoming, IncomingFiles
 from patent_hier.data.labels import ipc_path
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import DataError
@@ -139,7 +138,7 @@ class Summary:
 
 def predict_to_stream(
     classifier: HierarchicalClassifier,
-    documents: Documents,
+    documents: IncomingFiles,
     options: Options,
     kind: str,
     stream: IO[str],
@@ -182,7 +181,7 @@ def predict_to_stream(
             write(row, prediction)
         if rows and keep is not None:
             keep(summary)
-        done += sum(row.size + 1 for row in batch)
+        done += sum(row.size for row in batch)
     if not summary.predicted:
         reason = summary.faults_in_words() or "it has a header only"
         raise DataError(f"no row of {documents.source} could be classified: {reason}; check the file and its columns")
@@ -191,7 +190,7 @@ def predict_to_stream(
 
 def predict_to_file(
     classifier: HierarchicalClassifier,
-    documents: Documents,
+    documents: IncomingFiles,
     options: Options,
     kind: str,
     path: Path,
@@ -244,7 +243,7 @@ def _within(
     """Progress within a batch of rows, by the share of its scores that are made."""
     if progress is None:
         return None
-    size, made = sum(row.size + 1 for row in rows), 0
+    size, made = sum(row.size for row in rows), 0
 
     def advance(documents: int) -> None:
         nonlocal made

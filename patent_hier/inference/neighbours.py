@@ -23,7 +23,9 @@ from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_for
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.terms import TermReader, ngram_counter
+from patent_hier.inference.texts import Texts, listed
 from patent_hier.models.classical import fit_idf, tf_idf
+from patent_hier.sanitize import reason
 
 NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
@@ -177,14 +179,15 @@ class Neighbours:
         try:
             return cls(folder)
         except _DAMAGED as error:
-            reason = " ".join(str(error).split())
-            raise ArtifactError(f"neighbours {folder} are damaged ({reason}); delete it and run again") from error
+            raise ArtifactError(
+                f"neighbours {folder} are damaged ({reason(error)}); delete it and run again"
+            ) from error
 
-    def nearest(self, texts: Sequence[str], k: int = 5) -> list[list[Neighbour]]:
+    def nearest(self, texts: Texts, k: int = 5) -> list[list[Neighbour]]:
         """The training documents most similar to each text.
 
         Args:
-            texts: Built as in training.
+            texts: One text or several, built as in training; see :func:`patent_hier.inference.texts.listed`.
             k: Most neighbours for each, 1 or more.
 
         Returns:
@@ -193,13 +196,15 @@ class Neighbours:
 
         Raises:
             ConfigError: If ``k`` is below 1.
+            DataError: Naming the position of the first item that is no text.
         """
         if k < 1:
             raise ConfigError(f"k={k} is out of range; give 1 or more neighbours")
-        if not texts:
+        given = listed(texts)
+        if not given:
             return []
-        features = tf_idf(self._reader.encode(list(texts)).matrix, self._idf)  # (texts, terms)
-        found = [self._best(self._similarity(features[row]), k) for row in range(len(texts))]
+        features = tf_idf(self._reader.encode(given).matrix, self._idf)  # (texts, terms)
+        found = [self._best(self._similarity(features[row]), k) for row in range(len(given))]
         known = self._read_documents(sorted({document for best in found for document, _ in best}))
         return [[Neighbour(*known[document], similarity) for document, similarity in best] for best in found]
 

@@ -9,6 +9,7 @@ from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.sanitize import reason, shown
 from patent_hier.settings import ROOT, WHOLE
 from patent_hier.taxonomy.tree import LabelTree
 
@@ -22,6 +23,7 @@ NODE_KIND = "node"
 COMBINATION = "combination"
 CLASSIFIER_FILE = "classifier.json"  # as patent_hier.models.saved, which imports torch
 _LONGEST_PATH = 2048  # bytes; the system takes twice as much
+_LONGEST_NAME = 1000  # characters of a column
 _MOST_WEIGHT = 1e3  # of a member; more leaves no numbers
 _NO_READERS = (CLASSIFIER_FILE, "model.safetensors")  # of a model folder; the other files make the reader
 
@@ -127,11 +129,13 @@ class NodeLoader:
             facts = read_json(folder / MODEL_FOLDER / CLASSIFIER_FILE)
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
-                raise ArtifactError(f"{folder} is of node {known}, not {node}; delete it and run again")
+                raise ArtifactError(f"{folder} is of node {shown(known)}, not {node}; delete it and run again")
             one = self._combination(folder, facts, within) if kind == COMBINATION else _classifier(folder, digests)
             if one.tree.root != (root := ROOT if node in WHOLE else node):
                 file = folder / MODEL_FOLDER / CLASSIFIER_FILE
-                raise ArtifactError(f"{file}: its labels stand below {one.tree.root}, not {root}; train the node again")
+                raise ArtifactError(
+                    f"{file}: its labels stand below {shown(one.tree.root)}, not {root}; train the node again"
+                )
             self.nodes[folder] = one
         return folder
 
@@ -151,7 +155,7 @@ class NodeLoader:
                 raise ValueError(f"a member has another number of weights than {each}")
         except (ArtifactError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArtifactError(
-                f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} is no combination's ({error}); combine again"
+                f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} is no combination's ({reason(error)}); combine again"
             ) from error
         members = []
         for paths, weights in listed:
@@ -207,12 +211,17 @@ def _raw_format(config: Path) -> RawFormat:
     try:
         data = read_yaml(config)["data"]
         columns, text = dict(data["columns"]), list(data["text"])
-        if not all(isinstance(name, str) for name in (*columns.values(), *text)):
-            raise TypeError("a column's name is no text")
         rest = {name: data[name] for name in ("min_symbol", "edition", "encoding")}
-        return RawFormat(columns=columns, text=tuple(text), convert=data.get("convert"), **rest)
+        convert = data.get("convert")
+        if wrong := [name for name in (*columns, *columns.values(), *text, *rest.values()) if not _is_name(name)]:
+            raise TypeError(f"{shown(wrong[0])} is no name")
+        return RawFormat(columns=columns, text=tuple(text), convert=convert, **rest)
     except (ValueError, KeyError, TypeError, ConfigError) as error:
-        reason = " ".join(str(error).split())
         raise ArtifactError(
-            f"{config} does not say how the raw file was read ({reason}); train the node again"
+            f"{config} does not say how the raw file was read ({reason(error)}); train the node again"
         ) from error
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value can be the name of a column or of a choice."""
+    return isinstance(value, str) and len(value) <= _LONGEST_NAME

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, MissingExtraError
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.features.words import WordReader
@@ -32,6 +32,7 @@ from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.sanitize import reason
 
 OPSET = 17  # the first with LayerNormalization; onnxruntime reads it from 1.12 on
 INPUTS = ("input_ids", "attention_mask")
@@ -69,9 +70,7 @@ def require_libraries() -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise ConfigError(
-                f'the export to ONNX needs the package {name} ({_one_line(error)}); pip install -e ".[onnx]"'
-            ) from error
+            raise MissingExtraError(f"{name}, which the export to ONNX needs ({_one_line(error)}),", "onnx") from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
@@ -230,4 +229,4 @@ def _pieces(reader: TokenReader) -> list[str]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return reason(error)

@@ -5,9 +5,9 @@ by the same command on the same file with the same model, and by no other.
 """
 
 import contextlib
-import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -21,7 +21,8 @@ _PREFIX = ".partial-"
 
 def _require_own(file: Path, facts: os.stat_result) -> None:
     """Refuse what is no plain file of this user, under one name: in a shared folder anybody may have put it there."""
-    if not (stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink <= 1):
+    is_own = not hasattr(os, "geteuid") or facts.st_uid == os.geteuid()  # Windows keeps others out by access lists
+    if not (stat.S_ISREG(facts.st_mode) and is_own and facts.st_nlink <= 1):
         raise ConfigError(f"{file} is a link or another user's; delete it, or choose another --output")
 
 
@@ -50,37 +51,52 @@ class ResumableOutput:
         self._work = fingerprint(work)
         self._begun = path.with_name(f"{_PREFIX}{path.name}")
         self._notes = path.with_name(f"{_PREFIX}{path.name}.json")
+        self._lock_file = path.with_name(f"{_PREFIX}{path.name}.lock")
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        for file in (self._begun, self._notes):
-            with contextlib.suppress(FileNotFoundError):
-                _require_own(file, file.lstat())
-        while not self._lock():
-            pass
-        remove_partials(self._notes)
-        self.file.truncate(self._take_up())
-        self.file.seek(0, os.SEEK_END)
+        with contextlib.ExitStack() as refused:
+            refused.enter_context(self._locked())
+            for file in (self._begun, self._notes):
+                with contextlib.suppress(FileNotFoundError):
+                    _require_own(file, file.lstat())
+            self.file = refused.enter_context(self._opened())
+            remove_partials(self._notes)
+            self.file.truncate(self._take_up())
+            self.file.seek(0, os.SEEK_END)
+            self._held = refused.pop_all()
         return self
 
-    def _lock(self) -> bool:
-        """Open the beginning for this command alone; False if another one has just put it in its place."""
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other commands away. The lock's file goes with it: one that waited for it looks for a new one."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self._lock_file)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise ConfigError(
+                f"another command is writing {self.path}; wait for it, or choose another --output"
+            ) from error
+        try:
+            yield
+        finally:
+            with contextlib.suppress(PermissionError):  # Windows removes no file that is open
+                self._lock_file.unlink(missing_ok=True)
+            lock.release()
+
+    def _opened(self) -> IO[str]:
+        """The beginning, and nothing that somebody else has put in its place."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):  # Windows has none of them
+            flags |= getattr(os, name, 0)
         handle = os.open(self._begun, flags, 0o666)
-        self.file = os.fdopen(handle, "a+", encoding="utf-8", newline="")
         with contextlib.ExitStack() as refused:
-            refused.callback(self.file.close)
+            file = refused.enter_context(os.fdopen(handle, "a+", encoding="utf-8", newline=""))
             _require_own(self._begun, os.fstat(handle))  # what was looked at before may have been replaced
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigError(
-                    f"another command is writing {self.path}; wait for it, or choose another --output"
-                ) from error
-            if self._begun.exists() and os.path.samestat(self._begun.stat(), os.fstat(handle)):
-                refused.pop_all()
-                return True
-        return False
+            refused.pop_all()
+        return file
 
     def _take_up(self) -> int:
         """Bytes of earlier work that can be gone on with."""
@@ -113,13 +129,15 @@ class ResumableOutput:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Put the file in its place; after an error leave what was kept, or nothing if that is nothing."""
-        try:
-            if kind is None:
-                self.file.flush()
-                os.fsync(self.file.fileno())
-                self._begun.replace(self.path)
-                self._notes.unlink(missing_ok=True)
-            elif not self._notes.is_file():
-                self._begun.unlink(missing_ok=True)
-        finally:
-            self.file.close()
+        with self._held:
+            try:
+                if kind is None:
+                    self.file.flush()
+                    os.fsync(self.file.fileno())
+                self.file.close()  # first: Windows neither moves nor removes a file that is open
+                if kind is None:
+                    self._begun.replace(self.path)
+                    self._notes.unlink(missing_ok=True)
+            finally:
+                if not self._notes.is_file():
+                    self._begun.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import logsumexp, softmax
 from torch import Tensor, nn
 
-from patent_hier.errors import ConfigError
+from patent_hier.errors import MissingExtraError
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearModel, TermModel, tf_idf
 from patent_hier.models.term_heads import Head, TermHeads
@@ -103,7 +103,7 @@ def _integrate(
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
-        raise ConfigError('captum, which explains networks, is not installed; pip install -e ".[web]"') from error
+        raise MissingExtraError("captum, which explains networks,", "web") from error
     method = IntegratedGradients(log_prob)
     n_tokens = inputs.shape[1]
     for steps in STEPS:

@@ -18,6 +18,7 @@ from scipy.special import log_softmax
 from sklearn.preprocessing import normalize
 
 from patent_hier.errors import ArtifactError
+from patent_hier.sanitize import reason
 
 WEIGHTS = "model.safetensors"
 _CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float32
@@ -93,9 +94,9 @@ class TermModel(ABC):
         try:
             return cls.from_arrays(load_file(folder / WEIGHTS))
         except (KeyError, OSError, SafetensorError, ValueError) as error:
-            reason = f"no array {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            why = f"no array {reason(error)}" if isinstance(error, KeyError) else reason(error)
             raise ArtifactError(
-                f"{folder / WEIGHTS} is no {cls.kind} model ({reason}); delete the result and train again"
+                f"{folder / WEIGHTS} is no {cls.kind} model ({why}); delete the result and train again"
             ) from error
 
 
@@ -295,7 +296,7 @@ def arrays_in(folder: Path) -> tuple[str, ...]:
             return tuple(file.keys())
     except (OSError, SafetensorError) as error:
         raise ArtifactError(
-            f"{folder / WEIGHTS} is no model ({' '.join(str(error).split())}); delete the result and train again"
+            f"{folder / WEIGHTS} is no model ({reason(error)}); delete the result and train again"
         ) from error
 
 

@@ -1,37 +1,26 @@
 """A Transformer encoder with all its hidden states; pre-trained, or with random weights."""
 
 import inspect
-from typing import Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
-)
-from transformers.utils import logging as transformers_logging
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import IMPLEMENTATIONS, refuse_code
 from patent_hier.features.pretrained import EncoderFiles, is_causal
+from patent_hier.sanitize import reason
 
-transformers_logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
-transformers_logging.disable_progress_bar()
-
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 # Left out of a config.json: the type is given apart, weights are always fp32, attention is chosen here.
 _NOT_OURS = ("model_type", "auto_map", "dtype", "torch_dtype", *IMPLEMENTATIONS)
-# Networks for text; those for pictures may fetch parts of themselves, whoever asks for them.
-_FOR_TEXT = frozenset(
-    (*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
-     *MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES, *MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)
-)  # fmt: skip
+# Networks for text, by the tables of transformers; those for pictures may fetch parts of themselves, whoever asks.
+_FOR_TEXT = ("MASKED_LM", "CAUSAL_LM", "TEXT_ENCODING", "SEQUENCE_CLASSIFICATION", "SEQ_TO_SEQ_CAUSAL_LM")
 
 
 class TextEncoder(nn.Module):
@@ -47,7 +36,7 @@ class TextEncoder(nn.Module):
         is_causal: Whether no token reads those after it, as in a decoder.
     """
 
-    def __init__(self, network: PreTrainedModel, frozen: bool = False) -> None:
+    def __init__(self, network: "PreTrainedModel", frozen: bool = False) -> None:
         super().__init__()
         self.network = network
         self.frozen = frozen
@@ -109,7 +98,7 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> Text
         return build_encoder(files.config, frozen=frozen)
     try:
         config = _config(files.config)
-        network, loaded = AutoModel.from_pretrained(
+        network, loaded = _transformers().AutoModel.from_pretrained(
             files.folder,
             config=config,
             dtype=torch.float32,
@@ -142,21 +131,38 @@ def build_encoder(config: dict[str, Any], *, frozen: bool = False) -> TextEncode
     """
     built = _config(config)
     try:
-        return TextEncoder(AutoModel.from_config(built, **_without_pooler(built)), frozen)
+        return TextEncoder(_transformers().AutoModel.from_config(built, **_without_pooler(built)), frozen)
     except ValueError as error:
         raise _refused(error) from error
 
 
-def _config(content: dict[str, Any]) -> PretrainedConfig:
+@cache
+def _transformers() -> Any:
+    """The library, which takes seconds to import; classifiers without an encoder do without it."""
+    import transformers
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
+    logging.disable_progress_bar()
+    return transformers
+
+
+@cache
+def _types_for_text() -> frozenset[str]:
+    tables = _transformers().models.auto.modeling_auto
+    return frozenset(kind for name in _FOR_TEXT for kind in getattr(tables, f"MODEL_FOR_{name}_MAPPING_NAMES"))
+
+
+def _config(content: dict[str, Any]) -> "PretrainedConfig":
     refuse_code(content)
     settings = {key: value for key, value in content.items() if key not in _NOT_OURS}
     kind = str(content.get("model_type"))
-    if kind not in CONFIG_MAPPING:
+    if kind not in _transformers().CONFIG_MAPPING:
         raise ConfigError(f"encoder type {kind} in config.json is unknown to this version of transformers; update it")
-    if kind not in _FOR_TEXT:
+    if kind not in _types_for_text():
         raise ConfigError(f"encoder type {kind} in config.json is no network for text; choose one such as BERT")
     try:
-        config = AutoConfig.for_model(kind, **settings)
+        config: PretrainedConfig = _transformers().AutoConfig.for_model(kind, **settings)
     except (StrictDataclassError, ValueError) as error:
         raise _refused(error) from error
     if config.is_encoder_decoder:
@@ -171,10 +177,10 @@ def _refused(error: Exception) -> ConfigError:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return reason(error)
 
 
-def _without_pooler(config: PretrainedConfig) -> dict[str, bool]:
+def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
     """No head reads BERT's pooler: leave it out where the architecture lets us."""
-    model_class: Any = AutoModel._model_mapping[type(config)]  # there is no public way to ask
+    model_class = _transformers().AutoModel._model_mapping[type(config)]  # there is no public way to ask
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(model_class).parameters else {}

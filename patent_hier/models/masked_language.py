@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import refuse_code_in
+from patent_hier.sanitize import reason
 from patent_hier.settings.pretraining import ArchitectureSettings
 
 transformers_logging.set_verbosity_error()  # as in models/encoder.py: the head that a folder lacks is no news
@@ -112,9 +113,8 @@ def load_network(folder: Path, on_gpu: bool) -> MaskedLanguageModel:
             output_loading_info=True,
         )
     except (OSError, RuntimeError, SafetensorError, StrictDataclassError, ValueError) as error:
-        reason = " ".join(str(error).split())
         raise ConfigError(
-            f"start={folder} cannot be loaded for masked language modelling: {reason}; choose another encoder"
+            f"start={folder} cannot be loaded for masked language modelling: {reason(error)}; choose another encoder"
         ) from error
     body = f"{network.base_model_prefix}."
     if missing := sorted(name for name in loaded["missing_keys"] if name.startswith(body)):

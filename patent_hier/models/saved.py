@@ -24,6 +24,7 @@ from patent_hier.models.classical import WEIGHTS, TermModel
 from patent_hier.models.kinds import KINDS, NetworkKind, Reader, TermKind, kind_of
 from patent_hier.models.scoring import score_documents, score_terms
 from patent_hier.models.tree_softmax import TreeSoftmax
+from patent_hier.sanitize import reason
 from patent_hier.settings import ModelSettings
 from patent_hier.taxonomy.tree import LabelTree
 
@@ -137,7 +138,9 @@ def load_classifier(folder: Path) -> NodeClassifier:
         kind = KINDS[facts["kind"]]
         classifier.settings = kind.settings(**facts["model"])
     except (ArtifactError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{folder / CLASSIFIER} is not a classifier's ({error}); train the node again") from error
+        raise ArtifactError(
+            f"{folder / CLASSIFIER} is not a classifier's ({reason(error)}); train the node again"
+        ) from error
     classifier.reader = kind.reader.load(folder)
     if isinstance(kind, NetworkKind):
         classifier.model = _load_network(folder, kind, classifier)
@@ -154,9 +157,9 @@ def _load_network(folder: Path, kind: NetworkKind, classifier: NodeClassifier) -
         )
         network.load_state_dict(state)
     except _UNFIT as error:
-        reason = " ".join(str(error).split())
+        why = reason(error)
         raise ArtifactError(
-            f"{folder / WEIGHTS} is damaged or not of its folder ({reason}); delete the result and train again"
+            f"{folder / WEIGHTS} is damaged or not of its folder ({why}); delete the result and train again"
         ) from error
     return network.eval()
 

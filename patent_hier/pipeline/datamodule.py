@@ -1,6 +1,6 @@
 """``PatentDataModule``: from a raw file to the batches of one network, for any ``pytorch_lightning.Trainer``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,7 @@ class PatentDataModule(NodeBatches):
 
     Args:
         path: CSV file; None for the generated demo corpus.
-        text: Header names of the fields that make the text, in this order.
+        text: Header names of the fields that make the text, in this order; a string is one name.
         columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
         encoding: As in :class:`patent_hier.settings.DataSettings`, likewise the next three.
         min_symbol: ``group``, ``subclass`` or ``class``; None: ``group``, of the demo corpus ``class``.
@@ -69,7 +69,7 @@ class PatentDataModule(NodeBatches):
         seed: Decides the order of training batches.
         cache_dir: Folder of what can be made again.
         label_text: CSV of the titles of IPC places, which become extra training documents.
-        label_levels: Which of them.
+        label_levels: Which of them; a string is one level.
         label_weight: Weight of a title, where a training document has 1.
 
     Raises:
@@ -80,7 +80,7 @@ class PatentDataModule(NodeBatches):
         self,
         path: str | Path | None = None,
         *,
-        text: Sequence[str] | None = None,
+        text: str | Iterable[str] | None = None,
         columns: Mapping[str, str] | None = None,
         encoding: str = DataSettings.encoding,
         min_symbol: str | None = None,
@@ -99,9 +99,12 @@ class PatentDataModule(NodeBatches):
         seed: int = Settings.seed,
         cache_dir: str | Path = Settings.cache_dir,
         label_text: str | Path | None = None,
-        label_levels: Sequence[str] | None = None,
+        label_levels: str | Iterable[str] | None = None,
         label_weight: float | None = None,
     ) -> None:
+        text, label_levels = _names("text", text), _names("label_levels", label_levels)
+        if columns is not None and not isinstance(columns, Mapping):
+            raise ConfigError(f"columns={columns!r} is no dictionary; write columns={{'title': '名称'}}")
         given = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(None, batch_size=batch_size, score_batch_size=score_batch_size, pad_id=0, seed=seed)
         if features is not None and encoder is not None:
@@ -184,6 +187,17 @@ class PatentDataModule(NodeBatches):
         if self.settings.model.inputs == "wordpiece":
             inputs = WordPieceInputs(self.settings, locate(self.settings.encoder, Path(self.settings.cache_dir)))
         return inputs.open(*self._data)
+
+
+def _names(key: str, value: str | Iterable[str] | None) -> list[str] | None:
+    """Names as a list, from one or from any iterable of them."""
+    if value is None:
+        return None
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    for position, name in enumerate(names):
+        if not isinstance(name, str):
+            raise ConfigError(f"{key}: item {position} is {name!r}, not a name; write {key}=['…']")
+    return names
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,6 @@
 import datetime
 import os
 import platform
-import resource
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -60,8 +59,12 @@ class PeakMemory:
             self._since_start = True
 
     def bytes(self) -> int:
-        """Bytes, the memory of a GPU not included."""
+        """Bytes, the memory of a GPU not included; 0 on Windows, which counts none for Python."""
         if self._since_start:
+            try:
+                import resource
+            except ImportError:
+                return 0
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
         line = next(line for line in (_PROC / "status").read_text().splitlines() if line.startswith("VmHWM"))

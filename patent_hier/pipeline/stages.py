@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import chain, compress
 from pathlib import Path
@@ -15,7 +15,7 @@ from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json,
 from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.characters import Characters, sample
-from patent_hier.data.corpus import Corpus, corpus_fingerprint, prepare, shared_strings
+from patent_hier.data.corpus import Corpus, corpus_fingerprint, described, prepare, shared_strings, source_digest
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
 from patent_hier.data.label_text import LabelTexts, read_label_texts
@@ -23,9 +23,9 @@ from patent_hier.data.labels import corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
 from patent_hier.data.splits import DATE, FILE, GROUPED, RANDOM, TRAIN, SplitPlan, load, save, split_fingerprint
-from patent_hier.data.workers import choose_processes
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.progress import byte_progress, say
+from patent_hier.reading.sources import find_parts
 from patent_hier.settings import ROOT, DataSettings, DemoDataSettings, PretrainSettings, Settings, SplitSettings
 from patent_hier.taxonomy.tree import NONE
 
@@ -67,14 +67,16 @@ def raw_format(data: DataSettings) -> RawFormat:
         max_reject_share=data.max_reject_share,
         encoding=data.encoding,
         convert=data.convert,
+        delimiter=data.delimiter,
+        sheet=data.sheet,
     )
 
 
-def raw_file(data: DataSettings, cache: Path) -> Path:
-    """The raw CSV: the user's, or the demo corpus, generated on first use."""
+def raw_files(data: DataSettings, cache: Path) -> list[Path]:
+    """The raw files: the user's, or the demo corpus, generated on first use."""
     if not isinstance(data, DemoDataSettings):
         assert data.path is not None  # settings.check has seen to it
-        return Path(data.path)
+        return find_parts(data.path)
     path = cache / "demo" / f"demo-v{DEMO_VERSION}-{data.rows}-{data.seed}.csv"
     digest = path.with_suffix(".sha256")
     with exclusive(path):
@@ -88,35 +90,28 @@ def raw_file(data: DataSettings, cache: Path) -> Path:
                 write_demo_csv(partial, data.rows, data.seed)
             with atomic_file(digest) as partial:
                 partial.write_text(file_digest(path), "utf-8")
-    return path
-
-
-def cleaning_processes(data: DataSettings, source: Path) -> int:
-    """How many processes clean a raw file: as set, else by its size and the cores."""
-    return data.processes or choose_processes(source)
+    return [path]
 
 
 def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
     fmt = raw_format(data)  # a mistake shows before the demo corpus is written
-    source = raw_file(data, cache)
-    name = corpus_fingerprint(DigestCache(cache / "digests.json").of(source), fmt)
+    files = raw_files(data, cache)
+    source = shown(files)
+    digests = DigestCache(cache / "digests.json")
+    name = corpus_fingerprint(source_digest([digests.of(file) for file in files]), fmt)
     folder = cache / "corpora" / f"{data.name}-{name}"
 
     def make(staging: Path) -> None:
         try:
             with byte_progress(f"reading {source}") as progress:
-                accounting = prepare(
-                    source,
-                    staging,
-                    fmt,
-                    extra_manifest={"name": data.name},
-                    progress=progress,
-                    processes=cleaning_processes(data, source),
-                )
+                extra = {"name": data.name}
+                accounting = prepare(files, staging, fmt, extra_manifest=extra, progress=progress)
         except RefusedFileError as error:
             report_accounting(error.accounting, source)
             raise
+        for line in described(read_json(staging / MANIFEST)["parts"]):
+            say(line)
         report_accounting(accounting, source)
 
     corpus = Corpus.open(ensure(folder, make))
@@ -125,7 +120,12 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     return corpus
 
 
-def report_accounting(accounting: Accounting, source: Path) -> None:
+def shown(files: Sequence[Path]) -> str:
+    """The files of a corpus for messages."""
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+
+
+def report_accounting(accounting: Accounting, source: str) -> None:
     """Print where every row went."""
     say(f"rows of {source}:")
     for line in accounting.lines():

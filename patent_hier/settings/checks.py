@@ -38,7 +38,7 @@ _DEVICE: dict[str, tuple[str, ...]] = {"accelerator": ("auto", "cpu", "gpu"), "p
 # By group: names, the lowest and the highest value, for all kinds of the group; None always passes. The settings of
 # pre-training that stand in no group are in the group without a name.
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
-    "data": (("rows", 1, 10**9), ("processes", 1, 256), ("label_weight", 1e-6, 1e6)),
+    "data": (("rows", 1, 10**9), ("label_weight", 1e-6, 1e6)),
     "features": (("max_length min_count vector_size window", *_COUNT), ("epochs seed", 0, 10**6)),
     "encoder": (("max_length", 3, 10**6), ("vector_layers", 0, 10**6)),
     "model": (
@@ -152,8 +152,10 @@ def _check_data(data: DataSettings) -> None:
     if isinstance(data, DemoDataSettings):
         if data.path is not None:
             raise ConfigError(f"data.path={data.path} goes with data=cnipa or data=gazette; data=demo is generated")
+    elif not isinstance(data.path, str | list | None) or not all(isinstance(one, str) for one in data.path or ()):
+        raise ConfigError(f"data.path={data.path} names no file; write data.path=FILE.csv or data.path=[A.csv,B.csv]")
     elif data.path is None:
-        raise ConfigError(f"data={data.name} needs its file: data.path=FILE.csv")
+        raise ConfigError(f"data={data.name} needs its file: data.path=FILE.csv, a folder or a list of files")
 
 
 def _check_model(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Settings of the corpus and of its split."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 LABEL_LEVELS = ("section", "class", "subclass", "main_group", "subgroup")
 DEPTHS = LABEL_LEVELS[1:]
@@ -11,14 +12,17 @@ DEFAULT_LABEL_WEIGHT = 0.3  # of networks, and where there is no val
 
 @dataclass
 class DataSettings:
-    """Where the corpus comes from and how a raw CSV is read.
+    """Where the corpus comes from and how a raw file is read.
 
     Attributes:
         name: ``demo``, ``cnipa`` or ``gazette``; part of the corpus folder's name.
-        path: Raw CSV file; ``null`` only for the demo corpus, which is generated.
+        path: Raw file, folder, pattern such as ``data/2019-*.csv``, or a list of these; ``null`` only for the demo
+            corpus, which is generated.
         text: Header names of the fields that make the text, in this order.
         columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
-        encoding: ``gb18030`` (a superset of GBK) or ``utf-8``.
+        encoding: ``gb18030`` (a superset of GBK), ``utf-8``, ``big5`` or ``utf-16``; of workbooks it means nothing.
+        delimiter: Between fields, such as ``tab`` or ``;``; ``null``: found.
+        sheet: Name of a workbook's sheet; ``null``: the first.
         depth: The deepest level that is learnt and scored: ``class`` (the paper's), ``subclass``, ``main_group`` or
             ``subgroup``. Corpus and split do not depend on it.
         labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
@@ -28,8 +32,6 @@ class DataSettings:
             the extra ``convert``.
         edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
         max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
-        processes: Processes that read the raw file; ``null``: one for each core, four at most, one for a small file.
-            The corpus does not depend on it.
         label_text: CSV of the titles of IPC places, with the columns ``code``, ``level`` and one that starts with
             ``title``; they become extra training documents. ``null`` for none. Corpus and split stay as they are.
         label_levels: Which of them: any of ``section``, ``class``, ``subclass``, ``main_group``, ``subgroup``.
@@ -38,17 +40,18 @@ class DataSettings:
     """
 
     name: str = "cnipa"
-    path: str | None = None
+    path: Any = None
     text: list[str] = field(default_factory=lambda: ["摘要"])
     columns: dict[str, str] = field(default_factory=dict)
     encoding: str = "gb18030"
+    delimiter: str | None = None
+    sheet: str | None = None
     depth: str = "class"
     labels: str = "first"
     min_symbol: str = "group"
     edition: str = "2017"
     convert: str | None = None
     max_reject_share: float = 0.2
-    processes: int | None = None
     label_text: str | None = None
     label_levels: list[str] = field(default_factory=lambda: ["subclass", "main_group"])
     label_weight: float | None = None

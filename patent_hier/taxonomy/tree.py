@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ArtifactError, ConfigError, DataError
+from patent_hier.sanitize import reason
 from patent_hier.taxonomy.paths import NONE as NONE
 from patent_hier.taxonomy.paths import labels_on
 from patent_hier.taxonomy.table import read_scheme
@@ -311,7 +312,7 @@ class LabelTree:
             named = None if edition is None else str(edition)
             return cls(levels, np.array(codes, object), parents, str(content["root"]), {}, named)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError, DataError) as error:
-            raise ArtifactError(f"this is no label tree ({error}); train the model again") from error
+            raise ArtifactError(f"this is no label tree ({reason(error)}); train the model again") from error
 
     def __eq__(self, other: object) -> bool:
         return (

@@ -23,6 +23,7 @@ from lightning_fabric.plugins import CheckpointIO
 from torch import Tensor
 
 from patent_hier.atomic import atomic_file, remove_partials
+from patent_hier.regular_files import require_regular
 from patent_hier.training.ranks import Ranks
 
 STATE_VERSION = 1
@@ -71,6 +72,7 @@ def find_state(path: Path | None, ranks: Ranks, say: Callable[[str], None]) -> P
     if not path.exists():
         return None
     try:
+        require_regular(path)
         if zipfile.ZipFile(path).testzip() is not None:  # each record has its checksum
             raise ValueError("a checksum differs")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[_KEY]

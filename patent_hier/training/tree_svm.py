@@ -95,7 +95,8 @@ def _fit_heads(
     tree: LabelTree, train: Rows, settings: LinearSettings, seed: int
 ) -> tuple[csr_matrix, NDArray[np.float32], bool]:
     """Weights ``(terms, labels)``, biases ``(labels,)``, and whether every solver converged."""
-    entries: list[tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.float32]]] = []  # terms, labels, weights
+    # terms, labels, weights; the empty ones are all where no head has two labels with an example
+    entries = [(np.empty(0, np.int64), np.empty(0, np.intp), np.empty(0, np.float32))]
     bias = np.full(len(tree), FITS, np.float32)
     all_converged = True
     heads = list(tree.heads())

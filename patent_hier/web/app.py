@@ -8,6 +8,7 @@ from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -35,6 +36,17 @@ _TYPES = {
 }
 _KNOWN = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
 _FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields, "parent", "level", "offset", "limit"}
+_MOST_DIGITS = 10
+
+
+def _count(value: object) -> object:
+    """Refuse a number of a query that is not of decimal digits, though Python or Pydantic would read it."""
+    if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS):
+        raise ValueError("no whole number")
+    return value  # some versions also ask about the default
+
+
+_Count = Annotated[int, BeforeValidator(_count)]
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorAnswer} for code in (400, 403, 408, 413, 422, 429, 503)
 }
@@ -62,6 +74,7 @@ def create_app(
         lifespan=lambda app: service.running(),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect repeats the question
         responses=_REFUSALS,
         exception_handlers=dict.fromkeys(kinds, _told),
     )
@@ -86,8 +99,8 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         response: Response,
         parent: Annotated[str | None, Query(max_length=64, description="A label; left out: the whole scheme.")] = None,
         level: Annotated[str | None, Query(max_length=64, description="Its level, of two with one code.")] = None,
-        offset: Annotated[int, Query(ge=0, le=10**9, description="Children to pass over.")] = 0,
-        limit: Annotated[int, Query(ge=1, le=MOST_CHILDREN, description="Children to give.")] = 200,
+        offset: Annotated[_Count, Query(ge=0, le=10**9, description="Children to pass over.")] = 0,
+        limit: Annotated[_Count, Query(ge=1, le=MOST_CHILDREN, description="Children to give.")] = 200,
         if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> Family | Response:
         """A label with all its ancestors, and the labels directly below it, with their titles."""

@@ -10,11 +10,13 @@ from patent_hier.evaluation.scores import TreeScores
 from patent_hier.web.messages import RefusedError
 
 Score = Callable[[Sequence[str]], TreeScores]
+_MOST_TOGETHER = 200_000  # characters that are scored together: who comes next waits for no more of others
 
 
 @dataclass
 class _Job:
     texts: Sequence[str]
+    characters: int  # what scoring them costs: reading a text takes time in proportion
     result: "asyncio.Future[TreeScores]"
 
 
@@ -27,15 +29,18 @@ class Batcher:
         score: From ``n`` texts to their scores; called by one thread at a time.
         max_batch: Texts scored together; a request with more is scored alone.
         max_queue: Texts that may wait.
+        max_waiting: Characters that may wait; of one request, whatever it has, where no other waits.
 
     Attributes:
         waiting: Texts that wait or are being scored.
     """
 
-    def __init__(self, score: Score, *, max_batch: int, max_queue: int) -> None:
+    def __init__(self, score: Score, *, max_batch: int, max_queue: int, max_waiting: int) -> None:
         self._score = score
         self._max_batch = max_batch
         self._max_queue = max_queue
+        self._max_waiting = max_waiting
+        self._characters = 0  # of all that wait
         self._jobs: deque[_Job] = deque()
         self._came = asyncio.Event()  # set while there are jobs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
@@ -58,16 +63,19 @@ class Batcher:
         Raises:
             RefusedError: If too many are waiting.
         """
-        if self.waiting + len(texts) > self._max_queue:
+        job = _Job(texts, sum(map(len, texts)), asyncio.get_running_loop().create_future())
+        is_long = self.waiting and self._characters + job.characters > self._max_waiting
+        if is_long or self.waiting + len(texts) > self._max_queue:
             raise RefusedError(503, "busy", "too many texts are waiting; try again in a moment")
-        job = _Job(texts, asyncio.get_running_loop().create_future())
         self.waiting += len(texts)
+        self._characters += job.characters
         try:
             self._jobs.append(job)
             self._came.set()
             return await job.result
         finally:
             self.waiting -= len(texts)
+            self._characters -= job.characters
 
     async def _work(self) -> None:
         while True:
@@ -92,12 +100,15 @@ class Batcher:
     def _take(self) -> list[_Job]:
         """The next requests that are scored together; those that nobody waits for any more are left out."""
         batch: list[_Job] = []
-        room = self._max_batch
-        while self._jobs and (not batch or len(self._jobs[0].texts) <= room):
+        room, characters = self._max_batch, _MOST_TOGETHER
+        while self._jobs and (
+            not batch or (len(self._jobs[0].texts) <= room and self._jobs[0].characters <= characters)
+        ):
             job = self._jobs.popleft()
             if not job.result.done():
                 batch.append(job)
                 room -= len(job.texts)
+                characters -= job.characters
         if not self._jobs:
             self._came.clear()
         return batch

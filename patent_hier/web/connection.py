@@ -7,6 +7,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_TIME = 10.0  # seconds in which a request's line and headers must have come
 ANSWER_TIME = 150.0  # seconds in which an answer must have been taken; above all time limits of the service together
+# Bytes that are taken from one connection before others have their turn. A body in chunks of one byte is 44,000 events
+# for h11 in the 256 KB that asyncio takes at once, a quarter of a second.
+READ_AT_ONCE = 4096
 MOST_ABOVE = 128  # connections above ``limit_concurrency`` that are still told 503; more are closed unheard
 
 
@@ -22,6 +25,8 @@ class PatientConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Begin to wait for a request."""
         super().connection_made(transport)
+        if hasattr(transport, "max_size"):  # of asyncio's own transports
+            transport.max_size = READ_AT_ONCE
         if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency + MOST_ABOVE:
             transport.abort()
             return

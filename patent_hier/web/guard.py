@@ -1,6 +1,7 @@
 """The service's bounds and what holds them: bodies of bounded size and time, rates, headers that keep browsers home."""
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -25,6 +26,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?")  # RFC 9110, section 7.2; the port is anybody's
 _NOT_KEPT = "no-store"  # where an answer does not say itself how long it may be kept
 
 
@@ -37,6 +39,7 @@ class ServiceSettings:
         max_characters: Of one text (422).
         max_texts: Of one batch (422).
         max_queue: Texts that wait to be scored (503).
+        max_waiting: Characters of them together (503).
         time_limit: Seconds from the whole request to its answer (503).
         body_time: Seconds in which a body must have come (408).
         rate: Requests a second of one address, in the long run (429); 0 for no bound.
@@ -50,6 +53,7 @@ class ServiceSettings:
     max_characters: int = 20_000
     max_texts: int = 100
     max_queue: int = 400
+    max_waiting: int = 1_000_000
     time_limit: float = 30.0
     body_time: float = 10.0
     rate: float = 50.0
@@ -158,9 +162,11 @@ class Guard:
             raise self._too_large()
 
     def _knows(self, host: str) -> bool:
-        name = host.lower()
-        name = name[: name.rfind("]") + 1] if name.startswith("[") else name.partition(":")[0]
-        return "*" in self._settings.hosts or name in self._settings.hosts
+        """Whether a Host header names this service, with or without a port; what is spelt otherwise is no name."""
+        if "*" in self._settings.hosts:
+            return True
+        parts = _HOST.fullmatch(host)
+        return parts is not None and parts[1].lower() in self._settings.hosts
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         body = bytearray()

@@ -1,10 +1,10 @@
 """Messages over HTTP: questions with their bounds, answers and refusals. FastAPI describes them as OpenAPI."""
 
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from patent_hier.inference.answering import Question
 from patent_hier.inference.neighbours import Neighbour
@@ -12,13 +12,13 @@ from patent_hier.inference.results import Prediction
 from patent_hier.web.taxonomy import Label
 
 _Label = Annotated[str, Field(min_length=1, max_length=64)]
-_Labels = _Label | Annotated[list[_Label], Field(max_length=64)]
+_Labels = _Label | Annotated[list[_Label], Field(max_length=64, fail_fast=True)]
 
 
 class Options(BaseModel):
     """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)  # true and "3" are no numbers, 3.0 is no count
 
     top_k: Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")] = 3
     target_accuracy: Annotated[
@@ -41,6 +41,14 @@ class Options(BaseModel):
 
     all_symbols: Annotated[bool, Field(description="Also name all labels of each level that the document has.")] = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, values: Any) -> Any:
+        """One error for thousands of unknown fields: to describe each of them takes the event loop's time."""
+        if isinstance(values, dict) and len(values) > len(cls.model_fields):
+            raise ValueError("more fields than there are")
+        return values
+
     def question(self) -> Question:
         """The same as the classifier takes it."""
         return Question(**self.model_dump(include=set(Options.model_fields)))
@@ -58,7 +66,7 @@ class PredictQuestion(Options):
 class BatchQuestion(Options):
     """Several texts; each is answered, or has its error in its place."""
 
-    texts: Annotated[list[str], Field(min_length=1)]
+    texts: Annotated[list[str], Field(min_length=1, fail_fast=True)]
 
 
 @dataclass(frozen=True)

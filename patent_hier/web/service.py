@@ -5,14 +5,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from patent_hier.evaluation.scores import TreeScores
-from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
-from patent_hier.inference.neighbours import Neighbours
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.neighbours import Neighbour, Neighbours
 from patent_hier.inference.results import Prediction
+from patent_hier.inference.texts import text_problem
 from patent_hier.web.batching import Batcher
 from patent_hier.web.guard import ServiceSettings
 from patent_hier.web.messages import (
@@ -51,9 +53,15 @@ class Service:
         self.settings = settings
         self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version)
         self._neighbours = neighbours
-        self._batcher = Batcher(self._score, max_batch=settings.max_batch, max_queue=settings.max_queue)
+        self._batcher = Batcher(
+            self._score,
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+            max_waiting=settings.max_waiting,
+        )
         self._explaining = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        self._answering = ThreadPoolExecutor(1, thread_name_prefix="answer")
         self.registry = own = CollectorRegistry()
         self.responses = Counter("patent_hier_responses", "Answers by HTTP status.", ["status"], registry=own)
         self._texts = Counter("patent_hier_texts", "Texts classified.", registry=own)
@@ -69,7 +77,8 @@ class Service:
             async with self._batcher:
                 yield
         finally:
-            self._thread.shutdown(wait=True, cancel_futures=True)
+            for thread in (self._answering, self._thread):
+                thread.shutdown(wait=True, cancel_futures=True)
 
     async def predict(self, question: PredictQuestion) -> PredictAnswer:
         """The answer to one text.
@@ -85,8 +94,7 @@ class Service:
             best = prediction.paths[0]
             further["explanation"] = await self._aside(self.classifier.explain, question.text, best.label, best.level)
         if question.neighbours and self._neighbours is not None:
-            texts = [self.classifier.system.raw.read(question.text)]
-            (further["neighbours"],) = await self._aside(self._neighbours.nearest, texts, question.neighbours)
+            further["neighbours"] = await self._aside(self._nearest, question.text, question.neighbours)
         if question.names:
             further["names"] = self.taxonomy.named_in(prediction)
         return PredictAnswer(**vars(prediction) | further)
@@ -137,16 +145,22 @@ class Service:
 
     async def _predictions(self, texts: Sequence[str], question: Options) -> list[Prediction]:
         start = time.perf_counter()
-        asked = self.classifier.ask(question.question())
+        answering = partial(asyncio.get_running_loop().run_in_executor, self._answering)  # long, with many labels
         try:
             async with asyncio.timeout(self.settings.time_limit):
+                asked = await answering(self.classifier.ask, question.question())
                 scores = await self._batcher.score(texts)
+                predictions = await answering(self.classifier.answer, scores, asked, texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
-        predictions = self.classifier.answer(scores, asked, texts)
         self._texts.inc(len(texts))
         self._seconds.observe(time.perf_counter() - start)
         return predictions
+
+    def _nearest(self, text: str, k: int) -> list[Neighbour]:
+        assert self._neighbours is not None
+        (found,) = self._neighbours.nearest([self.classifier.system.raw.read(text)], k)
+        return found
 
     async def _aside(self, work: Any, *arguments: Any) -> Any:
         """Work that is not batched: one at a time, few waiting."""

@@ -5,6 +5,7 @@ import pytest
 from hydra.errors import HydraException
 
 from patent_hier.cli.messages import DEBUG, describe, exit_status, run_command
+from patent_hier.cli.surroundings import watch_output
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 
 
@@ -63,16 +64,32 @@ def test_system_exit_keeps_its_status(code, status):
     assert run_command(_raise(SystemExit(code)), []) == status
 
 
-def test_closed_pipe_is_silent(monkeypatch, capsys):
+def test_a_lost_output_ends_the_command(monkeypatch, capsys):
     reader, writer = os.pipe()
     os.close(reader)
-    with os.fdopen(writer, "w") as stream:
-        monkeypatch.setattr(sys, "stdout", stream)
-        assert run_command(lambda _: print("x" * 100_000, flush=True), []) == 141
-        monkeypatch.undo()
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writer, "w"))
+    monkeypatch.setattr(sys, "__stdout__", sys.stdout)
+    watch_output()
+    assert run_command(lambda _: print("x" * 100_000, flush=True), []) == 141
+    sys.stdout.close()
+    monkeypatch.undo()
     assert capsys.readouterr().err == ""
+
+
+def test_a_broken_pipe_elsewhere_is_an_error(capsys):
+    assert run_command(_raise(BrokenPipeError(32, "Broken pipe")), []) == 1
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_success_is_zero(capsys):
     assert run_command(lambda words: print(*words), ["a"]) == 0
     assert capsys.readouterr().out == "a\n"
+
+
+def test_a_staging_place_is_told_by_its_name():
+    lines = {
+        describe(OSError(28, "No space left on device", f"c/.partial-demo-1a2b-{own}"))
+        for own in ("ab_c12xy", "zzzzzzzz")
+    }
+    assert len(lines) == 1
+    assert "device: c/demo-1a2b;" in lines.pop()

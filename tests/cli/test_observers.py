@@ -102,5 +102,5 @@ def test_an_argument_may_not_be_called_either(tmp_path: Path) -> None:
 
 def test_a_missing_package_is_named_before_any_work() -> None:
     for logger in ("wandb", "mlflow"):
-        with pytest.raises(ConfigError, match=rf"install it: pip install 'patent_hier\[{logger}\]'"):
+        with pytest.raises(ConfigError, match=rf"install it: pip install -e .*\[{logger}\]"):
             configured(f"logger={logger}")

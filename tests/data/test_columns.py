@@ -2,15 +2,13 @@ from datetime import date
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from patent_hier.data.columns import SCHEMA, CleanPiece, PieceCleaner
-from patent_hier.data.layout import read_columns
-from patent_hier.data.raw import PAPER_COLUMNS, RawFormat, Rejection, TextFault
-from patent_hier.data.seen import hash_keys, hash_strings
+from patent_hier.data.columns import SCHEMA, CleanRows, clean_rows
+from patent_hier.data.layout import find_columns
+from patent_hier.data.raw import PAPER_COLUMNS, RawFormat, TextFault
+from patent_hier.reading.rows import RowFault, Rows
 
-HEADER = ",".join(PAPER_COLUMNS.values())
 ROW = {
     "申请号": "201710000001.2",
     "申请日": "2017.01.24",
@@ -24,20 +22,26 @@ ROW = {
 }
 
 
-def line(**changes: str) -> bytes:
+def fields_of(**changes: str) -> list[str]:
     values = {**ROW, **changes}
-    fields = [values.get(name, "") for name in PAPER_COLUMNS.values()]
-    return ",".join(f'"{field}"' if "\n" in field else field for field in fields).encode("gb18030") + b"\r\n"
+    return [values.get(name, "") for name in PAPER_COLUMNS.values()]
 
 
-def cleaner(fmt: RawFormat | None = None, header: str = HEADER) -> PieceCleaner:
+def rows_of(*rows: list[str], first: int = 6) -> Rows:
+    found = Rows()
+    for number, fields in enumerate(rows):
+        found.add(first + number, ",".join(fields), fields)
+    return found
+
+
+def cleaned(rows: Rows, fmt: RawFormat | None = None, part: int = 0) -> CleanRows:
     fmt = fmt or RawFormat()
-    return PieceCleaner(read_columns(header.encode("gb18030"), "gb18030", fmt, "file.csv"), fmt)
+    return clean_rows(rows, find_columns(tuple(PAPER_COLUMNS.values()), fmt, "file.csv"), fmt, part)
 
 
-def clean(fmt: RawFormat | None = None, **changes: str) -> CleanPiece:
-    """One row on the seventh line of its piece, line 6 when counted from 0."""
-    return cleaner(fmt).clean(b"\n" * 6 + line(**changes))
+def clean(fmt: RawFormat | None = None, **changes: str) -> CleanRows:
+    """One row on line 6."""
+    return cleaned(rows_of(fields_of(**changes)), fmt)
 
 
 def kept(fmt: RawFormat | None = None, **changes: str) -> dict[str, Any]:
@@ -65,11 +69,11 @@ def test_a_whole_row() -> None:
         "kind": "发明公布",
         "application_number": "201710000001.2",
         "publication_number": "CN106888000A",
+        "part": 0,
         "line_number": 6,
     }
     assert tuple(document) == tuple(SCHEMA.names)
-    assert cleaner().text_copies == ("abstract",)  # which is made of the text where documents are written
-    assert kept() == {name: value for name, value in document.items() if name != "abstract"}
+    assert kept() == document
 
 
 @pytest.mark.parametrize(
@@ -86,11 +90,11 @@ def test_a_whole_row() -> None:
 )
 def test_rejects(changes: dict[str, str], reason: str, value: str) -> None:
     result = clean(None, **changes)
-    [(row, rejection)] = result.rejections
+    [(row, rejection)] = result.rejections.items()
     assert (row, rejection.line_number, str(rejection.reason)) == (0, 6, reason)
     assert rejection.value.startswith(value)
     assert len(rejection.value) <= 200
-    assert not len(result.candidates)
+    assert not result.candidates
     assert {len(column) for column in result.columns.values()} == {0}
 
 
@@ -105,35 +109,12 @@ def test_text_of_several_fields() -> None:
     assert kept(fmt)["text"] == "一种收割机。本发明公开了一种 收割机。"
     assert kept(fmt, 专利名称="")["text"] == "本发明公开了一种 收割机。"
     assert kept(fmt, 摘要="") == {**kept(fmt), "text": "一种收割机", "abstract": None}
-    assert cleaner(fmt).text_copies == ()
-    assert cleaner(RawFormat(text=["专利名称"])).text_copies == ("title",)
-
-
-def test_traces_of_spreadsheets_and_databases() -> None:
-    row = {"公开号": '=""CN106888000A""', "专利分类": '=""A01D42/04""', "摘要": "含CO<sub>2</sub>&nbsp;的_x000D_气体"}
-    found = kept(**{name: f'"{value}"' if '"' in value else value for name, value in row.items()})
-    assert (found["document_id"], found["text"], found["subgroup"]) == ("CN106888000A", "含CO2 的 气体", "A01D42/04")
-    both = kept(RawFormat(text=["专利名称", "摘要"]), 摘要="暂无")
-    assert both["text"] == "一种收割机"
-
-
-@pytest.mark.parametrize("text", ["无", "N/A", "-", "（暂无）", "null"])
-def test_a_placeholder_is_an_empty_text(text: str) -> None:
-    assert [rejection.reason for _, rejection in clean(摘要=text).rejections] == [TextFault.EMPTY_TEXT]
-
-
-def test_texts_of_another_encoding_and_headers_are_warnings() -> None:
-    garbled = "本发明公开了一种收割机，包括机架".encode().decode("gb18030", "ignore")
-    assert clean(摘要=garbled).warnings == [(0, "mojibake")]
-    assert clean(摘要="专利名称").warnings == [(0, "header_as_text")]
-
-
-def test_characters_are_converted_where_that_is_set() -> None:
-    assert kept(RawFormat(convert="t2s"), 摘要="一種電動裝置")["text"] == "一种电动装置"
+    assert kept(RawFormat(text=["专利名称"]))["text"] == "一种收割机"
 
 
 def test_absent_and_empty_columns_are_null() -> None:
-    found = cleaner(header="专利分类,摘要").clean("A01D42/04,一种收割机\n".encode("gb18030")).columns
+    layout = find_columns(("专利分类", "摘要"), RawFormat(), "file.csv")
+    found = clean_rows(rows_of(["A01D42/04", "一种收割机"]), layout, RawFormat(), 0).columns
     for name in ("title", "applicant", "application_date", "kind", "publication_number"):
         assert found[name].to_pylist() == [None]
         assert found[name].type == SCHEMA.field(name).type
@@ -149,23 +130,49 @@ def test_odd_values_are_warnings_not_rejects() -> None:
 
 
 def test_rows_of_all_kinds_keep_their_numbers() -> None:
-    quoted = line(公开号="CN100000002A", 摘要="甲\n乙")
-    rows = [line(), b"\xff" + line(), line(专利分类="x"), quoted, b"a,b\r\n", b"\r\n", line()]
-    result = cleaner().clean(b"".join(rows))
-    assert (result.lines, result.rows, result.blanks) == (8, 6, [5])
-    assert result.readable.tolist() == [0, 2, 3, 5]
-    assert result.candidates.tolist() == [0, 3, 5]
-    assert result.columns["line_number"].to_pylist() == [0, 3, 7]
+    quoted = fields_of(公开号="CN100000002A", 摘要="甲\n乙")
+    rows = rows_of(fields_of(), fields_of(), fields_of(专利分类="x"), quoted, fields_of(), fields_of(), first=2)
+    rows.faults[1], rows.faults[4] = RowFault.UNDECODABLE, RowFault.TOO_FEW_FIELDS
+    result = cleaned(rows, part=3)
+    assert result.readable == [0, 2, 3, 5]
+    assert result.candidates == [0, 3, 5]
+    assert result.columns["line_number"].to_pylist() == [2, 5, 7]
+    assert result.columns["part"].to_pylist() == [3, 3, 3]
     assert result.columns["text"].to_pylist()[1] == "甲 乙"
-    found = {row: (rejection.line_number, str(rejection.reason)) for row, rejection in result.rejections}
-    assert found == {1: (1, "undecodable"), 2: (2, "malformed_symbol"), 4: (5, "too_few_fields")}
-    assert result.row_hashes[0] == result.row_hashes[3] == hash_keys([line().removesuffix(b"\r\n")])[0]
-    assert np.array_equal(result.id_hashes, hash_strings(pa.array(["CN106888000A", "CN100000002A", "CN106888000A"])))
+    found = {row: (rejection.line_number, str(rejection.reason)) for row, rejection in result.rejections.items()}
+    assert found == {1: (3, "undecodable"), 2: (4, "malformed_symbol"), 4: (6, "too_few_fields")}
+    assert result.row_hashes[0] == result.row_hashes[3] != result.row_hashes[2]
+    assert np.array_equal(result.id_hashes[[0, 2]], result.id_hashes[[2, 0]])
 
 
-def test_rows_are_rejected_afterwards_with_their_beginning() -> None:
-    piece = line() + line(公开号="CN100000002A", 摘要="甲\n乙") + line()
-    assert cleaner().reject_rows(piece, [], TextFault.REPEATED_ID) == []
-    [(row, rejection)] = cleaner().reject_rows(piece, [2], TextFault.REPEATED_ID)
-    shown = line().decode("gb18030").removesuffix("\r\n")
-    assert (row, rejection) == (2, Rejection(3, TextFault.REPEATED_ID, shown))
+def test_contents_are_those_of_id_text_and_main_symbol() -> None:
+    rows = [
+        fields_of(),
+        fields_of(专利分类="A01D42/04", 专利名称="甲"),
+        fields_of(摘要="乙"),
+        fields_of(专利分类="B60K1/00"),
+    ]
+    hashes = cleaned(rows_of(*rows)).content_hashes.tolist()
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 3
+
+
+def test_traces_of_spreadsheets_and_databases() -> None:
+    found = kept(公开号='="CN106888000A"', 专利分类='="A01D42/04"', 摘要="含CO<sub>2</sub>&nbsp;的_x000D_气体")
+    assert (found["document_id"], found["text"], found["subgroup"]) == ("CN106888000A", "含CO2 的 气体", "A01D42/04")
+    assert kept(RawFormat(text=["专利名称", "摘要"]), 摘要="暂无")["text"] == "一种收割机"
+
+
+@pytest.mark.parametrize("text", ["无", "N/A", "-", "（暂无）", "null"])
+def test_a_placeholder_is_an_empty_text(text: str) -> None:
+    assert [rejection.reason for rejection in clean(摘要=text).rejections.values()] == [TextFault.EMPTY_TEXT]
+
+
+def test_texts_of_another_encoding_and_headers_are_warnings() -> None:
+    garbled = "本发明公开了一种收割机，包括机架".encode().decode("gb18030", "ignore")
+    assert clean(摘要=garbled).warnings == [(0, "mojibake")]
+    assert clean(摘要="专利名称").warnings == [(0, "header_as_text")]
+
+
+def test_characters_are_converted_where_that_is_set() -> None:
+    assert kept(RawFormat(convert="t2s"), 摘要="一種電動裝置")["text"] == "一种电动装置"

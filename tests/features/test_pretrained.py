@@ -130,7 +130,7 @@ def test_pickled_weights_are_refused(copy: Path, tmp_path: Path) -> None:
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
     message = refusal(folder_settings(copy), tmp_path)
     assert "pytorch_model.bin" in message
-    assert "encoder.pretrained=false" in message
+    assert f"patent-hier convert-encoder {copy} OUT" in message
     assert not locate(folder_settings(copy, pretrained=False), tmp_path).has_weights
 
 
@@ -198,10 +198,14 @@ def test_hub_name_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mo
     message = refusal(EncoderSettings("bert-base-chinese", "google-bert/bert-base-chinese"), tmp_path)
     assert time.perf_counter() - start < 20
     assert "hf download google-bert/bert-base-chinese" in message
-    assert "copy the folder here" in message
+    assert "--local-dir FOLDER" in message
+    assert "copy FOLDER here" in message
     assert "encoder.path=FOLDER" in message
+    assert "HF_ENDPOINT=https://hf-mirror.com" in message
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example")
     message = refusal(EncoderSettings("x", "some/encoder", revision="0" * 40), tmp_path)
-    assert f"'hf download some/encoder --revision {'0' * 40}'" in message
+    assert f"'hf download some/encoder --revision {'0' * 40} --local-dir FOLDER'" in message
+    assert "check HF_ENDPOINT=https://mirror.example" in message
 
 
 def test_hub_model_in_the_cache_needs_no_network(
@@ -217,6 +221,15 @@ def test_hub_model_in_the_cache_needs_no_network(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     assert locate(EncoderSettings("x", "some/encoder", max_length=32), tmp_path).num_layers == 2
+
+
+def test_a_hub_page_without_safetensors_says_how_to_convert(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copy / "model.safetensors").unlink()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(copy))
+    message = refusal(EncoderSettings("x", "some/encoder"), tmp_path)
+    assert "hf download some/encoder --local-dir FOLDER, patent-hier convert-encoder FOLDER OUT" in message
 
 
 @pytest.mark.parametrize("path", ["no/such/folder", "/no/such/folder", "my encoder"])

@@ -3,6 +3,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import patent_hier
@@ -14,8 +15,9 @@ from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.selective import NEVER, Thresholds
 from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.inference.calibration import Calibration
-from patent_hier.inference.classifier import HierarchicalClassifier, text_problem
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.predictor import paths_of
+from patent_hier.inference.texts import text_problem
 from tests.inference.worlds import paths_by
 
 SYSTEMS = [
@@ -409,7 +411,51 @@ def test_texts_that_cannot_be_read(linear, text, problem):
 
 
 def test_nothing_in_nothing_out(linear):
-    assert linear.predict([]) == []
+    assert linear.predict([]) == linear.predict(iter(())) == []
+
+
+def test_one_text_is_one_text(linear):
+    expected = linear.predict([TEXTS[0]])
+    assert linear.predict(TEXTS[0]) == linear.predict(np.str_(TEXTS[0])) == expected
+    assert linear.predict(TEXTS[0], explain=True)[0].explanation.text == TEXTS[0]
+    assert len(linear.score(TEXTS[0]).log_prob) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [tuple, iter, np.array, lambda texts: (text for text in texts), lambda texts: pd.Series(texts, index=[7] * 4)],
+)
+def test_every_iterable_is_taken_whole(linear, given):
+    assert linear.predict(given(TEXTS), explain=True) == linear.predict(TEXTS, explain=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["一种装置", None], "text 1 is None, not a text"),
+        ([float("nan")], r"text 0 is nan \(float\)"),
+        (pd.Series(["一种装置", "一种", pd.NA], dtype=object), r"text 2 is <NA> \(NAType\)"),
+        (np.array([3, 4]), "text 0 is .*3.*int64"),
+        (("一种装置", ["一种装置"]), r"text 1 is \['一种装置'\] \(list\)"),
+        (iter(["一种装置", "一种装置".encode()]), "text 1 is b.*bytes"),
+        ("一种装置".encode(), "texts are b.*give a text or a list of texts"),
+        ({"一种装置": 1}, "texts are .*dict"),
+        (None, "texts are None"),
+        (3, r"texts are 3 \(int\)"),
+        (pd.DataFrame({"摘要": ["一种装置"]}), "texts have 2 dimensions; give one column"),
+        (np.array("一种装置"), "texts have 0 dimensions"),
+    ],
+)
+def test_what_is_no_text_is_named(linear, texts, message):
+    with pytest.raises(DataError, match=message):
+        linear.predict(texts)
+
+
+def test_what_cannot_be_explained_is_named(linear):
+    with pytest.raises(DataError, match=r"the text is nan \(float\), not a text"):
+        linear.explain(float("nan"), "A")
+    with pytest.raises(DataError, match="the text has no words"):
+        linear.explain("。", "A")
 
 
 def test_white_space_and_composition_do_not_matter(linear):

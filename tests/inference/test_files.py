@@ -8,8 +8,7 @@ import pytest
 
 from patent_hier.artifacts import file_digest
 from patent_hier.atomic import read_json
-from patent_hier.data.incoming import Incoming, IncomingFile
-from patent_hier.data.incoming_lines import open_documents
+from patent_hier.data.incoming import Incoming, IncomingFiles
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.metrics import wilson_interval
@@ -38,7 +37,7 @@ def plain(made, model, level):
 
 def predict(classifier, path, *, progress=None, **options):
     out = io.StringIO()
-    documents = IncomingFile(path, classifier.system.raw)
+    documents = IncomingFiles(path, classifier.system.raw)
     summary = predict_to_stream(classifier, documents, Options(**options), "csv", out, progress)
     assert out.getvalue().startswith("\ufeffrow,document_id,")
     return summary, list(csv.DictReader(io.StringIO(out.getvalue().removeprefix("\ufeff"), newline="")))
@@ -57,7 +56,7 @@ def test_the_corpus_own_file(made, batch, monkeypatch):
     assert [int(line["row"]) for line in lines] == list(range(1, facts["rows"] + 1))
     assert summary.predicted == sum(line["error"] == "" for line in lines)
     broken = {name: facts["rejected"][name] for name in summary.faults if name != "empty_text"}
-    assert len(broken) == 5
+    assert len(broken) == 6
     assert {**summary.faults, "empty_text": 0} == {**broken, "empty_text": 0}
     by_id = {line["document_id"]: line for line in lines if not line["error"]}
     own = made.predictions("textcnn", FLAT)
@@ -220,7 +219,7 @@ def test_options_are_checked_before_the_file(linear, tmp_path):
 
 
 def to_file(classifier, path, output, given=None, **options):
-    documents = open_documents(path, classifier.system.raw)
+    documents = IncomingFiles(path, classifier.system.raw)
     given = given or {"source": file_digest(path)}
     return predict_to_file(classifier, documents, Options(**options), output.suffix[1:], output, given)
 

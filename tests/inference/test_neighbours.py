@@ -148,6 +148,13 @@ def test_the_most_frequent_terms_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_no_text(built: Path) -> None:
     assert Neighbours.open(built).nearest([]) == []
+
+
+def test_one_text_and_what_is_none(built):
+    neighbours = Neighbours.open(built)
+    assert neighbours.nearest("一种激光装置") == neighbours.nearest(iter(["一种激光装置"])) != []
+    with pytest.raises(DataError, match="text 1 is None"):
+        neighbours.nearest(["光", None])
     assert Neighbours.open(built).nearest([""]) == [[]]
     assert isinstance(Neighbours.open(built).nearest(["一种装置"], 1)[0][0], Neighbour)
 

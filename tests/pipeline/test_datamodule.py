@@ -337,3 +337,22 @@ def test_the_command_line_trains_and_scores_the_same(cache: Path, tmp_path: Path
     for level, own in levels.items():
         assert scores[f"test/accuracy/{level}"] == pytest.approx(own["accuracy"]["value"])
         assert scores[f"test/top_3_accuracy/{level}"] == pytest.approx(own["top_3_accuracy"]["value"])
+
+
+def test_one_name_is_one_name() -> None:
+    settings = PatentDataModule("x.csv", text="摘要", label_text="t.csv", label_levels="class").settings.data
+    assert (settings.text, settings.label_levels) == (["摘要"], ["class"])
+    assert PatentDataModule("x.csv", text=(name for name in ("名称", "摘要"))).settings.data.text == ["名称", "摘要"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"text": ["摘要", None]}, "text: item 1 is None"),
+        ({"text": 3}, "item 0 is 3"),
+        ({"columns": ["a"]}, "columns="),
+    ],
+)
+def test_what_is_no_name_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PatentDataModule("x.csv", **given)

@@ -13,7 +13,7 @@ from patent_hier.errors import DataError
 from patent_hier.features.pretrained import locate
 from patent_hier.features.token_store import TokenStore
 from patent_hier.pipeline.feature_stages import ensure_tokens
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, raw_file, raw_format, split_plan
+from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, raw_files, raw_format, split_plan
 from patent_hier.settings import DemoDataSettings
 from tests.commands import write_csv
 
@@ -35,13 +35,13 @@ def test_raw_format_takes_every_setting(changed):
 
 def test_demo_file_is_generated_once(cache, capsys):
     data = DemoDataSettings("demo", rows=300)
-    path = raw_file(data, cache)
+    (path,) = raw_files(data, cache)
     stamp = path.stat().st_mtime_ns
     assert "300 documents" in capsys.readouterr().out
-    assert raw_file(data, cache) == path
+    assert raw_files(data, cache) == [path]
     assert path.stat().st_mtime_ns == stamp
     assert capsys.readouterr().out == ""
-    assert raw_file(DemoDataSettings("demo", rows=300, seed=1), cache) != path
+    assert raw_files(DemoDataSettings("demo", rows=300, seed=1), cache) != [path]
 
 
 def test_interrupted_demo_file_leaves_nothing(cache, monkeypatch):
@@ -51,7 +51,7 @@ def test_interrupted_demo_file_leaves_nothing(cache, monkeypatch):
 
     monkeypatch.setattr("patent_hier.pipeline.stages.write_demo_csv", write)
     with pytest.raises(KeyboardInterrupt):
-        raw_file(DemoDataSettings("demo", rows=300), cache)
+        raw_files(DemoDataSettings("demo", rows=300), cache)
     assert [path.name for path in (cache / "demo").iterdir() if path.is_file()] == []
 
 
@@ -114,7 +114,7 @@ def test_failed_stage_leaves_nothing(changed, cache):
     assert not [path for path in (cache / "corpora").iterdir() if path.name != ".locks"]
 
 
-def test_raw_file_may_go_once_its_corpus_is_there(settings, cache):
+def test_raw_files_may_go_once_its_corpus_is_there(settings, cache):
     folder = ensure_corpus(settings.data, cache).folder
     shutil.copytree(folder, cache / "elsewhere")
     assert Corpus.open(cache / "elsewhere").size == 160

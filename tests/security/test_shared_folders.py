@@ -8,7 +8,7 @@ import pytest
 
 from patent_hier.artifacts import file_digest
 from patent_hier.atomic import exclusive, read_json, write_json
-from patent_hier.data.incoming_lines import open_documents
+from patent_hier.data.incoming import IncomingFiles
 from patent_hier.errors import ConfigError
 from patent_hier.inference import files, resuming
 from patent_hier.inference.classifier import HierarchicalClassifier
@@ -97,7 +97,7 @@ def test_notes_with_other_values_cost_the_beginning_only(
     classifier = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"))
 
     def write(output: Path) -> int:
-        documents = open_documents(source, classifier.system.raw)
+        documents = IncomingFiles(source, classifier.system.raw)
         given = {"source": file_digest(source)}
         return predict_to_file(classifier, documents, Options(), "csv", output, given)[1]
 

@@ -1,5 +1,6 @@
 """Support vector machines of a whole tree, on documents of few terms whose labels can be told by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,15 @@ def test_a_title_is_an_example_of_its_own_label_only() -> None:
     assert learnt.counts.shape[0] == 101
     assert learnt.paths[-1].tolist() == [NONE, NONE, new]
     assert learnt.counts[100].toarray().tolist() == own.counts[8].toarray().tolist()
+
+
+def test_a_tree_without_a_head_to_learn_is_decided_by_titles() -> None:
+    tree = tree_of(SEEN[0], NEW)
+    of_one = documents(tree, [SEEN[0]] * 6, 1)
+    whole = replace(titles(tree, [SEEN[0], NEW]), counts=csr_matrix((2, TERMS), dtype=np.float32))
+    model, facts = fit_tree_svm(tree, of_one, whole, NOTHING, KEPT, LinearSettings(), 1)
+    assert (facts["weights_kept"], facts["converged"]) == (0, True)
+    assert np.isfinite(model.log_prob(of_one.counts)).all()
 
 
 def test_a_leaf_that_repeats_its_parents_code_has_its_title() -> None:

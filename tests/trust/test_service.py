@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -30,6 +31,8 @@ _SLOWER_ROUNDS = 3
 _MOST_BYTES = 64 << 10  # of an answer
 _MOST_OF_A_BATCH = 1 << 20  # of 100 texts with 20 paths each, or of an explanation of 20,000 characters: 1 MB
 _MOST_GROWTH = 50 << 20
+_WARM, _MANY = 2000, 20_000  # requests
+_MOST_GROWTH_OF_MANY = 20 << 20
 _ALLOWED = {100, 200, 400, 403, 404, 405, 408, 413, 422, 503}
 
 
@@ -104,6 +107,27 @@ def test_hostile_requests(server: Served, made: World, told: Told) -> None:
     told(words, _faults(replies))
     assert growth < _MOST_GROWTH
     assert {reply.statuses[0] for reply in replies if reply.kind == "50 MB, said" and reply.statuses} <= {413}
+
+
+def test_memory_stays_over_many_requests(server: Served, told: Told) -> None:
+    """20,000 of all kinds, every tenth cut off before or while it is answered."""
+    random = Random(7)
+    server.send_all(_some(random, _WARM), 16)
+    before = server.memory
+    replies = server.send_all(_some(random, _MANY), 16)
+    for _ in range(200):  # small ones, so that what the last large ones left has gone
+        server.client.post("/predict", {"text": TEXT})
+    growth = server.memory - before
+    _is_silent(server)
+    told(f"{len(replies)} requests, memory +{growth / 2**20:.1f} MiB; {_summary(replies)}", _faults(replies))
+    assert growth < _MOST_GROWTH_OF_MANY
+
+
+def _some(random: Random, n: int) -> list[Attack]:
+    known = [one for _ in range(3) for one in attacks(random, 1)]
+    chosen = [random.choice(known) for _ in range(n)]
+    ends = [random.choice(("reset", "close")) if random.random() < 0.1 else one.end for one in chosen]
+    return [replace(one, end=end) for one, end in zip(chosen, ends, strict=True)]
 
 
 def test_many_connections(server: Served, made: World, told: Told) -> None:

@@ -107,6 +107,16 @@ def test_reasons_and_neighbours(pair):
         ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "beyond what this model knows"),
         ({"text": TEXT, SECRET: 1}, 422, "bad_question", "/openapi.json"),
         ({"text": [SECRET]}, 422, "bad_question", "look at text"),
+        ({"text": TEXT, "top_k": True}, 422, "bad_question", "look at top_k"),
+        ({"text": TEXT, "top_k": "3"}, 422, "bad_question", "look at top_k"),
+        ({"text": TEXT, "top_k": 3.0}, 422, "bad_question", "look at top_k"),
+        ({"text": TEXT, "neighbours": False}, 422, "bad_question", "look at neighbours"),
+        ({"text": TEXT, "target_accuracy": "0.6"}, 422, "bad_question", "look at target_accuracy"),
+        ({"text": TEXT, "target_accuracy": True}, 422, "bad_question", "look at target_accuracy"),
+        ({"text": TEXT, "explain": 1}, 422, "bad_question", "look at explain"),
+        ({"text": TEXT, "names": "yes"}, 422, "bad_question", "look at names"),
+        ({"text": TEXT, **{f"{SECRET}{number}": 1 for number in range(2000)}}, 422, "bad_question", "/openapi.json"),
+        ({"text": TEXT, "force": [1] * 50_000}, 422, "bad_question", "look at force"),
         ([SECRET], 422, "bad_question", ""),
         (b"{", 422, "bad_question", ""),
         (b"[" * 100_000, 400, "bad_request", ""),
@@ -132,6 +142,44 @@ def test_other_addresses(service, method, path, status):
     answer = service.ask(method, path)
     assert answer.status == status
     assert answer.content["error"]["code"] in ("not_found", "bad_method")
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/batch/", "/health/", "/taxonomy/", "//predict"])
+def test_no_question_is_repeated_by_a_redirect(service, path):
+    answer = service.ask("POST", f"{path}?text=secret", json.dumps({"text": SECRET}).encode())
+    assert answer.status in (404, 405)
+    assert "location" not in answer.headers
+
+
+QUERIES = ["3.0", "%2B3", "%203", "1_0", "true", "%D9%A3", "-1", "", "9" * 5000, "%EF%BC%90"]
+
+
+@pytest.mark.parametrize("number", QUERIES, ids=range(len(QUERIES)))
+def test_numbers_of_a_query_are_digits(service, number):
+    for name in ("offset", "limit"):
+        answer = service.get(f"/taxonomy?{name}={number}")
+        assert answer.status == 422
+        assert answer.content["error"]["message"].endswith(f"look at {name}")
+    assert service.get("/taxonomy?offset=03&limit=5").status == 200
+
+
+def test_whole_numbers_are_accuracies(service):
+    assert service.post("/predict", {"text": TEXT, "target_accuracy": 1}).status == 422  # beyond, but a number
+    assert service.post("/predict", {"text": TEXT, "top_k": 3, "explain": True, "target_accuracy": None}).status == 200
+
+
+def test_texts_with_heaps_of_marks_hold_nobody_up(service):
+    heaps = "字" + "\u0315\u0300" * 9_990
+    with ThreadPoolExecutor(3) as pool:
+        body = json.dumps({"texts": [heaps] * 5}, ensure_ascii=False).encode()
+        asked = [pool.submit(service.post, "/batch", body) for _ in range(3)]
+        slowest = 0.0
+        while not all(job.done() for job in asked):
+            start = time.perf_counter()
+            assert service.get("/health").status == 200
+            slowest = max(slowest, time.perf_counter() - start)
+    assert {job.result().status for job in asked} == {200}
+    assert slowest < 1  # seconds; 3 for each text without bounds
 
 
 def test_a_form_is_no_question(service):

@@ -29,7 +29,7 @@ class Scorer:
 
 def run(work, scorer, **settings):
     async def inside():
-        async with Batcher(scorer, **{"max_batch": 8, "max_queue": 100, **settings}) as batcher:
+        async with Batcher(scorer, **{"max_batch": 8, "max_queue": 100, "max_waiting": 10**6, **settings}) as batcher:
             return await work(batcher)
 
     return asyncio.run(inside())
@@ -78,6 +78,31 @@ def test_too_many_are_refused_and_room_comes_back():
         return await batcher.score(["x"])
 
     assert len(run(work, Scorer(0.05), max_queue=10)) == 1
+
+
+def test_long_texts_are_counted_by_their_characters():
+    scorer = Scorer(0.05)
+
+    async def work(batcher):
+        waiting = [asyncio.create_task(batcher.score(["x" * size])) for size in (1000, 100)]  # alone, any length
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError, match="too many texts are waiting"):
+            await batcher.score(["x" * 901])
+        waiting.append(asyncio.create_task(batcher.score(["x" * 900])))
+        await asyncio.gather(*waiting)
+        return await batcher.score(["x" * 3000])
+
+    assert len(run(work, scorer, max_waiting=2000)) == 1
+
+
+def test_no_more_characters_are_scored_together_than_take_a_moment():
+    scorer = Scorer()
+
+    async def work(batcher):
+        await asyncio.gather(*(batcher.score(["x" * size]) for size in (90_000, 90_000, 90_000, 300_000, 5)))
+
+    run(work, scorer)
+    assert [sum(map(len, texts)) for texts in scorer.asked] == [180_000, 90_000, 300_000, 5]
 
 
 def test_who_has_gone_is_not_scored():

@@ -82,3 +82,20 @@ def test_idle_connections_do_not_keep_others_out(hasty):
     assert hasty.get("/health").status == 200
     for sock in idle + more:
         sock.close()
+
+
+def test_a_connection_is_read_in_small_portions(classifier, monkeypatch):
+    """So that a body in chunks of one byte does not hold up all others."""
+    sizes, take = [], connection.H11Protocol.data_received
+
+    def noted(own, data):
+        sizes.append(len(data))
+        take(own, data)
+
+    monkeypatch.setattr(connection.H11Protocol, "data_received", noted)
+    body = b'{"text": "' + b"x" * 15_000 + b'"}'
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    with serving(create_app(classifier, ServiceSettings(rate=0))) as client:
+        assert client.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks).startswith(b"HTTP/1.1 200 ")
+    assert max(sizes) <= connection.READ_AT_ONCE

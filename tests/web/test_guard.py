@@ -47,6 +47,15 @@ def test_a_body_within_the_bound(strict):
 
 
 OTHERS = ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "[::2]", "localhost.")
+OTHERS += ("localhost:evil.example", "localhost:80:80", "localhost:80@evil.example", "[::1]evil.example", "[::1]:evil")
+OTHERS += (
+    "[::1",
+    "localhost:",
+    "localhost:999999",
+    "localhost:²",
+    "localhost/evil.example",
+    "localhost evil.example",
+)
 OWN = ("127.0.0.1", "localhost:8000", "LOCALHOST", "[::1]:80")
 
 

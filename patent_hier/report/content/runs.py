@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import yaml
-
 from patent_hier.pipeline.evidence import Configuration, NodeRun
+from patent_hier.plain_yaml import dump
 from patent_hier.report.content.context import Context, joined, seeds_of
 from patent_hier.report.tables import ABSENT
 
@@ -23,7 +22,7 @@ def runs(context: Context) -> dict[str, Any]:
             {
                 "name": item.name,
                 "folder": item.first.folder.name,
-                "text": yaml.safe_dump(item.first.config, allow_unicode=True, sort_keys=False),
+                "text": dump(item.first.config),
             }
             for _, item in configurations
         ],
@@ -39,6 +38,7 @@ def _cost(configuration: Configuration) -> dict[str, str]:
     facts = [run.metrics["training"] for run in configuration.all_runs]
     fitted = [own for own in facts if own.get("seconds")]
     n_seeds = len(configuration.runs)
+    memory = max(own["peak_memory_bytes"] for own in facts)
     seconds = sum(own["seconds"] for own in fitted)
     passes = sum(own["train_documents"] * own.get("epochs", 1) for own in fitted)
     scored, score_seconds = (sum(own[key] for own in fitted) for key in ("scored_documents", "score_seconds"))
@@ -47,7 +47,7 @@ def _cost(configuration: Configuration) -> dict[str, str]:
         "cost_seconds": f"{seconds / n_seeds:,.1f}" if fitted else ABSENT,
         "cost_documents_s": f"{passes / seconds:,.0f}" if seconds else ABSENT,
         "cost_scored_s": f"{scored / score_seconds:,.0f}" if score_seconds else ABSENT,
-        "cost_memory": f"{max(own['peak_memory_bytes'] for own in facts) / 2**20:,.0f}",
+        "cost_memory": f"{memory / 2**20:,.0f}" if memory else ABSENT,
         "cost_threads": joined(own.get("threads") for own in fitted),
         "cost_device": joined(map(_device, configuration.all_runs)),
     }

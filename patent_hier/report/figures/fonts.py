@@ -1,13 +1,9 @@
 """A font for Chinese labels in figures. matplotlib's own has no Chinese glyph and would draw empty boxes."""
 
 import functools
-import logging
 from collections.abc import Iterable, Sequence
 
 from matplotlib import font_manager
-
-# While fonts are tried one by one, its remarks on weights that a family lacks are no news to our users.
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
 FALLBACK = "DejaVu Sans"  # travels with matplotlib
 _SAMPLE = "中类"

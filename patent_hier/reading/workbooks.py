@@ -1,0 +1,142 @@
+"""Excel workbooks, old and new, a row at a time; numbers and days as a person would write them."""
+
+import datetime
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.reading.dialect import MOST_LINES, trimmed
+from patent_hier.reading.rows import Options, RowFault, Rows
+from patent_hier.reading.sources import Source
+
+BATCH = 2048  # rows
+
+
+class WorkbookReader:
+    """Reads one sheet.
+
+    Cells that a formula could not fill (``#N/A``) are empty, and so are cells that others were merged into.
+
+    Args:
+        source: At its first byte.
+        options: How it is read.
+        inherited: Names of the header of the part before; a source that begins with a row goes on with them.
+
+    Raises:
+        DataError: If it cannot be read, or no row is a header.
+        ConfigError: If there is no such sheet.
+    """
+
+    def __init__(self, source: Source, options: Options, inherited: Sequence[str] = ()) -> None:
+        sheet, self._rows = _open(source, options.sheet)
+        self._sheet = sheet
+        first = list(islice(self._rows, MOST_LINES * 2))
+        self._line, self.names = _find_header(first, options, source, inherited)
+        self._blank_lines = sum(not any(row) for row in first[: self._line])
+        self._left = chain(first[self._line :], self._rows)
+        self._limits = options.limits
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """See :class:`patent_hier.reading.rows.Reader`."""
+        return {"format": "Excel workbook", "sheet": self._sheet, "header_line": self._line or None}
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """See :class:`patent_hier.reading.rows.Reader`."""
+        return ()
+
+    def rows(self) -> Iterator[Rows]:
+        """See :class:`patent_hier.reading.rows.Reader`."""
+        width, line = len(self.names), self._line
+        blanks, self._blank_lines = self._blank_lines, 0
+        while cells := list(islice(self._left, BATCH)):
+            rows = Rows(blank_lines=blanks)
+            blanks = 0
+            for row in cells:
+                line += 1
+                if not any(row):
+                    rows.blank_lines += 1
+                elif trimmed(row) == self.names:
+                    rows.headers += 1
+                else:
+                    self._add(rows, line, row, width)
+            yield rows
+
+    def _add(self, rows: Rows, line: int, row: list[str], width: int) -> None:
+        raw = "\t".join(row)
+        fields = (row + [""] * width)[:width]
+        fault = None
+        if any(row[width:]):
+            fault = RowFault.TOO_MANY_FIELDS
+        elif "\0" in raw:
+            fault = RowFault.NUL_BYTE
+        elif len(raw) > self._limits.max_bytes:
+            fault = RowFault.TOO_LONG
+        rows.add(line, raw, [] if fault else fields, fault)
+
+
+def _open(source: Source, name: str | None) -> tuple[str, Iterator[list[str]]]:
+    """A sheet's name, and its rows from the first of the sheet on."""
+    from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(source.whole()))
+        names = workbook.sheet_names
+        if not names:
+            raise DataError(f"{source.path} is a workbook without a sheet; save the table as .xlsx or CSV")
+        if name is not None and name not in names:
+            shown = ", ".join(names[:10])
+            raise ConfigError(f"data.sheet={name} is no sheet of {source.path}; it has {shown}")
+        sheet = workbook.get_sheet_by_name(name or names[0])
+    except PasswordError as error:
+        raise DataError(f"{source.path} is protected by a password; save it without one") from error
+    except CalamineError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{source.path} cannot be read as an Excel workbook ({reason}); save it as .xlsx or CSV"
+        ) from error
+    return sheet.name, _cells(sheet)
+
+
+def _cells(sheet: Any) -> Iterator[list[str]]:
+    for row in sheet.iter_rows():
+        yield [value if isinstance(value, str) else _text(value) for value in row]
+
+
+def _text(value: object) -> str:
+    """A cell as a person would write it: 20190709 for 20190709.0, 2019-07-09 for that day at midnight."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime.datetime):
+        return str(value.date() if value.time() == datetime.time() else value)
+    return str(value)
+
+
+def _find_header(
+    first: Sequence[list[str]], options: Options, source: Source, inherited: Sequence[str]
+) -> tuple[int, tuple[str, ...]]:
+    """How many rows go up to the header, and its names."""
+    problems: list[tuple[int, DataError]] = []
+    for number, row in enumerate(first):
+        if not any(row):
+            continue
+        names = trimmed(row)
+        try:
+            options.accept(names)
+        except DataError as error:
+            problems.append((sum(map(bool, names)), error))
+        else:
+            return number + 1, names
+    if not problems:
+        raise DataError(f"{source.path} has no header: its sheet is empty; name another with data.sheet")
+    own = next(row for row in first if any(row))
+    if len(inherited) > 1 and len(trimmed(own)) == len(inherited) and not set(own) & set(filter(None, inherited)):
+        return 0, tuple(inherited)
+    raise max(problems, key=lambda problem: problem[0])[1]
