@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from patent_hier.data.characters import LATIN, TRADITIONAL
 from patent_hier.inference.results import Prediction
 from patent_hier.inference.writers import name_of_decision
 from patent_hier.sanitize import one_line
@@ -19,6 +20,19 @@ _NAMED = 2  # levels; more leave no room for names
 _SHOWN = 200  # characters of a text
 _TOP = 8  # spans that are listed
 _WEAK, _STRONG = 0.15, 0.5  # of the largest score
+
+
+def strange_advice(why: str, convert: str | None) -> str:
+    """What to do about texts that training has not shown, for the end of a line.
+
+    Args:
+        why: One of :data:`patent_hier.data.characters.STRANGE`.
+        convert: The conversion that was made.
+    """
+    if why == TRADITIONAL and convert is None:
+        advice = "--convert t2s makes Simplified characters of them, data.convert=t2s in training too"
+        return f"; most are Traditional: {advice}"
+    return "; most are Latin letters: the training was in Chinese" if why == LATIN else ""
 
 
 def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> None:

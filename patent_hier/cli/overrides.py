@@ -15,6 +15,10 @@ _STRUCTURE = "\\[\\]{}(),:='\""
 _QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_STRUCTURE}]+)""")
 # A dictionary's new keys need Hydra's force-add; the keys of data.columns are checked by the reader of the file.
 _DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
+# Headers of a file, which may have brackets; Hydra's grammar would call a function: 摘要(中文).
+_HEADERS = re.compile(r"\+{0,2}data\.(?:text|columns(?:\.\w+)?)")
+_QUOTED_OR_HEADER = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^\[\]{},:'"]+)""")
+_PAIR = re.compile(r"""\s*["']?([^:"'{}\[\],]+?)["']?\s*:\s*(\[[^\]]*\]|["']?[^,{}"']*["']?)\s*(?:,|$)""")
 
 
 _MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # of Hydra: what a command does
@@ -74,7 +78,11 @@ def readable(arguments: Sequence[str]) -> list[str]:
 
     Hydra's grammar takes no character beyond ASCII outside quotes, and no new key in a dictionary without ``++``. So
     ``data.text=[摘要]`` becomes ``data.text=["摘要"]``, and ``data.columns.title=x`` ``++data.columns.title=x``.
+
+    Raises:
+        ConfigError: As :func:`refuse_headers`.
     """
+    refuse_headers(arguments)
     return [
         _DICTIONARY.sub("++data.columns", _quote(word)) if "=" in word[1:] and word[0] != "-" else word
         for word in arguments
@@ -125,14 +133,53 @@ def arranged(arguments: Sequence[str]) -> list[str]:
     return [*options.overrides, *words]
 
 
+def refuse_headers(words: Sequence[str]) -> None:
+    """Refuse headers of a raw file in a form that Hydra would misread, or complain of in words of its own.
+
+    Raises:
+        ConfigError: Saying what to write instead.
+    """
+    for word in words:
+        key, _, value = word.partition("=")
+        name, value = key.lstrip("+~"), value.strip()
+        if name == "data.text" and value and value[0] not in "[$" and value != "null":
+            raise ConfigError(f"{word} names no list of columns; write 'data.text=[{value.strip(_QUOTES)}]'")
+        if name != "data.columns" and not name.startswith("data.columns."):
+            continue
+        from patent_hier.data.raw import check_columns
+
+        if name == "data.columns":
+            if value[:1] not in ("{", "$"):
+                header = value.strip("[]" + _QUOTES) or "IPC"
+                raise ConfigError(
+                    f"{word} has no pairs; write our name before the file's: 'data.columns={{symbols: {header}}}'"
+                )
+            pairs = {ours: _header(header) for ours, header in _PAIR.findall(value.strip("{} "))}
+        else:
+            pairs = {name.removeprefix("data.columns."): _header(value)}
+        check_columns(pairs)
+
+
+_QUOTES = "\"' "
+
+
+def _header(value: str) -> str | list[str]:
+    value = value.strip()
+    if value.startswith("["):
+        return [name.strip(_QUOTES) for name in value.strip("[]").split(",")]
+    return value.strip(_QUOTES)
+
+
 def _quote(word: str) -> str:
     key, value = word.split("=", 1)
+    if _HEADERS.fullmatch(key):
+        return f"{key}={_QUOTED_OR_HEADER.sub(_quote_match, value)}"
     return word if value.isascii() else f"{key}={_QUOTED_OR_VALUE.sub(_quote_match, value)}"
 
 
 def _quote_match(match: re.Match[str]) -> str:
     quoted, value = match.groups()
-    if quoted or value.isascii():
+    if quoted or (value.isascii() and "(" not in value):
         return match.group()
     inner = value.strip()
     return value.replace(inner, f'"{inner}"')

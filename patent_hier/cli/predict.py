@@ -13,7 +13,9 @@ from typing import IO, TYPE_CHECKING
 
 from patent_hier import sanitize
 from patent_hier.artifacts import file_digest
+from patent_hier.cli.answers import strange_advice
 from patent_hier.cli.overrides import parsed
+from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
 
@@ -51,7 +53,9 @@ usage: patent-hier predict MODEL FILE [options]
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
   --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
                     data.label_text in training
-  --text 摘要,...   fields that make the text; the default is those of the training
+  --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
+  --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
+  --convert t2s     convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
   --input-format F  csv (any table), txt or jsonl, where FILE's name does not tell; txt for standard input
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
@@ -75,7 +79,8 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str,
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
+        convert=(None, *CONVERSIONS),
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
@@ -104,10 +109,17 @@ def _answer(options: argparse.Namespace) -> None:
     from patent_hier.taxonomy.names import LabelNames
 
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
+    if options.convert is not None:
+        classifier.system = classifier.system.converting(options.convert)
     names = LabelNames(classifier.system.tree)
     predictions = classifier.predict(options.abstract, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
         show_prediction(text, prediction, names)
+        if prediction.strange is not None:
+            print(
+                "training has hardly shown many characters of this text; probabilities may be too high"
+                f"{strange_advice(prediction.strange, options.convert)}\n"
+            )
     if shortfall := classifier.shortfall(options.target_accuracy):
         print(shortfall)
 
@@ -125,14 +137,19 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     is_stdin = str(options.file) == _STDIN
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
     gc.freeze()  # or the collector walks through all that was loaded again and again
+    if options.convert is not None:
+        classifier.system = classifier.system.converting(options.convert)
     system, asked = classifier.system, _options(options)
     classifier.ask(asked)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
     if fmt.text != system.raw.text:
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
 
+    needed = ("symbols",) if options.symbols else ()
+    fmt = replace(fmt, columns={**fmt.columns, **dict.fromkeys(needed, options.symbols)})
+
     def documents() -> IncomingFiles:
-        return IncomingFiles(STDIN if is_stdin else options.file, fmt, options.input_format)
+        return IncomingFiles(STDIN if is_stdin else options.file, fmt, options.input_format, needed)
 
     if options.precision == BF16:
         if is_stdin:
@@ -145,9 +162,13 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
+            further = {"symbols": options.symbols, "convert": options.convert}
+            given |= {name: value for name, value in further.items() if value}
             given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
     lines = list(_lines(summary, before, time.perf_counter() - start, options))
+    if rows.has_columns and not summary.labelled:
+        lines.insert(0, _why_no_accuracy(rows))
     shortfall = classifier.shortfall(options.target_accuracy)
     notes = [f"note: {note}" for note in rows.notes]
     return [*notes, *([shortfall] if shortfall else []), *lines]
@@ -156,6 +177,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
 def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:
     if before:
         yield f"{before} rows were there from an earlier command"
+    yield from _strange(summary, options)
     yield from _accuracies(summary)
     if options.target_accuracy is not None:
         yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
@@ -163,6 +185,18 @@ def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Na
     rate = max(summary.rows - before, 0) / max(seconds, 1e-9)
     note = "" if options.precision == FP32 else f", {options.precision}"
     yield f"{summary.predicted} documents, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s{note}"
+
+
+def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
+    """That training has not shown such texts, and what helps."""
+    if not summary.strange:
+        return
+    total, place = summary.strange.total(), f"of {summary.predicted} texts"
+    yield (
+        f"{total} {place} {'has' if total == 1 else 'have'} many characters that training has hardly shown "
+        f"({'' if total == 1 else 'the first: '}row {summary.first_strange}); probabilities may be too high there"
+        f"{strange_advice(max(summary.strange, key=summary.strange.__getitem__), options.convert)}"
+    )
 
 
 def _agreement(system: "System", documents: "IncomingFiles", batch_size: int) -> "Agreement":
@@ -184,6 +218,12 @@ def _agreement(system: "System", documents: "IncomingFiles", batch_size: int) ->
     agreement = compare_precisions(system, texts, batch_size)
     agreement.require()
     return agreement
+
+
+def _why_no_accuracy(rows: "IncomingFiles") -> str:
+    if rows.has_symbols:
+        return f"no accuracy: {rows.source} has no true symbol that can be read; --symbols NAME names another column"
+    return f"no accuracy: {rows.source} has no known column of true symbols; --symbols NAME names it"
 
 
 def _accuracies(summary: "Summary") -> Iterator[str]:

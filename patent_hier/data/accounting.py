@@ -5,12 +5,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from patent_hier.data.texts import WARNINGS
 from patent_hier.errors import DataError
 from patent_hier.reading.rows import RowFault
+from patent_hier.taxonomy.spellings import shape_of
 from patent_hier.taxonomy.symbols import RejectReason
 
 DESIGNS = str(RejectReason.LOCARNO)
+UNREAD = str(RejectReason.MALFORMED)
 _TOP_REASONS = 3
+_MOST_SHAPES = 1000  # kept; a file whose symbols have so many has no common one
+_COMMON = 0.9  # fraction of unread symbols that makes their shape worth telling
 
 
 @dataclass
@@ -25,6 +30,7 @@ class Accounting:
         blank_lines: Empty lines, which are no rows.
         warnings: Kept documents by what was odd about them.
         repeated_headers: Further header lines, which are no rows.
+        shapes: Symbols that could not be read by their shape, such as ``A99A.999/99``; not written.
     """
 
     rows: int = 0
@@ -34,6 +40,13 @@ class Accounting:
     blank_lines: int = 0
     warnings: Counter[str] = field(default_factory=Counter)
     repeated_headers: int = 0
+    shapes: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
+
+    def count_unread(self, symbols: Iterable[str]) -> None:
+        """Remember the shape of symbols that could not be read."""
+        for shape in map(shape_of, symbols):
+            if shape in self.shapes or len(self.shapes) < _MOST_SHAPES:
+                self.shapes[shape] += 1
 
     @classmethod
     def total(cls, parts: Iterable["Accounting"]) -> "Accounting":
@@ -47,6 +60,7 @@ class Accounting:
             result.blank_lines += part.blank_lines
             result.warnings += part.warnings
             result.repeated_headers += part.repeated_headers
+            result.shapes += part.shapes
         return result
 
     @property
@@ -86,11 +100,26 @@ class Accounting:
             )
         return None
 
+    def _unread(self) -> str:
+        """The shape that nearly all unread symbols share, in words; empty if there is none."""
+        total = self.rejected[UNREAD]
+        shape, count = next(iter(self.shapes.most_common(1)), ("", 0))
+        if count < 2 or count < _COMMON * total:
+            return ""
+        return (
+            f"{count:,} of {total:,} unread symbols look like {shape}, where A01D42/04 would be read (9: a digit, "
+            "A: a letter); name another column by data.columns.symbols, or write them so; "
+        )
+
     def _advice(self, usual: str) -> str:
         """What to do about rejected rows; where most have one cause that a file's maker can end, that."""
         broken = self.rejected[RowFault.LINE_BREAK_WITHOUT_QUOTES]
         is_cause = 2 * broken > self.rejected.total() - self.rejected[DESIGNS]
-        return "their records go over several lines without quotes; export them with quotes" if is_cause else usual
+        return (
+            "their records go over several lines without quotes; export them with quotes"
+            if is_cause
+            else self._unread() + usual
+        )
 
     def as_dict(self) -> Mapping[str, object]:
         """The counts as JSON can hold them, the most frequent reasons first."""
@@ -120,7 +149,8 @@ class Accounting:
         table += [(f"(warning: {name})", count) for name, count in _ranked(self.warnings)]
         width = max(len(name) for name, _ in table)
         digits = len(f"{self.rows:,}")
-        return [f"{name:<{width}}  {count:>{digits},}" for name, count in table]
+        lines = [f"{name:<{width}}  {count:>{digits},}" for name, count in table]
+        return lines + [f"{name}: {WARNINGS[name]}" for name, _ in _ranked(self.warnings) if name in WARNINGS]
 
 
 class RefusedFileError(DataError):

@@ -29,10 +29,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from patent_hier.data.split_dates import cut_by_date
-from patent_hier.data.splits import CALIBRATION, DATE, FILE, NO_PART, PARTS, TEST, TRAIN, VAL, Codes, SplitPlan
+from patent_hier.data.splits import CALIBRATION, DATE, FILE, NO_PART, PARTS, RANDOM, TEST, TRAIN, VAL, Codes, SplitPlan
 from patent_hier.errors import DataError
 
 _BY_NEED = (TRAIN, TEST, VAL, CALIBRATION)  # the order in which a class with few documents has a place in the parts
+_NEARLY = 0.05  # of all documents: a part may differ so much from what was asked for without a word
+_EVERY = 3  # documents of a class that has one in train, test and val
 _MAX_BITE = 0.25  # a group may take this share of what a part still needs, so that none dominates a small part
 
 Keys = NDArray[np.uint64]
@@ -49,13 +51,29 @@ class SplitReport:
         small_classes: The classes that are missing from some part, with their documents in each part.
         groups: Groups of two or more documents that the policy keeps together; 0 under policies without groups.
         largest_group: Documents in the largest of them.
+        tested_once: Classes with a single test document.
     """
+
+    def shares(self, plan: SplitPlan) -> str | None:
+        """What became of the shares that were asked for, in one line; None if they are nearly kept."""
+        counts = np.array([self.documents[part] for part in PARTS])
+        shares = counts / max(1, counts.sum())
+        if np.abs(shares - plan.shares).max() <= _NEARLY:
+            return None
+        got, asked = (" / ".join(f"{100 * share:.4g}" for share in own) for own in (shares.round(3), plan.shares))
+        whole = "groups stay whole, and " if self.groups else ""
+        return (
+            f"the parts ({', '.join(PARTS)}) are {got} % of the documents instead of {asked} %, because {whole}a "
+            f"class with few documents still has one in each part; {self.tested_once} of {self.classes['test']} "
+            "classes have a single test document, so scores say little"
+        )
 
     documents: dict[str, int]
     classes: dict[str, int]
     small_classes: dict[str, dict[str, int]]
     groups: int
     largest_group: int
+    tested_once: int
 
 
 def assign(
@@ -285,7 +303,7 @@ def _report(
         if not table[:, part].any():
             raise DataError(
                 f"a split by policy {plan.policy} of {len(parts)} documents leaves none for {PARTS[part]}; "
-                "use more documents or policy random"
+                f"{_way_out(table.sum(axis=1), plan)}"
             )
     wanted = (plan.shares > 0) | table.any(axis=0)
     lacking = (table[:, wanted] == 0).any(axis=1) & table.any(axis=1)
@@ -297,4 +315,15 @@ def _report(
         },
         groups=len(group_sizes),
         largest_group=int(group_sizes.max(initial=0)),
+        tested_once=int((table[:, TEST] == 1).sum()),
     )
+
+
+def _way_out(sizes: Counts, plan: SplitPlan) -> str:
+    """What helps where a part is empty: of classes with so many documents each."""
+    few = (
+        f"no class has {_EVERY} documents, and a class needs as many to be in train, test and val; "
+        if (sizes.max(initial=0) < _EVERY)
+        else ""
+    )
+    return few + ("use more documents" if plan.policy == RANDOM or few else "use more documents or policy random")

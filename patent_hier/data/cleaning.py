@@ -17,6 +17,7 @@ from patent_hier.data.repeats import Repeats
 from patent_hier.reading.rows import Options
 from patent_hier.reading.sources import find_parts, size_of
 from patent_hier.reading.tables import Table, open_table
+from patent_hier.taxonomy.symbols import RejectReason
 
 Progress = Callable[[int, int, int], None]
 """Called with bytes read, bytes in all, and rows so far."""
@@ -106,7 +107,9 @@ class Cleaning:
         before, names = 0, tuple[str, ...]()
         for file in self.files:
             with open_table(file, self._options(file), inherited=names) as table:
-                part = Part(file, find_columns(table.names, self._format, file), table.facts)
+                layout = find_columns(table.names, self._format, file)
+                found = layout.line()
+                part = Part(file, layout, table.facts, notes=[found] if found else [])
                 self.parts.append(part)
                 yield from self._read(table, part, repeats, lambda done: self._report(before + done, total))  # noqa: B023
                 part.notes += table.notes
@@ -127,6 +130,7 @@ class Cleaning:
             counts.rows += len(rows)
             counts.kept += len(documents)
             counts.rejected.update(str(one.reason) for one in rejections)
+            counts.count_unread(one.value for one in rejections if one.reason is RejectReason.MALFORMED)
             counts.duplicates += judged.duplicates
             counts.blank_lines += rows.blank_lines
             counts.repeated_headers += rows.headers

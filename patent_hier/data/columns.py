@@ -27,6 +27,7 @@ from patent_hier.data.raw import (
     texts_of,
 )
 from patent_hier.data.symbols import symbol_columns
+from patent_hier.data.texts import text_warnings
 from patent_hier.reading.rows import EXCERPT, RowFault, Rows, excerpt
 from patent_hier.taxonomy.symbols import RejectReason
 
@@ -103,6 +104,8 @@ def clean_rows(rows: Rows, layout: Layout, fmt: RawFormat, part: int) -> CleanRo
     clean.row_hashes = _hashes(map(rows.raws.__getitem__, clean.readable))
     labels = _judge_symbols(rows, layout, fmt, clean)
     texts = texts_of(map(rows.fields.__getitem__, clean.candidates), layout)
+    if fmt.convert is not None:
+        texts = list(map(fmt.read, texts))
     is_text = np.fromiter(map(has_words, texts), np.bool_, len(texts))
     if not is_text.all():
         for place in np.flatnonzero(~is_text).tolist():
@@ -112,6 +115,8 @@ def clean_rows(rows: Rows, layout: Layout, fmt: RawFormat, part: int) -> CleanRo
         clean.candidates = [row for row, good in zip(clean.candidates, is_text.tolist(), strict=True) if good]
         texts = [text for text, good in zip(texts, is_text.tolist(), strict=True) if good]
     clean.columns = {**labels, "text": pa.array(texts, pa.string())}
+    for name, flags in text_warnings(clean.columns["text"], layout.header).items():
+        clean.warnings += [(clean.candidates[place], name) for place in np.flatnonzero(flags).tolist()]
     _add_columns(rows, layout, clean, texts, part)
     return clean
 

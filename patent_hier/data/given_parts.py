@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus, shared_strings
-from patent_hier.data.layout import fold_name
+from patent_hier.data.headers import fold_name
 from patent_hier.data.raw import document_number, fold_number, normalise
 from patent_hier.data.splits import DROP, NO_PART, PARTS, REFUSE, TEST, TRAIN, Codes, SplitPlan
 from patent_hier.errors import ConfigError, DataError

@@ -57,6 +57,7 @@ class IncomingFiles:
         fmt: Names of the columns.
         kind: One of :data:`FORMATS`: ``csv`` for any table, ``txt`` for a document a line, ``jsonl`` for JSON; None: by
             the content, and by the ending of the name for ``txt``.
+        needed: Our names of columns that a table must have, beside the text.
 
     Raises:
         ConfigError: If the ending is of no kind that can be read.
@@ -72,18 +73,24 @@ class IncomingFiles:
 
     layout: Layout
 
-    def __init__(self, source: Path, fmt: RawFormat, kind: str | None = None) -> None:
+    def __init__(self, source: Path, fmt: RawFormat, kind: str | None = None, needed: Sequence[str] = ()) -> None:
         self.source = source
         self.files = find_parts(source)
         self.size = sum(map(size_of, self.files))
         self.notes: list[str] = []
         self._format = fmt
+        self._needed = needed
         self._kinds = [kind or _kind_of(file) for file in self.files]
 
     @property
     def text_columns(self) -> tuple[str, ...]:
         """The header names of the fields of the text, as the file spells them."""
         return tuple(self.layout.header[position] for position in self.layout.text_positions)
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether the file that was begun last is a table, and no document a line."""
+        return bool(self.layout.positions)
 
     @property
     def has_symbols(self) -> bool:
@@ -111,7 +118,9 @@ class IncomingFiles:
             with open_table(file, self._options(file), None if kind == TABLE else kind, names) as table:
                 names = table.names
                 is_text = kind == TEXT
-                self.layout = Layout(names, {}, (0,)) if is_text else find_text(names, self._format, file)
+                self.layout = Layout(names, {}, (0,)) if is_text else self._find(names, file)
+                if (found := self.layout.line("--text and --symbols")) and found not in self.notes:
+                    self.notes.append(found)
                 before = 0
                 for rows in table.rows():
                     sizes = _shares(table.position - before, len(rows))
@@ -122,7 +131,10 @@ class IncomingFiles:
                 self.notes += [f"{file}: {note}" for note in table.notes]
 
     def _options(self, file: Path) -> Options:
-        return reading_options(self._format, lambda names: find_text(names, self._format, file), guess=True)
+        return reading_options(self._format, lambda names: self._find(names, file), guess=True)
+
+    def _find(self, names: Sequence[str], file: Path) -> Layout:
+        return find_text(names, self._format, file, self._needed)
 
     def _read(self, number: int, rows: Rows, place: int, size: int, table: Table) -> Incoming:
         positions = self.layout.text_positions

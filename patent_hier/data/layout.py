@@ -1,17 +1,19 @@
 """Finding out where the columns of a raw file stand, from the names in its header."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from patent_hier.data.headers import Match, field_of, find_known, find_named, fold_name
 from patent_hier.data.raw import PAPER_COLUMNS, Layout, RawFormat
 from patent_hier.errors import DataError
-from patent_hier.sanitize import nfkc
 
 _REQUIRED = "symbols"
+_ADVICE = "data.columns (for instance data.columns.symbols=IPC) and data.text name the columns to use"
+_TEXT_ADVICE = "--text names the columns to read, --symbols that of true symbols"
 _SHOWN = 40  # names of a header, and characters of a name, that a message repeats
 
 
 def find_columns(names: Sequence[str], fmt: RawFormat, source: object) -> Layout:
-    """Match the header with the names of the format, whatever the width of brackets and the blanks in them.
+    """Match a header with the names of the format, else with known headers (:mod:`patent_hier.data.headers`).
 
     Args:
         names: Those of the header.
@@ -22,50 +24,87 @@ def find_columns(names: Sequence[str], fmt: RawFormat, source: object) -> Layout
         DataError: If a needed column is missing or occurs twice. Needed are the symbols, the text, and each column
             that ``fmt.columns`` names itself.
     """
-    wanted = _wanted(fmt)
-    if missing := _missing(wanted, names):
-        raise DataError(
-            f"{source} has no column {', '.join(missing)}; it has {_shown(names)}; "
-            "data.columns (for instance data.columns.symbols=IPC) and data.text name the columns to use"
-        )
-    folded = [fold_name(name) for name in names]
-    if repeated := [name for name in wanted if folded.count(fold_name(name)) > 1]:
-        raise DataError(f"{source} has more than one column {repeated[0]}; rename all but one")
-    return _layout(names, fmt)
+    own = [ours for ours, name in fmt.columns.items() if fold_name(name) != fold_name(PAPER_COLUMNS[ours])]
+    return _Header(names, fmt, source, _ADVICE).layout(needed=(_REQUIRED, *own), explicit=fmt.columns)
 
 
-def find_text(names: Sequence[str], fmt: RawFormat, source: object) -> Layout:
-    """Match the header of a file to be classified: only the text is needed; arguments as in :func:`find_columns`.
+def find_text(names: Sequence[str], fmt: RawFormat, source: object, needed: Sequence[str] = ()) -> Layout:
+    """Match the header of a file to be classified: only the text is needed.
+
+    Args:
+        names: As in :func:`find_columns`, and so are ``fmt`` and ``source``.
+        fmt: Its other columns are taken where the file has them, or known headers for them.
+        source: The file's name.
+        needed: Our names of columns that must be there under the name that ``fmt`` gives.
 
     Raises:
-        DataError: If a column of the text is missing or occurs twice.
+        DataError: If a column of the text, or a needed one, is missing or occurs twice.
     """
-    advice = "--text names the columns to read"
-    if missing := _missing(fmt.text, names):
-        raise DataError(f"{source} has no column {', '.join(missing)}; it has {_shown(names)}; {advice}")
-    folded = [fold_name(name) for name in names]
-    if repeated := [name for name in fmt.text if folded.count(fold_name(name)) > 1]:
-        raise DataError(f"{source} has more than one column {repeated[0]}; rename all but one")
-    return _layout(names, fmt)
+    return _Header(names, fmt, source, _TEXT_ADVICE).layout(needed=needed, explicit=needed)
 
 
-def _layout(names: Sequence[str], fmt: RawFormat) -> Layout:
-    folded = [fold_name(name) for name in names]
-    positions = {
-        ours: folded.index(fold_name(name)) for ours, name in fmt.header_names.items() if fold_name(name) in folded
-    }
-    return Layout(tuple(names), positions, tuple(folded.index(fold_name(name)) for name in fmt.text))
+class _Header:
+    """The names of a header, held against those of a format."""
 
+    def __init__(self, names: Sequence[str], fmt: RawFormat, source: object, advice: str) -> None:
+        self._names = names
+        self._format = fmt
+        self._source = source
+        self._advice = advice
 
-def _wanted(fmt: RawFormat) -> list[str]:
-    """Names that the header must have, each once, in our order."""
-    own = [name for ours, name in fmt.columns.items() if fold_name(name) != fold_name(PAPER_COLUMNS[ours])]
-    return list(dict.fromkeys([fmt.header_names[_REQUIRED], *fmt.text, *own]))
+    def layout(self, needed: Collection[str], explicit: Collection[str]) -> Layout:
+        """Where the columns stand.
 
+        Args:
+            needed: Our names of those that must be there.
+            explicit: Our names of those that only the format's name will do for.
+        """
+        columns: dict[str, Match] = {}
+        for ours, name in self._format.header_names.items():
+            match = self._named(name, ours in needed) or (None if ours in explicit else find_known(self._names, ours))
+            if match is not None:
+                columns[ours] = match
+        texts = [self._text(name, columns) for name in self._format.text]
+        absent = [self._format.header_names[ours] for ours in needed if ours not in columns]
+        absent += [name for name, match in zip(self._format.text, texts, strict=True) if match is None]
+        if absent:
+            raise DataError(
+                f"{self._source} has no column {', '.join(dict.fromkeys(absent))}; it has {_shown(self._names)}; "
+                f"{self._advice}{self._hint()}"
+            )
+        found = {ours: match for ours, match in columns.items() if match.is_known}
+        for name, match in zip(self._format.text, texts, strict=True):
+            if match and match.is_known:
+                found["text" if len(texts) == 1 else f"text {name}"] = match
+        return Layout(
+            tuple(self._names),
+            {ours: match.position for ours, match in columns.items()},
+            tuple(match.position for match in texts if match),
+            found={name: (self._names[match.position].strip(), *match.others) for name, match in found.items()},
+        )
 
-def _missing(wanted: Iterable[str], names: Iterable[str]) -> list[str]:
-    present = {fold_name(name) for name in names}
-    return [name for name in wanted if fold_name(name) not in present]
+    def _named(self, name: str, is_needed: bool) -> Match | None:
+        """The column of a name; of several the first, unless it is needed."""
+        places = find_named(self._names, name)
+        if is_needed and len(places) > 1:
+            raise DataError(f"{self._source} has more than one column {name}; rename all but one")
+        return Match(places[0]) if places else None
+
+    def _text(self, name: str, columns: Mapping[str, Match]) -> Match | None:
+        """A column of the text, or the one that is known for the same."""
+        if match := self._named(name, is_needed=True):
+            return match
+        ours = field_of(name)
+        if ours is None or (ours in self._format.columns and ours not in columns):
+            return None
+        match = columns.get(ours) or find_known(self._names, ours)
+        return None if match is None else match._replace(is_known=True)
+
+    def _hint(self) -> str:
+        """Texts that the header does have, in words."""
+        known = [match for ours in ("title", "abstract") if (match := find_known(self._names, ours))]
+        names = ", ".join(self._names[match.position] for match in known)
+        return f"; texts there: {names}" if names else ""
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -76,8 +115,3 @@ def _shown(names: Sequence[str]) -> str:
 
 def _one_line(name: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in name)
-
-
-def fold_name(name: str) -> str:
-    """A column's name as names are compared: under NFKC, without white space."""
-    return "".join(nfkc(name).split())

@@ -1,8 +1,8 @@
 """From one record of a raw patent file to a document, or to the reason why it is none.
 
 The file's form is a :class:`RawFormat`; which column stands where in a given file is a :class:`Layout`, read from its
-header. The rules for single values stand here. They keep what the patents wrote: text is only put into NFC and its
-white space made single blanks.
+header. The rules for single values stand here. They keep what the patents wrote: markup that a database or spreadsheet
+put around it is removed, text is put into NFC, and its white space made single blanks.
 """
 
 import hashlib
@@ -15,7 +15,10 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import NamedTuple
 
+from patent_hier.data.convert import CONVERSIONS, converter
+from patent_hier.data.texts import is_placeholder
 from patent_hier.errors import ConfigError
+from patent_hier.markup import without_markup
 from patent_hier.reading.dialect import parse_delimiter
 from patent_hier.reading.encodings import ENCODINGS, canonical
 from patent_hier.reading.rows import Limits, RowFault
@@ -72,6 +75,7 @@ class RawFormat:
         delimiter: Between fields, or its name such as ``tab``; None: found.
         sheet: Name of a workbook's sheet; None: the first.
         limits: How far one record may reach.
+        convert: One of :data:`patent_hier.data.convert.CONVERSIONS`, or None.
 
     Raises:
         ConfigError: If a value is unknown or out of range.
@@ -86,13 +90,13 @@ class RawFormat:
     delimiter: str | None = None
     sheet: str | None = None
     limits: Limits = field(default_factory=Limits)
+    convert: str | None = None
 
     def __post_init__(self) -> None:
-        if unknown := [name for name in self.columns if name not in PAPER_COLUMNS]:
-            raise ConfigError(f"data.columns has no column {shown(unknown[0])}; it knows {', '.join(PAPER_COLUMNS)}")
+        check_columns(self.columns)
         if isinstance(self.text, str) or not self.text:
             raise ConfigError(
-                f"data.text={shown(self.text)} names no list of columns; give for instance data.text=[摘要]"
+                f"data.text={shown(self.text)} names no list of columns; write data.text=[{self.text or '摘要'}]"
             )
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
@@ -100,6 +104,10 @@ class RawFormat:
         ):
             if value not in known:
                 raise ConfigError(f"data.{option}={shown(value)} is unknown; choose one of {', '.join(known)}")
+        if self.convert not in (None, *CONVERSIONS):
+            raise ConfigError(
+                f"data.convert={shown(self.convert)} is unknown; choose one of {', '.join(CONVERSIONS)} or null"
+            )
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
         encoding = canonical(self.encoding)
@@ -107,6 +115,15 @@ class RawFormat:
             raise ConfigError(f"data.encoding={self.encoding!r} is unknown; choose one of {', '.join(ENCODINGS)}")
         object.__setattr__(self, "encoding", encoding)
         object.__setattr__(self, "delimiter", parse_delimiter(self.delimiter))
+
+    def read(self, text: str) -> str:
+        """A text as models read it: normalised, and converted where that is set.
+
+        Raises:
+            ConfigError: If the converter is not installed.
+        """
+        text = normalise(text)
+        return text if self.convert is None else converter(self.convert)(text)
 
     @property
     def header_names(self) -> Mapping[str, str]:
@@ -124,8 +141,31 @@ class RawFormat:
             "encoding": self.encoding,
             "delimiter": self.delimiter,
             "sheet": self.sheet,
+            "convert": self.convert,
             "limits": [self.limits.max_bytes, self.limits.max_lines],
         }
+
+
+def check_columns(columns: Mapping[str, object]) -> None:
+    """Refuse pairs that are not our name and one header.
+
+    Raises:
+        ConfigError: Saying what to write instead.
+    """
+    for ours, header in columns.items():
+        if ours not in PAPER_COLUMNS:
+            if header in PAPER_COLUMNS:
+                raise ConfigError(
+                    f"data.columns={{{ours}: {header}}}: turn the pair round, 'data.columns={{{header}: {ours}}}': our "
+                    "name stands first"
+                )
+            raise ConfigError(f"data.columns has no column {ours!r}; it knows {', '.join(PAPER_COLUMNS)}")
+        if not isinstance(header, str):
+            names = [str(name) for name in header] if isinstance(header, Sequence) else []
+            raise ConfigError(
+                f"data.columns.{ours}={header} names no single column; write 'data.columns={{{ours}: "
+                f"{names[0] if names else PAPER_COLUMNS[ours]}}}'"
+            )
 
 
 @dataclass(frozen=True)
@@ -136,11 +176,28 @@ class Layout:
         header: The names in the file, in their order; a whole row has as many fields.
         positions: Position of a column by our name; a column that the file lacks is not in it.
         text_positions: Positions of the fields that make up the text.
+        found: Columns that known headers stand for, by our name or the text's: the header that was taken, then others
+            that could have been.
     """
 
     header: tuple[str, ...]
     positions: Mapping[str, int]
     text_positions: tuple[int, ...]
+    found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def line(self, options: str = "data.columns and data.text") -> str | None:
+        """What was found by known headers, in one line; None if nothing was.
+
+        Args:
+            options: What names other columns.
+        """
+        if not self.found:
+            return None
+        parts = [
+            f"{name} = {taken}" + (f" (not {', '.join(others)})" if others else "")
+            for name, (taken, *others) in self.found.items()
+        ]
+        return f"columns found by their headers: {', '.join(parts)}; {options} name others"
 
 
 class Rejection(NamedTuple):
@@ -168,8 +225,8 @@ def texts_of(rows: Iterable[Sequence[str]], layout: Layout) -> list[str]:
 
 
 def has_words(text: str) -> bool:
-    """Whether there is anything to read in a text: one letter, Chinese character or digit."""
-    return _LETTER.search(text) is not None
+    """Whether there is anything to read in a text: one letter, Chinese character or digit, and no mere 无 or N/A."""
+    return _LETTER.search(text) is not None and not is_placeholder(text)
 
 
 def is_unicode(text: str) -> bool:
@@ -182,14 +239,16 @@ def is_unicode(text: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """NFC, and every run of white space (line breaks and full-width blanks too) one blank; nothing else changes."""
-    return " ".join(nfc(text).split())
+    """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
+    return " ".join(nfc(without_markup(text)).split())
 
 
 def join_fields(fields: Sequence[str]) -> str:
-    """Join fields into one text: ``。`` between them unless the former already ends in punctuation."""
+    """Join fields into one text: ``。`` between them unless the former already ends in punctuation; placeholders go."""
     joined = ""
     for text in map(normalise, fields):
+        if is_placeholder(text):
+            continue
         if joined and text and not unicodedata.category(joined[-1]).startswith("P"):
             joined += _SENTENCE_END
         joined += text
@@ -221,8 +280,8 @@ def document_number(publication_number: str | None, application_number: str | No
 
 
 def fold_number(number: str) -> str:
-    """A document's number in one spelling: NFKC, upper case, without white space."""
-    return "".join(nfkc(number).upper().split())
+    """A document's number in one spelling: NFKC, upper case, without markup and white space."""
+    return "".join(nfkc(without_markup(number)).upper().split())
 
 
 def parse_date(text: str) -> date | None:

@@ -24,9 +24,9 @@ from patent_hier.settings import SplitSettings
 
 SPLIT_VERSION = 1
 SPLIT_FILE = "split.parquet"
-DATE, FILE = "date", "file"
+RANDOM, DATE, FILE = "random", "date", "file"
 APPLICANT, DEDUPLICATED, FAMILY = GROUPED = ("applicant", "deduplicated", "family")
-POLICIES = ("random", *GROUPED, DATE, FILE)
+POLICIES = (RANDOM, *GROUPED, DATE, FILE)
 PARTS = ("train", "val", "calibration", "test")  # a part code is the position in this tuple
 TRAIN, VAL, CALIBRATION, TEST = range(len(PARTS))
 NO_PART = -1  # the code of a document that neither trains nor is scored; policy ``file`` only

@@ -21,7 +21,12 @@ LABELS = ("section", "ipc_class", "subclass", "main_group", "subgroup", "further
 _SYMBOL = r"[A-H][0-9]{2}[A-Z][1-9][0-9]{0,3}/(?:[0-9]{2}|[0-9]{2,4}[1-9])(?:\([0-9]{4}\.[0-9]{2}\)[ACIN]{0,3})?"
 _PLAIN = f"^{_SYMBOL}(?:; *{_SYMBOL})* *$"
 _DECORATION = r"\([0-9.]*\)[ACIN]*| "
+# Spellings that come to these by rules: Derwent's F23G-005/46 and other zeros before a main group; other separators.
+_MAIN_GROUP = r"([A-H][0-9]{2}[A-Z])[- ]?(?:0([1-9][0-9]{0,2})|00([1-9][0-9]?)|000([1-9])|([1-9][0-9]{0,3}))/"
+_SEPARATOR = r"[ \x{2002}\"']*[;,|\r\n\x{FF0C}\x{FF1B}\x{3001}\x{FF5C}][ \x{2002}\"']*"
+_AROUND = "; =[]\"'"  # of lists in JSON and formulas
 _CACHE = 1 << 12  # designs recur, and so do odd spellings
+_CACHED = 64  # characters; longer fields are kept by no cache, or it would grow with the file
 _LISTS = pa.list_(pa.string())
 _TYPES = dict(zip(LABELS, [pa.string()] * 5 + [_LISTS] * 2, strict=True))
 
@@ -50,13 +55,17 @@ class SymbolColumns(NamedTuple):
 def symbol_columns(fields: "pa.Array[Any]", edition: str, min_symbol: str) -> SymbolColumns:
     """Read ``(n,)`` fields as :func:`patent_hier.taxonomy.symbols.parse_symbols` does; arguments as there."""
     is_sure = np.array(pc.match_substring_regex(fields, _PLAIN))
-    lists = pc.split_pattern(_undecorated(fields.filter(pa.array(is_sure))), ";")
+    plain = fields
+    if not is_sure.all():
+        plain = _respelled(fields, ~is_sure)
+        is_sure = np.array(pc.match_substring_regex(plain, _PLAIN))
+    lists = pc.split_pattern(_undecorated(plain.filter(pa.array(is_sure))), ";")
     is_known = _sure(lists, edition)
     if not is_known.all():
         is_sure[is_sure] = is_known
         lists = lists.filter(pa.array(is_known))
     others = np.flatnonzero(~is_sure)
-    read = [_read(field, edition, min_symbol) for field in fields.take(others).to_pylist()]
+    read = [_read(str(field), edition, min_symbol) for field in fields.take(others).to_pylist()]
     is_usable = np.array([not isinstance(symbols, Unusable) for symbols in read], np.bool_)
     places = np.concatenate([np.flatnonzero(is_sure), others[is_usable]])
     order = np.argsort(places)
@@ -74,6 +83,16 @@ def symbol_columns(fields: "pa.Array[Any]", edition: str, min_symbol: str) -> Sy
             if isinstance(symbols, Unusable)
         },
     )
+
+
+def _respelled(fields: "pa.Array[Any]", is_odd: NDArray[np.bool_]) -> "pa.Array[Any]":
+    """The fields, those of the odd ones that become plain by simple rules as they are then."""
+    odd = fields.filter(pa.array(is_odd))
+    plain = pc.replace_substring_regex(odd, _SEPARATOR, ";")
+    plain = pc.replace_substring_regex(pc.utf8_trim(plain, _AROUND), _MAIN_GROUP, r"\1\2\3\4\5/")
+    chosen = pc.if_else(pc.match_substring_regex(plain, _PLAIN), plain, odd)
+    result: pa.Array[Any] = pc.replace_with_mask(fields, pa.array(is_odd), chosen)
+    return result
 
 
 def _undecorated(fields: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -122,9 +141,12 @@ def _lists(offsets: NDArray[Any], values: "pa.Array[Any]") -> "pa.Array[Any]":
     return pa.ListArray.from_arrays(ends, values)
 
 
-@functools.lru_cache(maxsize=_CACHE)
 def _read(field: str, edition: str, min_symbol: str) -> tuple[object, ...] | Unusable:
     """The values for one field, in the order of :data:`LABELS`."""
+    return (_read_cached if len(field) <= _CACHED else _read_anew)(field, edition, min_symbol)
+
+
+def _read_anew(field: str, edition: str, min_symbol: str) -> tuple[object, ...] | Unusable:
     try:
         symbols = parse_symbols(field, edition, min_symbol)
     except SymbolError as error:
@@ -132,3 +154,6 @@ def _read(field: str, edition: str, min_symbol: str) -> tuple[object, ...] | Unu
     main = symbols.main
     further, skipped = tuple(map(str, symbols.further)), tuple(symbol.value for symbol in symbols.skipped)
     return main.section, main.ipc_class, main.subclass, main.main_group, main.subgroup, further, skipped
+
+
+_read_cached = functools.lru_cache(maxsize=_CACHE)(_read_anew)

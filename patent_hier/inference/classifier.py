@@ -1,6 +1,6 @@
 """``HierarchicalClassifier``: a finished system for new texts, with calibrated probabilities and back-off."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from patent_hier.data.raw import normalise
 from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.scores import TreeScores
@@ -140,7 +139,8 @@ class HierarchicalClassifier:
         found = readable(texts)
         predictions: list[Prediction] = []
         for part in self.system.portions(found):
-            predictions += self.answer(self.score(part, batch_size=batch_size, progress=progress), asked)
+            scores = self.score(part, batch_size=batch_size, progress=progress)
+            predictions += self.answer(scores, asked, part)
         if not explain:
             return predictions
         return [
@@ -166,7 +166,7 @@ class HierarchicalClassifier:
         from patent_hier.inference.explain import explain
 
         require_text(text)
-        return explain(self.system, normalise(text), label, level)
+        return explain(self.system, self.system.raw.read(text), label, level)
 
     def score(self, texts: Texts, *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
         """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
@@ -177,7 +177,7 @@ class HierarchicalClassifier:
             ArtifactError: If weights give NaN.
             DataError: As :meth:`predict`.
         """
-        scores = self.system.log_prob([normalise(text) for text in readable(texts)], progress, batch_size)
+        scores = self.system.log_prob([self.system.raw.read(text) for text in readable(texts)], progress, batch_size)
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         temperatures = self.calibration.temperatures if self.calibration else {}
@@ -205,9 +205,15 @@ class HierarchicalClassifier:
         thresholds = None if target is None else at_least(known, target)
         return self._answering.ask(question, thresholds, sets if question.all_symbols else None)
 
-    def answer(self, scores: TreeScores, asked: Asked) -> list[Prediction]:
-        """The predictions of :meth:`score`'s documents for what was :meth:`ask`ed."""
-        return list(asked.answers(scores, self.version))
+    def answer(self, scores: TreeScores, asked: Asked, texts: Sequence[str]) -> list[Prediction]:
+        """The predictions of :meth:`score`'s documents, whose texts these are, for what was :meth:`ask`ed."""
+        predictions, known = list(asked.answers(scores, self.version)), self.system.characters
+        if known is None:
+            return predictions
+        strange = [known.judge(self.system.raw.read(text)) for text in texts]
+        return [
+            one if why is None else replace(one, strange=why) for one, why in zip(predictions, strange, strict=True)
+        ]
 
     @cached_property
     def lookup(self) -> LabelLookup:

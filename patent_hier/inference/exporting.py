@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError
 from patent_hier import __version__
 from patent_hier.artifacts import MANIFEST, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, write_yaml
+from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
@@ -161,6 +162,8 @@ def export_system(export: Export, folder: Path) -> None:
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
         (staging / LABELS_FILE).write_text(labels_json(system.tree), "utf-8")
+        if system.characters is not None:
+            write_json(staging / CHARACTERS_FILE, system.characters.as_dict())
         if export.calibration is not None:
             write_json(staging / CALIBRATION_FILE, export.calibration.as_dict())
         version = system_version(system)

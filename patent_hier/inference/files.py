@@ -44,6 +44,8 @@ class Summary:
         labelled: Predicted rows whose main symbol has a label at a level, by that; the accuracies are over these.
         hits: Of these, rows whose first path has the true label, by level.
         labels: The true labels, by level.
+        strange: Predicted rows whose text is strange to the training, by the reason.
+        first_strange: The first of them by its number; 0 for none.
     """
 
     levels: tuple[str, ...]
@@ -54,6 +56,8 @@ class Summary:
     labelled: Counter[str] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
     labels: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    strange: Counter[str] = field(default_factory=Counter)
+    first_strange: int = 0
 
     @property
     def predicted(self) -> int:
@@ -101,6 +105,9 @@ class Summary:
             return
         decision = prediction.decision
         self.decided[decision.level] += 1
+        if prediction.strange is not None:
+            self.strange[prediction.strange] += 1
+            self.first_strange = self.first_strange or row.row
         try:
             symbol = parse_symbols(row.symbols, raw.edition, raw.min_symbol).main
         except SymbolError:  # an application without a class yet, or a design
@@ -123,9 +130,10 @@ class Summary:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Summary":
         """The counts of :meth:`as_dict`."""
-        counts = {name: Counter(value) for name, value in content.items() if name not in ("levels", "labels")}
+        other = ("levels", "labels", "first_strange")
+        counts = {name: Counter(value) for name, value in content.items() if name not in other}
         labels = defaultdict(set, {level: set(own) for level, own in content["labels"].items()})
-        return cls(tuple(content["levels"]), **counts, labels=labels)
+        return cls(tuple(content["levels"]), **counts, labels=labels, first_strange=int(content["first_strange"]))
 
 
 def predict_to_stream(

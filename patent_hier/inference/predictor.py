@@ -13,6 +13,7 @@ import numpy as np
 
 from patent_hier.artifacts import MANIFEST, verify
 from patent_hier.atomic import read_json
+from patent_hier.data.characters import Characters, load_characters
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.titles import load_titles
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
@@ -109,6 +110,7 @@ class System:
         raw: The form of the raw file that it was trained on; its ``text`` names the fields that make a document's text.
         passes: How many classifiers read each text.
         titles: Titles of labels by code, as far as they are known.
+        characters: What training has shown of characters; None if that is not known.
     """
 
     def __init__(
@@ -118,8 +120,10 @@ class System:
         loaded: Mapping[Path, Classifier | Combination],
         raw: RawFormat,
         titles: Mapping[str, str] | None = None,
+        characters: Characters | None = None,
     ) -> None:
         self.name = name
+        self.characters = characters
         self.titles = dict(titles or {})
         self.nodes = dict(nodes)
         self.raw = raw
@@ -144,7 +148,12 @@ class System:
 
     def with_titles(self, titles: Mapping[str, str]) -> "System":
         """The same classifiers with titles of their labels."""
-        return System(self.name, self.nodes, self.loaded, self.raw, titles)
+        return System(self.name, self.nodes, self.loaded, self.raw, titles, self.characters)
+
+    def converting(self, convert: str) -> "System":
+        """The same classifiers for texts whose characters are converted first (``RawFormat.convert``)."""
+        raw = replace(self.raw, convert=convert)
+        return System(self.name, self.nodes, self.loaded, raw, self.titles, self.characters)
 
     def portions(self, texts: list[str]) -> Iterator[list[str]]:
         """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
@@ -238,7 +247,7 @@ def load_system(folder: Path) -> System:
     loader = NodeLoader()
     nodes = {node: loader.load(path, node) for node, path in folders.items()}
     name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
-    return System(name, nodes, loader.nodes, _common_format(loader.nodes), load_titles(folder))
+    return System(name, nodes, loader.nodes, _common_format(loader.nodes), load_titles(folder), load_characters(folder))
 
 
 def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:

@@ -135,6 +135,8 @@ class Prediction:
         model_version: Which weights said so.
         explanation: Which parts of the text speak for the first path's label, if that was asked for.
         symbols: By level all labels that the document has, the most probable first, if they were asked for.
+        strange: Why probabilities may be too high for the text: it has many ``traditional`` characters, ``latin``
+            letters, or others that training has hardly shown (``unseen``); see :mod:`patent_hier.data.characters`.
     """
 
     decision: Decision
@@ -143,7 +145,8 @@ class Prediction:
     model_version: str
     explanation: Explanation | None = None
     symbols: dict[str, tuple[LabelScore, ...]] | None = None
+    strange: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON-able values; without ``explanation`` and ``symbols`` where there are none."""
+        """The prediction as JSON-able values; without what there is not (``explanation``, ``symbols``, ``strange``)."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -36,7 +36,8 @@ def writer_for(
     one) and ``confidence``; for each path, k from 1 to ``top_k``, its labels and their probabilities:
     ``section_k``, ``section_probability_k``, ..., of the deepest level ``class_k`` and ``probability_k`` (that of the
     path); with all symbols, for each level, ``all_<level>`` and ``all_<level>_probabilities``, with semicolons between
-    them; ``error``, the reason why a row has no prediction.
+    them; ``strange``, why probabilities may be too high (see :class:`patent_hier.inference.results.Prediction`);
+    ``error``, the reason why a row has no prediction.
 
     Args:
         kind: One of :data:`OUTPUT_FORMATS`.
@@ -62,10 +63,10 @@ def writer_for(
     def write_csv(row: Incoming, prediction: Prediction | None) -> None:
         own = [str(row.row), cell(row.document_id), *map(cell, row.fields)]
         if prediction is None:
-            writer.writerow([*own, *[""] * (4 + 2 * len(levels) * (top_k + all_symbols)), str(row.fault)])
+            writer.writerow([*own, *[""] * (5 + 2 * len(levels) * (top_k + all_symbols)), str(row.fault)])
         else:
             cells = _cells(prediction, names, 2 * len(levels), top_k)
-            writer.writerow([*own, *cells, *_symbols(prediction), ""])
+            writer.writerow([*own, *cells, *_symbols(prediction), prediction.strange or "", ""])
 
     return write_csv
 
@@ -74,7 +75,8 @@ def _header(levels: Sequence[str], top_k: int, text_columns: Sequence[str], all_
     named = [name for level in levels[:-1] for name in (level, f"{level}_probability")] + [levels[-1], "probability"]
     ranked = [f"{name}_{k}" for k in range(1, top_k + 1) for name in named]
     named = [f"all_{level}{what}" for level in levels for what in ("", "_probabilities")] if all_symbols else []
-    return ["row", "document_id", *text_columns, "decision", "label", "name", "confidence", *ranked, *named, "error"]
+    shown = ["decision", "label", "name", "confidence", *ranked, *named, "strange", "error"]
+    return ["row", "document_id", *text_columns, *shown]
 
 
 def _symbols(prediction: Prediction) -> list[str]:

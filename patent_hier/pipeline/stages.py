@@ -4,6 +4,7 @@ import functools
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damag
 from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, remove_partials
 from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
+from patent_hier.data.characters import Characters, sample
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, described, prepare, shared_strings, source_digest
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
@@ -20,7 +22,7 @@ from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
-from patent_hier.data.splits import DATE, FILE, GROUPED, TRAIN, SplitPlan, load, save, split_fingerprint
+from patent_hier.data.splits import DATE, FILE, GROUPED, RANDOM, TRAIN, SplitPlan, load, save, split_fingerprint
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.progress import byte_progress, say
 from patent_hier.reading.sources import find_parts
@@ -64,6 +66,7 @@ def raw_format(data: DataSettings) -> RawFormat:
         edition=data.edition,
         max_reject_share=data.max_reject_share,
         encoding=data.encoding,
+        convert=data.convert,
         delimiter=data.delimiter,
         sheet=data.sheet,
     )
@@ -185,6 +188,19 @@ def _parts_of(corpus: Path, split: Path) -> NDArray[np.int8]:
     return parts
 
 
+def training_characters(corpus: Corpus, split: Path) -> Characters:
+    """What the training part shows of characters; known once for all results that a process makes."""
+    return _characters_of(corpus.folder, split)
+
+
+@functools.lru_cache(maxsize=2)
+def _characters_of(folder: Path, split: Path) -> Characters:
+    corpus = Corpus.open(folder)
+    train = load_parts(corpus, split) == TRAIN
+    texts = chain.from_iterable(corpus.iter_texts())
+    return Characters.learn(sample(compress(texts, train), int(train.sum())))
+
+
 def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
     """The nodes of a hierarchical result: ``root`` and every section with a training document."""
     labels = corpus_labels(corpus, "class")
@@ -254,6 +270,8 @@ def _report_split(report: SplitReport, plan: SplitPlan, given: GivenParts | None
             say(line)
     if plan.grouping is not None and not report.groups:
         say(_NO_COMPANY[plan.grouping])
+    if plan.policy in (RANDOM, *GROUPED) and (told := report.shares(plan)):
+        say(told)
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
         why = "have too few documents for every part" if given is None else "are missing from some part"

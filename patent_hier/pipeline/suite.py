@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
+from patent_hier.data.characters import Characters
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import DocumentLabels, corpus_labels
 from patent_hier.data.splits import TRAIN
@@ -22,7 +23,7 @@ from patent_hier.evaluation.temperature import fit_temperatures
 from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
-from patent_hier.pipeline.stages import load_parts, split_of
+from patent_hier.pipeline.stages import load_parts, split_of, training_characters
 from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
@@ -46,6 +47,7 @@ class SuiteResult:
         facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
         overrides: The words of the command that made it.
         tree: Its labels, with the titles that are known.
+        characters: What training has shown of characters.
     """
 
     result: Result
@@ -56,6 +58,7 @@ class SuiteResult:
     facts: dict[str, object]
     overrides: tuple[str, ...]
     tree: LabelTree
+    characters: Characters
 
 
 def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
@@ -117,7 +120,9 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))
     demo = manifest["data"]["name"] == "demo"
     tree = replace(system.tree, titles=titles_of(first, system.tree))
-    return SuiteResult(result, manifest["model"], demo, first.parent / name, dict(folders), facts, overrides, tree)
+    folder, split = first.parent / name, split_of(corpus, manifest["data"]["split"])
+    shown = training_characters(corpus, split)
+    return SuiteResult(result, manifest["model"], demo, folder, dict(folders), facts, overrides, tree, shown)
 
 
 def score_nodes(

@@ -27,6 +27,9 @@ class DataSettings:
             ``subgroup``. Corpus and split do not depend on it.
         labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
         min_symbol: How complete the main IPC symbol must be: ``group``, ``subclass`` or ``class``.
+        convert: How characters of the text are converted, in training and at prediction: ``t2s`` (Traditional to
+            Simplified), ``tw2sp`` (of Taiwan, its terms too), ``hk2s`` (of Hong Kong); ``null`` for not at all. Needs
+            the extra ``convert``.
         edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
         max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
         label_text: CSV of the titles of IPC places, with the columns ``code``, ``level`` and one that starts with
@@ -47,6 +50,7 @@ class DataSettings:
     labels: str = "first"
     min_symbol: str = "group"
     edition: str = "2017"
+    convert: str | None = None
     max_reject_share: float = 0.2
     label_text: str | None = None
     label_levels: list[str] = field(default_factory=lambda: ["subclass", "main_group"])

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import NamedTuple, Self
 
 from patent_hier.errors import ConfigError, DataError
+from patent_hier.markup import without_markup
+from patent_hier.taxonomy.spellings import symbols_in, without_explanations
 
 IPC_LEVELS: tuple[str, ...] = ("section", "class", "subclass", "main_group", "subgroup")
 SECTIONS: tuple[str, ...] = tuple("ABCDEFGH")
@@ -120,6 +122,7 @@ _FOLD: dict[int, int | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0x
 _FOLD |= dict.fromkeys([0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], 0x20)
 _FOLD |= dict.fromkeys([0x200B, 0x2060, 0xFEFF], None)
 
+_ALPHANUMERIC = re.compile(r"[^\W_]")
 _SEPARATOR = re.compile("[;；|｜\r\n]")
 # Six digits of a subgroup are the fixed-width form, filled up with zeros. Three to five that end in zero are refused:
 # the scheme has none (it writes 23/20, not 23/2000), so such a symbol was cut off somewhere.
@@ -139,10 +142,8 @@ _SYMBOL = re.compile(
 )
 # A class of 01 to 32 (or 99 in old editions), a subclass and perhaps the edition. Four bare digits are not taken for
 # a design: they may be anything, and designs do not count towards the allowed share of rejected rows.
-_LOCARNO = re.compile(
-    r"(?:LOC *\([0-9]{1,2}\) *CL\.? *)?(?:0[1-9]|[12][0-9]|3[0-2]|99)-[0-9]{2} *(?:\([0-9]{1,2}\))?",
-    re.ASCII | re.IGNORECASE,
-)
+_DESIGN = r"(?:LOC *\([0-9]{1,2}\) *CL\.? *)?(?:0[1-9]|[12][0-9]|3[0-2]|99)-[0-9]{2} *(?:\([0-9]{1,2}\))?"
+_LOCARNO = re.compile(rf"[\[\"' ]*{_DESIGN}(?:[,、\"' ]+{_DESIGN})*[\]\"' ]*", re.ASCII | re.IGNORECASE)
 _DEPTH_OF = {"class": 1, "subclass": 2, "group": 3}  # places filled in the symbol
 
 
@@ -246,9 +247,11 @@ class ParsedField(NamedTuple):
 
 
 def parse_symbols(text: str, edition: str = "latest", min_level: str = "class") -> ParsedField:
-    """Read a field of symbols between ``;``, ``|`` (full-width too) or line breaks; the first is the main one.
+    """Read a field of symbols; the first is the main one.
 
-    Empty parts are passed over, so a separator may also stand at the end or twice.
+    Between symbols stand ``;``, ``|``, commas (full-width too), line breaks, or blanks. Empty parts are passed over, so
+    a separator may also stand at the end or twice. Around symbols may stand what
+    :mod:`patent_hier.taxonomy.spellings` knows, such as ``[1]``, ``Int.Cl.`` or quotes.
 
     Args:
         text: The field as it stands in the file.
@@ -261,19 +264,25 @@ def parse_symbols(text: str, edition: str = "latest", min_level: str = "class") 
         ConfigError: If ``edition`` or ``min_level`` is unknown.
     """
     _check_settings(edition, min_level)
-    parts = [stripped for part in _SEPARATOR.split(text) if (stripped := part.strip())]
-    main = _read(parts[0], edition, min_level) if parts else RejectReason.EMPTY
+    parts = [
+        part for part in _SEPARATOR.split(without_explanations(without_markup(text))) if _ALPHANUMERIC.search(part)
+    ]
+    found = [pair for part in parts for pair in _read_part(part.strip(), edition, min_level)]
+    (value, main), *rest = found or [(text, RejectReason.EMPTY)]
     if isinstance(main, RejectReason):
-        raise _error(main, parts[0] if parts else text, edition, min_level)
-    further: dict[IpcSymbol, None] = {}  # a set that keeps its order
-    skipped: list[SkippedSymbol] = []
-    for part in parts[1:]:
-        symbol = _read(part, edition, min_level)
-        if isinstance(symbol, RejectReason):
-            skipped.append(SkippedSymbol(part, symbol))
-        elif symbol != main:
-            further[symbol] = None
+        raise _error(main, value, edition, min_level)
+    further = dict.fromkeys(symbol for _, symbol in rest if isinstance(symbol, IpcSymbol) and symbol != main)
+    skipped = (SkippedSymbol(part, reason) for part, reason in rest if isinstance(reason, RejectReason))
     return ParsedField(main, tuple(further), tuple(skipped))
+
+
+def _read_part(part: str, edition: str, min_level: str) -> list[tuple[str, IpcSymbol | RejectReason]]:
+    """The symbols of a part between separators that cannot mean anything else, each with its text."""
+    symbol = _read(part, edition, min_level)
+    if symbol is not RejectReason.MALFORMED:
+        return [(part, symbol)]
+    spelled = symbols_in(_fold(part))
+    return [(one, _read(one, edition, min_level)) for one in spelled] or [(part, symbol)]
 
 
 def _fold(text: str) -> str:
@@ -306,7 +315,7 @@ def _why_not(text: str) -> RejectReason:
         return RejectReason.EMPTY
     if text.upper() in SECTIONS:
         return RejectReason.INCOMPLETE
-    return RejectReason.LOCARNO if _LOCARNO.fullmatch(text) else RejectReason.MALFORMED
+    return RejectReason.LOCARNO if _LOCARNO.fullmatch(" ".join(text.split())) else RejectReason.MALFORMED
 
 
 def _error(reason: RejectReason, value: str, edition: str, min_level: str) -> SymbolError:

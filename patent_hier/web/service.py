@@ -10,7 +10,6 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from patent_hier.data.raw import normalise
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbour, Neighbours
@@ -151,7 +150,7 @@ class Service:
             async with asyncio.timeout(self.settings.time_limit):
                 asked = await answering(self.classifier.ask, question.question())
                 scores = await self._batcher.score(texts)
-                predictions = await answering(self.classifier.answer, scores, asked)
+                predictions = await answering(self.classifier.answer, scores, asked, texts)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
         self._texts.inc(len(texts))
@@ -160,7 +159,7 @@ class Service:
 
     def _nearest(self, text: str, k: int) -> list[Neighbour]:
         assert self._neighbours is not None
-        (found,) = self._neighbours.nearest([normalise(text)], k)
+        (found,) = self._neighbours.nearest([self.classifier.system.raw.read(text)], k)
         return found
 
     async def _aside(self, work: Any, *arguments: Any) -> Any:

@@ -16,12 +16,46 @@ from patent_hier.errors import ConfigError
         ("data.path=数据/公报 2019（全）.csv", "数据/公报 2019（全）.csv"),
         ("data.columns={title: 名称, abstract: 摘要}", {"title": "名称", "abstract": "摘要"}),
         ("data.columns.title=名称", "名称"),
+        ("data.text=[摘要(中文)]", ["摘要(中文)"]),
+        ("data.text=[标题 (中文), '摘要(中文)']", ["标题 (中文)", "摘要(中文)"]),
+        ("data.text=[Title (Chinese)]", ["Title (Chinese)"]),
+        (
+            "data.columns={title: 标题(中文), symbols: IPC主分类-小组}",
+            {"title": "标题(中文)", "symbols": "IPC主分类-小组"},
+        ),
+        ("data.columns.title=Title (Chinese)", "Title (Chinese)"),
+        ("data.columns.applicant=申请(专利权)人", "申请(专利权)人"),
         ("seed=3", 3),
     ],
 )
 def test_chinese_values_reach_hydra(word, value):
     (parsed,) = OverridesParser.create().parse_overrides(readable([word]))
     assert parsed.value() == value
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("data.columns={主分类号: symbols}", "turn the pair round, 'data.columns={symbols: 主分类号}'"),
+        (
+            "data.columns={title: 名称, '摘要 (中文)': abstract}",
+            "turn the pair round, 'data.columns={abstract: 摘要 (中文)}'",
+        ),
+        ("+data.columns.主分类号=symbols", "turn the pair round, 'data.columns={symbols: 主分类号}'"),
+        ("data.columns={symbols: [主分类号, 分类号]}", "write 'data.columns={symbols: 主分类号}'"),
+        ("data.columns.symbols=[主分类号]", "write 'data.columns={symbols: 主分类号}'"),
+        ("data.columns=主分类号", "'data.columns={symbols: 主分类号}'"),
+        ("data.columns=[主分类号]", "'data.columns={symbols: 主分类号}'"),
+        ("data.text=摘要(中文)", "write 'data.text=[摘要(中文)]'"),
+        ("data.text='摘要'", "write 'data.text=[摘要]'"),
+    ],
+)
+def test_headers_in_a_form_that_cannot_be_meant(word, advice):
+    with pytest.raises(ConfigError) as caught:
+        readable([word])
+    assert advice in str(caught.value)
+    advised = [part for part in str(caught.value).split("'") if part.startswith("data.")][-1]
+    OverridesParser.create().parse_overrides(readable([advised]))
 
 
 def test_swept_chinese_paths():

@@ -59,7 +59,7 @@ def test_options(made, new, tmp_path):
     assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
     lines = read(tmp_path / "out" / "x.csv")
     columns = ["row", "document_id", "专利名称", "摘要", "decision", "label", "name", "confidence"]
-    columns += ["section_1", "section_probability_1", "class_1", "probability_1", "error"]
+    columns += ["section_1", "section_probability_1", "class_1", "probability_1", "strange", "error"]
     assert list(lines[0]) == columns
     assert lines[0]["专利名称"] == "一种锁"
 
@@ -120,12 +120,41 @@ def test_no_row_predicted(made, new, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"new.csv"}
 
 
+def test_traditional_texts_are_told_and_converted(made, new, tmp_path):
+    traditional = "本發明公開了一種激光測距裝置，包括殼體與光電探測器"
+    write_raw(new, raw_row(abstract=ABSTRACT), raw_row(abstract=traditional))
+    outcome = command("predict", made.result("linear", "hier"), new)
+    assert (
+        "1 of 2 texts has many characters that training has hardly shown (row 2); probabilities may be" in outcome.out
+    )
+    assert "--convert t2s makes Simplified characters of them" in outcome.out
+    with (tmp_path / "new.predicted.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [line["strange"] for line in csv.DictReader(file)] == ["", "traditional"]
+    converted = command("predict", made.result("linear", "hier"), new, "--overwrite", "--convert", "t2s")
+    assert "hardly shown" not in converted.out
+    shown = command("predict", made.result("linear", "hier"), "--abstract", traditional)
+    assert "training has hardly shown many characters of this text" in shown.out
+
+
 def test_without_symbols_no_accuracy(made, new, tmp_path):
     write_raw(new, raw_row(abstract=ABSTRACT))
     outcome = command("predict", made.node("textcnn", FLAT), new)
     assert outcome.status == 0
-    assert len(outcome.out.splitlines()) == 1
-    assert outcome.out.startswith("1 documents, 0 rows with errors, ")
+    assert outcome.out.startswith(f"no accuracy: {new} has no true symbol that can be read; --symbols NAME")
+    new.write_text(f"标题,摘要,类\n一种锁,{ABSTRACT},A01B1/00\n", "utf-8")
+    unknown = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
+    assert f"no accuracy: {new} has no known column of true symbols; --symbols NAME names it" in unknown.out
+    named = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "类")
+    assert "1 documents with a true symbol" in named.out
+    absent = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "分类")
+    assert absent.status != 0
+    assert f"{new} has no column 分类; it has 标题, 摘要, 类" in absent.err
+    new.write_text(f"摘要(中文),IPC主分类号\n{ABSTRACT},A01B1/00\n", "utf-8")
+    found = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
+    assert (
+        "symbols = IPC主分类号, abstract = 摘要(中文), text = 摘要(中文); --text and --symbols name others" in found.out
+    )
+    assert "1 documents with a true symbol" in found.out
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from patent_hier.data.columns import SCHEMA, CleanRows, clean_rows
 from patent_hier.data.layout import find_columns
-from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
+from patent_hier.data.raw import PAPER_COLUMNS, RawFormat, TextFault
 from patent_hier.reading.rows import RowFault, Rows
 
 ROW = {
@@ -155,3 +155,24 @@ def test_contents_are_those_of_id_text_and_main_symbol() -> None:
     hashes = cleaned(rows_of(*rows)).content_hashes.tolist()
     assert hashes[0] == hashes[1]
     assert len(set(hashes)) == 3
+
+
+def test_traces_of_spreadsheets_and_databases() -> None:
+    found = kept(公开号='="CN106888000A"', 专利分类='="A01D42/04"', 摘要="含CO<sub>2</sub>&nbsp;的_x000D_气体")
+    assert (found["document_id"], found["text"], found["subgroup"]) == ("CN106888000A", "含CO2 的 气体", "A01D42/04")
+    assert kept(RawFormat(text=["专利名称", "摘要"]), 摘要="暂无")["text"] == "一种收割机"
+
+
+@pytest.mark.parametrize("text", ["无", "N/A", "-", "（暂无）", "null"])
+def test_a_placeholder_is_an_empty_text(text: str) -> None:
+    assert [rejection.reason for rejection in clean(摘要=text).rejections.values()] == [TextFault.EMPTY_TEXT]
+
+
+def test_texts_of_another_encoding_and_headers_are_warnings() -> None:
+    garbled = "本发明公开了一种收割机，包括机架".encode().decode("gb18030", "ignore")
+    assert clean(摘要=garbled).warnings == [(0, "mojibake")]
+    assert clean(摘要="专利名称").warnings == [(0, "header_as_text")]
+
+
+def test_characters_are_converted_where_that_is_set() -> None:
+    assert kept(RawFormat(convert="t2s"), 摘要="一種電動裝置")["text"] == "一种电动装置"

@@ -11,7 +11,7 @@ from patent_hier.artifacts import find_damage, verify
 from patent_hier.atomic import atomic_folder
 from patent_hier.data import corpus as corpora
 from patent_hier.data.accounting import Accounting
-from patent_hier.data.corpus import SCHEMA, Corpus, check, corpus_fingerprint, prepare, shared_strings
+from patent_hier.data.corpus import CORPUS_VERSION, SCHEMA, Corpus, check, corpus_fingerprint, prepare, shared_strings
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.reading import sources
@@ -221,7 +221,9 @@ def test_a_damaged_corpus_is_refused(tmp_path: Path, damage: str) -> None:
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:-1])
     elif damage == "version":
-        manifest.write_text(manifest.read_text("utf-8").replace('"corpus_version": 2', '"corpus_version": 0'), "utf-8")
+        manifest.write_text(
+            manifest.read_text("utf-8").replace(f'"corpus_version": {CORPUS_VERSION}', '"corpus_version": 0'), "utf-8"
+        )
     else:
         file.write_bytes(b"x" * file.stat().st_size)
     with pytest.raises(ArtifactError, match=r"run patent-hier prepare again"):

@@ -217,6 +217,32 @@ def test_bad_input_is_refused(change, message):
         assign(**(given_ | change))
 
 
+def test_no_advice_is_given_that_is_followed_already():
+    ids, classes, _ = corpus([1] * 12)
+    with pytest.raises(DataError) as caught:
+        assign(ids, classes, None, SplitPlan())
+    assert str(caught.value).endswith(
+        "leaves none for val; no class has 3 documents, and a class needs as many to be in train, test and val; "
+        "use more documents"
+    )
+    ids, classes, applicants = corpus([30], n_applicants=1)
+    with pytest.raises(DataError, match="use more documents or policy random"):
+        assign(ids, classes, applicant_groups(applicants), SplitPlan(policy="applicant"))
+
+
+def test_shares_that_small_classes_change_are_told():
+    ids, classes, _ = corpus([4] * 20 + [10])
+    plan = SplitPlan()
+    _, report = assign(ids, classes, None, plan)
+    line = report.shares(plan)
+    assert line.startswith("the parts (train, val, calibration, test) are 30 / 23.3 / 23.3 / 23.3 % of")
+    assert "instead of 76.5 / 9 / 4.5 / 10 %, because a class with few documents still has one in each part" in line
+    assert f"{report.tested_once} of 21 classes have a single test document" in line
+    assert report.tested_once == 21
+    _, report = assign(*corpus([400, 200])[:2], None, plan)
+    assert report.shares(plan) is None
+
+
 def test_names_of_older_policies_are_as_before():
     """They name caches and results."""
     assert split_fingerprint("corpus", SplitPlan()) == "ede54a50f38c"

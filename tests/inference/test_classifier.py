@@ -54,6 +54,25 @@ def deep(loaded):
     return loaded("subgroup", "linear", "hier")
 
 
+TRADITIONAL = "一種激光測距裝置，包括殼體與光電探測器。"
+
+
+def test_texts_that_training_has_not_shown_are_told(linear, tmp_path):
+    plain, traditional, english = linear.predict([TEXTS[0], TRADITIONAL, "A device for measuring distances"])
+    assert (plain.strange, traditional.strange, english.strange) == (None, "traditional", "latin")
+    assert "strange" not in plain.as_dict()
+    linear.save_pretrained(tmp_path / "model")
+    saved = HierarchicalClassifier.from_pretrained(tmp_path / "model")
+    assert saved.system.characters == linear.system.characters
+    saved.system = saved.system.converting("t2s")
+    (converted,) = saved.predict([TRADITIONAL])
+    (simplified,) = linear.predict(["一种激光测距装置，包括壳体与光电探测器。"])
+    assert converted == simplified
+    (tmp_path / "model" / "characters.json").write_text("{}", "utf-8")
+    with pytest.raises(ArtifactError):
+        HierarchicalClassifier.from_pretrained(tmp_path / "model")
+
+
 def numbers(predictions):
     """All labels, and all numbers, of predictions."""
     labels, values = [], []

@@ -107,7 +107,7 @@ def test_rows_without_class_and_broken_rows(linear, tmp_path):
     summary, lines = predict(linear, path, top_k=2)
     own = ["row", "document_id", "摘要", "decision", "label", "name", "confidence"]
     ranked = [f"{name}_{k}" for k in (1, 2) for name in ("section", "section_probability", "class", "probability")]
-    assert list(lines[0]) == [*own, *ranked, "error"]
+    assert list(lines[0]) == [*own, *ranked, "strange", "error"]
     ids = ["CN106888000A", "2", "3", "201710000001.2", "CN106888004A", "CN106888000A"]
     assert [line["document_id"] for line in lines] == ids
     assert [line["error"] for line in lines] == ["", "too_few_fields", "", "", "empty_text", ""]
@@ -118,7 +118,8 @@ def test_rows_without_class_and_broken_rows(linear, tmp_path):
         cell for path in (first, second) for step in path.steps for cell in (step.label, f"{step.probability:.6f}")
     ]
     expected = ["class", first.label, name_of(first.label), f"{first.probability:.6f}", *ranked]
-    assert predicted == [expected, [""] * 12, expected, expected, [""] * 12, expected]
+    expected.append("")  # nothing is strange
+    assert predicted == [expected, [""] * 13, expected, expected, [""] * 13, expected]
     assert (summary.predicted, summary.errors) == (4, 2)
     assert summary.labelled == {"section": 1, "class": 1}
     assert summary.faults_in_words() == "1 too_few_fields, 1 empty_text"
@@ -154,11 +155,12 @@ def test_all_symbols_have_columns_at_every_level(made, tmp_path):
         shown = [float(value) for value in line[f"all_{level}_probabilities"].split(";")]
         assert shown == pytest.approx([one.probability for one in labels], abs=1e-6)
         assert broken[f"all_{level}"] == ""
-    assert list(line)[-5:] == [
+    assert list(line)[-6:] == [
         "all_section",
         "all_section_probabilities",
         "all_class",
         "all_class_probabilities",
+        "strange",
         "error",
     ]
     assert broken["error"] == "too_few_fields"
@@ -172,7 +174,7 @@ def test_answers_to_a_depth_have_columns_to_it_and_titles_for_names(made, tmp_pa
     named = HierarchicalClassifier(deep.system.with_titles({label: "=雷达"}), None, {})
     summary, (line,) = predict(named, file, top_k=1, depth="subclass", exclude=["g01"])
     ranked = ["section_1", "section_probability_1", "class_1", "class_probability_1", "subclass_1", "probability_1"]
-    assert list(line)[3:] == ["decision", "label", "name", "confidence", *ranked, "error"]
+    assert list(line)[3:] == ["decision", "label", "name", "confidence", *ranked, "strange", "error"]
     assert (line["decision"], line["label"], line["name"]) == ("subclass", label, "'=雷达")
     assert line["subclass_1"] == label
     assert summary.labelled == {"section": 1, "class": 1, "subclass": 1}

@@ -218,6 +218,71 @@ def test_field_without_main_symbol(text: str, reason: RejectReason) -> None:
     assert caught.value.reason is reason
 
 
+# How databases export a field of the symbols C08L5/08 and A61K9/16.
+EXPORTED = (
+    *("C08L5/08, A61K9/16", "C08L5/08，A61K9/16", "C08L5/08、A61K9/16;", "C08L 5/08 | A61K 9/16", "C08L5/08//A61K9/16"),
+    *("C08L-005/08; A61K-009/16", "C08L‐005/08, A61K‐009/16", "C08L0005/08;A61K0009/16", "C08L 005/08 A61K 009/16"),
+    *('["C08L5/08", "A61K9/16"]', "['C08L5/08','A61K9/16']", "[C08L5/08, A61K9/16]", '="C08L5/08;A61K9/16"'),
+    *("[1] C08L5/08 [2] A61K9/16", "【1】C08L5/08【2】A61K9/16", "1. C08L5/08; 2. A61K9/16", "(1)C08L5/08 (2)A61K9/16"),
+    *(
+        "Int.Cl. C08L5/08 (2006.01) A61K 9/16 (2006.01)",
+        "(51)Int.Cl.7: C08L5/08; A61K9/16",
+        "Int. Cl.⁸ C08L5/08,A61K9/16",
+    ),
+    *(
+        "IPC: C08L5/08; IPC: A61K9/16",
+        "IPC(8)：C08L5/08；A61K9/16",
+        "IPC分类号：C08L5/08，A61K9/16",
+        "主分类号:C08L5/08;A61K9/16",
+    ),
+    *("C08L5/08(2006.01)I A61K9/16(2006.01)N", "C08L5/08(2006.01)IA61K9/16(2006.01)N", "C08L5/08 [2006.01], A61K9/16"),
+    "C08L   5/08        20060101AFI20051220RMJP        A61K   9/16        20060101ALI20051220RMJP",
+    *(
+        "C08L000508000020060101AFI20060101BHCN;A61K0009160000 20060101ALN",
+        "C08L5/08 20060101 A F I 20051008 R M EP|A61K9/16",
+    ),
+    *("C08L5/08_x000D_\nA61K9/16", "C08L5/08<br>A61K9/16", "C08L5/08<br/>A61K9/16<BR>", "C08L5/08&nbsp;; A61K9/16"),
+    *(
+        "C08L5/08 (几丁质；C08L7/00 优先); A61K9/16",
+        "C08L5/08[几丁质],A61K9/16",
+        "C08L5/08：几丁质;A61K9/16 - granules",
+    ),
+    *("Ｃ０８Ｌ５／０８，Ａ６１Ｋ９／１６", "c08l5/08, a61k9/16", "C08L5/08*; A61K9/16(I)", "C08L5∕08; A61K9⁄16"),
+    '[{"code": "C08L5/08"}, {"code": "A61K9/16"}]',
+)
+
+
+@pytest.mark.parametrize("text", EXPORTED)
+def test_fields_of_databases(text: str) -> None:
+    field = parse_symbols(text, min_level="group")
+    assert [str(symbol) for symbol in (field.main, *field.further)] == ["C08L5/08", "A61K9/16"]
+    assert field.skipped == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["C08L5/08-7/00", "C08L5/08 to C08L7/00", "见 C08L5/08", "C08L5-08", "C08L.5/08", "C08L508", "A, C08L5/08"]
+)
+def test_what_may_mean_several_symbols_is_refused(text: str) -> None:
+    with pytest.raises(SymbolError) as caught:
+        parse_symbols(text)
+    assert (caught.value.reason, caught.value.value) == (RejectReason.MALFORMED, text)
+
+
+def test_an_explanation_gives_no_symbols_and_strays_are_told() -> None:
+    field = parse_symbols("C08L5/08 参见 A61K9/16, 9/20, Y02A1/00")
+    assert (str(field.main), field.further) == ("C08L5/08", ())
+    assert [(one.value, one.reason) for one in field.skipped] == [
+        ("9/20", RejectReason.MALFORMED), ("Y02A1/00", RejectReason.UNKNOWN_CLASS),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ['["14-02"]', "14-02, 14-03", '="14-02"', "14-02 (11)、14-03"])
+def test_designs_are_known_in_lists(text: str) -> None:
+    with pytest.raises(SymbolError) as caught:
+        parse_symbols(text)
+    assert caught.value.reason is RejectReason.LOCARNO
+
+
 # --- properties
 
 PARTS = (st.sampled_from(ipc.all_classes()), st.sampled_from("BCDFGHKLMNPQ"), st.integers(1, 9999))

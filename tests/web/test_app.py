@@ -63,6 +63,13 @@ def test_a_batch_keeps_order_and_has_errors_in_place(service, classifier):
     assert "more than 20000 characters" in results[4]["error"]
 
 
+def test_a_text_that_training_has_not_shown_is_told(service):
+    asked = {"text": "一種激光測距裝置，包括殼體與光電探測器"}
+    assert service.post("/predict", asked).content["strange"] == "traditional"
+    (item,) = service.post("/batch", {"texts": [asked["text"]]}).content["results"]
+    assert item["prediction"]["strange"] == "traditional"
+
+
 def test_reasons_and_neighbours(pair):
     service, _ = pair
     answer = service.post("/predict", {"text": f"  {TEXT}\n", "explain": True, "neighbours": 3}).content

@@ -22,6 +22,8 @@ export function show(answer, free, levels, forced, choose) {
   const labels = (level) => (isAbove(level) ? free : answer).levels[level] ?? [];
   const chances = (level) => new Map(labels(level).map((one) => [one.label, one.probability]));
   decide(answer, levels, forced);
+  place("strange").hidden = !answer.strange;
+  place("strange").textContent = answer.strange ? say().strange[answer.strange] : "";
   place("forced").hidden = !forced;
   if (forced) place("forced").firstElementChild.textContent = say().forcedTo(`${forced.code} ${name(forced.code)}`.trim());
   showPath(answer, { name, chances, choose });

@@ -90,13 +90,13 @@ function offer(answers, file, levels) {
   const above = levels.slice(0, -1);
   const ranks = [0, 1, 2];
   const ranked = ranks.flatMap((k) => [`${levels.at(-1)}_${k + 1}`, `probability_${k + 1}`]);
-  const header = ["document_id", "text", "decision", "label", "confidence", ...above.map((level) => `${level}_1`), ...ranked, "error"];
+  const header = ["document_id", "text", "decision", "label", "confidence", ...above.map((level) => `${level}_1`), ...ranked, "strange", "error"];
   const rows = answers.map(({ id, text, prediction, error }) => {
     if (!prediction) return [id, text, ...Array(header.length - 3).fill(""), error];
     const { decision, paths } = prediction;
     const best = paths[0].steps.slice(0, above.length).map((step) => step.label);
     const labels = ranks.flatMap((k) => [paths[k]?.label, paths[k]?.probability.toFixed(6)]);
-    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, ""];
+    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, prediction.strange ?? "", ""];
   });
   const button = place("download");
   button.hidden = false;

@@ -1,0 +1,133 @@
+"""Texts that are written otherwise than those of the training: Traditional characters, Latin letters, unseen ones.
+
+A model reads nothing of what training has hardly shown, and its probabilities and thresholds say nothing of such texts.
+The measure is the share of a text's letters that few training documents have. Its threshold comes from the training
+documents themselves, each held against the others; so does that of Latin letters.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from patent_hier.atomic import read_json
+from patent_hier.errors import ArtifactError
+
+CHARACTERS_FILE = "characters.json"
+CHARACTERS_VERSION = 1
+MOST_TEXTS = 50_000  # training documents that are looked at
+TRADITIONAL, LATIN, UNSEEN = STRANGE = ("traditional", "latin", "unseen")
+_RARE = 10_000  # a letter is known if more than one of so many training documents has it
+_COMMON = 0.995  # share of the training documents that are not strange to the others
+_LEAST, _LEAST_LATIN = 0.1, 0.5  # share of a text's letters from which it can be strange
+_LEAST_LETTERS, _LEAST_LATIN_LETTERS = 2, 10
+# The commonest Traditional characters of patents that Simplified text does not have.
+_TRADITIONAL = frozenset(
+    "種機裝動電發設構體與連組軸輪統轉過進開養備爲壓結傳對間輸時實內個測車導製調線將氣產帶該採側飛兩處單質應離現節盤並齒驅變選"
+    "無業長術頭熱數葉風脫雜檢環狀塊別從溫臺點層護圓運條儲適農計聯撐劑簡誘夾試優減殼達鏈屬織桿滾態據換強載雙縮經莖關網領篩驟溝"
+    "夠還燈顯稈獲蓋彈頂輥噴傷藥維複緊穫號橫區標較穩驗膠邊學預總閥樹斷藝軌復題鋼細佈確類掛決門極問馬來鎖級積圖規鹽徑觸續絲濾鐵縱"
+    "頻懸繼針當終紅負擇陽給監輔倉廣繞準鉸樣場證損擺麥攪撥視勻溼櫃擋衝儀鏟壟緣傾異塵淨圍龍滅牽駛輕剝塗廢輛納錐閉識煙這纖寬樑黃務"
+    "紙彎鏡綠藍療戶會營聲專銷擬紋蟲資攜疊滿艙軟搖擴絡卻鹼爐槳純補響啓纜階勞價係繩稱蘭約緩碼參氫燒濃飼鑽隨親遠為裡啟於後麵"
+)
+
+
+@dataclass(frozen=True)
+class Characters:
+    """What training has shown of characters.
+
+    Attributes:
+        known: The letters that it has shown often enough.
+        unseen: Share of other letters above which a text is strange, 0 to 1.
+        latin: Share of Latin letters above which it is, 0 to 1.
+        documents: How many training documents were looked at.
+    """
+
+    known: frozenset[str]
+    unseen: float
+    latin: float
+    documents: int
+
+    @classmethod
+    def learn(cls, texts: Sequence[str]) -> Self:
+        """Learn from texts of the training part; no more than :data:`MOST_TEXTS` are needed."""
+        counts = Counter(letter for text in texts for letter in set(filter(str.isalpha, text)))
+        least = 1 + len(texts) // _RARE
+        known = frozenset(letter for letter, count in counts.items() if count >= least)
+        beside = frozenset(letter for letter, count in counts.items() if count > least)  # without the text itself
+        shares = [(_share(letters, beside), _latin(letters)) for letters in map(_letters, texts) if letters]
+        unseen, latin = np.quantile(np.array(shares or [(0.0, 0.0)]), _COMMON, axis=0).tolist()
+        return cls(known, max(_LEAST, unseen), max(_LEAST_LATIN, latin), len(texts))
+
+    def judge(self, text: str) -> str | None:
+        """One of :data:`STRANGE` for a text that is, else None."""
+        letters = _letters(text)
+        if sum(map(str.isascii, letters)) >= _LEAST_LATIN_LETTERS and _latin(letters) > self.latin:
+            return LATIN
+        unseen = [letter for letter in letters if letter not in self.known]
+        if len(unseen) >= _LEAST_LETTERS and len(unseen) > self.unseen * len(letters):
+            traditional = sum(letter in _TRADITIONAL for letter in unseen)
+            return TRADITIONAL if 3 * traditional >= len(unseen) else UNSEEN
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON-able values."""
+        return {
+            "version": CHARACTERS_VERSION,
+            "known": "".join(sorted(self.known)),
+            "unseen": self.unseen,
+            "latin": self.latin,
+            "documents": self.documents,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Self:
+        """Those of :meth:`as_dict`.
+
+        Raises:
+            ValueError: If it is something else.
+        """
+        if not isinstance(content, dict) or content.get("version") != CHARACTERS_VERSION:
+            raise ValueError("another version")
+        known, unseen, latin = content.get("known"), float(content["unseen"]), float(content["latin"])
+        if not isinstance(known, str) or not (unseen >= 0 and latin >= 0):  # NaN is not either
+            raise ValueError("no characters and shares")
+        return cls(frozenset(known), unseen, latin, int(content.get("documents", 0)))
+
+
+def load_characters(folder: Path) -> Characters | None:
+    """Those in a folder's ``characters.json``; None where the file is not there. It may be anybody's.
+
+    Raises:
+        ArtifactError: If it is something else.
+    """
+    file = folder / CHARACTERS_FILE
+    if not file.is_file():
+        return None
+    try:
+        return Characters.from_dict(read_json(file))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ArtifactError(
+            f"{file} does not tell the characters of training ({error}); export the model again"
+        ) from error
+
+
+def sample(texts: Iterable[str], total: int) -> list[str]:
+    """Every so manieth of ``total`` texts, at most :data:`MOST_TEXTS`."""
+    step = max(1, math.ceil(total / MOST_TEXTS))
+    return [text for place, text in enumerate(texts) if place % step == 0]
+
+
+def _letters(text: str) -> list[str]:
+    return list(filter(str.isalpha, text))
+
+
+def _share(letters: Sequence[str], known: frozenset[str]) -> float:
+    return sum(letter not in known for letter in letters) / len(letters)
+
+
+def _latin(letters: Sequence[str]) -> float:
+    return sum(letter.isascii() for letter in letters) / len(letters)
