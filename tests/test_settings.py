@@ -93,7 +93,7 @@ def test_weights_of_levels(settings):
 
 
 REFUSED: dict[str, list[tuple[str, object]]] = {
-    "data": [("processes", 0), ("label_levels", []), ("label_weight", 0.0), ("label_weight", -1.0), ("rows", 0)],
+    "data": [("label_levels", []), ("label_weight", 0.0), ("label_weight", -1.0), ("rows", 0)],
     "model": [
         *(("head", "x"), ("pooling", "max"), ("num_last_layers", 0), ("num_filters", 0), ("kernel_size", -1)),
         *(("pool_size", 0), ("dropout", 1.0), ("hidden_order", "sorted")),

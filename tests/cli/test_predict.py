@@ -169,7 +169,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, names an empty column"),
         (("{model}", "new.csv", "--text", "正文"), 1, "has no column 正文"),
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
-        (("{model}", "nowhere.csv"), 1, "nowhere.csv: No such file"),
+        (("{model}", "nowhere.csv"), 1, "nowhere.csv does not exist"),
         (("{model}", "new.csv", "--forced"), 2, "--forced"),
         (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' is unknown to the system; near it are A, B"),
         (
@@ -182,7 +182,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--target-accuracy", "2"), 2, "target accuracy 2 is out of range"),
         (("{model}", "new.csv", "--abstract", "一种锁"), 2, "either FILE or --abstract"),
         (("{model}", "new.csv", "--output", "x.xls"), 2, "ends in neither .csv nor .jsonl"),
-        (("{model}", "new.pdf"), 2, "the ending .pdf is not one of"),
+        (("{model}", "new.pdf"), 1, "new.pdf does not exist"),
         (("{model}", "-"), 2, "--output is needed for standard input"),
         (("{model}", "--abstract", " "), 1, "text 0 has no words"),
         (("nowhere", "new.csv"), 2, "nowhere holds no finished result"),

@@ -213,9 +213,10 @@ def test_nothing_to_classify(linear, tmp_path):
 
 
 def test_options_are_checked_before_the_file(linear, tmp_path):
+    (tmp_path / "empty.csv").touch()
     for options, message in (({"top_k": 0}, "top_k=0"), ({"top_k": 131}, "top_k=131"), ({"force": "Z"}, "'Z'")):
         with pytest.raises(ConfigError, match=message):
-            predict(linear, tmp_path / "nowhere.csv", **options)
+            predict(linear, tmp_path / "empty.csv", **options)
 
 
 def to_file(classifier, path, output, given=None, **options):

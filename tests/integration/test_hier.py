@@ -50,7 +50,13 @@ def test_every_node_scored_every_held_out_document(suite):
 
 def test_result_folder(suite):
     folder = suite.result()
-    assert {path.name for path in folder.iterdir()} == {"result.json", "result.csv", "result.md", "manifest.json"}
+    assert {path.name for path in folder.iterdir()} == {
+        "characters.json",
+        "result.json",
+        "result.csv",
+        "result.md",
+        "manifest.json",
+    }
     verify(folder)
     assert "not comparable" in (folder / "result.md").read_text("utf-8")
     assert "not comparable" in suite.first.out
