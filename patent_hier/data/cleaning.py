@@ -14,6 +14,7 @@ from patent_hier.data.columns import clean_rows
 from patent_hier.data.layout import find_columns
 from patent_hier.data.raw import Layout, RawFormat, Rejection
 from patent_hier.data.repeats import Repeats
+from patent_hier.reading.encodings import GB18030
 from patent_hier.reading.rows import Options
 from patent_hier.reading.sources import find_parts, size_of
 from patent_hier.reading.tables import Table, open_table
@@ -153,12 +154,12 @@ def reading_options(fmt: RawFormat, find: Callable[[Sequence[str]], Layout], *, 
     Args:
         fmt: What it looks like.
         find: Finds the columns in a header.
-        guess: Whether its content decides on the encoding.
+        guess: Whether its content decides on the encoding, even if one was set.
     """
     return Options(
         accept=lambda names: find(names).text_positions,
-        encoding=fmt.encoding,
-        guess=guess,
+        encoding=fmt.encoding or GB18030,
+        guess=guess or fmt.encoding is None,
         delimiter=fmt.delimiter,
         sheet=fmt.sheet,
         limits=fmt.limits,

@@ -71,7 +71,7 @@ class RawFormat:
         edition: Edition of the IPC that decides which classes exist, ``2017`` or ``latest``.
         max_reject_share: Largest fraction of rejected rows; designs and exact duplicates are not counted.
         encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`, or another name of it, such as ``gbk``; a byte
-            order mark in the file has the last word.
+            order mark in the file has the last word. None: found by the content.
         delimiter: Between fields, or its name such as ``tab``; None: found.
         sheet: Name of a workbook's sheet; None: the first.
         limits: How far one record may reach.
@@ -86,7 +86,7 @@ class RawFormat:
     min_symbol: str = "group"
     edition: str = "latest"
     max_reject_share: float = 0.2
-    encoding: str = "gb18030"
+    encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
     limits: Limits = field(default_factory=Limits)
@@ -110,10 +110,11 @@ class RawFormat:
             )
         if not 0 <= self.max_reject_share <= 1:
             raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
-        encoding = canonical(self.encoding)
-        if encoding is None:
-            raise ConfigError(f"data.encoding={self.encoding!r} is unknown; choose one of {', '.join(ENCODINGS)}")
-        object.__setattr__(self, "encoding", encoding)
+        if self.encoding is not None:
+            encoding = canonical(self.encoding)
+            if encoding is None:
+                raise ConfigError(f"data.encoding={self.encoding!r} is unknown; choose one of {', '.join(ENCODINGS)}")
+            object.__setattr__(self, "encoding", encoding)
         object.__setattr__(self, "delimiter", parse_delimiter(self.delimiter))
 
     def read(self, text: str) -> str:

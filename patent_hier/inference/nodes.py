@@ -212,10 +212,10 @@ def _raw_format(config: Path) -> RawFormat:
         data = read_yaml(config)["data"]
         columns, text = dict(data["columns"]), list(data["text"])
         rest = {name: data[name] for name in ("min_symbol", "edition", "encoding")}
-        convert = data.get("convert")
-        if wrong := [name for name in (*columns, *columns.values(), *text, *rest.values()) if not _is_name(name)]:
+        given = [*columns, *columns.values(), *text, *(value for value in rest.values() if value is not None)]
+        if wrong := [name for name in given if not _is_name(name)]:
             raise TypeError(f"{shown(wrong[0])} is no name")
-        return RawFormat(columns=columns, text=tuple(text), convert=convert, **rest)
+        return RawFormat(columns=columns, text=tuple(text), convert=data.get("convert"), **rest)
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise ArtifactError(
             f"{config} does not say how the raw file was read ({reason(error)}); train the node again"

@@ -82,7 +82,7 @@ class PatentDataModule(NodeBatches):
         *,
         text: str | Iterable[str] | None = None,
         columns: Mapping[str, str] | None = None,
-        encoding: str = DataSettings.encoding,
+        encoding: str | None = DataSettings.encoding,
         min_symbol: str | None = None,
         edition: str = DataSettings.edition,
         max_reject_share: float = DataSettings.max_reject_share,

@@ -20,7 +20,8 @@ class DataSettings:
             corpus, which is generated.
         text: Header names of the fields that make the text, in this order.
         columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
-        encoding: ``gb18030`` (a superset of GBK), ``utf-8``, ``big5`` or ``utf-16``; of workbooks it means nothing.
+        encoding: ``gb18030`` (a superset of GBK), ``utf-8``, ``big5`` or ``utf-16``; ``null``: found by the content. Of
+            workbooks it means nothing.
         delimiter: Between fields, such as ``tab`` or ``;``; ``null``: found.
         sheet: Name of a workbook's sheet; ``null``: the first.
         depth: The deepest level that is learnt and scored: ``class`` (the paper's), ``subclass``, ``main_group`` or
@@ -43,7 +44,7 @@ class DataSettings:
     path: Any = None
     text: list[str] = field(default_factory=lambda: ["摘要"])
     columns: dict[str, str] = field(default_factory=dict)
-    encoding: str = "gb18030"
+    encoding: str | None = None
     delimiter: str | None = None
     sheet: str | None = None
     depth: str = "class"

@@ -24,7 +24,7 @@ MISTAKES = [
     (("level=section", "data=gazette"), "data.path=FILE.csv"),
     (("level=section", "data=gazette", "data.path=folder"), "folder is a folder without a table"),
     (("level=section", "data=gazette", "data.path=empty.csv"), "empty.csv is empty"),
-    (("level=section", "data=gazette", "data.path=utf8.csv"), "set data.encoding=utf-8"),
+    (("level=section", "data=gazette", "data.path=utf8.csv", "data.encoding=gbk"), "set data.encoding=utf-8"),
     (("level=section", "data=gazette", "data.path=columns.csv"), "columns.csv"),
     (("level=section", "data=gazette", "data.path=invalid.csv"), "no valid row"),
     (("level=section", "data=gazette", "data.path=good.csv", "data.text=[正文]"), "正文"),

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -158,7 +159,6 @@ def test_no_valid_row(tmp_path: Path) -> None:
         (b"\r\n\n", "only blank lines"),
         (b"a,b\n1,2", "no column"),
         (b"PAR1", "is a Parquet file"),
-        (",".join(PAPER_COLUMNS.values()).encode(), "set data.encoding=utf-8"),
     ],
 )
 @pytest.mark.parametrize(
@@ -180,12 +180,13 @@ def test_a_folder_may_be_empty(tmp_path: Path) -> None:
         check(tmp_path, LENIENT)
 
 
-def test_utf_8_rows_under_an_ascii_header_are_noticed(tmp_path: Path) -> None:
+def test_utf_8_rows_under_an_ascii_header_are_found_and_another_setting_is_refused(tmp_path: Path) -> None:
     fmt = RawFormat(columns={"symbols": "ipc", "abstract": "text"}, text=["text"])
     source = tmp_path / "raw.csv"
     source.write_text("ipc,text\n" + "A01D42/04,一种收割机\n" * 20, encoding="utf-8")
     with pytest.raises(DataError, match="looks like UTF-8"):
-        check(source, fmt)
+        check(source, replace(fmt, encoding="gb18030"))
+    assert check(source, fmt).parts[0].facts["encoding"] == "utf-8"
     source.write_text("\ufeffipc,text\n" + "A01D42/04,一种收割机\n" * 20, encoding="utf-8")
     report = check(source, fmt)
     assert (report.accounting.kept, report.accounting.duplicates, report.parts[0].facts["encoding"]) == (1, 19, "utf-8")

@@ -100,7 +100,7 @@ def test_other_names_of_encodings_and_delimiters() -> None:
     assert [RawFormat(delimiter=name).delimiter for name in ("tab", "\\t", "\t", ";", "分号", None)] == [
         *("\t", "\t", "\t", ";", ";", None)
     ]
-    assert RawFormat(encoding="gbk").content == RawFormat().content
+    assert RawFormat(encoding="gbk").content == RawFormat(encoding="GB18030").content
 
 
 @pytest.mark.parametrize("name", ["申请（专利权）人", "申请(专利权)人", " 申请 (专利权）人\u3000"])
