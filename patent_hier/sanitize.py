@@ -52,7 +52,7 @@ def cell(text: str) -> str:
 
 def nfc(text: str) -> str:
     """Unicode's form NFC of any text in linear time; see :func:`stream_safe`."""
-    return unicodedata.normalize("NFC", stream_safe(text))
+    return text if text.isascii() else unicodedata.normalize("NFC", stream_safe(text))
 
 
 def nfkc(text: str) -> str:
@@ -69,6 +69,8 @@ def stream_safe(text: str) -> str:
     Source: Unicode Standard Annex 15, section 13, Stream-Safe Text Format; marks at the end of a composed letter, of
     which there are at most 3, are not counted.
     """
+    if text.isascii():
+        return text
     every = text[:: _MOST_MARKS // 2 + 1]  # a longer run holds one of these, and honest text hardly any
     if _BEGIN_WITH_MARKS.isdisjoint(every) and not any(map(unicodedata.combining, every)):
         return text

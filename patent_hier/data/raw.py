@@ -50,6 +50,7 @@ _DATE = re.compile(r"([0-9]{4})(?:([./年-])([0-9]{1,2})(?:\2|月)([0-9]{1,2})�
 SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
 _PLAUSIBLE_ID = re.compile(r"(?=(?:.*[0-9]){5})[0-9A-Z][0-9A-Z./_-]*")
 _COMMON_ID = re.compile(r"[A-Z]{2}[0-9]{5}[0-9A-Z./_-]*")  # folded as it stands, and plausible
+_PLAIN = re.compile(r"[0-9A-Za-z./:-]*")  # numbers and dates, which are as they should be
 _LETTER = re.compile(r"\w")
 
 
@@ -241,6 +242,8 @@ def is_unicode(text: str) -> bool:
 
 def normalise(text: str) -> str:
     """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
+    if _PLAIN.fullmatch(text):
+        return text
     return " ".join(nfc(without_markup(text)).split())
 
 
