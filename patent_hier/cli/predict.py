@@ -57,6 +57,7 @@ usage: patent-hier predict MODEL FILE [options]
   --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
   --convert t2s     convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
   --input-format F  csv (any table), txt or jsonl, where FILE's name does not tell; txt for standard input
+  --delimiter tab   between fields, where it is not found by itself; --sheet NAME: a workbook's sheet, else the first
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
   --precision 32-true   or bf16-mixed, faster where the processor computes in it; used only if it gives the first label
@@ -80,7 +81,7 @@ def predict(words: Sequence[str]) -> None:
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
         force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
-        convert=(None, *CONVERSIONS),
+        convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
@@ -146,7 +147,8 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
 
     needed = ("symbols",) if options.symbols else ()
-    fmt = replace(fmt, columns={**fmt.columns, **dict.fromkeys(needed, options.symbols)})
+    columns = {**fmt.columns, **dict.fromkeys(needed, options.symbols)}
+    fmt = replace(fmt, columns=columns, delimiter=options.delimiter, sheet=options.sheet)
 
     def documents() -> IncomingFiles:
         return IncomingFiles(STDIN if is_stdin else options.file, fmt, options.input_format, needed)
@@ -162,7 +164,7 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
-            further = {"symbols": options.symbols, "convert": options.convert}
+            further = {name: getattr(options, name) for name in ("symbols", "convert", "delimiter", "sheet")}
             given |= {name: value for name, value in further.items() if value}
             given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)

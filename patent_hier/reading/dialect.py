@@ -64,7 +64,7 @@ def parse_delimiter(given: str | None) -> str | None:
         return None
     mark = _NAMES.get(given.strip().lower(), given)
     if len(mark) != 1 or mark.isalnum() or mark in '"\r\n\0':
-        raise ConfigError(f"data.delimiter={given!r} is no delimiter; write one of {', '.join(DELIMITERS.values())}")
+        raise ConfigError(f"delimiter {given!r} is unknown; write one of {', '.join(DELIMITERS.values())}")
     return mark
 
 

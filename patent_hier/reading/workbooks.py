@@ -89,7 +89,7 @@ def _open(source: Source, name: str | None) -> tuple[str, Iterator[list[str]]]:
             raise DataError(f"{source.path} is a workbook without a sheet; save the table as .xlsx or CSV")
         if name is not None and name not in names:
             shown = ", ".join(names[:10])
-            raise ConfigError(f"data.sheet={name} is no sheet of {source.path}; it has {shown}")
+            raise ConfigError(f"{source.path} has no sheet {name}; it has {shown}")
         sheet = workbook.get_sheet_by_name(name or names[0])
     except PasswordError as error:
         raise DataError(f"{source.path} is protected by a password; save it without one") from error

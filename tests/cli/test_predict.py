@@ -3,7 +3,9 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import openpyxl
 import pytest
 
 from patent_hier.inference.classifier import HierarchicalClassifier
@@ -134,6 +136,21 @@ def test_traditional_texts_are_told_and_converted(made, new, tmp_path):
     assert "hardly shown" not in converted.out
     shown = command("predict", made.result("linear", "hier"), "--abstract", traditional)
     assert "training has hardly shown many characters of this text" in shown.out
+
+
+def test_a_sheet_and_a_delimiter_that_are_named(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    workbook = openpyxl.Workbook()
+    workbook.create_sheet("正文").append(["摘要"])
+    workbook["正文"].append([ABSTRACT])
+    workbook.save("two.xlsx")
+    second = command("predict", made.node("textcnn", FLAT), "two.xlsx", "--sheet", "正文")
+    assert "1 documents, 0 rows with errors" in second.out
+    absent = command("predict", made.node("textcnn", FLAT), "two.xlsx", "--sheet", "x", "--overwrite")
+    assert (absent.status, absent.err) == (2, "error: two.xlsx has no sheet x; it has Sheet, 正文\n")
+    Path("bars.csv").write_text(f"摘要|a,b\n{ABSTRACT}|1,2\n", "utf-8")
+    assert command("predict", made.node("textcnn", FLAT), "bars.csv", "--delimiter", "comma").status == 1
+    assert command("predict", made.node("textcnn", FLAT), "bars.csv", "--delimiter", "|").status == 0
 
 
 def test_without_symbols_no_accuracy(made, new, tmp_path):

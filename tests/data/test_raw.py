@@ -78,8 +78,8 @@ def test_what_is_no_date(text: str) -> None:
         ({"edition": "2016"}, "2016"),
         ({"encoding": "latin-1"}, "latin-1"),
         ({"max_reject_share": 1.5}, "1.5"),
-        ({"delimiter": "ab"}, "data.delimiter='ab' is no delimiter; write one of comma, semicolon, tab, bar"),
-        ({"delimiter": '"'}, "data.delimiter"),
+        ({"delimiter": "ab"}, "delimiter 'ab' is unknown; write one of comma, semicolon, tab, bar"),
+        ({"delimiter": '"'}, "delimiter"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
