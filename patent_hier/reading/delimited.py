@@ -138,16 +138,14 @@ class RecordSplitter:
     def _split(self, lines: list[str], faults: dict[int, RowFault], start: int, is_last: bool) -> Rows:
         rows = Rows()
         place = 0
-        special = [place for place, line in enumerate(lines) if QUOTE in line or not line]
+        special = [place for place, line in enumerate(lines) if QUOTE in line]
         for number in sorted({*special, *faults}) if faults else special:
             if number < place:  # part of the record before
                 continue
             self._extend(rows, lines[place:number], start + place + 1)
             place = number + 1
             line, fault = lines[number], faults.get(number)
-            if not line and fault is None:
-                rows.blank_lines += 1
-            elif fault is RowFault.TOO_LONG or (fault and QUOTE not in line):
+            if fault is RowFault.TOO_LONG or (fault and QUOTE not in line):
                 rows.add(start + place, line, [], fault)
             elif (fields := self._closed(line)) is not None:
                 rows.add(start + place, line, [] if fault else fields, fault)
@@ -164,10 +162,15 @@ class RecordSplitter:
         return rows
 
     def _extend(self, rows: Rows, lines: list[str], number: int) -> None:
-        """Add lines without quotes, the first of which has a number."""
-        delimiter = self.delimiter
+        """Add lines without quotes, the first of which has a number; blank ones are counted."""
+        delimiter, numbers = self.delimiter, range(number, number + len(lines))
+        if "" in lines:
+            rows.lines += [number for number, line in zip(numbers, lines, strict=True) if line]
+            rows.blank_lines += lines.count("")
+            lines = [line for line in lines if line]
+        else:
+            rows.lines += numbers
         rows.raws += lines
-        rows.lines += range(number, number + len(lines))
         rows.fields += [line.split(delimiter) for line in lines]
 
     def _keep(self, lines: list[str], faults: dict[int, RowFault], place: int) -> None:
