@@ -1,1 +1,1 @@
-"""From the raw CSV to a clean corpus and its split."""
+"""From the rows of raw files to a clean corpus and its split."""
