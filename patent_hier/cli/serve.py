@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.cli.overrides import parsed
+from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ usage: patent-hier serve MODEL [options]
   --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
   --titles FILE       titles of the labels (CSV of code, level, title); the default is those of data.label_text in
                       training
+  --convert t2s       convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
   --index-all         look for similar patents among more than 500,000 too; their index takes gigabytes to make
   --rate 50           requests a second from one address; 0 for no bound, as behind a proxy, whose address all have
   --max-batch 64      texts that are scored together; 1 scores each request by itself
@@ -41,7 +43,7 @@ stored nor logged. Behind a proxy that ends TLS and asks who comes, it may be re
 nobody."""
 OPTIONS: dict[str, Any] = {
     "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "index_all": False,
-    "rate": 50.0, "max_batch": 64, "open": False,
+    "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False,
 }  # fmt: skip
 
 
@@ -104,6 +106,8 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     from patent_hier.web.guard import ServiceSettings
 
     classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles)
+    if options.convert is not None:
+        classifier.system = classifier.system.converting(options.convert)
     (answer,) = classifier.predict(["一种装置"])  # the first question need not wait for what is made once
     with contextlib.suppress(ConfigError):  # no captum
         classifier.explain("一种装置", answer.paths[0].label, answer.paths[0].level)

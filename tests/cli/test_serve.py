@@ -101,6 +101,15 @@ def test_an_export_is_served(made, tmp_path):
         assert path["probability"] == pytest.approx(own.probability, abs=1e-6)
 
 
+def test_traditional_texts_may_be_converted(made, monkeypatch):
+    text, model = "一種激光測距裝置，包括殼體與光電探測器", made.result("linear", "hier")
+    told = []
+    for words in ((), ("--convert", "t2s")):
+        with serving(monkeypatch, "serve", model, "--port", "0", *words) as (address, _):
+            told.append(ask(address, {"text": text}).get("strange"))
+    assert told == ["traditional", None]
+
+
 def test_the_demo_trains_once_and_opens(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ["demo", "--port", 0, *TINY_OF["linear"], f"cache_dir={made.folder}/cache", "runs_dir=runs"]
