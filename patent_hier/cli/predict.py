@@ -109,9 +109,7 @@ def _answer(options: argparse.Namespace) -> None:
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.taxonomy.names import LabelNames
 
-    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
-    if options.convert is not None:
-        classifier.system = classifier.system.converting(options.convert)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
     names = LabelNames(classifier.system.tree)
     predictions = classifier.predict(options.abstract, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
@@ -136,10 +134,8 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     from patent_hier.reading.sources import STDIN
 
     is_stdin = str(options.file) == _STDIN
-    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles)
+    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
     gc.freeze()  # or the collector walks through all that was loaded again and again
-    if options.convert is not None:
-        classifier.system = classifier.system.converting(options.convert)
     system, asked = classifier.system, _options(options)
     classifier.ask(asked)  # before any work, not after it
     fmt = system.raw if text is None else replace(system.raw, text=tuple(text))

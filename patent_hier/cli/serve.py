@@ -105,9 +105,7 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     from patent_hier.web.app import create_app
     from patent_hier.web.guard import ServiceSettings
 
-    classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles)
-    if options.convert is not None:
-        classifier.system = classifier.system.converting(options.convert)
+    classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles, convert=options.convert)
     (answer,) = classifier.predict(["一种装置"])  # the first question need not wait for what is made once
     with contextlib.suppress(ConfigError):  # no captum
         classifier.explain("一种装置", answer.paths[0].label, answer.paths[0].level)

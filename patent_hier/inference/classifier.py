@@ -50,7 +50,12 @@ class HierarchicalClassifier:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, *, revision: str | None = None, titles: str | Path | None = None
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        titles: str | Path | None = None,
+        convert: str | None = None,
     ) -> Self:
         """Load a system: all its classifiers are in memory then, on the GPU if there is one.
 
@@ -61,6 +66,8 @@ class HierarchicalClassifier:
             revision: Branch, tag or commit of the repository.
             titles: Table of the scheme's titles (``code``, ``level`` or ``parent``, ``title``), in place of those that
                 the system has; they are exported with it.
+            convert: Conversion of characters before texts are read, in place of the training's: ``t2s``, ``tw2sp`` or
+                ``hk2s``.
 
         Raises:
             ConfigError: If it is none of these.
@@ -73,6 +80,8 @@ class HierarchicalClassifier:
         tree = system.tree  # one node alone makes no paths
         if titles is not None:
             system = system.with_titles(read_titles(Path(titles), tree))
+        if convert is not None:
+            system = system.converting(convert)
         return cls(system, load_calibration(folder, system), load_facts(folder))
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word
