@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from patent_hier.data.convert import converter
 from patent_hier.data.raw import (
     SPREADSHEET_NUMBER,
     Layout,
@@ -105,7 +106,7 @@ def clean_rows(rows: Rows, layout: Layout, fmt: RawFormat, part: int) -> CleanRo
     labels = _judge_symbols(rows, layout, fmt, clean)
     texts = texts_of(map(rows.fields.__getitem__, clean.candidates), layout)
     if fmt.convert is not None:
-        texts = list(map(fmt.read, texts))
+        texts = list(map(converter(fmt.convert), texts))
     is_text = np.fromiter(map(has_words, texts), np.bool_, len(texts))
     if not is_text.all():
         for place in np.flatnonzero(~is_text).tolist():
