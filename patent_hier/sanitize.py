@@ -50,6 +50,15 @@ def cell(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be encoded: no half of a surrogate pair stands in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def nfc(text: str) -> str:
     """Unicode's form NFC of any text in linear time; see :func:`stream_safe`."""
     return text if text.isascii() else unicodedata.normalize("NFC", stream_safe(text))

@@ -231,15 +231,6 @@ def has_words(text: str) -> bool:
     return _LETTER.search(text) is not None and not is_placeholder(text)
 
 
-def is_unicode(text: str) -> bool:
-    """Whether a text can be encoded: no half of a surrogate pair stands in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def normalise(text: str) -> str:
     """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
     if _PLAIN.fullmatch(text):

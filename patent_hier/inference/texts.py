@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from patent_hier.data.raw import has_words, is_unicode
+from patent_hier.data.raw import has_words
 from patent_hier.errors import DataError
+from patent_hier.sanitize import is_unicode
 
 Texts = str | Iterable[str]
 _SHOWN = 40  # characters of a value that is no text

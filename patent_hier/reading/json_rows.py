@@ -14,6 +14,7 @@ from patent_hier.errors import DataError
 from patent_hier.reading.encodings import Decoder, decoded, open_text
 from patent_hier.reading.rows import EXCERPT, Options, RowFault, Rows
 from patent_hier.reading.sources import Source
+from patent_hier.sanitize import is_unicode
 
 BATCH = 2048  # rows
 _HEADER_OBJECTS = 1000  # whose keys make the header
@@ -95,7 +96,7 @@ class JsonReader:
         if not texts or not all(isinstance(text, str) for text in texts):
             return [], RowFault.NO_TEXT_FIELD
         fields = [_written(values.get(name, "")) for name in self.names]
-        return (fields, None) if _is_unicode("".join(fields)) else ([], RowFault.BAD_UNICODE)
+        return (fields, None) if is_unicode("".join(fields)) else ([], RowFault.BAD_UNICODE)
 
     def _items(self) -> Iterator[_Item]:
         for line, text, fault in self._texts:
@@ -209,11 +210,3 @@ def _parsed(line: int, text: str, fault: RowFault | None) -> _Item:
 
 def _written(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
