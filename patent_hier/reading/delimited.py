@@ -14,7 +14,7 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from patent_hier.errors import DataError
-from patent_hier.reading.dialect import DELIMITERS, MOST_LINES, Heading, Strict, find_heading, trimmed
+from patent_hier.reading.dialect import DELIMITERS, MOST_LINES, Heading, Strict, find_heading, goes_on, trimmed
 from patent_hier.reading.encodings import Block, Decoder, open_text
 from patent_hier.reading.rows import Options, RowFault, Rows
 from patent_hier.reading.sources import Source
@@ -94,12 +94,9 @@ def _delimiter_of(lines: Sequence[str], names: Sequence[str]) -> str:
 
 def _is_headless(lines: Sequence[str], names: Sequence[str], delimiter: str | None) -> bool:
     """Whether a source begins with a row of a table whose header stands in a part before."""
-    if len(names) < 2:
-        return False
     mark = delimiter or _delimiter_of(lines, names)
     first = next(line for line in lines if line.strip())
-    fields = scan_line(first, mark, inside=False).fields
-    return len(fields) == len(names) and not set(map(str.strip, fields)) & set(filter(None, names))
+    return goes_on(scan_line(first, mark, inside=False).fields, names)
 
 
 class RecordSplitter:

@@ -110,6 +110,11 @@ def _header_fields(lines: Sequence[str], number: int, delimiter: str) -> tuple[l
     return lines[number].split(delimiter), number + 1
 
 
+def goes_on(fields: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the first fields of a source are a row of the table whose header, in a part before, has these names."""
+    return len(fields) == len(names) > 1 and not set(map(str.strip, fields)) & set(filter(None, names))
+
+
 def trimmed(fields: Sequence[str]) -> tuple[str, ...]:
     """Names of a header without blanks around them and without empty ones at the end."""
     names = [name.strip().strip("\ufeff") for name in fields]

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.reading.dialect import MOST_LINES, trimmed
+from patent_hier.reading.dialect import MOST_LINES, goes_on, trimmed
 from patent_hier.reading.rows import Options, RowFault, Rows
 from patent_hier.reading.sources import Source
 
@@ -137,6 +137,6 @@ def _find_header(
     if not problems:
         raise DataError(f"{source.path} has no header: its sheet is empty; name another with data.sheet")
     own = next(row for row in first if any(row))
-    if len(inherited) > 1 and len(trimmed(own)) == len(inherited) and not set(own) & set(filter(None, inherited)):
+    if goes_on(trimmed(own), inherited):
         return 0, tuple(inherited)
     raise max(problems, key=lambda problem: problem[0])[1]
