@@ -25,6 +25,19 @@ _ALWAYS = 1 << 26  # bytes that any file may become
 _ENCODING = "utf-8-sig"  # the mark that some editors put first is no text
 
 
+def most_decompressed(size: int) -> int:
+    """Bytes that a compressed file of ``size`` bytes may become."""
+    return max(_ALWAYS, MOST_TIMES * size)
+
+
+def too_large(path: Path) -> DataError:
+    """What to raise for a file that becomes more."""
+    return DataError(
+        f"{path} becomes more than {MOST_TIMES} times as large when it is decompressed, as no text does; "
+        "decompress it yourself if you trust it"
+    )
+
+
 @contextlib.contextmanager
 def open_lines(path: Path, newline: str | None = None) -> Iterator[Iterator[str]]:
     """Open a text in UTF-8, plain or compressed (``.xz``, ``.gz``), and give its lines with their ends.
@@ -83,7 +96,7 @@ class _Bounded(io.RawIOBase):
         self._inner = lzma.LZMAFile(file) if path.suffix == ".xz" else gzip.GzipFile(fileobj=file)  # noqa: SIM115
         self._path = path
         self._seen = 0
-        self._most = max(_ALWAYS, MOST_TIMES * os.fstat(file.fileno()).st_size)
+        self._most = most_decompressed(os.fstat(file.fileno()).st_size)
 
     def readable(self) -> bool:
         return True
@@ -92,10 +105,7 @@ class _Bounded(io.RawIOBase):
         count = self._inner.readinto(buffer)
         self._seen += count
         if self._seen > self._most:
-            raise DataError(
-                f"{self._path} becomes more than {MOST_TIMES} times as large when it is decompressed, as no text does; "
-                "decompress it yourself if you trust it"
-            )
+            raise too_large(self._path)
         return count
 
     def close(self) -> None:

@@ -15,28 +15,13 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Self, cast
 
 from patent_hier.errors import DataError
+from patent_hier.regular_files import open_regular
+from patent_hier.text_files import most_decompressed, too_large
 
 CHUNK = 1 << 21  # bytes
 STDIN = Path("/dev/stdin")
-SUFFIXES = (
-    ".csv",
-    ".tsv",
-    ".tab",
-    ".txt",
-    ".xlsx",
-    ".xlsm",
-    ".xls",
-    ".json",
-    ".jsonl",
-    ".ndjson",
-    ".gz",
-    ".xz",
-    ".zip",
-)
-# Chinese text becomes 3 to 6 times as large when it is decompressed, one sentence with changing numbers 70 times; gzip
-# goes up to 1,000, xz to 7,000.
-MOST_TIMES = 250
-_ALWAYS = 1 << 26  # bytes that any file may become
+_TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls", ".json", ".jsonl", ".ndjson")
+SUFFIXES = (*_TABLES, ".gz", ".xz", ".zip")
 _DAMAGED = (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError)
 _GLOB = re.compile(r"[*?\[]")
 _OTHERS = {  # the first bytes of what is often taken for a table
@@ -197,28 +182,13 @@ class Source:
 
     def _check_size(self, archive: zipfile.ZipFile) -> None:
         """A workbook's parts are taken into memory: refuse one that becomes larger than sense, whatever it says."""
-        left = self.most()
+        left = most_decompressed(self.size)
         for one in archive.infolist():
             with archive.open(one) as member:
                 while chunk := member.read(CHUNK):
                     left -= len(chunk)
                     if left < 0:
-                        self.refuse_size()
-
-    def most(self) -> int:
-        """Bytes that it may become when it is decompressed."""
-        return max(_ALWAYS, MOST_TIMES * self.size)
-
-    def refuse_size(self) -> None:
-        """Refuse what becomes too large.
-
-        Raises:
-            DataError: Always.
-        """
-        raise DataError(
-            f"{self.path} becomes more than {MOST_TIMES} times as large when it is decompressed, as no text does; "
-            "decompress it yourself if you trust it"
-        )
+                        raise too_large(self.path)
 
 
 class _Plain:
@@ -253,13 +223,13 @@ class _Bounded(_Plain):
 
     def __init__(self, stream: IO[bytes], source: Source) -> None:
         super().__init__(stream, source)
-        self._left = source.most() if source.size else _ALWAYS
+        self._left = most_decompressed(source.size)
 
     def _fetch(self, size: int) -> bytes:
         content = super()._fetch(size)
         self._left -= len(content)
         if self._left < 0:
-            self._source.refuse_size()
+            raise too_large(self._source.path)
         return content
 
 
@@ -268,7 +238,7 @@ def _open_regular(path: Path) -> tuple[Any, int]:
         return io.BufferedReader(_Unseekable(sys.stdin.buffer)), 0
     size = size_of(path)
     try:
-        return path.open("rb"), size
+        return open_regular(path), size
     except OSError as error:
         raise DataError(f"cannot open {path}: {error.strerror}; check the path and its permissions") from error
 

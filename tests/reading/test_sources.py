@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from patent_hier import text_files
 from patent_hier.errors import DataError
-from patent_hier.reading import sources
 from patent_hier.reading.sources import Source, find_parts
 
 
@@ -84,7 +84,7 @@ def test_an_archive_has_one_file(tmp_path: Path) -> None:
 def test_bombs_are_refused_before_they_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(sources, "_ALWAYS", 1 << 16)
+    monkeypatch.setattr(text_files, "_ALWAYS", 1 << 16)
     path, zeros = tmp_path / "raw", b"\0" * (1 << 22)
     made = {
         "gzip": gzip.compress(zeros),
