@@ -45,7 +45,7 @@ def file_digest(path: Path, most: int = sys.maxsize) -> str:
         most: Bytes after which reading ends, however many there are.
 
     Raises:
-        DataError: If the file does not exist, cannot be read or is no regular file.
+        DataError: If the file does not exist, cannot be read or is not a regular file.
     """
     digest = hashlib.sha256()
     with _reading(path), open_regular(path) as file:

@@ -82,8 +82,8 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock of an artifact; a second process waits until the first has finished with it.
 
     The lock is the kernel's, so it ends with the process that holds it, however that ends. In a shared folder anybody
-    may have put another's file in its place: no link is followed and nothing shortened. Where this user may write
-    nothing there is no lock: nothing can be made there, and what is finished can be read.
+    may have put another's file in its place: no link is followed and nothing shortened. A user who
+    may not write there takes no lock: such a user can only read what is finished.
     """
     from filelock import FileLock, Timeout  # here: most commands that only read need no lock
 

@@ -23,7 +23,7 @@ _WEAK, _STRONG = 0.15, 0.5  # of the largest score
 
 
 def strange_advice(why: str, convert: str | None) -> str:
-    """What to do about texts that training has not shown, for the end of a line.
+    """Advice on texts with characters that training has not shown, to end a line with.
 
     Args:
         why: One of :data:`patent_hier.data.characters.STRANGE`.

@@ -1,4 +1,4 @@
-"""What a shell gives a process besides its words: the locale, streams, signals, limits and the working folder."""
+"""What a process inherits from its shell: the locale, streams, signals, limits and the working folder."""
 
 import contextlib
 import io
