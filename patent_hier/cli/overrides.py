@@ -18,9 +18,8 @@ _DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
 # Headers of a file, which may have brackets; Hydra's grammar would call a function: 摘要(中文).
 _HEADERS = re.compile(r"\+{0,2}data\.(?:text|columns(?:\.\w+)?)")
 _QUOTED_OR_HEADER = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^\[\]{},:'"]+)""")
+_QUOTES = "\"' "
 _PAIR = re.compile(r"""\s*["']?([^:"'{}\[\],]+?)["']?\s*:\s*(\[[^\]]*\]|["']?[^,{}"']*["']?)\s*(?:,|$)""")
-
-
 _MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # of Hydra: what a command does
 
 
@@ -158,9 +157,6 @@ def refuse_headers(words: Sequence[str]) -> None:
         else:
             pairs = {name.removeprefix("data.columns."): _header(value)}
         check_columns(pairs)
-
-
-_QUOTES = "\"' "
 
 
 def _header(value: str) -> str | list[str]:

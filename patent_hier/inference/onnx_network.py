@@ -70,7 +70,7 @@ def require_libraries() -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise MissingExtraError(f"{name}, which the export to ONNX needs ({_one_line(error)}),", "onnx") from error
+            raise MissingExtraError(f"{name}, which the export to ONNX needs ({reason(error)}),", "onnx") from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
@@ -102,7 +102,7 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
         onnx.checker.check_model(str(path), full_check=True)
         session = _session(path)
     except Exception as error:  # three libraries with classes of their own, and whatever a network's Python raises
-        raise ConfigError(f"{name} cannot be exported to ONNX ({_one_line(error)[:300]}); {_INSTEAD}") from error
+        raise ConfigError(f"{name} cannot be exported to ONNX ({reason(error)}); {_INSTEAD}") from error
     return _compare(session, classifier, reader.pad_id, store, order, name)
 
 
@@ -183,7 +183,7 @@ def _compare(
         try:
             (found,) = session.run([OUTPUT], {key: value for key, value in arrays.items() if key in known})
         except Exception as error:  # onnxruntime has classes of its own
-            raise ConfigError(f"{name} fails as ONNX on {where} ({_one_line(error)[:300]}); {_INSTEAD}") from error
+            raise ConfigError(f"{name} fails as ONNX on {where} ({reason(error)}); {_INSTEAD}") from error
         if (found.shape, found.dtype) != ((len(rows), width), np.float32):
             raise ConfigError(f"{name} gives {found.dtype} {found.shape} as ONNX on {where}; {_INSTEAD}")
         found = softmax.joint(torch.from_numpy(found)).numpy()  # (rows, n_labels)
@@ -226,7 +226,3 @@ def _pieces(reader: TokenReader) -> list[str]:
         return sorted(reader.words)
     words = load_tokenizer(reader.files, reader.max_length).get_vocab()
     return sorted({word.removeprefix("##") for word in words if not word.startswith(("[", "<"))})
-
-
-def _one_line(error: Exception) -> str:
-    return reason(error)

@@ -22,6 +22,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import WEIGHTS_INDEX, refuse_code
 from patent_hier.features.pretrained import CONFIG, TOKENIZER, TOKENIZER_FILES, VOCABULARY, WEIGHTS
 from patent_hier.models.encoder import build_encoder
+from patent_hier.sanitize import reason
 
 PICKLED = "pytorch_model.bin"
 _INDEX = "pytorch_model.bin.index.json"
@@ -138,7 +139,7 @@ def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
             "encoder from another place, as safetensors"
         ) from error
     except (EOFError, KeyError, RuntimeError, UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read ({_one_line(error)}); download it again") from error
+        raise ConfigError(f"{file} cannot be read ({reason(error)}); download it again") from error
     for key in _NESTED:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -186,7 +187,3 @@ def _fitting(name: str, tensor: Tensor, expected: Tensor, source: Path) -> Tenso
             f"{list(expected.shape)}; correct {CONFIG}"
         )
     return tensor.detach().to_dense().clone(memory_format=torch.contiguous_format)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -110,7 +110,7 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> Text
         )
     except (OSError, RuntimeError, SafetensorError, ValueError) as error:
         raise ConfigError(
-            f"encoder folder {files.folder} cannot be loaded: {_one_line(error)}; copy the encoder again"
+            f"encoder folder {files.folder} cannot be loaded: {reason(error)}; copy the encoder again"
         ) from error
     if missing := sorted(loaded["missing_keys"]):  # transformers would leave them random without a word
         raise ConfigError(
@@ -173,11 +173,7 @@ def _config(content: dict[str, Any]) -> "PretrainedConfig":
 
 
 def _refused(error: Exception) -> ConfigError:
-    return ConfigError(f"the encoder's config.json is refused: {_one_line(error)}; correct it or copy it again")
-
-
-def _one_line(error: Exception) -> str:
-    return reason(error)
+    return ConfigError(f"the encoder's config.json is refused: {reason(error)}; correct it or copy it again")
 
 
 def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:

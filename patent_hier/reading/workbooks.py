@@ -10,6 +10,7 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.reading.dialect import MOST_LINES, goes_on, trimmed
 from patent_hier.reading.rows import Options, RowFault, Rows
 from patent_hier.reading.sources import Source
+from patent_hier.sanitize import reason
 
 BATCH = 2048  # rows
 
@@ -94,9 +95,8 @@ def _open(source: Source, name: str | None) -> tuple[str, Iterator[list[str]]]:
     except PasswordError as error:
         raise DataError(f"{source.path} is protected by a password; save it without one") from error
     except CalamineError as error:
-        reason = " ".join(str(error).split())
         raise DataError(
-            f"{source.path} cannot be read as an Excel workbook ({reason}); save it as .xlsx or CSV"
+            f"{source.path} cannot be read as an Excel workbook ({reason(error)}); save it as .xlsx or CSV"
         ) from error
     return sheet.name, _cells(sheet)
 
