@@ -20,6 +20,7 @@ _HELP = ("-h", "--help")
 # that name (with _ for -) and, unless the function explains itself, the text of its --help in a constant of that name.
 COMMANDS = {
     "run": ("run", "train and evaluate; the same as python run.py"),
+    "tune": ("tune", "search settings on the validation part"),
     "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
     "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
     "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
