@@ -27,6 +27,7 @@ COMMANDS = {
     "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
     "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
     "combine": ("systems", "results of several models and seeds -> one system"),
+    "distill": ("distill", "a finished system as the teacher of one network"),
     "predict": ("predict", "a finished system and new documents -> their classes"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
