@@ -56,7 +56,9 @@ def distill(words: Sequence[str]) -> None:
         )
     if given := [word for word in options.overrides if key_of(word) == "distill.answers"]:
         raise ConfigError(f"{given[0]}: distill makes the answers itself; to train on a folder of answers use run")
-    settings, _ = compose_training(options.overrides)
+    settings, _ = compose_training(
+        [*options.overrides, "distill.answers=."]
+    )  # what no student may have is said at once
     if settings.level.name not in WHOLE:
         raise ConfigError(f"level={settings.level.name}: a student is one network; use level=flat or level=shared")
     from patent_hier.cli.collect import publish

@@ -7,7 +7,7 @@ answer would be no label, but the student would have read what it is scored on.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from patent_hier.artifacts import DigestCache, fingerprint, seal
 from patent_hier.data.answers import ANSWERS_KIND, ANSWERS_VERSION, KEPT, Answers, content_key
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.incoming import IncomingFiles
-from patent_hier.data.labels import corpus_labels
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.aggregate import has_label, level_hits
@@ -84,11 +83,12 @@ class _Sieve:
 
     train: set[str]
     held_out: set[str]
+    used: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def of(cls, corpus: Corpus, parts: NDArray[np.int8]) -> "_Sieve":
-        texts = corpus.column("text").to_pylist()
+        texts = list(map(str, corpus.column("text").to_pylist()))
         train = {content_key(text) for text, part in zip(texts, parts, strict=True) if part == TRAIN}
         return cls(train, {content_key(text) for text, part in zip(texts, parts, strict=True) if part != TRAIN})
 
@@ -99,11 +99,11 @@ class _Sieve:
             "no text" if not key
             else "in val, calibration or test" if key in self.held_out
             else "in train" if key in self.train
+            else "repeated" if key in self.used
             else "used"
         )  # fmt: skip
         self.counts[why] += 1
-        if why == "used":
-            self.train.add(key)  # from now on it is one of those that are there
+        self.used.add(key)
         return why == "used"
 
 
@@ -167,7 +167,7 @@ def _answer(member: Member, corpus: Corpus, parts: NDArray[np.int8], unlabelled:
     asked = list(texts)
     if on != UNLABELLED:
         rows = np.flatnonzero(parts == TRAIN)
-        ids = corpus.document_ids.take(rows).to_pylist()
+        ids = list(map(str, corpus.document_ids.take(rows).to_pylist()))
         asked = [*map(str, corpus.column("text").take(rows).to_pylist()), *texts]
     labels, log_prob = _ask(system, asked)
     facts = {
@@ -203,7 +203,7 @@ def compare_with_teacher(student: SuiteResult, teacher: Path, corpus: Corpus) ->
         By level the accuracies of ``student`` and ``teacher``, their ``difference`` with its 95 % ``interval``, the
         ``p_value`` of McNemar's exact test, and ``documents``.
     """
-    own, labels = read_system(student.nodes, corpus)
+    own, _ = read_system(student.nodes, corpus)
     theirs = aligned(read_system(read_member(teacher).nodes, corpus)[0], own.document_ids)
     hits = {"student": level_hits(own), "teacher": level_hits(theirs)}
     found = {}

@@ -169,7 +169,7 @@ class NodeView(Generic[Store]):
         return next(self.tree.heads(), None) is None
 
     def train_weights(self, label_weight: float) -> NDArray[np.float32]:
-        """Weights ``(n_train,)``: 1 for documents of the corpus, ``label_weight`` for label texts, a teacher's texts."""
+        """Weights ``(n_train,)``: 1 for documents, ``label_weight`` for label texts, a teacher's texts by theirs."""
         weights = np.ones(len(self.train), np.float32)
         weights[self.num_documents :] = label_weight
         if self.shares:
