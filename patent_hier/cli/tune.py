@@ -14,7 +14,7 @@ from patent_hier.cli.overrides import key_of, parsed, refuse_misuse
 from patent_hier.cli.space import read_space
 from patent_hier.errors import ConfigError, PatentHierError
 from patent_hier.pipeline.search_space import Axis
-from patent_hier.pipeline.study import Attempted, Pruned, SettingsStudy
+from patent_hier.pipeline.study import Attempted, Pruned, SettingsStudy, require_optuna
 from patent_hier.progress import say
 from patent_hier.settings import Settings
 
@@ -53,6 +53,7 @@ def tune(words: Sequence[str]) -> None:
         MissingExtraError: Without Optuna.
     """
     options = parsed(words, trials=20, objective="accuracy", seeds=1, no_pruning=False, study=Path)
+    require_optuna()
     for name in ("trials", "seeds"):
         if getattr(options, name) < 1:
             raise ConfigError(f"--{name} {getattr(options, name)} is less than 1")

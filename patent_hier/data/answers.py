@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -81,13 +82,14 @@ class Answers:
             table = pq.read_table(folder / ANSWERS_FILE, schema=_SCHEMA)
             n, k = table.num_rows, int(manifest["labels_kept"])
             ids, texts = (table.column(name).to_pylist() for name in ("document_id", "text"))
-            labels = table.column("label").combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(n, k)
-            log_prob = table.column("log_prob").combine_chunks().flatten().to_numpy().reshape(n, k)
+            labels, log_prob = (
+                pc.list_flatten(table.column(name)).to_numpy().reshape(n, k) for name in ("label", "log_prob")
+            )
         except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
             raise ArtifactError(f"{folder} cannot be read ({reason(error)}); delete it and distill again") from error
         n_documents = sum(name is not None for name in ids)
         documents = np.array(ids[:n_documents], object)
-        return cls(documents, tuple(texts[n_documents:]), labels, log_prob, manifest)
+        return cls(documents, tuple(map(str, texts[n_documents:])), labels, log_prob, manifest)
 
     def targets(self, tree: LabelTree, temperature: float) -> tuple["NDArray[np.int32]", NDArray[np.float32]]:
         """The answers as targets of a student.

@@ -96,7 +96,8 @@ class Inputs(ABC):
             store = joined(documents, reader.encode(list(label_texts.texts)))
         teaching = load_teaching(self.settings, corpus)
         if teaching is not None and teaching.answers.texts:
-            store = JoinedTokens(store, reader.encode(list(teaching.answers.texts)))
+            texts: Any = reader.encode(list(teaching.answers.texts))  # of a network's reader: check has seen to it
+            store = JoinedTokens(store, texts)
         return CorpusView(
             documents,
             store,

@@ -80,6 +80,16 @@ class Record:
     facts: dict[str, Any]
 
 
+def require_optuna() -> None:
+    """Refuse to search without Optuna, before anything is prepared.
+
+    Raises:
+        MissingExtraError: Naming the extra.
+    """
+    if find_spec("optuna") is None:
+        raise MissingExtraError("optuna, which tune needs,", "tune")
+
+
 class SettingsStudy:
     """The trials of one search.
 
@@ -92,7 +102,6 @@ class SettingsStudy:
         first: Settings of the first trial; None leaves it to Optuna.
 
     Raises:
-        MissingExtraError: Without Optuna.
         ConfigError: If the folder holds another search.
     """
 
@@ -104,8 +113,6 @@ class SettingsStudy:
         seed: int,
         first: Mapping[str, Any] | None = None,
     ) -> None:
-        if find_spec("optuna") is None:
-            raise MissingExtraError("optuna, which tune needs,", "tune")
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)

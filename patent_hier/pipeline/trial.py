@@ -154,6 +154,7 @@ class Trial:
         self, plan: NodePlan, ask: Callable[[int, float], bool] | None, observers: "ObserverFactory | None"
     ) -> NetworkPredictions:
         """Train one node and score its ``val`` documents; its state, from which a killed trial goes on, is removed."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
         name = f"{plan.folder.parent.name}-{plan.folder.name}"
         plan = replace(plan, folder=self.scratch / name)
         stopper = None

@@ -120,6 +120,13 @@ def test_misuse_is_one_line(place: Path, more: tuple[str, ...], said: str) -> No
     assert outcome.err.count("\n") == 1
 
 
+def test_a_missing_extra_is_named_first(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patent_hier.pipeline.study.find_spec", lambda name: None)
+    outcome = tune(place, "model.alpha=1,2", "--trials", "0")
+    assert outcome.status == ConfigError.exit_status
+    assert "optuna, which tune needs, is not installed; install it: pip install" in outcome.err
+
+
 def test_another_search_does_not_mix_with_this_one(place: Path, done: Outcome) -> None:
     outcome = tune(place, "model.alpha=1,2")
     assert "holds a search of other settings" in outcome.err
