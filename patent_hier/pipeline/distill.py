@@ -71,7 +71,7 @@ class Unlabelled:
     def texts(self, system: "System") -> Iterator[str | None]:
         """Every text, in the order of the files; None for a row that cannot be read or has none."""
         for passages in read_passages(self.passages):
-            yield from passages
+            yield from map(system.raw.read, passages)
         for table in self.tables:
             for rows in IncomingFiles(table, system.raw).batches(_BATCH):
                 yield from (None if row.fault else row.text for row in rows)

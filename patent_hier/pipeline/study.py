@@ -21,9 +21,9 @@ import numpy as np
 from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import exclusive
 from patent_hier.errors import ConfigError, MissingExtraError
+from patent_hier.pipeline.journal import open_journal
 from patent_hier.pipeline.search_space import Axis
 from patent_hier.progress import say
-from patent_hier.regular_files import require_regular
 from patent_hier.sanitize import reason
 
 if TYPE_CHECKING:
@@ -126,26 +126,14 @@ class SettingsStudy:
 
     def _open(self, identity: Mapping[str, Any]) -> "Study":
         import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
 
-        journal, lock = self.folder / JOURNAL, _KernelLock(self.folder / ".locks" / JOURNAL)
-        if journal.exists():
-            require_regular(journal)
-            lock.acquire()
-            _drop_torn_line(journal)
-            lock.release()
         pruner = optuna.pruners.MedianPruner(_UNPRUNED_TRIALS, n_warmup_steps=_UNPRUNED_EPOCHS + 1)
-        try:
-            # Optuna asks for a subclass of a class that it does not publish, and calls these two methods.
-            storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))  # type: ignore[arg-type]
+        with open_journal(self.folder / JOURNAL) as storage:
             study = optuna.create_study(
                 storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
             )
-        except (ValueError, KeyError, TypeError) as error:  # a line that Optuna cannot read
-            raise ConfigError(f"{journal} is no journal of a search ({reason(error)}); name another --study") from error
         own = fingerprint({**identity, "version": STUDY_VERSION})
-        if study.user_attrs.setdefault(_IDENTITY, own) != own:
+        if study.user_attrs.get(_IDENTITY, own) != own:
             raise ConfigError(
                 f"{self.folder} holds a search of other settings, data or objective; name another --study"
             )
@@ -298,29 +286,3 @@ def _record(trial: "FrozenTrial") -> Record:
     return Record(
         trial.number + 1, states.get(trial.state, RUNNING), dict(trial.user_attrs["settings"]), trial.value, facts
     )
-
-
-class _KernelLock:
-    """A lock as Optuna's journal takes it, which ends with its process; Optuna's own stay behind a killed one."""
-
-    def __init__(self, path: Path) -> None:
-        from filelock import FileLock
-
-        path.parent.mkdir(exist_ok=True)
-        self._lock = FileLock(path)
-
-    def acquire(self) -> bool:
-        """Wait for it."""
-        self._lock.acquire()
-        return True
-
-    def release(self) -> None:
-        """Give it back."""
-        self._lock.release()
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Cut off half a line, which a process left that was killed while it wrote; Optuna would write behind it."""
-    content = journal.read_bytes()
-    if content and not content.endswith(b"\n"):
-        journal.write_bytes(content[: content.rfind(b"\n") + 1])
