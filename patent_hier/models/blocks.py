@@ -13,8 +13,8 @@ def blocks_of(network: nn.Module, num_layers: int) -> list[list[nn.Module]]:
         num_layers: Its number of Transformer layers.
 
     Returns:
-        ``num_layers + 1`` blocks of modules: item 0 the embeddings, item ``k`` the ``k``-th layer from below. What is in
-        none of them lies above the last layer. Empty where layers share their weights, as in ALBERT.
+        ``num_layers + 1`` blocks of modules: item 0 the embeddings, item ``k`` the ``k``-th layer from below. What is
+        in none of them lies above the last layer. Empty where layers share their weights, as in ALBERT.
     """
     named = list(network.named_modules())
     for place, (name, found) in enumerate(named):
