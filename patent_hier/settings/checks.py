@@ -30,7 +30,7 @@ from patent_hier.settings.models import (
 )
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.run import Settings
-from patent_hier.settings.training import BF16, FP32, filled
+from patent_hier.settings.training import BF16, FP32, KEEPS, filled
 
 _UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
 _COUNT = (1, _UNBOUNDED)
@@ -67,7 +67,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "data": {"depth": DEPTHS, "labels": SYMBOLS},
     "features": {"name": ("words", "chars")},
-    "trainer": _DEVICE,
+    "trainer": {**_DEVICE, "keep": KEEPS},
     "": _DEVICE,
     "optimizer": {"name": ("adamw", "adam"), "schedule": ("linear", "constant")},
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 _T = TypeVar("_T")
+BEST, LAST = KEEPS = ("best", "last")  # epochs whose weights are kept
 FP32, BF16 = "32-true", "bf16-mixed"  # precisions, by Lightning's names
 
 
@@ -41,7 +42,9 @@ class TrainerSettings:
             stops early before.
         batch_size: Documents per optimizer step, over all devices; ``null``: what suits the model.
         score_batch_size: Documents per batch and device when scoring.
-        patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
+        keep: ``best``: the weights of the epoch with the best validation accuracy; ``last``: those of the last epoch.
+        patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early. Of no
+            influence without validation documents.
         class_weights: Weigh the loss by inverse class frequency.
         level_weights: Weight of a level's term in the loss, by level, where it is not 1: ``{subgroup: 0.5}``. A network
             of the node ``flat`` has such terms above its deepest level only if they are named here.
@@ -68,6 +71,7 @@ class TrainerSettings:
     min_steps: int = 600
     batch_size: int | None = None
     score_batch_size: int = 64
+    keep: str = BEST
     patience: int | None = 2
     class_weights: bool = False
     level_weights: dict[str, float] = field(default_factory=dict)

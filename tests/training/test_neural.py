@@ -76,6 +76,13 @@ def test_the_best_epochs_weights_are_returned(toy: Toy) -> None:
     assert accuracy(fitted, spoiled, VAL)[0] == pytest.approx(max(scores))
 
 
+def test_the_last_epochs_weights_are_returned_if_asked_for(toy: Toy) -> None:
+    chosen: Any = {"max_epochs": 4, "patience": None, "keep": "last", "model": {"dropout": 0.0}}
+    fitted = toy.spoiled(VAL).fit(settings("flat", **chosen))
+    assert fitted.facts["best_epoch"] < 4
+    assert equal(fitted, toy.without_validation().fit(settings("flat", **chosen)))
+
+
 def test_test_and_calibration_documents_do_not_matter(toy: Toy) -> None:
     assert equal(toy.fit(settings("flat")), toy.spoiled(TEST, CALIBRATION).fit(settings("flat")))
 
@@ -105,12 +112,15 @@ def test_same_seed_same_weights(toy: Toy) -> None:
 # --- a node without validation documents
 
 
-def test_training_without_validation(toy: Toy) -> None:
+def test_training_without_validation(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     fitted = toy.without_validation().fit(settings(max_epochs=3))
     assert fitted.facts["epochs"] == 3  # nothing can stop early
     assert (fitted.facts["val_documents"], fitted.facts["best_epoch"]) == (0, None)
     assert fitted.history[-1]["train/loss"] < fitted.history[0]["train/loss"]
     assert not any("val/accuracy" in epoch for epoch in fitted.history)
+    assert (
+        "no validation document under this node, so the weights of the last epoch are kept" in capsys.readouterr().out
+    )
 
 
 # --- how long
