@@ -24,7 +24,7 @@ from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_ter
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_freeze, check_pooling
-from patent_hier.settings.models import VECTOR_HEADS
+from patent_hier.settings.models import ATTENTION, VECTOR_HEADS
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import TermReader, TermStore
@@ -156,9 +156,11 @@ class WordPieceInputs(Inputs):
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
 
-        Label texts are no documents of the corpus and have none.
+        Label texts are no documents of the corpus and have none; queries that are learnt need the tokens.
         """
         encoder, settings = self.settings.encoder, self.settings
+        if settings.model.pooling == ATTENTION:
+            return False
         fixed = encoder.freeze is True and encoder.pretrained and encoder.vector_layers != 0
         return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
 

@@ -121,10 +121,11 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     own = settings.trainer
     # Left out while they are off, as before there were such settings; only the flat node reads the first.
     later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
-    later |= {"r_drop": own.r_drop, "keep": own.keep != BEST}
+    later |= {"r_drop": own.r_drop, "label_smoothing": own.label_smoothing, "ema": own.ema, "keep": own.keep != BEST}
     trainer = {key: value for key, value in asdict(own).items() if key not in _NO_INFLUENCE and later.get(key, True)}
+    usual = {"head_lr": None, "layer_decay": 1.0}
     optimizer = {
-        key: value for key, value in asdict(settings.optimizer).items() if key != "head_lr" or value is not None
+        key: value for key, value in asdict(settings.optimizer).items() if key not in usual or value != usual[key]
     }
     return {"optimizer": optimizer, "trainer": trainer}
 

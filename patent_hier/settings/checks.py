@@ -49,9 +49,10 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "trainer": (
         ("max_epochs batch_size score_batch_size patience", 1, 10**9),
         *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
+        *(("label_smoothing", 0, 0.99), ("ema", 0, 0.999999)),
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
-    "optimizer": (("lr head_lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
+    "optimizer": (("lr head_lr", 1e-12, 100), ("layer_decay", 1e-3, 1), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
         *(("held_out_tokens batch_size steps_per_round max_steps", 1, 10**9), ("num_threads", 1, 4096)),
@@ -105,11 +106,12 @@ def check(settings: Settings) -> None:
     for group in ("features", "encoder", "trainer", "optimizer"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
-    if settings.optimizer.head_lr is not None and settings.model.inputs != "wordpiece":
-        raise ConfigError(
-            f"optimizer.head_lr={settings.optimizer.head_lr} is for models with an encoder, and "
-            f"model={settings.model.name} has none; set optimizer.lr"
-        )
+    for name, usual in (("head_lr", None), ("layer_decay", 1.0)):
+        if (value := getattr(settings.optimizer, name)) != usual and settings.model.inputs != "wordpiece":
+            raise ConfigError(
+                f"optimizer.{name}={value} is for models with an encoder, and model={settings.model.name} has none; "
+                "set optimizer.lr"
+            )
     for level, weight in settings.trainer.level_weights.items():
         one_of("trainer.level_weights", level, LABEL_LEVELS)
         between(f"trainer.level_weights.{level}", weight, 0, 1e6)
@@ -118,9 +120,15 @@ def check(settings: Settings) -> None:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
 
-def check_group(group: str, settings: Any) -> None:
-    """Hold one group of settings, whatever its kind, against the tables."""
-    prefix = group and f"{group}."
+def check_group(group: str, settings: Any, prefix: str | None = None) -> None:
+    """Hold one group of settings, whatever its kind, against the tables.
+
+    Args:
+        group: Its name.
+        settings: The group.
+        prefix: What stands before a setting's name in a message; None: ``<group>.``.
+    """
+    prefix = (group and f"{group}.") if prefix is None else prefix
     for names, low, high in _RANGES[group]:
         for name in names.split():
             between(prefix + name, getattr(settings, name, None), low, high)
@@ -227,6 +235,10 @@ def _check_own(model: ModelSettings) -> None:
 def check_pretraining(settings: PretrainSettings) -> None:
     """Check one run of pre-training; what is not read is not checked."""
     folder_name("name", settings.name)
+    if settings.optimizer.layer_decay != 1:
+        raise ConfigError(
+            f"optimizer.layer_decay={settings.optimizer.layer_decay} is for classifiers; pre-training needs 1"
+        )
     if settings.max_steps is None and settings.max_time is None:
         raise ConfigError("pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES")
     if not settings.text:

@@ -232,6 +232,7 @@ def _task(
         optimizer=optimizer.name,
         lr=optimizer.lr,
         head_lr=optimizer.head_lr,
+        layer_decay=optimizer.layer_decay,
         weight_decay=optimizer.weight_decay,
         warmup=optimizer.warmup,
         schedule=optimizer.schedule,
@@ -239,6 +240,8 @@ def _task(
         level_weights=by_level,
         label_weights=weights,
         r_drop=trainer.r_drop,
+        label_smoothing=trainer.label_smoothing,
+        ema=trainer.ema,
         shares=shares,
     )
 

@@ -101,7 +101,13 @@ ENCODER += [
     ("encoder", {"num_hidden_layers": 3}),
     ("encoder", {"dropout": 0.2}),
 ]
-HEAD = [("model", {"num_last_layers": 1}), ("model", {"pool_size": None}), ("model", {"head": "token"})]
+HEAD = [
+    ("model", {"pooling": "attention"}),
+    ("optimizer", {"layer_decay": 0.9}),
+    ("model", {"num_last_layers": 1}),
+    ("model", {"pool_size": None}),
+    ("model", {"head": "token"}),
+]
 DATA = [("data", {"text": ["专利名称"]}), ("data", {"text": ["专利名称", "摘要"]}), ("data", {"depth": "subclass"})]
 DATA += [("data", {"labels": "all"}), ("split", {"policy": "applicant"}), ("split", {"test": 0.2})]
 STEPS = [("optimizer", {"lr": 0.01}), ("optimizer", {"name": "adam"}), ("trainer", {"batch_size": 8})]
@@ -284,7 +290,9 @@ def test_any_node_has_a_folder_of_its_name(node, tmp_path):
     assert plan.folder.name.startswith(node.replace("/", "_") + "-")
 
 
-@pytest.mark.parametrize(("setting", "value"), [("r_drop", 1.0), ("keep", "last")])
+@pytest.mark.parametrize(
+    ("setting", "value"), [("r_drop", 1.0), ("keep", "last"), ("ema", 0.9), ("label_smoothing", 0.1)]
+)
 def test_what_came_later_names_a_network_only_where_it_is_used(setting, value, tmp_path):
     first, second, linear, other = (
         plan for model in ("textcnn", "linear") for plan in plans(tmp_path, model, ("trainer", {setting: value}))

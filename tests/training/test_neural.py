@@ -18,6 +18,7 @@ from patent_hier.models.encoder import TextEncoder, load_encoder
 from patent_hier.settings import TrainerSettings, planned_epochs
 from patent_hier.training.batching import LengthGroupedBatches
 from patent_hier.training.fitted import Fitted
+from patent_hier.training.module import PatentClassifier
 from patent_hier.training.neural import best_epoch
 from patent_hier.training.observers import Observers
 from tests.conftest import class_labels
@@ -107,6 +108,34 @@ def test_same_seed_same_weights(toy: Toy) -> None:
     assert untimed(first) == untimed(again)
     assert not equal(first, other)
     assert untimed(first) != untimed(other)
+
+
+# --- the average of the weights
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: behind n steps the average keeps min(decay, (1 + n) / (10 + n)) of itself."""
+    averages: list[dict[str, Tensor]] = []
+
+    def note(task: PatentClassifier, *arguments: Any) -> None:
+        now = {name: weight.detach().clone() for name, weight in task.network.named_parameters()}
+        n = len(averages)
+        share = min(0.4, (1 + n) / (10 + n)) if n else 0.0
+        averages.append(
+            {name: share * averages[-1][name] + (1 - share) * now[name] if n else now[name] for name in now}
+        )
+        step(task, *arguments)
+
+    step = PatentClassifier.on_train_batch_end
+    monkeypatch.setattr(PatentClassifier, "on_train_batch_end", note)
+    chosen = {"max_epochs": 2, "patience": None, "ema": 0.4}
+    last = toy.fit(settings("flat", keep="last", **chosen))
+    for name, value in averages[-1].items():
+        torch.testing.assert_close(weights(last)[name], value, rtol=1e-4, atol=1e-6)
+    best = toy.fit(settings("flat", **chosen))
+    score = best.history[best.facts["best_epoch"] - 1]["val/accuracy"]
+    assert accuracy(best, toy, VAL)[0] == pytest.approx(score)  # of the kept weights: the average's
+    assert not equal(best, toy.fit(settings("flat", **{**chosen, "ema": 0.0})))
 
 
 # --- a node without validation documents
