@@ -58,7 +58,7 @@ class TrainerSettings:
         label_smoothing: Share of the target that is spread over all labels of the same softmax: siblings, or all labels
             of a flat network. Validation loss is without it. 0 for none.
         ema: Decay per step of a running average of the weights, which is what is validated and kept; 0.99 looks back
-            some hundred steps. It begins lower, at ``(1 + n) / (10 + n)`` behind ``n`` steps. 0 for none.
+            about a hundred steps. It begins lower, at ``(1 + n) / (10 + n)`` behind ``n`` steps. 0 for none.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         accumulate: Passes in which a device reads its part of each batch: gradients are accumulated, so a batch needs
