@@ -1,6 +1,7 @@
 """The optimizer of a network: its groups of weights, the learning rate over a run, clipped gradients, label weights."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from patent_hier.models.encoder import TextEncoder
 from patent_hier.models.frozen import VectorEncoder
 from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.training.muon import MuonWithAdamW, layer_matrices
 
 ENCODER_PREFIX = "encoder."  # of the names of weights that are the encoder's, see patent_hier.models.bertcnn
 
@@ -63,29 +65,40 @@ def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | N
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool = True) -> Optimizer:
-    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms).
+    """Adam, AdamW or Muon over the trainable weights; no weight decay on vectors (biases and layer norms).
 
     Weights outside ``network.encoder`` learn at ``head_lr``, where it is set; those in it at rates that ``layer_decay``
-    lowers from layer to layer.
+    lowers from layer to layer. Muon updates the matrices of stacked layers, AdamW the other weights.
 
     Raises:
-        ConfigError: If there is a ``layer_decay`` and no encoder with layers of their own.
+        ConfigError: If Muon is to train a network without stacked layers, or there is a ``layer_decay`` and no encoder
+            whose layers have weights of their own.
     """
     lr = filled(settings.lr)
     factors = _layer_factors(network, settings.layer_decay)
-    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}  # by: in the encoder, factor, a matrix
+    by_muon = {id(weight) for weight in layer_matrices(network)} if settings.name == "muon" else set()
+    if settings.name == "muon" and not by_muon:
+        raise ConfigError("optimizer.name=muon is for Transformer layers, which the model lacks; set adamw")
+    # By: in the encoder, a factor on the rate, a matrix, updated by Muon.
+    groups: dict[tuple[bool, float, bool, bool], list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
         if weight.requires_grad:
             in_encoder = settings.head_lr is None or name.startswith(ENCODER_PREFIX)
-            groups.setdefault((in_encoder, factors.get(weight, 1.0), weight.ndim > 1), []).append(weight)
-    options = [
+            group = (in_encoder, factors.get(weight, 1.0), weight.ndim > 1, id(weight) in by_muon)
+            groups.setdefault(group, []).append(weight)
+    options: list[dict[str, Any]] = [
         {
             "params": weights,
             "lr": lr * factor if in_encoder else settings.head_lr,
             "weight_decay": settings.weight_decay if is_matrix else 0.0,
+            **({"muon": muon} if by_muon else {}),
         }
-        for (in_encoder, factor, is_matrix), weights in sorted(groups.items(), reverse=True, key=lambda group: group[0])
+        for (in_encoder, factor, is_matrix, muon), weights in sorted(
+            groups.items(), reverse=True, key=lambda own: own[0]
+        )
     ]
+    if by_muon:
+        return MuonWithAdamW(options, fused)
     optimizer_class = AdamW if settings.name == "adamw" else Adam
     return optimizer_class(options, lr=lr, fused=fused)
 
