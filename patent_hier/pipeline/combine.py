@@ -232,6 +232,11 @@ class _Combination:
         scores = [_as_node(derive(own, node), node) for own in self.scores]
         tree = LabelTree.union([own.tree for own in scores])
         val, paths = self._val(node, tree)
+        if node in (ROOT, FLAT) and not len(val):
+            raise ConfigError(
+                "the weights of a combination are fitted to val, and the members' split has no such documents; train "
+                "the members with split.val above 0"
+            )
         if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
             own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
             weights = fit_weights(own, tree, paths).tolist()

@@ -131,6 +131,7 @@ def _content(settings: PretrainSettings, text: Text, start: EncoderFiles | None,
     """All that decides the encoder."""
     digests = DigestCache(cache / "digests.json")
     content = {key: value for key, value in asdict(settings).items() if key not in _NO_INFLUENCE}
+    del content["optimizer"]["layer_decay"]  # it is 1
     if start is not None:
         content = {key: value for key, value in content.items() if key not in ("architecture", "vocabulary")}
         content["start"] = start.digest(digests, True)

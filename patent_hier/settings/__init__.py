@@ -32,8 +32,10 @@ from patent_hier.settings.run import WHOLE as WHOLE
 from patent_hier.settings.run import LevelSettings as LevelSettings
 from patent_hier.settings.run import Settings as Settings
 from patent_hier.settings.run import as_dict as as_dict
+from patent_hier.settings.training import BEST as BEST
 from patent_hier.settings.training import BF16 as BF16
 from patent_hier.settings.training import FP32 as FP32
+from patent_hier.settings.training import LAST as LAST
 from patent_hier.settings.training import OptimizerSettings as OptimizerSettings
 from patent_hier.settings.training import TrainerSettings as TrainerSettings
 from patent_hier.settings.training import filled as filled

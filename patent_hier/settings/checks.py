@@ -30,7 +30,7 @@ from patent_hier.settings.models import (
 )
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.run import Settings
-from patent_hier.settings.training import BF16, FP32, filled
+from patent_hier.settings.training import BF16, FP32, KEEPS, filled
 
 _UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
 _COUNT = (1, _UNBOUNDED)
@@ -40,7 +40,7 @@ _DEVICE: dict[str, tuple[str, ...]] = {"accelerator": ("auto", "cpu", "gpu"), "p
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "data": (("rows", 1, 10**9), ("label_weight", 1e-6, 1e6)),
     "features": (("max_length min_count vector_size window", *_COUNT), ("epochs seed", 0, 10**6)),
-    "encoder": (("max_length", 3, 10**6), ("vector_layers", 0, 10**6)),
+    "encoder": (("max_length", 3, 10**6), ("freeze vector_layers", 0, 10**6)),
     "model": (
         ("num_last_layers num_filters kernel_size pool_size hidden_size num_neighbours", *_COUNT),
         ("min_documents max_terms", 1, 10**9),
@@ -49,10 +49,11 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "trainer": (
         ("max_epochs batch_size score_batch_size patience", 1, 10**9),
         *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
+        *(("label_smoothing", 0, 0.99), ("ema", 0, 0.999999)),
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
     "distill": (("weight", 0, 1), ("text_weight", 0, 1e6), ("temperature", 1e-2, 100)),
-    "optimizer": (("lr head_lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
+    "optimizer": (("lr head_lr", 1e-12, 100), ("layer_decay", 1e-3, 1), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
         *(("held_out_tokens batch_size steps_per_round max_steps", 1, 10**9), ("num_threads", 1, 4096)),
@@ -68,7 +69,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "data": {"depth": DEPTHS, "labels": SYMBOLS},
     "features": {"name": ("words", "chars")},
-    "trainer": _DEVICE,
+    "trainer": {**_DEVICE, "keep": KEEPS},
     "": _DEVICE,
     "optimizer": {"name": ("adamw", "adam", "muon"), "schedule": ("linear", "constant")},
 }
@@ -116,11 +117,12 @@ def check(settings: Settings) -> None:
     for group in ("features", "encoder", "trainer", "optimizer", "distill"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
-    if settings.optimizer.head_lr is not None and settings.model.inputs != "wordpiece":
-        raise ConfigError(
-            f"optimizer.head_lr={settings.optimizer.head_lr} is for models with an encoder, and "
-            f"model={settings.model.name} has none; set optimizer.lr"
-        )
+    for name, usual in (("head_lr", None), ("layer_decay", 1.0)):
+        if (value := getattr(settings.optimizer, name)) != usual and settings.model.inputs != "wordpiece":
+            raise ConfigError(
+                f"optimizer.{name}={value} is for models with an encoder, and model={settings.model.name} has none; "
+                "set optimizer.lr"
+            )
     for level, weight in settings.trainer.level_weights.items():
         one_of("trainer.level_weights", level, LABEL_LEVELS)
         between(f"trainer.level_weights.{level}", weight, 0, 1e6)
@@ -130,9 +132,15 @@ def check(settings: Settings) -> None:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
 
-def check_group(group: str, settings: Any) -> None:
-    """Hold one group of settings, whatever its kind, against the tables."""
-    prefix = group and f"{group}."
+def check_group(group: str, settings: Any, prefix: str | None = None) -> None:
+    """Hold one group of settings, whatever its kind, against the tables.
+
+    Args:
+        group: Its name.
+        settings: The group.
+        prefix: What stands before a setting's name in a message; None: ``<group>.``.
+    """
+    prefix = (group and f"{group}.") if prefix is None else prefix
     for names, low, high in _RANGES[group]:
         for name in names.split():
             between(prefix + name, getattr(settings, name, None), low, high)
@@ -152,6 +160,21 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
         raise ConfigError(
             f"model.pooling=cls reads the first token, which in a decoder ({encoder}) has read nothing else; "
             "use model.pooling=last or model.pooling=mean"
+        )
+
+
+def check_freeze(freeze: bool | int, encoder: str, num_layers: int) -> None:
+    """Refuse to freeze more lower layers than leave one to train.
+
+    Args:
+        freeze: The setting ``encoder.freeze``.
+        encoder: The encoder's name, for the message.
+        num_layers: Its number of layers.
+    """
+    if not isinstance(freeze, bool) and not 0 <= freeze < num_layers:
+        raise ConfigError(
+            f"encoder.freeze={freeze} is out of range; encoder {encoder} has {num_layers} layers: use 0 (its "
+            f"embeddings alone) to {num_layers - 1}, or true for all"
         )
 
 
@@ -224,6 +247,10 @@ def _check_own(model: ModelSettings) -> None:
 def check_pretraining(settings: PretrainSettings) -> None:
     """Check one run of pre-training; what is not read is not checked."""
     folder_name("name", settings.name)
+    if settings.optimizer.layer_decay != 1:
+        raise ConfigError(
+            f"optimizer.layer_decay={settings.optimizer.layer_decay} is for classifiers; pre-training needs 1"
+        )
     if settings.max_steps is None and settings.max_time is None:
         raise ConfigError("pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES")
     if not settings.text:

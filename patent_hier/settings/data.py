@@ -91,8 +91,10 @@ class SplitSettings:
         policy: ``random`` (the paper's), ``applicant``, ``deduplicated``, ``family``, ``date`` or ``file``; see
             :mod:`patent_hier.data.splits`.
         test: Fraction of all documents; policy ``file`` does not read it.
-        val: Fraction of the rest; chooses epochs and settings.
-        calibration: Fraction of the rest; fits temperatures and thresholds only.
+        val: Fraction of the rest; chooses epochs and settings. 0 leaves them to training, as in the paper: then set
+            ``trainer.keep=last`` and ``split.calibration=0``.
+        calibration: Fraction of the rest; fits temperatures and thresholds only. With 0 a system's probabilities stay
+            as they are, and no accuracy can be asked of it.
         seed: Seed of the split, separate from the model's.
         date: ``YYYY-MM-DD``, of policy ``date`` only: documents filed after that day are ``test``; ``null``: the
             latest ones, of the fraction ``test``.

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-POOLINGS = ("cls", "mean", "last")
+ATTENTION = "attention"
+POOLINGS = ("cls", "mean", "last", ATTENTION)
 # What each head reads, beside its dropout; the other settings have no influence on it.
 HEAD_SETTINGS = {
     "document_matrix": ("num_last_layers", "pooling", "pool_size", "num_filters", "kernel_size", "hidden_order"),
@@ -19,7 +20,7 @@ HEAD_SETTINGS = {
 VECTOR_HEADS = ("document_matrix", "cls")  # those that read one vector of each layer, and no single tokens
 HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
-RNN_POOLINGS = ("last", "attention")
+RNN_POOLINGS = ("last", ATTENTION)
 CLASSIFIERS = ("svm", "logistic")
 NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs")  # by themselves
 
@@ -63,8 +64,9 @@ class BertCnnSettings(ModelSettings):
         head: ``document_matrix`` (the paper's), ``token`` (convolution over tokens) or ``cls`` (linear).
         num_last_layers: N, the number of last Transformer layers that the head reads.
         pooling: How a layer's output becomes one vector (``document_matrix`` and ``cls`` heads): ``cls`` (the first
-            token), ``mean`` (over all tokens) or ``last`` (the last token). The first token of a decoder has read
-            nothing else, so that ``cls`` does not go with one.
+            token), ``mean`` (over all tokens), ``last`` (the last token) or ``attention`` (a mean of the tokens,
+            weighted by a learnt query of each layer). The first token of a decoder has read nothing else, so that
+            ``cls`` does not go with one.
         pool_size: Width of the max-pooling windows along the hidden axis; ``null`` for one global maximum.
         num_filters: Number of convolution filters.
         kernel_size: Length of a filter: hidden dimensions (``document_matrix``) or tokens (``token``).

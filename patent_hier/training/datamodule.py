@@ -1,5 +1,7 @@
 """The batches of one node, as a LightningDataModule; :class:`PatentDataModule` makes the node from a raw file."""
 
+from typing import Any
+
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
@@ -84,9 +86,9 @@ class NodeBatches(pl.LightningDataModule):
             ),
         )
 
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Validation documents in order of length."""
-        return self._in_order(self.view.val, self.view.val_paths)
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]] | list[Any]:
+        """Validation documents in order of length; an empty list, as Lightning takes it, if there are none."""
+        return self._in_order(self.view.val, self.view.val_paths) if len(self.view.val) else []
 
     def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Test documents under the node, in order of length; their paths have -2 for labels not seen in training."""

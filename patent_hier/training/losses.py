@@ -21,23 +21,34 @@ class PathLoss(nn.Module):
     makes it ``sum(w * c * loss) / sum(c)``: it is not divided by the sum of the batch's ``w``, for batches hold
     documents of like length, and in one of short label texts alone their weight would cancel.
 
+    With label smoothing ``e`` a softmax over ``k`` siblings is taught ``1 - e`` for the true label and ``e / k`` for
+    each of them; in training only, so that validation losses compare. Label weights are those of the true label, where
+    PyTorch weighs each sibling by its own.
+
     Args:
         softmax: The network's heads.
         level_weights: One for each level of its tree.
         label_weights: ``(n_labels,)``, or None for equal weights.
+        label_smoothing: See above; 0 for none.
 
     Source: equation 1 of the hierarchical softmax, F. Morin and Y. Bengio (2005), AISTATS; the marginal likelihood of a
     parent in a flat network as in J. Deng et al. (2014), Large-Scale Object Classification using Label Relation Graphs,
-    ECCV; there it replaces the term of labels that are not known, here it is added.
+    ECCV; there it replaces the term of labels that are not known, here it is added. Label smoothing: C. Szegedy et al.
+    (2016), Rethinking the Inception Architecture for Computer Vision, CVPR, section 7.
     """
 
     label_weights: Tensor | None
 
     def __init__(
-        self, softmax: TreeSoftmax, level_weights: tuple[float, ...], label_weights: Tensor | None = None
+        self,
+        softmax: TreeSoftmax,
+        level_weights: tuple[float, ...],
+        label_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.softmax = softmax
+        self.label_smoothing = label_smoothing
         self.level_weights = level_weights
         self.register_buffer("label_weights", label_weights, persistent=False)  # no part of what is learnt
 
@@ -72,6 +83,8 @@ class PathLoss(nn.Module):
     ) -> list[Tensor]:
         """The mean of each level, without the levels' weights; arguments as of :meth:`forward`."""
         scores = self.softmax.joint(logits) if self.softmax.flat else self.softmax.conditional(logits)
+        if self.training and self.label_smoothing:
+            scores = scores.lerp(self.softmax.sibling_means(scores), self.label_smoothing)
         known = target >= 0
         places = target.clamp(min=0)
         losses = -scores.gather(1, places.flatten(1)).view_as(target).masked_fill(~known, 0.0)
