@@ -44,6 +44,16 @@ usage: patent-hier convert-encoder FOLDER OUT
 Only tensors are read from the pickle; a file that holds anything else is refused. Heads of the pre-training are left
 out and counted. Use the result with: python run.py encoder=folder encoder.path=OUT"""
 
+TEXT_DIGESTS = """Record in an encoder's folder what it has read, so that test documents can be held against it.
+
+usage: patent-hier text-digests FOLDER --text FILE [--text FILE ...]
+
+  FOLDER        an encoder that patent-hier pretrain made without text_digests.npy, as older versions did
+  --text FILE   a text that it has read; all of them, those of earlier runs too (start=...)
+
+The texts of its manifest must be among the files. patent-hier pretrain writes the digests by itself; patent-hier audit
+and every result with the encoder then tell how many test documents it has read."""
+
 
 def prepare(words: Sequence[str]) -> None:
     """Clean a raw file, or with ``--check`` only say what would happen.
@@ -94,3 +104,18 @@ def convert_encoder(words: Sequence[str]) -> None:
 
     done = convert(options.folder, options.out)
     print(one_line(f"encoder: {options.out}, {done.in_words()}; use it with encoder=folder encoder.path={options.out}"))
+
+
+def text_digests(words: Sequence[str]) -> None:
+    """Add digests of what an encoder has read to its folder.
+
+    Raises:
+        ConfigError: If FOLDER is no such encoder, or a text that it has read is not named.
+        DataError: If a text cannot be read.
+    """
+    options = parsed(words, "folder", text=[])
+    from patent_hier.pipeline.text_read import add_digests
+    from patent_hier.report.encoder_card import write_card
+
+    count = add_digests(options.folder, [Path(name) for name in options.text], write_card)
+    print(one_line(f"encoder: {options.folder}, {count:,} digests of what it has read"))

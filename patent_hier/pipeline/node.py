@@ -232,7 +232,7 @@ def _manifest(plan: NodePlan, facts: dict[str, Any], overrides: Sequence[str]) -
             "documents": plan.corpus.size,
             "split": plan.split.name,
         },
-        "inputs": plan.inputs.facts(),
+        "inputs": {**plan.inputs.facts(), **plan.inputs.read_before(plan.corpus, plan.split)},
         **({"label_text": {"path": settings.data.label_text, **facts["label_text"]}} if "label_text" in facts else {}),
         "content": plan.content,
         "environment": {
