@@ -22,6 +22,7 @@ COMMANDS = {
     "run": ("run", "train and evaluate; the same as python run.py"),
     "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
     "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
+    "trim-encoder": ("inputs", "an encoder with the pieces that your texts need only"),
     "text-digests": ("inputs", "what an encoder has read -> digests in its folder"),
     "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),

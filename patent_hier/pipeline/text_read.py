@@ -83,8 +83,8 @@ def read_before(encoder: Path, corpus: Corpus, split: Path, cache: Path) -> Read
         write_json(staging / _COUNTS, counts.tolist())
         seal(staging, {"kind": "test documents read", "corpus": corpus.fingerprint, "split": split.name})
 
-    counts = read_json(ensure(cache / "read_before" / fingerprint(content), make) / _COUNTS)
-    return ReadBefore(*counts, complete=_is_complete(encoder))
+    documents, passages, within = read_json(ensure(cache / "read_before" / fingerprint(content), make) / _COUNTS)
+    return ReadBefore(documents, passages, within, _is_complete(encoder))
 
 
 def joined_digests(own: TextDigests, start: Path | None) -> tuple[TextDigests, dict[str, Any]]:
