@@ -89,47 +89,58 @@ def trim_encoder(
         ConfigError: If the encoder, its tokenizer or the target cannot be used.
         DataError: If a text cannot be read, or there is none.
     """
-    files = _locate(source)
-    tokenizer = load_tokenizer(files, 512)
-    tokenizer.no_truncation()
-    vocabulary = Vocabulary(tokenizer)
-    names = token_names(tokenizer, files.folder)
-    counted = _count(vocabulary, texts)
-    kept = vocabulary.needed(counted.all, min_count, names.values())
-    kept, changed = _checked(vocabulary, kept, texts)
-    other = _other_text(vocabulary, vocabulary.needed(counted.shown, min_count, names.values()), counted.held_out)
-    from patent_hier.models.trimming import trim_weights, trimmed_config  # torch comes in here, seconds, not before
-
-    cut, new_ids = vocabulary.cut(kept)
     with exclusive(target):
         refuse_foreign(target, ENCODER_KIND)
+        files = _locate(source)
+        tokenizer = load_tokenizer(files, 512)
+        tokenizer.no_truncation()
+        vocabulary = Vocabulary(tokenizer)
+        names = token_names(tokenizer, files.folder)
+        counted = _count(vocabulary, texts)
+        kept, changed = _checked(vocabulary, vocabulary.needed(counted.all, min_count, names.values()), texts)
+        shown = vocabulary.needed(counted.shown, min_count, names.values())
+        other = _other_text(vocabulary, shown, counted.held_out)
+        facts = {
+            "source": Path(source).name if Path(source).is_dir() else source,
+            "licence": _licence(files.folder),
+            "pieces": {"before": len(kept), "after": int(kept.sum())},
+            "texts": [{"file": f.name, "bytes": f.stat().st_size, "sha256": file_digest(f)} for f in texts],
+            "lines": {"all": counted.lines, "changed": changed},
+            "min_count": min_count,
+            "half": half,
+            "other_text": asdict(other),
+        }
         with atomic_folder(target) as staging:
-            trim_weights(files, kept, half, staging)
-            write_json(staging / CONFIG, trimmed_config(files.config, new_ids, half))
-            cut.save(str(staging / TOKENIZER), pretty=False)
-            write_json(staging / TOKENIZER_CONFIG, _tokenizer_config(files.folder, names))
-            own, licence = _carry(files.folder, staging)
-            manifest = {
-                "kind": ENCODER_KIND,
-                "name": target.name,
-                "trimmed": {
-                    "source": {"name": Path(source).name if Path(source).is_dir() else source, "licence": licence},
-                    "pieces": {"before": len(kept), "after": int(kept.sum())},
-                    "texts": [{"file": f.name, "bytes": f.stat().st_size, "sha256": file_digest(f)} for f in texts],
-                    "lines": {"all": counted.lines, "changed": changed},
-                    "min_count": min_count,
-                    "half": half,
-                    "other_text": asdict(other),
-                },
-                **own,
-                "environment": describe_environment(),
-            }
+            _write(staging, files, vocabulary, kept, names, half)
+            manifest = {"kind": ENCODER_KIND, "name": target.name, "trimmed": facts, **_digest_facts(files.folder)}
+            manifest["environment"] = describe_environment()
             write_card(staging, manifest)
             seal(staging, manifest)
     same = f"{counted.lines - changed:,} of {counted.lines:,} lines have the same tokens as before"
     say(f"{int(kept.sum()):,} of {len(kept):,} pieces kept; {same}")
     say(other.in_words())
     return other
+
+
+def _write(
+    staging: Path,
+    files: EncoderFiles,
+    vocabulary: Vocabulary,
+    kept: NDArray[np.bool_],
+    names: dict[str, str],
+    half: bool,
+) -> None:
+    """Weights, configuration, tokenizer; licences and digests of what was read as they are."""
+    from patent_hier.models.trimming import trim_weights, trimmed_config  # torch comes in here, seconds, not before
+
+    cut, new_ids = vocabulary.cut(kept)
+    trim_weights(files, kept, half, staging)
+    write_json(staging / CONFIG, trimmed_config(files.config, new_ids, half))
+    cut.save(str(staging / TOKENIZER), pretty=False)
+    write_json(staging / TOKENIZER_CONFIG, _tokenizer_config(files.folder, names))
+    for name in (*_LICENCE_FILES, DIGESTS_FILE):
+        if (files.folder / name).is_file():
+            shutil.copyfile(files.folder / name, staging / name)
 
 
 def _locate(source: str) -> EncoderFiles:
@@ -211,14 +222,15 @@ def _tokenizer_config(folder: Path, names: dict[str, str]) -> dict[str, Any]:
     return {"tokenizer_class": "PreTrainedTokenizerFast", **names, **length}
 
 
-def _carry(folder: Path, staging: Path) -> tuple[dict[str, Any], str | None]:
-    """Copy licences and digests of what was read; what the manifest tells of the digests, and the licence's name."""
-    for name in (*_LICENCE_FILES, DIGESTS_FILE):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, staging / name)
-    readme, manifest = folder / "README.md", folder / MANIFEST
-    text = read_regular(readme, _MOST_README).decode("utf-8", "replace") if readme.is_file() else ""
+def _licence(folder: Path) -> str | None:
+    """The licence that the header of an encoder's page names."""
+    page = folder / "README.md"
+    text = read_regular(page, _MOST_README).decode("utf-8", "replace") if page.is_file() else ""
     found = _LICENCE.match(text)
-    known = read_json(manifest) if manifest.is_file() else {}
-    own = {DIGESTS: known[DIGESTS]} if isinstance(known, dict) and DIGESTS in known else {}
-    return own, found[1] if found else None
+    return found[1] if found else None
+
+
+def _digest_facts(folder: Path) -> dict[str, Any]:
+    """What the source's manifest tells of the digests of what it has read."""
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    return {DIGESTS: manifest[DIGESTS]} if isinstance(manifest, dict) and DIGESTS in manifest else {}
