@@ -23,7 +23,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-_DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt")
+_DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt", "README.md", "LICENSE*")
 TOKENIZER_FILES = (TOKENIZER, VOCABULARY, TOKENIZER_CONFIG)
 DEMO_ENCODER_VERSION = 1
 _MAX_POSITIONS = 512
@@ -187,7 +187,7 @@ def _packaged(name: str) -> Path:
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
-    """The folder of a hub model: from the hub's cache, else downloaded (only JSON, vocabulary and safetensors)."""
+    """The folder of a hub model: from the hub's cache, else downloaded (JSON, vocabulary, safetensors, licence)."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
