@@ -7,7 +7,7 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from patent_hier.errors import ConfigError
 from patent_hier.features.trimming import Vocabulary
-from tests.pieces import CHARACTERS, WORDS, unigram
+from tests.pieces import CHARACTERS, unigram
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MERGES = [("a", "b"), ("ab", "c"), ("d", "e"), ("de", "r"), ("abc", "der"), ("b", "c"), ("Ġ", "d"), ("e", "r")]
@@ -94,13 +94,25 @@ def test_a_byte_level_piece_keeps_what_it_is_merged_from() -> None:
 
 
 def test_an_unknown_character_costs_as_much_as_before() -> None:
-    # "a?" as one unknown token and a letter: its price hangs on the rarest piece, which is kept.
-    vocabulary = Vocabulary(unigram((*WORDS, "ab?")))
-    cut, new_ids = trimmed(vocabulary, ["ab?", "c?"])
-    assert [new_ids[ids].tolist() for ids in vocabulary.encode(["ab?", "c?"])] == [
-        one.ids for one in cut.encode_batch(["ab?", "c?"], add_special_tokens=False)
-    ]
-    assert new_ids[vocabulary.pieces.index("〇")] >= 0
+    # ?a b c costs 24, and ? alone, which is unknown, with abc 22 + 3; were the rarest piece gone, it would be 18 + 3.
+    pieces = {"<unk>": 0.0, "?a": -8.0, "a": -6.0, "b": -8.0, "c": -8.0, "abc": -3.0, "〇〇": -12.0}
+    vocabulary = Vocabulary(Tokenizer(models.Unigram(list(pieces.items()), unk_id=0)))
+    cut, new_ids = trimmed(vocabulary, ["?abc", "abc"])
+    assert vocabulary.encode(["?abc"]) == [[1, 3, 4]]
+    assert cut.encode("?abc").ids == new_ids[[1, 3, 4]].tolist()
+
+
+def test_a_word_that_was_given_up_stays_unknown() -> None:
+    # abc fits first, and nothing fits d; were abc gone because no word has it, a ##b ##cd would fit.
+    tokens = [*SPECIAL, "a", "x", "abc", "##b", "##cd"]
+    inner = BertWordPieceTokenizer({token: number for number, token in enumerate(tokens)}, lowercase=True)
+    vocabulary = Vocabulary(Tokenizer.from_str(inner.to_str()))
+    texts = ["abcd", "xcd", "xb", "a"]
+    counts = np.bincount(np.concatenate(vocabulary.encode(texts)), minlength=len(tokens))
+    kept = vocabulary.needed(counts, 1, [])
+    assert vocabulary.cut(kept)[0].encode("abcd", add_special_tokens=False).tokens == ["a", "##b", "##cd"]
+    whole = vocabulary.with_all_pieces_of(kept, ["abcd"])
+    assert vocabulary.cut(whole)[0].encode("abcd", add_special_tokens=False).tokens == ["[UNK]"]
 
 
 def test_rare_pieces_fall_into_characters() -> None:
