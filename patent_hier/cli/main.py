@@ -23,6 +23,8 @@ COMMANDS = {
     "tune": ("tune", "search settings on the validation part"),
     "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
     "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
+    "trim-encoder": ("inputs", "an encoder with the pieces that your texts need only"),
+    "text-digests": ("inputs", "what an encoder has read -> digests in its folder"),
     "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
     "ensemble": ("systems", "train the recommended models and combine them: most accurate"),

@@ -23,6 +23,7 @@ from patent_hier.features.versions import (
 from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.pipeline.teaching import load_teaching
+from patent_hier.pipeline.text_read import as_facts, read_before
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_freeze, check_pooling
 from patent_hier.settings.models import ATTENTION, VECTOR_HEADS
@@ -61,6 +62,10 @@ class Inputs(ABC):
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """Return where they come from: for the manifest."""
+
+    def read_before(self, corpus: Corpus, split: Path) -> dict[str, Any]:
+        """Return which test documents the model's encoder has read in its pre-training, where that is on record."""
+        return {}
 
     @abstractmethod
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
@@ -143,6 +148,12 @@ class WordPieceInputs(Inputs):
     def facts(self) -> dict[str, Any]:
         """The encoder's name and folder."""
         return {"encoder": {"name": self.settings.encoder.name, "folder": str(self.files.folder)}}
+
+    def read_before(self, corpus: Corpus, split: Path) -> dict[str, Any]:
+        """By the digests in the encoder's folder; random weights have read nothing."""
+        if not self.settings.encoder.pretrained:
+            return {}
+        return as_facts(read_before(self.files.folder, corpus, split, self.cache))
 
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Token ids of the whole corpus, and the network on the encoder."""

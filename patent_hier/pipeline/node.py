@@ -123,6 +123,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     settings = plan.settings
     memory = PeakMemory()
     view = plan.open()
+    inputs = {**plan.inputs.facts(), **plan.inputs.read_before(plan.corpus, plan.split)}  # before training: it may fail
     fitted = fit_on_devices(plan, view, staging)
     if fitted.facts.get("constant"):
         tree = fitted.classifier.tree
@@ -138,7 +139,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
         "peak_memory_bytes": max(memory.bytes(), fitted.facts.get("peak_memory_bytes", 0)),
     }
     fitted.classifier.save(staging / MODEL_FOLDER)
-    manifest = _manifest(plan, facts, overrides)
+    manifest = _manifest(plan, inputs, facts, overrides)
     said = write_node(staging, as_dict(settings), predictions, facts, fitted.history, manifest)
     say(f"{settings.model.name} {settings.node}: {said}, {facts.get('seconds', 0):.0f} s  {plan.folder}")
 
@@ -220,7 +221,9 @@ def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
     return {"accuracy": levels[predictions.tree.depth]["accuracy"], "levels": levels}
 
 
-def _manifest(plan: NodePlan, facts: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _manifest(
+    plan: NodePlan, inputs: dict[str, Any], facts: dict[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
     import torch
 
     settings = plan.settings
@@ -239,7 +242,7 @@ def _manifest(plan: NodePlan, facts: dict[str, Any], overrides: Sequence[str]) -
             "documents": plan.corpus.size,
             "split": plan.split.name,
         },
-        "inputs": plan.inputs.facts(),
+        "inputs": inputs,
         **({"label_text": {"path": settings.data.label_text, **facts["label_text"]}} if "label_text" in facts else {}),
         "content": plan.content,
         "environment": {

@@ -24,6 +24,7 @@ from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.pipeline.stages import load_parts, split_of, training_characters
+from patent_hier.pipeline.text_read import ReadBefore
 from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
@@ -59,6 +60,14 @@ class SuiteResult:
     overrides: tuple[str, ...]
     tree: LabelTree
     characters: Characters
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its encoder has read of the test documents, where that is on record."""
+        inputs: Any = self.facts["inputs"]
+        if (read := inputs.get("read_before")) is None:
+            return ()
+        return (ReadBefore(**read).in_words(inputs["encoder"]["name"]),)
 
 
 def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:

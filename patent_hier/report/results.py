@@ -66,7 +66,7 @@ def save_suite(suite: SuiteResult) -> None:
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
     files = {
         "result.csv": result_csv(suite.result),
-        "result.md": result_markdown(suite.result, suite.model, suite.demo),
+        "result.md": result_markdown(suite.result, suite.model, suite.demo, suite.notes),
     }
     files[CHARACTERS_FILE] = json.dumps(suite.characters.as_dict(), ensure_ascii=False, indent=2) + "\n"
     if suite.tree.titles:
@@ -89,15 +89,16 @@ def _text(file: Path) -> str | None:
     return file.read_text("utf-8") if file.is_file() else None
 
 
-def result_markdown(result: Result, name: str = "this run", demo: bool = False) -> str:
+def result_markdown(result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()) -> str:
     """A result as Markdown.
 
     Args:
         result: Of any system.
         name: What to call the model in the first table.
         demo: Whether the corpus was generated; then the text says that it is not comparable.
+        more: Further notes.
     """
-    return grids_markdown(_grids(result, name, list(result.levels)), _notes(result, demo))
+    return grids_markdown(_grids(result, name, list(result.levels)), [*_notes(result, demo), *more])
 
 
 def result_csv(result: Result) -> str:
@@ -113,11 +114,13 @@ def result_csv(result: Result) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def print_result(console: Console, result: Result, name: str = "this run", demo: bool = False) -> None:
+def print_result(
+    console: Console, result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()
+) -> None:
     """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
     for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
         print_grid(console, grid)
-    for note in _notes(result, demo):
+    for note in (*_notes(result, demo), *more):
         console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
 
 
