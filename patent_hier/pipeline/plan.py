@@ -94,6 +94,7 @@ def plan_node(settings: Settings) -> NodePlan:
         "model": settings.model.influence(),
         **_training_content(settings),
         **label_text,
+        **_context_content(settings),
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
@@ -115,6 +116,19 @@ def _training_content(settings: Settings) -> dict[str, Any]:
         key: value for key, value in asdict(settings.optimizer).items() if key != "head_lr" or value is not None
     }
     return {"optimizer": optimizer, "trainer": trainer}
+
+
+def _context_content(settings: Settings) -> dict[str, Any]:
+    """What is read beside the text and its weights; nothing where there is nothing."""
+    if not settings.data.context:
+        return {}
+    weights = settings.model.context_weights
+    return {
+        "context": {
+            "columns": sorted(set(settings.data.context)),
+            "weight": weights[0] if len(weights) == 1 else list(weights),
+        }
+    }
 
 
 def _label_content(settings: Settings) -> dict[str, Any]:
