@@ -46,12 +46,12 @@ def checked_context(context: Context, known: Collection[str], size: int) -> dict
         ConfigError: If it does not read a column.
         DataError: If a column has not a value for each text, or one is no text.
     """
-    fields = {}
+    fields: dict[str, list[str | None]] = {}
     for column, values in context.items():
         if column not in known:
             reads = f"beside the text it reads {', '.join(known)}" if known else "it reads the text alone"
             raise ConfigError(f"context {shown(column)}: the model does not read it; {reads}")
-        own = [values] if isinstance(values, str) else list(values)
+        own: list[str | None] = [values] if isinstance(values, str) else list(values)
         if len(own) != size:
             raise DataError(f"context {column} has {len(own)} values for {size} texts; give one for each, or None")
         for position, value in enumerate(own):

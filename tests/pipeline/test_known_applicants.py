@@ -14,9 +14,12 @@ from patent_hier.pipeline.plan import plan_node
 from patent_hier.pipeline.suite import train_suite
 from patent_hier.report.results import result_csv, result_markdown, save_suite
 from patent_hier.settings import LevelSettings
+from patent_hier.web.app import create_app
+from patent_hier.web.guard import ServiceSettings
 from tests.commands import command
 from tests.inference.worlds import raw_row, write_raw
 from tests.pipeline.conftest import change, make_settings
+from tests.web.serving import serving
 
 NAMES = {
     "A01B1/00": "农机厂",
@@ -25,6 +28,7 @@ NAMES = {
     "B65D1/00": "包装大学",
     "C07D1/00": "个人",
 }
+TEXT = "一种某装置"
 
 
 @pytest.fixture(scope="module")
@@ -86,25 +90,24 @@ def test_without_context_nothing_has_another_name(settings):
 def test_new_texts_have_their_applicants(suites, tmp_path):
     *_, beside = suites
     classifier = HierarchicalClassifier.from_pretrained(beside.folder)
-    text = "一种某装置"
-    found = classifier.predict([text] * 3, context={"applicant": ["粮油集团", "包装大学", None]})
+    found = classifier.predict([TEXT] * 3, context={"applicant": ["粮油集团", "包装大学", None]})
     assert [one.paths[0].label for one in found[:2]] == ["A23", "B65"]
     for nothing in ({}, {"applicant": "个人"}, {"applicant": [""]}):
-        assert classifier.predict(text, context=nothing)[0].paths == found[2].paths
-    explained = classifier.predict(text, context={"applicant": "粮油集团"}, explain=True)[0].explanation
-    assert explained.text == text
+        assert classifier.predict(TEXT, context=nothing)[0].paths == found[2].paths
+    explained = classifier.predict(TEXT, context={"applicant": "粮油集团"}, explain=True)[0].explanation
+    assert explained.text == TEXT
     assert sum(span.score for span in explained.spans) == pytest.approx(explained.value - explained.base, abs=1e-6)
     with pytest.raises(
         ConfigError, match="context 'kind': the model does not read it; beside the text it reads applicant"
     ):
-        classifier.predict(text, context={"kind": ["x"]})
+        classifier.predict(TEXT, context={"kind": ["x"]})
     with pytest.raises(DataError, match="context applicant has 1 values for 2 texts"):
-        classifier.predict([text, text], context={"applicant": ["x"]})
+        classifier.predict([TEXT, TEXT], context={"applicant": ["x"]})
     with pytest.raises(DataError, match="value 1 is 3"):
-        classifier.predict([text, text], context={"applicant": ["x", 3]})
+        classifier.predict([TEXT, TEXT], context={"applicant": ["x", 3]})
     classifier.save_pretrained(tmp_path / "model")
     again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
-    assert again.predict(text, context={"applicant": "粮油集团"})[0].paths == found[0].paths
+    assert again.predict(TEXT, context={"applicant": "粮油集团"})[0].paths == found[0].paths
 
 
 def test_a_file_is_classified_with_its_applicants(suites, tmp_path, monkeypatch):
@@ -123,7 +126,7 @@ def test_a_file_is_classified_with_its_applicants(suites, tmp_path, monkeypatch)
         "has no column 申请人"
         in command("predict", beside.folder, "new.csv", "--applicant", "申请人", "--overwrite").err
     )
-    assert "A23" in command("predict", beside.folder, "--abstract", "一种某装置", "--applicant", "粮油集团").out
+    assert "A23" in command("predict", beside.folder, "--abstract", TEXT, "--applicant", "粮油集团").out
     refused = command("predict", plain.folder, "new.csv", "--applicant", "权利人", "--overwrite")
     assert "reads the text alone; train with data.context=[applicant]" in refused.err
 
@@ -141,3 +144,20 @@ def test_the_number_of_documents_without_an_applicant_is_kept(suites):
     assert facts["missing"] == {"applicant": 34}  # 个人, of 40 documents, six of which have another name
     assert facts["weight"] == 1.0
     assert "context" in read_json(node / MANIFEST)["content"]
+
+
+def test_the_service_takes_applicants(suites):
+    *_, beside = suites
+    classifier = HierarchicalClassifier.from_pretrained(beside.folder)
+    with serving(create_app(classifier, ServiceSettings(rate=0))) as client:
+        assert client.get("/about").content["context_fields"] == ["applicant"]
+        one = client.post("/predict", {"text": TEXT, "context": {"applicant": "粮油集团"}, "explain": True}).content
+        assert (one["paths"][0]["label"], one["explanation"]["text"]) == ("A23", TEXT)
+        texts = {"texts": [TEXT, "。", TEXT], "context": {"applicant": [None, "农机厂", "包装大学"]}}
+        results = client.post("/batch", texts).content["results"]
+        assert results[0]["prediction"]["paths"] == client.post("/predict", {"text": TEXT}).content["paths"]
+        assert "error" in results[1]
+        assert results[2]["prediction"]["paths"][0]["label"] == "B65"
+        for wrong in ({"kind": "x"}, {"applicant": 3}, {"applicant": "x" * 1001}):
+            assert client.post("/predict", {"text": TEXT, "context": wrong}).status == 422
+        assert client.post("/batch", {**texts, "context": {"applicant": ["x"]}}).status == 422
