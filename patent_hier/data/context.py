@@ -5,11 +5,11 @@ No text holds the separator, which is white space, as :func:`patent_hier.data.ra
 documents go wherever texts go, and each reader takes the parts that it knows.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from itertools import repeat
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus
@@ -75,6 +75,6 @@ def missing_context(corpus: Corpus, columns: Collection[str]) -> dict[str, int]:
     """How many documents have no value of each column."""
     counts = {}
     for column in columns:
-        found = pc.value_counts(corpus.column(column)).to_pylist()
-        counts[column] = sum(own["counts"] for own in found if not context_value(column, own["values"]))
+        fields = Counter(corpus.column(column).to_pylist())
+        counts[column] = sum(count for field, count in fields.items() if not context_value(column, field))
     return counts

@@ -78,7 +78,7 @@ _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "features": {"name": ("words", "chars")},
     "trainer": _DEVICE,
     "": _DEVICE,
-    "optimizer": {"name": ("adamw", "adam"), "schedule": ("linear", "constant")},
+    "optimizer": {"name": ("adamw", "adam", "muon"), "schedule": ("linear", "constant")},
 }
 _MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
     BertCnnSettings: {"head": tuple(HEAD_SETTINGS), "pooling": POOLINGS, "hidden_order": HIDDEN_ORDERS},

@@ -49,7 +49,7 @@ class PatentClassifier(pl.LightningModule):
         freeze: Keep the encoder's weights as they are.
         features: What ``textcnn`` and ``rnn`` read: the folder of word vectors, :attr:`PatentDataModule.vectors`.
         flat: One softmax over the deepest level instead of one for each parent.
-        optimizer: ``adamw`` or ``adam``.
+        optimizer: ``adamw``, ``adam`` or ``muon``.
         lr: Peak learning rate; None: what suits the model, or its encoder.
         head_lr: Peak learning rate above the encoder; None: as ``lr``.
         weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`, likewise the next two.
