@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,14 @@ from patent_hier.models.term_features import ContextBlock, fit_idf, tf_idf
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
-from patent_hier.settings.data import DEFAULT_CONTEXT_WEIGHT
-from patent_hier.taxonomy.arithmetic import joint_log_prob, sum_up
 from patent_hier.taxonomy.tree import NONE, Positions
+from patent_hier.training.context_weight import Fit, fit_with_context
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
 from patent_hier.training.tree_svm import fit_tree_svm
 
 _MOST_BYTES = 16e9  # of dense weights
-_AT_ONCE = 1024  # validation documents that are scored
-Fit = tuple[TermModel, NDArray[np.intp], dict[str, Any]]  # the model, its columns of the store, facts
 
 
 def fit_terms(view: NodeView[TermStore | JoinedTerms], settings: TermSettings, seed: int) -> Fit:
@@ -52,14 +50,14 @@ def fit_terms(view: NodeView[TermStore | JoinedTerms], settings: TermSettings, s
     # One thread: on another number of them sums have another order, and the model would differ.
     with threadpool_limits(limits=1):
         if first == len(view.store.terms):
-            model, kept, solved = _fit(view, rows, settings, seed)
+            model, kept, solved = _fit(view, settings, seed, rows)
         else:
-            model, kept, solved = _fit_with_context(view, rows, first, settings, seed)
+            model, kept, solved = fit_with_context(view, rows, first, settings, partial(_fit, view, settings, seed))
     seconds = time.perf_counter() - start
     return model, kept, solved | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
 
 
-def _fit(view: NodeView[Any], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int) -> Fit:
+def _fit(view: NodeView[Any], settings: TermSettings, seed: int, rows: tuple[Rows, Rows, Rows]) -> Fit:
     if isinstance(settings, NeighboursSettings):
         return _fit_neighbours(view, settings, rows[0].context)
     _refuse_size(view, rows[0], settings)
@@ -67,47 +65,6 @@ def _fit(view: NodeView[Any], rows: tuple[Rows, Rows, Rows], settings: TermSetti
     single = view.flat or (len(heads) == 1 and heads[0] == slice(0, len(view.tree)))
     fit = _fit_single if single else _fit_tree if _is_svm(settings) else fit_heads
     return fit(view, heads, rows, settings, seed)
-
-
-def _fit_with_context(
-    view: NodeView[Any], rows: tuple[Rows, Rows, Rows], first: int, settings: TermSettings, seed: int
-) -> Fit:
-    """The model whose weight of context, of some, has the best validation accuracy: the smallest of equals.
-
-    Args:
-        view: The node's documents.
-        rows: Training documents, label texts and validation documents.
-        first: The first column of context; all behind it are too.
-        settings: The model; names the weights.
-        seed: As for :func:`fit_terms`.
-    """
-    train, texts, val = rows
-    weights = settings.context_weights
-    if len(weights) > 1 and not len(view.val):
-        weights = (DEFAULT_CONTEXT_WEIGHT,)  # there is nothing to choose by
-    best, chosen = None, weights[0]
-    accuracies: dict[float, float] = {}
-    for weight in weights:
-        fitted = _fit(view, (replace(train, context=ContextBlock(first, weight)), texts, val), settings, seed)
-        if len(weights) > 1:
-            accuracies[weight] = _accuracy(view, fitted[0], fitted[1], val)
-        if best is None or accuracies[weight] > accuracies[chosen]:
-            best, chosen = fitted, weight
-    assert best is not None  # there is a weight
-    model, kept, facts = best
-    said = {str(weight): value for weight, value in accuracies.items()} or None
-    return model, kept, {**facts, "context": {"weight": chosen, "val_accuracy": said}}
-
-
-def _accuracy(view: NodeView[Any], model: TermModel, kept: NDArray[np.intp], rows: Rows) -> float:
-    """The share of documents whose likeliest label of the deepest level is the true one."""
-    tree, hits = view.tree, 0
-    joint = sum_up if view.flat else joint_log_prob
-    for start in range(0, len(rows.paths), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        log_prob = joint(tree, model.log_prob(rows.counts[some][:, kept]))[:, tree.leaves]
-        hits += int((log_prob.argmax(axis=1) + tree.leaves.start == rows.paths[some, -1]).sum())
-    return hits / len(rows.paths)
 
 
 def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
