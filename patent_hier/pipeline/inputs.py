@@ -1,17 +1,18 @@
 """Model inputs: named by a run's settings, made once, opened for training. No torch until they are opened."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
+from patent_hier.data.context import missing_context
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels, with_titled
 from patent_hier.data.splits import TRAIN
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles, locate
 from patent_hier.features.versions import (
     LAYER_VECTORS_VERSION,
@@ -24,6 +25,7 @@ from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_ter
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.pipeline.teaching import load_teaching
 from patent_hier.pipeline.text_read import as_facts, read_before
+from patent_hier.progress import say
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_freeze, check_pooling
 from patent_hier.settings.models import ATTENTION, VECTOR_HEADS
@@ -230,13 +232,31 @@ class TermInputs(Inputs):
 
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Term counts of the whole corpus."""
-        model = self.settings.model
-        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache)
+        model, context = self.settings.model, self.settings.data.context
+        facts = {"context": {"columns": list(context), "missing": _missing(corpus, context)}} if context else {}
+        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache, context)
         from patent_hier.features.terms import TermReader, TermStore
 
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
         # The vocabulary is the corpus's: what stands only in label texts is left out.
-        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)))
+        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)), facts=facts)
+
+
+def _missing(corpus: Corpus, context: Sequence[str]) -> dict[str, int]:
+    """How many documents lack each column of context, said in one line.
+
+    Raises:
+        DataError: If all lack one.
+    """
+    missing = missing_context(corpus, context)
+    if empty := [column for column, count in missing.items() if count == corpus.size]:
+        raise DataError(
+            f"data.context=[{','.join(context)}]: no document has a value of {empty[0]}; name its column as "
+            f"data.columns.{empty[0]}, or leave it out"
+        )
+    counts = ", ".join(f"{column} {corpus.size - count:,}" for column, count in missing.items())
+    say(f"context: of {corpus.size:,} documents have a value of {counts}")
+    return missing
 
 
 def find_inputs(settings: Settings) -> Inputs:

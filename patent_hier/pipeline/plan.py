@@ -99,6 +99,7 @@ def plan_node(settings: Settings) -> NodePlan:
         **_training_content(settings),
         **label_text,
         **teaching_content(settings, corpus, split),
+        **_context_content(settings),
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
@@ -130,6 +131,19 @@ def _training_content(settings: Settings) -> dict[str, Any]:
         key: value for key, value in asdict(settings.optimizer).items() if key not in usual or value != usual[key]
     }
     return {"optimizer": optimizer, "trainer": trainer}
+
+
+def _context_content(settings: Settings) -> dict[str, Any]:
+    """What is read beside the text and its weights; nothing where there is nothing."""
+    if not settings.data.context:
+        return {}
+    weights = settings.model.context_weights
+    return {
+        "context": {
+            "columns": sorted(set(settings.data.context)),
+            "weight": weights[0] if len(weights) == 1 else list(weights),
+        }
+    }
 
 
 def _label_content(settings: Settings) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
 from patent_hier.evaluation.temperature import fit_temperatures
 from patent_hier.inference.calibration import CALIBRATION
+from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.pipeline.stages import load_parts, split_of, training_characters
@@ -124,6 +125,11 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     manifest = _common_manifest(folders)
     corpus = Corpus.open(corpus_folder)
     system, result = score_nodes(folders, corpus, split_of(corpus, manifest["data"]["split"]), SECTIONS)
+    if reads_applicants(manifest):
+        beside = without_context(folders, manifest)
+        other = None if beside is None else read_system(beside, corpus)[0]
+        parts = load_parts(corpus, split_of(corpus, manifest["data"]["split"]))
+        result = replace(result, by_applicant=scores_by_applicant(system, other, corpus, parts, result.part))
     name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))

@@ -10,7 +10,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 from patent_hier.errors import ConfigError
-from patent_hier.settings.data import DEPTHS, LABEL_LEVELS, SYMBOLS, DataSettings, DemoDataSettings
+from patent_hier.settings.data import (
+    APPLICANT,
+    CONTEXT_COLUMNS,
+    DEPTHS,
+    LABEL_LEVELS,
+    SYMBOLS,
+    DataSettings,
+    DemoDataSettings,
+)
 from patent_hier.settings.models import (
     CELLS,
     CLASSIFIERS,
@@ -45,6 +53,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         ("num_last_layers num_filters kernel_size pool_size hidden_size num_neighbours", *_COUNT),
         ("min_documents max_terms", 1, 10**9),
         *(("num_layers", 1, 100), ("dropout", 0, 0.99), ("c", 1e-6, 1e6), ("alpha", 1e-9, 1e6)),
+        ("context_weight", 1e-6, 100),
     ),
     "trainer": (
         ("max_epochs batch_size score_batch_size patience", 1, 10**9),
@@ -117,6 +126,7 @@ def check(settings: Settings) -> None:
     for group in ("features", "encoder", "trainer", "optimizer", "distill"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
+    _check_context(settings)
     for name, usual in (("head_lr", None), ("layer_decay", 1.0)):
         if (value := getattr(settings.optimizer, name)) != usual and settings.model.inputs != "wordpiece":
             raise ConfigError(
@@ -207,6 +217,25 @@ def _check_model(settings: Settings) -> None:
             "does not: choose another model, or data.label_text=null"
         )
     _check_own(model)
+
+
+def _check_context(settings: Settings) -> None:
+    """Refuse context that nothing reads, or that the split hides."""
+    data, split = settings.data, settings.split
+    for column in data.context:
+        one_of("data.context", column, CONTEXT_COLUMNS)
+    asked = f"data.context=[{','.join(data.context)}]"
+    if data.context and settings.model.inputs != "terms":
+        raise ConfigError(
+            f"{asked} goes with models on character n-grams (linear, logistic, naive_bayes, knn); "
+            f"model={settings.model.name} reads the text alone"
+        )
+    if APPLICANT in data.context and APPLICANT in (split.policy, split.together):
+        name = "split.together" if split.together == APPLICANT else "split"
+        raise ConfigError(
+            f"{asked} does not go with {name}=applicant (nor split=deploy): the split hides applicants, for those of "
+            "val and test are not in training; choose split=date or split=random"
+        )
 
 
 def network_settings(name: str, changes: Mapping[str, Any]) -> ModelSettings:
