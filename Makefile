@@ -39,7 +39,7 @@ help: ## Explain the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Variables of reproduce, reproduce-full, demo, report, aggregate and ablate; of ensemble CSV, DATA, ARGS, TITLES:'
+	@echo 'Variables of reproduce, reproduce-full, demo, report, aggregate and ablate; of ensemble all but SEEDS, NODES, LAYERS:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  DATA=cnipa      how CSV is read; DATA=gazette takes titles for texts'
 	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the small encoder of the'
@@ -91,8 +91,9 @@ aggregate: $(READY) ## Print the result of nine finished models again; nothing i
 ablate: $(READY) ## Accuracy by the number of last encoder layers (the paper's Figure 6): NODES=D LAYERS=1,2,3,4,5,6
 	$(RUN) -m level=node node=$(NODES) model.num_last_layers=$(LAYERS) $(parallel) $(own_settings)
 
-ensemble: $(READY) ## The most accurate system: four different models, combined; CSV=FILE DATA=gazette TITLES=FILE
-	$(BIN)/python -m patent_hier ensemble $(data_settings) $(title_settings) $(ARGS)
+ensemble: $(READY) ## The most accurate system: four different models, combined; CSV=FILE DATA=gazette TITLES=FILE ENCODER=FOLDER
+	$(BIN)/python -m patent_hier ensemble $(data_settings) $(title_settings) \
+		$(if $(ENCODER),encoder=folder $(call quoted,encoder.path,ENCODER)) --jobs $(JOBS) $(ARGS)
 
 # The budget is small; for an encoder of use: make pretrain TEXT=FILE,FILE BUDGET=max_time=60
 BUDGET ?= max_steps=$(STEPS) steps_per_round=50

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
@@ -12,6 +13,9 @@ from patent_hier.cli.overrides import key_of, parsed
 from patent_hier.errors import ConfigError
 from patent_hier.sanitize import one_line
 from patent_hier.settings import DataSettings
+
+if TYPE_CHECKING:
+    from patent_hier.pipeline.suite import SuiteResult
 
 AGGREGATE = """Aggregate the finished nodes of one configuration; nothing is trained.
 
@@ -31,7 +35,7 @@ class become one network over all levels, with a weight for each member and leve
 val, so scores on val are no estimate."""
 ENSEMBLE = """Train the recommended models, combine them; the most accurate system of this suite.
 
-usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME]
+usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME] [--jobs 2]
 
   data.depth=subgroup         every level down to subclass, main_group or subgroup; the default is class
   data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents: of subclasses and
@@ -41,6 +45,7 @@ usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--
   split=deploy                for use: 90 % of the documents train; the default, split=applicant, tests on a tenth
   seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
   --members NAME,NAME         some of the members only
+  --jobs N                    members that are trained at the same time, each with one CPU thread; the default is 1
 
 Its members stand in conf/ensemble.yaml, below the class in conf/ensemble_deep.yaml. Finished ones are kept. The last
 line says how to classify another file."""
@@ -105,18 +110,24 @@ def ensemble(words: Sequence[str]) -> None:
     Raises:
         PatentHierError: If a setting or an input cannot be used.
     """
-    options = parsed(words, members=str)
+    options = parsed(words, members=str, jobs=1)
+    if options.jobs < 1:
+        raise ConfigError(f"--jobs {options.jobs} is out of range; use 1 or more")
     overrides = member_overrides(options.overrides, options.members)
+    if options.jobs > 1:
+        overrides = {name: _merged(["trainer.num_threads=1"], own) for name, own in overrides.items()}
     members = {name: compose_training(own) for name, own in overrides.items()}  # all are checked before one is trained
+    from joblib import Parallel, delayed
+
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine as combine_results
-    from patent_hier.pipeline.suite import train_suite
-    from patent_hier.progress import say
 
+    named = [(f"member {n} of {len(overrides)}: {name}", own) for n, (name, own) in enumerate(overrides.items(), 1)]
+    if options.jobs > 1:
+        named.reverse()  # the last one takes longest
+    training = Parallel(options.jobs, return_as="generator_unordered")
     results = []
-    for number, (name, (settings, observers)) in enumerate(members.items(), 1):
-        say(f"member {number} of {len(members)}: {name}")
-        suite = train_suite(settings, overrides[name], observers)
+    for suite in training(delayed(_train_member)(name, own) for name, own in named):
         publish(suite)
         results.append(suite.folder)
     first, _ = next(iter(members.values()))
@@ -125,6 +136,16 @@ def ensemble(words: Sequence[str]) -> None:
     for suite in reversed(combined):
         publish(suite)
     print(one_line(f"classify another file: patent-hier predict {combined[0].folder} FILE.csv"))
+
+
+def _train_member(name: str, words: Sequence[str]) -> "SuiteResult":
+    """Train one member, perhaps in a process of its own."""
+    from patent_hier.pipeline.suite import train_suite
+    from patent_hier.progress import say
+
+    say(name)
+    settings, observers = compose_training(words)
+    return train_suite(settings, words, observers)
 
 
 def member_overrides(words: Sequence[str], members: str | None) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ from patent_hier.features.versions import (
 )
 from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.pipeline.stages import load_label_texts, load_parts
+from patent_hier.pipeline.teaching import load_teaching
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_pooling
 from patent_hier.settings.models import VECTOR_HEADS
@@ -93,6 +94,10 @@ class Inputs(ABC):
         if label_texts is not None:
             joined: Any = JoinedTerms if blueprint is None else JoinedTokens
             store = joined(documents, reader.encode(list(label_texts.texts)))
+        teaching = load_teaching(self.settings, corpus)
+        if teaching is not None and teaching.answers.texts:
+            texts: Any = reader.encode(list(teaching.answers.texts))  # of a network's reader: check has seen to it
+            store = JoinedTokens(store, texts)
         return CorpusView(
             documents,
             store,
@@ -104,6 +109,7 @@ class Inputs(ABC):
             blueprint,
             facts or {},
             titled,
+            teaching,
         )
 
 
@@ -156,11 +162,12 @@ class WordPieceInputs(Inputs):
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
 
-        Label texts are no documents of the corpus and have none.
+        Label texts and a teacher's texts are no documents of the corpus and have none.
         """
         encoder, settings = self.settings.encoder, self.settings
         fixed = encoder.freeze and encoder.pretrained and encoder.vector_layers != 0
-        return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
+        further = settings.data.label_text is not None or settings.distill.answers is not None
+        return fixed and settings.model.head in VECTOR_HEADS and not further
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
         say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
     scored = np.flatnonzero(held_out(view.parts))
     start = time.perf_counter()
-    predictions = _score(fitted.classifier, plan, view, scored)
+    predictions = score_documents(fitted.classifier, plan, view, scored)
     facts = {
         **view.facts,
         **fitted.facts,
@@ -165,10 +165,17 @@ def write_node(
     return summary(metrics["test"])
 
 
-def _score(
+def score_documents(
     classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", scored: NDArray[np.intp]
 ) -> NetworkPredictions:
-    """Score all held-out documents with the network, some at a time, so that large trees need no large memory."""
+    """Score some documents with the network, some at a time, so that large trees need no large memory.
+
+    Args:
+        classifier: Of the planned node.
+        plan: The node.
+        view: The corpus as the model reads it.
+        scored: The documents' positions in it, ``(n,)``.
+    """
     settings, tree = plan.settings, classifier.tree
     node = settings.node
     targets = node_targets(view.labels.take(scored), node, tree.levels)

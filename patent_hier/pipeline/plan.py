@@ -11,6 +11,7 @@ from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
 from patent_hier.pipeline.stages import ensure_data, is_trained
+from patent_hier.pipeline.teaching import teaching_content
 from patent_hier.settings import FLAT, ROOT, WHOLE, Settings
 from patent_hier.taxonomy.table import level_name
 
@@ -94,6 +95,7 @@ def plan_node(settings: Settings) -> NodePlan:
         "model": settings.model.influence(),
         **_training_content(settings),
         **label_text,
+        **teaching_content(settings, corpus, split),
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})

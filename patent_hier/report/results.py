@@ -254,10 +254,10 @@ def _notes(result: Result, demo: bool) -> list[str]:
         notes.append(f"Where the answered path first goes wrong: {shares}; {right} % are right throughout.")
     if scarce := [(name, one) for name, one in result.levels.items() if _per_label(one.macro_f1) < _MANY]:
         counts = ", ".join(f"{name} {_per_label(one.macro_f1):.0f}" for name, one in scarce)
-        notes.append(
-            f"Macro F1 counts labels with {result.part} documents alone, each as much as any other. Its interval (BCa) "
-            f"is too narrow where they have few; documents for each label, on average: {counts}."
-        )
+        notes += [
+            f"Macro F1 counts labels with {result.part} documents only, each as much as any other.",
+            f"Its interval (BCa) is too narrow where labels have few; documents for each label: {counts}.",
+        ]
     notes += _notes_on_sets(result)
     if _is_table_2(result):
         notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")

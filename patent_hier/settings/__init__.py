@@ -9,6 +9,7 @@ from patent_hier.settings.checks import check_pretraining as check_pretraining
 from patent_hier.settings.data import DataSettings as DataSettings
 from patent_hier.settings.data import DemoDataSettings as DemoDataSettings
 from patent_hier.settings.data import SplitSettings as SplitSettings
+from patent_hier.settings.distillation import DistillSettings as DistillSettings
 from patent_hier.settings.inputs import DemoEncoderSettings as DemoEncoderSettings
 from patent_hier.settings.inputs import EncoderSettings as EncoderSettings
 from patent_hier.settings.inputs import FeatureSettings as FeatureSettings

@@ -51,6 +51,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
+    "distill": (("weight", 0, 1), ("text_weight", 0, 1e6), ("temperature", 1e-2, 100)),
     "optimizer": (("lr head_lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
@@ -69,7 +70,7 @@ _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "features": {"name": ("words", "chars")},
     "trainer": _DEVICE,
     "": _DEVICE,
-    "optimizer": {"name": ("adamw", "adam"), "schedule": ("linear", "constant")},
+    "optimizer": {"name": ("adamw", "adam", "muon"), "schedule": ("linear", "constant")},
 }
 _MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
     BertCnnSettings: {"head": tuple(HEAD_SETTINGS), "pooling": POOLINGS, "hidden_order": HIDDEN_ORDERS},
@@ -91,6 +92,16 @@ def between(name: str, value: float | None, low: float, high: float) -> None:
         raise ConfigError(f"{name}={value} is out of range; use {allowed}")
 
 
+def _check_distillation(settings: Settings) -> None:
+    answers = settings.distill.answers
+    if answers is None:
+        return
+    if settings.model.inputs == "terms":
+        raise ConfigError(f"distill.answers={answers} is for networks; model={settings.model.name} is none")
+    if settings.trainer.class_weights:
+        raise ConfigError("trainer.class_weights=true weighs labels, and a teacher's answers have many; leave it out")
+
+
 def folder_name(name: str, value: str) -> None:
     """Refuse what cannot name a folder on every system."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value):
@@ -102,7 +113,7 @@ def check(settings: Settings) -> None:
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", settings.node):  # what labels there are, only the corpus tells
         raise ConfigError(f"node={settings.node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
     _check_data(settings.data)
-    for group in ("features", "encoder", "trainer", "optimizer"):
+    for group in ("features", "encoder", "trainer", "optimizer", "distill"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
     if settings.optimizer.head_lr is not None and settings.model.inputs != "wordpiece":
@@ -114,6 +125,7 @@ def check(settings: Settings) -> None:
         one_of("trainer.level_weights", level, LABEL_LEVELS)
         between(f"trainer.level_weights.{level}", weight, 0, 1e6)
     between("trainer.accumulate", settings.trainer.accumulate, 1, filled(settings.trainer.batch_size))
+    _check_distillation(settings)
     if settings.seed < 0:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 

@@ -13,7 +13,7 @@ class OptimizerSettings:
     """How weights are updated.
 
     Attributes:
-        name: ``adamw`` or ``adam``.
+        name: ``adamw``, ``adam``, or ``muon`` (for the matrices of Transformer layers; AdamW for the other weights).
         lr: Peak learning rate; ``null``: what suits the model, or its encoder.
         head_lr: Peak learning rate of what lies above the encoder, whose weights start at random; ``null``: as ``lr``.
             Only for models with an encoder.

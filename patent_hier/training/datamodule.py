@@ -64,8 +64,8 @@ class NodeBatches(pl.LightningDataModule):
         """Shuffled batches of documents of like length, label texts among them."""
         view = self.view
         weights = None
-        if view.label_share is not None:
-            (label_weight,) = view.label_share.weights  # a network does not choose
+        if view.label_share is not None or view.shares is not None:
+            (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a network does not choose
             weights = view.train_weights(label_weight)
         batches = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed, self._done)
         return DataLoader(
@@ -76,7 +76,7 @@ class NodeBatches(pl.LightningDataModule):
             collate_fn=Collate(
                 view.store,
                 view.train,
-                ItemPaths(view.train_paths, view.further, view.further_owners),
+                ItemPaths(view.train_paths, view.further, view.further_owners, view.shares),
                 self.pad_id,
                 weights,
                 self.ranks,

@@ -47,6 +47,7 @@ class PathLoss(nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         whole: Tensor | None = None,
+        share: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch, a scalar.
 
@@ -56,19 +57,25 @@ class PathLoss(nn.Module):
                 symbols has several, each of which counts ``1 / n_symbols``, rows of -1 behind the last.
             weight: Of each document, ``(batch,)``; None for equal weights.
             whole: The paths of the whole batch if this is a share of it: the loss is then divided by its documents.
+            share: Of each path in its document's target, ``(batch, n_symbols)``; None: those of a document are equal.
         """
-        means = self.means(logits, target, weight, whole)
+        means = self.means(logits, target, weight, whole, share)
         return torch.stack([own * mean for own, mean in zip(self.level_weights, means, strict=True) if own]).sum()
 
     def means(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, whole: Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        whole: Tensor | None = None,
+        share: Tensor | None = None,
     ) -> list[Tensor]:
         """The mean of each level, without the levels' weights; arguments as of :meth:`forward`."""
         scores = self.softmax.joint(logits) if self.softmax.flat else self.softmax.conditional(logits)
         known = target >= 0
         places = target.clamp(min=0)
         losses = -scores.gather(1, places.flatten(1)).view_as(target).masked_fill(~known, 0.0)
-        shares = _symbol_shares(target)  # (batch, n_symbols, 1)
+        shares = _symbol_shares(target) if share is None else share[..., None]  # (batch, n_symbols, 1)
         losses = losses * shares if weight is None else losses * shares * weight[:, None, None]
         if self.label_weights is not None:
             losses = losses * self.label_weights[places]

@@ -49,7 +49,7 @@ class PatentClassifier(pl.LightningModule):
         freeze: Keep the encoder's weights as they are.
         features: What ``textcnn`` and ``rnn`` read: the folder of word vectors, :attr:`PatentDataModule.vectors`.
         flat: One softmax over the deepest level instead of one for each parent.
-        optimizer: ``adamw`` or ``adam``.
+        optimizer: ``adamw``, ``adam`` or ``muon``.
         lr: Peak learning rate; None: what suits the model, or its encoder.
         head_lr: Peak learning rate above the encoder; None: as ``lr``.
         weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`, likewise the next two.
@@ -175,14 +175,15 @@ class PatentClassifier(pl.LightningModule):
         The mean of what it returns for a batch's shares is that of the whole batch.
         """
         input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
-        weight, whole = batch.get("weight"), batch.get("whole")
+        weight, whole, share = batch.get("weight"), batch.get("whole"), batch.get("share")
         if not self.r_drop:
-            loss: Tensor = self.loss(self(input_ids, attention_mask), target, weight, whole)
+            loss: Tensor = self.loss(self(input_ids, attention_mask), target, weight, whole, share)
             return loss * self.shares
         # Both passes as one batch of twice as many documents: dropout differs from row to row.
         logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_outputs)
         twice = None if whole is None else whole.repeat(2, 1, 1)
-        loss = self.loss(logits, target.repeat(2, 1, 1), None if weight is None else weight.repeat(2), twice)
+        weights, shares = None if weight is None else weight.repeat(2), None if share is None else share.repeat(2, 1)
+        loss = self.loss(logits, target.repeat(2, 1, 1), weights, twice, shares)
         first, second = self.softmax.joint(logits)[:, self.tree.leaves].chunk(2)
         apart = disagreement(first, second, weight)
         if whole is not None:  # the mean over the shares is the mean over the whole batch's documents

@@ -193,6 +193,8 @@ def _train(
     }
     if view.label_share is not None:
         facts["label_text"] = {"weight": view.label_share.weights[0]}
+    if view.shares is not None:
+        facts["distill"] = view.shares.facts
     network.to(trainer.strategy.root_device)  # Lightning moves it back to the CPU after training
     return history.epochs, facts
 

@@ -1,6 +1,7 @@
 """The optimizer of a network: its groups of weights, the learning rate over a run, clipped gradients, label weights."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from patent_hier.errors import ConfigError
 from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.training.muon import MuonWithAdamW, layer_matrices
 
 ENCODER_PREFIX = "encoder."  # of the names of weights that are the encoder's, see patent_hier.models.bertcnn
 
@@ -60,24 +62,34 @@ def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | N
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool = True) -> Optimizer:
-    """Adam or AdamW over the trainable weights; no weight decay on vectors (biases and layer norms).
+    """Adam, AdamW or Muon over the trainable weights; no weight decay on vectors (biases and layer norms).
 
-    Weights outside ``network.encoder`` learn at ``head_lr``, where it is set.
+    Weights outside ``network.encoder`` learn at ``head_lr``, where it is set. Muon updates the matrices of stacked
+    layers, AdamW the other weights.
+
+    Raises:
+        ConfigError: If Muon is to train a network without stacked layers.
     """
     lr = filled(settings.lr)
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}  # by: in the encoder, a matrix
+    by_muon = {id(weight) for weight in layer_matrices(network)} if settings.name == "muon" else set()
+    if settings.name == "muon" and not by_muon:
+        raise ConfigError("optimizer.name=muon is for Transformer layers, which the model lacks; set adamw")
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}  # by: in the encoder, a matrix, updated by Muon
     for name, weight in network.named_parameters():
         if weight.requires_grad:
             in_encoder = settings.head_lr is None or name.startswith(ENCODER_PREFIX)
-            groups.setdefault((in_encoder, weight.ndim > 1), []).append(weight)
-    options = [
+            groups.setdefault((in_encoder, weight.ndim > 1, id(weight) in by_muon), []).append(weight)
+    options: list[dict[str, Any]] = [
         {
             "params": weights,
             "lr": lr if in_encoder else settings.head_lr,
             "weight_decay": settings.weight_decay if is_matrix else 0.0,
+            **({"muon": muon} if by_muon else {}),
         }
-        for (in_encoder, is_matrix), weights in sorted(groups.items(), reverse=True, key=lambda group: group[0])
+        for (in_encoder, is_matrix, muon), weights in sorted(groups.items(), reverse=True, key=lambda group: group[0])
     ]
+    if by_muon:
+        return MuonWithAdamW(options, fused)
     optimizer_class = AdamW if settings.name == "adamw" else Adam
     return optimizer_class(options, lr=lr, fused=fused)
 

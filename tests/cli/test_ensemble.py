@@ -84,6 +84,19 @@ def test_a_deep_ensemble_is_one_network(tmp_path: Path) -> None:
     assert done.out.splitlines()[-1] == f"classify another file: patent-hier predict {whole} FILE.csv"
 
 
+@pytest.mark.slow
+def test_members_at_the_same_time_make_the_same_ensemble(tmp_path: Path) -> None:
+    scores = []
+    for jobs in (1, 2):
+        runs = tmp_path / str(jobs)
+        words = (*TINY, f"runs_dir={runs}", f"cache_dir={tmp_path / 'cache'}", "--members", "linear,encoder")
+        done = command("ensemble", *words, "--jobs", jobs)
+        assert (done.status, done.err) == (0, "")
+        (flat,) = (runs / "ensemble").glob("result-flat-*")
+        scores.append(read_json(flat / "result.json"))
+    assert scores[0] == scores[1]
+
+
 def test_the_users_split_takes_the_place_of_the_members() -> None:
     shares = {
         (s.split.policy, s.split.test, s.split.val, s.split.calibration) for s in composed("split=deploy").values()
@@ -105,6 +118,7 @@ def test_the_users_encoder_takes_the_place_of_the_members() -> None:
         (("--members", "linear,svm"), "--members svm is unknown; choose from linear, characters, words, encoder"),
         (("--members", "linear"), "--members needs two or more"),
         (("--members",), "--members: expected one argument"),
+        (("--jobs", "0"), "--jobs 0 is out of range"),
         (("data.rowz=3",), "data.rowz"),
     ],
 )

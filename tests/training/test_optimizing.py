@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -77,3 +79,64 @@ def test_other_ways_of_clipping_are_refused() -> None:
     clip_gradients(network, None, "norm")
     with pytest.raises(ConfigError, match=r"^gradients cannot be clipped by 'sign'; choose 'norm' or 'value'$"):
         clip_gradients(network, 1.0, "sign")
+
+
+def _stack() -> nn.ModuleDict:
+    torch.manual_seed(0)
+    return nn.ModuleDict(
+        {
+            "encoder": nn.ModuleDict(
+                {"words": nn.Embedding(5, 4), "layers": nn.ModuleList([nn.Linear(4, 4), nn.LayerNorm(4)])}
+            )
+        }
+        | {"head": nn.Linear(4, 2)}
+    )
+
+
+def _train(network: nn.ModuleDict, optimizer: torch.optim.Optimizer, steps: range) -> None:
+    encoder: Any = network["encoder"]
+    for step in steps:
+        hidden = encoder["words"](torch.tensor([step % 5, 1]))
+        for layer in encoder["layers"]:
+            hidden = layer(hidden)
+        optimizer.zero_grad()
+        network["head"](hidden).square().sum().backward()
+        optimizer.step()
+
+
+def test_muon_updates_the_matrices_of_layers_and_adamw_the_rest() -> None:
+    network = _stack()
+    settings = OptimizerSettings("muon", lr=0.1, head_lr=0.5, weight_decay=0.3)
+    groups = build_optimizer(network, settings).param_groups
+    found = {(group["muon"], group["lr"], tuple(group["params"][0].shape)) for group in groups}
+    assert found == {
+        (True, 0.1, (4, 4)),
+        (False, 0.1, (5, 4)),
+        (False, 0.1, (4,)),
+        (False, 0.5, (2, 4)),
+        (False, 0.5, (2,)),
+    }
+    encoder: Any = network["encoder"]
+    before = encoder["layers"][0].weight.detach().clone()
+    _train(network, build_optimizer(network, OptimizerSettings("muon", lr=0.1, weight_decay=0.0)), range(1))
+    singular = torch.linalg.svdvals(encoder["layers"][0].weight.detach() - before)
+    assert singular.max() < 2 * singular[1]  # nearly orthogonal; the gradient of two words has rank two
+
+
+def test_muon_goes_on_from_a_state() -> None:
+    whole, first, second = _stack(), _stack(), _stack()
+    settings = OptimizerSettings("muon", lr=0.01)
+    _train(whole, build_optimizer(whole, settings), range(6))
+    optimizer = build_optimizer(first, settings)
+    _train(first, optimizer, range(3))
+    second.load_state_dict(first.state_dict())
+    other = build_optimizer(second, settings)
+    other.load_state_dict(optimizer.state_dict())
+    _train(second, other, range(3, 6))
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(weight, second.state_dict()[name]), name
+
+
+def test_muon_needs_stacked_layers() -> None:
+    with pytest.raises(ConfigError, match="muon is for Transformer layers"):
+        build_optimizer(nn.Linear(2, 2), OptimizerSettings("muon", lr=0.1))
