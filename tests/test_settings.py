@@ -11,7 +11,7 @@ from patent_hier.settings import (
     WHOLE,
     BertCnnSettings,
     DataSettings,
-    DemoEncoderSettings,
+    EncoderSettings,
     FeatureSettings,
     LevelSettings,
     LinearSettings,
@@ -33,9 +33,12 @@ def settings():
 
 
 def test_what_depends_on_other_settings_is_filled_in():
-    assert isinstance(Settings().encoder, DemoEncoderSettings)
-    real = Settings(data=DataSettings(path="x.csv"))
-    assert (real.encoder.path, real.optimizer.lr) == ("patent_hier/small", real.encoder.suggested_lr)
+    usual = Settings()
+    assert (usual.encoder.path, usual.model.pooling) == ("patent_hier/small", "mean")
+    assert (usual.optimizer.lr, usual.trainer.min_steps) == (usual.encoder.suggested_lr, 300)
+    other = Settings(encoder=EncoderSettings(path="x"))
+    assert (other.model.pooling, other.trainer.min_steps) == ("cls", 600)
+    assert Settings(encoder=EncoderSettings(path="x"), model=BertCnnSettings(pooling="mean")).model.pooling == "mean"
     rnn = Settings(data=DataSettings(path="x.csv"), model=RnnSettings())
     assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (1e-3, 32, 10)
     for whole in (Settings(node="flat"), Settings(node="shared"), Settings(level=LevelSettings("shared"))):
@@ -187,10 +190,10 @@ def test_all_terms_may_be_kept(settings):
     "model", [TextCnnSettings, RnnSettings, LinearSettings, NaiveBayesSettings, NeighboursSettings]
 )
 def test_name_and_suggestions_have_no_influence(model):
-    changed = model(name="other", suggested_lr=0.5, suggested_batch_size=3, suggested_max_epochs=7)
-    assert changed.influence() == model().influence()
+    suggestions = {f"suggested_{key}": 7 for key in ("lr", "batch_size", "max_epochs", "min_steps")}
+    assert model(name="other", **suggestions).influence() == model().influence()
     fields = {field.name for field in dataclasses.fields(model)}
-    assert set(model().influence()) == fields - {"name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs"}
+    assert set(model().influence()) == fields - {"name", *suggestions}
 
 
 def test_only_what_a_head_reads_has_influence():
@@ -219,7 +222,7 @@ def test_raw_file_needs_a_path(settings):
 def test_as_dict_is_plain(settings):
     content = as_dict(settings)
     assert content["model"]["num_last_layers"] == 4
-    assert content["optimizer"] == dataclasses.asdict(OptimizerSettings(lr=1e-3))
+    assert content["optimizer"] == dataclasses.asdict(OptimizerSettings(lr=2e-4))
     assert content["trainer"]["level_weights"] == {}
     assert all(isinstance(value, dict | str | int) for value in content.values())
 

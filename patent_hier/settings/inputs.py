@@ -1,9 +1,13 @@
 """Settings of what models read: an encoder with its word pieces, or segmented words with their vectors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from patent_hier.settings.models import BertCnnSettings, ModelSettings
+
+_Model = TypeVar("_Model", bound=ModelSettings)
 
 
 @dataclass
@@ -23,6 +27,9 @@ class EncoderSettings:
             in every epoch. Two bytes for each layer, hidden dimension and document on disk.
         max_length: Longest document in tokens, with special ones such as [CLS] and [SEP]; longer ones are cut.
         suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
+        suggested_min_steps: Likewise the least number of optimizer steps, for ``trainer.min_steps``.
+        suggested_pooling: Likewise how a layer's output becomes one vector, for ``model.pooling``;
+            ``mean`` where nothing has taught [CLS] to stand for the document.
     """
 
     name: str = "folder"
@@ -33,6 +40,8 @@ class EncoderSettings:
     vector_layers: int | None = None
     max_length: int = 200
     suggested_lr: float = 3e-5
+    suggested_min_steps: int = 600
+    suggested_pooling: str = "cls"
 
 
 @dataclass
@@ -52,6 +61,7 @@ class DemoEncoderSettings(EncoderSettings):
     pretrained: bool = False
     max_length: int = 128
     suggested_lr: float = 1e-3
+    suggested_pooling: str = "mean"
     hidden_size: int = 64
     num_hidden_layers: int = 6
     num_attention_heads: int = 2
@@ -60,8 +70,15 @@ class DemoEncoderSettings(EncoderSettings):
 
 
 def small_encoder() -> EncoderSettings:
-    """The encoder that travels with the package: for real text, unless another is named."""
-    return EncoderSettings("small", "patent_hier/small", max_length=128, suggested_lr=2e-4)
+    """The encoder that travels with the package, which is taken unless another is named."""
+    return EncoderSettings(
+        "small",
+        "patent_hier/small",
+        max_length=128,
+        suggested_lr=2e-4,
+        suggested_min_steps=300,
+        suggested_pooling="mean",
+    )
 
 
 def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) -> EncoderSettings:
@@ -78,6 +95,13 @@ def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) 
     if encoder == "demo":
         return DemoEncoderSettings()
     return small_encoder() if encoder == "small" else EncoderSettings(Path(encoder).name, str(encoder))
+
+
+def with_pooling(model: _Model, encoder: EncoderSettings) -> _Model:
+    """A model's settings with the pooling that suits its encoder, unless one is set or it has none."""
+    if isinstance(model, BertCnnSettings) and model.pooling is None:
+        return replace(model, pooling=encoder.suggested_pooling)
+    return model
 
 
 @dataclass

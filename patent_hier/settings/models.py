@@ -21,7 +21,8 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")
 CLASSIFIERS = ("svm", "logistic")
-NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs")  # by themselves
+# By themselves.
+NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs", "suggested_min_steps")
 
 
 @dataclass
@@ -34,6 +35,7 @@ class ModelSettings:
             encoder. Models without gradient steps ignore it.
         suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
         suggested_max_epochs: Likewise passes over the training documents, for ``trainer.max_epochs``.
+        suggested_min_steps: Likewise the least number of steps, for ``trainer.min_steps``; ``null``: the encoder's.
     """
 
     inputs: ClassVar[str]
@@ -43,6 +45,7 @@ class ModelSettings:
     suggested_lr: float | None = 1e-3
     suggested_batch_size: int = 16
     suggested_max_epochs: int = 5
+    suggested_min_steps: int | None = 600
 
     @property
     def knows_titled_labels(self) -> bool:
@@ -64,7 +67,8 @@ class BertCnnSettings(ModelSettings):
         num_last_layers: N, the number of last Transformer layers that the head reads.
         pooling: How a layer's output becomes one vector (``document_matrix`` and ``cls`` heads): ``cls`` (the first
             token), ``mean`` (over all tokens) or ``last`` (the last token). The first token of a decoder has read
-            nothing else, so that ``cls`` does not go with one.
+            nothing else, so that ``cls`` does not go with one. ``null``: what suits the encoder; a network that is
+            built without its settings takes ``cls``.
         pool_size: Width of the max-pooling windows along the hidden axis; ``null`` for one global maximum.
         num_filters: Number of convolution filters.
         kernel_size: Length of a filter: hidden dimensions (``document_matrix``) or tokens (``token``).
@@ -77,9 +81,10 @@ class BertCnnSettings(ModelSettings):
 
     name: str = "bertcnn"
     suggested_lr: float | None = None
+    suggested_min_steps: int | None = None
     head: str = "document_matrix"
     num_last_layers: int = 4
-    pooling: str = "cls"
+    pooling: str | None = None
     pool_size: int | None = 4
     num_filters: int = 32
     kernel_size: int = 3

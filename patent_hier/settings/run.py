@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
-from patent_hier.settings.inputs import DemoEncoderSettings, FeatureSettings, small_encoder
+from patent_hier.settings.inputs import FeatureSettings, small_encoder, with_pooling
 from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 from patent_hier.taxonomy.symbols import SECTIONS
@@ -34,12 +34,12 @@ class Settings:
     """One node's run, whole: by default the paper's classifier of the sections of the demo corpus.
 
     What is ``None`` because it depends on another setting (the encoder, ``optimizer.lr``, ``trainer.batch_size``,
-    ``trainer.max_epochs``) is filled in when the settings are made.
+    ``trainer.max_epochs``, ``trainer.min_steps``, ``model.pooling``) is filled in when the settings are made.
 
     Attributes:
         data: A :class:`patent_hier.settings.DataSettings`.
         encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only. ``None``: the
-            demo encoder for the demo corpus, else the one that travels with the package.
+            one that travels with the package.
         model: A :class:`patent_hier.settings.ModelSettings`.
         node: ``root`` decides the section, a label everything below it, ``flat`` the deepest level at once, ``shared``
             every level by one network.
@@ -63,7 +63,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.encoder is None:
-            self.encoder = DemoEncoderSettings() if isinstance(self.data, DemoDataSettings) else small_encoder()
+            self.encoder = small_encoder()
+        self.model = with_pooling(self.model, self.encoder)
         model, trainer = self.model, self.trainer
         if self.optimizer.lr is None:
             lr = self.encoder.suggested_lr if model.suggested_lr is None else model.suggested_lr
@@ -74,6 +75,9 @@ class Settings:
             # The level too: commands compose a level's settings once, under a node that stands for all of them.
             is_whole = self.node in WHOLE or self.level.name in WHOLE
             trainer = replace(trainer, max_epochs=_WHOLE_EPOCHS if is_whole else model.suggested_max_epochs)
+        if trainer.min_steps is None:
+            own = self.encoder.suggested_min_steps if model.suggested_min_steps is None else model.suggested_min_steps
+            trainer = replace(trainer, min_steps=own)
         self.trainer = trainer
 
 

@@ -38,7 +38,7 @@ class TrainerSettings:
         max_epochs: Passes over the node's training documents; ``null``: what suits the model, but 10 at the nodes
             ``flat`` and ``shared``.
         min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
-            stops early before.
+            stops early before; ``null``: what suits the model, or its encoder.
         batch_size: Documents per optimizer step, over all devices; ``null``: what suits the model.
         score_batch_size: Documents per batch and device when scoring.
         patience: Epochs without a better validation accuracy before training stops; ``null`` never stops early.
@@ -66,7 +66,7 @@ class TrainerSettings:
     """
 
     max_epochs: int | None = None
-    min_steps: int = 600
+    min_steps: int | None = None
     batch_size: int | None = None
     score_batch_size: int = 64
     patience: int | None = 2
@@ -86,7 +86,7 @@ class TrainerSettings:
 
 def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
     """Epochs of a node: ``max_epochs``, raised until a small node makes ``min_steps`` optimizer steps."""
-    return max(filled(settings.max_epochs), math.ceil(settings.min_steps / steps_per_epoch))
+    return max(filled(settings.max_epochs), math.ceil(filled(settings.min_steps) / steps_per_epoch))
 
 
 def filled(value: _T | None) -> _T:

@@ -174,7 +174,7 @@ def _train(
     if len(view.val):
         callbacks.append(best)
         if trainer_settings.patience is not None:
-            callbacks.append(Patience(_MONITOR, trainer_settings.patience, trainer_settings.min_steps))
+            callbacks.append(Patience(_MONITOR, trainer_settings.patience, filled(trainer_settings.min_steps)))
     trainer = make_trainer(trainer_settings, keeping.precision, epochs, callbacks, ranks, data.passes, observers)
     if trainer_settings.progress and not ranks.rank:
         where = f"{trainer.strategy.root_device} in {trainer.precision}"
