@@ -73,8 +73,8 @@ def encoder_size(settings: Settings) -> Architecture:
     model, encoder = settings.model, settings.encoder
     if model.inputs != "wordpiece":
         raise ConfigError(f"model={model.name} has no encoder; plan counts the work of encoders: model=bertcnn or bert")
-    if encoder.freeze:
-        raise ConfigError("encoder.freeze=true is not planned for: documents are read once; set encoder.freeze=false")
+    if encoder.freeze is not False:
+        raise ConfigError(f"encoder.freeze={encoder.freeze} is not planned for; set encoder.freeze=false")
     path = None if isinstance(encoder, DemoEncoderSettings) else encoder.path
     if path is not None and not path.startswith("patent_hier/") and not Path(path).is_dir():
         if path not in _PUBLISHED:

@@ -87,12 +87,12 @@ class Inputs:
 
     Attributes:
         encoder_config: Its encoder's ``config.json``; None for a network on word vectors.
-        freeze: Whether the encoder's weights stay as they are.
+        freeze: Whether the encoder's weights stay as they are; or up to which layer.
         vector_shape: Rows and dimensions of its word vectors; None for one on an encoder.
     """
 
     encoder_config: Mapping[str, Any] | None = None
-    freeze: bool = False
+    freeze: bool | int = False
     vector_shape: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def build_network(
             loaded = build_encoder(dict(saved.encoder_config), frozen=saved.freeze)
         else:
             chosen = encoder_settings("small" if encoder is None else encoder)
-            loaded, saved = _chosen_encoder(chosen, saved.freeze or chosen.freeze)
+            loaded, saved = _chosen_encoder(chosen, chosen.freeze if saved.freeze is False else saved.freeze)
             lr = chosen.suggested_lr if model.suggested_lr is None else lr
         # transformers hands an encoder over in evaluation mode
         return BertCnn(loaded, num_outputs, model).train(), saved, lr
@@ -150,7 +150,7 @@ def build_network(
     return _on_words(torch.from_numpy(vectors), num_outputs, model), Inputs(vector_shape=(n_rows, size)), lr
 
 
-def _chosen_encoder(encoder: EncoderSettings, freeze: bool) -> tuple[TextEncoder, Inputs]:
+def _chosen_encoder(encoder: EncoderSettings, freeze: bool | int) -> tuple[TextEncoder, Inputs]:
     if isinstance(encoder, DemoEncoderSettings):
         config = demo_config(encoder)
         loaded = build_encoder(config, frozen=freeze)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from patent_hier.errors import ConfigError
 from patent_hier.features.foreign_code import IMPLEMENTATIONS, refuse_code
 from patent_hier.features.pretrained import EncoderFiles, is_causal
+from patent_hier.models.blocks import blocks_of
 from patent_hier.sanitize import reason
+from patent_hier.settings.checks import check_freeze
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -28,31 +30,47 @@ class TextEncoder(nn.Module):
 
     Args:
         network: Any network whose output has ``hidden_states`` and ``last_hidden_state``.
-        frozen: Keep the weights fixed and stay in evaluation mode (no dropout), whatever the mode of the parent.
+        frozen: Keep the weights fixed and stay in evaluation mode (no dropout), whatever the mode of the parent. A
+            number freezes the embeddings and that many lower layers: the backward pass ends above them.
 
     Attributes:
         hidden_size: Width of the hidden states.
         num_layers: Number of Transformer layers.
         is_causal: Whether no token reads those after it, as in a decoder.
+
+    Raises:
+        ConfigError: If the network has not so many layers to freeze.
     """
 
-    def __init__(self, network: "PreTrainedModel", frozen: bool = False) -> None:
+    def __init__(self, network: "PreTrainedModel", frozen: bool | int = False) -> None:
         super().__init__()
         self.network = network
-        self.frozen = frozen
         self.hidden_size = int(network.config.hidden_size)
         self.num_layers = int(network.config.num_hidden_layers)
         self.is_causal = is_causal(network.config.to_dict())
         self._attention = network.config._attn_implementation
-        if frozen:
-            network.requires_grad_(False)
-            network.eval()
+        self._frozen = self._to_freeze(frozen)
+        for module in self._frozen:
+            module.requires_grad_(False)
+            module.eval()
+
+    def _to_freeze(self, frozen: bool | int) -> list[nn.Module]:
+        if isinstance(frozen, bool):
+            return [self.network] if frozen else []
+        kind, blocks = str(self.network.config.model_type), blocks_of(self.network, self.num_layers)
+        check_freeze(frozen, kind, self.num_layers)
+        if not blocks:
+            raise ConfigError(
+                f"encoder.freeze={frozen} goes with layers that have weights of their own; those of {kind} share them: "
+                "use encoder.freeze=true or false"
+            )
+        return [module for block in blocks[: frozen + 1] for module in block]
 
     def train(self, mode: bool = True) -> "TextEncoder":
-        """Set the mode; a frozen network stays in evaluation mode."""
+        """Set the mode; what is frozen stays in evaluation mode."""
         super().train(mode)
-        if self.frozen:
-            self.network.eval()
+        for module in self._frozen:
+            module.eval()
         return self
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
@@ -68,7 +86,7 @@ class TextEncoder(nn.Module):
             after the final normalisation; BERT-like ones normalise every layer's.
         """
         self._choose_attention(input_ids.device)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.network not in self._frozen):
             output = self.network(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         return (*cast("tuple[Tensor, ...]", output.hidden_states)[:-1], cast("Tensor", output.last_hidden_state))
 
@@ -83,7 +101,7 @@ class TextEncoder(nn.Module):
             self.network.set_attn_implementation(wanted)
 
 
-def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> TextEncoder:
+def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool | int) -> TextEncoder:
     """Build an encoder from its files.
 
     Args:
@@ -92,7 +110,7 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> Text
         frozen: See :class:`TextEncoder`.
 
     Raises:
-        ConfigError: If transformers cannot load the folder.
+        ConfigError: If transformers cannot load the folder, or it has not so many layers to freeze.
     """
     if not pretrained:
         return build_encoder(files.config, frozen=frozen)
@@ -119,7 +137,7 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool) -> Text
     return TextEncoder(network, frozen)
 
 
-def build_encoder(config: dict[str, Any], *, frozen: bool = False) -> TextEncoder:
+def build_encoder(config: dict[str, Any], *, frozen: bool | int = False) -> TextEncoder:
     """An encoder with random weights, drawn from torch's global generator.
 
     Args:
@@ -127,7 +145,8 @@ def build_encoder(config: dict[str, Any], *, frozen: bool = False) -> TextEncode
         frozen: See :class:`TextEncoder`.
 
     Raises:
-        ConfigError: If transformers does not know the architecture or refuses its sizes.
+        ConfigError: If transformers does not know the architecture or refuses its sizes, or it has not so many layers
+            to freeze.
     """
     built = _config(config)
     try:

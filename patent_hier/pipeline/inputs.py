@@ -23,7 +23,7 @@ from patent_hier.features.versions import (
 from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
-from patent_hier.settings.checks import check_pooling
+from patent_hier.settings.checks import check_freeze, check_pooling
 from patent_hier.settings.models import VECTOR_HEADS
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class WordPieceInputs(Inputs):
     def content(self) -> dict[str, Any]:
         """The encoder by its files, and how it is used."""
         encoder = self.settings.encoder
-        tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and not encoder.freeze else {}
+        tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and encoder.freeze is not True else {}
         looked_up = {"layer_vectors": LAYER_VECTORS_VERSION} if self._looks_up() else {}
         return {
             "encoder": {
@@ -159,7 +159,7 @@ class WordPieceInputs(Inputs):
         Label texts are no documents of the corpus and have none.
         """
         encoder, settings = self.settings.encoder, self.settings
-        fixed = encoder.freeze and encoder.pretrained and encoder.vector_layers != 0
+        fixed = encoder.freeze is True and encoder.pretrained and encoder.vector_layers != 0
         return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
 
 
@@ -238,12 +238,13 @@ def find_inputs(settings: Settings) -> Inputs:
 
 
 def _check_layers(model: BertCnnSettings, encoder: EncoderSettings, num_layers: int) -> None:
+    check_freeze(encoder.freeze, encoder.name, num_layers)
     read, kept = model.influence().get("num_last_layers", 1), encoder.vector_layers
     if read > num_layers:
         raise ConfigError(
             f"model.num_last_layers={read} is out of range; encoder {encoder.name} has layers 1 to {num_layers}"
         )
-    if kept and encoder.freeze and not read <= kept <= num_layers:
+    if kept and encoder.freeze is True and not read <= kept <= num_layers:
         raise ConfigError(
             f"encoder.vector_layers={kept} must reach from model.num_last_layers={read} to the {num_layers} layers of "
             f"encoder {encoder.name}; null keeps all"

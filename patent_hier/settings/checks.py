@@ -40,7 +40,7 @@ _DEVICE: dict[str, tuple[str, ...]] = {"accelerator": ("auto", "cpu", "gpu"), "p
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "data": (("rows", 1, 10**9), ("label_weight", 1e-6, 1e6)),
     "features": (("max_length min_count vector_size window", *_COUNT), ("epochs seed", 0, 10**6)),
-    "encoder": (("max_length", 3, 10**6), ("vector_layers", 0, 10**6)),
+    "encoder": (("max_length", 3, 10**6), ("freeze vector_layers", 0, 10**6)),
     "model": (
         ("num_last_layers num_filters kernel_size pool_size hidden_size num_neighbours", *_COUNT),
         ("min_documents max_terms", 1, 10**9),
@@ -140,6 +140,21 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
         raise ConfigError(
             f"model.pooling=cls reads the first token, which in a decoder ({encoder}) has read nothing else; "
             "use model.pooling=last or model.pooling=mean"
+        )
+
+
+def check_freeze(freeze: bool | int, encoder: str, num_layers: int) -> None:
+    """Refuse to freeze more lower layers than leave one to train.
+
+    Args:
+        freeze: The setting ``encoder.freeze``.
+        encoder: The encoder's name, for the message.
+        num_layers: Its number of layers.
+    """
+    if not isinstance(freeze, bool) and not 0 <= freeze < num_layers:
+        raise ConfigError(
+            f"encoder.freeze={freeze} is out of range; encoder {encoder} has {num_layers} layers: use 0 (its "
+            f"embeddings alone) to {num_layers - 1}, or true for all"
         )
 
 

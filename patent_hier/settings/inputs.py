@@ -20,7 +20,8 @@ class EncoderSettings:
             ``patent_hier/NAME`` for an encoder that travels with the package.
         revision: Hub revision; ``null`` for the newest one in the local cache.
         pretrained: ``false`` keeps the architecture and vocabulary and draws random weights (a control).
-        freeze: Keep the encoder's weights fixed and its dropout off.
+        freeze: ``true`` keeps the encoder's weights fixed and its dropout off. A number does so with its embeddings and
+            that many lower layers, 0 with the embeddings alone: a step is cheaper, for its backward pass ends there.
         vector_layers: Last layers of a frozen, pre-trained encoder whose document vectors are computed once per corpus
             and looked up from then on, by the heads that read nothing else (``document_matrix``, ``cls``); ``null``
             keeps all layers, so that one computation serves every ``model.num_last_layers``; 0 encodes every document
@@ -36,7 +37,7 @@ class EncoderSettings:
     path: str | None = None
     revision: str | None = None
     pretrained: bool = True
-    freeze: bool = False
+    freeze: bool | int = False
     vector_layers: int | None = None
     max_length: int = 200
     suggested_lr: float = 3e-5

@@ -47,7 +47,7 @@ class PatentClassifier(pl.LightningModule):
         model: ``bertcnn``, ``bert``, ``textcnn`` or ``rnn``; or its settings.
         tree: The labels that it decides between, such as :attr:`PatentDataModule.tree`; also as a plain dictionary.
         encoder: What ``bertcnn`` and ``bert`` read: ``small``, ``demo``, a folder, a hub name, or settings.
-        freeze: Keep the encoder's weights as they are.
+        freeze: Keep the encoder's weights as they are; a number: those of its embeddings and so many lower layers.
         features: What ``textcnn`` and ``rnn`` read: the folder of word vectors, :attr:`PatentDataModule.vectors`.
         flat: One softmax over the deepest level instead of one for each parent.
         optimizer: ``adamw``, ``adam`` or ``muon``.
@@ -77,7 +77,7 @@ class PatentClassifier(pl.LightningModule):
         tree: LabelTree | Mapping[str, Any],
         *,
         encoder: str | Path | EncoderSettings | None = None,
-        freeze: bool = False,
+        freeze: bool | int = False,
         features: str | Path | None = None,
         flat: bool = False,
         optimizer: str = OptimizerSettings.name,

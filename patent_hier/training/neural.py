@@ -237,7 +237,7 @@ def _task(
         settings.model,
         tree,
         network=network,
-        freeze=config is not None and settings.encoder.freeze,
+        freeze=settings.encoder.freeze if config is not None else False,
         encoder_config=config,
         vector_shape=shape,
         flat=view.flat,

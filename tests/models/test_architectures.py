@@ -18,6 +18,7 @@ from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.models.attention import attention_maps
 from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.blocks import blocks_of
 from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
 from patent_hier.models.saved import NodeClassifier, load_classifier
@@ -218,6 +219,34 @@ def test_the_first_token_of_a_decoder_is_refused(head: str, pooling: str, is_cau
 def test_networks_of_two_parts_are_refused() -> None:
     with pytest.raises(ConfigError, match="encoder type bart has an encoder and a decoder"):
         build_encoder({"model_type": "bart", "d_model": 16})
+
+
+# --- lower layers that stay as they are
+
+
+@pytest.mark.parametrize("kind", [*ENCODERS, *DECODERS, "electra", "distilbert"])
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_the_backward_pass_ends_above_frozen_layers(kind: str, frozen: int) -> None:
+    torch.manual_seed(2)
+    encoder = build_encoder(config_of(kind, vocab_size=20).to_dict(), frozen=frozen).train()
+    states = encoder(torch.tensor([[5, 9, 11]]), torch.ones(1, 3, dtype=torch.long))
+    assert [state.requires_grad for state in states] == [layer > frozen for layer in range(4)]
+    below, *layers = blocks_of(encoder.network, 3)
+    for layer, block in enumerate((below, *layers)):
+        modes = {module.training for own in block for module in own.modules()}  # without dropout where frozen
+        assert modes == {layer > frozen}
+    states[-1].square().sum().backward()
+    learnt = {weight for weight in encoder.parameters() if weight.grad is not None}
+    assert learnt == {weight for weight in encoder.parameters() if weight.requires_grad}
+    assert learnt.isdisjoint(encoder.network.get_input_embeddings().parameters())
+    assert learnt >= {weight for (layer,) in layers[frozen:] for weight in layer.parameters()}
+
+
+def test_layers_that_cannot_be_frozen_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"encoder\.freeze=3 .*encoder bert has 3 layers: .*to 2, or true"):
+        build_encoder(config_of("bert", vocab_size=20).to_dict(), frozen=3)
+    with pytest.raises(ConfigError, match=r"encoder\.freeze=1 .*albert share them"):
+        build_encoder(config_of("albert", vocab_size=20, embedding_size=8).to_dict(), frozen=1)
 
 
 # --- folders as others save them

@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.pipeline.inputs import TermInputs, WordInputs, WordPieceInputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
+from patent_hier.settings import EncoderSettings
 from tests.pipeline.conftest import MODELS, change, make_settings
 
 CLASSES = {"wordpiece": WordPieceInputs, "words": WordInputs, "terms": TermInputs}
@@ -48,6 +50,16 @@ def test_word_pieces_are_named_by_the_encoder(tmp_path):
     facts = inputs.facts()["encoder"]
     assert facts["name"] == "demo"
     assert (Path(facts["folder"]) / "config.json").is_file()
+
+
+def test_an_encoder_with_frozen_layers_is_trained(tmp_path, tiny_encoder):
+    settings = replace(make_settings(tmp_path), encoder=EncoderSettings("tiny", str(tiny_encoder), max_length=32))
+    inputs = [find_inputs(change(settings, "encoder", freeze=freeze)) for freeze in (True, 0, 1)]
+    contents = [own.content()["encoder"] for own in inputs]
+    assert ["layer_vectors" in own for own in contents] == [True, False, False]
+    assert ["tuning" in own for own in contents] == [False, True, True]
+    with pytest.raises(ConfigError, match=r"encoder\.freeze=2 .*encoder tiny has 2 layers"):
+        find_inputs(change(settings, "encoder", freeze=2))
 
 
 def test_words_are_named_by_their_settings(tmp_path):

@@ -87,7 +87,12 @@ def plans(tmp_path, model, *changes):
 
 
 ENCODER = [("encoder", {"max_length": 16}), ("encoder", {"hidden_size": 32}), ("encoder", {"freeze": True})]
-ENCODER += [("encoder", {"num_hidden_layers": 3}), ("encoder", {"dropout": 0.2})]
+ENCODER += [
+    ("encoder", {"freeze": 0}),
+    ("encoder", {"freeze": 1}),
+    ("encoder", {"num_hidden_layers": 3}),
+    ("encoder", {"dropout": 0.2}),
+]
 HEAD = [("model", {"num_last_layers": 1}), ("model", {"pool_size": None}), ("model", {"head": "token"})]
 DATA = [("data", {"text": ["专利名称"]}), ("data", {"text": ["专利名称", "摘要"]}), ("data", {"depth": "subclass"})]
 DATA += [("data", {"labels": "all"}), ("split", {"policy": "applicant"}), ("split", {"test": 0.2})]
