@@ -29,13 +29,15 @@ from patent_hier.settings import (
 
 @pytest.fixture
 def settings():
-    return Settings()
+    return Settings(optimizer=OptimizerSettings(lr=1e-3))  # whatever the model
 
 
 def test_what_depends_on_other_settings_is_filled_in():
     usual = Settings()
-    assert (usual.encoder.path, usual.model.pooling) == ("patent_hier/small", "mean")
-    assert (usual.optimizer.lr, usual.trainer.min_steps) == (usual.encoder.suggested_lr, 300)
+    assert (usual.encoder.path, usual.encoder.freeze, usual.model.pooling) == ("patent_hier/small", 3, "mean")
+    assert (usual.optimizer.lr, usual.optimizer.head_lr, usual.trainer.min_steps) == (2e-4, 2e-3, 200)
+    assert Settings(optimizer=OptimizerSettings(lr=0.1)).optimizer.head_lr is None  # a chosen rate is that of all
+    assert Settings(model=LinearSettings()).optimizer.head_lr is None
     other = Settings(encoder=EncoderSettings(path="x"))
     assert (other.model.pooling, other.trainer.min_steps) == ("cls", 600)
     assert Settings(encoder=EncoderSettings(path="x"), model=BertCnnSettings(pooling="mean")).model.pooling == "mean"
@@ -222,7 +224,7 @@ def test_raw_file_needs_a_path(settings):
 def test_as_dict_is_plain(settings):
     content = as_dict(settings)
     assert content["model"]["num_last_layers"] == 4
-    assert content["optimizer"] == dataclasses.asdict(OptimizerSettings(lr=2e-4))
+    assert content["optimizer"] == dataclasses.asdict(OptimizerSettings(lr=1e-3))
     assert content["trainer"]["level_weights"] == {}
     assert all(isinstance(value, dict | str | int) for value in content.values())
 

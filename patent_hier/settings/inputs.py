@@ -28,6 +28,8 @@ class EncoderSettings:
             in every epoch. Two bytes for each layer, hidden dimension and document on disk.
         max_length: Longest document in tokens, with special ones such as [CLS] and [SEP]; longer ones are cut.
         suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
+        suggested_head_lr: That of what lies above it; ``optimizer.head_lr`` takes it unless that or ``optimizer.lr`` is
+            set. ``null``: as ``suggested_lr``.
         suggested_min_steps: Likewise the least number of optimizer steps, for ``trainer.min_steps``.
         suggested_pooling: Likewise how a layer's output becomes one vector, for ``model.pooling``;
             ``mean`` where nothing has taught [CLS] to stand for the document.
@@ -41,6 +43,7 @@ class EncoderSettings:
     vector_layers: int | None = None
     max_length: int = 200
     suggested_lr: float = 3e-5
+    suggested_head_lr: float | None = None
     suggested_min_steps: int = 600
     suggested_pooling: str = "cls"
 
@@ -71,15 +74,21 @@ class DemoEncoderSettings(EncoderSettings):
 
 
 def small_encoder() -> EncoderSettings:
-    """The encoder that travels with the package, which is taken unless another is named."""
+    """The encoder that travels with the package: for real text, unless another is named."""
     return EncoderSettings(
         "small",
         "patent_hier/small",
         max_length=128,
         suggested_lr=2e-4,
-        suggested_min_steps=300,
+        suggested_head_lr=2e-3,
+        suggested_min_steps=200,
         suggested_pooling="mean",
     )
+
+
+def small_half_frozen_encoder() -> EncoderSettings:
+    """The same with its lower half as it was pre-trained: for the demo corpus, where minutes count."""
+    return replace(small_encoder(), name="small-half-frozen", freeze=3)
 
 
 def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) -> EncoderSettings:

@@ -112,7 +112,9 @@ class TextCnnSettings(ModelSettings):
     inputs: ClassVar[str] = "words"
 
     name: str = "textcnn"
+    suggested_lr: float | None = 3e-3  # with 1e-3, sections of some hundred documents were still learning at their end
     suggested_batch_size: int = 32
+    suggested_min_steps: int | None = 400
     kernel_sizes: list[int] = field(default_factory=lambda: [2, 3, 4])
     num_filters: int = 128
     dropout: float = 0.5

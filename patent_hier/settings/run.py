@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
-from patent_hier.settings.inputs import FeatureSettings, small_encoder, with_pooling
+from patent_hier.settings.inputs import FeatureSettings, small_encoder, small_half_frozen_encoder, with_pooling
 from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 from patent_hier.taxonomy.symbols import SECTIONS
@@ -39,7 +39,7 @@ class Settings:
     Attributes:
         data: A :class:`patent_hier.settings.DataSettings`.
         encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only. ``None``: the
-            one that travels with the package.
+            one that travels with the package, half of it frozen for the demo corpus.
         model: A :class:`patent_hier.settings.ModelSettings`.
         node: ``root`` decides the section, a label everything below it, ``flat`` the deepest level at once, ``shared``
             every level by one network.
@@ -63,12 +63,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.encoder is None:
-            self.encoder = small_encoder()
+            is_demo = isinstance(self.data, DemoDataSettings)
+            self.encoder = small_half_frozen_encoder() if is_demo else small_encoder()
         self.model = with_pooling(self.model, self.encoder)
         model, trainer = self.model, self.trainer
         if self.optimizer.lr is None:
-            lr = self.encoder.suggested_lr if model.suggested_lr is None else model.suggested_lr
-            self.optimizer = replace(self.optimizer, lr=lr)
+            self.optimizer = self._suited_optimizer()
         if trainer.batch_size is None:
             trainer = replace(trainer, batch_size=model.suggested_batch_size)
         if trainer.max_epochs is None:
@@ -79,6 +79,14 @@ class Settings:
             own = self.encoder.suggested_min_steps if model.suggested_min_steps is None else model.suggested_min_steps
             trainer = replace(trainer, min_steps=own)
         self.trainer = trainer
+
+    def _suited_optimizer(self) -> OptimizerSettings:
+        """The learning rates that suit the model, or its encoder and what lies above that."""
+        own, encoder, lr = self.optimizer, self.encoder, self.model.suggested_lr
+        if lr is not None:
+            return replace(own, lr=lr)
+        head_lr = encoder.suggested_head_lr if own.head_lr is None else own.head_lr
+        return replace(own, lr=encoder.suggested_lr, head_lr=head_lr)
 
 
 def as_dict(settings: Any) -> dict[str, Any]:

@@ -15,8 +15,8 @@ class OptimizerSettings:
     Attributes:
         name: ``adamw``, ``adam``, or ``muon`` (for the matrices of Transformer layers; AdamW for the other weights).
         lr: Peak learning rate; ``null``: what suits the model, or its encoder.
-        head_lr: Peak learning rate of what lies above the encoder, whose weights start at random; ``null``: as ``lr``.
-            Only for models with an encoder.
+        head_lr: Peak learning rate of what lies above the encoder, whose weights start at random; ``null``: as ``lr``
+            or, where that is ``null`` too, what suits the encoder. Only for models with an encoder.
         weight_decay: Decoupled for AdamW; not applied to biases and layer norms.
         warmup: Fraction of all steps with a linearly rising rate.
         schedule: ``linear`` (falls to 0) or ``constant`` after the warm-up.
