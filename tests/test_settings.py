@@ -44,7 +44,8 @@ def test_what_depends_on_other_settings_is_filled_in():
     rnn = Settings(data=DataSettings(path="x.csv"), model=RnnSettings())
     assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (1e-3, 32, 10)
     for whole in (Settings(node="flat"), Settings(node="shared"), Settings(level=LevelSettings("shared"))):
-        assert whole.trainer.max_epochs == 10
+        assert whole.trainer.max_epochs == 6
+    assert Settings(node="flat", model=RnnSettings()).trainer.max_epochs == 10
     chosen = Settings(optimizer=OptimizerSettings(lr=0.5), trainer=TrainerSettings(batch_size=3, max_epochs=4))
     assert (chosen.optimizer.lr, chosen.trainer.batch_size, chosen.trainer.max_epochs) == (0.5, 3, 4)
 
@@ -192,7 +193,7 @@ def test_all_terms_may_be_kept(settings):
     "model", [TextCnnSettings, RnnSettings, LinearSettings, NaiveBayesSettings, NeighboursSettings]
 )
 def test_name_and_suggestions_have_no_influence(model):
-    suggestions = {f"suggested_{key}": 7 for key in ("lr", "batch_size", "max_epochs", "min_steps")}
+    suggestions = {f"suggested_{key}": 7 for key in ("lr", "batch_size", "max_epochs", "whole_epochs", "min_steps")}
     assert model(name="other", **suggestions).influence() == model().influence()
     fields = {field.name for field in dataclasses.fields(model)}
     assert set(model().influence()) == fields - {"name", *suggestions}

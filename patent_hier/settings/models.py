@@ -22,7 +22,10 @@ CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", "attention")
 CLASSIFIERS = ("svm", "logistic")
 # By themselves.
-NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs", "suggested_min_steps")
+NO_INFLUENCE = (
+    "name",
+    *(f"suggested_{key}" for key in ("lr", "batch_size", "max_epochs", "whole_epochs", "min_steps")),
+)
 
 
 @dataclass
@@ -35,6 +38,7 @@ class ModelSettings:
             encoder. Models without gradient steps ignore it.
         suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
         suggested_max_epochs: Likewise passes over the training documents, for ``trainer.max_epochs``.
+        suggested_whole_epochs: The same at the nodes ``flat`` and ``shared``, whose many labels take more of them.
         suggested_min_steps: Likewise the least number of steps, for ``trainer.min_steps``; ``null``: the encoder's.
     """
 
@@ -45,6 +49,7 @@ class ModelSettings:
     suggested_lr: float | None = 1e-3
     suggested_batch_size: int = 16
     suggested_max_epochs: int = 5
+    suggested_whole_epochs: int = 10
     suggested_min_steps: int | None = 600
 
     @property
@@ -81,6 +86,7 @@ class BertCnnSettings(ModelSettings):
 
     name: str = "bertcnn"
     suggested_lr: float | None = None
+    suggested_whole_epochs: int = 6  # it begins with what its encoder knows
     suggested_min_steps: int | None = None
     head: str = "document_matrix"
     num_last_layers: int = 4

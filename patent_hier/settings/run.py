@@ -15,7 +15,6 @@ FLAT = "flat"
 SHARED = "shared"
 WHOLE = (FLAT, SHARED)  # nodes that decide everything by themselves
 HIER_NODES = (ROOT, *SECTIONS)
-_WHOLE_EPOCHS = 10  # so many labels take more passes over the documents than eight sections
 
 
 @dataclass
@@ -74,7 +73,8 @@ class Settings:
         if trainer.max_epochs is None:
             # The level too: commands compose a level's settings once, under a node that stands for all of them.
             is_whole = self.node in WHOLE or self.level.name in WHOLE
-            trainer = replace(trainer, max_epochs=_WHOLE_EPOCHS if is_whole else model.suggested_max_epochs)
+            epochs = model.suggested_whole_epochs if is_whole else model.suggested_max_epochs
+            trainer = replace(trainer, max_epochs=epochs)
         if trainer.min_steps is None:
             own = self.encoder.suggested_min_steps if model.suggested_min_steps is None else model.suggested_min_steps
             trainer = replace(trainer, min_steps=own)

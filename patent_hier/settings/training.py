@@ -35,8 +35,8 @@ class TrainerSettings:
     """How long and on what a node is trained.
 
     Attributes:
-        max_epochs: Passes over the node's training documents; ``null``: what suits the model, but 10 at the nodes
-            ``flat`` and ``shared``.
+        max_epochs: Passes over the node's training documents; ``null``: what suits the model and, at the nodes
+            ``flat`` and ``shared``, so many labels.
         min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
             stops early before; ``null``: what suits the model, or its encoder.
         batch_size: Documents per optimizer step, over all devices; ``null``: what suits the model.
