@@ -144,8 +144,10 @@ class RnnSettings(ModelSettings):
     inputs: ClassVar[str] = "words"
 
     name: str = "rnn"
+    suggested_lr: float | None = 3e-3
     suggested_batch_size: int = 32
     suggested_max_epochs: int = 10  # it learns more slowly than the others
+    suggested_min_steps: int | None = 400
     cell: str = "lstm"
     pooling: str = "last"
     hidden_size: int = 128
