@@ -1,7 +1,5 @@
 """Where Lightning trains, and in which precision: the same choice for classifiers and for pre-training."""
 
-from typing import Any
-
 import torch
 
 from patent_hier.errors import ConfigError
@@ -41,7 +39,7 @@ def choose_devices(settings: TrainerSettings) -> int:
     return settings.devices or visible
 
 
-def choose_precision(precision: str, on_gpu: bool, width: int | None = None) -> Any:
+def choose_precision(precision: str, on_gpu: bool, width: int | None = None) -> str:
     """The precision of a run: ``auto`` takes bf16 where the device computes in it and a network gains from it.
 
     Elsewhere bf16 is emulated, and slower than fp32. A run's line and its manifest have what is taken.

@@ -307,7 +307,7 @@ def _trainer(settings: PretrainSettings, on_gpu: bool, width: int, scratch: str)
         accelerator="cuda" if on_gpu else "cpu",
         devices=1,
         plugins=[LightningEnvironment()],  # as in patent_hier.training.neural
-        precision=choose_precision(settings.precision, on_gpu, width),
+        precision=choose_precision(settings.precision, on_gpu, width),  # type: ignore[arg-type]  # one of two
         max_epochs=-1,
         gradient_clip_val=settings.gradient_clip,
         logger=False,

@@ -49,7 +49,7 @@ def make_trainer(
         strategy=_ddp(passes) if ranks.size > 1 else "auto",
         # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
         plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment(), StateFile()],
-        precision=precision,  # type: ignore[arg-type]  # one of two, by settings.checks
+        precision=precision,  # type: ignore[arg-type]  # one of two
         max_epochs=epochs,
         accumulate_grad_batches=passes,
         gradient_clip_val=settings.gradient_clip,
