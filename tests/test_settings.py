@@ -20,6 +20,7 @@ from patent_hier.settings import (
     OptimizerSettings,
     RnnSettings,
     Settings,
+    SplitSettings,
     TextCnnSettings,
     TrainerSettings,
     as_dict,
@@ -196,7 +197,7 @@ def test_name_and_suggestions_have_no_influence(model):
     suggestions = {f"suggested_{key}": 7 for key in ("lr", "batch_size", "max_epochs", "whole_epochs", "min_steps")}
     assert model(name="other", **suggestions).influence() == model().influence()
     fields = {field.name for field in dataclasses.fields(model)}
-    assert set(model().influence()) == fields - {"name", *suggestions}
+    assert set(model().influence()) == fields - {"name", "context_weight", *suggestions}
 
 
 def test_only_what_a_head_reads_has_influence():
@@ -256,3 +257,28 @@ def test_weights_of_label_texts():
     assert data.label_weights("terms") == (0.1, 0.3, 1.0)
     assert data.label_weights("words") == data.label_weights("wordpiece") == (0.3,)
     assert {replace(data, label_weight=0.5).label_weights(inputs) for inputs in ("terms", "words")} == {(0.5,)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"context": ["address"]}, "data.context=address is unknown; choose one of applicant, kind, title, abstract"),
+        ({"model": BertCnnSettings()}, r"data.context=\[applicant\] goes with models on character n-grams"),
+        (
+            {"policy": "applicant"},
+            r"does not go with split=applicant .*: the split hides applicants",
+        ),
+        (
+            {"together": "applicant", "policy": "file", "column": "kind"},
+            "does not go with split.together=applicant",
+        ),
+    ],
+)
+def test_context_that_nothing_reads_or_the_split_hides_is_refused(changes, said):
+    data = DataSettings(path="x.csv", context=changes.pop("context", ["applicant"]))
+    model = changes.pop("model", LinearSettings())
+    with pytest.raises(ConfigError, match=said):
+        check(Settings(data=data, model=model, split=SplitSettings(**changes)))
+    check(
+        Settings(data=replace(data, context=["kind"]), model=LinearSettings(), split=SplitSettings(policy="applicant"))
+    )

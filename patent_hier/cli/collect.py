@@ -22,7 +22,7 @@ _AGGREGATED = ("hier", *WHOLE)
 def publish(suite: SuiteResult) -> None:
     """Save one result, print it, and say where it lies."""
     save_suite(suite)
-    print_result(Console(), suite.result, suite.model, suite.demo)
+    print_result(Console(), suite.result, suite.model, suite.demo, suite.notes)
     print(one_line(f"saved in {suite.folder}"))
 
 

@@ -46,9 +46,13 @@ def compose_settings(arguments: Sequence[str]) -> Settings:
 
 
 def compose_training(arguments: Sequence[str]) -> tuple[Settings, ConfiguredObservers]:
-    """The same for a command that trains, with the loggers and callbacks of its configuration."""
+    """The same for a command that trains, with the loggers and callbacks of its configuration; level=node has its own.
+
+    Raises:
+        ConfigError: Likewise.
+    """
     refuse_misuse(arguments)
-    config, runtime = _compose("config", [*arguments, f"node={ROOT}"])
+    config, runtime = _compose("config", [*arguments, *([] if "level=node" in arguments else [f"node={ROOT}"])])
     return schema.to_settings(config), configured_observers(config, runtime)
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from patent_hier.cli.compose import compose_pretrain_settings, compose_settings
 from patent_hier.cli.overrides import parsed
-from patent_hier.errors import DataError
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.sanitize import one_line
 
 PREPARE = """Clean raw tables into a corpus; every row is kept, counted as a duplicate, or rejected with its reason.
@@ -43,6 +44,31 @@ usage: patent-hier convert-encoder FOLDER OUT
 
 Only tensors are read from the pickle; a file that holds anything else is refused. Heads of the pre-training are left
 out and counted. Use the result with: python run.py encoder=folder encoder.path=OUT"""
+
+TRIM_ENCODER = """Cut an encoder's vocabulary to what your texts need: a multilingual encoder becomes far smaller.
+
+usage: patent-hier trim-encoder ENCODER --text FILE [--text FILE ...] --output FOLDER [--min-count 1] [--half]
+
+  ENCODER          a folder in transformers format, or a hub name: intfloat/multilingual-e5-small
+  --text FILE      texts like those to classify: .txt with one passage a line (also .xz, .gz), or .parquet with a
+                   column text
+  --output FOLDER  a new folder: weights, tokenizer.json, config.json, a card, a manifest
+  --min-count N    drop pieces that occur less often; the lines that have them get other tokens, and are counted
+  --half           write the weights in half precision
+
+Pieces that occur stay, and special tokens, characters, signs and bytes for other text. Before anything is written, the
+tokens of all texts are compared with those of ENCODER; a line says what is lost on lines held out. Use the result with:
+python run.py encoder=folder encoder.path=FOLDER"""
+
+TEXT_DIGESTS = """Record in an encoder's folder what it has read, so that test documents can be held against it.
+
+usage: patent-hier text-digests FOLDER --text FILE [--text FILE ...]
+
+  FOLDER        an encoder that patent-hier pretrain made without text_digests.npy, as older versions did
+  --text FILE   a text that it has read; all of them, those of earlier runs too (start=...)
+
+The texts of its manifest must be among the files. patent-hier pretrain writes the digests by itself; patent-hier audit
+and every result with the encoder then tell how many test documents it has read."""
 
 
 def prepare(words: Sequence[str]) -> None:
@@ -94,3 +120,41 @@ def convert_encoder(words: Sequence[str]) -> None:
 
     done = convert(options.folder, options.out)
     print(one_line(f"encoder: {options.out}, {done.in_words()}; use it with encoder=folder encoder.path={options.out}"))
+
+
+def text_digests(words: Sequence[str]) -> None:
+    """Add digests of what an encoder has read to its folder.
+
+    Raises:
+        ConfigError: If FOLDER is no such encoder, or a text that it has read is not named.
+        DataError: If a text cannot be read.
+    """
+    options = parsed(words, "folder", text=[])
+    from patent_hier.pipeline.text_read import add_digests
+    from patent_hier.report.encoder_card import write_card
+
+    count = add_digests(options.folder, [Path(name) for name in options.text], write_card)
+    print(one_line(f"encoder: {options.folder}, {count:,} digests of what it has read"))
+
+
+def trim_encoder(words: Sequence[str]) -> None:
+    """Write an encoder with a smaller vocabulary.
+
+    Raises:
+        ConfigError: If ENCODER cannot be used, or FOLDER holds something else.
+        DataError: If a text cannot be read.
+    """
+    options = parsed(words, "source", text=[], output=Path, min_count=1, half=False)
+    if options.output is None:
+        raise ConfigError("trim-encoder needs a folder for its result: --output FOLDER")
+    from patent_hier.pipeline.trim_encoder import OtherText
+    from patent_hier.pipeline.trim_encoder import trim_encoder as trim
+    from patent_hier.report.encoder_card import write_trimmed_card
+
+    def write_card(folder: Path, manifest: dict[str, Any]) -> None:
+        loss = OtherText(**manifest["trimmed"]["other_text"]).in_words()
+        write_trimmed_card(folder, manifest, loss)
+
+    texts = [Path(name) for name in options.text]
+    trim(str(options.source), texts, options.output, options.min_count, options.half, write_card)
+    print(one_line(f"encoder: {options.output}; use it with encoder=folder encoder.path={options.output}"))

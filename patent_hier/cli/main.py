@@ -20,12 +20,16 @@ _HELP = ("-h", "--help")
 # that name (with _ for -) and, unless the function explains itself, the text of its --help in a constant of that name.
 COMMANDS = {
     "run": ("run", "train and evaluate; the same as python run.py"),
+    "tune": ("tune", "search settings on the validation part"),
     "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
     "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
+    "trim-encoder": ("inputs", "an encoder with the pieces that your texts need only"),
+    "text-digests": ("inputs", "what an encoder has read -> digests in its folder"),
     "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
     "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
     "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
     "combine": ("systems", "results of several models and seeds -> one system"),
+    "distill": ("distill", "a finished system as the teacher of one network"),
     "predict": ("predict", "a finished system and new documents -> their classes"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("serve", "a finished system over HTTP, with a page for examiners"),

@@ -18,6 +18,7 @@ from patent_hier.cli.overrides import parsed
 from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.settings import BF16, FP32
+from patent_hier.settings.data import APPLICANT
 
 if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFiles
@@ -54,6 +55,8 @@ usage: patent-hier predict MODEL FILE [options]
   --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
                     data.label_text in training
   --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
+  --applicant NAME  column of the applicants, for a model that reads them beside the text (data.context); the default is
+                    that of the training, or a known header. With --abstract: the applicant itself
   --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
   --convert t2s     convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
   --input-format F  csv (any table), txt or jsonl, where FILE's name does not tell; txt for standard input
@@ -81,7 +84,7 @@ def predict(words: Sequence[str]) -> None:
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
         force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
-        convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
+        applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
     )  # fmt: skip
@@ -111,7 +114,9 @@ def _answer(options: argparse.Namespace) -> None:
 
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
     names = LabelNames(classifier.system.tree)
-    predictions = classifier.predict(options.abstract, **asdict(_options(options)))
+    _check_applicant(classifier.system, options.applicant)
+    context = {APPLICANT: [options.applicant] * len(options.abstract)} if options.applicant else {}
+    predictions = classifier.predict(options.abstract, context=context, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
         show_prediction(text, prediction, names)
         if prediction.strange is not None:
@@ -142,8 +147,10 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     if fmt.text != system.raw.text:
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
 
-    needed = ("symbols",) if options.symbols else ()
-    columns = {**fmt.columns, **dict.fromkeys(needed, options.symbols)}
+    _check_applicant(system, options.applicant)
+    given_columns = {"symbols": options.symbols, APPLICANT: options.applicant}
+    named = {ours: name for ours, name in given_columns.items() if name}
+    needed, columns = tuple(named), {**fmt.columns, **named}
     fmt = replace(fmt, columns=columns, delimiter=options.delimiter, sheet=options.sheet)
 
     def documents() -> IncomingFiles:
@@ -160,7 +167,8 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
             given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
-            further = {name: getattr(options, name) for name in ("symbols", "convert", "delimiter", "sheet")}
+            names = ("symbols", "applicant", "convert", "delimiter", "sheet")
+            further = {name: getattr(options, name) for name in names}
             given |= {name: value for name, value in further.items() if value}
             given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
@@ -176,6 +184,7 @@ def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Na
     if before:
         yield f"{before} rows were there from an earlier command"
     yield from _strange(summary, options)
+    yield from _without_context(summary)
     yield from _accuracies(summary)
     if options.target_accuracy is not None:
         yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
@@ -195,6 +204,22 @@ def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
         f"({'' if total == 1 else 'the first: '}row {summary.first_strange}); probabilities may be too high there"
         f"{strange_advice(max(summary.strange, key=summary.strange.__getitem__), options.convert)}"
     )
+
+
+def _check_applicant(system: "System", applicant: str | None) -> None:
+    if applicant and APPLICANT not in system.raw.context:
+        raise ConfigError(
+            f"--applicant {applicant}: {system.name} reads the text alone; train with data.context=[applicant]"
+        )
+
+
+def _without_context(summary: "Summary") -> Iterator[str]:
+    """How many documents lack what the model reads beside the text."""
+    for column, count in summary.without.items():
+        if count:
+            all_lack = (column, count) == (APPLICANT, summary.predicted)
+            hint = "; --applicant NAME names their column" if all_lack else ""
+            yield f"{count} of {summary.predicted} documents have no {column} and are judged by their text alone{hint}"
 
 
 def _agreement(system: "System", documents: "IncomingFiles", batch_size: int) -> "Agreement":

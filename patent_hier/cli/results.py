@@ -22,9 +22,11 @@ AUDIT = """Look for relatives on two sides of a split: equal and similar texts, 
 
 usage: patent-hier audit [--output FOLDER] [data=... split=... runs_dir=...]
 
-Prints tables and writes them to runs/audit-<data>-<split>/, as Markdown and JSON. Finished results of the corpus and
-split are scored again without leaked documents, and equal systems under several splits stand side by side. Nothing is
-trained. A split that breaks the promise of its policy ends the command with status 1, after writing."""
+Prints tables and writes them to runs/audit-<data>-<split>/, as Markdown and JSON. Below them stands how many test
+documents the encoder (encoder=... encoder.path=FOLDER) has read in its pre-training, where its folder tells. Finished
+results of the corpus and split are scored again without leaked documents, and equal systems under several splits stand
+side by side. Nothing is trained. A split that breaks the promise of its policy ends the command with status 1, after
+writing."""
 CONFIDENCE = """Say how far to trust a finished system: coverage and accuracy at asked accuracies, calibration errors.
 
 usage: patent-hier confidence MODEL [--output FOLDER]
@@ -74,9 +76,11 @@ def audit(words: Sequence[str]) -> None:
     """
     options = parsed(words, output=Path)
     settings = compose_settings(options.overrides)
+    from patent_hier.features.pretrained import local_folder
     from patent_hier.pipeline import relations
     from patent_hier.pipeline.collecting import collect
     from patent_hier.pipeline.stages import ensure_data, load_parts
+    from patent_hier.pipeline.text_read import read_before
     from patent_hier.report.auditing import TABLE_FILE, AuditReport, scores_by_policy
     from patent_hier.report.scores import leakage, leaked_ids, score_all
 
@@ -87,7 +91,11 @@ def audit(words: Sequence[str]) -> None:
     ids = leaked_ids(corpus, related, load_parts(corpus, split))
     systems = score_all(collect(runs, corpus, split))
     leakages = {item.configuration.name + _KINDS.get(item.kind, ""): leakage(item, ids) for item in systems}
-    report = AuditReport(split.name, found, leakages, scores_by_policy(runs, corpus))
+    path = settings.encoder.path if settings.encoder.pretrained else None
+    here = None if path is None else local_folder(path)  # those of the hub have no digests
+    read = None if here is None else read_before(here, corpus, split, Path(settings.cache_dir))
+    encoder = None if read is None else (settings.encoder.name, read)
+    report = AuditReport(split.name, found, leakages, scores_by_policy(runs, corpus), encoder)
     _print(report.grids, report.notes, settings.data.name)
     folder = options.output or runs / f"audit-{corpus.manifest['name']}-{split.name}"
     facts = {"data": corpus.manifest["name"], "corpus": corpus.fingerprint, "split": split.name}

@@ -44,6 +44,7 @@ usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--
   encoder=... encoder.path=FOLDER  another encoder than the built-in one for the member that reads word pieces
   split=deploy                for use: 90 % of the documents train; the default, split=applicant, tests on a tenth
   seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
+  data.context=[applicant]    for the members that count n-grams; with split=date or split=random
   --members NAME,NAME         some of the members only
   --jobs N                    members that are trained at the same time, each with one CPU thread; the default is 1
 
@@ -71,6 +72,7 @@ Load it again: patent-hier predict FOLDER ..., patent-hier serve FOLDER, or in P
 HierarchicalClassifier.from_pretrained("FOLDER")."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SET_BY_ENSEMBLE = ("model", "level", "node", "features")
+_READ_CONTEXT = ("model=linear", "model=logistic", "model=naive_bayes", "model=knn")
 _DEMO = ("model=linear", "level=hier")  # the quickest that is good on the demo corpus
 
 
@@ -170,7 +172,13 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
     for word in words:
         if key_of(word).split(".")[0] in _SET_BY_ENSEMBLE:
             raise ConfigError(f"{word}: the ensemble sets its models itself; see conf/{file.name}")
-    return {name: _merged(known[name], words) for name in names}
+    return {name: _merged(known[name], _readable(known[name], words)) for name in names}
+
+
+def _readable(own: Sequence[str], words: Sequence[str]) -> list[str]:
+    """The words without a context that the member's model cannot read."""
+    reads = any(word in _READ_CONTEXT for word in own)
+    return [word for word in words if reads or key_of(word) != "data.context"]
 
 
 def demo(words: Sequence[str]) -> None:

@@ -99,7 +99,9 @@ def assign(
         Part codes ``(n,)``, positions in :data:`PARTS`, in the order of the input; and the report.
 
     Raises:
-        DataError: If ids repeat, a class is missing, lengths differ, or train, val or test would be empty.
+        DataError: If ids repeat, a class is missing, lengths differ, or train, test or a ``val`` that was asked for
+            would be empty.
+        ConfigError: If there are documents of calibration and none of ``val``.
     """
     ids = np.asarray(document_ids, dtype=object)
     class_codes, names = _class_codes(ids, classes)
@@ -127,6 +129,8 @@ def _shares_of_train(given: Codes, plan: SplitPlan) -> NDArray[np.float64]:
     shares = np.zeros(len(PARTS))
     for part, share in ((VAL, plan.val), (CALIBRATION, plan.calibration)):
         shares[part] = 0 if (given == part).any() else share
+    if shares[CALIBRATION] or (given == CALIBRATION).any():
+        plan.refuse_without_planning(bool(shares[VAL] or (given == VAL).any()))
     shares[TRAIN] = 1 - shares.sum()
     return shares
 
@@ -300,7 +304,7 @@ def _report(
     cells = np.bincount(class_codes[inside] * len(PARTS) + parts[inside], minlength=len(names) * len(PARTS))
     table = cells.reshape(len(names), len(PARTS))
     for part in (TRAIN, VAL, TEST):
-        if not table[:, part].any():
+        if not table[:, part].any() and (part != VAL or plan.val):
             raise DataError(
                 f"a split by policy {plan.policy} of {len(parts)} documents leaves none for {PARTS[part]}; "
                 f"{_way_out(table.sum(axis=1), plan)}"

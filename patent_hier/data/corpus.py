@@ -313,10 +313,18 @@ class Corpus:
         Raises:
             ArtifactError: If the file is damaged.
         """
+        for batch in self.iter_columns(["text"], batch_size):
+            yield [str(text) for text in batch.column(0).to_pylist()]
+
+    def iter_columns(self, names: list[str], batch_size: int = 8192) -> Iterator[pa.RecordBatch]:
+        """Several columns as :meth:`iter_texts` gives the texts.
+
+        Raises:
+            ArtifactError: If the file is damaged.
+        """
         try:
             with pq.ParquetFile(self.folder / CORPUS_FILE) as file:
-                for batch in file.iter_batches(batch_size, columns=["text"]):
-                    yield [str(text) for text in batch.column(0).to_pylist()]
+                yield from (batch.select(names) for batch in file.iter_batches(batch_size, columns=names))
         except (OSError, pa.ArrowInvalid) as error:
             raise self._damaged() from error
 

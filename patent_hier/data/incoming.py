@@ -35,6 +35,7 @@ class Incoming(NamedTuple):
         symbols: The field of IPC symbols; empty where the file has none.
         fault: Why the row cannot be classified, or None.
         size: Its share of the files' bytes.
+        context: The fields of the format's context, in its order; None for a column that the file has not.
     """
 
     row: int
@@ -44,6 +45,7 @@ class Incoming(NamedTuple):
     symbols: str
     fault: RowFault | TextFault | None
     size: int
+    context: tuple[str | None, ...] = ()
 
 
 class IncomingFiles:
@@ -148,7 +150,9 @@ class IncomingFiles:
         is_text = has_words(text)
         symbols = row[self.layout.positions["symbols"]] if self.has_symbols else ""
         problem = None if is_text else TextFault.EMPTY_TEXT
-        return Incoming(number, name or str(number), fields, text if is_text else "", symbols, problem, size)
+        places = map(self.layout.positions.get, self._format.context)
+        context = tuple(None if place is None else row[place] for place in places)
+        return Incoming(number, name or str(number), fields, text if is_text else "", symbols, problem, size, context)
 
 
 def _kind_of(file: Path) -> str | None:

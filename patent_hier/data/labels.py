@@ -50,8 +50,10 @@ class DocumentLabels:
         """The same documents, in a tree that has further labels.
 
         Args:
-            paths: From the first level to the deepest.
+            paths: From the first level to the deepest; none leave the labels as they are.
         """
+        if not paths:
+            return self
         others = LabelTree.from_paths(paths, self.tree.levels)
         tree = LabelTree.union([self.tree, others])
         moved = np.concatenate([tree.find(level, self.tree.labels(level)) for level in self.tree.levels])

@@ -77,6 +77,7 @@ class RawFormat:
         sheet: Name of a workbook's sheet; None: the first.
         limits: How far one record may reach.
         convert: One of :data:`patent_hier.data.convert.CONVERSIONS`, or None.
+        context: Our names of the columns that models read beside the text; the corpus has all of them anyway.
 
     Raises:
         ConfigError: If a value is unknown or out of range.
@@ -92,6 +93,7 @@ class RawFormat:
     sheet: str | None = None
     limits: Limits = field(default_factory=Limits)
     convert: str | None = None
+    context: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_columns(self.columns)

@@ -46,24 +46,24 @@ class SplitPlan(SplitSettings):
     parts that a file or a column of the corpus gives.
 
     Raises:
-        ConfigError: If the policy is unknown, a share is out of range, a date is not one, a setting is of another
-            policy, or policy ``file`` lacks one.
+        ConfigError: If the policy is unknown, a share is out of range, there is a share for calibration and none for
+            ``val``, a date is not one, a setting is of another policy, or policy ``file`` lacks one.
     """
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
             raise ConfigError(f"split policy {self.policy!r} is unknown; use one of: {', '.join(POLICIES)}")
-        for name, value in (("test", self.test), ("val", self.val)):
-            if not 0 < value < 1:
-                raise ConfigError(f"split share {name}={value} is out of range; give a fraction between 0 and 1")
-        if not 0 <= self.calibration < 1:
-            raise ConfigError(
-                f"split share calibration={self.calibration} is out of range; give 0 or a fraction below 1"
-            )
+        if not 0 < self.test < 1:
+            raise ConfigError(f"split share test={self.test} is out of range; give a fraction between 0 and 1")
+        for name, value in (("val", self.val), ("calibration", self.calibration)):
+            if not 0 <= value < 1:
+                raise ConfigError(f"split share {name}={value} is out of range; give 0 or a fraction below 1")
         if self.val + self.calibration >= 1:
             raise ConfigError(
                 f"val + calibration = {self.val + self.calibration:g} leaves no training documents; lower one"
             )
+        if self.policy != FILE and self.calibration:
+            self.refuse_without_planning(bool(self.val))
         if self.date is not None:
             self._check_date(self.date)
         if self.policy == FILE:
@@ -71,6 +71,18 @@ class SplitPlan(SplitSettings):
         elif foreign := [name for name in _OF_FILE if getattr(self, name) not in (None, [], REFUSE)]:
             value = getattr(self, foreign[0])
             raise ConfigError(f"split.{foreign[0]}={value} is of policy {FILE}, not {self.policy}; add split={FILE}")
+
+    def refuse_without_planning(self, has_val: bool) -> None:
+        """Refuse calibration documents without those of ``val``, by which thresholds are planned.
+
+        Raises:
+            ConfigError: If there are none.
+        """
+        if not has_val:
+            raise ConfigError(
+                f"split.val={self.val} leaves no documents by which the thresholds of a calibration are planned; set "
+                "split.calibration=0 too, or split.val above 0"
+            )
 
     def _check_given(self) -> None:
         if (self.path is None) == (self.column is None):

@@ -1,7 +1,7 @@
 """The result of an evaluation: each score with the documents and labels that it rests on, level by level."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from patent_hier.evaluation.metrics import Interval, wilson_interval
@@ -133,12 +133,29 @@ class LevelResult:
 
         ``sets.micro_f1`` is of sets, ``oracle[A]`` of label A, ``top_1[1-4]`` of labels with 1 to 4 training documents.
         """
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        named = {one.name: getattr(self, one.name) for one in fields(self)}
         own = {name: value for name, value in named.items() if isinstance(value, Score)}
         own |= {f"sets.{name}": score for name, score in (self.sets.scores if self.sets else {}).items()}
         own |= {f"oracle[{label}]": score for label, score in self.local.items()}
         bands = self.by_training_documents.items()
         return own | {f"{name}[{band}]": getattr(scores, name) for name in ("top_1", "top_5") for band, scores in bands}
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """The accuracy of one group of documents by a model that reads context, beside the same model's without.
+
+    Attributes:
+        accuracy: As :attr:`LevelResult.accuracy`.
+        without: That of the same model without context, on the same documents; None where it is not trained.
+        gain: The difference of the two; None likewise.
+        gain_interval: Its 95 % bootstrap interval over documents.
+    """
+
+    accuracy: Score
+    without: Score | None = None
+    gain: float | None = None
+    gain_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +171,8 @@ class Result:
         absent_labels: Labels of the first level without documents in this part; they have weight 0.
         constant_labels: Labels of the first level with a single label below them.
         set_rule: Which labels make the set of a document; None without calibration documents or several symbols.
+        by_applicant: Of a model that reads applicants, by level the scores of documents whose applicant training has
+            shown (``known``) or not (``new``), or that name none (``none``); empty for any other model.
     """
 
     kind: str
@@ -164,6 +183,7 @@ class Result:
     absent_labels: tuple[str, ...]
     constant_labels: tuple[str, ...]
     set_rule: SetRule | None = None
+    by_applicant: Mapping[str, Mapping[str, GroupScores]] = field(default_factory=dict)
 
     @property
     def top(self) -> LevelResult:
@@ -178,6 +198,11 @@ class Result:
     def scores(self) -> dict[str, Score]:
         """Every score by level and name, such as ``class.accuracy``, and ``path.all_right``, as in the report."""
         own = {f"{level}.{name}": score for level, own in self.levels.items() for name, score in own.scores().items()}
+        own |= {
+            f"{level}.accuracy[{group} applicant]": scores.accuracy
+            for level, groups in self.by_applicant.items()
+            for group, scores in groups.items()
+        }
         return {**own, f"{EVERY_LEVEL}.all_right": self.all_right}
 
     def as_dict(self) -> dict[str, Any]:

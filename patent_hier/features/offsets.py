@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
 from patent_hier.features.segmentation import cut
+from patent_hier.features.special_tokens import mask_token
 from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import WordReader
 
 Places = NDArray[np.int64]  # (n, 2): start and end; equal where something stands for no part of the text
 _WHITE_SPACE = re.compile(r"\s\s+")  # as scikit-learn's ``CountVectorizer`` with ``analyzer="char"``
-_MASKS = ("[MASK]", "<mask>")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +60,8 @@ def _place_pieces(reader: WordPieceReader, text: str) -> PlacedTokens:
             "tokenizer reads; remove it"
         ) from error
     encoding = tokenizer.encode(text)
-    masks = [number for name in _MASKS if (number := tokenizer.token_to_id(name)) is not None]
-    neutral = masks[0] if masks else reader.files.config.get("pad_token_id")
+    mask = mask_token(tokenizer, reader.files.folder)
+    neutral = reader.files.config.get("pad_token_id") if mask is None else mask
     return PlacedTokens(np.array(encoding.ids, np.int64), _places(encoding.offsets), neutral)
 
 

@@ -1,8 +1,8 @@
 """Text as one long row of token ids for pre-training: passages end to end, without padding.
 
 On disk, for the training and the held-out passages each: ``<part>-ids.bin`` (token ids, each passage followed by
-[SEP]) and ``<part>-starts.bin`` (one byte for each token: whether a word begins there). Rows of equal length are cut
-from it when it is read; a row may begin and end inside a passage.
+[SEP] or ``</s>``) and ``<part>-starts.bin`` (one byte for each token: whether a word begins there). Rows of equal
+length are cut from it when it is read; a row may begin and end inside a passage.
 
 Source: packing as in Liu et al. (2019), "RoBERTa", section 4.2 (FULL-SENTENCES); whole words as in Cui et al. (2021),
 "Pre-training with whole word masking for Chinese BERT", with jieba instead of LTP.
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
+from tokenizers.models import WordPiece
 
 from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json
@@ -70,7 +71,7 @@ def pack(batches: Iterable[list[str]], tokenizer: Tokenizer, separator: int, hel
     Args:
         batches: Lists of passages.
         tokenizer: Without truncation and padding.
-        separator: Token id of ``[SEP]``.
+        separator: Token id of ``[SEP]`` or ``</s>``.
         held_out: Fraction of the passages that is kept back.
         folder: An empty staging folder.
 
@@ -104,14 +105,30 @@ def pack(batches: Iterable[list[str]], tokenizer: Tokenizer, separator: int, hel
 def word_starts(text: str, encoding: Encoding) -> NDArray[np.bool_]:
     """Whether a word begins at each token of a text, ``(n_tokens,)``.
 
-    A token belongs to the word in which its first character stands. White space is no token and separates words.
+    A token belongs to the word in which its first character stands, white space aside, which separates words. The
+    pieces of SentencePiece and of byte-level BPE hold the blank before them: ``▁text`` begins where the word does. A
+    piece of white space alone is a word; the ``▁`` before a passage stands where its first word begins, and is hidden
+    with it.
 
     Args:
         text: What was encoded.
         encoding: Its tokens, with their offsets in the text.
     """
     ends = np.cumsum([len(word) for word in cut(text)])
-    first = np.fromiter((start for start, _ in encoding.offsets), np.int64, len(encoding.offsets))
+    spans = np.array(encoding.offsets, np.int64).reshape(-1, 2)  # (n_tokens, 2)
+    positions = np.arange(len(text) + 1)
+    blank = np.fromiter((character.isspace() for character in text), np.bool_, len(text))
+    visible = np.where(np.append(blank, False), len(text), positions)
+    first = np.minimum.accumulate(visible[::-1])[::-1][spans[:, 0]]  # the first visible character from there on
+    first = np.where(first < spans[:, 1], first, spans[:, 0])
     words = np.searchsorted(ends, first, side="right")  # the word that each token belongs to
     begins: NDArray[np.bool_] = np.diff(words, prepend=-1) != 0
     return begins
+
+
+def packing_version(tokenizer: Tokenizer) -> int:
+    """Version of what :func:`pack` writes with a tokenizer.
+
+    2: where pieces may hold the blank before them, it is not their first character. No piece of WordPiece does.
+    """
+    return 1 if isinstance(tokenizer.model, WordPiece) else 2

@@ -23,7 +23,7 @@ WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 VOCABULARY = "vocab.txt"
 TOKENIZER_CONFIG = "tokenizer_config.json"
-_DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt")
+_DOWNLOAD = ("*.json", "*.safetensors", "vocab.txt", "README.md", "LICENSE*")
 TOKENIZER_FILES = (TOKENIZER, VOCABULARY, TOKENIZER_CONFIG)
 DEMO_ENCODER_VERSION = 1
 _MAX_POSITIONS = 512
@@ -107,13 +107,20 @@ def locate(settings: EncoderSettings, cache: Path) -> EncoderFiles:
         folder = _demo_folder(settings, cache)
     elif settings.path is None:
         raise ConfigError(f"encoder={settings.name} needs its folder: encoder.path=FOLDER")
-    elif (name := _packaged_name(settings.path)) is not None:
-        folder = _packaged(name)
-    elif Path(settings.path).is_dir():
-        folder = Path(settings.path)
     else:
-        folder = _from_hub(settings.path, settings.revision)
+        folder = local_folder(settings.path) or _from_hub(settings.path, settings.revision)
     return _inspect(folder, settings)
+
+
+def local_folder(path: str) -> Path | None:
+    """The folder that ``encoder.path`` names here or in the package; None for a name of the hub.
+
+    Raises:
+        ConfigError: If the package has no such encoder.
+    """
+    if (name := _packaged_name(path)) is not None:
+        return _packaged(name)
+    return Path(path) if Path(path).is_dir() else None
 
 
 def _inspect(folder: Path, settings: EncoderSettings) -> EncoderFiles:
@@ -187,7 +194,7 @@ def _packaged(name: str) -> Path:
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
-    """The folder of a hub model: from the hub's cache, else downloaded (only JSON, vocabulary and safetensors)."""
+    """The folder of a hub model: from the hub's cache, else downloaded (JSON, vocabulary, safetensors, licence)."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,

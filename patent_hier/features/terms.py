@@ -2,9 +2,13 @@
 
 On disk, in compressed sparse rows: ``counts.bin`` (int32, how often a term stands in a document), ``term_ids.bin``
 (int32, which term; ascending in each document), ``offsets.npy`` (int64, where each document begins) and ``terms.json``.
+
+Terms of a document's context (:mod:`patent_hier.data.context`) begin with its separator and the name of their column,
+and stand behind those of the text.
 """
 
 import heapq
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +22,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.atomic import read_json, write_json
+from patent_hier.data.context import SEPARATOR, text_of
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.features.versions import TERMS_VERSION
 from patent_hier.sanitize import reason
@@ -31,10 +36,24 @@ READER = "reader.json"
 _INT = np.dtype("<i4")
 
 
-def terms_fingerprint(corpus: str, split: str, settings: TermSettings) -> str:
-    """Name a term store by what decides its content: texts, training part, sizes and limits of the vocabulary."""
+def terms_fingerprint(corpus: str, split: str, settings: TermSettings, context: Sequence[str] = ()) -> str:
+    """Name a term store by what decides its content: documents, training part, sizes and limits of the vocabulary."""
     limits = [list(settings.ngram_sizes), settings.min_documents, settings.max_terms]
-    return fingerprint([TERMS_VERSION, corpus, split, limits])
+    return fingerprint([TERMS_VERSION, corpus, split, limits, *([sorted(context)] if context else [])])
+
+
+def in_order(terms: Iterable[str]) -> list[str]:
+    """Terms in the order of a vocabulary: sorted, those of context behind those of the text."""
+    return sorted(terms, key=lambda term: (_is_context(term), term))
+
+
+def context_start(terms: Sequence[str]) -> int:
+    """Where the terms of context begin in a vocabulary that is :func:`in_order`; its size where there are none."""
+    return bisect_left(terms, True, key=_is_context)
+
+
+def _is_context(term: str) -> bool:
+    return term.startswith(SEPARATOR)
 
 
 def count_corpus(
@@ -46,7 +65,7 @@ def count_corpus(
     distinct n-gram of the training part.
 
     Args:
-        texts: Called twice; yields the texts of the corpus in order, in batches.
+        texts: Called twice; yields the documents of the corpus in order, in batches.
         train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
         settings: Sizes of the n-grams and limits of the vocabulary.
         folder: An empty staging folder.
@@ -64,7 +83,8 @@ def count_corpus(
         )
     limit = len(frequent) if settings.max_terms is None else settings.max_terms
     # Most frequent first, ties by term; the order of the columns is the terms' own, as scikit-learn's.
-    terms = sorted(heapq.nsmallest(limit, frequent, key=lambda term: (-frequent[term], term)))
+    kept = heapq.nsmallest(limit, frequent, key=lambda term: (-frequent[term], term))
+    terms = in_order(kept)
     facts |= {"over_limit": len(frequent) - len(terms), "terms": len(terms)}
     entries = _write_counts(texts(), ngram_counter(tuple(settings.ngram_sizes), terms), folder)
     write_json(folder / TERMS_FILE, terms)
@@ -103,9 +123,30 @@ def _write_counts(batches: Iterable[Sequence[str]], counter: CountVectorizer, fo
 
 
 def ngram_counter(sizes: tuple[int, ...], terms: Sequence[str] | None = None) -> CountVectorizer:
-    """scikit-learn's counting of character n-grams: lower case, runs of white space as one space."""
-    vocabulary = None if terms is None else {term: position for position, term in enumerate(terms)}
-    return CountVectorizer(analyzer="char", lowercase=True, ngram_range=sizes, vocabulary=vocabulary)
+    """scikit-learn's counting of character n-grams: lower case, runs of white space as one space.
+
+    Args:
+        sizes: Shortest and longest n-gram.
+        terms: What is counted; None for everything, context too.
+    """
+    plain = CountVectorizer(analyzer="char", lowercase=True, ngram_range=sizes)
+    ngrams: Callable[[str], list[str]] = plain.build_analyzer()
+    if terms is None:
+        return CountVectorizer(analyzer=lambda document: _ngrams(document, ngrams))
+    vocabulary = {term: position for position, term in enumerate(terms)}
+    if context_start(terms) == len(terms):
+        return CountVectorizer(analyzer=lambda document: ngrams(text_of(document)), vocabulary=vocabulary)
+    return CountVectorizer(analyzer=lambda document: _ngrams(document, ngrams), vocabulary=vocabulary)
+
+
+def _ngrams(document: str, ngrams: Callable[[str], list[str]]) -> list[str]:
+    """The n-grams of a document's text, then those of its context, marked with their column."""
+    text, *context = document.split(SEPARATOR)
+    found = ngrams(text)
+    for part in context:
+        column, _, value = part.partition("=")
+        found += [f"{SEPARATOR}{column}={ngram}" for ngram in ngrams(value)]
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +157,7 @@ class TermStore:
         counts: How often the term stands in the document, ``(entries,)`` int32.
         term_ids: Which term, a position in ``terms``, ``(entries,)`` int32, ascending in each document.
         offsets: Where each document begins, ``(n + 1,)`` int64.
-        terms: The vocabulary, sorted.
+        terms: The vocabulary, sorted, context last.
     """
 
     counts: NDArray[np.int32]

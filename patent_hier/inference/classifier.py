@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from patent_hier.data.context import join_context, text_of
 from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.scores import TreeScores
@@ -26,7 +27,7 @@ from patent_hier.inference.exporting import (
 )
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Prediction
-from patent_hier.inference.texts import Texts, readable, require_text
+from patent_hier.inference.texts import Context, Texts, checked_context, readable, require_text
 from patent_hier.taxonomy.lookup import LabelLookup
 
 Progress = Callable[[int], None]
@@ -109,6 +110,7 @@ class HierarchicalClassifier:
         texts: Texts,
         top_k: int = 3,
         *,
+        context: Context | None = None,
         target_accuracy: float | None = None,
         depth: str | None = None,
         force: Labels = (),
@@ -125,6 +127,8 @@ class HierarchicalClassifier:
             texts: One text, or ``n`` in any iterable: a list, a generator, a pandas Series, a NumPy array. They are
                 built as in training (``system.raw.text`` names their fields).
             top_k: Paths for each text, and labels of each level.
+            context: What is known beside the texts, by column (``system.raw.context`` names those that are read): a
+                value for each text, such as ``{"applicant": ["华为技术有限公司", None]}``; None where there is none.
             target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
                 confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all; :meth:`shortfall` says when
                 nothing can be answered.
@@ -141,21 +145,33 @@ class HierarchicalClassifier:
             ``n`` predictions, in the order of the texts; one for one text.
 
         Raises:
-            ConfigError: If an argument is out of range, or the system has no calibration for a target accuracy.
-            DataError: Naming the position, from 0, of the first item that is no text, has no words or is no Unicode.
+            ConfigError: If an argument is out of range, the system has no calibration for a target accuracy, or it does
+                not read a column of the context.
+            DataError: Naming the position, from 0, of the first item that is no text, has no words or is no Unicode; or
+                if the context has not a value for each text.
         """
         asked = self.ask(Question(top_k, target_accuracy, depth, force, exclude, beam, all_symbols))
-        found = readable(texts)
+        found = self.documents(texts, context)
         predictions: list[Prediction] = []
         for part in self.system.portions(found):
-            scores = self.score(part, batch_size=batch_size, progress=progress)
+            scores = self.score_documents(part, batch_size, progress)
             predictions += self.answer(scores, asked, part)
         if not explain:
             return predictions
         return [
-            replace(one, explanation=self.explain(text, one.paths[0].label, one.paths[0].level))
-            for text, one in zip(found, predictions, strict=True)
+            replace(one, explanation=self.explain_document(document, one.paths[0].label, one.paths[0].level))
+            for document, one in zip(found, predictions, strict=True)
         ]
+
+    def documents(self, texts: Texts, context: Context | None = None) -> list[str]:
+        """Texts as the classifiers read them, each with its context (:mod:`patent_hier.data.context`).
+
+        Raises:
+            ConfigError: As :meth:`predict`, and so is DataError.
+        """
+        given = [self.system.raw.read(text) for text in readable(texts)]
+        fields = checked_context(context or {}, self.system.raw.context, len(given))
+        return [join_context(text, {name: own[row] for name, own in fields.items()}) for row, text in enumerate(given)]
 
     def explain(self, text: str, label: str, level: str | None = None) -> Explanation:
         """Which parts of a text speak for a label, and which against it.
@@ -172,12 +188,23 @@ class HierarchicalClassifier:
             ConfigError: If the label is unknown, or captum is missing for a network.
             DataError: If the text is no text, has no words or is no Unicode.
         """
+        require_text(text)
+        return self.explain_document(self.system.raw.read(text), label, level)
+
+    def explain_document(self, document: str, label: str, level: str | None = None) -> Explanation:
+        """:meth:`explain` for one of :meth:`documents`: spans are of its text, its context belongs to the base."""
         from patent_hier.inference.explain import explain
 
-        require_text(text)
-        return explain(self.system, self.system.raw.read(text), label, level)
+        return explain(self.system, document, label, level)
 
-    def score(self, texts: Texts, *, batch_size: int = 64, progress: Progress | None = None) -> TreeScores:
+    def score(
+        self,
+        texts: Texts,
+        *,
+        context: Context | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+    ) -> TreeScores:
         """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
 
         Memory grows with texts times labels; :meth:`predict` takes some texts at a time.
@@ -186,7 +213,13 @@ class HierarchicalClassifier:
             ArtifactError: If weights give NaN.
             DataError: As :meth:`predict`.
         """
-        scores = self.system.log_prob([self.system.raw.read(text) for text in readable(texts)], progress, batch_size)
+        return self.score_documents(self.documents(texts, context), batch_size, progress)
+
+    def score_documents(
+        self, documents: Sequence[str], batch_size: int = 64, progress: Progress | None = None
+    ) -> TreeScores:
+        """:meth:`score` for what :meth:`documents` gives."""
+        scores = self.system.log_prob(list(documents), progress, batch_size)
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         temperatures = self.calibration.temperatures if self.calibration else {}
@@ -214,12 +247,12 @@ class HierarchicalClassifier:
         thresholds = None if target is None else at_least(known, target)
         return self._answering.ask(question, thresholds, sets if question.all_symbols else None)
 
-    def answer(self, scores: TreeScores, asked: Asked, texts: Sequence[str]) -> list[Prediction]:
-        """The predictions of :meth:`score`'s documents, whose texts these are, for what was :meth:`ask`ed."""
+    def answer(self, scores: TreeScores, asked: Asked, documents: Sequence[str]) -> list[Prediction]:
+        """The predictions of scored :meth:`documents` for what was :meth:`ask`ed."""
         predictions, known = list(asked.answers(scores, self.version)), self.system.characters
         if known is None:
             return predictions
-        strange = [known.judge(self.system.raw.read(text)) for text in texts]
+        strange = [known.judge(text_of(document)) for document in documents]
         return [
             one if why is None else replace(one, strange=why) for one, why in zip(predictions, strange, strict=True)
         ]

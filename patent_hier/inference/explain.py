@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from patent_hier.data.context import text_of
 from patent_hier.errors import ConfigError
 from patent_hier.features.offsets import Places, place_tokens, spread_over_characters
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.terms import TermReader, TermStore, context_start
 from patent_hier.inference.nodes import Combination
 from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
@@ -35,16 +36,17 @@ class Place(NamedTuple):
 
 
 def explain(system: System, text: str, label: str, level: str | None = None) -> Explanation:
-    """Explain what a system says of one label for one text.
+    """Explain what a system says of one label for one document.
 
     Networks are explained by integrated gradients of their token embeddings, models that are linear on TF-IDF by
     integrated gradients of their terms, all others, combinations among them, by leaving out one window of the text
     after another. Only text that is read (``max_length``) has spans. The score is of the label's joint probability in
-    the network that decides it: where a system has one for each section, that is P(label | section).
+    the network that decides it: where a system has one for each section, that is P(label | section). Spans are of the
+    text; what the context says belongs to the base.
 
     Args:
         system: Other threads may use it meanwhile.
-        text: Built as in training.
+        text: Built as in training; it may have context.
         label: Of any level, such as ``A`` or ``A01B1/02``.
         level: Its level; None for the uppermost that has such a label.
 
@@ -61,9 +63,9 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
         return occlude(system, text, place)
     classifier = one.classifier
     if classifier.model is None:  # certain of its labels, whatever the text
-        return Explanation(text, *place[:3], "constant: no text is read", (), 0.0, 0.0)
+        return Explanation(text_of(text), *place[:3], "constant: no text is read", (), 0.0, 0.0)
     if isinstance(classifier.model, nn.Module):
-        return _of_network(place, classifier, classifier.model, text)
+        return _of_network(place, classifier, classifier.model, text_of(text))
     return _of_terms(place, classifier, classifier.model, text) or occlude(system, text, place)
 
 
@@ -115,9 +117,11 @@ def _of_terms(place: Place, classifier: NodeClassifier, model: TermModel, text: 
     found = attribute_terms(model, store.matrix, classifier.tree, classifier.flat, place.position)
     if found is None:
         return None
+    text = text_of(text)
     places, scores = spread_over_characters(classifier.reader, text, found.scores)
+    base = found.base + float(found.scores[context_start(classifier.reader.terms) :].sum())
     method = "integrated gradients of the TF-IDF of n-grams, exact"
-    return Explanation(text, *place[:3], method, join_spans(places, scores), found.base, found.value)
+    return Explanation(text, *place[:3], method, join_spans(places, scores), base, found.value)
 
 
 def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
@@ -155,14 +159,15 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
     Raises:
         DataError: As :func:`explain`.
     """
+    given, text = text, text_of(text)
+    context = given[len(text) :]
     read = text[: _reach(system, system.nodes[place.node], text)]
     most = min(MOST_WINDOWS, max(1, MOST_CHARACTERS // max(1, len(read))))
     width = max(1, -(-len(read) // most))
     windows = [(start, min(start + width, len(read))) for start in range(0, len(read), width)]
     windows = [(start, end) for start, end in windows if not read[start:end].isspace()]
-    base, value, *without = label_log_prob(
-        system, ["", read, *(read[:start] + read[end:] for start, end in windows)], place
-    ).tolist()
+    texts = ["", read, *(read[:start] + read[end:] for start, end in windows)]
+    base, value, *without = label_log_prob(system, [one + context for one in texts], place).tolist()
     spans = tuple(Span(start, end, value - left) for (start, end), left in zip(windows, without, strict=True))
     method = f"occlusion, {len(windows)} windows of up to {width} characters"
     return Explanation(text, *place[:3], method, spans, base, value)

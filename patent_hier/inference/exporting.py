@@ -240,6 +240,7 @@ def _export_node(source: Path, one: Classifier | Combination, target: Path, name
             shutil.copyfile(source / MODEL_FOLDER / name, copy)
         data = {"columns": dict(one.raw.columns), "text": list(one.raw.text)}
         data |= {name: getattr(one.raw, name) for name in ("min_symbol", "edition", "encoding")}
+        data |= {"context": list(one.raw.context)} if one.raw.context else {}
     write_yaml(target / CONFIG_FILE, {"data": data})
     seal(target, {"kind": NODE_KIND, "node": one.node})
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from patent_hier.data.context import context_value
 from patent_hier.data.incoming import Incoming, IncomingFiles
 from patent_hier.data.labels import ipc_path
 from patent_hier.data.raw import RawFormat
@@ -46,6 +47,7 @@ class Summary:
         labels: The true labels, by level.
         strange: Predicted rows whose text is strange to the training, by the reason.
         first_strange: The first of them by its number; 0 for none.
+        without: Predicted rows without a value of a column of context, by column.
     """
 
     levels: tuple[str, ...]
@@ -58,6 +60,7 @@ class Summary:
     labels: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     strange: Counter[str] = field(default_factory=Counter)
     first_strange: int = 0
+    without: Counter[str] = field(default_factory=Counter)
 
     @property
     def predicted(self) -> int:
@@ -105,6 +108,8 @@ class Summary:
             return
         decision = prediction.decision
         self.decided[decision.level] += 1
+        for column, value in zip(raw.context, row.context, strict=True):
+            self.without[column] += not context_value(column, value)
         if prediction.strange is not None:
             self.strange[prediction.strange] += 1
             self.first_strange = self.first_strange or row.row
@@ -171,8 +176,11 @@ def predict_to_stream(
     for batch in documents.batches(BATCH):
         rows, skip = batch[skip:], max(0, skip - len(batch))
         texts = [row.text for row in rows if row.fault is None]
+        fields = zip(*(row.context for row in rows if row.fault is None), strict=True)
+        context = dict(zip(system.raw.context, fields, strict=False))
         advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
-        predictions = iter(classifier.predict(texts, **vars(options), progress=advance) if texts else ())
+        asked = {**vars(options), "context": context, "progress": advance}
+        predictions = iter(classifier.predict(texts, **asked) if texts else ())
         columns = None if summary.rows else documents.text_columns
         write = write or writer_for(kind, stream, tree, options.top_k, columns, options.all_symbols)
         for row in rows:

@@ -24,7 +24,7 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.terms import TermReader, ngram_counter
 from patent_hier.inference.texts import Texts, listed
-from patent_hier.models.classical import fit_idf, tf_idf
+from patent_hier.models.term_features import fit_idf, tf_idf
 from patent_hier.sanitize import reason
 
 NEIGHBOURS_VERSION = 2

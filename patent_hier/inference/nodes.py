@@ -11,6 +11,7 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.sanitize import reason, shown
 from patent_hier.settings import ROOT, WHOLE
+from patent_hier.settings.data import CONTEXT_COLUMNS
 from patent_hier.taxonomy.tree import LabelTree
 
 if TYPE_CHECKING:
@@ -215,7 +216,10 @@ def _raw_format(config: Path) -> RawFormat:
         given = [*columns, *columns.values(), *text, *(value for value in rest.values() if value is not None)]
         if wrong := [name for name in given if not _is_name(name)]:
             raise TypeError(f"{shown(wrong[0])} is no name")
-        return RawFormat(columns=columns, text=tuple(text), convert=data.get("convert"), **rest)
+        context = tuple(data.get("context", ()))
+        if unknown := [name for name in context if name not in CONTEXT_COLUMNS]:
+            raise TypeError(f"{shown(unknown[0])} is no column of context")
+        return RawFormat(columns=columns, text=tuple(text), convert=data.get("convert"), context=context, **rest)
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise ArtifactError(
             f"{config} does not say how the raw file was read ({reason(error)}); train the node again"

@@ -21,7 +21,7 @@ from patent_hier.evaluation.decoding import NO_PATH
 from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import pool
 from patent_hier.evaluation.scores import TreeScores, derive, missing_nodes, whole, whole_tree
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.terms import TermReader, TermStore, in_order
 from patent_hier.features.token_store import TokenStore
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
@@ -56,7 +56,7 @@ class TextScorer:
             if isinstance(one.classifier.reader, TermReader):
                 terms.setdefault(one.classifier.reader.ngram_sizes, set()).update(one.classifier.reader.terms)
         for sizes, union in terms.items():
-            self._encoders[sizes] = TermReader(tuple(sorted(union)), sizes).encode
+            self._encoders[sizes] = TermReader(tuple(in_order(union)), sizes).encode
 
     def score(
         self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None = None, batch_size: int = 64
@@ -265,4 +265,4 @@ def _common_format(loaded: Mapping[Path, Classifier | Combination]) -> RawFormat
     formats = [node.raw for node in loaded.values() if isinstance(node, Classifier)]
     if any(raw.content != formats[0].content for raw in formats):
         raise ArtifactError("the classifiers were trained on texts of different form (data.*); combine others")
-    return formats[0]
+    return replace(formats[0], context=tuple(dict.fromkeys(name for raw in formats for name in raw.context)))

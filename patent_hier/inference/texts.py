@@ -1,13 +1,14 @@
 """What programs give as texts: one, or several in any form that can be gone through once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from patent_hier.data.raw import has_words
-from patent_hier.errors import DataError
-from patent_hier.sanitize import is_unicode
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.sanitize import is_unicode, shown
 
 Texts = str | Iterable[str]
+Context = Mapping[str, str | Iterable[str | None]]
 _SHOWN = 40  # characters of a value that is no text
 
 
@@ -31,6 +32,35 @@ def listed(texts: Texts) -> list[str]:
         if not isinstance(text, str):
             raise DataError(f"text {position} is {_named(text)}, not a text; leave it out or repair it")
     return [str(text) for text in found]  # NumPy's own kind of text among them
+
+
+def checked_context(context: Context, known: Collection[str], size: int) -> dict[str, list[str | None]]:
+    """The context of some texts, a value of each column for each text.
+
+    Args:
+        context: As in :meth:`patent_hier.inference.classifier.HierarchicalClassifier.predict`.
+        known: The columns that a system reads.
+        size: Number of texts.
+
+    Raises:
+        ConfigError: If it does not read a column.
+        DataError: If a column has not a value for each text, or one is no text.
+    """
+    fields: dict[str, list[str | None]] = {}
+    for column, values in context.items():
+        if column not in known:
+            reads = f"beside the text it reads {', '.join(known)}" if known else "it reads the text alone"
+            raise ConfigError(f"context {shown(column)}: the model does not read it; {reads}")
+        own: list[str | None] = [values] if isinstance(values, str) else list(values)
+        if len(own) != size:
+            raise DataError(f"context {column} has {len(own)} values for {size} texts; give one for each, or None")
+        for position, value in enumerate(own):
+            if not (value is None or (isinstance(value, str) and is_unicode(value))):
+                raise DataError(
+                    f"context {column}: value {position} is {_named(value)}, not a text; give None for none"
+                )
+        fields[column] = own
+    return fields
 
 
 def require_text(text: str) -> None:

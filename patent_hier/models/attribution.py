@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from patent_hier.errors import MissingExtraError
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.classical import LinearModel, TermModel, tf_idf
+from patent_hier.models.classical import LinearModel, TermModel
+from patent_hier.models.term_features import tf_idf
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import LabelTree
@@ -196,7 +197,7 @@ def attribute_columns(model: LinearModel | Head, counts: csr_matrix, columns: Se
 
     Source: as :func:`attribute_tokens`.
     """
-    features = tf_idf(counts, model.idf).astype(np.float64)
+    features = tf_idf(counts, model.idf, model.context).astype(np.float64)
     temperature, chosen, bias = model.temperature, list(columns), model.bias.astype(np.float64)
     weights = model.weights[features.indices].astype(np.float64)  # (known terms, labels)
     effect = features.data @ weights  # (labels,): x W

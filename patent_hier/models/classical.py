@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +15,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
-from sklearn.preprocessing import normalize
 
 from patent_hier.errors import ArtifactError
+from patent_hier.models.term_features import Arrays, ContextBlock, expect, tf_idf
 from patent_hier.sanitize import reason
 
 WEIGHTS = "model.safetensors"
 _CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float32
 _PARAMETERS = ("weights", "weights.data", "bias", "index.data")  # arrays
-Arrays = dict[str, NDArray[Any]]
-
-
-def fit_idf(counts: csr_matrix) -> NDArray[np.float32]:
-    """Smoothed inverse document frequency ``ln((1 + n) / (1 + df)) + 1`` of each term, ``(terms,)``.
-
-    Args:
-        counts: Term counts of the node's training documents, ``(n, terms)``.
-
-    Source: scikit-learn's ``TfidfTransformer(smooth_idf=True)``.
-    """
-    frequency = np.bincount(counts.indices, minlength=counts.shape[1])
-    return np.asarray(np.log((1 + counts.shape[0]) / (1 + frequency)) + 1, np.float32)
-
-
-def tf_idf(counts: csr_matrix, idf: NDArray[np.float32]) -> csr_matrix:
-    """Rows ``(1 + ln count) * idf`` of Euclidean length 1, ``(n, terms)`` float32; a row without terms stays zero.
-
-    Source: scikit-learn's ``TfidfTransformer(sublinear_tf=True)``.
-    """
-    values = (1 + np.log(counts.data, dtype=np.float32)) * idf[counts.indices]
-    weighted = csr_matrix((values, counts.indices, counts.indptr), shape=counts.shape)
-    return normalize(weighted, norm="l2", copy=False)
 
 
 class TermModel(ABC):
@@ -109,16 +86,18 @@ class LinearModel(TermModel):
         weights: ``(terms, labels)`` float32: transposed, as the product with sparse rows reads it.
         bias: ``(labels,)`` float32.
         temperature: Above 0; 1 where the scores are logits already.
+        context: The columns of context; None if the model reads the text alone.
     """
 
     idf: NDArray[np.float32]
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     temperature: float = 1.0
+    context: ContextBlock | None = None
 
     def scores(self, counts: csr_matrix) -> NDArray[np.float64]:
         """Scores before temperature and softmax, ``(n, labels)``; arguments as in :meth:`log_prob`."""
-        return np.asarray(tf_idf(counts, self.idf) @ self.weights, np.float64) + self.bias
+        return np.asarray(tf_idf(counts, self.idf, self.context) @ self.weights, np.float64) + self.bias
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """See :meth:`TermModel.log_prob`."""
@@ -126,7 +105,8 @@ class LinearModel(TermModel):
 
     def arrays(self) -> Arrays:
         """See :meth:`TermModel.arrays`."""
-        return {"idf": self.idf, "weights": self.weights, "bias": self.bias}
+        context = self.context.arrays() if self.context else {}
+        return {"idf": self.idf, "weights": self.weights, "bias": self.bias, **context}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
@@ -135,7 +115,7 @@ class LinearModel(TermModel):
         expect("idf", idf, (idf.size,), np.float32)
         expect("bias", bias, (bias.size,), np.float32)
         expect("weights", weights, (idf.size, bias.size), np.float32)
-        return cls(idf, weights, bias)
+        return cls(idf, weights, bias, context=ContextBlock.from_arrays(arrays, idf.size))
 
 
 class LinearClassifier(LinearModel):
@@ -195,6 +175,7 @@ class NeighboursClassifier(TermModel):
         families: Which labels are siblings, ``(n_labels,)`` int64: equal numbers, from 0 up.
         num_neighbours: K; with fewer training documents all of them vote.
         owners: The training document of each path, ``(n_paths,)`` int64; None where each has one path, in that order.
+        context: The columns of context, which add their own cosine, times the square of their weight; None without.
 
     Source: similarity-weighted K nearest neighbours, Manning, Raghavan and Schütze (2008), section 14.3; the smoothing
     is ours.
@@ -208,6 +189,7 @@ class NeighboursClassifier(TermModel):
     families: NDArray[np.int64]
     num_neighbours: int
     owners: NDArray[np.int64] | None = None
+    context: ContextBlock | None = None
 
     @cached_property
     def _shares(self) -> csr_matrix:
@@ -227,7 +209,7 @@ class NeighboursClassifier(TermModel):
             (np.ones(len(self.families)), (np.arange(len(self.families)), self.families))
         )  # (n_labels, n_families)
         for start in range(0, counts.shape[0], step):
-            features = tf_idf(counts[start : start + step], self.idf)
+            features = tf_idf(counts[start : start + step], self.idf, self.context)
             votes = self._votes((features @ self.index).toarray())
             totals = np.asarray(votes @ member)[:, self.families]
             log_prob[start : start + step] = np.log((votes + 1 / sizes[self.families]) / (totals + 1))
@@ -250,6 +232,7 @@ class NeighboursClassifier(TermModel):
         owners = {} if self.owners is None else {"owners": self.owners}
         return {
             **owners,
+            **(self.context.arrays() if self.context else {}),
             "idf": self.idf,
             "index.data": self.index.data,
             "index.indices": self.index.indices.astype(np.int64),
@@ -282,7 +265,8 @@ class NeighboursClassifier(TermModel):
         expect("index.data", parts[0], parts[0].shape, np.float32)
         index = csr_matrix(parts, shape=(idf.size, n_train))
         index.check_format(full_check=True)
-        return cls(idf, index, paths, families, num_neighbours, owners)
+        context = ContextBlock.from_arrays(arrays, idf.size)
+        return cls(idf, index, paths, families, num_neighbours, owners, context)
 
 
 def arrays_in(folder: Path) -> tuple[str, ...]:
@@ -298,13 +282,3 @@ def arrays_in(folder: Path) -> tuple[str, ...]:
         raise ArtifactError(
             f"{folder / WEIGHTS} is no model ({reason(error)}); delete the result and train again"
         ) from error
-
-
-def expect(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
-    """Refuse an array of another shape or type.
-
-    Raises:
-        ValueError: Naming it.
-    """
-    if values.shape != shape or values.dtype != dtype:
-        raise ValueError(f"{name} is {values.shape} {values.dtype}, not {shape} {np.dtype(dtype)}")

@@ -42,6 +42,10 @@ class VectorEncoder(nn.Module):
         self.num_layers = vectors.num_layers
         self._vectors = vectors
 
+    def __deepcopy__(self, memo: object) -> "VectorEncoder":
+        """A copy of the network, as of its averaged weights, reads the same file."""
+        return VectorEncoder(self._vectors)
+
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         """Look a batch up.
 
@@ -90,7 +94,7 @@ def write_layer_vectors(
         store: Token ids of the corpus.
         folder: An empty staging folder.
         layers: Number of last layers to keep.
-        pooling: See :func:`patent_hier.models.heads.pool_tokens`.
+        pooling: See :func:`patent_hier.models.heads.pool_tokens`; not ``attention``, whose queries are learnt.
         pad_id: Token id of ``[PAD]``.
         batch_size: Documents per batch.
         precision: ``32-true`` or ``bf16-mixed``.

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings import BertCnnSettings
+from patent_hier.settings.models import ATTENTION
 
 
-def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> Tensor:
+def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str, query: Tensor | None = None) -> Tensor:
     """One vector for each document from one layer's output.
 
     Args:
@@ -19,20 +20,40 @@ def pool_tokens(hidden_state: Tensor, attention_mask: Tensor, pooling: str) -> T
         attention_mask: ``(batch, seq_len)``, 1 for tokens and 0 for padding.
         pooling: ``cls`` takes the first token, ``mean`` the average over tokens without padding, ``last`` the last
             token before the padding, which stands on the right: the only one of a decoder that has read all others.
+            ``attention`` takes the mean weighted by the softmax of ``query`` times token over the square root of
+            ``hidden_size``.
+        query: ``(hidden_size,)``, of ``attention`` only.
 
     Returns:
-        ``(batch, hidden_size)``. For a document without tokens ``mean`` is zero, and ``last`` is the first position.
+        ``(batch, hidden_size)``. For a document without tokens ``mean`` and ``attention`` are zero, and ``last`` is the
+        first position.
+
+    Source: ``attention``: Z. Yang et al. (2016), "Hierarchical attention networks for document classification",
+    equations 6 and 7, on the states themselves; scaled as in Vaswani et al. (2017), "Attention is all you need".
     """
     if pooling == "cls":
         return hidden_state[:, 0]
     if pooling == "last":
         position = (attention_mask.long().sum(1) - 1).clamp(min=0)  # (batch,)
         return hidden_state[torch.arange(position.shape[0], device=position.device), position]
+    if query is not None:
+        scores = (hidden_state @ query).float() / hidden_state.shape[-1] ** 0.5  # (batch, seq_len)
+        outside = attention_mask == 0
+        shares = scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(outside, 0.0)
+        pooled: Tensor = shares.to(hidden_state.dtype).unsqueeze(1) @ hidden_state  # (batch, 1, hidden_size)
+        return pooled.squeeze(1)
     weight = attention_mask.unsqueeze(-1).to(hidden_state.dtype)  # (batch, seq_len, 1)
     return (hidden_state * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-def stack_last_layers(hidden_states: tuple[Tensor, ...], attention_mask: Tensor, n: int, pooling: str) -> Tensor:
+def make_queries(pooling: str, n: int, hidden_size: int) -> nn.Parameter | None:
+    """A query ``(n, hidden_size)`` of each layer for the pooling ``attention``: zero, so that it begins as the mean."""
+    return nn.Parameter(torch.zeros(n, hidden_size)) if pooling == ATTENTION else None
+
+
+def stack_last_layers(
+    hidden_states: tuple[Tensor, ...], attention_mask: Tensor, n: int, pooling: str, queries: Tensor | None = None
+) -> Tensor:
     """Stack the document vectors of the last ``n`` Transformer layers: the paper's matrix I.
 
     Args:
@@ -40,6 +61,7 @@ def stack_last_layers(hidden_states: tuple[Tensor, ...], attention_mask: Tensor,
         attention_mask: ``(batch, seq_len)``.
         n: Number of layers, ``1 <= n <= num_layers``.
         pooling: See :func:`pool_tokens`.
+        queries: ``(n, hidden_size)``, of the last layer first; of the pooling ``attention`` only.
 
     Returns:
         ``(batch, hidden_size, n)``, the last layer first.
@@ -50,7 +72,9 @@ def stack_last_layers(hidden_states: tuple[Tensor, ...], attention_mask: Tensor,
     Source: arXiv:1911.06241, section 3.1.2; taking ``[CLS]`` as the layer's sentence vector is our reading.
     """
     _check_layers(n, len(hidden_states) - 1)
-    vectors = [pool_tokens(state, attention_mask, pooling) for state in hidden_states[-1 : -n - 1 : -1]]
+    own = [None] * n if queries is None else queries.unbind()
+    states = hidden_states[-1 : -n - 1 : -1]
+    vectors = [pool_tokens(state, attention_mask, pooling, query) for state, query in zip(states, own, strict=True)]
     return torch.stack(vectors, dim=-1)
 
 
@@ -85,6 +109,7 @@ class DocumentMatrixHead(nn.Module):
             )
         self.n = settings.num_last_layers
         self.pooling = settings.pooling or "cls"
+        self.queries = make_queries(self.pooling, self.n, hidden_size)
         self.pool_size = settings.pool_size or width
         self.order: Tensor | None
         order = torch.randperm(hidden_size) if settings.hidden_order == "shuffled" else None
@@ -96,7 +121,7 @@ class DocumentMatrixHead(nn.Module):
 
     def forward(self, hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
         """Logits ``(batch, num_labels)``; arguments as in :func:`stack_last_layers`."""
-        matrix = stack_last_layers(hidden_states, attention_mask, self.n, self.pooling)  # (batch, H, n)
+        matrix = stack_last_layers(hidden_states, attention_mask, self.n, self.pooling, self.queries)  # (batch, H, n)
         if self.order is not None:
             matrix = matrix[:, self.order]
         features = functional.relu(self.convolution(matrix.transpose(1, 2)))  # (batch, F, H - kernel_size + 1)
@@ -150,12 +175,13 @@ class ClsHead(nn.Module):
     def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: BertCnnSettings) -> None:
         super().__init__()
         self.pooling = settings.pooling or "cls"
+        self.queries = make_queries(self.pooling, 1, hidden_size)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(hidden_size, num_labels)
 
     def forward(self, hidden_states: tuple[Tensor, ...], attention_mask: Tensor) -> Tensor:
         """Logits ``(batch, num_labels)``; arguments as in :func:`stack_last_layers`."""
-        vector = pool_tokens(hidden_states[-1], attention_mask, self.pooling)  # (batch, H)
+        vector = stack_last_layers(hidden_states, attention_mask, 1, self.pooling, self.queries)[..., 0]  # (batch, H)
         return self.output(self.dropout(vector))  # type: ignore[no-any-return]  # torch modules return Any
 
 

@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from torch import nn
 
 from patent_hier.atomic import read_json, write_json
+from patent_hier.data.context import text_of
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
@@ -90,14 +91,15 @@ class NodeClassifier:
         )
 
     def encode(self, texts: list[str]) -> Store:
-        """Encode new texts as the model reads them.
+        """Encode new documents as the model reads them; a network reads their texts alone.
 
         Raises:
             ArtifactError: For a constant classifier, which reads no text.
         """
         if self.reader is None:
             raise ArtifactError(f"node {self.node} has a constant classifier, which reads no text")
-        return self.reader.encode(texts)
+        documents = texts if isinstance(self.reader, TermReader) else list(map(text_of, texts))
+        return self.reader.encode(documents)
 
     def save(self, folder: Path) -> None:
         """Write the folder's files; the caller seals it."""

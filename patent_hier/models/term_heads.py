@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.special import log_softmax
 
-from patent_hier.models.classical import Arrays, TermModel, expect
+from patent_hier.models.classical import TermModel
+from patent_hier.models.term_features import Arrays, ContextBlock, expect
 
 HEADS = "heads"  # an array that only such models have
 _END_TO_END = ("columns", "idf", "weights", "bias")  # arrays of all heads, saved one after another
@@ -29,6 +30,7 @@ class Head:
         weights: ``(terms, labels)`` float32.
         bias: ``(labels,)`` float32.
         temperature: Above 0.
+        context: Its columns of context; None if it reads the text alone.
     """
 
     start: int
@@ -37,6 +39,7 @@ class Head:
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     temperature: float = 1.0
+    context: ContextBlock | None = None
 
     @property
     def labels(self) -> slice:
@@ -48,8 +51,11 @@ class Head:
         own = counts[:, self.columns]
         owners = np.repeat(np.arange(len(self.columns)), np.diff(own.indptr))
         values = (1 + np.log(own.data, dtype=np.float32)) * self.idf[owners]
-        lengths = np.sqrt(np.bincount(own.indices, values.astype(np.float64) ** 2))
-        values /= np.maximum(lengths, 1e-30)[own.indices].astype(np.float32)
+        if self.context is not None:
+            values = self.context.scaled(values, own.indices, owners)
+        else:
+            lengths = np.sqrt(np.bincount(own.indices, values.astype(np.float64) ** 2))
+            values /= np.maximum(lengths, 1e-30)[own.indices].astype(np.float32)
         features = csc_matrix((values, own.indices, own.indptr), shape=own.shape)
         return np.asarray(features @ self.weights, np.float64) + self.bias
 
@@ -62,6 +68,7 @@ class TermHeads(TermModel):
         heads: In the order of their labels.
         num_labels: All labels of the tree.
         num_terms: All terms of the reader.
+        context: Those of them that are of context; None if the model reads the text alone.
     """
 
     kind: ClassVar[str] = "heads"
@@ -69,6 +76,7 @@ class TermHeads(TermModel):
     heads: Sequence[Head]
     num_labels: int
     num_terms: int
+    context: ContextBlock | None = None
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
         """Conditional log-probabilities ``(n, num_labels)``; see :meth:`TermModel.log_prob`."""
@@ -88,6 +96,7 @@ class TermHeads(TermModel):
             "temperatures": np.array([head.temperature for head in self.heads], np.float64),
             HEADS: np.array(sizes, np.int64),
             "sizes": np.array([self.num_labels, self.num_terms], np.int64),
+            **(self.context.arrays() if self.context else {}),
         }
 
     @classmethod
@@ -112,10 +121,14 @@ class TermHeads(TermModel):
         ):
             raise ValueError(f"the heads are not of {num_labels} labels and {num_terms} terms")
         parts = [np.split(arrays[name], np.cumsum(own)[:-1]) for name, own in counts.items()]
+        context = ContextBlock.from_arrays(arrays, num_terms)
         heads = [
-            Head(start, own, idf, weights.reshape(len(own), len(bias)), bias, temperature)
+            Head(
+                *(start, own, idf, weights.reshape(len(own), len(bias)), bias, temperature),
+                context and context.among(own),
+            )
             for start, own, idf, weights, bias, temperature in zip(
                 starts.tolist(), *parts, arrays["temperatures"].tolist(), strict=True
             )
         ]
-        return cls(heads, num_labels, num_terms)
+        return cls(heads, num_labels, num_terms, context)

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from patent_hier.models.classical import Arrays, TermModel, expect, tf_idf
+from patent_hier.models.classical import TermModel
+from patent_hier.models.term_features import Arrays, ContextBlock, expect, tf_idf
 from patent_hier.taxonomy.arithmetic import level_bounds, log_softmax_tree, weighted_by_level
 from patent_hier.taxonomy.tree import Positions
 
@@ -43,6 +44,7 @@ class TreeLinear(TermModel):
         parents: The tree's, ``(labels,)``.
         path_weights: ``(n_kinds, n_levels)`` float64: weights of the margin's score, of the title's similarity, and
             of being a label that training has never shown; the first alone without titles.
+        context: The columns of context; None if the model reads the text alone.
     """
 
     kind: ClassVar[str] = "linear"
@@ -54,6 +56,7 @@ class TreeLinear(TermModel):
     unseen: NDArray[np.bool_]
     parents: Positions
     path_weights: NDArray[np.float64]
+    context: ContextBlock | None = None
 
     def scores(self, counts: csr_matrix) -> list[NDArray[np.float32]]:
         """What is weighed, ``(n, labels)`` each: the margins' scores and, with titles, similarities and unseen labels.
@@ -61,7 +64,7 @@ class TreeLinear(TermModel):
         Args:
             counts: As in :meth:`TermModel.log_prob`.
         """
-        features = tf_idf(counts, self.idf)
+        features = tf_idf(counts, self.idf, self.context)
         short = (features @ self.weights).toarray()
         short += self.bias - 1  # z - 1
         np.minimum(short, 0, out=short)
@@ -93,6 +96,7 @@ class TreeLinear(TermModel):
             "unseen": self.unseen,
             TREE: self.parents,
             "path_weights": self.path_weights,
+            **(self.context.arrays() if self.context else {}),
         }
 
     @classmethod
@@ -110,7 +114,8 @@ class TreeLinear(TermModel):
         kinds = 1 if titles is None else len(KINDS_OF_SCORES)
         expect("path_weights", arrays["path_weights"], (kinds, len(bounds) - 1), np.float64)
         weights = _sparse("weights", arrays, (idf.size, bias.size))
-        return cls(idf, weights, bias, titles, unseen, parents, arrays["path_weights"])
+        context = ContextBlock.from_arrays(arrays, idf.size)
+        return cls(idf, weights, bias, titles, unseen, parents, arrays["path_weights"], context)
 
 
 _PARTS = ("data", "indices")

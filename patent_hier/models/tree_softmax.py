@@ -63,6 +63,19 @@ class TreeSoftmax(nn.Module):
             levels.append(conditional[:, start:stop] + levels[-1][:, self.parents[start:stop] - above])
         return torch.cat(levels, 1)
 
+    def sibling_means(self, scores: Tensor) -> Tensor:
+        """The mean of each label's score over its softmax, ``(batch, n)``: that of it and its siblings.
+
+        Args:
+            scores: ``(batch, n)``, conditional log-probabilities; of a flat network joint ones. Its labels above the
+                leaves have no softmax and keep their score.
+        """
+        if self.flat:
+            above, leaves = scores.split([self.levels[-1][0], self.num_outputs], 1)
+            return torch.cat([above, leaves.mean(1, keepdim=True).expand_as(leaves)], 1)
+        sums = scores.new_zeros(len(scores), self.num_families).index_add(1, self.families, scores)
+        return (sums / torch.bincount(self.families, minlength=self.num_families))[:, self.families]
+
     def best(self, joint: Tensor) -> Tensor:
         """Return the network's answer at each level, ``(batch, n_levels)`` positions; ties go to the first label.
 

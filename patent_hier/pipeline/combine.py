@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.data.context import documents_at
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import DocumentLabels, corpus_labels, node_targets
 from patent_hier.errors import ArtifactError, ConfigError
@@ -33,7 +34,7 @@ from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, derive
 from patent_hier.evaluation.system import aligned, positions
-from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, NodeLoader
+from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, Classifier, NodeLoader
 from patent_hier.inference.predictor import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.members import Member, corpus_of, read_members
@@ -209,7 +210,9 @@ class _Combination:
             yield [TreeScores(own.tree, own.log_prob[places], own.flat) for own in whole]
             return
         scorer = TextScorer(self.loader.nodes)
-        texts = [str(text) for text in self.corpus.column("text").take(self.rows[places]).to_pylist()]
+        raws = [one.raw for one in self.loader.nodes.values() if isinstance(one, Classifier)]
+        context = dict.fromkeys(name for raw in raws for name in raw.context)
+        texts = documents_at(self.corpus, context, self.rows[places])
         size = max(1, CELLS // max(len(member.tree) for member in self.members))
         with item_progress(f"{COMBINATION} {node}: scoring {len(texts)} documents", len(texts)) as progress:
             for start in range(0, len(texts), size):
@@ -232,6 +235,11 @@ class _Combination:
         scores = [_as_node(derive(own, node), node) for own in self.scores]
         tree = LabelTree.union([own.tree for own in scores])
         val, paths = self._val(node, tree)
+        if node in (ROOT, FLAT) and not len(val):
+            raise ConfigError(
+                "the weights of a combination are fitted to val, and the members' split has no such documents; train "
+                "the members with split.val above 0"
+            )
         if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
             own = [TreeScores(member.tree, member.log_prob[val], member.flat) for member in scores]
             weights = fit_weights(own, tree, paths).tolist()

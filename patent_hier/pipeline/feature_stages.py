@@ -1,6 +1,6 @@
 """Model inputs as folders on disk, each made once: token ids, words with vectors, counts of n-grams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,14 +83,22 @@ def ensure_vectors(
     return ensure(cache / "vectors" / name, make)
 
 
-def ensure_terms(corpus: Corpus, split: Path, train: NDArray[np.bool_], settings: TermSettings, cache: Path) -> Path:
-    """The corpus as counts of the character n-grams of its training part."""
+def ensure_terms(
+    corpus: Corpus,
+    split: Path,
+    train: NDArray[np.bool_],
+    settings: TermSettings,
+    cache: Path,
+    context: Sequence[str] = (),
+) -> Path:
+    """The corpus, with some columns as context, as counts of the character n-grams of its training part."""
+    from patent_hier.data.context import iter_documents
     from patent_hier.features.terms import count_corpus, terms_fingerprint
 
     def count(staging: Path, progress: Callable[[int], None]) -> None:
-        count_corpus(lambda: counted(corpus.iter_texts(), progress), train, settings, staging)
+        count_corpus(lambda: counted(iter_documents(corpus, context), progress), train, settings, staging)
 
-    folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings)
+    folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings, context)
     return _ensure_read(folder, f"counting n-grams of {corpus.size} documents", 2 * corpus.size, count)
 
 

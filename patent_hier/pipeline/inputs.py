@@ -1,17 +1,18 @@
 """Model inputs: named by a run's settings, made once, opened for training. No torch until they are opened."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
+from patent_hier.data.context import missing_context
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels, with_titled
 from patent_hier.data.splits import TRAIN
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles, locate
 from patent_hier.features.versions import (
     LAYER_VECTORS_VERSION,
@@ -22,9 +23,12 @@ from patent_hier.features.versions import (
 )
 from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
 from patent_hier.pipeline.stages import load_label_texts, load_parts
+from patent_hier.pipeline.teaching import load_teaching
+from patent_hier.pipeline.text_read import as_facts, read_before
+from patent_hier.progress import say
 from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
 from patent_hier.settings.checks import check_freeze, check_pooling
-from patent_hier.settings.models import VECTOR_HEADS
+from patent_hier.settings.models import ATTENTION, VECTOR_HEADS
 
 if TYPE_CHECKING:
     from patent_hier.features.terms import TermReader, TermStore
@@ -61,6 +65,10 @@ class Inputs(ABC):
     def facts(self) -> dict[str, Any]:
         """Return where they come from: for the manifest."""
 
+    def read_before(self, corpus: Corpus, split: Path) -> dict[str, Any]:
+        """Return which test documents the model's encoder has read in its pre-training, where that is on record."""
+        return {}
+
     @abstractmethod
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Make them, unless they are there, and open them with all that training reads.
@@ -93,6 +101,10 @@ class Inputs(ABC):
         if label_texts is not None:
             joined: Any = JoinedTerms if blueprint is None else JoinedTokens
             store = joined(documents, reader.encode(list(label_texts.texts)))
+        teaching = load_teaching(self.settings, corpus)
+        if teaching is not None and teaching.answers.texts:
+            texts: Any = reader.encode(list(teaching.answers.texts))  # of a network's reader: check has seen to it
+            store = JoinedTokens(store, texts)
         return CorpusView(
             documents,
             store,
@@ -104,6 +116,7 @@ class Inputs(ABC):
             blueprint,
             facts or {},
             titled,
+            teaching,
         )
 
 
@@ -138,6 +151,12 @@ class WordPieceInputs(Inputs):
         """The encoder's name and folder."""
         return {"encoder": {"name": self.settings.encoder.name, "folder": str(self.files.folder)}}
 
+    def read_before(self, corpus: Corpus, split: Path) -> dict[str, Any]:
+        """By the digests in the encoder's folder; random weights have read nothing."""
+        if not self.settings.encoder.pretrained:
+            return {}
+        return as_facts(read_before(self.files.folder, corpus, split, self.cache))
+
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Token ids of the whole corpus, and the network on the encoder."""
         encoder = self.settings.encoder
@@ -156,11 +175,15 @@ class WordPieceInputs(Inputs):
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
 
-        Label texts are no documents of the corpus and have none.
+        Label texts and a teacher's texts are no documents of the corpus and have none; queries that are learnt need the
+        tokens.
         """
         encoder, settings = self.settings.encoder, self.settings
+        if settings.model.pooling == ATTENTION:
+            return False
         fixed = encoder.freeze is True and encoder.pretrained and encoder.vector_layers != 0
-        return fixed and settings.model.head in VECTOR_HEADS and settings.data.label_text is None
+        further = settings.data.label_text is not None or settings.distill.answers is not None
+        return fixed and settings.model.head in VECTOR_HEADS and not further
 
 
 @dataclass(frozen=True)
@@ -209,13 +232,31 @@ class TermInputs(Inputs):
 
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
         """Term counts of the whole corpus."""
-        model = self.settings.model
-        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache)
+        model, context = self.settings.model, self.settings.data.context
+        facts = {"context": {"columns": list(context), "missing": _missing(corpus, context)}} if context else {}
+        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache, context)
         from patent_hier.features.terms import TermReader, TermStore
 
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
         # The vocabulary is the corpus's: what stands only in label texts is left out.
-        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)))
+        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)), facts=facts)
+
+
+def _missing(corpus: Corpus, context: Sequence[str]) -> dict[str, int]:
+    """How many documents lack each column of context, said in one line.
+
+    Raises:
+        DataError: If all lack one.
+    """
+    missing = missing_context(corpus, context)
+    if empty := [column for column, count in missing.items() if count == corpus.size]:
+        raise DataError(
+            f"data.context=[{','.join(context)}]: no document has a value of {empty[0]}; name its column as "
+            f"data.columns.{empty[0]}, or leave it out"
+        )
+    counts = ", ".join(f"{column} {corpus.size - count:,}" for column, count in missing.items())
+    say(f"context: of {corpus.size:,} documents have a value of {counts}")
+    return missing
 
 
 def find_inputs(settings: Settings) -> Inputs:

@@ -82,7 +82,7 @@ def read_members(results: Sequence[Path]) -> list[Member]:
         IncompleteError: If one lacks a node.
         ArtifactError: If one is damaged.
     """
-    members = sorted((_read_member(result) for result in results), key=lambda member: member.name)
+    members = sorted((read_member(result) for result in results), key=lambda member: member.name)
     if len(members) < 2:
         raise ConfigError(f"{len(members)} result to combine; give two or more")
     for one, other in itertools.pairwise(members):
@@ -121,7 +121,8 @@ def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
     return Corpus.open(folder), cache
 
 
-def _read_member(result: Path) -> Member:
+def read_member(result: Path) -> Member:
+    """One finished system, with all its nodes; errors as of :func:`read_members`."""
     manifest = read_json(result / MANIFEST) if (result / MANIFEST).is_file() else {}
     if manifest.get("kind") != "result":
         raise ConfigError(

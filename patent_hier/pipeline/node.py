@@ -123,13 +123,14 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
     settings = plan.settings
     memory = PeakMemory()
     view = plan.open()
+    inputs = {**plan.inputs.facts(), **plan.inputs.read_before(plan.corpus, plan.split)}  # before training: it may fail
     fitted = fit_on_devices(plan, view, staging)
     if fitted.facts.get("constant"):
         tree = fitted.classifier.tree
         say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
     scored = np.flatnonzero(held_out(view.parts))
     start = time.perf_counter()
-    predictions = _score(fitted.classifier, plan, view, scored)
+    predictions = score_documents(fitted.classifier, plan, view, scored)
     facts = {
         **view.facts,
         **fitted.facts,
@@ -138,7 +139,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
         "peak_memory_bytes": max(memory.bytes(), fitted.facts.get("peak_memory_bytes", 0)),
     }
     fitted.classifier.save(staging / MODEL_FOLDER)
-    manifest = _manifest(plan, facts, overrides)
+    manifest = _manifest(plan, inputs, facts, overrides)
     said = write_node(staging, as_dict(settings), predictions, facts, fitted.history, manifest)
     say(f"{settings.model.name} {settings.node}: {said}, {facts.get('seconds', 0):.0f} s  {plan.folder}")
 
@@ -164,10 +165,17 @@ def write_node(
     return summary(metrics["test"])
 
 
-def _score(
+def score_documents(
     classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", scored: NDArray[np.intp]
 ) -> NetworkPredictions:
-    """Score all held-out documents with the network, some at a time, so that large trees need no large memory."""
+    """Score some documents with the network, some at a time, so that large trees need no large memory.
+
+    Args:
+        classifier: Of the planned node.
+        plan: The node.
+        view: The corpus as the model reads it.
+        scored: The documents' positions in it, ``(n,)``.
+    """
     settings, tree = plan.settings, classifier.tree
     node = settings.node
     targets = node_targets(view.labels.take(scored), node, tree.levels)
@@ -213,7 +221,9 @@ def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
     return {"accuracy": levels[predictions.tree.depth]["accuracy"], "levels": levels}
 
 
-def _manifest(plan: NodePlan, facts: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _manifest(
+    plan: NodePlan, inputs: dict[str, Any], facts: dict[str, Any], overrides: Sequence[str]
+) -> dict[str, Any]:
     import torch
 
     settings = plan.settings
@@ -232,7 +242,7 @@ def _manifest(plan: NodePlan, facts: dict[str, Any], overrides: Sequence[str]) -
             "documents": plan.corpus.size,
             "split": plan.split.name,
         },
-        "inputs": plan.inputs.facts(),
+        "inputs": inputs,
         **({"label_text": {"path": settings.data.label_text, **facts["label_text"]}} if "label_text" in facts else {}),
         "content": plan.content,
         "environment": {

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from patent_hier.artifacts import DigestCache, fingerprint
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.label_text import LABEL_TEXT_VERSION
+from patent_hier.data.splits import VAL
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
-from patent_hier.pipeline.stages import ensure_data, is_trained
-from patent_hier.settings import FLAT, ROOT, WHOLE, Settings
+from patent_hier.pipeline.stages import ensure_data, is_trained, load_parts
+from patent_hier.pipeline.teaching import teaching_content
+from patent_hier.settings import BEST, FLAT, ROOT, WHOLE, Settings
 from patent_hier.taxonomy.table import level_name
 
 if TYPE_CHECKING:
@@ -78,12 +80,14 @@ def plan_node(settings: Settings) -> NodePlan:
     """Find or make the inputs of a run and name its result.
 
     Raises:
-        ConfigError: If the encoder or the table of label texts is missing, or the model does not fit the encoder.
+        ConfigError: If the encoder or the table of label texts is missing, the model does not fit the encoder, or the
+            best epoch is asked for and there are no validation documents.
         DataError: If the raw file cannot be used.
     """
     inputs = find_inputs(settings)
     label_text = _label_content(settings)
     corpus, split = ensure_data(settings)
+    _refuse_without_validation(settings, corpus, split)
     content = {
         "run_version": RUN_VERSION,
         "corpus": corpus.fingerprint,
@@ -94,12 +98,23 @@ def plan_node(settings: Settings) -> NodePlan:
         "model": settings.model.influence(),
         **_training_content(settings),
         **label_text,
+        **teaching_content(settings, corpus, split),
+        **_context_content(settings),
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
     folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node.replace('/', '_')}-{name}"
     trained = settings.node in (ROOT, *WHOLE) or is_trained(corpus, split, settings)
     return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder, trained)
+
+
+def _refuse_without_validation(settings: Settings, corpus: Corpus, split: Path) -> None:
+    if settings.model.inputs == "terms" or settings.trainer.keep != BEST or (load_parts(corpus, split) == VAL).any():
+        return
+    raise ConfigError(
+        f"trainer.keep=best chooses an epoch by the part val, which is empty with split.val={settings.split.val}; "
+        "set trainer.keep=last"
+    )
 
 
 def _training_content(settings: Settings) -> dict[str, Any]:
@@ -109,12 +124,26 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     own = settings.trainer
     # Left out while they are off, as before there were such settings; only the flat node reads the first.
     later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
-    later["r_drop"] = own.r_drop
+    later |= {"r_drop": own.r_drop, "label_smoothing": own.label_smoothing, "ema": own.ema, "keep": own.keep != BEST}
     trainer = {key: value for key, value in asdict(own).items() if key not in _NO_INFLUENCE and later.get(key, True)}
+    usual = {"head_lr": None, "layer_decay": 1.0}
     optimizer = {
-        key: value for key, value in asdict(settings.optimizer).items() if key != "head_lr" or value is not None
+        key: value for key, value in asdict(settings.optimizer).items() if key not in usual or value != usual[key]
     }
     return {"optimizer": optimizer, "trainer": trainer}
+
+
+def _context_content(settings: Settings) -> dict[str, Any]:
+    """What is read beside the text and its weights; nothing where there is nothing."""
+    if not settings.data.context:
+        return {}
+    weights = settings.model.context_weights
+    return {
+        "context": {
+            "columns": sorted(set(settings.data.context)),
+            "weight": weights[0] if len(weights) == 1 else list(weights),
+        }
+    }
 
 
 def _label_content(settings: Settings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Vocabulary and packed text are caches; the state of an interrupted run lies besi
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,17 @@ from patent_hier.artifacts import MANIFEST, DigestCache, fingerprint, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, write_yaml
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
-from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack
+from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack, packing_version
 from patent_hier.features.passages import SUFFIXES, read_passages
 from patent_hier.features.pretrained import TOKENIZER_FILES, EncoderFiles, locate
+from patent_hier.features.special_tokens import SpecialTokens, special_tokens
 from patent_hier.features.versions import segmentation_version
 from patent_hier.inference.nodes import CONFIG_FILE
 from patent_hier.pipeline.encoder_manifest import ENCODER_KIND, earlier_runs, portable, portable_words
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.node import HISTORY_FILE, finished
 from patent_hier.pipeline.stages import ensure, ensure_data, load_parts
+from patent_hier.pipeline.text_read import DIGESTS, WriteCard, ensure_digests, joined_digests
 from patent_hier.progress import counted, item_progress, say
 from patent_hier.settings import EncoderSettings, PretrainSettings
 
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
     from patent_hier.training.masking import MaskedRows
 
 PRETRAIN_VERSION = 1  # raise it when the same settings would make another encoder
-_PACKING_VERSION = 1
+_VOCABULARY_VERSION = 1  # of the word pieces of a new encoder, and of text packed in them
 _NO_INFLUENCE = (
     *("name", "encoder", "text", "data", "split", "num_threads", "accelerator", "progress", "runs_dir", "cache_dir"),
 )
-Card = Callable[[Path, Mapping[str, Any], Sequence[Mapping[str, float]]], None]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Text:
     batches: Callable[[], Iterator[list[str]]]
 
 
-def pretrain(settings: PretrainSettings, overrides: Sequence[str], write_card: Card) -> Path:
+def pretrain(settings: PretrainSettings, overrides: Sequence[str], write_card: WriteCard) -> Path:
     """Make the encoder, or find it finished.
 
     Args:
@@ -131,6 +132,7 @@ def _content(settings: PretrainSettings, text: Text, start: EncoderFiles | None,
     """All that decides the encoder."""
     digests = DigestCache(cache / "digests.json")
     content = {key: value for key, value in asdict(settings).items() if key not in _NO_INFLUENCE}
+    del content["optimizer"]["layer_decay"]  # it is 1
     if start is not None:
         content = {key: value for key, value in content.items() if key not in ("architecture", "vocabulary")}
         content["start"] = start.digest(digests, True)
@@ -138,7 +140,8 @@ def _content(settings: PretrainSettings, text: Text, start: EncoderFiles | None,
         from patent_hier.features.new_vocabulary import read_vocabulary
 
         content["vocabulary"] = fingerprint(read_vocabulary(Path(path)))
-    versions = [PRETRAIN_VERSION, _PACKING_VERSION, segmentation_version("words")]
+    packing = _VOCABULARY_VERSION if start is None else packing_version(_tokenizer(start.folder))
+    versions = [PRETRAIN_VERSION, packing, segmentation_version("words")]
     return {"versions": versions, "text": text.content, **content}
 
 
@@ -149,7 +152,7 @@ def _ensure_tokenizer(settings: PretrainSettings, text: Text, cache: Path) -> Pa
     vocabulary, positions = settings.vocabulary, settings.architecture.max_positions
     given = Path(vocabulary.path) if vocabulary.path else None
     decides = read_vocabulary(given) if given else [text.content, vocabulary.size, vocabulary.min_count]
-    folder = cache / "vocabularies" / fingerprint([_PACKING_VERSION, decides, positions])
+    folder = cache / "vocabularies" / fingerprint([_VOCABULARY_VERSION, decides, positions])
 
     def make(staging: Path) -> None:
         if given:
@@ -167,14 +170,15 @@ def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cach
     """The text as packed token ids."""
     digests = DigestCache(cache / "digests.json")
     vocabulary = EncoderFiles(tokenizer, {}, False).vocabulary_digest(digests)
-    version = [_PACKING_VERSION, segmentation_version("words")]
+    loaded = _tokenizer(tokenizer)
+    version = [packing_version(loaded), segmentation_version("words")]
     folder = cache / "packed" / fingerprint([version, text.content, vocabulary, settings.held_out])
 
     def make(staging: Path) -> None:
-        loaded = _tokenizer(tokenizer)
+        separator = special_tokens(loaded, tokenizer).sep
         total = sum(map(len, text.batches()))
         with item_progress(f"encoding and segmenting {total:,} passages", total) as progress:
-            pack(counted(text.batches(), progress), loaded, _id(loaded, "[SEP]"), settings.held_out, staging)
+            pack(counted(text.batches(), progress), loaded, separator, settings.held_out, staging)
 
     return ensure(folder, make)
 
@@ -188,22 +192,12 @@ def _tokenizer(folder: Path) -> Any:
     return loaded
 
 
-def _id(tokenizer: Any, token: str) -> int:
-    number = tokenizer.token_to_id(token)
-    if number is None:
-        raise ConfigError(f"the encoder's vocabulary has no {token}; masked language modelling needs it")
-    return int(number)
-
-
-def _rows(settings: PretrainSettings, tokenizer: Any, packed: Path, part: str) -> "MaskedRows":
+def _rows(settings: PretrainSettings, tokenizer: Any, special: SpecialTokens, packed: Path, part: str) -> "MaskedRows":
     from patent_hier.training.masking import MaskedRows, SpecialIds
 
-    special = SpecialIds(
-        _id(tokenizer, "[CLS]"), _id(tokenizer, "[SEP]"), _id(tokenizer, "[MASK]"), tokenizer.get_vocab_size()
-    )
     return MaskedRows(
         PackedText.open(packed, part),
-        special,
+        SpecialIds(special.cls, special.sep, special.mask, tokenizer.get_vocab_size()),
         settings.seq_len,
         settings.batch_size,
         settings.masking.share,
@@ -227,18 +221,22 @@ def _train_and_write(
     inputs: tuple[EncoderFiles | None, Path, Path, Path],
     staging: Path,
     overrides: Sequence[str],
-    write_card: Card,
+    write_card: WriteCard,
 ) -> None:
     start, tokenizer_folder, packed, state = inputs
     memory = PeakMemory()
     tokenizer = _tokenizer(tokenizer_folder)
     _refuse_too_many_tokens(settings, start, tokenizer)
-    training, held_out = (_rows(settings, tokenizer, packed, part) for part in (TRAINING, HELD_OUT))
+    special = special_tokens(tokenizer, tokenizer_folder)
+    training, held_out = (_rows(settings, tokenizer, special, packed, part) for part in (TRAINING, HELD_OUT))
     counts = read_json(packed / MANIFEST)
     say(
         f"{settings.name}: {counts['passages'][TRAINING]:,} passages, {counts['tokens'][TRAINING] / 1e6:.2f} M tokens "
         f"to learn from, {counts['tokens'][HELD_OUT]:,} held out, vocabulary of {tokenizer.get_vocab_size()}"
     )
+    own = ensure_digests(text.content, text.batches, Path(settings.cache_dir))
+    digests, read = joined_digests(own, start.folder if start is not None else None)
+    digests.save(staging)
     from patent_hier.models.masked_language import MaskedLanguageModel, load_network, new_network
     from patent_hier.training.pretraining import pretrain_network  # torch comes in here, seconds, not before
 
@@ -260,6 +258,7 @@ def _train_and_write(
         "kind": ENCODER_KIND,
         "name": settings.name,
         "text": {"sources": text.sources, **{key: counts[key] for key in ("passages", "tokens", "characters")}},
+        DIGESTS: read,
         "vocabulary": tokenizer.get_vocab_size(),
         "training": {**result.facts, "peak_memory_bytes": memory.bytes()},
         "dev": {key: last[key] for key in ("dev/loss", "dev/accuracy")},

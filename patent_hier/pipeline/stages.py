@@ -69,6 +69,7 @@ def raw_format(data: DataSettings) -> RawFormat:
         convert=data.convert,
         delimiter=data.delimiter,
         sheet=data.sheet,
+        context=tuple(data.context),
     )
 
 

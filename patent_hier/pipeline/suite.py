@@ -21,9 +21,11 @@ from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
 from patent_hier.evaluation.temperature import fit_temperatures
 from patent_hier.inference.calibration import CALIBRATION
+from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
 from patent_hier.pipeline.stages import load_parts, split_of, training_characters
+from patent_hier.pipeline.text_read import ReadBefore
 from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
 from patent_hier.settings import HIER_NODES, WHOLE, Settings
@@ -59,6 +61,14 @@ class SuiteResult:
     overrides: tuple[str, ...]
     tree: LabelTree
     characters: Characters
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its encoder has read of the test documents, where that is on record."""
+        inputs: Any = self.facts["inputs"]
+        if (read := inputs.get("read_before")) is None:
+            return ()
+        return (ReadBefore(**read).in_words(inputs["encoder"]["name"]),)
 
 
 def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
@@ -115,6 +125,11 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     manifest = _common_manifest(folders)
     corpus = Corpus.open(corpus_folder)
     system, result = score_nodes(folders, corpus, split_of(corpus, manifest["data"]["split"]), SECTIONS)
+    if reads_applicants(manifest):
+        beside = without_context(folders, manifest)
+        other = None if beside is None else read_system(beside, corpus)[0]
+        parts = load_parts(corpus, split_of(corpus, manifest["data"]["split"]))
+        result = replace(result, by_applicant=scores_by_applicant(system, other, corpus, parts, result.part))
     name = f"result-{result.kind}-{manifest['suite']}"
     facts = {key: manifest[key] for key in ("model", "data", "inputs", "seed", "suite", "group")}
     overrides = tuple(word for word in manifest["overrides"] if not word.startswith("node="))

@@ -14,6 +14,7 @@ from patent_hier.data.splits import PARTS
 from patent_hier.evaluation.result import Score
 from patent_hier.evaluation.seeds import as_score
 from patent_hier.pipeline.environment import describe_environment
+from patent_hier.pipeline.text_read import ReadBefore
 from patent_hier.report.scores import COMPARED, LEVELS, Leakage
 from patent_hier.report.tables import ABSENT, Grid, grids_markdown, percent, with_interval
 
@@ -85,12 +86,14 @@ class AuditReport:
         audit: What was found.
         leakages: By system, what leakage is worth.
         policies: Scores of equal systems under several splits.
+        encoder: Name of the encoder, and what it has read of the test documents; None where that is not on record.
     """
 
     split: str
     audit: Audit
     leakages: Mapping[str, Leakage]
     policies: Sequence[PolicyScore]
+    encoder: tuple[str, ReadBefore] | None = None
 
     @property
     def grids(self) -> list[Grid]:
@@ -101,7 +104,8 @@ class AuditReport:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes to print below the tables."""
-        return (*_NOTES, _LEAKAGE_NOTE) if self.leakages else _NOTES
+        notes = (*_NOTES, _LEAKAGE_NOTE) if self.leakages else _NOTES
+        return notes if self.encoder is None else (*notes, self.encoder[1].in_words(self.encoder[0]))
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
         """Write the folder; an older audit in it is replaced.
@@ -119,6 +123,8 @@ class AuditReport:
             for name, found in self.leakages.items()
         }
         content = {**self.audit.as_dict(), "leakage": leakage, "policies": [asdict(score) for score in self.policies]}
+        if self.encoder is not None:
+            content["encoder"] = {"name": self.encoder[0], **asdict(self.encoder[1])}
         with exclusive(folder), atomic_folder(folder) as staging:
             write_json(staging / "audit.json", content)
             (staging / TABLE_FILE).write_text(grids_markdown(self.grids, self.notes), "utf-8")

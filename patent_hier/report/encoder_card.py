@@ -35,3 +35,19 @@ def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapp
         "command": shlex.join(manifest["environment"]["command"]),
     }
     (folder / "README.md").write_text(render("encoder_card.md.j2", **{**manifest, **facts}), "utf-8")
+
+
+def write_trimmed_card(folder: Path, manifest: Mapping[str, Any], loss: str) -> None:
+    """Write ``README.md`` of an encoder whose vocabulary was cut.
+
+    Args:
+        folder: Where to; its weights and ``config.json`` are there already.
+        manifest: Of the encoder, as :mod:`patent_hier.pipeline.trim_encoder` makes it.
+        loss: What is lost on other text, in a sentence.
+    """
+    facts = {
+        "config": read_json(folder / CONFIG),
+        "bytes": sum(file.stat().st_size for file in folder.glob("*.safetensors")),
+        "loss": loss,
+    }
+    (folder / "README.md").write_text(render("trimmed_card.md.j2", **{**manifest, **facts}), "utf-8")

@@ -17,7 +17,7 @@ from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
-from patent_hier.evaluation.result import EVERY_LEVEL, Result, Score, SetScores
+from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score, SetScores
 from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
@@ -66,7 +66,7 @@ def save_suite(suite: SuiteResult) -> None:
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
     files = {
         "result.csv": result_csv(suite.result),
-        "result.md": result_markdown(suite.result, suite.model, suite.demo),
+        "result.md": result_markdown(suite.result, suite.model, suite.demo, suite.notes),
     }
     files[CHARACTERS_FILE] = json.dumps(suite.characters.as_dict(), ensure_ascii=False, indent=2) + "\n"
     if suite.tree.titles:
@@ -89,15 +89,16 @@ def _text(file: Path) -> str | None:
     return file.read_text("utf-8") if file.is_file() else None
 
 
-def result_markdown(result: Result, name: str = "this run", demo: bool = False) -> str:
+def result_markdown(result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()) -> str:
     """A result as Markdown.
 
     Args:
         result: Of any system.
         name: What to call the model in the first table.
         demo: Whether the corpus was generated; then the text says that it is not comparable.
+        more: Further notes.
     """
-    return grids_markdown(_grids(result, name, list(result.levels)), _notes(result, demo))
+    return grids_markdown(_grids(result, name, list(result.levels)), [*_notes(result, demo), *more])
 
 
 def result_csv(result: Result) -> str:
@@ -113,11 +114,13 @@ def result_csv(result: Result) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def print_result(console: Console, result: Result, name: str = "this run", demo: bool = False) -> None:
+def print_result(
+    console: Console, result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()
+) -> None:
     """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
     for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
         print_grid(console, grid)
-    for note in _notes(result, demo):
+    for note in (*_notes(result, demo), *more):
         console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -174,6 +177,7 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
         ),
         *_set_grids(result, over),
         *_band_grids(result, over),
+        *_applicant_grids(result, over),
         Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
     if _is_table_2(result):
@@ -192,6 +196,25 @@ def _band_grids(result: Result, over: str) -> list[Grid]:
     header = ("level", "training\ndocuments", "top 1", _SCORE[1], "top 5", _SCORE[1], "documents", "labels")
     title = f"Scores (%) by training documents of the true label over {over}"
     return [Grid(title, header, rows, n_names=2)] if rows else []
+
+
+def _applicant_grids(result: Result, over: str) -> list[Grid]:
+    """The scores by known and new applicants, if the model reads applicants."""
+    rows = tuple(
+        (level, group, *_cells(own.accuracy)[:2], _percent(own.without), *_gain(own), *_cells(own.accuracy)[2:])
+        for level, groups in result.by_applicant.items()
+        for group, own in groups.items()
+    )
+    header = ("level", "applicant", "right", _SCORE[1], "without\ncontext", "gain", _SCORE[1], *_SCORE[2:3], "labels")
+    return [Grid(f"Accuracy (%) by applicant over {over}", header, rows, n_names=2)] if rows else []
+
+
+def _gain(own: GroupScores) -> tuple[str, str]:
+    """The points that context is worth, with their interval."""
+    if own.gain is None or own.gain_interval is None:
+        return _ABSENT, _ABSENT
+    low, high = (100 * bound for bound in own.gain_interval)
+    return f"{100 * own.gain:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
 
 def _set_grids(result: Result, over: str) -> list[Grid]:
@@ -247,6 +270,12 @@ def _notes(result: Result, demo: bool) -> list[str]:
     ]
     if any(level.by_training_documents for level in result.levels.values()):
         notes.append("Training documents of a label: those whose main symbol it is, or lies below it.")
+    if result.by_applicant:
+        notes.append(
+            "Applicant: known if training has shown it, none where a document names none, as of natural persons."
+        )
+        if any(own.without is None for groups in result.by_applicant.values() for own in groups.values()):
+            notes.append("Gain: train the same with data.context=[] first, then patent-hier aggregate this one again.")
     if result.kind != "flat":
         shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
         right = percent(result.all_right.value)

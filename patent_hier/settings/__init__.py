@@ -9,6 +9,7 @@ from patent_hier.settings.checks import check_pretraining as check_pretraining
 from patent_hier.settings.data import DataSettings as DataSettings
 from patent_hier.settings.data import DemoDataSettings as DemoDataSettings
 from patent_hier.settings.data import SplitSettings as SplitSettings
+from patent_hier.settings.distillation import DistillSettings as DistillSettings
 from patent_hier.settings.inputs import DemoEncoderSettings as DemoEncoderSettings
 from patent_hier.settings.inputs import EncoderSettings as EncoderSettings
 from patent_hier.settings.inputs import FeatureSettings as FeatureSettings
@@ -32,8 +33,10 @@ from patent_hier.settings.run import WHOLE as WHOLE
 from patent_hier.settings.run import LevelSettings as LevelSettings
 from patent_hier.settings.run import Settings as Settings
 from patent_hier.settings.run import as_dict as as_dict
+from patent_hier.settings.training import BEST as BEST
 from patent_hier.settings.training import BF16 as BF16
 from patent_hier.settings.training import FP32 as FP32
+from patent_hier.settings.training import LAST as LAST
 from patent_hier.settings.training import OptimizerSettings as OptimizerSettings
 from patent_hier.settings.training import TrainerSettings as TrainerSettings
 from patent_hier.settings.training import filled as filled

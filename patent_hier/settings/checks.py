@@ -10,7 +10,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 from patent_hier.errors import ConfigError
-from patent_hier.settings.data import DEPTHS, LABEL_LEVELS, SYMBOLS, DataSettings, DemoDataSettings
+from patent_hier.settings.data import (
+    APPLICANT,
+    CONTEXT_COLUMNS,
+    DEPTHS,
+    LABEL_LEVELS,
+    SYMBOLS,
+    DataSettings,
+    DemoDataSettings,
+)
 from patent_hier.settings.models import (
     CELLS,
     CLASSIFIERS,
@@ -30,7 +38,7 @@ from patent_hier.settings.models import (
 )
 from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.run import Settings
-from patent_hier.settings.training import BF16, FP32, filled
+from patent_hier.settings.training import BF16, FP32, KEEPS, filled
 
 _UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
 _COUNT = (1, _UNBOUNDED)
@@ -45,13 +53,16 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         ("num_last_layers num_filters kernel_size pool_size hidden_size num_neighbours", *_COUNT),
         ("min_documents max_terms", 1, 10**9),
         *(("num_layers", 1, 100), ("dropout", 0, 0.99), ("c", 1e-6, 1e6), ("alpha", 1e-9, 1e6)),
+        ("context_weight", 1e-6, 100),
     ),
     "trainer": (
         ("max_epochs batch_size score_batch_size patience", 1, 10**9),
         *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
+        *(("label_smoothing", 0, 0.99), ("ema", 0, 0.999999)),
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
-    "optimizer": (("lr head_lr", 1e-12, 100), ("weight_decay", 0, 100), ("warmup", 0, 1)),
+    "distill": (("weight", 0, 1), ("text_weight", 0, 1e6), ("temperature", 1e-2, 100)),
+    "optimizer": (("lr head_lr", 1e-12, 100), ("layer_decay", 1e-3, 1), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
         *(("held_out_tokens batch_size steps_per_round max_steps", 1, 10**9), ("num_threads", 1, 4096)),
@@ -67,7 +78,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
 _CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "data": {"depth": DEPTHS, "labels": SYMBOLS},
     "features": {"name": ("words", "chars")},
-    "trainer": _DEVICE,
+    "trainer": {**_DEVICE, "keep": KEEPS},
     "": _DEVICE,
     "optimizer": {"name": ("adamw", "adam", "muon"), "schedule": ("linear", "constant")},
 }
@@ -91,6 +102,16 @@ def between(name: str, value: float | None, low: float, high: float) -> None:
         raise ConfigError(f"{name}={value} is out of range; use {allowed}")
 
 
+def _check_distillation(settings: Settings) -> None:
+    answers = settings.distill.answers
+    if answers is None:
+        return
+    if settings.model.inputs == "terms":
+        raise ConfigError(f"distill.answers={answers} is for networks; model={settings.model.name} is none")
+    if settings.trainer.class_weights:
+        raise ConfigError("trainer.class_weights=true weighs labels, and a teacher's answers have many; leave it out")
+
+
 def folder_name(name: str, value: str) -> None:
     """Refuse what cannot name a folder on every system."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value):
@@ -102,25 +123,34 @@ def check(settings: Settings) -> None:
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", settings.node):  # what labels there are, only the corpus tells
         raise ConfigError(f"node={settings.node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
     _check_data(settings.data)
-    for group in ("features", "encoder", "trainer", "optimizer"):
+    for group in ("features", "encoder", "trainer", "optimizer", "distill"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
-    if settings.optimizer.head_lr is not None and settings.model.inputs != "wordpiece":
-        raise ConfigError(
-            f"optimizer.head_lr={settings.optimizer.head_lr} is for models with an encoder, and "
-            f"model={settings.model.name} has none; set optimizer.lr"
-        )
+    _check_context(settings)
+    for name, usual in (("head_lr", None), ("layer_decay", 1.0)):
+        if (value := getattr(settings.optimizer, name)) != usual and settings.model.inputs != "wordpiece":
+            raise ConfigError(
+                f"optimizer.{name}={value} is for models with an encoder, and model={settings.model.name} has none; "
+                "set optimizer.lr"
+            )
     for level, weight in settings.trainer.level_weights.items():
         one_of("trainer.level_weights", level, LABEL_LEVELS)
         between(f"trainer.level_weights.{level}", weight, 0, 1e6)
     between("trainer.accumulate", settings.trainer.accumulate, 1, filled(settings.trainer.batch_size))
+    _check_distillation(settings)
     if settings.seed < 0:
         raise ConfigError(f"seed={settings.seed} is negative; use 0 or more")
 
 
-def check_group(group: str, settings: Any) -> None:
-    """Hold one group of settings, whatever its kind, against the tables."""
-    prefix = group and f"{group}."
+def check_group(group: str, settings: Any, prefix: str | None = None) -> None:
+    """Hold one group of settings, whatever its kind, against the tables.
+
+    Args:
+        group: Its name.
+        settings: The group.
+        prefix: What stands before a setting's name in a message; None: ``<group>.``.
+    """
+    prefix = (group and f"{group}.") if prefix is None else prefix
     for names, low, high in _RANGES[group]:
         for name in names.split():
             between(prefix + name, getattr(settings, name, None), low, high)
@@ -189,6 +219,25 @@ def _check_model(settings: Settings) -> None:
     _check_own(model)
 
 
+def _check_context(settings: Settings) -> None:
+    """Refuse context that nothing reads, or that the split hides."""
+    data, split = settings.data, settings.split
+    for column in data.context:
+        one_of("data.context", column, CONTEXT_COLUMNS)
+    asked = f"data.context=[{','.join(data.context)}]"
+    if data.context and settings.model.inputs != "terms":
+        raise ConfigError(
+            f"{asked} goes with models on character n-grams (linear, logistic, naive_bayes, knn); "
+            f"model={settings.model.name} reads the text alone"
+        )
+    if APPLICANT in data.context and APPLICANT in (split.policy, split.together):
+        name = "split.together" if split.together == APPLICANT else "split"
+        raise ConfigError(
+            f"{asked} does not go with {name}=applicant (nor split=deploy): the split hides applicants, for those of "
+            "val and test are not in training; choose split=date or split=random"
+        )
+
+
 def network_settings(name: str, changes: Mapping[str, Any]) -> ModelSettings:
     """The checked settings of a network that Python code names.
 
@@ -227,6 +276,10 @@ def _check_own(model: ModelSettings) -> None:
 def check_pretraining(settings: PretrainSettings) -> None:
     """Check one run of pre-training; what is not read is not checked."""
     folder_name("name", settings.name)
+    if settings.optimizer.layer_decay != 1:
+        raise ConfigError(
+            f"optimizer.layer_decay={settings.optimizer.layer_decay} is for classifiers; pre-training needs 1"
+        )
     if settings.max_steps is None and settings.max_time is None:
         raise ConfigError("pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES")
     if not settings.text:

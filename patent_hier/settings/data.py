@@ -8,6 +8,10 @@ DEPTHS = LABEL_LEVELS[1:]
 SYMBOLS = ("first", "all")
 LABEL_WEIGHTS = (0.1, 0.3, 1.0)  # tried on val by classical models
 DEFAULT_LABEL_WEIGHT = 0.3  # of networks, and where there is no val
+APPLICANT = "applicant"
+CONTEXT_COLUMNS = (APPLICANT, "kind", "title", "abstract")  # what can be known beside the text
+CONTEXT_WEIGHTS = (0.1, 0.3, 0.5)  # tried on val
+DEFAULT_CONTEXT_WEIGHT = 0.3  # where there is no val
 
 
 @dataclass
@@ -33,6 +37,8 @@ class DataSettings:
             the extra ``convert``.
         edition: IPC edition: ``2017`` (130 classes) or ``latest`` (with G16 and H10).
         max_reject_share: Fraction of rows that may be rejected before the run stops; designs are not counted.
+        context: Columns of the corpus that are read beside the text, by models on character n-grams: any of
+            ``applicant``, ``kind``, ``title`` and ``abstract``. Corpus and split stay as they are.
         label_text: CSV of the titles of IPC places, with the columns ``code``, ``level`` and one that starts with
             ``title``; they become extra training documents. ``null`` for none. Corpus and split stay as they are.
         label_levels: Which of them: any of ``section``, ``class``, ``subclass``, ``main_group``, ``subgroup``.
@@ -53,6 +59,7 @@ class DataSettings:
     edition: str = "2017"
     convert: str | None = None
     max_reject_share: float = 0.2
+    context: list[str] = field(default_factory=list)
     label_text: str | None = None
     label_levels: list[str] = field(default_factory=lambda: ["subclass", "main_group"])
     label_weight: float | None = None
@@ -91,8 +98,10 @@ class SplitSettings:
         policy: ``random`` (the paper's), ``applicant``, ``deduplicated``, ``family``, ``date`` or ``file``; see
             :mod:`patent_hier.data.splits`.
         test: Fraction of all documents; policy ``file`` does not read it.
-        val: Fraction of the rest; chooses epochs and settings.
-        calibration: Fraction of the rest; fits temperatures and thresholds only.
+        val: Fraction of the rest; chooses epochs and settings. 0 leaves them to training, as in the paper: then set
+            ``trainer.keep=last`` and ``split.calibration=0``.
+        calibration: Fraction of the rest; fits temperatures and thresholds only. With 0 a system's probabilities stay
+            as they are, and no accuracy can be asked of it.
         seed: Seed of the split, separate from the model's.
         date: ``YYYY-MM-DD``, of policy ``date`` only: documents filed after that day are ``test``; ``null``: the
             latest ones, of the fraction ``test``.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
+from patent_hier.settings.distillation import DistillSettings
 from patent_hier.settings.inputs import FeatureSettings, small_encoder, small_half_frozen_encoder, with_pooling
 from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
@@ -55,6 +56,7 @@ class Settings:
     level: LevelSettings = field(default_factory=LevelSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    distill: DistillSettings = field(default_factory=DistillSettings)
     node: str = ROOT
     seed: int = 1
     runs_dir: str = "runs"

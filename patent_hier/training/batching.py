@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.ranks import ALONE, Ranks
+from patent_hier.training.soft_targets import Shares
 
 _POOL = 32  # batches that are drawn at random together and then sorted by length among themselves
 
@@ -116,13 +117,19 @@ class ItemPaths:
         main: ``(n, n_levels)``.
         further: Paths of further symbols, ``(m, n_levels)``.
         owners: Which item each of these belongs to, ascending, ``(m,)``.
+        shares: Of all paths in their items' targets; None where those of an item share it equally.
     """
 
     def __init__(
-        self, main: Positions, further: Positions | None = None, owners: NDArray[np.intp] | None = None
+        self,
+        main: Positions,
+        further: Positions | None = None,
+        owners: NDArray[np.intp] | None = None,
+        shares: Shares | None = None,
     ) -> None:
         self._main = main
         self._further = main[:0] if further is None else further
+        self._shares = shares
         self._ends = np.searchsorted(np.empty(0, np.intp) if owners is None else owners, np.arange(len(main) + 1))
 
     def of(self, items: NDArray[np.intp]) -> Tensor:
@@ -134,6 +141,18 @@ class ItemPaths:
             start = self._ends[items[row]]
             paths[row, 1 : 1 + counts[row]] = self._further[start : start + counts[row]]
         return torch.from_numpy(paths)
+
+    def shares_of(self, items: NDArray[np.intp]) -> Tensor | None:
+        """``(len(items), n_symbols)`` float32, the share of each of these paths in its item's target."""
+        if self._shares is None:
+            return None
+        counts = self._ends[items + 1] - self._ends[items]
+        shares = np.zeros((len(items), 1 + int(counts.max(initial=0))), np.float32)
+        shares[:, 0] = self._shares.main[items]
+        for row in np.flatnonzero(counts):
+            start = self._ends[items[row]]
+            shares[row, 1 : 1 + counts[row]] = self._shares.further[start : start + counts[row]]
+        return torch.from_numpy(shares)
 
 
 class Collate:
@@ -175,7 +194,8 @@ class Collate:
 
         Returns:
             ``input_ids`` and ``attention_mask`` ``(batch, longest)``; ``target`` ``(batch, n_symbols, n_levels)``;
-            ``document`` ``(batch,)``, positions in the store; perhaps ``weight`` ``(batch,)``. With several shares
+            ``document`` ``(batch,)``, positions in the store; perhaps ``weight`` ``(batch,)`` and, with a teacher,
+            ``share`` ``(batch, n_symbols)``. With several shares
             ``batch`` is one, and ``whole`` has the paths of all items.
         """
         items, number = drawn if isinstance(drawn, Pass) else (drawn, 0)
@@ -196,6 +216,8 @@ class Collate:
             "target": self._paths.of(items),
             "document": torch.from_numpy(self._positions[items]),
         }
+        if (shares := self._paths.shares_of(items)) is not None:
+            batch["share"] = shares
         if self._weights is not None:
             batch["weight"] = torch.from_numpy(self._weights[items])
         return batch

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping, WeightAveraging
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class History(pl.Callback):
@@ -82,6 +84,40 @@ class Patience(EarlyStopping):
         super().on_train_epoch_end(trainer, pl_module)
         if trainer.global_step < self._min_steps:
             trainer.should_stop = False
+
+
+class AveragedWeights(WeightAveraging):
+    """Validates, saves and keeps an exponential moving average of the weights, from which training itself goes on.
+
+    Behind ``n`` steps the average keeps the share ``min(decay, (1 + n) / (10 + n))`` of itself, so that it soon forgets
+    the first steps. Lightning's callback takes the average out again before other callbacks see that validation has
+    ended; this one does so behind them, so that the best weights are the average's.
+
+    Args:
+        decay: Per step, 0 to 1.
+
+    Source: the lower decay at first: TensorFlow's ``ExponentialMovingAverage``, ``num_updates``.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(averages: tuple[Tensor, ...], weights: tuple[Tensor, ...], updates: Tensor | int) -> None:
+            n = int(updates)
+            get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averages, weights, n)
+
+        super().__init__(use_buffers=False, multi_avg_fn=average)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make the average where the network will be; it still is on the CPU."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the average in place."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with the weights themselves."""
+        if self._average_model is not None:
+            self._swap_models(pl_module)
 
 
 class BestWeights(pl.Callback):

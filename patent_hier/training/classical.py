@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,14 @@ from scipy.sparse import csr_matrix, vstack
 from threadpoolctl import threadpool_limits
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.features.terms import JoinedTerms, TermStore
-from patent_hier.models.classical import (
-    LinearClassifier,
-    NaiveBayesClassifier,
-    NeighboursClassifier,
-    TermModel,
-    fit_idf,
-    tf_idf,
-)
+from patent_hier.features.terms import JoinedTerms, TermStore, context_start
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
+from patent_hier.models.term_features import ContextBlock, fit_idf, tf_idf
 from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
 from patent_hier.taxonomy.tree import NONE, Positions
+from patent_hier.training.context_weight import Fit, fit_with_context
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
@@ -31,14 +27,13 @@ from patent_hier.training.tree_svm import fit_tree_svm
 _MOST_BYTES = 16e9  # of dense weights
 
 
-def fit_terms(
-    view: NodeView[TermStore | JoinedTerms], settings: TermSettings, seed: int
-) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+def fit_terms(view: NodeView[TermStore | JoinedTerms], settings: TermSettings, seed: int) -> Fit:
     """Fit the model that the settings name, one head for each parent; terms and IDF come from training documents alone.
 
     Args:
         view: The node's documents; those of ``val`` fit the temperature of support vector machines and choose the
-            weight of label texts, nothing else. Label texts bring no terms and have no influence on the IDF.
+            weights of label texts and of context, nothing else. Label texts bring no terms and have no influence on the
+            IDF.
         settings: The model.
         seed: Seed of the order in which the linear solvers visit documents.
 
@@ -51,19 +46,25 @@ def fit_terms(
         ConfigError: If the settings are those of another kind of model, or it cannot learn from such documents.
     """
     start = time.perf_counter()
-    train, texts, val = _rows(view)
+    rows, first = _rows(view), context_start(view.store.terms)
     # One thread: on another number of them sums have another order, and the model would differ.
     with threadpool_limits(limits=1):
-        if isinstance(settings, NeighboursSettings):
-            model, kept, solved = _fit_neighbours(view, settings)
+        if first == len(view.store.terms):
+            model, kept, solved = _fit(view, settings, seed, rows)
         else:
-            _refuse_size(view, train, settings)
-            heads = [view.tree.leaves] if view.flat else [labels for _, labels in view.tree.heads()]
-            single = view.flat or (len(heads) == 1 and heads[0] == slice(0, len(view.tree)))
-            fit = _fit_single if single else _fit_tree if _is_svm(settings) else fit_heads
-            model, kept, solved = fit(view, heads, (train, texts, val), settings, seed)
+            model, kept, solved = fit_with_context(view, rows, first, settings, partial(_fit, view, settings, seed))
     seconds = time.perf_counter() - start
     return model, kept, solved | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
+
+
+def _fit(view: NodeView[Any], settings: TermSettings, seed: int, rows: tuple[Rows, Rows, Rows]) -> Fit:
+    if isinstance(settings, NeighboursSettings):
+        return _fit_neighbours(view, settings, rows[0].context)
+    _refuse_size(view, rows[0], settings)
+    heads = [view.tree.leaves] if view.flat else [labels for _, labels in view.tree.heads()]
+    single = view.flat or (len(heads) == 1 and heads[0] == slice(0, len(view.tree)))
+    fit = _fit_single if single else _fit_tree if _is_svm(settings) else fit_heads
+    return fit(view, heads, rows, settings, seed)
 
 
 def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
@@ -103,7 +104,7 @@ def _refuse_size(view: NodeView[Any], train: Rows, settings: TermSettings) -> No
 
 def _fit_single(
     view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
-) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+) -> Fit:
     level = len(view.tree.levels) - 1
     weights = view.label_share.weights if view.label_share else ()
     train, texts, val = (own.under(heads[0], level) for own in rows)
@@ -115,7 +116,7 @@ def _fit_single(
 
 def _fit_tree(
     view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
-) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+) -> Fit:
     assert isinstance(settings, LinearSettings)
     kept = _frequent(rows[0].counts, settings)
     if not len(kept):
@@ -142,7 +143,7 @@ def _size(labels: slice) -> int:
 
 def fit_heads(
     view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
-) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+) -> Fit:
     """A head for each parent; one without a frequent n-gram knows its children's frequencies only."""
     weights = view.label_share.weights if view.label_share else ()
     made: list[tuple[Head, NDArray[np.intp]]] = []
@@ -159,7 +160,8 @@ def fit_heads(
                 model, kept, facts = found
                 assert isinstance(model, LinearClassifier | NaiveBayesClassifier)
                 temperature = model.temperature if isinstance(model, LinearClassifier) else 1.0
-                head = Head(labels.start, np.empty(0, np.int32), model.idf, model.weights, model.bias, temperature)
+                weights_of = (model.idf, model.weights, model.bias, temperature, model.context)
+                head = Head(labels.start, np.empty(0, np.int32), *weights_of)
                 made.append((head, kept))
                 converged += facts["converged"]
                 fitted += facts["temperature_fitted"]
@@ -167,7 +169,8 @@ def fit_heads(
     kept = np.unique(np.concatenate([columns for _, columns in made]))
     placed = [replace(head, columns=np.searchsorted(kept, columns).astype(np.int32)) for head, columns in made]
     facts = {"heads": len(heads), "converged": converged == len(heads), "temperature_fitted": fitted == len(heads)}
-    return TermHeads(placed, len(view.tree), len(kept)), kept, facts
+    context = rows[0].context
+    return TermHeads(placed, len(view.tree), len(kept), context and context.among(kept)), kept, facts
 
 
 def _prior(labels: slice, codes: NDArray[np.int64]) -> Head:
@@ -185,7 +188,7 @@ def fit_head(
     label_weights: tuple[float, ...],
     settings: TermSettings,
     seed: int,
-) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]] | None:
+) -> Fit | None:
     """Fit one head.
 
     Args:
@@ -206,14 +209,14 @@ def fit_head(
     if not len(kept):
         return None
     counts = counts[:, kept]
-    idf = fit_idf(counts)
-    features, weights = tf_idf(counts, idf), documents.weights
+    idf, context = fit_idf(counts), documents.context and documents.context.among(kept)
+    features, weights = tf_idf(counts, idf, context), documents.weights
     has_titles = len(title_codes) > 0
     if has_titles:
-        features = vstack([features, tf_idf(titles.counts[:, kept], idf)], format="csr")
+        features = vstack([features, tf_idf(titles.counts[:, kept], idf, context)], format="csr")
         codes = np.concatenate([codes, title_codes])
         weights = np.concatenate([np.ones(counts.shape[0]) if weights is None else weights, np.ones(len(title_codes))])
-    problem = Problem(features, idf, codes, num_labels, counts.shape[0], settings, seed, weights)
+    problem = Problem(features, idf, codes, num_labels, counts.shape[0], settings, seed, weights, context)
     if has_titles:
         model, solved = solve_weighted(problem, label_weights, held_out.counts[:, kept], val_codes)
     else:
@@ -244,9 +247,7 @@ def _is_svm(settings: TermSettings) -> bool:
     return isinstance(settings, LinearSettings) and settings.classifier == "svm"
 
 
-def _fit_neighbours(
-    view: NodeView[Any], settings: NeighboursSettings
-) -> tuple[TermModel, NDArray[np.intp], dict[str, Any]]:
+def _fit_neighbours(view: NodeView[Any], settings: NeighboursSettings, context: ContextBlock | None) -> Fit:
     if view.label_share is not None:
         raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
     documents = view.store.rows(view.train)
@@ -254,13 +255,13 @@ def _fit_neighbours(
     if not len(kept):
         raise _no_terms(view, settings)
     counts = documents[:, kept]
-    idf = fit_idf(counts)
+    idf, context = fit_idf(counts), context and context.among(kept)
     found, owners = _symbols(view)
     paths = found.astype(np.int64)
     families = np.unique(view.tree.parents, return_inverse=True)[1].astype(np.int64)
     if view.flat:
         own = view.tree.leaves
         paths, families = paths[:, -1:] - own.start, np.zeros(own.stop - own.start, np.int64)
-    index = tf_idf(counts, idf).T.tocsr()
+    index = tf_idf(counts, idf, context).T.tocsr()
     facts = {"solver": "closed form", "converged": True, "temperature_fitted": False}
-    return NeighboursClassifier(idf, index, paths, families, settings.num_neighbours, owners), kept, facts
+    return NeighboursClassifier(idf, index, paths, families, settings.num_neighbours, owners, context), kept, facts

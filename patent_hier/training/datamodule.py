@@ -1,5 +1,7 @@
 """The batches of one node, as a LightningDataModule; :class:`PatentDataModule` makes the node from a raw file."""
 
+from typing import Any
+
 import numpy as np
 import pytorch_lightning as pl
 from numpy.typing import NDArray
@@ -64,8 +66,8 @@ class NodeBatches(pl.LightningDataModule):
         """Shuffled batches of documents of like length, label texts among them."""
         view = self.view
         weights = None
-        if view.label_share is not None:
-            (label_weight,) = view.label_share.weights  # a network does not choose
+        if view.label_share is not None or view.shares is not None:
+            (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a network does not choose
             weights = view.train_weights(label_weight)
         batches = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed, self._done)
         return DataLoader(
@@ -76,7 +78,7 @@ class NodeBatches(pl.LightningDataModule):
             collate_fn=Collate(
                 view.store,
                 view.train,
-                ItemPaths(view.train_paths, view.further, view.further_owners),
+                ItemPaths(view.train_paths, view.further, view.further_owners, view.shares),
                 self.pad_id,
                 weights,
                 self.ranks,
@@ -84,9 +86,9 @@ class NodeBatches(pl.LightningDataModule):
             ),
         )
 
-    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Validation documents in order of length."""
-        return self._in_order(self.view.val, self.view.val_paths)
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]] | list[Any]:
+        """Validation documents in order of length; an empty list, as Lightning takes it, if there are none."""
+        return self._in_order(self.view.val, self.view.val_paths) if len(self.view.val) else []
 
     def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Test documents under the node, in order of length; their paths have -2 for labels not seen in training."""

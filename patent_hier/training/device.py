@@ -5,7 +5,8 @@ import torch
 from patent_hier.errors import ConfigError
 from patent_hier.settings import BF16, FP32, TrainerSettings
 
-_BF16_WIDTH = 128  # of an encoder; narrower ones, word CNNs and RNNs are no faster in bf16 on a CPU
+# Hidden size of an encoder. A step in bf16 took 0.77 of the time of fp32 at 64, 0.58 at 128, 0.57 at 256.
+_BF16_WIDTH = 64
 
 
 def choose_gpu(accelerator: str, setting: str) -> bool:

@@ -43,6 +43,8 @@ def fit_node(
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}
+    if "context" in corpus.facts:
+        fitted.facts["context"] = {**corpus.facts["context"], **fitted.facts.get("context", {})}
     return fitted
 
 

@@ -21,23 +21,34 @@ class PathLoss(nn.Module):
     makes it ``sum(w * c * loss) / sum(c)``: it is not divided by the sum of the batch's ``w``, for batches hold
     documents of like length, and in one of short label texts alone their weight would cancel.
 
+    With label smoothing ``e`` a softmax over ``k`` siblings is taught ``1 - e`` for the true label and ``e / k`` for
+    each of them; in training only, so that validation losses compare. Label weights are those of the true label, where
+    PyTorch weighs each sibling by its own.
+
     Args:
         softmax: The network's heads.
         level_weights: One for each level of its tree.
         label_weights: ``(n_labels,)``, or None for equal weights.
+        label_smoothing: See above; 0 for none.
 
     Source: equation 1 of the hierarchical softmax, F. Morin and Y. Bengio (2005), AISTATS; the marginal likelihood of a
     parent in a flat network as in J. Deng et al. (2014), Large-Scale Object Classification using Label Relation Graphs,
-    ECCV; there it replaces the term of labels that are not known, here it is added.
+    ECCV; there it replaces the term of labels that are not known, here it is added. Label smoothing: C. Szegedy et al.
+    (2016), Rethinking the Inception Architecture for Computer Vision, CVPR, section 7.
     """
 
     label_weights: Tensor | None
 
     def __init__(
-        self, softmax: TreeSoftmax, level_weights: tuple[float, ...], label_weights: Tensor | None = None
+        self,
+        softmax: TreeSoftmax,
+        level_weights: tuple[float, ...],
+        label_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.softmax = softmax
+        self.label_smoothing = label_smoothing
         self.level_weights = level_weights
         self.register_buffer("label_weights", label_weights, persistent=False)  # no part of what is learnt
 
@@ -47,6 +58,7 @@ class PathLoss(nn.Module):
         target: Tensor,
         weight: Tensor | None = None,
         whole: Tensor | None = None,
+        share: Tensor | None = None,
     ) -> Tensor:
         """The loss of a batch, a scalar.
 
@@ -56,19 +68,27 @@ class PathLoss(nn.Module):
                 symbols has several, each of which counts ``1 / n_symbols``, rows of -1 behind the last.
             weight: Of each document, ``(batch,)``; None for equal weights.
             whole: The paths of the whole batch if this is a share of it: the loss is then divided by its documents.
+            share: Of each path in its document's target, ``(batch, n_symbols)``; None: those of a document are equal.
         """
-        means = self.means(logits, target, weight, whole)
+        means = self.means(logits, target, weight, whole, share)
         return torch.stack([own * mean for own, mean in zip(self.level_weights, means, strict=True) if own]).sum()
 
     def means(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, whole: Tensor | None = None
+        self,
+        logits: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        whole: Tensor | None = None,
+        share: Tensor | None = None,
     ) -> list[Tensor]:
         """The mean of each level, without the levels' weights; arguments as of :meth:`forward`."""
         scores = self.softmax.joint(logits) if self.softmax.flat else self.softmax.conditional(logits)
+        if self.training and self.label_smoothing:
+            scores = scores.lerp(self.softmax.sibling_means(scores), self.label_smoothing)
         known = target >= 0
         places = target.clamp(min=0)
         losses = -scores.gather(1, places.flatten(1)).view_as(target).masked_fill(~known, 0.0)
-        shares = _symbol_shares(target)  # (batch, n_symbols, 1)
+        shares = _symbol_shares(target) if share is None else share[..., None]  # (batch, n_symbols, 1)
         losses = losses * shares if weight is None else losses * shares * weight[:, None, None]
         if self.label_weights is not None:
             losses = losses * self.label_weights[places]

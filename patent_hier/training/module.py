@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.parsing import AttributeDict
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,11 +20,12 @@ from patent_hier.models.blueprint import Inputs, build_network
 from patent_hier.models.kinds import kind_of
 from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax
-from patent_hier.settings import EncoderSettings, ModelSettings, OptimizerSettings
-from patent_hier.settings.checks import between, check_group, network_settings
+from patent_hier.settings import EncoderSettings, ModelSettings, OptimizerSettings, TrainerSettings
+from patent_hier.settings.checks import check_group, network_settings
 from patent_hier.settings.inputs import encoder_settings, with_pooling
 from patent_hier.settings.models import NETWORKS, NO_INFLUENCE
 from patent_hier.taxonomy.tree import NONE, LabelTree
+from patent_hier.training.callbacks import AveragedWeights
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.losses import PathLoss, disagreement, weights_of_levels
 from patent_hier.training.optimizing import Schedule, build_optimizer, clip_gradients
@@ -53,6 +55,7 @@ class PatentClassifier(pl.LightningModule):
         optimizer: ``adamw``, ``adam`` or ``muon``.
         lr: Peak learning rate; None: what suits the model, or its encoder.
         head_lr: Peak learning rate above the encoder; None: as ``lr``.
+        layer_decay: As in :class:`patent_hier.settings.OptimizerSettings`.
         weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`, likewise the next two.
         warmup: Fraction of all steps.
         schedule: ``linear`` or ``constant``.
@@ -60,6 +63,9 @@ class PatentClassifier(pl.LightningModule):
         level_weights: Weights of levels in the loss, where they are not 1 (of a flat network 0 above the deepest one).
         label_weights: ``(n_labels,)`` weights in the loss; None for equal ones.
         r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
+        label_smoothing: As in :class:`PathLoss`.
+        ema: Decay per step of a running average of the weights, which the trainer validates, keeps and saves; 0 for
+            none. See :class:`patent_hier.training.callbacks.AveragedWeights`.
         shares: Ranks × passes, where a batch is read in shares; the trainer averages their gradients.
         network: Takes the place of one that is built; maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)``
             to logits ``(batch, num_outputs)``.
@@ -83,6 +89,7 @@ class PatentClassifier(pl.LightningModule):
         optimizer: str = OptimizerSettings.name,
         lr: float | None = None,
         head_lr: float | None = None,
+        layer_decay: float = OptimizerSettings.layer_decay,
         weight_decay: float = OptimizerSettings.weight_decay,
         warmup: float = OptimizerSettings.warmup,
         schedule: str = OptimizerSettings.schedule,
@@ -90,6 +97,8 @@ class PatentClassifier(pl.LightningModule):
         level_weights: Mapping[str, float] | None = None,
         label_weights: Sequence[float] | Tensor | None = None,
         r_drop: float = 0.0,
+        label_smoothing: float = 0.0,
+        ema: float = 0.0,
         shares: int = 1,
         network: nn.Module | None = None,
         encoder_config: Mapping[str, Any] | None = None,
@@ -107,13 +116,14 @@ class PatentClassifier(pl.LightningModule):
         if network is None:
             network, inputs, suggested_lr = build_network(own, size, inputs, encoder, features)
         lr = (suggested_lr or EncoderSettings.suggested_lr) if lr is None else lr
-        self.optimizer_settings = OptimizerSettings(optimizer, lr, head_lr, weight_decay, warmup, schedule)
+        self.optimizer_settings = OptimizerSettings(optimizer, lr, head_lr, layer_decay, weight_decay, warmup, schedule)
         check_group("optimizer", self.optimizer_settings)
-        between("r_drop", r_drop, 0, 1e6)
+        check_group("trainer", TrainerSettings(r_drop=r_drop, label_smoothing=label_smoothing, ema=ema), "")
         self.network = network
         self.tree = tree
         self.softmax = TreeSoftmax(tree, flat)
         self.r_drop = r_drop
+        self.ema = ema
         self.shares = shares
         self.total_steps = total_steps
         by_level = weights_of_levels(tree, flat, level_weights or {})
@@ -122,7 +132,7 @@ class PatentClassifier(pl.LightningModule):
             raise ConfigError(
                 f"label_weights has shape {tuple(of_labels.shape)}; give one for each of {len(tree)} labels"
             )
-        self.loss = PathLoss(self.softmax, by_level, of_labels)
+        self.loss = PathLoss(self.softmax, by_level, of_labels, label_smoothing)
         self._make_metrics(tree, flat)
         self._loss_sum, self._loss_documents = torch.zeros(()), 0  # of the epoch so far
         usual = NETWORKS.get(own.name)
@@ -139,6 +149,8 @@ class PatentClassifier(pl.LightningModule):
                 "level_weights": dict(zip(tree.levels, by_level, strict=True)),
                 "label_weights": None if of_labels is None else of_labels.tolist(),
                 "r_drop": r_drop,
+                "label_smoothing": label_smoothing,
+                "ema": ema,
             }
         )
 
@@ -147,6 +159,10 @@ class PatentClassifier(pl.LightningModule):
         """The hyperparameters that loggers get: without the long ones."""
         known = super().hparams_initial.items()
         return AttributeDict({name: value for name, value in known if name not in _NOT_LOGGED})
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        """The running average of the weights, while they are trained."""
+        return [AveragedWeights(self.ema)] if self.ema and self.trainer.state.fn == TrainerFn.FITTING else []
 
     def setup(self, stage: str) -> None:
         """Refuse data of other labels or other tokens.
@@ -178,14 +194,15 @@ class PatentClassifier(pl.LightningModule):
         The mean of what it returns for a batch's shares is that of the whole batch.
         """
         input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
-        weight, whole = batch.get("weight"), batch.get("whole")
+        weight, whole, share = batch.get("weight"), batch.get("whole"), batch.get("share")
         if not self.r_drop:
-            loss: Tensor = self.loss(self(input_ids, attention_mask), target, weight, whole)
+            loss: Tensor = self.loss(self(input_ids, attention_mask), target, weight, whole, share)
             return loss * self.shares
         # Both passes as one batch of twice as many documents: dropout differs from row to row.
         logits = self(input_ids.repeat(2, 1), attention_mask.repeat(2, 1))  # (2 * batch, num_outputs)
         twice = None if whole is None else whole.repeat(2, 1, 1)
-        loss = self.loss(logits, target.repeat(2, 1, 1), None if weight is None else weight.repeat(2), twice)
+        weights, shares = None if weight is None else weight.repeat(2), None if share is None else share.repeat(2, 1)
+        loss = self.loss(logits, target.repeat(2, 1, 1), weights, twice, shares)
         first, second = self.softmax.joint(logits)[:, self.tree.leaves].chunk(2)
         apart = disagreement(first, second, weight)
         if whole is not None:  # the mean over the shares is the mean over the whole batch's documents

@@ -1,4 +1,4 @@
-"""Train one node's network with Lightning: best epoch on the validation part, never on test."""
+"""Train one node's network with Lightning; the best epoch is chosen on the validation part, never on test."""
 
 import math
 import warnings
@@ -20,7 +20,7 @@ from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import ENCODER_NAME, Blueprint
 from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import Settings, TrainerSettings, as_dict, filled, planned_epochs
+from patent_hier.settings import BEST, Settings, TrainerSettings, as_dict, filled, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -57,7 +57,8 @@ def fit_network(
         observe: Makes loggers and callbacks; a run that goes on has new ones, from the step where it goes on.
 
     Returns:
-        The classifier with the weights of the best validation epoch; on ranks other than 0, of the last one.
+        The classifier with the weights of the best validation epoch; of the last one with ``trainer.keep=last``,
+        without validation documents under the node, and on ranks other than 0.
 
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
@@ -66,6 +67,8 @@ def fit_network(
     def say(line: str) -> None:
         print(f"{settings.model.name} {settings.node}: {line}", flush=True)
 
+    if settings.trainer.keep == BEST and not len(view.val):
+        say("no validation document under this node, so the weights of the last epoch are kept")
     wanted = settings.trainer.accumulate
     precision = _precision(blueprint, settings.trainer)
     position = find_state(state, ranks, precision, say)
@@ -168,7 +171,7 @@ def _train(
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, reader, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
-    best = BestWeights(_MONITOR, enabled=not ranks.rank)
+    best = BestWeights(_MONITOR, enabled=not ranks.rank and trainer_settings.keep == BEST)
     keeper = StateKeeper(keeping.path, trainer_settings.checkpoint_minutes, data.passes, ranks, keeping.position)
     callbacks: list[Callback] = [history, keeper]
     if len(view.val):
@@ -208,6 +211,8 @@ def _train(
     }
     if view.label_share is not None:
         facts["label_text"] = {"weight": view.label_share.weights[0]}
+    if view.shares is not None:
+        facts["distill"] = view.shares.facts
     network.to(trainer.strategy.root_device)  # Lightning moves it back to the CPU after training
     return history.epochs, facts
 
@@ -244,6 +249,7 @@ def _task(
         optimizer=optimizer.name,
         lr=optimizer.lr,
         head_lr=optimizer.head_lr,
+        layer_decay=optimizer.layer_decay,
         weight_decay=optimizer.weight_decay,
         warmup=optimizer.warmup,
         schedule=optimizer.schedule,
@@ -251,6 +257,8 @@ def _task(
         level_weights=by_level,
         label_weights=weights,
         r_drop=trainer.r_drop,
+        label_smoothing=trainer.label_smoothing,
+        ema=trainer.ema,
         shares=shares,
     )
 
@@ -261,10 +269,7 @@ def _fit(trainer: pl.Trainer, task: PatentClassifier, data: NodeBatches, state: 
             # Lightning's hints about loader workers and missing loggers are for its own users.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
-            if len(data.view.val):
-                trainer.fit(task, datamodule=data, ckpt_path=state, weights_only=True)
-            else:
-                trainer.fit(task, train_dataloaders=data.train_dataloader(), ckpt_path=state, weights_only=True)
+            trainer.fit(task, datamodule=data, ckpt_path=state, weights_only=True)
     except MisconfigurationException as error:  # of callbacks, such as one that needs a logger
         raise ConfigError(f"{' '.join(str(error).split())} Change logger=... or callbacks=...") from error
     except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM, which would end with status 0
@@ -272,6 +277,6 @@ def _fit(trainer: pl.Trainer, task: PatentClassifier, data: NodeBatches, state: 
 
 
 def best_epoch(epochs: list[dict[str, float]]) -> int | None:
-    """The epoch whose weights were kept: the first with the best validation accuracy; None without validation."""
+    """The first epoch with the best validation accuracy; None without validation."""
     scored = [epoch for epoch in epochs if _MONITOR in epoch]
     return int(max(scored, key=lambda epoch: epoch[_MONITOR])["epoch"]) if scored else None

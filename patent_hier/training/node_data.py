@@ -15,6 +15,7 @@ from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.training.soft_targets import Shares, Teaching, with_answers
 
 if TYPE_CHECKING:
     from patent_hier.models.blueprint import Blueprint  # torch
@@ -40,6 +41,7 @@ class CorpusView(Generic[Store]):
         facts: What is worth knowing of all this, for the metrics.
         titled: Which labels a title names, ``(n_labels,)``; a node with several levels decides between these too,
             seen in training or not. None for a model that cannot know labels by their titles alone.
+        teaching: A teacher's answers for targets; None without ``distill.answers``.
     """
 
     documents: TokenStore | TermStore
@@ -52,6 +54,7 @@ class CorpusView(Generic[Store]):
     blueprint: "Blueprint | None" = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     titled: NDArray[np.bool_] | None = None
+    teaching: Teaching | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,8 @@ class NodeView(Generic[Store]):
         label_share: The label texts at the end of ``train``; None if there is none.
         label_facts: How many of each level they are, and how many are left out because no training document has
             their label; None without ``data.label_text``.
+        shares: With a teacher, the share of each path in its document's target; texts that the teacher alone has
+            labelled stand at the end of ``train``. None: a document's symbols share it equally.
     """
 
     node: str
@@ -150,11 +155,13 @@ class NodeView(Generic[Store]):
     held_out: NDArray[np.intp]
     label_share: LabelShare | None = None
     label_facts: dict[str, Any] | None = None
+    shares: Shares | None = None
 
     @property
     def num_documents(self) -> int:
-        """Training documents of the corpus, which stand before the label texts in ``train``."""
-        return len(self.train) - (self.label_share.count if self.label_share else 0)
+        """Training documents of the corpus, which stand before label texts and a teacher's texts in ``train``."""
+        n_texts = self.shares.texts if self.shares else 0
+        return len(self.train) - (self.label_share.count if self.label_share else 0) - n_texts
 
     @property
     def is_constant(self) -> bool:
@@ -162,9 +169,11 @@ class NodeView(Generic[Store]):
         return next(self.tree.heads(), None) is None
 
     def train_weights(self, label_weight: float) -> NDArray[np.float32]:
-        """Weights ``(n_train,)``: 1 for documents of the corpus, ``label_weight`` for label texts."""
+        """Weights ``(n_train,)``: 1 for documents, ``label_weight`` for label texts, a teacher's texts by theirs."""
         weights = np.ones(len(self.train), np.float32)
         weights[self.num_documents :] = label_weight
+        if self.shares:
+            weights[len(weights) - self.shares.texts :] = self.shares.text_weight
         return weights
 
     @classmethod
@@ -213,9 +222,11 @@ class NodeView(Generic[Store]):
             np.where(unseen, NOT_IN_TREE, paths[test]).astype(np.int32),
             np.flatnonzero(held_out(corpus.parts)),
         )
-        if corpus.label_texts is None:
+        if corpus.label_texts is not None:
+            view = _with_label_texts(view, corpus, scope, new, corpus.label_texts)
+        if corpus.teaching is None:
             return view
-        return _with_label_texts(view, corpus, scope, new, corpus.label_texts)
+        return with_answers(view, corpus.teaching, len(corpus.labels) + len(corpus.label_texts or ()))
 
 
 def _further(corpus: CorpusView[Any], scope: Scope) -> tuple[Positions, NDArray[np.intp]]:

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from patent_hier.errors import ConfigError
+from patent_hier.models.blocks import blocks_of
+from patent_hier.models.encoder import TextEncoder
+from patent_hier.models.frozen import VectorEncoder
 from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.muon import MuonWithAdamW, layer_matrices
@@ -64,34 +67,61 @@ def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | N
 def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool = True) -> Optimizer:
     """Adam, AdamW or Muon over the trainable weights; no weight decay on vectors (biases and layer norms).
 
-    Weights outside ``network.encoder`` learn at ``head_lr``, where it is set. Muon updates the matrices of stacked
-    layers, AdamW the other weights.
+    Weights outside ``network.encoder`` learn at ``head_lr``, where it is set; those in it at rates that ``layer_decay``
+    lowers from layer to layer. Muon updates the matrices of stacked layers, AdamW the other weights.
 
     Raises:
-        ConfigError: If Muon is to train a network without stacked layers.
+        ConfigError: If Muon is to train a network without stacked layers, or there is a ``layer_decay`` and no encoder
+            whose layers have weights of their own.
     """
     lr = filled(settings.lr)
+    factors = _layer_factors(network, settings.layer_decay)
     by_muon = {id(weight) for weight in layer_matrices(network)} if settings.name == "muon" else set()
     if settings.name == "muon" and not by_muon:
         raise ConfigError("optimizer.name=muon is for Transformer layers, which the model lacks; set adamw")
-    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}  # by: in the encoder, a matrix, updated by Muon
+    # By: in the encoder, a factor on the rate, a matrix, updated by Muon.
+    groups: dict[tuple[bool, float, bool, bool], list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
         if weight.requires_grad:
             in_encoder = settings.head_lr is None or name.startswith(ENCODER_PREFIX)
-            groups.setdefault((in_encoder, weight.ndim > 1, id(weight) in by_muon), []).append(weight)
+            group = (in_encoder, factors.get(weight, 1.0), weight.ndim > 1, id(weight) in by_muon)
+            groups.setdefault(group, []).append(weight)
     options: list[dict[str, Any]] = [
         {
             "params": weights,
-            "lr": lr if in_encoder else settings.head_lr,
+            "lr": lr * factor if in_encoder else settings.head_lr,
             "weight_decay": settings.weight_decay if is_matrix else 0.0,
             **({"muon": muon} if by_muon else {}),
         }
-        for (in_encoder, is_matrix, muon), weights in sorted(groups.items(), reverse=True, key=lambda group: group[0])
+        for (in_encoder, factor, is_matrix, muon), weights in sorted(
+            groups.items(), reverse=True, key=lambda own: own[0]
+        )
     ]
     if by_muon:
         return MuonWithAdamW(options, fused)
     optimizer_class = AdamW if settings.name == "adamw" else Adam
     return optimizer_class(options, lr=lr, fused=fused)
+
+
+def _layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
+    """Factor on the learning rate of each weight in an encoder's embeddings and layers: ``decay ** layers above it``.
+
+    Source: K. Clark et al. (2020), "ELECTRA", appendix B; there the top layer's rate is below the head's already.
+    """
+    encoder = getattr(network, "encoder", None)
+    if decay == 1 or isinstance(encoder, VectorEncoder):  # which has no weights
+        return {}
+    blocks = blocks_of(encoder.network, encoder.num_layers) if isinstance(encoder, TextEncoder) else []
+    if not blocks:
+        raise ConfigError(
+            f"optimizer.layer_decay={decay} goes with an encoder whose layers have weights of their own; set it to 1"
+        )
+    return {
+        weight: decay**above
+        for above, block in enumerate(reversed(blocks))
+        for module in block
+        for weight in module.parameters()
+    }
 
 
 def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:

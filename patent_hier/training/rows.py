@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from patent_hier.models.term_features import ContextBlock
 from patent_hier.taxonomy.tree import Positions
 
 MIN_VAL_DOCUMENTS = 10  # with fewer, validation documents fit neither temperatures nor path weights
@@ -20,12 +21,14 @@ class Rows:
         paths: ``(n, n_levels)``.
         weights: ``(n,)``, 1 for each document in all; None where each has one row.
         owners: Which document each row is of, ``(n,)``; None where each has one row.
+        context: Which columns are of context, and their weight; None where there is none.
     """
 
     counts: csr_matrix
     paths: Positions
     weights: NDArray[np.float64] | None = None
     owners: NDArray[np.int64] | None = None
+    context: ContextBlock | None = None
 
     def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
         """The rows with a label among siblings, and its code, ``(n,)``."""
@@ -33,5 +36,5 @@ class Rows:
         chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
         weights = None if self.weights is None else self.weights[chosen]
         owners = None if self.owners is None else self.owners[chosen]
-        rows = Rows(self.counts[chosen], self.paths[chosen], weights, owners)
+        rows = Rows(self.counts[chosen], self.paths[chosen], weights, owners, self.context)
         return rows, column[chosen].astype(np.int64) - labels.start

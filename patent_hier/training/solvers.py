@@ -16,6 +16,7 @@ from sklearn.svm import LinearSVC
 
 from patent_hier.errors import ConfigError
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, TermModel
+from patent_hier.models.term_features import ContextBlock
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, TermSettings
 from patent_hier.settings.data import DEFAULT_LABEL_WEIGHT
 
@@ -39,6 +40,7 @@ class Problem:
         settings: The model.
         seed: Seed of the linear solvers.
         weights: Of each row, ``(n,)``; None where all are equal. Those of label texts are factors on what is chosen.
+        context: The columns of context; None if the text alone is read.
     """
 
     features: csr_matrix
@@ -49,6 +51,7 @@ class Problem:
     settings: TermSettings
     seed: int
     weights: NDArray[np.float64] | None
+    context: ContextBlock | None = None
 
 
 def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) -> tuple[TermModel, dict[str, Any]]:
@@ -66,7 +69,8 @@ def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) ->
         bayes = MultinomialNB(alpha=settings.alpha).fit(features, codes, sample_weight=sample_weight)
         log_prob = bayes.feature_log_prob_  # (labels, terms)
         weights = np.ascontiguousarray((log_prob - log_prob.mean(0)).T, np.float32)
-        return NaiveBayesClassifier(idf, weights, bayes.class_log_prior_.astype(np.float32)), closed
+        prior = bayes.class_log_prior_.astype(np.float32)
+        return NaiveBayesClassifier(idf, weights, prior, context=problem.context), closed
     raise ConfigError(f"model={settings.name} does not read character n-grams; use linear, naive_bayes or knn")
 
 
@@ -91,7 +95,7 @@ def _solve_linear(
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
     weights = np.ascontiguousarray(weights.T, np.float32)  # (terms, labels)
     facts = {"solver": getattr(solver, "solver", "liblinear"), "converged": converged}
-    return LinearClassifier(problem.idf, weights, bias.astype(np.float32)), facts
+    return LinearClassifier(problem.idf, weights, bias.astype(np.float32), context=problem.context), facts
 
 
 def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> LinearSVC | LogisticRegression:

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
 from patent_hier.evaluation.path_weights import NOVELTY, Candidates, fit_path_weights
-from patent_hier.models.classical import fit_idf, tf_idf
+from patent_hier.models.term_features import fit_idf, tf_idf
 from patent_hier.models.tree_linear import FITS, KINDS_OF_SCORES, TreeLinear
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings
@@ -44,17 +44,17 @@ def fit_tree_svm(
         The model, and facts for the metrics.
     """
     counts = train.counts[:, kept]
-    idf = fit_idf(counts)
+    idf, context = fit_idf(counts), train.context and train.context.among(kept)
     unseen = np.ones(len(tree), np.bool_)
     unseen[train.paths[train.paths != NONE]] = False
-    learnt, of_titles = replace(train, counts=tf_idf(counts, idf)), None
+    learnt, of_titles = replace(train, counts=tf_idf(counts, idf, context)), None
     if len(titles.paths):
-        of_titles = _by_label(tree, tf_idf(titles.counts[:, kept], idf), titles.paths)
+        of_titles = _by_label(tree, tf_idf(titles.counts[:, kept], idf, context), titles.paths)
         learnt = _with_titles(learnt, of_titles, unseen, tree)
     weights, bias, converged = _fit_heads(tree, learnt, settings, seed)
     kinds = KINDS_OF_SCORES if of_titles is not None else KINDS_OF_SCORES[:1]
     usual = np.array([[_USUAL[kind]] * len(tree.levels) for kind in kinds])
-    model = TreeLinear(idf, weights, bias, of_titles, unseen, tree.parents, usual)
+    model = TreeLinear(idf, weights, bias, of_titles, unseen, tree.parents, usual, context)
     path_weights, documents = _fit_path_weights(model, tree, val, kept, seed)
     model = replace(model, path_weights=path_weights)
     facts = {

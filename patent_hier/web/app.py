@@ -153,7 +153,7 @@ async def _told(request: Request, error: Exception) -> Response:
             message = f"one of the labels is unknown to this model; like it are {', '.join(error.near)}"
             return RefusedError(422, "unknown_label", message).response()
         case PatentHierError():
-            fields = "top_k, target_accuracy, depth, level, force, exclude or all_symbols"
+            fields = "top_k, target_accuracy, depth, level, force, exclude, all_symbols or context"
             message = f"{fields} is beyond what this model knows"
             return RefusedError(422, "bad_question", message).response()
         case RequestValidationError():

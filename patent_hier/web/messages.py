@@ -14,6 +14,9 @@ from patent_hier.web.taxonomy import Label
 _Label = Annotated[str, Field(min_length=1, max_length=64)]
 _Labels = _Label | Annotated[list[_Label], Field(max_length=64, fail_fast=True)]
 
+_Column = Annotated[str, Field(max_length=64)]
+_Value = Annotated[str, Field(max_length=1000)] | None
+
 
 class Options(BaseModel):
     """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
@@ -57,6 +60,10 @@ class Options(BaseModel):
 class PredictQuestion(Options):
     """One text."""
 
+    context: Annotated[
+        dict[_Column, _Value],
+        Field(max_length=8, description="What is known beside the text, by the columns that the model reads."),
+    ] = {}
     text: Annotated[str, Field(min_length=1, description="An abstract or a title, as the model was trained on.")]
     explain: Annotated[bool, Field(description="Say which parts of the text speak for the first label.")] = False
     neighbours: Annotated[int, Field(ge=0, le=20, description="How many similar known patents to name.")] = 0
@@ -67,6 +74,10 @@ class BatchQuestion(Options):
     """Several texts; each is answered, or has its error in its place."""
 
     texts: Annotated[list[str], Field(min_length=1, fail_fast=True)]
+    context: Annotated[
+        dict[_Column, Annotated[list[_Value], Field(fail_fast=True)]],
+        Field(max_length=8, description="Likewise for each text, by column."),
+    ] = {}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from patent_hier.evaluation.scores import TreeScores
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbour, Neighbours
 from patent_hier.inference.results import Prediction
-from patent_hier.inference.texts import text_problem
+from patent_hier.inference.texts import Context, checked_context, text_problem
 from patent_hier.web.batching import Batcher
 from patent_hier.web.guard import ServiceSettings
 from patent_hier.web.messages import (
@@ -88,11 +88,14 @@ class Service:
         """
         if problem := self._problem(question.text):
             raise RefusedError(422, "bad_text", f"the text {problem}")
-        (prediction,) = await self._predictions([question.text], question)
+        fields = {column: [value] for column, value in question.context.items()}
+        (document,), (prediction,) = await self._predictions([question.text], fields, question)
         further: dict[str, Any] = {}
         if question.explain and prediction.paths:
             best = prediction.paths[0]
-            further["explanation"] = await self._aside(self.classifier.explain, question.text, best.label, best.level)
+            further["explanation"] = await self._aside(
+                self.classifier.explain_document, document, best.label, best.level
+            )
         if question.neighbours and self._neighbours is not None:
             further["neighbours"] = await self._aside(self._nearest, question.text, question.neighbours)
         if question.names:
@@ -108,8 +111,11 @@ class Service:
         if len(question.texts) > self.settings.max_texts:
             raise RefusedError(422, "too_many_texts", f"a batch may have {self.settings.max_texts} texts")
         problems = [self._problem(text) for text in question.texts]
-        good = [text for text, problem in zip(question.texts, problems, strict=True) if problem is None]
-        predictions = iter(await self._predictions(good, question) if good else [])
+        fields = checked_context(question.context, self.classifier.system.raw.context, len(problems))
+        kept = [place for place, problem in enumerate(problems) if problem is None]
+        good = [question.texts[place] for place in kept]
+        known = {column: [own[place] for place in kept] for column, own in fields.items()}
+        predictions = iter((await self._predictions(good, known, question))[1] if good else [])
         return BatchAnswer(
             [BatchItem(error=f"the text {bad}") if bad else BatchItem(next(predictions)) for bad in problems]
         )
@@ -126,6 +132,7 @@ class Service:
             "levels": list(self.taxonomy.levels),
             "labels": self.taxonomy.levels,
             "text_fields": list(self.classifier.system.raw.text),
+            "context_fields": list(self.classifier.system.raw.context),
             "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
@@ -139,23 +146,27 @@ class Service:
             return f"has more than {self.settings.max_characters} characters"
         return text_problem(text)
 
-    def _score(self, texts: Sequence[str]) -> TreeScores:
+    def _score(self, documents: Sequence[str]) -> TreeScores:
         self._batches.inc()
-        return self.classifier.score(texts)
+        return self.classifier.score_documents(documents)
 
-    async def _predictions(self, texts: Sequence[str], question: Options) -> list[Prediction]:
+    async def _predictions(
+        self, texts: Sequence[str], context: Context, question: Options
+    ) -> tuple[list[str], list[Prediction]]:
+        """The texts with their context as documents, and their predictions."""
         start = time.perf_counter()
         answering = partial(asyncio.get_running_loop().run_in_executor, self._answering)  # long, with many labels
         try:
             async with asyncio.timeout(self.settings.time_limit):
                 asked = await answering(self.classifier.ask, question.question())
-                scores = await self._batcher.score(texts)
-                predictions = await answering(self.classifier.answer, scores, asked, texts)
+                documents = await answering(self.classifier.documents, texts, context)
+                scores = await self._batcher.score(documents)
+                predictions = await answering(self.classifier.answer, scores, asked, documents)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
         self._texts.inc(len(texts))
         self._seconds.observe(time.perf_counter() - start)
-        return predictions
+        return documents, predictions
 
     def _nearest(self, text: str, k: int) -> list[Neighbour]:
         assert self._neighbours is not None

@@ -105,6 +105,11 @@ def test_the_users_split_takes_the_place_of_the_members() -> None:
     assert {s.split.policy for s in composed("split=random", "split.seed=3").values()} == {"random"}
 
 
+def test_only_members_that_count_n_grams_read_context() -> None:
+    members = composed("data=demo", "split=random", "data.context=[applicant]")
+    assert {name for name, own in members.items() if own.data.context} == {"linear"}
+
+
 def test_the_users_encoder_takes_the_place_of_the_members() -> None:
     encoder = composed("encoder=macbert", "seed=3")["encoder"]
     assert (encoder.encoder.name, encoder.seed) == ("macbert", 3)

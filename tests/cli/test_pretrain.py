@@ -98,11 +98,42 @@ def test_text_files_and_an_encoder_trained_further(encoder: Path, shared: Path, 
 def test_a_classifier_is_trained_from_it(encoder: Path, shared: Path, tmp_path: Path) -> None:
     sizes = [word for word in TINY if not word.startswith("encoder.") or "max_length" in word]
     where = (f"runs_dir={tmp_path / 'runs'}", f"cache_dir={shared / 'cache'}")
-    words = ("model=bertcnn", "level=node", "node=D", "encoder=folder", f"encoder.path={encoder}", *sizes, *where)
-    outcome = command("run", *words)
+    named = ("encoder=folder", f"encoder.path={encoder}")
+    outcome = command("run", "model=bertcnn", "level=flat", *named, *sizes, *where)
     assert (outcome.status, outcome.err) == (0, "")
-    (config,) = (tmp_path / "runs" / "bertcnn").glob("D-*/**/encoder_config.json")
+    (config,) = (tmp_path / "runs" / "bertcnn").glob("flat-*/**/encoder_config.json")
     assert read_json(config)["hidden_size"] == 16
+    # It has read the training part, in which some texts of the test part stand too; result and audit say so.
+    (result,) = (tmp_path / "runs" / "bertcnn").glob("result-flat-*")
+    read = read_json(result / "result.json")["inputs"]["read_before"]
+    assert 0 < read["passages"] < read["documents"] / 4
+    assert read["complete"] is True
+    said = f"Encoder folder: {read['passages']} of {read['documents']} test documents are a passage of the text that it"
+    assert said in outcome.out
+    assert said in (result / "result.md").read_text("utf-8")
+    audited = command("audit", "data.rows=400", *named, *where)
+    assert said in audited.out
+    (audit,) = (tmp_path / "runs").glob("audit-*/audit.json")
+    assert read_json(audit)["encoder"] == {"name": "folder", **read}
+    assert "Encoder" not in command("audit", "data.rows=400", *where).out
+
+
+def test_its_vocabulary_is_cut_and_its_text_recorded(encoder: Path, tmp_path: Path) -> None:
+    text, output = write_text(tmp_path), tmp_path / "trimmed"
+    outcome = command("trim-encoder", encoder, "--text", text, "--output", output)
+    assert (outcome.status, outcome.err) == (0, "")
+    manifest = read_json(output / "manifest.json")
+    assert f"{len(LINES)} of {len(LINES)} lines have the same tokens as before" in outcome.out
+    assert manifest["text_digests"] == read_json(encoder / "manifest.json")["text_digests"]
+    assert f"The encoder {encoder.name} with a smaller vocabulary" in (output / "README.md").read_text("utf-8")
+    assert command("trim-encoder", encoder, "--text", text).err.count("\n") == 1
+    refused = command("text-digests", output, "--text", text)
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "is no encoder of patent-hier pretrain" in refused.err
+    new = made(pretrain(tmp_path, f"text=[{text}]"))
+    before = {file.name: file.read_bytes() for file in new.iterdir()}
+    assert command("text-digests", new, "--text", text).status == 0  # the same once more
+    assert {file.name for file in new.iterdir() if file.read_bytes() != before[file.name]} == set()
 
 
 def test_transformers_alone_can_use_it(encoder: Path, tmp_path: Path) -> None:

@@ -241,6 +241,7 @@ def test_paper_settings():
     assert settings.trainer.max_epochs == 20
     assert settings.trainer.min_steps == 0  # and so for every model, whatever it suggests
     assert settings.trainer.patience is None
+    assert (settings.split.val, settings.split.calibration, settings.trainer.keep) == (0, 0, "last")
     assert settings.model.num_last_layers == 4
     assert settings.model.dropout == 0
     assert settings.encoder.path == "google-bert/bert-base-chinese"

@@ -227,6 +227,15 @@ def test_val_and_calibration_are_cut_from_train_where_they_are_not_given() -> No
     whole = [TRAIN] * 200 + [VAL] * 7 + [CALIBRATION] * 3 + [TEST] * 50
     assert assigned(whole)[0] == whole
     assert assigned([TRAIN] * 200 + [TEST] * 50, calibration=0)[1]["calibration"] == 0
+    assert assigned([TRAIN] * 200 + [VAL] * 7 + [TEST] * 50, val=0)[1] == counts  # val is given
+
+
+def test_val_can_be_left_out_where_nothing_calibrates() -> None:
+    given = [TRAIN] * 200 + [TEST] * 50
+    assert assigned(given, val=0, calibration=0)[0] == given
+    for parts, shares in ((given, {"val": 0}), ([*given, CALIBRATION], {"val": 0, "calibration": 0})):
+        with pytest.raises(ConfigError, match=r"split\.val=0 leaves no documents"):
+            assigned(parts, **shares)
 
 
 def test_val_is_cut_by_groups_where_the_plan_keeps_them_together() -> None:

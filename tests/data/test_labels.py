@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.data.corpus import Corpus, prepare
-from patent_hier.data.labels import corpus_labels, document_labels, ipc_path, node_targets
+from patent_hier.data.label_text import LabelTexts
+from patent_hier.data.labels import corpus_labels, document_labels, ipc_path, node_targets, with_titled
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import NONE
@@ -132,3 +135,12 @@ def test_a_corpus_has_one_tree_at_each_depth(corpus):
         assert corpus_labels(corpus, depth) is labels  # read once
     assert corpus_labels(corpus, "class").tree.codes.tolist() == ["A", "B", "H", "A01", "A61", "B60", "H01"]
     assert (corpus_labels(corpus, "subgroup").main[2:4, -1] == NONE).all()
+
+
+def test_titles_above_or_below_the_deepest_level_add_no_label():
+    """As at the depth of classes, where the titles that are read are those of subclasses and groups."""
+    labels = labels_of([(FIVE[0], [])])
+    texts = LabelTexts(("一种",), np.array(["subclass"], object), np.array([("A", "A01", "A01B", None, None)]), {})
+    same, titled = with_titled(replace(labels, tree=labels.tree.to_depth("class")), texts)
+    assert same.tree == labels.tree.to_depth("class")
+    assert not titled.any()

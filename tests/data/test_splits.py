@@ -179,7 +179,8 @@ def test_seed_changes_which_groups_are_where(policy):
         {"policy": "year"},
         {"test": 0.0},
         {"test": 1.0},
-        {"val": 0},
+        {"val": -0.1},
+        {"val": 1.0},
         {"calibration": -0.1},
         {"val": 0.6, "calibration": 0.4},
     ],
@@ -192,6 +193,18 @@ def test_bad_plans_are_refused(settings_):
 def test_a_plan_without_training_documents_names_the_sum():
     with pytest.raises(ConfigError, match=r"^val \+ calibration = 1\.1 leaves no training documents"):
         SplitPlan(val=0.6, calibration=0.5)
+
+
+def test_val_can_be_left_out_and_then_nothing_calibrates():
+    ids, classes, _ = corpus([100, 3, 50])
+    parts, report = assign(ids, classes, None, SplitPlan(val=0, calibration=0))
+    assert set(parts) == {TRAIN, TEST}
+    assert (report.documents["val"], report.small_classes) == (0, {})
+    days = np.datetime64("2018-01-01") + np.arange(len(ids))
+    parts, _ = assign(ids, classes, None, SplitPlan(policy="date", val=0, calibration=0), days)
+    assert set(parts) == {TRAIN, TEST}
+    with pytest.raises(ConfigError, match=r"^split\.val=0 leaves no documents .*set split\.calibration=0 too"):
+        SplitPlan(val=0)
 
 
 def test_calibration_can_be_left_out():

@@ -11,9 +11,10 @@ from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from patent_hier.artifacts import verify
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack, word_starts
+from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack, packing_version, word_starts
 from patent_hier.features.passages import is_held_out
 from patent_hier.features.segmentation import cut
+from tests.pieces import unigram
 
 TOKENS = [
     "[PAD]",
@@ -63,6 +64,19 @@ def test_pieces_and_second_characters_do_not_begin_words() -> None:
     # white space separates, and is no token; a new word begins after it
     assert starts_of("电 路\u3000电路") == [("电", True), ("路", True), ("电", True), ("路", False)]
     assert starts_of("") == []
+
+
+def test_pieces_that_hold_the_blank_before_them() -> None:
+    sentencepiece = unigram()
+    encoding = sentencepiece.encode("发光 LED电路 a", add_special_tokens=False)
+    assert encoding.tokens == ["▁", "发光", "▁LED", "电路", "▁a"]
+    # the first ▁ is hidden with the word that it stands before; jieba: 发光, LED, 电路, a
+    assert word_starts("发光 LED电路 a", encoding).tolist() == [True, False, True, True, True]
+    encoding = sentencepiece.encode("abcder 发光 der1", add_special_tokens=False)
+    assert encoding.tokens == ["▁", "abc", "der", "▁", "发光", "▁der", "1"]
+    # a ▁ inside a text is white space, a word of its own
+    assert word_starts("abcder 发光 der1", encoding).tolist() == [True, False, False, True, True, True, False]
+    assert (packing_version(sentencepiece), packing_version(tokenizer())) == (2, 1)
 
 
 @given(st.text("一种发光二极管电路LEDl25.m \u3000é\u0301\u200b\x00😀", max_size=40))

@@ -9,8 +9,16 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from patent_hier.artifacts import find_damage, verify
 from patent_hier.atomic import read_json
+from patent_hier.data.context import SEPARATOR, join_context
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.features.terms import JoinedTerms, TermReader, TermStore, count_corpus, terms_fingerprint
+from patent_hier.features.terms import (
+    JoinedTerms,
+    TermReader,
+    TermStore,
+    context_start,
+    count_corpus,
+    terms_fingerprint,
+)
 from patent_hier.progress import counted
 from patent_hier.settings import LinearSettings, TermSettings
 
@@ -227,3 +235,32 @@ def test_two_stores_seen_as_one() -> None:
         found = joined.rows(np.array(indices, np.intp))
         assert found.toarray().tolist() == whole.rows(np.array(indices, np.intp)).toarray().tolist()
         assert (found.dtype, found.shape) == (np.float32, (len(indices), 3))
+
+
+def test_context_is_counted_by_itself_and_stands_behind_the_text(tmp_path: Path) -> None:
+    documents = [join_context(text, {"applicant": "光灯"}) for text in ("灯光", "光灯", "电")]
+    settings = TermSettings(ngram_sizes=[1, 2])
+    store = count(tmp_path, documents, [True, True, True], settings)
+    own = tuple(f"{SEPARATOR}applicant={term}" for term in ("光", "光灯", "灯"))
+    assert store.terms == ("光", "灯", *own)  # 灯光 and 光灯 stand in one text each
+    assert context_start(store.terms) == 2
+    assert store.matrix.toarray().tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1], [0, 0, 1, 1, 1]]
+    reader = TermReader(store.terms, (1, 2))
+    assert reader.encode(documents).matrix.toarray().tolist() == store.matrix.toarray().tolist()
+    assert reader.encode(["光灯"]).matrix.toarray().tolist() == [[1, 1, 0, 0, 0]]
+    other = join_context("光", {"kind": "光灯", "applicant": "灯"})
+    assert reader.encode([other]).matrix.toarray().tolist() == [[1, 0, 0, 0, 1]]
+    blind = TermReader(("光", "光灯", "灯"), (1, 2))
+    assert (
+        blind.encode(documents).matrix.toarray().tolist()
+        == blind.encode(["灯光", "光灯", "电"]).matrix.toarray().tolist()
+    )
+
+
+def test_only_context_changes_the_name_of_a_store() -> None:
+    plain = terms_fingerprint("c", "s", TermSettings())
+    assert terms_fingerprint("c", "s", TermSettings(context_weight=0.3), ()) == plain
+    assert terms_fingerprint("c", "s", TermSettings(), ("applicant",)) != plain
+    assert terms_fingerprint("c", "s", TermSettings(), ("kind", "title")) == terms_fingerprint(
+        "c", "s", TermSettings(), ("title", "kind")
+    )

@@ -27,6 +27,7 @@ BERT: dict[str, Any] = {"num_last_layers": 2, "num_filters": 4, "pool_size": 4}
 NETWORKS: dict[str, s.ModelSettings] = {
     "bertcnn": s.BertCnnSettings(**BERT),
     "shuffled": s.BertCnnSettings(**{**BERT, "pool_size": None}, hidden_order="shuffled", pooling="mean"),
+    "attention": s.BertCnnSettings(**BERT, pooling="attention"),
     "last": s.BertCnnSettings(**BERT, pooling="last"),
     "token": s.BertCnnSettings(**BERT, head="token", kernel_size=2),
     "bert": s.BertCnnSettings(name="bert", head="cls", pooling="mean"),
@@ -53,6 +54,8 @@ class Maker:
         if isinstance(settings, s.BertCnnSettings):
             encoder = load_encoder(self.files, pretrained=True, frozen=False)
             network: nn.Module = BertCnn(encoder, n, settings)
+            if settings.pooling == "attention":
+                nn.init.normal_(network.head.queries)  # they begin as zero
             return NodeClassifier(node, tree, flat, settings, network.eval(), WordPieceReader(self.files, MAX_LENGTH))
         vectors = torch.randn(len(self.words) + 2, 6)
         assert isinstance(settings, s.TextCnnSettings | s.RnnSettings)

@@ -12,14 +12,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.neighbors import KNeighborsClassifier
 
 from patent_hier.errors import ArtifactError
-from patent_hier.models.classical import (
-    LinearClassifier,
-    NaiveBayesClassifier,
-    NeighboursClassifier,
-    TermModel,
-    fit_idf,
-    tf_idf,
-)
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
+from patent_hier.models.term_features import fit_idf, tf_idf
 
 CLASSICAL: dict[str, type[TermModel]] = {
     kind.kind: kind for kind in (LinearClassifier, NaiveBayesClassifier, NeighboursClassifier)

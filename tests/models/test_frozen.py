@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,16 @@ def test_a_network_that_looks_up_answers_like_one_that_reads(
     error, difference = (found - expected).abs().max(), (expected[0] - expected[1]).abs().max()
     assert error < 2e-3  # of half precision
     assert error < difference / 2  # small beside what tells documents apart
+
+
+def test_a_copy_of_a_network_that_looks_up_reads_the_same_vectors(
+    encoder: TextEncoder, store: TokenStore, tmp_path: Path
+) -> None:
+    network = BertCnn(encoder, 5, BertCnnSettings(head="cls"))
+    with looking_up(network, vectors := written(encoder, store, tmp_path / "v", 1, "cls")):
+        copied = copy.deepcopy(network)
+    assert vars(copied.encoder)["_vectors"] is vectors  # they may be larger than memory
+    assert torch.equal(copied.head.output.weight, network.head.output.weight)
 
 
 def test_the_own_encoder_comes_back_after_an_error(encoder: TextEncoder, store: TokenStore, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -49,6 +50,31 @@ def test_last_pooling_takes_the_token_before_the_padding() -> None:
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
     assert pool_tokens(state, mask, "last").tolist() == [[3.0, 4.0], [6.0, 3.0]]
     assert pool_tokens(state, mask.float(), "last").tolist() == [[3.0, 4.0], [6.0, 3.0]]
+
+
+def test_attention_pooling_weighs_tokens_by_the_query_and_leaves_padding_out() -> None:
+    state = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [90.0, 90.0]], [[1.0, 0.0], [2.0, 0.0], [6.0, 3.0]]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    torch.testing.assert_close(
+        pool_tokens(state, mask, "attention", torch.zeros(2)), pool_tokens(state, mask, "mean"), rtol=1e-6, atol=0
+    )
+    found = pool_tokens(state, mask, "attention", torch.tensor([2**0.5 * math.log(3) / 2, 0.0]))
+    torch.testing.assert_close(found[0], torch.tensor([0.25 * 1 + 0.75 * 3, 0.25 * 2 + 0.75 * 4]))  # e**(ln 3) apart
+    assert pool_tokens(state, torch.zeros_like(mask), "attention", torch.ones(2)).tolist() == [[0.0, 0.0]] * 2
+
+
+@pytest.mark.parametrize(("head", "n"), [("document_matrix", 2), ("cls", 1)])
+def test_each_layer_that_a_head_reads_has_a_query_that_learns(head: str, n: int) -> None:
+    plain, own = make(head, pooling="mean"), make(head, pooling="attention")
+    assert dict(own.named_parameters())["queries"].shape == (n, HIDDEN)
+    assert count(own) - count(plain) == n * HIDDEN
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]])
+    logits = own(states(), mask)
+    torch.testing.assert_close(logits, plain(states(), mask))  # it begins as the mean
+    logits.square().sum().backward()
+    gradient = own.get_parameter("queries").grad
+    assert gradient is not None
+    assert (gradient.abs().sum(1) > 0).all()
 
 
 @pytest.mark.parametrize(("pooling", "vector"), [("cls", [5.0, 6.0]), ("mean", [0.0, 0.0]), ("last", [5.0, 6.0])])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from patent_hier.artifacts import seal
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.pipeline import combine as module
@@ -47,9 +47,9 @@ def weights_of(folder):
     return json.loads((folder / "metrics.json").read_text("utf-8"))["training"]["weights"]
 
 
-def rewrite(runs, change):
-    """Change the predictions of the naive Bayes model, as if it had scored otherwise."""
-    (folder,) = (runs / "naive_bayes").glob("flat-*")
+def rewrite(runs, change, model="naive_bayes"):
+    """Change the predictions of a model, as if it had scored otherwise."""
+    (folder,) = (runs / model).glob("flat-*")
     change(NetworkPredictions.read(folder / "predictions.parquet")).write(folder / "predictions.parquet")
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     del manifest["files"]
@@ -90,6 +90,16 @@ def test_weights_are_fitted_to_val_alone(part, place, copied):
     for node in ("flat", "root"):
         weights = [list(weights_of(folders(suites)[node]).values()) for suites in (made, place[2])]
         assert (weights[0] == pytest.approx(weights[1], abs=1e-6)) == (part != "val"), weights
+
+
+def test_members_without_val_are_refused_in_one_line(copied):
+    runs, results = copied
+    for result in results:
+        rewrite(
+            runs, lambda own: replace(own, parts=np.where(own.parts == "val", "test", own.parts)), result.parent.name
+        )
+    with pytest.raises(ConfigError, match=r"fitted to val, and the members' split has no such documents; .*split\.val"):
+        combine(results, runs)
 
 
 def test_another_version_is_another_combination(place, monkeypatch, tmp_path):

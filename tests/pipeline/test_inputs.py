@@ -58,6 +58,8 @@ def test_an_encoder_with_frozen_layers_is_trained(tmp_path, tiny_encoder):
     contents = [own.content()["encoder"] for own in inputs]
     assert ["layer_vectors" in own for own in contents] == [True, False, False]
     assert ["tuning" in own for own in contents] == [False, True, True]
+    learnt = find_inputs(change(inputs[0].settings, "model", pooling="attention")).content()["encoder"]
+    assert "layer_vectors" not in learnt
     with pytest.raises(ConfigError, match=r"encoder\.freeze=2 .*encoder tiny has 2 layers"):
         find_inputs(change(settings, "encoder", freeze=2))
 

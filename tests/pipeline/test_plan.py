@@ -72,6 +72,14 @@ def test_too_many_layers_are_refused_before_the_corpus_is_made(changed, tmp_path
     assert not (tmp_path / "cache" / "corpora").exists()
 
 
+def test_the_best_epoch_needs_validation_documents(changed, tmp_path):
+    without = change(changed("split", val=0.0, calibration=0.0), "trainer")
+    with pytest.raises(ConfigError, match=r"^trainer\.keep=best .*split\.val=0\.0 .*set trainer\.keep=last$"):
+        plan_node(without)
+    plan_node(change(without, "trainer", keep="last"))
+    plan_node(change(without, model=MODELS["linear"]))
+
+
 def test_missing_file(changed):
     with pytest.raises(DataError, match=r"nowhere\.csv"):
         plan_node(changed("data", path="nowhere.csv"))
@@ -93,7 +101,13 @@ ENCODER += [
     ("encoder", {"num_hidden_layers": 3}),
     ("encoder", {"dropout": 0.2}),
 ]
-HEAD = [("model", {"num_last_layers": 1}), ("model", {"pool_size": None}), ("model", {"head": "token"})]
+HEAD = [
+    ("model", {"pooling": "attention"}),
+    ("optimizer", {"layer_decay": 0.9}),
+    ("model", {"num_last_layers": 1}),
+    ("model", {"pool_size": None}),
+    ("model", {"head": "token"}),
+]
 DATA = [("data", {"text": ["专利名称"]}), ("data", {"text": ["专利名称", "摘要"]}), ("data", {"depth": "subclass"})]
 DATA += [("data", {"labels": "all"}), ("split", {"policy": "applicant"}), ("split", {"test": 0.2})]
 STEPS = [("optimizer", {"lr": 0.01}), ("optimizer", {"name": "adam"}), ("trainer", {"batch_size": 8})]
@@ -276,12 +290,15 @@ def test_any_node_has_a_folder_of_its_name(node, tmp_path):
     assert plan.folder.name.startswith(node.replace("/", "_") + "-")
 
 
-def test_r_drop_names_every_node_of_a_network(tmp_path):
+@pytest.mark.parametrize(
+    ("setting", "value"), [("r_drop", 1.0), ("keep", "last"), ("ema", 0.9), ("label_smoothing", 0.1)]
+)
+def test_what_came_later_names_a_network_only_where_it_is_used(setting, value, tmp_path):
     first, second, linear, other = (
-        plan for model in ("textcnn", "linear") for plan in plans(tmp_path, model, ("trainer", {"r_drop": 1.0}))
+        plan for model in ("textcnn", "linear") for plan in plans(tmp_path, model, ("trainer", {setting: value}))
     )
-    assert "r_drop" not in first.content["trainer"]
-    assert second.content["trainer"]["r_drop"] == 1.0
+    assert setting not in first.content["trainer"]
+    assert second.content["trainer"][setting] == value
     assert first.folder != second.folder
     assert linear.folder == other.folder
 

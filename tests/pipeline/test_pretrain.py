@@ -19,13 +19,17 @@ from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features import new_vocabulary
 from patent_hier.features.passages import is_held_out
+from patent_hier.features.pretrained import locate
+from patent_hier.features.text_digests import TextDigests
+from patent_hier.models.encoder import load_encoder
 from patent_hier.pipeline import pretrain as module
 from patent_hier.pipeline.encoder_manifest import earlier_runs, portable_words
 from patent_hier.pipeline.pretrain import pretrain
 from patent_hier.pipeline.stages import load_parts
-from patent_hier.settings import DataSettings, OptimizerSettings
+from patent_hier.settings import DataSettings, EncoderSettings, OptimizerSettings
 from patent_hier.settings.pretraining import ArchitectureSettings, PretrainSettings, VocabularySettings
 from tests.commands import write_csv
+from tests.pieces import sentencepiece_encoder
 
 SYMBOLS = {"A01B1/00": 40, "A23L1/00": 30, "B60K1/00": 30}
 LINES = [f"第{number}种发光二极管LED电路，电压{number % 7}.5V" for number in range(60)]
@@ -83,6 +87,7 @@ def test_the_folder_of_an_encoder(settings: PretrainSettings, text: Path, tmp_pa
     assert folder.parent == tmp_path / "runs" / "encoders"
     assert folder.name.startswith("tiny-")
     names = {"README.md", "config.json", "config.yaml", "history.json", "manifest.json", "model.safetensors"}
+    names |= {"text_digests.npy"}
     assert {file.name for file in folder.iterdir()} == names | {"tokenizer.json", "vocab.txt", "tokenizer_config.json"}
     verify(folder)
     manifest = read_json(folder / "manifest.json")
@@ -91,6 +96,8 @@ def test_the_folder_of_an_encoder(settings: PretrainSettings, text: Path, tmp_pa
     assert manifest["text"]["characters"] == sum(map(len, LINES))
     (source,) = manifest["text"]["sources"]
     assert (source["file"], source["bytes"]) == ("passages.txt.xz", text.stat().st_size)
+    assert TextDigests.open(folder).find(LINES)[0].all()  # type: ignore[union-attr]  # it is there
+    assert manifest["text_digests"]["complete"] is True
     vocabulary = (folder / "vocab.txt").read_text("utf-8").split("\n")[:-1]
     config = read_json(folder / "config.json")
     assert manifest["vocabulary"] == config["vocab_size"] == len(vocabulary) <= 200
@@ -253,6 +260,27 @@ def test_training_further(settings: PretrainSettings, tiny_encoder: Path, tmp_pa
     assert len(earlier_runs(again)) == 2
 
 
+@pytest.mark.parametrize("model_type", ["bert", "xlm-roberta"])
+def test_training_an_encoder_with_a_sentencepiece_vocabulary_further(
+    settings: PretrainSettings, tmp_path: Path, model_type: str
+) -> None:
+    start = sentencepiece_encoder(tmp_path / "start", model_type)
+    given = replace(settings, start=str(start), optimizer=OptimizerSettings(lr=1e-2), max_steps=20, steps_per_round=20)
+    folder = make(given)
+    losses = [row["dev/loss"] for row in read_json(folder / "history.json")]
+    assert losses[-1] < losses[0] - 0.5
+    assert (folder / "tokenizer.json").read_bytes() == (start / "tokenizer.json").read_bytes()
+    assert read_json(folder / "manifest.json")["text_digests"]["complete"] is False  # the start has no digests
+    files = locate(EncoderSettings("further", str(folder), max_length=32), tmp_path)
+    load_encoder(files, pretrained=True, frozen=True)  # all weights are there, the head aside
+    digests = TextDigests.open(make(replace(given, start=str(folder), max_steps=1)))
+    assert digests is not None
+    assert len(digests) == len(TextDigests.open(folder) or ())
+    facts = json.loads((start / "tokenizer_config.json").read_text())
+    (start / "tokenizer_config.json").write_text(json.dumps({**facts, "mask_token": "<hide>"}))
+    assert 'write "mask_token": "NAME" into tokenizer_config.json' in refusal(given)
+
+
 def refusal(settings: PretrainSettings, kind: type[Exception] = ConfigError) -> str:
     with pytest.raises(kind) as caught:
         make(settings)
@@ -275,7 +303,7 @@ def test_starts_that_cannot_be_used(settings: PretrainSettings, tiny_encoder: Pa
     lines = (copy / "vocab.txt").read_text("utf-8").replace("[MASK]", "[HIDE]")
     (copy / "vocab.txt").write_text(lines, "utf-8")
     (copy / "tokenizer.json").unlink()
-    assert "has no [MASK]" in refusal(replace(settings, start=str(copy)))
+    assert "has no mask_token ([MASK] or <mask>)" in refusal(replace(settings, start=str(copy)))
 
 
 def test_texts_that_cannot_be_used(settings: PretrainSettings, tmp_path: Path) -> None:

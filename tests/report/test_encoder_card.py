@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from patent_hier.report.encoder_card import write_card
+from patent_hier.report.encoder_card import write_card, write_trimmed_card
 from patent_hier.report.figures import loss_curve
 
 MANIFEST: dict[str, Any] = {
@@ -139,3 +139,34 @@ def test_the_curve(tmp_path: Path) -> None:
     assert drawn.svg == svg  # equal data, equal bytes
     assert drawn.alt == "Loss on held-out text: 9.04 nats at first, 2.00 at last"
     assert loss_curve(history(5)).svg != svg
+
+
+def test_the_card_of_a_trimmed_encoder(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {
+        "source": "intfloat/multilingual-e5-small",
+        "licence": "mit",
+        "pieces": {"before": 250_002, "after": 28_128},
+        "texts": [{"file": "a.txt.xz", "bytes": 1_234_567, "sha256": "ab" * 32}],
+        "lines": {"all": 1_000, "changed": 3},
+        "min_count": 2,
+        "half": True,
+    }
+    (tmp_path / "model.safetensors").write_bytes(bytes(1_250_000))
+    (tmp_path / "config.json").write_text("{}")
+    write_trimmed_card(tmp_path, {"name": "e5", "trimmed": facts}, "Nothing is lost.")
+    text = (tmp_path / "README.md").read_text("utf-8")
+    assert text.startswith("---\nlicense: mit\n---\n\n# e5\n")
+    assert "28,128 of 250,002 pieces, 1.2 MB of weights in float16." in text
+    assert "Pieces stay that occur at least 2 times in these texts" in text
+    assert "997 of 1,000 lines have the same tokens as before, which was checked line by line. Nothing is lost." in text
+    write_trimmed_card(tmp_path, {"name": "e5", "trimmed": facts | {"licence": None}}, "")
+    assert (tmp_path / "README.md").read_text("utf-8").startswith("# e5\n")
+    assert "names no licence" in (tmp_path / "README.md").read_text("utf-8")
+
+
+def test_the_digests_of_what_it_has_read(tmp_path: Path) -> None:
+    assert "digests" not in card(tmp_path)
+    text = card(tmp_path, MANIFEST | {"text_digests": {"count": 1234, "complete": False}})
+    assert (
+        "`text_digests.npy` has 1,234 digests of these passages and their clauses; what the encoder read before" in text
+    )

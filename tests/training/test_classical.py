@@ -13,9 +13,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
+from patent_hier.data.context import SEPARATOR, join_context
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.terms import TermReader, TermStore, count_corpus
-from patent_hier.models.classical import LinearClassifier, tf_idf
+from patent_hier.models.classical import LinearClassifier
+from patent_hier.models.term_features import tf_idf
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training import classical, solvers
@@ -359,3 +361,44 @@ def test_without_val_the_weight_of_titles_is_the_default(toy: Toy) -> None:
 def test_titles_have_a_weight_or_are_refused(toy: Toy) -> None:
     with pytest.raises(ConfigError, match=r"model=knn does not weigh documents; use data\.label_text=null"):
         fit_with_titles(toy, KNN, 1.0)
+
+
+@pytest.fixture(scope="module")
+def told(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """The same texts, of which most name an applicant that tells half of the labels."""
+    names = ["甲公司", "乙公司", "丙大学", "丁集团", "戊工厂"]
+    fields = [names[code] if number % 4 else None for number, code in enumerate(toy.codes)]
+    documents = [join_context(text, {"applicant": own}) for text, own in zip(toy.texts, fields, strict=True)]
+    folder = tmp_path_factory.mktemp("told")
+    count_corpus(lambda: [documents], np.arange(420) < 200, TermSettings(), folder)
+    return replace(toy, texts=documents, store=TermStore.open(folder))
+
+
+@pytest.mark.parametrize("settings", ALL, ids=NAMES)
+def test_context_helps_where_it_is_there_and_its_weight_is_chosen_on_val(
+    toy: Toy, told: Toy, settings: TermSettings, tmp_path: Path
+) -> None:
+    def right(own: Toy, model: Any, kept: Rows) -> NDArray[np.bool_]:
+        log_prob = model.log_prob(own.store.rows(own.test)[:, kept])
+        return np.asarray(log_prob.argmax(1) == own.codes[own.test])
+
+    model, kept, facts = told.fit(settings)
+    named = told.test % 4 > 0
+    without, kept_without, _ = toy.fit(settings)
+    assert right(told, model, kept)[named].mean() > right(toy, without, kept_without)[named].mean()
+    said = facts["context"]["val_accuracy"]
+    chosen = facts["context"]["weight"]
+    assert said[str(chosen)] == max(said.values())
+    assert model.context.weight == chosen
+    assert {own.startswith(SEPARATOR) for own in np.array(told.store.terms)[kept][: model.context.start]} == {False}
+    alone, _, fixed = told.fit(replace(settings, context_weight=chosen))
+    assert fixed["context"] == {"weight": chosen, "val_accuracy": None}
+    counts = told.store.rows(told.test)[:, kept]
+    assert np.array_equal(alone.log_prob(counts), model.log_prob(counts))
+    model.save(tmp_path)
+    assert np.array_equal(type(model).load(tmp_path).log_prob(counts), model.log_prob(counts))
+
+
+def test_without_val_the_usual_weight_is_taken(told: Toy) -> None:
+    _, _, facts = told.fit(BAYES, val=np.empty(0, np.intp))
+    assert facts["context"] == {"weight": 0.3, "val_accuracy": None}

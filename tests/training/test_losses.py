@@ -53,6 +53,29 @@ def test_of_a_single_softmax_it_is_pytorchs(weights: list[float] | None, is_flat
     torch.testing.assert_close(found, nn.functional.cross_entropy(logits, target, of_labels), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("is_flat", [True, False])
+def test_label_smoothing_of_a_single_softmax_is_pytorchs(is_flat: bool) -> None:
+    tree = LabelTree.from_paths([("A01",), ("A23",), ("A61",)], ("class",), root="A")
+    logits, target = torch.randn(64, 3, generator=torch.Generator().manual_seed(1)), torch.arange(64) % 3
+    loss = PathLoss(TreeSoftmax(tree, is_flat), (1.0,), label_smoothing=0.2)
+    expected = nn.functional.cross_entropy(logits, target, label_smoothing=0.2)
+    torch.testing.assert_close(loss(logits, target[:, None, None]), expected, rtol=1e-6, atol=0)
+    unsmoothed = nn.functional.cross_entropy(logits, target)
+    torch.testing.assert_close(loss.eval()(logits, target[:, None, None]), unsmoothed, rtol=1e-6, atol=0)
+
+
+def test_labels_are_smoothed_over_their_siblings_alone() -> None:
+    logits = torch.tensor([[1.0, -1.0, 0.5, 2.0, 3.0]])  # A B A01 A23 B60
+    smoothed = PathLoss(TreeSoftmax(TREE), (1.0, 1.0), label_smoothing=0.1)(logits, torch.tensor([[[0, 2]]]))
+    heads = [
+        nn.functional.cross_entropy(logits[:, own], torch.tensor([0]), label_smoothing=0.1) for own in ([0, 1], [2, 3])
+    ]
+    torch.testing.assert_close(smoothed, heads[0] + heads[1])
+    of_flat = PathLoss(TreeSoftmax(TREE, flat=True), (0.5, 1.0), label_smoothing=0.1)(LOGITS, TARGET)
+    classes = nn.functional.cross_entropy(LOGITS, torch.tensor([0, 2]), label_smoothing=0.1)
+    torch.testing.assert_close(of_flat, classes + 0.5 * sum(SECTION_LOSS) / 2)  # a section has no softmax of its own
+
+
 @given(st.lists(st.floats(-60, 60), min_size=3, max_size=3), st.integers(0, 2))
 def test_gradients_are_finite_and_push_the_section_up(values: list[float], target: int) -> None:
     logits = torch.tensor([values], requires_grad=True)

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,6 +256,25 @@ def test_predictions_by_hand() -> None:
     torch.testing.assert_close(found["log_prob"], expected)
 
 
+# --- the average of the weights, with any trainer
+
+
+def test_a_checkpoint_has_the_average_and_training_goes_on_from_the_weights(tmp_path: Path) -> None:
+    class Save(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            trainer.save_checkpoint(tmp_path / "model.ckpt")
+
+    batches = loader([0, 1] * 4, [0, 1] * 4, 2)
+    averaged, plain = task(torch.zeros(2, 2), ema=0.9), task(torch.zeros(2, 2))
+    fit(averaged, batches, max_epochs=2, callbacks=[Save()])
+    fit(plain, batches, max_epochs=2)
+    saved = torch.load(tmp_path / "model.ckpt", weights_only=True)
+    kept, last = averaged.network.get_parameter("table"), plain.network.get_parameter("table")
+    assert torch.equal(saved["state_dict"]["network.table"], kept)
+    assert torch.equal(saved["current_model_state"]["network.table"], last)
+    assert (kept - last).abs().max() > 0.01
+
+
 # --- arguments
 
 
@@ -274,6 +294,9 @@ def test_predictions_by_hand() -> None:
         ({"level_weights": {"subclass": 1.0}}, r"^level_weights=subclass is unknown; choose one of section, class$"),
         ({"label_weights": [1.0]}, r"^label_weights has shape \(1,\); give one for each of 5 labels$"),
         ({"r_drop": -1.0}, r"^r_drop=-1\.0 is out of range"),
+        ({"label_smoothing": 1.0}, r"^label_smoothing=1\.0 is out of range"),
+        ({"ema": 1.0}, r"^ema=1\.0 is out of range"),
+        ({"layer_decay": 1.5}, r"^optimizer\.layer_decay=1\.5 is out of range"),
     ],
 )
 def test_unusable_arguments_are_refused_in_one_line(changes: dict[str, Any], reason: str) -> None:

@@ -18,6 +18,7 @@ from patent_hier.models.encoder import TextEncoder, load_encoder
 from patent_hier.settings import TrainerSettings, planned_epochs
 from patent_hier.training.batching import LengthGroupedBatches
 from patent_hier.training.fitted import Fitted
+from patent_hier.training.module import PatentClassifier
 from patent_hier.training.neural import best_epoch
 from patent_hier.training.observers import Observers
 from tests.conftest import class_labels
@@ -76,6 +77,13 @@ def test_the_best_epochs_weights_are_returned(toy: Toy) -> None:
     assert accuracy(fitted, spoiled, VAL)[0] == pytest.approx(max(scores))
 
 
+def test_the_last_epochs_weights_are_returned_if_asked_for(toy: Toy) -> None:
+    chosen: Any = {"max_epochs": 4, "patience": None, "keep": "last", "model": {"dropout": 0.0}}
+    fitted = toy.spoiled(VAL).fit(settings("flat", **chosen))
+    assert fitted.facts["best_epoch"] < 4
+    assert equal(fitted, toy.without_validation().fit(settings("flat", **chosen)))
+
+
 def test_test_and_calibration_documents_do_not_matter(toy: Toy) -> None:
     assert equal(toy.fit(settings("flat")), toy.spoiled(TEST, CALIBRATION).fit(settings("flat")))
 
@@ -102,15 +110,46 @@ def test_same_seed_same_weights(toy: Toy) -> None:
     assert untimed(first) != untimed(other)
 
 
+# --- the average of the weights
+
+
+def test_the_average_of_the_weights_is_validated_and_kept(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: behind n steps the average keeps min(decay, (1 + n) / (10 + n)) of itself."""
+    averages: list[dict[str, Tensor]] = []
+
+    def note(task: PatentClassifier, *arguments: Any) -> None:
+        now = {name: weight.detach().clone() for name, weight in task.network.named_parameters()}
+        n = len(averages)
+        share = min(0.4, (1 + n) / (10 + n)) if n else 0.0
+        averages.append(
+            {name: share * averages[-1][name] + (1 - share) * now[name] if n else now[name] for name in now}
+        )
+        step(task, *arguments)
+
+    step = PatentClassifier.on_train_batch_end
+    monkeypatch.setattr(PatentClassifier, "on_train_batch_end", note)
+    chosen = {"max_epochs": 2, "patience": None, "ema": 0.4}
+    last = toy.fit(settings("flat", keep="last", **chosen))
+    for name, value in averages[-1].items():
+        torch.testing.assert_close(weights(last)[name], value, rtol=1e-4, atol=1e-6)
+    best = toy.fit(settings("flat", **chosen))
+    score = best.history[best.facts["best_epoch"] - 1]["val/accuracy"]
+    assert accuracy(best, toy, VAL)[0] == pytest.approx(score)  # of the kept weights: the average's
+    assert not equal(best, toy.fit(settings("flat", **{**chosen, "ema": 0.0})))
+
+
 # --- a node without validation documents
 
 
-def test_training_without_validation(toy: Toy) -> None:
+def test_training_without_validation(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     fitted = toy.without_validation().fit(settings(max_epochs=3))
     assert fitted.facts["epochs"] == 3  # nothing can stop early
     assert (fitted.facts["val_documents"], fitted.facts["best_epoch"]) == (0, None)
     assert fitted.history[-1]["train/loss"] < fitted.history[0]["train/loss"]
     assert not any("val/accuracy" in epoch for epoch in fitted.history)
+    assert (
+        "no validation document under this node, so the weights of the last epoch are kept" in capsys.readouterr().out
+    )
 
 
 # --- how long

@@ -7,9 +7,13 @@ from torch import nn
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.errors import ConfigError
-from patent_hier.settings import OptimizerSettings
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.encoder import build_encoder
+from patent_hier.settings import BertCnnSettings, OptimizerSettings
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.optimizing import Schedule, build_optimizer, clip_gradients, inverse_frequency_weights
+
+BERT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
 def factors(total: int, **changes: object) -> list[float]:
@@ -48,6 +52,24 @@ def test_what_lies_above_the_encoder_has_a_rate_of_its_own() -> None:
     groups = build_optimizer(network, settings).param_groups
     found = {(group["lr"], group["weight_decay"], tuple(group["params"][0].shape)) for group in groups}
     assert found == {(0.1, 0.3, (4, 3)), (0.1, 0.0, (4,)), (0.5, 0.3, (2, 4)), (0.5, 0.0, (2,))}
+
+
+@pytest.mark.parametrize("head_lr", [None, 0.5])
+def test_each_lower_layer_learns_more_slowly(head_lr: float | None) -> None:
+    encoder = build_encoder({"model_type": "bert", "vocab_size": 9, **BERT}, frozen=False)
+    network = BertCnn(encoder, 3, BertCnnSettings(num_last_layers=1, num_filters=2))
+    optimizer = build_optimizer(network, OptimizerSettings(lr=0.1, head_lr=head_lr, layer_decay=0.5))
+    rates = {weight: group["lr"] for group in optimizer.param_groups for weight in group["params"]}
+    expected = {"embeddings.": 0.025, "encoder.layer.0.": 0.05, "encoder.layer.1.": 0.1}
+    for name, weight in encoder.network.named_parameters():
+        assert rates[weight] == expected[next(start for start in expected if name.startswith(start))]
+    assert {rates[weight] for weight in network.head.parameters()} == {head_lr or 0.1}
+    assert len(rates) == len(list(network.parameters()))
+
+
+def test_a_layer_decay_without_layers_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^optimizer\.layer_decay=0\.5 goes with an encoder whose layers"):
+        build_optimizer(nn.Linear(2, 2), OptimizerSettings(lr=0.1, layer_decay=0.5))
 
 
 def test_optimizer_by_name() -> None:

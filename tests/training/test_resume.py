@@ -69,9 +69,16 @@ class Training:
 
 @pytest.fixture
 def training(request: pytest.FixtureRequest, toy: Toy, tmp_path: Path) -> Training:
-    """Of two or three epochs of four batches; a parameter is a node and its passes over a batch."""
-    node, accumulate = getattr(request, "param", ("flat", None))
-    short = {"max_epochs": 3, "patience": 1, "batch_size": 40, "checkpoint_minutes": 0, "accumulate": accumulate}
+    """Of two or three epochs of four batches; a parameter is a node, its passes over a batch, and more settings."""
+    node, accumulate, *more = getattr(request, "param", ("flat", None))
+    short = {
+        **dict(more),
+        "max_epochs": 3,
+        "patience": 1,
+        "batch_size": 40,
+        "checkpoint_minutes": 0,
+        "accumulate": accumulate,
+    }
     return Training(toy, tmp_path / "state", settings(node, model={"dropout": 0.3, "pooling": "cls"}, **short))
 
 
@@ -80,7 +87,9 @@ def same(one: Fitted, other: Fitted) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("training", "stride"), [(("flat", 1), 1), (("flat", 2), 5), (("shared", 1), 3)], indirect=["training"]
+    ("training", "stride"),
+    [(("flat", 1), 1), (("flat", 2), 5), (("shared", 1), 3), (("flat", 1, ("ema", 0.5)), 3)],
+    indirect=["training"],
 )
 def test_wherever_it_is_killed_the_result_is_the_same(training: Training, stride: int) -> None:
     """In every batch of its epochs, the first and the last of an epoch among them; in some of the passes over one."""
@@ -125,6 +134,7 @@ def test_a_run_that_goes_on_has_a_log_of_its_own_and_the_same_result(training: T
     assert logs[0] + logs[1] == [(epoch, steps * (epoch + 1) - 1) for epoch in range(len(usual.history))]
 
 
+@pytest.mark.parametrize("training", [("flat", 1), ("flat", 1, ("ema", 0.5), ("keep", "last"))], indirect=True)
 def test_killed_after_training_nothing_is_trained_again(training: Training) -> None:
     first = training.run()  # its caller would write the result now, and remove the state
     passes = training.passes

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.svm import LinearSVC
 
-from patent_hier.models.classical import fit_idf, tf_idf
+from patent_hier.models.term_features import fit_idf, tf_idf
 from patent_hier.models.tree_linear import FITS, TreeLinear
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree

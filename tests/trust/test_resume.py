@@ -24,6 +24,11 @@ VARIANTS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "bertcnn, token head": ("bertcnn", _FEW, ("model.head=token",)),
     "bertcnn, frozen encoder": ("bertcnn", _FEW, ("encoder.freeze=true",)),
     "bertcnn, R-Drop and section loss": ("bertcnn", _FEW, ("trainer.r_drop=1.0", "trainer.section_loss=0.5")),
+    "bertcnn, averaged weights of the last epoch": (
+        "bertcnn",
+        _FEW,
+        ("trainer.ema=0.9", "trainer.keep=last", "trainer.label_smoothing=0.1", "model.pooling=attention"),
+    ),
     "bertcnn, two passes": ("bertcnn", _FEW, ("trainer.accumulate=2", "trainer.class_weights=true")),
     "bertcnn, bf16": ("bertcnn", _FEW, ("trainer.precision=bf16-mixed",)),
     "bertcnn, two processes": (

@@ -322,8 +322,8 @@ def test_nothing_of_the_page_lies_elsewhere(service):
 def test_questions_of_many_clients_are_scored_together_and_counted_by_this_service_alone(made, monkeypatch):
     own = HierarchicalClassifier.from_pretrained(made.result("textcnn", "flat"))
     texts = [f"一种用于第{number}号装置的方法" for number in range(40)]
-    expected, score = own.predict(texts), own.score
-    monkeypatch.setattr(own, "score", lambda texts: time.sleep(0.05) or score(texts))
+    expected, score = own.predict(texts), own.score_documents
+    monkeypatch.setattr(own, "score_documents", lambda texts: time.sleep(0.05) or score(texts))
     with serving(create_app(own, ServiceSettings(rate=0))) as client:
         with ThreadPoolExecutor(20) as pool:
             answers = list(pool.map(lambda text: client.post("/predict", {"text": text}), texts))

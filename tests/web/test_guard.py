@@ -84,8 +84,8 @@ def test_too_many_requests(classifier):
 
 def test_a_full_queue_and_a_late_answer(classifier, monkeypatch):
     settings = ServiceSettings(rate=0, max_queue=3, time_limit=0.2)
-    original = classifier.score
-    monkeypatch.setattr(classifier, "score", lambda texts: time.sleep(0.6) or original(texts))
+    original = classifier.score_documents
+    monkeypatch.setattr(classifier, "score_documents", lambda texts: time.sleep(0.6) or original(texts))
     with serving(create_app(classifier, settings)) as client:
         late = client.post("/predict", {"text": "一种锁"})
         assert (late.status, late.content["error"]["code"]) == (503, "too_slow")
@@ -98,7 +98,7 @@ def test_what_goes_wrong_inside_is_told_briefly(classifier, monkeypatch):
     def broken(texts):
         raise RuntimeError("the text was 一种锁")
 
-    monkeypatch.setattr(classifier, "score", broken)
+    monkeypatch.setattr(classifier, "score_documents", broken)
     with serving(create_app(classifier, ServiceSettings(rate=0))) as client:
         answer = client.post("/predict", {"text": "一种锁"})
         assert answer.status == 500

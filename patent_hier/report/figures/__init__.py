@@ -14,6 +14,7 @@ from patent_hier.report.figures.scores import comparison_bars as comparison_bars
 from patent_hier.report.figures.scores import frequency_bars as frequency_bars
 from patent_hier.report.figures.scores import layer_bars as layer_bars
 from patent_hier.report.figures.scores import reliability as reliability
+from patent_hier.report.figures.search import search_history as search_history
 from patent_hier.report.figures.style import Pen as Pen
 from patent_hier.report.figures.style import Rendered as Rendered
 from patent_hier.report.figures.style import pen as pen

@@ -1,0 +1,100 @@
+"""The weights of an encoder with fewer pieces: rows of its embedding, and of the layer that predicts hidden tokens."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoModelForMaskedLM
+
+from patent_hier.errors import ConfigError
+from patent_hier.features.pretrained import WEIGHTS, EncoderFiles
+from patent_hier.models.encoder import build_encoder
+from patent_hier.sanitize import reason
+
+_MORE = 64  # pieces of a second network: where its shapes differ, there is a row for each piece
+
+
+def trim_weights(files: EncoderFiles, kept: NDArray[np.bool_], half: bool, folder: Path) -> None:
+    """Write ``model.safetensors`` with the rows of the kept pieces; what else the files hold goes along.
+
+    Args:
+        files: The encoder.
+        kept: Which pieces stay, ``(n,)`` by id; rows behind the last piece, which no text uses, go.
+        half: In float16; else in the type that they have.
+        folder: Where to.
+
+    Raises:
+        ConfigError: If the weights cannot be read, have no row for a piece, or are too large for float16.
+    """
+    pieces = torch.from_numpy(np.flatnonzero(kept))
+    size = int(files.config["vocab_size"])
+    if len(kept) > size:
+        raise ConfigError(f"the tokenizer in {files.folder} has {len(kept)} tokens, its config.json says {size}")
+    known, with_rows = _tensor_names(files.config)
+    weights: dict[str, Tensor] = {}
+    for file in sorted(files.folder.glob("*.safetensors")):
+        try:
+            weights.update(load_file(file))
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"{file} cannot be read ({reason(error)}); copy the encoder again") from error
+    for name, tensor in weights.items():
+        if _is_one_of(name, with_rows):
+            tensor = tensor.index_select(0, pieces)
+        elif size in tensor.shape and not _is_one_of(name, known):
+            raise ConfigError(f"{files.folder} has weights {name} of a layer that is not known; remove them first")
+        if half and tensor.is_floating_point():
+            tensor = tensor.to(torch.float16)
+            if not tensor.isfinite().all():
+                raise ConfigError(f"the weights {name} are too large for half precision; leave --half out")
+        weights[name] = tensor.contiguous()
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def trimmed_config(config: dict[str, Any], new_ids: NDArray[np.int64], half: bool) -> dict[str, Any]:
+    """The ``config.json`` of the encoder with fewer pieces.
+
+    Args:
+        config: As it was.
+        new_ids: The new id of each old one, ``(n,)``, -1 for those that are gone.
+        half: Whether the weights are in float16.
+
+    Raises:
+        ConfigError: If the id of padding changes where positions are counted from it, as in RoBERTa.
+    """
+    trimmed = {**config, "vocab_size": int((new_ids >= 0).sum())}
+    for key, value in config.items():
+        if key.endswith("_token_id") and isinstance(value, int):
+            new_id = int(new_ids[value]) if 0 <= value < len(new_ids) else -1
+            trimmed[key] = new_id if new_id >= 0 else None
+    padding = "pad_token_id"
+    if "roberta" in str(config.get("model_type")) and trimmed.get(padding) != config.get(padding):
+        raise ConfigError(f"{padding} would become {trimmed.get(padding)}, and positions are counted from it")
+    if half:
+        trimmed["torch_dtype"] = "float16"
+        trimmed.pop("dtype", None)
+    return trimmed
+
+
+def _tensor_names(config: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Names of all weights that the architecture has, and of those with a row for each piece."""
+    first, second = (_shapes({**config, "vocab_size": int(config["vocab_size"]) + more}) for more in (0, _MORE))
+    return set(first), {name for name, shape in first.items() if second[name] != shape}
+
+
+def _shapes(config: dict[str, Any]) -> dict[str, torch.Size]:
+    with torch.device("meta"):  # names and shapes, no memory
+        network: Any = build_encoder(config).network
+        with contextlib.suppress(ValueError):  # of an architecture without such a head
+            network = AutoModelForMaskedLM.from_config(network.config)
+        return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+
+def _is_one_of(name: str, names: set[str]) -> bool:
+    """Whether a file's name is one of them; an encoder's own files lack what stands before it in a larger network."""
+    return any(name == known or known.endswith(f".{name}") or name.endswith(f".{known}") for known in names)

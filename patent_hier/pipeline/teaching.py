@@ -1,0 +1,74 @@
+"""A teacher's answers of a run's settings, checked against its corpus and split. No torch."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patent_hier.artifacts import MANIFEST
+from patent_hier.atomic import read_json
+from patent_hier.data.answers import ANSWERS_KIND, Answers
+from patent_hier.data.corpus import Corpus
+from patent_hier.errors import ConfigError
+from patent_hier.evaluation.system import positions
+from patent_hier.settings import WHOLE, Settings
+
+if TYPE_CHECKING:
+    from patent_hier.training.soft_targets import Teaching
+
+
+def teaching_content(settings: Settings, corpus: Corpus, split: Path) -> dict[str, Any]:
+    """What decides the teaching, for a run's fingerprint; nothing where there is none.
+
+    Raises:
+        ConfigError: If the folder holds no answers, or those of another corpus, split or depth.
+    """
+    own = settings.distill
+    if own.answers is None:
+        return {}
+    if settings.node not in WHOLE:
+        raise ConfigError(
+            f"distill.answers={own.answers} is for one network over all labels; use level=flat or level=shared, not "
+            f"node={settings.node}"
+        )
+    manifest = _manifest(Path(own.answers))
+    for what, theirs, ours in (
+        ("corpus", manifest.get("corpus"), corpus.fingerprint),
+        ("split", manifest.get("split"), split.name),
+        ("data.depth", manifest.get("levels", [None])[-1], settings.data.depth),
+    ):
+        if theirs != ours:
+            raise ConfigError(
+                f"distill.answers={own.answers} is of {what} {theirs}, this run of {ours}; distill on the same data"
+            )
+    counts = manifest["counts"]
+    chosen = {
+        "weight": own.weight if counts["documents"] else None,
+        "text_weight": own.text_weight if counts["texts"] else None,
+        "temperature": own.temperature,
+    }
+    return {"distill": {"answers": manifest["sha256"], **chosen}}
+
+
+def load_teaching(settings: Settings, corpus: Corpus) -> "Teaching | None":
+    """The answers that a run learns from; None if it has no teacher."""
+    if settings.distill.answers is None:
+        return None
+    from patent_hier.training.soft_targets import Teaching
+
+    folder = Path(settings.distill.answers)
+    answers = _answers(folder, _manifest(folder)["sha256"])
+    rows = positions(answers.document_ids, corpus.document_ids.to_numpy(), f"the corpus of {folder}")
+    return Teaching(answers, rows, settings.distill)
+
+
+def _manifest(folder: Path) -> Any:
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    if manifest.get("kind") != ANSWERS_KIND:
+        raise ConfigError(f"distill.answers={folder} holds no teacher's answers; make them by patent-hier distill")
+    return manifest
+
+
+@functools.lru_cache(maxsize=1)
+def _answers(folder: Path, unchanged: str) -> Answers:
+    """Read once for all trials and seeds of a process."""
+    return Answers.open(folder)

@@ -1,0 +1,236 @@
+"""Cut an encoder's vocabulary to the pieces that some texts need: a smaller folder that reads these texts alike."""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import MANIFEST, file_digest, refuse_foreign, seal
+from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.features.passages import is_held_out, read_passages
+from patent_hier.features.pretrained import CONFIG, TOKENIZER, TOKENIZER_CONFIG, EncoderFiles, locate
+from patent_hier.features.special_tokens import token_names
+from patent_hier.features.text_digests import DIGESTS_FILE
+from patent_hier.features.trimming import Vocabulary
+from patent_hier.features.wordpiece import load_tokenizer
+from patent_hier.pipeline.encoder_manifest import ENCODER_KIND
+from patent_hier.pipeline.environment import describe_environment
+from patent_hier.pipeline.text_read import DIGESTS
+from patent_hier.progress import say
+from patent_hier.regular_files import read_regular
+from patent_hier.settings import EncoderSettings
+
+_HELD_OUT = 0.01  # of the lines: for the share of unknown pieces on other text
+_MOST_README = 1 << 20  # bytes
+_LICENCE = re.compile(r"\A---\r?\n(?:.*\r?\n)*?license:[ \t]*([\w.+-]+)[ \t]*\r?\n")  # a hub page's header
+_LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.md")
+WriteCard = Callable[[Path, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class OtherText:
+    """What a cut costs on text that the vocabulary was not made for: lines held out, pieces of the other lines.
+
+    Attributes:
+        lines: How many.
+        tokens: Of the encoder as it was.
+        trimmed_tokens: Of the trimmed one.
+        unknown: Unknown tokens of the encoder as it was.
+        trimmed_unknown: Of the trimmed one.
+    """
+
+    lines: int
+    tokens: int
+    trimmed_tokens: int
+    unknown: int
+    trimmed_unknown: int
+
+    def in_words(self) -> str:
+        """One sentence."""
+        if not self.tokens:
+            return "Too few lines to hold some out, so what is lost on other text is not known."
+        return (
+            f"On {self.lines:,} lines held out, with the pieces of the other lines: "
+            f"{self.trimmed_unknown / max(1, self.trimmed_tokens):.3%} of the tokens are unknown (before: "
+            f"{self.unknown / self.tokens:.3%}), and there are {self.trimmed_tokens / self.tokens - 1:.2%} more tokens."
+        )
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """The pieces of texts: ``(n,)`` counts in all lines, and in those not held out; these lines; those held out."""
+
+    all: NDArray[np.int64]
+    shown: NDArray[np.int64]
+    lines: int
+    held_out: list[str]
+
+
+def trim_encoder(
+    source: str, texts: Sequence[Path], target: Path, min_count: int, half: bool, write_card: WriteCard
+) -> OtherText:
+    """Write the folder of an encoder with a smaller vocabulary.
+
+    Args:
+        source: Folder or hub name of an encoder.
+        texts: Files as :func:`patent_hier.features.passages.read_passages` reads them.
+        target: New, empty, or an earlier encoder of ours, which is replaced as a whole.
+        min_count: Occurrences that a piece needs.
+        half: Write the weights in float16.
+        write_card: Writes the card into the folder, from the manifest.
+
+    Raises:
+        ConfigError: If the encoder, its tokenizer or the target cannot be used.
+        DataError: If a text cannot be read, or there is none.
+    """
+    with exclusive(target):
+        refuse_foreign(target, ENCODER_KIND)
+        files = _locate(source)
+        tokenizer = load_tokenizer(files, 512)
+        tokenizer.no_truncation()
+        vocabulary = Vocabulary(tokenizer)
+        names = token_names(tokenizer, files.folder)
+        counted = _count(vocabulary, texts)
+        kept, changed = _checked(vocabulary, vocabulary.needed(counted.all, min_count, names.values()), texts)
+        shown = vocabulary.needed(counted.shown, min_count, names.values())
+        other = _other_text(vocabulary, shown, counted.held_out)
+        facts = {
+            "source": Path(source).name if Path(source).is_dir() else source,
+            "licence": _licence(files.folder),
+            "pieces": {"before": len(kept), "after": int(kept.sum())},
+            "texts": [{"file": f.name, "bytes": f.stat().st_size, "sha256": file_digest(f)} for f in texts],
+            "lines": {"all": counted.lines, "changed": changed},
+            "min_count": min_count,
+            "half": half,
+            "other_text": asdict(other),
+        }
+        with atomic_folder(target) as staging:
+            _write(staging, files, vocabulary, kept, names, half)
+            manifest = {"kind": ENCODER_KIND, "name": target.name, "trimmed": facts, **_digest_facts(files.folder)}
+            manifest["environment"] = describe_environment()
+            write_card(staging, manifest)
+            seal(staging, manifest)
+    same = f"{counted.lines - changed:,} of {counted.lines:,} lines have the same tokens as before"
+    say(f"{int(kept.sum()):,} of {len(kept):,} pieces kept; {same}")
+    say(other.in_words())
+    return other
+
+
+def _write(
+    staging: Path,
+    files: EncoderFiles,
+    vocabulary: Vocabulary,
+    kept: NDArray[np.bool_],
+    names: dict[str, str],
+    half: bool,
+) -> None:
+    """Weights, configuration, tokenizer; licences and digests of what was read as they are."""
+    from patent_hier.models.trimming import trim_weights, trimmed_config  # torch comes in here, seconds, not before
+
+    cut, new_ids = vocabulary.cut(kept)
+    trim_weights(files, kept, half, staging)
+    write_json(staging / CONFIG, trimmed_config(files.config, new_ids, half))
+    cut.save(str(staging / TOKENIZER), pretty=False)
+    write_json(staging / TOKENIZER_CONFIG, _tokenizer_config(files.folder, names))
+    for name in (*_LICENCE_FILES, DIGESTS_FILE):
+        if (files.folder / name).is_file():
+            shutil.copyfile(files.folder / name, staging / name)
+
+
+def _locate(source: str) -> EncoderFiles:
+    """The encoder, with refusals in the words of this command."""
+    try:
+        return locate(EncoderSettings("source", source, max_length=1), Path())
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("encoder.path", "FOLDER")) from error
+
+
+def _count(vocabulary: Vocabulary, texts: Sequence[Path]) -> _Counted:
+    """Count pieces in one pass over the texts.
+
+    Raises:
+        DataError: If the texts are empty.
+    """
+    size, lines = len(vocabulary.pieces), 0
+    every, shown = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    held_out: list[str] = []
+    for batch in read_passages(texts):
+        lines += len(batch)
+        for text, ids in zip(batch, vocabulary.encode(batch), strict=True):
+            np.add.at(every, ids, 1)
+            if is_held_out(text, _HELD_OUT):
+                held_out.append(text)
+            else:
+                np.add.at(shown, ids, 1)
+    if not lines:
+        raise DataError(f"{', '.join(map(str, texts)) or 'the text'} has no line; name texts like those to classify")
+    return _Counted(every, shown, lines, held_out)
+
+
+def _checked(vocabulary: Vocabulary, kept: NDArray[np.bool_], texts: Sequence[Path]) -> tuple[NDArray[np.bool_], int]:
+    """Cut the vocabulary and hold it against the old one on all texts, before anything is written.
+
+    A word that WordPiece gave up may become one that fits when the piece that misled it is gone; then all the pieces of
+    such a line are kept.
+
+    Returns:
+        The kept pieces, perhaps more than before; how many lines have other tokens, because a piece is too rare.
+
+    Raises:
+        ConfigError: If a line that has kept pieces only is read otherwise.
+    """
+    for attempt in range(2):
+        cut, new_ids = vocabulary.cut(kept)
+        changed, wrong = 0, []
+        for batch in read_passages(texts):
+            now = cut.encode_batch_fast(batch, add_special_tokens=False)
+            for text, before, after in zip(batch, vocabulary.encode(batch), now, strict=True):
+                expected = new_ids[before]
+                if (expected < 0).any():
+                    changed += 1
+                elif expected.tolist() != after.ids:
+                    wrong.append(text)
+        if not wrong:
+            return kept, changed
+        if attempt == 0:
+            kept = vocabulary.with_all_pieces_of(kept, wrong)
+    raise ConfigError(f"{len(wrong)} lines would be read otherwise with fewer pieces, such as {wrong[0][:40]!r}")
+
+
+def _other_text(vocabulary: Vocabulary, kept: NDArray[np.bool_], lines: list[str]) -> OtherText:
+    cut, new_ids = vocabulary.cut(kept)
+    before = [number for ids in vocabulary.encode(lines) for number in ids]
+    after = [number for one in cut.encode_batch_fast(lines, add_special_tokens=False) for number in one.ids]
+    unknown = vocabulary.unknown
+    if unknown is None:
+        return OtherText(len(lines), len(before), len(after), 0, 0)
+    return OtherText(len(lines), len(before), len(after), before.count(unknown), after.count(int(new_ids[unknown])))
+
+
+def _tokenizer_config(folder: Path, names: dict[str, str]) -> dict[str, Any]:
+    """``tokenizer.json`` says all but the names of special tokens and the longest input."""
+    file = folder / TOKENIZER_CONFIG
+    before = read_json(file) if file.is_file() else {}
+    longest = before.get("model_max_length") if isinstance(before, dict) else None
+    length = {"model_max_length": longest} if isinstance(longest, int) else {}
+    return {"tokenizer_class": "PreTrainedTokenizerFast", **names, **length}
+
+
+def _licence(folder: Path) -> str | None:
+    """The licence that the header of an encoder's page names."""
+    page = folder / "README.md"
+    text = read_regular(page, _MOST_README).decode("utf-8", "replace") if page.is_file() else ""
+    found = _LICENCE.match(text)
+    return found[1] if found else None
+
+
+def _digest_facts(folder: Path) -> dict[str, Any]:
+    """What the source's manifest tells of the digests of what it has read."""
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    return {DIGESTS: manifest[DIGESTS]} if isinstance(manifest, dict) and DIGESTS in manifest else {}
