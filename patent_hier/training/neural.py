@@ -179,9 +179,6 @@ def _train(
         if trainer_settings.patience is not None:
             callbacks.append(Patience(_MONITOR, trainer_settings.patience, filled(trainer_settings.min_steps)))
     trainer = make_trainer(trainer_settings, keeping.precision, epochs, callbacks, ranks, data.passes, observers)
-    if trainer_settings.progress and not ranks.rank:
-        where = f"{trainer.strategy.root_device} in {trainer.precision}"
-        print(f"{settings.model.name} {settings.node}: trains on {view.num_documents} documents, {where}", flush=True)
     for logger in trainer.loggers:
         logger.log_hyperparams(as_dict(settings))
     if keeping.path and keeping.position and keeping.position.ended:
