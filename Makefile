@@ -24,7 +24,7 @@ READY := $(VENV)/.installed
 export CSV ENCODER TITLES
 quoted = "$(1)='$${$(2)//\'/\\\'}'"
 data_settings = $(if $(CSV),data=$(DATA) $(call quoted,data.path,CSV))
-encoder_settings = $(if $(ENCODER),encoder=bert_base_chinese $(call quoted,encoder.path,ENCODER) experiment=paper,$(if $(CSV),encoder=small))
+encoder_settings = $(if $(ENCODER),encoder=bert_base_chinese $(call quoted,encoder.path,ENCODER) experiment=paper)
 title_settings = $(if $(TITLES),$(call quoted,data.label_text,TITLES))
 own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 # The demo's models are so small that two processes of one thread get more done than one of two.
@@ -42,8 +42,8 @@ help: ## Explain the targets
 	@echo 'Variables of reproduce, reproduce-full, demo, report, aggregate and ablate; of ensemble all but SEEDS, NODES, LAYERS:'
 	@echo '  CSV=FILE        raw patent CSV in the paper'"'"'s 16 columns; without it the built-in demo corpus'
 	@echo '  DATA=cnipa      how CSV is read; DATA=gazette takes titles for texts'
-	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the small encoder of the'
-	@echo '                  package with CSV=FILE, the demo encoder (random weights) without'
+	@echo '  ENCODER=FOLDER  bert-base-chinese, with the paper'"'"'s training settings; without it the pre-trained encoder'
+	@echo '                  of the package, small'
 	@echo '  TITLES=FILE     titles of IPC places (code,level,title) as further training documents of ensemble'
 	@echo '  ARGS="..."      further settings, such as ARGS="seed=2 split=applicant"; for all models of the target'
 	@echo '  JOBS=2          processes side by side, of one CPU thread each; 1 trains one model after the other'
@@ -64,15 +64,14 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce: $(READY) ## The paper's tables and figures: train all models once, write the report; finished models are kept
 	$(RUN) -m model=bertcnn,textcnn,rnn,linear level=hier $(parallel) $(own_settings)
-	$(RUN) model=bertcnn level=flat $(own_settings)
-	$(RUN) model=linear level=flat $(own_settings)
+	$(RUN) -m model=bertcnn,linear level=flat $(own_settings)
 	$(MAKE) --no-print-directory ablate report
 
 reproduce-full: $(READY) ## Further: controls, three seeds, all classical models, flat for every model; hours on a CPU
 	for model in bertcnn bert textcnn rnn; do \
 		$(RUN) -m model=$$model level=hier seed=$(SEEDS) $(parallel) $(own_settings) && \
 		$(RUN) -m model=$$model level=flat seed=$(SEEDS) $(parallel) $(own_settings) || exit; done
-	for control in model.head=token model.hidden_order=shuffled model.pooling=mean model.pool_size=null; do \
+	for control in model.head=token model.hidden_order=shuffled model.pooling=cls model.pool_size=null encoder.freeze=false; do \
 		$(RUN) -m model=bertcnn $$control level=hier seed=$(SEEDS) $(parallel) $(own_settings) || exit; done
 	for model in textcnn rnn; do $(RUN) -m model=$$model features=chars level=hier seed=$(SEEDS) $(parallel) $(own_settings) || exit; done
 	for model in linear logistic naive_bayes knn; do \

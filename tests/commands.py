@@ -15,6 +15,7 @@ _WORDS = ("features.vector_size=8", "features.epochs=1", "features.max_length=32
 # The smallest settings with which a model still does all that it does; for BERT-CNN, and by model.
 TINY = (
     *_DATA,
+    "encoder=demo",
     "encoder.hidden_size=16",
     "encoder.intermediate_size=32",
     "encoder.num_hidden_layers=2",

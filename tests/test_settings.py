@@ -11,7 +11,7 @@ from patent_hier.settings import (
     WHOLE,
     BertCnnSettings,
     DataSettings,
-    DemoEncoderSettings,
+    EncoderSettings,
     FeatureSettings,
     LevelSettings,
     LinearSettings,
@@ -30,17 +30,23 @@ from patent_hier.settings import (
 
 @pytest.fixture
 def settings():
-    return Settings()
+    return Settings(optimizer=OptimizerSettings(lr=1e-3))  # whatever the model
 
 
 def test_what_depends_on_other_settings_is_filled_in():
-    assert isinstance(Settings().encoder, DemoEncoderSettings)
-    real = Settings(data=DataSettings(path="x.csv"))
-    assert (real.encoder.path, real.optimizer.lr) == ("patent_hier/small", real.encoder.suggested_lr)
+    usual = Settings()
+    assert (usual.encoder.path, usual.encoder.freeze, usual.model.pooling) == ("patent_hier/small", 3, "mean")
+    assert (usual.optimizer.lr, usual.optimizer.head_lr, usual.trainer.min_steps) == (2e-4, 2e-3, 200)
+    assert Settings(optimizer=OptimizerSettings(lr=0.1)).optimizer.head_lr is None  # a chosen rate is that of all
+    assert Settings(model=LinearSettings()).optimizer.head_lr is None
+    other = Settings(encoder=EncoderSettings(path="x"))
+    assert (other.model.pooling, other.trainer.min_steps) == ("cls", 600)
+    assert Settings(encoder=EncoderSettings(path="x"), model=BertCnnSettings(pooling="mean")).model.pooling == "mean"
     rnn = Settings(data=DataSettings(path="x.csv"), model=RnnSettings())
-    assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (1e-3, 32, 10)
+    assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (3e-3, 32, 10)
     for whole in (Settings(node="flat"), Settings(node="shared"), Settings(level=LevelSettings("shared"))):
-        assert whole.trainer.max_epochs == 10
+        assert whole.trainer.max_epochs == 6
+    assert Settings(node="flat", model=RnnSettings()).trainer.max_epochs == 10
     chosen = Settings(optimizer=OptimizerSettings(lr=0.5), trainer=TrainerSettings(batch_size=3, max_epochs=4))
     assert (chosen.optimizer.lr, chosen.trainer.batch_size, chosen.trainer.max_epochs) == (0.5, 3, 4)
 
@@ -188,11 +194,10 @@ def test_all_terms_may_be_kept(settings):
     "model", [TextCnnSettings, RnnSettings, LinearSettings, NaiveBayesSettings, NeighboursSettings]
 )
 def test_name_and_suggestions_have_no_influence(model):
-    changed = model(name="other", suggested_lr=0.5, suggested_batch_size=3, suggested_max_epochs=7)
-    assert changed.influence() == model().influence()
+    suggestions = {f"suggested_{key}": 7 for key in ("lr", "batch_size", "max_epochs", "whole_epochs", "min_steps")}
+    assert model(name="other", **suggestions).influence() == model().influence()
     fields = {field.name for field in dataclasses.fields(model)}
-    others = {"name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs", "context_weight"}
-    assert set(model().influence()) == fields - others
+    assert set(model().influence()) == fields - {"name", "context_weight", *suggestions}
 
 
 def test_only_what_a_head_reads_has_influence():

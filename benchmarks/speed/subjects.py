@@ -15,7 +15,7 @@ from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import build_encoder
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import ROOT, BertCnnSettings, Settings, TrainerSettings
+from patent_hier.settings import ROOT, BertCnnSettings, DemoEncoderSettings, Settings, TrainerSettings
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.node_data import NodeView
@@ -31,7 +31,7 @@ class Subject:
 
     size: str  # a name in SIZES
     texts: tuple[str, ...]
-    settings: BertCnnSettings = field(default_factory=BertCnnSettings)
+    settings: BertCnnSettings = field(default_factory=lambda: BertCnnSettings(pooling="cls"))
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -70,7 +70,8 @@ class Subject:
     def run(self, **trainer: Any) -> Settings:
         """Settings of one epoch over the view."""
         plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, progress=False)
-        return replace(Settings(), model=self.settings, node=ROOT, trainer=replace(plain, **trainer))
+        trained = replace(plain, **trainer)
+        return Settings(encoder=DemoEncoderSettings(), model=self.settings, node=ROOT, trainer=trained)
 
 
 def view_of(store: TokenStore) -> NodeView[TokenStore]:

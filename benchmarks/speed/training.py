@@ -28,7 +28,7 @@ _STEPS = 400  # of the overhead's row
 def training_row(subject: Subject, repeats: int) -> Row:
     """One epoch over a subject's documents, padded as they come, by both trainers with equal settings."""
     on_gpu = choose_gpu("auto", "trainer.accelerator")
-    device, precision = "cuda" if on_gpu else "cpu", choose_precision("auto", on_gpu)
+    device, precision = "cuda" if on_gpu else "cpu", choose_precision("auto", on_gpu, subject.reader.files.hidden_size)
     view, settings = view_of(subject.store), subject.run(batch_size=BATCH)
     rounds = [
         (_our_seconds(view, subject.blueprint(), settings), _hugging_face_seconds(subject, precision))

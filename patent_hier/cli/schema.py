@@ -51,6 +51,7 @@ _SCHEMA: dict[tuple[str, str], Any] = {
     ("schema/data", "demo"): s.DemoDataSettings,
     ("schema/encoder", "pretrained"): s.EncoderSettings,
     ("schema/encoder", "small"): s.small_encoder(),
+    ("schema/encoder", "small_half_frozen"): s.small_half_frozen_encoder(),
     ("schema/encoder", "demo"): s.DemoEncoderSettings,
     ("schema/model", "bertcnn"): s.BertCnnSettings,
     ("schema/model", "textcnn"): s.TextCnnSettings,

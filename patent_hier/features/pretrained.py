@@ -32,6 +32,7 @@ _IN_PACKAGE = "patent_hier"
 # Names that GPT-2, GPT-Neo and DistilBERT have of their own for what transformers maps to the usual ones.
 _ALIASES = {
     "num_hidden_layers": ("n_layer", "num_layers", "n_layers"),
+    "hidden_size": ("n_embd", "dim"),
     "max_position_embeddings": ("n_positions",),
 }
 # Types that are always decoders: no token reads those after it. BERT-like ones are if config.json says is_decoder.
@@ -60,6 +61,12 @@ class EncoderFiles:
     def num_layers(self) -> int:
         """Number of Transformer layers."""
         return int(_value(self.config, "num_hidden_layers"))
+
+    @property
+    def hidden_size(self) -> int | None:
+        """Width of the hidden states; None where ``config.json`` has a name for it that we do not know."""
+        value = _value(self.config, "hidden_size")
+        return None if value is None else int(value)
 
     @property
     def is_causal(self) -> bool:

@@ -108,8 +108,8 @@ class DocumentMatrixHead(nn.Module):
                 f"hidden_size={hidden_size}; use kernel_size + pool_size <= {hidden_size + 1}"
             )
         self.n = settings.num_last_layers
-        self.pooling = settings.pooling
-        self.queries = make_queries(settings.pooling, self.n, hidden_size)
+        self.pooling = settings.pooling or "cls"
+        self.queries = make_queries(self.pooling, self.n, hidden_size)
         self.pool_size = settings.pool_size or width
         self.order: Tensor | None
         order = torch.randperm(hidden_size) if settings.hidden_order == "shuffled" else None
@@ -174,8 +174,8 @@ class ClsHead(nn.Module):
 
     def __init__(self, hidden_size: int, num_layers: int, num_labels: int, settings: BertCnnSettings) -> None:
         super().__init__()
-        self.pooling = settings.pooling
-        self.queries = make_queries(settings.pooling, 1, hidden_size)
+        self.pooling = settings.pooling or "cls"
+        self.queries = make_queries(self.pooling, 1, hidden_size)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(hidden_size, num_labels)
 

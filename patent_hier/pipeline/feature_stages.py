@@ -38,7 +38,7 @@ def ensure_layer_vectors(corpus: Corpus, tokens: Path, files: EncoderFiles, sett
 
     encoder, trainer, cache = settings.encoder, settings.trainer, Path(settings.cache_dir)
     on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
-    precision = choose_precision(trainer.precision, on_gpu)
+    precision = choose_precision(trainer.precision, on_gpu, files.hidden_size)
     layers, pooling = encoder.vector_layers or files.num_layers, settings.model.pooling
     digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
     name = layer_vectors_fingerprint(tokens.name, digest, pooling, layers, precision)

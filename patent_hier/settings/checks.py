@@ -89,9 +89,9 @@ _MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
 }
 
 
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the allowed ones."""
-    if value not in allowed:
+def one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    """Refuse a value that is not among the allowed ones; ``None``, where a setting may be that, passes."""
+    if value is not None and value not in allowed:
         raise ConfigError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
 
 
@@ -166,7 +166,7 @@ def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None
         encoder: The encoder's name, for the message.
         is_causal: Whether it is a decoder.
     """
-    if is_causal and model.pooling == "cls" and "pooling" in HEAD_SETTINGS[model.head]:
+    if is_causal and model.pooling in (None, "cls") and "pooling" in HEAD_SETTINGS[model.head]:
         raise ConfigError(
             f"model.pooling=cls reads the first token, which in a decoder ({encoder}) has read nothing else; "
             "use model.pooling=last or model.pooling=mean"

@@ -1,9 +1,13 @@
 """Settings of what models read: an encoder with its word pieces, or segmented words with their vectors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from patent_hier.settings.models import BertCnnSettings, ModelSettings
+
+_Model = TypeVar("_Model", bound=ModelSettings)
 
 
 @dataclass
@@ -24,6 +28,11 @@ class EncoderSettings:
             in every epoch. Two bytes for each layer, hidden dimension and document on disk.
         max_length: Longest document in tokens, with special ones such as [CLS] and [SEP]; longer ones are cut.
         suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
+        suggested_head_lr: That of what lies above it; ``optimizer.head_lr`` takes it unless that or ``optimizer.lr`` is
+            set. ``null``: as ``suggested_lr``.
+        suggested_min_steps: Likewise the least number of optimizer steps, for ``trainer.min_steps``.
+        suggested_pooling: Likewise how a layer's output becomes one vector, for ``model.pooling``;
+            ``mean`` where nothing has taught [CLS] to stand for the document.
     """
 
     name: str = "folder"
@@ -34,6 +43,9 @@ class EncoderSettings:
     vector_layers: int | None = None
     max_length: int = 200
     suggested_lr: float = 3e-5
+    suggested_head_lr: float | None = None
+    suggested_min_steps: int = 600
+    suggested_pooling: str = "cls"
 
 
 @dataclass
@@ -53,6 +65,7 @@ class DemoEncoderSettings(EncoderSettings):
     pretrained: bool = False
     max_length: int = 128
     suggested_lr: float = 1e-3
+    suggested_pooling: str = "mean"
     hidden_size: int = 64
     num_hidden_layers: int = 6
     num_attention_heads: int = 2
@@ -62,7 +75,20 @@ class DemoEncoderSettings(EncoderSettings):
 
 def small_encoder() -> EncoderSettings:
     """The encoder that travels with the package: for real text, unless another is named."""
-    return EncoderSettings("small", "patent_hier/small", max_length=128, suggested_lr=2e-4)
+    return EncoderSettings(
+        "small",
+        "patent_hier/small",
+        max_length=128,
+        suggested_lr=2e-4,
+        suggested_head_lr=2e-3,
+        suggested_min_steps=200,
+        suggested_pooling="mean",
+    )
+
+
+def small_half_frozen_encoder() -> EncoderSettings:
+    """The same with its lower half as it was pre-trained: for the demo corpus, where minutes count."""
+    return replace(small_encoder(), name="small-half-frozen", freeze=3)
 
 
 def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) -> EncoderSettings:
@@ -79,6 +105,13 @@ def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) 
     if encoder == "demo":
         return DemoEncoderSettings()
     return small_encoder() if encoder == "small" else EncoderSettings(Path(encoder).name, str(encoder))
+
+
+def with_pooling(model: _Model, encoder: EncoderSettings) -> _Model:
+    """A model's settings with the pooling that suits its encoder, unless one is set or it has none."""
+    if isinstance(model, BertCnnSettings) and model.pooling is None:
+        return replace(model, pooling=encoder.suggested_pooling)
+    return model
 
 
 @dataclass

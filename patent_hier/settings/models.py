@@ -24,7 +24,11 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", ATTENTION)
 CLASSIFIERS = ("svm", "logistic")
-NO_INFLUENCE = ("name", "suggested_lr", "suggested_batch_size", "suggested_max_epochs")  # by themselves
+# By themselves.
+NO_INFLUENCE = (
+    "name",
+    *(f"suggested_{key}" for key in ("lr", "batch_size", "max_epochs", "whole_epochs", "min_steps")),
+)
 
 
 @dataclass
@@ -37,6 +41,8 @@ class ModelSettings:
             encoder. Models without gradient steps ignore it.
         suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
         suggested_max_epochs: Likewise passes over the training documents, for ``trainer.max_epochs``.
+        suggested_whole_epochs: The same at the nodes ``flat`` and ``shared``, whose many labels take more of them.
+        suggested_min_steps: Likewise the least number of steps, for ``trainer.min_steps``; ``null``: the encoder's.
     """
 
     inputs: ClassVar[str]
@@ -46,6 +52,8 @@ class ModelSettings:
     suggested_lr: float | None = 1e-3
     suggested_batch_size: int = 16
     suggested_max_epochs: int = 5
+    suggested_whole_epochs: int = 10
+    suggested_min_steps: int | None = 600
 
     @property
     def knows_titled_labels(self) -> bool:
@@ -68,7 +76,8 @@ class BertCnnSettings(ModelSettings):
         pooling: How a layer's output becomes one vector (``document_matrix`` and ``cls`` heads): ``cls`` (the first
             token), ``mean`` (over all tokens), ``last`` (the last token) or ``attention`` (a mean of the tokens,
             weighted by a learnt query of each layer). The first token of a decoder has read nothing else, so that
-            ``cls`` does not go with one.
+            ``cls`` does not go with one. ``null``: what suits the encoder; a network that is built without its settings
+            takes ``cls``.
         pool_size: Width of the max-pooling windows along the hidden axis; ``null`` for one global maximum.
         num_filters: Number of convolution filters.
         kernel_size: Length of a filter: hidden dimensions (``document_matrix``) or tokens (``token``).
@@ -81,9 +90,11 @@ class BertCnnSettings(ModelSettings):
 
     name: str = "bertcnn"
     suggested_lr: float | None = None
+    suggested_whole_epochs: int = 6  # it begins with what its encoder knows
+    suggested_min_steps: int | None = None
     head: str = "document_matrix"
     num_last_layers: int = 4
-    pooling: str = "cls"
+    pooling: str | None = None
     pool_size: int | None = 4
     num_filters: int = 32
     kernel_size: int = 3
@@ -111,7 +122,9 @@ class TextCnnSettings(ModelSettings):
     inputs: ClassVar[str] = "words"
 
     name: str = "textcnn"
+    suggested_lr: float | None = 3e-3  # with 1e-3, sections of some hundred documents were still learning at their end
     suggested_batch_size: int = 32
+    suggested_min_steps: int | None = 400
     kernel_sizes: list[int] = field(default_factory=lambda: [2, 3, 4])
     num_filters: int = 128
     dropout: float = 0.5
@@ -135,8 +148,10 @@ class RnnSettings(ModelSettings):
     inputs: ClassVar[str] = "words"
 
     name: str = "rnn"
+    suggested_lr: float | None = 3e-3
     suggested_batch_size: int = 32
     suggested_max_epochs: int = 10  # it learns more slowly than the others
+    suggested_min_steps: int | None = 400
     cell: str = "lstm"
     pooling: str = "last"
     hidden_size: int = 128

@@ -85,7 +85,8 @@ class PretrainSettings:
             one that suits a new encoder; 5e-5 suits one that is trained further.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
+        precision: ``auto`` (bf16 on a GPU that has it, and for encoders of 64 dimensions or more on a CPU with
+            AVX512-BF16 or AMX; else fp32), ``32-true`` or ``bf16-mixed``.
         compile: Compile the network; ``null`` does so on a GPU only.
         num_threads: CPU threads of PyTorch; ``null`` leaves its default.
         half: Save the weights in half precision; they are float32 again when loaded.

@@ -6,7 +6,7 @@ from typing import Any
 
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
 from patent_hier.settings.distillation import DistillSettings
-from patent_hier.settings.inputs import DemoEncoderSettings, FeatureSettings, small_encoder
+from patent_hier.settings.inputs import FeatureSettings, small_encoder, small_half_frozen_encoder, with_pooling
 from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 from patent_hier.taxonomy.symbols import SECTIONS
@@ -16,7 +16,6 @@ FLAT = "flat"
 SHARED = "shared"
 WHOLE = (FLAT, SHARED)  # nodes that decide everything by themselves
 HIER_NODES = (ROOT, *SECTIONS)
-_WHOLE_EPOCHS = 10  # so many labels take more passes over the documents than eight sections
 
 
 @dataclass
@@ -35,12 +34,12 @@ class Settings:
     """One node's run, whole: by default the paper's classifier of the sections of the demo corpus.
 
     What is ``None`` because it depends on another setting (the encoder, ``optimizer.lr``, ``trainer.batch_size``,
-    ``trainer.max_epochs``) is filled in when the settings are made.
+    ``trainer.max_epochs``, ``trainer.min_steps``, ``model.pooling``) is filled in when the settings are made.
 
     Attributes:
         data: A :class:`patent_hier.settings.DataSettings`.
         encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only. ``None``: the
-            demo encoder for the demo corpus, else the one that travels with the package.
+            one that travels with the package, half of it frozen for the demo corpus.
         model: A :class:`patent_hier.settings.ModelSettings`.
         node: ``root`` decides the section, a label everything below it, ``flat`` the deepest level at once, ``shared``
             every level by one network.
@@ -65,18 +64,31 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.encoder is None:
-            self.encoder = DemoEncoderSettings() if isinstance(self.data, DemoDataSettings) else small_encoder()
+            is_demo = isinstance(self.data, DemoDataSettings)
+            self.encoder = small_half_frozen_encoder() if is_demo else small_encoder()
+        self.model = with_pooling(self.model, self.encoder)
         model, trainer = self.model, self.trainer
         if self.optimizer.lr is None:
-            lr = self.encoder.suggested_lr if model.suggested_lr is None else model.suggested_lr
-            self.optimizer = replace(self.optimizer, lr=lr)
+            self.optimizer = self._suited_optimizer()
         if trainer.batch_size is None:
             trainer = replace(trainer, batch_size=model.suggested_batch_size)
         if trainer.max_epochs is None:
             # The level too: commands compose a level's settings once, under a node that stands for all of them.
             is_whole = self.node in WHOLE or self.level.name in WHOLE
-            trainer = replace(trainer, max_epochs=_WHOLE_EPOCHS if is_whole else model.suggested_max_epochs)
+            epochs = model.suggested_whole_epochs if is_whole else model.suggested_max_epochs
+            trainer = replace(trainer, max_epochs=epochs)
+        if trainer.min_steps is None:
+            own = self.encoder.suggested_min_steps if model.suggested_min_steps is None else model.suggested_min_steps
+            trainer = replace(trainer, min_steps=own)
         self.trainer = trainer
+
+    def _suited_optimizer(self) -> OptimizerSettings:
+        """The learning rates that suit the model, or its encoder and what lies above that."""
+        own, encoder, lr = self.optimizer, self.encoder, self.model.suggested_lr
+        if lr is not None:
+            return replace(own, lr=lr)
+        head_lr = encoder.suggested_head_lr if own.head_lr is None else own.head_lr
+        return replace(own, lr=encoder.suggested_lr, head_lr=head_lr)
 
 
 def as_dict(settings: Any) -> dict[str, Any]:

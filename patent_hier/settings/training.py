@@ -16,8 +16,8 @@ class OptimizerSettings:
     Attributes:
         name: ``adamw``, ``adam``, or ``muon`` (for the matrices of Transformer layers; AdamW for the other weights).
         lr: Peak learning rate; ``null``: what suits the model, or its encoder.
-        head_lr: Peak learning rate of what lies above the encoder, whose weights start at random; ``null``: as ``lr``.
-            Only for models with an encoder.
+        head_lr: Peak learning rate of what lies above the encoder, whose weights start at random; ``null``: as ``lr``
+            or, where that is ``null`` too, what suits the encoder. Only for models with an encoder.
         layer_decay: Factor on the rate from one layer of the encoder to the next lower one: its top layer learns at
             ``lr``, its embeddings slowest. 1 for one rate. Only for models with an encoder.
         weight_decay: Decoupled for AdamW; not applied to biases and layer norms.
@@ -39,10 +39,10 @@ class TrainerSettings:
     """How long and on what a node is trained.
 
     Attributes:
-        max_epochs: Passes over the node's training documents; ``null``: what suits the model, but 10 at the nodes
-            ``flat`` and ``shared``.
+        max_epochs: Passes over the node's training documents; ``null``: what suits the model and, at the nodes
+            ``flat`` and ``shared``, so many labels.
         min_steps: Optimizer steps that a node makes at least: a small node's epochs are raised to reach them, and none
-            stops early before.
+            stops early before; ``null``: what suits the model, or its encoder.
         batch_size: Documents per optimizer step, over all devices; ``null``: what suits the model.
         score_batch_size: Documents per batch and device when scoring.
         keep: ``best``: the weights of the epoch with the best validation accuracy; ``last``: those of the last epoch.
@@ -68,14 +68,15 @@ class TrainerSettings:
             those of an undisturbed run. 0 saves before every batch; ``null`` never.
         devices: GPUs, or processes on a CPU, that train one node together; ``null`` for all GPUs of the machine, or for
             those of torchrun. It changes the result by rounding, and by the chance in dropout, only.
-        precision: ``auto`` (bf16 on a GPU that has it, else fp32), ``32-true`` or ``bf16-mixed``.
+        precision: ``auto`` (bf16 on a GPU that has it, and for encoders of 64 dimensions or more on a CPU with
+            AVX512-BF16 or AMX; else fp32), ``32-true`` or ``bf16-mixed``.
         num_threads: CPU threads of PyTorch in each process; ``null`` leaves its default, or torchrun's; processes
             that are started for ``devices`` share it.
         progress: Print a line per epoch (and a bar on a terminal).
     """
 
     max_epochs: int | None = None
-    min_steps: int = 600
+    min_steps: int | None = None
     batch_size: int | None = None
     score_batch_size: int = 64
     keep: str = BEST
@@ -98,7 +99,7 @@ class TrainerSettings:
 
 def planned_epochs(settings: TrainerSettings, steps_per_epoch: int) -> int:
     """Epochs of a node: ``max_epochs``, raised until a small node makes ``min_steps`` optimizer steps."""
-    return max(filled(settings.max_epochs), math.ceil(settings.min_steps / steps_per_epoch))
+    return max(filled(settings.max_epochs), math.ceil(filled(settings.min_steps) / steps_per_epoch))
 
 
 def filled(value: _T | None) -> _T:

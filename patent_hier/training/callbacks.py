@@ -42,7 +42,9 @@ class History(pl.Callback):
         self.epochs, self._before = list(state_dict["epochs"]), float(state_dict["seconds"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Say where and in which precision the network computes; start the clock."""
+        if self._enabled:
+            print(f"{self._label}: trains on {trainer.strategy.root_device} in {trainer.precision}", flush=True)
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -22,6 +22,7 @@ from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import EncoderSettings, ModelSettings, OptimizerSettings, TrainerSettings
 from patent_hier.settings.checks import check_group, network_settings
+from patent_hier.settings.inputs import encoder_settings, with_pooling
 from patent_hier.settings.models import NETWORKS, NO_INFLUENCE
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training.callbacks import AveragedWeights
@@ -106,6 +107,8 @@ class PatentClassifier(pl.LightningModule):
     ) -> None:
         super().__init__()
         own = model if isinstance(model, ModelSettings) else network_settings(model, settings)
+        if network is None and encoder_config is None:
+            own = with_pooling(own, encoder_settings("small" if encoder is None else encoder))
         tree = tree if isinstance(tree, LabelTree) else LabelTree.from_dict(tree)
         size = num_outputs(tree, flat)
         inputs = Inputs(encoder_config, freeze, None if vector_shape is None else (vector_shape[0], vector_shape[1]))

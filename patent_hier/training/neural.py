@@ -20,9 +20,10 @@ from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import ENCODER_NAME, Blueprint
 from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import BEST, Settings, as_dict, filled, planned_epochs
+from patent_hier.settings import BEST, Settings, TrainerSettings, as_dict, filled, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import NodeBatches
+from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.memory import memory_advice, with_less_memory
 from patent_hier.training.module import PatentClassifier
@@ -69,14 +70,16 @@ def fit_network(
     if settings.trainer.keep == BEST and not len(view.val):
         say("no validation document under this node, so the weights of the last epoch are kept")
     wanted = settings.trainer.accumulate
-    position = find_state(state, ranks, say)
+    precision = _precision(blueprint, settings.trainer)
+    position = find_state(state, ranks, precision, say)
     if position and position.passes != (wanted or position.passes):
         say(f"training begins anew: its state {state} is of trainer.accumulate={position.passes}, not {wanted}")
         position = None
 
     def fit(passes: int) -> Fitted:
         fitting = position if position and position.passes == passes else None
-        return _fit_in_passes(view, blueprint, settings, passes, _Keeping(state, fitting, ranks), observe or Observers)
+        keeping = _Keeping(state, fitting, ranks, precision)
+        return _fit_in_passes(view, blueprint, settings, passes, keeping, observe or Observers)
 
     if position:
         say("training had ended; its result is written now" if position.ended else _where(position))
@@ -86,17 +89,26 @@ def fit_network(
     return fit(first)
 
 
+def _precision(blueprint: Blueprint, settings: TrainerSettings) -> str:
+    """In which the network computes; where its encoder's output is looked up, it has no encoder to be fast in."""
+    reader, width = blueprint.reader, None
+    if isinstance(reader, WordPieceReader) and blueprint.vectors is None:
+        width = reader.files.hidden_size
+    return choose_precision(settings.precision, choose_gpu(settings.accelerator, "trainer.accelerator"), width)
+
+
 def _where(position: Position) -> str:
     return f"training goes on in epoch {position.epoch + 1}, behind {position.batch} batches"
 
 
 @dataclass(frozen=True)
 class _Keeping:
-    """Where a run's state is kept, and where it goes on; for which ranks."""
+    """Where a run's state is kept, and where it goes on; for which ranks, in which precision."""
 
     path: Path | None
     position: Position | None
     ranks: Ranks
+    precision: str
 
     @property
     def done(self) -> tuple[int, int]:
@@ -165,8 +177,8 @@ def _train(
     if len(view.val):
         callbacks.append(best)
         if trainer_settings.patience is not None:
-            callbacks.append(Patience(_MONITOR, trainer_settings.patience, trainer_settings.min_steps))
-    trainer = make_trainer(trainer_settings, epochs, callbacks, ranks, data.passes, observers)
+            callbacks.append(Patience(_MONITOR, trainer_settings.patience, filled(trainer_settings.min_steps)))
+    trainer = make_trainer(trainer_settings, keeping.precision, epochs, callbacks, ranks, data.passes, observers)
     for logger in trainer.loggers:
         logger.log_hyperparams(as_dict(settings))
     if keeping.path and keeping.position and keeping.position.ended:

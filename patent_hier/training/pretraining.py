@@ -81,7 +81,7 @@ def pretrain_network(
     state = _readable(state_folder / STATE_FILE)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
-        trainer = _trainer(settings, on_gpu, scratch)
+        trainer = _trainer(settings, on_gpu, model.network.config.hidden_size, scratch)
         try:
             trainer.fit(task, ckpt_path=state, weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
@@ -203,10 +203,24 @@ class MaskedLanguageTask(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """History and clock belong to the state."""
-        checkpoint["patent_hier"] = {"history": self.history, "seconds": self._seconds}
+        checkpoint["patent_hier"] = {
+            "history": self.history,
+            "seconds": self._seconds,
+            "precision": str(self.trainer.precision),
+        }
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take history and clock back."""
+        """Take history and clock back.
+
+        Raises:
+            ConfigError: If ``precision=auto`` means another one here than where the state was made.
+        """
+        own = str(self.trainer.precision)
+        if (precision := checkpoint["patent_hier"].get("precision", own)) != own:
+            raise ConfigError(
+                f"state {self._state_folder / STATE_FILE} is of precision={precision}, but this machine trains in "
+                f"{own}; go on where it was made, or delete it to begin again"
+            )
         self.history = list(checkpoint["patent_hier"]["history"])
         self._seconds = float(checkpoint["patent_hier"]["seconds"])
         self._say(f"continues after step {int(self.history[-1]['step'])}")
@@ -287,13 +301,13 @@ def _line(row: Mapping[str, float], done: float) -> str:
     return "  ".join(parts)
 
 
-def _trainer(settings: PretrainSettings, on_gpu: bool, scratch: str) -> pl.Trainer:
+def _trainer(settings: PretrainSettings, on_gpu: bool, width: int, scratch: str) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     return pl.Trainer(
         accelerator="cuda" if on_gpu else "cpu",
         devices=1,
         plugins=[LightningEnvironment()],  # as in patent_hier.training.neural
-        precision=choose_precision(settings.precision, on_gpu),
+        precision=choose_precision(settings.precision, on_gpu, width),  # type: ignore[arg-type]  # one of two
         max_epochs=-1,
         gradient_clip_val=settings.gradient_clip,
         logger=False,

@@ -26,7 +26,7 @@ from patent_hier.atomic import atomic_file, remove_partials
 from patent_hier.regular_files import require_regular
 from patent_hier.training.ranks import Ranks
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 _KEY = "patent_hier"
 _ASKED_EVERY = 20  # batches after which several ranks ask rank 0 whether it is time
 
@@ -40,6 +40,7 @@ class Position:
         batch: Batches of the present epoch that are done.
         passes: In how many passes each batch is read.
         ranks: Processes that train together.
+        precision: In which the network computes.
         random: States of the generators of each rank: the CPU's, and its GPU's if it trains there; uint8.
         resumed: Where the run was taken up before, as ``epoch`` and ``batch``.
         ended: Whether all training is done, and only the result was not written.
@@ -49,17 +50,19 @@ class Position:
     batch: int
     passes: int
     ranks: int
+    precision: str
     random: list[list[Tensor]]
     resumed: list[dict[str, int]] = field(default_factory=list)
     ended: bool = False
 
 
-def find_state(path: Path | None, ranks: Ranks, say: Callable[[str], None]) -> Position | None:
+def find_state(path: Path | None, ranks: Ranks, precision: str, say: Callable[[str], None]) -> Position | None:
     """Where a killed run stood.
 
     Args:
         path: The file of its state; None where none is kept.
         ranks: The processes of this run.
+        precision: In which this run computes.
         say: Told why a state is not used.
 
     Returns:
@@ -85,6 +88,9 @@ def find_state(path: Path | None, ranks: Ranks, say: Callable[[str], None]) -> P
         return None
     if position.ranks != ranks.size:
         say(f"training begins anew: its state {path} is of {position.ranks} devices, not {ranks.size}")
+        return None
+    if position.precision != precision:
+        say(f"training begins anew: its state {path} is of trainer.precision={position.precision}, not {precision}")
         return None
     return position
 
@@ -176,7 +182,7 @@ class StateKeeper(pl.Callback):
         """Add the position and the generators, of every rank, to what Lightning saves."""
         batch = trainer.fit_loop.batch_idx // self._passes
         random = self._generators(trainer.strategy.root_device)
-        shared = (self._passes, self._ranks.size, random, self.resumed, self._ended)
+        shared = (self._passes, self._ranks.size, str(trainer.precision), random, self.resumed, self._ended)
         position = Position(trainer.current_epoch, batch, *shared)
         checkpoint[_KEY] = {"made_by": _versions(), "position": asdict(position)}
 

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, ProgressBar
 from pytorch_lightning.strategies import DDPStrategy
 
 from patent_hier.settings import TrainerSettings
-from patent_hier.training.device import choose_gpu, choose_precision
+from patent_hier.training.device import choose_gpu
 from patent_hier.training.observers import Observers
 from patent_hier.training.ranks import Ranks
 from patent_hier.training.resume import StateFile
@@ -18,6 +18,7 @@ from patent_hier.training.resume import StateFile
 
 def make_trainer(
     settings: TrainerSettings,
+    precision: str,
     epochs: int,
     callbacks: list[Callback],
     ranks: Ranks,
@@ -28,6 +29,7 @@ def make_trainer(
 
     Args:
         settings: The trainer group of a run's settings.
+        precision: As :func:`patent_hier.training.device.choose_precision` gives it.
         epochs: Passes over the training documents.
         callbacks: Those that training itself needs.
         ranks: The processes that train together.
@@ -47,7 +49,7 @@ def make_trainer(
         strategy=_ddp(passes) if ranks.size > 1 else "auto",
         # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
         plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment(), StateFile()],
-        precision=choose_precision(settings.precision, on_gpu),
+        precision=precision,  # type: ignore[arg-type]  # one of two
         max_epochs=epochs,
         accumulate_grad_batches=passes,
         gradient_clip_val=settings.gradient_clip,

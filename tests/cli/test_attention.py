@@ -9,7 +9,7 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import BertCnnSettings
 from tests.trees import tree_of
 
-TINY = ("encoder.hidden_size=16", "encoder.num_hidden_layers=3", "encoder.intermediate_size=32")
+TINY = ("encoder=demo", "encoder.hidden_size=16", "encoder.num_hidden_layers=3", "encoder.intermediate_size=32")
 
 
 @pytest.fixture

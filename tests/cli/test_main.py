@@ -11,7 +11,7 @@ from patent_hier.data.raw import PAPER_COLUMNS
 from tests.commands import command, processor_seconds_of_children, write_csv
 
 ROOT = Path(patent_hier.__file__).parents[1]
-FAST = ("data.rows=300", "encoder.num_hidden_layers=2", "model.num_last_layers=2")
+FAST = ("data.rows=300", "encoder=demo", "encoder.num_hidden_layers=2", "model.num_last_layers=2")
 SECTION = ("level=section", *FAST)
 
 # words after ``run`` -> what the one line must name
@@ -40,7 +40,7 @@ MISTAKES = [
     (("level=section", "encoder=bert_base_chinese"), "encoder.path=FOLDER"),
     (("level=section", "encoder=folder"), "encoder.path=FOLDER"),
     (("level=section", "encoder=folder", "encoder.path=folder"), "config.json"),
-    (("level=section", "encoder.num_attention_heads=3"), "num_attention_heads=3"),
+    (("level=section", "encoder=demo", "encoder.num_attention_heads=3"), "num_attention_heads=3"),
     (("level=section", "encoder.max_length=9999"), "9999"),
     (("level=section", "trainer.batch_size=0"), "trainer.batch_size=0"),
     (("trainer.batch_size=abc",), "abc"),

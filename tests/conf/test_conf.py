@@ -197,6 +197,7 @@ def test_misspelt_key_inside_what_an_experiment_sets_for_a_model(model, line, co
         (["node=D"], s.Settings(node="D")),
         (["data=cnipa", "data.path=x"], s.Settings(data=s.DataSettings(path="x"))),
         (["encoder=small"], s.Settings(encoder=s.small_encoder())),
+        (["encoder=demo"], s.Settings(encoder=s.DemoEncoderSettings())),
         (["encoder=folder"], s.Settings(encoder=s.EncoderSettings())),
         (["model=textcnn"], s.Settings(model=s.TextCnnSettings())),
         (["model=rnn"], s.Settings(model=s.RnnSettings())),
@@ -262,7 +263,7 @@ def test_the_papers_batches_and_lengths(model, batch_size):
     assert (settings.optimizer.lr, settings.trainer.max_epochs) == (2e-5, 20)
     if batch_size == 20:
         assert settings.features.vector_size == 300
-        assert settings.encoder.max_length == 128  # the demo encoder's: what is BERT-CNN's own does not leak
+        assert settings.encoder.max_length == 128  # the usual encoder's: what is BERT-CNN's own does not leak
     words = ["experiment=paper", f"model={model}", "trainer.batch_size=7"]
     assert compose_settings(words).trainer.batch_size == 7  # the command line has the last word
 
@@ -285,15 +286,18 @@ def test_the_small_encoder_is_the_packages():
 def test_poolings():
     for pooling in s.models.POOLINGS:
         assert compose_settings(["encoder=gpt2", f"model.pooling={pooling}"]).model.pooling == pooling
+    suiting = {"gpt2": "last", "macbert": "cls", "small_half_frozen": "mean", "demo": "mean"}
+    assert {name: compose_settings([f"encoder={name}"]).model.pooling for name in suiting} == suiting
     with pytest.raises(ConfigError, match=r"model\.pooling=first is unknown; choose one of cls, mean, last"):
         compose_settings(["model.pooling=first"])
 
 
 def test_learning_rate_suits_the_model_or_its_encoder_unless_set():
-    assert compose_settings([]).optimizer.lr == 1e-3
+    assert compose_settings([]).optimizer.lr == 2e-4
+    assert compose_settings(["encoder=demo"]).optimizer.lr == 1e-3
     assert compose_settings(["encoder=macbert"]).optimizer.lr == 3e-5
     assert compose_settings(["encoder=macbert", "model=bert"]).optimizer.lr == 3e-5
-    assert compose_settings(["encoder=macbert", "model=textcnn"]).optimizer.lr == 1e-3
+    assert compose_settings(["encoder=macbert", "model=textcnn"]).optimizer.lr == 3e-3
     assert compose_settings(["model=rnn", "model.suggested_lr=0.25"]).optimizer.lr == 0.25
     assert compose_settings(["optimizer.lr=0.5"]).optimizer.lr == 0.5
     assert compose_settings(["model=textcnn", "optimizer.lr=0.5"]).optimizer.lr == 0.5

@@ -18,7 +18,7 @@ MARGIN = 0.30  # over always answering the most frequent class
 @pytest.mark.slow
 def test_bertcnn_clears_the_majority_class_by_far(tmp_path: Path) -> None:
     folders = [f"runs_dir={tmp_path / 'runs'}", f"cache_dir={tmp_path / 'cache'}"]
-    assert main(["run", "model=bertcnn", "level=node", "node=D", "trainer.min_steps=300", *folders]) == 0
+    assert main(["run", "model=bertcnn", "level=node", "node=D", *folders]) == 0
     (folder,) = (tmp_path / "runs" / "bertcnn").glob("D-*")
     test = NetworkPredictions.read(folder / "predictions.parquet").select("test").level("class")
     targets = Counter(target for target in test.targets if target is not None)

@@ -26,9 +26,9 @@ def test_a_head_is_named_by_what_it_reads(common):
     linear = plan_node(changed("model", name="bertcnn", head="cls"))
     for changes in ({"name": "bert"}, {"num_last_layers": 9}, {"num_filters": 7}, {"pool_size": None}):
         assert plan_node(changed("model", **{"head": "cls", **changes})).suite == linear.suite
-    assert plan_node(changed("model", head="cls", pooling="mean")).suite != linear.suite
+    assert plan_node(changed("model", head="cls", pooling="cls")).suite != linear.suite
     token = plan_node(changed("model", head="token"))
-    assert plan_node(changed("model", head="token", pooling="mean")).suite == token.suite
+    assert plan_node(changed("model", head="token", pooling="cls")).suite == token.suite
     assert plan_node(changed("model", head="token", num_filters=7)).suite != token.suite
 
 

@@ -14,12 +14,12 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
-from patent_hier.settings import Settings
+from patent_hier.settings import BF16, FP32, Settings
 from patent_hier.training import resume as module
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.module import PatentClassifier
 from patent_hier.training.observers import Observe, Observers
-from patent_hier.training.ranks import Ranks
+from patent_hier.training.ranks import ALONE, Ranks
 from patent_hier.training.resume import StateKeeper, find_state
 from tests.damage import cut, flip
 from tests.training.toys import Toy, equal, settings, untimed
@@ -180,7 +180,7 @@ def test_a_damaged_state_is_told_and_not_used(
 def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
     training.killed(5, accumulate=2)
     said: list[str] = []
-    assert find_state(training.state, Ranks(0, 2, 2), said.append) is None
+    assert find_state(training.state, Ranks(0, 2, 2), FP32, said.append) is None
     assert "of 1 devices, not 2" in said[0]
     capsys.readouterr()
     assert training.run(accumulate=1).facts["resumed"] == []
@@ -216,16 +216,26 @@ def test_several_ranks_save_when_the_first_of_them_says_so(tmp_path: Path, monke
 
 @pytest.mark.parametrize("devices", [1, 4])
 def test_a_state_of_more_or_of_fewer_devices_is_not_used(tmp_path: Path, devices: int) -> None:
-    position = module.Position(0, 1, 1, devices, [[]] * devices, [], False)
+    position = module.Position(0, 1, 1, devices, FP32, [[]] * devices, [], False)
     torch.save({module._KEY: {"made_by": module._versions(), "position": asdict(position)}}, tmp_path / "state")
     said: list[str] = []
-    assert find_state(tmp_path / "state", Ranks(0, 2, 2), said.append) is None
+    assert find_state(tmp_path / "state", Ranks(0, 2, 2), FP32, said.append) is None
     assert f"is of {devices} devices, not 2" in said[0]
-    assert find_state(tmp_path / "state", Ranks(0, devices, devices), said.append) == position
+    assert find_state(tmp_path / "state", Ranks(0, devices, devices), FP32, said.append) == position
+
+
+def test_a_state_of_another_precision_is_not_used(tmp_path: Path) -> None:
+    """``auto`` may mean another one on another machine, or by a newer version."""
+    position = module.Position(0, 1, 1, 1, BF16, [[]], [], False)
+    torch.save({module._KEY: {"made_by": module._versions(), "position": asdict(position)}}, tmp_path / "state")
+    said: list[str] = []
+    assert find_state(tmp_path / "state", ALONE, FP32, said.append) is None
+    assert "is of trainer.precision=bf16-mixed, not 32-true" in said[0]
+    assert find_state(tmp_path / "state", ALONE, BF16, said.append) == position
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_only_the_first_rank_tidies_up(tmp_path: Path, rank: int) -> None:
     (tmp_path / ".partial-state-abc").touch()
-    assert find_state(tmp_path / "state", Ranks(rank, 2, 2), print) is None
+    assert find_state(tmp_path / "state", Ranks(rank, 2, 2), FP32, print) is None
     assert (tmp_path / ".partial-state-abc").exists() == (rank == 1)
