@@ -9,7 +9,7 @@ It pools the documents of calibration and test, and draws as many for calibratio
 - *bootstrap*: with replacement; the pool is the truth. This counts broken guarantees alone.
 
 Documents are drawn one by one, or with ``--corpus FOLDER`` all documents of an applicant together, which are more alike
-than a guarantee assumes. Temperatures are those of the run, or with ``--refit`` fitted anew to each draw. ``val`` plans
+than a guarantee assumes. Scalings are those of the run, or with ``--refit`` chosen anew for each draw. ``val`` plans
 the thresholds as in the run.
 """
 
@@ -17,7 +17,7 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ from patent_hier.cli.messages import run_command
 from patent_hier.data.corpus import CORPUS_FILE
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.evaluation.guarantee import choose_thresholds
+from patent_hier.evaluation.recalibration import choose_scalings
+from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.selective import Answers, decided
-from patent_hier.evaluation.system import Temperatures, aligned, merge, scaled
-from patent_hier.evaluation.temperature import fit_temperatures
+from patent_hier.evaluation.system import aligned, merge, scaled
 
 ALL = "all answers"
 ANY = "any level"
@@ -105,9 +106,9 @@ def draw(rng: np.random.Generator, groups: NDArray[np.intp], size: int, *, repla
     return np.concatenate(chosen)
 
 
-def answers_of(predictions: Predictions, temperatures: Mapping[str, Temperatures]) -> Answers:
-    """The answers of a system at temperatures."""
-    return Answers.of(merge({node: scaled(own, temperatures.get(node, {})) for node, own in predictions.items()}))
+def answers_of(predictions: Predictions, scalings: Mapping[str, Scalings]) -> Answers:
+    """The answers of a system with its probabilities recalibrated."""
+    return Answers.of(merge({node: scaled(own, scalings.get(node, {})) for node, own in predictions.items()}))
 
 
 def _rows(own: NetworkPredictions, *parts: str) -> Rows:
@@ -115,7 +116,7 @@ def _rows(own: NetworkPredictions, *parts: str) -> Rows:
 
 
 def _drawn_answers(
-    predictions: Predictions, draws: Iterator[Rows], *, refit: bool
+    predictions: Predictions, draws: Iterator[Rows], groups: NDArray[np.intp], *, refit: bool
 ) -> Iterator[tuple[Rows, Answers, Answers]]:
     """For each draw its rows, the answers of the pool, and those of the planning documents."""
     first = next(iter(predictions.values()))
@@ -123,12 +124,15 @@ def _drawn_answers(
     planning = {node: own.take(_rows(first, "val")) for node, own in predictions.items()}
 
     def at(fitted: Predictions) -> tuple[Answers, Answers]:
-        temperatures = {node: fit_temperatures(own) for node, own in fitted.items()}
-        return answers_of(pool, temperatures), answers_of(planning, temperatures)
+        scalings, _ = choose_scalings(fitted)
+        return answers_of(pool, scalings), answers_of(planning, scalings)
+
+    def drawn(own: NetworkPredictions, rows: Rows) -> NetworkPredictions:
+        return replace(own.take(rows), groups=groups[rows].astype(np.int32))
 
     fixed = None if refit else at({node: own.select("calibration") for node, own in predictions.items()})
     for rows in draws:
-        yield rows, *(fixed or at({node: own.take(rows) for node, own in pool.items()}))
+        yield rows, *(fixed or at({node: drawn(own, rows) for node, own in pool.items()}))
 
 
 def resample(
@@ -150,7 +154,7 @@ def resample(
         splits: Draws.
         bootstrap: Draw with replacement and score the whole pool.
         groups: ``(n_pool,)`` numbers of documents that are drawn together; None for each alone.
-        refit: Fit temperatures to each draw.
+        refit: Choose scalings for each draw.
         size: Documents drawn for calibration; None: as many as the run had.
         seed: Of the draws.
     """
@@ -160,7 +164,7 @@ def resample(
     rng = np.random.default_rng(seed)
     draws = (draw(rng, groups, size, replace=bootstrap) for _ in range(splits))
     tallies: dict[float, dict[str, Tally]] = {target: {} for target in targets}
-    for rows, pool, planning in _drawn_answers(predictions, draws, refit=refit):
+    for rows, pool, planning in _drawn_answers(predictions, draws, groups, refit=refit):
         scored = pool if bootstrap else pool.take(np.setdiff1d(np.arange(n_pool), rows))
         chosen = choose_thresholds(pool.take(rows), planning)
         for one in chosen:
@@ -188,7 +192,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--target", nargs="+", type=float, default=[0.8, 0.9, 0.95], help="0.50 to 0.99, two decimals")
     parser.add_argument("--corpus", type=Path, help="corpus folder, cache/corpora/...; draws whole applicants")
     parser.add_argument("--calibration", type=int, help="documents drawn for calibration; as many as the run had")
-    parser.add_argument("--refit", action="store_true", help="fit temperatures to each draw; some seconds each")
+    parser.add_argument("--refit", action="store_true", help="choose scalings for each draw; some seconds each")
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of tables")
     options = parser.parse_args(words)
     predictions = read_predictions(options.folders)

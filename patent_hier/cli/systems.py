@@ -212,10 +212,13 @@ def export(words: Sequence[str]) -> None:
     """
     options = parsed(words, "model folder", license=str, titles=Path, onnx=False)
     if options.onnx:
+        from patent_hier.inference.exporting import load_calibration
         from patent_hier.inference.onnx_export import export_onnx
         from patent_hier.inference.predictor import load_system
 
-        files = export_onnx(load_system(Path(options.model)), options.folder)
+        model = Path(options.model)
+        system = load_system(model)
+        files = export_onnx(system, options.folder, load_calibration(model, system))
         print(one_line(f"{len(files['classifiers'])} classifiers as ONNX: {options.folder}"))
         return
     from patent_hier.inference.classifier import HierarchicalClassifier

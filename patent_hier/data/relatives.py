@@ -1,11 +1,12 @@
 """Documents that belong together: of one applicant, one invention, one text. What a split may tear apart or not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from patent_hier.data.audit import torn_groups
@@ -20,12 +21,30 @@ INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they 
 _BLANK = " \t\r\n"
 
 
-def find_groups(corpus: Corpus, policy: str | None) -> Groups | None:
+class _Some(Corpus):
+    """Some documents of a corpus, as a corpus."""
+
+    def __init__(self, corpus: Corpus, rows: NDArray[np.intp]) -> None:
+        super().__init__(corpus.folder, corpus.manifest)
+        self.rows = rows
+
+    def table(self, names: list[str]) -> pa.Table:
+        """Several columns, of these documents."""
+        return super().table(names).take(self.rows)
+
+    def iter_texts(self, batch_size: int = 8192) -> Iterator[list[str]]:
+        """Their texts, all at once."""
+        yield [str(text) for text in self.column("text").to_pylist()]
+
+
+def find_groups(corpus: Corpus, policy: str | None, rows: NDArray[np.intp] | None = None) -> Groups | None:
     """The groups that a split policy keeps together.
 
     Args:
         corpus: A clean corpus.
         policy: One of the policies with groups; another, or None, keeps nothing together.
+        rows: Positions of the documents that are grouped, ``(n,)``: one part of the split, whose groups are whole; None
+            for all.
 
     Returns:
         The group of every document ``(n,)``, -1 for one that is alone, and a name for each group that depends on its
@@ -34,6 +53,7 @@ def find_groups(corpus: Corpus, policy: str | None) -> Groups | None:
     Raises:
         DataError: If the corpus lacks what the policy reads.
     """
+    corpus = corpus if rows is None else _Some(corpus, rows)
     if policy == APPLICANT:
         return applicant_groups(corpus.column("applicant").to_numpy())
     if policy == DEDUPLICATED:

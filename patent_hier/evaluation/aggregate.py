@@ -23,7 +23,7 @@ from patent_hier.taxonomy.tree import NONE
 
 Hits = NDArray[np.bool_]
 Answers = NDArray[np.int32]
-Named = tuple[SetRule, NetworkPredictions]  # the rule for sets of labels, and the calibrated scores that it reads
+Named = tuple[SetRule, NetworkPredictions]  # the rule for sets of labels, and the recalibrated scores that it reads
 
 
 def answers(system: NetworkPredictions) -> list[Answers]:
@@ -73,8 +73,7 @@ def aggregate(
         every_label: Labels that the first level might have, to name those without documents.
         train_counts: ``(len(labels.tree),)`` of :func:`patent_hier.evaluation.frequency.training_counts`; without it no
             score is divided by training documents.
-        calibrated: The same documents' scores at temperatures, for the sets that are named; without it these are left
-            out.
+        calibrated: The same documents' scores, recalibrated, for the sets that are named; without it they are left out.
 
     Raises:
         ArtifactError: If the part has no documents.

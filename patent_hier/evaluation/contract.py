@@ -38,6 +38,7 @@ SCORED_PARTS = ("val", "calibration", "test")
 PREDICTIONS_FILE = "predictions.parquet"
 _TOLERANCE = 1e-3  # of the logarithm of a row's summed probabilities
 _CHUNK = 65_536  # rows checked at a time, so that temporary arrays stay small
+_GROUP = "group"
 _AGAIN = "delete its folder and run the node again"
 _PER_LEVEL = ("target", "log_prob", "target_log_prob", "target_conditional", "target_rank", "sibling_rank", "greedy")
 
@@ -53,6 +54,8 @@ class NetworkPredictions:
         parts: ``(n,)`` names of :data:`SCORED_PARTS`.
         levels: By level of the tree, in order.
         flat: Whether one softmax over the deepest level decides, instead of one for each parent.
+        groups: ``(n,)`` int32: calibration documents that the split keeps together have the same number; -1 for every
+            other one. None where the split keeps nothing together, and in files from before this column.
     """
 
     node: str
@@ -61,6 +64,7 @@ class NetworkPredictions:
     parts: NDArray[Any]
     levels: tuple[LevelScores, ...]
     flat: bool = False
+    groups: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.document_ids)
@@ -117,7 +121,8 @@ class NetworkPredictions:
     def take(self, rows: NDArray[np.intp]) -> Self:
         """The documents at the given positions, in that order."""
         levels = tuple(own.take(rows) for own in self.levels)
-        return replace(self, document_ids=self.document_ids[rows], parts=self.parts[rows], levels=levels)
+        groups = None if self.groups is None else self.groups[rows]
+        return replace(self, document_ids=self.document_ids[rows], parts=self.parts[rows], levels=levels, groups=groups)
 
     def write(self, path: Path) -> None:
         """Write the Parquet file atomically.
@@ -129,6 +134,7 @@ class NetworkPredictions:
         columns: dict[str, Any] = {
             "document_id": pa.array(self.document_ids, pa.string()),
             "part": pa.array(self.parts, pa.string()),
+            **({} if self.groups is None else {_GROUP: pa.array(self.groups, pa.int32())}),
         }
         for own in self.levels:
             columns |= {f"{own.level}.{name}": value for name, value in _columns(own).items()}
@@ -180,7 +186,8 @@ class NetworkPredictions:
             raise ArtifactError(f"the schema's metadata holds no label tree; {_AGAIN}") from error
         ids, parts = (_strings(table, name) for name in ("document_id", "part"))
         levels = tuple(_level(table, tree, level) for level in tree.levels)
-        return cls(facts[b"node"].decode(), tree, ids, parts, levels, facts.get(b"flat") == b"true")
+        groups = _numbers(table, _GROUP, np.int32) if _GROUP in table.column_names else None
+        return cls(facts[b"node"].decode(), tree, ids, parts, levels, facts.get(b"flat") == b"true", groups)
 
     def validate(self) -> None:
         """Check what the contract promises.
@@ -258,13 +265,14 @@ def _strings(table: pa.Table, name: str) -> NDArray[Any]:
     return table[name].to_numpy(zero_copy_only=False)
 
 
-def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
-    def array(name: str, dtype: type[np.generic]) -> NDArray[Any]:
-        column = table[f"{level}.{name}"]
-        if column.null_count or not column.type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
-            raise ArtifactError(f"column {level}.{name} is {column.type} with {column.null_count} nulls; {_AGAIN}")
-        return column.to_numpy()
+def _numbers(table: pa.Table, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    column = table[name]
+    if column.null_count or not column.type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
+        raise ArtifactError(f"column {name} is {column.type} with {column.null_count} nulls; {_AGAIN}")
+    return column.to_numpy()
 
+
+def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
     def matrix(name: str, dtype: type[np.generic]) -> NDArray[Any]:
         kind = table.schema.field(f"{level}.{name}").type
         if not pa.types.is_fixed_size_list(kind) or not kind.value_type.equals(pa.from_numpy_dtype(np.dtype(dtype))):
@@ -284,6 +292,6 @@ def _level(table: pa.Table, tree: LabelTree, level: str) -> LevelScores:
         find_targets(tree, level, targets),
         matrix("labels", np.int32) if f"{level}.labels" in table.column_names else None,
         matrix("log_prob", np.float32),
-        *(array(name, np.float32) for name in _PER_LEVEL[2:4]),
-        *(array(name, np.int32) for name in _PER_LEVEL[4:]),
+        *(_numbers(table, f"{level}.{name}", np.float32) for name in _PER_LEVEL[2:4]),
+        *(_numbers(table, f"{level}.{name}", np.int32) for name in _PER_LEVEL[4:]),
     )

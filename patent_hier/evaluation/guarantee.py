@@ -14,8 +14,9 @@ tested, and in which order. *Calibration* documents were used for nothing else; 
    above a higher target's and answer deepest on the whole; between them a target takes those of the next higher one.
    That looks at confidences only.
 
-What it rests on: new documents are drawn like those of calibration. Temperatures are fitted to the calibration
-documents too, by level and not by document, and what deeper levels leave depends on their thresholds;
+What it rests on: new documents are drawn like those of calibration, each by itself. Documents of one applicant are more
+alike than that. Scalings are chosen on the calibration documents too, by level and not by document, and what deeper
+levels leave depends on their thresholds;
 ``python -m benchmarks.backoff`` measures how often the guarantee is broken with all that included.
 
 Source: Angelopoulos, Bates, Candès, Jordan and Lei, "Learn then Test", arXiv:2110.01052, section 2 (fixed-sequence

@@ -1,7 +1,7 @@
 """Answering only when sure: the deepest level that is sure enough, or nothing; and what thresholds come to.
 
-Confidence is the calibrated joint probability of a level's likeliest label. A document is answered at the deepest level
-whose threshold it reaches. :mod:`patent_hier.evaluation.guarantee` chooses the thresholds.
+Confidence is the joint probability of a level's likeliest label, recalibrated where that helps. A document is answered
+at the deepest level whose threshold it reaches. :mod:`patent_hier.evaluation.guarantee` chooses the thresholds.
 
 A symbol that ends above the deepest level has a label there that means "stops here" (A01B1/00 among the subgroups), so
 its documents are answered, right or wrong, at that level too. Documents that lack a label at a level for want of data

@@ -39,7 +39,7 @@ class SetRule:
         """Choose the thresholds.
 
         Args:
-            system: Calibrated predictions of ``n`` documents, one or more.
+            system: Recalibrated predictions of ``n`` documents, one or more.
             labels: Of these, in their order.
         """
         thresholds = {

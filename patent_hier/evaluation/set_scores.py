@@ -23,7 +23,7 @@ def score_sets(own: LevelScores, truth: csr_matrix, named: tuple[SetRule, LevelS
     Args:
         own: Scores of ``n`` documents.
         truth: Their labels, of :func:`patent_hier.evaluation.label_sets.true_sets`; one document has some.
-        named: The rule that names sets, and the calibrated scores that it reads; None without calibration documents.
+        named: The rule that names sets, and the recalibrated scores that it reads; None without calibration documents.
     """
     present = np.diff(truth.indptr) > 0
     n_labels = len(np.unique(truth.indices))

@@ -24,6 +24,7 @@ from patent_hier.evaluation.level_scores import (
     ranks,
     score_levels,
 )
+from patent_hier.evaluation.scaling import IDENTITY, Scalings
 from patent_hier.settings import ROOT
 from patent_hier.taxonomy.arithmetic import (
     best_columns,
@@ -36,7 +37,6 @@ from patent_hier.taxonomy.tree import NONE, LabelTree
 
 SYSTEM = "system"
 _CHUNK = 16_384  # documents whose best labels are found at a time, so that temporary arrays stay small
-Temperatures = Mapping[str, float]  # by level
 
 
 def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
@@ -67,7 +67,7 @@ def merge(predictions: Mapping[str, NetworkPredictions]) -> NetworkPredictions:
     levels = list(root.levels)
     for level in tree.levels[len(root.levels) :]:
         levels.append(_merged(level, list(parts.values()), above, true, chosen, top))
-    return NetworkPredictions(SYSTEM, tree, root.document_ids, root.parts, tuple(levels))
+    return NetworkPredictions(SYSTEM, tree, root.document_ids, root.parts, tuple(levels), groups=root.groups)
 
 
 def _merged(
@@ -206,26 +206,26 @@ def with_truth(system: NetworkPredictions, labels: DocumentLabels) -> NetworkPre
     return replace(system, levels=tuple(levels))
 
 
-def scaled(network: NetworkPredictions, temperatures: Temperatures) -> NetworkPredictions:
-    """The predictions of a network at temperatures, each of the heads of one level.
+def scaled(network: NetworkPredictions, scalings: Scalings) -> NetworkPredictions:
+    """The predictions of a network with the heads of some levels recalibrated.
 
-    From the first level that keeps only its best labels on there is none: these joint probabilities follow those of
-    their ancestors.
+    From the first level that keeps only its best labels on there is no scaling: these joint probabilities follow those
+    of their ancestors.
     """
-    if all(temperatures.get(level, 1.0) == 1.0 for level in network.tree.levels):
+    if not changes(scalings, network.tree):
         return network
     if network.flat:
         leaves = network.levels[-1]
         if leaves.labels is not None:
             return network  # nothing could be fitted to the leaves
-        new = scale(network.tree, sum_up(network.tree, leaves.log_prob), temperatures, flat=True)
+        new = scale(network.tree, sum_up(network.tree, leaves.log_prob), scalings, flat=True)
         return replace(network, levels=tuple(score_levels(network.tree, new, [own.targets for own in network.levels])))
     dense = network.dense
     if not dense:
         return network
     tree = network.tree.to_depth(dense[-1].level)
     old = np.concatenate([own.log_prob for own in dense], axis=1)
-    new = scale(tree, old, temperatures)
+    new = scale(tree, old, scalings)
     levels = score_levels(tree, new, [own.targets for own in dense])
     with np.errstate(invalid="ignore"):
         shift = np.where(np.isneginf(old), 0, new - old).astype(np.float32)
@@ -255,25 +255,29 @@ def _shifted(own: LevelScores, shift: NDArray[np.float32], ancestor: NDArray[np.
     )
 
 
-def scale(
-    tree: LabelTree, joint: NDArray[np.float32], temperatures: Temperatures, flat: bool = False
-) -> NDArray[np.float32]:
-    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels at temperatures.
+def changes(scalings: Scalings, tree: LabelTree) -> bool:
+    """Whether any level of a tree is recalibrated."""
+    return any(scalings.get(level, IDENTITY) != IDENTITY for level in tree.levels)
 
-    The order of siblings stays.
+
+def scale(tree: LabelTree, joint: NDArray[np.float32], scalings: Scalings, flat: bool = False) -> NDArray[np.float32]:
+    """Joint log-probabilities ``(n, n_labels)`` with the heads of some levels recalibrated.
+
+    The order of siblings stays; that of labels with different parents may change. Each label's probability is still the
+    sum of its children's.
     """
     if flat:
-        leaves = joint[:, tree.leaves].astype(np.float64) / temperatures.get(tree.depth, 1.0)
+        leaves = scalings.get(tree.depth, IDENTITY)(joint[:, tree.leaves].astype(np.float64))
         leaves -= np.logaddexp.reduce(leaves, axis=1, keepdims=True)
         return sum_up(tree, leaves).astype(np.float32)
-    changed = [level for level in tree.levels if temperatures.get(level, 1.0) != 1.0]
+    changed = [level for level in tree.levels if scalings.get(level, IDENTITY) != IDENTITY]
     if not changed:
         return joint
     top = tree.to_depth(changed[-1])
     above = joint[:, : len(top)].astype(np.float64)
     logits = conditional_log_prob(top, above)
     for level in changed:
-        logits[:, top.span(level)] /= temperatures[level]
+        logits[:, top.span(level)] = scalings[level](logits[:, top.span(level)])
     result = joint.copy()
     result[:, : len(top)] = new = joint_log_prob(top, log_softmax_siblings(top, logits))
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""How far a system can be trusted: temperatures and thresholds of its calibration part, and what they reach on test."""
+"""How far a system can be trusted: scalings and thresholds of its calibration part, and what they reach on test."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.calibration_error import expected_calibration_error
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.guarantee import ERROR, TARGETS, choose_thresholds, least_documents
+from patent_hier.evaluation.recalibration import CANDIDATES, ByNode, Choice, choose_scalings
+from patent_hier.evaluation.scaling import Scaling
 from patent_hier.evaluation.selective import (
     NEVER,
     Answers,
@@ -24,36 +26,40 @@ from patent_hier.evaluation.selective import (
 )
 from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.evaluation.system import merge, scaled
-from patent_hier.evaluation.temperature import fit_temperatures
 from patent_hier.sanitize import reason, shown
 
-CALIBRATION_VERSION = 2  # of what as_dict gives; 1 had thresholds that held on average only
+CALIBRATION_VERSION = 3  # of what as_dict gives; 1 had thresholds that held on average only
+_TEMPERATURES_ALONE = 2  # a version that is read too: each level of each node had a temperature
 VAL, CALIBRATION, TEST = "val", "calibration", "test"
 _COLDEST, _HOTTEST = 1e-3, 1e3  # temperatures that still leave numbers; those that are fitted are nearer to 1
+_HIGHEST_SHAPE = 1e3
 SHOWN = (0.80, 0.90, 0.95)  # targets that are measured label by label of the first level
-Temperatures = dict[str, dict[str, float]]  # by node, then by level
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Temperatures and thresholds fitted to the calibration part, and what they achieve on the test part.
+    """Scalings and thresholds fitted to the calibration part, and what they achieve on the test part.
 
     Attributes:
         documents: How many it has.
         confidence: Probability that the answers are right as often as asked, at every level at once.
-        temperatures: By node, then by level.
+        scalings: How probabilities are recalibrated, by node, then by level; without those that change nothing.
+        choices: By level, which kind of scaling was chosen, and why; empty in calibrations of version 2.
         thresholds: For the accuracies of :data:`patent_hier.evaluation.guarantee.TARGETS`, ascending.
         measured: On the test part, as JSON-able values; empty if it has no documents. ``documents``; by level
             ``accuracy``, ``three_guesses`` (the true label is one of the likeliest three), ``risk_coverage`` and
             ``area_under_risk_coverage``; by target ``targets`` and, for some and
             each label of the first level, ``by_label``, which have :class:`patent_hier.evaluation.selective.Reached`;
-            ``calibration_error``, ``before`` and ``after`` scaling, of the system's ``levels`` and of its ``nodes``.
+            ``calibration_error``, ``before`` and ``after`` scaling, of the system's ``levels`` and of its ``nodes``;
+            there, too, ``log_loss`` (not in version 2), by level the mean of −ln of the true label's joint probability
+            over the documents whose label the system knows.
         sets: The thresholds for sets of labels; None where no document has several symbols, or one node stands alone.
     """
 
     documents: int
     confidence: float
-    temperatures: Temperatures
+    scalings: ByNode
+    choices: dict[str, Choice]
     thresholds: list[Thresholds]
     measured: dict[str, Any]
     sets: SetRule | None = None
@@ -83,7 +89,10 @@ class Calibration:
             }
             for one in self.thresholds
         ]
-        return {"version": CALIBRATION_VERSION, **asdict(self), "thresholds": thresholds}
+        scalings = {
+            node: {level: scaling._asdict() for level, scaling in own.items()} for node, own in self.scalings.items()
+        }
+        return {"version": CALIBRATION_VERSION, **asdict(self), "scalings": scalings, "thresholds": thresholds}
 
     @classmethod
     def from_dict(cls, content: Any, levels: Sequence[str]) -> Self:
@@ -97,23 +106,20 @@ class Calibration:
             ArtifactError: If it is something else, or of another version.
         """
         try:
-            if content.get("version") != CALIBRATION_VERSION:
-                raise ValueError(f"version {shown(content.get('version', 1))}, not {CALIBRATION_VERSION}")
+            if (version := content.get("version", 1)) not in (_TEMPERATURES_ALONE, CALIBRATION_VERSION):
+                raise ValueError(f"version {shown(version)}, not {CALIBRATION_VERSION}")
             thresholds = [_threshold(one, levels) for one in content["thresholds"]]
-            temperatures = {
-                str(node): {str(level): float(value) for level, value in own.items()}
-                for node, own in content["temperatures"].items()
-            }
+            scalings, choices = _scalings_of_temperatures(content), {}
+            if version == CALIBRATION_VERSION:
+                scalings, choices = _scalings(content["scalings"]), _choices(content["choices"], levels)
             measured = dict(content["measured"])
-            if not all(_COLDEST <= value <= _HOTTEST for own in temperatures.values() for value in own.values()):
-                raise ValueError("a temperature is out of range")
             if not thresholds or not all(isinstance(measured.get(name, {}), dict) for name in ("targets", "by_label")):
                 raise ValueError("thresholds or measured accuracies are missing")
             sets = SetRule.from_dict(content.get("sets"), levels)
             confidence = float(content["confidence"])
             if not 0 < confidence < 1:
                 raise ValueError("the confidence is out of range")
-            return cls(int(content["documents"]), confidence, temperatures, thresholds, measured, sets)
+            return cls(int(content["documents"]), confidence, scalings, choices, thresholds, measured, sets)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ArtifactError(
                 f"a model's calibration cannot be read ({reason(error)}); export the model again from its result"
@@ -121,7 +127,7 @@ class Calibration:
 
 
 def calibrate(predictions: Mapping[str, NetworkPredictions], error: float = ERROR) -> Calibration | None:
-    """Fit a system's temperatures and thresholds, and measure them.
+    """Choose a system's scalings and thresholds, and measure them.
 
     Args:
         predictions: Of all its nodes, with documents of ``val``, calibration and test.
@@ -136,19 +142,20 @@ def calibrate(predictions: Mapping[str, NetworkPredictions], error: float = ERRO
     if not any((own.parts == CALIBRATION).any() for own in predictions.values()):
         return None
     fitted = {node: own.select(CALIBRATION) for node, own in predictions.items()}
-    temperatures = {node: fit_temperatures(own) for node, own in fitted.items()}
-    answers = Answers.of(_system(fitted, temperatures))
-    planning = Answers.of(_system({node: own.select(VAL) for node, own in predictions.items()}, temperatures))
+    scalings, choices = choose_scalings(fitted)
+    answers = Answers.of(_system(fitted, scalings))
+    choices = {level: choices[level] for level in answers.levels if level in choices}
+    planning = Answers.of(_system({node: own.select(VAL) for node, own in predictions.items()}, scalings))
     thresholds = choose_thresholds(answers, planning, TARGETS, error)
     measured: dict[str, Any] = {}
     if all((own.parts == TEST).any() for own in predictions.values()):
         test = {node: own.select(TEST) for node, own in predictions.items()}
-        measured = json.loads(json.dumps(_measured(test, temperatures, thresholds)))  # as it will be read
-    return Calibration(len(answers), 1 - error, temperatures, thresholds, measured)
+        measured = json.loads(json.dumps(_measured(test, scalings, thresholds)))  # as it will be read
+    return Calibration(len(answers), 1 - error, scalings, choices, thresholds, measured)
 
 
-def _system(predictions: Mapping[str, NetworkPredictions], temperatures: Temperatures) -> NetworkPredictions:
-    return merge({node: scaled(own, temperatures.get(node, {})) for node, own in predictions.items()})
+def _system(predictions: Mapping[str, NetworkPredictions], scalings: ByNode) -> NetworkPredictions:
+    return merge({node: scaled(own, scalings.get(node, {})) for node, own in predictions.items()})
 
 
 def _by_level(answers: Answers) -> dict[str, tuple[Confidence, Hits]]:
@@ -161,10 +168,8 @@ def _by_level(answers: Answers) -> dict[str, tuple[Confidence, Hits]]:
     return found
 
 
-def _measured(
-    test: Mapping[str, NetworkPredictions], temperatures: Temperatures, thresholds: list[Thresholds]
-) -> dict[str, Any]:
-    system = _system(test, temperatures)
+def _measured(test: Mapping[str, NetworkPredictions], scalings: ByNode, thresholds: list[Thresholds]) -> dict[str, Any]:
+    system = _system(test, scalings)
     answers = Answers.of(system)
     by_level = _by_level(answers)
     return {
@@ -181,25 +186,31 @@ def _measured(
             for one in thresholds
             if one.target in SHOWN
         },
-        "calibration_error": {"before": _errors(test, {}, temperatures), "after": _errors(test, temperatures)},
+        "calibration_error": {"before": _errors(test, {}, scalings), "after": _errors(test, scalings)},
         "risk_coverage": {level: risk_coverage(*own) for level, own in by_level.items()},
         "area_under_risk_coverage": {level: area_under_risk_coverage(*own) for level, own in by_level.items()},
     }
 
 
-def _errors(
-    test: Mapping[str, NetworkPredictions], temperatures: Temperatures, shown: Temperatures | None = None
-) -> dict[str, Any]:
-    """Expected calibration errors: of the system, and of each node's levels that have a temperature."""
-    shown = shown or temperatures
-    nodes = {node: scaled(own, temperatures.get(node, {})) for node, own in test.items()}
+def _errors(test: Mapping[str, NetworkPredictions], scalings: ByNode, shown: ByNode | None = None) -> dict[str, Any]:
+    """Expected calibration errors of the system and of each node's levels that are recalibrated; log losses."""
+    shown = shown or scalings
+    nodes = {node: scaled(own, scalings.get(node, {})) for node, own in test.items()}
+    system = merge(nodes)
     return {
-        "levels": _level_errors(merge(nodes)),
+        "levels": _level_errors(system),
         "nodes": {
             node: {level: error for level, error in _level_errors(own).items() if level in shown[node]}
             for node, own in nodes.items()
+            if shown[node]
         },
+        "log_loss": _log_losses(system),
     }
+
+
+def _log_losses(system: NetworkPredictions) -> dict[str, float]:
+    known = {own.level: own.target_log_prob[np.isfinite(own.target_log_prob)] for own in system.levels}
+    return {level: -float(own.mean(dtype=np.float64)) for level, own in known.items() if len(own)}
 
 
 def _level_errors(own: NetworkPredictions) -> dict[str, float]:
@@ -216,3 +227,37 @@ def _threshold(content: Mapping[str, Any], levels: Sequence[str]) -> Thresholds:
     if not (0 < target <= 1 and all(value >= 0 for value in values.values())):  # NaN is not either
         raise ValueError("a threshold is out of range")
     return Thresholds(target, values)
+
+
+def _scalings(content: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> ByNode:
+    return {
+        str(node): {
+            str(level): _checked(Scaling(float(one["temperature"]), float(one["shape"]))) for level, one in own.items()
+        }
+        for node, own in content.items()
+    }
+
+
+def _scalings_of_temperatures(content: Mapping[str, Any]) -> ByNode:
+    """Those of a calibration of version 2; none of another."""
+    return {
+        str(node): {str(level): _checked(Scaling(float(value))) for level, value in own.items()}
+        for node, own in content.get("temperatures", {}).items()
+    }
+
+
+def _checked(scaling: Scaling) -> Scaling:
+    if not (_COLDEST <= scaling.temperature <= _HOTTEST and -1 < scaling.shape <= _HIGHEST_SHAPE):  # NaN is not either
+        raise ValueError("a temperature or shape is out of range")
+    return scaling
+
+
+def _choices(content: Mapping[str, Mapping[str, Any]], levels: Sequence[str]) -> dict[str, Choice]:
+    found = {}
+    for level in (level for level in levels if level in content):
+        one = content[level]
+        nll = {str(name): float(value) for name, value in one["nll"].items()}
+        if one["method"] not in {candidate.name for candidate in CANDIDATES} or not np.isfinite([*nll.values()]).all():
+            raise ValueError(f"the choice of level {level} is unknown")
+        found[level] = Choice(one["method"], int(one["documents"]), int(one["groups"]), nll)
+    return found

@@ -1,4 +1,4 @@
-"""``HierarchicalClassifier``: a finished system for new texts, with calibrated probabilities and back-off."""
+"""``HierarchicalClassifier``: a finished system for new texts, with probabilities and back-off."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,9 +11,10 @@ import numpy as np
 from patent_hier.data.context import join_context, text_of
 from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import at_least
-from patent_hier.evaluation.system import Temperatures, scale
+from patent_hier.evaluation.system import changes, scale
 from patent_hier.inference.answering import Answering, Asked, Labels, Question
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.exporting import (
@@ -38,7 +39,7 @@ class HierarchicalClassifier:
 
     Attributes:
         system: Its classifiers.
-        calibration: Temperatures and thresholds; None if the split left no documents for them.
+        calibration: Scalings of the probabilities, and thresholds; None if the split left no documents for them.
         facts: Data, split and scores of the system, as JSON-able values.
         version: Fingerprint of the weights and of all that turns texts into numbers.
     """
@@ -176,7 +177,7 @@ class HierarchicalClassifier:
     def explain(self, text: str, label: str, level: str | None = None) -> Explanation:
         """Which parts of a text speak for a label, and which against it.
 
-        Scores are of the classifiers as they were trained, without temperatures. How faithful they are can be measured:
+        Scores are of the classifiers as they were trained, not recalibrated. How faithful they are can be measured:
         :func:`patent_hier.inference.faithfulness.faithfulness`.
 
         Args:
@@ -205,7 +206,7 @@ class HierarchicalClassifier:
         batch_size: int = 64,
         progress: Progress | None = None,
     ) -> TreeScores:
-        """Return the classifiers' calibrated scores: the part of :meth:`predict` that takes time; arguments as there.
+        """Return the classifiers' recalibrated scores: the part of :meth:`predict` that takes time; arguments as there.
 
         Memory grows with texts times labels; :meth:`predict` takes some texts at a time.
 
@@ -222,8 +223,8 @@ class HierarchicalClassifier:
         scores = self.system.log_prob(list(documents), progress, batch_size)
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
-        temperatures = self.calibration.temperatures if self.calibration else {}
-        return self.system.whole({node: _scaled(own, temperatures.get(node, {})) for node, own in scores.items()})
+        scalings = self.calibration.scalings if self.calibration else {}
+        return self.system.whole({node: _scaled(own, scalings.get(node, {})) for node, own in scores.items()})
 
     def ask(self, question: Question) -> Asked:
         """Check a question, before any work.
@@ -272,9 +273,9 @@ class HierarchicalClassifier:
         return None if thresholds is None or self.calibration is None else self.calibration.shortfall(thresholds)
 
 
-def _scaled(own: TreeScores, temperatures: Temperatures) -> TreeScores:
-    """The scores of new texts at a network's temperatures."""
-    if all(temperatures.get(level, 1.0) == 1.0 for level in own.tree.levels):
+def _scaled(own: TreeScores, scalings: Scalings) -> TreeScores:
+    """The scores of new texts, recalibrated as those of the network's predictions are."""
+    if not changes(scalings, own.tree):
         return own
-    parts = [scale(own.tree, piece.log_prob, temperatures, own.flat) for piece in own.pieces()]
+    parts = [scale(own.tree, piece.log_prob, scalings, own.flat) for piece in own.pieces()]
     return replace(own, log_prob=np.concatenate(parts) if parts else own.log_prob)

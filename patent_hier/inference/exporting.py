@@ -47,7 +47,7 @@ class Export(NamedTuple):
 
     Attributes:
         system: Its classifiers.
-        calibration: Temperatures and thresholds; None without calibration documents.
+        calibration: Scalings and thresholds; None without calibration documents.
         facts: Data, split and scores, as JSON-able values.
         license_name: The hub's identifier of the licence; None: not said.
     """

@@ -26,30 +26,34 @@ from patent_hier.errors import ConfigError
 from patent_hier.evaluation.pooling import FLOOR
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import FIRST_WORD_ID, UNKNOWN_ID, WORDS_FILE, WordReader
+from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.nodes import Classifier, Combination
 from patent_hier.inference.onnx_network import INPUTS, OPSET, OUTPUT, export_network, require_libraries
 from patent_hier.inference.predictor import System
 from patent_hier.models.kinds import Reader
 
-ONNX_VERSION = 2  # of the folder's form
+ONNX_VERSION = 3  # of the folder's form
 ONNX_KIND = "onnx"  # in its manifest
 ONNX_FILE = "onnx.json"
 _TOKENIZER = "tokenizer.json"
 _PACKAGES = ("torch", "onnx", "onnxruntime", "tokenizers", "jieba")
 
 
-def export_onnx(system: System, folder: Path) -> dict[str, Any]:
+def export_onnx(system: System, folder: Path, calibration: Calibration | None = None) -> dict[str, Any]:
     """Write all networks of a system as ONNX, each compared with what PyTorch scores.
 
     Args:
         system: Finished and loaded; see :func:`patent_hier.inference.predictor.load_system`.
         folder: It may be absent, empty, or an earlier export, which is replaced once the new one is whole.
+        calibration: Of the system; its scalings are written too, for without them probabilities are not those that
+            ``predict`` gives.
 
     Returns:
         The content of ``onnx.json``. ``nodes`` names the classifier of each node. ``classifiers`` has, by name, node,
         tree, flat and kind: a ``network`` with its file, reader and comparison (documents, their lengths in tokens,
         sizes of batches, and the largest difference of a log-probability), a ``constant`` one, which is certain of its
-        labels, or a ``combination`` of others with their weights. ``readers`` has files, ``max_length`` and ``pad_id``.
+        labels, or a ``combination`` of others with their weights. ``readers`` has files, ``max_length`` and ``pad_id``;
+        ``scalings`` temperatures and shapes, by node, then by level.
 
     Raises:
         ConfigError: If onnx or onnxruntime is missing, a classifier is no network, the folder holds something else, or
@@ -59,7 +63,8 @@ def export_onnx(system: System, folder: Path) -> dict[str, Any]:
     _require_networks(system)
     refuse_foreign(folder, ONNX_KIND)
     with exclusive(folder), atomic_folder(folder) as staging:
-        content = _write(system, staging)
+        scalings = {} if calibration is None else calibration.as_dict()["scalings"]
+        content = _write(system, staging) | {"scalings": scalings}
         write_json(staging / ONNX_FILE, content)
         facts = {key: content[key] for key in ("format", "model", "opset", "versions")}
         seal(staging, {"kind": ONNX_KIND, **facts})

@@ -196,7 +196,8 @@ class _Combination:
             chunks.append(score_levels(pooled.tree, pooled.log_prob, node_targets(labels, node, pooled.tree.levels)))
         assert pooled is not None  # there are documents
         own = self.documents
-        return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, concatenate(chunks), pooled.flat)
+        levels = concatenate(chunks)
+        return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, levels, pooled.flat, own.groups)
 
     def _members_scores(self, node: str, places: NDArray[np.intp]) -> Iterator[list[TreeScores]]:
         """Some documents at a time: from the members' predictions or, where these keep only the best labels, texts.

@@ -26,6 +26,7 @@ from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.plan import NodePlan, plan_node
+from patent_hier.pipeline.stages import calibration_groups
 from patent_hier.progress import item_progress, say
 from patent_hier.settings import ROOT, WHOLE, Settings, as_dict
 from patent_hier.settings.data import LABEL_LEVELS
@@ -195,7 +196,9 @@ def score_documents(
             chunks.append(score_levels(tree, joint, [column[rows] for column in targets]))
     documents = plan.corpus.document_ids.take(scored).to_numpy()
     parts = np.array(PARTS, object)[view.parts[scored]]
-    return NetworkPredictions(node, tree, documents, parts, concatenate(chunks), classifier.flat)
+    groups = calibration_groups(plan.corpus, plan.split)
+    own_groups = None if groups is None else groups[scored]
+    return NetworkPredictions(node, tree, documents, parts, concatenate(chunks), classifier.flat, own_groups)
 
 
 def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:

@@ -22,7 +22,18 @@ from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
-from patent_hier.data.splits import DATE, FILE, GROUPED, RANDOM, TRAIN, SplitPlan, load, save, split_fingerprint
+from patent_hier.data.splits import (
+    CALIBRATION,
+    DATE,
+    FILE,
+    GROUPED,
+    RANDOM,
+    TRAIN,
+    SplitPlan,
+    load,
+    save,
+    split_fingerprint,
+)
 from patent_hier.errors import ArtifactError, DataError
 from patent_hier.progress import byte_progress, say
 from patent_hier.reading.sources import find_parts
@@ -187,6 +198,26 @@ def _parts_of(corpus: Path, split: Path) -> NDArray[np.int8]:
     assert document_ids.equals(Corpus.open(corpus).document_ids)  # both are named by the corpus's fingerprint
     parts.flags.writeable = False
     return parts
+
+
+def calibration_groups(corpus: Corpus, folder: Path) -> NDArray[np.int32] | None:
+    """Which calibration documents a split keeps together, ``(corpus.size,)``: equal numbers; -1 for every other one.
+
+    None where the split keeps nothing together. Known once for all nodes that a process trains.
+    """
+    return _groups_of(corpus.folder, folder)
+
+
+@functools.lru_cache(maxsize=2)
+def _groups_of(folder: Path, split: Path) -> NDArray[np.int32] | None:
+    corpus = Corpus.open(folder)
+    rows = np.flatnonzero(load_parts(corpus, split) == CALIBRATION)
+    found = find_groups(corpus, SplitPlan(**read_json(split / MANIFEST)["plan"]).grouping, rows)
+    if found is None:
+        return None
+    groups = np.full(corpus.size, -1, np.int32)
+    groups[rows] = found[0]
+    return groups
 
 
 def training_characters(corpus: Corpus, split: Path) -> Characters:

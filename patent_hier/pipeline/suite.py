@@ -17,9 +17,10 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.frequency import training_counts
+from patent_hier.evaluation.recalibration import choose_scalings
 from patent_hier.evaluation.result import Result
+from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
-from patent_hier.evaluation.temperature import fit_temperatures
 from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
 from patent_hier.pipeline.node import finished, read_predictions, run_node
@@ -156,7 +157,7 @@ def score_nodes(
     """
     system, labels = read_system(folders, corpus)
     counts = training_counts(corpus_labels(corpus, system.tree.depth), load_parts(corpus, split) == TRAIN)
-    calibrated = read_calibrated(folders, system.document_ids, labels)
+    calibrated = read_recalibrated(folders, system.document_ids) if len(labels.further) else None
     return system, aggregate(system, labels, every_label=every_label, train_counts=counts, calibrated=calibrated)
 
 
@@ -173,41 +174,38 @@ def _common_manifest(folders: Mapping[str, Path]) -> Any:
 
 
 def read_system(
-    folders: Mapping[str, Path], corpus: Corpus, temperatures: Mapping[str, Mapping[str, float]] | None = None
+    folders: Mapping[str, Path], corpus: Corpus, scalings: Mapping[str, Scalings] | None = None
 ) -> tuple[NetworkPredictions, DocumentLabels]:
     """The predictions of a system's finished nodes as those of one network, with the corpus's labels for targets.
 
     Args:
         folders: Node -> result folder.
         corpus: The corpus that they were trained on.
-        temperatures: By node, then by level; None for none.
+        scalings: By node, then by level; None for none.
 
     Returns:
         The predictions, and the labels of their documents, in their order.
     """
     predictions = {node: read_predictions(folder) for node, folder in folders.items()}
-    system = merge({node: scaled(own, (temperatures or {}).get(node, {})) for node, own in predictions.items()})
+    system = merge({node: scaled(own, (scalings or {}).get(node, {})) for node, own in predictions.items()})
     labels = corpus_labels(corpus, system.tree.depth)
     rows = positions(system.document_ids, corpus.document_ids.to_numpy(), "the corpus")
     own = labels.take(rows)
     return with_truth(system, own), own
 
 
-def read_calibrated(
-    folders: Mapping[str, Path], document_ids: NDArray[Any], labels: DocumentLabels
-) -> NetworkPredictions | None:
-    """A system at the temperatures of its calibration documents, as it predicts: what sets of labels are named by.
+def read_recalibrated(folders: Mapping[str, Path], document_ids: NDArray[Any]) -> NetworkPredictions | None:
+    """A system with the probabilities that it predicts with, recalibrated where that helps.
 
     Args:
         folders: Node -> result folder.
         document_ids: ``(n,)``, the order.
-        labels: Of these documents.
 
     Returns:
-        None without calibration documents, or if no document has several symbols.
+        None without calibration documents.
     """
-    predictions = {node: read_predictions(folder) for node, folder in folders.items()} if len(labels.further) else {}
+    predictions = {node: read_predictions(folder) for node, folder in folders.items()}
     if not any((own.parts == CALIBRATION).any() for own in predictions.values()):
         return None
-    temperatures = {node: fit_temperatures(own.select(CALIBRATION)) for node, own in predictions.items()}
-    return aligned(merge({node: scaled(own, temperatures[node]) for node, own in predictions.items()}), document_ids)
+    scalings, _ = choose_scalings({node: own.select(CALIBRATION) for node, own in predictions.items()})
+    return aligned(merge({node: scaled(own, scalings[node]) for node, own in predictions.items()}), document_ids)

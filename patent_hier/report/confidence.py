@@ -8,7 +8,7 @@ from patent_hier.artifacts import refuse_foreign, seal
 from patent_hier.atomic import atomic_folder, exclusive, write_json
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.result import Score
-from patent_hier.inference.calibration import SHOWN, Calibration, Temperatures
+from patent_hier.inference.calibration import SHOWN, Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.report.figures import risk_coverage
@@ -23,7 +23,9 @@ NOTES = (
     "Here: answered at this level. Here or deeper: answered at this level or below it. Right: of the answers here, on "
     "the test part, which chose nothing; a few answers can fall short of the asked share by chance. Intervals: 95 %, "
     "Wilson.",
-    "Calibration error: expected, 15 bins, of a node over its own documents.",
+    "Calibration error: expected, 15 bins, of a node over its own documents. Log loss: mean of −ln of the true label's "
+    "probability. Scaling: chosen on the calibration part; none, unless cross-validation there shows that it helps. It "
+    "need not help on the test part, whose errors are these.",
 )
 ASKED = (0.6, 0.7, *SHOWN, 0.99)
 _KIND = "confidence"
@@ -40,7 +42,7 @@ def confidence_tables(calibration: Calibration) -> list[Grid]:
     measured, levels = calibration.measured, list(calibration.thresholds[0].levels)
     grids = [_targets(calibration, levels), _unasked(measured, levels)]
     grids += [_by_label(measured["by_label"][f"{target:.2f}"], target, levels) for target in SHOWN]
-    return [*grids, _errors(measured["calibration_error"], calibration.temperatures)]
+    return [*grids, _errors(calibration)]
 
 
 def shortfalls(calibration: Calibration) -> list[str]:
@@ -124,13 +126,20 @@ def _by_label(by_label: Mapping[str, Mapping[str, Any]], target: float, levels: 
     return Grid.of(f"By true {levels[0]}, {100 * target:.0f} % asked: where documents are answered", rows)
 
 
-def _errors(errors: Mapping[str, Any], temperatures: Temperatures) -> Grid:
-    before, after = errors["before"], errors["after"]
-    rows = [(level, "-", before["levels"][level], after["levels"][level]) for level in reversed(before["levels"])]
-    for node, own in before["nodes"].items():
-        for level, error in own.items():
-            name = f"node {node}" if len(own) == 1 else f"node {node}, {level}"
-            rows.append((name, f"{temperatures[node][level]:.2f}", error, after["nodes"][node][level]))
-    cells = tuple((name, temperature, f"{old:.3f}", f"{new:.3f}") for name, temperature, old, new in rows)
-    title = "Calibration error before and after temperature scaling"
-    return Grid(title, ("level", "temperature", "before", "after"), cells)
+def _errors(calibration: Calibration) -> Grid:
+    """A row for each level of the system, the deepest first, then for each level of a node that is recalibrated."""
+    before, after = (calibration.measured["calibration_error"][when] for when in ("before", "after"))
+    rows = []
+    for level in reversed(before["levels"]):
+        losses = (one.get("log_loss", {}).get(level, "") for one in (before, after))
+        method = calibration.choices[level].method if level in calibration.choices else "-"
+        rows.append((level, method, before["levels"][level], after["levels"][level], *losses))
+    for node, own_errors in before["nodes"].items():
+        for level, error in own_errors.items():
+            name = f"node {node}" if len(own_errors) == 1 else f"node {node}, {level}"
+            scaling = calibration.scalings[node][level]
+            numbers = f"{scaling.temperature:.2f}" + (f", {scaling.shape:+.2f}" if scaling.shape else "")
+            rows.append((name, numbers, error, after["nodes"][node][level], "", ""))
+    cells = tuple((*row[:2], *(f"{one:.3f}" if isinstance(one, float) else one for one in row[2:])) for row in rows)
+    title = "Calibration error and log loss on the test part, before and after scaling"
+    return Grid(title, ("level", "scaling", "error before", "after", "log loss before", "after"), cells)

@@ -17,20 +17,19 @@ from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
-from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score, SetScores
+from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score
 from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
+from patent_hier.report.notes import ABSENT, is_table_2, notes_of, sets_of
 from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
-from patent_hier.report.tables import DEMO_NOTE, Grid, grids_markdown, interval, percent, print_grid
+from patent_hier.report.tables import Grid, grids_markdown, interval, percent, print_grid
 from patent_hier.sanitize import lines
 from patent_hier.taxonomy.symbols import SECTIONS
 
 SweepRow = tuple[Mapping[str, str], str, Score | None, Score | None]  # settings, node, accuracies on val and test
 
 _PRINTED = 2  # levels of which a terminal gets every score; the files have them all
-_MOST_NAMED = 10  # labels in a note; the result has all
-_ABSENT = "-"  # ASCII, as all of the tables: a pipe may not take more
 _TABLE_2 = ("model", "L1", *SECTIONS, "L2\nweighted", "overall\n(product)")
 _SCORE = ("%", "95 % interval", "documents", "classes")
 _OF_LEVEL = {
@@ -98,7 +97,7 @@ def result_markdown(result: Result, name: str = "this run", demo: bool = False, 
         demo: Whether the corpus was generated; then the text says that it is not comparable.
         more: Further notes.
     """
-    return grids_markdown(_grids(result, name, list(result.levels)), [*_notes(result, demo), *more])
+    return grids_markdown(_grids(result, name, list(result.levels)), [*notes_of(result, demo), *more])
 
 
 def result_csv(result: Result) -> str:
@@ -120,7 +119,7 @@ def print_result(
     """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
     for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
         print_grid(console, grid)
-    for note in (*_notes(result, demo), *more):
+    for note in (*notes_of(result, demo), *more):
         console.print(lines(note), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -153,7 +152,7 @@ def _by_setting(
 ) -> Grid:
     """A table whose first columns are the settings of each row; one that a row does not name is shown as absent."""
     names = tuple(dict.fromkeys(name for settings, _ in rows for name in settings))
-    cells = tuple((*(settings.get(name, _ABSENT) for name in names), *own) for settings, own in rows)
+    cells = tuple((*(settings.get(name, ABSENT) for name in names), *own) for settings, own in rows)
     return Grid(title, (*names, *header), cells, len(names) + n_names)
 
 
@@ -180,7 +179,7 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
         *_applicant_grids(result, over),
         Grid(f"{which} over {over}", ("score", *_SCORE, "labels"), scores),
     ]
-    if _is_table_2(result):
+    if is_table_2(result):
         rows = (_own_row(result, name), *map(_published_row, COUNTERPARTS))
         grids.insert(0, Grid(f"Accuracy (%) over {over}, in the layout of the paper's Table 2", _TABLE_2, rows))
     return grids
@@ -212,7 +211,7 @@ def _applicant_grids(result: Result, over: str) -> list[Grid]:
 def _gain(own: GroupScores) -> tuple[str, str]:
     """The points that context is worth, with their interval."""
     if own.gain is None or own.gain_interval is None:
-        return _ABSENT, _ABSENT
+        return ABSENT, ABSENT
     low, high = (100 * bound for bound in own.gain_interval)
     return f"{100 * own.gain:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
@@ -220,21 +219,13 @@ def _gain(own: GroupScores) -> tuple[str, str]:
 def _set_grids(result: Result, over: str) -> list[Grid]:
     """The scores of all symbols, if documents have several."""
     rows = []
-    for level, own in _sets(result).items():
+    for level, own in sets_of(result).items():
         micro_f1 = own.scores.get("micro_f1")
         counts = _cells(own.scores["precision_at_1"])[2:]
         percents = (_percent(own.scores.get(name)) for name in _OF_SETS.values())
-        rows.append((level, *percents, interval(micro_f1, "-") if micro_f1 else _ABSENT, *counts))
+        rows.append((level, *percents, interval(micro_f1, "-") if micro_f1 else ABSENT, *counts))
     header = ("level", *_OF_SETS, *_SCORE[1:3], "labels")
     return [Grid(f"Scores (%) of all symbols over {over}", header, tuple(rows))] if rows else []
-
-
-def _sets(result: Result) -> dict[str, SetScores]:
-    return {name: level.sets for name, level in result.levels.items() if level.sets}
-
-
-def _is_table_2(result: Result) -> bool:
-    return result.kind == "hier" and "class" in result.levels
 
 
 def _own_row(result: Result, name: str) -> tuple[str, ...]:
@@ -251,68 +242,12 @@ def _published_row(model: str) -> tuple[str, ...]:
 
 
 def _percent(score: Score | None) -> str:
-    return percent(score.value) if score else _ABSENT
+    return percent(score.value) if score else ABSENT
 
 
 def _cells(score: Score | None) -> tuple[str, ...]:
     """The columns of :data:`_SCORE`."""
     if score is None:
-        return len(_SCORE) * (_ABSENT,)
+        return len(_SCORE) * (ABSENT,)
     counts = (f"{score.n_documents:,}", str(score.n_classes_with_support))
     return (percent(score.value), interval(score, "-"), *counts)
-
-
-def _notes(result: Result, demo: bool) -> list[str]:
-    notes = [
-        "Right: what a user gets, level by level (flat: the most probable label). Oracle: given the true parent.",
-        "Product: of the oracles so far, the paper's equation (1). Documents: with a label at the level.",
-        "Top 1, top 3, any: WIPO's top prediction, three guesses, all categories (any of the document's symbols).",
-    ]
-    if any(level.by_training_documents for level in result.levels.values()):
-        notes.append("Training documents of a label: those whose main symbol it is, or lies below it.")
-    if result.by_applicant:
-        notes.append(
-            "Applicant: known if training has shown it, none where a document names none, as of natural persons."
-        )
-        if any(own.without is None for groups in result.by_applicant.values() for own in groups.values()):
-            notes.append("Gain: train the same with data.context=[] first, then patent-hier aggregate this one again.")
-    if result.kind != "flat":
-        shares = ", ".join(f"{percent(level.first_errors.value)} % at {name}" for name, level in result.levels.items())
-        right = percent(result.all_right.value)
-        notes.append(f"Where the answered path first goes wrong: {shares}; {right} % are right throughout.")
-    notes += _notes_on_sets(result)
-    if _is_table_2(result):
-        notes.append("The paper's last two columns: as printed / recomputed from its own cells and Table 1's counts.")
-        if result.absent_labels:
-            notes.append(f"No {result.part} documents in section {', '.join(result.absent_labels)}: weight 0.")
-        if result.constant_labels:
-            notes.append(f"One class only, so a constant classifier: section {', '.join(result.constant_labels)}.")
-    for name, level in result.levels.items():
-        if level.unseen_documents:
-            shown, rest = ", ".join(level.unseen_labels[:_MOST_NAMED]), len(level.unseen_labels) - _MOST_NAMED
-            notes.append(
-                f"{level.unseen_documents} documents have a {name} that training never saw, and count as errors: "
-                f"{shown}{f' and {rest} more' if rest > 0 else ''}."
-            )
-    return [*notes, DEMO_NOTE] if demo else notes
-
-
-def _notes_on_sets(result: Result) -> list[str]:
-    sets = _sets(result)
-    if not sets:
-        return []
-    notes = [
-        'All symbols: main and further ones count alike. Other scores but "any" are of the main symbol, the first one.',
-        "Where the order of symbols means nothing, go by the scores of all symbols.",
-        "P@k: the share of the k likeliest labels that is right. R@k: the share of a document's labels among them.",
-    ]
-    if result.set_rule is None:
-        return [*notes, f"Exact and F1 ({_ABSENT}) need calibration documents; set split.calibration above 0."]
-    thresholds = ", ".join(f"{level} {value:.3f}" for level, value in result.set_rule.thresholds.items())
-    counts = ", ".join(f"{level} {own.named_labels:.2f} / {own.true_labels:.2f}" for level, own in sets.items())
-    return [
-        *notes,
-        "Exact and F1: of the labels named, the likeliest one and every other one that reaches the level's threshold.",
-        f"Thresholds: highest micro-F1 on the {result.set_rule.documents:,} calibration documents; {thresholds}.",
-        f"Labels per document, named / true: {counts}.",
-    ]

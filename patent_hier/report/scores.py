@@ -19,10 +19,11 @@ from patent_hier.data.splits import TEST
 from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.aggregate import answers, has_label, level_hits, local_hits
 from patent_hier.evaluation.calibration_error import Reliability, expected_calibration_error
+from patent_hier.evaluation.level_scores import LevelScores
 from patent_hier.evaluation.result import Result, Score
 from patent_hier.evaluation.seeds import Spread, as_score, spread_of_hits, spread_of_product
 from patent_hier.pipeline.evidence import Configuration, Evidence, NodeRun
-from patent_hier.pipeline.suite import score_nodes
+from patent_hier.pipeline.suite import read_recalibrated, score_nodes
 
 Hits = NDArray[np.bool_]
 
@@ -47,7 +48,8 @@ class Answers:
         hits: ``(n,)`` whether they are equal.
         local_hits: ``(n,)`` whether the heads below the true section find the class; None for a flat system.
         result: The scores of all levels.
-        reliability: Of the probabilities of classes.
+        reliability: Of the probabilities of classes, as the networks give them.
+        recalibrated: Of those that new texts get; None without calibration documents.
     """
 
     document_ids: NDArray[Any]
@@ -57,6 +59,7 @@ class Answers:
     local_hits: Hits | None
     result: Result
     reliability: Reliability
+    recalibrated: Reliability | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,15 +190,14 @@ def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], 
 
 
 def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus, split: Path) -> Answers:
-    system, result = score_nodes({node: run.folder for node, run in nodes.items()}, corpus, split)
+    folders = {node: run.folder for node, run in nodes.items()}
+    system, result = score_nodes(folders, corpus, split)
+    recalibrated = read_recalibrated(folders, system.document_ids)
     test = system.select("test")
     levels = {level: test.level(level) for level in LEVELS}
     hits, predicted = level_hits(test), dict(zip(test.tree.levels, answers(test), strict=True))
     starts = {level: test.tree.span(level).start for level in LEVELS}
     codes = {level: predicted[level] + np.where(predicted[level] < 0, 0, start) for level, start in starts.items()}
-    # a calibration error asks for the most probable label only
-    best, log_prob = levels[COMPARED].best(1)
-    right = np.where(best[:, 0] == levels[COMPARED].target_codes, 0, -1)
     return Answers(
         test.document_ids,
         {level: own.targets for level, own in levels.items()},
@@ -203,8 +205,15 @@ def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus, split: Path) -> An
         {level: hits[level] for level in LEVELS},
         None if test.flat else local_hits(levels[COMPARED]),
         result,
-        expected_calibration_error(log_prob, right),
+        _reliability(levels[COMPARED]),
+        None if recalibrated is None else _reliability(recalibrated.select("test").level(COMPARED)),
     )
+
+
+def _reliability(own: LevelScores) -> Reliability:
+    """Of the most probable label alone: a calibration error asks for no other."""
+    best, log_prob = own.best(1)
+    return expected_calibration_error(log_prob, np.where(best[:, 0] == own.target_codes, 0, -1))
 
 
 def leaked_ids(corpus: Corpus, codes: Mapping[str, NDArray[np.intp]], parts: NDArray[np.int8]) -> NDArray[Any]:

@@ -53,10 +53,12 @@ def test_what_is_printed_and_written(made, depth, tmp_path):
         "99 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 299 right answers" in text
     )
     assert f"the calibration part has {own.documents} documents" in outcome.out
-    for node, temperatures in own.temperatures.items():
-        for level, temperature in temperatures.items():
-            name = f"node {node}" if len(temperatures) == 1 else f"node {node}, {level}"
-            assert re.search(rf"^\| {name} \| {temperature:.2f} \|", text, re.MULTILINE)
+    for level, choice in own.choices.items():
+        assert re.search(rf"^\| {level} \| {choice.method} \| 0\.\d+ \| 0\.\d+ \| \d\.\d+ \| \d", text, re.MULTILINE)
+    for node, scalings in own.scalings.items():
+        for level, scaling in scalings.items():
+            name = f"node {node}" if len(scalings) == 1 else f"node {node}, {level}"
+            assert re.search(rf"^\| {name} \| {scaling.temperature:.2f}", text, re.MULTILINE)
     assert str(made.folder) not in text
 
 
@@ -66,7 +68,7 @@ def test_what_is_measured_is_what_predict_does(made, depth, level, tmp_path):
     made = made._replace(depth=depth)
     own, texts = made.predictions("textcnn", level), made.texts()
     loaded = HierarchicalClassifier.from_pretrained(made.result("textcnn", level))
-    answers = Answers.of(scaled(own, loaded.calibration.temperatures[level]))
+    answers = Answers.of(scaled(own, loaded.calibration.scalings[level]))
     limits = [float(np.quantile(answers.confidence[:, place], 0.7)) for place in range(len(answers.levels))]
     thresholds = Thresholds(0.9, dict(zip(answers.levels, limits, strict=True)))
     calibration = replace(loaded.calibration, thresholds=[thresholds])

@@ -101,11 +101,13 @@ def test_families(corpus):
     codes, names = find_groups(corpus, "family")
     assert codes.tolist() == [0, 0, 0, -1, 1, 1, -1, -1]
     assert names == [corpus.document_ids[0].as_py(), corpus.document_ids[4].as_py()]
+    assert find_groups(corpus, "family", np.array([1, 3, 4, 5]))[0].tolist() == [-1, -1, 0, 0]
 
 
 def test_equal_texts_of_any_applicant(corpus):
     codes, _ = find_groups(corpus, "deduplicated")
     assert codes.tolist() == [0, -1, 0, -1, -1, -1, -1, -1]
+    assert find_groups(corpus, "deduplicated", np.array([7, 2, 0]))[0].tolist() == [-1, 0, 0]
     assert find_groups(corpus, "random") is None
     assert find_groups(corpus, "date") is None
 

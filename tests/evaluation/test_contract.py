@@ -217,6 +217,18 @@ def test_the_file_is_the_contract(tmp_path):
     assert json.loads(schema.metadata[b"tree"])["levels"] == ["section", "class"]
 
 
+def test_groups_are_written_where_there_are_any(tmp_path):
+    own = replace(made(), groups=np.array([-1, -1, 3, 3], np.int32))
+    own.write(tmp_path / "p.parquet")
+    found = NetworkPredictions.read(tmp_path / "p.parquet")
+    assert found.groups.tolist() == [-1, -1, 3, 3]
+    assert found.take(np.array([3, 0])).groups.tolist() == [3, -1]
+    table = pq.read_table(tmp_path / "p.parquet")
+    pq.write_table(put("group", pa.array(list("abcd")))(table), tmp_path / "p.parquet")
+    with pytest.raises(ArtifactError, match="column group is string"):
+        NetworkPredictions.read(tmp_path / "p.parquet")
+
+
 def test_selection_keeps_every_column_together():
     assert made().select("test").document_ids.tolist() == ["b", "c"]
     with pytest.raises(ArtifactError, match="node root has no prediction for part 'train'"):

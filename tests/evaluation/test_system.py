@@ -10,6 +10,7 @@ from patent_hier.errors import ArtifactError, IncompleteError
 from patent_hier.evaluation import level_scores
 from patent_hier.evaluation import system as module
 from patent_hier.evaluation.level_scores import KEPT, NO_TARGET, UNSEEN, score_levels
+from patent_hier.evaluation.scaling import Scaling
 from patent_hier.evaluation.scores import whole
 from patent_hier.evaluation.system import aligned, merge, positions, scale, scaled, with_truth
 from tests.evaluation.systems import FOUR, TWO, system
@@ -145,37 +146,39 @@ def test_truth_may_be_deeper_than_the_system():
     assert with_truth(merge(made.nodes), deeper).level("class").targets.tolist() == [p[1] for p in made.truth]
 
 
-# --- temperatures
+# --- scalings
 
 
 def test_each_level_has_its_own_temperature_by_hand():
     tree = classes_of(A="01 02", B="03")
     joint = probabilities(tree, [[0.9, 0.1, 0.09, 0.81, 0.1]]).log_prob
-    found = np.exp(scale(tree, joint, {"section": 2.0}))[0]
+    found = np.exp(scale(tree, joint, {"section": Scaling(2.0)}))[0]
     assert found == pytest.approx([0.75, 0.25, 0.075, 0.675, 0.25])
-    found = np.exp(scale(tree, joint, {"class": 2.0}))[0]
+    found = np.exp(scale(tree, joint, {"class": Scaling(2.0)}))[0]
     assert found == pytest.approx([0.9, 0.1, 0.9 * 0.25, 0.9 * 0.75, 0.1])
-    flat = np.exp(scale(tree, joint, {"class": 2.0, "section": 9.0}, flat=True))[0]
+    flat = np.exp(scale(tree, joint, {"class": Scaling(2.0), "section": Scaling(9.0)}, flat=True))[0]
     roots = np.sqrt([0.09, 0.81, 0.1])
     assert flat[2:] == pytest.approx(roots / roots.sum())
     assert flat[:2] == pytest.approx([flat[2] + flat[3], flat[4]])
     sure = np.log(np.float32([[1, 1e-30, 0.5, 0.5, 1e-30]]))
     sure[0, 1] = sure[0, 4] = -np.inf
-    assert scale(tree, sure, {"section": 3.0})[0, [0, 1, 4]].tolist() == [0, -np.inf, -np.inf]
+    assert scale(tree, sure, {"section": Scaling(3.0)})[0, [0, 1, 4]].tolist() == [0, -np.inf, -np.inf]
 
 
-@pytest.mark.parametrize("temperatures", [{"section": 0.5, "class": 3.0}, {"subgroup": 2.0}])
+@pytest.mark.parametrize(
+    "scalings", [{"section": Scaling(0.5), "class": Scaling(3.0, 0.5)}, {"subgroup": Scaling(2.0, -0.5)}]
+)
 @pytest.mark.parametrize("flat", [True, False])
-def test_scaled_predictions_are_those_of_scaled_scores(temperatures, flat):
+def test_scaled_predictions_are_those_of_scaled_scores(scalings, flat):
     tree = tree_of(FIVE)
     paths = [FIVE[i % 7] for i in range(12)]
     own = network("x", tree, random_joint(tree, 12, 1, flat), paths, flat=flat)
     joint = own.scores().log_prob
-    wanted = network("x", tree, scale(tree, joint, temperatures, flat), paths, flat=flat)
-    for one, other in zip(scaled(own, temperatures).levels, wanted.levels, strict=True):
+    wanted = network("x", tree, scale(tree, joint, scalings, flat), paths, flat=flat)
+    for one, other in zip(scaled(own, scalings).levels, wanted.levels, strict=True):
         for name in SHARED:
             assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    assert scaled(own, {"section": 1.0, "x": 3.0}) is own
+    assert scaled(own, {"section": Scaling(1.0), "x": 3.0}) is own
 
 
 def thinned(own, levels):
@@ -193,10 +196,10 @@ def thinned(own, levels):
 def test_below_a_sparse_level_probabilities_follow_their_ancestors(sparse):
     tree, paths = tree_of(FIVE), [FIVE[i % 7] for i in range(12)]
     own = network("x", tree, random_joint(tree, 12, 1), paths)
-    temperatures = dict.fromkeys(tree.levels, 2.0)
-    found = scaled(thinned(own, sparse), temperatures)
+    scalings = dict.fromkeys(tree.levels, Scaling(2.0, -0.4))
+    found = scaled(thinned(own, sparse), scalings)
     above = tree.levels[: tree.levels.index(sparse[0])]
-    wanted = scaled(own, dict.fromkeys(above, 2.0))
+    wanted = scaled(own, dict.fromkeys(above, Scaling(2.0, -0.4)))
     for one, other in zip(found.levels, wanted.levels, strict=True):
         assert one.target_log_prob == pytest.approx(other.target_log_prob, abs=1e-5)
         for name in ("greedy", "sibling_rank", "target_conditional"):
@@ -213,6 +216,8 @@ def test_below_a_sparse_level_probabilities_follow_their_ancestors(sparse):
 def test_a_flat_network_whose_leaves_are_many_keeps_its_scores():
     tree, paths = tree_of(FIVE), [FIVE[i % 7] for i in range(12)]
     own = network("flat", tree, random_joint(tree, 12, 1, True), paths, flat=True)
-    assert scaled(thin := thinned(own, ("subgroup",)), {"subgroup": 2.0}) is thin
-    other = scaled(thinned(own, ("class",)), {"subgroup": 2.0})
-    assert np.array_equal(other.level("class").log_prob, scaled(own, {"subgroup": 2.0}).level("class").log_prob)
+    assert scaled(thin := thinned(own, ("subgroup",)), {"subgroup": Scaling(2.0)}) is thin
+    other = scaled(thinned(own, ("class",)), {"subgroup": Scaling(2.0)})
+    assert np.array_equal(
+        other.level("class").log_prob, scaled(own, {"subgroup": Scaling(2.0)}).level("class").log_prob
+    )

@@ -191,7 +191,7 @@ def test_what_is_no_system_is_refused(made, tmp_path):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_without_temperatures_paths_are_the_systems(made, loaded, system):
+def test_without_calibration_paths_are_the_systems(made, loaded, system):
     own = loaded(*system).system
     scores = own.whole(own.log_prob([normalise(text) for text in TEXTS]))
     assert paths_by(own, TEXTS) == paths_of(scores, decode(scores, 3))
@@ -201,12 +201,14 @@ def test_without_temperatures_paths_are_the_systems(made, loaded, system):
 def test_what_calibration_is_worth_is_measured_on_other_documents(loaded, system):
     own, levels = loaded(*system).calibration, loaded(*system).system.tree.levels
     assert own is not None
-    assert set(own.temperatures) == set(loaded(*system).system.nodes)
+    assert set(own.scalings) == set(loaded(*system).system.nodes)
+    assert own.choices
+    assert set(own.choices) <= set(levels)
     error = own.measured["calibration_error"]
     for when in ("before", "after"):
         assert tuple(error[when]["levels"]) == levels
         assert {node: set(one) for node, one in error[when]["nodes"].items()} == {
-            node: set(one) for node, one in own.temperatures.items()
+            node: set(one) for node, one in own.scalings.items() if one
         }
     assert set(own.measured["accuracy"]) == set(own.measured["risk_coverage"]) == set(levels)
     assert own.measured["documents"] > own.documents > 0

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import verify
 from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ConfigError
+from patent_hier.evaluation.scaling import Scaling
+from patent_hier.evaluation.selective import NEVER, Thresholds
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.segmentation import jieba_tokenizer
+from patent_hier.inference.calibration import Calibration
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.nodes import Combination, Member
 from patent_hier.inference.onnx_export import export_onnx
 from patent_hier.inference.predictor import System, load_system
@@ -111,9 +115,32 @@ def test_a_network_over_a_tree(make: Maker, flat: bool, tmp_path: Path) -> None:
     paths = [row for row in FIVE if None not in row] if flat else FIVE
     node, tree = (FLAT, tree_of(paths)) if flat else (SHARED, tree_of(paths))
     system = make.system(make.classifier("textcnn", node, tree, flat=flat))
-    export_onnx(system, tmp_path / "out")
+    content = export_onnx(system, tmp_path / "out")
+    assert content["scalings"] == {}
     expected = system.log_prob(TEXTS)[node].log_prob
     np.testing.assert_allclose(score(tmp_path / "out", node, TEXTS), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_its_scalings_give_what_predict_gives(make: Maker, flat: bool, tmp_path: Path) -> None:
+    """As the notes of onnx.json say it."""
+    texts = [text for text in TEXTS if any(map(str.isalnum, text))]
+    node, tree = (FLAT if flat else SHARED), tree_of([row for row in FIVE if None not in row])
+    system = make.system(make.classifier("textcnn", node, tree, flat=flat))
+    scalings = {level: Scaling(1.5, -0.4) for level in (tree.levels[-1:] if flat else tree.levels)}
+    nothing = Thresholds(0.95, dict.fromkeys(tree.levels, NEVER))
+    calibration = Calibration(100, 0.95, {node: scalings}, {}, [nothing], {})
+    content = export_onnx(system, tmp_path / "out", calibration)
+    joint, parents = score(tmp_path / "out", node, texts), np.array(tree.parents)
+    logits = joint[:, tree.leaves] if flat else joint - np.where(parents >= 0, joint[:, parents], 0)
+    for level, own in content["scalings"][node].items():
+        labels = slice(None) if flat else tree.span(level)
+        p = np.exp(logits[:, labels])
+        logits[:, labels] -= own["shape"] * np.log(np.maximum(1 - p, 0.0001))
+        logits[:, labels] /= own["temperature"]
+    expected = HierarchicalClassifier(system, calibration, {}).score(texts).log_prob
+    assert np.abs(expected - joint).max() > 0.05
+    np.testing.assert_allclose(probabilities_of(logits, parents, flat), expected, atol=1e-4, rtol=0)
 
 
 def test_dimensions_and_operators(make: Maker, tmp_path: Path) -> None:

@@ -8,12 +8,20 @@ import pytest
 
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.splits import NO_PART, PARTS, TEST
+from patent_hier.data.splits import CALIBRATION, NO_PART, PARTS, TEST
 from patent_hier.errors import DataError
 from patent_hier.features.pretrained import locate
 from patent_hier.features.token_store import TokenStore
 from patent_hier.pipeline.feature_stages import ensure_tokens
-from patent_hier.pipeline.stages import ensure_corpus, ensure_split, load_parts, raw_files, raw_format, split_plan
+from patent_hier.pipeline.stages import (
+    calibration_groups,
+    ensure_corpus,
+    ensure_split,
+    load_parts,
+    raw_files,
+    raw_format,
+    split_plan,
+)
 from patent_hier.settings import DemoDataSettings
 from tests.commands import write_csv
 
@@ -189,3 +197,18 @@ def test_a_column_has_one_split_whatever_it_is_called(settings, cache, tmp_path)
     parts = load_parts(corpus, folders.pop())
     assert not folders
     assert ((parts == TEST) == (corpus.column("applicant").to_numpy() == "公司3")).all()
+
+
+def test_calibration_documents_that_a_split_keeps_together(settings, cache, tmp_path):
+    raw = write_csv(tmp_path / "raw.csv", {"A01B1/00": 90})
+    corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
+    applicants = corpus.column("applicant").to_numpy()
+    by_applicant, alone = (
+        ensure_split(corpus, split_plan(replace(settings.split, policy=policy, calibration=0.4)), cache)
+        for policy in ("applicant", "random")
+    )
+    assert calibration_groups(corpus, alone) is None
+    groups, of_it = calibration_groups(corpus, by_applicant), load_parts(corpus, by_applicant) == CALIBRATION
+    assert (groups[~of_it] == -1).all()
+    pairs = set(zip(groups[of_it].tolist(), applicants[of_it].tolist(), strict=True))
+    assert len(pairs) == len({name for _, name in pairs}) == len({group for group, _ in pairs}) > 1

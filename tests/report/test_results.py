@@ -106,6 +106,8 @@ def test_notes(result, deep):
     assert "No test documents in section C, D, E, F, G: weight 0." in text
     unseen = result.levels["class"].unseen_documents
     assert f"{unseen} documents have a class that training never saw, and count as errors: A99." in text
+    score = result.levels["class"].macro_f1
+    assert f"class {score.n_documents / score.n_classes_with_support:.0f}." in text[text.index("Its interval (BCa)") :]
     assert "One label" not in text
     assert "so a constant classifier: section H." in result_markdown(deep)
 

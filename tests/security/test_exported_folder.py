@@ -74,7 +74,8 @@ def node(folder: Path, name: str) -> Path:
 
 
 FACTS = ("facts", "facts/data", "facts/result", "facts/data/name", "facts/data/split", "name")
-CALIBRATION = ("temperatures/root", "temperatures/root/section", "thresholds/0/target", "thresholds/0/levels")
+CALIBRATION = ("scalings/root", "scalings/root/section", "choices", "choices/section", "choices/section/nll")
+CALIBRATION += ("choices/section/method", "thresholds/0/target", "thresholds/0/levels")
 CALIBRATION += ("thresholds/0/levels/class", "thresholds", "documents", "measured", "sets", "sets/thresholds/class")
 
 

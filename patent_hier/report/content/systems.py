@@ -107,11 +107,12 @@ def _calibration(context: Context) -> dict[str, Any]:
         {
             "system": context.name(item),
             "ece": percent(own.ece),
+            "ece_recalibrated": percent(None if after is None else after.ece),
             "ece_max": percent(own.max),
             "documents": f"{own.n_documents:,}",
         }
         for item in context.systems
-        for own in (item.first.reliability,)
+        for own, after in ((item.first.reliability, item.first.recalibrated),)
     ]
     shown = {context.name(item): item.first.reliability for item in context.ranked[:MOST_PANELS]}
     return {"calibration_table": context.grid(rows), "calibration_figure": reliability(context.pen, shown)}

@@ -95,8 +95,9 @@ def test_calibration_errors_are_those_of_the_scores(context):
     rows = {row[0]: row[1:] for row in drawn(context)["calibration_table"].rows}
     assert len(rows) == 7
     for item in context.systems:
-        own = item.first.reliability
-        assert rows[context.name(item)] == (f"{100 * own.ece:.1f}", f"{100 * own.max:.1f}", "100")
+        own, after = item.first.reliability, item.first.recalibrated
+        cells = (own.ece, after.ece, own.max)
+        assert rows[context.name(item)] == (*(f"{100 * value:.1f}" for value in cells), "100")
 
 
 def test_every_system_is_scored_without_leaked_documents(context):
