@@ -38,7 +38,7 @@ def notes_of(result: Result, demo: bool) -> list[str]:
             f"Macro F1 counts labels with {result.part} documents only, each as much as any other.",
             f"Its interval (BCa) is too narrow where labels have few; documents for each label: {counts}.",
         ]
-    notes += _notes_onsets_of(result)
+    notes += _notes_on_sets(result)
     notes += _notes_on_table_2(result)
     for name, level in result.levels.items():
         if level.unseen_documents:
