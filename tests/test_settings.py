@@ -43,7 +43,7 @@ def test_what_depends_on_other_settings_is_filled_in():
     assert (other.model.pooling, other.trainer.min_steps) == ("cls", 600)
     assert Settings(encoder=EncoderSettings(path="x"), model=BertCnnSettings(pooling="mean")).model.pooling == "mean"
     rnn = Settings(data=DataSettings(path="x.csv"), model=RnnSettings())
-    assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (3e-3, 32, 10)
+    assert (rnn.optimizer.lr, rnn.trainer.batch_size, rnn.trainer.max_epochs) == (3e-3, 32, 5)
     for whole in (Settings(node="flat"), Settings(node="shared"), Settings(level=LevelSettings("shared"))):
         assert whole.trainer.max_epochs == 6
     assert Settings(node="flat", model=RnnSettings()).trainer.max_epochs == 10

@@ -150,7 +150,6 @@ class RnnSettings(ModelSettings):
     name: str = "rnn"
     suggested_lr: float | None = 3e-3
     suggested_batch_size: int = 32
-    suggested_max_epochs: int = 10  # it learns more slowly than the others
     suggested_min_steps: int | None = 400
     cell: str = "lstm"
     pooling: str = "last"

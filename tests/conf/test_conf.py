@@ -304,7 +304,7 @@ def test_learning_rate_suits_the_model_or_its_encoder_unless_set():
 
 
 def test_batch_size_and_epochs_suit_the_model_unless_set():
-    for model, size, epochs in (("bertcnn", 16, 5), ("textcnn", 32, 5), ("rnn", 32, 10)):
+    for model, size, epochs in (("bertcnn", 16, 5), ("textcnn", 32, 5), ("rnn", 32, 5)):
         settings = compose_settings([f"model={model}"])
         assert settings.trainer.batch_size == settings.model.suggested_batch_size == size
         assert settings.trainer.max_epochs == settings.model.suggested_max_epochs == epochs
