@@ -74,7 +74,7 @@ def test_too_many_layers_are_refused_before_the_corpus_is_made(changed, tmp_path
 
 def test_the_best_epoch_needs_validation_documents(changed, tmp_path):
     without = change(changed("split", val=0.0, calibration=0.0), "trainer")
-    with pytest.raises(ConfigError, match=r"^trainer\.keep=best .*split\.val=0\.0 .*set trainer\.keep=last$"):
+    with pytest.raises(ConfigError, match=r"^trainer\.keep=best .*split\.val=0\.0; set trainer\.keep=last$"):
         plan_node(without)
     plan_node(change(without, "trainer", keep="last"))
     plan_node(change(without, model=MODELS["linear"]))
