@@ -70,7 +70,7 @@ def test_pretraining_further_and_attention(tiny_encoder: Path, tmp_path: Path) -
         done = command("pretrain", f"text=[{text}]", f"start={tiny_encoder}", *small, *own)
         assert done.status == 0, done
         done = command(
-            "attention", *(word for word in TINY if word.startswith("encoder.") and "max_length" not in word), *own
+            "attention", *(word for word in TINY if word.startswith("encoder") and "max_length" not in word), *own
         )
         assert done.status == 0, done
     assert heard == []

@@ -91,7 +91,7 @@ def test_a_slow_loader_sets_the_pace(figures):
     loader = figures.stages["loader"] | {"per_second": 100.0}
     hours = hours_of(replace(figures, stages=figures.stages | {"loader": loader}))["one H200"]
     assert hours["pace"] == "the data loader"
-    assert hours["level_1"] == pytest.approx(20 * 1_773_041 / 100 / 3600, rel=1e-4)
+    assert hours["level_1"] == pytest.approx(20 * 2_085_931 / 100 / 3600, rel=1e-4)
     assert hours_of(figures)["one H200"]["pace"] == "arithmetic"
 
 
