@@ -72,6 +72,7 @@ def test_a_student_of_texts_and_what_it_loses(place: Place) -> None:
     assert "finished before" in again.out
 
 
+@pytest.mark.slow
 def test_training_documents_as_well_and_settings_that_change_the_result(place: Place) -> None:
     done = place.distill("level=shared", "--on", "both", "--text", place.texts, "distill.weight=0.3")
     assert (done.status, done.err) == (0, "")

@@ -115,7 +115,7 @@ def test_a_classifier_is_trained_from_it(encoder: Path, shared: Path, tmp_path: 
     assert said in audited.out
     (audit,) = (tmp_path / "runs").glob("audit-*/audit.json")
     assert read_json(audit)["encoder"] == {"name": "folder", **read}
-    assert "Encoder" not in command("audit", "data.rows=400", *where).out
+    assert "Encoder" not in command("audit", "data.rows=400", "encoder=demo", *where).out
 
 
 def test_its_vocabulary_is_cut_and_its_text_recorded(encoder: Path, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_the_score_is_that_of_the_run_on_val(place: Path, done: Outcome) -> None
     assert read_json(node / "metrics.json")["val"]["accuracy"]["value"] == search["best"]["value"]
 
 
+@pytest.mark.slow
 def test_nine_nodes_are_scored_as_one_system(place: Path) -> None:
     own = words(place, level="hier")
     objective = ("--objective", "accuracy/section")

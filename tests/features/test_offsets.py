@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.normalizers import BertNormalizer
 
+from patent_hier.data.context import SEPARATOR
 from patent_hier.errors import DataError
 from patent_hier.features.offsets import lowered, place_tokens, spread_over_characters
 from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
@@ -144,7 +145,7 @@ def test_half_a_surrogate_pair_is_one_line(reader: WordPieceReader) -> None:
 TERMS = ("光", "一种", "i", "i\u0307", "ab", " ", " 光", "光 ", "装置光", "σ")
 
 
-@given(broken, st.integers(0, 2**32 - 1))
+@given(broken.filter(lambda text: SEPARATOR not in text), st.integers(0, 2**32 - 1))  # no text has it, see normalise
 @QUICK
 @example("光  光\t\n 光 İ", 1)
 @example("", 1)

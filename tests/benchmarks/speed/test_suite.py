@@ -7,6 +7,7 @@ from patent_hier.settings import BF16, FP32
 TINY = Amounts(rows=400, texts=40, demo=24, base=1, repeats=1, sizes=(400, 800))
 
 
+@pytest.mark.slow
 def test_rows_of_networks_agree_with_their_peers(demo_texts, monkeypatch):
     tiny = Architecture(16, 4, 2, 32, 8192)
     monkeypatch.setattr("benchmarks.speed.subjects.SIZES", {"demo": tiny, "base": tiny})
