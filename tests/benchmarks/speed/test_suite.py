@@ -1,5 +1,7 @@
 from itertools import chain
 
+import pytest
+
 from benchmarks.architecture import Architecture
 from benchmarks.speed.suite import ROWS, Amounts, Bench
 from patent_hier.settings import BF16, FP32
