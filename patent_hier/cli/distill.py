@@ -10,6 +10,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.progress import say
 from patent_hier.sanitize import one_line
 from patent_hier.settings import WHOLE
+from patent_hier.settings.distillation import ANSWERED, TRAINING, UNLABELLED
 
 DISTILL = """Train one network on the answers of a finished system, and tell what it loses against it.
 
@@ -36,7 +37,6 @@ about what it knows. Texts that are documents of val, calibration or test are le
 and repeated ones too. The student is an ordinary result: predict, combine, export and report take it. Its accuracy less
 the teacher's on the same test documents is printed, and lies beside the result as distilled-<fingerprint>.json.
 Choose the settings on val: patent-hier tune with distill.answers=FOLDER, which the first line names."""
-_ON = ("train", "unlabelled", "both")
 
 
 def distill(words: Sequence[str]) -> None:
@@ -47,10 +47,10 @@ def distill(words: Sequence[str]) -> None:
     """
     options = parsed(words, "teacher overrides*", text=[], unlabelled=[], on=str)
     files = bool(options.text or options.unlabelled)
-    on = options.on or ("unlabelled" if files else "train")
-    if on not in _ON:
-        raise ConfigError(f"--on {on} is unknown; use {', '.join(_ON)}")
-    if (on == "train") == files:
+    on = options.on or (UNLABELLED if files else TRAINING)
+    if on not in ANSWERED:
+        raise ConfigError(f"--on {on} is unknown; use {', '.join(ANSWERED)}")
+    if (on == TRAINING) == files:
         raise ConfigError(
             f"--on {on} and {'files of texts' if files else 'no --text or --unlabelled'} do not go together"
         )
@@ -68,7 +68,7 @@ def distill(words: Sequence[str]) -> None:
 
     texts = Unlabelled(tuple(map(Path, options.text)), tuple(map(Path, options.unlabelled)))
     answers = ensure_answers(settings, options.teacher, texts, on)
-    if on != "unlabelled":
+    if on != UNLABELLED:
         say("note: the teacher has read the training documents with their labels; its answers on them are too certain")
     merged = [*options.overrides, f"distill.answers='{answers}'"]
     settings, observers = compose_training(merged)

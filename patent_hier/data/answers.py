@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import MANIFEST, find_damage
 from patent_hier.atomic import read_json
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.sanitize import nfkc, reason
+from patent_hier.sanitize import reason
 from patent_hier.taxonomy.tree import LabelTree
 
 ANSWERS_VERSION = 1  # raise it when the same teacher and texts would give other answers
@@ -34,6 +34,18 @@ _SCHEMA = pa.schema(
         "log_prob": pa.list_(pa.float32()),
     }
 )
+
+
+def answers_manifest(folder: Path) -> Any:
+    """The manifest of a folder of answers.
+
+    Raises:
+        ConfigError: If there is no such folder.
+    """
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    if manifest.get("kind") != ANSWERS_KIND:
+        raise ConfigError(f"distill.answers={folder} holds no teacher's answers; make them by patent-hier distill")
+    return manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,9 +85,7 @@ class Answers:
             ConfigError: If there is no such folder.
             ArtifactError: If it is damaged.
         """
-        manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-        if manifest.get("kind") != ANSWERS_KIND:
-            raise ConfigError(f"distill.answers={folder} holds no teacher's answers; make them by patent-hier distill")
+        manifest = answers_manifest(folder)
         if damaged := find_damage(folder):
             raise ArtifactError(f"{folder / damaged} is damaged; delete {folder} and distill again")
         try:
@@ -110,8 +120,3 @@ class Answers:
         shares[shares < _LEAST * shares.sum(axis=1, keepdims=True)] = 0
         total = shares.sum(axis=1, keepdims=True)
         return leaves, (shares / np.where(total > 0, total, 1)).astype(np.float32)
-
-
-def content_key(text: str) -> str:
-    """Equal for texts that differ by case, width, blanks and punctuation only."""
-    return "".join(filter(str.isalnum, nfkc(text).casefold()))

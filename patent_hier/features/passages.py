@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from patent_hier.errors import DataError
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.regular_files import require_regular
 from patent_hier.sanitize import reason
 from patent_hier.text_files import open_lines
@@ -33,6 +33,21 @@ def read_passages(files: Sequence[Path]) -> Iterator[list[str]]:
     """
     for file in files:
         yield from _parquet(file) if file.suffix == PARQUET else _lines(file)
+
+
+def require_text_files(files: Sequence[Path], option: str) -> None:
+    """Refuse, before any work, what :func:`read_passages` would.
+
+    Args:
+        files: Named by a user.
+        option: How a file was named, for the message: ``text=`` or ``--text`` with its blank.
+
+    Raises:
+        ConfigError: Naming the first that is no file or has another ending.
+    """
+    for file in files:
+        if not file.is_file() or file.suffix not in SUFFIXES:
+            raise ConfigError(f"{option}{file} is no file, or its name does not end in {', '.join(SUFFIXES)}")
 
 
 def is_held_out(passage: str, share: float) -> bool:

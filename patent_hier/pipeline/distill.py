@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.artifacts import DigestCache, fingerprint, seal
-from patent_hier.data.answers import ANSWERS_KIND, ANSWERS_VERSION, KEPT, Answers, content_key
+from patent_hier.data.answers import ANSWERS_KIND, ANSWERS_VERSION, KEPT, Answers
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.incoming import IncomingFiles
+from patent_hier.data.near_duplicates import letters
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.evaluation.aggregate import has_label, level_hits
 from patent_hier.evaluation.significance import compare_systems
 from patent_hier.evaluation.system import aligned
-from patent_hier.features.passages import SUFFIXES, read_passages
+from patent_hier.features.passages import read_passages, require_text_files
 from patent_hier.inference.predictor import load_system
 from patent_hier.inference.texts import text_problem
 from patent_hier.pipeline.members import Member, read_member
@@ -32,11 +33,11 @@ from patent_hier.pipeline.suite import SuiteResult, read_system
 from patent_hier.progress import item_progress, say
 from patent_hier.reading.sources import find_parts
 from patent_hier.settings import Settings
+from patent_hier.settings.distillation import TRAINING, UNLABELLED
 
 if TYPE_CHECKING:
     from patent_hier.inference.predictor import System
 
-TRAINING, UNLABELLED, BOTH = ON = ("train", "unlabelled", "both")
 _BATCH = 1024  # rows of a table
 
 
@@ -58,9 +59,7 @@ class Unlabelled:
         Raises:
             ConfigError: Naming it.
         """
-        for file in self.passages:
-            if not file.is_file() or file.suffix not in SUFFIXES:
-                raise ConfigError(f"--text {file} is no file, or its name does not end in {', '.join(SUFFIXES)}")
+        require_text_files(self.passages, "--text ")
 
     def digests(self, cache: Path) -> list[str]:
         """What decides the texts."""
@@ -89,12 +88,12 @@ class _Sieve:
     @classmethod
     def of(cls, corpus: Corpus, parts: NDArray[np.int8]) -> "_Sieve":
         texts = list(map(str, corpus.column("text").to_pylist()))
-        train = {content_key(text) for text, part in zip(texts, parts, strict=True) if part == TRAIN}
-        return cls(train, {content_key(text) for text, part in zip(texts, parts, strict=True) if part != TRAIN})
+        train = {letters(text) for text, part in zip(texts, parts, strict=True) if part == TRAIN}
+        return cls(train, {letters(text) for text, part in zip(texts, parts, strict=True) if part != TRAIN})
 
     def take(self, text: str | None) -> bool:
         """Whether a text goes on; it is counted in any case."""
-        key = "" if text is None or text_problem(text) else content_key(text)
+        key = "" if text is None or text_problem(text) else letters(text)
         why = (
             "no text" if not key
             else "in val, calibration or test" if key in self.held_out
@@ -114,7 +113,7 @@ def ensure_answers(settings: Settings, teacher: Path, unlabelled: Unlabelled, on
         settings: Of the student: corpus and split must be the teacher's.
         teacher: Its result folder.
         unlabelled: The texts without labels.
-        on: What it answers, of :data:`ON`.
+        on: What it answers, of :data:`patent_hier.settings.distillation.ANSWERED`.
 
     Raises:
         ConfigError: If the teacher is of another corpus, split or depth.

@@ -16,7 +16,7 @@ from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json, 
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError
 from patent_hier.features.packing import HELD_OUT, TRAINING, PackedText, pack, packing_version
-from patent_hier.features.passages import SUFFIXES, read_passages
+from patent_hier.features.passages import read_passages, require_text_files
 from patent_hier.features.pretrained import TOKENIZER_FILES, EncoderFiles, locate
 from patent_hier.features.special_tokens import SpecialTokens, special_tokens
 from patent_hier.features.versions import segmentation_version
@@ -107,9 +107,7 @@ def _text(settings: PretrainSettings, cache: Path) -> Text:
     """The files that are named, or the training part of the corpus."""
     if settings.text:
         files = [Path(name) for name in settings.text]
-        for file in files:
-            if not file.is_file() or file.suffix not in SUFFIXES:
-                raise ConfigError(f"text={file} is no file, or its name does not end in {', '.join(SUFFIXES)}")
+        require_text_files(files, "text=")
         digests = DigestCache(cache / "digests.json")
         sources = [{"file": f.name, "bytes": f.stat().st_size, "sha256": digests.of(f)} for f in files]
         return Text([source["sha256"] for source in sources], sources, lambda: read_passages(files))

@@ -4,9 +4,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patent_hier.artifacts import MANIFEST
-from patent_hier.atomic import read_json
-from patent_hier.data.answers import ANSWERS_KIND, Answers
+from patent_hier.data.answers import Answers, answers_manifest
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.system import positions
@@ -30,7 +28,7 @@ def teaching_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
             f"distill.answers={own.answers} is for one network over all labels; use level=flat or level=shared, not "
             f"node={settings.node}"
         )
-    manifest = _manifest(Path(own.answers))
+    manifest = answers_manifest(Path(own.answers))
     for what, theirs, ours in (
         ("corpus", manifest.get("corpus"), corpus.fingerprint),
         ("split", manifest.get("split"), split.name),
@@ -56,16 +54,9 @@ def load_teaching(settings: Settings, corpus: Corpus) -> "Teaching | None":
     from patent_hier.training.soft_targets import Teaching
 
     folder = Path(settings.distill.answers)
-    answers = _answers(folder, _manifest(folder)["sha256"])
+    answers = _answers(folder, answers_manifest(folder)["sha256"])
     rows = positions(answers.document_ids, corpus.document_ids.to_numpy(), f"the corpus of {folder}")
     return Teaching(answers, rows, settings.distill)
-
-
-def _manifest(folder: Path) -> Any:
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    if manifest.get("kind") != ANSWERS_KIND:
-        raise ConfigError(f"distill.answers={folder} holds no teacher's answers; make them by patent-hier distill")
-    return manifest
 
 
 @functools.lru_cache(maxsize=1)

@@ -154,9 +154,14 @@ def ensure_digests(content: object, batches: Callable[[], Any], cache: Path) -> 
     return found
 
 
+def digest_facts(encoder: Path) -> dict[str, Any]:
+    """What an encoder's manifest tells of its digests, under :data:`DIGESTS`; empty if it tells nothing."""
+    manifest = read_json(encoder / MANIFEST) if (encoder / MANIFEST).is_file() else {}
+    return {DIGESTS: manifest[DIGESTS]} if isinstance(manifest, dict) and DIGESTS in manifest else {}
+
+
 def _is_complete(encoder: Path) -> bool:
-    manifest = read_json(encoder / MANIFEST) if (encoder / MANIFEST).is_file() else None
-    facts = manifest.get(DIGESTS) if isinstance(manifest, dict) else None
+    facts = digest_facts(encoder).get(DIGESTS)
     return isinstance(facts, dict) and facts.get("complete") is True
 
 

@@ -20,7 +20,7 @@ from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.node import score_documents, score_part
 from patent_hier.pipeline.plan import NodePlan, plan_node
 from patent_hier.pipeline.study import Attempted, Pruned
-from patent_hier.settings import HIER_NODES, Settings
+from patent_hier.settings import HIER_NODES, WHOLE, Settings
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import ObserverFactory, Observers
@@ -93,7 +93,7 @@ def nodes_of(settings: Settings) -> tuple[str, ...]:
 
 
 def _only_node(settings: Settings) -> str:
-    return settings.level.name if settings.level.name in ("flat", "shared") else settings.node
+    return settings.level.name if settings.level.name in WHOLE else settings.node
 
 
 @dataclass(frozen=True)

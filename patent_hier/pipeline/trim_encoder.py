@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import MANIFEST, file_digest, refuse_foreign, seal
+from patent_hier.artifacts import file_digest, refuse_foreign, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.passages import is_held_out, read_passages
@@ -21,7 +21,7 @@ from patent_hier.features.trimming import Vocabulary
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.pipeline.encoder_manifest import ENCODER_KIND
 from patent_hier.pipeline.environment import describe_environment
-from patent_hier.pipeline.text_read import DIGESTS
+from patent_hier.pipeline.text_read import digest_facts
 from patent_hier.progress import say
 from patent_hier.regular_files import read_regular
 from patent_hier.settings import EncoderSettings
@@ -112,7 +112,7 @@ def trim_encoder(
         }
         with atomic_folder(target) as staging:
             _write(staging, files, vocabulary, kept, names, half)
-            manifest = {"kind": ENCODER_KIND, "name": target.name, "trimmed": facts, **_digest_facts(files.folder)}
+            manifest = {"kind": ENCODER_KIND, "name": target.name, "trimmed": facts, **digest_facts(files.folder)}
             manifest["environment"] = describe_environment()
             write_card(staging, manifest)
             seal(staging, manifest)
@@ -228,9 +228,3 @@ def _licence(folder: Path) -> str | None:
     text = read_regular(page, _MOST_README).decode("utf-8", "replace") if page.is_file() else ""
     found = _LICENCE.match(text)
     return found[1] if found else None
-
-
-def _digest_facts(folder: Path) -> dict[str, Any]:
-    """What the source's manifest tells of the digests of what it has read."""
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    return {DIGESTS: manifest[DIGESTS]} if isinstance(manifest, dict) and DIGESTS in manifest else {}

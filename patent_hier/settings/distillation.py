@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+TRAINING, UNLABELLED, BOTH = ANSWERED = ("train", "unlabelled", "both")  # what a teacher answers
+
 
 @dataclass
 class DistillSettings:

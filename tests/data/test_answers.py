@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from patent_hier.artifacts import seal
-from patent_hier.data.answers import ANSWERS_FILE, ANSWERS_KIND, Answers, content_key
+from patent_hier.data.answers import ANSWERS_FILE, ANSWERS_KIND, Answers
+from patent_hier.data.near_duplicates import letters
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.taxonomy.tree import LabelTree
 
@@ -71,4 +72,4 @@ def test_an_answer_of_unknown_labels_alone_is_none() -> None:
     ],
 )
 def test_texts_are_equal_whatever_their_punctuation(one: str, other: str, equal: bool) -> None:
-    assert (content_key(one) == content_key(other)) == equal
+    assert (letters(one) == letters(other)) == equal
