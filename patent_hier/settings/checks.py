@@ -58,7 +58,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "trainer": (
         ("max_epochs batch_size score_batch_size patience", 1, 10**9),
         *(("min_steps", 0, 10**9), ("section_loss r_drop", 0, 1e6), ("gradient_clip", 1e-6, 1e6)),
-        *(("label_smoothing", 0, 0.99), ("ema", 0, 0.999999)),
+        *(("label_smoothing", 0, 0.99), ("ema", 0, 0.999999), ("text_turns", 1, 1000)),
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
     "distill": (("weight", 0, 1), ("text_weight", 0, 1e6), ("temperature", 1e-2, 100)),

@@ -59,6 +59,8 @@ class TrainerSettings:
             of a flat network. Validation loss is without it. 0 for none.
         ema: Decay per step of a running average of the weights, which is what is validated and kept; 0.99 looks back
             about a hundred steps. It begins lower, at ``(1 + n) / (10 + n)`` behind ``n`` steps. 0 for none.
+        text_turns: Epochs among which texts that are no documents, such as the titles of ``data.label_text``, are dealt
+            out: each is read in one of so many, so that tens of thousands of them need not outnumber the documents.
         gradient_clip: Largest gradient norm; ``null`` for none.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         accumulate: Passes in which a device reads its part of each batch: gradients are accumulated, so a batch needs
@@ -87,6 +89,7 @@ class TrainerSettings:
     r_drop: float = 0.0
     label_smoothing: float = 0.0
     ema: float = 0.0
+    text_turns: int = 1
     gradient_clip: float | None = 1.0
     accelerator: str = "auto"
     accumulate: int | None = None

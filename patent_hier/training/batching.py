@@ -27,31 +27,57 @@ class LengthGroupedBatches(Sampler[list[int]]):
         lengths: Tokens of each item, ``(n,)``.
         batch_size: Items per batch; one batch of an epoch may be smaller.
         seed: Together with ``epoch`` it decides the order.
-
         done: An epoch and how many of its batches are done: that epoch begins behind them. The length stays that of a
             whole epoch, of which Lightning counts the rest by itself.
+        dealt: How many items at the end are dealt out at random among so many epochs: each is in one of them, but for
+            the few that fill the last share up. None of them where an epoch has all items.
 
     Attributes:
         epoch: Set it before each pass.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int, done: tuple[int, int] = (0, 0)) -> None:
+    def __init__(
+        self,
+        lengths: NDArray[np.int64],
+        batch_size: int,
+        seed: int,
+        done: tuple[int, int] = (0, 0),
+        dealt: tuple[int, int] = (0, 1),
+    ) -> None:
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
         self._done = done
+        count, self._turns = dealt
+        self._always = len(lengths) - count
+        self._share = -(-count // self._turns)
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each pass."""
         self.epoch = epoch
 
+    @property
+    def size(self) -> int:
+        """Items of an epoch."""
+        return self._always + self._share
+
     def __len__(self) -> int:
-        return -(-len(self._lengths) // self._batch_size)
+        return -(-self.size // self._batch_size)
+
+    def _items(self) -> NDArray[np.intp]:
+        """The items of the epoch, ascending up to those that are dealt out."""
+        if self._turns == 1:
+            return np.arange(len(self._lengths))
+        deal, turn = divmod(self.epoch, self._turns)
+        dealt = np.random.default_rng((self._seed, deal, self._turns)).permutation(len(self._lengths) - self._always)
+        own = dealt.take(np.arange(turn * self._share, (turn + 1) * self._share), mode="wrap")
+        return np.concatenate([np.arange(self._always), self._always + own])
 
     def __iter__(self) -> Iterator[list[int]]:
         generator = np.random.default_rng((self._seed, self.epoch))
-        order = generator.permutation(len(self._lengths))
+        items = self._items()
+        order = items[generator.permutation(len(items))]
         batches: list[list[int]] = []
         for start in range(0, len(order), self._batch_size * _POOL):
             pool = order[start : start + self._batch_size * _POOL]

@@ -27,6 +27,7 @@ class NodeBatches(pl.LightningDataModule):
         ranks: The processes that share the batches; all of them have equally many.
         passes: In how many passes each training batch is read.
         done: An epoch and how many of its batches are done, when a killed run goes on.
+        text_turns: Epochs among which label texts and a teacher's texts are dealt out.
 
     Attributes:
         num_ids: Kinds of tokens that there are; None if unknown.
@@ -45,6 +46,7 @@ class NodeBatches(pl.LightningDataModule):
         ranks: Ranks = ALONE,
         passes: int = 1,
         done: tuple[int, int] = (0, 0),
+        text_turns: int = 1,
     ) -> None:
         super().__init__()
         self._view = view
@@ -55,6 +57,7 @@ class NodeBatches(pl.LightningDataModule):
         self.ranks = ranks
         self.passes = passes
         self._done = done
+        self.text_turns = text_turns
 
     @property
     def view(self) -> NodeView[TokenStore]:
@@ -62,14 +65,19 @@ class NodeBatches(pl.LightningDataModule):
         assert self._view is not None  # else a subclass makes it
         return self._view
 
-    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Shuffled batches of documents of like length, label texts among them."""
+    def train_batches(self) -> LengthGroupedBatches:
+        """Which documents make a batch: of like length, shuffled, label texts among them."""
         view = self.view
+        dealt = (len(view.train) - view.num_documents, self.text_turns)
+        return LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed, self._done, dealt)
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """Those batches as tensors."""
+        view, batches = self.view, self.train_batches()
         weights = None
         if view.label_share is not None or view.shares is not None:
             (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a network does not choose
             weights = view.train_weights(label_weight)
-        batches = LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed, self._done)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
             # In this place, not as batch_sampler, Lightning tells it the epoch.

@@ -1,6 +1,5 @@
 """Train one node's network with Lightning; the best epoch is chosen on the validation part, never on test."""
 
-import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +137,7 @@ def _fit_in_passes(
         ranks=ranks,
         passes=passes,
         done=keeping.done,
+        text_turns=trainer_settings.text_turns,
     )
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
@@ -167,7 +167,7 @@ def _train(
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
-    steps_per_epoch = math.ceil(len(view.train) / filled(trainer_settings.batch_size))
+    steps_per_epoch = len(data.train_batches())
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, reader, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
@@ -198,7 +198,7 @@ def _train(
         "epochs": len(history.epochs),
         "best_epoch": best_epoch(history.epochs),
         "seconds": round(seconds, 3),
-        "documents_per_second": round(len(view.train) * len(history.epochs) / seconds, 1),
+        "documents_per_second": round(data.train_batches().size * len(history.epochs) / seconds, 1),
         "device": str(trainer.strategy.root_device),
         "devices": ranks.size,
         "accumulate": data.passes,

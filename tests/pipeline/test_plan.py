@@ -291,7 +291,8 @@ def test_any_node_has_a_folder_of_its_name(node, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("r_drop", 1.0), ("keep", "last"), ("ema", 0.9), ("label_smoothing", 0.1)]
+    ("setting", "value"),
+    [("r_drop", 1.0), ("keep", "last"), ("ema", 0.9), ("label_smoothing", 0.1), ("text_turns", 2)],
 )
 def test_what_came_later_names_a_network_only_where_it_is_used(setting, value, tmp_path):
     first, second, linear, other = (

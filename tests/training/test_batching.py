@@ -37,6 +37,28 @@ def test_another_epoch_mixes_other_documents() -> None:
     assert len(first & second) <= 1
 
 
+@pytest.mark.parametrize(("texts", "turns"), [(303, 3), (304, 4), (301, 4), (0, 2), (3, 5)])
+def test_texts_are_dealt_out_among_epochs(texts: int, turns: int) -> None:
+    documents = 1003 - texts
+    sampler = LengthGroupedBatches(LENGTHS, 16, seed=1, dealt=(texts, turns))
+    assert sampler.size == documents + -(-texts // turns)
+    read = []
+    for epoch in range(2 * turns):
+        sampler.set_epoch(epoch)
+        found = sorted(item for batch in sampler for item in batch)
+        assert len(found) == sampler.size
+        assert -(-len(found) // 16) == len(sampler) == len(list(sampler))
+        assert found[:documents] == list(range(documents))
+        read.append(found[documents:])
+    for own in (read[:turns], read[turns:]):
+        assert set().union(*own) == set(range(documents, 1003))
+    assert texts <= 3 or read[0] != read[turns]  # another deal
+
+
+def test_one_turn_reads_all() -> None:
+    assert list(LengthGroupedBatches(LENGTHS, 16, 1, dealt=(500, 1))) == batches()
+
+
 def padding(found: list[list[int]]) -> int:
     return sum(len(batch) * LENGTHS[batch].max() - LENGTHS[batch].sum() for batch in found)
 

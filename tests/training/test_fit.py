@@ -209,6 +209,15 @@ def test_titles_of_a_bertcnn(toy: Toy) -> None:
     assert np.isfinite(fitted.classifier.log_prob(toy.corpus.store, np.arange(20))).all()
 
 
+def test_titles_dealt_out_are_read_in_one_epoch_of_so_many() -> None:
+    corpus = with_titles(corpus_of(READER, TEXTCNN), READER, ["A01", "A61"], [WORDS[50] * 5, WORDS[51] * 5])
+    plain, dealt = (fit_node(corpus, TEXTCNN, max_epochs=2, batch_size=1, text_turns=turns) for turns in (1, 2))
+    n = plain.facts["train_documents"]
+    assert [one.facts["documents_per_second"] * one.facts["seconds"] for one in (plain, dealt)] == [
+        pytest.approx(2 * n + 4, rel=0.02), pytest.approx(2 * n + 2, rel=0.02)
+    ]  # fmt: skip
+
+
 def test_titles_of_a_constant_node_are_not_read() -> None:
     words = corpus_of(READER, TEXTCNN)
     facts = fit_node(with_titles(words, READER, ["C07", "C99"], [WORDS[50], WORDS[51]]), TEXTCNN, "C").facts
