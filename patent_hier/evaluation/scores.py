@@ -136,3 +136,13 @@ def derive(scores: Mapping[str, TreeScores], node: str) -> TreeScores:
     part, moved = system.tree.under(level, node)
     conditional = conditional_log_prob(system.tree, system.log_prob.astype(np.float64))[:, moved >= 0]
     return TreeScores(part, joint_log_prob(part, conditional).astype(np.float32))
+
+
+def cut(scores: Mapping[str, TreeScores], depth: str) -> dict[str, TreeScores]:
+    """The scores of a system without the levels below one."""
+    return {node: own.to_depth(depth) for node, own in scores.items()}
+
+
+def as_node(scores: TreeScores, node: str) -> TreeScores:
+    """Of ``flat`` with one softmax, whatever network it is derived from."""
+    return TreeScores(scores.tree, scores.log_prob, node == FLAT)

@@ -11,7 +11,7 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.sanitize import reason, shown
 from patent_hier.settings import ROOT, WHOLE
-from patent_hier.settings.data import CONTEXT_COLUMNS
+from patent_hier.settings.data import CONTEXT_COLUMNS, LABEL_LEVELS
 from patent_hier.taxonomy.tree import LabelTree
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Combination:
         members: What is pooled.
         unknown: For each level, what a label gets that some member does not know; None where each head is pooled by
             itself, with one weight for each member.
+        depth: The level below which members are not asked; None where none of them reaches further.
     """
 
     node: str
@@ -96,6 +97,7 @@ class Combination:
     flat: bool
     members: tuple[Member, ...]
     unknown: tuple[float, ...] | None = None
+    depth: str | None = None
 
 
 class NodeLoader:
@@ -151,6 +153,8 @@ class NodeLoader:
                 raise ValueError("a weight is out of range")
             if not all(abs(number) <= _MOST_WEIGHT for number in unknown or ()):
                 raise ValueError("a number of unknown labels is out of range")
+            if (depth := facts.get("depth")) not in (None, *LABEL_LEVELS):
+                raise ValueError(f"its members are asked down to {shown(depth)}, which is no level")
             each = 1 if unknown is None else len(tree.levels)
             if {len(weights) for _, weights in listed} - {each} or (unknown is not None and len(unknown) != each):
                 raise ValueError(f"a member has another number of weights than {each}")
@@ -165,7 +169,7 @@ class NodeLoader:
             members.append(Member(nodes, weights))
         if not members:
             raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
-        return Combination(node, tree, flat, tuple(members), unknown)
+        return Combination(node, tree, flat, tuple(members), unknown, depth)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

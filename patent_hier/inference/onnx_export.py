@@ -135,6 +135,10 @@ def _write_node(
     if isinstance(one, Combination):
         if one.unknown is not None:
             raise ConfigError("a combination over several levels cannot be written as ONNX; export its members")
+        if one.depth is not None:
+            raise ConfigError(
+                f"a combination whose members reach below {one.depth} cannot be written as ONNX; export its members"
+            )
         members = [
             {"weight": member.weights[0], "nodes": {node: names[folder] for node, folder in member.nodes.items()}}
             for member in one.members

@@ -20,7 +20,7 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
 from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import pool
-from patent_hier.evaluation.scores import TreeScores, derive, missing_nodes, whole, whole_tree
+from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive, missing_nodes, whole, whole_tree
 from patent_hier.features.terms import TermReader, TermStore, in_order
 from patent_hier.features.token_store import TokenStore
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
@@ -79,9 +79,12 @@ class TextScorer:
             return TreeScores(one.tree, log_prob, classifier.flat)
 
         def pooled(one: Combination, folder: Path) -> TreeScores:
-            members = [
-                derive({node: scored(path) for node, path in member.nodes.items()}, one.node) for member in one.members
-            ]
+            members = []
+            for member in one.members:
+                said = {node: scored(path) for node, path in member.nodes.items()}
+                if one.depth is not None:
+                    said = cut(said, one.depth)
+                members.append(as_node(derive(said, one.node), one.node))
             if one.unknown is None:
                 own = pool(members, [weight for member in one.members for weight in member.weights])
             else:

@@ -3,10 +3,12 @@
 The weights of a node are fitted to the ``val`` documents under it, so its scores on ``val`` are no estimate; nothing
 here looks at ``calibration`` or ``test``. Down to the class each head is pooled by itself; deeper trees are pooled over
 whole paths, with weights for each level (:mod:`patent_hier.evaluation.path_pool`). Where predictions keep only the best
-labels of a level, all members read the documents' texts again. A member without a node
-of its own (a flat classifier has no sections, local classifiers have no ``flat``) is asked what its other nodes say of
-it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the section of the highest summed
-probability, then the best class within it.
+labels of a level, all members read the documents' texts again. Members may reach different levels; the combination
+reaches those that all of them do.
+
+A member without a node of its own (a flat classifier has no sections, local classifiers have no ``flat``) is asked what
+its other nodes say of it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the
+section of the highest summed probability, then the best class within it.
 
 A node's folder has the files of a trained one; its ``model/`` says which folders it is made of, and their weights.
 """
@@ -32,7 +34,7 @@ from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import LevelScores, concatenate, score_levels
 from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import fit_weights, pool
-from patent_hier.evaluation.scores import TreeScores, derive
+from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive
 from patent_hier.evaluation.system import aligned, positions
 from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, Classifier, NodeLoader
 from patent_hier.inference.predictor import TextScorer
@@ -79,7 +81,11 @@ def combine(
     members = read_members(results)
     corpus, cache = corpus_of(members[0], cache_dir)
     combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
-    if len(members[0].tree.levels) > _LEVELS_OF_LOCAL_POOLS:
+    for member in members:
+        if member.tree.depth != combination.depth:
+            reached = f"{COMBINATION}: {member.short_name} reaches {member.tree.depth}"
+            say(f"{reached}; it is asked down to {combination.depth}")
+    if len(combination.levels) > _LEVELS_OF_LOCAL_POOLS:
         return [aggregate_nodes({SHARED: combination.ensure(SHARED)}, corpus.folder)]
     sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
     folders = {node: combination.ensure(node) for node in (ROOT, *sections, FLAT)}  # the root's weights come first
@@ -94,6 +100,16 @@ class _Combination:
     cache: Path
     folder: Path
     overrides: tuple[str, ...]
+
+    @cached_property
+    def levels(self) -> tuple[str, ...]:
+        """Those that every member reaches."""
+        return min((member.tree.levels for member in self.members), key=len)
+
+    @property
+    def depth(self) -> str:
+        """The deepest of them."""
+        return self.levels[-1]
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -125,7 +141,10 @@ class _Combination:
     def scores(self) -> list[dict[str, TreeScores]]:
         """Each member's scores of all held-out documents, in the order of ``documents``."""
         say(f"{COMBINATION}: reading {len(self.members)} members, {len(self.documents)} documents")
-        scores = [{node: self._aligned(folder) for node, folder in member.nodes.items()} for member in self.members]
+        scores = [
+            cut({node: self._aligned(folder) for node, folder in member.nodes.items()}, self.depth)
+            for member in self.members
+        ]
         if self.is_whole:
             return scores
         # What every member has of every label below the root: weights are fitted to these levels.
@@ -135,8 +154,9 @@ class _Combination:
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether the members' predictions have all labels of every level."""
-        return all(read_predictions(folder).is_whole for member in self.members for folder in member.nodes.values())
+        """Whether the members' predictions have all labels of every level that is pooled."""
+        read = [read_predictions(folder) for member in self.members for folder in member.nodes.values()]
+        return all(own.is_whole or self.depth in (level.level for level in own.dense) for own in read)
 
     def _aligned(self, folder: Path) -> TreeScores:
         try:
@@ -181,9 +201,8 @@ class _Combination:
 
     @cached_property
     def labels(self) -> DocumentLabels:
-        """The corpus's labels of the documents, down to the deepest level that any member knows."""
-        depth = max((member.tree for member in self.members), key=lambda tree: len(tree.levels)).depth
-        return corpus_labels(self.corpus, depth).take(self.rows)
+        """The corpus's labels of the documents."""
+        return corpus_labels(self.corpus, self.depth).take(self.rows)
 
     def _pooled(self, node: str, pooling: "_Pooling") -> NetworkPredictions:
         """The combination's predictions of all held-out documents."""
@@ -207,7 +226,7 @@ class _Combination:
             places: Which of ``documents``.
         """
         if self.is_whole:
-            whole = [_as_node(derive(own, node), node) for own in self.scores]
+            whole = [as_node(derive(own, node), node) for own in self.scores]
             yield [TreeScores(own.tree, own.log_prob[places], own.flat) for own in whole]
             return
         scorer = TextScorer(self.loader.nodes)
@@ -220,7 +239,7 @@ class _Combination:
                 chunk = texts[start : start + size]
                 by_member = [scorer.score(member.sources(node), chunk) for member in self.members]
                 progress(len(chunk))
-                yield [_as_node(derive(own, node), node) for own in by_member]
+                yield [as_node(derive(cut(own, self.depth), node), node) for own in by_member]
 
     @cached_property
     def loader(self) -> NodeLoader:
@@ -233,7 +252,7 @@ class _Combination:
 
     def _by_heads(self, node: str) -> "_Pooling":
         """One weight for each member, each head pooled by itself."""
-        scores = [_as_node(derive(own, node), node) for own in self.scores]
+        scores = [as_node(derive(own, node), node) for own in self.scores]
         tree = LabelTree.union([own.tree for own in scores])
         val, paths = self._val(node, tree)
         if node in (ROOT, FLAT) and not len(val):
@@ -290,6 +309,8 @@ class _Combination:
             for member, weight in zip(self.members, pooling.weights, strict=True)
         ]
         facts = {"kind": COMBINATION, "node": pooled.node, "tree": pooled.tree.as_dict(), "flat": pooled.flat}
+        if any(member.tree.depth != self.depth for member in self.members):
+            facts["depth"] = self.depth
         return {**facts, "members": members, **({} if pooling.unknown is None else {"unknown": pooling.unknown})}
 
     def _manifest(self, node: str) -> dict[str, Any]:
@@ -318,8 +339,3 @@ class _Pooling:
     weights: list[Any]
     facts: dict[str, Any]
     unknown: list[float] | None = None
-
-
-def _as_node(scores: TreeScores, node: str) -> TreeScores:
-    """Of ``flat`` with one softmax, whatever network it is derived from."""
-    return TreeScores(scores.tree, scores.log_prob, node == FLAT)

@@ -97,11 +97,6 @@ def read_members(results: Sequence[Path]) -> list[Member]:
                     f"{first.result} is of {key} {own} but {other.result} of {theirs}; "
                     "only results of one corpus and split can be combined"
                 )
-        if first.tree.levels != other.tree.levels:
-            raise ConfigError(
-                f"{first.result} reaches level {first.tree.depth} but {other.result} {other.tree.depth}; "
-                "only results of one data.depth can be combined"
-            )
     return members
 
 

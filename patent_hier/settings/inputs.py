@@ -87,8 +87,12 @@ def small_encoder() -> EncoderSettings:
 
 
 def small_half_frozen_encoder() -> EncoderSettings:
-    """The same with its lower half as it was pre-trained: for the demo corpus, where minutes count."""
-    return replace(small_encoder(), name="small-half-frozen", freeze=3)
+    """The same for the demo corpus, where minutes count.
+
+    Its lower half stays as it was pre-trained. It reads the first 64 tokens of a document, which halves a step; with
+    128 the root has 81.1 % of ``val``, not 79.3.
+    """
+    return replace(small_encoder(), name="small-half-frozen", freeze=3, max_length=64)
 
 
 def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) -> EncoderSettings:

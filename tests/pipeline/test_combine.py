@@ -8,12 +8,18 @@ import numpy as np
 import pytest
 
 from patent_hier.artifacts import seal
+from patent_hier.data.context import documents_at
+from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.level_scores import score_levels
+from patent_hier.evaluation.pooling import FLOOR
+from patent_hier.evaluation.system import positions
+from patent_hier.inference.predictor import load_system
 from patent_hier.pipeline import combine as module
 from patent_hier.pipeline.combine import combine
-from tests.pipeline.conftest import make_settings
+from patent_hier.report.results import save_suite
+from tests.pipeline.conftest import change, make_settings
 from tests.pipeline.test_members import finish
 
 NODES = ["root", "A", "B", "C"]
@@ -152,3 +158,32 @@ def test_a_damaged_node_of_the_combination_is_not_replaced(copied):
     with pytest.raises(ArtifactError, match="is damaged"):
         combine(results, runs)
     assert (folders(made)["A"] / "history.json").read_text("utf-8") == "[{}]"
+
+
+def test_members_of_several_depths_answer_down_to_the_shallowest(place, tmp_path, capsys):
+    """A subclass network beside class networks: the pool of its class probabilities, on files and on new texts."""
+    folder, (neighbours, _), _ = place
+    deeper = finish(change(make_settings(folder, "naive_bayes"), "data", depth="subclass"), "shared")
+    made = combine([neighbours, deeper], tmp_path)
+    assert "naive_bayes shared seed 1 reaches subclass; it is asked down to class" in capsys.readouterr().out
+    assert [list(suite.nodes) for suite in made] == [NODES, ["flat"]]
+    for suite in made:
+        save_suite(suite)
+        system = load_system(suite.folder)
+        assert system.tree.depth == "class"
+        corpus = Corpus.open(next((folder / "cache" / "corpora").glob("gazette-*")))
+        for node, path in suite.nodes.items():
+            own = NetworkPredictions.read(path / "predictions.parquet")
+            places = positions(own.document_ids, corpus.document_ids.to_numpy(), "the corpus")
+            scores = system.log_prob(documents_at(corpus, (), places), only=[node])[node]
+            assert scores.flat == own.flat
+            np.testing.assert_allclose(scores.log_prob, own.scores().log_prob, atol=1e-4)
+    pair = [NetworkPredictions.read(next(one.parent.glob(f"{n}-*")) / "predictions.parquet").scores() for one, n in (
+        (neighbours, "flat"), (deeper, "shared")
+    )]  # fmt: skip
+    weights = list(weights_of(folders(made)["flat"]).values())
+    names = list(weights_of(folders(made)["flat"]))
+    assert [name.split("/")[0] for name in names] == ["knn", "naive_bayes"]
+    pooled = sum(weight * np.maximum(own.at("class"), FLOOR) for weight, own in zip(weights, pair, strict=True))
+    pooled -= np.logaddexp.reduce(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(flat_of(made).level("class").log_prob, pooled, atol=1e-4)

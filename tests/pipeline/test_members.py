@@ -101,7 +101,6 @@ def test_what_is_refused(place, tmp_path):
         ([bayes], ConfigError, "1 result to combine; give two or more"),
         ([bayes, flat, bayes], ConfigError, "are the same result"),
         ([bayes, node], ConfigError, f"{node} is not a result folder"),
-        ([bayes, place["deeper"]], ConfigError, "reaches level class but"),
         ([bayes, tmp_path / "nothing"], ConfigError, "nothing is not a result folder"),
         ([bayes, place["other split"]], ConfigError, "only results of one corpus and split"),
     ):
