@@ -64,7 +64,7 @@ $(READY): pyproject.toml constraints.txt
 
 reproduce: $(READY) ## The paper's tables and figures: train all models once, write the report; finished models are kept
 	$(RUN) -m model=bertcnn,textcnn,rnn,linear level=hier $(parallel) $(own_settings)
-	$(RUN) -m model=bertcnn,linear level=flat $(own_settings)
+	$(RUN) model=linear level=flat $(own_settings)
 	$(MAKE) --no-print-directory ablate report
 
 reproduce-full: $(READY) ## Further: controls, three seeds, all classical models, flat for every model; hours on a CPU
