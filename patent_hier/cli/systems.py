@@ -29,6 +29,7 @@ usage: patent-hier combine RESULT RESULT ... [options]
   --name NAME        folder of the combination in the folder of results; the default is combination
   --runs-dir FOLDER  folder of results; the default is runs
   --cache-dir FOLDER where the corpus is; the default is the folder that the members were made with
+  --depth class      the deepest level that is answered; the default is the deepest that every member reaches
 
 For each node the members' probabilities are multiplied, each to the power of its weight. Members that go below the
 class become one network over all levels, with a weight for each member and level. The weights are fitted to the part
@@ -38,10 +39,10 @@ ENSEMBLE = """Train the recommended models, combine them; the most accurate syst
 usage: patent-hier ensemble [data=demo|cnipa|gazette data.path=FILE.csv ...] [--members NAME,NAME] [--jobs 2]
 
   data.depth=subgroup         every level down to subclass, main_group or subgroup; the default is class
-  data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents: of subclasses and
-                              main groups, for the linear member of subgroups too; below the class it also answers
-                              labels that no training document has, by their titles
-  encoder=... encoder.path=FOLDER  another encoder than the built-in one for the member that reads word pieces
+  data.label_text=TITLES.csv  titles of IPC places (code,level,title) as further training documents of the members
+                              linear and encoder; below the class, linear also answers labels that no training document
+                              has, by their titles
+  encoder=... encoder.path=FOLDER  another encoder than the built-in one, for the members that have one
   split=deploy                for use: 90 % of the documents train; the default, split=applicant, tests on a tenth
   seed=2 runs_dir=... trainer.num_threads=2   likewise for all members
   data.context=[applicant]    for the members that count n-grams; with split=date or split=random
@@ -72,6 +73,7 @@ Load it again: patent-hier predict FOLDER ..., patent-hier serve FOLDER, or in P
 HierarchicalClassifier.from_pretrained("FOLDER")."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SET_BY_ENSEMBLE = ("model", "level", "node", "features")
+_BINDING = {"data.label_text": "data.label_text=null"}  # what a member says of itself for good
 _READ_CONTEXT = ("model=linear", "model=logistic", "model=naive_bayes", "model=knn")
 _DEMO = ("model=linear", "level=hier")  # the quickest that is good on the demo corpus
 
@@ -96,13 +98,14 @@ def combine(words: Sequence[str]) -> None:
         ConfigError: If an option or a member cannot be used.
         IncompleteError: If a member lacks a node.
     """
-    options = parsed(words, "results+", name="combination", runs_dir=Path("runs"), cache_dir=Path)
+    options = parsed(words, "results+", name="combination", runs_dir=Path("runs"), cache_dir=Path, depth=str)
     if not _NAME.fullmatch(options.name):
         raise ConfigError(f"--name {options.name} is no folder's name; use letters, digits and any of _ . + -")
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine as combine_results
 
-    for suite in combine_results(options.results, options.runs_dir, options.name, options.cache_dir, words):
+    own = options.results, options.runs_dir, options.name, options.cache_dir
+    for suite in combine_results(*own, words, options.depth):
         publish(suite)
 
 
@@ -134,7 +137,8 @@ def ensemble(words: Sequence[str]) -> None:
         results.append(suite.folder)
     first, _ = next(iter(members.values()))
     cache = Path(first.cache_dir)
-    combined = combine_results(results, Path(first.runs_dir), "ensemble", cache, options.overrides)
+    depth = _depth(options.overrides)
+    combined = combine_results(results, Path(first.runs_dir), "ensemble", cache, options.overrides, depth)
     for suite in reversed(combined):
         publish(suite)
     print(one_line(f"classify another file: patent-hier predict {combined[0].folder} FILE.csv"))
@@ -160,8 +164,7 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
     Raises:
         ConfigError: For an unknown name, fewer than two, or a word that the ensemble sets itself.
     """
-    depths = [word.partition("=")[2] for word in words if key_of(word) == "data.depth"] or [DataSettings.depth]
-    name = "ensemble.yaml" if depths[-1] == DataSettings.depth else "ensemble_deep.yaml"
+    name = "ensemble.yaml" if _depth(words) == DataSettings.depth else "ensemble_deep.yaml"
     file = Path(schema.config_folder()) / name
     known: dict[str, list[str]] = OmegaConf.to_object(OmegaConf.load(file))  # type: ignore[assignment]  # of our own file
     names = list(known) if members is None else members.split(",")
@@ -175,10 +178,19 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
     return {name: _merged(known[name], _readable(known[name], words)) for name in names}
 
 
+def _depth(words: Sequence[str]) -> str:
+    """The deepest level that the system is to answer."""
+    return ([DataSettings.depth] + [word.partition("=")[2] for word in words if key_of(word) == "data.depth"])[-1]
+
+
 def _readable(own: Sequence[str], words: Sequence[str]) -> list[str]:
-    """The words without a context that the member's model cannot read."""
-    reads = any(word in _READ_CONTEXT for word in own)
-    return [word for word in words if reads or key_of(word) != "data.context"]
+    """The words without those that the member does not take: a context, titles, less depth than it learns."""
+    refused = {key for key, binding in _BINDING.items() if binding in own}
+    if any(key_of(word) == "data.depth" for word in own):  # of conf/ensemble.yaml, whose systems answer classes
+        refused.add("data.depth")
+    if not any(word in _READ_CONTEXT for word in own):
+        refused.add("data.context")
+    return [word for word in words if key_of(word) not in refused]
 
 
 def demo(words: Sequence[str]) -> None:

@@ -58,6 +58,7 @@ def combine(
     name: str = COMBINATION,
     cache_dir: Path | None = None,
     overrides: Sequence[str] = (),
+    depth: str | None = None,
 ) -> list[SuiteResult]:
     """Combine finished systems of one corpus and split; nodes that are finished are left as they are.
 
@@ -67,20 +68,26 @@ def combine(
         name: Folder of the combination in it.
         cache_dir: Where the corpus is; None for the folder that the first member was trained with.
         overrides: The words of the command, for the manifests.
+        depth: The deepest level that is answered; None for the deepest that all members reach.
 
     Returns:
         The results of the combination, the better one first, not yet saved: of systems down to the class its local
         classifiers and its flat one, of deeper ones a single one over all levels.
 
     Raises:
-        ConfigError: If a folder is no result, is given twice, or the members are not of one corpus and split.
+        ConfigError: If a folder is no result, is given twice, the members are not of one corpus and split, or one does
+            not reach ``depth``.
         IncompleteError: If a member lacks a node.
         ArtifactError: If a member or a finished node of the combination is damaged, or the members scored different
             documents; nothing half-written is left.
     """
     members = read_members(results)
     corpus, cache = corpus_of(members[0], cache_dir)
-    combination = _Combination(members, corpus, cache, runs_dir / name, tuple(overrides))
+    common = min((member.tree.levels for member in members), key=len)
+    if depth is not None and depth not in common:
+        raise ConfigError(f"depth {depth} is not reached by every member; choose one of {', '.join(common[1:])}")
+    levels = common if depth is None else common[: common.index(depth) + 1]
+    combination = _Combination(members, levels, corpus, cache, runs_dir / name, tuple(overrides))
     for member in members:
         if member.tree.depth != combination.depth:
             reached = f"{COMBINATION}: {member.short_name} reaches {member.tree.depth}"
@@ -96,27 +103,30 @@ def combine(
 @dataclass(frozen=True)
 class _Combination:
     members: list[Member]
+    levels: tuple[str, ...]
     corpus: Corpus
     cache: Path
     folder: Path
     overrides: tuple[str, ...]
 
-    @cached_property
-    def levels(self) -> tuple[str, ...]:
-        """Those that every member reaches."""
-        return min((member.tree.levels for member in self.members), key=len)
-
     @property
     def depth(self) -> str:
-        """The deepest of them."""
+        """The deepest level that is answered."""
         return self.levels[-1]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether all members reach further than that."""
+        return all(member.tree.depth != self.depth for member in self.members)
 
     @cached_property
     def content(self) -> dict[str, Any]:
         """All that decides the result, but for the node."""
         data = self.members[0].manifest["data"]
         facts = [member.facts for member in self.members]
-        return {"combine_version": COMBINE_VERSION, "corpus": data["corpus"], "split": data["split"], "members": facts}
+        cut_at = {"depth": self.depth} if self.is_cut else {}
+        own = {"corpus": data["corpus"], "split": data["split"], "members": facts, **cut_at}
+        return {"combine_version": COMBINE_VERSION, **own}
 
     def node_folder(self, node: str) -> Path:
         return self.folder / f"{node}-{fingerprint({**self.content, 'seed': None, 'node': node})}"
@@ -276,7 +286,7 @@ class _Combination:
 
     def _over_paths(self) -> "_Pooling":
         """A weight for each member and level, over whole paths."""
-        tree = LabelTree.union([member.tree for member in self.members])
+        tree = LabelTree.union([member.tree.to_depth(self.depth) for member in self.members])
         val, paths = self._val(SHARED, tree)
         if len(val) < LEAST_DOCUMENTS:
             raise ConfigError(

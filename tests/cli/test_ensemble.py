@@ -34,8 +34,8 @@ def test_members_are_trained_combined_and_kept(tmp_path: Path) -> None:
     (flat,) = (tmp_path / "runs" / "ensemble").glob("flat-*")
     members = read_json(flat / "model" / "classifier.json")["members"]
     assert sorted(member["model"] for member in members) == ["bertcnn", "linear"]
-    (encoder,) = (tmp_path / "runs" / "bertcnn").glob("flat-*")
-    assert {"model=bertcnn", "split=applicant", "trainer.r_drop=1"} <= set(
+    (encoder,) = (tmp_path / "runs" / "bertcnn").glob("shared-*")
+    assert {"model=bertcnn", "split=applicant", "data.depth=main_group"} <= set(
         read_json(encoder / "manifest.json")["overrides"]
     )
 
@@ -54,13 +54,15 @@ def composed(*given: str) -> dict[str, Settings]:
 def test_every_member_can_be_composed() -> None:
     settings = composed("data.rows=400")
     assert {name: (s.model.name, s.level.name) for name, s in settings.items()} == {
-        "linear": ("linear", "flat"),
-        "characters": ("textcnn", "flat"),
-        "words": ("textcnn", "flat"),
-        "encoder": ("bertcnn", "flat"),
+        "linear": ("linear", "shared"),
+        "encoder": ("bertcnn", "shared"),
+        "tokens": ("bertcnn", "shared"),
+        "layers": ("bertcnn", "shared"),
     }
-    assert settings["characters"].features.name == "chars"
-    assert settings["encoder"].encoder.name == "small"
+    assert {settings[name].encoder.name for name in ("encoder", "tokens", "layers")} == {"small"}
+    assert {name: s.data.depth for name, s in settings.items()} == {
+        "linear": "main_group", "encoder": "main_group", "tokens": "class", "layers": "class"
+    }  # fmt: skip
     assert {s.data.rows for s in settings.values()} == {400}
     assert {(s.split.policy, s.split.test) for s in settings.values()} == {("applicant", 0.1)}
 
@@ -73,7 +75,14 @@ def test_below_the_class_each_member_has_all_heads() -> None:
     }
     assert {s.data.depth for s in settings.values()} == {"main_group"}
     assert settings["encoder"].trainer.max_epochs == 2
-    assert {name: s.level.name for name, s in composed("data.depth=class").items()}["linear"] == "flat"
+    assert composed("data.depth=class") == composed()
+
+
+def test_some_members_read_no_titles(tmp_path: Path) -> None:
+    table = tmp_path / "titles.csv"
+    table.write_text("code,level,title\nA01,class,农业\n", "utf-8")
+    settings = composed(f"data.label_text={table}")
+    assert {name for name, s in settings.items() if s.data.label_text} == {"linear", "encoder"}
 
 
 def test_a_deep_ensemble_is_one_network(tmp_path: Path) -> None:
@@ -120,7 +129,7 @@ def test_the_users_encoder_takes_the_place_of_the_members() -> None:
     [
         (("model=rnn",), "model=rnn: the ensemble sets its models itself"),
         (("features.max_length=3",), "features.max_length=3: the ensemble sets its models itself"),
-        (("--members", "linear,svm"), "--members svm is unknown; choose from linear, characters, words, encoder"),
+        (("--members", "linear,svm"), "--members svm is unknown; choose from linear, encoder, tokens, layers"),
         (("--members", "linear"), "--members needs two or more"),
         (("--members",), "--members: expected one argument"),
         (("--jobs", "0"), "--jobs 0 is out of range"),

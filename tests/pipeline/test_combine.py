@@ -187,3 +187,19 @@ def test_members_of_several_depths_answer_down_to_the_shallowest(place, tmp_path
     pooled = sum(weight * np.maximum(own.at("class"), FLOOR) for weight, own in zip(weights, pair, strict=True))
     pooled -= np.logaddexp.reduce(pooled, axis=1, keepdims=True)
     np.testing.assert_allclose(flat_of(made).level("class").log_prob, pooled, atol=1e-4)
+
+
+def test_deep_members_can_be_asked_for_classes_only(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LEAST_DOCUMENTS", 10)
+    folder, *_ = place
+    base = change(make_settings(folder, "naive_bayes"), "data", depth="subclass")
+    members = [finish(base, "shared"), finish(change(base, "data", depth="main_group"), "shared")]
+    whole, asked = combine(members, tmp_path), combine(members, tmp_path, depth="class")
+    assert [list(suite.nodes) for suite in whole] == [["shared"]]
+    assert [list(suite.nodes) for suite in asked] == [NODES, ["flat"]]
+    assert flat_of(asked).tree.levels == ("section", "class")
+    assert folders(whole)["shared"].name.split("-")[1] not in {
+        path.name.split("-")[1] for path in folders(asked).values()
+    }
+    with pytest.raises(ConfigError, match="depth main_group is not reached by every member; choose one of class, subc"):
+        combine(members, tmp_path, depth="main_group")
