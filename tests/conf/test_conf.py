@@ -263,7 +263,7 @@ def test_the_papers_batches_and_lengths(model, batch_size):
     assert (settings.optimizer.lr, settings.trainer.max_epochs) == (2e-5, 20)
     if batch_size == 20:
         assert settings.features.vector_size == 300
-        assert settings.encoder.max_length == 128  # the usual encoder's: what is BERT-CNN's own does not leak
+        assert settings.encoder.max_length == 64  # the usual encoder's: what is BERT-CNN's own does not leak
     words = ["experiment=paper", f"model={model}", "trainer.batch_size=7"]
     assert compose_settings(words).trainer.batch_size == 7  # the command line has the last word
 
