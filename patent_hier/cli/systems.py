@@ -73,7 +73,7 @@ Load it again: patent-hier predict FOLDER ..., patent-hier serve FOLDER, or in P
 HierarchicalClassifier.from_pretrained("FOLDER")."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _SET_BY_ENSEMBLE = ("model", "level", "node", "features")
-_BINDING = {"data.label_text": "data.label_text=null"}  # what a member says of itself for good
+_NO_TITLES = "data.label_text=null"
 _READ_CONTEXT = ("model=linear", "model=logistic", "model=naive_bayes", "model=knn")
 _DEMO = ("model=linear", "level=hier")  # the quickest that is good on the demo corpus
 
@@ -185,9 +185,11 @@ def _depth(words: Sequence[str]) -> str:
 
 def _readable(own: Sequence[str], words: Sequence[str]) -> list[str]:
     """The words without those that the member does not take: a context, titles, less depth than it learns."""
-    refused = {key for key, binding in _BINDING.items() if binding in own}
+    refused = set()
     if any(key_of(word) == "data.depth" for word in own):  # of conf/ensemble.yaml, whose systems answer classes
         refused.add("data.depth")
+    if _NO_TITLES in own:
+        refused.add("data.label_text")
     if not any(word in _READ_CONTEXT for word in own):
         refused.add("data.context")
     return [word for word in words if key_of(word) not in refused]

@@ -129,7 +129,7 @@ def test_the_users_encoder_takes_the_place_of_the_members() -> None:
     [
         (("model=rnn",), "model=rnn: the ensemble sets its models itself"),
         (("features.max_length=3",), "features.max_length=3: the ensemble sets its models itself"),
-        (("--members", "linear,svm"), "--members svm is unknown; choose from linear, encoder, tokens, layers"),
+        (("--members", "linear,svm"), "--members svm is unknown; choose from linear, tokens, layers, encoder"),
         (("--members", "linear"), "--members needs two or more"),
         (("--members",), "--members: expected one argument"),
         (("--jobs", "0"), "--jobs 0 is out of range"),
