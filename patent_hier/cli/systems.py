@@ -13,6 +13,8 @@ from patent_hier.cli.overrides import key_of, parsed
 from patent_hier.errors import ConfigError
 from patent_hier.sanitize import one_line
 from patent_hier.settings import DataSettings
+from patent_hier.settings.checks import one_of
+from patent_hier.settings.data import DEPTHS
 
 if TYPE_CHECKING:
     from patent_hier.pipeline.suite import SuiteResult
@@ -101,6 +103,7 @@ def combine(words: Sequence[str]) -> None:
     options = parsed(words, "results+", name="combination", runs_dir=Path("runs"), cache_dir=Path, depth=str)
     if not _NAME.fullmatch(options.name):
         raise ConfigError(f"--name {options.name} is no folder's name; use letters, digits and any of _ . + -")
+    one_of("--depth", options.depth, DEPTHS)
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine as combine_results
 

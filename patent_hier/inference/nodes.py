@@ -154,7 +154,7 @@ class NodeLoader:
             if not all(abs(number) <= _MOST_WEIGHT for number in unknown or ()):
                 raise ValueError("a number of unknown labels is out of range")
             if (depth := facts.get("depth")) not in (None, *LABEL_LEVELS):
-                raise ValueError(f"its members are asked down to {shown(depth)}, which is no level")
+                raise ValueError(f"its members are asked down to {shown(depth)}, which is not a level")
             each = 1 if unknown is None else len(tree.levels)
             if {len(weights) for _, weights in listed} - {each} or (unknown is not None and len(unknown) != each):
                 raise ValueError(f"a member has another number of weights than {each}")

@@ -88,10 +88,9 @@ def combine(
         raise ConfigError(f"depth {depth} is not reached by every member; choose one of {', '.join(common[1:])}")
     levels = common if depth is None else common[: common.index(depth) + 1]
     combination = _Combination(members, levels, corpus, cache, runs_dir / name, tuple(overrides))
-    for member in members:
-        if member.tree.depth != combination.depth:
-            reached = f"{COMBINATION}: {member.short_name} reaches {member.tree.depth}"
-            say(f"{reached}; it is asked down to {combination.depth}")
+    for member in combination.deeper:
+        reached = f"{COMBINATION}: {member.short_name} reaches {member.tree.depth}"
+        say(f"{reached}; it is asked down to {combination.depth}")
     if len(combination.levels) > _LEVELS_OF_LOCAL_POOLS:
         return [aggregate_nodes({SHARED: combination.ensure(SHARED)}, corpus.folder)]
     sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
@@ -114,19 +113,25 @@ class _Combination:
         """The deepest level that is answered."""
         return self.levels[-1]
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether all members reach further than that."""
-        return all(member.tree.depth != self.depth for member in self.members)
+    @cached_property
+    def deeper(self) -> list[Member]:
+        """The members that reach further than that."""
+        return [member for member in self.members if member.tree.depth != self.depth]
 
     @cached_property
     def content(self) -> dict[str, Any]:
         """All that decides the result, but for the node."""
         data = self.members[0].manifest["data"]
         facts = [member.facts for member in self.members]
-        cut_at = {"depth": self.depth} if self.is_cut else {}
-        own = {"corpus": data["corpus"], "split": data["split"], "members": facts, **cut_at}
-        return {"combine_version": COMBINE_VERSION, **own}
+        content = {
+            "combine_version": COMBINE_VERSION,
+            "corpus": data["corpus"],
+            "split": data["split"],
+            "members": facts,
+        }
+        if len(self.deeper) == len(self.members):  # else the members say how deep
+            content["depth"] = self.depth
+        return content
 
     def node_folder(self, node: str) -> Path:
         return self.folder / f"{node}-{fingerprint({**self.content, 'seed': None, 'node': node})}"
@@ -319,7 +324,7 @@ class _Combination:
             for member, weight in zip(self.members, pooling.weights, strict=True)
         ]
         facts = {"kind": COMBINATION, "node": pooled.node, "tree": pooled.tree.as_dict(), "flat": pooled.flat}
-        if any(member.tree.depth != self.depth for member in self.members):
+        if self.deeper:
             facts["depth"] = self.depth
         return {**facts, "members": members, **({} if pooling.unknown is None else {"unknown": pooling.unknown})}
 

@@ -125,7 +125,7 @@ def _training_content(settings: Settings) -> dict[str, Any]:
     # Left out while they are off, as before there were such settings; only the flat node reads the first.
     later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
     later |= {"r_drop": own.r_drop, "label_smoothing": own.label_smoothing, "ema": own.ema, "keep": own.keep != BEST}
-    later["text_turns"] = own.text_turns > 1
+    later |= {"text_turns": own.text_turns > 1}
     trainer = {key: value for key, value in asdict(own).items() if key not in _NO_INFLUENCE and later.get(key, True)}
     usual = {"head_lr": None, "layer_decay": 1.0}
     optimizer = {

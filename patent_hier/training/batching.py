@@ -29,8 +29,8 @@ class LengthGroupedBatches(Sampler[list[int]]):
         seed: Together with ``epoch`` it decides the order.
         done: An epoch and how many of its batches are done: that epoch begins behind them. The length stays that of a
             whole epoch, of which Lightning counts the rest by itself.
-        dealt: How many items at the end are dealt out at random among so many epochs: each is in one of them, but for
-            the few that fill the last share up. None of them where an epoch has all items.
+        dealt: How many items at the end are dealt out, at random, and among how many epochs: each is in one of these; a
+            few are in two, so that all shares are equal. Among one epoch, all items are in each.
 
     Attributes:
         epoch: Set it before each pass.

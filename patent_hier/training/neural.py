@@ -167,7 +167,8 @@ def _train(
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
-    steps_per_epoch = len(data.train_batches())
+    batches = data.train_batches()
+    steps_per_epoch = len(batches)
     epochs = planned_epochs(trainer_settings, steps_per_epoch)
     task = _task(network, reader, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
@@ -198,7 +199,7 @@ def _train(
         "epochs": len(history.epochs),
         "best_epoch": best_epoch(history.epochs),
         "seconds": round(seconds, 3),
-        "documents_per_second": round(data.train_batches().size * len(history.epochs) / seconds, 1),
+        "documents_per_second": round(batches.size * len(history.epochs) / seconds, 1),
         "device": str(trainer.strategy.root_device),
         "devices": ranks.size,
         "accumulate": data.passes,

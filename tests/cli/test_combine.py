@@ -330,6 +330,10 @@ def test_words(place, made, tmp_path):
         ((results["knn"],), "two or more"),
         ((results["knn"], results["logistic"], "--name", "a/b"), "--name a/b"),
         ((results["knn"], results["logistic"], "--name", ".."), "--name .."),
+        (
+            (results["knn"], results["logistic"], "--depth", "section"),
+            "--depth=section is unknown; choose one of class",
+        ),
         ((results["knn"], results["logistic"], "--nmae", "x"), "--nmae"),
         ((results["knn"], tmp_path), "is not a result folder"),
         ((results["knn"], results["logistic"], "--cache-dir", tmp_path), "--cache-dir FOLDER"),
