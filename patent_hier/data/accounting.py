@@ -1,8 +1,9 @@
 """Where every row of a raw file went."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from patent_hier.data.texts import WARNINGS
@@ -165,7 +166,12 @@ class RefusedFileError(DataError):
         self.accounting = accounting
 
 
-def refuse_rejects(accounting: Accounting, source: object, max_reject_share: float) -> None:
+def files_shown(files: Sequence[Path]) -> str:
+    """The raw files of a corpus, one or more, for messages."""
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
+
+
+def refuse_rejects(accounting: Accounting, source: str, max_reject_share: float) -> None:
     """Refuse rows of which too few are good.
 
     Raises:

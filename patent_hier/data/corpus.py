@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import file_digest, find_damage, fingerprint, seal
 from patent_hier.atomic import atomic_file, read_json
-from patent_hier.data.accounting import Accounting, refuse_rejects
+from patent_hier.data.accounting import Accounting, files_shown, refuse_rejects
 from patent_hier.data.cleaning import Cleaning, Part, Progress
 from patent_hier.data.columns import SCHEMA
 from patent_hier.data.raw import RawFormat, Rejection
@@ -79,7 +79,7 @@ def prepare(
     """
     cleaning = Cleaning(source, fmt, progress)
     try:
-        _write(cleaning, folder, source, fmt)
+        _write(cleaning, folder, fmt)
         digests = [file_digest(file) for file in cleaning.files]
         manifest = {
             "corpus_version": CORPUS_VERSION,
@@ -100,7 +100,7 @@ def prepare(
     return cleaning.accounting
 
 
-def _write(cleaning: Cleaning, folder: Path, source: object, fmt: RawFormat) -> None:
+def _write(cleaning: Cleaning, folder: Path, fmt: RawFormat) -> None:
     """Write the corpus and the rejects, or neither."""
     with ExitStack() as stack:
         corpus_path = stack.enter_context(atomic_file(folder / CORPUS_FILE))
@@ -125,7 +125,7 @@ def _write(cleaning: Cleaning, folder: Path, source: object, fmt: RawFormat) -> 
         if tables:
             corpus.write_table(pa.concat_tables(tables))
         cleaning.accounting.check()
-        refuse_rejects(cleaning.accounting, source, fmt.max_reject_share)
+        refuse_rejects(cleaning.accounting, files_shown(cleaning.files), fmt.max_reject_share)
 
 
 def harmless(rejection: Rejection) -> tuple[int, str, str, str]:

@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import chain, compress
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import MANIFEST, DigestCache, file_digest, find_damage, seal, write_manifest
 from patent_hier.atomic import atomic_file, atomic_folder, exclusive, read_json, remove_partials
-from patent_hier.data.accounting import Accounting, RefusedFileError, refuse_rejects
+from patent_hier.data.accounting import Accounting, RefusedFileError, files_shown, refuse_rejects
 from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.characters import Characters, sample
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, described, prepare, shared_strings, source_digest
@@ -109,7 +109,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
     fmt = raw_format(data)  # a mistake shows before the demo corpus is written
     files = raw_files(data, cache)
-    source = shown(files)
+    source = files_shown(files)
     digests = DigestCache(cache / "digests.json")
     name = corpus_fingerprint(source_digest([digests.of(file) for file in files]), fmt)
     folder = cache / "corpora" / f"{data.name}-{name}"
@@ -130,11 +130,6 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     # The limit may be stricter today than when the corpus was made.
     refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt.max_reject_share)
     return corpus
-
-
-def shown(files: Sequence[Path]) -> str:
-    """The files of a corpus for messages."""
-    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
 def report_accounting(accounting: Accounting, source: str) -> None:

@@ -38,7 +38,7 @@ def test_too_many_rejects_stop_it(raw, tmp_path):
     for flags in ([], ["--check"]):
         outcome = command("prepare", *flags, *words)
         assert outcome.status == 1
-        assert outcome.err.startswith("error: ")
+        assert outcome.err.startswith(f"error: {raw}: ")
         assert outcome.err.count("\n") == 1
         assert "data.max_reject_share" in outcome.err
 
