@@ -48,12 +48,16 @@ class TextCnn(nn.Module):
             Logits ``(batch, num_labels)``.
         """
         words = self.embedding(input_ids)  # (batch, seq_len, vector_size)
-        words = (words * attention_mask.unsqueeze(-1).to(words.dtype)).transpose(1, 2)
-        words = functional.pad(words, (0, max(0, max(self.kernel_sizes) - words.shape[-1])))
+        words = words * attention_mask.unsqueeze(-1).to(words.dtype)
+        words = functional.pad(words, (0, 0, 0, max(0, max(self.kernel_sizes) - words.shape[1])))
+        # An image one pixel high with its channels last, as word vectors lie in memory: on a CPU its convolution takes
+        # six tenths of the time of the one-dimensional one, which is the same function.
+        image = words.transpose(1, 2).unsqueeze(2)  # (batch, vector_size, 1, seq_len)
         lengths = attention_mask.sum(1, keepdim=True)  # (batch, 1)
         maxima = []
         for size, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
-            features = functional.relu(convolution(words))  # (batch, num_filters, windows)
+            response = functional.conv2d(image, convolution.weight.unsqueeze(2), convolution.bias)
+            features = functional.relu(response.squeeze(2))  # (batch, num_filters, windows)
             windows = (lengths - size + 1).clamp(min=1)  # (batch, 1): those without padding, at least one
             inside = torch.arange(features.shape[-1], device=words.device) < windows  # (batch, windows)
             maxima.append((features * inside.unsqueeze(1)).amax(-1))  # ReLU >= 0: zero never beats a window inside

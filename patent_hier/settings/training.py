@@ -70,8 +70,8 @@ class TrainerSettings:
             those of an undisturbed run. 0 saves before every batch; ``null`` never.
         devices: GPUs, or processes on a CPU, that train one node together; ``null`` for all GPUs of the machine, or for
             those of torchrun. It changes the result by rounding, and by the chance in dropout, only.
-        precision: ``auto`` (bf16 on a GPU that has it, and for encoders of 64 dimensions or more on a CPU with
-            AVX512-BF16 or AMX; else fp32), ``32-true`` or ``bf16-mixed``.
+        precision: ``auto`` (bf16 on a GPU that has it, and for encoders or word vectors of 64 dimensions or more
+            on a CPU with AVX512-BF16 or AMX; else fp32), ``32-true`` or ``bf16-mixed``.
         num_threads: CPU threads of PyTorch in each process; ``null`` leaves its default, or torchrun's; processes
             that are started for ``devices`` share it.
         progress: Print a line per epoch (and a bar on a terminal).

@@ -5,7 +5,8 @@ import torch
 from patent_hier.errors import ConfigError
 from patent_hier.settings import BF16, FP32, TrainerSettings
 
-# Hidden size of an encoder. A step in bf16 took 0.77 of the time of fp32 at 64, 0.58 at 128, 0.57 at 256.
+# Dimensions of an encoder. A step in bf16 took 0.77 of the time of fp32 at 64, 0.58 at 128, 0.57 at 256; with word
+# vectors of 300 dimensions, TextCNN's and RNN's took 0.7.
 _BF16_WIDTH = 64
 
 
@@ -48,7 +49,7 @@ def choose_precision(precision: str, on_gpu: bool, width: int | None = None) -> 
     Args:
         precision: ``auto``, ``32-true`` or ``bf16-mixed``.
         on_gpu: Whether it runs on a GPU.
-        width: Hidden size of the encoder; None for a network without one.
+        width: Dimensions of the encoder's states or of the word vectors; None where both are only looked up.
     """
     if precision != "auto":
         return precision

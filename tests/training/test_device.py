@@ -19,7 +19,7 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 def test_a_cpu_that_computes_in_bf16(cpu: pytest.MonkeyPatch, instructions: str) -> None:
     cpu.setattr(torch.cpu, instructions, lambda: True)
     assert choose_precision("auto", on_gpu=False, width=256) == BF16
-    for narrow in (None, 32):  # networks on words, and encoders too narrow to gain
+    for narrow in (None, 32):  # an encoder that is looked up, and dimensions too few to gain
         assert choose_precision("auto", on_gpu=False, width=narrow) == FP32
     cpu.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not cpu_computes_in_bf16()
