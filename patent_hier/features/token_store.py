@@ -59,12 +59,13 @@ class TokenStore:
     """Memory-mapped token ids: ``store[i]`` is document ``i`` of the corpus, ``(length,)`` with [CLS] and [SEP].
 
     Attributes:
+        offsets: Where each document begins and the last one ends, ``(n_documents + 1,)``.
         lengths: Tokens of each document, ``(n_documents,)``.
     """
 
     def __init__(self, ids: NDArray[np.unsignedinteger], offsets: NDArray[np.int64]) -> None:
         self._ids = ids
-        self._offsets = offsets
+        self.offsets = offsets
         self.lengths = np.diff(offsets)
 
     @classmethod
@@ -98,7 +99,7 @@ class TokenStore:
         return len(self.lengths)
 
     def __getitem__(self, index: int) -> NDArray[np.unsignedinteger]:
-        return self._ids[self._offsets[index] : self._offsets[index + 1]]
+        return self._ids[self.offsets[index] : self.offsets[index + 1]]
 
     def padded_length(self, indices: Sequence[int] | NDArray[np.intp]) -> int:
         """Width of a batch of some documents: ids of the longest, 1 at least."""

@@ -11,6 +11,7 @@ WORDS_VERSION = 1
 VECTORS_VERSION = 1
 TERMS_VERSION = 1
 LAYER_VECTORS_VERSION = 1
+TOKEN_STATES_VERSION = 1
 
 
 def segmentation_version(unit: str) -> list[object]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from patent_hier.errors import ConfigError
 from patent_hier.features.layer_vectors import LayerVectors
 from patent_hier.features.pretrained import EncoderFiles, demo_config, locate
+from patent_hier.features.token_states import TokenStates
 from patent_hier.features.word2vec import load_vectors
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
@@ -19,6 +20,7 @@ from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
 from patent_hier.models.frozen import looking_up
 from patent_hier.models.kinds import KINDS, NetworkKind, TokenReader, kind_of
+from patent_hier.models.lower_layers import beginning_above
 from patent_hier.settings import (
     BertCnnSettings,
     DemoEncoderSettings,
@@ -41,11 +43,13 @@ class Blueprint:
         reader: Turns texts into the network's token ids.
         build: From a number of labels, the network with its initial weights, drawn from torch's global generator.
         vectors: Document vectors of its frozen encoder; None where the network reads tokens.
+        states: States of the tokens above its frozen lower layers; None where the network reads tokens.
     """
 
     reader: TokenReader
     build: Callable[[int], nn.Module]
     vectors: LayerVectors | None = None
+    states: TokenStates | None = None
 
     def reading(self, network: object) -> contextlib.AbstractContextManager[None]:
         """While it lasts, a network that was built reads the corpus's store; afterwards it reads token ids again.
@@ -53,15 +57,21 @@ class Blueprint:
         Args:
             network: From :attr:`build`. Anything else, such as the nothing of a constant classifier, stays as it is.
         """
-        if self.vectors is None or not isinstance(network, nn.Module):
-            return contextlib.nullcontext()
-        return looking_up(network, self.vectors)
+        if isinstance(network, nn.Module) and self.vectors is not None:
+            return looking_up(network, self.vectors)
+        if isinstance(network, nn.Module) and self.states is not None:
+            return beginning_above(network, self.states)
+        return contextlib.nullcontext()
 
 
 def bertcnn_blueprint(
-    files: EncoderFiles, encoder: EncoderSettings, model: BertCnnSettings, vectors: LayerVectors | None = None
+    files: EncoderFiles,
+    encoder: EncoderSettings,
+    model: BertCnnSettings,
+    vectors: LayerVectors | None = None,
+    states: TokenStates | None = None,
 ) -> Blueprint:
-    """BERT-CNN on an encoder's files; ``vectors`` as in :class:`Blueprint`.
+    """BERT-CNN on an encoder's files; ``vectors`` and ``states`` as in :class:`Blueprint`, one of them at most.
 
     Raises:
         ConfigError: When built, if the settings do not fit the encoder.
@@ -71,7 +81,7 @@ def bertcnn_blueprint(
         loaded = load_encoder(files, pretrained=encoder.pretrained, frozen=encoder.freeze)
         return BertCnn(loaded, num_labels, model)
 
-    return Blueprint(WordPieceReader(files, encoder.max_length), build, vectors)
+    return Blueprint(WordPieceReader(files, encoder.max_length), build, vectors, states)
 
 
 def words_blueprint(folder: Path, features: FeatureSettings, model: TextCnnSettings | RnnSettings) -> Blueprint:

@@ -83,12 +83,15 @@ class TextEncoder(nn.Module):
         Returns:
             ``num_layers + 1`` tensors ``(batch, seq_len, hidden_size)``; item 0 is the embedding output. Networks that
             normalise before each layer (ModernBERT, GPT-2) give the layers' outputs as they are and the last one
-            after the final normalisation; BERT-like ones normalise every layer's.
+            after the final normalisation; BERT-like ones normalise every layer's. What lies below a network that
+            begins above its lower layers is empty: no head may read it.
         """
         self._choose_attention(input_ids.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.network not in self._frozen):
             output = self.network(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
-        return (*cast("tuple[Tensor, ...]", output.hidden_states)[:-1], cast("Tensor", output.last_hidden_state))
+        last = cast("Tensor", output.last_hidden_state)
+        states = (*cast("tuple[Tensor, ...]", output.hidden_states)[:-1], last)
+        return (*[last.new_empty(0)] * (self.num_layers + 1 - len(states)), *states)
 
     def _choose_attention(self, device: torch.device) -> None:
         """Plain attention for bf16 on a CPU, where PyTorch's fused one has a slow backward pass; else as loaded.

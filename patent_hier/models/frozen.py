@@ -105,7 +105,7 @@ def write_layer_vectors(
     written = np.memmap(folder / VECTORS_FILE, DTYPE, "w+", shape=shape)
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == BF16)
     with torch.inference_mode(), mixed:
-        for rows in _blocks(store.lengths, batch_size):
+        for rows in batches_of_like_length(store.lengths, batch_size):
             ids, mask = (torch.from_numpy(x).to(device) for x in pad_batch(store, rows, pad_id))
             states = encoder(ids, mask)[: -layers - 1 : -1]  # the last layer first
             pooled = torch.stack([pool_tokens(state, mask, pooling) for state in states], 1)  # (batch, layers, H)
@@ -117,7 +117,7 @@ def write_layer_vectors(
     seal(folder, {"kind": "layer vectors", "pooling": pooling, "num_layers": encoder.num_layers, **facts})
 
 
-def _blocks(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.intp]]:
+def batches_of_like_length(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.intp]]:
     """Batches of documents of like length that lie near each other on disk."""
     for start in range(0, len(lengths), _BLOCK):
         order = start + np.argsort(-lengths[start : start + _BLOCK], kind="stable")

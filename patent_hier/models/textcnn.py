@@ -56,6 +56,7 @@ class TextCnn(nn.Module):
         lengths = attention_mask.sum(1, keepdim=True)  # (batch, 1)
         maxima = []
         for size, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
+            assert isinstance(convolution, nn.Conv1d)
             response = functional.conv2d(image, convolution.weight.unsqueeze(2), convolution.bias)
             features = functional.relu(response.squeeze(2))  # (batch, num_filters, windows)
             windows = (lengths - size + 1).clamp(min=1)  # (batch, 1): those without padding, at least one

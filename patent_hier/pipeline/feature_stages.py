@@ -60,6 +60,37 @@ def ensure_layer_vectors(corpus: Corpus, tokens: Path, files: EncoderFiles, sett
     return _ensure_read(cache / "layer_vectors" / name, label, corpus.size, compute)
 
 
+def ensure_token_states(corpus: Corpus, tokens: Path, files: EncoderFiles, settings: Settings) -> Path:
+    """What the frozen lower layers of an encoder make of every token; computed if it is not there."""
+    from patent_hier.features.token_states import token_states_fingerprint
+    from patent_hier.features.token_store import TokenStore
+    from patent_hier.features.wordpiece import WordPieceReader
+    from patent_hier.models.encoder import load_encoder
+    from patent_hier.models.lower_layers import write_token_states
+    from patent_hier.training.device import choose_gpu, choose_precision
+
+    encoder, trainer, cache = settings.encoder, settings.trainer, Path(settings.cache_dir)
+    on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
+    precision = choose_precision(trainer.precision, on_gpu, files.hidden_size)
+    digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
+    name = token_states_fingerprint(tokens.name, digest, encoder.freeze, precision)
+
+    def compute(staging: Path, progress: Callable[[int], None]) -> None:
+        write_token_states(
+            load_encoder(files, pretrained=True, frozen=True).to("cuda" if on_gpu else "cpu"),
+            TokenStore.open(tokens),
+            staging,
+            layers=encoder.freeze,
+            pad_id=WordPieceReader(files, encoder.max_length).pad_id,
+            batch_size=trainer.score_batch_size,
+            precision=precision,
+            progress=progress,
+        )
+
+    label = f"encoding {corpus.size} documents by the lower layers of {encoder.name}"
+    return _ensure_read(cache / "token_states" / name, label, corpus.size, compute)
+
+
 def ensure_vectors(
     corpus: Corpus, split: Path, train: NDArray[np.bool_], features: FeatureSettings, cache: Path
 ) -> Path:

@@ -17,11 +17,18 @@ from patent_hier.features.pretrained import EncoderFiles, locate
 from patent_hier.features.versions import (
     LAYER_VECTORS_VERSION,
     TERMS_VERSION,
+    TOKEN_STATES_VERSION,
     TOKENS_VERSION,
     segmentation_version,
     vectors_version,
 )
-from patent_hier.pipeline.feature_stages import ensure_layer_vectors, ensure_terms, ensure_tokens, ensure_vectors
+from patent_hier.pipeline.feature_stages import (
+    ensure_layer_vectors,
+    ensure_terms,
+    ensure_token_states,
+    ensure_tokens,
+    ensure_vectors,
+)
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.pipeline.teaching import load_teaching
 from patent_hier.pipeline.text_read import as_facts, read_before
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
 
 # Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
 PRETRAINED_TUNING_VERSION = 2
+STACKED = ("bert", "roberta", "xlm-roberta")  # encoders whose layers can be left out from below
 _NO_FACTS = ("kind", "dtype", "files", "made_as", "sha256")  # of a manifest: what tells of the folder only
 
 
@@ -135,6 +143,7 @@ class WordPieceInputs(Inputs):
         encoder = self.settings.encoder
         tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and encoder.freeze is not True else {}
         looked_up = {"layer_vectors": LAYER_VECTORS_VERSION} if self._looks_up() else {}
+        looked_up |= {"token_states": TOKEN_STATES_VERSION} if self._begins_above() else {}
         return {
             "encoder": {
                 "digest": self.files.digest(DigestCache(self.cache / "digests.json"), encoder.pretrained),
@@ -162,28 +171,46 @@ class WordPieceInputs(Inputs):
         encoder = self.settings.encoder
         tokens = ensure_tokens(corpus, self.files, encoder.max_length, self.cache)
         from patent_hier.features.layer_vectors import LayerVectors, PositionStore
+        from patent_hier.features.token_states import TokenPositions, TokenStates
         from patent_hier.features.token_store import TokenStore
         from patent_hier.models.blueprint import bertcnn_blueprint
 
-        store, vectors = TokenStore.open(tokens), None
+        store, vectors, states = TokenStore.open(tokens), None, None
         if self._looks_up():
             vectors = LayerVectors.open(ensure_layer_vectors(corpus, tokens, self.files, self.settings))
             store = PositionStore(store.lengths)
-        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model, vectors)
+        elif self._begins_above():
+            states = TokenStates.open(ensure_token_states(corpus, tokens, self.files, self.settings))
+            store = TokenPositions(store)
+        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model, vectors, states)
         return self._view(corpus, split, store, blueprint.reader, blueprint)
 
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
 
-        Label texts and a teacher's texts are no documents of the corpus and have none; queries that are learnt need the
-        tokens.
+        Queries that are learnt need the tokens.
         """
-        encoder, settings = self.settings.encoder, self.settings
-        if settings.model.pooling == ATTENTION:
+        encoder, model = self.settings.encoder, self.settings.model
+        if model.pooling == ATTENTION:
             return False
         fixed = encoder.freeze is True and encoder.pretrained and encoder.vector_layers != 0
-        further = settings.data.label_text is not None or settings.distill.answers is not None
-        return fixed and settings.model.head in VECTOR_HEADS and not further
+        return fixed and model.head in VECTOR_HEADS and not self._has_further_texts()
+
+    def _begins_above(self) -> bool:
+        """Whether the states above frozen lower layers stand for the tokens; the head may read none below them.
+
+        Rates that differ from layer to layer count the layers from below, so that all must be there.
+        """
+        encoder, settings = self.settings.encoder, self.settings
+        lower = encoder.freeze if not isinstance(encoder.freeze, bool) else 0
+        if not (encoder.lower_states and encoder.pretrained and lower) or settings.optimizer.layer_decay != 1:
+            return False
+        lowest = self.files.num_layers + 1 - settings.model.influence().get("num_last_layers", 1)
+        return lowest >= lower and not self._has_further_texts()
+
+    def _has_further_texts(self) -> bool:
+        """Whether training reads texts that are no documents of the corpus: nothing was computed of them."""
+        return self.settings.data.label_text is not None or self.settings.distill.answers is not None
 
 
 @dataclass(frozen=True)
@@ -273,17 +300,23 @@ def find_inputs(settings: Settings) -> Inputs:
             raise ConfigError(f"features.vectors={path} is not a file; name a file in word2vec's text format, or null")
         return WordInputs(settings)
     files = locate(settings.encoder, Path(settings.cache_dir))
-    _check_layers(settings.model, settings.encoder, files.num_layers)
+    _check_layers(settings.model, settings.encoder, files)
     check_pooling(settings.model, settings.encoder.name, files.is_causal)
     return WordPieceInputs(settings, files)
 
 
-def _check_layers(model: BertCnnSettings, encoder: EncoderSettings, num_layers: int) -> None:
+def _check_layers(model: BertCnnSettings, encoder: EncoderSettings, files: EncoderFiles) -> None:
+    num_layers, kind = files.num_layers, str(files.config.get("model_type"))
     check_freeze(encoder.freeze, encoder.name, num_layers)
     read, kept = model.influence().get("num_last_layers", 1), encoder.vector_layers
     if read > num_layers:
         raise ConfigError(
             f"model.num_last_layers={read} is out of range; encoder {encoder.name} has layers 1 to {num_layers}"
+        )
+    if encoder.lower_states and kind not in STACKED:
+        raise ConfigError(
+            f"encoder.lower_states=true goes with encoders of the types {', '.join(STACKED)}; {encoder.name} is of the "
+            f"type {kind}: set it to false"
         )
     if kept and encoder.freeze is True and not read <= kept <= num_layers:
         raise ConfigError(

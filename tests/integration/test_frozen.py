@@ -80,6 +80,29 @@ def test_the_saved_model_reads_texts_by_itself(world: World) -> None:
     assert facts["trainable_parameters"] < facts["parameters"]
 
 
+def test_beginning_above_frozen_layers_gives_the_results_of_going_through_them(world: World) -> None:
+    words = ("encoder.freeze=1", "model.num_last_layers=1")
+    through = world.node(*words)
+    above = world.node(*words, "encoder.lower_states=true")
+    assert losses(above) == pytest.approx(losses(through), abs=5e-3)
+    assert np.abs(log_prob(above) - log_prob(through)).max() < np.ptp(log_prob(through), axis=0).max() / 10
+    (states,) = (world.cache / "token_states").glob("[!.]*")
+    facts = [read(folder, "metrics.json")["training"] for folder in (through, above)]
+    assert facts[0]["parameters"] == facts[1]["parameters"]
+    shutil.rmtree(states)
+    (tokens,) = (world.cache / "tokens").glob("[!.]*")
+    answers = load_classifier(above / "model").log_prob(TokenStore.open(tokens), np.arange(5))  # by itself, from ids
+    assert np.isfinite(answers).all()
+    world.node("encoder.freeze=1", "encoder.lower_states=true", "model.num_last_layers=2", "seed=3")
+    assert states.is_dir()  # the head reads layers 1 and 2, and the layer 1 is what was computed
+
+
+def test_where_all_layers_must_be_there_tokens_are_read(world: World) -> None:
+    before = sorted(world.cache.glob("token_states/[!.]*"))
+    world.node("encoder.freeze=1", "encoder.lower_states=true", "model.num_last_layers=2", "optimizer.layer_decay=0.9")
+    assert sorted(world.cache.glob("token_states/[!.]*")) == before
+
+
 def test_too_few_layers_are_refused(world: World) -> None:
     done = command("run", "level=node", "node=B", *world.words, "model.num_last_layers=2", "encoder.vector_layers=1")
     assert done.status != 0

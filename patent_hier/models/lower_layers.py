@@ -1,0 +1,113 @@
+"""Frozen lower layers are a function of the document alone: compute their output once, and begin above them.
+
+Training and scoring then do without the embeddings and these layers; all else stays as it is.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from patent_hier.artifacts import seal
+from patent_hier.features.token_states import DTYPE, STATES_FILE, TokenStates
+from patent_hier.features.token_store import TokenStore, pad_batch
+from patent_hier.models.bertcnn import BertCnn
+from patent_hier.models.encoder import TextEncoder
+from patent_hier.models.frozen import batches_of_like_length
+from patent_hier.settings import BF16
+
+
+class StatesInput(nn.Module):
+    """Stands for the embeddings and the lower layers: each token is its position, and its state is looked up.
+
+    Args:
+        states: Of all tokens of the corpus.
+    """
+
+    def __init__(self, states: TokenStates) -> None:
+        super().__init__()
+        self._states = states
+
+    def __deepcopy__(self, memo: object) -> "StatesInput":
+        """A copy of the network, as of its averaged weights, reads the same file."""
+        return StatesInput(self._states)
+
+    def forward(self, input_ids: Tensor, **_: Any) -> Tensor:
+        """Look a batch up: positions of tokens ``(batch, seq_len)`` to states ``(batch, seq_len, hidden_size)``."""
+        return torch.from_numpy(self._states.rows(input_ids.cpu().numpy())).to(input_ids.device)
+
+
+@contextlib.contextmanager
+def beginning_above(network: nn.Module, states: TokenStates) -> Iterator[None]:
+    """Let a network look the output of its frozen lower layers up; afterwards it has them again."""
+    assert isinstance(network, BertCnn)
+    body = cast(Any, network.encoder.network)
+    own = body.embeddings
+    with _only_layers(body, slice(states.layers, None)):
+        body.embeddings = StatesInput(states)
+        try:
+            yield
+        finally:
+            body.embeddings = own
+
+
+@contextlib.contextmanager
+def _only_layers(body: Any, chosen: slice) -> Iterator[None]:
+    """Let a BERT-like network go through some of its layers only."""
+    own = body.encoder.layer
+    body.encoder.layer = own[chosen]
+    try:
+        yield
+    finally:
+        body.encoder.layer = own
+
+
+def write_token_states(
+    encoder: TextEncoder,
+    store: TokenStore,
+    folder: Path,
+    *,
+    layers: int,
+    pad_id: int,
+    batch_size: int,
+    precision: str,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Compute the states of a whole corpus, in flat memory, and seal their folder.
+
+    Args:
+        encoder: Frozen, on the device where it computes; its layers are those of BERT.
+        store: Token ids of the corpus.
+        folder: An empty staging folder.
+        layers: How many lower layers the tokens go through.
+        pad_id: Token id of ``[PAD]``.
+        batch_size: Documents per batch.
+        precision: ``32-true`` or ``bf16-mixed``.
+        progress: Called after each batch with its number of documents.
+
+    Raises:
+        OSError: If the disk is too small, before anything is computed.
+    """
+    device = next(encoder.parameters()).device
+    shape = (int(store.offsets[-1]), encoder.hidden_size)
+    with (folder / STATES_FILE).open("wb") as file:  # a mapped file would find the disk full by a signal
+        os.posix_fallocate(file.fileno(), 0, max(1, shape[0] * shape[1] * DTYPE.itemsize))
+    written = np.memmap(folder / STATES_FILE, DTYPE, "r+", shape=shape)
+    mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == BF16)
+    with torch.inference_mode(), mixed, _only_layers(encoder.network, slice(layers)):
+        for rows in batches_of_like_length(store.lengths, batch_size):
+            ids, mask = (torch.from_numpy(x).to(device) for x in pad_batch(store, rows, pad_id))
+            states = encoder(ids, mask)[-1].float().cpu().numpy()  # (batch, seq_len, hidden_size)
+            for row, own in zip(rows, states, strict=True):
+                start, end = store.offsets[row : row + 2]
+                written[start:end] = own[: end - start]
+            if progress is not None:
+                progress(len(rows))
+    written.flush()
+    facts = {"tokens": shape[0], "layers": layers, "hidden_size": encoder.hidden_size}
+    seal(folder, {"kind": "token states", **facts})
