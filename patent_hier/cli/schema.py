@@ -1,6 +1,7 @@
 """Hand the settings dataclasses to Hydra: they have the defaults, and a misspelt key fails, inside a file too."""
 
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,9 @@ _SCHEMA: dict[tuple[str, str], Any] = {
 }
 
 
+@cache
 def register() -> None:
-    """Store every schema under the name that the group files use in their defaults list."""
+    """Once in a process, store every schema under the name that the group files use in their defaults list."""
     store = ConfigStore.instance()
     for (group, name), node in _SCHEMA.items():
         store.store(group=group, name=name, node=node)
