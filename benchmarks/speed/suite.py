@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks.speed.ablation import ablation_row
+from benchmarks.speed.jobs import job_rows
 from benchmarks.speed.prepare import prepare_row
 from benchmarks.speed.rows import Row
 from benchmarks.speed.scale import scale_rows
@@ -34,6 +35,7 @@ AMOUNTS = {
     "full": Amounts(200_000, 50_000, 4_096, 256, 5, (10_000, 100_000, 1_000_000, 2_770_000)),
 }
 _TREE_DOCUMENTS = 256
+_DEMO_ROWS = 1_500  # of the corpus on which jobs are launched
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "ablation": lambda bench: [ablation_row(bench.subjects()[0])],
     "tree": lambda bench: [tree_row(make_tree(IPC_SIZES), _TREE_DOCUMENTS, bench.amounts.repeats)],
     "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),
+    "jobs": lambda bench: job_rows(_DEMO_ROWS, bench.amounts.repeats),
     "scale": lambda bench: scale_rows(bench.amounts.sizes, bench.amounts.repeats),
     "serving": lambda bench: serving_rows(bench.subjects()[0], bench.amounts.demo, bench.amounts.repeats),
 }

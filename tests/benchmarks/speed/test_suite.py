@@ -3,10 +3,21 @@ from itertools import chain
 import pytest
 
 from benchmarks.architecture import Architecture
+from benchmarks.speed.jobs import job_rows
 from benchmarks.speed.suite import ROWS, Amounts, Bench
 from patent_hier.settings import BF16, FP32
 
 TINY = Amounts(rows=400, texts=40, demo=24, base=1, repeats=1, sizes=(400, 800))
+
+
+@pytest.mark.slow
+def test_jobs_are_launched_recognised_and_compared():
+    launched, recognised, shared = job_rows(rows=400, repeats=1)
+    assert (launched.unit, recognised.unit, shared.unit) == ("CPU s", "s", "documents/s")
+    assert launched.ours > 0
+    assert launched.ratio == pytest.approx(launched.peer / launched.ours)
+    assert shared.ratio > 1  # it does a fraction of the work
+    assert recognised.ours < 5
 
 
 @pytest.mark.slow
