@@ -1,0 +1,102 @@
+"""Weights of 8 bits in a file of ONNX, in the form that each engine multiplies fast.
+
+Only matrices that tokens are multiplied by are rounded, symmetrically: an encoder's, not its embeddings, nor the head's
+convolutions and its last layer. Activations are rounded by the engine as they come.
+"""
+
+import copy
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.inference.engines import ONNX, OPENVINO
+from patent_hier.inference.onnx_network import open_session
+
+GROUP = 32  # weights, and activations, that share a scale in OpenVINO; in e5-small 128 were no faster, and less exact
+_MOST = 127
+_UNEVEN = 20.0  # how often the largest input of a product may be their root mean square, where all share one scale
+
+Example = Mapping[str, NDArray[np.int64]]
+
+
+def _by_onnxruntime(path: Path, example: Example) -> None:
+    """Products of whole numbers; all activations of a batch share a scale.
+
+    A single one far beyond the others would leave those few steps. So products with such inputs stay in fp32, as found
+    on an example: in the encoder ``small``, those behind the activation function of its lower four layers.
+
+    Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    tools = importlib.import_module("onnxruntime.quantization")  # without types
+    kept, kind = _uneven(path, example), tools.QuantType.QInt8
+    facts = {"op_types_to_quantize": ["MatMul"], "per_channel": True, "weight_type": kind, "nodes_to_exclude": kept}
+    tools.quantize_dynamic(path, path, **facts)
+
+
+def _uneven(path: Path, example: Example) -> list[str]:
+    """Names of the products with weights whose inputs are beyond :data:`_UNEVEN` on an example."""
+    import onnx
+    from onnx import helper
+
+    model: Any = onnx.load(path)
+    products = {node.name: node.input[0] for node in _products(model)}
+    if not products:  # a TextCNN has convolutions only
+        return []
+    inputs = list(dict.fromkeys(products.values()))
+    model.graph.output.extend(map(helper.make_empty_tensor_value_info, inputs))
+    session = open_session(model.SerializeToString())
+    known = {one.name for one in session.get_inputs()}
+    values = session.run(inputs, {name: value for name, value in example.items() if name in known})
+    peaks = [float(np.abs(value).max() / np.sqrt(np.square(value).mean())) for value in values]
+    uneven = {name for name, peak in zip(inputs, peaks, strict=True) if peak > _UNEVEN}
+    return [name for name, source in products.items() if source in uneven]
+
+
+def _products(model: Any) -> Iterator[Any]:
+    """The nodes that multiply by weights."""
+    weights = {one.name for one in model.graph.initializer}
+    return (node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights)
+
+
+def _in_groups(path: Path, _: Example) -> None:
+    """Whole numbers, and the operators that make real ones of them: OpenVINO computes with the whole ones.
+
+    Each :data:`GROUP` weights of a column share a scale, and so do as many activations of a token (``runtimes.py``).
+
+    Source: https://docs.openvino.ai, "Dynamic quantization"; the operators are in the order that NNCF writes.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model: Any = onnx.load(path)
+    weights, real = {one.name: one for one in model.graph.initializer}, dict[str, str]()  # several may share one
+    nodes = []
+    for node in _products(model):
+        if (name := node.input[1]) not in real:
+            whole, scale, shape, cast, scaled, real[name] = (f"{name}.{n}" for n in range(6))
+            matrix = numpy_helper.to_array(weights[name])  # (inputs, outputs)
+            size = GROUP if len(matrix) % GROUP == 0 else len(matrix)
+            groups = matrix.reshape(-1, size, matrix.shape[1])  # (groups, size, outputs)
+            largest = np.abs(groups).max(1, keepdims=True)  # (groups, 1, outputs)
+            scales = np.where(largest > 0, largest / _MOST, 1).astype(np.float32)
+            arrays = {whole: np.rint(groups / scales).astype(np.int8), scale: scales, shape: np.array(matrix.shape)}
+            model.graph.initializer.extend(numpy_helper.from_array(own, key) for key, own in arrays.items())
+            nodes += [
+                helper.make_node("Cast", [whole], [cast], to=onnx.TensorProto.FLOAT),
+                helper.make_node("Mul", [cast, scale], [scaled]),
+                helper.make_node("Reshape", [scaled, shape], [real[name]]),
+            ]
+        node.input[1] = real[name]
+    for name in real:
+        model.graph.initializer.remove(weights[name])
+    nodes += map(copy.deepcopy, model.graph.node)  # clearing the list would empty those that it holds
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, path)
+
+
+ROUNDERS: Mapping[str, Callable[[Path, Example], None]] = {ONNX: _by_onnxruntime, OPENVINO: _in_groups}
