@@ -174,7 +174,8 @@ def _predict(
         if not isinstance(output, Path):
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
-            given = {"text": list(fmt.text), "precision": engine.precision, "format": kind, "titles": system.titles}
+            given: dict[str, object] = {"text": list(fmt.text), "precision": engine.precision, "format": kind}
+            given["titles"] = system.titles
             names = ("symbols", "applicant", "convert", "delimiter", "sheet")
             further = {name: getattr(options, name) for name in names}
             further["engine"] = "" if engine.name == TORCH else engine.name

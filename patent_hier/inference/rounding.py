@@ -7,6 +7,7 @@ convolutions and its last layer. Activations are rounded by the engine as they c
 import copy
 import importlib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,29 +32,34 @@ def _by_onnxruntime(path: Path, example: Example) -> None:
 
     Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
+    import onnx
+
     tools = importlib.import_module("onnxruntime.quantization")  # without types
-    kept, kind = _uneven(path, example), tools.QuantType.QInt8
-    facts = {"op_types_to_quantize": ["MatMul"], "per_channel": True, "weight_type": kind, "nodes_to_exclude": kept}
-    tools.quantize_dynamic(path, path, **facts)
+    model: Any = onnx.load(path)
+    whole = _even(model, example)
+    tools.quant_utils.add_pre_process_metadata(model)  # or it would warn that more could be fused
+    facts = {"per_channel": True, "weight_type": tools.QuantType.QInt8, "nodes_to_quantize": whole}
+    if whole:  # of no names it would take all
+        tools.quantize_dynamic(model, path, op_types_to_quantize=["MatMul"], **facts)
 
 
-def _uneven(path: Path, example: Example) -> list[str]:
-    """Names of the products with weights whose inputs are beyond :data:`_UNEVEN` on an example."""
+def _even(model: Any, example: Example) -> list[str]:
+    """Names of the products with weights whose inputs are within :data:`_UNEVEN` on an example."""
     import onnx
     from onnx import helper
 
-    model: Any = onnx.load(path)
     products = {node.name: node.input[0] for node in _products(model)}
     if not products:  # a TextCNN has convolutions only
         return []
-    inputs = list(dict.fromkeys(products.values()))
-    model.graph.output.extend(map(helper.make_empty_tensor_value_info, inputs))
-    session = open_session(model.SerializeToString())
+    inputs, further = list(dict.fromkeys(products.values())), onnx.ModelProto()
+    further.CopyFrom(model)
+    further.graph.output.extend(map(helper.make_empty_tensor_value_info, inputs))
+    session = open_session(further.SerializeToString())
     known = {one.name for one in session.get_inputs()}
     values = session.run(inputs, {name: value for name, value in example.items() if name in known})
     peaks = [float(np.abs(value).max() / np.sqrt(np.square(value).mean())) for value in values]
-    uneven = {name for name, peak in zip(inputs, peaks, strict=True) if peak > _UNEVEN}
-    return [name for name, source in products.items() if source in uneven]
+    even = {name for name, peak in zip(inputs, peaks, strict=True) if peak <= _UNEVEN}
+    return [name for name, source in products.items() if source in even]
 
 
 def _products(model: Any) -> Iterator[Any]:
@@ -70,33 +76,44 @@ def _in_groups(path: Path, _: Example) -> None:
     Source: https://docs.openvino.ai, "Dynamic quantization"; the operators are in the order that NNCF writes.
     """
     import onnx
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     model: Any = onnx.load(path)
-    weights, real = {one.name: one for one in model.graph.initializer}, dict[str, str]()  # several may share one
-    nodes = []
+    weights = {one.name: one for one in model.graph.initializer}
+    nodes: dict[str, list[Any]] = {}  # by weights, which several products may share
     for node in _products(model):
-        if (name := node.input[1]) not in real:
-            whole, scale, shape, cast, scaled, real[name] = (f"{name}.{n}" for n in range(6))
-            matrix = numpy_helper.to_array(weights[name])  # (inputs, outputs)
-            size = GROUP if len(matrix) % GROUP == 0 else len(matrix)
-            groups = matrix.reshape(-1, size, matrix.shape[1])  # (groups, size, outputs)
-            largest = np.abs(groups).max(1, keepdims=True)  # (groups, 1, outputs)
-            scales = np.where(largest > 0, largest / _MOST, 1).astype(np.float32)
-            arrays = {whole: np.rint(groups / scales).astype(np.int8), scale: scales, shape: np.array(matrix.shape)}
-            model.graph.initializer.extend(numpy_helper.from_array(own, key) for key, own in arrays.items())
-            nodes += [
-                helper.make_node("Cast", [whole], [cast], to=onnx.TensorProto.FLOAT),
-                helper.make_node("Mul", [cast, scale], [scaled]),
-                helper.make_node("Reshape", [scaled, shape], [real[name]]),
-            ]
-        node.input[1] = real[name]
-    for name in real:
-        model.graph.initializer.remove(weights[name])
-    nodes += map(copy.deepcopy, model.graph.node)  # clearing the list would empty those that it holds
+        name = node.input[1]
+        if name not in nodes:
+            nodes[name], numbers = _rounded(name, numpy_helper.to_array(weights[name]))
+            model.graph.initializer.remove(weights[name])
+            model.graph.initializer.extend(numbers)
+        node.input[1] = nodes[name][-1].output[0]
+    ordered = [
+        *chain.from_iterable(nodes.values()),
+        *map(copy.deepcopy, model.graph.node),
+    ]  # del empties what it takes out
     del model.graph.node[:]
-    model.graph.node.extend(nodes)
+    model.graph.node.extend(ordered)
     onnx.save(model, path)
+
+
+def _rounded(name: str, matrix: NDArray[np.float32]) -> tuple[list[Any], list[Any]]:
+    """The nodes that make real numbers of whole ones, the last of them the matrix ``(inputs, outputs)``, and those."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    size = GROUP if len(matrix) % GROUP == 0 else len(matrix)
+    groups = matrix.reshape(-1, size, matrix.shape[1])  # (groups, size, outputs)
+    largest = np.abs(groups).max(1, keepdims=True)  # (groups, 1, outputs)
+    scales = np.where(largest > 0, largest / _MOST, 1).astype(np.float32)
+    whole, scale, shape, cast, product, real = (f"{name}.{number}" for number in range(6))
+    nodes = [
+        helper.make_node("Cast", [whole], [cast], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [cast, scale], [product]),
+        helper.make_node("Reshape", [product, shape], [real]),
+    ]
+    arrays = (np.rint(groups / scales).astype(np.int8), scales, np.array(matrix.shape))
+    return nodes, list(map(numpy_helper.from_array, arrays, (whole, scale, shape)))
 
 
 ROUNDERS: Mapping[str, Callable[[Path, Example], None]] = {ONNX: _by_onnxruntime, OPENVINO: _in_groups}
