@@ -100,6 +100,8 @@ class HierarchicalClassifier:
     ) -> Self:
         """The same classifier with its networks computed by another runtime, or in other numbers, on the CPU.
 
+        Explanations are PyTorch's, whatever computes the predictions.
+
         Args:
             engine: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; the last two need the extra of that name.
             precision: ``fp32``, ``bf16`` (not with onnx) or ``int8`` (not with torch).

@@ -46,8 +46,8 @@ class Engine:
             raise ConfigError(f"--engine {self.name} is unknown; choose one of {', '.join(ENGINES)}")
         object.__setattr__(self, "precision", PRECISIONS.get(self.precision, self.precision))
         if self.precision not in ENGINES[self.name]:
-            known = ", ".join(f"{name} {', '.join(precisions)}" for name, precisions in ENGINES.items())
-            raise ConfigError(f"--engine {self.name} has no --precision {self.precision}; there are {known}")
+            known = "; ".join(f"{name} with {' or '.join(precisions)}" for name, precisions in ENGINES.items())
+            raise ConfigError(f"--engine {self.name} has no --precision {self.precision}; there is {known}")
 
     @property
     def is_plain(self) -> bool:
