@@ -21,7 +21,7 @@ _TARGETS = {
     ("abstracts", FP32): 1.5, ("titles", FP32): 4.0, ("abstracts", BF16): 2.0,
     ("abstracts", INT8): 2.0, ("titles", INT8): 5.0,
 }  # fmt: skip
-_ENGINE_TARGETS = {"abstracts": 2.0, "titles": 3.0}  # of the fastest in fp32
+_ENGINE_TARGETS = {"abstracts": 2.0, "titles": 3.0}  # of the other runtimes in fp32
 
 
 def scoring_rows(subject: Subject, what: str, repeats: int, *engines: Engine) -> Iterator[Row]:

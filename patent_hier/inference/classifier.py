@@ -10,7 +10,7 @@ import numpy as np
 
 from patent_hier.data.context import join_context, text_of
 from patent_hier.data.titles import read_titles
-from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import at_least
@@ -112,7 +112,7 @@ class HierarchicalClassifier:
         Raises:
             ConfigError: If there is no such engine or precision, its package is missing, there is no network or none
                 that can be converted, or too much changes: in fp32 any first label, else more than one in a hundred.
-            DataError: As :meth:`predict`.
+            DataError: As :meth:`predict`, or if there is no text.
         """
         documents = self.documents(texts)
         return self.moved(Engine(engine, precision), documents, None if cache_dir is None else Path(cache_dir))
@@ -121,6 +121,8 @@ class HierarchicalClassifier:
         """:meth:`with_engine` for what :meth:`documents` gives, one or more."""
         if engine.is_plain:
             return self
+        if not documents:
+            raise DataError(f"{engine.options}: there are no texts to compare it with fp32 on; give some")
         system = move(self.system, engine, cache)
         agreement = compare(self.system, system, engine, documents, batch_size)
         agreement.require()

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from patent_hier.artifacts import MANIFEST
-from patent_hier.errors import ConfigError
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.inference import converted, runtimes
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.engines import ENGINES, INT8, ONNX, OPENVINO, TORCH, Engine, move, stand_in
 from patent_hier.inference.predictor import load_system
 from patent_hier.settings import BF16, FP32
@@ -146,6 +147,21 @@ def test_networks_of_a_combination_move_and_n_grams_stay(made):
     assert sum(one is not None for one in stand_ins) == 1
     found, expected = (one.whole(one.log_prob(TEXTS)).at("class") for one in (moved, system))
     assert np.abs(found - expected).max() < 1e-4
+
+
+def test_a_classifier_with_an_engine(made, tmp_path):
+    texts = [text for text in TEXTS if text]
+    classifier = HierarchicalClassifier.from_pretrained(made.result("textcnn", "flat"))
+    moved = classifier.with_engine("onnx", "fp32", texts=texts, cache_dir=tmp_path)
+    assert (moved.agreement.same, moved.agreement.documents) == (len(texts), len(texts))
+    assert classifier.agreement is None
+    assert classifier.with_engine(texts=texts) is classifier
+    for one, other in zip(classifier.predict(texts), moved.predict(texts), strict=True):
+        assert one.model_version == other.model_version
+        assert [path.label for path in one.paths] == [path.label for path in other.paths]
+        assert one.paths[0].probability == pytest.approx(other.paths[0].probability, abs=1e-4)
+    with pytest.raises(DataError, match="--engine onnx: there are no texts to compare it with fp32 on; give some"):
+        classifier.with_engine("onnx", texts=[])
 
 
 def test_a_system_without_networks(made):
