@@ -57,7 +57,7 @@ def calibration_texts(data: Mapping[str, Any], cache: Path) -> list[str]:
     """Texts of the part ``calibration``; arguments as for :func:`find_known_patents`.
 
     Returns:
-        None at all if the corpus or the split are no longer there.
+        An empty list if the corpus or the split are no longer there.
     """
     if (found := _find(data, cache)) is None:
         return []
