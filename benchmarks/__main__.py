@@ -16,7 +16,7 @@ _SPEED = """Measure our speed beside what a user would pick instead, in turn on 
 
 The texts are those of the corpus, the demo's unless data=cnipa data.path=FILE.csv. Leave the machine alone meanwhile.
 The row scale takes generated files of up to 30,000 rows (quick) or 2,770,000 (full; 4 GB of disk in TMPDIR). The peer
-of training needs the extra bench: pip install -e ".[bench]"."""
+of training needs the extra bench, the row engines the extra openvino: pip install -e ".[bench,openvino]"."""
 _PLAN = """Say what a corpus needs before it is trained on: disk, memory, and hours on several machines.
 
 With data=cnipa data.path=FILE.csv the corpus of that file is planned for; it is prepared if it is not yet. Without

@@ -69,3 +69,5 @@ class Architecture:
 
 # The networks that are trained and scored here, by name; their vocabulary is that of the package's encoder.
 SIZES = {"demo": Architecture(64, 6, 2, 256, 8192), "base": Architecture(768, 12, 12, 3072, 8192)}
+# Those that are only scored, by several engines: of the package's encoder, and of multilingual-e5-small.
+ENGINE_SIZES = {"small": Architecture(256, 6, 4, 1024, 8192), "e5_small": Architecture(384, 12, 12, 1536, 8192)}

@@ -1,5 +1,6 @@
 """Scoring texts beside the text-classification pipeline of transformers, with one network on the CPU."""
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,42 +9,61 @@ from numpy.typing import NDArray
 from benchmarks.architecture import MAX_LENGTH
 from benchmarks.speed.rows import Row, in_turn, rate_row
 from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer
-from patent_hier.inference.precision import MIN_AGREEMENT, scoring_in
+from patent_hier.inference.engines import INT8, ONNX, OPENVINO, TORCH, Engine, stand_in
+from patent_hier.inference.precision import MIN_AGREEMENT
+from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import BF16, FP32
 
+ENGINES = (Engine(), *(Engine(name, precision) for name in (ONNX, OPENVINO) for precision in (FP32, INT8)))
 _TOLERANCE = 1e-5  # of probabilities
 _CRITICAL = 50  # of logging
-_TARGETS = {("abstracts", FP32): 1.5, ("titles", FP32): 4.0, ("abstracts", BF16): 2.0}
+_TARGETS = {
+    ("abstracts", FP32): 1.5, ("titles", FP32): 4.0, ("abstracts", BF16): 2.0,
+    ("abstracts", INT8): 2.0, ("titles", INT8): 5.0,
+}  # fmt: skip
+_ENGINE_TARGETS = {"abstracts": 2.0, "titles": 3.0}  # of the other runtimes in fp32
 
 
-def scoring_row(subject: Subject, what: str, repeats: int, precision: str = FP32) -> Row:
-    """Texts, ``abstracts`` or ``titles``, to labels with their probabilities.
+def scoring_rows(subject: Subject, what: str, repeats: int, *engines: Engine) -> Iterator[Row]:
+    """Texts, ``abstracts`` or ``titles``, to labels with their probabilities, by each engine.
 
     The pipeline is called as its documentation does: a list of texts, its default batch of one, truncation, fp32. Ours
-    in fp32 must give its labels and probabilities; in half precision, as many of its labels as
-    ``patent-hier predict --precision`` asks for.
+    in fp32 must give its labels and probabilities, whatever the engine; in other precisions, as many of its labels as
+    ``patent-hier predict --precision`` asks for. All run in turn. The time to convert a network is not in it.
     """
-    classifier, texts = subject.classifier(), list(subject.texts)
-    every, pipeline = np.arange(len(texts)), _pipeline(subject, classifier.model)
-
-    def ours() -> NDArray[np.float32]:
-        with scoring_in(precision):
-            return classifier.log_prob(classifier.encode(texts), every)
+    plain, texts = subject.classifier(), list(subject.texts)
+    every, pipeline = np.arange(len(texts)), _pipeline(subject, plain.model)
+    ours = [_scorer(stand_in(plain, engine), texts) for engine in engines]
 
     def peer() -> Any:
         return pipeline(texts, truncation=True, max_length=MAX_LENGTH)
 
-    log_prob, found = ours(), peer()
-    best = log_prob.argmax(1)
-    same = sum(LABELS[code] == one["label"] for code, one in zip(best, found, strict=True))
-    difference = float(np.abs(np.exp(log_prob[every, best]) - [one["score"] for one in found]).max())
-    exact = same == len(texts) and difference <= _TOLERANCE
-    agrees = exact if precision == FP32 else same >= MIN_AGREEMENT * len(texts)
-    facts = {**subject.facts(), "same_labels": same, "largest_difference": difference, "precision": precision}
-    work = f"scoring {what}, {subject.size} size" + (", bf16" if precision == BF16 else "")
-    rounds = in_turn(ours, peer, repeats=repeats, warm_up=0)  # both have run
-    rest = {"target": _TARGETS[what, precision], "agrees": agrees, "facts": facts}
-    return rate_row(work, "documents", len(texts), rounds, "transformers pipeline", **rest)
+    found, scores = peer(), [score() for score in ours]
+    rounds = in_turn(*ours, peer, repeats=repeats, warm_up=0)  # all have run
+    for place, (engine, log_prob) in enumerate(zip(engines, scores, strict=True)):
+        best = log_prob.argmax(1)
+        same = sum(LABELS[code] == one["label"] for code, one in zip(best, found, strict=True))
+        difference = float(np.abs(np.exp(log_prob[every, best]) - [one["score"] for one in found]).max())
+        exact = same == len(texts) and difference <= _TOLERANCE
+        facts = {"same_labels": same, "largest_difference": difference, "precision": engine.precision}
+        rest = {
+            "target": _target(what, engine),
+            "agrees": exact if engine.precision == FP32 else same >= MIN_AGREEMENT * len(texts),
+            "facts": {**subject.facts(), **facts, "engine": engine.name},
+        }
+        work = f"scoring {what}, {subject.size} size" + ("" if engine.is_plain else f", {engine}")
+        own = [(seconds[place], seconds[-1]) for seconds in rounds]
+        yield rate_row(work, "documents", len(texts), own, "transformers pipeline", **rest)
+
+
+def _scorer(classifier: NodeClassifier, texts: Sequence[str]) -> Callable[[], NDArray[np.float32]]:
+    every = np.arange(len(texts))
+    return lambda: classifier.log_prob(classifier.encode(list(texts)), every)
+
+
+def _target(what: str, engine: Engine) -> float:
+    is_foreign = engine.name != TORCH and engine.precision == FP32
+    return _ENGINE_TARGETS[what] if is_foreign else _TARGETS[what, engine.precision]
 
 
 def _pipeline(subject: Subject, network: Any) -> Any:

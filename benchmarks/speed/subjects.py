@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.architecture import MAX_LENGTH, SIZES
+from benchmarks.architecture import ENGINE_SIZES, MAX_LENGTH, SIZES
 from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
@@ -29,14 +29,14 @@ VOCABULARY = PACKAGED_ENCODERS / "small"
 class Subject:
     """A BERT-CNN of one size, and texts to read."""
 
-    size: str  # a name in SIZES
+    size: str  # a name in SIZES or ENGINE_SIZES
     texts: tuple[str, ...]
     settings: BertCnnSettings = field(default_factory=lambda: BertCnnSettings(pooling="cls"))
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """The encoder's ``config.json``, with the usual dropout of 0.1."""
-        return {"model_type": "bert", **asdict(SIZES[self.size]), "pad_token_id": 0}
+        return {"model_type": "bert", **asdict({**SIZES, **ENGINE_SIZES}[self.size]), "pad_token_id": 0}
 
     @property
     def reader(self) -> WordPieceReader:

@@ -4,18 +4,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from benchmarks.architecture import ENGINE_SIZES
 from benchmarks.speed.ablation import ablation_row
 from benchmarks.speed.jobs import job_rows
 from benchmarks.speed.prepare import prepare_row
 from benchmarks.speed.rows import Row
 from benchmarks.speed.scale import scale_rows
-from benchmarks.speed.scoring import scoring_row
+from benchmarks.speed.scoring import ENGINES, scoring_rows
 from benchmarks.speed.serving import serving_rows
 from benchmarks.speed.startup import startup_rows
 from benchmarks.speed.subjects import Subject
 from benchmarks.speed.texts import segmentation_row, tokens_row
 from benchmarks.speed.training import overhead_row, training_row
 from benchmarks.speed.tree import IPC_SIZES, make_tree, tree_row
+from patent_hier.inference.engines import Engine
 from patent_hier.settings import BF16
 
 
@@ -60,11 +62,18 @@ def _training(bench: Bench) -> Iterator[Row]:
 
 def _scoring(bench: Bench) -> Iterator[Row]:
     for subject in bench.subjects():
-        yield scoring_row(subject, "abstracts", bench.amounts.repeats)
+        yield from scoring_rows(subject, "abstracts", bench.amounts.repeats, Engine())
         # Titles have a tenth of an abstract's tokens; a batch of them alone would not show what like lengths are worth.
         titles = bench.titles[: 8 * len(subject.texts)]
-        yield scoring_row(Subject(subject.size, titles), "titles", bench.amounts.repeats)
-    yield scoring_row(bench.subjects()[1], "abstracts", bench.amounts.repeats, BF16)
+        yield from scoring_rows(Subject(subject.size, titles), "titles", bench.amounts.repeats, Engine())
+    yield from scoring_rows(bench.subjects()[1], "abstracts", bench.amounts.repeats, Engine(precision=BF16))
+
+
+def _engines(bench: Bench) -> Iterator[Row]:
+    counts = {"abstracts": bench.amounts.base, "titles": 8 * bench.amounts.base}  # as many tokens
+    for size in ENGINE_SIZES:
+        for what, texts in (("titles", bench.titles), ("abstracts", bench.abstracts)):
+            yield from scoring_rows(Subject(size, texts[: counts[what]]), what, bench.amounts.repeats, *ENGINES)
 
 
 ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
@@ -74,6 +83,7 @@ ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "training": _training,
     "overhead": lambda bench: [overhead_row(bench.subjects()[0], bench.amounts.repeats)],
     "scoring": _scoring,
+    "engines": _engines,
     "ablation": lambda bench: [ablation_row(bench.subjects()[0])],
     "tree": lambda bench: [tree_row(make_tree(IPC_SIZES), _TREE_DOCUMENTS, bench.amounts.repeats)],
     "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),

@@ -16,14 +16,13 @@ from patent_hier.artifacts import file_digest
 from patent_hier.cli.answers import strange_advice
 from patent_hier.cli.overrides import parsed
 from patent_hier.data.convert import CONVERSIONS
-from patent_hier.errors import ConfigError, DataError
-from patent_hier.settings import BF16, FP32
+from patent_hier.errors import ConfigError
+from patent_hier.inference.engines import ENGINES, PRECISIONS, TORCH, Engine
 from patent_hier.settings.data import APPLICANT
 
 if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFiles
     from patent_hier.inference.files import Options, Summary
-    from patent_hier.inference.precision import Agreement
     from patent_hier.inference.predictor import System
 
 _STDOUT = _STDIN = "-"
@@ -63,8 +62,11 @@ usage: patent-hier predict MODEL FILE [options]
   --delimiter tab   between fields, where it is not found by itself; --sheet NAME: a workbook's sheet, else the first
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
-  --precision 32-true   or bf16-mixed, faster where the processor computes in it; used only if it gives the first label
-                    of fp32 to 99 % of FILE's first documents, and told at the end
+  --engine torch    or onnx (ONNX Runtime), or openvino: what computes networks, on the CPU; extras of the same names.
+                    In fp32 used only if it gives PyTorch's first label to all of FILE's first documents
+  --precision fp32  or bf16 (torch, openvino), faster where the processor computes in it; or int8 (onnx, openvino),
+                    faster on most. Used only if it gives the first label of fp32 to 99 % of FILE's first documents
+  --cache-dir cache where networks are kept as these engines read them
 
 OUT has a line for every row of FILE, in its order; a row that cannot be classified has the reason. OUT.csv is UTF-8
 with a byte order mark, and holds nothing that a spreadsheet would run. Where FILE has true symbols, their agreement
@@ -86,13 +88,19 @@ def predict(words: Sequence[str]) -> None:
         force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
         applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
         input_format=(None, "csv", "txt", "jsonl"),
-        output_format=(None, "csv", "jsonl"), batch_size=64, precision=(FP32, BF16),
+        output_format=(None, "csv", "jsonl"), batch_size=64, precision=tuple(PRECISIONS),
+        engine=tuple(ENGINES), cache_dir=Path("cache"),
     )  # fmt: skip
     if options.batch_size < 1:
         raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")
+    engine = Engine(options.engine, options.precision)
     if (options.file is None) == (not options.abstract):
         raise ConfigError("name either FILE or --abstract TEXT; see patent-hier predict --help")
     text = None if options.text is None else _text(options.text)
+    if not engine.is_plain and (options.file is None or str(options.file) == _STDIN):
+        raise ConfigError(
+            f"{engine.options} is compared with fp32 on FILE first; name a file, no text or standard input"
+        )
     if options.abstract:
         _answer(options)
         return
@@ -101,7 +109,7 @@ def predict(words: Sequence[str]) -> None:
     if options.explain and kind != "jsonl":
         raise ConfigError("--explain needs OUT.jsonl, or --output-format jsonl; a CSV file has no place for reasons")
     with _stdout(output) as stream:
-        lines = _predict(options, text, output or stream, kind)
+        lines = _predict(options, engine, text, output or stream, kind)
     lines[-1] += f": {output}" if output else ""
     print(sanitize.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
 
@@ -128,13 +136,14 @@ def _answer(options: argparse.Namespace) -> None:
         print(shortfall)
 
 
-def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Path | IO[str], kind: str) -> list[str]:
+def _predict(
+    options: argparse.Namespace, engine: Engine, text: Sequence[str] | None, output: Path | IO[str], kind: str
+) -> list[str]:
     """Classify a file; the lines that say how it went."""
     from patent_hier.data.corpus import source_digest
     from patent_hier.data.incoming import IncomingFiles
     from patent_hier.inference.classifier import HierarchicalClassifier
-    from patent_hier.inference.files import predict_to_file, predict_to_stream
-    from patent_hier.inference.precision import scoring_in
+    from patent_hier.inference.files import first_documents, predict_to_file, predict_to_stream
     from patent_hier.progress import byte_progress, say
     from patent_hier.reading.sources import STDIN
 
@@ -156,23 +165,24 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     def documents() -> IncomingFiles:
         return IncomingFiles(STDIN if is_stdin else options.file, fmt, options.input_format, needed)
 
-    if options.precision == BF16:
-        if is_stdin:
-            raise ConfigError(f"--precision {BF16} reads FILE twice, which standard input cannot be; name a file")
-        say(f"{options.precision}: {_agreement(system, documents(), asked.batch_size)}")
+    if not engine.is_plain:
+        classifier = classifier.moved(engine, first_documents(documents()), options.cache_dir, asked.batch_size)
+        say(f"{engine}: {classifier.agreement}")
     start = time.perf_counter()
-    with byte_progress(f"{system.name}: classifying {options.file}") as progress, scoring_in(options.precision):
+    with byte_progress(f"{system.name}: classifying {options.file}") as progress:
         rows = documents()
         if not isinstance(output, Path):
             summary, before = predict_to_stream(classifier, rows, asked, kind, output, progress), 0
         else:
-            given = {"text": list(fmt.text), "precision": options.precision, "format": kind, "titles": system.titles}
+            given: dict[str, object] = {"text": list(fmt.text), "precision": engine.precision, "format": kind}
+            given["titles"] = system.titles
             names = ("symbols", "applicant", "convert", "delimiter", "sheet")
             further = {name: getattr(options, name) for name in names}
+            further["engine"] = "" if engine.name == TORCH else engine.name
             given |= {name: value for name, value in further.items() if value}
             given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
-    lines = list(_lines(summary, before, time.perf_counter() - start, options))
+    lines = list(_lines(summary, before, time.perf_counter() - start, options, engine))
     if rows.has_columns and not summary.labelled:
         lines.insert(0, _why_no_accuracy(rows))
     shortfall = classifier.shortfall(options.target_accuracy)
@@ -180,7 +190,9 @@ def _predict(options: argparse.Namespace, text: Sequence[str] | None, output: Pa
     return [*notes, *([shortfall] if shortfall else []), *lines]
 
 
-def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Namespace) -> Iterator[str]:
+def _lines(
+    summary: "Summary", before: int, seconds: float, options: argparse.Namespace, engine: Engine
+) -> Iterator[str]:
     if before:
         yield f"{before} rows were there from an earlier command"
     yield from _strange(summary, options)
@@ -190,7 +202,7 @@ def _lines(summary: "Summary", before: int, seconds: float, options: argparse.Na
         yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
     errors = f"{summary.errors} rows with errors" + (f" ({summary.faults_in_words()})" if summary.errors else "")
     rate = max(summary.rows - before, 0) / max(seconds, 1e-9)
-    note = "" if options.precision == FP32 else f", {options.precision}"
+    note = "" if engine.is_plain else f", {engine}"
     yield f"{summary.predicted} documents, {errors}, {seconds:.1f} s, {rate:,.0f} documents/s{note}"
 
 
@@ -220,27 +232,6 @@ def _without_context(summary: "Summary") -> Iterator[str]:
             all_lack = (column, count) == (APPLICANT, summary.predicted)
             hint = "; --applicant NAME names their column" if all_lack else ""
             yield f"{count} of {summary.predicted} documents have no {column} and are judged by their text alone{hint}"
-
-
-def _agreement(system: "System", documents: "IncomingFiles", batch_size: int) -> "Agreement":
-    """Of half precision with fp32, on the first documents of the file.
-
-    Raises:
-        ConfigError: If it is too little.
-        DataError: If the file cannot be used; if none of its first rows has a text, nothing can be compared.
-    """
-    from patent_hier.inference.files import BATCH
-    from patent_hier.inference.precision import compare_precisions
-
-    texts = [row.text for row in next(documents.batches(BATCH), []) if row.fault is None]
-    if not texts:
-        raise DataError(
-            f"none of the first {BATCH} rows of {documents.source} has a text, so precisions cannot be compared; leave "
-            "--precision out"
-        )
-    agreement = compare_precisions(system, texts, batch_size)
-    agreement.require()
-    return agreement
 
 
 def _why_no_accuracy(rows: "IncomingFiles") -> str:

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 from patent_hier.cli.overrides import parsed
 from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError, MissingExtraError
+from patent_hier.inference.engines import ENGINES, PRECISIONS, Engine
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from patent_hier.inference.classifier import HierarchicalClassifier
 
 SERVE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
@@ -35,6 +38,10 @@ usage: patent-hier serve MODEL [options]
   --convert t2s       convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
   --index-all         look for similar patents among more than 500,000 too; their index takes gigabytes to make
   --rate 50           requests a second from one address; 0 for no bound, as behind a proxy, whose address all have
+  --engine torch      or onnx, or openvino: what computes networks; extras of the same names
+  --precision fp32    or bf16 (torch and openvino), int8 (onnx and openvino). As in predict, an engine or a precision is
+                      compared with PyTorch in fp32 first: on the calibration documents of MODEL, if their corpus is in
+                      --cache-dir, else on --texts FILE, a table as for training or a TXT with a document a line
   --max-batch 64      texts that are scored together; 1 scores each request by itself
   --open              open the page in a browser, where there is a screen
 
@@ -43,7 +50,8 @@ stored nor logged. Behind a proxy that ends TLS and asks who comes, it may be re
 nobody."""
 OPTIONS: dict[str, Any] = {
     "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "index_all": False,
-    "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False,
+    "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False, "engine": tuple(ENGINES),
+    "precision": tuple(PRECISIONS), "texts": Path,
 }  # fmt: skip
 
 
@@ -105,7 +113,11 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     from patent_hier.web.app import create_app
     from patent_hier.web.guard import ServiceSettings
 
+    engine = Engine(options.engine, options.precision)
     classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles, convert=options.convert)
+    if not engine.is_plain:
+        classifier = classifier.moved(engine, _compared(classifier, engine, options), options.cache_dir)
+        print(f"{engine}: {classifier.agreement}", flush=True)
     (answer,) = classifier.predict(["一种装置"])  # the first question need not wait for what is made once
     with contextlib.suppress(ConfigError):  # no captum
         classifier.explain("一种装置", answer.paths[0].label, answer.paths[0].level)
@@ -119,6 +131,26 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     gc.collect()  # now it counts what is new only, and collects that before it has grown
     sys.setswitchinterval(0.001)  # seconds; or whoever scores holds up whoever answers five times as long
     return app
+
+
+def _compared(classifier: "HierarchicalClassifier", engine: Engine, options: argparse.Namespace) -> list[str]:
+    """The documents on which an engine is compared with PyTorch before it answers.
+
+    Raises:
+        ConfigError: If there are none.
+    """
+    from patent_hier.data.incoming import IncomingFiles
+    from patent_hier.inference.files import first_documents
+    from patent_hier.pipeline.known_patents import calibration_texts
+
+    if options.texts is not None:
+        return first_documents(IncomingFiles(options.texts, classifier.system.raw))
+    if not (texts := calibration_texts(classifier.facts.get("data") or {}, options.cache_dir)):
+        raise ConfigError(
+            f"{engine.options} is compared with fp32 first, but {options.cache_dir} has no calibration documents of "
+            f"{classifier.system.name}; name the cache of its training (--cache-dir), or a file of texts (--texts)"
+        )
+    return texts
 
 
 def _hosts(options: argparse.Namespace) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from patent_hier.cli import schema
 from patent_hier.cli.compose import compose_settings, compose_training
 from patent_hier.cli.overrides import key_of, parsed
 from patent_hier.errors import ConfigError
+from patent_hier.inference.engines import Engine
 from patent_hier.sanitize import one_line
 from patent_hier.settings import DataSettings
 from patent_hier.settings.checks import one_of
@@ -204,6 +205,7 @@ def demo(words: Sequence[str]) -> None:
 
     options = parsed(words, **OPTIONS)
     require_web()  # before training, not after it
+    Engine(options.engine, options.precision)  # likewise
     merged = _merged(_DEMO, options.overrides)
     settings, observers = compose_training(merged)
     from patent_hier.cli.collect import publish

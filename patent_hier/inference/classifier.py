@@ -10,13 +10,14 @@ import numpy as np
 
 from patent_hier.data.context import join_context, text_of
 from patent_hier.data.titles import read_titles
-from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import changes, scale
 from patent_hier.inference.answering import Answering, Asked, Labels, Question
 from patent_hier.inference.calibration import Calibration
+from patent_hier.inference.engines import TORCH, Engine, move
 from patent_hier.inference.exporting import (
     Export,
     export_system,
@@ -26,6 +27,7 @@ from patent_hier.inference.exporting import (
     system_version,
     upload,
 )
+from patent_hier.inference.precision import Agreement, compare
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Prediction
 from patent_hier.inference.texts import Context, Texts, checked_context, readable, require_text
@@ -42,6 +44,7 @@ class HierarchicalClassifier:
         calibration: Scalings of the probabilities, and thresholds; None if the split left no documents for them.
         facts: Data, split and scores of the system, as JSON-able values.
         version: Fingerprint of the weights and of all that turns texts into numbers.
+        agreement: How its engine compares with PyTorch in fp32; None where that is what computes.
     """
 
     def __init__(self, system: System, calibration: Calibration | None, facts: Mapping[str, Any]) -> None:
@@ -49,6 +52,7 @@ class HierarchicalClassifier:
         self.calibration = calibration
         self.facts = dict(facts)
         self.version = system_version(system)
+        self.agreement: Agreement | None = None
 
     @classmethod
     def from_pretrained(
@@ -85,6 +89,46 @@ class HierarchicalClassifier:
         if convert is not None:
             system = system.converting(convert)
         return cls(system, load_calibration(folder, system), load_facts(folder))
+
+    def with_engine(
+        self,
+        engine: str = TORCH,
+        precision: str = "fp32",
+        *,
+        texts: Texts,
+        cache_dir: str | Path | None = None,
+    ) -> Self:
+        """The same classifier with its networks computed by another runtime, or in other numbers, on the CPU.
+
+        Explanations are PyTorch's, whatever computes the predictions.
+
+        Args:
+            engine: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; the last two need the extra of that name.
+            precision: ``fp32``, ``bf16`` (not with onnx) or ``int8`` (not with torch).
+            texts: Some such as will be classified. They are scored by PyTorch in fp32 too, up to 512 of them, and
+                ``agreement`` of the new classifier says what was measured.
+            cache_dir: Folder that keeps converted networks for the next time; None: they are converted each time.
+
+        Raises:
+            ConfigError: If there is no such engine or precision, its package is missing, there is no network or none
+                that can be converted, or too much changes: in fp32 any first label, else more than one in a hundred.
+            DataError: As :meth:`predict`, or if there is no text.
+        """
+        documents = self.documents(texts)
+        return self.moved(Engine(engine, precision), documents, None if cache_dir is None else Path(cache_dir))
+
+    def moved(self, engine: Engine, documents: Sequence[str], cache: Path | None, batch_size: int = 64) -> Self:
+        """:meth:`with_engine` for what :meth:`documents` gives, one or more."""
+        if engine.is_plain:
+            return self
+        if not documents:
+            raise DataError(f"{engine.options}: there are no texts to compare it with fp32 on; give some")
+        system = move(self.system, engine, cache)
+        agreement = compare(self.system, system, engine, documents, batch_size)
+        agreement.require()
+        classifier = type(self)(system, self.calibration, self.facts)
+        classifier.agreement = agreement
+        return classifier
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word
         """Write one folder with all that is needed, and nothing that runs: safetensors, JSON, text and a model card.

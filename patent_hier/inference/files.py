@@ -141,6 +141,21 @@ class Summary:
         return cls(tuple(content["levels"]), **counts, labels=labels, first_strange=int(content["first_strange"]))
 
 
+def first_documents(documents: IncomingFiles) -> list[str]:
+    """The documents of a file's first rows, on which an engine is compared with PyTorch.
+
+    Raises:
+        DataError: If the file cannot be used, or none of its first rows has a text.
+    """
+    texts = [row.text for row in next(documents.batches(BATCH), []) if row.fault is None]
+    if not texts:
+        raise DataError(
+            f"none of the first {BATCH} rows of {documents.source} has a text, so nothing can be compared with fp32; "
+            "leave --engine and --precision out"
+        )
+    return texts
+
+
 def predict_to_stream(
     classifier: HierarchicalClassifier,
     documents: IncomingFiles,

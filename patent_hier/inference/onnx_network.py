@@ -70,7 +70,7 @@ def require_libraries() -> None:
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise MissingExtraError(f"{name}, which the export to ONNX needs ({reason(error)}),", "onnx") from error
+            raise MissingExtraError(f"{name}, which networks in ONNX need ({reason(error)}),", "onnx") from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
@@ -96,11 +96,11 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
         classifier = replace(classifier, model=network)
     name = f"the network of node {classifier.node}"
     store, order = _probes(reader)
-    example = pad_batch(store, order[[len(order) // 2, 0, -1]], reader.pad_id)  # of unequal lengths
+    example = _example(reader, store, order)
     try:
         _write(network, example, path)
         onnx.checker.check_model(str(path), full_check=True)
-        session = _session(path)
+        session = open_session(path)
     except Exception as error:  # three libraries with classes of their own, and whatever a network's Python raises
         raise ConfigError(f"{name} cannot be exported to ONNX ({reason(error)}); {_INSTEAD}") from error
     return _compare(session, classifier, reader.pad_id, store, order, name)
@@ -159,13 +159,15 @@ def _quiet() -> Iterator[None]:
         torch._C._jit_onnx_log = log
 
 
-def _session(path: Path) -> Any:
+def open_session(model: Path | bytes) -> Any:
+    """Open a file, or the content of one, in onnxruntime, on as many threads of the CPU as PyTorch has."""
     runtime = importlib.import_module("onnxruntime")  # without types
 
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # fatal: every other failure is raised as well
-    return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    given = model if isinstance(model, bytes) else str(model)
+    return runtime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
 
 
 def _compare(
@@ -206,6 +208,15 @@ def _batches(n: int) -> Iterator[list[int]]:
     yield list(range(n - 2)) or [0]
     yield [n - 1, 0]
     yield [n // 2, 0, n - 1, 1 % n, 0]
+
+
+def example_of(reader: TokenReader) -> dict[str, NDArray[np.int64]]:
+    """Three texts of unequal lengths for a network, by :data:`INPUTS`: always the same, of random words."""
+    return dict(zip(INPUTS, _example(reader, *_probes(reader)), strict=True))
+
+
+def _example(reader: TokenReader, store: TokenStore, order: NDArray[np.intp]) -> Sequence[NDArray[np.int64]]:
+    return pad_batch(store, order[[len(order) // 2, 0, -1]], reader.pad_id)
 
 
 def _probes(reader: TokenReader) -> tuple[TokenStore, NDArray[np.intp]]:

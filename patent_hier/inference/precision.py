@@ -1,36 +1,38 @@
-"""Scoring in half precision, only where it was seen to change next to nothing.
+"""Networks computed otherwise than they were measured, only where that was seen to change next to nothing.
 
-On CPUs with AVX512-BF16 or AMX, and on GPUs, products in bfloat16 take a fraction of fp32's time. What they change
-depends on the model and the texts, so it is measured on the file itself before the file is classified.
+Half precision and whole numbers take a fraction of fp32's time on many CPUs. What they change depends on the model and
+the texts, so it is measured on such texts before any is classified. Another runtime in fp32 must change no label.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import ConfigError
+from patent_hier.inference.engines import TORCH, Engine
 from patent_hier.inference.predictor import System
-from patent_hier.settings import BF16, FP32
+from patent_hier.settings import FP32
 
-PRECISIONS = (FP32, BF16)
 COMPARED = 512  # documents
 MIN_AGREEMENT = 0.99  # of the first label; accuracy can then differ by one point at most
+MAX_DIFFERENCE = 1e-3  # of a probability, where both compute in fp32; rounding makes about 1e-5
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Half precision beside fp32.
+    """An engine beside PyTorch in fp32.
 
     Attributes:
+        engine: It.
         level: The deepest level of the system.
         documents: How many were scored by both.
         same: How many have the same first label there.
         difference: The largest difference of a probability of such a label.
     """
 
+    engine: Engine
     level: str
     documents: int
     same: int
@@ -39,53 +41,47 @@ class Agreement:
     def __str__(self) -> str:
         share = 100 * self.same / self.documents
         return (
-            f"the first {self.level} of {self.same} of {self.documents} documents ({share:.1f} %) is that of fp32, "
-            f"probabilities differ by at most {self.difference:.2g}"
+            f"the first {self.level} of {self.same} of {self.documents} documents ({share:.1f} %) is that of "
+            f"{'fp32' if self.engine.name == TORCH else 'torch in fp32'}, probabilities differ by at most "
+            f"{self.difference:.2g}"
         )
 
     def require(self) -> None:
-        """Refuse half precision where it changes too much.
+        """Refuse an engine that changes too much.
 
         Raises:
             ConfigError: With what was measured.
         """
-        if self.same < MIN_AGREEMENT * self.documents:
+        if self.engine.precision == FP32:
+            if self.same < self.documents or not self.difference <= MAX_DIFFERENCE:  # a NaN is no agreement
+                raise ConfigError(
+                    f"--engine {self.engine.name}: {self}; in fp32 all must be the same, and probabilities within "
+                    f"{MAX_DIFFERENCE:g}; leave --engine out"
+                )
+        elif self.same < MIN_AGREEMENT * self.documents:
             raise ConfigError(
-                f"--precision {BF16}: {self}, less than {MIN_AGREEMENT:.0%}; leave --precision out to score in fp32"
+                f"{self.engine.options}: {self}, less than {MIN_AGREEMENT:.0%}; leave --precision out to score in fp32"
             )
 
 
-@contextmanager
-def scoring_in(precision: str) -> Iterator[None]:
-    """Let networks score in a precision; n-gram models know only their own.
-
-    Args:
-        precision: One of :data:`PRECISIONS`.
-    """
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.autocast(device, torch.bfloat16, enabled=precision == BF16):
-        yield
-
-
-def compare_precisions(system: System, texts: Sequence[str], batch_size: int = 64) -> Agreement:
-    """Score texts in fp32 and in half precision.
+def compare(system: System, moved: System, engine: Engine, texts: Sequence[str], batch_size: int = 64) -> Agreement:
+    """Score texts by PyTorch in fp32 and by an engine.
 
     Args:
         system: See :func:`patent_hier.inference.predictor.load_system`.
+        moved: What :func:`patent_hier.inference.engines.move` made of it.
+        engine: The engine that it computes with.
         texts: One or more; of many, :data:`COMPARED` are taken, evenly.
         batch_size: Documents per batch of a network.
     """
     chosen = [texts[i] for i in np.linspace(0, len(texts) - 1, min(len(texts), COMPARED)).astype(int)]
     same, difference = 0, 0.0
     for part in system.portions(chosen):
-        full, half = (_deepest(system, part, precision, batch_size) for precision in PRECISIONS)
-        same += int((full.argmax(1) == half.argmax(1)).sum())
-        difference = max(difference, float(np.abs(np.exp(full) - np.exp(half)).max()))
-    return Agreement(system.tree.depth, len(chosen), same, difference)
+        full, other = (_deepest(one, part, batch_size) for one in (system, moved))
+        same += int((full.argmax(1) == other.argmax(1)).sum())
+        difference = np.maximum(difference, np.abs(np.exp(full) - np.exp(other)).max())  # a NaN stays
+    return Agreement(engine, system.tree.depth, len(chosen), same, float(difference))
 
 
-def _deepest(system: System, texts: list[str], precision: str, batch_size: int) -> NDArray[np.float32]:
-    with scoring_in(precision):
-        return system.whole(system.log_prob(texts, batch_size=batch_size)).at(system.tree.depth)
+def _deepest(system: System, texts: list[str], batch_size: int) -> NDArray[np.float32]:
+    return system.whole(system.log_prob(texts, batch_size=batch_size)).at(system.tree.depth)

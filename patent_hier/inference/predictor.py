@@ -153,6 +153,10 @@ class System:
         """The same classifiers with titles of their labels."""
         return System(self.name, self.nodes, self.loaded, self.raw, titles, self.characters)
 
+    def with_loaded(self, loaded: Mapping[Path, Classifier | Combination]) -> "System":
+        """The same nodes with other classifiers, or the same ones otherwise computed."""
+        return System(self.name, self.nodes, loaded, self.raw, self.titles, self.characters)
+
     def converting(self, convert: str) -> "System":
         """The same classifiers for texts whose characters are converted first (``RawFormat.convert``)."""
         raw = replace(self.raw, convert=convert)

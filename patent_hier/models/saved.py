@@ -47,6 +47,7 @@ class NodeClassifier:
         settings: The model group it was built with; None for a constant classifier.
         model: A network, or a model on term counts; None for a constant classifier.
         reader: Turns texts into what the model reads; None for a constant classifier.
+        stand_in: Gives the logits in place of a network, computed elsewhere or otherwise; None: the network does.
     """
 
     node: str
@@ -55,6 +56,7 @@ class NodeClassifier:
     settings: ModelSettings | None = None
     model: nn.Module | TermModel | None = None
     reader: Reader | None = None
+    stand_in: nn.Module | None = None
 
     def log_prob(
         self,
@@ -81,7 +83,7 @@ class NodeClassifier:
         assert self.reader is not None
         assert not isinstance(self.reader, TermReader)
         return score_documents(
-            self.model,
+            self.stand_in or self.model,
             store,
             indices,
             softmax=TreeSoftmax(self.tree, self.flat),

@@ -31,8 +31,8 @@ def score_documents(
     """Joint log-probabilities of some documents, computed in batches of like length.
 
     Args:
-        network: Maps ``input_ids`` and ``attention_mask`` to logits ``(batch, num_outputs)``; its device is used,
-            and its mode is restored.
+        network: Maps ``input_ids`` and ``attention_mask`` to logits ``(batch, num_outputs)``; its device is used (the
+            CPU, if it has no weights of PyTorch), and its mode is restored.
         store: Token ids.
         indices: Positions of the documents in the store, ``(n,)``.
         softmax: The network's heads.
@@ -44,7 +44,7 @@ def score_documents(
         ``(n, n_labels)`` in the order of ``indices``.
     """
     keep_freed_memory()
-    device = next(network.parameters()).device
+    device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     softmax = softmax.to(device)
     log_prob = np.empty((len(indices), softmax.num_labels), np.float32)
     order = np.argsort(-store.lengths[indices], kind="stable")  # longest first: a lack of memory shows at once

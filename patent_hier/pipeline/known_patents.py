@@ -1,4 +1,4 @@
-"""The training documents of a finished system as known patents that a new one may be like."""
+"""The documents of a finished system: known patents that a new one may be like, and texts to try an engine on."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.splits import TRAIN
+from patent_hier.data.splits import CALIBRATION, TRAIN
 from patent_hier.inference.neighbours import Neighbours, build_neighbours, neighbours_fingerprint
 from patent_hier.pipeline.stages import load_parts
 from patent_hier.progress import item_progress, say
@@ -30,14 +30,12 @@ def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool 
     Returns:
         None, said in one line, if the corpus or the split are no longer there, or the documents are too many.
     """
-    if not all(_NAME.fullmatch(str(data.get(name))) for name in ("corpus", "split")):
-        return None  # a model of another tells them: no pattern, and no place elsewhere
-    folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
-    split = cache / "splits" / str(data.get("split"))
-    if not folders or not split.is_dir():
+    if not _is_named(data):
+        return None
+    if (found := _find(data, cache)) is None:
         say(f"no similar patents are named: the corpus of the model is not in {cache} (--cache-dir)")
         return None
-    corpus = Corpus.open(folders[0])
+    corpus, split = found
     folder = cache / "neighbours" / neighbours_fingerprint(corpus.fingerprint, split.name)
     if not folder.is_dir():
         rows = np.flatnonzero(load_parts(corpus, split) == TRAIN)
@@ -53,3 +51,30 @@ def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool 
         with item_progress(f"index of {len(ids)} known patents", 2 * len(ids)) as progress:
             build_neighbours(ids, named, texts, paths, folder, progress=progress)
     return Neighbours.open(folder)
+
+
+def calibration_texts(data: Mapping[str, Any], cache: Path) -> list[str]:
+    """Texts of the part ``calibration``; arguments as for :func:`find_known_patents`.
+
+    Returns:
+        An empty list if the corpus or the split are no longer there.
+    """
+    if (found := _find(data, cache)) is None:
+        return []
+    corpus, split = found
+    rows = np.flatnonzero(load_parts(corpus, split) == CALIBRATION)
+    return [str(text) for text in corpus.table(["text"]).take(rows)["text"].to_pylist()]
+
+
+def _find(data: Mapping[str, Any], cache: Path) -> tuple[Corpus, Path] | None:
+    """The corpus of a system, and the folder of its split."""
+    if not _is_named(data):
+        return None
+    folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
+    split = cache / "splits" / str(data.get("split"))
+    return (Corpus.open(folders[0]), split) if folders and split.is_dir() else None
+
+
+def _is_named(data: Mapping[str, Any]) -> bool:
+    """Whether these can be names of ours: a model of another tells them, no pattern and no place elsewhere."""
+    return all(_NAME.fullmatch(str(data.get(name))) for name in ("corpus", "split"))

@@ -250,6 +250,36 @@ def test_half_precision_needs_texts_to_compare(made, tmp_path, monkeypatch):
     assert "none of the first 1024 rows of new.csv has a text" in refused.err
 
 
+def test_an_engine_is_compared_first_and_told(made, new, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    model = made.result("textcnn", "flat")
+    assert command("predict", model, new, "--output", "plain.csv").status == 0
+    outcome = command("predict", model, new, "--engine", "onnx", "--output", "onnx.csv")
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("onnx: the first class of 2 of 2 documents (100.0 %) is that of torch in fp32, prob")
+    assert lines[-1].endswith("documents/s, onnx: onnx.csv")
+    assert len(list(Path("cache", "engines").glob("*/network.onnx"))) == 1
+    for plain, onnx in zip(*(read(tmp_path / name) for name in ("plain.csv", "onnx.csv")), strict=True):
+        for column, value in plain.items():
+            assert onnx[column] == value or float(onnx[column]) == pytest.approx(float(value), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("new.csv", "--precision", "int8"), "--engine torch has no --precision int8"),
+        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is compared with fp32 on FILE first; name a file"),
+        (("--abstract", ABSTRACT, "--precision", "bf16"), "--precision bf16-mixed is compared with fp32 on FILE first"),
+    ],
+)
+def test_engines_that_cannot_be_used(made, words, message):
+    refused = command("predict", made.result("textcnn", "flat"), *words)
+    assert (refused.status, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert message in refused.err
+
+
 def test_a_text_of_the_command_line(made):
     outcome = command("predict", made.result("linear", "hier"), "--abstract", f"{ABSTRACT}\x1b[31m", "--top-k", "2")
     assert (outcome.status, outcome.err) == (0, "")

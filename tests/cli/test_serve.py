@@ -170,3 +170,23 @@ def test_helps():
         outcome = command(name, "--help")
         assert outcome.status == 0
         assert f"usage: patent-hier {name}" in outcome.out
+
+
+def test_an_engine_is_compared_before_it_answers(made, tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    model, words = made.result("textcnn", "flat"), ("--port", "0", "--engine", "onnx", "--cache-dir")
+    (expected,) = HierarchicalClassifier.from_pretrained(model).predict([TEXT])
+    (tmp_path / "texts.txt").write_text(f"{TEXT}\n一种通信基站\n", "utf-8")
+    further = ("--texts", tmp_path / "texts.txt")
+    for place, compared in ((made.folder / "cache", ()), (tmp_path, further)):
+        with serving(monkeypatch, "serve", model, *words, place, *compared) as (address, outcome):
+            answer = ask(address, {"text": TEXT, "explain": True})
+        told = outcome.result().out
+        assert re.search(r"onnx: the first class of (\d+) of \1 documents", told)
+        assert answer["paths"][0]["label"] == expected.paths[0].label
+        assert answer["paths"][0]["probability"] == pytest.approx(expected.paths[0].probability, abs=1e-4)
+        assert answer["explanation"]["spans"]
+    refused = command("serve", model, *words, tmp_path)
+    assert refused.status == 2
+    assert "has no calibration documents of textcnn; name the cache of its training (--cache-dir), or a" in refused.err

@@ -259,7 +259,7 @@ def test_a_missing_library(make: Maker, library: str, tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(
         ConfigError,
-        match=rf'{library}, which the export .* \(.*\), is not installed; install it: pip install -e ".*\[onnx\]"$',
+        match=rf'{library}, which .* ONNX need \(.*\), is not installed; install it: pip install -e ".*\[onnx\]"$',
     ):
         export_onnx(make.system(make.classifier("textcnn")), tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -1,8 +1,8 @@
 import pytest
 
-from patent_hier.data.splits import TRAIN, load
+from patent_hier.data.splits import CALIBRATION, TRAIN, load
 from patent_hier.pipeline import known_patents
-from patent_hier.pipeline.known_patents import find_known_patents
+from patent_hier.pipeline.known_patents import calibration_texts, find_known_patents
 from tests.inference.worlds import world
 
 
@@ -41,3 +41,14 @@ def test_very_many_are_indexed_only_if_asked_for(made, monkeypatch, capsys):
     assert find_known_patents(data, made.folder / "cache") is None
     assert "is made by --index-all only" in capsys.readouterr().out
     assert find_known_patents(data, made.folder / "cache", even_many=True) is not None
+
+
+def test_texts_of_the_calibration_part(made, tmp_path):
+    (split,) = [folder for folder in (made.folder / "cache" / "splits").iterdir() if folder.name[0] != "."]
+    data = {"corpus": made.corpus.fingerprint, "split": split.name}
+    ids, parts = load(split)
+    texts = made.texts()
+    expected = [texts[name] for name, part in zip(ids.to_pylist(), parts, strict=True) if part == CALIBRATION]
+    assert calibration_texts(data, made.folder / "cache") == expected
+    assert expected
+    assert calibration_texts(data, tmp_path) == calibration_texts({}, made.folder / "cache") == []

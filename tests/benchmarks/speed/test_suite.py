@@ -33,3 +33,18 @@ def test_rows_of_networks_agree_with_their_peers(demo_texts, monkeypatch):
     assert all(row.facts["same_labels"] == row.facts["documents"] for row in scoring)
     assert all(row.facts["largest_difference"] < 1e-5 for row in scoring if row.facts["precision"] == FP32)
     assert [row.work for row in scoring if row.facts["precision"] == BF16] == ["scoring abstracts, base size, bf16"]
+
+
+@pytest.mark.slow
+def test_rows_of_engines_agree_with_the_peer(demo_texts, monkeypatch):
+    tiny = {"small": Architecture(16, 4, 2, 32, 8192)}
+    for module in ("subjects", "suite"):
+        monkeypatch.setattr(f"benchmarks.speed.{module}.ENGINE_SIZES", tiny)
+    rows = list(ROWS["engines"](Bench(tuple(demo_texts), tuple(text[:12] for text in demo_texts), TINY)))
+    assert [row.work for row in rows] == [
+        f"scoring {what}, small size{engine}"
+        for what in ("titles", "abstracts")
+        for engine in ("", ", onnx", ", onnx, int8", ", openvino", ", openvino, int8")
+    ]
+    assert all(row.agrees and row.ratio > 0 for row in rows)
+    assert {row.target for row in rows if row.facts["precision"] == "int8" and "titles" in row.work} == {5.0}

@@ -1,0 +1,75 @@
+"""Networks as files in ONNX for another engine, kept in the cache under a name that their content decides.
+
+Each file was compared with its network when it was made (:mod:`patent_hier.inference.onnx_network`), and is verified
+whenever it is read. For int8 its weights are rounded afterwards.
+"""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+from patent_hier.artifacts import find_damage, fingerprint, seal
+from patent_hier.atomic import atomic_folder, exclusive, is_denied
+from patent_hier.inference.engines import INT8, Engine
+from patent_hier.inference.onnx_network import example_of, export_network
+from patent_hier.inference.rounding import ROUNDERS
+from patent_hier.models.kinds import TokenReader
+from patent_hier.models.saved import NodeClassifier
+
+CONVERTED_VERSION = 1  # of what is written for equal networks
+CONVERTED_KIND = "converted"  # in its manifest
+_FILE = "network.onnx"
+_PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
+
+
+@contextmanager
+def converted(
+    classifier: NodeClassifier, engine: Engine, cache: Path | None, files: Mapping[str, str] | None
+) -> Iterator[Path]:
+    """The file of a network for an engine, which may be gone afterwards.
+
+    Args:
+        classifier: With a network.
+        engine: Who reads the file; all read the same one in other precisions than int8.
+        cache: As for :func:`patent_hier.inference.engines.move`; one that may not be written is as good as none.
+        files: As for :func:`patent_hier.inference.engines.stand_in`.
+
+    Raises:
+        ConfigError: If the network cannot be exported, or the file scores otherwise than the network.
+    """
+    form = engine.name if engine.precision == INT8 else "any"
+    facts = {
+        "version": CONVERTED_VERSION,
+        "for": form,
+        "files": sorted((files or {}).items()),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+    if cache is not None and files is not None:
+        folder = cache / "engines" / fingerprint(facts)
+        try:
+            with exclusive(folder):
+                if not folder.is_dir() or find_damage(folder) is not None:
+                    _make(classifier, form, folder, facts)
+        except OSError as error:
+            if not is_denied(error):
+                raise
+        else:
+            yield folder / _FILE
+            return
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "network"
+        _make(classifier, form, folder, facts)
+        yield folder / _FILE
+
+
+def _make(classifier: NodeClassifier, form: str, folder: Path, facts: Mapping[str, object]) -> None:
+    with atomic_folder(folder) as staging:
+        file = staging / _FILE
+        comparison = export_network(classifier, file)
+        if form in ROUNDERS:
+            assert isinstance(classifier.reader, TokenReader)
+            ROUNDERS[form](file, example_of(classifier.reader))
+        seal(staging, {"kind": CONVERTED_KIND, **facts, "comparison": asdict(comparison)})

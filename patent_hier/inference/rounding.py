@@ -1,0 +1,117 @@
+"""Weights of 8 bits in a file of ONNX, in the form that each engine multiplies fast.
+
+Only matrices that tokens are multiplied by are rounded, symmetrically: an encoder's, not its embeddings, nor the head's
+convolutions and its last layer. Activations are rounded by the engine as they come.
+"""
+
+import copy
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.inference.engines import ONNX, OPENVINO
+from patent_hier.inference.onnx_network import open_session
+
+GROUP = 32  # weights, and activations, that share a scale in OpenVINO; whole columns of weights were no faster
+_MOST = 127
+_UNEVEN = 20.0  # how often the largest input of a product may be their root mean square, where all share one scale
+
+Example = Mapping[str, NDArray[np.int64]]
+
+
+def _by_onnxruntime(path: Path, example: Example) -> None:
+    """Products of whole numbers; all activations of a batch share a scale.
+
+    A single one far beyond the others would leave those few steps. So products with such inputs stay in fp32, as found
+    on an example: in the encoder ``small``, those behind the activation function of its lower three layers; in
+    e5-small all around it, so that little is gained there.
+
+    Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+    """
+    import onnx
+
+    tools = importlib.import_module("onnxruntime.quantization")  # without types
+    model: Any = onnx.load(path)
+    whole = _even(model, example)
+    tools.quant_utils.add_pre_process_metadata(model)  # or it would warn that more could be fused
+    facts = {"per_channel": True, "weight_type": tools.QuantType.QInt8, "nodes_to_quantize": whole}
+    if whole:  # of no names it would take all
+        tools.quantize_dynamic(model, path, op_types_to_quantize=["MatMul"], **facts)
+
+
+def _even(model: Any, example: Example) -> list[str]:
+    """Names of the products with weights whose inputs are within :data:`_UNEVEN` on an example."""
+    import onnx
+    from onnx import helper
+
+    products = {node.name: node.input[0] for node in _products(model)}
+    if not products:  # a TextCNN has convolutions only
+        return []
+    inputs, further = list(dict.fromkeys(products.values())), onnx.ModelProto()
+    further.CopyFrom(model)
+    further.graph.output.extend(map(helper.make_empty_tensor_value_info, inputs))
+    session = open_session(further.SerializeToString())
+    known = {one.name for one in session.get_inputs()}
+    values = session.run(inputs, {name: value for name, value in example.items() if name in known})
+    peaks = [float(np.abs(value).max() / np.sqrt(np.square(value).mean())) for value in values]
+    even = {name for name, peak in zip(inputs, peaks, strict=True) if peak <= _UNEVEN}
+    return [name for name, source in products.items() if source in even]
+
+
+def _products(model: Any) -> Iterator[Any]:
+    """The nodes that multiply by weights."""
+    weights = {one.name for one in model.graph.initializer}
+    return (node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights)
+
+
+def _in_groups(path: Path, _: Example) -> None:
+    """Whole numbers, and the operators that make real ones of them: OpenVINO computes with the whole ones.
+
+    Each :data:`GROUP` weights of a column share a scale, and so do as many activations of a token (``runtimes.py``).
+
+    Source: https://docs.openvino.ai, "Dynamic quantization".
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    model: Any = onnx.load(path)
+    weights = {one.name: one for one in model.graph.initializer}
+    nodes: dict[str, list[Any]] = {}  # by weights, which several products may share
+    for node in _products(model):
+        name = node.input[1]
+        if name not in nodes:
+            nodes[name], numbers = _rounded(name, numpy_helper.to_array(weights[name]))
+            model.graph.initializer.remove(weights[name])
+            model.graph.initializer.extend(numbers)
+        node.input[1] = nodes[name][-1].output[0]
+    ordered = [*chain.from_iterable(nodes.values()), *map(copy.deepcopy, model.graph.node)]
+    del model.graph.node[:]  # which empties the nodes that were in it: those above are copies
+    model.graph.node.extend(ordered)
+    onnx.save(model, path)
+
+
+def _rounded(name: str, matrix: NDArray[np.float32]) -> tuple[list[Any], list[Any]]:
+    """The nodes that make real numbers of whole ones, the last of them the matrix ``(inputs, outputs)``, and those."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    size = GROUP if len(matrix) % GROUP == 0 else len(matrix)
+    groups = matrix.reshape(-1, size, matrix.shape[1])  # (groups, size, outputs)
+    largest = np.abs(groups).max(1, keepdims=True)  # (groups, 1, outputs)
+    scales = np.where(largest > 0, largest / _MOST, 1).astype(np.float32)
+    whole, scale, shape, cast, product, real = (f"{name}.{number}" for number in range(6))
+    nodes = [
+        helper.make_node("Cast", [whole], [cast], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [cast, scale], [product]),
+        helper.make_node("Reshape", [product, shape], [real]),
+    ]
+    arrays = (np.rint(groups / scales).astype(np.int8), scales, np.array(matrix.shape))
+    return nodes, list(map(numpy_helper.from_array, arrays, (whole, scale, shape)))
+
+
+ROUNDERS: Mapping[str, Callable[[Path, Example], None]] = {ONNX: _by_onnxruntime, OPENVINO: _in_groups}
