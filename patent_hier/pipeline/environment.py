@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,9 @@ def describe_environment() -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],  # where the program lies is of no use elsewhere
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": dict(_versions()),
         "patent_hier": patent_hier.__version__,
-        "git_commit": _git_commit(),
+        "git_commit": _git_commit(Path(patent_hier.__file__).resolve().parent),
         "platform": platform.platform(),
         "processor": platform.machine(),
         "cpus": os.cpu_count(),
@@ -78,9 +79,17 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git_commit() -> str | None:
-    """The checkout's commit, ``+`` appended when files differ from it; None outside a checkout."""
-    folder = Path(patent_hier.__file__).resolve().parent
+@cache
+def _versions() -> dict[str, str | None]:
+    return {name: _version(name) for name in _PACKAGES}
+
+
+@cache
+def _git_commit(folder: Path) -> str | None:
+    """The checkout's commit, ``+`` appended when files differ from it; None outside a checkout.
+
+    Asked once in a process: what is committed later is not the code that this process has loaded.
+    """
     try:
         if Path(_git(folder, "rev-parse", "--show-toplevel")).resolve() != folder.parent:
             return None  # installed somewhere below another project's checkout

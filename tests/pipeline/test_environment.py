@@ -35,6 +35,8 @@ def test_commit_of_a_checkout(tmp_path, monkeypatch):
     clean = environment.describe_environment()["git_commit"]
     assert len(clean) == 40
     file.write_text("# changed")
+    assert environment.describe_environment()["git_commit"] == clean  # the code that was loaded
+    environment._git_commit.cache_clear()  # a new process
     assert environment.describe_environment()["git_commit"] == f"{clean}+"
     monkeypatch.setattr(patent_hier, "__file__", str(tmp_path / ".venv" / "patent_hier" / "__init__.py"))
     (tmp_path / ".venv" / "patent_hier").mkdir(parents=True)
@@ -45,6 +47,7 @@ def test_no_checkout_no_git(tmp_path, monkeypatch):
     monkeypatch.setattr(patent_hier, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert environment.describe_environment()["git_commit"] is None
+    environment._git_commit.cache_clear()
     monkeypatch.setenv("PATH", str(Path(tmp_path)))
     assert environment.describe_environment()["git_commit"] is None
 
