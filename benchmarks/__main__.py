@@ -25,12 +25,13 @@ With data=cnipa data.path=FILE.csv the corpus of that file is planned for; it is
 overrides the plan is for the paper's training: encoder=bert_base_chinese experiment=paper trainer.precision=bf16-mixed
 level=hier. Nothing is downloaded and nothing is trained. Hours on cards are published peaks times a utilisation:
 measured where a record is of such a card, else assumed, and said to be."""
-_GPU = """Check in minutes, on one H100 or H200, all that needs a GPU, and record it: tests, resumption, losses in bf16 beside
-fp32, training steps beside Hugging Face's Trainer, scoring, pre-training, level=hier, hours of the paper's experiment.
+_GPU = """Check in some minutes all that needs a GPU, on one H100 or H200, and record it: tests, resumption, losses in
+bf16 beside fp32, training steps beside Hugging Face's Trainer, scoring, pre-training, level=hier, and the hours that
+the paper's experiment would take.
 
 It asks nothing. A step for which no time is left is skipped, one that fails does not end the others, and the record is
 written after each. The settings, such as data=gazette data.path=FILE.csv, are those of level=hier; the other steps read
-the demo corpus. --size tiny rehearses all of it on a CPU. The peer of training needs the extra bench."""
+generated texts. --size tiny rehearses all of it on a CPU. The peer of training needs the extra bench."""
 # What is planned for unless the user says otherwise: the paper's encoder and training, in the precision of cards.
 _PAPER = {"encoder": "bert_base_chinese", "experiment": "paper", "trainer.precision": "bf16-mixed"}
 
@@ -80,7 +81,7 @@ def plan(words: Sequence[str]) -> None:
     parser.add_argument("--rows", type=int, help="of the raw file; the paper's 2,770,000 and its shares if left out")
     parser.add_argument(
         "--bench", type=Path, action="append", default=[], metavar="FOLDER",
-        help="a record of speed, several times for several; else the newest figures of runs/bench and experiments/",
+        help="a record of speed, several times for several; else the newest figures of runs/ and experiments/",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=1, help="how many times all nodes are trained; 1 if left out")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")

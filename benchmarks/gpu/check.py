@@ -1,7 +1,9 @@
 """What a check works on, and how much each of its steps does."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +13,9 @@ from benchmarks.gpu.processes import Ended, run_process
 from benchmarks.gpu.steps import Clock
 from benchmarks.speed.rows import Row
 from benchmarks.speed.subjects import LABELS, Subject
-from patent_hier.data.corpus import Corpus
+from patent_hier.data.corpus import Corpus, prepare
+from patent_hier.data.demo import write_demo_csv
+from patent_hier.data.raw import RawFormat
 from patent_hier.settings import Settings
 from patent_hier.taxonomy.symbols import SECTIONS
 
@@ -20,7 +24,7 @@ class Amounts(NamedTuple):
     """How much the steps do."""
 
     size: str  # of the networks: a name in benchmarks.architecture.SIZES
-    rows: int  # of the demo corpus
+    texts: int  # generated, each with a title and a section
     batch: int  # documents of a training step; the paper has 24
     large_batch: int  # of one that keeps a card busy
     training: int  # documents of an epoch, timed after one of warm-up
@@ -38,7 +42,7 @@ _BASE = ("hidden_size=768", "num_hidden_layers=12", "num_attention_heads=12", "i
 _TINY = ("hidden_size=16", "num_hidden_layers=2", "num_attention_heads=2", "intermediate_size=32", "max_length=16")
 AMOUNTS = {
     "base": Amounts(
-        "base", 6000, 24, 96, 2400, 80, 384, 3000, (256, 30), "inductor", 200,
+        "base", 6000, 24, 96, 2400, 80, 256, 3000, (256, 30), "inductor", 200,
         (
             *(f"encoder.{word}" for word in _BASE),
             *("trainer.max_epochs=3", "trainer.min_steps=0", "trainer.batch_size=32", "optimizer.lr=1e-4"),
@@ -46,7 +50,7 @@ AMOUNTS = {
         6000,
     ),
     "tiny": Amounts(
-        "demo", 300, 4, 8, 16, 6, 4, 12, (2, 2), "eager", 24,
+        "demo", 300, 4, 8, 16, 4, 4, 12, (2, 2), "eager", 24,
         (
             *(f"encoder.{word}" for word in _TINY),
             *("model.num_last_layers=2", "trainer.max_epochs=1", "trainer.min_steps=0", "trainer.num_threads=1"),
@@ -63,9 +67,9 @@ class Check:
     Attributes:
         amounts: How much each step does.
         clock: The time that is left.
-        abstracts: Texts of the demo corpus.
-        titles: Likewise.
-        sections: Of each of these documents, a number below 8.
+        abstracts: Generated texts of about 200 tokens.
+        titles: Their titles.
+        sections: Of each of them, a number below 8.
         paper: The paper's experiment by ``level``, as the plan takes it.
         words: Settings of ``level=hier``, the corpus among them.
         data: The name of that corpus, for a reader.
@@ -104,10 +108,16 @@ class Check:
         return Subject(self.amounts.size, tuple(texts), **changes)
 
 
-def corpus_inputs(corpus: Corpus) -> dict[str, Any]:
-    """Texts, titles and sections of a corpus, as :class:`Check` takes them."""
+def made_up(count: int) -> dict[str, Any]:
+    """About so many generated texts of the paper's length, as :class:`Check` takes them."""
     assert len(SECTIONS) == len(LABELS)
-    abstracts = tuple(text for batch in corpus.iter_texts() for text in batch)
-    titles = tuple(title or "" for title in corpus.column("title").to_pylist())
-    sections = tuple(map(SECTIONS.index, corpus.column("section").to_pylist()))
+    with tempfile.TemporaryDirectory() as name:
+        source, place = Path(name) / "raw.csv", Path(name) / "corpus"
+        write_demo_csv(source, count, texts=2)
+        place.mkdir()
+        prepare(source, place, RawFormat())
+        corpus = Corpus.open(place)
+        abstracts = tuple(chain.from_iterable(corpus.iter_texts()))
+        titles = tuple(title or "" for title in corpus.column("title").to_pylist())
+        sections = tuple(map(SECTIONS.index, corpus.column("section").to_pylist()))
     return {"abstracts": abstracts, "titles": titles, "sections": sections}

@@ -59,7 +59,7 @@ def gpu_tests(check: "Check") -> Found:
         for file in (_CHECKOUT / "tests").rglob("test_*.py")
         if "@pytest.mark.gpu" in file.read_text("utf-8")
     )
-    words = ("-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "--durations=0", *files)
+    words = ("-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "--durations=0", *files)
     ended = check.run([sys.executable, *words], check.clock.step_left - _MARGIN)
     check.logs["tests.log"] = ended.output
     counts = {kind.removesuffix("s"): int(count) for count, kind in _COUNTS.findall(_last_line(ended.output))}

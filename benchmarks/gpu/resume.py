@@ -70,13 +70,13 @@ def resume(check: "Check") -> Found:
         return Found(facts, "The state was not taken up.", "the state was not taken up: training began anew")
     fault = ""
     if apart["norm"] > _TOLERANCE * chance["norm"]:
-        fault = f"resumed weights differ by {apart['norm']:.3g} of the way, undisturbed ones by {chance['norm']:.3g}"
+        fault = f"resumed weights differ by {apart['norm']:.3g} of their norm, undisturbed ones by {chance['norm']:.3g}"
     exact = "bit for bit equal to" if facts["bit_for_bit"] else f"at most {apart['largest']:.3g} from"
     also = "bit for bit equal" if chance["largest"] == 0 else f"at most {chance['largest']:.3g} apart"
     said = (
         f"{facts['precision']}, stopped before step {_STOP + 1} of {2 * _STEPS}: the resumed run's weights are {exact} "
         f"the undisturbed run's; two undisturbed runs are {also}. Allowed: {_TOLERANCE:g} times the latter's "
-        f"distance. Share of the way that training goes: {apart['norm']:.3g} and {chance['norm']:.3g}."
+        f"distance; relative to the weights, in the norm, these are {apart['norm']:.3g} and {chance['norm']:.3g}."
     )
     return Found(facts, said, fault)
 

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.check import AMOUNTS, Check, corpus_inputs
+from benchmarks.gpu.check import AMOUNTS, Check, made_up
 from benchmarks.gpu.steps import FAILED, Clock, run_steps
 from benchmarks.gpu.suite import STEPS, summary, write
 from benchmarks.plan.records import GPU_CHECK
 from patent_hier.artifacts import refuse_foreign
 from patent_hier.errors import ConfigError, ProcessError
-from patent_hier.pipeline.stages import ensure_corpus
 from patent_hier.progress import say
-from patent_hier.settings import DemoDataSettings, Settings
+from patent_hier.settings import Settings
 
 _KIND = "bench"
 
@@ -46,17 +45,13 @@ def run_check(
     settings, words = hier
     place = folder or Path(settings.runs_dir) / GPU_CHECK
     refuse_foreign(place, _KIND)
-    amounts, cache = AMOUNTS[size], Path(settings.cache_dir)
-    corpus = ensure_corpus(DemoDataSettings(rows=amounts.rows), cache)
-    demo = settings.data.path is None
-    if demo:
-        words = [f"data.rows={amounts.hier_rows}", *words]
-    data = (
-        "the demo corpus, for no other was given" if demo else f"{settings.data.name}, {Path(settings.data.path).name}"
-    )
-    check = Check(
-        amounts, clock, paper=paper, words=words, data=data, runs=Path(settings.runs_dir), **corpus_inputs(corpus)
-    )
+    amounts, path = AMOUNTS[size], settings.data.path
+    if path is None:
+        words, data = [f"data.rows={amounts.hier_rows}", *words], "the demo corpus, for no other was given"
+    else:
+        data = f"{settings.data.name}, {Path(path).name}"
+    runs, texts = Path(settings.runs_dir), made_up(amounts.texts)
+    check = Check(amounts, clock, paper=paper, words=words, data=data, runs=runs, **texts)
     device = torch.cuda.get_device_name() if check.on_gpu else "cpu"
     note = "A rehearsal: its figures say nothing of a GPU." if size == "tiny" else f"level=hier reads {data}."
     say(f"gpu check, size {size}, on {device}; {note}")

@@ -19,17 +19,17 @@ from benchmarks.speed.record import write_record
 
 # Seconds on one H200, estimated: nobody has run it there yet. On a CPU at tiny size each takes a few at most.
 STEPS = (
-    Step("machine", "what the machine is", 10, machine),
-    Step("training", "training steps beside Hugging Face's Trainer", 40, training_steps),
-    Step("losses", "losses in bf16 beside fp32, with each kind of attention", 80, losses),
-    Step("resume", "training that is stopped and taken up again", 45, resume),
-    Step("scoring", "scoring abstracts and titles", 40, scoring),
+    Step("machine", "what the machine is", 5, machine),
+    Step("training", "training steps beside Hugging Face's Trainer", 30, training_steps),
+    Step("losses", "losses in bf16 beside fp32, with each kind of attention", 55, losses),
+    Step("resume", "training that is stopped and taken up again", 40, resume),
+    Step("scoring", "scoring abstracts and titles", 35, scoring),
     Step("hours", "projected hours of the paper's experiment", 5, hours),
-    Step("tests", "the tests that are marked gpu", 60, gpu_tests),
-    Step("compiled", "training steps with a compiled encoder", 70, compiled_steps),
+    Step("tests", "the tests that are marked gpu", 50, gpu_tests),
+    Step("compiled", "training steps with a compiled encoder", 75, compiled_steps),
     Step("pretraining", "tokens per second of pre-training", 70, pretraining),
     Step("hier", "level=hier with an encoder of random weights, through run.py", 110, nine_networks),
-    Step("compiled losses", "losses with a compiled encoder", 40, compiled_losses),
+    Step("compiled losses", "losses with a compiled encoder", 45, compiled_losses),
 )
 
 

@@ -34,7 +34,9 @@ def training_steps(check: "Check") -> Found:
     batches = (amounts.batch, amounts.large_batch)
     rows = [_more(training_row(subject, 1, batch, _WARM_UP), subject) for batch in batches]
     check.rows += rows
-    return Found({"rows": [_facts(row) for row in rows], "left_out": LEFT_OUT}, _text(rows))
+    return Found(
+        {"rows": [_facts(row) for row in rows], "left_out": LEFT_OUT}, f"{_text(rows)}\n- left out: {LEFT_OUT}"
+    )
 
 
 def compiled_steps(check: "Check") -> Found:

@@ -12,7 +12,7 @@ from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenize
 from patent_hier.inference.precision import MIN_AGREEMENT, scoring_in
 from patent_hier.settings import BF16, FP32
 
-_TOLERANCE = 1e-5  # of probabilities
+_TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # of probabilities; a GPU adds up in another order for each size of a batch
 _CRITICAL = 50  # of logging
 _TARGETS = {("abstracts", FP32): 1.5, ("titles", FP32): 4.0, ("abstracts", BF16): 2.0, ("titles", BF16): 4.0}
 
@@ -40,7 +40,7 @@ def scoring_row(subject: Subject, what: str, repeats: int, precision: str = FP32
     best = log_prob.argmax(1)
     same = sum(LABELS[code] == one["label"] for code, one in zip(best, found, strict=True))
     difference = float(np.abs(np.exp(log_prob[every, best]) - [one["score"] for one in found]).max())
-    exact = same == len(texts) and difference <= _TOLERANCE
+    exact = same == len(texts) and difference <= _TOLERANCE[device]
     agrees = exact if precision == FP32 else same >= MIN_AGREEMENT * len(texts)
     name = torch.cuda.get_device_name() if device == "cuda" else device
     facts = {**subject.facts(), "same_labels": same, "largest_difference": difference, "precision": precision}
