@@ -111,12 +111,13 @@ def run_steps(
         context: What their work takes.
         clock: The time that all have; a step whose expected seconds are not left is skipped.
         keep: Takes the outcomes so far after every step, so that a run that is cut off leaves what it has done.
-        say: Takes a line at the beginning and at the end of each step.
+        say: Takes a line at the beginning and at the end of each step, with the seconds that are gone and left.
     """
     outcomes: list[Outcome] = []
     for number, step in enumerate(steps, 1):
         head = f"{step.name} ({number} of {len(steps)})"
-        say(f"{clock.elapsed:4.0f} s, {clock.left:.0f} s left: {head}, about {step.seconds:.0f} s: {step.what}")
+        if clock.left >= step.seconds:
+            say(f"{clock.elapsed:4.0f} s, {clock.left:.0f} s left: {head}, about {step.seconds:.0f} s: {step.what}")
         outcome = _run(step, context, clock)
         outcomes.append(outcome)
         why = f": {outcome.reason}" if outcome.reason else ""

@@ -47,7 +47,7 @@ def test_what_would_not_fit_is_skipped_and_said_to_be():
     assert [one.status for one in outcomes] == [SKIPPED, DONE]
     assert outcomes[0].reason == "no time left: about 60 s are needed, 30 s are left"
     assert kept == [1, 2]
-    assert "skipped in 0.0 s: no time left" in said[1]
+    assert "skipped in 0.0 s: no time left" in said[0]
 
 
 def test_what_hangs_is_broken_off_and_other_alarms_stay():
