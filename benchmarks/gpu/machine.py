@@ -55,7 +55,7 @@ def machine(check: "Check") -> Found:
         facts["multiprocessors"] = properties.multi_processor_count
         facts["capability"] = list(torch.cuda.get_device_capability())
     kinds = ", ".join(
-        f"{name} {'yes' if one['runs'] else 'no'}{'' if one['with padding'] else ' (not with padding)'}"
+        f"{name} {'no' if not one['runs'] else 'yes' if one['with padding'] else 'only without padding'}"
         for name, one in attention.items()
     )
     memory = f", {facts['memory_bytes'] / _GIB:.0f} GiB" if check.on_gpu else ""
