@@ -1,7 +1,9 @@
 """The steps of a check in the order of their worth, with what they are expected to take; and the record."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,23 @@ STEPS = (
 
 def write(check: Check, folder: Path, facts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> None:
     """Write the record of the steps so far, whole: the form of ``speed`` with ``record.json`` and ``record.md``."""
-    told = {**facts, "steps": [outcome.as_dict() for outcome in outcomes]}
+    told = finite({**facts, "steps": [outcome.as_dict() for outcome in outcomes]})
     files = {
         "record.json": json.dumps(told, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
         "record.md": markdown(facts, outcomes),
         **check.logs,
     }
-    write_record(check.rows, folder, {**facts, "check": "gpu"}, files)
+    rows = [replace(row, facts=finite(row.facts)) for row in check.rows]
+    write_record(rows, folder, {**facts, "check": "gpu"}, files)
+
+
+def finite(value: Any) -> Any:
+    """The same with None for numbers that are none, which JSON does not know: a step must not take the record along."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(one) for key, one in value.items()}
+    return [finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def markdown(facts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:

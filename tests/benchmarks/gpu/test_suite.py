@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from benchmarks.architecture import Architecture
 from benchmarks.gpu import suite
 from benchmarks.gpu.check import AMOUNTS, Check, made_up
 from benchmarks.gpu.processes import Ended
-from benchmarks.gpu.steps import DONE, FAILED, SKIPPED, Clock, run_steps
+from benchmarks.gpu.steps import DONE, FAILED, SKIPPED, Clock, Found, Outcome, run_steps
 from benchmarks.plan.machines import H200
 from benchmarks.plan.records import Record, find_records
 from benchmarks.speed.rows import Row
@@ -96,6 +97,16 @@ def test_a_run_without_time_records_what_it_skipped(check, tmp_path):
     assert text.count("| skipped: no time left") == len(suite.STEPS)
     assert Record.read(tmp_path / "r").rows == []
     assert suite.summary(outcomes).startswith(f"0 done, 0 failed, {len(suite.STEPS)} skipped (machine, training")
+
+
+def test_numbers_that_are_none_do_not_take_the_record_along(check, tmp_path):
+    facts = {"work": "x", "documents": 1, "largest_difference": math.nan}
+    check.rows.append(Row("x", "documents/s", 1.0, target=1.0, repeats=1, facts=facts))
+    found = Found({"loss": [1.0, math.inf], "tuple": (math.nan,)})
+    suite.write(check, tmp_path / "r", FACTS, [Outcome("a", "…", FAILED, 1.0, "a | b", found)])
+    told = json.loads((tmp_path / "r" / "record.json").read_text("utf-8"))
+    assert told["steps"][0]["facts"] == {"loss": [1.0, None], "tuple": [None]}
+    assert "| failed: a / b |" in (tmp_path / "r" / "record.md").read_text("utf-8")
 
 
 def test_all_fit_into_nine_minutes():
