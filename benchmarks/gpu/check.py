@@ -42,7 +42,7 @@ _BASE = ("hidden_size=768", "num_hidden_layers=12", "num_attention_heads=12", "i
 _TINY = ("hidden_size=16", "num_hidden_layers=2", "num_attention_heads=2", "intermediate_size=32", "max_length=16")
 AMOUNTS = {
     "base": Amounts(
-        "base", 6000, 24, 96, 2400, 80, 256, 3000, (256, 30), "inductor", 200,
+        "base", 6000, 24, 96, 2400, 120, 256, 3000, (256, 30), "inductor", 200,
         (
             *(f"encoder.{word}" for word in _BASE),
             *("trainer.max_epochs=3", "trainer.min_steps=0", "trainer.batch_size=32", "optimizer.lr=1e-4"),

@@ -172,12 +172,12 @@ def full_fp32() -> Iterator[None]:
 
 
 def _random(check: "Check") -> Task:
-    """Few documents, again and again: random weights learn nothing else in so few steps."""
+    """Few documents, again and again, and a fast head: random weights learn nothing else in so few steps."""
     amounts = check.amounts
     head = BertCnnSettings(pooling="mean", dropout=0.0)
     subject = check.subject(_FEW * amounts.batch, settings=head, encoder_dropout=0.0)
     run = subject.run(batch_size=amounts.batch, max_epochs=amounts.steps // _FEW)
-    settings = replace(run, optimizer=OptimizerSettings(lr=1e-4))
+    settings = replace(run, optimizer=OptimizerSettings(lr=1e-4, head_lr=2e-3))
     store = of_equal_length(subject.store, amounts.length)
     name = f"{amounts.size} size, random weights, documents of {amounts.length} tokens"
     return Task(name, view_of(store, _labels(check, len(store))), subject.blueprint(), settings)
