@@ -120,7 +120,9 @@ def gpu(words: Sequence[str]) -> None:
     parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny is a rehearsal on a CPU")
     parser.add_argument("--minutes", type=float, default=9.0, help="that all may take; 9 if left out")
     parser.add_argument("--data", metavar="FILE", help="the same as data=gazette data.path=FILE")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write; runs/gpu-check if left out")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="runs/gpu-check, or runs/gpu-rehearsal, if left out"
+    )
     options = parser.parse_intermixed_args(words)
     if not options.minutes > 0:
         raise ConfigError(f"--minutes {options.minutes:g} is out of range; it must be above 0")

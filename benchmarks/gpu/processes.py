@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _CHECKOUT = Path(__file__).parents[2]
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|deselected)")
 _MARGIN = 3.0  # seconds in which a process that is broken off can still be told from a step that is
-_TAIL = 30  # lines of a failed process
 
 
 class Ended(NamedTuple):

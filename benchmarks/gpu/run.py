@@ -1,20 +1,21 @@
 """A check from its beginning to its last line."""
 
+import gc
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from benchmarks.gpu.check import AMOUNTS, Check, made_up
-from benchmarks.gpu.steps import FAILED, Clock, run_steps
-from benchmarks.gpu.suite import STEPS, summary, write
+from benchmarks.gpu.steps import FAILED, Clock, Outcome, run_steps
+from benchmarks.gpu.suite import KIND, STEPS, summary, write
 from benchmarks.plan.records import GPU_CHECK
 from patent_hier.artifacts import refuse_foreign
 from patent_hier.errors import ConfigError, ProcessError
 from patent_hier.progress import say
 from patent_hier.settings import Settings
 
-_KIND = "bench"
+_REHEARSAL = "gpu-rehearsal"  # apart, since the plan reads the records of the check
 
 
 def run_check(
@@ -43,8 +44,8 @@ def run_check(
             "here: --size tiny"
         )
     settings, words = hier
-    place = folder or Path(settings.runs_dir) / GPU_CHECK
-    refuse_foreign(place, _KIND)
+    place = folder or Path(settings.runs_dir) / (_REHEARSAL if size == "tiny" else GPU_CHECK)
+    refuse_foreign(place, KIND)
     amounts, path = AMOUNTS[size], settings.data.path
     if path is None:
         words, data = [f"data.rows={amounts.hier_rows}", *words], "the demo corpus, for no other was given"
@@ -56,7 +57,14 @@ def run_check(
     note = "A rehearsal: its figures say nothing of a GPU." if size == "tiny" else f"level=hier reads {data}."
     say(f"gpu check, size {size}, on {device}; {note}")
     facts = {"size": size, "device": device, "note": note, "data": data}
-    outcomes = run_steps(STEPS, check, clock, lambda so_far: write(check, place, facts, so_far), say)
+
+    def keep(so_far: Sequence[Outcome]) -> None:
+        write(check, place, facts, so_far)
+        gc.collect()  # a trainer and its network hold each other, and the card's memory with them
+        if check.on_gpu:
+            torch.cuda.empty_cache()
+
+    outcomes = run_steps(STEPS, check, clock, keep, say)
     say(f"gpu check: {summary(outcomes)}; {place / 'record.md'}")
     if failed := [one.name for one in outcomes if one.status == FAILED]:
         raise ProcessError(f"{len(failed)} of {len(outcomes)} steps failed: {', '.join(failed)}; {place} says why")

@@ -19,6 +19,7 @@ from benchmarks.gpu.steps import DONE, FAILED, SKIPPED, Outcome, Step
 from benchmarks.gpu.training import compiled_steps, training_steps
 from benchmarks.speed.record import write_record
 
+KIND = "gpu-check"  # of the manifest
 # Seconds on one H200, estimated: nobody has run it there yet. On a CPU at tiny size each takes a few at most.
 STEPS = (
     Step("machine", "what the machine is", 5, machine),
@@ -44,7 +45,7 @@ def write(check: Check, folder: Path, facts: Mapping[str, Any], outcomes: Sequen
         **check.logs,
     }
     rows = [replace(row, facts=finite(row.facts)) for row in check.rows]
-    write_record(rows, folder, {**facts, "check": "gpu"}, files)
+    write_record(rows, folder, {**facts, "kind": KIND}, files)
 
 
 def finite(value: Any) -> Any:
