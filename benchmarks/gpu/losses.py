@@ -34,7 +34,9 @@ from patent_hier.training.observers import Observers
 if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
 
-TOLERANCE = 0.1  # nats between the means of the last quarters; where training is ruined they are further apart
+# How much higher the mean of a curve's last quarter may be: a share of what the reference has learnt, or so many nats.
+# Rounding alone moves single steps by as much as this, so that it is the end that counts; ruined training stays above.
+SHARE, LEAST = 0.25, 0.1
 _FEW = 4  # batches that random weights learn by heart
 _FAR = 1e9  # nats: stands for a loss that is no number
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
@@ -120,18 +122,19 @@ def _compare(tasks: Mapping[Task, Sequence[Way]], left_out: Sequence[str]) -> Fo
         told = {name: np.nan_to_num(curve, nan=_FAR, posinf=_FAR).round(4).tolist() for name, curve in told.items()}
         facts[task.name] = {"steps": len(first), "reference": str(reference), "curves": told, "ways": rows}
         begin, end = (float(part.mean()) for part in _ends(first))
-        head = f"{task.name}: {len(first)} steps, in {reference} from {begin:.3f} to {end:.3f} nats"
+        head = f"{task.name}: {len(first)} steps, in {reference} from {begin:.3f} to {end:.3f} nats; the last quarter "
+        head += f"may be {allowed(first):.3f} nats higher"
         texts.append(f"{head}\n\n{_table(rows)}")
         faults += [f"{task.name}, {row['way']}: {row['last_quarter']:+.3f} nats" for row in rows if not row["agrees"]]
     texts += [f"Left out: {'; '.join(left_out)}."] if left_out else []
-    texts.append(f"Allowed in the mean of the last quarter: {TOLERANCE} nats. Dropout is off, TF32 too.")
-    fault = f"fp32's losses are left, or there are none: {'; '.join(faults)}" if faults else ""
-    return Found({"tolerance": TOLERANCE, "left_out": list(left_out), "tasks": facts}, "\n\n".join(texts), fault)
+    texts.append("Differences in nats from the reference, step by step. Dropout is off, and TF32.")
+    fault = f"losses end above fp32's, or there are none: {'; '.join(faults)}" if faults else ""
+    return Found({"left_out": list(left_out), "tasks": facts}, "\n\n".join(texts), fault)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Differences from the reference in nats."""
-    lines = ["| way | mean difference | largest | last quarter | stays with fp32 |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| way | mean difference | largest | last quarter | learns as fp32 |", "| --- | --- | --- | --- | --- |"]
     lines += [
         f"| {row['way']} | {row['mean']:.4f} | {row['largest']:.4f} | {row['last_quarter']:+.4f} | "
         f"{'yes' if row['agrees'] else 'no'} |"
@@ -144,13 +147,20 @@ def judge(curve: Curve, reference: Curve) -> dict[str, Any]:
     """How far a curve is from the reference, in nats; losses that are no numbers are as far as can be.
 
     Returns:
-        ``mean`` and ``largest`` difference of a step, the difference of the means over the ``last_quarter``, and
-        whether that ``agrees``.
+        ``mean`` and ``largest`` difference of a step, the difference of the means over the ``last_quarter``, how much
+        is ``allowed``, and whether that ``agrees``.
     """
-    apart = np.nan_to_num(curve - reference, nan=_FAR, posinf=_FAR, neginf=-_FAR)
+    apart = np.nan_to_num(curve - reference, nan=_FAR, posinf=_FAR, neginf=_FAR)
     last = float(_ends(apart)[1].mean())
     mean, largest = float(np.abs(apart).mean()), float(np.abs(apart).max())
-    return {"mean": mean, "largest": largest, "last_quarter": last, "agrees": abs(last) <= TOLERANCE}
+    most = allowed(reference)
+    return {"mean": mean, "largest": largest, "last_quarter": last, "allowed": most, "agrees": last <= most}
+
+
+def allowed(reference: Curve) -> float:
+    """How much higher than the reference's the mean of a curve's last quarter may be, in nats."""
+    begin, end = (float(part.mean()) for part in _ends(reference))
+    return max(LEAST, SHARE * (begin - end))
 
 
 def _ends(curve: Curve) -> tuple[Curve, Curve]:

@@ -10,10 +10,12 @@ FALLING = np.linspace(2.0, 1.0, 8)
 
 def test_curves_are_judged_by_where_they_end():
     near, ruined = judge(FALLING + 0.05, FALLING), judge(np.full(8, 2.0), FALLING)
-    assert near == {"mean": pytest.approx(0.05), "largest": pytest.approx(0.05), "last_quarter": pytest.approx(0.05),
-                    "agrees": True}  # fmt: skip
+    apart = dict.fromkeys(("mean", "largest", "last_quarter"), pytest.approx(0.05))
+    assert near == {**apart, "allowed": pytest.approx(0.25 * 6 / 7), "agrees": True}
     assert ruined["last_quarter"] == pytest.approx(13 / 14)
     assert not ruined["agrees"]
+    assert judge(FALLING - 0.5, FALLING)["agrees"]  # lower is not ruined
+    assert judge(FALLING, np.full(8, 1.0))["allowed"] == 0.1
     assert not judge(np.where(np.arange(8) > 6, np.nan, FALLING), FALLING)["agrees"]
 
 
