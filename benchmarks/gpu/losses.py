@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 # How much higher the mean of a curve's last quarter may be: a share of what the reference has learnt, or so many nats.
 # Rounding alone moves single steps by as much as this, so that it is the end that counts; ruined training stays above.
-SHARE, LEAST = 0.25, 0.1
+SHARE, LEAST = 1 / 3, 0.1
 _FEW = 4  # batches that random weights learn by heart
 _FAR = 1e9  # nats: stands for a loss that is no number
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")

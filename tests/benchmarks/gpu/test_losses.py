@@ -11,7 +11,7 @@ FALLING = np.linspace(2.0, 1.0, 8)
 def test_curves_are_judged_by_where_they_end():
     near, ruined = judge(FALLING + 0.05, FALLING), judge(np.full(8, 2.0), FALLING)
     apart = dict.fromkeys(("mean", "largest", "last_quarter"), pytest.approx(0.05))
-    assert near == {**apart, "allowed": pytest.approx(0.25 * 6 / 7), "agrees": True}
+    assert near == {**apart, "allowed": pytest.approx(6 / 7 / 3), "agrees": True}
     assert ruined["last_quarter"] == pytest.approx(13 / 14)
     assert not ruined["agrees"]
     assert judge(FALLING - 0.5, FALLING)["agrees"]  # lower is not ruined
