@@ -55,12 +55,17 @@ def resume(check: "Check") -> Found:
             raise ProcessError("the run that was to be stopped came to its end; report it")
         size = state.stat().st_size
         resumed = fit_network(view, subject.blueprint(), never, state)
+    return compare(first, second, resumed, size)
+
+
+def compare(first: Fitted, second: Fitted, resumed: Fitted, state_bytes: int) -> Found:
+    """Whether the resumed run is as near to an undisturbed one as another undisturbed one is."""
     chance, apart = difference(first, second), difference(first, resumed)
     facts = {
         "steps": 2 * _STEPS,
         "taken_up_at": resumed.facts["resumed"],
         "precision": resumed.facts["precision"],
-        "state_bytes": size,
+        "state_bytes": state_bytes,
         "bit_for_bit": apart["largest"] == 0,
         "undisturbed_runs": chance,
         "resumed_run": apart,
