@@ -31,8 +31,8 @@ own_settings = $(data_settings) $(encoder_settings) $(ARGS)
 JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
-.PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench plan test test-trust \
-	mutants lint audit-dependencies clean
+.PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench plan gpu-check test \
+	test-trust mutants lint audit-dependencies clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -104,6 +104,10 @@ bench: $(READY) ## Our speed beside what a user would pick instead, on this mach
 
 plan: $(READY) ## What a corpus needs before it is trained on: disk, memory, hours; CSV=FILE, ENCODER=FOLDER, ARGS="--seeds 3"
 	$(BIN)/python -m benchmarks plan $(data_settings) $(if $(ENCODER),$(encoder_settings)) $(ARGS)
+
+# One H100 or H200, nine minutes, no question; a step that does not fit is skipped and said to be.
+gpu-check: $(READY) ## Check on a GPU in nine minutes all that needs one, and record it; CSV=FILE DATA=gazette for level=hier
+	$(BIN)/python -m benchmarks gpu $(data_settings) $(ARGS)
 
 # Groups of tests go to a process, see tests/conftest.py. More than eight processes would mostly import the same libraries.
 test: $(READY) ## Run the tests but the slow ones, in as many processes as the machine has cores, eight at most

@@ -1,11 +1,13 @@
-"""Benchmarks of a checkout: python -m benchmarks {speed,plan} [options] [group.key=value ...]; each has --help."""
+"""Benchmarks of a checkout: python -m benchmarks {speed,plan,gpu} [options] [group.key=value ...]; each has --help."""
 
 import json
+import os
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
+from time import monotonic
 
 from patent_hier.cli.compose import compose_settings
 from patent_hier.cli.messages import run_command
@@ -23,6 +25,13 @@ With data=cnipa data.path=FILE.csv the corpus of that file is planned for; it is
 overrides the plan is for the paper's training: encoder=bert_base_chinese experiment=paper trainer.precision=bf16-mixed
 level=hier. Nothing is downloaded and nothing is trained. Hours on cards are published peaks times a utilisation:
 measured where a record is of such a card, else assumed, and said to be."""
+_GPU = """Check in some minutes all that needs a GPU, on one H100 or H200, and record it: tests, resumption, losses in
+bf16 beside fp32, training steps beside Hugging Face's Trainer, scoring, pre-training, level=hier, and the hours that
+the paper's experiment would take.
+
+It asks nothing. A step for which no time is left is skipped, one that fails does not end the others, and the record is
+written after each. The settings, such as data=gazette data.path=FILE.csv, are those of level=hier; the other steps read
+generated texts. --size tiny rehearses all of it on a CPU. The peer of training needs the extra bench."""
 # What is planned for unless the user says otherwise: the paper's encoder and training, in the precision of cards.
 _PAPER = {"encoder": "bert_base_chinese", "experiment": "paper", "trainer.precision": "bf16-mixed"}
 
@@ -72,7 +81,7 @@ def plan(words: Sequence[str]) -> None:
     parser.add_argument("--rows", type=int, help="of the raw file; the paper's 2,770,000 and its shares if left out")
     parser.add_argument(
         "--bench", type=Path, action="append", default=[], metavar="FOLDER",
-        help="a record of speed, several times for several; else the newest figures of runs/bench and experiments/",
+        help="a record of speed, several times for several; else the newest figures of runs/ and experiments/",
     )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=1, help="how many times all nodes are trained; 1 if left out")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
@@ -100,6 +109,40 @@ def plan(words: Sequence[str]) -> None:
     say(json.dumps(made, ensure_ascii=False, indent=2) if options.json else plan_text(made))
 
 
+def gpu(words: Sequence[str]) -> None:
+    """Run the check, step by step, and record it.
+
+    Raises:
+        ConfigError: If an option is out of range, there is no GPU for the size, or the folder holds something else.
+        ProcessError: At the end, if a step has failed.
+    """
+    start, parser = monotonic(), _parser("gpu", _GPU)
+    parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny is a rehearsal on a CPU")
+    parser.add_argument("--minutes", type=float, default=9.0, help="that all may take; 9 if left out")
+    parser.add_argument("--data", metavar="FILE", help="the same as data=gazette data.path=FILE")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="runs/gpu-check, or runs/gpu-rehearsal, if left out"
+    )
+    options = parser.parse_intermixed_args(words)
+    if not options.minutes > 0:
+        raise ConfigError(f"--minutes {options.minutes:g} is out of range; it must be above 0")
+    own = list(options.overrides)
+    if options.data is not None:
+        own[:0] = ["data=gazette", "data.path='{}'".format(options.data.replace("'", r"\'"))]
+    settings = compose_settings(own)
+    paper = {**_PAPER, **({"encoder": "demo"} if options.size == "tiny" else {})}
+    levels = {
+        level: compose_settings([*(f"{key}={value}" for key, value in paper.items()), f"level={level}"])
+        for level in ("hier", "shared")
+    }
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one card, before PyTorch looks for them
+    from benchmarks.gpu.run import run_check
+    from benchmarks.gpu.steps import Clock
+
+    clock = Clock(60 * options.minutes, start)
+    run_check(options.size, clock, options.output, (settings, own), levels)
+
+
 def _parser(name: str, description: str) -> OneLineParser:
     parser = OneLineParser(
         f"python -m benchmarks {name}", description=description, allow_abbrev=False,
@@ -111,7 +154,7 @@ def _parser(name: str, description: str) -> OneLineParser:
 
 def main(words: Sequence[str]) -> int:
     """Run a benchmark; errors are one line, and the status that is returned."""
-    command = {"speed": speed, "plan": plan}.get(words[0] if words else "")
+    command = {"speed": speed, "plan": plan, "gpu": gpu}.get(words[0] if words else "")
     if command is None:
         print(__doc__, file=sys.stderr)
         return ConfigError.exit_status

@@ -14,6 +14,7 @@ from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.settings import FP32
 
 _FILE = "bench.json"
+GPU_CHECK = "gpu-check"  # the folder of runs_dir that has the records of the GPU check
 _RECORDED = Path(__file__).parents[2] / "experiments" / "results" / "bench"
 _SCALE = "SIZE=full ARGS='--rows scale'"
 _Row = dict[str, Any]
@@ -50,12 +51,13 @@ class Record:
 
 
 def find_records(given: Sequence[Path], runs: Path) -> list[Record]:
-    """The given records, or else those of ``runs/bench`` and of the checkout's ``experiments``, the newest first.
+    """The given records, or else those of ``runs/bench``, ``runs/gpu-check`` and ``experiments``, the newest first.
 
     Raises:
         ArtifactError: If a given one is none.
     """
-    places = given or [file for root in (runs / "bench", _RECORDED) for file in sorted(root.rglob(_FILE))]
+    roots = (runs / "bench", runs / GPU_CHECK, _RECORDED)
+    places = given or [file for root in roots for file in sorted(root.rglob(_FILE))]
     return sorted(map(Record.read, places), key=lambda record: str(record.machine["date"]), reverse=True)
 
 

@@ -60,15 +60,24 @@ def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines() if line.strip())
 
 
-def write_record(rows: Sequence[Row], folder: Path, facts: Mapping[str, object]) -> None:
+def write_record(
+    rows: Sequence[Row], folder: Path, facts: Mapping[str, object], files: Mapping[str, str] | None = None
+) -> None:
     """Record a run: ``bench.json``, ``bench.md``, the figure of the scale, and a manifest with machine and facts.
 
     An older record in the folder is replaced.
+
+    Args:
+        rows: What was measured.
+        folder: Where to.
+        facts: For the manifest.
+        files: Texts of further files by their names.
     """
     stages = {row.facts["stage"]: row.facts["sizes"] for row in rows if "sizes" in row.facts}
     with exclusive(folder), atomic_folder(folder) as staging:
         write_json(staging / "bench.json", [row.as_dict() for row in rows])
-        (staging / "bench.md").write_text(tables(rows), "utf-8")
+        for name, text in {"bench.md": tables(rows), **(files or {})}.items():
+            (staging / name).write_text(text, "utf-8")
         if stages:
             figure = scale_curves(stages)
             (staging / "scale.svg").write_bytes(figure.svg)

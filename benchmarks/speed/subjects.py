@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.architecture import ENGINE_SIZES, MAX_LENGTH, SIZES
 from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
@@ -15,7 +16,7 @@ from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import build_encoder
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import ROOT, BertCnnSettings, DemoEncoderSettings, Settings, TrainerSettings
+from patent_hier.settings import LAST, ROOT, BertCnnSettings, DemoEncoderSettings, Settings, TrainerSettings
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.node_data import NodeView
@@ -32,11 +33,14 @@ class Subject:
     size: str  # a name in SIZES or ENGINE_SIZES
     texts: tuple[str, ...]
     settings: BertCnnSettings = field(default_factory=lambda: BertCnnSettings(pooling="cls"))
+    encoder_dropout: float = 0.1  # the usual one
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """The encoder's ``config.json``, with the usual dropout of 0.1."""
-        return {"model_type": "bert", **asdict({**SIZES, **ENGINE_SIZES}[self.size]), "pad_token_id": 0}
+        """The encoder's ``config.json``."""
+        dropout = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), self.encoder_dropout)
+        sizes = asdict({**SIZES, **ENGINE_SIZES}[self.size])
+        return {"model_type": "bert", **sizes, **dropout, "pad_token_id": 0}
 
     @property
     def reader(self) -> WordPieceReader:
@@ -69,15 +73,15 @@ class Subject:
 
     def run(self, **trainer: Any) -> Settings:
         """Settings of one epoch over the view."""
-        plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, progress=False)
+        plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, keep=LAST, progress=False)
         trained = replace(plain, **trainer)
         return Settings(encoder=DemoEncoderSettings(), model=self.settings, node=ROOT, trainer=trained)
 
 
-def view_of(store: TokenStore) -> NodeView[TokenStore]:
-    """All documents of a store for training, their labels in turn; none for validation."""
+def view_of(store: TokenStore, labels: NDArray[np.integer] | None = None) -> NodeView[TokenStore]:
+    """All documents of a store for training, with labels ``(n,)`` or else the labels in turn; none for validation."""
     every, nothing = np.arange(len(store)), np.empty(0, np.intp)
-    paths = (every % len(LABELS)).astype(np.int32)[:, None]  # (n, 1)
+    paths = (every % len(LABELS) if labels is None else labels).astype(np.int32)[:, None]  # (n, 1)
     none = paths[:0]
     return NodeView(ROOT, store, TREE, False, every, paths, none, nothing, nothing, none, nothing, none, nothing)
 

@@ -1,9 +1,11 @@
 """Training steps: our trainer beside Hugging Face's, and what Lightning adds to a plain loop."""
 
 import tempfile
+from dataclasses import replace
 from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,30 +27,61 @@ BATCH = 16  # documents per step
 _STEPS = 400  # of the overhead's row
 
 
-def training_row(subject: Subject, repeats: int) -> Row:
-    """One epoch over a subject's documents, padded as they come, by both trainers with equal settings."""
-    on_gpu = choose_gpu("auto", "trainer.accelerator")
-    device, precision = "cuda" if on_gpu else "cpu", choose_precision("auto", on_gpu, subject.reader.files.hidden_size)
-    view, settings = view_of(subject.store), subject.run(batch_size=BATCH)
-    rounds = [
-        (_our_seconds(view, subject.blueprint(), settings), _hugging_face_seconds(subject, precision))
-        for _ in range(repeats)
-    ]
-    name = torch.cuda.get_device_name() if on_gpu else device
-    facts = {**subject.facts(), "precision": precision, "device": device, "device_name": name}
-    work, target = f"training step, {subject.size} size, batches of {BATCH}", 1.5 if on_gpu else 1.0
+def training_row(subject: Subject, repeats: int, batch: int = BATCH, warm_up: int = 0) -> Row:
+    """One epoch over a subject's documents, padded as they come, by both trainers with equal settings.
+
+    Args:
+        subject: What is trained, and on which texts.
+        repeats: See :class:`Row`.
+        batch: Documents of a step.
+        warm_up: Epochs that go before the timed one, in the same run; a GPU is slower in its first steps.
+    """
+    facts: dict[str, Any] = {**subject.facts(), **device_facts(subject)}
+    view, settings = view_of(subject.store), subject.run(batch_size=batch)
+    rounds = []
+    for _ in range(repeats):
+        ours, facts["peak_memory_bytes"] = our_seconds(view, subject.blueprint(), settings, warm_up)
+        rounds.append((ours, _hugging_face_seconds(subject, facts["precision"], batch, warm_up)))
+    work = f"training step, {subject.size} size, batches of {batch}"
+    target = 1.5 if facts["device"] == "cuda" else 1.0
     return rate_row(work, "documents", len(subject.texts), rounds, "Hugging Face Trainer", target=target, facts=facts)
 
 
-def _our_seconds(view: NodeView[TokenStore], blueprint: Blueprint, settings: Settings) -> float:
-    return float(fit_network(view, blueprint, settings).facts["seconds"])
+def device_facts(subject: Subject) -> dict[str, str]:
+    """Where a subject is trained and in which precision, unless it is told otherwise; the plan reads them."""
+    on_gpu = choose_gpu("auto", "trainer.accelerator")
+    precision = choose_precision("auto", on_gpu, subject.reader.files.hidden_size)
+    name = torch.cuda.get_device_name() if on_gpu else "cpu"
+    return {"precision": precision, "device": "cuda" if on_gpu else "cpu", "device_name": name}
 
 
-def _hugging_face_seconds(subject: Subject, precision: str) -> float:
-    """Seconds of ``Trainer.train`` over the subject's documents: same network, data, precision, optimizer, clipping."""
+def our_seconds(
+    view: NodeView[TokenStore], blueprint: Blueprint, settings: Settings, warm_up: int = 0
+) -> tuple[float, int | None]:
+    """Seconds of an epoch behind so many epochs of warm-up, and the most bytes of the GPU's memory; None on a CPU."""
+    trainer, on_gpu = replace(settings.trainer, max_epochs=warm_up + 1), torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    fitted = fit_network(view, blueprint, replace(settings, trainer=trainer))
+    seconds = float(fitted.facts["seconds"]) - (fitted.history[warm_up - 1]["seconds"] if warm_up else 0.0)
+    return seconds, torch.cuda.max_memory_allocated() if on_gpu else None
+
+
+def _hugging_face_seconds(subject: Subject, precision: str, batch: int, warm_up: int) -> float:
+    """The same of ``Trainer.train``: same network, data, precision, optimizer, clipping."""
     if find_spec("accelerate") is None:  # Trainer asks for it only when it is made
         raise ConfigError('the peer of training needs accelerate: pip install -c constraints.txt -e ".[bench]"')
-    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
+    from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+    class Clock(TrainerCallback):
+        def __init__(self) -> None:
+            self.marks = [perf_counter()]
+
+        def on_epoch_end(self, *_: Any, **__: Any) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.marks.append(perf_counter())
 
     data = [
         {"input_ids": subject.store[row].astype(np.int64).tolist(), "labels": row % len(LABELS)}
@@ -58,11 +91,11 @@ def _hugging_face_seconds(subject: Subject, precision: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
-            per_device_train_batch_size=BATCH,
-            num_train_epochs=1,
+            per_device_train_batch_size=batch,
+            num_train_epochs=1 + warm_up,
             learning_rate=filled(optimizer.lr),
             weight_decay=optimizer.weight_decay,
-            warmup_steps=int(optimizer.warmup * len(data) / BATCH),
+            warmup_steps=int(optimizer.warmup * (1 + warm_up) * len(data) / batch),
             max_grad_norm=1.0,
             bf16=precision == BF16,
             save_strategy="no",
@@ -74,9 +107,10 @@ def _hugging_face_seconds(subject: Subject, precision: str) -> float:
         model = peer_model(subject.network(), subject.config).train()
         trainer = Trainer(model, arguments, DataCollatorWithPadding(peer_tokenizer()), data)
         trainer.remove_callback(PrinterCallback)
-        start = perf_counter()
+        clock = Clock()
+        trainer.add_callback(clock)
         trainer.train()
-        return perf_counter() - start
+        return clock.marks[-1] - clock.marks[warm_up]
 
 
 class _Tiny(nn.Module):
@@ -97,7 +131,7 @@ def overhead_row(subject: Subject, repeats: int) -> Row:
     view, threads = view_of(store), torch.get_num_threads()
     blueprint = Blueprint(subject.reader, lambda _: _Tiny())
     settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second one
-    rounds = [(_our_seconds(view, blueprint, settings), _plain_seconds(view)) for _ in range(repeats + 1)][1:]
+    rounds = [(our_seconds(view, blueprint, settings)[0], _plain_seconds(view)) for _ in range(repeats + 1)][1:]
     torch.set_num_threads(threads)
     step, plain, more = (
         1000 / _STEPS * median(column) for column in zip(*((a, b, a - b) for a, b in rounds), strict=True)

@@ -107,7 +107,7 @@ def _dispatch(words: Sequence[str]) -> None:
         print(f"patent_hier {__version__}")
         return
     if words[0] not in COMMANDS:
-        moved = f"; in a checkout: make {words[0]}" if words[0] in ("bench", "plan") else ""
+        moved = f"; in a checkout: make {words[0]}" if words[0] in ("bench", "plan", "gpu-check") else ""
         raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
     name, *rest = words
     module = importlib.import_module(f"patent_hier.cli.{COMMANDS[name][0]}")

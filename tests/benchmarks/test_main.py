@@ -53,7 +53,7 @@ def test_a_corpus_of_ones_own_as_json(record, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("", "speed,plan"),
+        ("", "speed,plan,gpu"),
         ("speed --rows nothing", "nothing"),
         ("speed --size huge", "huge"),
         ("plan --seeds 0", "--seeds 0"),
@@ -63,6 +63,10 @@ def test_a_corpus_of_ones_own_as_json(record, tmp_path):
         ("plan model=linear", "model=linear"),
         ("plan encoder.freeze=true", "encoder.freeze"),
         ("plan encoder.path=nobody/nothing", "nobody/nothing"),
+        ("gpu --size huge", "huge"),
+        ("gpu --minutes 0", "--minutes 0"),
+        ("gpu --minutes nan", "--minutes nan"),
+        ("gpu --size tiny model=nothing", "model=nothing"),
     ],
 )
 def test_mistakes_are_one_line(words, said):
@@ -72,6 +76,21 @@ def test_mistakes_are_one_line(words, said):
     assert len(done.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["bench", "plan"])
+def test_without_a_gpu_its_check_is_refused_but_can_be_rehearsed(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = benchmark("gpu")
+    assert done.status == 2
+    assert "--size base needs a GPU" in done.err
+    assert done.err.endswith("--size tiny\n")
+
+
+def test_the_check_replaces_nothing_of_others(tmp_path):
+    (tmp_path / "letter.txt").write_text("mine", "utf-8")
+    done = benchmark("gpu", "--size", "tiny", "--output", tmp_path)
+    assert done.status == 2
+    assert "choose another folder" in done.err
+
+
+@pytest.mark.parametrize("name", ["bench", "plan", "gpu-check"])
 def test_the_package_says_where_they_are(name):
     assert command(name).err.endswith(f"in a checkout: make {name}\n")

@@ -1,0 +1,124 @@
+"""Training steps of one network: beside Hugging Face's Trainer, and compiled beside not compiled."""
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from torch._dynamo.utils import counters
+
+from benchmarks.architecture import TRAINING_PASSES
+from benchmarks.gpu.machine import known_gpu
+from benchmarks.gpu.steps import Found
+from benchmarks.plan.records import Speed
+from benchmarks.speed.record import tables
+from benchmarks.speed.rows import Row, rate_row
+from benchmarks.speed.subjects import Subject, view_of
+from benchmarks.speed.training import device_facts, our_seconds, training_row
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.encoder import TextEncoder
+
+if TYPE_CHECKING:
+    from benchmarks.gpu.check import Check
+
+_WARM_UP = 1  # epochs
+_GIB = 1 << 30
+# What a reader would look for in vain.
+LEFT_OUT = "unpadded batches: this code has none; every batch is padded to its longest document, in groups by length"
+
+
+def training_steps(check: "Check") -> Found:
+    """A step at the paper's batch beside the peer; and of a large batch, where the card is not waiting for the CPU."""
+    amounts = check.amounts
+    subject = check.subject(amounts.training)
+    batches = (amounts.batch, amounts.large_batch)
+    rows = [_more(training_row(subject, 1, batch, _WARM_UP), subject) for batch in batches]
+    check.rows += rows
+    return Found(
+        {"rows": [_facts(row) for row in rows], "left_out": LEFT_OUT}, f"{_text(rows)}\n- left out: {LEFT_OUT}"
+    )
+
+
+def compiled_steps(check: "Check") -> Found:
+    """The same steps with a compiled encoder, beside the ones that are not compiled."""
+    amounts = check.amounts
+    subject = check.subject(amounts.training)
+    view, rows = view_of(subject.store), []
+    for batch in (amounts.batch, amounts.large_batch):
+        settings = subject.run(batch_size=batch)
+        plain, _ = our_seconds(view, subject.blueprint(), settings, _WARM_UP)
+        before, start = _graphs(), perf_counter()  # the second batch size may find all compiled
+        fast, memory = our_seconds(view, compiled(subject.blueprint(), amounts.compiler), settings, _WARM_UP)
+        facts = {**subject.facts(), **device_facts(subject), "peak_memory_bytes": memory}
+        facts |= {
+            "compiler": amounts.compiler,
+            "compiling_seconds": max(0.0, perf_counter() - start - (1 + _WARM_UP) * fast),
+        }
+        facts |= {key: count - before[key] for key, count in _graphs().items()}
+        work, rest = f"compiled training step, {subject.size} size, batches of {batch}", {"target": 1.0, "facts": facts}
+        row = rate_row(work, "documents", amounts.training, [(fast, plain)], "not compiled", **rest)
+        rows.append(_more(row, subject))
+    check.rows += rows
+    return Found({"rows": [_facts(row) for row in rows]}, _text(rows))
+
+
+def compiled(blueprint: Blueprint, compiler: str) -> Blueprint:
+    """The same network with its encoder compiled, once for all lengths.
+
+    Args:
+        blueprint: Of a network with an encoder.
+        compiler: A backend of ``torch.compile``.
+    """
+
+    def build(labels: int) -> nn.Module:
+        network = blueprint.build(labels)
+        assert isinstance(network.encoder, TextEncoder)
+        network.encoder.network.compile(backend=compiler, dynamic=True)
+        return network
+
+    return replace(blueprint, build=build)
+
+
+def utilisation(flops: float, precision: str) -> float | None:
+    """Share of the card's published peak; None for a processor whose peak is not known."""
+    gpu = known_gpu()
+    return None if gpu is None else flops / gpu.peak(precision)
+
+
+def percent(share: float | None) -> str:
+    """A utilisation for a reader."""
+    return "not known for this processor" if share is None else f"{share:.1%}"
+
+
+def _graphs() -> dict[str, int]:
+    """What the compiler has made so far: graphs, and the places where it gave up."""
+    return {"graphs": counters["stats"]["unique_graphs"], "graph_breaks": sum(counters["graph_break"].values())}
+
+
+def _more(row: Row, subject: Subject) -> Row:
+    """A row with tokens per second and utilisation among its facts."""
+    speed = Speed.of(row.as_dict(), subject.size, TRAINING_PASSES)
+    facts = {
+        "tokens_per_second": row.ours * speed.tokens,
+        "flops": speed.flops,
+        "utilisation": utilisation(speed.flops, speed.precision),
+    }
+    return replace(row, facts={**row.facts, **facts})
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    return {"work": row.work, "documents_per_second": row.ours, "peer": row.peer, "ratio": row.ratio, **row.facts}
+
+
+def _text(rows: list[Row]) -> str:
+    lines = []
+    for row in rows:
+        facts, memory = row.facts, row.facts["peak_memory_bytes"]
+        line = f"- {row.work}: {facts['tokens_per_second']:,.0f} tokens/s in {facts['precision']}, "
+        line += f"{facts['flops'] / 1e12:.3g} TFLOP/s, utilisation {percent(facts['utilisation'])}"
+        line += "" if memory is None else f", at most {memory / _GIB:.1f} GiB"
+        if "compiler" in facts:
+            line += f"; {facts['compiler']}: {facts['graphs']} graphs, {facts['graph_breaks']} breaks, "
+            line += f"{facts['compiling_seconds']:.0f} s to compile"
+        lines.append(line)
+    return f"{tables(rows)}\n" + "\n".join(lines)
