@@ -91,13 +91,14 @@ def write_token_states(
         progress: Called after each batch with its number of documents.
 
     Raises:
-        OSError: If the disk is too small, before anything is computed.
+        OSError: If the disk is too small; on Linux before anything is computed.
     """
     device = next(encoder.parameters()).device
     shape = (int(store.offsets[-1]), encoder.hidden_size)
-    with (folder / STATES_FILE).open("wb") as file:  # a mapped file would find the disk full by a signal
-        os.posix_fallocate(file.fileno(), 0, max(1, shape[0] * shape[1] * DTYPE.itemsize))
-    written = np.memmap(folder / STATES_FILE, DTYPE, "r+", shape=shape)
+    if hasattr(os, "posix_fallocate"):  # where a mapped file finds the disk full, the process gets a signal
+        with (folder / STATES_FILE).open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shape[0] * shape[1] * DTYPE.itemsize)
+    written = np.memmap(folder / STATES_FILE, DTYPE, "r+" if (folder / STATES_FILE).exists() else "w+", shape=shape)
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == BF16)
     with torch.inference_mode(), mixed, _only_layers(encoder.network, slice(layers)):
         for rows in batches_of_like_length(store.lengths, batch_size):
