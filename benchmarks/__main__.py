@@ -121,7 +121,10 @@ def gpu(words: Sequence[str]) -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="that all may take; 9 if left out")
     parser.add_argument("--data", metavar="FILE", help="the same as data=gazette data.path=FILE")
     parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="runs/gpu-check, or runs/gpu-rehearsal, if left out"
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="of the record; if left out, a new one in runs/gpu-check (tiny: gpu-rehearsal)",
     )
     options = parser.parse_intermixed_args(words)
     if not options.minutes > 0:

@@ -1,7 +1,9 @@
 """A check from its beginning to its last line."""
 
+import faulthandler
 import gc
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -10,11 +12,12 @@ from benchmarks.gpu.check import AMOUNTS, Check, made_up
 from benchmarks.gpu.steps import FAILED, Clock, Outcome, run_steps
 from benchmarks.gpu.suite import KIND, STEPS, summary, write
 from benchmarks.plan.records import GPU_CHECK
-from patent_hier.artifacts import refuse_foreign
+from patent_hier.artifacts import MANIFEST, refuse_foreign
 from patent_hier.errors import ConfigError, ProcessError
 from patent_hier.progress import say
 from patent_hier.settings import Settings
 
+_LAST_RESORT = 30  # seconds behind its time after which a check that hangs is ended, its record as it is
 _REHEARSAL = "gpu-rehearsal"  # apart, since the plan reads the records of the check
 
 
@@ -30,7 +33,7 @@ def run_check(
     Args:
         size: A name in :data:`AMOUNTS`.
         clock: The time that all have.
-        folder: Of the record; None for the usual one.
+        folder: Of the record, not there yet; None for one by the time, among the usual ones.
         hier: Settings of ``level=hier``, and the words that they are made of.
         paper: The paper's experiment by level.
 
@@ -44,8 +47,11 @@ def run_check(
             "here: --size tiny"
         )
     settings, words = hier
-    place = folder or Path(settings.runs_dir) / (_REHEARSAL if size == "tiny" else GPU_CHECK)
+    usual = Path(settings.runs_dir) / (_REHEARSAL if size == "tiny" else GPU_CHECK)
+    place = folder or usual / f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     refuse_foreign(place, KIND)
+    if (place / MANIFEST).exists():
+        raise ConfigError(f"--output {place} holds a record already; name another folder")
     amounts, path = AMOUNTS[size], settings.data.path
     if path is None:
         words, data = [f"data.rows={amounts.hier_rows}", *words], "the demo corpus, for no other was given"
@@ -64,7 +70,9 @@ def run_check(
         if check.on_gpu:
             torch.cuda.empty_cache()
 
+    faulthandler.dump_traceback_later(max(1.0, clock.left) + _LAST_RESORT, exit=True)  # a kernel hears no signal
     outcomes = run_steps(STEPS, check, clock, keep, say)
+    faulthandler.cancel_dump_traceback_later()
     say(f"gpu check: {summary(outcomes)}; {place / 'record.md'}")
     if failed := [one.name for one in outcomes if one.status == FAILED]:
         raise ProcessError(f"{len(failed)} of {len(outcomes)} steps failed: {', '.join(failed)}; {place} says why")

@@ -12,6 +12,7 @@ from patent_hier.errors import PatentHierError, ProcessError
 from patent_hier.sanitize import reason
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
+_AGAIN = 5  # seconds between two tries to break off
 _PATIENCE = 3  # times its expected seconds that a step may take before it is broken off
 _Context = TypeVar("_Context")
 
@@ -159,10 +160,11 @@ def _at_most(seconds: float) -> Iterator[None]:
         return
 
     def stop(*_: object) -> None:
-        raise ProcessError(f"broken off after {seconds:.0f} s; give it more time by --minutes, or find what hangs")
+        raise ProcessError(f"stopped after {seconds:.0f} s; look for what hangs")
 
     start, handler = monotonic(), signal.signal(signal.SIGALRM, stop)
-    before, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again and again: an exception that reaches a destructor is lost.
+    before, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:

@@ -62,7 +62,8 @@ usage: patent-hier predict MODEL FILE [options]
   --delimiter tab   between fields, where it is not found by itself; --sheet NAME: a workbook's sheet, else the first
   --output-format F csv or jsonl, likewise; csv for standard output
   --batch-size 64   documents per batch of a network
-  --engine torch    or onnx (ONNX Runtime), or openvino: what computes networks, on the CPU; extras of the same names.
+  --engine torch    what runs the networks: torch, onnx (ONNX Runtime) or openvino; the last two run on the CPU and need
+                    the extra of that name.
                     In fp32 used only if it gives PyTorch's first label to all of FILE's first documents
   --precision fp32  or bf16 (torch, openvino), faster where the processor computes in it; or int8 (onnx, openvino),
                     faster on most. Used only if it gives the first label of fp32 to 99 % of FILE's first documents
@@ -99,7 +100,7 @@ def predict(words: Sequence[str]) -> None:
     text = None if options.text is None else _text(options.text)
     if not engine.is_plain and (options.file is None or str(options.file) == _STDIN):
         raise ConfigError(
-            f"{engine.options} is compared with fp32 on FILE first; name a file, no text or standard input"
+            f"{engine.options} is first compared with fp32 on FILE; name a file instead of --abstract or standard input"
         )
     if options.abstract:
         _answer(options)

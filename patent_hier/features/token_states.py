@@ -19,16 +19,15 @@ STATES_FILE = "states.bin"
 DTYPE = np.dtype("<f2")
 
 
-def token_states_fingerprint(tokens: str, encoder: str, layers: int, precision: str) -> str:
+def token_states_fingerprint(tokens: str, encoder: str, layers: int) -> str:
     """Name the states by what decides their content.
 
     Args:
         tokens: Name of the token store.
         encoder: Digest of the encoder's files.
         layers: How many lower layers, with the embeddings below them, made them.
-        precision: In which they computed.
     """
-    return fingerprint([TOKEN_STATES_VERSION, tokens, encoder, layers, precision])
+    return fingerprint([TOKEN_STATES_VERSION, tokens, encoder, layers])
 
 
 class TokenStates:

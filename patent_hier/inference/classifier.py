@@ -17,7 +17,7 @@ from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import changes, scale
 from patent_hier.inference.answering import Answering, Asked, Labels, Question
 from patent_hier.inference.calibration import Calibration
-from patent_hier.inference.engines import TORCH, Engine, move
+from patent_hier.inference.engines import TORCH, Engine, move, restored
 from patent_hier.inference.exporting import (
     Export,
     export_system,
@@ -43,7 +43,8 @@ class HierarchicalClassifier:
         system: Its classifiers.
         calibration: Scalings of the probabilities, and thresholds; None if the split left no documents for them.
         facts: Data, split and scores of the system, as JSON-able values.
-        version: Fingerprint of the weights and of all that turns texts into numbers.
+        version: Fingerprint of the weights and of all that turns texts into numbers; behind it the engine, if it is not
+            PyTorch in fp32.
         agreement: How its engine compares with PyTorch in fp32; None where that is what computes.
     """
 
@@ -119,15 +120,17 @@ class HierarchicalClassifier:
 
     def moved(self, engine: Engine, documents: Sequence[str], cache: Path | None, batch_size: int = 64) -> Self:
         """:meth:`with_engine` for what :meth:`documents` gives, one or more."""
+        plain = restored(self.system)
         if engine.is_plain:
-            return self
+            return type(self)(plain, self.calibration, self.facts)
         if not documents:
             raise DataError(f"{engine.options}: there are no texts to compare it with fp32 on; give some")
-        system = move(self.system, engine, cache)
-        agreement = compare(self.system, system, engine, documents, batch_size)
+        system = move(plain, engine, cache)
+        agreement = compare(plain, system, engine, documents, batch_size)
         agreement.require()
         classifier = type(self)(system, self.calibration, self.facts)
         classifier.agreement = agreement
+        classifier.version += f"+{engine}".replace(", ", ".")
         return classifier
 
     def save_pretrained(self, folder: str | Path, *, license: str | None = None) -> None:  # noqa: A002 - the hub's word

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from patent_hier.artifacts import find_damage, fingerprint, seal
@@ -45,7 +45,7 @@ def converted(
         "version": CONVERTED_VERSION,
         "for": form,
         "files": sorted((files or {}).items()),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
     if cache is not None and files is not None:
         folder = cache / "engines" / fingerprint(facts)
@@ -63,6 +63,13 @@ def converted(
         folder = Path(place) / "network"
         _make(classifier, form, folder, facts)
         yield folder / _FILE
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # installed by another name, such as onnxruntime-gpu
+        return None
 
 
 def _make(classifier: NodeClassifier, form: str, folder: Path, facts: Mapping[str, object]) -> None:

@@ -47,7 +47,9 @@ class Engine:
         object.__setattr__(self, "precision", PRECISIONS.get(self.precision, self.precision))
         if self.precision not in ENGINES[self.name]:
             known = "; ".join(f"{name} with {' or '.join(precisions)}" for name, precisions in ENGINES.items())
-            raise ConfigError(f"--engine {self.name} has no --precision {self.precision}; there is {known}")
+            raise ConfigError(
+                f"--engine {self.name} does not support --precision {self.precision}; supported are {known}"
+            )
 
     @property
     def is_plain(self) -> bool:
@@ -95,6 +97,17 @@ def move(system: "System", engine: Engine, cache: Path | None = None) -> "System
         for folder, one in networks.items()
     }
     return system.with_loaded({**system.loaded, **moved})
+
+
+def restored(system: "System") -> "System":
+    """The same system with its networks computed by PyTorch in fp32, whatever computed them."""
+    from patent_hier.inference.nodes import Classifier
+
+    plain = {
+        folder: replace(one, classifier=replace(one.classifier, stand_in=None)) if isinstance(one, Classifier) else one
+        for folder, one in system.loaded.items()
+    }
+    return system.with_loaded(plain)
 
 
 def stand_in(

@@ -93,7 +93,7 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
     assert isinstance(reader, TokenReader)
     if next(network.parameters()).device.type != "cpu":
         network = copy.deepcopy(network).cpu()
-        classifier = replace(classifier, model=network)
+    classifier = replace(classifier, model=network, stand_in=None)
     name = f"the network of node {classifier.node}"
     store, order = _probes(reader)
     example = _example(reader, store, order)

@@ -41,8 +41,8 @@ class Agreement:
     def __str__(self) -> str:
         share = 100 * self.same / self.documents
         return (
-            f"the first {self.level} of {self.same} of {self.documents} documents ({share:.1f} %) is that of "
-            f"{'fp32' if self.engine.name == TORCH else 'torch in fp32'}, probabilities differ by at most "
+            f"{self.same} of {self.documents} documents ({share:.1f} %) have the same first {self.level} as in "
+            f"{'fp32' if self.engine.name == TORCH else 'torch in fp32'}; probabilities differ by at most "
             f"{self.difference:.2g}"
         )
 
@@ -60,7 +60,8 @@ class Agreement:
                 )
         elif self.same < MIN_AGREEMENT * self.documents:
             raise ConfigError(
-                f"{self.engine.options}: {self}, less than {MIN_AGREEMENT:.0%}; leave --precision out to score in fp32"
+                f"{self.engine.options}: {self}; fewer than {100 * MIN_AGREEMENT:.0f} % agree: omit --precision to "
+                "score in fp32"
             )
 
 

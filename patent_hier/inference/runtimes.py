@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from patent_hier.errors import ConfigError, MissingExtraError
+from patent_hier.errors import ConfigError, MissingExtraError, PatentHierError
 from patent_hier.inference.converted import converted
 from patent_hier.inference.engines import ONNX, OPENVINO, TORCH, Engine
 from patent_hier.inference.onnx_network import INPUTS, OUTPUT, open_session, require_libraries
@@ -77,16 +77,18 @@ def open_network(
     assert isinstance(classifier.model, nn.Module)
     if engine.name == TORCH:
         return HalfPrecision(classifier.model).eval()
-    require_libraries()  # both engines read what PyTorch's exporter writes
     if engine.name == OPENVINO:
         _openvino()
-    with converted(classifier, engine, cache, files) as path:
-        try:
+    require_libraries()  # both engines read what PyTorch's exporter writes
+    try:
+        with converted(classifier, engine, cache, files) as path:
             return Foreign(_OPENERS[engine.name](path, engine.precision))
-        except Exception as error:  # both libraries have classes of their own
-            raise ConfigError(
-                f"{engine.options} cannot compute the network of node {classifier.node} ({reason(error)}); leave it out"
-            ) from error
+    except (PatentHierError, OSError):
+        raise
+    except Exception as error:  # both libraries have classes of their own
+        raise ConfigError(
+            f"{engine.options} cannot run the network of node {classifier.node} ({reason(error)}); omit the option"
+        ) from error
 
 
 def _open_onnx(path: Path, precision: str) -> Callable[[_Arrays], NDArray[np.float32]]:

@@ -44,12 +44,14 @@ class Blueprint:
         build: From a number of labels, the network with its initial weights, drawn from torch's global generator.
         vectors: Document vectors of its frozen encoder; None where the network reads tokens.
         states: States of the tokens above its frozen lower layers; None where the network reads tokens.
+        width: Dimensions of its word vectors; None for a network on an encoder.
     """
 
     reader: TokenReader
     build: Callable[[int], nn.Module]
     vectors: LayerVectors | None = None
     states: TokenStates | None = None
+    width: int | None = None
 
     def reading(self, network: object) -> contextlib.AbstractContextManager[None]:
         """While it lasts, a network that was built reads the corpus's store; afterwards it reads token ids again.
@@ -88,7 +90,8 @@ def words_blueprint(folder: Path, features: FeatureSettings, model: TextCnnSetti
     """TextCNN or RNN on the vectors of a folder that :mod:`patent_hier.features.word2vec` made."""
     words, vectors = load_vectors(folder)
     reader = WordReader(words, features.name, features.max_length)
-    return Blueprint(reader, lambda num_labels: _on_words(torch.from_numpy(vectors), num_labels, model))
+    _, width = vectors.shape
+    return Blueprint(reader, lambda num_labels: _on_words(torch.from_numpy(vectors), num_labels, model), width=width)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class TextEncoder(nn.Module):
         hidden_size: Width of the hidden states.
         num_layers: Number of Transformer layers.
         is_causal: Whether no token reads those after it, as in a decoder.
+        begins_above: How many lower layers are left out at present; see :mod:`patent_hier.models.lower_layers`.
 
     Raises:
         ConfigError: If the network has not so many layers to freeze.
@@ -48,6 +49,7 @@ class TextEncoder(nn.Module):
         self.hidden_size = int(network.config.hidden_size)
         self.num_layers = int(network.config.num_hidden_layers)
         self.is_causal = is_causal(network.config.to_dict())
+        self.begins_above = 0
         self._attention = network.config._attn_implementation
         self._frozen = self._to_freeze(frozen)
         for module in self._frozen:
@@ -83,15 +85,15 @@ class TextEncoder(nn.Module):
         Returns:
             ``num_layers + 1`` tensors ``(batch, seq_len, hidden_size)``; item 0 is the embedding output. Networks that
             normalise before each layer (ModernBERT, GPT-2) give the layers' outputs as they are and the last one
-            after the final normalisation; BERT-like ones normalise every layer's. What lies below a network that
-            begins above its lower layers is empty: no head may read it.
+            after the final normalisation; BERT-like ones normalise every layer's. What lies below
+            the layers that are left out is empty: no head may read it.
         """
         self._choose_attention(input_ids.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.network not in self._frozen):
             output = self.network(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         last = cast("Tensor", output.last_hidden_state)
-        states = (*cast("tuple[Tensor, ...]", output.hidden_states)[:-1], last)
-        return (*[last.new_empty(0)] * (self.num_layers + 1 - len(states)), *states)
+        missing = [last.new_empty(0)] * self.begins_above
+        return (*missing, *cast("tuple[Tensor, ...]", output.hidden_states)[:-1], last)
 
     def _choose_attention(self, device: torch.device) -> None:
         """Plain attention for bf16 on a CPU, where PyTorch's fused one has a slow backward pass; else as loaded.

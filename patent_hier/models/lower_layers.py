@@ -4,6 +4,7 @@ Training and scoring then do without the embeddings and these layers; all else s
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,6 @@ from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import TextEncoder
 from patent_hier.models.frozen import batches_of_like_length
-from patent_hier.settings import BF16
 
 
 class StatesInput(nn.Module):
@@ -46,14 +46,26 @@ class StatesInput(nn.Module):
 def beginning_above(network: nn.Module, states: TokenStates) -> Iterator[None]:
     """Let a network look the output of its frozen lower layers up; afterwards it has them again."""
     assert isinstance(network, BertCnn)
-    body = cast(Any, network.encoder.network)
+    encoder = network.encoder
+    body = cast(Any, encoder.network)
+    _watch_all_layers(encoder)
     own = body.embeddings
     with _only_layers(body, slice(states.layers, None)):
-        body.embeddings = StatesInput(states)
+        body.embeddings, encoder.begins_above = StatesInput(states), states.layers
         try:
             yield
         finally:
-            body.embeddings = own
+            body.embeddings, encoder.begins_above = own, 0
+
+
+def _watch_all_layers(encoder: TextEncoder) -> None:
+    """Let one token pass: transformers watches for hidden states the layers that it finds in the first pass only."""
+    was_training, device = encoder.training, next(encoder.parameters()).device
+    one = torch.ones(1, 1, dtype=torch.long, device=device)
+    encoder.eval()
+    with torch.no_grad():
+        encoder(one, one)
+    encoder.train(was_training)
 
 
 @contextlib.contextmanager
@@ -75,19 +87,17 @@ def write_token_states(
     layers: int,
     pad_id: int,
     batch_size: int,
-    precision: str,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Compute the states of a whole corpus, in flat memory, and seal their folder.
 
     Args:
-        encoder: Frozen, on the device where it computes; its layers are those of BERT.
+        encoder: Frozen, on the device where it computes, in fp32; its layers are those of BERT.
         store: Token ids of the corpus.
         folder: An empty staging folder.
         layers: How many lower layers the tokens go through.
         pad_id: Token id of ``[PAD]``.
         batch_size: Documents per batch.
-        precision: ``32-true`` or ``bf16-mixed``.
         progress: Called after each batch with its number of documents.
 
     Raises:
@@ -95,15 +105,11 @@ def write_token_states(
     """
     device = next(encoder.parameters()).device
     shape = (int(store.offsets[-1]), encoder.hidden_size)
-    if hasattr(os, "posix_fallocate"):  # where a mapped file finds the disk full, the process gets a signal
-        with (folder / STATES_FILE).open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shape[0] * shape[1] * DTYPE.itemsize)
-    written = np.memmap(folder / STATES_FILE, DTYPE, "r+" if (folder / STATES_FILE).exists() else "w+", shape=shape)
-    mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == BF16)
-    with torch.inference_mode(), mixed, _only_layers(encoder.network, slice(layers)):
+    written = _reserved(folder / STATES_FILE, shape)
+    with torch.inference_mode(), _only_layers(encoder.network, slice(layers)):
         for rows in batches_of_like_length(store.lengths, batch_size):
             ids, mask = (torch.from_numpy(x).to(device) for x in pad_batch(store, rows, pad_id))
-            states = encoder(ids, mask)[-1].float().cpu().numpy()  # (batch, seq_len, hidden_size)
+            states = encoder(ids, mask)[-1].cpu().numpy()  # (batch, seq_len, hidden_size)
             for row, own in zip(rows, states, strict=True):
                 start, end = store.offsets[row : row + 2]
                 written[start:end] = own[: end - start]
@@ -112,3 +118,16 @@ def write_token_states(
     written.flush()
     facts = {"tokens": shape[0], "layers": layers, "hidden_size": encoder.hidden_size}
     seal(folder, {"kind": "token states", **facts})
+
+
+def _reserved(path: Path, shape: tuple[int, int]) -> "np.memmap[Any, np.dtype[np.float16]]":
+    """A new file, mapped; its place on the disk is taken first, since a mapped file finds a full disk by a signal."""
+    written = np.memmap(path, DTYPE, "w+", shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, written.nbytes)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
+                    raise
+    return written

@@ -185,7 +185,10 @@ class PatentDataModule(NodeBatches):
     def _opened(self) -> CorpusView[Any]:
         inputs: Inputs = WordInputs(self.settings)
         if self.settings.model.inputs == "wordpiece":
-            inputs = WordPieceInputs(self.settings, locate(self.settings.encoder, Path(self.settings.cache_dir)))
+            # Token ids, whatever is frozen: what a run looks up in their place only its own networks can read.
+            encoder = replace(self.settings.encoder, freeze=False, lower_states=False)
+            settings = replace(self.settings, encoder=encoder)
+            inputs = WordPieceInputs(settings, locate(encoder, Path(settings.cache_dir)))
         return inputs.open(*self._data)
 
 

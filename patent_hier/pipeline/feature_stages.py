@@ -67,13 +67,12 @@ def ensure_token_states(corpus: Corpus, tokens: Path, files: EncoderFiles, setti
     from patent_hier.features.wordpiece import WordPieceReader
     from patent_hier.models.encoder import load_encoder
     from patent_hier.models.lower_layers import write_token_states
-    from patent_hier.training.device import choose_gpu, choose_precision
+    from patent_hier.training.device import choose_gpu
 
     encoder, trainer, cache = settings.encoder, settings.trainer, Path(settings.cache_dir)
     on_gpu = choose_gpu(trainer.accelerator, "trainer.accelerator")
-    precision = choose_precision(trainer.precision, on_gpu, files.hidden_size)
     digest = files.digest(DigestCache(cache / "digests.json"), pretrained=True)
-    name = token_states_fingerprint(tokens.name, digest, encoder.freeze, precision)
+    name = token_states_fingerprint(tokens.name, digest, encoder.freeze)
 
     def compute(staging: Path, progress: Callable[[int], None]) -> None:
         write_token_states(
@@ -83,7 +82,6 @@ def ensure_token_states(corpus: Corpus, tokens: Path, files: EncoderFiles, setti
             layers=encoder.freeze,
             pad_id=WordPieceReader(files, encoder.max_length).pad_id,
             batch_size=trainer.score_batch_size,
-            precision=precision,
             progress=progress,
         )
 

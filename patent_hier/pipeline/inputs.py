@@ -315,8 +315,8 @@ def _check_layers(model: BertCnnSettings, encoder: EncoderSettings, files: Encod
         )
     if encoder.lower_states and kind not in STACKED:
         raise ConfigError(
-            f"encoder.lower_states=true goes with encoders of the types {', '.join(STACKED)}; {encoder.name} is of the "
-            f"type {kind}: set it to false"
+            f"encoder.lower_states=true works only with encoders of type {', '.join(STACKED)}; {encoder.name} has type "
+            f"{kind}: set encoder.lower_states=false"
         )
     if kept and encoder.freeze is True and not read <= kept <= num_layers:
         raise ConfigError(

@@ -19,7 +19,7 @@ from patent_hier.models.allocation import keep_freed_memory
 from patent_hier.models.blueprint import ENCODER_NAME, Blueprint
 from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
-from patent_hier.settings import BEST, Settings, as_dict, filled, planned_epochs
+from patent_hier.settings import BEST, Settings, TrainerSettings, as_dict, filled, planned_epochs
 from patent_hier.training.callbacks import BestWeights, History, Patience
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -69,7 +69,7 @@ def fit_network(
     if settings.trainer.keep == BEST and not len(view.val):
         say("no validation document under this node, so the weights of the last epoch are kept")
     wanted = settings.trainer.accumulate
-    precision = _precision(blueprint, settings)
+    precision = _precision(blueprint, settings.trainer)
     position = find_state(state, ranks, precision, say)
     if position and position.passes != (wanted or position.passes):
         say(f"training begins anew: its state {state} is of trainer.accumulate={position.passes}, not {wanted}")
@@ -88,13 +88,12 @@ def fit_network(
     return fit(first)
 
 
-def _precision(blueprint: Blueprint, settings: Settings) -> str:
+def _precision(blueprint: Blueprint, settings: TrainerSettings) -> str:
     """In which the network computes; where its encoder's output is looked up, no product is large enough to gain."""
-    reader, trainer = blueprint.reader, settings.trainer
-    width: int | None = settings.features.vector_size
-    if isinstance(reader, WordPieceReader):
-        width = reader.files.hidden_size if blueprint.vectors is None else None
-    return choose_precision(trainer.precision, choose_gpu(trainer.accelerator, "trainer.accelerator"), width)
+    reader, width = blueprint.reader, blueprint.width
+    if isinstance(reader, WordPieceReader) and blueprint.vectors is None:
+        width = reader.files.hidden_size
+    return choose_precision(settings.precision, choose_gpu(settings.accelerator, "trainer.accelerator"), width)
 
 
 def _where(position: Position) -> str:

@@ -230,7 +230,7 @@ def test_half_precision_is_compared_first_and_told(made, new, tmp_path, monkeypa
     outcome = command("predict", model, new, "--precision", "bf16-mixed")
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("bf16-mixed: the first class of 2 of 2 documents (100.0 %) is that of fp32, prob")
+    assert lines[0].startswith("bf16-mixed: 2 of 2 documents (100.0 %) have the same first class as in fp32; prob")
     assert re.search(r"documents/s, bf16-mixed: new\.predicted\.csv$", lines[-1])
 
     (tmp_path / "new.predicted.csv").unlink()
@@ -258,7 +258,7 @@ def test_an_engine_is_compared_first_and_told(made, new, tmp_path):
     outcome = command("predict", model, new, "--engine", "onnx", "--output", "onnx.csv")
     assert (outcome.status, outcome.err) == (0, "")
     lines = outcome.out.splitlines()
-    assert lines[0].startswith("onnx: the first class of 2 of 2 documents (100.0 %) is that of torch in fp32, prob")
+    assert lines[0].startswith("onnx: 2 of 2 documents (100.0 %) have the same first class as in torch in fp32; prob")
     assert lines[-1].endswith("documents/s, onnx: onnx.csv")
     assert len(list(Path("cache", "engines").glob("*/network.onnx"))) == 1
     for plain, onnx in zip(*(read(tmp_path / name) for name in ("plain.csv", "onnx.csv")), strict=True):
@@ -269,9 +269,9 @@ def test_an_engine_is_compared_first_and_told(made, new, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("new.csv", "--precision", "int8"), "--engine torch has no --precision int8"),
-        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is compared with fp32 on FILE first; name a file"),
-        (("--abstract", ABSTRACT, "--precision", "bf16"), "--precision bf16-mixed is compared with fp32 on FILE first"),
+        (("new.csv", "--precision", "int8"), "--engine torch does not support --precision int8"),
+        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is first compared with fp32 on FILE; name a file"),
+        (("--abstract", ABSTRACT, "--precision", "bf16"), "--precision bf16-mixed is first compared with fp32 on FILE"),
     ],
 )
 def test_engines_that_cannot_be_used(made, words, message):

@@ -50,7 +50,7 @@ def test_engines_score_as_the_network(make, name, engine):
 def test_recurrent_networks(make):
     plain = make.classifier("lstm")
     assert np.abs(scores(stand_in(plain, Engine(ONNX))) - scores(plain)).max() < 1e-4
-    with pytest.raises(ConfigError, match="--engine openvino cannot compute the network of node A") as caught:
+    with pytest.raises(ConfigError, match="--engine openvino cannot run the network of node A") as caught:
         stand_in(plain, Engine(OPENVINO))
     assert "\n" not in str(caught.value)
 
@@ -70,9 +70,9 @@ def test_half_precision_is_that_of_automatic_casting(make):
         (("tvm",), "--engine tvm is unknown; choose one of torch, onnx, openvino"),
         (
             (TORCH, INT8),
-            "--engine torch has no --precision int8; there is torch with 32-true or bf16-mixed; onnx with",
+            "--engine torch does not support --precision int8; supported are torch with 32-true or bf16-mixed;",
         ),
-        ((ONNX, "bf16"), "--engine onnx has no --precision bf16-mixed"),
+        ((ONNX, "bf16"), "--engine onnx does not support --precision bf16-mixed"),
     ],
 )
 def test_unknown_engines(words, message):
@@ -155,9 +155,14 @@ def test_a_classifier_with_an_engine(made, tmp_path):
     moved = classifier.with_engine("onnx", "fp32", texts=texts, cache_dir=tmp_path)
     assert (moved.agreement.same, moved.agreement.documents) == (len(texts), len(texts))
     assert classifier.agreement is None
-    assert classifier.with_engine(texts=texts) is classifier
+    back = moved.with_engine(texts=texts)
+    assert (back.agreement, back.version) == (None, classifier.version)
+    assert all(one.classifier.stand_in is None for one in back.system.loaded.values())
+    again = moved.with_engine("openvino", "int8", texts=texts)  # compared with PyTorch, not with what it had
+    assert again.version == f"{classifier.version}+openvino.int8"
+    assert all(one.classifier.stand_in is not None for one in again.system.loaded.values())
     for one, other in zip(classifier.predict(texts), moved.predict(texts), strict=True):
-        assert one.model_version == other.model_version
+        assert other.model_version == f"{one.model_version}+onnx"
         assert [path.label for path in one.paths] == [path.label for path in other.paths]
         assert one.paths[0].probability == pytest.approx(other.paths[0].probability, abs=1e-4)
     with pytest.raises(DataError, match="--engine onnx: there are no texts to compare it with fp32 on; give some"):

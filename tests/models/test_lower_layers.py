@@ -36,7 +36,7 @@ def store() -> TokenStore:
 def states(tiny_encoder_files: EncoderFiles, store: TokenStore, tmp_path: Path) -> TokenStates:
     frozen, folder = load_encoder(tiny_encoder_files, pretrained=True, frozen=True), tmp_path / "states"
     folder.mkdir()
-    write_token_states(frozen, store, folder, layers=1, pad_id=0, batch_size=2, precision="32-true")
+    write_token_states(frozen, store, folder, layers=1, pad_id=0, batch_size=2)
     assert len(blocks_of(frozen.network, 2)) == 3  # it has its embeddings and both layers again
     return TokenStates.open(folder)
 
@@ -85,6 +85,16 @@ def test_a_network_that_begins_above_answers_and_learns_like_a_whole_one(
     assert torch.allclose(other, gradient, atol=5e-2 * float(gradient.abs().max()))
 
 
+def test_all_hidden_states_are_there_again(encoder: TextEncoder, store: TokenStore, states: TokenStates) -> None:
+    """transformers looks for the layers it watches in its first forward pass, which may be one of the upper ones."""
+    network, batch_of_two = BertCnn(encoder, 5, SETTINGS), batch(store, [1, 3])
+    with beginning_above(network, states), torch.no_grad():
+        shapes = [state.shape for state in encoder(*batch(TokenPositions(store), [1, 3]))]
+        assert shapes == [(0,), (2, 9, 16), (2, 9, 16)]
+    with torch.no_grad():
+        assert [state.shape for state in encoder(*batch_of_two)] == [(2, 9, 16)] * 3
+
+
 def test_the_own_layers_come_back_after_an_error(encoder: TextEncoder, states: TokenStates) -> None:
     network = BertCnn(encoder, 5, SETTINGS)
     before = dict(network.named_parameters())
@@ -122,4 +132,4 @@ def test_a_full_disk_is_found_before_anything_is_computed(
     monkeypatch.setattr("os.posix_fallocate", full)
     monkeypatch.setattr(TextEncoder, "forward", lambda *_: pytest.fail("computed"))
     with pytest.raises(OSError, match="No space left"):
-        write_token_states(encoder, store, tmp_path, layers=1, pad_id=0, batch_size=2, precision="32-true")
+        write_token_states(encoder, store, tmp_path, layers=1, pad_id=0, batch_size=2)

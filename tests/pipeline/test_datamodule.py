@@ -1,6 +1,7 @@
 """The public parts, as a researcher uses them: with any Trainer of Lightning, on the demo corpus."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from patent_hier.errors import ConfigError
 from patent_hier.settings import (
     BertCnnSettings,
     DemoDataSettings,
+    EncoderSettings,
     FeatureSettings,
     LevelSettings,
     Settings,
@@ -178,6 +180,17 @@ def test_parts_from_a_file(tmp_path: Path) -> None:
     assert max(view.train.max(), view.held_out.max()) == 79
     again = PatentDataModule(**json.loads(json.dumps(data.hparams)))
     assert again.settings == data.settings
+
+
+@pytest.mark.parametrize("frozen", [{"freeze": 1, "lower_states": True}, {"freeze": True}])
+def test_whatever_is_frozen_any_network_can_read_the_batches(
+    cache: Path, tiny_encoder: Path, frozen: dict[str, Any]
+) -> None:
+    encoder = EncoderSettings("tiny", str(tiny_encoder), max_length=32)
+    plain, other = (make_data(cache, encoder=replace(encoder, **own)) for own in ({}, frozen))
+    for own in (plain, other):
+        own.setup("fit")
+    assert np.array_equal(plain.view.store[7], other.view.store[7])
 
 
 def test_label_weights(data: PatentDataModule) -> None:
