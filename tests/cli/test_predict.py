@@ -238,7 +238,7 @@ def test_half_precision_is_compared_first_and_told(made, new, tmp_path, monkeypa
     refused = command("predict", model, new, "--precision", "bf16-mixed")
     assert (refused.status, refused.out) == (2, "")
     assert refused.err.count("\n") == 1
-    assert "leave --precision out to score in fp32" in refused.err
+    assert "omit --precision to score in fp32" in refused.err
     assert not (tmp_path / "new.predicted.csv").exists()
 
 
