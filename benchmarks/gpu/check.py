@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.gpu.processes import Ended, run_process
+from benchmarks.gpu.commands import Ended, run_process
 from benchmarks.gpu.steps import Clock
 from benchmarks.speed.rows import Row
 from benchmarks.speed.subjects import LABELS, Subject

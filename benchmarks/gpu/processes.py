@@ -1,61 +1,27 @@
 """Commands of the checkout as a user would give them: the tests that need a GPU, and the nine networks."""
 
-import contextlib
-import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from benchmarks.gpu.commands import CHECKOUT, Ended
 from benchmarks.gpu.steps import Found
 from patent_hier.atomic import read_json
 
 if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
 
-_CHECKOUT = Path(__file__).parents[2]
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|deselected)")
 _MARGIN = 3.0  # seconds in which a process that is broken off can still be told from a step that is
-
-
-class Ended(NamedTuple):
-    """A process that has ended."""
-
-    status: int | None  # None: it was broken off
-    output: str  # both outputs together
-
-
-def run_process(command: Sequence[str], seconds: float) -> Ended:
-    """Run a command in the checkout; after so many seconds it and its children are killed."""
-    with subprocess.Popen(  # noqa: S603 - our own command lines
-        command, cwd=_CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", start_new_session=True,
-    ) as process:  # fmt: skip
-        try:
-            output, _ = process.communicate(timeout=max(1.0, seconds))
-            return Ended(process.returncode, output)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            return Ended(None, process.communicate()[0])
-        except BaseException:
-            _kill(process)
-            raise
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def gpu_tests(check: "Check") -> Found:
     """The tests that are marked ``gpu``: on a card all must pass, without one all are skipped."""
     files = sorted(
-        file.relative_to(_CHECKOUT).as_posix()
-        for file in (_CHECKOUT / "tests").rglob("test_*.py")
+        file.relative_to(CHECKOUT).as_posix()
+        for file in (CHECKOUT / "tests").rglob("test_*.py")
         if "@pytest.mark.gpu" in file.read_text("utf-8")
     )
     words = ("-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "--durations=0", *files)

@@ -14,7 +14,8 @@ from benchmarks.speed.record import tables
 from benchmarks.speed.rows import Row
 from benchmarks.speed.scoring import scoring_rows
 from benchmarks.speed.subjects import Subject
-from patent_hier.inference.engines import Engine, stand_in
+from patent_hier.inference.engines import Engine
+from patent_hier.inference.moving import stand_in
 from patent_hier.settings import BF16, FP32
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from benchmarks.architecture import MAX_LENGTH
 from benchmarks.speed.rows import Row, in_turn, rate_row
 from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer
-from patent_hier.inference.engines import INT8, ONNX, OPENVINO, TORCH, Engine, stand_in
+from patent_hier.inference.engines import INT8, ONNX, OPENVINO, TORCH, Engine
+from patent_hier.inference.moving import stand_in
 from patent_hier.inference.precision import MIN_AGREEMENT
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import BF16, FP32

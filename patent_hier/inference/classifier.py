@@ -17,7 +17,7 @@ from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import changes, scale
 from patent_hier.inference.answering import Answering, Asked, Labels, Question
 from patent_hier.inference.calibration import Calibration
-from patent_hier.inference.engines import TORCH, Engine, move, restored
+from patent_hier.inference.engines import TORCH, Engine
 from patent_hier.inference.exporting import (
     Export,
     export_system,
@@ -27,6 +27,7 @@ from patent_hier.inference.exporting import (
     system_version,
     upload,
 )
+from patent_hier.inference.moving import move, restored
 from patent_hier.inference.precision import Agreement, compare
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Prediction

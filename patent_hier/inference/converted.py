@@ -34,8 +34,8 @@ def converted(
     Args:
         classifier: With a network.
         engine: Who reads the file; all read the same one in other precisions than int8.
-        cache: As for :func:`patent_hier.inference.engines.move`; one that may not be written is as good as none.
-        files: As for :func:`patent_hier.inference.engines.stand_in`.
+        cache: As for :func:`patent_hier.inference.moving.move`; one that may not be written is as good as none.
+        files: As for :func:`patent_hier.inference.moving.stand_in`.
 
     Raises:
         ConfigError: If the network cannot be exported, or the file scores otherwise than the network.

@@ -70,7 +70,7 @@ def compare(system: System, moved: System, engine: Engine, texts: Sequence[str],
 
     Args:
         system: See :func:`patent_hier.inference.predictor.load_system`.
-        moved: What :func:`patent_hier.inference.engines.move` made of it.
+        moved: What :func:`patent_hier.inference.moving.move` made of it.
         engine: The engine that it computes with.
         texts: One or more; of many, :data:`COMPARED` are taken, evenly.
         batch_size: Documents per batch of a network.

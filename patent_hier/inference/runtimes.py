@@ -69,7 +69,7 @@ class Foreign(nn.Module):
 def open_network(
     classifier: NodeClassifier, engine: Engine, cache: Path | None, files: Mapping[str, str] | None
 ) -> nn.Module:
-    """A network as an engine computes it; arguments as for :func:`patent_hier.inference.engines.stand_in`.
+    """A network as an engine computes it; arguments as for :func:`patent_hier.inference.moving.stand_in`.
 
     Raises:
         ConfigError: If the network cannot be converted, or a package is missing.

@@ -12,7 +12,8 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.inference import converted, runtimes
 from patent_hier.inference.classifier import HierarchicalClassifier
-from patent_hier.inference.engines import ENGINES, INT8, ONNX, OPENVINO, TORCH, Engine, move, stand_in
+from patent_hier.inference.engines import ENGINES, INT8, ONNX, OPENVINO, TORCH, Engine
+from patent_hier.inference.moving import move, stand_in
 from patent_hier.inference.predictor import load_system
 from patent_hier.settings import BF16, FP32
 from tests.inference.random_systems import TEXTS, Maker

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from patent_hier.errors import ConfigError
-from patent_hier.inference.engines import INT8, ONNX, TORCH, Engine, move
+from patent_hier.inference.engines import INT8, ONNX, TORCH, Engine
+from patent_hier.inference.moving import move
 from patent_hier.inference.precision import COMPARED, MAX_DIFFERENCE, Agreement, compare
 from patent_hier.inference.predictor import load_system
 from patent_hier.settings import BF16

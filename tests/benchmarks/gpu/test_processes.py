@@ -2,7 +2,8 @@ import sys
 import time
 from types import SimpleNamespace
 
-from benchmarks.gpu.processes import Ended, gpu_tests, nine_networks, run_process
+from benchmarks.gpu.commands import Ended, run_process
+from benchmarks.gpu.processes import gpu_tests, nine_networks
 from benchmarks.gpu.steps import Clock
 
 

@@ -8,7 +8,7 @@ import torch
 from benchmarks.architecture import Architecture
 from benchmarks.gpu import suite
 from benchmarks.gpu.check import AMOUNTS, Check, made_up
-from benchmarks.gpu.processes import Ended
+from benchmarks.gpu.commands import Ended
 from benchmarks.gpu.steps import DONE, FAILED, SKIPPED, Clock, Found, Outcome, run_steps
 from benchmarks.plan.machines import H200
 from benchmarks.plan.records import Record, find_records
