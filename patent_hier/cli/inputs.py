@@ -79,16 +79,18 @@ def prepare(words: Sequence[str]) -> None:
     """
     options = parsed(words, check=False)
     settings = compose_settings(options.overrides)
+    from patent_hier.data.accounting import files_shown
     from patent_hier.data.corpus import check
     from patent_hier.pipeline.stages import ensure_corpus, raw_files, raw_format
 
     cache = Path(settings.cache_dir)
     if options.check:
         fmt = raw_format(settings.data)
-        report = check(raw_files(settings.data, cache), fmt)
+        files = raw_files(settings.data, cache)
+        report = check(files, fmt)
         print("\n".join(map(one_line, report.lines())))
         if report.problem:
-            raise DataError(report.problem)
+            raise DataError(f"{files_shown(files)}: {report.problem}")
         return
     corpus = ensure_corpus(settings.data, cache)
     facts = corpus.manifest["accounting"]
