@@ -56,7 +56,8 @@ def scoring_rows(subject: Subject, what: str, repeats: int, *engines: Engine, de
             "agrees": exact if engine.precision == FP32 else same >= MIN_AGREEMENT * len(texts),
             "facts": {**subject.facts(), **facts, "engine": engine.name},
         }
-        work = f"scoring {what}, {subject.size} size" + ("" if engine.is_plain else f", {engine}")
+        how = "" if engine.is_plain else f", {engine}".replace(BF16, "bf16")
+        work = f"scoring {what}, {subject.size} size{how}"
         own = [(seconds[place], seconds[-1]) for seconds in rounds]
         yield rate_row(work, "documents", len(texts), own, "transformers pipeline", **rest)
 

@@ -338,7 +338,7 @@ def test_reasons(made, new, tmp_path):
     assert [span["score"] for span in explanation["spans"]] == pytest.approx([one.score for one in own.spans])
 
 
-@pytest.mark.parametrize("kind", ["txt", "jsonl", "csv"])
+@pytest.mark.parametrize("kind", ["csv", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("txt", "jsonl"))])
 def test_standard_input(made, tmp_path, kind):
     texts = [ABSTRACT, "", "一种锁"]
     content = {

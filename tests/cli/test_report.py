@@ -80,7 +80,9 @@ def remove(own: World, model: str, node: str, seed: int) -> None:
             shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("what", REMOVED)
+@pytest.mark.parametrize(
+    "what", [what if what == "a section's node" else pytest.param(what, marks=pytest.mark.slow) for what in REMOVED]
+)
 def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
     model, node, seed, level, told, row = REMOVED[what]
     remove(copied, model, node, seed)

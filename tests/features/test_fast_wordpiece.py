@@ -124,7 +124,7 @@ def test_hostile_texts_have_the_ids_of_the_library(name: str, max_length: int) -
     _assert_equal(name, max_length, ["".join(HOSTILE)])
 
 
-@pytest.mark.parametrize("name", ["small", "unclean and cased"])
+@pytest.mark.parametrize("name", ["small", pytest.param("unclean and cased", marks=pytest.mark.slow)])
 def test_every_code_point_between_others(name: str) -> None:
     codes = [code for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in ("Cs", "Co", "Cn")]
     unassigned = [0x9FFF, 0x2FE0, 0xFFFF, 0x1FFFF, 0x2A6E0, 0x2EBE1, 0x323B0, 0x10FFFF, 0xE000]

@@ -74,11 +74,11 @@ def test_aggregate_alone_gives_the_same_result(copied):
     ("name", "damage"),
     [
         ("predictions.parquet", flip),
-        ("predictions.parquet", cut),
+        pytest.param("predictions.parquet", cut, marks=pytest.mark.slow),
         ("model/model.safetensors", cut),
-        ("metrics.json", cut),
+        pytest.param("metrics.json", cut, marks=pytest.mark.slow),
         ("manifest.json", cut),
-        ("model/classifier.json", Path.unlink),
+        pytest.param("model/classifier.json", Path.unlink, marks=pytest.mark.slow),
     ],
 )
 def test_damaged_result_is_refused_and_not_replaced(name, damage, copied):

@@ -28,7 +28,7 @@ def same(one: Fitted, other: Fitted, toy: Toy) -> bool:
     return np.allclose(*scores, atol=TOLERANCE, rtol=0) and np.allclose(*losses, atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize("passes", [2, 3, 4])
+@pytest.mark.parametrize("passes", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))])
 def test_several_passes_are_as_one(toy: Toy, passes: int) -> None:
     """With weights of classes and documents, and R-Drop; the last batch has fewer documents than passes."""
     terms: dict[str, Any] = {"class_weights": True, "section_loss": 0.5, "r_drop": 1.0}
