@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from benchmarks.architecture import MAX_LENGTH
 from benchmarks.gpu.steps import Found
 from benchmarks.plan.machines import GPUS, Gpu
+from patent_hier.features.versions import package_version
 from patent_hier.training.device import cpu_computes_in_bf16
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def machine(check: "Check") -> Found:
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: package_version(name) for name in _PACKAGES},
         "bf16": bf16,
         "attention": attention,
         "threads": torch.get_num_threads(),
@@ -110,10 +110,3 @@ def _nvidia_smi() -> Sequence[str] | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip().splitlines()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

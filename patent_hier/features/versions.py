@@ -4,7 +4,7 @@ They are part of the names of the steps' caches and of every result made from th
 result can be named without importing their libraries.
 """
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 TOKENS_VERSION = 1
 WORDS_VERSION = 1
@@ -12,6 +12,14 @@ VECTORS_VERSION = 1
 TERMS_VERSION = 1
 LAYER_VECTORS_VERSION = 1
 TOKEN_STATES_VERSION = 1
+
+
+def package_version(package: str) -> str | None:
+    """Of an installed distribution; None where there is none of that name (onnxruntime may be onnxruntime-gpu)."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def segmentation_version(unit: str) -> list[object]:

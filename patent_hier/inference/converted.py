@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from patent_hier.artifacts import find_damage, fingerprint, seal
 from patent_hier.atomic import atomic_folder, exclusive, is_denied
+from patent_hier.features.versions import package_version
 from patent_hier.inference.engines import INT8, Engine
 from patent_hier.inference.onnx_network import example_of, export_network
 from patent_hier.inference.rounding import ROUNDERS
@@ -45,7 +45,7 @@ def converted(
         "version": CONVERTED_VERSION,
         "for": form,
         "files": sorted((files or {}).items()),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: package_version(name) for name in _PACKAGES},
     }
     if cache is not None and files is not None:
         folder = cache / "engines" / fingerprint(facts)
@@ -63,13 +63,6 @@ def converted(
         folder = Path(place) / "network"
         _make(classifier, form, folder, facts)
         yield folder / _FILE
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # installed by another name, such as onnxruntime-gpu
-        return None
 
 
 def _make(classifier: NodeClassifier, form: str, folder: Path, facts: Mapping[str, object]) -> None:

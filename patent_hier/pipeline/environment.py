@@ -6,11 +6,11 @@ import platform
 import subprocess
 import sys
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import patent_hier
+from patent_hier.features.versions import package_version
 from patent_hier.models.allocation import give_freed_memory_back
 
 _PACKAGES = (
@@ -72,16 +72,9 @@ class PeakMemory:
         return int(line.split()[1]) * 1024
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 @cache
 def _versions() -> dict[str, str | None]:
-    return {name: _version(name) for name in _PACKAGES}
+    return {name: package_version(name) for name in _PACKAGES}
 
 
 @cache

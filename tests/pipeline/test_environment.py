@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import patent_hier
+from patent_hier.features.versions import package_version
 from patent_hier.pipeline import environment
 
 
@@ -53,7 +54,7 @@ def test_no_checkout_no_git(tmp_path, monkeypatch):
 
 
 def test_unknown_package():
-    assert environment._version("no-such-package-here") is None
+    assert package_version("no-such-package-here") is None
 
 
 def held(n_bytes):
