@@ -1,4 +1,4 @@
-"""What a check works on, and how much each of its steps does."""
+"""The inputs of a check, and the amount of work in each of its steps."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

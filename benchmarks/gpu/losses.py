@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # Rounding alone moves single steps by as much as this, so that it is the end that counts; ruined training stays above.
 SHARE, LEAST = 1 / 3, 0.1
 _FEW = 4  # batches that random weights learn by heart
-_FAR = 1e9  # nats: stands for a loss that is no number
+_FAR = 1e9  # nats; stands for a loss that is not a number
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 Curve = NDArray[np.float64]  # (steps,), nats
 

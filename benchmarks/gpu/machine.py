@@ -1,4 +1,4 @@
-"""What the machine is, and which implementations of attention run on it."""
+"""The machine, and the implementations of attention that run on it."""
 
 import shutil
 import subprocess
@@ -101,7 +101,7 @@ def _dtype(device: str) -> torch.dtype:
 
 
 def _nvidia_smi() -> Sequence[str] | None:
-    """What the driver says of each card; None where there is no driver."""
+    """The driver's facts about each card; None without a driver."""
     if (program := shutil.which("nvidia-smi")) is None:
         return None
     command = [program, f"--query-gpu={_ASKED}", "--format=csv,noheader"]

@@ -74,7 +74,7 @@ def compare(first: Fitted, second: Fitted, resumed: Fitted, state_bytes: int) ->
     if not resumed.facts["resumed"]:
         return Found(facts, "The state was not taken up.", "the state was not taken up: training began anew")
     fault = ""
-    if not apart["norm"] <= _TOLERANCE * chance["norm"]:  # true of what is no number too
+    if not apart["norm"] <= _TOLERANCE * chance["norm"]:  # true of NaN too
         fault = f"resumed weights differ by {apart['norm']:.3g} of their norm, undisturbed ones by {chance['norm']:.3g}"
     exact = "bit for bit equal to" if facts["bit_for_bit"] else f"at most {apart['largest']:.3g} from"
     also = "bit for bit equal" if chance["largest"] == 0 else f"at most {chance['largest']:.3g} apart"

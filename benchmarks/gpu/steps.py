@@ -51,7 +51,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Found:
-    """What a step has found.
+    """The findings of a step.
 
     Attributes:
         facts: As JSON can hold them.
@@ -83,7 +83,7 @@ class Step(Generic[_Context]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: ``done``, ``failed`` or ``skipped``, and why."""
+    """The outcome of a step: ``done``, ``failed`` or ``skipped``, and why."""
 
     name: str
     what: str

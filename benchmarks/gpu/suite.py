@@ -49,7 +49,7 @@ def write(check: Check, folder: Path, facts: Mapping[str, Any], outcomes: Sequen
 
 
 def finite(value: Any) -> Any:
-    """The same with None for numbers that are none, which JSON does not know: a step must not take the record along."""
+    """The same with None for NaN and infinity, which JSON lacks: one step must not spoil the whole record."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

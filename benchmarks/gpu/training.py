@@ -91,7 +91,7 @@ def percent(share: float | None) -> str:
 
 
 def _graphs() -> dict[str, int]:
-    """What the compiler has made so far: graphs, and the places where it gave up."""
+    """How many graphs the compiler has made so far, and how often it broke one off."""
     return {"graphs": counters["stats"]["unique_graphs"], "graph_breaks": sum(counters["graph_break"].values())}
 
 
