@@ -1,16 +1,15 @@
-"""Counts of character n-grams ("terms") of a whole corpus, made once and memory-mapped by every node.
+"""Counts of character n-grams ("terms") of a whole corpus, memory-mapped by every node.
 
-On disk, in compressed sparse rows: ``counts.bin`` (int32, how often a term stands in a document), ``term_ids.bin``
-(int32, which term; ascending in each document), ``offsets.npy`` (int64, where each document begins) and ``terms.json``.
+:mod:`patent_hier.features.term_counting` makes them, once. On disk, in compressed sparse rows:
+``counts.bin`` (int32, how often a term stands in a document), ``term_ids.bin`` (int32, which term; ascending in each
+document), ``offsets.npy`` (int64, where each document begins) and ``terms.json``.
 
 Terms of a document's context (:mod:`patent_hier.data.context`) begin with its separator and the name of their column,
 and stand behind those of the text.
 """
 
-import heapq
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
-from sklearn.feature_extraction.text import CountVectorizer
 
-from patent_hier.artifacts import fingerprint, seal
+from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import read_json, write_json
-from patent_hier.data.context import SEPARATOR, text_of
-from patent_hier.errors import ArtifactError, DataError
+from patent_hier.data.context import SEPARATOR
+from patent_hier.errors import ArtifactError
+from patent_hier.features.ngrams import NgramReader, Vocabulary
 from patent_hier.features.versions import TERMS_VERSION
 from patent_hier.sanitize import reason
 from patent_hier.settings import TermSettings
@@ -33,7 +32,7 @@ TERM_IDS_FILE = "term_ids.bin"
 OFFSETS_FILE = "offsets.npy"
 TERMS_FILE = "terms.json"
 READER = "reader.json"
-_INT = np.dtype("<i4")
+INT = np.dtype("<i4")
 
 
 def terms_fingerprint(corpus: str, split: str, settings: TermSettings, context: Sequence[str] = ()) -> str:
@@ -56,97 +55,9 @@ def _is_context(term: str) -> bool:
     return term.startswith(SEPARATOR)
 
 
-def count_corpus(
-    texts: Callable[[], Iterable[Sequence[str]]], train: NDArray[np.bool_], settings: TermSettings, folder: Path
-) -> None:
-    """Count the n-grams of every document into a term store, and seal its folder.
-
-    The first pass finds the vocabulary, the second counts. Memory holds one batch, and the document frequency of every
-    distinct n-gram of the training part.
-
-    Args:
-        texts: Called twice; yields the documents of the corpus in order, in batches.
-        train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
-        settings: Sizes of the n-grams and limits of the vocabulary.
-        folder: An empty staging folder.
-
-    Raises:
-        DataError: If no n-gram stands in enough training documents, or ``train`` is not as long as the corpus.
-    """
-    frequency = _document_frequency(texts(), train, settings)
-    frequent = {term: count for term, count in frequency.items() if count >= settings.min_documents}
-    facts = {"train_documents": int(train.sum()), "distinct": len(frequency), "rare": len(frequency) - len(frequent)}
-    del frequency
-    if not frequent:
-        raise DataError(
-            f"no character n-gram stands in {settings.min_documents} training documents; lower model.min_documents"
-        )
-    limit = len(frequent) if settings.max_terms is None else settings.max_terms
-    # Most frequent first, ties by term; the order of the columns is the terms' own, as scikit-learn's.
-    kept = heapq.nsmallest(limit, frequent, key=lambda term: (-frequent[term], term))
-    terms = in_order(kept)
-    facts |= {"over_limit": len(frequent) - len(terms), "terms": len(terms)}
-    entries = _write_counts(texts(), ngram_counter(tuple(settings.ngram_sizes), terms), folder)
-    write_json(folder / TERMS_FILE, terms)
-    seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
-
-
-def _document_frequency(
-    batches: Iterable[Sequence[str]], train: NDArray[np.bool_], settings: TermSettings
-) -> Counter[str]:
-    """In how many training documents each n-gram stands."""
-    ngrams = ngram_counter(tuple(settings.ngram_sizes)).build_analyzer()
-    frequency: Counter[str] = Counter()
-    position = 0
-    for batch in batches:
-        for text, chosen in zip(batch, train[position : position + len(batch)], strict=False):
-            if chosen:
-                frequency.update(set(ngrams(text)))
-        position += len(batch)
-    if position != len(train):
-        raise DataError(f"the corpus has {position} texts, its split {len(train)}; delete both caches and run again")
-    return frequency
-
-
-def _write_counts(batches: Iterable[Sequence[str]], counter: CountVectorizer, folder: Path) -> int:
-    """Write the sparse rows of every document, a batch at a time; the number of entries."""
-    lengths: list[NDArray[np.int64]] = []
-    with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / TERM_IDS_FILE).open("wb") as ids_file:
-        for batch in batches:
-            matrix = counter.transform(batch)  # (documents, terms), columns ascending in each row
-            counts_file.write(matrix.data.astype(_INT).tobytes())
-            ids_file.write(matrix.indices.astype(_INT).tobytes())
-            lengths.append(np.diff(matrix.indptr).astype(np.int64))
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
-    return int(offsets[-1])
-
-
-def ngram_counter(sizes: tuple[int, ...], terms: Sequence[str] | None = None) -> CountVectorizer:
-    """scikit-learn's counting of character n-grams: lower case, runs of white space as one space.
-
-    Args:
-        sizes: Shortest and longest n-gram.
-        terms: What is counted; None for everything, context too.
-    """
-    plain = CountVectorizer(analyzer="char", lowercase=True, ngram_range=sizes)
-    ngrams: Callable[[str], list[str]] = plain.build_analyzer()
-    if terms is None:
-        return CountVectorizer(analyzer=lambda document: _ngrams(document, ngrams))
-    vocabulary = {term: position for position, term in enumerate(terms)}
-    if context_start(terms) == len(terms):
-        return CountVectorizer(analyzer=lambda document: ngrams(text_of(document)), vocabulary=vocabulary)
-    return CountVectorizer(analyzer=lambda document: _ngrams(document, ngrams), vocabulary=vocabulary)
-
-
-def _ngrams(document: str, ngrams: Callable[[str], list[str]]) -> list[str]:
-    """The n-grams of a document's text, then those of its context, marked with their column."""
-    text, *context = document.split(SEPARATOR)
-    found = ngrams(text)
-    for part in context:
-        column, _, value = part.partition("=")
-        found += [f"{SEPARATOR}{column}={ngram}" for ngram in ngrams(value)]
-    return found
+def _column_of(term: str) -> str:
+    """The column of a term of context."""
+    return term.removeprefix(SEPARATOR).partition("=")[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +87,8 @@ class TermStore:
         try:
             offsets = np.load(folder / OFFSETS_FILE, allow_pickle=False)
             entries = (int(offsets[-1]),)
-            counts = np.memmap(folder / COUNTS_FILE, dtype=_INT, mode="r", shape=entries)
-            term_ids = np.memmap(folder / TERM_IDS_FILE, dtype=_INT, mode="r", shape=entries)
+            counts = np.memmap(folder / COUNTS_FILE, dtype=INT, mode="r", shape=entries)
+            term_ids = np.memmap(folder / TERM_IDS_FILE, dtype=INT, mode="r", shape=entries)
             if (len(terms), len(offsets) - 1) != (manifest["terms"], manifest["documents"]):
                 raise ValueError("its files are not of one size")
         except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -187,7 +98,7 @@ class TermStore:
     @classmethod
     def of_matrix(cls, matrix: csr_matrix, terms: tuple[str, ...]) -> "TermStore":
         """A store in memory from a matrix of counts ``(n, terms)`` with sorted columns."""
-        return cls(matrix.data.astype(_INT), matrix.indices.astype(_INT), matrix.indptr.astype(np.int64), terms)
+        return cls(matrix.data.astype(INT), matrix.indices.astype(INT), matrix.indptr.astype(np.int64), terms)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -279,8 +190,13 @@ class TermReader:
     ngram_sizes: tuple[int, int]
 
     @cached_property
-    def _vectorizer(self) -> CountVectorizer:
-        return ngram_counter(self.ngram_sizes, self.terms)
+    def _ngrams(self) -> NgramReader:
+        context = self.terms[context_start(self.terms) :]
+        return NgramReader(self.ngram_sizes, list(dict.fromkeys(map(_column_of, context))))
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._ngrams.keys(self.terms))
 
     @cached_property
     def position(self) -> dict[str, int]:
@@ -289,7 +205,8 @@ class TermReader:
 
     def encode(self, texts: list[str]) -> TermStore:
         """Term counts of new texts; n-grams outside the vocabulary are left out."""
-        return TermStore.of_matrix(self._vectorizer.transform(texts), self.terms)
+        counted = self._ngrams.passages(texts).count(self.ngram_sizes)
+        return TermStore.of_matrix(self._vocabulary.rows(counted), self.terms)
 
     def save(self, folder: Path) -> None:
         """Write ``reader.json`` and ``terms.json``."""

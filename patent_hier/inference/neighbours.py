@@ -4,8 +4,8 @@ On disk, a sealed folder: ``index.safetensors`` (an inverted index: for each n-g
 n-gram's weight in each), ``terms.json``, ``settings.json`` and ``documents.parquet``. Nothing in it can execute.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,15 +17,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from scipy.sparse import csc_matrix, csr_matrix, vstack
+from scipy.sparse import csc_matrix, csr_matrix
 
 from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features.terms import TermReader, ngram_counter
+from patent_hier.features.term_counting import count_corpus
+from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.inference.texts import Texts, listed
 from patent_hier.models.term_features import fit_idf, tf_idf
 from patent_hier.sanitize import reason
+from patent_hier.settings import TermSettings
 
 NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
@@ -33,7 +35,6 @@ MAX_TERMS = 500_000
 _KIND = "neighbours"
 _INDEX, _TERMS, _SETTINGS, _DOCUMENTS = "index.safetensors", "terms.json", "settings.json", "documents.parquet"
 _SCHEMA = pa.schema([("document_id", pa.string()), ("title", pa.string()), ("path", pa.list_(pa.string()))])
-_BATCH = 4096  # texts counted at once
 _ROW_GROUP = 4096  # documents that are read for one of them
 _DAMAGED = (ArtifactError, KeyError, OSError, SafetensorError, TypeError, ValueError, pa.ArrowException)
 
@@ -75,8 +76,8 @@ def build_neighbours(
 ) -> None:
     """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
 
-    Memory holds about 20 bytes for each distinct n-gram of each document, and all n-grams once. The
-    :data:`MAX_TERMS` most frequent ones are kept; of equally frequent ones the first in code point order.
+    Memory holds about 20 bytes for each distinct n-gram of each document. The :data:`MAX_TERMS` most
+    frequent ones are kept; of equally frequent ones the first in code point order.
 
     Args:
         document_ids: Of the ``n`` training documents, and no others.
@@ -96,8 +97,9 @@ def build_neighbours(
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return
         with atomic_folder(folder) as staging:
-            terms = _most_frequent(texts, progress)
-            entries = _write_index(texts, TermReader(terms, NGRAM_SIZES), staging, progress)
+            with tempfile.TemporaryDirectory(dir=staging) as scratch:
+                store = _count(texts, Path(scratch), progress)
+                entries, terms = _write_index(store.matrix, staging), store.terms
             write_json(staging / _TERMS, list(terms))
             write_json(staging / _SETTINGS, {"ngram_sizes": list(NGRAM_SIZES)})
             columns = dict(zip(_SCHEMA.names, (document_ids, titles, paths), strict=True))
@@ -106,28 +108,17 @@ def build_neighbours(
             seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
 
 
-def _batches(texts: Sequence[str], progress: Callable[[int], None] | None) -> Iterator[list[str]]:
-    for start in range(0, len(texts), _BATCH):
-        yield (batch := list(texts[start : start + _BATCH]))
-        if progress is not None:
-            progress(len(batch))
-
-
-def _most_frequent(texts: Sequence[str], progress: Callable[[int], None] | None) -> tuple[str, ...]:
-    """The n-grams that stand in most documents, sorted."""
-    ngrams = ngram_counter(NGRAM_SIZES).build_analyzer()
-    frequency: Counter[str] = Counter()
-    for batch in _batches(texts, progress):
-        for text in batch:
-            frequency.update(set(ngrams(text)))
-    if not frequency:
+def _count(texts: Sequence[str], folder: Path, progress: Callable[[int], None] | None) -> TermStore:
+    """Counts of the n-grams that stand in most documents."""
+    if not any(len(text) >= NGRAM_SIZES[0] for text in texts):
         raise DataError(f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text")
-    return tuple(sorted(sorted(frequency, key=lambda term: (-frequency[term], term))[:MAX_TERMS]))
+    settings = TermSettings(ngram_sizes=list(NGRAM_SIZES), min_documents=1, max_terms=MAX_TERMS)
+    count_corpus(lambda: [texts], np.ones(len(texts), np.bool_), settings, folder, progress or (lambda documents: None))
+    return TermStore.open(folder)
 
 
-def _write_index(texts: Sequence[str], reader: TermReader, folder: Path, progress: Callable[[int], None] | None) -> int:
-    """Write the inverted index; the number of its entries."""
-    counts: csr_matrix = vstack([reader.encode(batch).matrix for batch in _batches(texts, progress)], format="csr")
+def _write_index(counts: csr_matrix, folder: Path) -> int:
+    """Write the inverted index of term counts; the number of its entries."""
     idf = fit_idf(counts)
     index: csc_matrix = tf_idf(counts, idf).tocsc()  # documents ascending in each column
     arrays = {

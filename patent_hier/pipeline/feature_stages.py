@@ -122,10 +122,11 @@ def ensure_terms(
 ) -> Path:
     """The corpus, with some columns as context, as counts of the character n-grams of its training part."""
     from patent_hier.data.context import iter_documents
-    from patent_hier.features.terms import count_corpus, terms_fingerprint
+    from patent_hier.features.term_counting import count_corpus
+    from patent_hier.features.terms import terms_fingerprint
 
     def count(staging: Path, progress: Callable[[int], None]) -> None:
-        count_corpus(lambda: counted(iter_documents(corpus, context), progress), train, settings, staging)
+        count_corpus(lambda: iter_documents(corpus, context), train, settings, staging, progress)
 
     folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings, context)
     return _ensure_read(folder, f"counting n-grams of {corpus.size} documents", 2 * corpus.size, count)

@@ -11,15 +11,9 @@ from patent_hier.artifacts import find_damage, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.context import SEPARATOR, join_context
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.features.terms import (
-    JoinedTerms,
-    TermReader,
-    TermStore,
-    context_start,
-    count_corpus,
-    terms_fingerprint,
-)
-from patent_hier.progress import counted
+from patent_hier.features import term_counting
+from patent_hier.features.term_counting import count_corpus
+from patent_hier.features.terms import JoinedTerms, TermReader, TermStore, context_start, terms_fingerprint
 from patent_hier.settings import LinearSettings, TermSettings
 
 ODD_TEXTS = ["", "  \t\n ", "LED灯 LED", "全角ＡＢＣ，。", "😀𠮷", "a" * 70_000, "İstanbul 𝐀𝐀", "a"]
@@ -111,14 +105,62 @@ def test_store_is_mapped_and_sealed(folder: Path, texts: list[str]) -> None:
     verify(folder)
 
 
-def test_texts_are_read_twice_and_progress_counts_both_passes(tmp_path: Path) -> None:
+def test_texts_are_read_once_and_progress_counts_both_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(term_counting, "CHARACTERS", 2)
     seen: list[int] = []
-    count_corpus(lambda: counted([["灯", "灯"], ["灯"]], seen.append), np.ones(3, bool), TermSettings(), tmp_path)
+    read = iter([["灯", "灯"], ["灯"]])
+    count_corpus(lambda: read, np.ones(3, bool), TermSettings(), tmp_path, seen.append)
     assert seen == [2, 1, 2, 1]
 
 
+@pytest.mark.parametrize("characters", [1, 300, 20_000])
+@pytest.mark.parametrize("keys", [1, 500, 1 << 23])
+def test_chunks_and_ranges_do_not_matter(
+    folder: Path,
+    texts: list[str],
+    train: list[bool],
+    tmp_path: Path,
+    characters: int,
+    keys: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = slice(0, 40)
+    whole = count(tmp_path / "whole", texts[some], train[some], TermSettings())
+    monkeypatch.setattr(term_counting, "CHARACTERS", characters)
+    monkeypatch.setattr(term_counting, "RANGE", keys)
+    found = count(tmp_path / "parts", texts[some], train[some], TermSettings())
+    assert found.terms == whole.terms
+    assert read_json(tmp_path / "parts" / "manifest.json") == read_json(tmp_path / "whole" / "manifest.json")
+
+
+@pytest.mark.parametrize("limit", [None, 50])
+def test_long_ngrams_equal_scikit_learn(tmp_path: Path, texts: list[str], limit: int | None) -> None:
+    some = texts[:30]
+    store = count(tmp_path, some, [True] * 30, TermSettings(ngram_sizes=[2, 6], max_terms=limit))
+    reference = CountVectorizer(analyzer="char", lowercase=True, ngram_range=(2, 6), min_df=2).fit(some)
+    names = list(reference.get_feature_names_out())
+    assert set(store.terms) <= set(names)
+    assert limit or store.terms == tuple(names)
+    assert max(map(len, store.terms)) == (6 if limit is None else max(map(len, store.terms)))
+    assert (store.matrix != reference.transform(some)[:, [names.index(term) for term in store.terms]]).nnz == 0
+    assert (TermReader(store.terms, (2, 6)).encode(some).matrix != store.matrix).nnz == 0
+
+
+def test_many_columns_of_context(tmp_path: Path) -> None:
+    fields = {f"column{number}": "光灯" for number in range(9)}
+    documents = [join_context("灯", fields), join_context("光灯", fields)]
+    store = count(tmp_path, documents, [True, True], TermSettings(ngram_sizes=[1, 4]))
+    own = [f"{SEPARATOR}column{number}={term}" for number in range(9) for term in ("光", "光灯", "灯")]
+    assert store.terms == ("灯", *own)
+    assert store.matrix.toarray().tolist() == [[1] * 28, [1] * 28]
+    assert (TermReader(store.terms, (1, 4)).encode(documents).matrix != store.matrix).nnz == 0
+
+
 def test_memory_does_not_grow_with_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patent_hier.features.terms.seal", lambda folder, manifest: None)  # reads files by the MiB
+    monkeypatch.setattr(term_counting, "seal", lambda folder, manifest: None)  # reads files by the MiB
+    monkeypatch.setattr(term_counting, "CHARACTERS", 4_000)
+    monkeypatch.setattr(term_counting, "RANGE", 4_000)
+    monkeypatch.setattr(term_counting, "_threads", lambda: 1)  # how many chunks are worked on at once is no chance then
 
     def peak(batches: int) -> int:
         def texts() -> Iterator[list[str]]:
@@ -134,8 +176,8 @@ def test_memory_does_not_grow_with_documents(tmp_path: Path, monkeypatch: pytest
         return memory
 
     peak(4)  # loads what is loaded once
-    few, many = peak(4), peak(24)
-    written = (tmp_path / "24" / "counts.bin").stat().st_size
+    few, many = peak(8), peak(48)
+    written = (tmp_path / "48" / "counts.bin").stat().st_size
     assert many - few < written / 4
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from numpy.typing import NDArray
+from sklearn.feature_extraction.text import CountVectorizer
 
 from patent_hier.artifacts import seal
 from patent_hier.atomic import write_json
@@ -18,7 +19,7 @@ from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.evaluation.restriction import Restriction
 from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.system import merge, with_truth
-from patent_hier.features.terms import TermStore, ngram_counter
+from patent_hier.features.terms import TermStore
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.inference.predictor import RESULT_KIND
@@ -78,7 +79,7 @@ def texts(documents: tuple[DocumentLabels, list[str]]) -> list[str]:
 @pytest.fixture(scope="module")
 def corpus(documents: tuple[DocumentLabels, list[str]]) -> CorpusView[TermStore]:
     labels, texts = documents
-    counter = ngram_counter((1, 2))
+    counter = CountVectorizer(analyzer="char", ngram_range=(1, 2))
     counts = counter.fit_transform(texts)
     counts.sort_indices()
     store = TermStore.of_matrix(counts, tuple(counter.get_feature_names_out()))

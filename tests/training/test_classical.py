@@ -15,7 +15,8 @@ from sklearn.svm import LinearSVC
 
 from patent_hier.data.context import SEPARATOR, join_context
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.features.terms import TermReader, TermStore, count_corpus
+from patent_hier.features.term_counting import count_corpus
+from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.models.classical import LinearClassifier
 from patent_hier.models.term_features import tf_idf
 from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings

@@ -1,0 +1,222 @@
+"""Count the character n-grams of a whole corpus in one pass, several threads, and memory that does not grow with it.
+
+Documents are counted in chunks, each with n-grams of its own; what a chunk has found waits on disk. When all are read,
+the document frequencies of all chunks are added up, a range of keys at a time, and decide the vocabulary. Then each
+chunk's entries get the vocabulary's columns. (Threads suffice: numpy lets others work while it sorts.)
+"""
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, load_npz, save_npz
+
+from patent_hier.artifacts import seal
+from patent_hier.atomic import write_json
+from patent_hier.errors import DataError
+from patent_hier.features.ngrams import Counted, Keys, NgramReader, Passages, Vocabulary
+from patent_hier.features.terms import COUNTS_FILE, INT, OFFSETS_FILE, TERM_IDS_FILE, TERMS_FILE, in_order
+from patent_hier.settings import TermSettings
+
+CHARACTERS = 1 << 19  # of a chunk: about 100 MB while it is counted
+_THREADS = 4  # at most, so that memory stays below 1 GB
+RANGE = 1 << 22  # keys whose frequencies are added up together: about 250 MB
+
+Batches = Callable[[], Iterable[Sequence[str]]]
+Array = TypeVar("Array", bound=NDArray[Any])
+Result = TypeVar("Result")
+
+
+class _Chunk(NamedTuple):
+    """What one chunk has found, on disk: its keys and their frequencies are mapped, its entries are read."""
+
+    keys: Keys  # (k,), ascending
+    frequencies: NDArray[np.int32]  # in how many training documents of the chunk each stands, (k,)
+    entries: Path
+
+    @classmethod
+    def write(cls, counted: Counted, train: NDArray[np.bool_], place: Path) -> "_Chunk":
+        """Save the counts of a chunk whose training documents are known, ``(n,)``."""
+        of_training = counted.counts[train].indices
+        frequencies = np.bincount(of_training, minlength=len(counted.keys)).astype(np.int32)
+        keys = _map_saved(counted.keys, place.with_suffix(".keys.npy"))
+        mapped = _map_saved(frequencies, place.with_suffix(".frequencies.npy"))
+        save_npz(entries := place.with_suffix(".npz"), counted.counts, compressed=False)
+        return cls(keys, mapped, entries)
+
+
+def _map_saved(values: Array, file: Path) -> Array:
+    """Move an array from memory to disk."""
+    np.save(file, values, allow_pickle=False)
+    mapped: Array = np.load(file, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
+def count_corpus(
+    texts: Batches,
+    train: NDArray[np.bool_],
+    settings: TermSettings,
+    folder: Path,
+    progress: Callable[[int], None] = lambda documents: None,
+) -> None:
+    """Count the n-grams of every document into a term store, and seal its folder.
+
+    Memory holds some chunks and, of the n-grams that stand in enough training documents, key and frequency.
+
+    Args:
+        texts: Yields the documents of the corpus in order, in batches. It is called once, and again where n-grams of
+            more than three characters are to be named.
+        train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
+        settings: Sizes of the n-grams and limits of the vocabulary.
+        folder: An empty staging folder.
+        progress: Told how many documents were counted, then how many were written.
+
+    Raises:
+        DataError: If no n-gram stands in enough training documents, or ``train`` is not as long as the corpus.
+    """
+    shortest, longest = settings.ngram_sizes
+    reader = NgramReader((shortest, longest))
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(_threads()) as pool:
+        chunks = list(_count_chunks(texts(), train, reader, Path(scratch), pool, progress))
+        keys, frequencies, distinct = _frequent(chunks, settings.min_documents)
+        if not len(keys):
+            raise DataError(
+                f"no character n-gram stands in {settings.min_documents} training documents; lower model.min_documents"
+            )
+        facts = {"train_documents": int(train.sum()), "distinct": distinct, "rare": distinct - len(keys)}
+        names = _most_frequent(keys, frequencies, settings.max_terms, lambda some: reader.names(some, texts))
+        terms = in_order(names)
+        facts |= {"over_limit": len(keys) - len(terms), "terms": len(terms)}
+        entries = _write_entries(chunks, Vocabulary(reader.keys(terms)), folder, pool, progress)
+    write_json(folder / TERMS_FILE, terms)
+    seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
+
+
+def _threads() -> int:
+    return min(_THREADS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def _count_chunks(
+    batches: Iterable[Sequence[str]],
+    train: NDArray[np.bool_],
+    reader: NgramReader,
+    scratch: Path,
+    pool: ThreadPoolExecutor,
+    progress: Callable[[int], None],
+) -> Iterator[_Chunk]:
+    """Count the corpus into chunks, in its order."""
+    read = 0
+
+    def cut() -> Iterator[tuple[Path, Passages, NDArray[np.bool_]]]:
+        nonlocal read
+        for number, documents in enumerate(_in_chunks(batches)):
+            own = train[read : read + len(documents)]
+            read += len(documents)
+            if len(own) == len(documents):  # else the split is refused below
+                # Here and not in a thread: documents number the columns of context as they come.
+                yield scratch / f"chunk{number}", reader.passages(documents), own
+            progress(len(documents))
+
+    def count(place: Path, passages: Passages, own: NDArray[np.bool_]) -> _Chunk:
+        return _Chunk.write(passages.count(reader.sizes), own, place)
+
+    yield from _in_turn(pool, count, cut())
+    if read != len(train):
+        raise DataError(f"the corpus has {read} texts, its split {len(train)}; delete both caches and run again")
+
+
+def _in_chunks(batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    characters = 0
+    for batch in batches:
+        for document in batch:
+            chunk.append(document)
+            characters += len(document)
+            if characters >= CHARACTERS:
+                yield chunk
+                chunk, characters = [], 0
+    if chunk:
+        yield chunk
+
+
+def _in_turn(
+    pool: ThreadPoolExecutor, work: Callable[..., Result], items: Iterable[tuple[Any, ...]]
+) -> Iterator[Result]:
+    """The results in the order of the items, of which only as many are read ahead as threads work."""
+    running: deque[Future[Result]] = deque()
+    for item in items:
+        running.append(pool.submit(work, *item))
+        if len(running) > _threads():
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+def _frequent(chunks: Sequence[_Chunk], least: int) -> tuple[Keys, NDArray[np.int32], int]:
+    """The keys that stand in ``least`` training documents or more, how many those are, and the number of all keys."""
+    keys, frequencies, distinct = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], 0
+    for start, end in pairwise(_bounds(chunks)):
+        cuts = [(chunk, *np.searchsorted(chunk.keys, [start, end])) for chunk in chunks]
+        found = np.concatenate([chunk.keys[low:high] for chunk, low, high in cuts])
+        place, own = pd.factorize(found)
+        added = np.concatenate([chunk.frequencies[low:high] for chunk, low, high in cuts])
+        total = np.bincount(place, added, minlength=len(own)).astype(np.int32)
+        distinct += int((total > 0).sum())  # the others are those of other parts
+        keys.append(own[total >= max(1, least)])
+        frequencies.append(total[total >= max(1, least)])
+    return np.concatenate(keys), np.concatenate(frequencies), distinct
+
+
+def _bounds(chunks: Sequence[_Chunk]) -> list[np.uint64]:
+    """Keys between which all chunks together hold about :data:`RANGE` keys."""
+    every = sum(len(chunk.keys) for chunk in chunks)
+    step = max(1, RANGE // 64)
+    sample = np.sort(np.concatenate([np.empty(0, np.uint64), *(chunk.keys[::step] for chunk in chunks)]))
+    n_ranges = -(-every // RANGE)
+    inner = [sample[len(sample) * number // n_ranges] for number in range(1, n_ranges)]
+    return sorted({np.uint64(0), *inner, np.uint64(2**64 - 1)})  # the last one is the key of no n-gram
+
+
+def _most_frequent(
+    keys: Keys, frequencies: NDArray[np.int32], limit: int | None, name: Callable[[Keys], list[str]]
+) -> list[str]:
+    """The terms of the most frequent keys; of equally frequent ones the first in the order of the terms."""
+    if limit is None or len(keys) <= limit:
+        return name(keys)
+    least = np.partition(frequencies, len(keys) - limit)[len(keys) - limit]
+    above = keys[frequencies > least]
+    return name(above) + sorted(name(keys[frequencies == least]))[: limit - len(above)]
+
+
+def _write_entries(
+    chunks: Iterable[_Chunk],
+    vocabulary: Vocabulary,
+    folder: Path,
+    pool: ThreadPoolExecutor,
+    progress: Callable[[int], None],
+) -> int:
+    """Write the sparse rows of every document; the number of entries."""
+    lengths = [np.zeros(1, np.int64)]
+
+    def rows(chunk: _Chunk) -> csr_matrix:
+        counted = Counted(chunk.keys, load_npz(chunk.entries))
+        chunk.entries.unlink()  # what is written takes its place
+        return vocabulary.rows(counted)
+
+    with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / TERM_IDS_FILE).open("wb") as ids_file:
+        for matrix in _in_turn(pool, rows, ((chunk,) for chunk in chunks)):
+            counts_file.write(matrix.data.astype(INT, copy=False).tobytes())
+            ids_file.write(matrix.indices.astype(INT, copy=False).tobytes())
+            lengths.append(np.diff(matrix.indptr).astype(np.int64))
+            progress(matrix.shape[0])
+    offsets = np.cumsum(np.concatenate(lengths))
+    np.save(folder / OFFSETS_FILE, offsets, allow_pickle=False)
+    return int(offsets[-1])
