@@ -28,7 +28,7 @@ from patent_hier.taxonomy.tree import Positions
 TREE = "parents"  # an array that only such models have
 FITS = 1.0  # the margin of a label without siblings
 KINDS_OF_SCORES = ("margin", "title", "unseen")
-_CELLS = 1 << 22  # documents x labels at a time
+_CELLS = 1 << 21  # documents x labels at a time: what the processor's cache holds
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,11 @@
 """Fit one-against-siblings support vector machines for all labels of a tree: one vocabulary, sparse pruned weights."""
 
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 
 from patent_hier.evaluation.path_weights import NOVELTY, Candidates, fit_path_weights
 from patent_hier.models.term_features import fit_idf, tf_idf
@@ -16,6 +13,7 @@ from patent_hier.models.tree_linear import FITS, KINDS_OF_SCORES, TreeLinear
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.training.liblinear import fit_machines
 from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 
 PRUNED = 0.1  # smaller weights are left out, as in PECOS
@@ -23,7 +21,7 @@ _TOLERANCE, _ITERATIONS = 0.1, 200  # of liblinear's dual; likewise
 _DEVIATION = 2.0  # of the path weights' prior: negligible from some hundred documents on
 _USUAL = {"margin": 0.6, "title": 2.0, "unseen": -2.0}  # path weights before the fit, and without val
 _FIT_DOCUMENTS = 4_000  # of val, evenly: bounds time and memory
-_CELLS = 1 << 24  # documents x labels at a time
+_CELLS = 1 << 20  # documents x labels at a time: what the processor's cache holds
 
 
 def fit_tree_svm(
@@ -159,12 +157,8 @@ def _solve(
     features: csr_matrix, codes: NDArray[Any], settings: LinearSettings, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
     """Weights ``(labels, k)`` and biases ``(labels,)``, one of two labels, and whether the solver converged."""
-    solver = LinearSVC(C=settings.c, dual=True, tol=_TOLERANCE, max_iter=_ITERATIONS, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ``n_iter_`` says it
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few documents, many labels
-        solver.fit(features, codes)
-    return solver.coef_, solver.intercept_, int(np.max(solver.n_iter_)) < _ITERATIONS
+    found = fit_machines(features, codes.astype(np.int64), settings.c, _TOLERANCE, _ITERATIONS, seed)
+    return found.weights, found.bias, found.iterations < _ITERATIONS
 
 
 def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_matrix:
