@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.plan.machines import GPUS, MACHINES, Gpu, Machine, pack
-from benchmarks.plan.records import Figures
+from benchmarks.plan.records import LINEAR, Figures
 from benchmarks.plan.work import Work
 from patent_hier.settings import BF16, FP32, WHOLE, Settings, filled
 
@@ -57,6 +57,7 @@ def make_plan(work: Work, figures: Figures, settings: Settings) -> dict[str, Any
         },
         "card": card,  # or main memory, where a CPU trains
         "hours": [_hours(one, work, figures, precision, sum(card.values())) for one in (here, *MACHINES)],
+        "linear_hours": _linear_hours(work, figures),
         "assumptions": _assumptions(work, figures),
         "sources": figures.sources,
     }
@@ -118,6 +119,16 @@ def _hours(machine: Machine, work: Work, figures: Figures, precision: str, neede
         "level_2": work.seeds * sum(seconds[node] for node in work.nodes if not node.is_wide) / _HOUR,
         "scoring": work.seeds * len(work.nodes) * score / _HOUR,
         "wall_clock": (before + work.seeds * together + pack(work.seeds * alone, cards)) / _HOUR,
+    }
+
+
+def _linear_hours(work: Work, figures: Figures) -> dict[str, float]:
+    """Hours of each stage of ``model=linear`` on the bench's machine, in proportion to documents."""
+    amounts = dict(zip(LINEAR, (work.documents.total, work.nodes[0].train), strict=True))
+    return {
+        name: amount / figures.stages[name]["per_second"] / _HOUR
+        for name, amount in amounts.items()
+        if name in figures.stages
     }
 
 

@@ -16,6 +16,7 @@ from patent_hier.settings import FP32
 _FILE = "bench.json"
 GPU_CHECK = "gpu-check"  # the folder of runs_dir that has the records of the GPU check
 _RECORDED = Path(__file__).parents[2] / "experiments" / "results" / "bench"
+LINEAR = ("count", "linear")  # stages of model=linear alone; older records lack them
 _SCALE = "SIZE=full ARGS='--rows scale'"
 _Row = dict[str, Any]
 
@@ -124,7 +125,8 @@ def read_figures(records: Sequence[Record], encoder: Architecture) -> Figures:
         )
 
     size = min(SIZES, key=lambda name: abs(math.log(SIZES[name].matrix_weights / encoder.matrix_weights)))
-    stages = {name: stage(name) for name in ("prepare", "split", "encode", "loader")}
+    linear = [name for name in LINEAR if next(rows(lambda row, name=name: row["facts"].get("stage") == name), None)]
+    stages = {name: stage(name) for name in ("prepare", "split", "encode", "loader", *linear)}
     training, scoring = speed("training step", TRAINING_PASSES), speed("scoring abstracts", 1)
     steps = (Speed.of(row, size, TRAINING_PASSES) for _, row in rows(begins("training step")))
     shares = ((one.flops / gpu.peak(one.precision), gpu) for one in steps for gpu in GPUS if gpu.name in one.device)

@@ -38,12 +38,23 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         "Memory of the card that trains a node (GB)": _sizes(plan["card"], total=True),
         "Hours; training (L1, L2) and scoring in hours of one card, wall clock after dealing the nodes out":
             hours.rename(columns=_HOURS).to_string(float_format="{:,.2f}".format),
+        **_linear(plan["linear_hours"]),
         "Speed": _wrapped(basis),
         "Assumed": _wrapped(plan["assumptions"]),
         "Figures from": _wrapped(plan["sources"]),
     }  # fmt: skip
     head = _HEAD.format(**plan["facts"], millions=plan["facts"]["parameters"] / 1e6)
     return "\n\n".join([head, *(f"{title}:\n{textwrap.indent(text, '  ')}" for title, text in parts.items())])
+
+
+def _linear(hours: Mapping[str, float]) -> dict[str, str]:
+    """What ``model=linear`` takes beside the networks, where it was measured."""
+    if not hours:
+        return {}
+    lines = pd.Series(hours).rename({"count": "count n-grams", "linear": "fit all levels to the subgroup"})
+    return {
+        "Hours of model=linear, on the bench's machine, one core to fit": lines.to_string(float_format="{:,.2f}".format)
+    }
 
 
 def _sizes(sizes: Mapping[str, float], *, total: bool = False) -> str:

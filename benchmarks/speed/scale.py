@@ -8,11 +8,13 @@ from typing import Any
 
 from benchmarks.architecture import MAX_LENGTH
 from benchmarks.speed.rows import Row
-from benchmarks.speed.stages import BATCH, run_stage, write_raw_csv
+from benchmarks.speed.stages import BATCH, DEPTH, run_stage, write_raw_csv
 
 WORKS = {
     "prepare": "raw CSV to corpus",
     "split": "the split",
+    "count": "character n-grams, one to three characters",
+    "linear": f"a linear classifier, all levels to the {DEPTH}",
     "encode": f"texts to token ids, length {MAX_LENGTH}",
     "loader": f"one pass of the data loader, batches of {BATCH}",
 }
@@ -20,13 +22,14 @@ MEMORY_LIMIT = 1_500_000_000  # bytes of its own that a stage may hold
 _PROPORTION = 1.2  # times the seconds for each row that a larger size may take
 _STEADY = 90_000  # rows; below, what a stage does once weighs too much to compare with
 _LARGE = 500_000  # rows; a file that large is measured once
+_MOST = {"linear": 150_000}  # rows: it holds all of its training documents, and takes minutes beyond
 
 
 def scale_rows(sizes: Sequence[int], repeats: int) -> Iterator[Row]:
     """A row for each stage, over raw files of so many rows, ascending; disk of 1.5 KB for each row is needed."""
     found = [measure(rows, repeats if rows < _LARGE else 1) for rows in sizes]
     for stage in WORKS:
-        yield scale_row(stage, [one[stage] for one in found])
+        yield scale_row(stage, [one[stage] for one in found if stage in one])
 
 
 def measure(rows: int, repeats: int) -> dict[str, dict[str, Any]]:
@@ -34,6 +37,8 @@ def measure(rows: int, repeats: int) -> dict[str, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         written, found = write_raw_csv(Path(name), rows), {}
         for stage in WORKS:
+            if rows > _MOST.get(stage, rows):
+                continue
             runs = [run_stage(stage, Path(name)) for _ in range(repeats)]
             took = {key: median(run[key] for run in runs) for key in ("seconds", "cpu_seconds")}
             peaks = {key: max(run[key] for run in runs) for key in ("peak_bytes", "peak_own_bytes")}

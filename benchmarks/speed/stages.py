@@ -19,7 +19,9 @@ from patent_hier.data.corpus import CORPUS_FILE, Corpus
 from patent_hier.data.demo import write_demo_csv
 
 BATCH = 16  # documents that the loader hands over together
-RAW, CORPUS, PEER_FILE, SPLITS, TOKENS = "raw.csv", "corpus", "pandas.parquet", "cache/splits", "cache/tokens"
+RAW, CORPUS, PEER_FILE = "raw.csv", "corpus", "pandas.parquet"
+SPLITS, TERMS, TOKENS = "cache/splits", "cache/terms", "cache/tokens"
+DEPTH = "subgroup"  # of the linear classifier
 _ROWS_PER_DOCUMENT = 1.096  # of the demo file: broken rows, designs and duplicates come on top
 
 
@@ -70,6 +72,36 @@ def split(folder: Path) -> dict[str, Any]:
     return {**took, "items": corpus.size, "unit": "documents", "bytes_written": _bytes(place)}
 
 
+def count(folder: Path) -> dict[str, Any]:
+    """Character n-grams of all documents, those of the training part being the vocabulary."""
+    from patent_hier.data.splits import TRAIN
+    from patent_hier.features import term_counting  # noqa: F401
+    from patent_hier.pipeline.feature_stages import ensure_terms
+    from patent_hier.pipeline.stages import load_parts
+    from patent_hier.settings import LinearSettings
+
+    corpus, split, cache = Corpus.open(folder / CORPUS), made(folder / SPLITS), _removed(folder / TERMS).parent
+    train = load_parts(corpus, split) == TRAIN
+    place, took = _timed(lambda: ensure_terms(corpus, split, train, LinearSettings(), cache))
+    return {**took, "items": corpus.size, "unit": "documents", "bytes_written": _bytes(place)}
+
+
+def linear(folder: Path) -> dict[str, Any]:
+    """One linear classifier for all places down to the subgroup, fitted to the counts."""
+    from patent_hier.data.labels import corpus_labels
+    from patent_hier.features.terms import TermStore
+    from patent_hier.pipeline.stages import load_parts
+    from patent_hier.settings import SHARED, LinearSettings
+    from patent_hier.training.classical import fit_terms
+    from patent_hier.training.node_data import CorpusView, NodeView
+
+    corpus, store = Corpus.open(folder / CORPUS), TermStore.open(made(folder / TERMS))
+    labels, parts = corpus_labels(corpus, DEPTH), load_parts(corpus, made(folder / SPLITS))
+    view = NodeView.of(CorpusView(store, store, labels, parts), SHARED)
+    _, took = _timed(lambda: fit_terms(view, LinearSettings(), seed=1))
+    return {**took, "items": len(view.train), "unit": "documents", "labels": len(view.tree)}
+
+
 def encode(folder: Path) -> dict[str, Any]:
     """Texts to token ids of the package's encoder."""
     from patent_hier.atomic import read_json
@@ -102,7 +134,7 @@ def loader(folder: Path) -> dict[str, Any]:
     return {**took, "items": read, "unit": "documents"}
 
 
-STAGES = {"prepare": prepare, "peer": peer, "split": split, "encode": encode, "loader": loader}
+STAGES = {one.__name__: one for one in (prepare, peer, split, count, linear, encode, loader)}
 
 
 def made(folder: Path) -> Path:

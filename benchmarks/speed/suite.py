@@ -7,6 +7,7 @@ from typing import NamedTuple
 from benchmarks.architecture import ENGINE_SIZES
 from benchmarks.speed.ablation import ablation_row
 from benchmarks.speed.jobs import job_rows
+from benchmarks.speed.labels import labels_row
 from benchmarks.speed.prepare import prepare_row
 from benchmarks.speed.rows import Row
 from benchmarks.speed.scale import scale_rows
@@ -86,6 +87,7 @@ ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "engines": _engines,
     "ablation": lambda bench: [ablation_row(bench.subjects()[0])],
     "tree": lambda bench: [tree_row(make_tree(IPC_SIZES), _TREE_DOCUMENTS, bench.amounts.repeats)],
+    "labels": lambda bench: [labels_row(bench.subjects()[1], bench.amounts.repeats)],
     "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),
     "jobs": lambda bench: job_rows(_DEMO_ROWS, bench.amounts.repeats),
     "scale": lambda bench: scale_rows(bench.amounts.sizes, bench.amounts.repeats),

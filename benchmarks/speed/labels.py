@@ -1,0 +1,54 @@
+"""What a large output layer costs: training steps for every place of the IPC beside those for its classes."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.speed.rows import Row, rate_row
+from benchmarks.speed.subjects import Subject, view_of
+from benchmarks.speed.training import device_facts, our_seconds
+from benchmarks.speed.tree import IPC_SIZES, make_tree
+from patent_hier.features.token_store import TokenStore
+from patent_hier.models.blueprint import Blueprint
+from patent_hier.settings import SHARED, BertCnnSettings
+from patent_hier.taxonomy.tree import LabelTree
+from patent_hier.training.node_data import NodeView
+
+_BATCH = 24  # documents per step, the paper's
+_MORE = 1.15  # times the seconds of a step at class depth
+
+
+def labels_row(subject: Subject, repeats: int) -> Row:
+    """One epoch over a subject's documents by one network for all labels of a tree, deep and shallow in turn.
+
+    The network is the encoder and one output for each label on its ``[CLS]`` vector; the loss is that of all levels.
+    """
+    subject = replace(subject, settings=BertCnnSettings(head="cls", pooling="cls"))
+    trees = make_tree(IPC_SIZES), make_tree(IPC_SIZES[:2])
+    settings = subject.run(batch_size=_BATCH)
+    rounds = []
+    for _ in range(repeats):
+        deep, shallow = (
+            our_seconds(_view(subject.store, tree), _blueprint(subject, tree), settings)[0] for tree in trees
+        )
+        rounds.append((deep, shallow))
+    facts = {**subject.facts(), **device_facts(subject), "labels": [len(tree) for tree in trees], "batch": _BATCH}
+    work = f"training step, {subject.size} size, batches of {_BATCH}, {len(trees[0]):,} labels"
+    peer = f"{len(trees[1])} labels"
+    return rate_row(work, "documents", len(subject.texts), rounds, peer, target=round(1 / _MORE, 2), facts=facts)
+
+
+def _blueprint(subject: Subject, tree: LabelTree) -> Blueprint:
+    return Blueprint(subject.reader, lambda _: subject.network(len(tree)))
+
+
+def _view(store: TokenStore, tree: LabelTree) -> NodeView[TokenStore]:
+    """All documents for training, each at a leaf of its own choice."""
+    leaves = np.random.default_rng(0).choice(tree.ends, len(store))
+    paths = np.stack([tree.ancestors(level)[leaves] for level in tree.levels], axis=1).astype(np.int32)
+    return replace(view_of(store), node=SHARED, tree=tree, train_paths=paths, **_none(paths))
+
+
+def _none(paths: np.ndarray) -> dict[str, np.ndarray]:
+    """The parts without documents, as wide as the paths."""
+    return dict.fromkeys(("further", "val_paths", "test_paths"), paths[:0])
