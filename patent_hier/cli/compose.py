@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from patent_hier.cli import schema
+from patent_hier.cli.composing import composed_once
 from patent_hier.cli.observers import ConfiguredObservers, configured_observers
 from patent_hier.cli.overrides import readable, refuse_misuse
 from patent_hier.errors import ConfigError
@@ -69,7 +70,7 @@ def _compose(name: str, arguments: Sequence[str]) -> tuple[DictConfig, DictConfi
         if word.startswith("-"):
             raise ConfigError(f"unknown option {word}; this command takes overrides such as data=demo, see --help")
     schema.register()
-    with initialize_config_dir(version_base="1.3", config_dir=schema.config_folder()):
+    with composed_once(), initialize_config_dir(version_base="1.3", config_dir=schema.config_folder()):
         config = compose(name, overrides=readable(arguments), return_hydra_config=True)
     runtime = config.hydra.runtime
     with open_dict(config):

@@ -12,11 +12,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from patent_hier.atomic import read_json
 from patent_hier.cli import schema
+from patent_hier.cli.composing import composed_once
 from patent_hier.cli.jobs import Job, RememberJobFolder, read_jobs, refuse_failed, refuse_lost, write_outcome
+from patent_hier.cli.launching import finished_first
 from patent_hier.cli.messages import DEBUG, describe, exit_status
 from patent_hier.cli.observers import configured_observers
 from patent_hier.cli.overrides import arranged, readable, refuse_misuse
-from patent_hier.cli.targets import own_files_only
 from patent_hier.errors import ConfigError, DataError, LostRanksError
 from patent_hier.sanitize import one_line
 
@@ -44,7 +45,7 @@ def run(words: Sequence[str]) -> None:
     sys.argv = ["run.py", *words]
     RememberJobFolder.forget()
     try:
-        with own_files_only():
+        with composed_once(), finished_first():
             hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
     except Exception as error:
         refuse_lost(error, RememberJobFolder.folder)

@@ -5,41 +5,13 @@ trusted: Hydra makes every callback, launcher and sweeper that they name. What i
 beyond that: a choice that leads to a file elsewhere, and a folder in which others could change pickled jobs.
 """
 
-import contextlib
-import copy
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from omegaconf import DictConfig
 
 from patent_hier.errors import ConfigError
-
-
-@contextlib.contextmanager
-def own_files_only() -> Iterator[None]:
-    """Check every configuration that Hydra composes meanwhile, before it makes anything of it."""
-    load = ConfigLoaderImpl.load_configuration
-    # A sweep composes each job twice: all of them to see whether they can be, then each when it is launched.
-    known: dict[str, DictConfig] = {}
-
-    def checked(*arguments: Any, **options: Any) -> DictConfig:
-        key = repr((arguments[1:], options))  # without the loader itself
-        if key not in known:
-            config = load(*arguments, **options)
-            refuse_strange_files(config)
-            known[key] = config
-        return copy.deepcopy(known[key])
-
-    # Hydra has no hook between composing and making: its callbacks are made before any of them is asked.
-    ConfigLoaderImpl.load_configuration = checked  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
 
 
 def refuse_strange_files(config: DictConfig) -> None:
