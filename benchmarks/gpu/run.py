@@ -2,6 +2,7 @@
 
 import faulthandler
 import gc
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +71,8 @@ def run_check(
         if check.on_gpu:
             torch.cuda.empty_cache()
 
-    faulthandler.dump_traceback_later(max(1.0, clock.left) + _LAST_RESORT, exit=True)  # a kernel hears no signal
+    last = max(1.0, clock.left) + _LAST_RESORT
+    faulthandler.dump_traceback_later(last, exit=True, file=sys.__stderr__)  # a kernel hears no signal
     outcomes = run_steps(STEPS, check, clock, keep, say)
     faulthandler.cancel_dump_traceback_later()
     say(f"gpu check: {summary(outcomes)}; {place / 'record.md'}")
