@@ -6,6 +6,7 @@ from benchmarks.architecture import Architecture
 from benchmarks.plan.machines import H200
 from benchmarks.plan.plan import ASSUMED_SCALING, card_memory, make_plan
 from benchmarks.plan.records import Record, read_figures
+from benchmarks.plan.text import plan_text
 from benchmarks.plan.work import make_work, paper_documents
 from patent_hier.cli.compose import compose_settings
 from patent_hier.settings import HIER_NODES, planned_epochs
@@ -126,6 +127,18 @@ def test_memory_beyond_the_measured_size_is_taken_in_proportion(figures):
     plan = plan_of(figures, rows=5_540_000)
     assert plan["host"]["encode"] == pytest.approx(2 * 600e6)
     assert any("2,770,000 rows" in line for line in plan["assumptions"])
+
+
+def test_the_linear_classifier_is_planned_where_it_was_measured(figures):
+    assert plan_of(figures)["linear_hours"] == {}
+    rows = {"rows": 277_000, "per_second": 1000.0, "peak_own_bytes": 1e9}
+    measured = {"count": figures.stages["split"] | {"per_second": 2000.0}, "linear": figures.stages["split"] | rows}
+    plan = plan_of(replace(figures, stages=figures.stages | measured))
+    facts = plan["facts"]
+    assert plan["linear_hours"]["count"] == pytest.approx(facts["documents"] / 2000 / 3600)
+    assert plan["linear_hours"]["linear"] == pytest.approx(facts["train_documents"] / 1000 / 3600)
+    assert plan["host"]["linear"] == pytest.approx(10 * 1e9)
+    assert "fit all levels to the subgroup" in plan_text(plan)
 
 
 def test_tokens_of_a_document():

@@ -17,7 +17,10 @@ def test_each_stage_goes_through_all_that_the_stage_before_left(tmp_path):
     corpus = Corpus.open(tmp_path / "corpus")
     lengths = TokenStore.open(stages.made(tmp_path / stages.TOKENS)).lengths
     trained = (load_parts(corpus, stages.made(tmp_path / stages.SPLITS)) == TRAIN).sum()
-    assert [one["items"] for one in found.values()] == [rows, corpus.size, corpus.size, trained]
+    items = {"prepare": rows, "split": corpus.size, "count": corpus.size, "linear": trained}
+    items |= {"encode": corpus.size, "loader": trained}
+    assert {stage: one["items"] for stage, one in found.items()} == items
+    assert found["linear"]["labels"] > 300  # down to the subgroup
     assert (found["prepare"]["documents"], found["encode"]["tokens"]) == (corpus.size, lengths.sum())
     assert 150 < lengths.mean() <= lengths.max() == 200  # of a realistic length
     assert all(one["seconds"] > 0 and one["cpu_seconds"] > 0 for one in found.values())
@@ -50,9 +53,9 @@ def test_a_record_has_numbers_tables_figure_and_machine(tmp_path):
     read = {
         name: (tmp_path / "bench" / name).read_text("utf-8") for name in ("bench.json", "bench.md", "manifest.json")
     }
-    assert [row["met"] for row in json.loads(read["bench.json"])] == [True] * 4
+    assert [row["met"] for row in json.loads(read["bench.json"])] == [True] * 6
     assert read["bench.md"] == tables(rows)
-    assert [line.count("|") for line in read["bench.md"].splitlines()] == [8] * 6 + [0] + [8] * 10
+    assert [line.count("|") for line in read["bench.md"].splitlines()] == [8] * 8 + [0] + [8] * 14
     assert "| prepare | 100,000 " in " ".join(read["bench.md"].split())
     assert json.loads(read["manifest.json"])["environment"]["cpus"]
     assert (tmp_path / "bench" / "scale.svg").read_bytes().startswith(b"<?xml")
