@@ -13,7 +13,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from patent_hier.cli import schema
 from patent_hier.errors import PatentHierError
@@ -78,6 +78,8 @@ def _is_finished(config: DictConfig) -> bool:
     from patent_hier.pipeline.node import finished
     from patent_hier.pipeline.plan import plan_node
 
+    with open_dict(config):
+        del config["hydra"]  # as Hydra does before it runs a job
     try:
         settings = schema.to_settings(config)
         if not (Path(settings.runs_dir) / settings.model.name).is_dir():
