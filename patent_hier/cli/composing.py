@@ -6,6 +6,7 @@ each job gets a copy with its values, set as Hydra sets them after composing.
 """
 
 import contextlib
+import functools
 import os
 import pickle
 import re
@@ -68,7 +69,7 @@ def _load(
             config.hydra.job.env_set.update({name: os.environ[name] for name in config.hydra.job.env_copy})
         return config
 
-    words = OverridesParser.create().parse_overrides(overrides)
+    words = [_parsed(word) for word in overrides]
     values = [word for word in words if _VALUE.match(str(word.input_line))]
     if any(word.is_sweep_override() or word.is_delete() for word in values):
         return composed(overrides)
@@ -76,6 +77,11 @@ def _load(
         return _with_values(composed(groups), words, values)
     except Exception:  # whatever it was, Hydra says it in its own words, of all overrides together
         return composed(overrides)
+
+
+@functools.lru_cache(1024)
+def _parsed(word: str) -> Override:
+    return OverridesParser.create().parse_override(word)
 
 
 def _with_values(config: DictConfig, words: Sequence[Override], values: Sequence[Override]) -> DictConfig:

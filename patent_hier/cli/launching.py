@@ -28,7 +28,7 @@ def finished_first() -> Iterator[None]:
 
     def instantiated(self: Plugins, *arguments: Any, **options: Any) -> Launcher:
         launcher = instantiate(self, *arguments, **options)
-        if not isinstance(launcher, BasicLauncher):
+        if type(launcher).__name__ != BasicLauncher.__name__:  # Hydra imports plugins a second time, as other classes
             changed.enter_context(_asked_first(type(launcher)))
         return launcher
 

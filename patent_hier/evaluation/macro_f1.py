@@ -53,9 +53,12 @@ def macro_f1_of_sets(
     truth, chosen = truth[:, supported], chosen[:, supported]
     hits_of, truth_of, total_of = (one.T.tocsr() for one in (truth.multiply(chosen), truth, truth + chosen))
 
-    def score(weights: NDArray[np.int64]) -> float:
-        present = truth_of @ weights > 0
-        return float((2 * (hits_of @ weights)[present] / (total_of @ weights)[present]).mean())
+    def score(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Of several draws, ``(n_draws, n)``: a score for each."""
+        columns = np.ascontiguousarray(weights.T)
+        present, total = truth_of @ columns > 0, np.maximum(total_of @ columns, 1)  # (n_labels, n_draws)
+        result: NDArray[np.float64] = np.where(present, 2 * (hits_of @ columns) / total, 0).sum(0) / present.sum(0)
+        return result
 
     def without() -> NDArray[np.float64]:
         """The score without one document of each row, ``(n,)``."""
@@ -70,4 +73,4 @@ def macro_f1_of_sets(
         scores: NDArray[np.float64] = (2 * hits / total).sum() + np.bincount(rows, change, len(counts))
         return scores / np.maximum(len(supported) - lost, 1)
 
-    return score(counts), bootstrap_interval(counts, score, without=without)
+    return float(score(counts[None])[0]), bootstrap_interval(counts, score, without=without, batched=True)

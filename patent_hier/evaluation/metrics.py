@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ Interval = tuple[float, float]
 
 _LEVEL = 0.95  # of every interval
 _MANY_CELLS = 10_000
+_DRAWN = 1 << 18  # cells of all tables that are drawn at once
 
 
 class Hierarchical(NamedTuple):
@@ -51,11 +52,12 @@ def wilson_interval(hits: int, n: int) -> Interval:
 
 def bootstrap_interval(
     counts: NDArray[np.int64],
-    score: Callable[[NDArray[np.int64]], float],
+    score: Callable[[NDArray[np.int64]], Any],
     n_resamples: int = 1000,
     seed: int = 0,
     bca: bool = False,
     without: Callable[[], NDArray[np.float64]] | None = None,
+    batched: bool = False,
 ) -> Interval:
     """95 % bootstrap interval of a score that depends only on how many documents fall into each cell of a table.
 
@@ -70,6 +72,7 @@ def bootstrap_interval(
         bca: Correct the percentiles for bias and skewness, which a score such as macro-F1 needs.
         without: Gives the score without one document of each filled cell, ``(n_filled,)``, for such a correction;
             without it ``bca`` takes a table for each cell, which many cells make slow.
+        batched: ``score`` takes several tables at once, stacked along a first axis, and gives an array of scores.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979; ``bca``: Efron,
     "Better bootstrap confidence intervals", JASA 82, 1987.
@@ -83,26 +86,25 @@ def bootstrap_interval(
     filled = np.flatnonzero(counts)  # empty cells stay empty: leaving them out saves most of the drawing
     sizes = counts.ravel()[filled]
 
-    def score_of(own: NDArray[np.int64]) -> float:
-        if len(filled) == counts.size:
-            return score(own.reshape(counts.shape))
-        table = np.zeros(counts.size, dtype=np.int64)
-        table[filled] = own
-        return score(table.reshape(counts.shape))
+    def scores_of(rows: NDArray[np.int64]) -> list[float]:
+        tables = np.zeros((len(rows), counts.size), np.int64)
+        tables[:, filled] = rows
+        tables = tables.reshape(-1, *counts.shape)
+        return np.asarray(score(tables)).tolist() if batched else [float(score(table)) for table in tables]
 
     rng = np.random.default_rng(seed)
-    values = np.array([score_of(drawn) for drawn in _resamples(rng, sizes, n_resamples)])
+    values = np.array([value for rows in _resamples(rng, sizes, n_resamples) for value in scores_of(rows)])
     levels = np.array([1 - _LEVEL, 1 + _LEVEL]) / 2
     if (bca or without) and np.ptp(values):
         cells = np.arange(len(sizes))
-        left = without() if without else np.array([score_of(sizes - (cells == cell)) for cell in cells])
-        levels = _bca_levels(levels, values, score(counts), left, sizes)
+        left = without() if without else np.array([scores_of(sizes - (cells == cell)[None])[0] for cell in cells])
+        levels = _bca_levels(levels, values, scores_of(sizes[None])[0], left, sizes)
     low, high = np.quantile(values, levels)
     return float(low), float(high)
 
 
 def _resamples(rng: np.random.Generator, sizes: NDArray[np.int64], n_resamples: int) -> Iterator[NDArray[np.int64]]:
-    """Tables of as many documents, drawn with replacement.
+    """Tables of as many documents, drawn with replacement, some at a time: ``(n, n_cells)``.
 
     Of many cells with few documents each the documents themselves are drawn: the same distribution in less time.
     """
@@ -110,10 +112,11 @@ def _resamples(rng: np.random.Generator, sizes: NDArray[np.int64], n_resamples: 
     if len(sizes) > _MANY_CELLS and n_documents < 4 * len(sizes):
         owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         for _ in range(n_resamples):
-            yield np.bincount(owners[rng.integers(0, n_documents, n_documents)], minlength=len(sizes))
+            yield np.bincount(owners[rng.integers(0, n_documents, n_documents)], minlength=len(sizes))[None]
     else:
-        for _ in range(n_resamples):
-            yield rng.multinomial(n_documents, sizes / n_documents)
+        step = max(1, _DRAWN // len(sizes))
+        for start in range(0, n_resamples, step):
+            yield rng.multinomial(n_documents, sizes / n_documents, min(step, n_resamples - start))
 
 
 def _bca_levels(

@@ -21,9 +21,13 @@ def micro_scores(counts: NDArray[np.integer[Any]], n_labels: int) -> dict[str, S
     triples = np.stack(np.unravel_index(cells, counts.max(axis=0) + 1), 1)
 
     def scored(name: str) -> Score:
-        def score(weights: NDArray[np.int64]) -> float:
-            return float(getattr(metrics.f1_of_counts(*(weights @ triples).tolist()), name))
+        def score(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+            shared, answered, true = (weights @ triples).T.astype(np.float64)
+            over = {"precision": answered, "recall": true, "f1": (answered + true) / 2}[name]
+            result: NDArray[np.float64] = np.divide(shared, over, out=np.zeros_like(shared), where=shared > 0)
+            return result
 
-        return Score(score(sizes), len(counts), n_labels, metrics.bootstrap_interval(sizes, score))
+        interval = metrics.bootstrap_interval(sizes, score, batched=True)
+        return Score(float(score(sizes[None])[0]), len(counts), n_labels, interval)
 
     return {name: scored(name) for name in metrics.Hierarchical._fields}

@@ -83,7 +83,8 @@ def _mean(values: NDArray[np.float64], n_labels: int) -> Score:
     """The mean over documents, ``(n,)``, with its bootstrap interval."""
     kinds, counts = np.unique(values, return_counts=True)
 
-    def mean(weights: NDArray[np.int64]) -> float:
-        return float(weights @ kinds / weights.sum())
+    def mean(weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        result: NDArray[np.float64] = weights @ kinds / weights.sum(axis=-1)
+        return result
 
-    return Score(mean(counts), len(values), n_labels, bootstrap_interval(counts, mean))
+    return Score(float(mean(counts)), len(values), n_labels, bootstrap_interval(counts, mean, batched=True))
