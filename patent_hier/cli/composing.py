@@ -81,7 +81,8 @@ def _load(
 
 @functools.lru_cache(1024)
 def _parsed(word: str) -> Override:
-    return OverridesParser.create().parse_override(word)
+    (override,) = OverridesParser.create().parse_overrides([word])
+    return override
 
 
 def _with_values(config: DictConfig, words: Sequence[Override], values: Sequence[Override]) -> DictConfig:
