@@ -21,6 +21,7 @@ from benchmarks.speed.subjects import Subject
 from patent_hier.artifacts import seal
 from patent_hier.data.labels import ipc_path
 from patent_hier.errors import ProcessError
+from patent_hier.inference.engines import OPENVINO, TORCH
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.settings import FLAT
 from patent_hier.taxonomy.symbols import IPC_LEVELS, all_classes
@@ -35,18 +36,43 @@ def serving_rows(subject: Subject, requests: int, repeats: int) -> Iterator[Row]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / FLAT
         _write_node(subject, folder)
-        with _service(folder, 64) as together, _service(folder, 1) as one_by_one:
-            ports = (together, one_by_one)
+        with _service(folder) as together, _service(folder, "--max-batch", "1") as one_by_one:
             for clients, target in _TARGETS.items():
-                for port in ports:
-                    ask(port, subject.texts, clients, requests // 4)
-                loads = [[ask(port, subject.texts, clients, requests) for port in ports] for _ in range(repeats)]
-                waits = [np.concatenate([times for _, times in column]) for column in zip(*loads, strict=True)]
-                ours, peer = (np.quantile(1000 * times, [0.5, 0.99]).tolist() for times in waits)
-                facts = {"requests": requests, "p50_p99_ms": ours, "p50_p99_ms_one_by_one": peer}
                 work = f"service, {clients} client{'s' if clients > 1 else ''}, {subject.size}"
-                rounds = [[seconds for seconds, _ in both] for both in loads]
-                yield rate_row(work, "requests", requests, rounds, "scored one by one", target=target, facts=facts)
+                ports = (together, one_by_one)
+                yield _row(work, ports, subject, clients, requests, repeats, "scored one by one", target)
+
+
+def engine_row(subject: Subject, requests: int, repeats: int) -> Row:
+    """The service with OpenVINO beside PyTorch, several clients."""
+    clients = 8
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / FLAT
+        _write_node(subject, folder)
+        with _service(folder, "--engine", OPENVINO) as fast, _service(folder) as plain:
+            work = f"service, {clients} clients, titles, {subject.size}, {OPENVINO}"
+            return _row(work, (fast, plain), subject, clients, requests, repeats, TORCH, 1.0)
+
+
+def _row(
+    work: str,
+    ports: tuple[int, int],
+    subject: Subject,
+    clients: int,
+    requests: int,
+    repeats: int,
+    peer: str,
+    target: float,
+) -> Row:
+    """Two services under the same load, in turn."""
+    for port in ports:
+        ask(port, subject.texts, clients, requests // 4)
+    loads = [[ask(port, subject.texts, clients, requests) for port in ports] for _ in range(repeats)]
+    waits = [np.concatenate([times for _, times in column]) for column in zip(*loads, strict=True)]
+    ours, theirs = (np.quantile(1000 * times, [0.5, 0.99]).tolist() for times in waits)
+    facts = {"requests": requests, "p50_p99_ms": ours, "p50_p99_ms_of_peer": theirs}
+    rounds = [[seconds for seconds, _ in both] for both in loads]
+    return rate_row(work, "requests", requests, rounds, peer, target=target, facts=facts)
 
 
 def ask(port: int, texts: Sequence[str], clients: int, requests: int) -> tuple[float, list[float]]:
@@ -80,10 +106,9 @@ def ask(port: int, texts: Sequence[str], clients: int, requests: int) -> tuple[f
 
 
 @contextmanager
-def _service(folder: Path, max_batch: int) -> Iterator[int]:
+def _service(folder: Path, *options: str) -> Iterator[int]:
     """The port of a service in a process of its own."""
-    words = ["serve", str(folder), "--port", "0", "--rate", "0", "--max-batch", str(max_batch)]
-    command = [sys.executable, "-m", "patent_hier", *words]
+    command = [sys.executable, "-m", "patent_hier", "serve", str(folder), "--port", "0", "--rate", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command line
         assert process.stdout is not None
         try:

@@ -12,7 +12,7 @@ from benchmarks.speed.prepare import prepare_row
 from benchmarks.speed.rows import Row
 from benchmarks.speed.scale import scale_rows
 from benchmarks.speed.scoring import ENGINES, scoring_rows
-from benchmarks.speed.serving import serving_rows
+from benchmarks.speed.serving import engine_row, serving_rows
 from benchmarks.speed.startup import startup_rows
 from benchmarks.speed.subjects import Subject
 from benchmarks.speed.texts import segmentation_row, tokens_row
@@ -77,6 +77,11 @@ def _engines(bench: Bench) -> Iterator[Row]:
             yield from scoring_rows(Subject(size, texts[: counts[what]]), what, bench.amounts.repeats, *ENGINES)
 
 
+def _serving(bench: Bench) -> Iterator[Row]:
+    yield from serving_rows(bench.subjects()[0], bench.amounts.demo, bench.amounts.repeats)
+    yield engine_row(Subject("small", bench.titles[: bench.amounts.demo]), bench.amounts.demo, bench.amounts.repeats)
+
+
 ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "prepare": lambda bench: [prepare_row(bench.amounts.rows, bench.amounts.repeats)],
     "tokens": lambda bench: [tokens_row(bench.abstracts, bench.amounts.repeats)],
@@ -91,5 +96,5 @@ ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),
     "jobs": lambda bench: job_rows(_DEMO_ROWS, bench.amounts.repeats),
     "scale": lambda bench: scale_rows(bench.amounts.sizes, bench.amounts.repeats),
-    "serving": lambda bench: serving_rows(bench.subjects()[0], bench.amounts.demo, bench.amounts.repeats),
+    "serving": _serving,
 }
