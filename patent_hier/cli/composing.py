@@ -6,9 +6,9 @@ each job gets a copy with its values, set as Hydra sets them after composing.
 """
 
 import contextlib
+import copy
 import functools
 import os
-import pickle
 import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from patent_hier.cli.targets import refuse_strange_files
 # Words that name no group: with a dot in their key, or these. Hydra's own keys may change how it composes.
 _VALUE = re.compile(r"(?!hydra\.)(?:[a-z_]\w*(?:\.\w+)+|node|seed|runs_dir|cache_dir)=")
 _MOST = 64  # compositions kept; the jobs of a command need a few
-_kept: dict[Hashable, bytes] = {}
+_kept: dict[Hashable, DictConfig] = {}
 
 
 @contextlib.contextmanager
@@ -62,8 +62,8 @@ def _load(
         if key not in _kept:
             if len(_kept) >= _MOST:
                 _kept.clear()
-            _kept[key] = pickle.dumps(load(loader, config_name, words, run_mode, **options))
-        config: DictConfig = pickle.loads(_kept[key])  # noqa: S301 - our own; copy.deepcopy takes six times as long
+            _kept[key] = load(loader, config_name, words, run_mode, **options)
+        config = copy.deepcopy(_kept[key])
         config.hydra.runtime.cwd = os.getcwd()  # noqa: PTH109 - as Hydra writes it
         with open_dict(config.hydra):
             config.hydra.job.env_set.update({name: os.environ[name] for name in config.hydra.job.env_copy})

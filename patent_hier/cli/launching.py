@@ -24,10 +24,10 @@ Words = Sequence[str]  # overrides of one job
 @contextlib.contextmanager
 def finished_first() -> Iterator[None]:
     """Meanwhile, whatever launcher a command chooses gets only the jobs that have something to do."""
-    instantiate, changed = Plugins.instantiate_launcher, contextlib.ExitStack()
+    make, changed = Plugins.instantiate_launcher, contextlib.ExitStack()
 
     def instantiated(self: Plugins, *arguments: Any, **options: Any) -> Launcher:
-        launcher = instantiate(self, *arguments, **options)
+        launcher = make(self, *arguments, **options)
         if type(launcher).__name__ != BasicLauncher.__name__:  # Hydra imports plugins a second time, as other classes
             changed.enter_context(_asked_first(type(launcher)))
         return launcher
@@ -37,7 +37,7 @@ def finished_first() -> Iterator[None]:
         with changed:
             yield
     finally:
-        Plugins.instantiate_launcher = instantiate  # type: ignore[method-assign]
+        Plugins.instantiate_launcher = make  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager

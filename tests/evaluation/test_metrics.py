@@ -61,7 +61,8 @@ def test_every_document_is_drawn_as_often_as_any_other(per_cell, monkeypatch):
     """Whether documents are drawn or tables; with 400 tables a mean lies within 0.25 of 1 but once in 10^6."""
     monkeypatch.setattr(metrics, "_MANY_CELLS", 9)
     sizes = np.full(10, per_cell)
-    drawn = np.array(list(metrics._resamples(np.random.default_rng(0), sizes, 400)))
+    drawn = np.concatenate(list(metrics._resamples(np.random.default_rng(0), sizes, 400)))
+    assert drawn.shape == (400, 10)
     assert (drawn.sum(axis=1) == 10 * per_cell).all()
     assert drawn.mean(axis=0) / per_cell == pytest.approx(1, abs=0.25)
 
