@@ -71,8 +71,9 @@ def run_check(
         if check.on_gpu:
             torch.cuda.empty_cache()
 
-    last = max(1.0, clock.left) + _LAST_RESORT
-    faulthandler.dump_traceback_later(last, exit=True, file=sys.__stderr__)  # a kernel hears no signal
+    last, stderr = max(1.0, clock.left) + _LAST_RESORT, sys.__stderr__
+    assert stderr is not None  # it is None in programs without a console only
+    faulthandler.dump_traceback_later(last, exit=True, file=stderr)  # a kernel hears no signal
     outcomes = run_steps(STEPS, check, clock, keep, say)
     faulthandler.cancel_dump_traceback_later()
     say(f"gpu check: {summary(outcomes)}; {place / 'record.md'}")

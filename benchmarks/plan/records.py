@@ -125,7 +125,8 @@ def read_figures(records: Sequence[Record], encoder: Architecture) -> Figures:
         )
 
     size = min(SIZES, key=lambda name: abs(math.log(SIZES[name].matrix_weights / encoder.matrix_weights)))
-    linear = [name for name in LINEAR if next(rows(lambda row, name=name: row["facts"].get("stage") == name), None)]
+    known = {row["facts"].get("stage") for record in records for row in record.rows}
+    linear = [name for name in LINEAR if name in known]
     stages = {name: stage(name) for name in ("prepare", "split", "encode", "loader", *linear)}
     training, scoring = speed("training step", TRAINING_PASSES), speed("scoring abstracts", 1)
     steps = (Speed.of(row, size, TRAINING_PASSES) for _, row in rows(begins("training step")))

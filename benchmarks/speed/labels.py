@@ -1,5 +1,6 @@
 """What a large output layer costs: training steps for every place of the IPC beside those for its classes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,13 +19,13 @@ _BATCH = 24  # documents per step, the paper's
 _MORE = 1.15  # times the seconds of a step at class depth
 
 
-def labels_row(subject: Subject, repeats: int) -> Row:
+def labels_row(subject: Subject, repeats: int, sizes: Sequence[int] = IPC_SIZES) -> Row:
     """One epoch over a subject's documents by one network for all labels of a tree, deep and shallow in turn.
 
     The network is the encoder and one output for each label on its ``[CLS]`` vector; the loss is that of all levels.
     """
     subject = replace(subject, settings=BertCnnSettings(head="cls", pooling="cls"))
-    trees = make_tree(IPC_SIZES), make_tree(IPC_SIZES[:2])
+    trees = make_tree(sizes), make_tree(sizes[:2])
     settings = subject.run(batch_size=_BATCH)
     rounds = []
     for _ in range(repeats):
@@ -46,9 +47,7 @@ def _view(store: TokenStore, tree: LabelTree) -> NodeView[TokenStore]:
     """All documents for training, each at a leaf of its own choice."""
     leaves = np.random.default_rng(0).choice(tree.ends, len(store))
     paths = np.stack([tree.ancestors(level)[leaves] for level in tree.levels], axis=1).astype(np.int32)
-    return replace(view_of(store), node=SHARED, tree=tree, train_paths=paths, **_none(paths))
-
-
-def _none(paths: np.ndarray) -> dict[str, np.ndarray]:
-    """The parts without documents, as wide as the paths."""
-    return dict.fromkeys(("further", "val_paths", "test_paths"), paths[:0])
+    none = paths[:0]
+    return replace(
+        view_of(store), node=SHARED, tree=tree, train_paths=paths, further=none, val_paths=none, test_paths=none
+    )

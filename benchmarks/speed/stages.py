@@ -89,7 +89,7 @@ def count(folder: Path) -> dict[str, Any]:
 def linear(folder: Path) -> dict[str, Any]:
     """One linear classifier for all places down to the subgroup, fitted to the counts."""
     from patent_hier.data.labels import corpus_labels
-    from patent_hier.features.terms import TermStore
+    from patent_hier.features.terms import JoinedTerms, TermStore
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import SHARED, LinearSettings
     from patent_hier.training.classical import fit_terms
@@ -97,7 +97,8 @@ def linear(folder: Path) -> dict[str, Any]:
 
     corpus, store = Corpus.open(folder / CORPUS), TermStore.open(made(folder / TERMS))
     labels, parts = corpus_labels(corpus, DEPTH), load_parts(corpus, made(folder / SPLITS))
-    view = NodeView.of(CorpusView(store, store, labels, parts), SHARED)
+    whole: CorpusView[TermStore | JoinedTerms] = CorpusView(store, store, labels, parts)
+    view = NodeView.of(whole, SHARED)
     _, took = _timed(lambda: fit_terms(view, LinearSettings(), seed=1))
     return {**took, "items": len(view.train), "unit": "documents", "labels": len(view.tree)}
 
