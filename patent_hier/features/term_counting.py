@@ -150,9 +150,15 @@ def _in_chunks(batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
 def _in_turn(
     pool: ThreadPoolExecutor, work: Callable[..., Result], items: Iterable[tuple[Any, ...]]
 ) -> Iterator[Result]:
-    """The results in the order of the items, of which only as many are read ahead as threads work."""
+    """The results in the order of the items, of which only as many are read ahead as threads work.
+
+    The first item has no thread: libraries import parts of themselves at their first work, and not for two at once.
+    """
     running: deque[Future[Result]] = deque()
-    for item in items:
+    for number, item in enumerate(items):
+        if number == 0:
+            yield work(*item)
+            continue
         running.append(pool.submit(work, *item))
         if len(running) > _threads():
             yield running.popleft().result()
