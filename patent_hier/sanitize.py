@@ -78,7 +78,7 @@ def stream_safe(text: str) -> str:
     Source: Unicode Standard Annex 15, section 13, Stream-Safe Text Format; marks at the end of a composed letter, of
     which there are at most 3, are not counted.
     """
-    if text.isascii():
+    if 2 * len(text) <= _MOST_MARKS or text.isascii():  # a character is two marks at most
         return text
     every = text[:: _MOST_MARKS // 2 + 1]  # a longer run holds one of these, and honest text hardly any
     if _BEGIN_WITH_MARKS.isdisjoint(every) and not any(map(unicodedata.combining, every)):

@@ -235,7 +235,7 @@ def has_words(text: str) -> bool:
 
 def normalise(text: str) -> str:
     """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
-    if _PLAIN.fullmatch(text):
+    if text.isascii() and _PLAIN.fullmatch(text):
         return text
     return " ".join(nfc(without_markup(text)).split())
 

@@ -125,7 +125,7 @@ class _Head:
 
 def _fit_head(rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, seed: int) -> _Head:
     """Solve one head on the terms that its documents have: a dense vector for each label is then short."""
-    terms, own = np.unique(rows.counts.indices, return_inverse=True)
+    terms, own = _distinct(rows.counts.indices, rows.counts.shape[1])
     features = csr_matrix((rows.counts.data, own, rows.counts.indptr), shape=(rows.counts.shape[0], len(terms)))
     if rows.owners is not None and len(np.unique(rows.owners)) < len(rows.owners):
         weights, bias, converged = _fit_each(features, codes, rows.owners, settings, seed)
@@ -134,6 +134,17 @@ def _fit_head(rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, see
         if len(weights) == 1:  # of two labels scikit-learn learns only what tells the second
             weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
     return _Head(terms.astype(np.int64), weights, bias, converged)
+
+
+def _distinct(indices: NDArray[np.int32], size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The distinct numbers below ``size``, ascending, and for each number its place among them."""
+    if 8 * len(indices) < size:
+        return np.unique(indices, return_inverse=True)
+    place = np.zeros(size, np.intp)  # of many numbers, a table is faster than sorting
+    place[indices] = 1
+    distinct = np.flatnonzero(place)
+    place[distinct] = np.arange(len(distinct))
+    return distinct, place[indices]
 
 
 def _fit_each(
