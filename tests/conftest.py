@@ -1,6 +1,5 @@
 """Small things that many tests share; torch and transformers are imported only where a fixture needs them."""
 
-import gc
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -54,12 +53,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
     ranks = {group: rank for rank, group in enumerate(_BEGIN_FIRST)}
     items.sort(key=lambda item: ranks.get(groups[item], len(ranks)))
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """What is imported by now stays: Python's collector need not walk through a million objects again and again."""
-    gc.collect()
-    gc.freeze()
 
 
 def _group(item: pytest.Item) -> str:
