@@ -154,8 +154,8 @@ def _assumptions(work: Work, figures: Figures) -> tuple[str, ...]:
             f"a card reaches {ASSUMED_UTILISATION:.0%} of its published peak: assumed, no record of the bench is of a "
             "known card; small encoders and batches stay below: make bench ARGS='--rows training' measures it there",
         )
-    largest = figures.stages["prepare"]["rows"]
-    if work.documents.rows > largest * 1.01:
-        lines.append(f"the bench went up to {largest:,} rows; memory beyond is taken in proportion")
+    for name, stage in figures.stages.items():
+        if name in ("prepare", "linear") and work.documents.rows > stage["rows"] * 1.01:
+            lines.append(f"{name} was measured up to {stage['rows']:,} rows; time and memory beyond are in proportion")
     sources = ", ".join(f"{gpu.name} {gpu.bf16 / 1e12:g} ({gpu.source})" for gpu in GPUS)
     return (*lines, f"published peaks, dense bf16 with fp32 accumulation, TFLOP/s: {sources}")

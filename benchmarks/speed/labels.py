@@ -34,7 +34,7 @@ def labels_row(subject: Subject, repeats: int, sizes: Sequence[int] = IPC_SIZES)
         )
         rounds.append((deep, shallow))
     facts = {**subject.facts(), **device_facts(subject), "labels": [len(tree) for tree in trees], "batch": _BATCH}
-    work = f"training step, {subject.size} size, batches of {_BATCH}, {len(trees[0]):,} labels"
+    work = f"large output layer, {subject.size} size, batches of {_BATCH}, {len(trees[0]):,} labels"
     peer = f"{len(trees[1])} labels"
     return rate_row(work, "documents", len(subject.texts), rounds, peer, target=round(1 / _MORE, 2), facts=facts)
 

@@ -26,7 +26,7 @@ _MOST = {"linear": 150_000}  # rows: it holds all of its training documents, and
 
 
 def scale_rows(sizes: Sequence[int], repeats: int) -> Iterator[Row]:
-    """A row for each stage, over raw files of so many rows, ascending; disk of 1.5 KB for each row is needed."""
+    """A row for each stage, over raw files of so many rows, ascending; disk of 8 KB for each row is needed."""
     found = [measure(rows, repeats if rows < _LARGE else 1) for rows in sizes]
     for stage in WORKS:
         yield scale_row(stage, [one[stage] for one in found if stage in one])

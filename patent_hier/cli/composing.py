@@ -22,8 +22,11 @@ from omegaconf import DictConfig, open_dict
 
 from patent_hier.cli.targets import refuse_strange_files
 
-# Words that name no group: with a dot in their key, or these. Hydra's own keys may change how it composes.
-_VALUE = re.compile(r"(?!hydra\.)(?:[a-z_]\w*(?:\.\w+)+|node|seed|runs_dir|cache_dir)=")
+# Words that set or add a single value: with a dot in their key, or of these, which :func:`_load` looks up.
+_VALUE = re.compile(r"\+{0,2}(?!hydra\.)(?:[a-z_]\w*(?:\.\w+)+|(?P<name>node|seed|runs_dir|cache_dir))=")
+# Words that choose a file of a group. Others, such as deletions and dictionaries, depend on their place among values.
+_CHOICE = re.compile(r"(?:[\w/@]+|hydra\.(?!searchpath)[\w.]+)=[^{]*")
+_DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # of files below a folder of configurations
 _MOST = 64  # compositions kept; the jobs of a command need a few
 _kept: dict[Hashable, DictConfig] = {}
 
@@ -55,7 +58,10 @@ def _load(
     **options: Any,
 ) -> DictConfig:
     """What Hydra's ``load_configuration`` gives; every argument is its."""
-    groups = [word for word in overrides if not _VALUE.match(word)]
+    values = [word for word in overrides if _is_value(word, loader)]
+    groups = [word for word in overrides if word not in values]
+    if any("hydra.searchpath" in word for word in overrides):  # files that :func:`_sources` does not know
+        return load(loader, config_name, overrides, run_mode, **options)
 
     def composed(words: list[str]) -> DictConfig:
         key = (config_name, tuple(words), run_mode, repr(options), _sources(loader))
@@ -69,14 +75,19 @@ def _load(
             config.hydra.job.env_set.update({name: os.environ[name] for name in config.hydra.job.env_copy})
         return config
 
-    words = [_parsed(word) for word in overrides]
-    values = [word for word in words if _VALUE.match(str(word.input_line))]
-    if any(word.is_sweep_override() or word.is_delete() for word in values):
+    parsed = [_parsed(word) for word in overrides]
+    chosen = [own for own in parsed if own.input_line in values]
+    if not all(map(_CHOICE.fullmatch, groups)) or any(own.is_sweep_override() for own in chosen):
         return composed(overrides)
     try:
-        return _with_values(composed(groups), words, values)
+        return _with_values(composed(groups), parsed, chosen)
     except Exception:  # whatever it was, Hydra says it in its own words, of all overrides together
         return composed(overrides)
+
+
+def _is_value(word: str, loader: ConfigLoaderImpl) -> bool:
+    found = _VALUE.match(word)
+    return found is not None and not (found["name"] and loader.repository.group_exists(found["name"]))
 
 
 @functools.lru_cache(1024)
@@ -101,6 +112,9 @@ def _sources(loader: ConfigLoaderImpl) -> Hashable:
     """Where the files of a composition lie, and when each of them was changed: the folder may be the user's own."""
     places = [(str(source.provider), str(source.path)) for source in loader.config_search_path.get_path()]
     paths = (path.removeprefix("file://") for _, path in places)
-    folders = (Path(path) for path in paths if "://" not in path)  # others are packages, or made by programs
-    files = (file for folder in folders for file in folder.rglob("*.yaml"))
-    return tuple(places), tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files))
+    folders = [Path(path) for path in paths if "://" not in path]  # others are packages, or made by programs
+    changed = []
+    for file in (file for folder in folders for depth in _DEPTHS for file in folder.glob(depth)):
+        with contextlib.suppress(OSError):  # a link of an editor that leads nowhere, or deleted just now
+            changed.append((str(file), file.stat().st_mtime_ns))
+    return tuple(places), tuple(sorted(changed))

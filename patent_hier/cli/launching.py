@@ -15,8 +15,9 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict
 
+from patent_hier.atomic import read_json, write_json
 from patent_hier.cli import schema
-from patent_hier.errors import PatentHierError
+from patent_hier.cli.jobs import JOB_FILE
 
 Words = Sequence[str]  # overrides of one job
 
@@ -58,32 +59,45 @@ def _asked_first(kind: Any) -> Iterator[None]:
 def _launch(
     launcher: Any, launch: Callable[[list[Words], int], Sequence[JobReturn]], jobs: Sequence[Words], first: int
 ) -> list[JobReturn]:
-    """Run the finished jobs here under their own numbers; if others are left, they are numbered behind all."""
+    """Launch what has something to do, and run the finished jobs here, with the numbers behind those.
+
+    A launcher numbers its jobs, and so their folders, from ``first`` on without gaps. What each job has left tells its
+    place among all of them.
+    """
     load = launcher.hydra_context.config_loader.load_sweep_config
     done = [_is_finished(load(launcher.config, list(words))) for words in jobs]
     if not any(done):
         return list(launch(list(jobs), first))
+    others = [place for place, is_done in enumerate(done) if not is_done]
+    returned = list(launch([jobs[place] for place in others], first)) if others else []
     here = BasicLauncher()
     here.setup(hydra_context=launcher.hydra_context, task_function=launcher.task_function, config=launcher.config)
-    results = {place: here.launch([jobs[place]], first + place)[0] for place, is_done in enumerate(done) if is_done}
-    others = [place for place, is_done in enumerate(done) if not is_done]
-    if others:
-        returned = launch([jobs[place] for place in others], first + len(jobs))
-        results |= dict(zip(others, returned, strict=True))
+    order = others + [place for place, is_done in enumerate(done) if is_done]
+    for number, place in enumerate(order[len(others) :], first + len(others)):
+        returned += here.launch([jobs[place]], number)
+    results = dict(zip(order, returned, strict=True))
+    for place, result in results.items():
+        _renumber(Path(str(result.hydra_cfg.hydra.runtime.output_dir)), first + place)
     return [results[place] for place in range(len(jobs))]
+
+
+def _renumber(folder: Path, number: int) -> None:
+    if (file := folder / JOB_FILE).is_file():  # not of a job that was ended from outside
+        write_json(file, {**read_json(file), "number": number})
 
 
 def _is_finished(config: DictConfig) -> bool:
     """Whether a job's result is there, and sound; of whatever is wrong the job itself will tell."""
     from patent_hier.pipeline.node import finished
     from patent_hier.pipeline.plan import plan_node
+    from patent_hier.pipeline.stages import is_prepared
 
     with open_dict(config):
         del config["hydra"]  # as Hydra does before it runs a job
     try:
         settings = schema.to_settings(config)
-        if not (Path(settings.runs_dir) / settings.model.name).is_dir():
-            return False  # and the corpus may not even be prepared, which a plan would do
-        return finished(plan_node(settings).folder)
-    except (PatentHierError, OSError):
+        trained = (Path(settings.runs_dir) / settings.model.name).is_dir()
+        # A corpus is not prepared by the process that launches, which may be that of a cluster's front end.
+        return trained and is_prepared(settings.data, Path(settings.cache_dir)) and finished(plan_node(settings).folder)
+    except Exception:  # also of what is known inside a job only, such as a variable of its environment
         return False

@@ -87,10 +87,14 @@ def bootstrap_interval(
     sizes = counts.ravel()[filled]
 
     def scores_of(rows: NDArray[np.int64]) -> list[float]:
+        step = max(1, _DRAWN // counts.size) if batched else 1
+        return [value for start in range(0, len(rows), step) for value in some_scores(rows[start : start + step])]
+
+    def some_scores(rows: NDArray[np.int64]) -> list[float]:
         tables = np.zeros((len(rows), counts.size), np.int64)
         tables[:, filled] = rows
         tables = tables.reshape(-1, *counts.shape)
-        return np.asarray(score(tables)).tolist() if batched else [float(score(table)) for table in tables]
+        return np.asarray(score(tables)).tolist() if batched else [float(score(tables[0]))]
 
     rng = np.random.default_rng(seed)
     values = np.array([value for rows in _resamples(rng, sizes, n_resamples) for value in scores_of(rows)])
@@ -98,7 +102,10 @@ def bootstrap_interval(
     if (bca or without) and np.ptp(values):
         cells = np.arange(len(sizes))
         left = without() if without else np.array([scores_of(sizes - (cells == cell)[None])[0] for cell in cells])
-        levels = _bca_levels(levels, values, scores_of(sizes[None])[0], left, sizes)
+        observed = scores_of(np.stack([sizes, sizes]))[
+            0
+        ]  # added up as in a batch, or equal scores would differ by a bit
+        levels = _bca_levels(levels, values, observed, left, sizes)
     low, high = np.quantile(values, levels)
     return float(low), float(high)
 

@@ -9,6 +9,7 @@ N-grams of a document's context (:mod:`patent_hier.data.context`) are kept apart
 """
 
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix
 
 from patent_hier.data.context import SEPARATOR
+from patent_hier.errors import DataError
 
 Keys = NDArray[np.uint64]
 
@@ -27,6 +29,7 @@ _BASE = 0x110001  # of the digits: every code point and, as 0, none
 _DIGITS = 3  # that fit with the column into 63 bits
 _COLUMNS = 5  # of context, likewise; those of further columns have a hash
 HASHED = np.uint64(1 << 63)  # keys from here on are hashes
+CHARACTERS = 3 << 19  # of the n-grams of one size that are counted at once: about 100 MB
 _SPACES = re.compile(r"\s\s+")  # as in scikit-learn
 
 
@@ -40,6 +43,22 @@ class Counted(NamedTuple):
 
     keys: Keys
     counts: csr_matrix
+
+
+def in_chunks(batches: Iterable[Sequence[str]], sizes: tuple[int, int]) -> Iterator[list[str]]:
+    """Documents by so many as are counted at once: memory does not depend on how long they are."""
+    most = CHARACTERS // (sizes[1] - sizes[0] + 1)
+    chunk: list[str] = []
+    characters = 0
+    for batch in batches:
+        for document in batch:
+            chunk.append(document)
+            characters += len(document)
+            if characters >= most:
+                yield chunk
+                chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 class Vocabulary:
@@ -99,7 +118,10 @@ class Passages:
         column = self.columns.astype(np.uint64)[owner]
         number = np.zeros(len(digits), np.uint64)
         for size in range(1, sizes[1] + 1):
-            n = max(0, len(digits) - size + 1)
+            if (n := len(digits) - size + 1) < 1:
+                break
+            if size == _DIGITS + 1:
+                number = _mixed(number)  # or products of digits would fall together
             number = number[:n] * np.uint64(_BASE) + digits[len(digits) - n :]
             if size > _DIGITS:
                 number = _mixed(number)  # wraps around: a hash of the hash before it and the new character
@@ -109,7 +131,7 @@ class Passages:
 
     def count(self, sizes: tuple[int, int]) -> Counted:
         """Count the n-grams of each document."""
-        found = list(self.ngrams(sizes))
+        found = [*self.ngrams(sizes), (0, np.empty(0, np.intp), np.empty(0, np.uint64))]
         documents = np.concatenate([self.documents[self._owner[starts]] for _, starts, _ in found])
         # Sorting all of them, as np.unique does, takes five times as long.
         codes, distinct = pd.factorize(np.concatenate([keys for _, _, keys in found]))
@@ -155,20 +177,21 @@ class NgramReader:
 
     def _cut(self, documents: Iterable[str], clean: Callable[[str], str]) -> Passages:
         parts: list[str] = []
-        origins: list[tuple[int, int]] = []  # column and document
+        columns, owners = array("q"), array("q")
         position = -1
         for position, document in enumerate(documents):
             text, *context = document.split(SEPARATOR)
             parts.append(clean(text))
-            origins.append((0, position))
+            columns.append(0)
+            owners.append(position)
             for part in context:
                 name, _, value = part.partition("=")
                 if column := self._column(name):
                     parts.append(clean(value))
-                    origins.append((column, position))
-        columns, owners = np.array(origins, np.int64).reshape(-1, 2).T
+                    columns.append(column)
+                    owners.append(position)
         lengths = np.fromiter(map(len, parts), np.int64, len(parts))
-        return Passages("".join(parts), lengths, columns, owners, position + 1)
+        return Passages("".join(parts), lengths, np.array(columns), np.array(owners), position + 1)
 
     def _column(self, name: str) -> int:
         if self._is_open:
@@ -181,7 +204,7 @@ class NgramReader:
         lengths = np.bincount(passages.documents, passages.lengths, minlength=len(terms)).astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         for size, begins, found in passages.ngrams(self.sizes):
-            own = np.flatnonzero(lengths == size)
+            own = np.flatnonzero((lengths == size) & np.isin(starts, begins))  # in one passage
             keys[own] = found[np.searchsorted(begins, starts[own])]
         return keys
 
@@ -195,11 +218,16 @@ class NgramReader:
         Args:
             keys: ``(k,)``.
             batches: Documents that hold the terms; they are read only to find the characters of hashes.
+
+        Raises:
+            DataError: If a hash is not among them.
         """
         names = self._read(keys)
         if hashed := {key: position for position, key in enumerate(keys.tolist()) if key >= HASHED}:
-            for key, name in self._found(keys[keys >= HASHED], batches()):
+            for key, name in self._found(keys[keys >= HASHED], in_chunks(batches(), self.sizes)):
                 names[hashed[key]] = name
+        if not all(names):
+            raise DataError("an n-gram was not found again in the texts; they have changed meanwhile: run again")
         return names
 
     def _read(self, keys: Keys) -> list[str]:

@@ -22,42 +22,89 @@ from scipy.sparse import csr_matrix, load_npz, save_npz
 from patent_hier.artifacts import seal
 from patent_hier.atomic import write_json
 from patent_hier.errors import DataError
-from patent_hier.features.ngrams import Counted, Keys, NgramReader, Passages, Vocabulary
+from patent_hier.features.ngrams import Counted, Keys, NgramReader, Passages, Vocabulary, in_chunks
 from patent_hier.features.terms import COUNTS_FILE, INT, OFFSETS_FILE, TERM_IDS_FILE, TERMS_FILE, in_order
 from patent_hier.settings import TermSettings
 
-CHARACTERS = 1 << 19  # of a chunk: about 100 MB while it is counted
 _THREADS = 4  # at most, so that memory stays below 1 GB
 RANGE = 1 << 22  # keys whose frequencies are added up together: about 250 MB
+_SAMPLES = 4  # of each chunk's keys, for each range, that say where ranges begin
 
 Batches = Callable[[], Iterable[Sequence[str]]]
-Array = TypeVar("Array", bound=NDArray[Any])
 Result = TypeVar("Result")
 
 
 class _Chunk(NamedTuple):
-    """What one chunk has found, on disk: its keys and their frequencies are mapped, its entries are read."""
+    """What one chunk has found; its entries are on disk already."""
 
     keys: Keys  # (k,), ascending
     frequencies: NDArray[np.int32]  # in how many training documents of the chunk each stands, (k,)
     entries: Path
 
     @classmethod
-    def write(cls, counted: Counted, train: NDArray[np.bool_], place: Path) -> "_Chunk":
-        """Save the counts of a chunk whose training documents are known, ``(n,)``."""
+    def of(cls, counted: Counted, train: NDArray[np.bool_], entries: Path) -> "_Chunk":
+        """Of the counts of documents, of which those of the training part are known, ``(n,)``."""
         of_training = counted.counts[train].indices
         frequencies = np.bincount(of_training, minlength=len(counted.keys)).astype(np.int32)
-        keys = _map_saved(counted.keys, place.with_suffix(".keys.npy"))
-        mapped = _map_saved(frequencies, place.with_suffix(".frequencies.npy"))
-        save_npz(entries := place.with_suffix(".npz"), counted.counts, compressed=False)
-        return cls(keys, mapped, entries)
+        save_npz(entries, counted.counts, compressed=False)
+        return cls(counted.keys, frequencies, entries)
 
 
-def _map_saved(values: Array, file: Path) -> Array:
-    """Move an array from memory to disk."""
-    np.save(file, values, allow_pickle=False)
-    mapped: Array = np.load(file, mmap_mode="r", allow_pickle=False)
-    return mapped
+class _Found:
+    """What all chunks have found, in files that are open only while they are read.
+
+    Args:
+        folder: For the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._keys, self._frequencies = folder / "keys.bin", folder / "frequencies.bin"
+        self._begins = [0]
+        self.entries: list[Path] = []
+
+    def add(self, chunk: _Chunk) -> None:
+        """Put a chunk behind the others."""
+        for file, values in ((self._keys, chunk.keys), (self._frequencies, chunk.frequencies)):
+            with file.open("ab") as opened:
+                opened.write(values.tobytes())
+        self._begins.append(self._begins[-1] + len(chunk.keys))
+        self.entries.append(chunk.entries)
+
+    def keys_of(self, chunk: int) -> Keys:
+        """The keys of a chunk by number."""
+        begin, end = self._begins[chunk : chunk + 2]
+        return np.fromfile(self._keys, np.uint64, end - begin, offset=begin * np.uint64().itemsize)
+
+    def frequent(self, least: int) -> tuple[Keys, NDArray[np.int32], int]:
+        """The keys that stand in ``least`` training documents or more, how many those are, and the number of all."""
+        keys, frequencies, distinct = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], 0
+        if not self._begins[-1]:
+            return keys[0], frequencies[0], 0
+        every, counts = np.memmap(self._keys, np.uint64, "r"), np.memmap(self._frequencies, np.int32, "r")
+        for start, end in pairwise(self._bounds(every)):
+            cuts = [
+                slice(*(low + np.searchsorted(every[low:high], [start, end]))) for low, high in pairwise(self._begins)
+            ]
+            place, own = pd.factorize(np.concatenate([every[cut] for cut in cuts]))
+            added = np.concatenate([counts[cut] for cut in cuts])
+            total = np.bincount(place, added, minlength=len(own)).astype(np.int32)
+            distinct += int((total > 0).sum())  # the others are those of other parts
+            keys.append(own[total >= max(1, least)])
+            frequencies.append(total[total >= max(1, least)])
+        return np.concatenate(keys), np.concatenate(frequencies), distinct
+
+    def _bounds(self, every: Keys) -> list[np.uint64]:
+        """Keys between which all chunks together hold about :data:`RANGE` keys."""
+        step = max(1, RANGE // (_SAMPLES * len(self.entries)))
+        # Chunks are alike: each is sampled at places of its own, or all samples would be the same few keys.
+        places = [
+            every[low + number * step // len(self.entries) : high : step]
+            for number, (low, high) in enumerate(pairwise(self._begins))
+        ]
+        sample = np.sort(np.concatenate(places))
+        n_ranges = -(-len(every) // RANGE)
+        inner = [sample[len(sample) * number // n_ranges] for number in range(1, n_ranges) if len(sample)]
+        return sorted({np.uint64(0), *inner, np.uint64(2**64 - 1)})  # the last one is the key of no n-gram
 
 
 def count_corpus(
@@ -72,8 +119,8 @@ def count_corpus(
     Memory holds some chunks and, of the n-grams that stand in enough training documents, key and frequency.
 
     Args:
-        texts: Yields the documents of the corpus in order, in batches. It is called once, and again where n-grams of
-            more than three characters are to be named.
+        texts: Yields the documents of the corpus in order, in batches. It is called once; again, where some
+            n-grams have hashes for keys, to name those.
         train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
         settings: Sizes of the n-grams and limits of the vocabulary.
         folder: An empty staging folder.
@@ -85,8 +132,10 @@ def count_corpus(
     shortest, longest = settings.ngram_sizes
     reader = NgramReader((shortest, longest))
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(_threads()) as pool:
-        chunks = list(_count_chunks(texts(), train, reader, Path(scratch), pool, progress))
-        keys, frequencies, distinct = _frequent(chunks, settings.min_documents)
+        found = _Found(Path(scratch))
+        for chunk in _count_chunks(texts(), train, reader, Path(scratch), pool, progress):
+            found.add(chunk)
+        keys, frequencies, distinct = found.frequent(settings.min_documents)
         if not len(keys):
             raise DataError(
                 f"no character n-gram stands in {settings.min_documents} training documents; lower model.min_documents"
@@ -95,7 +144,7 @@ def count_corpus(
         names = _most_frequent(keys, frequencies, settings.max_terms, lambda some: reader.names(some, texts))
         terms = in_order(names)
         facts |= {"over_limit": len(keys) - len(terms), "terms": len(terms)}
-        entries = _write_entries(chunks, Vocabulary(reader.keys(terms)), folder, pool, progress)
+        entries = _write_entries(found, Vocabulary(reader.keys(terms)), folder, pool, progress)
     write_json(folder / TERMS_FILE, terms)
     seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
 
@@ -117,34 +166,20 @@ def _count_chunks(
 
     def cut() -> Iterator[tuple[Path, Passages, NDArray[np.bool_]]]:
         nonlocal read
-        for number, documents in enumerate(_in_chunks(batches)):
+        for number, documents in enumerate(in_chunks(batches, reader.sizes)):
             own = train[read : read + len(documents)]
             read += len(documents)
             if len(own) == len(documents):  # else the split is refused below
                 # Here and not in a thread: documents number the columns of context as they come.
-                yield scratch / f"chunk{number}", reader.passages(documents), own
+                yield scratch / f"{number}.npz", reader.passages(documents), own
             progress(len(documents))
 
     def count(place: Path, passages: Passages, own: NDArray[np.bool_]) -> _Chunk:
-        return _Chunk.write(passages.count(reader.sizes), own, place)
+        return _Chunk.of(passages.count(reader.sizes), own, place)
 
     yield from _in_turn(pool, count, cut())
     if read != len(train):
         raise DataError(f"the corpus has {read} texts, its split {len(train)}; delete both caches and run again")
-
-
-def _in_chunks(batches: Iterable[Sequence[str]]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    characters = 0
-    for batch in batches:
-        for document in batch:
-            chunk.append(document)
-            characters += len(document)
-            if characters >= CHARACTERS:
-                yield chunk
-                chunk, characters = [], 0
-    if chunk:
-        yield chunk
 
 
 def _in_turn(
@@ -166,31 +201,6 @@ def _in_turn(
         yield running.popleft().result()
 
 
-def _frequent(chunks: Sequence[_Chunk], least: int) -> tuple[Keys, NDArray[np.int32], int]:
-    """The keys that stand in ``least`` training documents or more, how many those are, and the number of all keys."""
-    keys, frequencies, distinct = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], 0
-    for start, end in pairwise(_bounds(chunks)):
-        cuts = [(chunk, *np.searchsorted(chunk.keys, [start, end])) for chunk in chunks]
-        found = np.concatenate([chunk.keys[low:high] for chunk, low, high in cuts])
-        place, own = pd.factorize(found)
-        added = np.concatenate([chunk.frequencies[low:high] for chunk, low, high in cuts])
-        total = np.bincount(place, added, minlength=len(own)).astype(np.int32)
-        distinct += int((total > 0).sum())  # the others are those of other parts
-        keys.append(own[total >= max(1, least)])
-        frequencies.append(total[total >= max(1, least)])
-    return np.concatenate(keys), np.concatenate(frequencies), distinct
-
-
-def _bounds(chunks: Sequence[_Chunk]) -> list[np.uint64]:
-    """Keys between which all chunks together hold about :data:`RANGE` keys."""
-    every = sum(len(chunk.keys) for chunk in chunks)
-    step = max(1, RANGE // 64)
-    sample = np.sort(np.concatenate([np.empty(0, np.uint64), *(chunk.keys[::step] for chunk in chunks)]))
-    n_ranges = -(-every // RANGE)
-    inner = [sample[len(sample) * number // n_ranges] for number in range(1, n_ranges)]
-    return sorted({np.uint64(0), *inner, np.uint64(2**64 - 1)})  # the last one is the key of no n-gram
-
-
 def _most_frequent(
     keys: Keys, frequencies: NDArray[np.int32], limit: int | None, name: Callable[[Keys], list[str]]
 ) -> list[str]:
@@ -203,22 +213,18 @@ def _most_frequent(
 
 
 def _write_entries(
-    chunks: Iterable[_Chunk],
-    vocabulary: Vocabulary,
-    folder: Path,
-    pool: ThreadPoolExecutor,
-    progress: Callable[[int], None],
+    found: _Found, vocabulary: Vocabulary, folder: Path, pool: ThreadPoolExecutor, progress: Callable[[int], None]
 ) -> int:
     """Write the sparse rows of every document; the number of entries."""
     lengths = [np.zeros(1, np.int64)]
 
-    def rows(chunk: _Chunk) -> csr_matrix:
-        counted = Counted(chunk.keys, load_npz(chunk.entries))
-        chunk.entries.unlink()  # what is written takes its place
+    def rows(chunk: int, entries: Path) -> csr_matrix:
+        counted = Counted(found.keys_of(chunk), load_npz(entries))
+        entries.unlink()  # what is written takes its place
         return vocabulary.rows(counted)
 
     with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / TERM_IDS_FILE).open("wb") as ids_file:
-        for matrix in _in_turn(pool, rows, ((chunk,) for chunk in chunks)):
+        for matrix in _in_turn(pool, rows, enumerate(found.entries)):
             counts_file.write(matrix.data.astype(INT, copy=False).tobytes())
             ids_file.write(matrix.indices.astype(INT, copy=False).tobytes())
             lengths.append(np.diff(matrix.indptr).astype(np.int64))

@@ -22,7 +22,7 @@ from patent_hier.artifacts import fingerprint
 from patent_hier.atomic import read_json, write_json
 from patent_hier.data.context import SEPARATOR
 from patent_hier.errors import ArtifactError
-from patent_hier.features.ngrams import NgramReader, Vocabulary
+from patent_hier.features.ngrams import NgramReader, Vocabulary, in_chunks
 from patent_hier.features.versions import TERMS_VERSION
 from patent_hier.sanitize import reason
 from patent_hier.settings import TermSettings
@@ -32,6 +32,7 @@ TERM_IDS_FILE = "term_ids.bin"
 OFFSETS_FILE = "offsets.npy"
 TERMS_FILE = "terms.json"
 READER = "reader.json"
+LONGEST = 20  # characters of an n-gram
 INT = np.dtype("<i4")
 
 
@@ -205,8 +206,10 @@ class TermReader:
 
     def encode(self, texts: list[str]) -> TermStore:
         """Term counts of new texts; n-grams outside the vocabulary are left out."""
-        counted = self._ngrams.passages(texts).count(self.ngram_sizes)
-        return TermStore.of_matrix(self._vocabulary.rows(counted), self.terms)
+        chunks = in_chunks([texts], self.ngram_sizes)
+        rows = [self._vocabulary.rows(self._ngrams.passages(own).count(self.ngram_sizes)) for own in chunks]
+        matrix = vstack(rows, format="csr") if rows else csr_matrix((0, len(self.terms)), dtype=INT)
+        return TermStore.of_matrix(matrix, self.terms)
 
     def save(self, folder: Path) -> None:
         """Write ``reader.json`` and ``terms.json``."""
@@ -222,7 +225,12 @@ class TermReader:
         """
         facts, terms = read_json(folder / READER), read_json(folder / TERMS_FILE)
         sizes = facts.get("ngram_sizes") if isinstance(facts, dict) else None
-        if not (isinstance(sizes, list) and len(sizes) == 2 and all(type(size) is int for size in sizes)):
+        if not (
+            isinstance(sizes, list)
+            and len(sizes) == 2
+            and all(type(size) is int for size in sizes)
+            and 1 <= sizes[0] <= sizes[1] <= LONGEST
+        ):
             raise ArtifactError(f"{folder / READER} names no ngram_sizes; train the node again")
         listed = isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)
         if not listed or len(set(terms)) != len(terms):

@@ -23,7 +23,7 @@ from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_for
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.term_counting import count_corpus
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.terms import LONGEST, TermReader, TermStore
 from patent_hier.inference.texts import Texts, listed
 from patent_hier.models.term_features import fit_idf, tf_idf
 from patent_hier.sanitize import reason
@@ -76,8 +76,8 @@ def build_neighbours(
 ) -> None:
     """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
 
-    Memory holds about 20 bytes for each distinct n-gram of each document. The :data:`MAX_TERMS` most
-    frequent ones are kept; of equally frequent ones the first in code point order.
+    Memory holds about 40 bytes for each distinct n-gram of each document, and key and frequency of each n-gram. The
+    :data:`MAX_TERMS` most frequent ones are kept; of equally frequent ones the first in code point order.
 
     Args:
         document_ids: Of the ``n`` training documents, and no others.
@@ -98,8 +98,8 @@ def build_neighbours(
             return
         with atomic_folder(folder) as staging:
             with tempfile.TemporaryDirectory(dir=staging) as scratch:
-                store = _count(texts, Path(scratch), progress)
-                entries, terms = _write_index(store.matrix, staging), store.terms
+                counts, terms = _count(texts, Path(scratch), progress)
+                entries = _write_index(counts, staging)
             write_json(staging / _TERMS, list(terms))
             write_json(staging / _SETTINGS, {"ngram_sizes": list(NGRAM_SIZES)})
             columns = dict(zip(_SCHEMA.names, (document_ids, titles, paths), strict=True))
@@ -108,13 +108,20 @@ def build_neighbours(
             seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
 
 
-def _count(texts: Sequence[str], folder: Path, progress: Callable[[int], None] | None) -> TermStore:
-    """Counts of the n-grams that stand in most documents."""
-    if not any(len(text) >= NGRAM_SIZES[0] for text in texts):
-        raise DataError(f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text")
+def _count(
+    texts: Sequence[str], folder: Path, progress: Callable[[int], None] | None
+) -> tuple[csr_matrix, tuple[str, ...]]:
+    """Counts of the n-grams that stand in most documents, and those."""
     settings = TermSettings(ngram_sizes=list(NGRAM_SIZES), min_documents=1, max_terms=MAX_TERMS)
-    count_corpus(lambda: [texts], np.ones(len(texts), np.bool_), settings, folder, progress or (lambda documents: None))
-    return TermStore.open(folder)
+    every = np.ones(len(texts), np.bool_)
+    try:
+        count_corpus(lambda: [texts], every, settings, folder, progress or (lambda documents: None))
+    except DataError as error:
+        raise DataError(
+            f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text"
+        ) from error
+    store = TermStore.open(folder)
+    return store.matrix, store.terms
 
 
 def _write_index(counts: csr_matrix, folder: Path) -> int:
@@ -155,6 +162,8 @@ class Neighbours:
             self.size: int = documents.metadata.num_rows
         if not (len(terms) == len(self._idf) == len(self._offsets) - 1 and self.size):
             raise ValueError("its files are not of one size")
+        if not 1 <= shortest <= longest <= LONGEST:
+            raise ValueError(f"its n-grams are of {shortest} to {longest} characters")
 
     @classmethod
     def open(cls, folder: Path) -> "Neighbours":

@@ -2,7 +2,7 @@
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from itertools import chain, compress
 from pathlib import Path
@@ -109,10 +109,7 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
     fmt = raw_format(data)  # a mistake shows before the demo corpus is written
     files = raw_files(data, cache)
-    source = files_shown(files)
-    digests = DigestCache(cache / "digests.json")
-    name = corpus_fingerprint(source_digest([digests.of(file) for file in files]), fmt)
-    folder = cache / "corpora" / f"{data.name}-{name}"
+    source, folder = files_shown(files), _corpus_folder(data, files, fmt, cache)
 
     def make(staging: Path) -> None:
         try:
@@ -130,6 +127,24 @@ def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
     # The limit may be stricter today than when the corpus was made.
     refuse_rejects(Accounting.from_dict(corpus.manifest["accounting"]), source, fmt.max_reject_share)
     return corpus
+
+
+def _corpus_folder(data: DataSettings, files: Sequence[Path], fmt: RawFormat, cache: Path) -> Path:
+    digests = DigestCache(cache / "digests.json")
+    name = corpus_fingerprint(source_digest([digests.of(file) for file in files]), fmt)
+    return cache / "corpora" / f"{data.name}-{name}"
+
+
+def is_prepared(data: DataSettings, cache: Path) -> bool:
+    """Whether the corpus is there, so that :func:`ensure_corpus` does not have to read the raw file.
+
+    Raises:
+        ConfigError, DataError: As :func:`ensure_corpus`.
+    """
+    if not (cache / "corpora").is_dir():
+        return False
+    fmt = raw_format(data)
+    return _corpus_folder(data, raw_files(data, cache), fmt, cache).is_dir()
 
 
 def report_accounting(accounting: Accounting, source: str) -> None:

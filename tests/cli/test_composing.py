@@ -23,6 +23,11 @@ VALUES = (
     ("node=D", "data.rows=300", "trainer.max_epochs=null", "optimizer.lr=1e-3", "trainer.progress=false"),
     ("node='A,B'", "data.text=[a,b]", "+data.columns.applicant=x", "++data.columns.title=y"),
     ("node=A", "seed=1", "~seed"),
+    ("node=A", "seed=1", "++seed=2"),
+    ("node=A", "++trainer.max_epochs=5", "trainer.max_epochs=3", "+data.columns.title=x", "++data.columns.title=y"),
+    ("node=A", "log.dir=a", "log={dir: b}"),
+    ("node=A", "log={dir: b}", "log.dir=a"),
+    ("node=A", "+logger.csv.name=x", "~logger.csv.name"),
 )
 
 
@@ -90,6 +95,13 @@ def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
         file.write_text(file.read_text().replace("model: bertcnn", "model: linear"))
         after = composed(("node=A",), str(folder))
     assert (before.model.name, after.model.name) == ("bertcnn", "linear")
+
+
+def test_links_that_lead_nowhere_do_no_harm(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(schema.config_folder(), tmp_path / "conf"))
+    (folder / ".#config.yaml").symlink_to("nobody@nowhere")
+    with composed_once():
+        assert composed(("node=A", "seed=4"), str(folder)).seed == 4
 
 
 def test_the_working_folder_is_that_of_each_composition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import joblib
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from patent_hier.cli import launching, schema
 from patent_hier.cli.composing import composed_once
@@ -71,8 +72,27 @@ def test_only_what_is_missing_is_launched(copied: Path, launched: list[list[str]
     jobs, out = again(copied)
     assert [[word for word in words if word.startswith("node=")] for words in launched] == [["node=B"]]
     assert missing.is_dir()
-    assert sorted(map(str, nodes(jobs))) == ["A", "B", "D"]
+    assert nodes(jobs) == ["A", "B", "D"]
+    assert [job["number"] for job in jobs] == [0, 1, 2]
+    assert len(list((copied / "runs" / ".jobs").rglob("job.json"))) == 3
     assert out.count("finished before") == 2
+
+
+def test_batches_of_jobs_keep_to_their_numbers(copied: Path) -> None:
+    for node in "AB":
+        (missing,) = (copied / "runs" / "linear").glob(f"{node}-*")
+        shutil.rmtree(missing)
+    outcome = command(
+        *WORDS, *JOBLIB, f"runs_dir={copied}/runs", f"cache_dir={copied}/cache", "hydra.sweeper.max_batch_size=2"
+    )
+    assert (outcome.status, outcome.err) == (0, "")
+    jobs = [json.loads(file.read_text()) for file in (copied / "runs" / ".jobs").rglob("job.json")]
+    assert sorted((job["number"], job["node"]) for job in jobs) == [(0, "A"), (1, "B"), (2, "D")]
+
+
+def test_what_only_a_job_knows_is_left_to_it(trained: Path) -> None:
+    config = OmegaConf.create({"hydra": {}, "runs_dir": "${oc.env:NOT_SET_HERE}", "node": "A"})
+    assert not launching._is_finished(config)
 
 
 def test_a_damaged_result_is_told_by_its_job(copied: Path) -> None:
@@ -87,7 +107,12 @@ def test_a_damaged_result_is_told_by_its_job(copied: Path) -> None:
 def test_without_results_nothing_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan reads the corpus: not the business of the process that launches."""
     monkeypatch.setattr("patent_hier.pipeline.plan.plan_node", lambda settings: pytest.fail("planned"))
+    (tmp_path / "runs" / "bertcnn").mkdir(parents=True)
     schema.register()
     with composed_once(), initialize_config_dir(version_base="1.3", config_dir=schema.config_folder()):
-        config = compose("config", overrides=["node=A", f"runs_dir={tmp_path}"], return_hydra_config=True)
+        config = compose(
+            "config",
+            overrides=["node=A", f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"],
+            return_hydra_config=True,
+        )
     assert not launching._is_finished(config)

@@ -67,6 +67,19 @@ def test_every_document_is_drawn_as_often_as_any_other(per_cell, monkeypatch):
     assert drawn.mean(axis=0) / per_cell == pytest.approx(1, abs=0.25)
 
 
+@pytest.mark.parametrize("bca", [False, True])
+def test_many_draws_at_once_are_as_one_by_one(bca, monkeypatch):
+    counts = np.random.default_rng(1).integers(0, 9, 40)
+    values = np.arange(40) / 7
+    one = metrics.bootstrap_interval(counts, lambda table: float(table @ values / table.sum()), bca=bca)
+    for drawn in (1, 100, 1 << 18):
+        monkeypatch.setattr(metrics, "_DRAWN", drawn)
+        many = metrics.bootstrap_interval(
+            counts, lambda tables: tables @ values / tables.sum(-1), bca=bca, batched=True
+        )
+        assert many == pytest.approx(one, rel=1e-12)
+
+
 @pytest.mark.parametrize("method", ["percentile", "BCa"])
 def test_bootstrap_interval_of_macro_f1_agrees_with_scipy(method):
     rng = np.random.default_rng(3)

@@ -11,7 +11,7 @@ from patent_hier.artifacts import find_damage, verify
 from patent_hier.atomic import read_json
 from patent_hier.data.context import SEPARATOR, join_context
 from patent_hier.errors import ArtifactError, DataError
-from patent_hier.features import term_counting
+from patent_hier.features import ngrams, term_counting
 from patent_hier.features.term_counting import count_corpus
 from patent_hier.features.terms import JoinedTerms, TermReader, TermStore, context_start, terms_fingerprint
 from patent_hier.settings import LinearSettings, TermSettings
@@ -106,7 +106,7 @@ def test_store_is_mapped_and_sealed(folder: Path, texts: list[str]) -> None:
 
 
 def test_texts_are_read_once_and_progress_counts_both_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(term_counting, "CHARACTERS", 2)
+    monkeypatch.setattr(ngrams, "CHARACTERS", 6)
     seen: list[int] = []
     read = iter([["灯", "灯"], ["灯"]])
     count_corpus(lambda: read, np.ones(3, bool), TermSettings(), tmp_path, seen.append)
@@ -126,7 +126,7 @@ def test_chunks_and_ranges_do_not_matter(
 ) -> None:
     some = slice(0, 40)
     whole = count(tmp_path / "whole", texts[some], train[some], TermSettings())
-    monkeypatch.setattr(term_counting, "CHARACTERS", characters)
+    monkeypatch.setattr(ngrams, "CHARACTERS", characters)
     monkeypatch.setattr(term_counting, "RANGE", keys)
     found = count(tmp_path / "parts", texts[some], train[some], TermSettings())
     assert found.terms == whole.terms
@@ -156,9 +156,72 @@ def test_many_columns_of_context(tmp_path: Path) -> None:
     assert (TermReader(store.terms, (1, 4)).encode(documents).matrix != store.matrix).nnz == 0
 
 
+def test_ranges_of_keys_are_bounded_however_many_chunks_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks that are alike, with fewer keys than are read at once."""
+    monkeypatch.setattr(ngrams, "CHARACTERS", 3_000)
+    monkeypatch.setattr(term_counting, "RANGE", 20_000)
+    read: list[int] = []
+    factorize = term_counting.pd.factorize
+    monkeypatch.setattr(term_counting.pd, "factorize", lambda keys: (read.append(len(keys)), factorize(keys))[1])
+    rng = np.random.default_rng(0)
+    texts = ["".join(chr(0x4E00 + code) for code in rng.zipf(1.3, 100) % 3000) for _ in range(1500)]
+    count(tmp_path, texts, [True] * 1500, TermSettings(), batch=100)
+    read = [size for size in read if size > 5_000 or size < 100]  # the others are chunks
+    assert len(read) > 5
+    assert max(read) < 40_000
+
+
+def test_a_corpus_without_documents_or_ngrams(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no character n-gram stands in 2 training documents"):
+        count(tmp_path / "none", [], [], TermSettings())
+    store = count(
+        tmp_path / "some", ["", "灯光", "", "灯光", ""], [True] * 5, TermSettings(ngram_sizes=[2, 3]), batch=1
+    )
+    assert (store.terms, store.lengths.tolist()) == (("灯光",), [0, 1, 0, 1, 0])
+
+
+def test_odd_characters_in_context_too(tmp_path: Path) -> None:
+    odd = ["İSTANBUL ΣΑΣ", "灯😀", "a\t\tb\x1cc", "ǅ ß"]
+    store = count(tmp_path, odd * 2, [True] * 8, TermSettings())
+    reference = CountVectorizer(analyzer="char", lowercase=True, ngram_range=(1, 3), min_df=2).fit(odd * 2)
+    assert store.terms == tuple(reference.get_feature_names_out())
+    beside = count(tmp_path / "b", [join_context("x", {"kind": text}) for text in odd * 2], [True] * 8, TermSettings())
+    assert [term for term in beside.terms if "灯" in term]
+    assert (TermReader(beside.terms, (1, 3)).encode([join_context("x", {"kind": odd[0]})]).matrix.sum()) > 10
+
+
+def test_texts_that_change_between_two_readings(tmp_path: Path) -> None:
+    once = iter([["一二三四"] * 2])
+    with pytest.raises(DataError, match="was not found again"):
+        count_corpus(lambda: once, np.ones(2, bool), TermSettings(ngram_sizes=[4, 4]), tmp_path)
+
+
+def test_an_error_in_a_thread_ends_the_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ngrams, "CHARACTERS", 3)
+    saved = term_counting.save_npz
+
+    def full(file: Path, *arguments: object, **options: object) -> None:
+        if file.name == "3.npz":
+            raise OSError(28, "No space left on device")
+        saved(file, *arguments, **options)
+
+    monkeypatch.setattr(term_counting, "save_npz", full)
+    with pytest.raises(OSError, match="No space left"):
+        count(tmp_path, ["灯光"] * 30, [True] * 30, TermSettings())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_terms_that_no_document_can_have_are_never_counted() -> None:
+    terms = ("xyz", "ab\x1fc=d", "\x1fc=e", "toolong", "")
+    store = TermReader(terms, (1, 3)).encode(["xyz ab", join_context("xyz", {"c": "e"})])
+    assert store.matrix.toarray().tolist() == [[1, 0, 0, 0, 0], [1, 0, 1, 0, 0]]
+
+
 def test_memory_does_not_grow_with_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(term_counting, "seal", lambda folder, manifest: None)  # reads files by the MiB
-    monkeypatch.setattr(term_counting, "CHARACTERS", 4_000)
+    monkeypatch.setattr(ngrams, "CHARACTERS", 8_000)
     monkeypatch.setattr(term_counting, "RANGE", 4_000)
     monkeypatch.setattr(term_counting, "_threads", lambda: 1)  # how many chunks are worked on at once is no chance then
 
@@ -235,6 +298,8 @@ def test_reader_counts_as_the_corpus(folder: Path, texts: list[str], tmp_path: P
         ("reader.json", "[1, 3]"),
         ("reader.json", '{"ngram_sizes": [1]}'),
         ("reader.json", '{"ngram_sizes": [1, "3"]}'),
+        ("reader.json", '{"ngram_sizes": [3, 1]}'),
+        ("reader.json", '{"ngram_sizes": [1, 1000000000]}'),
         ("terms.json", None),
         ("terms.json", "["),
         ("terms.json", "[]"),
