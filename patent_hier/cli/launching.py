@@ -77,7 +77,8 @@ def _launch(
         returned += here.launch([jobs[place]], number)
     results = dict(zip(order, returned, strict=True))
     for place, result in results.items():
-        _renumber(Path(str(result.hydra_cfg.hydra.runtime.output_dir)), first + place)
+        if result.hydra_cfg is not None:
+            _renumber(Path(str(result.hydra_cfg.hydra.runtime.output_dir)), first + place)
     return [results[place] for place in range(len(jobs))]
 
 
