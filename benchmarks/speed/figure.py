@@ -37,6 +37,7 @@ def scale_curves(_: Pen, stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> t
         axes.grid(axis="y")
     right.set_yticks([64 << power for power in range(6)])  # matplotlib's own ticks are too few within two decades
     right.yaxis.set_minor_locator(NullLocator())
-    left.legend()
-    right.legend(loc="upper left", bbox_to_anchor=(0, 0.9))
+    left.set_ylim(bottom=left.get_ylim()[0] / 8)
+    left.legend(loc="lower right", ncols=2)
+    right.legend(loc="upper left", bbox_to_anchor=(0, 0.8))
     return figure, "Time and peak memory by size."

@@ -15,7 +15,7 @@ from patent_hier.settings import SHARED, BertCnnSettings
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.node_data import NodeView
 
-_BATCH = 24  # documents per step, the paper's
+BATCH = 24  # documents per step, the paper's
 _MORE = 1.15  # times the seconds of a step at class depth
 
 
@@ -26,15 +26,15 @@ def labels_row(subject: Subject, repeats: int, sizes: Sequence[int] = IPC_SIZES)
     """
     subject = replace(subject, settings=BertCnnSettings(head="cls", pooling="cls"))
     trees = make_tree(sizes), make_tree(sizes[:2])
-    settings = subject.run(batch_size=_BATCH)
+    settings = subject.run(batch_size=BATCH)
     rounds = []
     for _ in range(repeats):
         deep, shallow = (
             our_seconds(_view(subject.store, tree), _blueprint(subject, tree), settings)[0] for tree in trees
         )
         rounds.append((deep, shallow))
-    facts = {**subject.facts(), **device_facts(subject), "labels": [len(tree) for tree in trees], "batch": _BATCH}
-    work = f"large output layer, {subject.size} size, batches of {_BATCH}, {len(trees[0]):,} labels"
+    facts = {**subject.facts(), **device_facts(subject), "labels": [len(tree) for tree in trees], "batch": BATCH}
+    work = f"large output layer, {subject.size} size, batches of {BATCH}, {len(trees[0]):,} labels"
     peer = f"{len(trees[1])} labels"
     return rate_row(work, "documents", len(subject.texts), rounds, peer, target=round(1 / _MORE, 2), facts=facts)
 

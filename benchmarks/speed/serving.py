@@ -49,7 +49,9 @@ def engine_row(subject: Subject, requests: int, repeats: int) -> Row:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / FLAT
         _write_node(subject, folder)
-        with _service(folder, "--engine", OPENVINO) as fast, _service(folder) as plain:
+        texts = Path(place) / "texts.txt"  # on which OpenVINO is compared with PyTorch before it serves
+        texts.write_text("\n".join(subject.texts), "utf-8")
+        with _service(folder, "--engine", OPENVINO, "--texts", str(texts)) as fast, _service(folder) as plain:
             work = f"service, {clients} clients, titles, {subject.size}, {OPENVINO}"
             return _row(work, (fast, plain), subject, clients, requests, repeats, TORCH, 1.0)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from benchmarks.architecture import ENGINE_SIZES
 from benchmarks.speed.ablation import ablation_row
 from benchmarks.speed.jobs import job_rows
+from benchmarks.speed.labels import BATCH as LABELS_BATCH
 from benchmarks.speed.labels import labels_row
 from benchmarks.speed.prepare import prepare_row
 from benchmarks.speed.rows import Row
@@ -77,6 +78,11 @@ def _engines(bench: Bench) -> Iterator[Row]:
             yield from scoring_rows(Subject(size, texts[: counts[what]]), what, bench.amounts.repeats, *ENGINES)
 
 
+def _labels(bench: Bench) -> Iterator[Row]:
+    whole_steps = LABELS_BATCH * max(2, bench.amounts.base // LABELS_BATCH)
+    yield labels_row(Subject("base", bench.abstracts[:whole_steps]), bench.amounts.repeats)
+
+
 def _serving(bench: Bench) -> Iterator[Row]:
     yield from serving_rows(bench.subjects()[0], bench.amounts.demo, bench.amounts.repeats)
     yield engine_row(Subject("small", bench.titles[: bench.amounts.demo]), bench.amounts.demo, bench.amounts.repeats)
@@ -92,7 +98,7 @@ ROWS: dict[str, Callable[[Bench], Iterable[Row]]] = {
     "engines": _engines,
     "ablation": lambda bench: [ablation_row(bench.subjects()[0])],
     "tree": lambda bench: [tree_row(make_tree(IPC_SIZES), _TREE_DOCUMENTS, bench.amounts.repeats)],
-    "labels": lambda bench: [labels_row(bench.subjects()[1], bench.amounts.repeats)],
+    "labels": _labels,
     "startup": lambda bench: startup_rows(2 * bench.amounts.repeats + 1),
     "jobs": lambda bench: job_rows(_DEMO_ROWS, bench.amounts.repeats),
     "scale": lambda bench: scale_rows(bench.amounts.sizes, bench.amounts.repeats),
