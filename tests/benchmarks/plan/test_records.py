@@ -22,7 +22,7 @@ def test_each_figure_is_of_the_newest_record_that_has_it(tmp_path):
 def test_recorded_runs_of_the_checkout_are_found(tmp_path):
     figures = read_figures(find_records([], tmp_path), BERT)
     assert figures.stages["loader"]["rows"] == 2_770_000
-    assert 0 < figures.training.flops < figures.scoring.flops
+    assert min(figures.training.flops, figures.scoring.flops) > 1e11  # training in bf16, scoring in fp32
 
 
 def test_speed_is_of_the_network_closest_in_size(tmp_path):
