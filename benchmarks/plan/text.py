@@ -48,7 +48,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
 
 
 def _linear(hours: Mapping[str, float]) -> dict[str, str]:
-    """What ``model=linear`` takes beside the networks, where it was measured."""
+    """The hours of ``model=linear``, if a record has them."""
     if not hours:
         return {}
     lines = pd.Series(hours).rename({"count": "count n-grams", "linear": "fit all levels to the subgroup"})

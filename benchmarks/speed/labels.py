@@ -1,4 +1,4 @@
-"""What a large output layer costs: training steps for every place of the IPC beside those for its classes."""
+"""The cost of a large output layer: training on all places of the IPC compared with training on its classes."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -57,7 +57,7 @@ def _load(
     run_mode: RunMode,
     **options: Any,
 ) -> DictConfig:
-    """What Hydra's ``load_configuration`` gives; every argument is its."""
+    """The same result as Hydra's ``load_configuration``, whose arguments these are."""
     values = [word for word in overrides if _is_value(word, loader)]
     groups = [word for word in overrides if word not in values]
     if any("hydra.searchpath" in word for word in overrides):  # files that :func:`_sources` does not know

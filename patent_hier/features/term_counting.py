@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 class _Chunk(NamedTuple):
-    """What one chunk has found; its entries are on disk already."""
+    """The n-grams of one chunk; its entries are already on disk."""
 
     keys: Keys  # (k,), ascending
     frequencies: NDArray[np.int32]  # in how many training documents of the chunk each stands, (k,)
@@ -51,7 +51,7 @@ class _Chunk(NamedTuple):
 
 
 class _Found:
-    """What all chunks have found, in files that are open only while they are read.
+    """The n-grams of all chunks, in files that are opened only to be read.
 
     Args:
         folder: For the files.
@@ -76,7 +76,7 @@ class _Found:
         return np.fromfile(self._keys, np.uint64, end - begin, offset=begin * np.uint64().itemsize)
 
     def frequent(self, least: int) -> tuple[Keys, NDArray[np.int32], int]:
-        """The keys that stand in ``least`` training documents or more, how many those are, and the number of all."""
+        """Keys in at least ``least`` training documents, their document frequencies, and the number of all keys."""
         keys, frequencies, distinct = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], 0
         if not self._begins[-1]:
             return keys[0], frequencies[0], 0
@@ -116,7 +116,7 @@ def count_corpus(
 ) -> None:
     """Count the n-grams of every document into a term store, and seal its folder.
 
-    Memory holds some chunks and, of the n-grams that stand in enough training documents, key and frequency.
+    Memory holds a few chunks, and the keys and frequencies of the n-grams found in enough training documents.
 
     Args:
         texts: Yields the documents of the corpus in order, in batches. It is called once; again, where some
