@@ -26,13 +26,13 @@ from patent_hier.features.ngrams import NgramReader, Vocabulary, in_chunks
 from patent_hier.features.versions import TERMS_VERSION
 from patent_hier.sanitize import reason
 from patent_hier.settings import TermSettings
+from patent_hier.settings.models import LONGEST_NGRAM
 
 COUNTS_FILE = "counts.bin"
 TERM_IDS_FILE = "term_ids.bin"
 OFFSETS_FILE = "offsets.npy"
 TERMS_FILE = "terms.json"
 READER = "reader.json"
-LONGEST = 20  # characters of an n-gram
 INT = np.dtype("<i4")
 
 
@@ -229,7 +229,7 @@ class TermReader:
             isinstance(sizes, list)
             and len(sizes) == 2
             and all(type(size) is int for size in sizes)
-            and 1 <= sizes[0] <= sizes[1] <= LONGEST
+            and 1 <= sizes[0] <= sizes[1] <= LONGEST_NGRAM
         ):
             raise ArtifactError(f"{folder / READER} names no ngram_sizes; train the node again")
         listed = isinstance(terms, list) and terms and all(isinstance(term, str) for term in terms)

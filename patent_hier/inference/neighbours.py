@@ -23,11 +23,12 @@ from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_for
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.features.term_counting import count_corpus
-from patent_hier.features.terms import LONGEST, TermReader, TermStore
+from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.inference.texts import Texts, listed
 from patent_hier.models.term_features import fit_idf, tf_idf
 from patent_hier.sanitize import reason
 from patent_hier.settings import TermSettings
+from patent_hier.settings.models import LONGEST_NGRAM
 
 NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
@@ -162,7 +163,7 @@ class Neighbours:
             self.size: int = documents.metadata.num_rows
         if not (len(terms) == len(self._idf) == len(self._offsets) - 1 and self.size):
             raise ValueError("its files are not of one size")
-        if not 1 <= shortest <= longest <= LONGEST:
+        if not 1 <= shortest <= longest <= LONGEST_NGRAM:
             raise ValueError(f"its n-grams are of {shortest} to {longest} characters")
 
     @classmethod

@@ -24,6 +24,7 @@ from patent_hier.settings.models import (
     CLASSIFIERS,
     HEAD_SETTINGS,
     HIDDEN_ORDERS,
+    LONGEST_NGRAM,
     NETWORKS,
     NO_INFLUENCE,
     POOLINGS,
@@ -269,7 +270,7 @@ def _check_own(model: ModelSettings) -> None:
             between("model.kernel_sizes", size, *_COUNT)
     if isinstance(model, TermSettings):
         sizes = model.ngram_sizes
-        if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= 20:
+        if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= LONGEST_NGRAM:
             raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")
 
 

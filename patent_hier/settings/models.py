@@ -24,6 +24,7 @@ HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", ATTENTION)
 CLASSIFIERS = ("svm", "logistic")
+LONGEST_NGRAM = 20  # characters
 # By themselves.
 NO_INFLUENCE = (
     "name",
