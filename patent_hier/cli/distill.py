@@ -62,7 +62,8 @@ def distill(words: Sequence[str]) -> None:
     if settings.level.name not in WHOLE:
         raise ConfigError(f"level={settings.level.name}: a student is one network; use level=flat or level=shared")
     from patent_hier.cli.collect import publish
-    from patent_hier.pipeline.distill import Unlabelled, compare_with_teacher, ensure_answers, lines_of
+    from patent_hier.pipeline.comparison import lines_of
+    from patent_hier.pipeline.distill import Unlabelled, compare_with_teacher, ensure_answers
     from patent_hier.pipeline.stages import ensure_data
     from patent_hier.pipeline.suite import train_suite
 

@@ -72,6 +72,12 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").split("=", 1)[0]
 
 
+def merged(usual: Sequence[str], words: Sequence[str]) -> list[str]:
+    """Overrides with further ones, which take the place of those of the same setting."""
+    given = set(map(key_of, words))
+    return [*(word for word in usual if key_of(word) not in given), *words]
+
+
 def readable(arguments: Sequence[str]) -> list[str]:
     """Spell overrides so that Hydra can read them.
 

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from patent_hier.cli import schema
 from patent_hier.cli.compose import compose_settings, compose_training
-from patent_hier.cli.overrides import key_of, parsed
+from patent_hier.cli.overrides import key_of, merged, parsed
 from patent_hier.errors import ConfigError
 from patent_hier.inference.engines import Engine
 from patent_hier.sanitize import one_line
@@ -124,7 +124,7 @@ def ensemble(words: Sequence[str]) -> None:
         raise ConfigError(f"--jobs {options.jobs} is out of range; use 1 or more")
     overrides = member_overrides(options.overrides, options.members)
     if options.jobs > 1:
-        overrides = {name: _merged(["trainer.num_threads=1"], own) for name, own in overrides.items()}
+        overrides = {name: merged(["trainer.num_threads=1"], own) for name, own in overrides.items()}
     members = {name: compose_training(own) for name, own in overrides.items()}  # all are checked before one is trained
     from joblib import Parallel, delayed
 
@@ -179,7 +179,7 @@ def member_overrides(words: Sequence[str], members: str | None) -> dict[str, lis
     for word in words:
         if key_of(word).split(".")[0] in _SET_BY_ENSEMBLE:
             raise ConfigError(f"{word}: the ensemble sets its models itself; see conf/{file.name}")
-    return {name: _merged(known[name], _readable(known[name], words)) for name in names}
+    return {name: merged(known[name], _readable(known[name], words)) for name in names}
 
 
 def _depth(words: Sequence[str]) -> str:
@@ -206,20 +206,15 @@ def demo(words: Sequence[str]) -> None:
     options = parsed(words, **OPTIONS)
     require_web()  # before training, not after it
     Engine(options.engine, options.precision)  # likewise
-    merged = _merged(_DEMO, options.overrides)
-    settings, observers = compose_training(merged)
+    own = merged(_DEMO, options.overrides)
+    settings, observers = compose_training(own)
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.suite import train_suite
 
-    suite = train_suite(settings, merged, observers)
+    suite = train_suite(settings, own, observers)
     publish(suite)
     options.cache_dir = Path(settings.cache_dir)
     serve_model(suite.folder, options)
-
-
-def _merged(own: Sequence[str], words: Sequence[str]) -> list[str]:
-    given = set(map(key_of, words))
-    return [*(word for word in own if key_of(word) not in given), *words]
 
 
 def export(words: Sequence[str]) -> None:

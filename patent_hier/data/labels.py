@@ -16,7 +16,7 @@ from patent_hier.data.label_text import LabelTexts
 from patent_hier.taxonomy.symbols import IPC_LEVELS, IpcSymbol
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
-_COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
+LABEL_COLUMNS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +82,9 @@ def corpus_labels(corpus: Corpus, depth: str) -> DocumentLabels:
 @functools.lru_cache(maxsize=2)
 def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
     levels = IPC_LEVELS[: IPC_LEVELS.index(depth) + 1]
-    table = Corpus.open(folder).table([*_COLUMNS, "further_symbols"])
-    main = pc.coalesce(*(table[name] for name in reversed(_COLUMNS))).combine_chunks()  # the symbol, as deep as it goes
+    table = Corpus.open(folder).table([*LABEL_COLUMNS, "further_symbols"])
+    # The symbol, as deep as it goes.
+    main = pc.coalesce(*(table[name] for name in reversed(LABEL_COLUMNS))).combine_chunks()
     lists: Any = table["further_symbols"].combine_chunks()
     lists = pc.if_else(lists.is_null(), pa.scalar([], lists.type), lists) if lists.null_count else lists
     symbols = pa.concat_arrays([main, lists.flatten()]).dictionary_encode()

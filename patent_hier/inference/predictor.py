@@ -251,10 +251,24 @@ def load_system(folder: Path) -> System:
     if absent := [node for node, path in folders.items() if not path.is_dir()]:
         names = ", ".join(f"{node} ({folders[node].name})" for node in absent)
         raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
+    name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
+    own = assemble(name, folders)
+    return System(name, own.nodes, own.loaded, own.raw, load_titles(folder), load_characters(folder))
+
+
+def assemble(name: str, folders: Mapping[str, Path]) -> System:
+    """Node folders as a system, without what a result says of titles and characters.
+
+    Args:
+        name: Of the model.
+        folders: The folder of each node.
+
+    Raises:
+        ArtifactError: If a file is missing or differs from its manifest.
+    """
     loader = NodeLoader()
     nodes = {node: loader.load(path, node) for node, path in folders.items()}
-    name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
-    return System(name, nodes, loader.nodes, _common_format(loader.nodes), load_titles(folder), load_characters(folder))
+    return System(name, nodes, loader.nodes, _common_format(loader.nodes))
 
 
 def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:

@@ -6,7 +6,7 @@ answer would be no label, but the student would have read what it is scored on.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,13 @@ from patent_hier.data.incoming import IncomingFiles
 from patent_hier.data.near_duplicates import letters
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.evaluation.aggregate import has_label, level_hits
-from patent_hier.evaluation.significance import compare_systems
-from patent_hier.evaluation.system import aligned
 from patent_hier.features.passages import read_passages, require_text_files
 from patent_hier.inference.predictor import load_system
 from patent_hier.inference.texts import text_problem
+from patent_hier.pipeline.comparison import compare_on_test
 from patent_hier.pipeline.members import Member, read_member
 from patent_hier.pipeline.stages import ensure, ensure_data, load_parts
-from patent_hier.pipeline.suite import SuiteResult, read_system
+from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.progress import item_progress, say
 from patent_hier.reading.sources import find_parts
 from patent_hier.settings import Settings
@@ -196,37 +194,5 @@ def _ask(system: "System", texts: list[str]) -> tuple[NDArray[np.object_], NDArr
 
 
 def compare_with_teacher(student: SuiteResult, teacher: Path, corpus: Corpus) -> dict[str, dict[str, Any]]:
-    """Student less teacher, on the test documents of both, by level.
-
-    Returns:
-        By level the accuracies of ``student`` and ``teacher``, their ``difference`` with its 95 % ``interval``, the
-        ``p_value`` of McNemar's exact test, and ``documents``.
-    """
-    own, _ = read_system(student.nodes, corpus)
-    theirs = aligned(read_system(read_member(teacher).nodes, corpus)[0], own.document_ids)
-    hits = {"student": level_hits(own), "teacher": level_hits(theirs)}
-    found = {}
-    for scores in own.levels:
-        rows = (own.parts == "test") & has_label(scores)
-        if not rows.any():
-            continue
-        pair = {name: by_level[scores.level][rows] for name, by_level in hits.items()}
-        (compared,) = compare_systems({name: right[None] for name, right in pair.items()})
-        found[scores.level] = {
-            **{name: float(right.mean()) for name, right in pair.items()},
-            "difference": compared.difference,
-            "interval": list(compared.interval),
-            "p_value": compared.test.p_value,
-            "documents": int(rows.sum()),
-        }
-    return found
-
-
-def lines_of(compared: dict[str, dict[str, Any]]) -> Sequence[str]:
-    """The comparison for people, a line for each level."""
-    return [
-        f"{level}: student {100 * own['student']:.1f} %, teacher {100 * own['teacher']:.1f} %, difference "
-        f"{100 * own['difference']:+.1f} points (95 % interval {100 * own['interval'][0]:+.1f} to "
-        f"{100 * own['interval'][1]:+.1f}), McNemar p = {own['p_value']:.3g}, {own['documents']} test documents"
-        for level, own in compared.items()
-    ]
+    """Student less teacher, on the test documents of both, by level; see :mod:`patent_hier.pipeline.comparison`."""
+    return compare_on_test(student.nodes, read_member(teacher).nodes, corpus, ("student", "teacher"))

@@ -29,6 +29,7 @@ from patent_hier.pipeline.feature_stages import (
     ensure_tokens,
     ensure_vectors,
 )
+from patent_hier.pipeline.learning import load_corrections
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.pipeline.teaching import load_teaching
 from patent_hier.pipeline.text_read import as_facts, read_before
@@ -95,7 +96,7 @@ class Inputs(ABC):
         blueprint: "Blueprint | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "CorpusView[Any]":
-        """The view; the reader reads label texts, which are training documents behind those of the corpus."""
+        """The view; the reader reads corrections and label texts, training documents behind those of the corpus."""
         from patent_hier.features.terms import JoinedTerms
         from patent_hier.features.token_store import JoinedTokens
         from patent_hier.training.node_data import CorpusView
@@ -103,12 +104,16 @@ class Inputs(ABC):
         data = self.settings.data
         label_texts = load_label_texts(data)
         labels, titled = corpus_labels(corpus, data.depth), None
+        parts, further, relearning = load_parts(corpus, split), list[str](), None
+        if (learning := load_corrections(self.settings, corpus)) is not None:
+            labels, parts, further, relearning = learning.behind(labels, parts)
         if label_texts is not None and self.settings.model.knows_titled_labels:
             labels, titled = with_titled(labels, label_texts)
+        further += [] if label_texts is None else label_texts.texts
         store: Any = documents
-        if label_texts is not None:
+        if further:
             joined: Any = JoinedTerms if blueprint is None else JoinedTokens
-            store = joined(documents, reader.encode(list(label_texts.texts)))
+            store = joined(documents, reader.encode(further))
         teaching = load_teaching(self.settings, corpus)
         if teaching is not None and teaching.answers.texts:
             texts: Any = reader.encode(list(teaching.answers.texts))  # of a network's reader: check has seen to it
@@ -117,7 +122,7 @@ class Inputs(ABC):
             documents,
             store,
             labels,
-            load_parts(corpus, split),
+            parts,
             data.labels == "all",
             label_texts,
             data.label_weights(self.settings.model.inputs),
@@ -125,6 +130,7 @@ class Inputs(ABC):
             facts or {},
             titled,
             teaching,
+            relearning,
         )
 
 
@@ -210,7 +216,8 @@ class WordPieceInputs(Inputs):
 
     def _has_further_texts(self) -> bool:
         """Whether training reads texts that are no documents of the corpus: nothing was computed of them."""
-        return self.settings.data.label_text is not None or self.settings.distill.answers is not None
+        own = self.settings
+        return (own.data.label_text, own.distill.answers, own.learn.corrections) != (None, None, None)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.data.splits import VAL
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
+from patent_hier.pipeline.learning import learning_content
 from patent_hier.pipeline.stages import ensure_data, is_trained, load_parts
 from patent_hier.pipeline.teaching import teaching_content
 from patent_hier.settings import BEST, FLAT, ROOT, WHOLE, Settings
@@ -100,6 +101,7 @@ def plan_node(settings: Settings) -> NodePlan:
         **label_text,
         **teaching_content(settings, corpus, split),
         **_context_content(settings),
+        **learning_content(settings, corpus, split),
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})

@@ -15,6 +15,7 @@ from patent_hier.settings.inputs import EncoderSettings as EncoderSettings
 from patent_hier.settings.inputs import FeatureSettings as FeatureSettings
 from patent_hier.settings.inputs import small_encoder as small_encoder
 from patent_hier.settings.inputs import small_half_frozen_encoder as small_half_frozen_encoder
+from patent_hier.settings.learning import LearnSettings as LearnSettings
 from patent_hier.settings.models import HEAD_SETTINGS as HEAD_SETTINGS
 from patent_hier.settings.models import BertCnnSettings as BertCnnSettings
 from patent_hier.settings.models import LinearSettings as LinearSettings

@@ -63,6 +63,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
     "distill": (("weight", 0, 1), ("text_weight", 0, 1e6), ("temperature", 1e-2, 100)),
+    "learn": (("weight", 1e-3, 1e3), ("replay", 0, 10**9)),
     "optimizer": (("lr head_lr", 1e-12, 100), ("layer_decay", 1e-3, 1), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),
@@ -124,7 +125,7 @@ def check(settings: Settings) -> None:
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", settings.node):  # what labels there are, only the corpus tells
         raise ConfigError(f"node={settings.node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
     _check_data(settings.data)
-    for group in ("features", "encoder", "trainer", "optimizer", "distill"):
+    for group in ("features", "encoder", "trainer", "optimizer", "distill", "learn"):
         check_group(group, getattr(settings, group))
     _check_model(settings)
     _check_context(settings)

@@ -7,6 +7,7 @@ from typing import Any
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
 from patent_hier.settings.distillation import DistillSettings
 from patent_hier.settings.inputs import FeatureSettings, small_encoder, small_half_frozen_encoder, with_pooling
+from patent_hier.settings.learning import LearnSettings
 from patent_hier.settings.models import BertCnnSettings
 from patent_hier.settings.training import OptimizerSettings, TrainerSettings
 from patent_hier.taxonomy.symbols import SECTIONS
@@ -57,6 +58,7 @@ class Settings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
     distill: DistillSettings = field(default_factory=DistillSettings)
+    learn: LearnSettings = field(default_factory=LearnSettings)
     node: str = ROOT
     seed: int = 1
     runs_dir: str = "runs"

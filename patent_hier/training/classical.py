@@ -71,12 +71,16 @@ def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
     """Training documents, label texts and validation documents."""
     n = view.num_documents
     counts = view.store.rows(view.train[:n])
-    weights = None
+    importance = weights = None if view.weights is None else view.weights.astype(np.float64)
     paths, owners = _symbols(view)
     if owners is not None:
         counts, weights = counts[owners], 1.0 / np.bincount(owners, minlength=n)[owners]
+        if importance is not None:
+            importance = importance[owners]
+            weights = weights * importance
     texts = Rows(view.store.rows(view.train[n:]), view.train_paths[n:])
-    return Rows(counts, paths, weights, owners), texts, Rows(view.store.rows(view.val), view.val_paths)
+    train = Rows(counts, paths, weights, owners, importance=importance)
+    return train, texts, Rows(view.store.rows(view.val), view.val_paths)
 
 
 def _symbols(view: NodeView[Any]) -> tuple[Positions, NDArray[np.int64] | None]:

@@ -75,7 +75,7 @@ class NodeBatches(pl.LightningDataModule):
         """Those batches as tensors."""
         view, batches = self.view, self.train_batches()
         weights = None
-        if view.label_share is not None or view.shares is not None:
+        if view.label_share is not None or view.shares is not None or view.weights is not None:
             (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a network does not choose
             weights = view.train_weights(label_weight)
         return DataLoader(

@@ -11,6 +11,7 @@ from patent_hier.training.classical import fit_terms
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import ALONE, Ranks
+from patent_hier.training.relearning import take_up
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import Observe
@@ -39,7 +40,11 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
-    fitted = _fit(view, corpus.blueprint, settings, state, ranks, observe)
+    blueprint, facts = corpus.blueprint, dict[str, Any]()
+    if corpus.relearning is not None and blueprint is not None and not view.is_constant:
+        view, blueprint, facts = take_up(view, blueprint, corpus.relearning, settings.seed)
+    fitted = _fit(view, blueprint, settings, state, ranks, observe)
+    fitted.facts.update(facts)
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}

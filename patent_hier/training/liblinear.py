@@ -37,7 +37,13 @@ class Machines(NamedTuple):
 
 
 def fit_machines(
-    features: csr_matrix, codes: NDArray[np.int64], c: float, tolerance: float, iterations: int, seed: int
+    features: csr_matrix,
+    codes: NDArray[np.int64],
+    c: float,
+    tolerance: float,
+    iterations: int,
+    seed: int,
+    weights: NDArray[np.float64] | None = None,
 ) -> Machines:
     """What :class:`sklearn.svm.LinearSVC` finds by the dual.
 
@@ -48,12 +54,13 @@ def fit_machines(
         tolerance: Of the dual's violation at which the search ends.
         iterations: The most passes over the rows.
         seed: Of the order of the rows.
+        weights: Of the rows, ``(n,)``; None: all are 1.
     """
     train = _binding()
     if train is None:
-        return fit_checked(features, codes, c, tolerance, iterations, seed)
+        return fit_checked(features, codes, c, tolerance, iterations, seed, weights)
     labels = int(codes.max()) + 1
-    ones, own = np.ones(labels), np.ones(len(codes))
+    ones, own = np.ones(labels), np.ones(len(codes)) if weights is None else weights
     rows = csr_matrix(features, dtype=np.float64)
     target, draw = codes.astype(np.float64), _first_draw(seed)
     found, passes = train(rows, target, True, _L2_SVC_DUAL, tolerance, _BIAS, c, ones, iterations, draw, _EPSILON, own)
@@ -61,14 +68,20 @@ def fit_machines(
 
 
 def fit_checked(
-    features: csr_matrix, codes: NDArray[np.int64], c: float, tolerance: float, iterations: int, seed: int
+    features: csr_matrix,
+    codes: NDArray[np.int64],
+    c: float,
+    tolerance: float,
+    iterations: int,
+    seed: int,
+    weights: NDArray[np.float64] | None = None,
 ) -> Machines:
     """The same by LinearSVC itself."""
     solver = LinearSVC(C=c, dual=True, tol=tolerance, max_iter=iterations, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # ``n_iter_`` says it
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few documents, many labels
-        solver.fit(features, codes)
+        solver.fit(features, codes, sample_weight=weights)
     return Machines(solver.coef_, solver.intercept_, int(np.max(solver.n_iter_)))
 
 

@@ -15,6 +15,7 @@ from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
+from patent_hier.training.relearning import Relearning
 from patent_hier.training.soft_targets import Shares, Teaching, with_answers
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
 class CorpusView(Generic[Store]):
     """A split corpus as a model reads it, all in corpus order, and the label texts beside it.
 
+    Corrections stand behind the documents of the corpus and are counted among its ``n`` documents.
+
     Attributes:
-        documents: Token ids, or term counts, of the corpus's ``n`` documents: what is scored.
-        store: The same with those of the label texts behind them: what is learnt from.
+        documents: Token ids, or term counts, of the documents of the corpus: what is scored.
+        store: The same with those of corrections and of label texts behind them: what is learnt from.
         labels: The documents' labels.
         parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`; negative: in no part.
         every_symbol: Learn from all symbols of a document instead of the main one alone.
@@ -42,6 +45,7 @@ class CorpusView(Generic[Store]):
         titled: Which labels a title names, ``(n_labels,)``; a node with several levels decides between these too,
             seen in training or not. None for a model that cannot know labels by their titles alone.
         teaching: A teacher's answers for targets; None without ``distill.answers``.
+        relearning: The corrections; None without ``learn.corrections``.
     """
 
     documents: TokenStore | TermStore
@@ -55,6 +59,7 @@ class CorpusView(Generic[Store]):
     facts: Mapping[str, Any] = field(default_factory=dict)
     titled: NDArray[np.bool_] | None = None
     teaching: Teaching | None = None
+    relearning: Relearning | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +143,7 @@ class NodeView(Generic[Store]):
             their label; None without ``data.label_text``.
         shares: With a teacher, the share of each path in its document's target; texts that the teacher alone has
             labelled stand at the end of ``train``. None: a document's symbols share it equally.
+        weights: Weights of the training documents, ``(num_documents,)``; None: all are 1.
     """
 
     node: str
@@ -156,6 +162,7 @@ class NodeView(Generic[Store]):
     label_share: LabelShare | None = None
     label_facts: dict[str, Any] | None = None
     shares: Shares | None = None
+    weights: NDArray[np.float32] | None = None
 
     @property
     def num_documents(self) -> int:
@@ -169,8 +176,10 @@ class NodeView(Generic[Store]):
         return next(self.tree.heads(), None) is None
 
     def train_weights(self, label_weight: float) -> NDArray[np.float32]:
-        """Weights ``(n_train,)``: 1 for documents, ``label_weight`` for label texts, a teacher's texts by theirs."""
+        """Weights ``(n_train,)``: ``label_weight`` for label texts, a teacher's texts by theirs."""
         weights = np.ones(len(self.train), np.float32)
+        if self.weights is not None:
+            weights[: self.num_documents] = self.weights
         weights[self.num_documents :] = label_weight
         if self.shares:
             weights[len(weights) - self.shares.texts :] = self.shares.text_weight
@@ -221,6 +230,7 @@ class NodeView(Generic[Store]):
             test,
             np.where(unseen, NOT_IN_TREE, paths[test]).astype(np.int32),
             np.flatnonzero(held_out(corpus.parts)),
+            weights=None if corpus.relearning is None else corpus.relearning.weights[train],
         )
         if corpus.label_texts is not None:
             view = _with_label_texts(view, corpus, scope, new, corpus.label_texts)

@@ -22,6 +22,8 @@ class Rows:
         weights: ``(n,)``, 1 for each document in all; None where each has one row.
         owners: Which document each row is of, ``(n,)``; None where each has one row.
         context: Which columns are of context, and their weight; None where there is none.
+        importance: ``(n,)``, how much a row's document counts beside others; None where all count alike. ``weights``
+            has it too.
     """
 
     counts: csr_matrix
@@ -29,6 +31,7 @@ class Rows:
     weights: NDArray[np.float64] | None = None
     owners: NDArray[np.int64] | None = None
     context: ContextBlock | None = None
+    importance: NDArray[np.float64] | None = None
 
     def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
         """The rows with a label among siblings, and its code, ``(n,)``."""
@@ -36,5 +39,6 @@ class Rows:
         chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
         weights = None if self.weights is None else self.weights[chosen]
         owners = None if self.owners is None else self.owners[chosen]
-        rows = Rows(self.counts[chosen], self.paths[chosen], weights, owners, self.context)
+        importance = None if self.importance is None else self.importance[chosen]
+        rows = Rows(self.counts[chosen], self.paths[chosen], weights, owners, self.context, importance)
         return rows, column[chosen].astype(np.int64) - labels.start

@@ -85,8 +85,12 @@ def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], 
     owners = train.owners
     if owners is not None:
         owners = np.concatenate([owners, owners.max(initial=0) + 1 + np.arange(len(new))])
+    importance = train.importance
+    if importance is not None:
+        importance = np.concatenate([importance, np.ones(len(new))])
     features = vstack([train.counts, by_label[new]], format="csr")
-    return Rows(features, np.concatenate([train.paths, paths]), owners=owners)  # no solver here reads weights
+    # No solver here reads the weights of a document's several symbols.
+    return Rows(features, np.concatenate([train.paths, paths]), owners=owners, importance=importance)
 
 
 def _fit_heads(
@@ -128,9 +132,9 @@ def _fit_head(rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, see
     terms, own = _distinct(rows.counts.indices, rows.counts.shape[1])
     features = csr_matrix((rows.counts.data, own, rows.counts.indptr), shape=(rows.counts.shape[0], len(terms)))
     if rows.owners is not None and len(np.unique(rows.owners)) < len(rows.owners):
-        weights, bias, converged = _fit_each(features, codes, rows.owners, settings, seed)
+        weights, bias, converged = _fit_each(features, codes, rows, settings, seed)
     else:
-        weights, bias, converged = _solve(features, codes, settings, seed)
+        weights, bias, converged = _solve(features, codes, rows.importance, settings, seed)
         if len(weights) == 1:  # of two labels scikit-learn learns only what tells the second
             weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
     return _Head(terms.astype(np.int64), weights, bias, converged)
@@ -148,27 +152,33 @@ def _distinct(indices: NDArray[np.int32], size: int) -> tuple[NDArray[np.intp], 
 
 
 def _fit_each(
-    features: csr_matrix, codes: NDArray[np.intp], owners: NDArray[np.int64], settings: LinearSettings, seed: int
+    features: csr_matrix, codes: NDArray[np.intp], rows: Rows, settings: LinearSettings, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
     """Solve each label by itself, as a document of several symbols is an example of several labels."""
-    _, first, place = np.unique(owners, return_index=True, return_inverse=True)
+    assert rows.owners is not None  # the caller has seen to it
+    _, first, place = np.unique(rows.owners, return_index=True, return_inverse=True)
+    importance = None if rows.importance is None else rows.importance[first]
     features, num_labels = features[first], int(codes.max()) + 1
     belongs = np.zeros((len(first), num_labels), np.bool_)
     belongs[place, codes] = True
     weights, bias = np.zeros((num_labels, features.shape[1])), np.full(num_labels, FITS)
     converged = True
     for label in np.flatnonzero(~belongs.all(axis=0)):  # a label of all documents has nothing to learn
-        own, own_bias, ended = _solve(features, belongs[:, label], settings, seed)
+        own, own_bias, ended = _solve(features, belongs[:, label], importance, settings, seed)
         weights[label], bias[label] = own[0], own_bias[0]
         converged &= ended
     return weights, bias, converged
 
 
 def _solve(
-    features: csr_matrix, codes: NDArray[Any], settings: LinearSettings, seed: int
+    features: csr_matrix,
+    codes: NDArray[Any],
+    importance: NDArray[np.float64] | None,
+    settings: LinearSettings,
+    seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
     """Weights ``(labels, k)`` and biases ``(labels,)``, one of two labels, and whether the solver converged."""
-    found = fit_machines(features, codes.astype(np.int64), settings.c, _TOLERANCE, _ITERATIONS, seed)
+    found = fit_machines(features, codes.astype(np.int64), settings.c, _TOLERANCE, _ITERATIONS, seed, importance)
     return found.weights, found.bias, found.iterations < _ITERATIONS
 
 

@@ -1,0 +1,161 @@
+"""``patent-hier learn``: a new system from a finished one and the corrections of its answers."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patent_hier.cli.compose import compose_training
+from patent_hier.cli.overrides import key_of, merged, parsed
+from patent_hier.errors import ConfigError, PatentHierError
+from patent_hier.progress import say
+from patent_hier.sanitize import one_line
+
+if TYPE_CHECKING:
+    from patent_hier.pipeline.members import Member
+    from patent_hier.pipeline.suite import SuiteResult
+
+LEARN = """Train a finished system again with the corrections of its answers, and keep it only if it is no worse.
+
+usage: patent-hier learn MODEL FEEDBACK.csv [options] [overrides of run]
+
+  MODEL             result folder: runs/<model>/result-...; a combination learns member by member
+  FEEDBACK.csv      corrected documents, as patent-hier feedback --export writes them; any table with a text and a
+                    symbol that prepare could read
+  --weight 2        weight of a correction in training; a document of the corpus has 1
+  --held-out 0.2    share of the corrections that are kept out of training, to compare the two systems on
+  --replay 5000     networks: training documents of the corpus that each one reads again beside the corrections
+  --passes 2        networks: passes over these documents
+  --anew            networks: train from the start, on the whole corpus and the corrections, instead of going on
+  --force           keep the new system even if it is worse
+
+The corpus, the split and the settings are MODEL's; data.path, cache_dir and so on can be given anew where they have
+moved. Models of character n-grams are solved again on all documents. Corrections of documents of the parts val,
+calibration and test are left out and counted, so the test part stays untouched. Corrections that MODEL has learnt
+before stay; a later one of the same document replaces them.
+
+The new system has probabilities and thresholds of its own. It is compared with MODEL on the test part and on held-out
+corrections (McNemar's exact test) and refused, with exit status 1, if it is worse on either by more than chance or
+better on neither. MODEL stays as it is. Beside the new result lies learnt-....json: versions, counts, comparison."""
+
+
+class WorseError(PatentHierError):
+    """What was learnt is worse than what was there."""
+
+
+def learn(words: Sequence[str]) -> None:
+    """Make the corrections, train, compare, and publish the new system.
+
+    Raises:
+        WorseError: If the new system is worse, without ``--force``.
+        PatentHierError: If a setting or an input cannot be used.
+    """
+    options = parsed(
+        words, "model feedback overrides*", weight=2.0, held_out=0.2, replay=5000, passes=2, anew=False, force=False
+    )
+    _check(options)
+    from patent_hier.atomic import write_json
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.comparison import lines_of
+    from patent_hier.pipeline.members import corpus_of, read_member
+    from patent_hier.pipeline.relearnt import judge, lineage, record_of
+
+    start = time.perf_counter()
+    before = read_member(Path(options.model))
+    after, corrections = _learnt(before, options)
+    corpus, _ = corpus_of(before, None if (cache := _cache(options)) is None else cache)
+    verdict = judge(after, before, corrections.compared, corpus)
+    for line in (*lines_of(verdict.test), *lines_of(verdict.corrections, "held-out corrections")):
+        print(one_line(line))
+    if verdict.problem and not options.force:
+        raise WorseError(f"the new system is refused: {verdict.problem}; judge more documents, or keep it with --force")
+    publish(after)
+    facts = {
+        "version": lineage(before.result)["version"] + 1,
+        "result": after.folder.name,
+        "before": before.result.name,
+        "corrections": corrections.facts["counts"],
+        "weight": options.weight,
+        "seconds": round(time.perf_counter() - start, 3),
+        "forced": bool(verdict.problem),
+        **verdict.as_dict(),
+    }
+    write_json(record_of(after.folder), facts)
+    print(one_line(f"version {facts['version']}, learnt in {facts['seconds']:.1f} s: {record_of(after.folder)}"))
+
+
+def _check(options: argparse.Namespace) -> None:
+    if not 0 <= options.held_out < 1:
+        raise ConfigError(f"--held-out {options.held_out:g} is out of range; give 0 or a fraction below 1")
+    if options.passes < 1:
+        raise ConfigError(f"--passes {options.passes} is out of range; give 1 or more")
+    if given := [word for word in options.overrides if key_of(word).startswith("learn.")]:
+        raise ConfigError(f"{given[0]}: learn makes these settings itself; see patent-hier learn --help")
+
+
+def _cache(options: argparse.Namespace) -> Path | None:
+    given = [word.partition("=")[2] for word in options.overrides if key_of(word) == "cache_dir"]
+    return Path(given[-1]) if given else None
+
+
+def _learnt(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
+    """The new system, not yet saved, and the corrections."""
+    from patent_hier.inference.nodes import COMBINATION
+
+    return (_learnt_combination if before.manifest["model"] == COMBINATION else _learnt_system)(before, options)
+
+
+def _learnt_system(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
+    from patent_hier.data.corrections import Corrections
+    from patent_hier.pipeline.learning import ensure_corrections, known_words
+    from patent_hier.pipeline.relearnt import earlier_corrections
+    from patent_hier.pipeline.stages import ensure_data
+    from patent_hier.pipeline.suite import train_suite
+
+    own = merged(known_words(before.manifest["overrides"]), options.overrides)
+    settings, _ = compose_training(own)
+    corpus, split = ensure_data(settings)
+    _refuse_other_data(before, corpus.fingerprint, split.name)
+    earlier = earlier_corrections(before)
+    folder = ensure_corrections(options.feedback, settings, corpus, split, earlier, options.held_out)
+    own += [f"learn.corrections='{folder}'", f"learn.weight={options.weight}"]
+    if settings.model.inputs != "terms" and not options.anew:
+        own += [f"learn.base='{before.result}'", f"learn.replay={options.replay}"]
+        own = merged(own, [f"trainer.max_epochs={options.passes}", "trainer.min_steps=0"])
+    settings, observers = compose_training(own)
+    return train_suite(settings, own, observers), Corrections.open(folder)
+
+
+def _refuse_other_data(before: "Member", corpus: str, split: str) -> None:
+    data = before.manifest["data"]
+    if (data["corpus"], data["split"]) != (corpus, split):
+        raise ConfigError(
+            f"{before.result} was trained on corpus {data['corpus']} and split {data['split']}, but its settings now "
+            f"give {corpus} and {split}: the raw file has changed; name the old one with data.path=FILE"
+        )
+
+
+def _learnt_combination(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
+    """Each member learns; then the new ones are combined as the old ones were."""
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.combine import combine
+    from patent_hier.pipeline.members import read_member
+    from patent_hier.pipeline.relearnt import member_results
+
+    results, corrections = [], None
+    for result in member_results(before):
+        say(f"member {result}")
+        suite, corrections = _learnt(read_member(result), options)
+        publish(suite)
+        results.append(suite.folder)
+    runs, name = before.result.parent.parent, before.result.parent.name
+    suites = combine(results, runs, name, _cache(options), results_as_words(results, before), before.tree.depth)
+    (suite,) = [suite for suite in suites if suite.result.kind == before.level]
+    return suite, corrections
+
+
+def results_as_words(results: Sequence[Path], before: "Member") -> list[str]:
+    """The words of the ``combine`` command that makes the same of new members."""
+    name = before.result.parent.name
+    return [*map(str, results), "--name", name, "--depth", before.tree.depth]

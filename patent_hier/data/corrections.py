@@ -1,0 +1,262 @@
+"""Corrections: documents whose symbols examiners have judged, checked against a split corpus.
+
+On disk: ``corrections.parquet`` with the columns of a corpus, and for each correction whether it is ``held_out`` (kept
+out of training, to compare systems on) and the ``replaces`` of the training document that it is about, or null.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import MANIFEST, find_damage
+from patent_hier.atomic import atomic_file, read_json
+from patent_hier.data.cleaning import Cleaning
+from patent_hier.data.columns import SCHEMA
+from patent_hier.data.context import join_context
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.labels import LABEL_COLUMNS, DocumentLabels, ipc_path
+from patent_hier.data.near_duplicates import letters
+from patent_hier.data.raw import RawFormat
+from patent_hier.data.splits import NO_PART, TRAIN, Codes
+from patent_hier.errors import ArtifactError, ConfigError
+from patent_hier.sanitize import reason
+from patent_hier.taxonomy.tree import NONE
+
+CORRECTIONS_VERSION = 1  # raise it when the same files would give other corrections
+CORRECTIONS_KIND = "corrections"
+CORRECTIONS_FILE = "corrections.parquet"
+_HELD_OUT, _REPLACES = "held_out", "replaces"
+_SCHEMA = SCHEMA.append(pa.field(_HELD_OUT, pa.bool_(), nullable=False)).append(pa.field(_REPLACES, pa.string()))
+LabelCodes = tuple[str | None, ...]
+
+
+def corrections_manifest(folder: Path) -> Any:
+    """The manifest of a folder of corrections.
+
+    Raises:
+        ConfigError: If there is no such folder.
+    """
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    if manifest.get("kind") != CORRECTIONS_KIND:
+        raise ConfigError(f"learn.corrections={folder} holds no corrections; make them with patent-hier learn")
+    return manifest
+
+
+def read_corrections(source: Path, fmt: RawFormat) -> tuple[pa.Table, list[str]]:
+    """Read a file of corrections as the rows of a corpus are read.
+
+    Args:
+        source: A table with known headers, such as ``patent-hier feedback --export`` writes.
+        fmt: The form of the raw file that the system was trained on.
+
+    Returns:
+        The documents, and lines that say where every row went.
+
+    Raises:
+        DataError: If the file cannot be used.
+    """
+    cleaning = Cleaning(source, fmt)
+    tables = [batch.documents for batch in cleaning.batches()]
+    cleaning.accounting.check()
+    table = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    return table.select(SCHEMA.names).cast(SCHEMA), cleaning.accounting.lines()
+
+
+@dataclass(frozen=True, eq=False)
+class Corrections:
+    """Checked corrections.
+
+    Attributes:
+        table: ``n`` rows.
+        facts: The manifest: corpus, split, counts.
+    """
+
+    table: pa.Table
+    facts: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def held_out(self) -> NDArray[np.bool_]:
+        """Which are kept out of training, ``(n,)``."""
+        return np.array(self.table[_HELD_OUT].to_pylist(), np.bool_)
+
+    @property
+    def learnt(self) -> "Corrections":
+        """Those that are trained on."""
+        return self._take(~self.held_out)
+
+    @property
+    def compared(self) -> "Corrections":
+        """Those that are held out."""
+        return self._take(self.held_out)
+
+    @property
+    def replaced(self) -> list[str]:
+        """Ids of the training documents that they are about."""
+        return [str(value) for value in self.table[_REPLACES].to_pylist() if value is not None]
+
+    def documents(self, context: Sequence[str]) -> list[str]:
+        """Texts with some columns as their context, as :mod:`patent_hier.data.context` joins them, ``n``."""
+        texts = self.table["text"].to_pylist()
+        fields = [self.table[name].to_pylist() for name in context]
+        return [
+            join_context(str(text), {name: own[row] for name, own in zip(context, fields, strict=True)})
+            for row, text in enumerate(texts)
+        ]
+
+    def symbols(self, n_levels: int) -> list[list[LabelCodes]]:
+        """The paths of each one's symbols, the main one first, down to a number of levels."""
+        columns = zip(*(self.table[name].to_pylist() for name in LABEL_COLUMNS), strict=True)
+        mains = [next(label for label in reversed(own) if label) for own in columns]
+        further = self.table["further_symbols"].to_pylist()
+        return [
+            [ipc_path(str(symbol), n_levels) for symbol in (main, *(more or ()))]
+            for main, more in zip(mains, further, strict=True)
+        ]
+
+    def _take(self, rows: NDArray[np.bool_]) -> "Corrections":
+        return Corrections(self.table.filter(pa.array(rows)), self.facts)
+
+    def write(self, folder: Path) -> None:
+        """Write the table into a folder that the caller has staged and will seal."""
+        with atomic_file(folder / CORRECTIONS_FILE) as partial:
+            pq.write_table(self.table, partial, compression="zstd")
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read a folder of corrections.
+
+        Raises:
+            ArtifactError: If it is damaged.
+        """
+        manifest = corrections_manifest(folder)
+        if damaged := find_damage(folder):
+            raise ArtifactError(f"{folder / damaged} is not as its manifest says; delete {folder} and learn again")
+        try:
+            return cls(pq.read_table(folder / CORRECTIONS_FILE, schema=_SCHEMA), manifest)
+        except (OSError, pa.ArrowException) as error:
+            raise ArtifactError(f"{folder} cannot be read ({reason(error)}); delete it and learn again") from error
+
+    @classmethod
+    def checked(cls, tables: Sequence[pa.Table], corpus: Corpus, parts: Codes, held_out: float) -> Self:
+        """Hold corrections against the corpus that a system was trained on.
+
+        A later correction replaces an earlier one of the same document. One that is about a document outside the
+        training part, by its id or its text, is left out: validation, calibration and test stay untouched. One that is
+        about a training document takes its place.
+
+        Args:
+            tables: Those of earlier files and of this one, in the order of their age.
+            corpus: The corpus.
+            parts: Its parts, ``(corpus.size,)``.
+            held_out: Share that is kept out of training; an id decides, so that it stays so in later files.
+        """
+        table = pa.concat_tables([own.select(SCHEMA.names) for own in tables]).combine_chunks()
+        ids = [str(value) for value in table["document_id"].to_pylist()]
+        keys = [_key(str(text)) for text in table["text"].to_pylist()]
+        newest = _newest(ids, keys)
+        owners = _Owners.of(corpus, parts, {ids[row] for row in newest}, {keys[row] for row in newest})
+        found = [owners.find(ids[row], keys[row]) for row in newest]
+        kept = [place for place, (part, _) in enumerate(found) if part in (None, TRAIN, NO_PART)]
+        rows = [newest[place] for place in kept]
+        chosen = table.take(pa.array(rows, pa.int64()))
+        replaced = [found[place][1] if found[place][0] == TRAIN else None for place in kept]
+        # What a system was trained on says nothing about it, so such a correction is never held out.
+        is_held = [own is None and _draw(ids[row]) < held_out for own, row in zip(replaced, rows, strict=True)]
+        counts = Counter(
+            {
+                "given": len(ids),
+                "replaced by a later one": len(ids) - len(newest),
+                "of val, calibration or test": len(newest) - len(kept),
+                "of training documents": sum(own is not None for own in replaced),
+                "held out": sum(is_held),
+                "learnt": len(kept) - sum(is_held),
+            }
+        )
+        chosen = chosen.append_column(_SCHEMA.field(_HELD_OUT), pa.array(is_held, pa.bool_()))
+        chosen = chosen.append_column(_SCHEMA.field(_REPLACES), pa.array(replaced, pa.string()))
+        return cls(chosen, {"counts": dict(counts)})
+
+
+def with_corrections(labels: DocumentLabels, corrections: Corrections) -> DocumentLabels:
+    """The labels of a corpus, with those of corrections behind them; the tree has the labels of both."""
+    levels = labels.tree.levels
+    symbols = corrections.symbols(len(levels))
+    labels = labels.extended([path for own in symbols for path in own])
+    tree, n_levels = labels.tree, len(labels.tree.levels)
+
+    def placed(paths: Sequence[LabelCodes]) -> NDArray[np.int32]:
+        columns = zip(*((*path, *[None] * n_levels)[:n_levels] for path in paths), strict=True)
+        found = [tree.find(level, codes) for level, codes in zip(tree.levels, columns, strict=True)]
+        return np.stack(found, axis=1) if paths else np.full((0, n_levels), NONE, np.int32)
+
+    main = placed([own[0] for own in symbols])
+    more = [[path for path in dict.fromkeys(own[1:]) if path != own[0]] for own in symbols]
+    offsets = labels.offsets[-1] + np.cumsum([len(own) for own in more], dtype=np.int64)
+    further = placed([path for own in more for path in own])
+    return DocumentLabels(
+        tree,
+        np.concatenate([labels.main, main]),
+        np.concatenate([labels.further, further]),
+        np.concatenate([labels.offsets, offsets]),
+    )
+
+
+@dataclass(frozen=True)
+class _Owners:
+    """The documents of a corpus that corrections are about: part and id, by id and by text."""
+
+    by_id: dict[str, tuple[int, str]]
+    by_text: dict[bytes, tuple[int, str]]
+
+    @classmethod
+    def of(cls, corpus: Corpus, parts: Codes, ids: set[str], keys: set[bytes]) -> Self:
+        """Look through the corpus once, in flat memory; where documents share a text, a held-out one counts."""
+        by_id: dict[str, tuple[int, str]] = {}
+        by_text: dict[bytes, tuple[int, str]] = {}
+        row = 0
+        for batch in corpus.iter_columns(["document_id", "text"]):
+            for name, text in zip(*(batch.column(place).to_pylist() for place in (0, 1)), strict=True):
+                owner = int(parts[row]), str(name)
+                row += 1
+                if name in ids:
+                    by_id[str(name)] = owner
+                if (key := _key(str(text))) in keys and by_text.get(key, owner)[0] <= owner[0]:
+                    by_text[key] = owner
+        return cls(by_id, by_text)
+
+    def find(self, name: str, key: bytes) -> tuple[int | None, str | None]:
+        """Part and id of the document that a correction is about; a held-out one before one of training."""
+        found = [owner for owner in (self.by_id.get(name), self.by_text.get(key)) if owner is not None]
+        return max(found) if found else (None, None)
+
+
+def _newest(ids: Sequence[str], keys: Sequence[bytes]) -> list[int]:
+    """The rows that no later one is about the same document as, by id or text, in their order."""
+    seen: set[str | bytes] = set()
+    rows = []
+    for row in range(len(ids) - 1, -1, -1):
+        if not seen & {ids[row], keys[row]}:
+            rows.append(row)
+        seen |= {ids[row], keys[row]}
+    return rows[::-1]
+
+
+def _key(text: str) -> bytes:
+    return blake2b(letters(text).encode(), digest_size=16).digest()
+
+
+def _draw(name: str) -> float:
+    """A number from 0 to 1 that looks random and depends on the name alone."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8, person=b"held-out").digest()) / 2**64

@@ -1,0 +1,183 @@
+"""Corrections of a run's settings: checked once against its corpus and split, then read by every node. No torch."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from patent_hier.artifacts import MANIFEST, DigestCache, fingerprint, seal
+from patent_hier.atomic import read_json
+from patent_hier.data.corpus import Corpus, source_digest
+from patent_hier.data.corrections import (
+    CORRECTIONS_KIND,
+    CORRECTIONS_VERSION,
+    Corrections,
+    corrections_manifest,
+    read_corrections,
+    with_corrections,
+)
+from patent_hier.data.labels import DocumentLabels
+from patent_hier.data.raw import RawFormat
+from patent_hier.data.splits import NO_PART, TRAIN, Codes
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.evaluation.system import positions
+from patent_hier.inference.nodes import MODEL_FOLDER
+from patent_hier.pipeline.stages import ensure, load_parts, raw_format
+from patent_hier.progress import say
+from patent_hier.reading.sources import find_parts
+from patent_hier.settings import DataSettings, Settings
+
+if TYPE_CHECKING:
+    from patent_hier.training.relearning import Relearning
+
+
+def ensure_corrections(
+    feedback: Path, settings: Settings, corpus: Corpus, split: Path, earlier: Path | None, held_out: float
+) -> Path:
+    """Corrections as a cache folder; made if they are not there.
+
+    Args:
+        feedback: A table of corrections.
+        settings: Of the system that learns.
+        corpus: The corpus that it was trained on.
+        split: Folder of its split.
+        earlier: Corrections that it has learnt before, which stay; None: there are none.
+        held_out: Share that is kept out of training, 0 to 1.
+
+    Raises:
+        DataError: If the file cannot be used, or holds no correction to learn from.
+    """
+    cache = Path(settings.cache_dir)
+    digests = DigestCache(cache / "digests.json")
+    source = source_digest([digests.of(file) for file in find_parts(feedback)])
+    fmt = _format(settings.data)
+    before = None if earlier is None else corrections_manifest(earlier)["sha256"]
+    content = [CORRECTIONS_VERSION, source, fmt.content, corpus.fingerprint, split.name, before, held_out]
+
+    def make(staging: Path) -> None:
+        table, lines = read_corrections(feedback, fmt)
+        for line in (f"rows of {feedback}:", *(f"  {line}" for line in lines)):
+            say(line)
+        tables = [table] if earlier is None else [Corrections.open(earlier).table, table]
+        checked = Corrections.checked(tables, corpus, load_parts(corpus, split), held_out)
+        if not checked.facts["counts"]["learnt"]:
+            raise DataError(
+                f"{feedback} has no correction to learn from ({_told(checked.facts)}); judge more documents"
+            )
+        checked.write(staging)
+        facts = {"corpus": corpus.fingerprint, "split": split.name, "source": source, "held_out": held_out}
+        seal(staging, {"kind": CORRECTIONS_KIND, **facts, **checked.facts})
+
+    folder = ensure(cache / "corrections" / fingerprint(content), make)
+    say(f"corrections: {_told(corrections_manifest(folder))}  {folder}")
+    return folder
+
+
+def _format(data: DataSettings) -> RawFormat:
+    """The form of a table of corrections: known headers, any depth, and no bound on what cannot be read."""
+    return replace(
+        raw_format(data), columns={}, delimiter=None, sheet=None, encoding=None, min_symbol="class", edition="latest",
+        max_reject_share=1.0,
+    )  # fmt: skip
+
+
+def _told(facts: Any) -> str:
+    return ", ".join(f"{count} {what}" for what, count in facts["counts"].items() if count)
+
+
+def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[str, Any]:
+    """What decides the learning, for a run's fingerprint; nothing where there are no corrections.
+
+    Raises:
+        ConfigError: If the folder holds no corrections, or those of another corpus or split.
+    """
+    own = settings.learn
+    if own.corrections is None:
+        return {}
+    manifest = corrections_manifest(Path(own.corrections))
+    for what, theirs, ours in (
+        ("corpus", manifest.get("corpus"), corpus.fingerprint),
+        ("split", manifest.get("split"), split.name),
+    ):
+        if theirs != ours:
+            raise ConfigError(
+                f"learn.corrections={own.corrections} is of {what} {theirs}, this run of {ours}; learn on the same data"
+            )
+    content = {"corrections": manifest["sha256"], "weight": own.weight}
+    if own.base is not None and settings.model.inputs != "terms":
+        content |= {"base": _base(Path(own.base))["suite"], "replay": own.replay}
+    return {"learn": content}
+
+
+def _base(folder: Path) -> Any:
+    """The manifest of the result that networks go on from.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
+    if manifest.get("kind") != "result":
+        raise ConfigError(f"learn.base={folder} is not a result folder; name runs/<model>/result-...")
+    return manifest
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """The corrections that a run learns from.
+
+    Attributes:
+        corrections: Those that are not held out.
+        settings: The run's.
+        corpus: Its corpus.
+    """
+
+    corrections: Corrections
+    settings: Settings
+    corpus: Corpus
+
+    def behind(self, labels: DocumentLabels, parts: Codes) -> "tuple[DocumentLabels, Codes, list[str], Relearning]":
+        """Labels and parts of the corpus with those of the corrections behind them, their documents, and their weights.
+
+        A training document that a correction is about is in no part any more.
+        """
+        from patent_hier.training.relearning import Relearning
+
+        own, n = self.settings.learn, len(labels)
+        parts = parts.copy()
+        replaced = np.array(self.corrections.replaced, object)
+        parts[positions(replaced, self.corpus.document_ids.to_numpy(), "the corpus")] = NO_PART
+        parts = np.concatenate([parts, np.full(len(self.corrections), TRAIN, np.int8)])
+        weights = np.ones(len(parts), np.float32)
+        weights[n:] = own.weight
+        is_terms = self.settings.model.inputs == "terms"
+        documents = self.corrections.documents(self.settings.data.context if is_terms else ())
+        base = {} if own.base is None or is_terms else node_folders(Path(own.base))
+        models = {node: folder / MODEL_FOLDER for node, folder in base.items()}
+        return with_corrections(labels, self.corrections), parts, documents, Relearning(n, weights, models, own.replay)
+
+
+def node_folders(result: Path) -> dict[str, Path]:
+    """The node folders beside a result, by node."""
+    return {node: result.parent / Path(folder).name for node, folder in _base(result)["nodes"].items()}
+
+
+def load_corrections(settings: Settings, corpus: Corpus) -> Learning | None:
+    """The corrections that a run learns from; None if there are none."""
+    if settings.learn.corrections is None:
+        return None
+    folder = Path(settings.learn.corrections)
+    return Learning(_learnt(folder, corrections_manifest(folder)["sha256"]), settings, corpus)
+
+
+@functools.lru_cache(maxsize=1)
+def _learnt(folder: Path, unchanged: str) -> Corrections:
+    """Read once for all nodes of a process."""
+    return Corrections.open(folder).learnt
+
+
+def known_words(words: Sequence[str]) -> list[str]:
+    """The overrides of an earlier run without those that choose its node or its corrections."""
+    return [word for word in words if not word.lstrip("+").startswith(("node=", "learn."))]

@@ -1,0 +1,142 @@
+"""A system that has learnt from corrections beside the one that it comes from: is it better, or worse?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.atomic import read_json, read_yaml
+from patent_hier.data.corpus import Corpus
+from patent_hier.data.corrections import Corrections
+from patent_hier.errors import ConfigError
+from patent_hier.inference.answering import Answering, Question
+from patent_hier.inference.nodes import CONFIG_FILE
+from patent_hier.inference.predictor import System, assemble
+from patent_hier.pipeline.comparison import Compared, Names, compare, compare_on_test
+from patent_hier.pipeline.members import Member
+from patent_hier.pipeline.suite import SuiteResult
+from patent_hier.taxonomy.lookup import LabelLookup
+
+NAMES: Names = ("after", "before")
+CERTAIN = 0.05  # p-value below which a loss is no chance
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What learning has changed.
+
+    Attributes:
+        test: On the test part, which neither system has seen.
+        corrections: On the corrections that were held out; empty if there are none.
+    """
+
+    test: Compared
+    corrections: Compared
+
+    @property
+    def problem(self) -> str | None:
+        """Why the earlier system is to be kept, in one line; None if the later one is to be used.
+
+        The deepest level decides. A system is worse if it loses on either set of documents by more than chance
+        (McNemar's exact test, p < 0.05), or gains on neither.
+        """
+        gains = []
+        for where, compared in (("the test part", self.test), ("held-out corrections", self.corrections)):
+            if not compared:
+                continue
+            level, own = list(compared.items())[-1]
+            gains.append(own["difference"] > 0)
+            if own["difference"] < 0 and own["p_value"] < CERTAIN:
+                return (
+                    f"{level} on {where}: {100 * own['after']:.1f} % after, {100 * own['before']:.1f} % before, "
+                    f"McNemar p = {own['p_value']:.2g}"
+                )
+        return None if any(gains) else "it gains neither on the test part nor on held-out corrections"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as JSON-able values."""
+        return {"test": self.test, "held_out_corrections": self.corrections, "problem": self.problem}
+
+
+def judge(after: SuiteResult, before: Member, corrections: Corrections, corpus: Corpus) -> Verdict:
+    """Compare a system with the one that it comes from.
+
+    Args:
+        after: It, not yet saved.
+        before: The other.
+        corrections: Those that both are asked about.
+        corpus: The corpus of both.
+    """
+    test = compare_on_test(after.nodes, before.nodes, corpus, NAMES)
+    if not len(corrections):
+        return Verdict(test, {})
+    model = str(before.manifest["model"])
+    hits = [_hits(assemble(model, nodes), corrections) for nodes in (after.nodes, before.nodes)]
+    levels = [level for level in hits[0] if level in hits[1]]
+    return Verdict(test, {level: compare(hits[0][level], hits[1][level], NAMES) for level in levels})
+
+
+def _hits(system: System, corrections: Corrections) -> dict[str, NDArray[np.bool_]]:
+    """By level, whether the likeliest path's label is the true one; of corrections that have a label there."""
+    levels = system.tree.levels
+    truth = [own[0] for own in corrections.symbols(len(levels))]
+    answering = Answering(system.tree, lambda: LabelLookup(system.tree)).ask(Question(top_k=1))
+    found: list[dict[str, str]] = []
+    for portion in system.portions(corrections.documents(system.raw.context)):
+        scores = system.whole(system.log_prob(portion))
+        for one in answering.answers(scores, ""):
+            found.append({step.level: step.label for step in one.paths[0].steps})
+    return {
+        level: np.array([own.get(level) == path[place] for own, path in labelled], np.bool_)
+        for place, level in enumerate(levels)
+        if (labelled := [pair for pair in zip(found, truth, strict=True) if place < len(pair[1]) and pair[1][place]])
+    }
+
+
+def member_results(combination: Member) -> list[Path]:
+    """The result folders of a combination's members, as they were named when it was made, or beside it.
+
+    Raises:
+        ConfigError: If one is gone.
+    """
+    config: Mapping[str, Any] = read_yaml(next(iter(combination.nodes.values())) / CONFIG_FILE)
+    found = []
+    for named in (Path(member["result"]) for member in config["members"]):
+        beside = combination.result.parent.parent / named.parent.name / named.name
+        if not (result := named if named.is_dir() else beside).is_dir():
+            raise ConfigError(f"{combination.result} is made of {named}, which is not there; learn needs its members")
+        found.append(result)
+    return found
+
+
+def lineage(result: Path) -> dict[str, Any]:
+    """What is on record of how a result was learnt; version 1 for one that was trained in the usual way."""
+    file = record_of(result)
+    facts: dict[str, Any] = read_json(file) if file.is_file() else {"version": 1}
+    return facts
+
+
+def record_of(folder: Path) -> Path:
+    """The file that tells how a result was learnt; it lies beside the result's folder."""
+    return folder.with_name(folder.name.replace("result-", "learnt-", 1) + ".json")
+
+
+def earlier_corrections(member: Member) -> Path | None:
+    """The folder of corrections that a system has learnt already.
+
+    Raises:
+        ConfigError: If it is gone: without it the system would forget them.
+    """
+    config: Mapping[str, Any] = read_yaml(next(iter(member.nodes.values())) / CONFIG_FILE)
+    named = (config.get("learn") or {}).get("corrections")
+    if named is None:
+        return None
+    if not Path(named).is_dir():
+        raise ConfigError(
+            f"{member.result} has learnt from the corrections {named}, which are not there; run the command in the "
+            "folder where it was made, or learn from its first system and all corrections together"
+        )
+    return Path(named)

@@ -1,0 +1,139 @@
+"""Learning from corrections: they join the training documents, and a network may go on from an earlier one's weights.
+
+A network that goes on reads the corrections and a sample of the corpus, so that it does not forget what only the corpus
+shows (rehearsal: Robins (1995), Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection Science 7(2)).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.taxonomy.tree import NONE, LabelTree
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from patent_hier.models.blueprint import Blueprint
+    from patent_hier.models.saved import NodeClassifier
+    from patent_hier.training.node_data import NodeView
+
+_OUTPUT = ("output.weight", "output.bias")  # how the names of a network's last weights end
+_NEW_BIAS = -2.0  # of a label that the earlier network does not know, beside its siblings' mean
+
+
+@dataclass(frozen=True, eq=False)
+class Relearning:
+    """Corrections behind the documents of a corpus.
+
+    Attributes:
+        first: Position of the first one among the documents; the others follow it.
+        weights: ``(n,)`` float32, of all documents and corrections in training.
+        base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
+        replay: Training documents of the corpus that a network reads beside the corrections.
+    """
+
+    first: int
+    weights: NDArray[np.float32]
+    base: Mapping[str, Path]
+    replay: int
+
+
+def take_up(
+    view: "NodeView[Any]", blueprint: "Blueprint", relearning: Relearning, seed: int
+) -> "tuple[NodeView[Any], Blueprint, dict[str, Any]]":
+    """A node that goes on from its earlier network, where there is one: what it reads, and what it begins with.
+
+    Args:
+        view: The node's documents, corrections among them.
+        blueprint: The network.
+        relearning: The corrections, and where the earlier networks are.
+        seed: Of the sample.
+
+    Returns:
+        View, blueprint, and facts for the metrics; as they were for a node without an earlier network.
+    """
+    from patent_hier.models.saved import load_classifier
+
+    corrections = int((view.train[: view.num_documents] >= relearning.first).sum())
+    facts: dict[str, Any] = {"corrections": corrections, "replay": None}
+    if view.node not in relearning.base:
+        return view, blueprint, {"learn": facts}
+    earlier = load_classifier(relearning.base[view.node])
+    if earlier.model is None:  # a constant one has no weights
+        return view, blueprint, {"learn": facts}
+    own = rehearsed(view, relearning, seed)
+    facts["replay"] = own.num_documents - corrections
+
+    def build(num_outputs: int) -> "nn.Module":
+        network = blueprint.build(num_outputs)
+        fill_from(network, view.tree, view.flat, earlier)
+        return network
+
+    return own, replace(blueprint, build=build), {"learn": facts}
+
+
+def rehearsed(view: "NodeView[Any]", relearning: Relearning, seed: int) -> "NodeView[Any]":
+    """The view with the corrections and a sample of its other training documents alone; its labels stay."""
+    n = view.num_documents
+    old = np.flatnonzero(view.train[:n] < relearning.first)
+    rng = np.random.default_rng(seed)
+    sample = rng.choice(old, min(relearning.replay, len(old)), replace=False)
+    kept = np.sort(np.concatenate([sample, np.flatnonzero(view.train[:n] >= relearning.first)]))
+    place = np.full(len(view.train), NONE, np.intp)
+    place[kept] = np.arange(len(kept))
+    inside = place[view.further_owners] != NONE
+    return replace(
+        view,
+        train=view.train[kept],
+        train_paths=view.train_paths[kept],
+        further=view.further[inside],
+        further_owners=place[view.further_owners[inside]],
+        weights=None if view.weights is None else view.weights[kept],
+        label_share=None,
+    )
+
+
+def fill_from(network: "nn.Module", tree: LabelTree, flat: bool, earlier: "NodeClassifier") -> None:
+    """Fill a new network with an earlier one's weights; the rows of its output are found by label.
+
+    A label that the earlier network does not know begins as the mean of the known labels, less likely than these.
+
+    Args:
+        network: It, of the same parts.
+        tree: Its labels.
+        flat: Whether its rows are the leaves alone.
+        earlier: The earlier classifier.
+    """
+    import torch
+    from torch import nn
+
+    assert isinstance(earlier.model, nn.Module)
+    rows = output_rows(tree, flat, earlier)
+    known = torch.from_numpy(rows[rows != NONE].astype(np.int64))
+    state = dict(earlier.model.state_dict())
+    for name in [name for name in state if name.endswith(_OUTPUT)]:
+        own = state[name]
+        placed = own[torch.from_numpy(np.maximum(rows, 0).astype(np.int64))].clone()
+        if len(known):
+            mean = own[known].mean(dim=0)
+            placed[torch.from_numpy(rows == NONE)] = mean + _NEW_BIAS if name.endswith("bias") else mean
+        state[name] = placed
+    network.load_state_dict(state)
+
+
+def output_rows(tree: LabelTree, flat: bool, earlier: "NodeClassifier") -> NDArray[np.int32]:
+    """For each output of a network the row of an earlier one with the same label; :data:`NONE` where it has none."""
+    first = int(earlier.tree.leaves.start) if earlier.flat else 0
+    levels = (tree.depth,) if flat else tree.levels
+    found = [
+        earlier.tree.find(level, tree.labels(level))
+        if level in earlier.tree.levels
+        else np.full(len(tree.labels(level)), NONE, np.int32)
+        for level in levels
+    ]
+    rows = np.concatenate(found)
+    return np.where(rows == NONE, NONE, rows - first).astype(np.int32)
