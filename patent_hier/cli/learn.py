@@ -30,10 +30,10 @@ usage: patent-hier learn MODEL FEEDBACK.csv [options] [overrides of run]
   --anew            networks: train from the start, on the whole corpus and the corrections, instead of going on
   --force           keep the new system even if it is worse
 
-The corpus, the split and the settings are MODEL's; data.path, cache_dir and so on can be given anew where they have
-moved. Models of character n-grams are solved again on all documents. Corrections of documents of the parts val,
-calibration and test are left out and counted, so the test part stays untouched. Corrections that MODEL has learnt
-before stay; a later one of the same document replaces them.
+MODEL's corpus, found by its fingerprint in the cache, its split and its settings are used again; cache_dir=FOLDER names
+a cache that has moved. Models of character n-grams are solved again on all documents. Corrections of documents of the
+parts val, calibration and test are left out and counted, so the test part stays untouched. Corrections that MODEL has
+learnt before stay; a later one of the same document replaces them.
 
 The new system has probabilities and thresholds of its own. It is compared with MODEL on the test part and on held-out
 corrections (McNemar's exact test) and refused, with exit status 1, if it is worse on either by more than chance or
@@ -64,7 +64,7 @@ def learn(words: Sequence[str]) -> None:
     start = time.perf_counter()
     before = read_member(Path(options.model))
     after, corrections = _learnt(before, options)
-    corpus, _ = corpus_of(before, None if (cache := _cache(options)) is None else cache)
+    corpus, _ = corpus_of(before, cache_named(options))
     verdict = judge(after, before, corrections.compared, corpus)
     for line in (*lines_of(verdict.test), *lines_of(verdict.corrections, "held-out corrections")):
         print(one_line(line))
@@ -94,7 +94,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"{given[0]}: learn makes these settings itself; see patent-hier learn --help")
 
 
-def _cache(options: argparse.Namespace) -> Path | None:
+def cache_named(options: argparse.Namespace) -> Path | None:
+    """The cache folder among a command's overrides; None if none is named."""
     given = [word.partition("=")[2] for word in options.overrides if key_of(word) == "cache_dir"]
     return Path(given[-1]) if given else None
 
@@ -109,14 +110,16 @@ def _learnt(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult
 def _learnt_system(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
     from patent_hier.data.corrections import Corrections
     from patent_hier.pipeline.learning import ensure_corrections, known_words
-    from patent_hier.pipeline.relearnt import earlier_corrections
-    from patent_hier.pipeline.stages import ensure_data
+    from patent_hier.pipeline.members import corpus_of
+    from patent_hier.pipeline.plan import Given
+    from patent_hier.pipeline.relearnt import earlier_corrections, migrated_content
+    from patent_hier.pipeline.stages import split_of
     from patent_hier.pipeline.suite import train_suite
 
     own = merged(known_words(before.manifest["overrides"]), options.overrides)
     settings, _ = compose_training(own)
-    corpus, split = ensure_data(settings)
-    _refuse_other_data(before, corpus.fingerprint, split.name)
+    corpus, _ = corpus_of(before, cache_named(options))
+    split = split_of(corpus, before.manifest["data"]["split"])
     earlier = earlier_corrections(before)
     folder = ensure_corrections(options.feedback, settings, corpus, split, earlier, options.held_out)
     own += [f"learn.corrections='{folder}'", f"learn.weight={options.weight}"]
@@ -124,22 +127,14 @@ def _learnt_system(before: "Member", options: argparse.Namespace) -> "tuple[Suit
         own += [f"learn.base='{before.result}'", f"learn.replay={options.replay}"]
         own = merged(own, [f"trainer.max_epochs={options.passes}", "trainer.min_steps=0"])
     settings, observers = compose_training(own)
-    return train_suite(settings, own, observers), Corrections.open(folder)
-
-
-def _refuse_other_data(before: "Member", corpus: str, split: str) -> None:
-    data = before.manifest["data"]
-    if (data["corpus"], data["split"]) != (corpus, split):
-        raise ConfigError(
-            f"{before.result} was trained on corpus {data['corpus']} and split {data['split']}, but its settings now "
-            f"give {corpus} and {split}: the raw file has changed; name the old one with data.path=FILE"
-        )
+    given = Given(corpus, split, migrated_content(before))
+    return train_suite(settings, own, observers, given), Corrections.open(folder)
 
 
 def _learnt_combination(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
     """Each member learns; then the new ones are combined as the old ones were."""
     from patent_hier.cli.collect import publish
-    from patent_hier.pipeline.combine import combine
+    from patent_hier.pipeline.combine import combine_again
     from patent_hier.pipeline.members import read_member
     from patent_hier.pipeline.relearnt import member_results
 
@@ -149,13 +144,4 @@ def _learnt_combination(before: "Member", options: argparse.Namespace) -> "tuple
         suite, corrections = _learnt(read_member(result), options)
         publish(suite)
         results.append(suite.folder)
-    runs, name = before.result.parent.parent, before.result.parent.name
-    suites = combine(results, runs, name, _cache(options), results_as_words(results, before), before.tree.depth)
-    (suite,) = [suite for suite in suites if suite.result.kind == before.level]
-    return suite, corrections
-
-
-def results_as_words(results: Sequence[Path], before: "Member") -> list[str]:
-    """The words of the ``combine`` command that makes the same of new members."""
-    name = before.result.parent.name
-    return [*map(str, results), "--name", name, "--depth", before.tree.depth]
+    return combine_again(before, results, cache_named(options)), corrections

@@ -30,6 +30,7 @@ COMMANDS = {
     "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
     "combine": ("systems", "results of several models and seeds -> one system"),
     "learn": ("learn", "a finished system and corrections of its answers -> a new system"),
+    "migrate": ("migrate", "a finished system, or a corpus, in a new edition of the IPC"),
     "distill": ("distill", "a finished system as the teacher of one network"),
     "predict": ("predict", "a finished system and new documents -> their classes"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),

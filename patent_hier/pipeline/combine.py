@@ -99,6 +99,20 @@ def combine(
     return [aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)]
 
 
+def combine_again(before: Member, results: Sequence[Path], cache_dir: Path | None) -> SuiteResult:
+    """Combine new versions of a combination's members as the old ones were, in the same folder of results.
+
+    Args:
+        before: The old combination.
+        results: Result folders of the new members.
+        cache_dir: As for :func:`combine`.
+    """
+    folder, depth = before.result.parent, before.tree.depth
+    words = [*map(str, results), "--name", folder.name, "--depth", depth]
+    suites = combine(results, folder.parent, folder.name, cache_dir, words, depth)
+    return next(suite for suite in suites if suite.result.kind == before.level)
+
+
 @dataclass(frozen=True)
 class _Combination:
     members: list[Member]

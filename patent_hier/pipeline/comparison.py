@@ -16,7 +16,7 @@ from patent_hier.pipeline.suite import read_system
 Names = tuple[str, str]
 Compared = dict[str, dict[str, Any]]
 """By level: the accuracy of each system under its name; their ``difference`` with its 95 % bootstrap ``interval``; the
-``p_value`` of McNemar's exact test; how many ``documents``, and on how many ``only_first`` or ``only_second`` is right."""
+``p_value`` of McNemar's exact test; the ``documents``, and how many ``only_first`` or ``only_second`` got right."""
 
 
 def compare_on_test(first: Mapping[str, Path], second: Mapping[str, Path], corpus: Corpus, names: Names) -> Compared:

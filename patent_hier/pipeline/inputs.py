@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
-from patent_hier.data.context import missing_context
+from patent_hier.data.context import iter_documents, missing_context
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import corpus_labels, with_titled
 from patent_hier.data.splits import TRAIN
@@ -86,6 +86,14 @@ class Inputs(ABC):
             corpus: The clean corpus.
             split: Folder of the split; its name stands for it in fingerprints.
         """
+
+    def open_with(self, reader: "TermReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
+        """The same by the terms of an earlier model; only models of n-grams have them.
+
+        Raises:
+            ConfigError: For another model.
+        """
+        raise ConfigError(f"model={self.settings.model.name} reads no character n-grams; train it again")
 
     def _view(
         self,
@@ -274,6 +282,15 @@ class TermInputs(Inputs):
         store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
         # The vocabulary is the corpus's: what stands only in label texts is left out.
         return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)), facts=facts)
+
+    def open_with(self, reader: "TermReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
+        """Counts of the terms that a model knows already, in memory; arguments otherwise as for :meth:`open`."""
+        from patent_hier.features.terms import TermStore
+
+        documents = [document for batch in iter_documents(corpus, self.settings.data.context) for document in batch]
+        store = reader.encode(documents)
+        assert isinstance(store, TermStore)
+        return self._view(corpus, split, store, reader)
 
 
 def _missing(corpus: Corpus, context: Sequence[str]) -> dict[str, int]:

@@ -5,7 +5,7 @@ The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from patent_hier.evaluation.result import Score
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
-from patent_hier.pipeline.plan import NodePlan, plan_node
+from patent_hier.pipeline.plan import Given, NodePlan, plan_node
 from patent_hier.pipeline.stages import calibration_groups
 from patent_hier.progress import item_progress, say
 from patent_hier.settings import ROOT, WHOLE, Settings, as_dict
@@ -34,21 +34,33 @@ from patent_hier.taxonomy.tree import NONE
 
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
+    from patent_hier.training.fitted import Fitted
     from patent_hier.training.node_data import CorpusView
     from patent_hier.training.observers import ObserverFactory
+
+Make = Callable[[NodePlan, Path, Sequence[str]], None]
+"""Called with a node's plan, a staged folder, and the words of the command."""
 
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
 CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
 
 
-def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "ObserverFactory | None" = None) -> NodePlan:
+def run_node(
+    settings: Settings,
+    overrides: Sequence[str] = (),
+    observers: "ObserverFactory | None" = None,
+    given: Given | None = None,
+    make: "Make | None" = None,
+) -> NodePlan:
     """Train and score one node, or recognise it as finished.
 
     Args:
         settings: One node's run.
         overrides: The words of the command that made these settings, for the manifest.
         observers: Makes loggers and callbacks that watch the training of a network, in each process that trains it.
+        given: Its data, in place of those that the settings name.
+        make: Writes the result into a staged folder; None: :func:`train_and_write`.
 
     Returns:
         The node, finished now or before; unless ``is_trained`` is false, its folder is there.
@@ -56,7 +68,7 @@ def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "Obse
     Raises:
         PatentHierError: If an input is unusable or a finished result is damaged; nothing half-written is left.
     """
-    plan = plan_node(settings).observed(observers)
+    plan = plan_node(settings, given).observed(observers)
     with exclusive(plan.folder):
         if finished(plan.folder):
             _refuse_other(plan)
@@ -64,7 +76,7 @@ def run_node(settings: Settings, overrides: Sequence[str] = (), observers: "Obse
             say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
         elif plan.is_trained:
             with atomic_folder(plan.folder) as staging:
-                _train_and_write(plan, staging, overrides)
+                (make or train_and_write)(plan, staging, overrides)
         elif settings.level.name == "node":
             raise DataError(_why_untrained(plan))
         else:
@@ -120,12 +132,27 @@ def read_predictions(folder: Path) -> NetworkPredictions:
     return NetworkPredictions.read(folder / PREDICTIONS_FILE)
 
 
-def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:
+def train_and_write(
+    plan: NodePlan,
+    staging: Path,
+    overrides: Sequence[str],
+    view: "CorpusView[Any] | None" = None,
+    fit: "Callable[[CorpusView[Any]], Fitted] | None" = None,
+) -> None:
+    """Fit a node, score every held-out document, and write its folder.
+
+    Args:
+        plan: The node.
+        staging: Its folder.
+        overrides: The words of the command, for the manifest.
+        view: What training reads; None: the plan's inputs, opened.
+        fit: Fits the classifier; None: on the devices of the settings.
+    """
     settings = plan.settings
     memory = PeakMemory()
-    view = plan.open()
+    view = plan.open() if view is None else view
     inputs = {**plan.inputs.facts(), **plan.inputs.read_before(plan.corpus, plan.split)}  # before training: it may fail
-    fitted = fit_on_devices(plan, view, staging)
+    fitted = fit_on_devices(plan, view, staging) if fit is None else fit(view)
     if fitted.facts.get("constant"):
         tree = fitted.classifier.tree
         say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
@@ -140,7 +167,7 @@ def _train_and_write(plan: NodePlan, staging: Path, overrides: Sequence[str]) ->
         "peak_memory_bytes": max(memory.bytes(), fitted.facts.get("peak_memory_bytes", 0)),
     }
     fitted.classifier.save(staging / MODEL_FOLDER)
-    manifest = _manifest(plan, inputs, facts, overrides)
+    manifest = manifest_of(plan, inputs, facts, overrides)
     said = write_node(staging, as_dict(settings), predictions, facts, fitted.history, manifest)
     say(f"{settings.model.name} {settings.node}: {said}, {facts.get('seconds', 0):.0f} s  {plan.folder}")
 
@@ -224,9 +251,10 @@ def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
     return {"accuracy": levels[predictions.tree.depth]["accuracy"], "levels": levels}
 
 
-def _manifest(
+def manifest_of(
     plan: NodePlan, inputs: dict[str, Any], facts: dict[str, Any], overrides: Sequence[str]
 ) -> dict[str, Any]:
+    """The manifest of a node's result, before it is sealed."""
     import torch
 
     settings = plan.settings

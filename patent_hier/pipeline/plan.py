@@ -1,6 +1,6 @@
 """Everything about a node's run that is known before training: its inputs, its name, its folder. No torch."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,21 @@ RUN_VERSION = 4  # raise it when training or scoring change what comes out of th
 _NO_INFLUENCE = (
     *("num_threads", "accelerator", "accumulate", "checkpoint_minutes", "devices", "progress", "score_batch_size"),
 )
+
+
+@dataclass(frozen=True)
+class Given:
+    """A corpus and its split, in place of those that a run's settings name.
+
+    Attributes:
+        corpus: The clean corpus.
+        split: Folder of the split.
+        content: What decides the result beside the settings.
+    """
+
+    corpus: Corpus
+    split: Path
+    content: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,8 +92,12 @@ class NodePlan:
         return replace(self, observe=partial(observers, Path(self.settings.runs_dir) / "logs", name))
 
 
-def plan_node(settings: Settings) -> NodePlan:
+def plan_node(settings: Settings, given: Given | None = None) -> NodePlan:
     """Find or make the inputs of a run and name its result.
+
+    Args:
+        settings: One node's run.
+        given: Its data; None: what the settings name is made, unless it is there.
 
     Raises:
         ConfigError: If the encoder or the table of label texts is missing, the model does not fit the encoder, or the
@@ -87,7 +106,7 @@ def plan_node(settings: Settings) -> NodePlan:
     """
     inputs = find_inputs(settings)
     label_text = _label_content(settings)
-    corpus, split = ensure_data(settings)
+    corpus, split = ensure_data(settings) if given is None else (given.corpus, given.split)
     _refuse_without_validation(settings, corpus, split)
     content = {
         "run_version": RUN_VERSION,
@@ -102,6 +121,7 @@ def plan_node(settings: Settings) -> NodePlan:
         **teaching_content(settings, corpus, split),
         **_context_content(settings),
         **learning_content(settings, corpus, split),
+        **({} if given is None else given.content),
     }
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.corrections import Corrections
@@ -122,6 +123,12 @@ def lineage(result: Path) -> dict[str, Any]:
 def record_of(folder: Path) -> Path:
     """The file that tells how a result was learnt; it lies beside the result's folder."""
     return folder.with_name(folder.name.replace("result-", "learnt-", 1) + ".json")
+
+
+def migrated_content(member: Member) -> dict[str, Any]:
+    """What a system's content says of its migration to another edition; nothing where there was none."""
+    content: Mapping[str, Any] = read_json(next(iter(member.nodes.values())) / MANIFEST)["content"]
+    return {key: value for key, value in content.items() if key == "migrated"}
 
 
 def earlier_corrections(member: Member) -> Path | None:

@@ -23,8 +23,8 @@ from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
 from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
-from patent_hier.pipeline.node import finished, read_predictions, run_node
-from patent_hier.pipeline.plan import plan_node
+from patent_hier.pipeline.node import Make, finished, read_predictions, run_node
+from patent_hier.pipeline.plan import Given, plan_node
 from patent_hier.pipeline.stages import load_parts, split_of, training_characters
 from patent_hier.pipeline.text_read import ReadBefore
 from patent_hier.pipeline.titles import titles_of
@@ -72,16 +72,24 @@ class SuiteResult:
         return (ReadBefore(**read).in_words(inputs["encoder"]["name"]),)
 
 
-def train_suite(settings: Settings, words: Sequence[str], observers: "ObserverFactory | None" = None) -> SuiteResult:
+def train_suite(
+    settings: Settings,
+    words: Sequence[str],
+    observers: "ObserverFactory | None" = None,
+    given: Given | None = None,
+    make: Make | None = None,
+) -> SuiteResult:
     """Train what is missing of a system, one node after another, and aggregate; see :func:`run_node`.
 
     Args:
         settings: Of any of its nodes; ``level`` says which nodes there are.
         words: The overrides that made the settings, for the manifests.
         observers: Of each node.
+        given: The data, in place of those that the settings name.
+        make: As for :func:`run_node`.
     """
     nodes = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
-    done = {node: run_node(replace(settings, node=node), words, observers) for node in nodes}
+    done = {node: run_node(replace(settings, node=node), words, observers, given, make) for node in nodes}
     corpus = next(iter(done.values())).corpus.folder
     return aggregate_nodes({node: plan.folder for node, plan in done.items() if plan.is_trained}, corpus)
 

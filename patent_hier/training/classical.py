@@ -15,6 +15,7 @@ from patent_hier.features.terms import JoinedTerms, TermStore, context_start
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
 from patent_hier.models.term_features import ContextBlock, fit_idf, tf_idf
 from patent_hier.models.term_heads import Head, TermHeads
+from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
 from patent_hier.taxonomy.tree import NONE, Positions
@@ -22,7 +23,7 @@ from patent_hier.training.context_weight import Fit, fit_with_context
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
-from patent_hier.training.tree_svm import fit_tree_svm
+from patent_hier.training.tree_svm import Earlier, fit_tree_svm
 
 _MOST_BYTES = 16e9  # of dense weights
 
@@ -127,6 +128,25 @@ def _fit_tree(
         raise _no_terms(view, settings)
     model, facts = fit_tree_svm(view.tree, *rows, kept, settings, seed)
     return model, kept, facts
+
+
+def refit_tree(
+    view: NodeView[Any], settings: LinearSettings, seed: int, earlier: Earlier
+) -> tuple[TreeLinear, dict[str, Any]]:
+    """Fit the changed heads of an earlier model on counts of its terms; the model, and facts for the metrics file.
+
+    Args:
+        view: The node's documents in the new edition of its labels.
+        settings: The model.
+        seed: As for :func:`fit_terms`.
+        earlier: The model, and which heads change.
+    """
+    start = time.perf_counter()
+    kept = np.arange(len(view.store.terms))
+    with threadpool_limits(limits=1):
+        model, facts = fit_tree_svm(view.tree, *_rows(view), kept, settings, seed, earlier)
+    seconds = time.perf_counter() - start
+    return model, facts | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
 
 
 def _frequent(counts: csr_matrix, settings: TermSettings) -> NDArray[np.intp]:

@@ -1,17 +1,22 @@
 """Fit one node, whatever its model: constant, classical, or a network."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.settings import Settings, TermSettings
-from patent_hier.training.classical import fit_terms
+from patent_hier.models.tree_linear import TreeLinear
+from patent_hier.settings import LinearSettings, Settings, TermSettings
+from patent_hier.training.classical import fit_terms, refit_tree
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import ALONE, Ranks
-from patent_hier.training.relearning import take_up
+from patent_hier.training.relearning import restore_rows, take_up
+from patent_hier.training.tree_svm import Earlier
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import Observe
@@ -45,12 +50,39 @@ def fit_node(
         view, blueprint, facts = take_up(view, blueprint, corpus.relearning, settings.seed)
     fitted = _fit(view, blueprint, settings, state, ranks, observe)
     fitted.facts.update(facts)
+    if corpus.relearning is not None and isinstance(fitted.classifier.model, nn.Module):
+        restore_rows(fitted.classifier.model, view, corpus.relearning)
     if view.label_facts is not None:
         learnt = fitted.facts.get("label_text", {"texts": 0, "levels": {}, "weight": None})
         fitted.facts["label_text"] = {**view.label_facts, **learnt}
     if "context" in corpus.facts:
         fitted.facts["context"] = {**corpus.facts["context"], **fitted.facts.get("context", {})}
     return fitted
+
+
+def fit_heads_again(
+    corpus: CorpusView[TermStore | JoinedTerms],
+    settings: Settings,
+    earlier: NodeClassifier,
+    heads: Collection[tuple[str, str]],
+) -> Fitted:
+    """Fit some heads of a linear model of a label tree again, and keep the others to the last bit.
+
+    Args:
+        corpus: The split corpus in counts of the terms of the earlier model.
+        settings: One node's run.
+        earlier: The earlier classifier.
+        heads: As in :class:`patent_hier.training.tree_svm.Earlier`.
+    """
+    view = NodeView.of(corpus, settings.node)
+    if view.is_constant:
+        return _fit(view, None, settings, None, ALONE, None)
+    assert isinstance(settings.model, LinearSettings)
+    assert isinstance(earlier.model, TreeLinear)
+    assert isinstance(earlier.reader, TermReader)
+    model, facts = refit_tree(view, settings.model, settings.seed, Earlier(earlier.model, earlier.tree, heads))
+    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, model, earlier.reader)
+    return Fitted(classifier, [], facts)
 
 
 def _fit(

@@ -4,7 +4,7 @@ A network that goes on reads the corrections and a sample of the corpus, so that
 shows (rehearsal: Robins (1995), Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection Science 7(2)).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,12 +34,15 @@ class Relearning:
         weights: ``(n,)`` float32, of all documents and corrections in training.
         base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
         replay: Training documents of the corpus that a network reads beside the corrections.
+        heads: Only these heads of a network are trained, on the documents below them, and all its other weights stay;
+            each by the level of its labels and the label above them. None: the whole network is trained.
     """
 
     first: int
     weights: NDArray[np.float32]
     base: Mapping[str, Path]
     replay: int
+    heads: frozenset[tuple[str, str]] | None = None
 
 
 def take_up(
@@ -65,15 +68,76 @@ def take_up(
     earlier = load_classifier(relearning.base[view.node])
     if earlier.model is None:  # a constant one has no weights
         return view, blueprint, {"learn": facts}
-    own = rehearsed(view, relearning, seed)
+    trained = None if relearning.heads is None or view.flat else in_heads(view.tree, relearning.heads)
+    own = rehearsed(view, relearning, seed) if trained is None else below_heads(view, trained)
     facts["replay"] = own.num_documents - corrections
 
     def build(num_outputs: int) -> "nn.Module":
         network = blueprint.build(num_outputs)
         fill_from(network, view.tree, view.flat, earlier)
+        if trained is not None:
+            train_rows(network, trained)
         return network
 
     return own, replace(blueprint, build=build), {"learn": facts}
+
+
+def in_heads(tree: LabelTree, heads: Collection[tuple[str, str]]) -> NDArray[np.bool_]:
+    """Which labels belong to some heads, ``(n_labels,)``; see :attr:`Relearning.heads`."""
+    chosen = np.zeros(len(tree), np.bool_)
+    for parent, labels in tree.heads():
+        above = tree.root if parent == NONE else str(tree.codes[parent])
+        chosen[labels] = (tree.level_of(labels.start), above) in heads
+    return chosen
+
+
+def below_heads(view: "NodeView[Any]", trained: NDArray[np.bool_]) -> "NodeView[Any]":
+    """The view with the training documents alone whose path goes through some labels."""
+    paths = view.train_paths[: view.num_documents]
+    return _only(view, np.flatnonzero((trained[paths] & (paths != NONE)).any(axis=1)))
+
+
+def train_rows(network: "nn.Module", trained: NDArray[np.bool_]) -> None:
+    """Train some rows of a network's output alone: no other weight has a gradient, and none decays.
+
+    Args:
+        network: Its output has a row for each label.
+        trained: Which rows, ``(n_labels,)``.
+    """
+    import torch
+
+    mask = torch.from_numpy(trained)
+    for name, weight in network.named_parameters():
+        weight.requires_grad_(name.endswith(_OUTPUT))
+        if name.endswith(_OUTPUT):
+            own = mask.view(-1, *[1] * (weight.ndim - 1))
+            weight.register_hook(lambda gradient, own=own: gradient * own.to(gradient))
+
+
+def restore_rows(network: "nn.Module", view: "NodeView[Any]", relearning: Relearning) -> None:
+    """Give the rows of a network's output that were not trained their earlier values: an optimizer may let them decay.
+
+    Args:
+        network: After :func:`take_up` and training.
+        view: The node.
+        relearning: As for :func:`take_up`.
+    """
+    import torch
+    from torch import nn
+
+    from patent_hier.models.saved import load_classifier
+
+    if relearning.heads is None or view.flat or view.node not in relearning.base:
+        return
+    earlier = load_classifier(relearning.base[view.node])
+    if not isinstance(earlier.model, nn.Module):
+        return
+    rows, state = output_rows(view.tree, view.flat, earlier), earlier.model.state_dict()
+    stays = np.flatnonzero(~in_heads(view.tree, relearning.heads) & (rows != NONE))
+    for name, weight in network.named_parameters():
+        if name.endswith(_OUTPUT):
+            with torch.no_grad():
+                weight[torch.from_numpy(stays)] = state[name][torch.from_numpy(rows[stays].astype(np.int64))].to(weight)
 
 
 def rehearsed(view: "NodeView[Any]", relearning: Relearning, seed: int) -> "NodeView[Any]":
@@ -82,7 +146,11 @@ def rehearsed(view: "NodeView[Any]", relearning: Relearning, seed: int) -> "Node
     old = np.flatnonzero(view.train[:n] < relearning.first)
     rng = np.random.default_rng(seed)
     sample = rng.choice(old, min(relearning.replay, len(old)), replace=False)
-    kept = np.sort(np.concatenate([sample, np.flatnonzero(view.train[:n] >= relearning.first)]))
+    return _only(view, np.sort(np.concatenate([sample, np.flatnonzero(view.train[:n] >= relearning.first)])))
+
+
+def _only(view: "NodeView[Any]", kept: NDArray[np.intp]) -> "NodeView[Any]":
+    """The view with some training documents alone, without label texts; its labels stay."""
     place = np.full(len(view.train), NONE, np.intp)
     place[kept] = np.arange(len(kept))
     inside = place[view.further_owners] != NONE

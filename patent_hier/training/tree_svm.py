@@ -1,5 +1,6 @@
 """Fit one-against-siblings support vector machines for all labels of a tree: one vocabulary, sparse pruned weights."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,8 +25,44 @@ _FIT_DOCUMENTS = 4_000  # of val, evenly: bounds time and memory
 _CELLS = 1 << 20  # documents x labels at a time: what the processor's cache holds
 
 
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """A fitted model most of whose heads stay as they are.
+
+    Attributes:
+        model: It; the rows that are fitted are counts of its terms.
+        tree: Its labels.
+        heads: The heads to be solved again, each by the level of its labels and the label above them. A head whose
+            labels are others than before is solved again too.
+    """
+
+    model: TreeLinear
+    tree: LabelTree
+    heads: Collection[tuple[str, str]]
+
+    def place(self, tree: LabelTree, parent: int, labels: slice) -> slice | None:
+        """Where the labels of a head of a new tree stand in the old one; None if the head is to be solved."""
+        level = tree.level_of(labels.start)
+        above = self.tree.root if parent == NONE else str(tree.codes[parent])
+        if (level, above) in self.heads or level not in self.tree.levels:
+            return None
+        old = self.tree.find(level, tree.codes[labels].tolist())
+        first, size = int(old[0]), labels.stop - labels.start
+        same = first != NONE and np.array_equal(old, np.arange(first, first + size))
+        if not same or len(self.tree.codes[self.tree.children(int(self.tree.parents[first]))]) != size:
+            return None
+        return slice(first, first + size)
+
+
 def fit_tree_svm(
-    tree: LabelTree, train: Rows, titles: Rows, val: Rows, kept: NDArray[np.intp], settings: LinearSettings, seed: int
+    tree: LabelTree,
+    train: Rows,
+    titles: Rows,
+    val: Rows,
+    kept: NDArray[np.intp],
+    settings: LinearSettings,
+    seed: int,
+    earlier: Earlier | None = None,
 ) -> tuple[TreeLinear, dict[str, Any]]:
     """Fit the model.
 
@@ -37,29 +74,35 @@ def fit_tree_svm(
         kept: Columns of the counts that the model reads, ascending.
         settings: The model.
         seed: Of the order in which liblinear visits documents.
+        earlier: A model whose IDF, path weights and unchanged heads are kept; None: all is fitted.
 
     Returns:
         The model, and facts for the metrics.
     """
     counts = train.counts[:, kept]
     idf, context = fit_idf(counts), train.context and train.context.among(kept)
+    if earlier is not None:
+        idf, context = earlier.model.idf, earlier.model.context
     unseen = np.ones(len(tree), np.bool_)
     unseen[train.paths[train.paths != NONE]] = False
     learnt, of_titles = replace(train, counts=tf_idf(counts, idf, context)), None
     if len(titles.paths):
         of_titles = _by_label(tree, tf_idf(titles.counts[:, kept], idf, context), titles.paths)
         learnt = _with_titles(learnt, of_titles, unseen, tree)
-    weights, bias, converged = _fit_heads(tree, learnt, settings, seed)
+    weights, bias, converged, solved = _fit_heads(tree, learnt, settings, seed, earlier)
     kinds = KINDS_OF_SCORES if of_titles is not None else KINDS_OF_SCORES[:1]
     usual = np.array([[_USUAL[kind]] * len(tree.levels) for kind in kinds])
     model = TreeLinear(idf, weights, bias, of_titles, unseen, tree.parents, usual, context)
     path_weights, documents = _fit_path_weights(model, tree, val, kept, seed)
+    if earlier is not None and earlier.model.path_weights.shape == path_weights.shape:
+        path_weights, documents = earlier.model.path_weights, 0
     model = replace(model, path_weights=path_weights)
     facts = {
         "solver": "liblinear",
         "converged": converged,
         "temperature_fitted": documents > 0,
         "heads": sum(1 for _ in tree.heads()),
+        **({} if earlier is None else {"heads_solved_again": solved}),
         "weights_kept": int(weights.nnz),
         "path_weights": {
             kind: dict(zip(tree.levels, np.round(own, 4).tolist(), strict=True))
@@ -94,16 +137,24 @@ def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], 
 
 
 def _fit_heads(
-    tree: LabelTree, train: Rows, settings: LinearSettings, seed: int
-) -> tuple[csr_matrix, NDArray[np.float32], bool]:
-    """Weights ``(terms, labels)``, biases ``(labels,)``, and whether every solver converged."""
+    tree: LabelTree, train: Rows, settings: LinearSettings, seed: int, earlier: Earlier | None
+) -> tuple[csr_matrix, NDArray[np.float32], bool, int]:
+    """Weights ``(terms, labels)``, biases ``(labels,)``, whether every solver converged, and how many heads it had."""
     # terms, labels, weights; the empty ones are all where no head has two labels with an example
     entries = [(np.empty(0, np.int64), np.empty(0, np.intp), np.empty(0, np.float32))]
     bias = np.full(len(tree), FITS, np.float32)
-    all_converged = True
+    all_converged, solved = True, 0
     heads = list(tree.heads())
+    columns = None if earlier is None else earlier.model.weights.tocsc()
     with item_progress(f"fitting {len(heads)} heads", len(heads)) as progress:
-        for _, labels in heads:
+        for parent, labels in heads:
+            if earlier and columns is not None and (old := earlier.place(tree, parent, labels)) is not None:
+                bias[labels] = earlier.model.bias[old]
+                own = columns[:, old].tocoo()
+                entries.append((own.row.astype(np.int64), labels.start + own.col.astype(np.intp), own.data))
+                progress(1)
+                continue
+            solved += 1
             rows, codes = train.under(labels, tree.levels.index(tree.level_of(labels.start)))
             present, codes = np.unique(codes, return_inverse=True)
             if len(present) > 1:
@@ -116,7 +167,7 @@ def _fit_heads(
             progress(1)
     terms, owners, values = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     weights = csr_matrix((values, (terms, owners)), shape=(train.counts.shape[1], len(tree)), dtype=np.float32)
-    return weights, bias, all_converged
+    return weights, bias, all_converged, solved
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,202 @@
+"""``patent-hier migrate``: a finished system, or a corpus, in a new edition of the IPC."""
+
+import argparse
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from patent_hier.cli.compose import compose_training
+from patent_hier.cli.learn import cache_named
+from patent_hier.cli.overrides import merged, parsed
+from patent_hier.errors import ConfigError
+from patent_hier.progress import say
+from patent_hier.sanitize import cell, one_line
+
+if TYPE_CHECKING:
+    from patent_hier.data.corpus import Corpus
+    from patent_hier.pipeline.members import Member
+    from patent_hier.pipeline.migration import Revision
+    from patent_hier.pipeline.suite import SuiteResult
+
+MIGRATE = """Take a finished system, or a corpus, over into a new edition of the IPC.
+
+usage: patent-hier migrate MODEL CONCORDANCE.csv [options] [overrides of run]
+       patent-hier migrate CORPUS CONCORDANCE.csv --output NEW.csv [options]
+
+  MODEL             result folder: runs/<model>/result-...; a combination is migrated member by member
+  CORPUS            a prepared corpus: cache/corpora/<name>-<fingerprint>
+  CONCORDANCE.csv   table with the columns old and new, and date (first day of the new edition) where editions differ by
+                    row: a symbol in several rows was split, one without a new symbol was deleted. H01L51/* is a whole
+                    main group; a class or a subclass stands for everything in it
+  --titles FILE     titles of the new places (CSV of code, level, title): a document of a split symbol goes to the place
+                    whose title it is most like, else only as deep as all new places agree
+  --passes 3        networks: passes over the documents below the heads concerned
+  --output NEW.csv  where a migrated corpus is written, for data.path
+
+Documents keep their parts. The day of publication, else that of application, decides which edition a symbol is of: with
+a date in the concordance, later documents keep their symbols. A document without a successor is left out and counted.
+
+Nodes below which nothing changed are taken over with their scores, to the last digit. Of the others only the heads are
+trained in which some document's label is another than before; models whose heads cannot be trained alone are trained
+again. Calibration, thresholds and scores are made anew. Beside the new result lies migrated-....json: the fate of every
+symbol, labels that are gone, new places without a document, and what was done to each node."""
+
+
+def migrate(words: Sequence[str]) -> None:
+    """Migrate a system and publish it, or write a migrated corpus.
+
+    Raises:
+        PatentHierError: If a setting or an input cannot be used.
+    """
+    options = parsed(words, "model concordance overrides*", titles=Path, passes=3, output=Path)
+    if options.passes < 1:
+        raise ConfigError(f"--passes {options.passes} is out of range; give 1 or more")
+    from patent_hier.data.corpus import CORPUS_FILE
+    from patent_hier.pipeline.migration import Revision
+
+    revision = Revision(options.concordance, options.titles)
+    source = Path(options.model)
+    if (source / CORPUS_FILE).is_file():
+        _migrate_corpus(source, revision, options)
+        return
+    if options.output is not None:
+        raise ConfigError(f"--output {options.output} is for a corpus; a migrated system lies beside {source}")
+    _migrate_system(source, revision, options)
+
+
+def _migrate_corpus(source: Path, revision: "Revision", options: argparse.Namespace) -> None:
+    if options.output is None:
+        raise ConfigError(f"name a file for the migrated corpus of {source}: --output NEW.csv")
+    if options.output.exists():
+        raise ConfigError(f"{options.output} exists; choose another --output")
+    from patent_hier.data.columns import SCHEMA
+    from patent_hier.data.corpus import Corpus
+    from patent_hier.data.migrating import migrate_table
+
+    corpus = Corpus.open(source)
+    table, moves = migrate_table(corpus.table(SCHEMA.names).combine_chunks(), revision.concordance, revision.chooser)
+    _write_csv(table, options.output)
+    told = ", ".join(f"{count} {fate}" for fate, count in moves.fates.items())
+    print(one_line(f"{corpus.size} documents: {told}; {len(table)} written: {options.output}"))
+
+
+def _write_csv(table: Any, output: Path) -> None:
+    """A corpus as a raw file in the paper's columns; a text stands under 摘要 if the document has no title."""
+    from patent_hier.atomic import atomic_file
+    from patent_hier.data.labels import LABEL_COLUMNS
+    from patent_hier.data.raw import PAPER_COLUMNS
+
+    names = ("publication_number", "application_number", "application_date", "publication_date", "title", "applicant")
+    headers = [PAPER_COLUMNS[name] for name in (*names, "kind", "abstract", "symbols")]
+    with atomic_file(output) as partial, partial.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(headers)
+        for row in table.to_pylist():
+            main = next(row[name] for name in reversed(LABEL_COLUMNS) if row[name])
+            abstract = row["abstract"] or (row["text"] if not row["title"] else "")
+            values = [
+                *(row[name] or "" for name in (*names, "kind")),
+                abstract,
+                ";".join([main, *row["further_symbols"]]),
+            ]
+            values[0] = values[0] or row["document_id"]
+            writer.writerow([cell(str(value)) for value in values])
+
+
+def _migrate_system(source: Path, revision: "Revision", options: argparse.Namespace) -> None:
+    from patent_hier.atomic import write_json
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.members import corpus_of, read_member
+    from patent_hier.pipeline.migrated import record_of, what_changed
+    from patent_hier.pipeline.migration import vanished
+
+    before = read_member(source)
+    old, _ = corpus_of(before, cache_named(options))
+    after, new, done = _migrated(before, revision, options)
+    publish(after)
+    facts = {
+        "before": before.result.name,
+        "result": after.folder.name,
+        "concordance": revision.path.name,
+        "nodes": done,
+        **new.manifest["migrated"],
+        **vanished(before, new, revision),
+        "test": what_changed(before, after, old, new),
+    }
+    file = record_of(after.folder)
+    write_json(file, facts)
+    for line in _lines(facts):
+        print(one_line(line))
+    print(one_line(f"saved in {file}"))
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    shown = 12
+    lines = [f"{node}: {what}" for node, what in facts["nodes"].items()]
+    for key, words in (("gone", "labels that are gone"), ("without_documents", "new places without a document")):
+        own = facts[key]
+        more = f" and {len(own) - shown} more" if len(own) > shown else ""
+        lines.append(f"{words}: {', '.join(own[:shown]) or 'none'}{more}")
+    for where, levels in facts["test"].items():
+        for level, own in levels.items():
+            before = "" if own["before"] is None else f" after, {100 * own['before']:.1f} % before"
+            lines.append(f"{where} test documents, {level}: {100 * own['after']:.1f} %{before}, {own['documents']}")
+    return lines
+
+
+def _migrated(
+    before: "Member", revision: "Revision", options: argparse.Namespace
+) -> "tuple[SuiteResult, Corpus, dict[str, str]]":
+    """The new system, not yet saved, its corpus, and what was done to each node."""
+    from patent_hier.inference.nodes import COMBINATION
+
+    if before.manifest["model"] != COMBINATION:
+        return _migrated_system(before, revision, options)
+    from patent_hier.cli.collect import publish
+    from patent_hier.pipeline.combine import combine_again
+    from patent_hier.pipeline.members import read_member
+    from patent_hier.pipeline.relearnt import member_results
+
+    results, corpus, done = [], None, dict[str, str]()
+    for result in member_results(before):
+        say(f"member {result}")
+        suite, corpus, own = _migrated(read_member(result), revision, options)
+        publish(suite)
+        results.append(suite.folder)
+        done |= {f"{result.name} {node}": what for node, what in own.items()}
+    assert corpus is not None  # a combination has members
+    return combine_again(before, results, cache_named(options)), corpus, done
+
+
+def _migrated_system(
+    before: "Member", revision: "Revision", options: argparse.Namespace
+) -> "tuple[SuiteResult, Corpus, dict[str, str]]":
+    from patent_hier.pipeline.learning import known_words
+    from patent_hier.pipeline.members import corpus_of
+    from patent_hier.pipeline.migration import (
+        Migration,
+        changed_heads,
+        given_before,
+        migrate_corrections,
+        migrate_data,
+        old_settings,
+    )
+    from patent_hier.pipeline.plan import Given
+    from patent_hier.pipeline.suite import train_suite
+
+    own = merged(merged(known_words(before.manifest["overrides"]), ["data.edition=latest"]), options.overrides)
+    old, cache = corpus_of(before, cache_named(options))
+    corpus, split = migrate_data(old, given_before(before, old), cache, revision)
+    content = {"migrated": [before.manifest["suite"], *revision.content(cache)]}
+    given, config = Given(corpus, split, content), old_settings(before)
+    if (named := config.get("learn", {}).get("corrections")) is not None:
+        folder = migrate_corrections(Path(named), given, cache, revision)
+        own += [f"learn.corrections='{folder}'", f"learn.weight={config['learn']['weight']}"]
+    settings, observers = compose_training(own)
+    if settings.model.inputs != "terms":
+        own = merged(own, [f"trainer.max_epochs={options.passes}", "trainer.min_steps=0"])
+        settings, observers = compose_training(own)
+    heads = changed_heads(old, corpus, settings.data.depth, every_symbol=settings.data.labels == "all")
+    migration = Migration(before, heads, {})
+    return train_suite(settings, own, observers, given, migration.make), corpus, migration.done

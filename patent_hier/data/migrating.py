@@ -1,0 +1,197 @@
+"""A corpus and its split in a new edition of the scheme: the same documents, their symbols followed by a concordance.
+
+A document whose symbol was split goes to the new place whose title its text is most like, if titles are given, else up
+to the place that holds all successors. A document without a successor is left out and counted. A symbol that was given
+when an edition was in force already is left as it is: the day of publication decides, else that of application.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from patent_hier.artifacts import MANIFEST, fingerprint, seal
+from patent_hier.atomic import atomic_file, read_json
+from patent_hier.data.columns import SCHEMA
+from patent_hier.data.corpus import CORPUS_FILE, REJECTS_FILE, ROW_GROUP, Corpus
+from patent_hier.data.labels import LABEL_COLUMNS
+from patent_hier.data.splits import PARTS, Codes, load, save
+from patent_hier.errors import DataError
+from patent_hier.taxonomy.concordance import Concordance, Fate, Successors, common_symbol
+from patent_hier.taxonomy.symbols import IpcSymbol
+
+MIGRATION_VERSION = 1  # raise it when the same inputs would give other symbols
+LEFT_OUT = "no_successor"
+_OF_THE_FOLDER = ("files", "sha256", "made_as")  # of a manifest: what tells of the old folder only
+
+
+@dataclass
+class Moves:
+    """What became of the symbols of a corpus.
+
+    Attributes:
+        fates: Documents by the fate of their main symbol.
+        by_symbol: By old symbol, then by new one, documents; an empty new symbol: left out.
+        kept: Rows of the old corpus that are in the new one.
+        changed: Rows of the old corpus whose main or further symbols are others, or gone.
+    """
+
+    fates: Counter[str] = field(default_factory=Counter)
+    by_symbol: dict[str, Counter[str]] = field(default_factory=dict)
+    kept: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+
+    def note(self, row: int, old: str, new: str, fate: Fate) -> None:
+        """Count a document's main symbol."""
+        self.fates[str(fate)] += 1
+        if new:
+            self.kept.append(row)
+        if new != old:
+            self.by_symbol.setdefault(old, Counter())[new] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts as JSON-able values."""
+        return {"fates": dict(self.fates), "symbols": {old: dict(own) for old, own in sorted(self.by_symbol.items())}}
+
+
+class Chooser:
+    """Chooses among the successors of a split symbol by their titles.
+
+    Args:
+        titles: Titles by symbol; may be empty.
+    """
+
+    def __init__(self, titles: Mapping[str, str]) -> None:
+        self._titles = titles
+
+    def choose(self, text: str, symbols: tuple[str, ...]) -> str | None:
+        """The successor whose title has most in common with a text: the cosine of character bigrams.
+
+        Returns:
+            The place that holds all successors, or None, where titles are missing or nothing is in common.
+        """
+        titles = [self._titles.get(symbol, "") for symbol in symbols]
+        if all(titles):
+            own, scores = Counter(_bigrams(text)), []
+            for title in titles:
+                other = Counter(_bigrams(title))
+                length = float(np.sqrt(sum(count * count for count in other.values()))) or 1.0
+                scores.append(sum(own[gram] * count for gram, count in other.items()) / length)
+            if max(scores) > 0:
+                return symbols[int(np.argmax(scores))]
+        return common_symbol(symbols)
+
+
+def _bigrams(text: str) -> list[str]:
+    return [text[place : place + 2] for place in range(len(text) - 1)]
+
+
+def migrate_table(table: pa.Table, concordance: Concordance, chooser: Chooser) -> tuple[pa.Table, Moves]:
+    """Documents with the symbols of the new edition; those without a successor are left out.
+
+    Args:
+        table: The columns of a corpus, perhaps others too.
+        concordance: What became of its symbols.
+        chooser: Chooses where a symbol was split.
+    """
+    moves = Moves()
+    columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in (*LABEL_COLUMNS, "further_symbols")}
+    texts, days = table["text"], _days(table)
+    for row, codes in enumerate(list(zip(*(columns[name] for name in LABEL_COLUMNS), strict=True))):
+        old = str(next(code for code in reversed(codes) if code))
+        found = concordance.follow(old, days[row])
+        new = found.symbols[0] if len(found.symbols) == 1 else _decided(found, chooser, str(texts[row].as_py()))
+        moves.note(row, old, new or "", found.fate)
+        further = columns["further_symbols"][row] or []
+        later = _followed(further, concordance, days[row], new)
+        if new == old and later == further:
+            continue
+        moves.changed.append(row)
+        if new:
+            symbol = IpcSymbol.parse(new)
+            values = (symbol.section, symbol.ipc_class, symbol.subclass, symbol.main_group, symbol.subgroup)
+            for name, value in zip((*LABEL_COLUMNS, "further_symbols"), (*values, later), strict=True):
+                columns[name][row] = value
+    for name, own in columns.items():
+        place = table.schema.get_field_index(name)
+        table = table.set_column(place, table.schema.field(place), pa.array(own, table.schema.field(place).type))
+    return table.take(pa.array(moves.kept, pa.int64())), moves
+
+
+def _decided(found: Successors, chooser: Chooser, text: str) -> str | None:
+    return chooser.choose(text, found.symbols) if found.symbols else None
+
+
+def _followed(
+    further: Sequence[str], concordance: Concordance, day: datetime.date | None, main: str | None
+) -> list[str]:
+    """Further symbols in the new edition; those that were split become all their successors."""
+    found = (symbol for old in further for symbol in concordance.follow(old, day).symbols)
+    return [symbol for symbol in dict.fromkeys(found) if symbol != main]
+
+
+def _days(table: pa.Table) -> list[datetime.date | None]:
+    pairs = zip(table["publication_date"].to_pylist(), table["application_date"].to_pylist(), strict=True)
+    return [published or applied for published, applied in pairs]
+
+
+def migrate_corpus(corpus: Corpus, concordance: Concordance, chooser: Chooser, folder: Path, content: Any) -> Moves:
+    """Write a corpus with the symbols of the new edition into a staged folder, and seal it.
+
+    Args:
+        corpus: The old one.
+        concordance: As for :func:`migrate_table`, and so is ``chooser``.
+        chooser: Likewise.
+        folder: An empty folder.
+        content: What decides the new corpus, for its fingerprint.
+
+    Raises:
+        DataError: If no document is left.
+    """
+    table, moves = migrate_table(corpus.table(SCHEMA.names).combine_chunks(), concordance, chooser)
+    if not moves.kept:
+        raise DataError("no document of the corpus has a successor in the new edition; check the concordance")
+    with atomic_file(folder / CORPUS_FILE) as partial:
+        pq.write_table(table.cast(SCHEMA), partial, compression="zstd", row_group_size=ROW_GROUP)
+    (folder / REJECTS_FILE).write_bytes((corpus.folder / REJECTS_FILE).read_bytes())
+    manifest = {key: value for key, value in corpus.manifest.items() if key not in _OF_THE_FOLDER}
+    counts = dict(manifest["accounting"])
+    if gone := corpus.size - len(table):
+        counts |= {"kept": len(table), "rejected": {**counts["rejected"], LEFT_OUT: gone}}
+    facts = {
+        "fingerprint": fingerprint(content),
+        "accounting": counts,
+        "classes": dict(sorted(Counter(map(str, table["ipc_class"].to_pylist())).items())),
+        "mean_text_length": float(np.mean([len(str(text)) for text in table["text"].to_pylist()])),
+        "migrated": {"from": corpus.fingerprint, "changed": len(moves.changed), **moves.as_dict()},
+    }
+    seal(folder, {**manifest, **facts})
+    return moves
+
+
+def migrate_split(old: Path, corpus: Corpus, folder: Path) -> None:
+    """Write the split of a migrated corpus into a staged folder, and seal it: every document keeps its part.
+
+    Args:
+        old: The folder of the old corpus's split.
+        corpus: The new corpus; its documents are documents of the old one.
+        folder: An empty folder.
+    """
+    ids, parts = load(old)
+    place = {name: row for row, name in enumerate(ids.to_pylist())}
+    own = corpus.document_ids.to_numpy()
+    kept: Codes = parts[np.array([place[name] for name in own.tolist()], np.intp)]
+    save(folder, own, kept)
+    counts: NDArray[np.int64] = np.bincount(kept[kept >= 0], minlength=len(PARTS))
+    manifest = {
+        key: value for key, value in read_json(old / MANIFEST).items() if key not in ("files", "sha256", "made_as")
+    }
+    documents = dict(zip(PARTS, counts.tolist(), strict=True))
+    seal(folder, {**manifest, "corpus": corpus.fingerprint, "documents": documents, "migrated": {"from": old.name}})

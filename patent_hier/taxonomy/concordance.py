@@ -1,0 +1,164 @@
+"""Concordances between two editions of the IPC: what became of a symbol.
+
+A concordance is a CSV table in UTF-8 with the columns ``old`` and ``new`` and perhaps ``kind`` (in words, not read) and
+``date``, the first day of the new edition. Some other usual names are known too. An old symbol that stands in several
+rows was split; one without a new symbol was deleted. ``H01L51/*`` is a whole main group; a class or a subclass stands
+for everything in it. The row that names a symbol most exactly counts.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from patent_hier.errors import ConfigError, DataError
+from patent_hier.taxonomy.symbols import IpcSymbol, SymbolError
+from patent_hier.text_files import csv_rows
+
+_NAMES = {
+    "old": ("old", "from", "from symbol", "old symbol", "旧分类号", "原分类号"),
+    "new": ("new", "to", "to symbol", "new symbol", "新分类号", "现分类号"),
+    "date": ("date", "since", "in force", "生效日"),
+}
+_WHOLE_GROUP = "/*"
+
+
+class Fate(StrEnum):
+    """What became of a symbol."""
+
+    UNCHANGED = "unchanged"
+    MOVED = "moved"
+    SPLIT = "split"
+    DELETED = "deleted"
+
+
+class Successors(NamedTuple):
+    """The new symbols of an old one.
+
+    Attributes:
+        fate: What became of it.
+        symbols: Them; the old one itself if it is unchanged, none if it was deleted.
+    """
+
+    fate: Fate
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An old symbol of a concordance.
+
+    Attributes:
+        new: Its successors; none if it was deleted.
+        since: First day of the edition that changed it; None if unknown.
+    """
+
+    new: tuple[str, ...]
+    since: datetime.date | None
+
+
+class Concordance:
+    """What became of the symbols of an edition.
+
+    Args:
+        entries: By old symbol as ``str(IpcSymbol)`` writes it; whole main groups with ``/*``.
+
+    Attributes:
+        entries: The same.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry]) -> None:
+        self.entries = dict(entries)
+        self.follow = lru_cache(maxsize=1 << 16)(self._follow)
+
+    @classmethod
+    def read(cls, path: Path) -> "Concordance":
+        """Read a table.
+
+        Raises:
+            DataError: If it cannot be read, lacks a column, has a symbol that is none, or changes nothing.
+        """
+        rows = csv_rows(path)
+        names = [name.strip().lower() for name in next(rows, [])]
+        places = {
+            ours: next((names.index(own) for own in known if own in names), None) for ours, known in _NAMES.items()
+        }
+        old, new = places["old"], places["new"]
+        if old is None or new is None:
+            raise DataError(f"{path} has the columns {', '.join(names) or 'none'}; it needs 'old' and 'new'")
+        found: dict[str, dict[str, None]] = {}
+        since: dict[str, datetime.date | None] = {}
+        for number, row in enumerate(rows, 2):
+            fields = [cell.strip() for cell in row]
+            if not any(fields):
+                continue
+            cells = {
+                name: fields[place] if place is not None and place < len(fields) else ""
+                for name, place in places.items()
+            }
+            source = _symbol(cells["old"], path, number)
+            targets = found.setdefault(source, {})
+            if cells["new"]:
+                targets[_symbol(cells["new"], path, number, whole=False)] = None
+            since[source] = _date(cells["date"], path, number)
+        entries = {source: Entry(tuple(own), since[source]) for source, own in found.items() if tuple(own) != (source,)}
+        if not entries:
+            raise DataError(f"{path} changes no symbol; check its columns 'old' and 'new'")
+        return cls(entries)
+
+    def _follow(self, symbol: str, day: datetime.date | None = None) -> Successors:
+        """What became of a symbol as ``str(IpcSymbol)`` writes it.
+
+        Args:
+            symbol: It.
+            day: When the symbol was given; an entry of a later edition applies to it, one of that day or an earlier one
+                does not. None: every entry applies.
+        """
+        for name in _names_of(symbol):
+            entry = self.entries.get(name)
+            if entry is None or (day is not None and entry.since is not None and day >= entry.since):
+                continue
+            if not entry.new:
+                return Successors(Fate.DELETED, ())
+            return Successors(Fate.MOVED if len(entry.new) == 1 else Fate.SPLIT, entry.new)
+        return Successors(Fate.UNCHANGED, (symbol,))
+
+
+def common_symbol(symbols: tuple[str, ...]) -> str | None:
+    """The deepest place that holds all of some symbols; None if they share no class."""
+    paths = [IpcSymbol.parse(symbol).path for symbol in symbols]
+    shared = None
+    for codes in zip(*paths, strict=True):
+        if codes[0] is None or len(set(codes)) > 1:
+            break
+        shared = codes[0]
+    return shared if shared is not None and len(shared) > 1 else None  # a section alone is no symbol
+
+
+def _names_of(symbol: str) -> list[str]:
+    """The entries that a symbol may fall under, the most exact first."""
+    parsed = IpcSymbol.parse(symbol)
+    group = parsed.main_group
+    wide = [] if group is None else [group.removesuffix("/00") + _WHOLE_GROUP]
+    return [symbol, *wide, *([parsed.subclass] if parsed.subclass else []), parsed.ipc_class]
+
+
+def _symbol(text: str, path: Path, number: int, *, whole: bool = True) -> str:
+    stem = text.removesuffix(_WHOLE_GROUP) + "/00" if whole and text.endswith(_WHOLE_GROUP) else text
+    try:
+        symbol = str(IpcSymbol.parse(stem))
+    except SymbolError as error:
+        raise DataError(f"{path} row {number}: {error}") from error
+    return symbol if stem == text else symbol.removesuffix("/00") + _WHOLE_GROUP
+
+
+def _date(text: str, path: Path, number: int) -> datetime.date | None:
+    if not text:
+        return None
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} row {number}: {text} is no date; write it as 2018-01-01") from error
