@@ -28,6 +28,19 @@ def test_equals_linear_svc(labels: int, dtype: type, capfd: pytest.CaptureFixtur
     assert capfd.readouterr() == ("", "")  # liblinear itself would tell of each fit
 
 
+def test_weights_are_those_of_linear_svc() -> None:
+    rng = np.random.default_rng(5)
+    features, codes = csr_matrix(random_array((60, 40), density=0.2, rng=rng)), np.arange(60) % 3
+    weights = rng.uniform(0.5, 3, 60)
+    found = fit_machines(features, codes, 0.7, 0.1, 200, 3, weights)
+    solver = LinearSVC(C=0.7, dual=True, tol=0.1, max_iter=200, random_state=3)
+    solver.fit(features, codes, sample_weight=weights)
+    assert np.array_equal(found.weights, solver.coef_)
+    assert np.array_equal(found.bias, solver.intercept_)
+    assert np.array_equal(fit_checked(features, codes, 0.7, 0.1, 200, 3, weights).weights, found.weights)
+    assert not np.array_equal(fit_machines(features, codes, 0.7, 0.1, 200, 3).weights, found.weights)
+
+
 def test_the_binding_is_that_of_the_installed_version() -> None:
     """If this fails, scikit-learn has changed it: everything still works, at twice the time."""
     assert liblinear._binding() is not None

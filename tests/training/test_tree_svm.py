@@ -15,7 +15,7 @@ from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training import tree_svm
 from patent_hier.training.rows import Rows
-from patent_hier.training.tree_svm import fit_tree_svm
+from patent_hier.training.tree_svm import Earlier, fit_tree_svm
 
 LEVELS = ("section", "class", "subclass")
 SEEN = [(s, s + c, s + c + k) for s in "AB" for c in "12" for k in "XY"]
@@ -179,3 +179,31 @@ def test_a_document_of_several_symbols_speaks_for_all_of_them(seen: tuple[LabelT
     x, y = (int(tree.find("subclass", [path[2]])[0]) for path in (first, second))
     assert margins[:, x].mean() == pytest.approx(FITS, abs=1e-6)  # all have it: nothing to learn
     assert abs(margins[:, y].mean()) < 0.2  # half of them have it
+
+
+def test_heads_that_are_not_concerned_stay_to_the_last_bit(seen: tuple[LabelTree, Rows, Rows]) -> None:
+    tree, train, val = seen
+    model, _ = fit(tree, train, val)
+    other = documents(tree, drawn(SEEN, 300, 9), 9)  # every head would be another on these
+    earlier = Earlier(model, tree, {("class", "A"), ("subclass", "A2")})
+    again, facts = fit_tree_svm(tree, other, NOTHING, val, KEPT, LinearSettings(), 0, earlier)
+    assert (facts["heads"], facts["heads_solved_again"]) == (7, 2)
+    assert np.array_equal(again.idf, model.idf)
+    assert np.array_equal(again.path_weights, model.path_weights)
+    for parent, labels in tree.heads():
+        above = "root" if parent == NONE else tree.codes[parent]
+        stays = (tree.level_of(labels.start), above) not in earlier.heads
+        same = (again.weights[:, labels] != model.weights[:, labels]).nnz == 0
+        assert stays == same == np.array_equal(again.bias[labels], model.bias[labels])
+
+
+def test_heads_are_found_in_a_tree_that_has_grown(seen: tuple[LabelTree, Rows, Rows]) -> None:
+    tree, train, val = seen
+    model, _ = fit(tree, train, val)
+    wider = tree_of(*SEEN, NEW)
+    own = documents(wider, drawn([*SEEN, NEW], 500, 4), 4)
+    again, facts = fit_tree_svm(wider, own, NOTHING, val, KEPT, LinearSettings(), 0, Earlier(model, tree, ()))
+    assert facts["heads_solved_again"] == 1  # what is below A1 has one label more
+    old, new = tree.find("subclass", ["B1X", "B1Y"]), wider.find("subclass", ["B1X", "B1Y"])
+    assert np.array_equal(again.weights[:, new].toarray(), model.weights[:, old].toarray())
+    assert again.weights[:, wider.find("subclass", ["A1Z"])].nnz
