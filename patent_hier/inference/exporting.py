@@ -23,13 +23,14 @@ from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
 from patent_hier.plain_yaml import dump
-from patent_hier.sanitize import shown
+from patent_hier.sanitize import reason, shown
 from patent_hier.settings import FLAT, ROOT, SHARED
 from patent_hier.taxonomy.names import is_ipc
 
 FORMAT = 3
 CONFIG = "config.json"
 CARD = "README.md"
+DATA_CARD = "DATA.md"
 CALIBRATION_FILE = "calibration.json"
 _RESULT_FILE = "result.json"
 _NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
@@ -121,17 +122,31 @@ def _set_rule(folder: Path, system: System) -> SetRule | None:
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
-    """Data, split, seed and scores of a system, as its result or an earlier export tells them."""
+    """Data, split, seed and scores of a system, as its result or an earlier export tells them; its data card."""
     manifest = read_json(folder / MANIFEST)
+    card = {"data_card": _data_card(folder)} if (folder / DATA_CARD).exists() else {}
     if manifest.get("kind") == SYSTEM_KIND:
-        return _checked_facts(folder / CONFIG)
-    facts = {name: manifest.get(name) for name in ("model", "data", "seed")}
+        return _checked_facts(folder / CONFIG) | card
+    facts = card | {name: manifest.get(name) for name in ("model", "data", "seed")}
     if manifest.get("kind") == RESULT_KIND:
         result = read_json(folder / _RESULT_FILE)
         facts["result"] = {key: value for key, value in result.items() if key not in _NAMES_OF_RUNS}
     environment = manifest.get("environment") or {}
     facts["trained"] = {name: environment.get(name) for name in ("date", "patent_hier", "packages")}
     return facts
+
+
+def _data_card(folder: Path) -> str:
+    """The card of a system's data.
+
+    Raises:
+        ArtifactError: If it is not what the manifest says, or no text.
+    """
+    verify(folder, only=(DATA_CARD,))
+    try:
+        return (folder / DATA_CARD).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{folder / DATA_CARD} cannot be read ({reason(error)}); export it again") from error
 
 
 def _checked_facts(file: Path) -> dict[str, Any]:
@@ -169,7 +184,10 @@ def export_system(export: Export, folder: Path) -> None:
         version = system_version(system)
         config = {"format": FORMAT, "model_type": "patent_hier", "name": system.name, "version": version}
         text = {"fields": list(system.raw.text), "language": "zh"}
-        facts = {"text": text, "nodes": nodes, "license": export.license_name, "facts": dict(export.facts)}
+        own = dict(export.facts)
+        if (card := own.pop("data_card", None)) is not None:
+            (staging / DATA_CARD).write_text(card, "utf-8")
+        facts = {"text": text, "nodes": nodes, "license": export.license_name, "facts": own}
         write_json(staging / CONFIG, {**config, **facts})
         (staging / CARD).write_text(model_card(export), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})

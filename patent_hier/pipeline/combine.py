@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import fingerprint
+from patent_hier.artifacts import MANIFEST, fingerprint
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.context import documents_at
 from patent_hier.data.corpus import Corpus
@@ -343,6 +343,7 @@ class _Combination:
         return {**facts, "members": members, **({} if pooling.unknown is None else {"unknown": pooling.unknown})}
 
     def _manifest(self, node: str) -> dict[str, Any]:
+        first = next(iter(self.members[0].nodes.values()))
         of_training = dict.fromkeys(("devices", "accumulate", "threads", "precision", "cuda_device"))
         return {
             "kind": NODE_KIND,
@@ -355,6 +356,7 @@ class _Combination:
             "data": self.members[0].manifest["data"],
             "inputs": {"members": [member.facts for member in self.members]},
             "content": self.content,
+            **{key: value for key, value in read_json(first / MANIFEST).items() if key == "corrections"},
             "environment": {**describe_environment(), **of_training},
             "overrides": list(self.overrides),
         }

@@ -112,6 +112,14 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
     return {"learn": content}
 
 
+def learnt_facts(settings: Settings) -> dict[str, Any]:
+    """What a node's manifest says of the corrections that it has learnt; nothing where there are none."""
+    if settings.learn.corrections is None:
+        return {}
+    folder = Path(settings.learn.corrections)
+    return {"corrections": {"folder": str(folder), "counts": corrections_manifest(folder)["counts"]}}
+
+
 def _base(folder: Path) -> Any:
     """The manifest of the result that networks go on from.
 

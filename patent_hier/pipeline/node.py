@@ -25,6 +25,7 @@ from patent_hier.evaluation.result import Score
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.pipeline.devices import fit_on_devices
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
+from patent_hier.pipeline.learning import learnt_facts
 from patent_hier.pipeline.plan import Given, NodePlan, plan_node
 from patent_hier.pipeline.stages import calibration_groups
 from patent_hier.progress import item_progress, say
@@ -276,6 +277,7 @@ def manifest_of(
         "inputs": inputs,
         **({"label_text": {"path": settings.data.label_text, **facts["label_text"]}} if "label_text" in facts else {}),
         "content": plan.content,
+        **learnt_facts(settings),
         "environment": {
             **describe_environment(),
             "threads": torch.get_num_threads(),

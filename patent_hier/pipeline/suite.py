@@ -22,6 +22,7 @@ from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
 from patent_hier.inference.calibration import CALIBRATION
+from patent_hier.pipeline.data_facts import data_facts
 from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
 from patent_hier.pipeline.node import Make, finished, read_predictions, run_node
 from patent_hier.pipeline.plan import Given, plan_node
@@ -51,6 +52,8 @@ class SuiteResult:
         overrides: The words of the command that made it.
         tree: Its labels, with the titles that are known.
         characters: What training has shown of characters.
+        data: What is to be said of its data; see :mod:`patent_hier.pipeline.data_facts`.
+        learnt: Counts of the corrections that it learnt; None: it learnt none.
     """
 
     result: Result
@@ -62,6 +65,8 @@ class SuiteResult:
     overrides: tuple[str, ...]
     tree: LabelTree
     characters: Characters
+    data: Mapping[str, Any]
+    learnt: Mapping[str, int] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -146,7 +151,14 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     tree = replace(system.tree, titles=titles_of(first, system.tree))
     folder, split = first.parent / name, split_of(corpus, manifest["data"]["split"])
     shown = training_characters(corpus, split)
-    return SuiteResult(result, manifest["model"], demo, folder, dict(folders), facts, overrides, tree, shown)
+    said = data_facts(corpus, split), _learnt(manifest)
+    return SuiteResult(result, manifest["model"], demo, folder, dict(folders), facts, overrides, tree, shown, *said)
+
+
+def _learnt(manifest: Mapping[str, Any]) -> Mapping[str, int] | None:
+    """Counts of the corrections that a node has learnt, from its manifest."""
+    counts: Mapping[str, int] | None = (manifest.get("corrections") or {}).get("counts")
+    return counts
 
 
 def score_nodes(

@@ -19,8 +19,10 @@ from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score
 from patent_hier.evaluation.set_scores import RANKS
+from patent_hier.inference.exporting import DATA_CARD
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
+from patent_hier.report.data_card import data_card
 from patent_hier.report.notes import ABSENT, is_table_2, notes_of, sets_of
 from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
 from patent_hier.report.tables import Grid, grids_markdown, interval, percent, print_grid
@@ -58,7 +60,8 @@ _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says n
 def save_suite(suite: SuiteResult) -> None:
     """Write ``result.json``, ``result.csv``, ``result.md`` and ``manifest.json`` into ``suite.folder``.
 
-    Where titles of labels are known, ``labels.json`` has them; ``characters.json`` has those of the training. A result
+    Where titles of labels are known, ``labels.json`` has them; ``characters.json`` has those of the training, and
+    ``DATA.md`` is the card of the data. A result
     that is there and says the same stays as it is, with the date of its making.
     """
     nodes = {node: str(folder) for node, folder in suite.nodes.items()}
@@ -68,6 +71,7 @@ def save_suite(suite: SuiteResult) -> None:
         "result.md": result_markdown(suite.result, suite.model, suite.demo, suite.notes),
     }
     files[CHARACTERS_FILE] = json.dumps(suite.characters.as_dict(), ensure_ascii=False, indent=2) + "\n"
+    files[DATA_CARD] = data_card(suite.data, suite.learnt)
     if suite.tree.titles:
         files[LABELS_FILE] = labels_json(suite.tree)
     content = {**suite.facts, "demo": suite.demo, **suite.result.as_dict()}
