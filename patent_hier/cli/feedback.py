@@ -102,16 +102,21 @@ def _list(store: FeedbackStore, period: Period) -> None:
 
 
 def _table(judgements: Sequence[Stored]) -> Table:
+    names = ("id", "time", "verdict", "label", "text")
+    rows = [[one_line(" ".join(cell.split())) for cell in _cells(one)] for one in judgements]
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "time", "verdict", "label"):
-        table.add_column(name, no_wrap=True, justify="right" if name == "id" else "left")
-    table.add_column("text", no_wrap=True, overflow="ellipsis")
-    for one in judgements:
-        said = one.judgement
-        label = said.label if said.verdict == RIGHT else f"{said.predicted or 'undecided'} -> {said.label}"
-        cells = (str(one.id), f"{one.when:%Y-%m-%d %H:%M}", said.verdict, label, said.text[:_LETTERS])
-        table.add_row(*(Text(one_line(" ".join(cell.split()))) for cell in cells))
+    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+        whole = 0 if name == "text" else max(map(len, cells))  # the text gives way
+        table.add_column(name, no_wrap=True, min_width=whole, justify="right" if name == "id" else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
+
+
+def _cells(one: Stored) -> tuple[str, ...]:
+    said = one.judgement
+    label = said.label if said.verdict == RIGHT else f"{said.predicted or 'undecided'} -> {said.label}"
+    return str(one.id), f"{one.when:%Y-%m-%d %H:%M}", said.verdict, label, said.text[:_LETTERS]
 
 
 def _export(store: FeedbackStore, period: Period, output: Path) -> None:
