@@ -38,6 +38,7 @@ export function openChooser(box, levels, path, take, close) {
   tools.append(filter, here, leave);
   box.setAttribute("aria-label", say().chooser);
   box.replaceChildren(trail, tools, list, told, made("p", say().keys, "quiet keys"));
+  box.tabIndex = -1;
   box.onkeydown = press;
   go(place, path.at(-1));
 
@@ -47,6 +48,7 @@ export function openChooser(box, levels, path, take, close) {
     place = target;
     family = [];
     filter.value = "";
+    box.focus(); // keys that are pressed meanwhile are not lost with the row that had the focus
     drawTrail();
     list.replaceChildren();
     told.textContent = say().loading;
