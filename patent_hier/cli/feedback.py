@@ -35,7 +35,7 @@ usage: patent-hier feedback FILE.sqlite [--since DATE] [--until DATE] [--export 
 
 Without options the newest 50 are listed, and all are counted. Nothing is asked before judgements are deleted."""
 _SHOWN = 50  # judgements
-_LETTERS = 40  # of a text
+_LETTERS, _LEAST = 60, 8  # of a text: characters at most, and columns at least
 _DAY = 86_400_000  # milliseconds
 
 
@@ -96,20 +96,26 @@ def _list(store: FeedbackStore, period: Period) -> None:
     total = sum(counts.values())
     newest = store.newest(_SHOWN, last, period)
     if newest:
-        Console().print(_table(newest))
+        console = Console()
+        console.print(_table(newest, console.width))
     shown = f"; the newest {_SHOWN} are shown" if total > _SHOWN else ""
     print(f"{total} judgements: {counts[RIGHT]} right, {counts[CORRECTED]} corrected{shown}")
 
 
-def _table(judgements: Sequence[Stored]) -> Table:
-    names = ("id", "time", "verdict", "label", "text")
+def _table(judgements: Sequence[Stored], width: int) -> Table:
+    """A line for each judgement; what is left of the terminal's width is for the text's beginning."""
+    names = ("id", "time", "verdict", "label")
     rows = [[one_line(" ".join(cell.split())) for cell in _cells(one)] for one in judgements]
     table = Table(box=None, pad_edge=False)
-    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
-        whole = 0 if name == "text" else max(map(len, cells))  # the text gives way
-        table.add_column(name, no_wrap=True, min_width=whole, justify="right" if name == "id" else "left")
-    for row in rows:
-        table.add_row(*map(Text, row))
+    for name in (*names, "text"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "id" else "left")
+    taken = sum(
+        max(len(name), *map(len, cells)) + 2 for name, cells in zip(names, zip(*rows, strict=True), strict=False)
+    )
+    for *row, text in rows:
+        beginning = Text(text)
+        beginning.truncate(max(_LEAST, width - taken), overflow="ellipsis")
+        table.add_row(*map(Text, row), beginning)
     return table
 
 

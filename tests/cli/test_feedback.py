@@ -9,6 +9,7 @@ import urllib.request
 from uuid import uuid4
 
 import pytest
+from rich.cells import cell_len
 
 from patent_hier.data.feedback import FeedbackStore, Period
 from tests.cli.test_serve import serving
@@ -53,6 +54,16 @@ def test_a_period(path):
     assert command("feedback", path, "--since", "2026.4.2").out.endswith("\n3 judgements: 1 right, 2 corrected\n")
     nothing = command("feedback", path, "--since", "2026-01-01", "--until", "20260101")
     assert (nothing.status, nothing.out) == (0, "0 judgements: 0 right, 0 corrected\n")
+
+
+def test_a_long_text_gives_way_to_the_rest(tmp_path):
+    with contextlib.closing(FeedbackStore.open(tmp_path / "f.sqlite", create=True)) as store:
+        for _ in range(10):
+            store.add(judgement(text="一种激光测距装置" * 20))
+    _, *rows, _ = command("feedback", tmp_path / "f.sqlite").out.splitlines()
+    assert [row.split()[0] for row in rows] == [str(number) for number in range(1, 11)]
+    assert all(re.search(r"corrected  H01 -> G01S17/08  一种激光.*…$", row.rstrip()) for row in rows)
+    assert max(cell_len(row.rstrip()) for row in rows) <= 80
 
 
 def test_only_the_newest_of_many_are_listed(tmp_path):
