@@ -76,6 +76,14 @@ class DataError(PatentHierError):
     """The input cannot be used: missing file, wrong columns, nothing valid in it."""
 
 
+class RepeatedRequestError(DataError):
+    """A judgement comes under the number of another one."""
+
+
+class UnavailableError(PatentHierError):
+    """A judgement could not be stored now: the file is locked, the disk full. The same request may be sent again."""
+
+
 class ProcessError(PatentHierError):
     """A process that trained beside others ended without saying why."""
 

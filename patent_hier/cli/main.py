@@ -35,6 +35,7 @@ COMMANDS = {
     "predict": ("predict", "a finished system and new documents -> their classes"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
+    "feedback": ("feedback", "judgements that examiners made on the page: list, export, delete"),
     "demo": ("systems", "train a system on the demo corpus, and open its page"),
     "export": ("systems", "a finished system -> one folder to keep or publish, or ONNX"),
     "audit": ("results", "relatives on two sides of a split, and what that leakage is worth"),

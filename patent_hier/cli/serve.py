@@ -18,11 +18,13 @@ from patent_hier.cli.overrides import parsed
 from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError, MissingExtraError
 from patent_hier.inference.engines import ENGINES, PRECISIONS, Engine
+from patent_hier.sanitize import one_line
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.web.feedback import FeedbackSettings
 
 SERVE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
@@ -43,15 +45,20 @@ usage: patent-hier serve MODEL [options]
                       compared with PyTorch in fp32 first: on the calibration documents of MODEL, if their corpus is in
                       --cache-dir, else on --texts FILE, a table as for training or a TXT with a document a line
   --max-batch 64      texts that are scored together; 1 scores each request by itself
+  --feedback FILE     take judgements of answers, and store them with their texts in this SQLite file, which is made if
+                      there is none; several services of one machine may share it; see patent-hier feedback --help
+  --feedback-token FILE
+                      a file whose first line is a token of 16 or more characters; /feedback.csv gives all judgements to
+                      who sends it (Authorization: Bearer TOKEN), and without this option to nobody
   --open              open the page in a browser, where there is a screen
 
 A request may have 256 KB, a text 20,000 characters, a batch 100 texts; 1,000,000 characters may wait. Texts are neither
-stored nor logged. Behind a proxy that ends TLS and asks who comes, it may be reached from elsewhere; by itself it asks
-nobody."""
+stored nor logged, except those that somebody judges where --feedback is given. Behind a proxy that ends TLS and asks
+who comes, it may be reached from elsewhere; by itself it asks nobody."""
 OPTIONS: dict[str, Any] = {
     "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "index_all": False,
     "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False, "engine": tuple(ENGINES),
-    "precision": tuple(PRECISIONS), "texts": Path,
+    "precision": tuple(PRECISIONS), "texts": Path, "feedback": Path, "feedback_token": Path,
 }  # fmt: skip
 
 
@@ -73,7 +80,7 @@ def serve_model(model: str | Path, options: argparse.Namespace) -> None:
 
     hosts = _hosts(options)
     sock = _bind(options.host, options.port)
-    app = _app(model, options, hosts)
+    app = _app(model, options, hosts, _feedback(options))
     port = sock.getsockname()[1]
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{shown}:{port}/"
@@ -107,7 +114,29 @@ def _open_browser(address: str) -> None:
         webbrowser.open(address)
 
 
-def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...]) -> "ASGIApp":
+def _feedback(options: argparse.Namespace) -> "FeedbackSettings | None":
+    """Where judgements go, opened before the model is loaded, so that what is wrong is told at once."""
+    from patent_hier.data.feedback import FeedbackStore
+    from patent_hier.web.feedback import FeedbackSettings, read_token
+
+    if options.feedback is None:
+        if options.feedback_token is not None:
+            raise ConfigError(
+                "--feedback-token opens nothing by itself; name the file of judgements too: --feedback FILE"
+            )
+        return None
+    token = None if options.feedback_token is None else read_token(options.feedback_token)
+    for path in filter(None, (options.feedback_token, options.feedback)):
+        if path.exists() and path.stat().st_mode & 0o077 and os.name == "posix":
+            print(one_line(f"warning: other users may open {path}; keep them out: chmod 600 {path}"), flush=True)
+    store = FeedbackStore.open(options.feedback, create=True)
+    print(one_line(f"judgements of answers are stored with their texts: {options.feedback}"), flush=True)
+    return FeedbackSettings(store, token)
+
+
+def _app(
+    model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...], feedback: "FeedbackSettings | None"
+) -> "ASGIApp":
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.pipeline.known_patents import find_known_patents
     from patent_hier.web.app import create_app
@@ -125,7 +154,7 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()
     settings = replace(settings, rate=options.rate, max_batch=options.max_batch, hosts=hosts)
-    app = create_app(classifier, settings, known)
+    app = create_app(classifier, settings, known, feedback)
     gc.collect()
     gc.freeze()  # or the collector walks through all that was loaded again and again, and all wait meanwhile
     gc.collect()  # now it counts what is new only, and collects that before it has grown

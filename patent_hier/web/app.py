@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
@@ -16,11 +16,14 @@ from patent_hier import __version__
 from patent_hier.errors import PatentHierError, UnknownLabelError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
+from patent_hier.web.feedback import Feedback, FeedbackSettings
 from patent_hier.web.guard import Guard, ServiceSettings
 from patent_hier.web.messages import (
     BatchAnswer,
     BatchQuestion,
     ErrorAnswer,
+    JudgementAnswer,
+    JudgementQuestion,
     PredictAnswer,
     PredictQuestion,
     RefusedError,
@@ -35,7 +38,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _KNOWN = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
-_FIELDS = {*PredictQuestion.model_fields, *BatchQuestion.model_fields, "parent", "level", "offset", "limit"}
+_QUESTIONS = (PredictQuestion, BatchQuestion, JudgementQuestion)
+_FIELDS = {*(name for one in _QUESTIONS for name in one.model_fields), "parent", "level", "offset", "limit"}
 _MOST_DIGITS = 10
 
 
@@ -56,6 +60,7 @@ def create_app(
     classifier: HierarchicalClassifier,
     settings: ServiceSettings | None = None,
     neighbours: Neighbours | None = None,
+    feedback: FeedbackSettings | None = None,
 ) -> ASGIApp:
     """The service as an ASGI application.
 
@@ -63,9 +68,10 @@ def create_app(
         classifier: The system that answers.
         settings: Its bounds.
         neighbours: Known patents that are named beside an answer.
+        feedback: Where judgements of answers go; None: none are taken.
     """
     settings = settings or ServiceSettings()
-    service = Service(classifier, settings, neighbours)
+    service = Service(classifier, settings, neighbours, feedback)
 
     kinds = (Exception, RefusedError, PatentHierError, RequestValidationError, HTTPException)
     app = FastAPI(
@@ -79,6 +85,8 @@ def create_app(
         exception_handlers=dict.fromkeys(kinds, _told),
     )
     _add_routes(app, service)
+    if service.feedback is not None:
+        _add_feedback(app, service.feedback)
     _add_page(app)
     return Guard(app, settings, lambda status: service.responses.labels(status).inc())
 
@@ -127,6 +135,19 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def metrics() -> Response:
         """Counts for Prometheus."""
         return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_feedback(app: FastAPI, feedback: Feedback) -> None:
+    @app.post("/feedback", status_code=201, responses={409: {"model": ErrorAnswer}})
+    async def judge(question: JudgementQuestion) -> JudgementAnswer:
+        """Store a judgement of one answer; it is on the disk before this is answered."""
+        return await feedback.take(question)
+
+    @app.get("/feedback.csv", response_class=Response, responses={401: {"model": ErrorAnswer}})
+    async def judgements(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> Response:
+        """All judgements, as a table that ``patent-hier prepare`` reads; asks for the token as a bearer's."""
+        feedback.require_token(authorization)
+        return StreamingResponse(await feedback.csv(), media_type="text/csv; charset=utf-8")
 
 
 def _add_page(app: FastAPI) -> None:

@@ -1,7 +1,7 @@
 """Messages over HTTP: questions with their bounds, answers and refusals. FastAPI describes them as OpenAPI."""
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -16,12 +16,25 @@ _Labels = _Label | Annotated[list[_Label], Field(max_length=64, fail_fast=True)]
 
 _Column = Annotated[str, Field(max_length=64)]
 _Value = Annotated[str, Field(max_length=1000)] | None
+_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
-class Options(BaseModel):
-    """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
+class _Bounded(BaseModel):
+    """What comes from a client: known fields of strict types only."""
 
     model_config = ConfigDict(extra="forbid", strict=True)  # true and "3" are no numbers, 3.0 is no count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_fields(cls, values: Any) -> Any:
+        """One error for thousands of unknown fields: to describe each of them takes the event loop's time."""
+        if isinstance(values, dict) and len(values) > len(cls.model_fields):
+            raise ValueError("more fields than there are")
+        return values
+
+
+class Options(_Bounded):
+    """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
 
     top_k: Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")] = 3
     target_accuracy: Annotated[
@@ -43,14 +56,6 @@ class Options(BaseModel):
     ] = []
 
     all_symbols: Annotated[bool, Field(description="Also name all labels of each level that the document has.")] = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _has_few_fields(cls, values: Any) -> Any:
-        """One error for thousands of unknown fields: to describe each of them takes the event loop's time."""
-        if isinstance(values, dict) and len(values) > len(cls.model_fields):
-            raise ValueError("more fields than there are")
-        return values
 
     def question(self) -> Question:
         """The same as the classifier takes it."""
@@ -78,6 +83,40 @@ class BatchQuestion(Options):
         dict[_Column, Annotated[list[_Value], Field(fail_fast=True)]],
         Field(max_length=8, description="Likewise for each text, by column."),
     ] = {}
+
+
+class JudgementQuestion(_Bounded):
+    """What a person says of one answer: it is right, or another label is."""
+
+    request_id: Annotated[
+        str, Field(pattern=_UUID, description="A UUID of the client's; a judgement that is sent again has the same.")
+    ]
+    text: Annotated[str, Field(min_length=1, description="The text that was classified.")]
+    context: Annotated[
+        dict[_Column, _Value], Field(max_length=8, description="What was known beside it, as for /predict.")
+    ] = {}
+    verdict: Literal["right", "corrected"]
+    label: Annotated[_Label, Field(description="The true label: of the model, or any symbol of the IPC.")]
+    level: Annotated[_Label, Field(description="Its level.")]
+    predicted: Annotated[_Label | None, Field(description="The label that was answered; null if undecided.")]
+    probability: Annotated[float | None, Field(ge=0, le=1, description="Its probability.")]
+    model_version: Annotated[str, Field(min_length=1, max_length=64, description="Of the answer.")]
+    document_id: Annotated[
+        str | None, Field(max_length=64, pattern=r"\S", description="Application or publication number.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class JudgementAnswer:
+    """A judgement that is on the disk.
+
+    Attributes:
+        id: Its number in the file.
+        time: When it was stored.
+    """
+
+    id: int
+    time: str
 
 
 @dataclass(frozen=True)
@@ -144,4 +183,6 @@ class RefusedError(Exception):
             headers["connection"] = "close"  # what the client still sends is not read, nor taken for a request
         if self.status in (429, 503):
             headers["retry-after"] = "1"
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
         return JSONResponse(asdict(self.answer), self.status, headers)

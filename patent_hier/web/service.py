@@ -16,6 +16,7 @@ from patent_hier.inference.neighbours import Neighbour, Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.inference.texts import Context, checked_context, text_problem
 from patent_hier.web.batching import Batcher
+from patent_hier.web.feedback import Feedback, FeedbackSettings
 from patent_hier.web.guard import ServiceSettings
 from patent_hier.web.messages import (
     BatchAnswer,
@@ -39,15 +40,21 @@ class Service:
         classifier: The system.
         settings: Its bounds.
         neighbours: Known patents; None: none are named.
+        feedback: Where judgements of answers go; None: nowhere.
 
     Attributes:
         taxonomy: The labels that can be answered.
         registry: What it counts of itself, for Prometheus; nothing of what it is asked.
         responses: The count of answers, by status.
+        feedback: Takes judgements of answers; None: they are not taken.
     """
 
     def __init__(
-        self, classifier: HierarchicalClassifier, settings: ServiceSettings, neighbours: Neighbours | None
+        self,
+        classifier: HierarchicalClassifier,
+        settings: ServiceSettings,
+        neighbours: Neighbours | None,
+        feedback: FeedbackSettings | None = None,
     ) -> None:
         self.classifier = classifier
         self.settings = settings
@@ -69,6 +76,9 @@ class Service:
         self._seconds = Histogram("patent_hier_answer_seconds", "Times of answers.", buckets=_BOUNDS, registry=own)
         waiting = Gauge("patent_hier_waiting_texts", "Texts waiting or being scored.", registry=own)
         waiting.set_function(lambda: self._batcher.waiting)
+        self.feedback: Feedback | None = None
+        if feedback is not None:
+            self.feedback = Feedback(feedback, classifier, self._problem, settings.time_limit, own)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -79,6 +89,8 @@ class Service:
         finally:
             for thread in (self._answering, self._thread):
                 thread.shutdown(wait=True, cancel_futures=True)
+            if self.feedback:
+                self.feedback.close()
 
     async def predict(self, question: PredictQuestion) -> PredictAnswer:
         """The answer to one text.
@@ -135,6 +147,7 @@ class Service:
             "context_fields": list(self.classifier.system.raw.context),
             "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
+            "feedback": self.feedback is not None,
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
             "calibration_documents": calibration.documents if calibration else 0,
             "test_documents": calibration.measured.get("documents", 0) if calibration else 0,

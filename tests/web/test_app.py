@@ -310,7 +310,10 @@ def test_every_answer_keeps_a_browser_at_home(service):
 
 
 def test_nothing_of_the_page_lies_elsewhere(service):
-    for name in ("", "static/main.js", "static/style.css", "static/words.js", "static/service.js"):
+    for name in (
+        "",
+        *(f"static/{file}" for file in ("main.js", "style.css", "words.js", "service.js", "correct.js", "chooser.js")),
+    ):
         text = service.get(f"/{name}").body.decode()
         assert text
         assert "://" not in text.replace("http://www.w3.org/2000/svg", "")

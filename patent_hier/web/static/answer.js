@@ -34,7 +34,7 @@ export function show(answer, free, levels, forced, choose) {
 }
 
 /** What a label is called in the chosen language: the user's title, or ours; a title may be in another. */
-function name(code) {
+export function name(code) {
   const { title, zh, en } = namesOf(code);
   return (chosen() === "en" ? (en ?? title) : (title ?? zh)) ?? "";
 }

@@ -2,6 +2,7 @@
 
 import { explain, meaning, show } from "./answer.js";
 import { classifyFile, stop } from "./batch.js";
+import { askAbout, listenForJudgements, showJudgement } from "./correct.js";
 import { facts, predict, Problem } from "./service.js";
 import { chosen, EXAMPLES, say, speak } from "./words.js";
 
@@ -56,6 +57,7 @@ async function classify(drawn = () => {}) {
     const question = { text, top_k, target_accuracy: target(), force: forced(), neighbours: about?.has_neighbours ? 5 : 0 };
     state.answer = await predict(question, asking.signal);
     if (!state.forced) state.free = state.answer;
+    askAbout(about?.feedback ? state.answer : null, text, about?.levels);
     draw();
     drawn();
     if (place("why").checked) await giveReasons({ ...question, explain: true }, asking.signal);
@@ -81,6 +83,7 @@ async function giveReasons(question, signal) {
 function draw() {
   if (!state.answer || !state.facts) return;
   show(state.answer, state.free, state.facts.about.levels, state.forced, choose);
+  showJudgement();
   present("result");
 }
 
@@ -174,6 +177,7 @@ function listen() {
     translate(chosen() === "zh" ? "en" : "zh");
     remember("language", chosen());
   });
+  listenForJudgements();
   place("theme").addEventListener("click", () => {
     paint(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
     remember("theme", document.documentElement.dataset.theme);
@@ -197,6 +201,7 @@ async function start() {
     complain(problem.message);
     return;
   }
+  if (state.facts.about.feedback) place("footer").dataset.say = "footerStored";
   place("demo").hidden = !state.facts.about.is_demo;
   place("careful").disabled = !Object.keys(state.facts.about.targets).length;
   translate(chosen());

@@ -35,7 +35,7 @@ function row(step, parent, view) {
 }
 
 /** A label's title; one with the code of what is above it ends there. */
-const title = (code, parent, { name }) => [name(code), parent?.label === code ? say().ends(parent.level) : ""].filter(Boolean).join(" · ");
+export const title = (code, parent, { name }) => [name(code), parent?.label === code ? say().ends(parent.level) : ""].filter(Boolean).join(" · ");
 
 async function toggle(opener, siblings, step, parent, view) {
   const isOpen = opener.getAttribute("aria-expanded") === "true";

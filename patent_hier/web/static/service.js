@@ -45,16 +45,20 @@ export async function batch(question, signal) {
   }
 }
 
+/** Store a judgement of an answer. */
+export const judge = (request) => post("/feedback", request, undefined, say().errors.unsaved);
+
 async function get(address) {
   return read(() => fetch(address));
 }
 
-async function post(address, question, signal) {
+async function post(address, question, signal, otherwise) {
   const headers = { "content-type": "application/json" };
-  return read(() => fetch(address, { method: "POST", headers, body: JSON.stringify(question), signal }));
+  return read(() => fetch(address, { method: "POST", headers, body: JSON.stringify(question), signal }), otherwise);
 }
 
-async function read(ask) {
+/** An answer's content, or the words for what went wrong: ``otherwise`` where there are no better ones. */
+async function read(ask, otherwise = say().errors.bad) {
   let answer;
   try {
     answer = await ask();
@@ -65,6 +69,6 @@ async function read(ask) {
   if (answer.ok) return answer.json();
   const code = await answer.json().then((content) => content.error.code, () => "");
   const again = answer.status === 429 || answer.status === 503;
-  const words = again ? say().errors.busy : answer.status === 413 ? say().errors.long : say().errors[code] ?? say().errors.bad;
+  const words = again ? say().errors.busy : answer.status === 413 ? say().errors.long : say().errors[code] ?? otherwise;
   throw Object.assign(new Problem(words), { again });
 }

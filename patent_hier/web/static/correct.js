@@ -1,0 +1,115 @@
+// A person's judgement of an answer: it is right, or another label is. Shown where the service stores judgements.
+
+import { openChooser } from "./chooser.js";
+import { judge, Problem } from "./service.js";
+import { say } from "./words.js";
+
+const place = (id) => document.getElementById(id);
+const ASKED = "asked", SAVING = "saving", FAILED = "failed", SAVED = "saved";
+const state = { answer: null, text: "", levels: [], phase: ASKED, request: null, problem: "" };
+
+/** Take the words and buttons of the page into use. */
+export function listenForJudgements() {
+  place("judge-right").addEventListener("click", () => save({ label: state.answer.decision.label, level: state.answer.decision.level }));
+  place("judge-wrong").addEventListener("click", () => (place("chooser").hidden ? choose() : shut()));
+  place("judge-again").addEventListener("click", send);
+}
+
+/** Ask about an answer to a text; null: there is none. What was said of the last one no longer counts. */
+export function askAbout(answer, text, levels) {
+  Object.assign(state, { answer, text, levels, phase: ASKED, request: null, problem: "" });
+}
+
+/** Show what is asked in the chosen language, with the chooser closed. */
+export function showJudgement() {
+  place("chooser").hidden = true;
+  drawJudgement();
+}
+
+function drawJudgement() {
+  const { answer, phase, request } = state;
+  place("judge").hidden = !answer;
+  if (!answer) return;
+  const isOpen = !place("chooser").hidden;
+  const isUndecided = answer.decision.label === null;
+  place("judge-ask").textContent = phase === SAVED ? say().thanks : isUndecided ? say().belongs : say().isRight;
+  place("judge-right").textContent = say().judgedRight;
+  place("judge-right").hidden = isUndecided || phase === SAVED;
+  place("judge-wrong").textContent = isUndecided ? say().choose : say().correctTo;
+  place("judge-wrong").hidden = phase === SAVED;
+  place("judge-wrong").setAttribute("aria-expanded", String(isOpen));
+  place("judge-kept").hidden = phase === SAVED;
+  for (const one of place("judge").querySelectorAll("button")) one.disabled = phase === SAVING;
+  place("judge-said").textContent = phase === SAVING ? say().saving : phase === SAVED ? said(request) : "";
+  place("judge-problem").hidden = phase !== FAILED;
+  place("judge-problem").firstElementChild.textContent = phase === FAILED ? state.problem : "";
+}
+
+const said = ({ verdict, predicted, label }) => (verdict === "right" ? say().savedRight(label) : say().saved(predicted ?? say().undecided, label));
+
+function choose() {
+  place("chooser").hidden = false;
+  openChooser(place("chooser"), state.levels, pathOf(state.answer), save, shut);
+  drawJudgement();
+}
+
+function shut() {
+  place("chooser").hidden = true;
+  drawJudgement();
+  place("judge-wrong").focus();
+}
+
+/** The labels from the top to the answered one, or of the likeliest path where nothing was decided. */
+function pathOf({ decision, paths }) {
+  const isAnswer = (step) => step.label === decision.label && step.level === decision.level;
+  const path = paths.find(({ steps }) => steps.some(isAnswer)) ?? paths[0];
+  const end = path.steps.findIndex(isAnswer);
+  return path.steps.slice(0, end < 0 ? undefined : end + 1).map(({ label, level }) => ({ label, level }));
+}
+
+function save({ label, level }) {
+  const { decision, model_version } = state.answer;
+  const isRight = label === decision.label && level === decision.level;
+  state.request = {
+    request_id: uuid(),
+    text: state.text,
+    verdict: isRight ? "right" : "corrected",
+    label,
+    level,
+    predicted: decision.label,
+    probability: decision.label === null ? null : Math.min(1, decision.confidence),
+    model_version,
+  };
+  send();
+}
+
+/** Send the judgement; one that failed is sent again as it was, so that the service stores it once. */
+async function send() {
+  const { request } = state;
+  state.phase = SAVING;
+  drawJudgement();
+  try {
+    await judge(request);
+    if (state.request !== request) return; // another answer is shown meanwhile
+    state.phase = SAVED;
+    place("chooser").hidden = true;
+    drawJudgement();
+    place("judge").focus();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (state.request !== request) return;
+    Object.assign(state, { phase: FAILED, problem: problem.message });
+    drawJudgement();
+    place("judge-again").focus();
+  }
+}
+
+/** A random UUID; browsers give one themselves only to pages of this machine or behind TLS. */
+function uuid() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}

@@ -1,0 +1,350 @@
+"""Judging an answer on the page, in a real browser; see test_page.py."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from patent_hier.data.feedback import FeedbackStore, Period, Stored
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.web.app import create_app
+from patent_hier.web.feedback import FeedbackSettings
+from patent_hier.web.guard import ServiceSettings
+from tests.web.serving import Client, serving
+from tests.web.test_page import TEXT, _opening, browser, contrast, pytestmark, shown
+
+__all__ = ["browser", "pytestmark"]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("feedback") / "f.sqlite"
+
+
+@pytest.fixture(scope="module")
+def judged_service(deep: HierarchicalClassifier, path: Path) -> Iterator[Client]:
+    feedback = FeedbackSettings(FeedbackStore.open(path, create=True))
+    with serving(create_app(deep, ServiceSettings(rate=0), feedback=feedback)) as client:
+        yield client
+
+
+@pytest.fixture
+def open_page(browser: Any, judged_service: Client) -> Iterator[Callable[..., Any]]:
+    yield from _opening(browser, judged_service)
+
+
+@pytest.fixture
+def open_plain_page(browser: Any, service: Client) -> Iterator[Callable[..., Any]]:
+    yield from _opening(browser, service)
+
+
+def stored(path: Path) -> list[Stored]:
+    with contextlib.closing(FeedbackStore.open(path)) as store:
+        return list(store.judgements(store.last_id(), Period(), every=True))
+
+
+def answered(page: Any, text: str = TEXT) -> Any:
+    page.uncheck("#why")
+    page.fill("#text", text)
+    with page.expect_response("**/predict") as answer:
+        page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#result:not([hidden])")
+    return answer.value.json()
+
+
+def focused(page: Any) -> str:
+    """The code of the row that has the focus, or the id or words of what else has it."""
+    return str(page.evaluate("(one => one.dataset.code || one.id || one.textContent)(document.activeElement)"))
+
+
+def wait_for_focus(page: Any, wanted: str) -> None:
+    script = "wanted => (one => one.dataset.code || one.id || one.textContent)(document.activeElement) === wanted"
+    page.wait_for_function(script, arg=wanted)
+
+
+def rows(page: Any) -> list[str]:
+    return list(page.locator("#chooser li b").all_inner_texts())
+
+
+def is_narrow(page: Any) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+def children(service: Client, parent: str) -> list[str]:
+    return [one["code"] for one in service.get(f"/taxonomy?limit=500&parent={quote(parent)}").content["children"]]
+
+
+def test_without_feedback_nothing_is_asked(open_plain_page: Callable[..., Any]) -> None:
+    page = open_plain_page()
+    answered(page)
+    assert page.locator("#judge").is_hidden()
+    assert "不会被记录" in shown(page, "footer")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_an_answer_is_right(open_page: Callable[..., Any], path: Path, language: str) -> None:
+    page = open_page()
+    if language == "en":
+        page.click("#language")
+    text = f"{TEXT}，{language}"
+    answer = answered(page, text)
+    kept, footer = {
+        "zh": ("评判会连同文本保存在本单位的文件中。", "不记入日志；您评判结果时，文本会连同评判保存"),
+        "en": ("A judgement is stored with its text in your office's file.", "its text is stored with your judgement"),
+    }[language]
+    assert shown(page, "#judge-kept") == kept
+    assert footer in shown(page, "footer")
+    page.fill("#text", "别的文本")  # what is judged is what was classified
+    page.click("#judge-right")
+    label = answer["decision"]["label"]
+    page.wait_for_selector(f"#judge-said:has-text('{label}')")
+    said = {"zh": ("谢谢！", f"{label} 正确，已保存"), "en": ("Thank you!", f"{label} is right, saved")}[language]
+    assert (shown(page, "#judge-ask"), shown(page, "#judge-said")) == said
+    assert page.locator("#judge-said").get_attribute("role") == "status"
+    assert page.locator("#judge button:visible").count() == 0  # nothing is offered twice
+    one = stored(path)[-1].judgement
+    assert (one.verdict, one.text, one.label, one.level) == ("right", text, label, answer["decision"]["level"])
+    assert (one.predicted, one.model_version) == (label, answer["model_version"])
+    assert one.probability == pytest.approx(answer["decision"]["confidence"])
+    page.click("#language")  # what was said stays, in the other language
+    assert label in shown(page, "#judge-said")
+    assert page.locator("#judge button:visible").count() == 0
+    answered(page)  # a new answer is asked about
+    assert page.locator("#judge-right").is_visible()
+    assert shown(page, "#judge-said") == ""
+
+
+@pytest.mark.parametrize(("width", "language"), [(1200, "zh"), (360, "en")])
+def test_keys_alone_correct_an_answer(
+    open_page: Callable[..., Any], judged_service: Client, path: Path, width: int, language: str
+) -> None:
+    page = open_page(width=width)
+    if language == "en":
+        page.click("#language")
+    steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
+    page.focus("#judge-right")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    wait_for_focus(page, steps[-1])  # it begins at the answer
+    assert rows(page) == children(judged_service, steps[-2])
+    assert page.locator("#chooser [aria-current=true] b").all_inner_texts() == steps[-1:]
+    assert is_narrow(page)
+    for depth, key in ((-2, "Backspace"), (-3, "ArrowLeft"), (-4, "Backspace"), (-5, "ArrowLeft")):
+        page.keyboard.press(key)
+        wait_for_focus(page, steps[depth])
+    sections = rows(page)
+    assert sections == list("ABCDEFGH")
+    assert page.locator("#chooser button.main").is_hidden()  # a section alone is no correction
+    page.keyboard.press("Control+Enter")
+    wait_for_focus(page, children(judged_service, steps[0])[0])  # so it is only entered
+    page.keyboard.press("Backspace")
+    wait_for_focus(page, steps[0])
+    page.keyboard.press("Home")
+    wait_for_focus(page, "A")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    wait_for_focus(page, "B")
+    page.keyboard.press("End")
+    wait_for_focus(page, "H")
+    section = "A" if steps[0] != "A" else "B"
+    page.keyboard.press("Home")
+    if section == "B":
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    classes = children(judged_service, section)
+    wait_for_focus(page, classes[0])
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowRight")
+    wait_for_focus(page, children(judged_service, classes[-1])[0])
+    assert is_narrow(page)
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    wait_for_focus(page, {"zh": "就改为这里：", "en": "This one: "}[language] + classes[-1])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#judge-said:has-text('→')")
+    saved = {"zh": "，已保存", "en": ", saved"}[language]
+    assert shown(page, "#judge-said") == f"{steps[-1]} → {classes[-1]}{saved}"
+    assert page.locator("#chooser").is_hidden()
+    wait_for_focus(page, "judge")
+    assert is_narrow(page)
+    one = stored(path)[-1].judgement
+    assert (one.verdict, one.label, one.level, one.predicted) == ("corrected", classes[-1], "class", steps[-1])
+
+
+def test_a_leaf_is_chosen_and_a_row_at_once(open_page: Callable[..., Any], judged_service: Client, path: Path) -> None:
+    page = open_page()
+    steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
+    page.click("#judge-wrong")
+    wait_for_focus(page, steps[-1])
+    page.keyboard.press("Enter")  # a leaf has nothing below
+    wait_for_focus(page, f"就改为这里：{steps[-1]}")
+    assert "没有下级" in shown(page, "#chooser")
+    page.keyboard.press("Backspace")
+    wait_for_focus(page, steps[-1])
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Backspace")
+    wait_for_focus(page, steps[-3])
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#judge-said:has-text('→')")
+    one = stored(path)[-1].judgement
+    assert (one.label, one.level) == (steps[-3], "subclass")
+
+
+def test_the_answered_label_itself_is_right(open_page: Callable[..., Any], path: Path) -> None:
+    page = open_page()
+    label = answered(page)["decision"]["label"]
+    page.click("#judge-wrong")
+    wait_for_focus(page, label)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#judge-said:has-text('正确')")
+    assert stored(path)[-1].judgement.verdict == "right"
+
+
+def test_siblings_are_filtered_while_typing(open_page: Callable[..., Any], judged_service: Client) -> None:
+    page = open_page()
+    steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
+    page.click("#judge-wrong")
+    wait_for_focus(page, steps[-1])
+    page.click("#chooser nav button:first-child")
+    wait_for_focus(page, steps[0])
+    page.keyboard.type("a")
+    assert rows(page) == ["A"]
+    assert "1 / 8 项" in shown(page, "#chooser")
+    page.keyboard.press("ArrowLeft")  # within the words
+    page.keyboard.press("End")
+    page.keyboard.press("Backspace")
+    assert len(rows(page)) == 8
+    page.keyboard.type("化学")  # titles count too
+    assert rows(page) == ["C"]
+    page.keyboard.press("ArrowDown")
+    wait_for_focus(page, "C")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    wait_for_focus(page, children(judged_service, "C")[0])
+    assert page.locator("#chooser input").input_value() == ""
+    page.keyboard.type("zz")
+    assert rows(page) == []
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert page.locator("#chooser").is_hidden()
+    assert focused(page) == "judge-wrong"
+    assert page.locator("#judge-wrong").get_attribute("aria-expanded") == "false"
+
+
+def test_a_failure_keeps_the_choice_and_sends_the_same_again(open_page: Callable[..., Any], path: Path) -> None:
+    page = open_page()
+    page.evaluate("crypto.randomUUID = undefined")  # as on a page that is not secure
+    label = answered(page, f"{TEXT}，再试")["decision"]["label"]
+    sent: list[Any] = []
+
+    def lose(route: Any) -> None:
+        sent.append(route.request.post_data_json)
+        if len(sent) == 1:
+            route.fetch()  # it is stored, and the answer is lost
+            route.abort()
+        elif len(sent) == 2:
+            route.fulfill(status=503, json={"error": {"code": "not_stored", "message": ""}})
+        else:
+            route.continue_()
+
+    page.route("**/feedback", lose)
+    before = len(stored(path))
+    page.click("#judge-right")
+    page.wait_for_selector("#judge-problem:has-text('连不上服务')")
+    wait_for_focus(page, "judge-again")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#judge-problem:has-text('服务正忙')")
+    page.click("#judge-again")
+    page.wait_for_selector(f"#judge-said:has-text('{label}')")
+    assert page.locator("#judge-problem").is_hidden()
+    assert sent[0] == sent[1] == sent[2]
+    assert len(stored(path)) == before + 1
+
+
+def test_children_that_do_not_come_are_asked_for_again(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    label = answered(page)["decision"]["label"]
+    page.route("**/taxonomy*", lambda route: route.abort())
+    page.click("#judge-wrong")
+    page.wait_for_selector("#chooser .problem:has-text('连不上服务')")
+    wait_for_focus(page, "重试")
+    page.unroute("**/taxonomy*")
+    page.keyboard.press("Enter")
+    wait_for_focus(page, label)
+
+
+def test_many_children_come_whole(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    steps = answered(page)["paths"][0]["steps"]
+    page.click("#judge-wrong")
+    wait_for_focus(page, steps[-1]["label"])
+    page.route("**/taxonomy*", lambda route: route.continue_(url=f"{route.request.url}&limit=3"))
+    page.click("#chooser nav button:first-child")
+    wait_for_focus(page, steps[0]["label"])
+    assert rows(page) == list("ABCDEFGH")
+
+
+def test_an_undecided_answer_can_be_given_a_label(open_page: Callable[..., Any], path: Path) -> None:
+    page = open_page()
+
+    def undecided(route: Any) -> None:
+        answer = route.fetch()
+        content = answer.json()
+        content["decision"] |= {"level": "undecided", "label": None}
+        route.fulfill(response=answer, json=content)
+
+    page.route("**/predict", undecided)
+    steps = answered(page)["paths"][0]["steps"]
+    assert shown(page, "#judge-ask") == "应该分到哪里？"
+    assert page.locator("#judge-right").is_hidden()
+    page.click("#judge-wrong")
+    wait_for_focus(page, steps[-1]["label"])
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#judge-said:has-text('不作答 →')")
+    one = stored(path)[-1].judgement
+    assert (one.verdict, one.predicted, one.probability) == ("corrected", None, None)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 360])
+def test_the_chooser_in_every_size_and_theme(
+    open_page: Callable[..., Any], theme: str, width: int, tmp_path: Path
+) -> None:
+    page = open_page(width=width, color_scheme=theme)
+    label = answered(page)["decision"]["label"]
+    page.click("#judge-wrong")
+    wait_for_focus(page, label)
+    assert is_narrow(page)
+    small = page.locator("#judge button:visible, #chooser input").evaluate_all(
+        "all => all.filter(one => one.getBoundingClientRect().height < 36).map(one => one.textContent)"
+    )
+    assert small == []
+    for selector in ("#judge-ask", "#judge-kept", "#chooser .trail button", "#chooser .bar b", "#chooser button.main"):
+        assert contrast(page, selector) >= 4.5, selector
+    page.screenshot(path=tmp_path / "chooser.png", full_page=True)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#judge-said:not(:empty)")
+    page.wait_for_selector("#judge-said:has-text('已保存')")
+    assert contrast(page, "#judge-said") >= 4.5
+
+
+def test_titles_of_a_foreign_table_are_never_markup(browser: Any, deep: HierarchicalClassifier, tmp_path: Path) -> None:
+    titles = dict.fromkeys("ABCDEFGH", "<img src=x onerror=alert(1)>")
+    titled = HierarchicalClassifier(deep.system.with_titles(titles), None, {})
+    feedback = FeedbackSettings(FeedbackStore.open(tmp_path / "f.sqlite", create=True))
+    with serving(create_app(titled, ServiceSettings(rate=0), feedback=feedback)) as client:
+        opening = _opening(browser, client)
+        page = next(opening)()
+        steps = answered(page)["paths"][0]["steps"]
+        page.click("#judge-wrong")
+        wait_for_focus(page, steps[-1]["label"])
+        page.click("#chooser nav button:first-child")
+        wait_for_focus(page, steps[0]["label"])
+        assert "<img src=x" in shown(page, "#chooser")
+        assert page.locator("#chooser img").count() == 0
+        assert list(opening) == []
