@@ -1,4 +1,4 @@
-"""Do corrections help? A stream of documents, each wrong answer corrected, and a system that learns after every so many.
+"""Do corrections help? A stream of documents, each wrong answer corrected, and a system that learns from time to time.
 
     python -m benchmarks.corrections FOLDER RAW.csv [--rows 500] [--steps 4] [--passes 2] [overrides of run]
 
@@ -35,7 +35,7 @@ Table = list[dict[str, str]]
 
 def main(words: Sequence[str]) -> None:
     """Run the experiment and print its table."""
-    options = parsed(words, "folder raw overrides*", rows=500, steps=4, passes=2, weight=2.0)
+    options = parsed(words, "folder raw overrides*", rows=500, steps=4, passes=2, weight=1.0)
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     names, base, stream = _divide(options.raw, options.rows * (options.steps + 1))

@@ -23,7 +23,7 @@ usage: patent-hier learn MODEL FEEDBACK.csv [options] [overrides of run]
   MODEL             result folder: runs/<model>/result-...; a combination learns member by member
   FEEDBACK.csv      corrected documents, as patent-hier feedback --export writes them; any table with a text and a
                     symbol that prepare could read
-  --weight 2        weight of a correction in training; a document of the corpus has 1
+  --weight 1        weight of a correction in training; a document of the corpus has 1
   --held-out 0.2    share of the corrections that are kept out of training, to compare the two systems on
   --replay 5000     networks: training documents of the corpus that each one reads again beside the corrections
   --passes 2        networks: passes over these documents
@@ -52,7 +52,7 @@ def learn(words: Sequence[str]) -> None:
         PatentHierError: If a setting or an input cannot be used.
     """
     options = parsed(
-        words, "model feedback overrides*", weight=2.0, held_out=0.2, replay=5000, passes=2, anew=False, force=False
+        words, "model feedback overrides*", weight=1.0, held_out=0.2, replay=5000, passes=2, anew=False, force=False
     )
     _check(options)
     from patent_hier.atomic import write_json

@@ -17,6 +17,6 @@ class LearnSettings:
     """
 
     corrections: str | None = None
-    weight: float = 2.0
+    weight: float = 1.0
     base: str | None = None
     replay: int = 5000
