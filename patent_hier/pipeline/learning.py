@@ -106,7 +106,7 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
             raise ConfigError(
                 f"learn.corrections={own.corrections} is of {what} {theirs}, this run of {ours}; learn on the same data"
             )
-    content = {"corrections": manifest["sha256"], "weight": own.weight}
+    content = {"corrections": str(manifest["sha256"])[:12], "weight": own.weight}
     if own.base is not None and settings.model.inputs != "terms":
         content |= {"base": _base(Path(own.base))["suite"], "replay": own.replay}
     return {"learn": content}
