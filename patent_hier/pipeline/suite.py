@@ -11,6 +11,7 @@ from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
 from patent_hier.data.characters import Characters
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.familiarity import Familiar
 from patent_hier.data.labels import DocumentLabels, corpus_labels
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
@@ -18,6 +19,7 @@ from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.frequency import training_counts
 from patent_hier.evaluation.recalibration import choose_scalings
+from patent_hier.evaluation.reference import Reference
 from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
@@ -25,7 +27,8 @@ from patent_hier.inference.calibration import CALIBRATION
 from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
 from patent_hier.pipeline.node import finished, read_predictions, run_node
 from patent_hier.pipeline.plan import plan_node
-from patent_hier.pipeline.stages import load_parts, split_of, training_characters
+from patent_hier.pipeline.profiling import calibration_reference
+from patent_hier.pipeline.stages import load_parts, split_of, training_bigrams, training_characters
 from patent_hier.pipeline.text_read import ReadBefore
 from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
@@ -51,6 +54,7 @@ class SuiteResult:
         overrides: The words of the command that made it.
         tree: Its labels, with the titles that are known.
         characters: What training has shown of characters.
+        reference: What new documents are compared to; None without calibration documents.
     """
 
     result: Result
@@ -62,6 +66,7 @@ class SuiteResult:
     overrides: tuple[str, ...]
     tree: LabelTree
     characters: Characters
+    reference: Reference | None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -138,7 +143,10 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     tree = replace(system.tree, titles=titles_of(first, system.tree))
     folder, split = first.parent / name, split_of(corpus, manifest["data"]["split"])
     shown = training_characters(corpus, split)
-    return SuiteResult(result, manifest["model"], demo, folder, dict(folders), facts, overrides, tree, shown)
+    familiar = Familiar(shown.known, training_bigrams(corpus, split))
+    calibrated = read_recalibrated(folders, system.document_ids)
+    reference = None if calibrated is None else calibration_reference(calibrated, system, corpus, familiar)
+    return SuiteResult(result, manifest["model"], demo, folder, dict(folders), facts, overrides, tree, shown, reference)
 
 
 def score_nodes(
