@@ -4,7 +4,6 @@ A profile holds no text. Months, batches and services use the same object, and a
 calibration documents, to which :mod:`patent_hier.evaluation.drift` compares others.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from patent_hier.evaluation.scores import TreeScores
 from patent_hier.taxonomy.tree import LabelTree
 
 LABELLED_LEVELS = 2  # from the top, whose likeliest labels are counted
+_MOST_CHARACTERS = 10**15
+_ROUNDING = 1e-3
 _MOST_DOCUMENTS = 10**8  # of a file; the comparison draws from fewer than 10**9
 _SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
 _LENGTHS = tuple(2 ** (step / 2) for step in range(2, 28))  # characters: 2 to about 11,600
@@ -50,7 +51,11 @@ OF_TEXTS = (CHARACTERS, BIGRAMS, LATIN, LENGTH)
 
 def confidence_of(level: str) -> Measure:
     """The probability of a level's likeliest label, recalibrated where that helps."""
-    return Measure(f"confidence.{level}", f"confidence.{level}", "", _CONFIDENCES)
+    return Measure(_confidence_name(level), _confidence_name(level), "", _CONFIDENCES)
+
+
+def _confidence_name(level: str) -> str:
+    return f"confidence.{level}"
 
 
 def measures_of(levels: Sequence[str]) -> tuple[Measure, ...]:
@@ -99,6 +104,16 @@ class Observations(NamedTuple):
         labels = np.stack([tree.codes[own] for own in best[:LABELLED_LEVELS]], axis=1).astype(object)
         return cls(np.array(texts, np.int64).reshape(-1, len(TextCounts._fields)), labels, confidence)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Characters of each text, ``(n,)``."""
+        return self.texts[:, TextCounts._fields.index("length")]
+
+    def sums(self, levels: Sequence[str]) -> dict[str, float]:
+        """The sums that means are made of, by name; ``levels`` are the system's."""
+        sums = dict(zip(TextCounts._fields, self.texts.sum(axis=0).astype(float).tolist(), strict=True))
+        return sums | dict(zip(map(_confidence_name, levels), self.confidence.sum(axis=0).tolist(), strict=True))
+
     def take(self, rows: Sequence[int]) -> "Observations":
         """Only the documents at some places."""
         places = np.array(rows, np.intp)
@@ -129,18 +144,16 @@ class Profile:
         if found is None:
             shape = (0, len(TextCounts._fields)), (0, len(levels[:LABELLED_LEVELS])), (0, len(levels))
             found = Observations(np.zeros(shape[0], np.int64), np.zeros(shape[1], object), np.zeros(shape[2]))
-        sums = dict(zip(TextCounts._fields, found.texts.sum(axis=0).astype(float).tolist(), strict=True))
-        columns = dict(zip(TextCounts._fields, found.texts.T, strict=True))
-        for place, level in enumerate(levels):
-            name = confidence_of(level).part
-            columns[name], sums[name] = found.confidence[:, place], float(found.confidence[:, place].sum())
+        columns: dict[str, NDArray[Any]] = dict(zip(TextCounts._fields, found.texts.T, strict=True))
+        columns |= dict(zip(map(_confidence_name, levels), found.confidence.T, strict=True))
         bins = {}
         for one in measures_of(levels):
             whole = np.maximum(columns[one.whole], 1) if one.whole else 1
             places = np.searchsorted(one.edges, columns[one.part] / whole, side="left")
             bins[one.name] = np.bincount(places, minlength=len(one.edges) + 1).astype(np.int64)
         named = zip(levels, found.labels.T, strict=False)
-        return cls(levels, len(found.texts), bins, {level: Counter(own.tolist()) for level, own in named}, sums)
+        labels = {level: Counter(own.tolist()) for level, own in named}
+        return cls(levels, len(found.texts), bins, labels, found.sums(levels))
 
     def __add__(self, other: "Profile") -> "Profile":
         return Profile(
@@ -192,8 +205,10 @@ class Profile:
             raise ValueError("a histogram does not fit the documents")
         if any(own.total() != documents or own.keys() - set(tree.labels(level)) for level, own in labels.items()):
             raise ValueError("labels of another system")
-        if not all(math.isfinite(value) and value >= 0 for value in sums.values()):
-            raise ValueError("a sum is out of range")
+        most = {one.part: sums[one.whole] if one.whole else documents for one in measures_of(levels)}
+        most[LENGTH.part] = _MOST_CHARACTERS
+        if not all(0 <= value <= most.get(name, _MOST_CHARACTERS) + _ROUNDING for name, value in sums.items()):
+            raise ValueError("a sum is out of range")  # NaN is, too
         return cls(levels, documents, bins, labels, sums)
 
 
