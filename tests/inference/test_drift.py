@@ -28,16 +28,12 @@ def linear(made):
 def calibration_rows(made, folder):
     """The calibration documents as a raw file, with their symbols; a row for each."""
     predictions = NetworkPredictions.read(folder / "predictions.parquet").select("calibration")
-    corpus, texts = made.corpus, made.texts()
-    symbols = dict(zip(corpus.document_ids.to_pylist(), corpus.table(["symbols"])["symbols"].to_pylist(), strict=True))
+    table, texts = made.corpus.table(["document_id", "main_group", "subgroup"]).to_pylist(), made.texts()
+    symbols = {row["document_id"]: row["subgroup"] or row["main_group"] for row in table}
     return [
-        raw_row(publication_number=name, abstract=texts[name], symbols=_first(symbols[name]), application_date=date)
+        raw_row(publication_number=name, abstract=texts[name], symbols=symbols[name], application_date=date)
         for name, date in zip(predictions.document_ids, ["2017.01.24", "2017.02.01"] * len(predictions), strict=False)
     ]
-
-
-def _first(symbols):
-    return symbols[0] if isinstance(symbols, list) else symbols
 
 
 @pytest.mark.parametrize(("depth", "model", "level"), SYSTEMS)
