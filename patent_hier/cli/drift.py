@@ -41,12 +41,13 @@ usage: patent-hier drift MODEL FILE [options]
 
 Compared are the shares of letters, and of pairs of letters, that training has hardly shown, the share of Latin letters,
 the length of texts, the confidence at each level, and the predicted labels of the first two levels. Drift is what
-chance does not explain (p below 0.01, adjusted for the number of measures) and what is also large (a distance from the
-value in the table on). Every month is judged as if it were a file of its own; fewer than 100 documents are not judged.
-Accuracies are told where FILE has true symbols, and raise no alarm. Documents that MODEL was trained on are no fair
-stream: it is surer of them.
+chance does not explain (p below 0.01, adjusted for the number of measures) and what is also large (the table names the
+distance from which on it is an alarm). Fewer than 100 documents are not judged. Months are compared likewise, and named
+where they differ; that raises no alarm, for the applications that one gazette publishes differ by month anyway. Nor do
+accuracies, which are told where FILE has true symbols. Do not give documents that MODEL was trained on: it is surer of
+them, and that looks like drift.
 
-Exit status: 0 no drift; {DRIFT_STATUS} drift in FILE or in one of its months; 1 or 2 an error, 130 stopped."""
+Exit status: 0 no drift; {DRIFT_STATUS} drift in FILE; 1 or 2 an error, 130 stopped."""
 
 
 def drift(words: Sequence[str]) -> int:

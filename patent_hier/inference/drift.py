@@ -217,5 +217,13 @@ class Drift:
 
     @property
     def is_found(self) -> bool:
-        """Whether the whole or any month has drifted."""
-        return any(one.is_alarm for own in (self.shifts, *self.by_month.values()) for one in own)
+        """Whether the documents as a whole have drifted.
+
+        Months do not count: the applications that one gazette publishes differ by month, since some kinds take longer.
+        """
+        return any(shift.is_alarm for shift in self.shifts)
+
+    @property
+    def months(self) -> list[str]:
+        """The months that differ as much as drift does."""
+        return [month for month, shifts in self.by_month.items() if any(shift.is_alarm for shift in shifts)]

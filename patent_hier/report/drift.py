@@ -71,14 +71,10 @@ def drift_notes(found: Drift) -> list[str]:
 
 
 def verdict(found: Drift) -> str:
-    """In one line, whether there is drift, in what, and in which months."""
-    if not found.is_found:
-        return "no drift found"
-    alarmed = [measure_name(shift.measure) for shift in found.shifts if shift.is_alarm]
-    months = [month for month, shifts in found.by_month.items() if any(shift.is_alarm for shift in shifts)]
-    parts = ["in " + ", ".join(alarmed)] if alarmed else []
-    parts += ["in the months " + ", ".join(months)] if months else []
-    return f"drift found {'; '.join(parts)}"
+    """In one line, whether there is drift, in what, and which months differ."""
+    alarmed = ", ".join(measure_name(shift.measure) for shift in found.shifts if shift.is_alarm)
+    months = f"; months that differ: {', '.join(found.months)}" if found.months else ""
+    return (f"drift found in {alarmed}" if found.is_found else "no drift found") + months
 
 
 def measure_name(measure: str) -> str:
@@ -174,8 +170,7 @@ def _months(found: Drift) -> Grid:
             score = own.summary.accuracies.get(level)
             row[f"{level}\nright %"] = ABSENT if score is None else percent(score.value)
         row["largest\ndistance"] = f"{largest.distance:.3f}"
-        alarmed = any(shift.is_alarm for shift in shifts)
-        row[""] = ALARM if alarmed else ("" if largest.p_value is not None else "too few")
+        row[""] = "differs" if month in found.months else ("" if largest.p_value is not None else "too few")
         rows.append(row)
     if not found.stream.whole.summary.labelled:
         rows = [{name: cell for name, cell in row.items() if "right" not in name} for row in rows]

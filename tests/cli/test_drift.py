@@ -84,7 +84,7 @@ def test_drift_has_a_status_of_its_own(made, model, here):
     assert (outcome.status, outcome.err) == (DRIFT_STATUS, "")
     assert "Latin letters" in outcome.out.splitlines()[-1]
     assert outcome.out.splitlines()[-1].startswith("drift found in ")
-    assert outcome.out.splitlines()[-1].endswith("; in the months 2019-07: out")
+    assert outcome.out.splitlines()[-1].endswith("; months that differ: 2019-07: out")
     assert "Accuracy" not in outcome.out
     assert "right" not in outcome.out
     facts = read_json(here / "out" / "drift.json")

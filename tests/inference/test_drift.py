@@ -7,6 +7,7 @@ from patent_hier.artifacts import find_damage
 from patent_hier.data.incoming import IncomingFiles
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.reference import Reference
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.drift import Drift, Known, Stream, drift, read_stream
 from patent_hier.inference.files import Options, predict_to_stream
@@ -131,3 +132,14 @@ def load_nodes(made):
 
 def test_an_empty_stream_has_no_documents():
     assert Stream(("section", "class")).whole.profile.documents == 0
+
+
+def test_a_month_that_differs_is_named_and_no_alarm(made, linear, tmp_path):
+    texts = [*made.texts().values()]
+    rows = [raw_row(abstract=texts[n % len(texts)], application_date="2019.01.02") for n in range(3000)]
+    rows += [raw_row(abstract="Laser for measuring", application_date="2019.02.03") for _ in range(100)]
+    stream = read_stream(linear, IncomingFiles(write_raw(tmp_path / "c.csv", *rows), linear.system.raw))
+    reference = Reference(frozenset(), stream.months["2019-01"].profile, {})
+    found = Drift.of(reference, stream)
+    assert found.months == ["2019-02"]
+    assert not found.is_found
