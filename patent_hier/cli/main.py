@@ -33,6 +33,7 @@ COMMANDS = {
     "migrate": ("migrate", "a finished system, or a corpus, in a new edition of the IPC"),
     "distill": ("distill", "a finished system as the teacher of one network"),
     "predict": ("predict", "a finished system and new documents -> their classes"),
+    "drift": ("drift", "do new documents still look like those of calibration?"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
     "feedback": ("feedback", "judgements that examiners made on the page: list, export, delete"),
@@ -65,50 +66,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 128 + interruptions.number if interruptions.number and status == INTERRUPTED else status
 
 
-def _begin_process(words: Sequence[str]) -> None:
+def _begin_process(words: Sequence[str]) -> int | None:
     watch_output()
     if os.environ.get("COLUMNS") == "0":  # of a terminal that does not know its width; Rich would show nothing
         del os.environ["COLUMNS"]
     refuse_odd_surroundings()
-    _begin(words)
+    return _begin(words)
 
 
-def _begin(words: Sequence[str]) -> None:
+def _begin(words: Sequence[str]) -> int | None:
     if Path.cwd() != Path(__file__).resolve().parents[2]:  # else a checkout, which need not be installed
         os.environ.setdefault(_SAFE_PATH, "1")
-    (_together if os.environ.keys() >= _TORCHRUN else _dispatch)(words)
+    return (_together if os.environ.keys() >= _TORCHRUN else _dispatch)(words)
 
 
-def _together(words: Sequence[str]) -> None:
+def _together(words: Sequence[str]) -> int | None:
     """Under torchrun, rank 0 runs the command; the other ranks train with it."""
     from patent_hier.training.ranks import Ranks
 
     ranks = Ranks.of_torchrun(os.environ)
     if ranks is None or not words or words[0] not in _TRAINING:
         if ranks is None or ranks.rank == 0:
-            _dispatch(words)
-        return
+            return _dispatch(words)
+        return None
     from patent_hier.pipeline.torchrun import follow, open_session
 
     if ranks.rank:
         follow(ranks)
-        return
+        return None
     session = open_session(ranks)
     try:
-        _dispatch(words)
+        return _dispatch(words)
     finally:
         session.end()
 
 
-def _dispatch(words: Sequence[str]) -> None:
+def _dispatch(words: Sequence[str]) -> int | None:
+    """Run a command; its exit status, where it has one of its own that is no error."""
     if not words or words[0] in (*_HELP, "help"):
         print(_help())
-        return
+        return None
     if words[0] == "--version":
         from patent_hier import __version__
 
         print(f"patent_hier {__version__}")
-        return
+        return None
     if words[0] not in COMMANDS:
         moved = f"; in a checkout: make {words[0]}" if words[0] in ("bench", "plan", "gpu-check") else ""
         raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
@@ -118,8 +120,9 @@ def _dispatch(words: Sequence[str]) -> None:
     usage = getattr(module, name.upper(), None)
     if usage is not None and any(word in _HELP for word in rest):
         print(usage)
-        return
-    getattr(module, name)(rest)
+        return None
+    status: int | None = getattr(module, name)(rest)
+    return status
 
 
 def _help() -> str:

@@ -25,14 +25,14 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
-def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
+def run_command(command: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
     """Run one command and turn whatever it raises into a line on standard error.
 
     Returns:
-        The exit status: 0, or what the error's class says; 130 after Ctrl-C.
+        The exit status: 0, or the one that the command returns; what the error's class says; 130 after Ctrl-C.
     """
     try:
-        command(arguments)
+        status = command(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a failure still has a line and a status
     except SystemExit as stop:  # Hydra's own --help and --version
@@ -51,7 +51,7 @@ def run_command(command: Callable[[Sequence[str]], None], arguments: Sequence[st
             raise
         _tell(f"error: {describe(error)}")
         return exit_status(error)
-    return 0
+    return status or 0
 
 
 def _tell(line: str) -> None:

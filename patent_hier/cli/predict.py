@@ -97,7 +97,7 @@ def predict(words: Sequence[str]) -> None:
     engine = Engine(options.engine, options.precision)
     if (options.file is None) == (not options.abstract):
         raise ConfigError("name either FILE or --abstract TEXT; see patent-hier predict --help")
-    text = None if options.text is None else _text(options.text)
+    text = None if options.text is None else text_columns(options.text)
     if not engine.is_plain and (options.file is None or str(options.file) == _STDIN):
         raise ConfigError(
             f"{engine.options} is first compared with fp32 on FILE; name a file instead of --abstract or standard input"
@@ -123,7 +123,7 @@ def _answer(options: argparse.Namespace) -> None:
 
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
     names = LabelNames(classifier.system.tree)
-    _check_applicant(classifier.system, options.applicant)
+    check_applicant(classifier.system, options.applicant)
     context = {APPLICANT: [options.applicant] * len(options.abstract)} if options.applicant else {}
     predictions = classifier.predict(options.abstract, context=context, **asdict(_options(options)))
     for text, prediction in zip(options.abstract, predictions, strict=True):
@@ -157,7 +157,7 @@ def _predict(
     if fmt.text != system.raw.text:
         say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
 
-    _check_applicant(system, options.applicant)
+    check_applicant(system, options.applicant)
     given_columns = {"symbols": options.symbols, APPLICANT: options.applicant}
     named = {ours: name for ours, name in given_columns.items() if name}
     needed, columns = tuple(named), {**fmt.columns, **named}
@@ -219,7 +219,12 @@ def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
     )
 
 
-def _check_applicant(system: "System", applicant: str | None) -> None:
+def check_applicant(system: "System", applicant: str | None) -> None:
+    """Refuse ``--applicant`` for a system that reads the text alone.
+
+    Raises:
+        ConfigError: Saying how to train another.
+    """
     if applicant and APPLICANT not in system.raw.context:
         raise ConfigError(
             f"--applicant {applicant}: {system.name} reads the text alone; train with data.context=[applicant]"
@@ -301,7 +306,12 @@ def _options(options: argparse.Namespace) -> "Options":
     )  # fmt: skip
 
 
-def _text(given: str) -> list[str]:
+def text_columns(given: str) -> list[str]:
+    """The columns that ``--text`` names.
+
+    Raises:
+        ConfigError: If a name is empty.
+    """
     names = [name.strip() for name in given.split(",")]
     if not all(names):
         raise ConfigError(f"--text {given} names an empty column; write it as --text 专利名称,摘要")

@@ -19,6 +19,7 @@ from patent_hier.reading.tables import JSON_LINES, TEXT, Table, open_table
 TABLE = "csv"
 FORMATS = (TABLE, TEXT, JSON_LINES)
 _NUMBERS = ("publication_number", "application_number")
+_DATES = ("application_date", "publication_date")
 _ID_KEYS = ("document_id", "id")  # of JSON: names as they stand
 
 
@@ -36,6 +37,7 @@ class Incoming(NamedTuple):
         fault: Why the row cannot be classified, or None.
         size: Its share of the files' bytes.
         context: The fields of the format's context, in its order; None for a column that the file has not.
+        date: The field of the day of application or, in a file without that column, of publication; else empty.
     """
 
     row: int
@@ -46,6 +48,7 @@ class Incoming(NamedTuple):
     fault: RowFault | TextFault | None
     size: int
     context: tuple[str | None, ...] = ()
+    date: str = ""
 
 
 class IncomingFiles:
@@ -152,7 +155,9 @@ class IncomingFiles:
         problem = None if is_text else TextFault.EMPTY_TEXT
         places = map(self.layout.positions.get, self._format.context)
         context = tuple(None if place is None else row[place] for place in places)
-        return Incoming(number, name or str(number), fields, text if is_text else "", symbols, problem, size, context)
+        date = next((row[self.layout.positions[ours]] for ours in _DATES if ours in self.layout.positions), "")
+        name = name or str(number)
+        return Incoming(number, name, fields, text if is_text else "", symbols, problem, size, context, date)
 
 
 def _kind_of(file: Path) -> str | None:

@@ -17,6 +17,7 @@ from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
+from patent_hier.evaluation.reference import PROFILE_FILE
 from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.features.pretrained import mirror_hint
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
@@ -179,6 +180,8 @@ def export_system(export: Export, folder: Path) -> None:
         (staging / LABELS_FILE).write_text(labels_json(system.tree), "utf-8")
         if system.characters is not None:
             write_json(staging / CHARACTERS_FILE, system.characters.as_dict())
+        if system.reference is not None:
+            write_json(staging / PROFILE_FILE, system.reference.as_dict())
         if export.calibration is not None:
             write_json(staging / CALIBRATION_FILE, export.calibration.as_dict())
         version = system_version(system)

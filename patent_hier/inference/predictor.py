@@ -20,6 +20,7 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
 from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import pool
+from patent_hier.evaluation.reference import Reference, load_reference
 from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive, missing_nodes, whole, whole_tree
 from patent_hier.features.terms import TermReader, TermStore, in_order
 from patent_hier.features.token_store import TokenStore
@@ -114,6 +115,7 @@ class System:
         passes: How many classifiers read each text.
         titles: Titles of labels by code, as far as they are known.
         characters: What training has shown of characters; None if that is not known.
+        reference: What the calibration documents look like; None if that is not known.
     """
 
     def __init__(
@@ -124,9 +126,11 @@ class System:
         raw: RawFormat,
         titles: Mapping[str, str] | None = None,
         characters: Characters | None = None,
+        reference: Reference | None = None,
     ) -> None:
         self.name = name
         self.characters = characters
+        self.reference = reference
         self.titles = dict(titles or {})
         self.nodes = dict(nodes)
         self.raw = raw
@@ -149,18 +153,23 @@ class System:
             )
         return replace(whole_tree(trees), titles=self.titles)
 
+    @property
+    def _known(self) -> tuple[Characters | None, Reference | None]:
+        """What came with the classifiers and stays true whatever computes them."""
+        return self.characters, self.reference
+
     def with_titles(self, titles: Mapping[str, str]) -> "System":
         """The same classifiers with titles of their labels."""
-        return System(self.name, self.nodes, self.loaded, self.raw, titles, self.characters)
+        return System(self.name, self.nodes, self.loaded, self.raw, titles, *self._known)
 
     def with_loaded(self, loaded: Mapping[Path, Classifier | Combination]) -> "System":
         """The same nodes with other classifiers, or the same ones otherwise computed."""
-        return System(self.name, self.nodes, loaded, self.raw, self.titles, self.characters)
+        return System(self.name, self.nodes, loaded, self.raw, self.titles, *self._known)
 
     def converting(self, convert: str) -> "System":
         """The same classifiers for texts whose characters are converted first (``RawFormat.convert``)."""
         raw = replace(self.raw, convert=convert)
-        return System(self.name, self.nodes, self.loaded, raw, self.titles, self.characters)
+        return System(self.name, self.nodes, self.loaded, raw, self.titles, *self._known)
 
     def portions(self, texts: list[str]) -> Iterator[list[str]]:
         """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
@@ -253,7 +262,10 @@ def load_system(folder: Path) -> System:
         raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
     name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
     own = assemble(name, folders)
-    return System(name, own.nodes, own.loaded, own.raw, load_titles(folder), load_characters(folder))
+    system = System(name, own.nodes, own.loaded, own.raw, load_titles(folder), load_characters(folder))
+    if kind != NODE_KIND:  # one node alone has no whole tree to check it by, and no such file
+        system.reference = load_reference(folder, system.tree)
+    return system
 
 
 def assemble(name: str, folders: Mapping[str, Path]) -> System:

@@ -17,6 +17,7 @@ from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.characters import Characters, sample
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, described, prepare, shared_strings, source_digest
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
+from patent_hier.data.familiarity import common_bigrams
 from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import corpus_labels
@@ -232,15 +233,20 @@ def _groups_of(folder: Path, split: Path) -> NDArray[np.int32] | None:
 
 def training_characters(corpus: Corpus, split: Path) -> Characters:
     """What the training part shows of characters; known once for all results that a process makes."""
-    return _characters_of(corpus.folder, split)
+    return _shown_of(corpus.folder, split)[0]
+
+
+def training_bigrams(corpus: Corpus, split: Path) -> frozenset[str]:
+    """The bigrams that the training part shows often; known once likewise."""
+    return _shown_of(corpus.folder, split)[1]
 
 
 @functools.lru_cache(maxsize=2)
-def _characters_of(folder: Path, split: Path) -> Characters:
+def _shown_of(folder: Path, split: Path) -> tuple[Characters, frozenset[str]]:
     corpus = Corpus.open(folder)
     train = load_parts(corpus, split) == TRAIN
-    texts = chain.from_iterable(corpus.iter_texts())
-    return Characters.learn(sample(compress(texts, train), int(train.sum())))
+    texts = sample(compress(chain.from_iterable(corpus.iter_texts()), train), int(train.sum()))
+    return Characters.learn(texts), common_bigrams(texts)
 
 
 def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:

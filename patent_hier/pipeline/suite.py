@@ -11,6 +11,7 @@ from patent_hier.artifacts import MANIFEST
 from patent_hier.atomic import read_json
 from patent_hier.data.characters import Characters
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.familiarity import Familiar
 from patent_hier.data.labels import DocumentLabels, corpus_labels
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
@@ -18,6 +19,7 @@ from patent_hier.evaluation.aggregate import aggregate
 from patent_hier.evaluation.contract import NetworkPredictions
 from patent_hier.evaluation.frequency import training_counts
 from patent_hier.evaluation.recalibration import choose_scalings
+from patent_hier.evaluation.reference import Reference
 from patent_hier.evaluation.result import Result
 from patent_hier.evaluation.scaling import Scalings
 from patent_hier.evaluation.system import aligned, merge, positions, scaled, with_truth
@@ -26,7 +28,8 @@ from patent_hier.pipeline.data_facts import data_facts
 from patent_hier.pipeline.known_applicants import reads_applicants, scores_by_applicant, without_context
 from patent_hier.pipeline.node import Make, finished, read_predictions, run_node
 from patent_hier.pipeline.plan import Given, plan_node
-from patent_hier.pipeline.stages import load_parts, split_of, training_characters
+from patent_hier.pipeline.profiling import calibration_reference
+from patent_hier.pipeline.stages import load_parts, split_of, training_bigrams, training_characters
 from patent_hier.pipeline.text_read import ReadBefore
 from patent_hier.pipeline.titles import titles_of
 from patent_hier.progress import say
@@ -52,6 +55,7 @@ class SuiteResult:
         overrides: The words of the command that made it.
         tree: Its labels, with the titles that are known.
         characters: What training has shown of characters.
+        reference: What new documents are compared to; None without calibration documents.
         data: What is to be said of its data; see :mod:`patent_hier.pipeline.data_facts`.
         learnt: Counts of the corrections that it learnt; None: it learnt none.
     """
@@ -65,6 +69,7 @@ class SuiteResult:
     overrides: tuple[str, ...]
     tree: LabelTree
     characters: Characters
+    reference: Reference | None
     data: Mapping[str, Any]
     learnt: Mapping[str, int] | None = None
 
@@ -151,7 +156,10 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     tree = replace(system.tree, titles=titles_of(first, system.tree))
     folder, split = first.parent / name, split_of(corpus, manifest["data"]["split"])
     shown = training_characters(corpus, split)
-    said = data_facts(corpus, split), _learnt(manifest)
+    familiar = Familiar(shown.known, training_bigrams(corpus, split))
+    calibrated = read_recalibrated(folders, system.document_ids)
+    reference = None if calibrated is None else calibration_reference(calibrated, system, corpus, familiar)
+    said = reference, data_facts(corpus, split), _learnt(manifest)
     return SuiteResult(result, manifest["model"], demo, folder, dict(folders), facts, overrides, tree, shown, *said)
 
 

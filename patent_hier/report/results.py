@@ -17,6 +17,7 @@ from patent_hier.artifacts import MANIFEST, find_damage, seal
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.data.characters import CHARACTERS_FILE
 from patent_hier.data.titles import LABELS_FILE, labels_json
+from patent_hier.evaluation.reference import PROFILE_FILE
 from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score
 from patent_hier.evaluation.set_scores import RANKS
 from patent_hier.inference.exporting import DATA_CARD
@@ -60,9 +61,9 @@ _OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says n
 def save_suite(suite: SuiteResult) -> None:
     """Write ``result.json``, ``result.csv``, ``result.md`` and ``manifest.json`` into ``suite.folder``.
 
-    Where titles of labels are known, ``labels.json`` has them; ``characters.json`` has those of the training, and
-    ``DATA.md`` is the card of the data. A result
-    that is there and says the same stays as it is, with the date of its making.
+    Where titles of labels are known, ``labels.json`` has them; ``characters.json`` has those of the training,
+    ``profile.json`` what the calibration documents look like, and ``DATA.md`` is the card of the data. A result that is
+    there and says the same stays as it is, with the date of its making.
     """
     nodes = {node: str(folder) for node, folder in suite.nodes.items()}
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
@@ -72,6 +73,8 @@ def save_suite(suite: SuiteResult) -> None:
     }
     files[CHARACTERS_FILE] = json.dumps(suite.characters.as_dict(), ensure_ascii=False, indent=2) + "\n"
     files[DATA_CARD] = data_card(suite.data, suite.learnt)
+    if suite.reference is not None:
+        files[PROFILE_FILE] = json.dumps(suite.reference.as_dict(), ensure_ascii=False) + "\n"
     if suite.tree.titles:
         files[LABELS_FILE] = labels_json(suite.tree)
     content = {**suite.facts, "demo": suite.demo, **suite.result.as_dict()}

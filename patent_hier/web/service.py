@@ -16,6 +16,7 @@ from patent_hier.inference.neighbours import Neighbour, Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.inference.texts import Context, checked_context, text_problem
 from patent_hier.web.batching import Batcher
+from patent_hier.web.drifting import DriftCounts
 from patent_hier.web.feedback import Feedback, FeedbackSettings
 from patent_hier.web.guard import ServiceSettings
 from patent_hier.web.messages import (
@@ -76,6 +77,7 @@ class Service:
         self._seconds = Histogram("patent_hier_answer_seconds", "Times of answers.", buckets=_BOUNDS, registry=own)
         waiting = Gauge("patent_hier_waiting_texts", "Texts waiting or being scored.", registry=own)
         waiting.set_function(lambda: self._batcher.waiting)
+        self._drift = DriftCounts.find(classifier.system, own)
         self.feedback: Feedback | None = None
         if feedback is not None:
             self.feedback = Feedback(feedback, classifier, self._problem, settings.time_limit, own)
@@ -175,6 +177,8 @@ class Service:
                 documents = await answering(self.classifier.documents, texts, context)
                 scores = await self._batcher.score(documents)
                 predictions = await answering(self.classifier.answer, scores, asked, documents)
+                if self._drift is not None:
+                    await answering(self._drift.count, scores, documents, predictions)
         except TimeoutError as error:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
         self._texts.inc(len(texts))

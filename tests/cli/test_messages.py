@@ -35,6 +35,12 @@ def test_every_error_becomes_one_line(error, status, capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (10, 10)])
+def test_a_command_may_have_a_status_of_its_own(returned, status, capsys):
+    assert run_command(lambda _: returned, []) == status
+    assert capsys.readouterr() == ("", "")
+
+
 def test_message_of_several_lines_is_joined():
     assert describe(ArtifactError("a\n  b")) == "a b"
 

@@ -233,3 +233,17 @@ def test_any_bytes_have_as_many_rows_as_lines(tmp_path, lines, kind):
     for row in rows:
         row.text.encode()
         assert (row.fault is None) == bool(row.text)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "date"),
+    [
+        ("申请日,公开日", "2019.01.24,2019.07.09", "2019.01.24"),
+        ("公告日", "2019-07-09", "2019-07-09"),
+        ("申请日期,公开日", ",2019.07.09", ""),  # the day of publication is another day
+        ("发明人", "张三", ""),
+    ],
+)
+def test_the_day_of_application_or_else_of_publication(header, row, date, tmp_path):
+    (found,) = read(write(tmp_path / "new.csv", f"摘要,{header}\n{ABSTRACT},{row}\n"))
+    assert found.date == date

@@ -52,6 +52,7 @@ def test_result_folder(suite):
     folder = suite.result()
     assert {path.name for path in folder.iterdir()} == {
         "characters.json",
+        "profile.json",
         "result.json",
         "result.csv",
         "result.md",

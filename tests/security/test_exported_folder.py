@@ -77,12 +77,21 @@ FACTS = ("facts", "facts/data", "facts/result", "facts/data/name", "facts/data/s
 CALIBRATION = ("scalings/root", "scalings/root/section", "choices", "choices/section", "choices/section/nll")
 CALIBRATION += ("choices/section/method", "thresholds/0/target", "thresholds/0/levels")
 CALIBRATION += ("thresholds/0/levels/class", "thresholds", "documents", "measured", "sets", "sets/thresholds/class")
+PROFILE = (
+    "bigrams",
+    "calibration/bins/latin/0",
+    "calibration/labels/section",
+    "calibration/sums/letters",
+    "hits/class",
+)
 
 
 @pytest.mark.parametrize("third", [0, *(pytest.param(third, marks=pytest.mark.slow) for third in (1, 2))])
 @pytest.mark.parametrize(
     ("name", "key"),
-    [("config.json", key) for key in FACTS] + [("calibration.json", key) for key in CALIBRATION],
+    [("config.json", key) for key in FACTS]
+    + [("calibration.json", key) for key in CALIBRATION]
+    + [("profile.json", key) for key in PROFILE],
 )
 def test_facts_and_calibrations(folder: Path, name: str, key: str, third: int) -> None:
     whole = (folder / name).read_text("utf-8")

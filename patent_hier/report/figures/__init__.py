@@ -10,6 +10,7 @@ from patent_hier.report.figures.classes import section_confusion as section_conf
 from patent_hier.report.figures.curves import learning_curves as learning_curves
 from patent_hier.report.figures.curves import loss_curve as loss_curve
 from patent_hier.report.figures.curves import risk_coverage as risk_coverage
+from patent_hier.report.figures.drift import drift as drift
 from patent_hier.report.figures.scores import comparison_bars as comparison_bars
 from patent_hier.report.figures.scores import frequency_bars as frequency_bars
 from patent_hier.report.figures.scores import layer_bars as layer_bars

@@ -3,12 +3,15 @@ import re
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from patent_hier.evaluation.calibration_error import Reliability
+from patent_hier.evaluation.drift import compare
+from patent_hier.evaluation.profile import Observations, Profile
 from patent_hier.evaluation.result import Score
 from patent_hier.report import figures
 from patent_hier.report.figures import fonts
@@ -46,6 +49,14 @@ GROUPS = {
 }
 
 
+def profile(n, shift=0):
+    texts = [(4 * (1 + row % 5) ** 2 + shift, 20, row % 3 + shift, row % 7, 19, row % 9 + shift) for row in range(n)]
+    labels = np.array([("AB"[row % 2], ("A01", "B60")[row % 2]) for row in range(n)], object)
+    confidence = np.stack([np.linspace(0.1, 1, n), np.linspace(0, 0.9, n)], axis=1)
+    return Profile.of(("section", "class"), Observations(np.array(texts), labels, confidence))
+
+
+SHIFTS = compare(profile(400), profile(300, 3))
 DRAWINGS = {
     "layer_bars": lambda pen: figures.layer_bars(pen, LAYERS),
     "comparison_bars": lambda pen: figures.comparison_bars(pen, OURS),
@@ -54,6 +65,9 @@ DRAWINGS = {
     "class_bars": lambda pen: figures.class_bars(pen, CLASSES),
     "learning_curves": lambda pen: figures.learning_curves(pen, HISTORIES),
     "reliability": lambda pen: figures.reliability(pen, BINS),
+    "drift": lambda pen: figures.drift(
+        pen, profile(400), profile(300, 3), SHIFTS, {"2019-01": SHIFTS, "2019-02": SHIFTS}
+    ),
 }
 EN = figures.pen("en")
 

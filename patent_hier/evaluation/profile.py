@@ -1,0 +1,223 @@
+"""What documents look like to a system: histograms with fixed bins, which add up and fit into a small file.
+
+A profile holds no text. Months, batches and services use the same object, and an exported system carries that of its
+calibration documents, to which :mod:`patent_hier.evaluation.drift` compares others.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from patent_hier.data.familiarity import TextCounts
+from patent_hier.evaluation.contract import NetworkPredictions
+from patent_hier.evaluation.scores import TreeScores
+from patent_hier.taxonomy.tree import LabelTree
+
+LABELLED_LEVELS = 2  # from the top, whose likeliest labels are counted
+_MOST_CHARACTERS = 10**15
+_ROUNDING = 1e-3
+_MOST_DOCUMENTS = 10**8  # of a file; the comparison draws from fewer than 10**9
+_SHARES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
+_LENGTHS = tuple(2 ** (step / 2) for step in range(2, 28))  # characters: 2 to about 11,600
+_CONFIDENCES = tuple(step / 20 for step in range(1, 20))
+
+
+class Measure(NamedTuple):
+    """A number that each document has.
+
+    Attributes:
+        name: Of its histogram.
+        part: Name of a sum; divided by ``whole`` it is the mean.
+        whole: Name of a sum; empty: the number of documents.
+        edges: Bin ``i`` holds the values above ``edges[i - 1]`` up to ``edges[i]``; the last bin all higher ones.
+    """
+
+    name: str
+    part: str
+    whole: str
+    edges: tuple[float, ...]
+
+
+CHARACTERS = Measure("characters", "unseen", "letters", _SHARES)
+BIGRAMS = Measure("bigrams", "unseen_bigrams", "bigrams", _SHARES)
+LATIN = Measure("latin", "latin", "letters", _SHARES)
+LENGTH = Measure("length", "length", "", _LENGTHS)
+OF_TEXTS = (CHARACTERS, BIGRAMS, LATIN, LENGTH)
+
+
+def confidence_of(level: str) -> Measure:
+    """The probability of a level's likeliest label, recalibrated where that helps."""
+    return Measure(_confidence_name(level), _confidence_name(level), "", _CONFIDENCES)
+
+
+def _confidence_name(level: str) -> str:
+    return f"confidence.{level}"
+
+
+def measures_of(levels: Sequence[str]) -> tuple[Measure, ...]:
+    """All measures of a system with these levels, but for the labels."""
+    return (*OF_TEXTS, *map(confidence_of, levels))
+
+
+class Observations(NamedTuple):
+    """What a profile counts of ``n`` documents.
+
+    Attributes:
+        texts: ``(n, 6)`` int64, a row of :class:`patent_hier.data.familiarity.TextCounts` each.
+        labels: ``(n, at most LABELLED_LEVELS)``, the likeliest label of each of the first levels.
+        confidence: ``(n, n_levels)``, the probability of each level's likeliest label, 0 to 1.
+    """
+
+    texts: NDArray[np.int64]
+    labels: NDArray[np.object_]
+    confidence: NDArray[np.float64]
+
+    @classmethod
+    def of_scores(cls, texts: Sequence[TextCounts], scores: TreeScores) -> Self:
+        """Of new documents."""
+        tree = scores.tree
+        spans = [tree.span(level) for level in tree.levels]
+        best = [scores.log_prob[:, span].argmax(axis=1) + span.start for span in spans]
+        rows = np.arange(len(scores))
+        return cls._of(texts, tree, best, [scores.log_prob[rows, own] for own in best])
+
+    @classmethod
+    def of_predictions(cls, texts: Sequence[TextCounts], system: NetworkPredictions) -> Self:
+        """Of documents whose scores are stored."""
+        found = [(own.best(1), system.tree.span(own.level).start) for own in system.levels]
+        best = [labels[:, 0] + start for (labels, _), start in found]
+        return cls._of(texts, system.tree, best, [log_prob[:, 0] for (_, log_prob), _ in found])
+
+    @classmethod
+    def _of(
+        cls,
+        texts: Sequence[TextCounts],
+        tree: LabelTree,
+        best: Sequence[NDArray[np.integer[Any]]],
+        log_prob: Sequence[NDArray[np.float32]],
+    ) -> Self:
+        confidence = np.exp(np.stack(log_prob, axis=1).astype(np.float64)).clip(max=1)  # float32 rounds to above 1
+        labels = np.stack([tree.codes[own] for own in best[:LABELLED_LEVELS]], axis=1).astype(object)
+        return cls(np.array(texts, np.int64).reshape(-1, len(TextCounts._fields)), labels, confidence)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Characters of each text, ``(n,)``."""
+        return self.texts[:, TextCounts._fields.index("length")]
+
+    def sums(self, levels: Sequence[str]) -> dict[str, float]:
+        """The sums that means are made of, by name; ``levels`` are the system's."""
+        sums = dict(zip(TextCounts._fields, self.texts.sum(axis=0).astype(float).tolist(), strict=True))
+        return sums | dict(zip(map(_confidence_name, levels), self.confidence.sum(axis=0).tolist(), strict=True))
+
+    def take(self, rows: Sequence[int]) -> "Observations":
+        """Only the documents at some places."""
+        places = np.array(rows, np.intp)
+        return Observations(self.texts[places], self.labels[places], self.confidence[places])
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """Counts of documents.
+
+    Attributes:
+        levels: Of the system, from the top.
+        documents: How many.
+        bins: By name of a measure, its histogram.
+        labels: By each of the first levels, how many documents have a label for their likeliest.
+        sums: By name, the sums that the means are made of.
+    """
+
+    levels: tuple[str, ...]
+    documents: int
+    bins: Mapping[str, NDArray[np.int64]]
+    labels: Mapping[str, Counter[str]]
+    sums: Mapping[str, float]
+
+    @classmethod
+    def of(cls, levels: tuple[str, ...], found: Observations | None = None) -> Self:
+        """Of some documents; without them an empty one."""
+        if found is None:
+            shape = (0, len(TextCounts._fields)), (0, len(levels[:LABELLED_LEVELS])), (0, len(levels))
+            found = Observations(np.zeros(shape[0], np.int64), np.zeros(shape[1], object), np.zeros(shape[2]))
+        columns: dict[str, NDArray[Any]] = dict(zip(TextCounts._fields, found.texts.T, strict=True))
+        columns |= dict(zip(map(_confidence_name, levels), found.confidence.T, strict=True))
+        bins = {}
+        for one in measures_of(levels):
+            whole = np.maximum(columns[one.whole], 1) if one.whole else 1
+            places = np.searchsorted(one.edges, columns[one.part] / whole, side="left")
+            bins[one.name] = np.bincount(places, minlength=len(one.edges) + 1).astype(np.int64)
+        named = zip(levels, found.labels.T, strict=False)
+        labels = {level: Counter(own.tolist()) for level, own in named}
+        return cls(levels, len(found.texts), bins, labels, found.sums(levels))
+
+    def __add__(self, other: "Profile") -> "Profile":
+        return Profile(
+            self.levels,
+            self.documents + other.documents,
+            {name: own + other.bins[name] for name, own in self.bins.items()},
+            {level: own + other.labels[level] for level, own in self.labels.items()},
+            {name: own + other.sums[name] for name, own in self.sums.items()},
+        )
+
+    def mean(self, measure: Measure) -> float | None:
+        """The mean of a measure; of a share that of all letters or bigrams together. None where there are none."""
+        whole = self.sums[measure.whole] if measure.whole else self.documents
+        return self.sums[measure.part] / whole if whole else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The profile as JSON-able values."""
+        return {
+            "documents": self.documents,
+            "bins": {name: own.tolist() for name, own in self.bins.items()},
+            "labels": {level: dict(sorted(own.items())) for level, own in self.labels.items()},
+            "sums": dict(self.sums),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Any, tree: LabelTree) -> Self:
+        """The profile of :meth:`as_dict`.
+
+        Args:
+            content: Of any origin.
+            tree: The system's.
+
+        Raises:
+            ValueError: If it is something else, or of another system; KeyError, TypeError or AttributeError likewise.
+        """
+        levels = tree.levels
+        documents = checked_count(content["documents"], least=1)
+        bins = {
+            one.name: np.array([checked_count(count) for count in content["bins"][one.name]], np.int64)
+            for one in measures_of(levels)
+        }
+        labels = {
+            level: Counter({str(label): checked_count(count) for label, count in content["labels"][level].items()})
+            for level in levels[:LABELLED_LEVELS]
+        }
+        sums = {name: float(content["sums"][name]) for name in cls.of(levels).sums}
+        sizes = {one.name: len(one.edges) + 1 for one in measures_of(levels)}
+        if any(len(own) != sizes[name] or own.sum() != documents for name, own in bins.items()):
+            raise ValueError("a histogram does not fit the documents")
+        if any(own.total() != documents or own.keys() - set(tree.labels(level)) for level, own in labels.items()):
+            raise ValueError("labels of another system")
+        most = {one.part: sums[one.whole] if one.whole else documents for one in measures_of(levels)}
+        most[LENGTH.part] = _MOST_CHARACTERS
+        if not all(0 <= value <= most.get(name, _MOST_CHARACTERS) + _ROUNDING for name, value in sums.items()):
+            raise ValueError("a sum is out of range")  # NaN is, too
+        return cls(levels, documents, bins, labels, sums)
+
+
+def checked_count(value: Any, least: int = 0) -> int:
+    """A number of documents of a foreign file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if type(value) is not int or not least <= value <= _MOST_DOCUMENTS:
+        raise ValueError("a count is out of range")
+    return value
