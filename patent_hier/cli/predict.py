@@ -22,10 +22,12 @@ from patent_hier.settings.data import APPLICANT
 
 if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFiles
+    from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.files import Options, Summary
     from patent_hier.inference.predictor import System
 
 _STDOUT = _STDIN = "-"
+_MOST_BLOCKED = 5  # labels that a line names
 _OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 PREDICT = """Classify documents with a finished system; nothing is trained.
 
@@ -51,6 +53,9 @@ usage: patent-hier predict MODEL FILE [options]
                     models of documents with several symbols
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
+  --blocked FILE    places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level), in
+                    place of blocked.csv in MODEL's folder. Accuracies that --target-accuracy keeps were measured
+                    without it
   --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
                     data.label_text in training
   --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
@@ -86,8 +91,8 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
-        applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, blocked=Path, text=str,
+        symbols=str, applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=tuple(PRECISIONS),
         engine=tuple(ENGINES), cache_dir=Path("cache"),
@@ -118,10 +123,9 @@ def predict(words: Sequence[str]) -> None:
 def _answer(options: argparse.Namespace) -> None:
     """Classify the texts of the command line and show a table of each."""
     from patent_hier.cli.answers import show_prediction
-    from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.taxonomy.names import LabelNames
 
-    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
+    classifier = _loaded(options)
     names = LabelNames(classifier.system.tree)
     _check_applicant(classifier.system, options.applicant)
     context = {APPLICANT: [options.applicant] * len(options.abstract)} if options.applicant else {}
@@ -133,8 +137,18 @@ def _answer(options: argparse.Namespace) -> None:
                 "training has hardly shown many characters of this text; probabilities may be too high"
                 f"{strange_advice(prediction.strange, options.convert)}\n"
             )
+    if classifier.blocked:
+        print(f"note: {classifier.blocked.note()}")
     if shortfall := classifier.shortfall(options.target_accuracy):
         print(shortfall)
+
+
+def _loaded(options: argparse.Namespace) -> "HierarchicalClassifier":
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
+    return HierarchicalClassifier.from_pretrained(
+        options.model, titles=options.titles, convert=options.convert, blocked=options.blocked
+    )
 
 
 def _predict(
@@ -143,13 +157,12 @@ def _predict(
     """Classify a file; the lines that say how it went."""
     from patent_hier.data.corpus import source_digest
     from patent_hier.data.incoming import IncomingFiles
-    from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.files import first_documents, predict_to_file, predict_to_stream
     from patent_hier.progress import byte_progress, say
     from patent_hier.reading.sources import STDIN
 
     is_stdin = str(options.file) == _STDIN
-    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
+    classifier = _loaded(options)
     gc.freeze()  # or the collector walks through all that was loaded again and again
     system, asked = classifier.system, _options(options)
     classifier.ask(asked)  # before any work, not after it
@@ -180,6 +193,7 @@ def _predict(
             names = ("symbols", "applicant", "convert", "delimiter", "sheet")
             further = {name: getattr(options, name) for name in names}
             further["engine"] = "" if engine.name == TORCH else engine.name
+            further["blocked"] = sorted(classifier.blocked.reasons)
             given |= {name: value for name, value in further.items() if value}
             given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
@@ -187,7 +201,7 @@ def _predict(
     if rows.has_columns and not summary.labelled:
         lines.insert(0, _why_no_accuracy(rows))
     shortfall = classifier.shortfall(options.target_accuracy)
-    notes = [f"note: {note}" for note in rows.notes]
+    notes = [f"note: {note}" for note in (*rows.notes, classifier.blocked.note()) if note]
     return [*notes, *([shortfall] if shortfall else []), *lines]
 
 
@@ -199,6 +213,7 @@ def _lines(
     yield from _strange(summary, options)
     yield from _without_context(summary)
     yield from _accuracies(summary)
+    yield from _blocked(summary)
     if options.target_accuracy is not None:
         yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
     errors = f"{summary.errors} rows with errors" + (f" ({summary.faults_in_words()})" if summary.errors else "")
@@ -255,6 +270,17 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
         f"accuracy of the first {summary.levels[-1]} with 95 % interval: {', '.join(parts)}; {most} documents with a "
         f"true symbol, {summary.predicted - most} without a readable one"
     )
+
+
+def _blocked(summary: "Summary") -> Iterator[str]:
+    """How many documents belong where no answer may go."""
+    if summary.blocked:
+        named = ", ".join(f"{label} {count}" for label, count in summary.blocked.most_common(_MOST_BLOCKED))
+        total = summary.blocked.total()
+        yield (
+            f"{total} of the documents with a true symbol {'has' if total == 1 else 'have'} one that is blocked, which "
+            f"no answer can be: {named}{', ...' if len(summary.blocked) > _MOST_BLOCKED else ''}"
+        )
 
 
 @contextlib.contextmanager

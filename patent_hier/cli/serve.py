@@ -33,6 +33,8 @@ usage: patent-hier serve MODEL [options]
   --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
   --allow-host NAME   a further name under which the service may be asked; may be repeated
   --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
+  --blocked FILE      places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level),
+                      in place of blocked.csv in MODEL's folder
   --titles FILE       titles of the labels (CSV of code, level, title); the default is those of data.label_text in
                       training
   --convert t2s       convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
@@ -49,7 +51,8 @@ A request may have 256 KB, a text 20,000 characters, a batch 100 texts; 1,000,00
 stored nor logged. Behind a proxy that ends TLS and asks who comes, it may be reached from elsewhere; by itself it asks
 nobody."""
 OPTIONS: dict[str, Any] = {
-    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "index_all": False,
+    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "blocked": Path,
+    "index_all": False,
     "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False, "engine": tuple(ENGINES),
     "precision": tuple(PRECISIONS), "texts": Path,
 }  # fmt: skip
@@ -114,7 +117,11 @@ def _app(model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...])
     from patent_hier.web.guard import ServiceSettings
 
     engine = Engine(options.engine, options.precision)
-    classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles, convert=options.convert)
+    classifier = HierarchicalClassifier.from_pretrained(
+        model, titles=options.titles, convert=options.convert, blocked=options.blocked
+    )
+    if classifier.blocked:
+        print(f"note: {classifier.blocked.note()}", flush=True)
     if not engine.is_plain:
         classifier = classifier.moved(engine, _compared(classifier, engine, options), options.cache_dir)
         print(f"{engine}: {classifier.agreement}", flush=True)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from patent_hier import __version__
-from patent_hier.errors import PatentHierError, UnknownLabelError
+from patent_hier.errors import BlockedLabelError, PatentHierError, UnknownLabelError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
 from patent_hier.web.guard import Guard, ServiceSettings
@@ -152,6 +152,8 @@ async def _told(request: Request, error: Exception) -> Response:
         case UnknownLabelError():  # its message repeats what was asked
             message = f"one of the labels is unknown to this model; like it are {', '.join(error.near)}"
             return RefusedError(422, "unknown_label", message).response()
+        case BlockedLabelError():  # the reason is the office's own
+            return RefusedError(422, "blocked_label", f"one of the labels is blocked: {error.reason}").response()
         case PatentHierError():
             fields = "top_k, target_accuracy, depth, level, force, exclude, all_symbols or context"
             message = f"{fields} is beyond what this model knows"

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from patent_hier.web.messages import (
 )
 from patent_hier.web.taxonomy import Taxonomy
 
+_MOST_BLOCKED = 200  # places that are listed
 _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
@@ -135,6 +137,10 @@ class Service:
             "context_fields": list(self.classifier.system.raw.context),
             "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
+            "blocked": {
+                "count": len(self.classifier.blocked),
+                "places": [asdict(place) for place in self.classifier.blocked.places[:_MOST_BLOCKED]],
+            },
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
             "calibration_documents": calibration.documents if calibration else 0,
             "test_documents": calibration.measured.get("documents", 0) if calibration else 0,

@@ -341,3 +341,30 @@ def test_without_calibration_no_accuracy_can_be_asked_for(classifier):
         assert client.post("/predict", {"text": TEXT}).status == 200
         assert client.post("/predict", {"text": TEXT, "target_accuracy": 0.9}).status == 422
         assert "neighbours" not in client.post("/predict", {"text": TEXT, "neighbours": 3}).content
+
+
+def test_blocked_places(made, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("code,reason\nG01,由另一部门审查\nA,closed\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=path)
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
+        assert client.get("/about").content["blocked"] == {
+            "count": 2,
+            "places": [
+                {"label": "G01", "level": "class", "reason": "由另一部门审查"},
+                {"label": "A", "level": "section", "reason": "closed"},
+            ],
+        }
+        refused = client.post("/predict", {"text": TEXT, "force": "A01"})
+        assert (refused.status, refused.content["error"]["code"]) == (422, "blocked_label")
+        assert refused.content["error"]["message"] == "one of the labels is blocked: A: closed"
+        for question in ({"top_k": 20}, {"top_k": 20, "exclude": "B"}, {"explain": True}):
+            answer = client.post("/predict", {"text": TEXT, **question}).content
+            labels = {step["label"] for one in answer["paths"] for step in one["steps"]}
+            assert not labels & {"G01", "A", *([question["exclude"]] if "exclude" in question else [])}
+        (item,) = client.post("/batch", {"texts": [TEXT], "top_k": 20}).content["results"]
+        assert "G01" not in {path["label"] for path in item["prediction"]["paths"]}
+
+
+def test_nothing_is_blocked_without_a_list(service):
+    assert service.get("/about").content["blocked"] == {"count": 0, "places": []}

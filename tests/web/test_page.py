@@ -11,8 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.inference.worlds import raw_row, raw_text
-from tests.web.serving import Client
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.web.app import create_app
+from patent_hier.web.guard import ServiceSettings
+from tests.inference.worlds import World, raw_row, raw_text
+from tests.web.serving import Client, serving
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 TEXT = "一种激光测距装置，包括壳体和光电探测器"
@@ -382,6 +385,26 @@ def test_every_size_and_theme(open_page: Callable[..., Any], theme: str, width: 
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     page.click("#theme")
     assert page.locator("html").get_attribute("data-theme") != theme
+
+
+def test_blocked_places_are_listed(browser: Any, made: World, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("code,reason\nG01,<b>由另一部门审查</b>\nA,closed\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=path)
+    with serving(create_app(own, ServiceSettings(rate=0))) as service:
+        opening = _opening(browser, service)
+        page = next(opening)()
+        assert shown(page, "#blocked summary") == "2 个分类位置已停用，结果中不会出现"
+        assert page.locator("#blocked li").first.is_hidden()
+        page.click("#blocked summary")
+        assert page.locator("#blocked li").all_inner_texts() == ["G01 · <b>由另一部门审查</b>", "A · closed"]
+        page.click("#language")
+        assert shown(page, "#blocked summary") == "2 places are blocked and never answered"
+        assert next(opening, None) is None
+
+
+def test_nothing_is_said_of_blocked_places_where_there_are_none(open_page: Callable[..., Any]) -> None:
+    assert open_page().locator("#blocked").is_hidden()
 
 
 def contrast(page: Any, selector: str) -> float:

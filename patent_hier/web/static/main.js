@@ -2,6 +2,7 @@
 
 import { explain, meaning, show } from "./answer.js";
 import { classifyFile, stop } from "./batch.js";
+import { item, made } from "./elements.js";
 import { facts, predict, Problem } from "./service.js";
 import { chosen, EXAMPLES, say, speak } from "./words.js";
 
@@ -109,10 +110,21 @@ function translate(language) {
   speak(language, state.facts?.about.levels ?? ["section", "class"]);
   place("language").textContent = language === "zh" ? "English" : "中文";
   place("language").lang = language === "zh" ? "en" : "zh-CN";
-  if (state.facts) place("model").textContent = say().model(state.facts.about);
+  if (state.facts) {
+    place("model").textContent = say().model(state.facts.about);
+    listBlocked(state.facts.about.blocked);
+  }
   count();
   explainTarget();
   draw();
+}
+
+function listBlocked({ count, places }) {
+  const box = place("blocked");
+  box.hidden = !count;
+  box.querySelector("summary").textContent = say().blocked(count);
+  const more = count > places.length ? [item(made("span", say().more(count - places.length)))] : [];
+  box.querySelector("ul").replaceChildren(...places.map((one) => item(made("span", `${one.label} · ${one.reason}`))), ...more);
 }
 
 function paint(theme) {

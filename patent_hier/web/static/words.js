@@ -9,6 +9,7 @@ const WORDS = {
     path: "最可能的路径", others: "选择同级的其他项", ends: (level) => `止于${named(level)}`, loading: "正在加载……", more: (n) => `其余 ${n} 项`, again: "重试",
     click: (levels) => `点击一个${list(levels)}，只在其中分类。`, reasons: "依据", explaining: "正在寻找依据……", similar: "相近的已知专利", release: "取消",
     batch: "批量结果", stop: "停止", download: "下载 CSV", close: "关闭", text: "文本", answer: "结果", probability: "概率",
+    blocked: (n) => `${n} 个分类位置已停用，结果中不会出现`,
     demo: "演示模型：用生成的数据训练，结果没有实际意义。", footer: "结果供人参考，不是正式分类。文本只发送到本机的服务，不会被记录。",
     only: (level) => `只到${level}`, undecided: "不作答", given: (level, levels) => `${named(level)}由您指定${next(level, levels, (below) => `，${below}没有把握`)}`, forcedTo: (name) => `只在 ${name} 中分类。`,
     characters: (n, limit) => `${n} / ${limit} 字`, model: (a) => `模型 ${a.name} · 版本 ${a.version}`,
@@ -20,7 +21,7 @@ const WORDS = {
     confidence: (p, level) => `${level}，概率 ${p}`, version: (v) => `模型版本 ${v}`, rows: (a, b) => `${a} / ${b} 篇`,
     tally: (counts, u, e) => `${counts.map(([name, n]) => `${name} ${n} 篇，`).join("")}不作答 ${u} 篇，错误 ${e} 篇`, shown: (n) => `表中只显示前 ${n} 行，下载的文件里有全部。`,
     errors: { empty: "请先输入文本。", long: "文本太长。", offline: "连不上服务，请确认它还在运行。", busy: "服务正忙，请稍后再试。", noTexts: "文件里没有可读的文本。",
-      noColumn: (names) => `文件没有需要的列：${names}。`, fileLarge: "文件太大（最多 20 MB）；请用命令行 patent-hier predict。", bad: "无法分类这段文本。", bad_text: "文本没有可读的内容。" },
+      noColumn: (names) => `文件没有需要的列：${names}。`, fileLarge: "文件太大（最多 20 MB）；请用命令行 patent-hier predict。", bad: "无法分类这段文本。", bad_text: "文本没有可读的内容。", blocked_label: "这个分类位置已停用，不能选用。" },
   },
   en: {
     title: "Patent classification", skip: "Skip to the text", theme: "Dark", label: "Abstract or title", classify: "Classify", example: "Example", clear: "Clear",
@@ -30,6 +31,7 @@ const WORDS = {
     path: "Likeliest path", others: "choose another at this level", ends: (level) => `ends at the ${named(level).toLowerCase()}`, loading: "Loading…", more: (n) => `${n} more`, again: "Try again",
     click: (levels) => `Click a ${list(levels).toLowerCase()} to stay within it.`, reasons: "Reasons", explaining: "Looking for the reasons…", similar: "Similar known patents", release: "Undo",
     batch: "Results of a file", stop: "Stop", download: "Download CSV", close: "Close", text: "Text", answer: "Result", probability: "Probability",
+    blocked: (n) => `${n === 1 ? "1 place is" : `${n} places are`} blocked and never answered`,
     demo: "A demo model, trained on generated data: its answers mean nothing.", footer: "Support for a person who decides, no official classification. Texts go to the service on this machine only, and are not logged.",
     only: (level) => `${level} only`, undecided: "No answer", given: (level, levels) => `The ${named(level).toLowerCase()} is yours${next(level, levels, (below) => `; the ${below.toLowerCase()} is not sure`)}`, forcedTo: (name) => `Within ${name} only.`,
     characters: (n, limit) => `${n} / ${limit} characters`, model: (a) => `Model ${a.name} · version ${a.version}`,
@@ -41,7 +43,7 @@ const WORDS = {
     confidence: (p, level) => `${level}, probability ${p}`, version: (v) => `Model version ${v}`, rows: (a, b) => `${a} / ${b} documents`,
     tally: (counts, u, e) => `${counts.map(([name, n]) => `${n} with ${name.toLowerCase()}, `).join("")}${u} without answer, ${e} with errors`, shown: (n) => `The table shows the first ${n} rows; the download has all.`,
     errors: { empty: "Give a text first.", long: "The text is too long.", offline: "The service cannot be reached; see whether it is still running.", busy: "The service is busy; try again in a moment.", noTexts: "The file has no text that can be read.",
-      noColumn: (names) => `The file lacks the needed column: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has nothing that can be read." },
+      noColumn: (names) => `The file lacks the needed column: ${names}.`, fileLarge: "The file is too large (20 MB at most); use the command patent-hier predict.", bad: "This text cannot be classified.", bad_text: "The text has nothing that can be read.", blocked_label: "This place of the scheme is blocked." },
   },
 };
 
