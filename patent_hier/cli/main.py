@@ -31,6 +31,7 @@ COMMANDS = {
     "combine": ("systems", "results of several models and seeds -> one system"),
     "distill": ("distill", "a finished system as the teacher of one network"),
     "predict": ("predict", "a finished system and new documents -> their classes"),
+    "triage": ("triage", "a finished system and new documents -> the order in which to check them"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
     "demo": ("systems", "train a system on the demo corpus, and open its page"),

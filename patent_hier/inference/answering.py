@@ -85,7 +85,7 @@ class Asked:
         """The prediction for each document of a system's scores; ``version`` is the system's."""
         kept = None if self.restriction is None else self.restriction.kept[: len(self.tree)]
         for piece in scores.pieces():
-            whole = piece if self.restriction is None else self.restriction.apply(piece)
+            whole = self.restricted(piece)
             own = TreeScores(self.tree, whole.log_prob[:, : len(self.tree)], scores.flat)
             paths = paths_of(own, decode(own, self.top_k, beam=self.beam, kept=kept))
             likeliest = _likeliest(own, self.top_k, kept)
@@ -93,6 +93,10 @@ class Asked:
             for best_paths, levels, named in zip(paths, likeliest, symbols, strict=True):
                 decision = self._decide(best_paths[0], levels)
                 yield Prediction(decision, tuple(best_paths), levels, version, symbols=named)
+
+    def restricted(self, scores: TreeScores) -> TreeScores:
+        """The scores given that one of the remaining paths is the true one; as they are where all remain."""
+        return scores if self.restriction is None else self.restriction.apply(scores)
 
     def _decide(self, path: LabelPath, levels: Levels) -> Decision:
         """The deepest level that is sure enough; without thresholds the end of the likeliest path."""

@@ -12,7 +12,7 @@ from patent_hier.data.context import join_context, text_of
 from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.scaling import Scalings
-from patent_hier.evaluation.scores import TreeScores
+from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import changes, scale
 from patent_hier.inference.answering import Answering, Asked, Labels, Question
@@ -284,7 +284,17 @@ class HierarchicalClassifier:
         self, documents: Sequence[str], batch_size: int = 64, progress: Progress | None = None
     ) -> TreeScores:
         """:meth:`score` for what :meth:`documents` gives."""
-        scores = self.system.log_prob(list(documents), progress, batch_size)
+        return self._whole(self.system.log_prob(list(documents), progress, batch_size))
+
+    def score_with_members(
+        self, documents: Sequence[str], batch_size: int = 64, progress: Progress | None = None
+    ) -> tuple[TreeScores, list[TreeScores]]:
+        """:meth:`score_documents`, and of a combination the scores of each member, as they are; else none of them."""
+        scores, members = self.system.log_prob_with_members(list(documents), progress, batch_size)
+        return self._whole(scores), [whole(own) for own in members]
+
+    def _whole(self, scores: Mapping[str, TreeScores]) -> TreeScores:
+        """The nodes' scores, recalibrated, over the whole tree."""
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         scalings = self.calibration.scalings if self.calibration else {}

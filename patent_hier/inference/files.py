@@ -158,6 +158,13 @@ def true_labels(row: Incoming, raw: RawFormat) -> dict[str, str]:
     return {level: label for level, label in path if label}
 
 
+def texts_of(rows: list[Incoming], raw: RawFormat) -> tuple[list[str], dict[str, tuple[str | None, ...]]]:
+    """The texts of the rows that can be classified, and their context by column."""
+    good = [row for row in rows if row.fault is None]
+    fields = zip(*(row.context for row in good), strict=True)
+    return [row.text for row in good], dict(zip(raw.context, fields, strict=False))
+
+
 def first_documents(documents: IncomingFiles) -> list[str]:
     """The documents of a file's first rows, on which an engine is compared with PyTorch.
 
@@ -207,9 +214,7 @@ def predict_to_stream(
     skip, done = summary.rows, 0
     for batch in documents.batches(BATCH):
         rows, skip = batch[skip:], max(0, skip - len(batch))
-        texts = [row.text for row in rows if row.fault is None]
-        fields = zip(*(row.context for row in rows if row.fault is None), strict=True)
-        context = dict(zip(system.raw.context, fields, strict=False))
+        texts, context = texts_of(rows, system.raw)
         advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
         asked = {**vars(options), "context": context, "progress": advance}
         predictions = iter(classifier.predict(texts, **asked) if texts else ())
