@@ -133,12 +133,12 @@ def _lines(pile: "Pile", output: Path | None) -> Iterator[str]:
     for name, own in found.items():
         shares = (
             f"{100 * one.found:.1f} % ({100 * one.interval[0]:.1f}-{100 * one.interval[1]:.1f}) of these in the first "
-            f"{one.share:.0%}"
+            f"{100 * one.share:.0f} %"
             for one in own
         )
         yield f"  by {name}: {', '.join(shares)}"
     if found:
-        chance = ", ".join(f"{one.share:.0%} in the first {one.share:.0%}" for one in next(iter(found.values())))
-        yield f"  in random order: {chance} are to be expected"
+        chance = " and ".join(f"{100 * one.share:.0f}" for one in next(iter(found.values())))
+        yield f"  by chance: {chance} %"
     errors = f"{len(pile.faulty)} rows with errors" + (f" ({pile.faults_in_words()})" if pile.faulty else "")
     yield f"{len(pile.reviewed)} documents, {errors}" + (f": {output}" if output else "")

@@ -96,12 +96,12 @@ def fit_or_fall_back(
     held_out = _cross_validated(signals, wrong, groups)
     compared = [(errors_found(held_out, wrong, share), errors_found(-confidence, wrong, share)) for share in SHARES]
     shown = ", ".join(
-        f"{100 * own:.1f} % of the errors in the first {share:.0%} (plain confidence {100 * plain:.1f} %)"
+        f"{100 * own:.1f} % of the errors in the first {100 * share:.0f} % (plain confidence {100 * plain:.1f} %)"
         for share, (own, plain) in zip(SHARES, compared, strict=True)
     )
     of = f"cross-validated on {n} calibration documents with {errors} wrong answers"
     if any(own < plain for own, plain in compared):
-        return Fitted(None, f"plain confidence orders the documents; an error model finds fewer errors, {of}: {shown}")
+        return Fitted(None, f"plain confidence orders the documents; {of}, an error model is not better: {shown}")
     return Fitted(ErrorModel.fit(signals, wrong), f"an error model orders the documents; {of}, it finds {shown}")
 
 

@@ -4,7 +4,7 @@ An error model (:mod:`patent_hier.evaluation.error_model`) is fitted on the spot
 which nothing was trained on; nothing of it is stored. Where there are none, plain confidence orders the documents.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from patent_hier.data.context import text_of
 from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
-from patent_hier.evaluation.error_model import Fitted, fit_or_fall_back
+from patent_hier.evaluation.error_model import ErrorModel, Fitted, fit_or_fall_back
 from patent_hier.evaluation.scores import TreeScores
 from patent_hier.evaluation.signals import Signals, joined, member_signals, prediction_signals, score_signals
 from patent_hier.evaluation.system import merge, scaled
@@ -115,6 +115,11 @@ class Triage:
         groups = None if labelled.groups is None else labelled.groups[known]
         return cls(classifier, fit_or_fall_back(signals, confidence[known], wrong[known], groups), neighbours)
 
+    @classmethod
+    def plain(cls, classifier: HierarchicalClassifier) -> "Triage":
+        """Without an error model."""
+        return cls(classifier, Fitted(None, "plain confidence orders the documents"))
+
     def review(
         self,
         documents: Sequence[str],
@@ -126,30 +131,35 @@ class Triage:
 
         Args:
             documents: As :meth:`HierarchicalClassifier.documents` gives them.
-            asked: What is asked; no beam.
-            scores: Of the documents, where they are known.
+            asked: What is asked; for the reasons, two paths or more where the system has them.
+            scores: Of the documents, where they are known; a combination's are made anew, for those of its members.
             progress: Called after each batch of each classifier with its number of documents.
         """
-        predictions, signals = _gather(self._classifier, documents, asked, self._neighbours, scores, progress)
         if not documents:
             return [], []
-        plain = np.array([1 - one.paths[0].probability for one in predictions])
-        error = plain if self._model is None else self._model.probability(signals)
-        why = self._reasons(signals, predictions, error)
-        return predictions, [Review(*own) for own in zip(np.clip(error, 0, 1).tolist(), why, strict=True)]
-
-    def _reasons(self, signals: Signals, predictions: list[Prediction], error: NDArray[np.float64]) -> list[str | None]:
         if self._model is None:
-            return [_unsure(one) if own > 0.5 else None for one, own in zip(predictions, error.tolist(), strict=True)]
-        parts = self._model.contributions(signals)
-        kinds = [_SAYS[name.partition(".")[0]] for name in self._model.names]
-        names = list(dict.fromkeys(kinds))
-        sums = np.stack([parts[:, [kind == name for kind in kinds]].sum(axis=1) for name in names], axis=1)
-        best = sums.argmax(axis=1)
-        return [
-            (_unsure(one) if names[place] == UNSURE else names[place]) if own > 0 else None
-            for one, place, own in zip(predictions, best.tolist(), sums.max(axis=1).tolist(), strict=True)
-        ]
+            parts = _scored(self._classifier, documents, scores, progress, members=False)
+            predictions = [one for part, own, _ in parts for one in self._classifier.answer(own, asked, part)]
+            errors = [max(0.0, 1 - one.paths[0].probability) for one in predictions]
+            why = [_unsure(one) if error > 1 / 2 else None for one, error in zip(predictions, errors, strict=True)]
+        else:
+            predictions, signals = _gather(self._classifier, documents, asked, self._neighbours, scores, progress)
+            errors = self._model.probability(signals).tolist()
+            why = _reasons(self._model, signals, predictions)
+        return predictions, [Review(*own) for own in zip(errors, why, strict=True)]
+
+
+def _reasons(model: ErrorModel, signals: Signals, predictions: list[Prediction]) -> list[str | None]:
+    """What speaks most against each answer: signals that say the same count together."""
+    parts = model.contributions(signals)
+    kinds = [_SAYS[name.partition(".")[0]] for name in model.names]
+    names = list(dict.fromkeys(kinds))
+    sums = np.stack([parts[:, [kind == name for kind in kinds]].sum(axis=1) for name in names], axis=1)
+    best = sums.argmax(axis=1)
+    return [
+        (_unsure(one) if names[place] == UNSURE else names[place]) if own > 0 else None
+        for one, place, own in zip(predictions, best.tolist(), sums.max(axis=1).tolist(), strict=True)
+    ]
 
 
 def in_words(review: Review, prediction: Prediction) -> str:
@@ -178,14 +188,8 @@ def _gather(
 ) -> tuple[list[Prediction], Signals]:
     """The answers, and all signals; some documents at a time, since their scores are large."""
     predictions: list[Prediction] = []
-    parts, start = [], 0
-    for part in classifier.system.portions(list(documents)):
-        members: list[TreeScores] = []
-        if scores is None or classifier.system.has_members:
-            own, members = classifier.score_with_members(part, progress=progress)
-        else:
-            own = scores.take(slice(start, start + len(part)))
-        start += len(part)
+    parts = []
+    for part, own, members in _scored(classifier, documents, scores, progress, members=True):
         answers = classifier.answer(own, asked, part)
         restricted, kept = asked.restricted(own), None if asked.restriction is None else asked.restriction.kept
         signals = score_signals(restricted)
@@ -194,6 +198,26 @@ def _gather(
         predictions += answers
         parts.append(signals | _text_signals(classifier, part, answers, neighbours))
     return predictions, joined(parts) if parts else {}
+
+
+def _scored(
+    classifier: HierarchicalClassifier,
+    documents: Sequence[str],
+    scores: TreeScores | None,
+    progress: Callable[[int], None] | None,
+    *,
+    members: bool,
+) -> Iterator[tuple[list[str], TreeScores, list[TreeScores]]]:
+    """Some documents at a time, their scores, and those of a combination's members, where these are asked for."""
+    start = 0
+    for part in classifier.system.portions(list(documents)):
+        if members and (scores is None or classifier.system.has_members):
+            yield part, *classifier.score_with_members(part, progress=progress)
+        elif scores is None:
+            yield part, classifier.score_documents(part, progress=progress), []
+        else:
+            yield part, scores.take(slice(start, start + len(part))), []
+        start += len(part)
 
 
 def _text_signals(

@@ -80,11 +80,8 @@ class Pile:
         wrong = np.array([bool(one.is_wrong) for one in known], np.bool_)
         if not wrong.any():
             return {}
-        orders = {
-            TRIAGE: np.array([one.error for one in known]),
-            CONFIDENCE: -np.array([one.confidence for one in known]),
-        }
-        return measure_orders(orders, wrong)
+        own, plain = (np.array([getattr(one, name) for one in known]) for name in ("error", "confidence"))
+        return measure_orders({TRIAGE: own, CONFIDENCE: -plain}, wrong)
 
     def faults_in_words(self) -> str:
         """Why the others have no answer, with their counts, the most frequent first."""
@@ -111,8 +108,9 @@ def review_file(
     Raises:
         DataError: If the file cannot be used, or no row of it can be classified.
     """
-    asked, names, done = classifier.ask(Question(1)), LabelNames(classifier.system.tree), 0
-    depth, reviewed, faulty = classifier.system.tree.depth, list[Reviewed](), list[Incoming]()
+    tree = classifier.system.tree
+    asked, names, done = classifier.ask(Question(min(2, len(tree.ends)))), LabelNames(tree), 0
+    reviewed, faulty = list[Reviewed](), list[Incoming]()
     for rows in documents.batches(BATCH):
         texts, context = texts_of(rows, raw)
         given = classifier.documents(texts, context)
@@ -121,7 +119,7 @@ def review_file(
             if row.fault is not None:
                 faulty.append(row)
             else:
-                reviewed.append(_reviewed(row, *next(answers), names, true_labels(row, raw).get(depth)))
+                reviewed.append(_reviewed(row, *next(answers), names, true_labels(row, raw).get(tree.depth)))
         done += sum(row.size for row in rows)
         if progress is not None:
             progress(done, documents.size, len(reviewed) + len(faulty))

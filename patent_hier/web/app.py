@@ -16,6 +16,7 @@ from patent_hier import __version__
 from patent_hier.errors import BlockedLabelError, PatentHierError, UnknownLabelError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
+from patent_hier.inference.triage import Triage
 from patent_hier.web.guard import Guard, ServiceSettings
 from patent_hier.web.messages import (
     BatchAnswer,
@@ -56,6 +57,7 @@ def create_app(
     classifier: HierarchicalClassifier,
     settings: ServiceSettings | None = None,
     neighbours: Neighbours | None = None,
+    triage: Triage | None = None,
 ) -> ASGIApp:
     """The service as an ASGI application.
 
@@ -63,9 +65,10 @@ def create_app(
         classifier: The system that answers.
         settings: Its bounds.
         neighbours: Known patents that are named beside an answer.
+        triage: What says which answers of a batch to review first; None: plain confidence.
     """
     settings = settings or ServiceSettings()
-    service = Service(classifier, settings, neighbours)
+    service = Service(classifier, settings, neighbours, triage)
 
     kinds = (Exception, RefusedError, PatentHierError, RequestValidationError, HTTPException)
     app = FastAPI(

@@ -1,7 +1,7 @@
 // The page: what a person does, and what follows.
 
 import { explain, meaning, show } from "./answer.js";
-import { classifyFile, stop } from "./batch.js";
+import { classifyFile, sort, stop } from "./batch.js";
 import { item, made } from "./elements.js";
 import { facts, predict, Problem } from "./service.js";
 import { chosen, EXAMPLES, say, speak } from "./words.js";
@@ -178,6 +178,7 @@ function listen() {
     event.target.value = "";
   });
   place("stop").addEventListener("click", stop);
+  place("by-review").addEventListener("click", sort);
   place("close").addEventListener("click", () => {
     stop();
     place("batch").hidden = true;
