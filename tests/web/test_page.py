@@ -296,6 +296,61 @@ def test_a_file_is_classified_and_given_back(open_page: Callable[..., Any], tmp_
     assert [bool(line["error"]) for line in lines] == [n == 3 for n in range(231)]
 
 
+def test_a_file_is_sorted_by_what_to_review_first(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    texts = ["一种激光测距装置", "", "一种锁", "一种治疗糖尿病的中药组合物", "一种电池热管理系统", "LED"]
+    (tmp_path / "x.txt").write_text("\n".join(texts) + "\n", "utf-8")
+    page = open_page()
+    with page.expect_response("**/batch") as answered:
+        page.set_input_files("#file", tmp_path / "x.txt")
+    page.wait_for_selector("#download:not([hidden])")
+    known = iter(answered.value.json()["results"])
+    risks = [next(known)["review"] if text else -1.0 for text in texts]
+    assert len(set(risks)) == 6
+    in_order = [str(place + 1) for place in sorted(range(6), key=lambda place: -risks[place])]
+    ids = page.locator("#rows tr td:first-child")
+    assert ids.all_inner_texts() == ["1", "2", "3", "4", "5", "6"]
+    assert page.locator("#review").get_attribute("aria-sort") == "none"
+    page.focus("#by-review")
+    page.keyboard.press("Enter")
+    assert page.locator("#review").get_attribute("aria-sort") == "descending"
+    assert ids.all_inner_texts() == in_order
+    assert in_order[-1] == "2"  # what has no answer stands last
+    cells = page.locator("#rows tr td:last-child").all_inner_texts()
+    assert [cell.split()[0] for cell in cells[:-1]] == [
+        f"{100 * risk:.0f}" for risk in sorted(risks[:1] + risks[2:])[::-1]
+    ]
+    assert "难分高下" in "".join(cells) or "没有把握大的类别" in "".join(cells)
+    with page.expect_download() as given:
+        page.click("#download")
+    lines = list(csv.DictReader(Path(given.value.path()).read_text("utf-8-sig").splitlines()))
+    assert [float(line["review"] or -1) for line in lines] == pytest.approx(risks, abs=1e-6)
+    assert {line["why"] for line in lines} <= {"", "close", "unsure"}
+    page.click("#language")
+    assert shown(page, "#by-review") == "Review first"
+    page.click("#by-review")
+    assert ids.all_inner_texts() == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_rows_that_come_later_find_their_place(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("\n".join(f"一种锁{n}" for n in range(230)), "utf-8")
+    page, waiting = open_page(), []
+
+    def hold(route: Any) -> None:
+        waiting.append(route)
+        if len(waiting) != 2:
+            route.continue_()
+
+    page.route("**/batch", hold)
+    page.set_input_files("#file", tmp_path / "x.txt")
+    page.wait_for_selector("#rows tr:nth-child(100)")
+    page.click("#by-review")
+    waiting[1].continue_()
+    page.wait_for_selector("#download:not([hidden])")
+    assert page.locator("#rows tr").count() == 230
+    risks = [int(cell.split()[0]) for cell in page.locator("#rows tr td:last-child").all_inner_texts()]
+    assert risks == sorted(risks, reverse=True)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
