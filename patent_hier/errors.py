@@ -72,6 +72,26 @@ class UnknownLabelError(ConfigError):
         return f"label {label[:_SHOWN]!r} is unknown to the system; near it are {', '.join(near)}"
 
 
+class BlockedLabelError(ConfigError):
+    """A label that was asked for although the office blocks it.
+
+    Args:
+        label: Its code.
+        reason: Why it is blocked, as the list says.
+
+    Attributes:
+        reason: Likewise.
+    """
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(label, reason)  # all arguments, so that the error survives pickling
+        self.reason = reason
+
+    def __str__(self) -> str:
+        label, reason = self.args
+        return f"label {label} is blocked ({reason}); name another, or change the list of blocked places"
+
+
 class DataError(PatentHierError):
     """The input cannot be used: missing file, wrong columns, nothing valid in it."""
 

@@ -56,14 +56,24 @@ def open_lines(path: Path, newline: str | None = None) -> Iterator[Iterator[str]
 
 
 def csv_rows(path: Path) -> Iterator[list[str]]:
+    """The rows of :func:`numbered_rows` alone; errors as there."""
+    return (row for _, row in numbered_rows(path))
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file in UTF-8, plain or compressed (``.xz``, ``.gz``); a blank line is an empty row.
+
+    Returns:
+        The number of each row's last line in the file, from 1, and the row.
 
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or is damaged.
     """
     try:
         with open_lines(path, newline="") as lines:
-            yield from csv.reader(lines, strict=True)
+            reader = csv.reader(lines, strict=True)
+            for row in reader:
+                yield reader.line_num, row
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
     except (csv.Error, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:

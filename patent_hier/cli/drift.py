@@ -3,22 +3,15 @@
 import argparse
 import gc
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from patent_hier import sanitize
+from patent_hier.cli.documents import is_standard_input, reading
 from patent_hier.cli.overrides import parsed
 from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError
-from patent_hier.settings.data import APPLICANT
-
-if TYPE_CHECKING:
-    from patent_hier.data.incoming import IncomingFiles
-    from patent_hier.inference.predictor import System
 
 DRIFT_STATUS = 10  # drift was found: no error, and no status that errors or shells use
-_STDIN = "-"
 DRIFT = f"""Compare new documents with those that a finished system was calibrated on; nothing is trained.
 
 usage: patent-hier drift MODEL FILE [options]
@@ -84,7 +77,8 @@ def drift(words: Sequence[str]) -> int:
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
     reference = Known.require(classifier.system).reference
     gc.freeze()  # or the collector walks through all that was loaded again and again
-    rows = _incoming(options, classifier.system)
+    _, documents = reading(options, classifier.system)
+    rows = documents()
     with byte_progress(f"{classifier.system.name}: classifying {options.file}") as progress:
         stream = read_stream(classifier, rows, options.batch_size, progress)
     found = Drift.of(reference, stream)
@@ -98,28 +92,9 @@ def drift(words: Sequence[str]) -> int:
 
 
 def _folder(options: argparse.Namespace) -> Path:
-    if options.output is None and str(options.file) == _STDIN:
+    if options.output is None and is_standard_input(options):
         raise ConfigError("--output is needed for standard input; name a FOLDER")
     folder = options.output or Path(f"{options.file.stem}.drift")
     if folder.exists() and not options.overwrite:
         raise ConfigError(f"{folder} exists; choose another --output, or replace it with --overwrite")
     return Path(folder)
-
-
-def _incoming(options: argparse.Namespace, system: "System") -> "IncomingFiles":
-    """The documents, in the format of the training but for what the options say."""
-    from patent_hier.cli.predict import check_applicant, text_columns
-    from patent_hier.data.incoming import IncomingFiles
-    from patent_hier.progress import say
-    from patent_hier.reading.sources import STDIN
-
-    check_applicant(system, options.applicant)
-    text = system.raw.text if options.text is None else tuple(text_columns(options.text))
-    if text != system.raw.text:
-        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(text)}")
-    given = {"symbols": options.symbols, APPLICANT: options.applicant, "application_date": options.date}
-    named = {ours: name for ours, name in given.items() if name}
-    columns = {**system.raw.columns, **named}
-    fmt = replace(system.raw, text=text, columns=columns, delimiter=options.delimiter, sheet=options.sheet)
-    source = STDIN if str(options.file) == _STDIN else options.file
-    return IncomingFiles(source, fmt, options.input_format, tuple(named))

@@ -34,6 +34,7 @@ COMMANDS = {
     "distill": ("distill", "a finished system as the teacher of one network"),
     "predict": ("predict", "a finished system and new documents -> their classes"),
     "drift": ("drift", "do new documents still look like those of calibration?"),
+    "triage": ("triage", "a finished system and new documents -> the order in which to check them"),
     "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
     "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
     "feedback": ("feedback", "judgements that examiners made on the page: list, export, delete"),

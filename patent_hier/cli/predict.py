@@ -1,19 +1,27 @@
 """``patent-hier predict``: a finished system on new documents."""
 
 import argparse
-import contextlib
 import gc
-import io
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from patent_hier import sanitize
 from patent_hier.artifacts import file_digest
 from patent_hier.cli.answers import strange_advice
+from patent_hier.cli.documents import (
+    check_applicant,
+    is_standard_input,
+    loaded,
+    output_format,
+    output_path,
+    reading,
+    standard_output,
+    text_columns,
+)
 from patent_hier.cli.overrides import parsed
 from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError
@@ -23,10 +31,8 @@ from patent_hier.settings.data import APPLICANT
 if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFiles
     from patent_hier.inference.files import Options, Summary
-    from patent_hier.inference.predictor import System
 
-_STDOUT = _STDIN = "-"
-_OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_MOST_BLOCKED = 5  # labels that a line names
 PREDICT = """Classify documents with a finished system; nothing is trained.
 
 usage: patent-hier predict MODEL FILE [options]
@@ -51,6 +57,9 @@ usage: patent-hier predict MODEL FILE [options]
                     models of documents with several symbols
   --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
   --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
+  --blocked FILE    places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level), in
+                    place of blocked.csv in MODEL's folder. Accuracies that --target-accuracy keeps were measured
+                    without it
   --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
                     data.label_text in training
   --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
@@ -86,8 +95,8 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, text=str, symbols=str,
-        applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, blocked=Path, text=str,
+        symbols=str, applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
         input_format=(None, "csv", "txt", "jsonl"),
         output_format=(None, "csv", "jsonl"), batch_size=64, precision=tuple(PRECISIONS),
         engine=tuple(ENGINES), cache_dir=Path("cache"),
@@ -97,20 +106,21 @@ def predict(words: Sequence[str]) -> None:
     engine = Engine(options.engine, options.precision)
     if (options.file is None) == (not options.abstract):
         raise ConfigError("name either FILE or --abstract TEXT; see patent-hier predict --help")
-    text = None if options.text is None else text_columns(options.text)
-    if not engine.is_plain and (options.file is None or str(options.file) == _STDIN):
+    if options.text is not None:
+        text_columns(options.text)  # before the model is loaded
+    if not engine.is_plain and (options.file is None or is_standard_input(options)):
         raise ConfigError(
             f"{engine.options} is first compared with fp32 on FILE; name a file instead of --abstract or standard input"
         )
     if options.abstract:
         _answer(options)
         return
-    output = None if options.output == _STDOUT else _output(options.output, options.file, options.overwrite)
-    kind = _output_format(options.output_format, output)
+    output = output_path(options.output, options.file, options.overwrite, ".predicted.csv")
+    kind = output_format(options.output_format, output)
     if options.explain and kind != "jsonl":
         raise ConfigError("--explain needs OUT.jsonl, or --output-format jsonl; a CSV file has no place for reasons")
-    with _stdout(output) as stream:
-        lines = _predict(options, engine, text, output or stream, kind)
+    with standard_output(output) as stream:
+        lines = _predict(options, engine, output or stream, kind)
     lines[-1] += f": {output}" if output else ""
     print(sanitize.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
 
@@ -118,10 +128,9 @@ def predict(words: Sequence[str]) -> None:
 def _answer(options: argparse.Namespace) -> None:
     """Classify the texts of the command line and show a table of each."""
     from patent_hier.cli.answers import show_prediction
-    from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.taxonomy.names import LabelNames
 
-    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
+    classifier = loaded(options)
     names = LabelNames(classifier.system.tree)
     check_applicant(classifier.system, options.applicant)
     context = {APPLICANT: [options.applicant] * len(options.abstract)} if options.applicant else {}
@@ -133,39 +142,23 @@ def _answer(options: argparse.Namespace) -> None:
                 "training has hardly shown many characters of this text; probabilities may be too high"
                 f"{strange_advice(prediction.strange, options.convert)}\n"
             )
+    if classifier.blocked:
+        print(f"note: {classifier.blocked.note()}")
     if shortfall := classifier.shortfall(options.target_accuracy):
         print(shortfall)
 
 
-def _predict(
-    options: argparse.Namespace, engine: Engine, text: Sequence[str] | None, output: Path | IO[str], kind: str
-) -> list[str]:
+def _predict(options: argparse.Namespace, engine: Engine, output: Path | IO[str], kind: str) -> list[str]:
     """Classify a file; the lines that say how it went."""
     from patent_hier.data.corpus import source_digest
-    from patent_hier.data.incoming import IncomingFiles
-    from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.files import first_documents, predict_to_file, predict_to_stream
     from patent_hier.progress import byte_progress, say
-    from patent_hier.reading.sources import STDIN
 
-    is_stdin = str(options.file) == _STDIN
-    classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
+    classifier = loaded(options)
     gc.freeze()  # or the collector walks through all that was loaded again and again
     system, asked = classifier.system, _options(options)
     classifier.ask(asked)  # before any work, not after it
-    fmt = system.raw if text is None else replace(system.raw, text=tuple(text))
-    if fmt.text != system.raw.text:
-        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
-
-    check_applicant(system, options.applicant)
-    given_columns = {"symbols": options.symbols, APPLICANT: options.applicant}
-    named = {ours: name for ours, name in given_columns.items() if name}
-    needed, columns = tuple(named), {**fmt.columns, **named}
-    fmt = replace(fmt, columns=columns, delimiter=options.delimiter, sheet=options.sheet)
-
-    def documents() -> IncomingFiles:
-        return IncomingFiles(STDIN if is_stdin else options.file, fmt, options.input_format, needed)
-
+    fmt, documents = reading(options, system)
     if not engine.is_plain:
         classifier = classifier.moved(engine, first_documents(documents()), options.cache_dir, asked.batch_size)
         say(f"{engine}: {classifier.agreement}")
@@ -180,14 +173,15 @@ def _predict(
             names = ("symbols", "applicant", "convert", "delimiter", "sheet")
             further = {name: getattr(options, name) for name in names}
             further["engine"] = "" if engine.name == TORCH else engine.name
+            further["blocked"] = sorted(classifier.blocked.reasons)
             given |= {name: value for name, value in further.items() if value}
-            given["source"] = None if is_stdin else source_digest(list(map(file_digest, rows.files)))
+            given["source"] = None if is_standard_input(options) else source_digest(list(map(file_digest, rows.files)))
             summary, before = predict_to_file(classifier, rows, asked, kind, output, given, progress)
     lines = list(_lines(summary, before, time.perf_counter() - start, options, engine))
     if rows.has_columns and not summary.labelled:
         lines.insert(0, _why_no_accuracy(rows))
     shortfall = classifier.shortfall(options.target_accuracy)
-    notes = [f"note: {note}" for note in rows.notes]
+    notes = [f"note: {note}" for note in (*rows.notes, classifier.blocked.note()) if note]
     return [*notes, *([shortfall] if shortfall else []), *lines]
 
 
@@ -199,6 +193,7 @@ def _lines(
     yield from _strange(summary, options)
     yield from _without_context(summary)
     yield from _accuracies(summary)
+    yield from _blocked(summary)
     if options.target_accuracy is not None:
         yield f"at a target accuracy of {options.target_accuracy:g}: {summary.decisions_in_words()}"
     errors = f"{summary.errors} rows with errors" + (f" ({summary.faults_in_words()})" if summary.errors else "")
@@ -217,18 +212,6 @@ def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
         f"({'' if total == 1 else 'the first: '}row {summary.first_strange}); probabilities may be too high there"
         f"{strange_advice(max(summary.strange, key=summary.strange.__getitem__), options.convert)}"
     )
-
-
-def check_applicant(system: "System", applicant: str | None) -> None:
-    """Refuse ``--applicant`` for a system that reads the text alone.
-
-    Raises:
-        ConfigError: Saying how to train another.
-    """
-    if applicant and APPLICANT not in system.raw.context:
-        raise ConfigError(
-            f"--applicant {applicant}: {system.name} reads the text alone; train with data.context=[applicant]"
-        )
 
 
 def _without_context(summary: "Summary") -> Iterator[str]:
@@ -262,39 +245,15 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
     )
 
 
-@contextlib.contextmanager
-def _stdout(output: Path | None) -> Iterator[IO[str]]:
-    """Where standard output takes the predictions, all else goes to stderr; it is UTF-8 then, whatever the locale."""
-    out = sys.stdout
-    if output is not None:
-        yield out
-        return
-    if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(encoding="utf-8", newline="")
-    with contextlib.redirect_stdout(sys.stderr):
-        yield out
-
-
-def _output(given: str | None, source: Path, overwrite: bool) -> Path:
-    if given is None and str(source) == _STDIN:
-        raise ConfigError("--output is needed for standard input; name OUT.csv, OUT.jsonl or - for standard output")
-    path = Path(f"{source.stem}.predicted.csv" if given is None else given)
-    if path.is_dir():
-        raise ConfigError(f"--output {path} is a folder; name a file, OUT.csv or OUT.jsonl")
-    if path.exists() and source.exists() and path.samefile(source):
-        raise ConfigError(f"--output {path} is the file to be classified; choose another name")
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists; choose another --output, or replace it with --overwrite")
-    return path
-
-
-def _output_format(given: str | None, output: Path | None) -> str:
-    if given is not None:
-        return given
-    kind = "csv" if output is None else _OUTPUT_SUFFIXES.get(output.suffix.lower())
-    if kind is None:
-        raise ConfigError(f"--output {output} ends in neither .csv nor .jsonl; name the format with --output-format")
-    return kind
+def _blocked(summary: "Summary") -> Iterator[str]:
+    """How many documents belong where no answer may go."""
+    if summary.blocked:
+        named = ", ".join(f"{label} {count}" for label, count in summary.blocked.most_common(_MOST_BLOCKED))
+        total = summary.blocked.total()
+        yield (
+            f"{total} of the documents with a true symbol {'has' if total == 1 else 'have'} one that is blocked, which "
+            f"no answer can be: {named}{', ...' if len(summary.blocked) > _MOST_BLOCKED else ''}"
+        )
 
 
 def _options(options: argparse.Namespace) -> "Options":
@@ -304,15 +263,3 @@ def _options(options: argparse.Namespace) -> "Options":
         options.top_k, options.target_accuracy, options.depth, options.force, options.exclude, options.beam,
         options.all_symbols, options.explain, options.batch_size,
     )  # fmt: skip
-
-
-def text_columns(given: str) -> list[str]:
-    """The columns that ``--text`` names.
-
-    Raises:
-        ConfigError: If a name is empty.
-    """
-    names = [name.strip() for name in given.split(",")]
-    if not all(names):
-        raise ConfigError(f"--text {given} names an empty column; write it as --text 专利名称,摘要")
-    return names

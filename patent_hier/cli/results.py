@@ -121,7 +121,10 @@ def confidence(words: Sequence[str]) -> None:
             f"{options.model} has no calibration: its split left no documents for it, or its predictions are gone; "
             "train with split.calibration above 0"
         )
-    notes = (*shortfalls(classifier.calibration), *NOTES)
+    blocked = [f"{classifier.blocked.in_words()}; all this was chosen and measured without it."] * bool(
+        classifier.blocked
+    )
+    notes = (*shortfalls(classifier.calibration), *blocked, *NOTES)
     _print(confidence_tables(classifier.calibration), notes, (classifier.facts.get("data") or {}).get("name"))
     if options.output is not None:
         write_confidence(options.output, classifier, classifier.calibration)

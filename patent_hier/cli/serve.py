@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.inference.triage import Triage
     from patent_hier.web.feedback import FeedbackSettings
 
+_MOST_FITTED = 1000  # calibration documents that are scored before the first question
 SERVE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
 usage: patent-hier serve MODEL [options]
@@ -34,7 +36,10 @@ usage: patent-hier serve MODEL [options]
   --port 8000         0 takes a free one
   --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
   --allow-host NAME   a further name under which the service may be asked; may be repeated
-  --cache-dir cache   where the corpus of MODEL is, for the similar known patents; they are left out if it is not there
+  --cache-dir cache   where the corpus of MODEL is, for the similar known patents and for what to review first of
+                      a file; without it the former are left out, and the latter goes by plain confidence
+  --blocked FILE      places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level),
+                      in place of blocked.csv in MODEL's folder
   --titles FILE       titles of the labels (CSV of code, level, title); the default is those of data.label_text in
                       training
   --convert t2s       convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
@@ -56,7 +61,8 @@ A request may have 256 KB, a text 20,000 characters, a batch 100 texts; 1,000,00
 stored nor logged, except those that somebody judges where --feedback is given. Behind a proxy that ends TLS and asks
 who comes, it may be reached from elsewhere; by itself it asks nobody."""
 OPTIONS: dict[str, Any] = {
-    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "index_all": False,
+    "host": "127.0.0.1", "port": 8000, "allow_host": [], "cache_dir": Path("cache"), "titles": Path, "blocked": Path,
+    "index_all": False,
     "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False, "engine": tuple(ENGINES),
     "precision": tuple(PRECISIONS), "texts": Path, "feedback": Path, "feedback_token": Path,
 }  # fmt: skip
@@ -143,7 +149,11 @@ def _app(
     from patent_hier.web.guard import ServiceSettings
 
     engine = Engine(options.engine, options.precision)
-    classifier = HierarchicalClassifier.from_pretrained(model, titles=options.titles, convert=options.convert)
+    classifier = HierarchicalClassifier.from_pretrained(
+        model, titles=options.titles, convert=options.convert, blocked=options.blocked
+    )
+    if classifier.blocked:
+        print(f"note: {classifier.blocked.note()}", flush=True)
     if not engine.is_plain:
         classifier = classifier.moved(engine, _compared(classifier, engine, options), options.cache_dir)
         print(f"{engine}: {classifier.agreement}", flush=True)
@@ -154,12 +164,25 @@ def _app(
     known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()
     settings = replace(settings, rate=options.rate, max_batch=options.max_batch, hosts=hosts)
-    app = create_app(classifier, settings, known, feedback)
+    app = create_app(classifier, settings, known, feedback, _triage(classifier, options.cache_dir))
     gc.collect()
     gc.freeze()  # or the collector walks through all that was loaded again and again, and all wait meanwhile
     gc.collect()  # now it counts what is new only, and collects that before it has grown
     sys.setswitchinterval(0.001)  # seconds; or whoever scores holds up whoever answers five times as long
     return app
+
+
+def _triage(classifier: "HierarchicalClassifier", cache: Path) -> "Triage":
+    """What orders the answers to a file for review: an error model, where the corpus is in the cache."""
+    from patent_hier.inference.triage import Triage
+    from patent_hier.pipeline.known_patents import labelled_calibration
+    from patent_hier.progress import item_progress
+
+    labelled = labelled_calibration(classifier, cache, _MOST_FITTED)
+    if labelled is None:
+        return Triage.plain(classifier)
+    with item_progress("calibration documents", classifier.system.passes * len(labelled.documents)) as progress:
+        return Triage.fit(classifier, labelled, progress=progress)
 
 
 def _compared(classifier: "HierarchicalClassifier", engine: Engine, options: argparse.Namespace) -> list[str]:

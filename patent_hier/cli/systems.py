@@ -226,6 +226,7 @@ def export(words: Sequence[str]) -> None:
     """
     options = parsed(words, "model folder", license=str, titles=Path, onnx=False)
     if options.onnx:
+        from patent_hier.inference.blocked import BLOCKED_FILE
         from patent_hier.inference.exporting import load_calibration
         from patent_hier.inference.onnx_export import export_onnx
         from patent_hier.inference.predictor import load_system
@@ -233,6 +234,10 @@ def export(words: Sequence[str]) -> None:
         model = Path(options.model)
         system = load_system(model)
         files = export_onnx(system, options.folder, load_calibration(model, system))
+        if (model / BLOCKED_FILE).is_file():
+            print(
+                one_line(f"note: {BLOCKED_FILE} of {model} blocks places in answers; ONNX gives scores of all labels")
+            )
         print(one_line(f"{len(files['classifiers'])} classifiers as ONNX: {options.folder}"))
         return
     from patent_hier.inference.classifier import HierarchicalClassifier

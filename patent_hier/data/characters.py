@@ -73,6 +73,11 @@ class Characters:
             return TRADITIONAL if 3 * traditional >= len(unseen) else UNSEEN
         return None
 
+    def unseen_share(self, text: str) -> float:
+        """The share of a text's letters that training has hardly shown, 0 to 1; 0 without letters."""
+        letters = _letters(text)
+        return _share(letters, self.known) if letters else 0.0
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""
         return {

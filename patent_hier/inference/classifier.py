@@ -12,10 +12,11 @@ from patent_hier.data.context import join_context, text_of
 from patent_hier.data.titles import read_titles
 from patent_hier.errors import ArtifactError, ConfigError, DataError
 from patent_hier.evaluation.scaling import Scalings
-from patent_hier.evaluation.scores import TreeScores
+from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.selective import at_least
 from patent_hier.evaluation.system import changes, scale
 from patent_hier.inference.answering import Answering, Asked, Labels, Question
+from patent_hier.inference.blocked import Blocked
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.engines import TORCH, Engine
 from patent_hier.inference.exporting import (
@@ -49,10 +50,17 @@ class HierarchicalClassifier:
         agreement: How its engine compares with PyTorch in fp32; None where that is what computes.
     """
 
-    def __init__(self, system: System, calibration: Calibration | None, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        system: System,
+        calibration: Calibration | None,
+        facts: Mapping[str, Any],
+        blocked: Blocked | None = None,
+    ) -> None:
         self.system = system
         self.calibration = calibration
         self.facts = dict(facts)
+        self._given_blocked = blocked
         self.version = system_version(system)
         self.agreement: Agreement | None = None
 
@@ -64,6 +72,7 @@ class HierarchicalClassifier:
         revision: str | None = None,
         titles: str | Path | None = None,
         convert: str | None = None,
+        blocked: str | Path | None = None,
     ) -> Self:
         """Load a system: all its classifiers are in memory then, on the GPU if there is one.
 
@@ -76,12 +85,14 @@ class HierarchicalClassifier:
                 the system has; they are exported with it.
             convert: Conversion of characters before texts are read, in place of the training's: ``t2s``, ``tw2sp`` or
                 ``hk2s``.
+            blocked: List of the places that no answer may name (``code``, ``reason``, perhaps ``level``), in place of
+                ``blocked.csv`` in the system's folder; it is exported with it.
 
         Raises:
             ConfigError: If it is none of these.
             IncompleteError: If nodes are missing.
             ArtifactError: If a file is missing or differs from its manifest.
-            DataError: If the table of titles cannot be used.
+            DataError: If the table of titles or the list of blocked places cannot be used.
         """
         folder = located(source, revision)
         system = load_system(folder)
@@ -90,7 +101,8 @@ class HierarchicalClassifier:
             system = system.with_titles(read_titles(Path(titles), tree))
         if convert is not None:
             system = system.converting(convert)
-        return cls(system, load_calibration(folder, system), load_facts(folder))
+        places = Blocked.load(folder, tree) if blocked is None else Blocked.read(Path(blocked), tree)
+        return cls(system, load_calibration(folder, system), load_facts(folder), places)
 
     def with_engine(
         self,
@@ -123,13 +135,13 @@ class HierarchicalClassifier:
         """:meth:`with_engine` for what :meth:`documents` gives, one or more."""
         plain = restored(self.system)
         if engine.is_plain:
-            return type(self)(plain, self.calibration, self.facts)
+            return type(self)(plain, self.calibration, self.facts, self.blocked)
         if not documents:
             raise DataError(f"{engine.options}: there are no texts to compare it with fp32 on; give some")
         system = move(plain, engine, cache)
         agreement = compare(plain, system, engine, documents, batch_size)
         agreement.require()
-        classifier = type(self)(system, self.calibration, self.facts)
+        classifier = type(self)(system, self.calibration, self.facts, self.blocked)
         classifier.agreement = agreement
         classifier.version += f"+{engine}".replace(", ", ".")
         return classifier
@@ -142,9 +154,9 @@ class HierarchicalClassifier:
             license: The hub's identifier of the licence of the weights, such as ``mit``; None: not said.
 
         Raises:
-            ConfigError: If the folder holds something else.
+            ConfigError: If the folder holds something else, or another list of blocked places.
         """
-        export_system(Export(self.system, self.calibration, self.facts, license), Path(folder))
+        export_system(self._export(license), Path(folder))
 
     def push_to_hub(self, repo_id: str, *, license: str | None = None, private: bool = True) -> str:  # noqa: A002
         """Save into a repository of the Hugging Face hub; needs a network and a token.
@@ -152,7 +164,10 @@ class HierarchicalClassifier:
         Returns:
             The address of the commit.
         """
-        return upload(Export(self.system, self.calibration, self.facts, license), repo_id, private)
+        return upload(self._export(license), repo_id, private)
+
+    def _export(self, license_name: str | None) -> Export:
+        return Export(self.system, self.calibration, self.facts, license_name, self.blocked)
 
     def predict(
         self,
@@ -234,7 +249,7 @@ class HierarchicalClassifier:
             level: Its level; needed only where a main group is also the name of what has no subgroup in it.
 
         Raises:
-            ConfigError: If the label is unknown, or captum is missing for a network.
+            ConfigError: If the label is unknown or blocked, or captum is missing for a network.
             DataError: If the text is no text, has no words or is no Unicode.
         """
         require_text(text)
@@ -244,6 +259,7 @@ class HierarchicalClassifier:
         """:meth:`explain` for one of :meth:`documents`: spans are of its text, its context belongs to the base."""
         from patent_hier.inference.explain import explain
 
+        self.blocked.refuse_label(label, level)
         return explain(self.system, document, label, level)
 
     def score(
@@ -268,7 +284,17 @@ class HierarchicalClassifier:
         self, documents: Sequence[str], batch_size: int = 64, progress: Progress | None = None
     ) -> TreeScores:
         """:meth:`score` for what :meth:`documents` gives."""
-        scores = self.system.log_prob(list(documents), progress, batch_size)
+        return self._whole(self.system.log_prob(list(documents), progress, batch_size))
+
+    def score_with_members(
+        self, documents: Sequence[str], batch_size: int = 64, progress: Progress | None = None
+    ) -> tuple[TreeScores, list[TreeScores]]:
+        """:meth:`score_documents`, and of a combination the scores of each member, as they are; else none of them."""
+        scores, members = self.system.log_prob_with_members(list(documents), progress, batch_size)
+        return self._whole(scores), [whole(own) for own in members]
+
+    def _whole(self, scores: Mapping[str, TreeScores]) -> TreeScores:
+        """The nodes' scores, recalibrated, over the whole tree."""
         if broken := [node for node, own in scores.items() if np.isnan(own.log_prob).any()]:
             raise ArtifactError(f"the scores of node {broken[0]} are no numbers (NaN); its weights are of no use")
         scalings = self.calibration.scalings if self.calibration else {}
@@ -307,13 +333,18 @@ class HierarchicalClassifier:
         ]
 
     @cached_property
+    def blocked(self) -> Blocked:
+        """The places of the scheme that no answer names."""
+        return self._given_blocked or Blocked(self.system.tree, {})
+
+    @cached_property
     def lookup(self) -> LabelLookup:
         """Finds labels by what people write."""
         return LabelLookup(self.system.tree)
 
     @cached_property
     def _answering(self) -> Answering:
-        return Answering(self.system.tree, lambda: self.lookup)
+        return Answering(self.system.tree, lambda: self.lookup, self.blocked)
 
     def shortfall(self, target_accuracy: float | None) -> str | None:
         """In one line, why nothing is answered at a target accuracy; None if something is."""

@@ -20,6 +20,7 @@ from patent_hier.evaluation.contract import PREDICTIONS_FILE, NetworkPredictions
 from patent_hier.evaluation.reference import PROFILE_FILE
 from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.features.pretrained import mirror_hint
+from patent_hier.inference.blocked import BLOCKED_FILE, Blocked
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
 from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
@@ -41,7 +42,7 @@ _KINDS = {
     SHARED: "network with a classifier for each label",
     ROOT: "classifier of the {0} and, for each {0}, one of what is below it",
 }
-_HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md"]
+_HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md", BLOCKED_FILE]
 
 
 class Export(NamedTuple):
@@ -52,12 +53,14 @@ class Export(NamedTuple):
         calibration: Scalings and thresholds; None without calibration documents.
         facts: Data, split and scores, as JSON-able values.
         license_name: The hub's identifier of the licence; None: not said.
+        blocked: Places that no answer names.
     """
 
     system: System
     calibration: Calibration | None
     facts: Mapping[str, Any]
     license_name: str | None
+    blocked: Blocked
 
 
 def located(source: str | Path, revision: str | None) -> Path:
@@ -174,6 +177,7 @@ def export_system(export: Export, folder: Path) -> None:
         path: f"{path.parent.name}-{path.name}" if path.parent.name != NODES else path.name for path in system.loaded
     }
     nodes = {node: f"{NODES}/{names[path]}" for node, path in system.nodes.items()}
+    _refuse_other_list(folder, export.blocked)
     with exclusive(folder), atomic_folder(folder) as staging:
         for path, one in system.loaded.items():
             _export_node(path, one, staging / NODES / names[path], names)
@@ -194,6 +198,18 @@ def export_system(export: Export, folder: Path) -> None:
         write_json(staging / CONFIG, {**config, **facts})
         (staging / CARD).write_text(model_card(export), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
+        if export.blocked:  # behind the seal: people edit it, and the manifest vouches for what was trained
+            export.blocked.write(staging / BLOCKED_FILE)
+
+
+def _refuse_other_list(folder: Path, blocked: Blocked) -> None:
+    """Refuse to replace an export whose list of blocked places somebody has written."""
+    there = Blocked.load(folder, blocked.tree).reasons if (folder / BLOCKED_FILE).is_file() else {}
+    if there and there != blocked.reasons:
+        raise ConfigError(
+            f"{folder / BLOCKED_FILE} blocks other places than the model that would replace it; copy it beside that "
+            "model first, or delete it"
+        )
 
 
 def _scores(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """The documents of a file, classified batch by batch in flat memory: every row in its place, and what became of all."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -48,6 +48,7 @@ class Summary:
         strange: Predicted rows whose text is strange to the training, by the reason.
         first_strange: The first of them by its number; 0 for none.
         without: Predicted rows without a value of a column of context, by column.
+        blocked: Predicted rows whose true label is blocked, by the uppermost such label; they count as wrong.
     """
 
     levels: tuple[str, ...]
@@ -61,6 +62,7 @@ class Summary:
     strange: Counter[str] = field(default_factory=Counter)
     first_strange: int = 0
     without: Counter[str] = field(default_factory=Counter)
+    blocked: Counter[str] = field(default_factory=Counter)
 
     @property
     def predicted(self) -> int:
@@ -101,8 +103,14 @@ class Summary:
             parts.append(f"{self.decided[level]} {name}{shown}")
         return "; ".join(parts)
 
-    def count(self, row: Incoming, prediction: Prediction | None, raw: RawFormat) -> None:
-        """Take one row more into account."""
+    def count(
+        self,
+        row: Incoming,
+        prediction: Prediction | None,
+        raw: RawFormat,
+        blocked: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Take one row more into account; ``blocked``: levels and codes of the labels that no answer names."""
         if prediction is None:
             self.faults[str(row.fault)] += 1
             return
@@ -113,12 +121,11 @@ class Summary:
         if prediction.strange is not None:
             self.strange[prediction.strange] += 1
             self.first_strange = self.first_strange or row.row
-        try:
-            symbol = parse_symbols(row.symbols, raw.edition, raw.min_symbol).main
-        except SymbolError:  # an application without a class yet, or a design
+        truth = true_labels(row, raw)
+        if not truth:  # an application without a class yet, or a design
             return
-        path = zip(IPC_LEVELS, ipc_path(str(symbol), len(IPC_LEVELS)), strict=True)
-        truth = {level: label for level, label in path if label}
+        if lost := next((label for level, label in truth.items() if (level, label) in blocked), None):
+            self.blocked[lost] += 1
         answer = {step.level: step.label for step in prediction.paths[0].steps} if prediction.paths else {}
         for level in truth.keys() & set(self.levels):
             self.labelled[level] += 1
@@ -139,6 +146,23 @@ class Summary:
         counts = {name: Counter(value) for name, value in content.items() if name not in other}
         labels = defaultdict(set, {level: set(own) for level, own in content["labels"].items()})
         return cls(tuple(content["levels"]), **counts, labels=labels, first_strange=int(content["first_strange"]))
+
+
+def true_labels(row: Incoming, raw: RawFormat) -> dict[str, str]:
+    """The labels of a row's main symbol, by level from the top; empty where it has none that can be read."""
+    try:
+        symbol = parse_symbols(row.symbols, raw.edition, raw.min_symbol).main
+    except SymbolError:
+        return {}
+    path = zip(IPC_LEVELS, ipc_path(str(symbol), len(IPC_LEVELS)), strict=True)
+    return {level: label for level, label in path if label}
+
+
+def texts_of(rows: list[Incoming], raw: RawFormat) -> tuple[list[str], dict[str, tuple[str | None, ...]]]:
+    """The texts of the rows that can be classified, and their context by column."""
+    good = [row for row in rows if row.fault is None]
+    fields = zip(*(row.context for row in good), strict=True)
+    return [row.text for row in good], dict(zip(raw.context, fields, strict=False))
 
 
 def first_documents(documents: IncomingFiles) -> list[str]:
@@ -190,9 +214,7 @@ def predict_to_stream(
     skip, done = summary.rows, 0
     for batch in documents.batches(BATCH):
         rows, skip = batch[skip:], max(0, skip - len(batch))
-        texts = [row.text for row in rows if row.fault is None]
-        fields = zip(*(row.context for row in rows if row.fault is None), strict=True)
-        context = dict(zip(system.raw.context, fields, strict=False))
+        texts, context = texts_of(rows, system.raw)
         advance = _within(progress, documents.size, done, summary.rows, rows, len(texts) * system.passes)
         asked = {**vars(options), "context": context, "progress": advance}
         predictions = iter(classifier.predict(texts, **asked) if texts else ())
@@ -200,7 +222,7 @@ def predict_to_stream(
         write = write or writer_for(kind, stream, tree, options.top_k, columns, options.all_symbols)
         for row in rows:
             prediction = next(predictions) if row.fault is None else None
-            summary.count(row, prediction, system.raw)
+            summary.count(row, prediction, system.raw, classifier.blocked.names)
             write(row, prediction)
         if rows and keep is not None:
             keep(summary)

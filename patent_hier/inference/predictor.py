@@ -63,39 +63,63 @@ class TextScorer:
         self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None = None, batch_size: int = 64
     ) -> dict[str, TreeScores]:
         """Scores by node, of folders by the names that their loader gave them; see :meth:`System.log_prob`."""
+        return self.score_with_members(nodes, texts, progress, batch_size)[0]
 
-        @cache
-        def read(key: Hashable) -> TokenStore | TermStore:
-            return self._encoders[key](texts)
+    def score_with_members(
+        self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None = None, batch_size: int = 64
+    ) -> tuple[dict[str, TreeScores], dict[str, list[TreeScores]]]:
+        """The same, and by each node that is a combination the scores of its members, which are made once for both."""
+        said = _Reading(self._loaded, self._encoders, texts, progress, batch_size)
+        loaded = {node: self._loaded[folder] for node, folder in nodes.items()}
+        members = {node: said.members(one) for node, one in loaded.items() if isinstance(one, Combination)}
+        return {node: said.scored(folder) for node, folder in nodes.items()}, members
 
-        @cache
-        def scored(folder: Path) -> TreeScores:
-            one = self._loaded[folder]
-            if isinstance(one, Combination):
-                return pooled(one, folder)
-            n, classifier = len(texts), one.classifier
-            if not n or classifier.reader is None:  # a constant classifier is certain of its labels
-                return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), classifier.flat)
-            log_prob = classifier.log_prob(read(_reads(one)), np.arange(n), batch_size, progress)
-            return TreeScores(one.tree, log_prob, classifier.flat)
 
-        def pooled(one: Combination, folder: Path) -> TreeScores:
-            members = []
-            for member in one.members:
-                said = {node: scored(path) for node, path in member.nodes.items()}
-                if one.depth is not None:
-                    said = cut(said, one.depth)
-                members.append(as_node(derive(said, one.node), one.node))
-            if one.unknown is None:
-                own = pool(members, [weight for member in one.members for weight in member.weights])
-            else:
-                weights = np.array([member.weights for member in one.members])
-                own = PathPool(weights, np.array(one.unknown))(members, one.tree)
-            if (own.tree, own.flat) != (one.tree, one.flat):
-                raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
-            return own
+class _Reading:
+    """Some texts, each of which is read once for all that read alike, and scored once by each."""
 
-        return {node: scored(folder) for node, folder in nodes.items()}
+    def __init__(
+        self,
+        loaded: Mapping[Path, Classifier | Combination],
+        encoders: Mapping[Hashable, Callable[[list[str]], TokenStore | TermStore]],
+        texts: list[str],
+        progress: _Progress | None,
+        batch_size: int,
+    ) -> None:
+        self._loaded, self._n, self._progress, self._batch_size = loaded, len(texts), progress, batch_size
+        self._read = cache(lambda key: encoders[key](texts))
+        self.scored = cache(self._scored)
+
+    def _scored(self, folder: Path) -> TreeScores:
+        one = self._loaded[folder]
+        if isinstance(one, Combination):
+            return self._pooled(one, folder)
+        n, classifier = self._n, one.classifier
+        if not n or classifier.reader is None:  # a constant classifier is certain of its labels
+            return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), classifier.flat)
+        log_prob = classifier.log_prob(self._read(_reads(one)), np.arange(n), self._batch_size, self._progress)
+        return TreeScores(one.tree, log_prob, classifier.flat)
+
+    def members(self, one: Combination) -> list[TreeScores]:
+        """What each member says of the combined node."""
+        members = []
+        for member in one.members:
+            said = {node: self.scored(path) for node, path in member.nodes.items()}
+            if one.depth is not None:
+                said = cut(said, one.depth)
+            members.append(as_node(derive(said, one.node), one.node))
+        return members
+
+    def _pooled(self, one: Combination, folder: Path) -> TreeScores:
+        members = self.members(one)
+        if one.unknown is None:
+            own = pool(members, [weight for member in one.members for weight in member.weights])
+        else:
+            weights = np.array([member.weights for member in one.members])
+            own = PathPool(weights, np.array(one.unknown))(members, one.tree)
+        if (own.tree, own.flat) != (one.tree, one.flat):
+            raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
+        return own
 
 
 def _reads(one: Classifier) -> Hashable:
@@ -206,6 +230,23 @@ class System:
         """
         nodes = {node: folder for node, folder in self.nodes.items() if only is None or node in only}
         return self._scorer.score(nodes, texts, progress, batch_size)
+
+    @property
+    def has_members(self) -> bool:
+        """Whether it is a combination throughout, of the same number of members everywhere."""
+        nodes = [self.loaded[folder] for folder in self.nodes.values()]
+        counts = {len(one.members) if isinstance(one, Combination) else 0 for one in nodes}
+        return len(counts) == 1 and min(counts) > 1
+
+    def log_prob_with_members(
+        self, texts: list[str], progress: _Progress | None = None, batch_size: int = 64
+    ) -> tuple[dict[str, TreeScores], list[dict[str, TreeScores]]]:
+        """:meth:`log_prob`, and likewise the scores of each member; none unless :attr:`has_members`."""
+        scores, by_node = self._scorer.score_with_members(self.nodes, texts, progress, batch_size)
+        if not self.has_members:
+            return scores, []
+        count = min(map(len, by_node.values()))
+        return scores, [{node: own[place] for node, own in by_node.items()} for place in range(count)]
 
 
 def paths_of(scores: TreeScores, ends: Positions) -> list[list[LabelPath]]:

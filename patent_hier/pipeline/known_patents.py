@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from patent_hier.data.context import documents_at
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.labels import corpus_labels
 from patent_hier.data.splits import CALIBRATION, TRAIN
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours, build_neighbours, neighbours_fingerprint
-from patent_hier.pipeline.stages import load_parts
+from patent_hier.inference.triage import Labelled
+from patent_hier.pipeline.stages import calibration_groups, load_parts
 from patent_hier.progress import item_progress, say
+from patent_hier.taxonomy.symbols import IPC_LEVELS
 
 MOST_BY_ITSELF = 500_000  # documents; some gigabytes of memory and minutes
 _LEVELS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
@@ -64,6 +69,29 @@ def calibration_texts(data: Mapping[str, Any], cache: Path) -> list[str]:
     corpus, split = found
     rows = np.flatnonzero(load_parts(corpus, split) == CALIBRATION)
     return [str(text) for text in corpus.table(["text"]).take(rows)["text"].to_pylist()]
+
+
+def labelled_calibration(classifier: HierarchicalClassifier, cache: Path, most: int | None = None) -> Labelled | None:
+    """The documents of the part ``calibration`` with their true labels; None if they are no longer there.
+
+    Args:
+        classifier: The system that they belong to.
+        cache: The cache folder that it was trained with.
+        most: Give no more than so many, evenly chosen; None for all.
+    """
+    tree = classifier.system.tree
+    if tree.depth not in IPC_LEVELS or (found := _find(classifier.facts.get("data") or {}, cache)) is None:
+        return None
+    corpus, split = found
+    rows = np.flatnonzero(load_parts(corpus, split) == CALIBRATION)
+    if most is not None and len(rows) > most:
+        rows = rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+    if not len(rows):
+        return None
+    labels, groups = corpus_labels(corpus, tree.depth), calibration_groups(corpus, split)
+    truth = labels.tree.names(labels.main[rows, -1]).tolist()
+    documents = documents_at(corpus, classifier.system.raw.context, rows)
+    return Labelled(documents, truth, None if groups is None else groups[rows])
 
 
 def _find(data: Mapping[str, Any], cache: Path) -> tuple[Corpus, Path] | None:

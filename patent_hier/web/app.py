@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from patent_hier import __version__
-from patent_hier.errors import PatentHierError, UnknownLabelError
+from patent_hier.errors import BlockedLabelError, PatentHierError, UnknownLabelError
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbours
+from patent_hier.inference.triage import Triage
 from patent_hier.web.feedback import Feedback, FeedbackSettings
 from patent_hier.web.guard import Guard, ServiceSettings
 from patent_hier.web.messages import (
@@ -61,6 +62,7 @@ def create_app(
     settings: ServiceSettings | None = None,
     neighbours: Neighbours | None = None,
     feedback: FeedbackSettings | None = None,
+    triage: Triage | None = None,
 ) -> ASGIApp:
     """The service as an ASGI application.
 
@@ -69,9 +71,10 @@ def create_app(
         settings: Its bounds.
         neighbours: Known patents that are named beside an answer.
         feedback: Where judgements of answers go; None: none are taken.
+        triage: What says which answers of a batch to review first; None: plain confidence.
     """
     settings = settings or ServiceSettings()
-    service = Service(classifier, settings, neighbours, feedback)
+    service = Service(classifier, settings, neighbours, feedback, triage)
 
     kinds = (Exception, RefusedError, PatentHierError, RequestValidationError, HTTPException)
     app = FastAPI(
@@ -173,6 +176,8 @@ async def _told(request: Request, error: Exception) -> Response:
         case UnknownLabelError():  # its message repeats what was asked
             message = f"one of the labels is unknown to this model; like it are {', '.join(error.near)}"
             return RefusedError(422, "unknown_label", message).response()
+        case BlockedLabelError():  # the reason is the office's own
+            return RefusedError(422, "blocked_label", f"one of the labels is blocked: {error.reason}").response()
         case PatentHierError():
             fields = "top_k, target_accuracy, depth, level, force, exclude, all_symbols or context"
             message = f"{fields} is beyond what this model knows"

@@ -83,6 +83,7 @@ class BatchQuestion(Options):
         dict[_Column, Annotated[list[_Value], Field(fail_fast=True)]],
         Field(max_length=8, description="Likewise for each text, by column."),
     ] = {}
+    triage: Annotated[bool, Field(description="Say how likely each answer is wrong, so that it is reviewed.")] = False
 
 
 class JudgementQuestion(_Bounded):
@@ -134,10 +135,19 @@ class PredictAnswer(Prediction):
 
 @dataclass(frozen=True)
 class BatchItem:
-    """One of several texts: its prediction, or why it has none."""
+    """One of several texts: its prediction, or why it has none.
+
+    Attributes:
+        prediction: Its prediction.
+        error: Why it has none.
+        review: Probability that the first label of the deepest level is wrong, 0 to 1, if that was asked for.
+        why: The main reason to look at it, one of :data:`patent_hier.inference.triage.REASONS`, if there is one.
+    """
 
     prediction: Prediction | None = None
     error: str | None = None
+    review: float | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,19 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from patent_hier.evaluation.scores import TreeScores
+from patent_hier.inference.answering import Asked
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.neighbours import Neighbour, Neighbours
 from patent_hier.inference.results import Prediction
 from patent_hier.inference.texts import Context, checked_context, text_problem
+from patent_hier.inference.triage import Review, Triage
 from patent_hier.web.batching import Batcher
 from patent_hier.web.drifting import DriftCounts
 from patent_hier.web.feedback import Feedback, FeedbackSettings
@@ -30,8 +33,18 @@ from patent_hier.web.messages import (
 )
 from patent_hier.web.taxonomy import Taxonomy
 
+_MOST_BLOCKED = 200  # places that are listed
 _MOST_EXPLANATIONS = 8  # that wait; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
+
+
+class _Answered(NamedTuple):
+    """Texts with their context as documents, what was asked of them, their scores and their predictions."""
+
+    documents: list[str]
+    asked: Asked
+    scores: TreeScores
+    predictions: list[Prediction]
 
 
 class Service:
@@ -42,6 +55,7 @@ class Service:
         settings: Its bounds.
         neighbours: Known patents; None: none are named.
         feedback: Where judgements of answers go; None: nowhere.
+        triage: What says which answers of a batch to review first; None: plain confidence.
 
     Attributes:
         taxonomy: The labels that can be answered.
@@ -56,11 +70,13 @@ class Service:
         settings: ServiceSettings,
         neighbours: Neighbours | None,
         feedback: FeedbackSettings | None = None,
+        triage: Triage | None = None,
     ) -> None:
         self.classifier = classifier
         self.settings = settings
         self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version)
         self._neighbours = neighbours
+        self._triage = triage or Triage.plain(classifier)
         self._batcher = Batcher(
             self._score,
             max_batch=settings.max_batch,
@@ -103,7 +119,8 @@ class Service:
         if problem := self._problem(question.text):
             raise RefusedError(422, "bad_text", f"the text {problem}")
         fields = {column: [value] for column, value in question.context.items()}
-        (document,), (prediction,) = await self._predictions([question.text], fields, question)
+        answered = await self._predictions([question.text], fields, question)
+        (document,), (prediction,) = answered.documents, answered.predictions
         further: dict[str, Any] = {}
         if question.explain and prediction.paths:
             best = prediction.paths[0]
@@ -129,10 +146,15 @@ class Service:
         kept = [place for place, problem in enumerate(problems) if problem is None]
         good = [question.texts[place] for place in kept]
         known = {column: [own[place] for place in kept] for column, own in fields.items()}
-        predictions = iter((await self._predictions(good, known, question))[1] if good else [])
-        return BatchAnswer(
-            [BatchItem(error=f"the text {bad}") if bad else BatchItem(next(predictions)) for bad in problems]
-        )
+        items = iter(await self._items(good, known, question) if good else [])
+        return BatchAnswer([BatchItem(error=f"the text {bad}") if bad else next(items) for bad in problems])
+
+    async def _items(self, texts: Sequence[str], context: Context, question: BatchQuestion) -> list[BatchItem]:
+        documents, asked, scores, predictions = await self._predictions(texts, context, question)
+        if not question.triage:
+            return list(map(BatchItem, predictions))
+        reviews: list[Review] = (await self._aside(self._triage.review, documents, asked, scores))[1]
+        return [BatchItem(one, review=own.error, why=own.why) for one, own in zip(predictions, reviews, strict=True)]
 
     def about(self) -> dict[str, Any]:
         """Describe the system for the page and for programs."""
@@ -150,6 +172,10 @@ class Service:
             "has_sets": bool(calibration and calibration.sets),
             "has_neighbours": self._neighbours is not None,
             "feedback": self.feedback is not None,
+            "blocked": {
+                "count": len(self.classifier.blocked),
+                "places": [asdict(place) for place in self.classifier.blocked.places[:_MOST_BLOCKED]],
+            },
             "limits": {"characters": self.settings.max_characters, "texts": self.settings.max_texts},
             "calibration_documents": calibration.documents if calibration else 0,
             "test_documents": calibration.measured.get("documents", 0) if calibration else 0,
@@ -165,10 +191,7 @@ class Service:
         self._batches.inc()
         return self.classifier.score_documents(documents)
 
-    async def _predictions(
-        self, texts: Sequence[str], context: Context, question: Options
-    ) -> tuple[list[str], list[Prediction]]:
-        """The texts with their context as documents, and their predictions."""
+    async def _predictions(self, texts: Sequence[str], context: Context, question: Options) -> _Answered:
         start = time.perf_counter()
         answering = partial(asyncio.get_running_loop().run_in_executor, self._answering)  # long, with many labels
         try:
@@ -183,7 +206,7 @@ class Service:
             raise RefusedError(503, "too_slow", "the answer takes too long; try again in a moment") from error
         self._texts.inc(len(texts))
         self._seconds.observe(time.perf_counter() - start)
-        return documents, predictions
+        return _Answered(documents, asked, scores, predictions)
 
     def _nearest(self, text: str, k: int) -> list[Neighbour]:
         assert self._neighbours is not None

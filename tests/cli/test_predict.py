@@ -377,3 +377,45 @@ def test_the_doors_agree(made, new, tmp_path):
         first = json.loads(output.read_text("utf-8").splitlines()[0])
         assert first["model_version"] == expected.model_version
         assert first["decision"] == pytest.approx(expected.as_dict()["decision"])
+
+
+def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
+    model = made.result("linear", "hier")
+    write_raw(new, *(raw_row(abstract=ABSTRACT, symbols=symbol) for symbol in ("G01S17/08", "A01B1/02", "")))
+    (tmp_path / "list.csv").write_text("code,reason\nG01,elsewhere\nH,closed\n", "utf-8")
+    outcome = command("predict", model, new, "--blocked", "list.csv")
+    assert (outcome.status, outcome.err) == (0, "")
+    note, accuracy, blocked, _ = outcome.out.splitlines()
+    assert note == "note: 2 places are blocked and never answered: G01, H"
+    assert accuracy.endswith("2 documents with a true symbol, 1 without a readable one")
+    assert blocked == "1 of the documents with a true symbol has one that is blocked, which no answer can be: G01 1"
+    for line in read(tmp_path / "new.predicted.csv"):
+        assert not {line[f"class_{k}"] for k in (1, 2, 3)} & {"G01", "", "H01"}
+    refused = command("predict", model, "--abstract", ABSTRACT, "--blocked", "list.csv", "--force", "H01")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "label H01 is blocked (H: closed)" in refused.err
+    outcome = command("predict", model, "--abstract", ABSTRACT, "--blocked", "list.csv")
+    assert "2 places are blocked)" in outcome.out
+    assert note in outcome.out
+    (tmp_path / "list.csv").write_text("code,reason\n" + "".join(f"{section},x\n" for section in "ABCDEFGH"), "utf-8")
+    refused = command("predict", model, new, "--blocked", "list.csv", "--overwrite")
+    assert (refused.status, refused.err.count("\n")) == (1, 1)
+    assert "blocks all labels" in refused.err
+
+
+def test_another_list_begins_the_output_anew(made, new, tmp_path):
+    """What is kept of a killed command was answered without it."""
+    from patent_hier.inference import files
+
+    (tmp_path / "list.csv").write_text("code,reason\nG01,elsewhere\n", "utf-8")
+    works, original = [], files.ResumableOutput
+
+    def watched(path, work):
+        works.append(work)
+        return original(path, work)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "ResumableOutput", watched)
+        for further in ((), ("--blocked", "list.csv")):
+            assert command("predict", made.result("linear", "hier"), new, "--overwrite", *further).status == 0
+    assert works[0] != works[1]

@@ -1,8 +1,9 @@
 import pytest
 
 from patent_hier.data.splits import CALIBRATION, TRAIN, load
+from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.pipeline import known_patents
-from patent_hier.pipeline.known_patents import calibration_texts, find_known_patents
+from patent_hier.pipeline.known_patents import calibration_texts, find_known_patents, labelled_calibration
 from tests.inference.worlds import world
 
 
@@ -52,3 +53,18 @@ def test_texts_of_the_calibration_part(made, tmp_path):
     assert calibration_texts(data, made.folder / "cache") == expected
     assert expected
     assert calibration_texts(data, tmp_path) == calibration_texts({}, made.folder / "cache") == []
+
+
+def test_labelled_documents_of_the_calibration_part(made, tmp_path):
+    for own, level in ((made, "ipc_class"), (made.deep, "subgroup")):
+        classifier = HierarchicalClassifier.from_pretrained(own.result("linear", "hier"))
+        labelled = labelled_calibration(classifier, made.folder / "cache")
+        assert labelled.documents == calibration_texts(classifier.facts["data"], made.folder / "cache")
+        table = made.corpus.table(["text", level]).to_pydict()
+        truth = dict(zip(table["text"], table[level], strict=True))
+        known = [(truth[text], label) for text, label in zip(labelled.documents, labelled.truth, strict=True)]
+        assert all(label == expected for expected, label in known if expected)
+        few = labelled_calibration(classifier, made.folder / "cache", 7)
+        assert len(few.documents) == len(few.truth) == 7
+        assert {*few.documents} <= {*labelled.documents}
+        assert labelled_calibration(classifier, tmp_path) is None

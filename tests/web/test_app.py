@@ -3,9 +3,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
+from patent_hier.evaluation.error_model import ErrorModel, Fitted
+from patent_hier.inference.answering import Question
 from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.inference.triage import Triage
 from patent_hier.web.app import create_app
 from patent_hier.web.guard import ServiceSettings
 from tests.web.serving import serving
@@ -344,3 +348,59 @@ def test_without_calibration_no_accuracy_can_be_asked_for(classifier):
         assert client.post("/predict", {"text": TEXT}).status == 200
         assert client.post("/predict", {"text": TEXT, "target_accuracy": 0.9}).status == 422
         assert "neighbours" not in client.post("/predict", {"text": TEXT, "neighbours": 3}).content
+
+
+def test_blocked_places(made, tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("code,reason\nG01,由另一部门审查\nA,closed\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=path)
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
+        assert client.get("/about").content["blocked"] == {
+            "count": 2,
+            "places": [
+                {"label": "G01", "level": "class", "reason": "由另一部门审查"},
+                {"label": "A", "level": "section", "reason": "closed"},
+            ],
+        }
+        refused = client.post("/predict", {"text": TEXT, "force": "A01"})
+        assert (refused.status, refused.content["error"]["code"]) == (422, "blocked_label")
+        assert refused.content["error"]["message"] == "one of the labels is blocked: A: closed"
+        for question in ({"top_k": 20}, {"top_k": 20, "exclude": "B"}, {"explain": True}):
+            answer = client.post("/predict", {"text": TEXT, **question}).content
+            labels = {step["label"] for one in answer["paths"] for step in one["steps"]}
+            assert not labels & {"G01", "A", *([question["exclude"]] if "exclude" in question else [])}
+        (item,) = client.post("/batch", {"texts": [TEXT], "top_k": 20}).content["results"]
+        assert "G01" not in {path["label"] for path in item["prediction"]["paths"]}
+
+
+def test_nothing_is_blocked_without_a_list(service):
+    assert service.get("/about").content["blocked"] == {"count": 0, "places": []}
+
+
+def test_a_batch_says_what_to_review_first(service, classifier):
+    texts = [TEXT, "", "一种锁"]
+    plain = service.post("/batch", {"texts": texts}).content["results"]
+    asked = service.post("/batch", {"texts": texts, "triage": True}).content["results"]
+    for before, item in zip(plain, asked, strict=True):
+        assert not before.keys() & {"review", "why"}
+        assert {key: value for key, value in item.items() if key not in ("review", "why")} == before
+    assert asked[1].keys() == {"error"}
+    for item in (asked[0], asked[2]):  # no error model: plain confidence
+        assert item["review"] == pytest.approx(1 - item["prediction"]["paths"][0]["probability"])
+        assert item.get("why") in ({"close", "unsure"} if item["review"] > 0.5 else {None})
+    refused = service.post("/batch", {"texts": texts, "triage": 1})
+    assert (refused.status, refused.content["error"]["code"]) == (422, "bad_question")
+    assert "look at triage" in refused.content["error"]["message"]
+
+
+def test_a_batch_is_ordered_by_an_error_model(made):
+    own = HierarchicalClassifier.from_pretrained(made.result("combination", "flat"))
+    names = ("confidence.class", "members")
+    model = ErrorModel(names, np.zeros(2), np.ones(2), np.array([-0.5, 4.0]), -1.0)
+    triage, texts = Triage(own, Fitted(model, "")), list(made.texts().values())[:20]
+    with serving(create_app(own, ServiceSettings(rate=0), None, triage)) as client:
+        results = client.post("/batch", {"texts": texts, "triage": True, "top_k": 2}).content["results"]
+    _, reviews = triage.review(own.documents(texts), own.ask(Question(2)))
+    assert [item["review"] for item in results] == pytest.approx([one.error for one in reviews], abs=1e-5)
+    assert [item.get("why") for item in results] == [one.why for one in reviews]
+    assert "members" in {one.why for one in reviews}

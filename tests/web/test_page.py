@@ -11,8 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.inference.worlds import raw_row, raw_text
-from tests.web.serving import Client
+from patent_hier.inference.classifier import HierarchicalClassifier
+from patent_hier.web.app import create_app
+from patent_hier.web.guard import ServiceSettings
+from tests.inference.worlds import World, raw_row, raw_text
+from tests.web.serving import Client, serving
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 TEXT = "一种激光测距装置，包括壳体和光电探测器"
@@ -293,6 +296,61 @@ def test_a_file_is_classified_and_given_back(open_page: Callable[..., Any], tmp_
     assert [bool(line["error"]) for line in lines] == [n == 3 for n in range(231)]
 
 
+def test_a_file_is_sorted_by_what_to_review_first(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    texts = ["一种激光测距装置", "", "一种锁", "一种治疗糖尿病的中药组合物", "一种电池热管理系统", "LED"]
+    (tmp_path / "x.txt").write_text("\n".join(texts) + "\n", "utf-8")
+    page = open_page()
+    with page.expect_response("**/batch") as answered:
+        page.set_input_files("#file", tmp_path / "x.txt")
+    page.wait_for_selector("#download:not([hidden])")
+    known = iter(answered.value.json()["results"])
+    risks = [next(known)["review"] if text else -1.0 for text in texts]
+    assert len(set(risks)) == 6
+    in_order = [str(place + 1) for place in sorted(range(6), key=lambda place: -risks[place])]
+    ids = page.locator("#rows tr td:first-child")
+    assert ids.all_inner_texts() == ["1", "2", "3", "4", "5", "6"]
+    assert page.locator("#review").get_attribute("aria-sort") == "none"
+    page.focus("#by-review")
+    page.keyboard.press("Enter")
+    assert page.locator("#review").get_attribute("aria-sort") == "descending"
+    assert ids.all_inner_texts() == in_order
+    assert in_order[-1] == "2"  # what has no answer stands last
+    cells = page.locator("#rows tr td:last-child").all_inner_texts()
+    assert [cell.split()[0] for cell in cells[:-1]] == [
+        f"{100 * risk:.0f}" for risk in sorted(risks[:1] + risks[2:])[::-1]
+    ]
+    assert "难分高下" in "".join(cells) or "没有把握大的类别" in "".join(cells)
+    with page.expect_download() as given:
+        page.click("#download")
+    lines = list(csv.DictReader(Path(given.value.path()).read_text("utf-8-sig").splitlines()))
+    assert [float(line["review"] or -1) for line in lines] == pytest.approx(risks, abs=1e-6)
+    assert {line["why"] for line in lines} <= {"", "close", "unsure"}
+    page.click("#language")
+    assert shown(page, "#by-review") == "Review first"
+    page.click("#by-review")
+    assert ids.all_inner_texts() == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_rows_that_come_later_find_their_place(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("\n".join(f"一种锁{n}" for n in range(230)), "utf-8")
+    page, waiting = open_page(), []
+
+    def hold(route: Any) -> None:
+        waiting.append(route)
+        if len(waiting) != 2:
+            route.continue_()
+
+    page.route("**/batch", hold)
+    page.set_input_files("#file", tmp_path / "x.txt")
+    page.wait_for_selector("#rows tr:nth-child(100)")
+    page.click("#by-review")
+    waiting[1].continue_()
+    page.wait_for_selector("#download:not([hidden])")
+    assert page.locator("#rows tr").count() == 230
+    risks = [int(cell.split()[0]) for cell in page.locator("#rows tr td:last-child").all_inner_texts()]
+    assert risks == sorted(risks, reverse=True)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -382,6 +440,26 @@ def test_every_size_and_theme(open_page: Callable[..., Any], theme: str, width: 
     page.screenshot(path=tmp_path / "page.png", full_page=True)
     page.click("#theme")
     assert page.locator("html").get_attribute("data-theme") != theme
+
+
+def test_blocked_places_are_listed(browser: Any, made: World, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("code,reason\nG01,<b>由另一部门审查</b>\nA,closed\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=path)
+    with serving(create_app(own, ServiceSettings(rate=0))) as service:
+        opening = _opening(browser, service)
+        page = next(opening)()
+        assert shown(page, "#blocked summary") == "2 个分类位置已停用，结果中不会出现"
+        assert page.locator("#blocked li").first.is_hidden()
+        page.click("#blocked summary")
+        assert page.locator("#blocked li").all_inner_texts() == ["G01 · <b>由另一部门审查</b>", "A · closed"]
+        page.click("#language")
+        assert shown(page, "#blocked summary") == "2 places are blocked and never answered"
+        assert next(opening, None) is None
+
+
+def test_nothing_is_said_of_blocked_places_where_there_are_none(open_page: Callable[..., Any]) -> None:
+    assert open_page().locator("#blocked").is_hidden()
 
 
 def contrast(page: Any, selector: str) -> float:

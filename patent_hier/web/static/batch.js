@@ -9,6 +9,7 @@ const SHOWN = 500; // rows of the table
 const PORTION = 150 * 1024; // bytes of a question
 const place = (id) => document.getElementById(id);
 let running = null;
+let current = null; // what the table shows: {answers, levels}
 
 /** Classify a file; options are asked for each text. */
 export async function classifyFile(file, facts, options) {
@@ -20,7 +21,7 @@ export async function classifyFile(file, facts, options) {
     const answers = [];
     for (const portion of portions(documents, facts.about.limits)) {
       const asked = portion.filter((one) => one.text);
-      const results = asked.length ? await batch({ ...options, texts: asked.map((one) => one.text) }, own.signal) : [];
+      const results = asked.length ? await batch({ ...options, triage: true, texts: asked.map((one) => one.text) }, own.signal) : [];
       for (const one of portion) answers.push({ ...one, ...(one.text ? results.shift() : { error: say().errors.bad_text }) });
       show(answers, documents.length, facts.about.levels);
     }
@@ -35,6 +36,13 @@ export async function classifyFile(file, facts, options) {
   }
 }
 
+/** Sort the table by what to review first, or as the file is. */
+export function sort() {
+  const first = place("review").getAttribute("aria-sort") === "none";
+  place("review").setAttribute("aria-sort", first ? "descending" : "none");
+  if (current) draw(0);
+}
+
 /** Stop what is under way. */
 export function stop() {
   running?.abort();
@@ -46,6 +54,8 @@ function begin(file) {
   for (const id of ["batch", "stop"]) place(id).hidden = false;
   place("file-name").textContent = file.name;
   place("rows").replaceChildren();
+  place("review").setAttribute("aria-sort", "none");
+  current = null;
   place("tally").textContent = place("done").textContent = "";
   place("progress").value = 0;
   place("batch").scrollIntoView({ block: "nearest" });
@@ -74,29 +84,47 @@ function show(answers, total, levels) {
   const errors = answers.filter((one) => !one.prediction).length;
   const more = total > SHOWN ? ` ${say().shown(SHOWN)}` : "";
   place("tally").textContent = say().tally(counts, count("undecided"), errors) + more;
-  for (const one of answers.slice(place("rows").childElementCount, SHOWN)) place("rows").append(row(one, levels));
+  current = { answers, levels };
+  draw(place("rows").childElementCount);
+}
+
+/** The rows from one on; where they are sorted all, since what came last may stand first. */
+function draw(from) {
+  const { answers, levels } = current;
+  const isSorted = place("review").getAttribute("aria-sort") === "descending";
+  const start = isSorted ? 0 : from;
+  const ordered = isSorted ? answers.toSorted((one, other) => (other.review ?? -1) - (one.review ?? -1)) : answers;
+  if (!start) place("rows").replaceChildren();
+  place("rows").append(...ordered.slice(start, SHOWN).map((one) => row(one, levels)));
 }
 
 function row(one, levels) {
   const decision = one.prediction?.decision;
-  const cells = [one.id, one.text.slice(0, 80), decision ? (decision.label ?? say().undecided) : one.error, decision ? percent(decision.confidence) : ""];
+  const cells = [one.id, one.text.slice(0, 80), decision ? (decision.label ?? say().undecided) : one.error, decision ? percent(decision.confidence) : "", review(one)];
   const line = document.createElement("tr");
   for (const text of cells) line.insertCell().textContent = text;
   line.cells[2].className = decision ? kind(decision, levels) : "error";
   return line;
 }
 
+/** The probability of an error and the reason to look, as far as they are known. */
+function review(one) {
+  if (one.review === undefined) return "";
+  const labels = Object.values(one.prediction.levels).at(-1).map((own) => own.label);
+  return `${percent(one.review, 0)} ${one.why ? say().whys[one.why](...labels) : ""}`.trim();
+}
+
 function offer(answers, file, levels) {
   const above = levels.slice(0, -1);
   const ranks = [0, 1, 2];
   const ranked = ranks.flatMap((k) => [`${levels.at(-1)}_${k + 1}`, `probability_${k + 1}`]);
-  const header = ["document_id", "text", "decision", "label", "confidence", ...above.map((level) => `${level}_1`), ...ranked, "strange", "error"];
-  const rows = answers.map(({ id, text, prediction, error }) => {
+  const header = ["document_id", "text", "decision", "label", "confidence", ...above.map((level) => `${level}_1`), ...ranked, "review", "why", "strange", "error"];
+  const rows = answers.map(({ id, text, prediction, error, review: risk, why }) => {
     if (!prediction) return [id, text, ...Array(header.length - 3).fill(""), error];
     const { decision, paths } = prediction;
     const best = paths[0].steps.slice(0, above.length).map((step) => step.label);
     const labels = ranks.flatMap((k) => [paths[k]?.label, paths[k]?.probability.toFixed(6)]);
-    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, prediction.strange ?? "", ""];
+    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, risk?.toFixed(6), why, prediction.strange ?? "", ""];
   });
   const button = place("download");
   button.hidden = false;

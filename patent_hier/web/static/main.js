@@ -1,8 +1,9 @@
 // The page: what a person does, and what follows.
 
 import { explain, meaning, show } from "./answer.js";
-import { classifyFile, stop } from "./batch.js";
+import { classifyFile, sort, stop } from "./batch.js";
 import { askAbout, listenForJudgements, showJudgement } from "./correct.js";
+import { item, made } from "./elements.js";
 import { facts, predict, Problem } from "./service.js";
 import { chosen, EXAMPLES, say, speak } from "./words.js";
 
@@ -112,10 +113,21 @@ function translate(language) {
   speak(language, state.facts?.about.levels ?? ["section", "class"]);
   place("language").textContent = language === "zh" ? "English" : "中文";
   place("language").lang = language === "zh" ? "en" : "zh-CN";
-  if (state.facts) place("model").textContent = say().model(state.facts.about);
+  if (state.facts) {
+    place("model").textContent = say().model(state.facts.about);
+    listBlocked(state.facts.about.blocked);
+  }
   count();
   explainTarget();
   draw();
+}
+
+function listBlocked({ count, places }) {
+  const box = place("blocked");
+  box.hidden = !count;
+  box.querySelector("summary").textContent = say().blocked(count);
+  const more = count > places.length ? [item(made("span", say().more(count - places.length)))] : [];
+  box.querySelector("ul").replaceChildren(...places.map((one) => item(made("span", `${one.label} · ${one.reason}`))), ...more);
 }
 
 function paint(theme) {
@@ -169,6 +181,7 @@ function listen() {
     event.target.value = "";
   });
   place("stop").addEventListener("click", stop);
+  place("by-review").addEventListener("click", sort);
   place("close").addEventListener("click", () => {
     stop();
     place("batch").hidden = true;

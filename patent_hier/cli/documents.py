@@ -1,0 +1,131 @@
+"""What the commands on files of documents share: which columns are read, and where the output goes."""
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from patent_hier.errors import ConfigError
+from patent_hier.settings.data import APPLICANT
+
+if TYPE_CHECKING:
+    from patent_hier.data.incoming import IncomingFiles
+    from patent_hier.data.raw import RawFormat
+    from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.inference.predictor import System
+
+_STDOUT = _STDIN = "-"
+_OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+def loaded(options: argparse.Namespace) -> "HierarchicalClassifier":
+    """The system that the options name."""
+    from patent_hier.inference.classifier import HierarchicalClassifier
+
+    return HierarchicalClassifier.from_pretrained(
+        options.model, titles=options.titles, convert=options.convert, blocked=options.blocked
+    )
+
+
+def is_standard_input(options: argparse.Namespace) -> bool:
+    """Whether the documents come by standard input."""
+    return str(options.file) == _STDIN
+
+
+def reading(options: argparse.Namespace, system: "System") -> "tuple[RawFormat, Callable[[], IncomingFiles]]":
+    """The form of the file that the options name, and what opens it.
+
+    Raises:
+        ConfigError: If a column cannot be read.
+    """
+    from patent_hier.data.incoming import IncomingFiles
+    from patent_hier.progress import say
+    from patent_hier.reading.sources import STDIN
+
+    fmt = system.raw if options.text is None else replace(system.raw, text=text_columns(options.text))
+    if fmt.text != system.raw.text:
+        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
+    check_applicant(system, options.applicant)
+    date = getattr(options, "date", None)  # drift alone asks for it
+    given = {"symbols": options.symbols, APPLICANT: options.applicant, "application_date": date}
+    named = {ours: name for ours, name in given.items() if name}
+    fmt = replace(fmt, columns={**fmt.columns, **named}, delimiter=options.delimiter, sheet=options.sheet)
+    source = STDIN if is_standard_input(options) else options.file
+    return fmt, lambda: IncomingFiles(source, fmt, options.input_format, tuple(named))
+
+
+def check_applicant(system: "System", applicant: str | None) -> None:
+    """Refuse an applicant for a model that reads none."""
+    if applicant and APPLICANT not in system.raw.context:
+        raise ConfigError(
+            f"--applicant {applicant}: {system.name} reads the text alone; train with data.context=[applicant]"
+        )
+
+
+@contextlib.contextmanager
+def standard_output(output: Path | None) -> Iterator[IO[str]]:
+    """Where standard output takes the predictions, all else goes to stderr; it is UTF-8 then, whatever the locale."""
+    out = sys.stdout
+    if output is not None:
+        yield out
+        return
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(encoding="utf-8", newline="")
+    with contextlib.redirect_stdout(sys.stderr):
+        yield out
+
+
+def output_path(given: str | None, source: Path, overwrite: bool, ending: str) -> Path | None:
+    """The file to write; None for standard output.
+
+    Args:
+        given: As the user named it; None for the source's name with another ending.
+        source: The file that is read.
+        overwrite: Whether an existing file may be replaced.
+        ending: Such as ``.predicted.csv``.
+
+    Raises:
+        ConfigError: If it cannot be used.
+    """
+    if given == _STDOUT:
+        return None
+    if given is None and str(source) == _STDIN:
+        raise ConfigError("--output is needed for standard input; name OUT.csv, OUT.jsonl or - for standard output")
+    path = Path(f"{source.stem}{ending}" if given is None else given)
+    if path.is_dir():
+        raise ConfigError(f"--output {path} is a folder; name a file, OUT.csv or OUT.jsonl")
+    if path.exists() and source.exists() and path.samefile(source):
+        raise ConfigError(f"--output {path} is the file to be classified; choose another name")
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} exists; choose another --output, or replace it with --overwrite")
+    return path
+
+
+def output_format(given: str | None, output: Path | None) -> str:
+    """``csv`` or ``jsonl``: as the user named it, else by the output's ending; CSV for standard output.
+
+    Raises:
+        ConfigError: If the ending says neither.
+    """
+    if given is not None:
+        return given
+    kind = "csv" if output is None else _OUTPUT_SUFFIXES.get(output.suffix.lower())
+    if kind is None:
+        raise ConfigError(f"--output {output} ends in neither .csv nor .jsonl; name the format with --output-format")
+    return kind
+
+
+def text_columns(given: str) -> tuple[str, ...]:
+    """The columns that make the text.
+
+    Raises:
+        ConfigError: If one has no name.
+    """
+    names = tuple(name.strip() for name in given.split(","))
+    if not all(names):
+        raise ConfigError(f"--text {given} names an empty column; write it as --text 专利名称,摘要")
+    return names

@@ -1,0 +1,144 @@
+"""``patent-hier triage``: documents in the order in which an examiner should look at their answers."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patent_hier import sanitize
+from patent_hier.cli.documents import (
+    is_standard_input,
+    loaded,
+    output_format,
+    output_path,
+    reading,
+    standard_output,
+    text_columns,
+)
+from patent_hier.cli.overrides import parsed
+from patent_hier.data.convert import CONVERSIONS
+from patent_hier.errors import ConfigError
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.inference.triage import Triage
+    from patent_hier.inference.triage_files import Pile
+
+_SHOWN = 60  # characters of a text
+TRIAGE = """Order documents for review: the answers that are most likely wrong come first, each with a reason.
+
+usage: patent-hier triage MODEL FILE [options]
+
+  MODEL             an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
+  FILE              as for patent-hier predict; - is standard input. All its rows are in memory at once
+  --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .triage.csv, here; - is standard output
+  --overwrite       replace an existing OUT
+  --top 20          also show so many documents on the screen
+  --cache-dir cache where the corpus of MODEL is: its calibration documents, to which a model of errors is fitted, and
+                    its training documents, with which texts are compared. Without it the predictions beside MODEL are
+                    used, without these plain confidence; a line says so
+  --blocked FILE    places of the scheme that no answer may name, as for patent-hier predict
+  --titles FILE     titles of the labels, likewise; so are --text, --applicant, --symbols, --convert, --input-format,
+                    --delimiter, --sheet and --output-format
+
+The model of errors is a logistic regression on signs of doubt: probabilities, how close the two likeliest labels are,
+whether the members of an ensemble disagree, rare characters, similar known patents. It is fitted each time, to
+documents that nothing was trained on, and used only if cross-validation on these shows that it finds at least as many
+wrong answers as plain confidence does among the first 10 and 20 % of the documents.
+
+OUT has a line for every row of FILE: rank, number, text, answer, its probability, the probability that it is wrong, the
+reason to look at it, and the true symbols where FILE has them. Rows that cannot be classified stand last. Where FILE
+has true symbols, the share of all wrong answers among the first 10 and 20 % is told, with 95 % intervals; that says
+something only of documents that MODEL was neither trained nor calibrated on."""
+
+
+def triage(words: Sequence[str]) -> None:
+    """Load the system, fit the model of errors, and write the order.
+
+    Raises:
+        ConfigError: If an option cannot be used, MODEL is no system, or the output is there already.
+        ArtifactError: If a file of MODEL is damaged or missing.
+        DataError: If FILE cannot be used, or no row of it can be classified.
+    """
+    options = parsed(
+        words, "model file", output=str, overwrite=False, top=0, cache_dir=Path("cache"), blocked=Path, titles=Path,
+        text=str, symbols=str, applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
+        input_format=(None, "csv", "txt", "jsonl"), output_format=(None, "csv", "jsonl"),
+    )  # fmt: skip
+    if options.top < 0:
+        raise ConfigError(f"--top {options.top} is out of range; give 0 or more")
+    if options.text is not None:
+        text_columns(options.text)  # before the model is loaded
+    output = output_path(options.output, options.file, options.overwrite, ".triage.csv")
+    kind = output_format(options.output_format, output)
+    with standard_output(output) as stream:
+        lines = _triage(options, kind, output, stream)
+    print(sanitize.lines("\n".join(lines)), file=sys.stdout if output else sys.stderr)
+
+
+def _triage(options: argparse.Namespace, kind: str, output: Path | None, stream: "IO[str]") -> list[str]:
+    from patent_hier.atomic import atomic_file
+    from patent_hier.inference.triage_files import review_file, write_pile
+    from patent_hier.progress import byte_progress
+
+    classifier = loaded(options)
+    fmt, documents = reading(options, classifier.system)
+    rows = documents()
+    order = _fitted(classifier, options.cache_dir)
+    shown = "standard input" if is_standard_input(options) else options.file
+    with byte_progress(f"{classifier.system.name}: classifying {shown}") as progress:
+        pile = review_file(order, classifier, rows, fmt, progress)
+    if output is None:
+        write_pile(pile, kind, stream)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(output) as path, path.open("w", encoding="utf-8", newline="") as file:
+            write_pile(pile, kind, file)
+    notes = [f"note: {note}" for note in (*rows.notes, classifier.blocked.note()) if note]
+    return [*notes, order.note, *_top(pile, options.top), *_lines(pile, output)]
+
+
+def _fitted(classifier: "HierarchicalClassifier", cache: Path) -> "Triage":
+    from patent_hier.inference.triage import Triage
+    from patent_hier.pipeline.known_patents import find_known_patents, labelled_calibration
+    from patent_hier.progress import item_progress
+
+    labelled = labelled_calibration(classifier, cache)
+    if labelled is None:
+        return Triage.fit(classifier)
+    neighbours = find_known_patents(classifier.facts.get("data") or {}, cache)
+    total = classifier.system.passes * len(labelled.documents)
+    with item_progress(f"{classifier.system.name}: calibration documents", total) as progress:
+        return Triage.fit(classifier, labelled, neighbours, progress)
+
+
+def _top(pile: "Pile", count: int) -> Iterator[str]:
+    """The first documents, a line each."""
+    for rank, one in enumerate(pile.reviewed[:count], 1):
+        text = sanitize.one_line(" ".join(one.fields))
+        beginning = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
+        reason = f", {one.reason}" if one.reason else ""
+        yield f"{rank:>4}  {one.document_id}  {one.label}, {100 * one.error:.0f} % likely wrong{reason}  {beginning}"
+
+
+def _lines(pile: "Pile", output: Path | None) -> Iterator[str]:
+    """How many documents there are, and what the order is worth."""
+    known, found = pile.labelled, pile.worth()
+    wrong = sum(bool(one.is_wrong) for one in known)
+    if known:
+        yield f"{wrong} of {len(known)} documents with a true symbol have a wrong answer" + (":" if found else "")
+    for name, own in found.items():
+        shares = (
+            f"{100 * one.found:.1f} % ({100 * one.interval[0]:.1f}-{100 * one.interval[1]:.1f}) of these in the first "
+            f"{100 * one.share:.0f} %"
+            for one in own
+        )
+        yield f"  by {name}: {', '.join(shares)}"
+    if found:
+        chance = " and ".join(f"{100 * one.share:.0f}" for one in next(iter(found.values())))
+        yield f"  by chance: {chance} %"
+    errors = f"{len(pile.faulty)} rows with errors" + (f" ({pile.faults_in_words()})" if pile.faulty else "")
+    yield f"{len(pile.reviewed)} documents, {errors}" + (f": {output}" if output else "")
