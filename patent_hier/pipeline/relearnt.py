@@ -14,6 +14,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.corrections import Corrections
 from patent_hier.errors import ConfigError
 from patent_hier.inference.answering import Answering, Question
+from patent_hier.inference.blocked import Blocked
 from patent_hier.inference.nodes import CONFIG_FILE
 from patent_hier.inference.predictor import System, assemble
 from patent_hier.pipeline.comparison import Compared, Names, compare, compare_on_test
@@ -84,7 +85,9 @@ def _hits(system: System, corrections: Corrections) -> dict[str, NDArray[np.bool
     """By level, whether the likeliest path's label is the true one; of corrections that have a label there."""
     levels = system.tree.levels
     truth = [own[0] for own in corrections.symbols(len(levels))]
-    answering = Answering(system.tree, lambda: LabelLookup(system.tree)).ask(Question(top_k=1))
+    answering = Answering(system.tree, lambda: LabelLookup(system.tree), Blocked(system.tree, {})).ask(
+        Question(top_k=1)
+    )
     found: list[dict[str, str]] = []
     for portion in system.portions(corrections.documents(system.raw.context)):
         scores = system.whole(system.log_prob(portion))
