@@ -4,15 +4,16 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from patent_hier.cli.compose import compose_training
-from patent_hier.cli.overrides import key_of, merged, parsed
+from patent_hier.cli.overrides import assigned, key_of, merged, parsed
 from patent_hier.errors import ConfigError, PatentHierError
 from patent_hier.progress import say
 from patent_hier.sanitize import one_line
 
 if TYPE_CHECKING:
+    from patent_hier.data.corrections import Corrections
     from patent_hier.pipeline.members import Member
     from patent_hier.pipeline.suite import SuiteResult
 
@@ -39,6 +40,9 @@ The new system has probabilities and thresholds of its own. It is compared with 
 corrections (McNemar's exact test) and refused, with exit status 1, if it is worse on either by more than chance or
 better on neither. MODEL stays as it is. Beside the new result lies learnt-....json: versions, counts, comparison."""
 
+# Settings that make a system what it is.
+_OF_THE_SYSTEM = ("model", "encoder", "features", "level", "node", "data", "split", "experiment", "seed")
+
 
 class WorseError(PatentHierError):
     """What was learnt is worse than what was there."""
@@ -63,25 +67,32 @@ def learn(words: Sequence[str]) -> None:
 
     start = time.perf_counter()
     before = read_member(Path(options.model))
-    after, corrections = _learnt(before, options)
+    learnt = _learnt(before, options)
+    after, corrections = learnt[-1]
     corpus, _ = corpus_of(before, cache_named(options))
     verdict = judge(after, before, corrections.compared, corpus)
     for line in (*lines_of(verdict.test), *lines_of(verdict.corrections, "held-out corrections")):
         print(one_line(line))
-    if verdict.problem and not options.force:
-        raise WorseError(f"the new system is refused: {verdict.problem}; judge more documents, or keep it with --force")
-    publish(after)
+    is_refused = verdict.problem is not None and not options.force
     facts = {
         "version": lineage(before.result)["version"] + 1,
         "result": after.folder.name,
+        "suite": after.facts["suite"],
+        "refused": is_refused,
         "before": before.result.name,
         "corrections": corrections.facts["counts"],
         "weight": options.weight,
         "seconds": round(time.perf_counter() - start, 3),
-        "forced": bool(verdict.problem),
+        "forced": verdict.problem is not None and options.force,
         **verdict.as_dict(),
     }
+    for member, _ in learnt[:-1]:
+        own = {"version": facts["version"], "member_of": after.folder.name, "suite": member.facts["suite"]}
+        write_json(record_of(member.folder), {**own, "refused": is_refused})
     write_json(record_of(after.folder), facts)
+    if is_refused:
+        raise WorseError(f"the new system is refused: {verdict.problem}; judge more documents, or keep it with --force")
+    publish(after)
     print(one_line(f"version {facts['version']}, learnt in {facts['seconds']:.1f} s: {record_of(after.folder)}"))
 
 
@@ -90,24 +101,40 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"--held-out {options.held_out:g} is out of range; give 0 or a fraction below 1")
     if options.passes < 1:
         raise ConfigError(f"--passes {options.passes} is out of range; give 1 or more")
-    if given := [word for word in options.overrides if key_of(word).startswith("learn.")]:
-        raise ConfigError(f"{given[0]}: learn makes these settings itself; see patent-hier learn --help")
+    refuse_other_system("learn", options.overrides)
+
+
+def refuse_other_system(command: str, overrides: Sequence[str]) -> None:
+    """Refuse overrides that would make another system of it, or that the command makes itself.
+
+    Raises:
+        ConfigError: Naming the first.
+    """
+    for word in overrides:
+        key = key_of(word)
+        if key.startswith("learn."):
+            raise ConfigError(f"{word}: {command} makes these settings itself; see patent-hier {command} --help")
+        if key in _OF_THE_SYSTEM or key.startswith(("data.", "split.", "model.")):
+            raise ConfigError(f"{word} would make another system of it; {command} takes the settings of MODEL")
 
 
 def cache_named(options: argparse.Namespace) -> Path | None:
     """The cache folder among a command's overrides; None if none is named."""
     given = [word.partition("=")[2] for word in options.overrides if key_of(word) == "cache_dir"]
-    return Path(given[-1]) if given else None
+    return Path(given[-1].strip("'\"")) if given else None
 
 
-def _learnt(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
-    """The new system, not yet saved, and the corrections."""
+Learnt = list[tuple["SuiteResult", "Corrections"]]
+
+
+def _learnt(before: "Member", options: argparse.Namespace) -> Learnt:
+    """The new system, not yet saved, and the corrections; before it those of its members, if it is a combination."""
     from patent_hier.inference.nodes import COMBINATION
 
     return (_learnt_combination if before.manifest["model"] == COMBINATION else _learnt_system)(before, options)
 
 
-def _learnt_system(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
+def _learnt_system(before: "Member", options: argparse.Namespace) -> Learnt:
     from patent_hier.data.corrections import Corrections
     from patent_hier.pipeline.learning import ensure_corrections, known_words
     from patent_hier.pipeline.members import corpus_of
@@ -118,30 +145,32 @@ def _learnt_system(before: "Member", options: argparse.Namespace) -> "tuple[Suit
 
     own = merged(known_words(before.manifest["overrides"]), options.overrides)
     settings, _ = compose_training(own)
-    corpus, _ = corpus_of(before, cache_named(options))
+    corpus, cache = corpus_of(before, cache_named(options))
     split = split_of(corpus, before.manifest["data"]["split"])
-    earlier = earlier_corrections(before)
+    earlier = earlier_corrections(before, cache)
     folder = ensure_corrections(options.feedback, settings, corpus, split, earlier, options.held_out)
-    own += [f"learn.corrections='{folder}'", f"learn.weight={options.weight}"]
+    own += [assigned("learn.corrections", folder), f"learn.weight={options.weight}"]
     if settings.model.inputs != "terms" and not options.anew:
-        own += [f"learn.base='{before.result}'", f"learn.replay={options.replay}"]
-        own = merged(own, [f"trainer.max_epochs={options.passes}", "trainer.min_steps=0"])
+        base = assigned("learn.base", before.result)
+        own += [base, f"learn.replay={options.replay}", f"learn.passes={options.passes}"]
     settings, observers = compose_training(own)
     given = Given(corpus, split, migrated_content(before))
-    return train_suite(settings, own, observers, given), Corrections.open(folder)
+    return [(train_suite(settings, own, observers, given), Corrections.open(folder))]
 
 
-def _learnt_combination(before: "Member", options: argparse.Namespace) -> "tuple[SuiteResult, Any]":
+def _learnt_combination(before: "Member", options: argparse.Namespace) -> Learnt:
     """Each member learns; then the new ones are combined as the old ones were."""
-    from patent_hier.cli.collect import publish
     from patent_hier.pipeline.combine import combine_again
     from patent_hier.pipeline.members import read_member
     from patent_hier.pipeline.relearnt import member_results
+    from patent_hier.report.results import save_suite
 
-    results, corrections = [], None
+    learnt: Learnt = []
+    members = []
     for result in member_results(before):
         say(f"member {result}")
-        suite, corrections = _learnt(read_member(result), options)
-        publish(suite)
-        results.append(suite.folder)
-    return combine_again(before, results, cache_named(options)), corrections
+        learnt += _learnt(read_member(result), options)
+        members.append(learnt[-1][0].folder)
+        save_suite(learnt[-1][0])  # combine reads it; what is refused later is marked as such
+    corrections = learnt[-1][1]
+    return [*learnt, (combine_again(before, members, cache_named(options)), corrections)]

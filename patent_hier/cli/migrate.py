@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from patent_hier.cli.compose import compose_training
-from patent_hier.cli.learn import cache_named
-from patent_hier.cli.overrides import merged, parsed
+from patent_hier.cli.learn import cache_named, refuse_other_system
+from patent_hier.cli.overrides import assigned, merged, parsed
 from patent_hier.errors import ConfigError
 from patent_hier.progress import say
-from patent_hier.sanitize import cell, one_line
+from patent_hier.sanitize import one_line
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from patent_hier.data.corpus import Corpus
     from patent_hier.pipeline.members import Member
-    from patent_hier.pipeline.migration import Revision
+    from patent_hier.pipeline.revision import Revision
     from patent_hier.pipeline.suite import SuiteResult
 
 MIGRATE = """Take a finished system, or a corpus, over into a new edition of the IPC.
@@ -42,6 +44,8 @@ trained in which some document's label is another than before; models whose head
 again. Calibration, thresholds and scores are made anew. Beside the new result lies migrated-....json: the fate of every
 symbol, labels that are gone, new places without a document, and what was done to each node."""
 
+_ROWS = 4096  # of a corpus that are written at a time
+
 
 def migrate(words: Sequence[str]) -> None:
     """Migrate a system and publish it, or write a migrated corpus.
@@ -52,8 +56,9 @@ def migrate(words: Sequence[str]) -> None:
     options = parsed(words, "model concordance overrides*", titles=Path, passes=3, output=Path)
     if options.passes < 1:
         raise ConfigError(f"--passes {options.passes} is out of range; give 1 or more")
+    refuse_other_system("migrate", options.overrides)
     from patent_hier.data.corpus import CORPUS_FILE
-    from patent_hier.pipeline.migration import Revision
+    from patent_hier.pipeline.revision import Revision
 
     revision = Revision(options.concordance, options.titles)
     source = Path(options.model)
@@ -61,7 +66,7 @@ def migrate(words: Sequence[str]) -> None:
         _migrate_corpus(source, revision, options)
         return
     if options.output is not None:
-        raise ConfigError(f"--output {options.output} is for a corpus; a migrated system lies beside {source}")
+        raise ConfigError(f"--output {options.output} is for a corpus; a migrated system goes into its runs_dir")
     _migrate_system(source, revision, options)
 
 
@@ -75,15 +80,16 @@ def _migrate_corpus(source: Path, revision: "Revision", options: argparse.Namesp
     from patent_hier.data.migrating import migrate_table
 
     corpus = Corpus.open(source)
-    table, moves = migrate_table(corpus.table(SCHEMA.names).combine_chunks(), revision.concordance, revision.chooser)
+    table, moves = migrate_table(corpus.table(SCHEMA.names), revision.concordance, revision.chooser)
     _write_csv(table, options.output)
     told = ", ".join(f"{count} {fate}" for fate, count in moves.fates.items())
     print(one_line(f"{corpus.size} documents: {told}; {len(table)} written: {options.output}"))
 
 
-def _write_csv(table: Any, output: Path) -> None:
-    """A corpus as a raw file in the paper's columns; a text stands under 摘要 if the document has no title."""
+def _write_csv(table: "pa.Table", output: Path) -> None:
+    """A corpus as a raw file in the paper's columns; a text that is no title and no abstract stands under 摘要."""
     from patent_hier.atomic import atomic_file
+    from patent_hier.data.feedback_table import harmless
     from patent_hier.data.labels import LABEL_COLUMNS
     from patent_hier.data.raw import PAPER_COLUMNS
 
@@ -92,16 +98,14 @@ def _write_csv(table: Any, output: Path) -> None:
     with atomic_file(output) as partial, partial.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(headers)
-        for row in table.to_pylist():
-            main = next(row[name] for name in reversed(LABEL_COLUMNS) if row[name])
-            abstract = row["abstract"] or (row["text"] if not row["title"] else "")
-            values = [
-                *(row[name] or "" for name in (*names, "kind")),
-                abstract,
-                ";".join([main, *row["further_symbols"]]),
-            ]
-            values[0] = values[0] or row["document_id"]
-            writer.writerow([cell(str(value)) for value in values])
+        for batch in table.to_batches(max_chunksize=_ROWS):
+            for row in batch.to_pylist():
+                main = next(row[name] for name in reversed(LABEL_COLUMNS) if row[name])
+                abstract = row["abstract"] or (row["text"] if row["text"] != row["title"] else "")
+                values = [*(row[name] or "" for name in (*names, "kind")), abstract]
+                values[0] = values[0] or row["document_id"]
+                symbols = ";".join([main, *row["further_symbols"]])
+                writer.writerow([*(harmless(str(value)) for value in values), symbols])
 
 
 def _migrate_system(source: Path, revision: "Revision", options: argparse.Namespace) -> None:
@@ -109,7 +113,7 @@ def _migrate_system(source: Path, revision: "Revision", options: argparse.Namesp
     from patent_hier.cli.collect import publish
     from patent_hier.pipeline.members import corpus_of, read_member
     from patent_hier.pipeline.migrated import record_of, what_changed
-    from patent_hier.pipeline.migration import vanished
+    from patent_hier.pipeline.revision import vanished
 
     before = read_member(source)
     old, _ = corpus_of(before, cache_named(options))
@@ -172,31 +176,28 @@ def _migrated(
 def _migrated_system(
     before: "Member", revision: "Revision", options: argparse.Namespace
 ) -> "tuple[SuiteResult, Corpus, dict[str, str]]":
-    from patent_hier.pipeline.learning import known_words
+    from patent_hier.pipeline.heads import changed_by_corrections, changed_heads
+    from patent_hier.pipeline.learning import found_corrections, known_words
     from patent_hier.pipeline.members import corpus_of
-    from patent_hier.pipeline.migration import (
-        Migration,
-        changed_heads,
-        given_before,
-        migrate_corrections,
-        migrate_data,
-        old_settings,
-    )
+    from patent_hier.pipeline.migration import Migration, given_before, old_settings
     from patent_hier.pipeline.plan import Given
+    from patent_hier.pipeline.revision import migrate_corrections, migrate_data
     from patent_hier.pipeline.suite import train_suite
 
     own = merged(merged(known_words(before.manifest["overrides"]), ["data.edition=latest"]), options.overrides)
     old, cache = corpus_of(before, cache_named(options))
     corpus, split = migrate_data(old, given_before(before, old), cache, revision)
-    content = {"migrated": [before.manifest["suite"], *revision.content(cache)]}
+    content = {"migrated": [before.manifest["suite"], options.passes, *revision.content(cache)]}
     given, config = Given(corpus, split, content), old_settings(before)
-    if (named := config.get("learn", {}).get("corrections")) is not None:
-        folder = migrate_corrections(Path(named), given, cache, revision)
-        own += [f"learn.corrections='{folder}'", f"learn.weight={config['learn']['weight']}"]
     settings, observers = compose_training(own)
-    if settings.model.inputs != "terms":
-        own = merged(own, [f"trainer.max_epochs={options.passes}", "trainer.min_steps=0"])
+    every_symbol = settings.data.labels == "all"
+    heads = changed_heads(old, corpus, settings.data.depth, every_symbol=every_symbol)
+    if (named := (config.get("learn") or {}).get("corrections")) is not None:
+        known = found_corrections(named, cache)
+        folder = migrate_corrections(known, given, cache, revision)
+        n_levels = len(before.tree.levels)
+        heads |= changed_by_corrections(known, folder, n_levels, every_symbol=every_symbol)
+        own += [assigned("learn.corrections", folder), f"learn.weight={config['learn']['weight']}"]
         settings, observers = compose_training(own)
-    heads = changed_heads(old, corpus, settings.data.depth, every_symbol=settings.data.labels == "all")
-    migration = Migration(before, heads, {})
+    migration = Migration(before, heads, options.passes, {})
     return train_suite(settings, own, observers, given, migration.make), corpus, migration.done

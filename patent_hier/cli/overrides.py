@@ -78,6 +78,19 @@ def merged(usual: Sequence[str], words: Sequence[str]) -> list[str]:
     return [*(word for word in usual if key_of(word) not in given), *words]
 
 
+def assigned(key: str, value: object) -> str:
+    """An override that gives a setting a string of any characters.
+
+    Raises:
+        ConfigError: If the string would be an interpolation.
+    """
+    text = str(value)
+    if "${" in text:
+        raise ConfigError(f"{key}={text} has ${{, which means something else in settings; rename the folder")
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
+    return f"{key}='{escaped}'"
+
+
 def readable(arguments: Sequence[str]) -> list[str]:
     """Spell overrides so that Hydra can read them.
 

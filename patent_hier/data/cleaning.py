@@ -96,6 +96,15 @@ class Cleaning:
         kept = self.accounting.kept
         return self._characters / kept if kept else 0.0
 
+    def look(self) -> None:
+        """Look at the first file's header.
+
+        Raises:
+            DataError: If it cannot be used, as :meth:`batches`.
+        """
+        with open_table(self.files[0], self._options(self.files[0])) as table:
+            find_columns(table.names, self._format, self.files[0])
+
     def batches(self) -> Generator[Batch, None, None]:
         """Read, clean and count.
 

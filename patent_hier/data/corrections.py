@@ -1,11 +1,10 @@
 """Corrections: documents whose symbols examiners have judged, checked against a split corpus.
 
 On disk: ``corrections.parquet`` with the columns of a corpus, and for each correction whether it is ``held_out`` (kept
-out of training, to compare systems on) and the ``replaces`` of the training document that it is about, or null.
+out of training, to compare systems on), and the ids of the training documents that it ``replaces``.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -24,9 +23,9 @@ from patent_hier.data.columns import SCHEMA
 from patent_hier.data.context import join_context
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.labels import LABEL_COLUMNS, DocumentLabels, ipc_path
-from patent_hier.data.near_duplicates import letters
 from patent_hier.data.raw import RawFormat
-from patent_hier.data.splits import NO_PART, TRAIN, Codes
+from patent_hier.data.splits import Codes
+from patent_hier.data.subjects import Owners, Subjects
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.sanitize import reason
 from patent_hier.taxonomy.tree import NONE
@@ -35,7 +34,9 @@ CORRECTIONS_VERSION = 1  # raise it when the same files would give other correct
 CORRECTIONS_KIND = "corrections"
 CORRECTIONS_FILE = "corrections.parquet"
 _HELD_OUT, _REPLACES = "held_out", "replaces"
-_SCHEMA = SCHEMA.append(pa.field(_HELD_OUT, pa.bool_(), nullable=False)).append(pa.field(_REPLACES, pa.string()))
+_SCHEMA = SCHEMA.append(pa.field(_HELD_OUT, pa.bool_(), nullable=False)).append(
+    pa.field(_REPLACES, pa.list_(pa.string()), nullable=False)
+)
 LabelCodes = tuple[str | None, ...]
 
 
@@ -104,7 +105,8 @@ class Corrections:
     @property
     def replaced(self) -> list[str]:
         """Ids of the training documents that they are about."""
-        return [str(value) for value in self.table[_REPLACES].to_pylist() if value is not None]
+        lists: Any = self.table[_REPLACES].to_pylist()
+        return sorted({str(name) for own in lists for name in own})
 
     def documents(self, context: Sequence[str]) -> list[str]:
         """Texts with some columns as their context, as :mod:`patent_hier.data.context` joins them, ``n``."""
@@ -149,44 +151,65 @@ class Corrections:
             raise ArtifactError(f"{folder} cannot be read ({reason(error)}); delete it and learn again") from error
 
     @classmethod
-    def checked(cls, tables: Sequence[pa.Table], corpus: Corpus, parts: Codes, held_out: float) -> Self:
+    def checked(
+        cls, table: pa.Table, corpus: Corpus, parts: Codes, held_out: float, earlier: Self | None = None
+    ) -> Self:
         """Hold corrections against the corpus that a system was trained on.
 
-        A later correction replaces an earlier one of the same document. One that is about a document outside the
-        training part, by its id or its text, is left out: validation, calibration and test stay untouched. One that is
-        about a training document takes its place.
+        A later correction replaces an earlier one of the same document, by id or text. One that is about a document
+        outside the training part, by its id or its text, is left out: validation, calibration and test stay untouched.
+        One that is about a training document takes its place: by its id, and by its text where that is long enough to
+        be no other document's.
 
         Args:
-            tables: Those of earlier files and of this one, in the order of their age.
+            table: The corrections, in the order of their age.
             corpus: The corpus.
             parts: Its parts, ``(corpus.size,)``.
-            held_out: Share that is kept out of training; an id decides, so that it stays so in later files.
+            held_out: Share that is kept out of training. An id decides, so that it stays out in later files; what the
+                corpus or an earlier version has been trained on is never kept out, for that would test nothing.
+            earlier: Those that the system has learnt before; they stay, before the others.
         """
-        table = pa.concat_tables([own.select(SCHEMA.names) for own in tables]).combine_chunks()
-        ids = [str(value) for value in table["document_id"].to_pylist()]
-        keys = [_key(str(text)) for text in table["text"].to_pylist()]
-        newest = _newest(ids, keys)
-        owners = _Owners.of(corpus, parts, {ids[row] for row in newest}, {keys[row] for row in newest})
-        found = [owners.find(ids[row], keys[row]) for row in newest]
-        kept = [place for place, (part, _) in enumerate(found) if part in (None, TRAIN, NO_PART)]
-        rows = [newest[place] for place in kept]
-        chosen = table.take(pa.array(rows, pa.int64()))
-        replaced = [found[place][1] if found[place][0] == TRAIN else None for place in kept]
-        # What a system was trained on says nothing about it, so such a correction is never held out.
-        is_held = [own is None and _draw(ids[row]) < held_out for own, row in zip(replaced, rows, strict=True)]
-        counts = Counter(
-            {
-                "given": len(ids),
-                "replaced by a later one": len(ids) - len(newest),
-                "of val, calibration or test": len(newest) - len(kept),
-                "of training documents": sum(own is not None for own in replaced),
-                "held out": sum(is_held),
-                "learnt": len(kept) - sum(is_held),
-            }
+        known = [] if earlier is None else [earlier.table.select(SCHEMA.names)]
+        table = pa.concat_tables([*known, table.select(SCHEMA.names)]).combine_chunks()
+        subjects = Subjects.of(table)
+        newest = subjects.newest()
+        owners = Owners.of(corpus, parts, subjects.only(newest))
+        learnt, kept_out = (
+            (Subjects.of(own.table) for own in (earlier.learnt, earlier.compared)) if earlier else (None, None)
         )
+        rows = [row for row in newest if not owners.is_held_out(*subjects.at(row))]
+        replaced = [owners.replaced(*subjects.at(row)) for row in rows]
+        is_held = [
+            not own
+            and not owners.is_trained(*subjects.at(row))
+            and not (learnt and learnt.has(*subjects.at(row)))
+            and (_draw(subjects.ids[row]) < held_out or bool(kept_out and kept_out.has(*subjects.at(row))))
+            for own, row in zip(replaced, rows, strict=True)
+        ]
+        chosen = table.take(pa.array(rows, pa.int64()))
         chosen = chosen.append_column(_SCHEMA.field(_HELD_OUT), pa.array(is_held, pa.bool_()))
-        chosen = chosen.append_column(_SCHEMA.field(_REPLACES), pa.array(replaced, pa.string()))
-        return cls(chosen, {"counts": dict(counts)})
+        chosen = chosen.append_column(_SCHEMA.field(_REPLACES), pa.array(replaced, _SCHEMA.field(_REPLACES).type))
+        counts = {
+            "given": len(subjects.ids),
+            "replaced by a later one": len(subjects.ids) - len(newest),
+            "of val, calibration or test": len(newest) - len(rows),
+        }
+        return cls(chosen, {"counts": counts | counts_of(chosen)})
+
+
+def counts_of(table: pa.Table) -> dict[str, int]:
+    """How many corrections are about training documents, held out, and learnt."""
+    held = sum(map(bool, table[_HELD_OUT].to_pylist()))
+    about = sum(bool(own) for own in table[_REPLACES].to_pylist())
+    return {"of training documents": about, "held out": held, "learnt": len(table) - held}
+
+
+def kept_within(table: pa.Table, document_ids: Collection[str]) -> pa.Table:
+    """Corrections whose documents of a corpus may be gone: they take the place of those that are still there."""
+    lists: Any = table[_REPLACES].to_pylist()
+    replaces = [[name for name in own if name in document_ids] for own in lists]
+    place = table.schema.get_field_index(_REPLACES)
+    return table.set_column(place, _SCHEMA.field(_REPLACES), pa.array(replaces, _SCHEMA.field(_REPLACES).type))
 
 
 def with_corrections(labels: DocumentLabels, corrections: Corrections) -> DocumentLabels:
@@ -197,9 +220,11 @@ def with_corrections(labels: DocumentLabels, corrections: Corrections) -> Docume
     tree, n_levels = labels.tree, len(labels.tree.levels)
 
     def placed(paths: Sequence[LabelCodes]) -> NDArray[np.int32]:
+        if not paths:
+            return np.full((0, n_levels), NONE, np.int32)
         columns = zip(*((*path, *[None] * n_levels)[:n_levels] for path in paths), strict=True)
         found = [tree.find(level, codes) for level, codes in zip(tree.levels, columns, strict=True)]
-        return np.stack(found, axis=1) if paths else np.full((0, n_levels), NONE, np.int32)
+        return np.stack(found, axis=1)
 
     main = placed([own[0] for own in symbols])
     more = [[path for path in dict.fromkeys(own[1:]) if path != own[0]] for own in symbols]
@@ -211,50 +236,6 @@ def with_corrections(labels: DocumentLabels, corrections: Corrections) -> Docume
         np.concatenate([labels.further, further]),
         np.concatenate([labels.offsets, offsets]),
     )
-
-
-@dataclass(frozen=True)
-class _Owners:
-    """The documents of a corpus that corrections are about: part and id, by id and by text."""
-
-    by_id: dict[str, tuple[int, str]]
-    by_text: dict[bytes, tuple[int, str]]
-
-    @classmethod
-    def of(cls, corpus: Corpus, parts: Codes, ids: set[str], keys: set[bytes]) -> Self:
-        """Look through the corpus once, in flat memory; where documents share a text, a held-out one counts."""
-        by_id: dict[str, tuple[int, str]] = {}
-        by_text: dict[bytes, tuple[int, str]] = {}
-        row = 0
-        for batch in corpus.iter_columns(["document_id", "text"]):
-            for name, text in zip(*(batch.column(place).to_pylist() for place in (0, 1)), strict=True):
-                owner = int(parts[row]), str(name)
-                row += 1
-                if name in ids:
-                    by_id[str(name)] = owner
-                if (key := _key(str(text))) in keys and by_text.get(key, owner)[0] <= owner[0]:
-                    by_text[key] = owner
-        return cls(by_id, by_text)
-
-    def find(self, name: str, key: bytes) -> tuple[int | None, str | None]:
-        """Part and id of the document that a correction is about; a held-out one before one of training."""
-        found = [owner for owner in (self.by_id.get(name), self.by_text.get(key)) if owner is not None]
-        return max(found) if found else (None, None)
-
-
-def _newest(ids: Sequence[str], keys: Sequence[bytes]) -> list[int]:
-    """The rows that no later one is about the same document as, by id or text, in their order."""
-    seen: set[str | bytes] = set()
-    rows = []
-    for row in range(len(ids) - 1, -1, -1):
-        if not seen & {ids[row], keys[row]}:
-            rows.append(row)
-        seen |= {ids[row], keys[row]}
-    return rows[::-1]
-
-
-def _key(text: str) -> bytes:
-    return blake2b(letters(text).encode(), digest_size=16).digest()
 
 
 def _draw(name: str) -> float:

@@ -58,7 +58,9 @@ class Moves:
 
     def as_dict(self) -> dict[str, Any]:
         """The counts as JSON-able values."""
-        return {"fates": dict(self.fates), "symbols": {old: dict(own) for old, own in sorted(self.by_symbol.items())}}
+        left_out = sum(own[""] for own in self.by_symbol.values())
+        symbols = {old: dict(own) for old, own in sorted(self.by_symbol.items())}
+        return {"fates": dict(self.fates), "left_out": left_out, "symbols": symbols}
 
 
 class Chooser:
@@ -93,17 +95,20 @@ def _bigrams(text: str) -> list[str]:
     return [text[place : place + 2] for place in range(len(text) - 1)]
 
 
-def migrate_table(table: pa.Table, concordance: Concordance, chooser: Chooser) -> tuple[pa.Table, Moves]:
+def migrate_table(
+    table: pa.Table, concordance: Concordance, chooser: Chooser, *, dated: bool = True
+) -> tuple[pa.Table, Moves]:
     """Documents with the symbols of the new edition; those without a successor are left out.
 
     Args:
         table: The columns of a corpus, perhaps others too.
         concordance: What became of its symbols.
         chooser: Chooses where a symbol was split.
+        dated: Whether the days of the documents decide which edition their symbols are of; else all are of the old one.
     """
     moves = Moves()
     columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in (*LABEL_COLUMNS, "further_symbols")}
-    texts, days = table["text"], _days(table)
+    texts, days = table["text"], _days(table) if dated else [None] * len(table)
     for row, codes in enumerate(list(zip(*(columns[name] for name in LABEL_COLUMNS), strict=True))):
         old = str(next(code for code in reversed(codes) if code))
         found = concordance.follow(old, days[row])
@@ -122,7 +127,9 @@ def migrate_table(table: pa.Table, concordance: Concordance, chooser: Chooser) -
     for name, own in columns.items():
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(place), pa.array(own, table.schema.field(place).type))
-    return table.take(pa.array(moves.kept, pa.int64())), moves
+    kept = np.zeros(len(table), np.bool_)
+    kept[moves.kept] = True
+    return table.filter(pa.array(kept)), moves  # in the table's pieces: a column of strings may have no 2 GiB
 
 
 def _decided(found: Successors, chooser: Chooser, text: str) -> str | None:
@@ -155,7 +162,7 @@ def migrate_corpus(corpus: Corpus, concordance: Concordance, chooser: Chooser, f
     Raises:
         DataError: If no document is left.
     """
-    table, moves = migrate_table(corpus.table(SCHEMA.names).combine_chunks(), concordance, chooser)
+    table, moves = migrate_table(corpus.table(SCHEMA.names), concordance, chooser)
     if not moves.kept:
         raise DataError("no document of the corpus has a successor in the new edition; check the concordance")
     with atomic_file(folder / CORPUS_FILE) as partial:

@@ -55,15 +55,17 @@ def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
 
 
 def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
-    """All finished nodes of a corpus and split, ordered by model, seed and node.
+    """All finished nodes of a corpus and split, ordered by model, seed and node; without versions that were refused.
 
     Raises:
         ArtifactError: If one of them is damaged.
     """
-    runs = []
+    runs, refused = [], _refused(runs_dir)
     for file in sorted(runs_dir.glob(f"[!.]*/[!.]*-*/{MANIFEST}")):
         manifest = read_json(file)
         if manifest.get("kind") != "node" or not _belongs(manifest, corpus, split):
+            continue
+        if manifest.get("suite") in refused:
             continue
         run = NodeRun(file.parent, manifest)
         if damaged := find_damage(file.parent):
@@ -139,7 +141,15 @@ def _by_seed(runs: Iterable[NodeRun]) -> _Seeds:
 def _results(runs_dir: Path, corpus: Corpus, split: Path) -> list[Any]:
     """Manifests of aggregated results: each names nodes that were there once."""
     manifests = [read_json(file) for file in sorted(runs_dir.glob(f"[!.]*/result-*/{MANIFEST}"))]
-    return [own for own in manifests if own.get("kind") == "result" and _belongs(own, corpus, split)]
+    refused = _refused(runs_dir)
+    found = [own for own in manifests if own.get("kind") == "result" and _belongs(own, corpus, split)]
+    return [own for own in found if own["suite"] not in refused]
+
+
+def _refused(runs_dir: Path) -> set[str]:
+    """The suites that ``patent-hier learn`` has refused, by the records beside the results."""
+    records = (read_json(file) for file in sorted(runs_dir.glob("[!.]*/learnt-*.json")))
+    return {str(own["suite"]) for own in records if own.get("refused")}
 
 
 def _belongs(manifest: Mapping[str, Any], corpus: Corpus, split: Path) -> bool:

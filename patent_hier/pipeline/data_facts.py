@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -115,7 +116,9 @@ def _strange(corpus: Corpus, split: Path, parts: NDArray[np.int8]) -> dict[str, 
     shown = training_characters(corpus, split)
     rows = np.flatnonzero(parts == TRAIN)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _JUDGED)).astype(np.intp))]
-    texts = list(map(str, corpus.column("text").take(chosen).to_pylist()))
+    mask = np.zeros(corpus.size, np.bool_)
+    mask[chosen] = True
+    texts = list(map(str, corpus.column("text").filter(pa.array(mask)).to_pylist()))  # by pieces: 2 GiB are too many
     found = Counter(why for text in texts if (why := shown.judge(text)) is not None)
     return {"documents": len(texts), **{why: found[why] for why in STRANGE}}
 

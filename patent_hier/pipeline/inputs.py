@@ -10,7 +10,7 @@ from patent_hier.artifacts import MANIFEST, DigestCache
 from patent_hier.atomic import read_json
 from patent_hier.data.context import iter_documents, missing_context
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.labels import corpus_labels, with_titled
+from patent_hier.data.labels import with_titled
 from patent_hier.data.splits import TRAIN
 from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles, locate
@@ -29,7 +29,7 @@ from patent_hier.pipeline.feature_stages import (
     ensure_tokens,
     ensure_vectors,
 )
-from patent_hier.pipeline.learning import load_corrections
+from patent_hier.pipeline.learning import learnt_labels, load_corrections
 from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.pipeline.teaching import load_teaching
 from patent_hier.pipeline.text_read import as_facts, read_before
@@ -111,13 +111,11 @@ class Inputs(ABC):
 
         data = self.settings.data
         label_texts = load_label_texts(data)
-        labels, titled = corpus_labels(corpus, data.depth), None
-        parts, further, relearning = load_parts(corpus, split), list[str](), None
-        if (learning := load_corrections(self.settings, corpus)) is not None:
-            labels, parts, further, relearning = learning.behind(labels, parts)
+        labels, parts = learnt_labels(self.settings, corpus, split)
+        learning, titled = load_corrections(self.settings, corpus), None
         if label_texts is not None and self.settings.model.knows_titled_labels:
             labels, titled = with_titled(labels, label_texts)
-        further += [] if label_texts is None else label_texts.texts
+        further = [*(learning.documents if learning else ()), *(label_texts.texts if label_texts else ())]
         store: Any = documents
         if further:
             joined: Any = JoinedTerms if blueprint is None else JoinedTokens
@@ -138,7 +136,7 @@ class Inputs(ABC):
             facts or {},
             titled,
             teaching,
-            relearning,
+            None if learning is None else learning.relearning,
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from patent_hier.artifacts import MANIFEST, DigestCache, fingerprint, seal
 from patent_hier.atomic import read_json
+from patent_hier.data.cleaning import Cleaning
 from patent_hier.data.corpus import Corpus, source_digest
 from patent_hier.data.corrections import (
     CORRECTIONS_KIND,
@@ -19,7 +20,7 @@ from patent_hier.data.corrections import (
     read_corrections,
     with_corrections,
 )
-from patent_hier.data.labels import DocumentLabels
+from patent_hier.data.labels import DocumentLabels, corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import NO_PART, TRAIN, Codes
 from patent_hier.errors import ConfigError, DataError
@@ -32,6 +33,9 @@ from patent_hier.settings import DataSettings, Settings
 
 if TYPE_CHECKING:
     from patent_hier.training.relearning import Relearning
+
+CORRECTIONS_FOLDER = "corrections"  # of a cache
+_TEXTS = (("专利名称", "摘要"), ("摘要",), ("专利名称",))  # of a table of corrections; each has many known names
 
 
 def ensure_corrections(
@@ -53,7 +57,7 @@ def ensure_corrections(
     cache = Path(settings.cache_dir)
     digests = DigestCache(cache / "digests.json")
     source = source_digest([digests.of(file) for file in find_parts(feedback)])
-    fmt = _format(settings.data)
+    fmt = _format(settings.data, feedback)
     before = None if earlier is None else corrections_manifest(earlier)["sha256"]
     content = [CORRECTIONS_VERSION, source, fmt.content, corpus.fingerprint, split.name, before, held_out]
 
@@ -61,27 +65,56 @@ def ensure_corrections(
         table, lines = read_corrections(feedback, fmt)
         for line in (f"rows of {feedback}:", *(f"  {line}" for line in lines)):
             say(line)
-        tables = [table] if earlier is None else [Corrections.open(earlier).table, table]
-        checked = Corrections.checked(tables, corpus, load_parts(corpus, split), held_out)
+        known = None if earlier is None else Corrections.open(earlier)
+        checked = Corrections.checked(table, corpus, load_parts(corpus, split), held_out, known)
         if not checked.facts["counts"]["learnt"]:
-            raise DataError(
-                f"{feedback} has no correction to learn from ({_told(checked.facts)}); judge more documents"
-            )
+            told = _told(checked.facts) or "no rows"
+            raise DataError(f"{feedback} has no correction to learn from ({told}); judge more documents")
         checked.write(staging)
         facts = {"corpus": corpus.fingerprint, "split": split.name, "source": source, "held_out": held_out}
         seal(staging, {"kind": CORRECTIONS_KIND, **facts, **checked.facts})
 
-    folder = ensure(cache / "corrections" / fingerprint(content), make)
+    folder = ensure(cache / CORRECTIONS_FOLDER / fingerprint(content), make)
     say(f"corrections: {_told(corrections_manifest(folder))}  {folder}")
     return folder
 
 
-def _format(data: DataSettings) -> RawFormat:
-    """The form of a table of corrections: known headers, any depth, and no bound on what cannot be read."""
-    return replace(
+def found_corrections(named: str, cache: Path) -> Path:
+    """The folder of corrections that a system has learnt: where it was then, or in a cache that has moved.
+
+    Args:
+        named: As the system's settings have it.
+        cache: The cache folder.
+
+    Raises:
+        ConfigError: If it is gone: without it the system would forget them.
+    """
+    for folder in (Path(named), cache / CORRECTIONS_FOLDER / Path(named).name):
+        if folder.is_dir():
+            return folder
+    raise ConfigError(
+        f"the system has learnt from the corrections {named}, which are gone; name the cache that holds them with "
+        "cache_dir=FOLDER, or begin with its first version and all corrections together"
+    )
+
+
+def _format(data: DataSettings, feedback: Path) -> RawFormat:
+    """The form of a table of corrections: known headers, any depth, and no bound on what cannot be read.
+
+    The text is what the system reads, if the table has it; else its title and abstract, as far as there are.
+    """
+    fmt = replace(
         raw_format(data), columns={}, delimiter=None, sheet=None, encoding=None, min_symbol="class", edition="latest",
         max_reject_share=1.0,
     )  # fmt: skip
+    for text in (tuple(data.text), *_TEXTS):
+        own = replace(fmt, text=text)
+        try:
+            Cleaning(feedback, own).look()
+        except DataError:
+            continue
+        return own
+    return fmt  # which says what is missing
 
 
 def _told(facts: Any) -> str:
@@ -108,7 +141,7 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
             )
     content = {"corrections": str(manifest["sha256"])[:12], "weight": own.weight}
     if own.base is not None and settings.model.inputs != "terms":
-        content |= {"base": _base(Path(own.base))["suite"], "replay": own.replay}
+        content |= {"base": _base(Path(own.base))["suite"], "replay": own.replay, "passes": own.passes}
     return {"learn": content}
 
 
@@ -146,25 +179,47 @@ class Learning:
     settings: Settings
     corpus: Corpus
 
-    def behind(self, labels: DocumentLabels, parts: Codes) -> "tuple[DocumentLabels, Codes, list[str], Relearning]":
-        """Labels and parts of the corpus with those of the corrections behind them, their documents, and their weights.
+    @property
+    def documents(self) -> list[str]:
+        """The corrections as the model reads them."""
+        is_terms = self.settings.model.inputs == "terms"
+        return self.corrections.documents(self.settings.data.context if is_terms else ())
 
-        A training document that a correction is about is in no part any more.
-        """
+    @property
+    def relearning(self) -> "Relearning":
+        """Their weights, and the networks that go on."""
         from patent_hier.training.relearning import Relearning
 
-        own, n = self.settings.learn, len(labels)
-        parts = parts.copy()
-        replaced = np.array(self.corrections.replaced, object)
-        parts[positions(replaced, self.corpus.document_ids.to_numpy(), "the corpus")] = NO_PART
-        parts = np.concatenate([parts, np.full(len(self.corrections), TRAIN, np.int8)])
-        weights = np.ones(len(parts), np.float32)
+        own, n = self.settings.learn, self.corpus.size
+        weights = np.ones(n + len(self.corrections), np.float32)
         weights[n:] = own.weight
-        is_terms = self.settings.model.inputs == "terms"
-        documents = self.corrections.documents(self.settings.data.context if is_terms else ())
-        base = {} if own.base is None or is_terms else node_folders(Path(own.base))
-        models = {node: folder / MODEL_FOLDER for node, folder in base.items()}
-        return with_corrections(labels, self.corrections), parts, documents, Relearning(n, weights, models, own.replay)
+        goes_on = own.base is not None and self.settings.model.inputs != "terms"
+        folders = node_folders(Path(str(own.base))) if goes_on else {}
+        models = {node: folder / MODEL_FOLDER for node, folder in folders.items()}
+        return Relearning(n, weights, models, own.replay, own.passes)
+
+
+def learnt_labels(settings: Settings, corpus: Corpus, split: Path) -> tuple[DocumentLabels, Codes]:
+    """Labels and parts of a corpus, with those of the corrections behind them; known once for all nodes of a process.
+
+    A training document that a correction is about is in no part any more.
+    """
+    depth, named = settings.data.depth, settings.learn.corrections
+    if named is None:
+        return corpus_labels(corpus, depth), load_parts(corpus, split)
+    return _learnt_labels(corpus.folder, split, depth, Path(named), corrections_manifest(Path(named))["sha256"])
+
+
+@functools.lru_cache(maxsize=2)
+def _learnt_labels(
+    folder: Path, split: Path, depth: str, corrections: Path, unchanged: str
+) -> tuple[DocumentLabels, Codes]:
+    corpus, own = Corpus.open(folder), _learnt(corrections, unchanged)
+    parts = load_parts(corpus, split).copy()
+    parts[positions(np.array(own.replaced, object), corpus.document_ids.to_numpy(), "the corpus")] = NO_PART
+    parts = np.concatenate([parts, np.full(len(own), TRAIN, np.int8)])
+    parts.flags.writeable = False
+    return with_corrections(corpus_labels(corpus, depth), own), parts
 
 
 def node_folders(result: Path) -> dict[str, Path]:
@@ -187,5 +242,8 @@ def _learnt(folder: Path, unchanged: str) -> Corrections:
 
 
 def known_words(words: Sequence[str]) -> list[str]:
-    """The overrides of an earlier run without those that choose its node or its corrections."""
-    return [word for word in words if not word.lstrip("+").startswith(("node=", "learn."))]
+    """The overrides of an earlier run without those that choose its node, its corrections or its teacher.
+
+    A teacher's answers are of one corpus, and a network that goes on has learnt from them already.
+    """
+    return [word for word in words if not word.lstrip("+").startswith(("node=", "learn.", "distill."))]

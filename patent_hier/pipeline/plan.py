@@ -11,7 +11,7 @@ from patent_hier.data.label_text import LABEL_TEXT_VERSION
 from patent_hier.data.splits import VAL
 from patent_hier.errors import ConfigError
 from patent_hier.pipeline.inputs import Inputs, find_inputs
-from patent_hier.pipeline.learning import learning_content
+from patent_hier.pipeline.learning import learning_content, learnt_labels
 from patent_hier.pipeline.stages import ensure_data, is_trained, load_parts
 from patent_hier.pipeline.teaching import teaching_content
 from patent_hier.settings import BEST, FLAT, ROOT, WHOLE, Settings
@@ -44,6 +44,31 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """An earlier network from which a node goes on; every process that trains finds it in the plan.
+
+    Attributes:
+        model: Its model folder.
+        passes: Epochs.
+        heads: The heads that are trained; None: the whole network, on all documents.
+    """
+
+    model: Path
+    passes: int
+    heads: frozenset[tuple[str, str]] | None = None
+
+    def applied(self, view: "CorpusView[Any]", node: str) -> "CorpusView[Any]":
+        """The view with what :func:`patent_hier.training.relearning.take_up` needs."""
+        import numpy as np
+
+        from patent_hier.training.relearning import Relearning
+
+        n, own = len(view.labels), view.relearning
+        first, weights = (n, np.ones(n, np.float32)) if own is None else (own.first, own.weights)
+        return replace(view, relearning=Relearning(first, weights, {node: self.model}, n, self.passes, self.heads))
+
+
+@dataclass(frozen=True)
 class NodePlan:
     """One node's run, named.
 
@@ -58,6 +83,7 @@ class NodePlan:
         folder: Result folder, ``runs/<model>/<node>-<fingerprint>``.
         is_trained: Whether the corpus has a training document under the node; else there is nothing to make.
         observe: Makes what watches training; no result depends on it.
+        continued: The earlier network that this one goes on from, in place of what ``learn.base`` says.
     """
 
     settings: Settings
@@ -70,6 +96,7 @@ class NodePlan:
     folder: Path
     is_trained: bool
     observe: "Observe | None" = None
+    continued: "Continuation | None" = None
 
     def open(self) -> "CorpusView[Any]":
         """Open what the model reads; what is not there is made.
@@ -77,7 +104,8 @@ class NodePlan:
         Raises:
             PatentHierError: If an input is unusable.
         """
-        return self.inputs.open(self.corpus, self.split)
+        view = self.inputs.open(self.corpus, self.split)
+        return view if self.continued is None else self.continued.applied(view, self.settings.node)
 
     @property
     def state(self) -> Path:
@@ -126,7 +154,7 @@ def plan_node(settings: Settings, given: Given | None = None) -> NodePlan:
     suite = {**content, "seed": settings.seed if settings.model.is_seeded else None}
     name = fingerprint({**suite, "node": settings.node})
     folder = Path(settings.runs_dir) / settings.model.name / f"{settings.node.replace('/', '_')}-{name}"
-    trained = settings.node in (ROOT, *WHOLE) or is_trained(corpus, split, settings)
+    trained = settings.node in (ROOT, *WHOLE) or is_trained(*learnt_labels(settings, corpus, split), settings)
     return NodePlan(settings, corpus, split, inputs, content, fingerprint(content), fingerprint(suite), folder, trained)
 
 

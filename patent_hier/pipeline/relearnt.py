@@ -18,6 +18,7 @@ from patent_hier.inference.blocked import Blocked
 from patent_hier.inference.nodes import CONFIG_FILE
 from patent_hier.inference.predictor import System, assemble
 from patent_hier.pipeline.comparison import Compared, Names, compare, compare_on_test
+from patent_hier.pipeline.learning import found_corrections
 from patent_hier.pipeline.members import Member
 from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.taxonomy.lookup import LabelLookup
@@ -124,7 +125,7 @@ def lineage(result: Path) -> dict[str, Any]:
 
 
 def record_of(folder: Path) -> Path:
-    """The file that tells how a result was learnt; it lies beside the result's folder."""
+    """The file that tells how a result was learnt, or why it was refused; it lies beside the result's folder."""
     return folder.with_name(folder.name.replace("result-", "learnt-", 1) + ".json")
 
 
@@ -134,19 +135,16 @@ def migrated_content(member: Member) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key == "migrated"}
 
 
-def earlier_corrections(member: Member) -> Path | None:
-    """The folder of corrections that a system has learnt already.
+def earlier_corrections(member: Member, cache: Path) -> Path | None:
+    """The folder of corrections that a system has learnt already; None: there are none.
+
+    Args:
+        member: The system.
+        cache: The cache folder.
 
     Raises:
         ConfigError: If it is gone: without it the system would forget them.
     """
     config: Mapping[str, Any] = read_yaml(next(iter(member.nodes.values())) / CONFIG_FILE)
     named = (config.get("learn") or {}).get("corrections")
-    if named is None:
-        return None
-    if not Path(named).is_dir():
-        raise ConfigError(
-            f"{member.result} has learnt from the corrections {named}, which are not there; run the command in the "
-            "folder where it was made, or learn from its first system and all corrections together"
-        )
-    return Path(named)
+    return None if named is None else found_corrections(str(named), cache)

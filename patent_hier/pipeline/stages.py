@@ -20,7 +20,7 @@ from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
 from patent_hier.data.familiarity import common_bigrams
 from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
 from patent_hier.data.label_text import LabelTexts, read_label_texts
-from patent_hier.data.labels import corpus_labels
+from patent_hier.data.labels import DocumentLabels, corpus_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.relatives import application_days, find_groups, refuse_torn
 from patent_hier.data.splits import (
@@ -256,10 +256,15 @@ def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
     return (ROOT, *labels.tree.codes[trained].tolist())
 
 
-def is_trained(corpus: Corpus, split: Path, settings: Settings) -> bool:
-    """Whether any training document has a label below the one that names the node."""
-    labels = corpus_labels(corpus, settings.data.depth)
-    train = load_parts(corpus, split) == TRAIN
+def is_trained(labels: DocumentLabels, parts: NDArray[np.int8], settings: Settings) -> bool:
+    """Whether any training document has a label below the one that names the node.
+
+    Args:
+        labels: Of all documents, corrections among them.
+        parts: Their parts.
+        settings: One node's run.
+    """
+    train = parts == TRAIN
     paths = [labels.main[train]]
     if settings.data.labels == "all":
         paths.append(labels.further[train[labels.owners]])

@@ -14,9 +14,11 @@ class LearnSettings:
             every model is trained from the start, on the whole corpus and the corrections. Of no influence on models of
             character n-grams, which are always solved from the start.
         replay: Training documents of the corpus in that sample, drawn for each node.
+        passes: Epochs of a network that goes on; ``trainer.max_epochs`` is for those that begin.
     """
 
     corrections: str | None = None
     weight: float = 1.0
     base: str | None = None
     replay: int = 5000
+    passes: int = 2

@@ -103,14 +103,15 @@ class Concordance:
             targets = found.setdefault(source, {})
             if cells["new"]:
                 targets[_symbol(cells["new"], path, number, whole=False)] = None
-            since[source] = _date(cells["date"], path, number)
-        entries = {source: Entry(tuple(own), since[source]) for source, own in found.items() if tuple(own) != (source,)}
-        if not entries:
+            day = _date(cells["date"], path, number)
+            if since.setdefault(source, day) != day:
+                raise DataError(f"{path} row {number}: {source} has another date in an earlier row; keep one")
+        if all(tuple(own) == (source,) for source, own in found.items()):
             raise DataError(f"{path} changes no symbol; check its columns 'old' and 'new'")
-        return cls(entries)
+        return cls({source: Entry(tuple(own), since[source]) for source, own in found.items()})
 
     def _follow(self, symbol: str, day: datetime.date | None = None) -> Successors:
-        """What became of a symbol as ``str(IpcSymbol)`` writes it.
+        """What became of a symbol as ``str(IpcSymbol)`` writes it, through all later editions.
 
         Args:
             symbol: It.
@@ -121,9 +122,14 @@ class Concordance:
             entry = self.entries.get(name)
             if entry is None or (day is not None and entry.since is not None and day >= entry.since):
                 continue
-            if not entry.new:
+            new = entry.new
+            if entry.since is not None:  # what came of it may have changed in an edition after that one
+                new = tuple(dict.fromkeys(one for own in new for one in self.follow(own, entry.since).symbols))
+            if new in ((symbol,), (name,)):  # it stays, and all below it that no other entry names
+                break
+            if not new:
                 return Successors(Fate.DELETED, ())
-            return Successors(Fate.MOVED if len(entry.new) == 1 else Fate.SPLIT, entry.new)
+            return Successors(Fate.MOVED if len(new) == 1 else Fate.SPLIT, new)
         return Successors(Fate.UNCHANGED, (symbol,))
 
 

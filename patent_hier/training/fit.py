@@ -8,7 +8,7 @@ from torch import nn
 
 from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
 from patent_hier.models.blueprint import Blueprint
-from patent_hier.models.saved import NodeClassifier
+from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.settings import LinearSettings, Settings, TermSettings
 from patent_hier.training.classical import fit_terms, refit_tree
@@ -47,8 +47,11 @@ def fit_node(
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
     blueprint, facts = corpus.blueprint, dict[str, Any]()
     if corpus.relearning is not None and blueprint is not None and not view.is_constant:
-        view, blueprint, facts = take_up(view, blueprint, corpus.relearning, settings.seed)
-    fitted = _fit(view, blueprint, settings, state, ranks, observe)
+        view, blueprint, settings, facts = take_up(view, blueprint, corpus.relearning, settings)
+    if len(view.train):
+        fitted = _fit(view, blueprint, settings, state, ranks, observe)
+    else:
+        fitted = _as_it_begins(view, blueprint, settings)
     fitted.facts.update(facts)
     if corpus.relearning is not None and isinstance(fitted.classifier.model, nn.Module):
         restore_rows(fitted.classifier.model, view, corpus.relearning)
@@ -58,6 +61,14 @@ def fit_node(
     if "context" in corpus.facts:
         fitted.facts["context"] = {**corpus.facts["context"], **fitted.facts.get("context", {})}
     return fitted
+
+
+def _as_it_begins(view: NodeView[Any], blueprint: Blueprint | None, settings: Settings) -> Fitted:
+    """The classifier of a network that goes on and has nothing to learn."""
+    assert blueprint is not None  # other models always have documents
+    network = blueprint.build(num_outputs(view.tree, view.flat)).eval()
+    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network, blueprint.reader)
+    return Fitted(classifier, [], {"train_documents": 0, "epochs": 0, "precision": None})
 
 
 def fit_heads_again(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from patent_hier.settings import Settings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Relearning:
         weights: ``(n,)`` float32, of all documents and corrections in training.
         base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
         replay: Training documents of the corpus that a network reads beside the corrections.
+        passes: Epochs of a network that goes on.
         heads: Only these heads of a network are trained, on the documents below them, and all its other weights stay;
             each by the level of its labels and the label above them. None: the whole network is trained.
     """
@@ -42,34 +44,36 @@ class Relearning:
     weights: NDArray[np.float32]
     base: Mapping[str, Path]
     replay: int
+    passes: int
     heads: frozenset[tuple[str, str]] | None = None
 
 
 def take_up(
-    view: "NodeView[Any]", blueprint: "Blueprint", relearning: Relearning, seed: int
-) -> "tuple[NodeView[Any], Blueprint, dict[str, Any]]":
+    view: "NodeView[Any]", blueprint: "Blueprint", relearning: Relearning, settings: Settings
+) -> "tuple[NodeView[Any], Blueprint, Settings, dict[str, Any]]":
     """A node that goes on from its earlier network, where there is one: what it reads, and what it begins with.
 
     Args:
         view: The node's documents, corrections among them.
         blueprint: The network.
         relearning: The corrections, and where the earlier networks are.
-        seed: Of the sample.
+        settings: The run; its seed draws the sample.
 
     Returns:
-        View, blueprint, and facts for the metrics; as they were for a node without an earlier network.
+        View, blueprint, settings, and facts for the metrics; the first three as they were for a node without an
+        earlier network. A view without training documents has nothing to learn.
     """
     from patent_hier.models.saved import load_classifier
 
     corrections = int((view.train[: view.num_documents] >= relearning.first).sum())
     facts: dict[str, Any] = {"corrections": corrections, "replay": None}
     if view.node not in relearning.base:
-        return view, blueprint, {"learn": facts}
+        return view, blueprint, settings, {"learn": facts}
     earlier = load_classifier(relearning.base[view.node])
     if earlier.model is None:  # a constant one has no weights
-        return view, blueprint, {"learn": facts}
+        return view, blueprint, settings, {"learn": facts}
     trained = None if relearning.heads is None or view.flat else in_heads(view.tree, relearning.heads)
-    own = rehearsed(view, relearning, seed) if trained is None else below_heads(view, trained)
+    own = rehearsed(view, relearning, settings.seed) if trained is None else below_heads(view, trained)
     facts["replay"] = own.num_documents - corrections
 
     def build(num_outputs: int) -> "nn.Module":
@@ -79,7 +83,8 @@ def take_up(
             train_rows(network, trained)
         return network
 
-    return own, replace(blueprint, build=build), {"learn": facts}
+    trainer = replace(settings.trainer, max_epochs=relearning.passes, min_steps=0)
+    return own, replace(blueprint, build=build), replace(settings, trainer=trainer), {"learn": facts}
 
 
 def in_heads(tree: LabelTree, heads: Collection[tuple[str, str]]) -> NDArray[np.bool_]:
@@ -150,7 +155,7 @@ def rehearsed(view: "NodeView[Any]", relearning: Relearning, seed: int) -> "Node
 
 
 def _only(view: "NodeView[Any]", kept: NDArray[np.intp]) -> "NodeView[Any]":
-    """The view with some training documents alone, without label texts; its labels stay."""
+    """The view with some training documents alone, without label texts and a teacher; its labels stay."""
     place = np.full(len(view.train), NONE, np.intp)
     place[kept] = np.arange(len(kept))
     inside = place[view.further_owners] != NONE
@@ -162,6 +167,7 @@ def _only(view: "NodeView[Any]", kept: NDArray[np.intp]) -> "NodeView[Any]":
         further_owners=place[view.further_owners[inside]],
         weights=None if view.weights is None else view.weights[kept],
         label_share=None,
+        shares=None,
     )
 
 

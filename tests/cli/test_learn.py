@@ -12,6 +12,8 @@ from patent_hier.artifacts import MANIFEST, find_damage
 from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.demo import write_demo_csv
+from patent_hier.data.feedback import FeedbackStore, Judgement
+from patent_hier.pipeline.collecting import find_runs
 from patent_hier.pipeline.node import read_predictions
 from tests.commands import TINY_OF, Outcome, command
 
@@ -94,7 +96,8 @@ def test_a_new_version_from_corrections_and_a_second_one(place: Place) -> None:
     last = place.results("linear")[-1]
     facts = record(last)
     assert facts["version"] == 3
-    assert facts["corrections"]["learnt"] == counts["learnt"] + counts["held out"] + 1  # type: ignore[index]  # none is forgotten
+    assert facts["corrections"]["learnt"] == counts["learnt"] + 1  # type: ignore[index]  # none is forgotten
+    assert facts["corrections"]["held out"] == counts["held out"]  # type: ignore[index]  # nor taught what tests it
 
 
 def test_a_worse_system_is_refused(place: Place) -> None:
@@ -104,6 +107,13 @@ def test_a_worse_system_is_refused(place: Place) -> None:
     assert done.err.count("\n") == 1
     assert "the new system is refused" in done.err
     assert place.results("linear") == before
+    files = (place.folder / "runs" / "linear").glob("learnt-*.json")
+    (refused,) = (facts["suite"] for file in files if (facts := read_json(file))["refused"])
+    corpus = Corpus.open(next((place.folder / "cache" / "corpora").glob("demo-*")))
+    split = place.folder / "cache" / "splits" / read_json(place.linear / MANIFEST)["data"]["split"]
+    suites = {run.manifest["suite"] for run in find_runs(place.folder / "runs", corpus, split)}
+    assert refused not in suites  # no report counts it
+    assert read_json(place.linear / MANIFEST)["suite"] in suites
     forced = place.learn(place.linear, place.folder / "scrambled.csv", "--weight", "50", "--force")
     assert forced.status == 0
     facts = record(place.results("linear")[-1])
@@ -204,6 +214,56 @@ def test_a_network_keeps_all_but_the_rows_of_the_heads_concerned(place: Place) -
             concerned = level == "class" and code.startswith("G")
             if there >= 0:
                 assert np.array_equal(old["output.weight"][there], own["output.weight"][here]) != concerned, code
+
+
+def test_one_softmax_goes_on_with_all_documents(place: Place) -> None:
+    flat = [word if word != "level=shared" else "level=flat" for word in NETWORK]
+    assert command("run", *flat, *place.where).status == 0
+    (first,) = (one for one in place.results("textcnn") if "flat" in one.name)
+    table = place.folder / "flat.csv"
+    table.write_text("old,new\nG06,G16\n", "utf-8")
+    done = command("migrate", first, table, "--passes", "1")
+    assert (done.status, done.err) == (0, "")
+    new = place.results("textcnn")[-1]
+    assert record(new, "migrated")["nodes"] == {"flat": "trained further"}
+    training = read_json(nodes(new)["flat"] / "metrics.json")["training"]
+    assert (
+        training["train_documents"] == read_json(nodes(first)["flat"] / "metrics.json")["training"]["train_documents"]
+    )
+
+
+def test_nothing_to_learn_leaves_the_network_as_it_is(place: Place) -> None:
+    """A section without a correction, and no documents of the corpus to rehearse."""
+    nine = [word if word != "level=shared" else "level=hier" for word in NETWORK]
+    assert command("run", *nine, *place.where).status == 0
+    (first,) = (one for one in place.results("textcnn") if "hier" in one.name)
+    table = place.folder / "few.csv"
+    table.write_text("公开号,摘要,专利分类\nCN999999998A,一种全新的装置及其方法,H01L21/00\n", "utf-8")
+    done = place.learn(first, table, "--replay", "0", "--held-out", "0", "--passes", "1", "--force")
+    assert (done.status, done.err) == (0, "")
+    new = place.results("textcnn")[-1]
+    for node, folder in nodes(first).items():
+        weights = [load_file(one / "model" / "model.safetensors") for one in (folder, nodes(new)[node])]
+        same = all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+        assert same == (node not in ("root", "H")), node
+
+
+def test_a_system_learns_from_what_the_page_has_collected(place: Place) -> None:
+    """The export of judgements: one symbol each, and a text under the name of one field."""
+    store = FeedbackStore.open(place.folder / "judgements.sqlite", create=True)
+    text, symbols = place.header.index("摘要"), place.header.index("专利分类")
+    for number, row in enumerate(place.rows[:40]):
+        label = row[symbols].split(";")[0][:4]
+        facts = (row[text], "abstract", {}, "corrected", label, "subclass", "A01B", 0.5, "version")
+        store.add(Judgement(f"00000000-0000-4000-8000-{number:012d}", *facts))
+    store.close()
+    export = place.folder / "export.csv"
+    assert command("feedback", place.folder / "judgements.sqlite", "--export", export).status == 0
+    done = place.learn(place.linear, export, "--force")
+    assert (done.status, done.err) == (0, "")
+    counts = record(place.results("linear")[-1])["corrections"]
+    assert isinstance(counts, dict)
+    assert counts["given"] > 30  # some texts of the demo are equal
 
 
 def record_exists(result: Path) -> bool:

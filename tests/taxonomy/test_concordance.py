@@ -55,6 +55,22 @@ def test_a_symbol_of_a_later_day_is_one_of_the_new_edition(revision: Concordance
     assert revision.follow("B68C1/02", since).fate is Fate.DELETED  # no day is known of this entry
 
 
+def test_editions_follow_one_another(tmp_path: Path) -> None:
+    own = table(
+        tmp_path,
+        "old,new,date\nG06F19/10,G06F20/10,2018-01-01\nG06F20/10,G16B30/00,2020-01-01\nG16B30/00,,2023-01-01\n",
+    )
+    assert own.follow("G06F19/10", datetime.date(2017, 1, 1)) == (Fate.DELETED, ())
+    assert own.follow("G06F20/10", datetime.date(2019, 1, 1)) == (Fate.DELETED, ())
+    assert own.follow("G06F20/10", datetime.date(2021, 1, 1)) == (Fate.UNCHANGED, ("G06F20/10",))
+
+
+def test_a_place_that_stays_is_named_most_exactly(tmp_path: Path) -> None:
+    own = table(tmp_path, "old,new\nH01L51/*,H10K\nH01L51/10,H01L51/10\n")
+    assert own.follow("H01L51/10") == (Fate.UNCHANGED, ("H01L51/10",))
+    assert own.follow("H01L51/12") == (Fate.MOVED, ("H10K",))
+
+
 @pytest.mark.parametrize(
     ("symbols", "common"),
     [
@@ -76,6 +92,7 @@ def test_what_several_places_share(symbols: tuple[str, ...], common: str | None)
         ("old,new\nA01B,nonsense\n", DataError, "row 2: 'nonsense'"),
         ("old,new\nA01B,A01B\n", DataError, "changes no symbol"),
         ("old,new,date\nA01B,A01C,soon\n", ConfigError, "row 2: soon is no date"),
+        ("old,new,date\nA01B,A01C,2018-01-01\nA01B,A01D,2019-01-01\n", DataError, "row 3: A01B has another date"),
         ("old,new\nA01B,H01L51/*\n", DataError, "row 2"),  # a successor is one place
     ],
 )

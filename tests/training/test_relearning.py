@@ -94,7 +94,7 @@ def corpus() -> CorpusView[Any]:
     view = term_corpus(classes, [f"{name}甲乙丙{n}" for n, name in enumerate(classes)])
     weights = np.ones(30, np.float32)
     weights[24:] = 4
-    return replace(view, relearning=Relearning(24, weights, {}, 5))
+    return replace(view, relearning=Relearning(24, weights, {}, 5, 2))
 
 
 def test_corrections_and_a_sample(corpus: CorpusView[Any]) -> None:
@@ -120,7 +120,7 @@ def test_documents_of_more_weight_count_more(classifier: str) -> None:
     once = term_corpus(classes, texts)
     weights = np.ones(24, np.float32)
     weights[16:] = 3
-    weighted = replace(once, relearning=Relearning(24, weights, {}, 0))
+    weighted = replace(once, relearning=Relearning(24, weights, {}, 0, 2))
     settings = LinearSettings(classifier=classifier, ngram_sizes=[1, 2], min_documents=1)
     plain, kept, _ = fit_terms(NodeView.of(once, "root"), settings, 1)
     model, _, _ = fit_terms(NodeView.of(weighted, "root"), settings, 1)
