@@ -53,9 +53,14 @@ def test_every_table_of_foreign_text_is_made_of_harmless_cells() -> None:
         if isinstance(node, ast.Attribute) and node.attr in ("writer", "DictWriter", "to_csv", "write_csv", "to_excel")
         and ast.unparse(node.value) in ("csv", "frame", "table", "pa_csv")
     }  # fmt: skip
-    foreign = {"data/corpus.py", "inference/writers.py"}
-    own = {"report/results.py", "report/tuning.py", "data/demo_rows.py"}  # scores; settings of the user; invented rows
-    assert writers == foreign | own
+    foreign = {"data/corpus.py", "data/feedback_table.py", "inference/writers.py", "inference/triage_files.py"}
+    foreign |= {"inference/blocked.py"}
+    entities = {"cli/migrate.py"}  # read back as they were: by data.feedback_table.harmless
+    # Scores; settings of the user; invented rows; labels and measures.
+    own = {"report/results.py", "report/tuning.py", "data/demo_rows.py", "report/drift.py"}
+    assert writers == foreign | entities | own
+    for name in entities:
+        assert "import harmless" in (folder / name).read_text("utf-8")
     for name in foreign:
         assert "import cell" in (folder / name).read_text("utf-8")
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from patent_hier.artifacts import find_damage, fingerprint, seal
 from patent_hier.atomic import atomic_folder, exclusive, is_denied
 from patent_hier.features.versions import package_version
-from patent_hier.inference.engines import INT8, Engine
+from patent_hier.inference.engines import INT8, ONNX, Engine
 from patent_hier.inference.onnx_network import example_of, export_network
-from patent_hier.inference.rounding import ROUNDERS
+from patent_hier.inference.rounding import ROUNDERS, has_short_sums
 from patent_hier.models.kinds import TokenReader
 from patent_hier.models.saved import NodeClassifier
 
@@ -47,6 +47,8 @@ def converted(
         "files": sorted((files or {}).items()),
         "packages": {name: package_version(name) for name in _PACKAGES},
     }
+    if form == ONNX and has_short_sums():
+        facts["weight_bits"] = 7
     if cache is not None and files is not None:
         folder = cache / "engines" / fingerprint(facts)
         try:

@@ -51,6 +51,7 @@ def test_every_node_scored_every_held_out_document(suite):
 def test_result_folder(suite):
     folder = suite.result()
     assert {path.name for path in folder.iterdir()} == {
+        "DATA.md",
         "characters.json",
         "profile.json",
         "result.json",

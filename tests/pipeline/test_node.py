@@ -120,7 +120,7 @@ def test_failure_leaves_nothing_half_written(settings, monkeypatch, tmp_path):
     def fail(*_):
         raise ArtifactError("no room")
 
-    monkeypatch.setattr("patent_hier.pipeline.node._manifest", fail)  # after everything else has been written
+    monkeypatch.setattr("patent_hier.pipeline.node.manifest_of", fail)  # after everything else has been written
     with pytest.raises(ArtifactError, match="no room"):
         run_node(settings)
     assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]

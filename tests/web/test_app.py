@@ -398,7 +398,7 @@ def test_a_batch_is_ordered_by_an_error_model(made):
     names = ("confidence.class", "members")
     model = ErrorModel(names, np.zeros(2), np.ones(2), np.array([-0.5, 4.0]), -1.0)
     triage, texts = Triage(own, Fitted(model, "")), list(made.texts().values())[:20]
-    with serving(create_app(own, ServiceSettings(rate=0), None, triage)) as client:
+    with serving(create_app(own, ServiceSettings(rate=0), triage=triage)) as client:
         results = client.post("/batch", {"texts": texts, "triage": True, "top_k": 2}).content["results"]
     _, reviews = triage.review(own.documents(texts), own.ask(Question(2)))
     assert [item["review"] for item in results] == pytest.approx([one.error for one in reviews], abs=1e-5)

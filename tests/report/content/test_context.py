@@ -41,6 +41,7 @@ def test_every_word_is_used():
         | {f"part_{name}" for name in PARTS}
         | {f"group_{name}" for name in GROUPS}
         | {f"band_{name}" for name in BANDS}
+        | {f"figure_drift_{name}" for name in ("characters", "bigrams", "latin", "length", "confidence", "labels")}
     )
     for key in WORDS:
         beginning, _, end = key.partition("_")
