@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from patent_hier.inference.classifier import HierarchicalClassifier
-    from patent_hier.inference.triage import Triage
     from patent_hier.web.feedback import FeedbackSettings
 
-_MOST_FITTED = 1000  # calibration documents that are scored before the first question
 SERVE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
 usage: patent-hier serve MODEL [options]
@@ -36,8 +34,7 @@ usage: patent-hier serve MODEL [options]
   --port 8000         0 takes a free one
   --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
   --allow-host NAME   a further name under which the service may be asked; may be repeated
-  --cache-dir cache   where the corpus of MODEL is, for the similar known patents and for what to review first of
-                      a file; without it the former are left out, and the latter goes by plain confidence
+  --cache-dir cache   where the corpus of MODEL is, for the similar known patents; without it they are left out
   --blocked FILE      places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level),
                       in place of blocked.csv in MODEL's folder
   --titles FILE       titles of the labels (CSV of code, level, title); the default is those of data.label_text in
@@ -144,6 +141,7 @@ def _app(
     model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...], feedback: "FeedbackSettings | None"
 ) -> "ASGIApp":
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.inference.triage import Triage
     from patent_hier.pipeline.known_patents import find_known_patents
     from patent_hier.web.app import create_app
     from patent_hier.web.guard import ServiceSettings
@@ -164,25 +162,13 @@ def _app(
     known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()
     settings = replace(settings, rate=options.rate, max_batch=options.max_batch, hosts=hosts)
-    app = create_app(classifier, settings, known, feedback, _triage(classifier, options.cache_dir))
+    triage = Triage.fit(classifier)  # to the stored predictions: no text is scored before the first question
+    app = create_app(classifier, settings, known, feedback, triage)
     gc.collect()
     gc.freeze()  # or the collector walks through all that was loaded again and again, and all wait meanwhile
     gc.collect()  # now it counts what is new only, and collects that before it has grown
     sys.setswitchinterval(0.001)  # seconds; or whoever scores holds up whoever answers five times as long
     return app
-
-
-def _triage(classifier: "HierarchicalClassifier", cache: Path) -> "Triage":
-    """What orders the answers to a file for review: an error model, where the corpus is in the cache."""
-    from patent_hier.inference.triage import Triage
-    from patent_hier.pipeline.known_patents import labelled_calibration
-    from patent_hier.progress import item_progress
-
-    labelled = labelled_calibration(classifier, cache, _MOST_FITTED)
-    if labelled is None:
-        return Triage.plain(classifier)
-    with item_progress("calibration documents", classifier.system.passes * len(labelled.documents)) as progress:
-        return Triage.fit(classifier, labelled, progress=progress)
 
 
 def _compared(classifier: "HierarchicalClassifier", engine: Engine, options: argparse.Namespace) -> list[str]:
