@@ -152,9 +152,15 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchAnswer:
-    """The texts in their order."""
+    """The texts in their order.
+
+    Attributes:
+        results: One for each.
+        note: Why they have no ``review``, where one was asked for and could not be made.
+    """
 
     results: list[BatchItem]
+    note: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -398,9 +399,40 @@ def test_a_batch_is_ordered_by_an_error_model(made):
     names = ("confidence.class", "members")
     model = ErrorModel(names, np.zeros(2), np.ones(2), np.array([-0.5, 4.0]), -1.0)
     triage, texts = Triage(own, Fitted(model, "")), list(made.texts().values())[:20]
-    with serving(create_app(own, ServiceSettings(rate=0), None, triage)) as client:
+    with serving(create_app(own, ServiceSettings(rate=0), triage=triage)) as client:
         results = client.post("/batch", {"texts": texts, "triage": True, "top_k": 2}).content["results"]
     _, reviews = triage.review(own.documents(texts), own.ask(Question(2)))
     assert [item["review"] for item in results] == pytest.approx([one.error for one in reviews], abs=1e-5)
     assert [item.get("why") for item in results] == [one.why for one in reviews]
     assert "members" in {one.why for one in reviews}
+
+
+@pytest.mark.parametrize("refused", ["slow", "full"])
+def test_a_batch_has_its_answers_though_they_cannot_be_reviewed_now(classifier, refused):
+    held = threading.Event()
+
+    class Busy(Triage):
+        def review(self, *given, **more):
+            held.wait(20)
+            return super().review(*given, **more)
+
+    settings = ServiceSettings(rate=0, time_limit=1.5 if refused == "slow" else 30)
+    plain = Triage.plain(classifier)
+    busy = Busy(classifier, Fitted(None, plain.note))
+    asked = {"texts": [TEXT, "", "一种锁"], "triage": True}
+    with serving(create_app(classifier, settings, triage=busy)) as client, ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(client.post, "/batch", asked) for _ in range(8 if refused == "full" else 0)]
+        while refused == "full" and not has_waiting(client, 8 * 2):
+            time.sleep(0.02)
+        answer = client.post("/batch", asked)
+        held.set()
+        assert all("note" not in one.result().content for one in waiting)
+        expected = client.post("/batch", {"texts": asked["texts"]}).content["results"]
+    assert answer.status == 200
+    assert answer.content["results"] == expected
+    assert "order the answers by probability" in answer.content["note"]
+
+
+def has_waiting(client, texts):
+    """Whether so many texts have been classified."""
+    return counted(client)["patent_hier_texts_total"] >= texts
