@@ -74,7 +74,7 @@ class Service:
     ) -> None:
         self.classifier = classifier
         self.settings = settings
-        self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version)
+        self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version, classifier.blocked)
         self._neighbours = neighbours
         self._triage = triage or Triage.plain(classifier)
         self._batcher = Batcher(

@@ -436,3 +436,18 @@ def test_a_batch_has_its_answers_though_they_cannot_be_reviewed_now(classifier, 
 def has_waiting(client, texts):
     """Whether so many texts have been classified."""
     return counted(client)["patent_hier_texts_total"] >= texts
+
+
+def test_blocked_labels_are_marked_in_the_taxonomy(made, service, tmp_path):
+    (tmp_path / "list.csv").write_text("code,reason\nG01,x\nA,x\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=tmp_path / "list.csv")
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
+        whole, below, inside = (client.get(f"/taxonomy{query}") for query in ("", "?parent=G", "?parent=A"))
+        names = client.post("/predict", {"text": TEXT, "names": True}).content["names"]
+    assert [one["code"] for one in whole.content["children"] if "blocked" in one] == ["A"]
+    assert [(one["code"], one["blocked"]) for one in below.content["children"] if "blocked" in one] == [("G01", True)]
+    assert all(one["blocked"] for one in [*inside.content["path"], *inside.content["children"]])
+    assert not any("blocked" in one for one in names)
+    plain = service.get("/taxonomy")
+    assert not any("blocked" in one for one in plain.content["children"])
+    assert plain.headers["etag"] != whole.headers["etag"]
