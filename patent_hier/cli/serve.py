@@ -50,8 +50,12 @@ usage: patent-hier serve MODEL [options]
   --feedback FILE     take judgements of answers, and store them with their texts in this SQLite file, which is made if
                       there is none; several services of one machine may share it; see patent-hier feedback --help
   --feedback-token FILE
-                      a file whose first line is a token of 16 or more characters; /feedback.csv gives all judgements to
-                      who sends it (Authorization: Bearer TOKEN), and without this option to nobody
+                      a file whose first line is a token of 16 or more characters; /feedback.csv gives the newest
+                      judgement of each document or text to who sends it (Authorization: Bearer TOKEN), and without
+                      this option to nobody. A download ends after 150 seconds; patent-hier feedback --export has no
+                      such bound
+  --feedback-limit 4096
+                      MiB that the file of judgements may have; what comes then is refused (503) and not stored
   --open              open the page in a browser, where there is a screen
 
 A request may have 256 KB, a text 20,000 characters, a batch 100 texts; 1,000,000 characters may wait. Texts are neither
@@ -62,6 +66,7 @@ OPTIONS: dict[str, Any] = {
     "index_all": False,
     "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False, "engine": tuple(ENGINES),
     "precision": tuple(PRECISIONS), "texts": Path, "feedback": Path, "feedback_token": Path,
+    "feedback_limit": 4096,
 }  # fmt: skip
 
 
@@ -128,11 +133,13 @@ def _feedback(options: argparse.Namespace) -> "FeedbackSettings | None":
                 "--feedback-token opens nothing by itself; name the file of judgements too: --feedback FILE"
             )
         return None
+    if options.feedback_limit < 1:
+        raise ConfigError(f"--feedback-limit {options.feedback_limit} is out of range; give MiB, 1 or more")
     token = None if options.feedback_token is None else read_token(options.feedback_token)
     for path in filter(None, (options.feedback_token, options.feedback)):
         if path.exists() and path.stat().st_mode & 0o077 and os.name == "posix":
             print(one_line(f"warning: other users may open {path}; keep them out: chmod 600 {path}"), flush=True)
-    store = FeedbackStore.open(options.feedback, create=True)
+    store = FeedbackStore.open(options.feedback, create=True, limit=options.feedback_limit << 20)
     print(one_line(f"judgements of answers are stored with their texts: {options.feedback}"), flush=True)
     return FeedbackSettings(store, token)
 

@@ -178,6 +178,10 @@ class ErrorAnswer:
     error: Fault
 
 
+class BrokenOffError(Exception):
+    """An answer that has begun and cannot be finished; why has been told to who runs the service."""
+
+
 class RefusedError(Exception):
     """A request that is not answered.
 
