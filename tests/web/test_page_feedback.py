@@ -420,16 +420,21 @@ def test_a_judgement_that_fails_is_kept_while_the_next_text_is_classified(
     page = open_page()
     before, held = len(stored(path)), []
     page.route("**/feedback", lambda route: held.append(route))
+
+    def sent() -> Any:
+        while not held:
+            page.wait_for_timeout(20)
+        return held.pop()
+
     answered(page, f"{TEXT}，其一")
     page.click("#judge-right")
-    page.wait_for_function("document.querySelector('#judge-said').textContent !== ''")
+    first = sent()
     answered(page, f"{TEXT}，其二")
-    held.pop().fulfill(status=503, json={"error": {"code": "not_stored", "message": ""}})
+    first.fulfill(status=503, json={"error": {"code": "not_stored", "message": ""}})
     page.wait_for_selector("#unsent:has-text('1 条评判未保存。')")
     assert page.locator("#judge-problem").is_hidden()
     page.click("#judge-right")
-    page.wait_for_function("document.querySelector('#judge-said').textContent !== ''")
-    held.pop().abort()
+    sent().abort()
     page.wait_for_selector("#judge-problem:has-text('连不上服务')")
     page.click("#clear")
     page.wait_for_selector("#unsent:has-text('2 条评判未保存。')")
@@ -437,8 +442,7 @@ def test_a_judgement_that_fails_is_kept_while_the_next_text_is_classified(
     answered(page, f"{TEXT}，其三")
     assert shown(page, "#unsent span") == "2 judgements were not saved."
     page.click("#unsent-again")
-    page.wait_for_function("document.querySelector('#unsent-again').disabled")
-    held.pop().abort()
+    sent().abort()
     page.wait_for_selector("#unsent:has-text('The service cannot be reached')")
     page.unroute("**/feedback")
     page.click("#unsent-again")
