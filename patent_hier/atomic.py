@@ -53,7 +53,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     try:
         yield staging
         for file in staging.rglob("*"):
-            if file.is_file():
+            if file.is_file() and not file.is_symlink():  # what a link leads to is not ours
                 _sync(file)
                 file.chmod(0o666 & ~_umask())  # safetensors lets nobody else read its files
         staging.chmod(0o777 & ~_umask())

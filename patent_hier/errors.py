@@ -104,6 +104,10 @@ class UnavailableError(PatentHierError):
     """A judgement could not be stored now: the file is locked, the disk full. The same request may be sent again."""
 
 
+class FullError(UnavailableError):
+    """The file of judgements has as many bytes as it may have."""
+
+
 class ProcessError(PatentHierError):
     """A process that trained beside others ended without saying why."""
 

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from patent_hier.inference.classifier import HierarchicalClassifier
-    from patent_hier.inference.triage import Triage
     from patent_hier.web.feedback import FeedbackSettings
 
-_MOST_FITTED = 1000  # calibration documents that are scored before the first question
 SERVE = """Serve a finished system: a page for examiners, and HTTP for programs (described by /openapi.json).
 
 usage: patent-hier serve MODEL [options]
@@ -36,8 +34,7 @@ usage: patent-hier serve MODEL [options]
   --port 8000         0 takes a free one
   --host 127.0.0.1    this machine only; another address reaches others, who must then ask by an --allow-host
   --allow-host NAME   a further name under which the service may be asked; may be repeated
-  --cache-dir cache   where the corpus of MODEL is, for the similar known patents and for what to review first of
-                      a file; without it the former are left out, and the latter goes by plain confidence
+  --cache-dir cache   where the corpus of MODEL is, for the similar known patents; without it they are left out
   --blocked FILE      places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level),
                       in place of blocked.csv in MODEL's folder
   --titles FILE       titles of the labels (CSV of code, level, title); the default is those of data.label_text in
@@ -53,8 +50,12 @@ usage: patent-hier serve MODEL [options]
   --feedback FILE     take judgements of answers, and store them with their texts in this SQLite file, which is made if
                       there is none; several services of one machine may share it; see patent-hier feedback --help
   --feedback-token FILE
-                      a file whose first line is a token of 16 or more characters; /feedback.csv gives all judgements to
-                      who sends it (Authorization: Bearer TOKEN), and without this option to nobody
+                      a file whose first line is a token of 16 or more characters; /feedback.csv gives the newest
+                      judgement of each document or text to who sends it (Authorization: Bearer TOKEN), and without
+                      this option to nobody. A download ends after 150 seconds; patent-hier feedback --export has no
+                      such bound
+  --feedback-limit 4096
+                      MiB that the file of judgements may have; what comes then is refused (503) and not stored
   --open              open the page in a browser, where there is a screen
 
 A request may have 256 KB, a text 20,000 characters, a batch 100 texts; 1,000,000 characters may wait. Texts are neither
@@ -65,6 +66,7 @@ OPTIONS: dict[str, Any] = {
     "index_all": False,
     "convert": (None, *CONVERSIONS), "rate": 50.0, "max_batch": 64, "open": False, "engine": tuple(ENGINES),
     "precision": tuple(PRECISIONS), "texts": Path, "feedback": Path, "feedback_token": Path,
+    "feedback_limit": 4096,
 }  # fmt: skip
 
 
@@ -131,11 +133,13 @@ def _feedback(options: argparse.Namespace) -> "FeedbackSettings | None":
                 "--feedback-token opens nothing by itself; name the file of judgements too: --feedback FILE"
             )
         return None
+    if options.feedback_limit < 1:
+        raise ConfigError(f"--feedback-limit {options.feedback_limit} is out of range; give MiB, 1 or more")
     token = None if options.feedback_token is None else read_token(options.feedback_token)
     for path in filter(None, (options.feedback_token, options.feedback)):
         if path.exists() and path.stat().st_mode & 0o077 and os.name == "posix":
             print(one_line(f"warning: other users may open {path}; keep them out: chmod 600 {path}"), flush=True)
-    store = FeedbackStore.open(options.feedback, create=True)
+    store = FeedbackStore.open(options.feedback, create=True, limit=options.feedback_limit << 20)
     print(one_line(f"judgements of answers are stored with their texts: {options.feedback}"), flush=True)
     return FeedbackSettings(store, token)
 
@@ -144,6 +148,7 @@ def _app(
     model: str | Path, options: argparse.Namespace, hosts: tuple[str, ...], feedback: "FeedbackSettings | None"
 ) -> "ASGIApp":
     from patent_hier.inference.classifier import HierarchicalClassifier
+    from patent_hier.inference.triage import Triage
     from patent_hier.pipeline.known_patents import find_known_patents
     from patent_hier.web.app import create_app
     from patent_hier.web.guard import ServiceSettings
@@ -164,25 +169,13 @@ def _app(
     known = find_known_patents(data, options.cache_dir, even_many=options.index_all)
     settings = ServiceSettings()
     settings = replace(settings, rate=options.rate, max_batch=options.max_batch, hosts=hosts)
-    app = create_app(classifier, settings, known, feedback, _triage(classifier, options.cache_dir))
+    triage = Triage.fit(classifier)  # to the stored predictions: no text is scored before the first question
+    app = create_app(classifier, settings, known, feedback, triage)
     gc.collect()
     gc.freeze()  # or the collector walks through all that was loaded again and again, and all wait meanwhile
     gc.collect()  # now it counts what is new only, and collects that before it has grown
     sys.setswitchinterval(0.001)  # seconds; or whoever scores holds up whoever answers five times as long
     return app
-
-
-def _triage(classifier: "HierarchicalClassifier", cache: Path) -> "Triage":
-    """What orders the answers to a file for review: an error model, where the corpus is in the cache."""
-    from patent_hier.inference.triage import Triage
-    from patent_hier.pipeline.known_patents import labelled_calibration
-    from patent_hier.progress import item_progress
-
-    labelled = labelled_calibration(classifier, cache, _MOST_FITTED)
-    if labelled is None:
-        return Triage.plain(classifier)
-    with item_progress("calibration documents", classifier.system.passes * len(labelled.documents)) as progress:
-        return Triage.fit(classifier, labelled, progress=progress)
 
 
 def _compared(classifier: "HierarchicalClassifier", engine: Engine, options: argparse.Namespace) -> list[str]:

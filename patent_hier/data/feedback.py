@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from patent_hier.data.feedback_file import open_file
 from patent_hier.data.raw import fold_number, normalise
-from patent_hier.errors import DataError, RepeatedRequestError, UnavailableError
+from patent_hier.errors import DataError, FullError, RepeatedRequestError, UnavailableError
 from patent_hier.sanitize import reason
 
 VERDICTS = RIGHT, CORRECTED = "right", "corrected"
@@ -43,6 +43,9 @@ _NEWEST = """SELECT id, time, request_id, text, text_field, context, verdict, la
 _COUNT = (
     "SELECT verdict, COUNT(*) FROM judgement WHERE id <= :last AND time >= :since AND time < :until GROUP BY verdict"
 )
+# Without the pages that deleted judgements have left, which the next ones take.
+_SIZE = """SELECT (page_count - freelist_count) * page_size
+  FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
 _FIELDS = "SELECT DISTINCT text_field FROM judgement ORDER BY text_field"
 
 
@@ -121,29 +124,32 @@ class FeedbackStore:
     Args:
         path: The file.
         connection: To it.
+        limit: Bytes that it may have; None for no bound.
 
     Attributes:
         path: The file.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, limit: int | None = None) -> None:
         self.path = path
+        self._limit = limit
         self._connection = connection
         self._identity = _identity(path)
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False) -> Self:
+    def open(cls, path: Path, *, create: bool = False, limit: int | None = None) -> Self:
         """Open a file of judgements.
 
         Args:
             path: The file, on a disk of this machine.
             create: Make it, readable by its owner alone, if there is none.
+            limit: Bytes that it may have; a judgement that goes beyond is refused. None for no bound.
 
         Raises:
             DataError: If it is missing, cannot be opened, or is no such file; it stays as it is.
             ArtifactError: If it is of a newer version, or damaged.
         """
-        return cls(path, open_file(path, create=create))
+        return cls(path, open_file(path, create=create), limit)
 
     def close(self) -> None:
         """Close the file."""
@@ -154,6 +160,7 @@ class FeedbackStore:
 
         Raises:
             RepeatedRequestError: If the file has another judgement under the same ``request_id``.
+            FullError: If the file would have more bytes than it may have.
             UnavailableError: If it cannot be stored now; the same judgement may be added again.
         """
         now = time.time_ns() // 1_000_000
@@ -163,6 +170,11 @@ class FeedbackStore:
             cursor = self._connection.execute(_INSERT, (now, _subject(judgement), *content.values()))
             is_new = cursor.rowcount == 1
             found = _read(self._connection.execute(_FIND, (judgement.request_id,)).fetchone())
+            if is_new and self._limit is not None and self._connection.execute(_SIZE).fetchone()[0] > self._limit:
+                raise FullError(  # within the transaction, which leaves no trace then
+                    f"{self.path} has reached its bound of {self._limit >> 20} MiB; delete old judgements (patent-hier "
+                    "feedback --delete-older-than), or raise --feedback-limit"
+                )
         if replace(found.judgement, text_field=judgement.text_field) != judgement:
             raise RepeatedRequestError("another judgement has this request_id; make a new one")
         return found._replace(is_new=is_new)
@@ -287,7 +299,12 @@ def _subject(judgement: Judgement) -> str:
     """What is judged: a document by its number in one spelling, else a text as models read it."""
     if number := fold_number(judgement.document_id or ""):
         return f"document {number}"
-    return f"text {sha256(normalise(judgement.text).encode()).hexdigest()}"
+    return f"text {text_digest(judgement.text)}"
+
+
+def text_digest(text: str) -> str:
+    """The SHA-256 of a text as models read it, as hexadecimal digits: equal for two spellings of one text."""
+    return sha256(normalise(text).encode()).hexdigest()
 
 
 def _read(row: Any) -> Stored:

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from patent_hier.data.feedback import Stored
+from patent_hier.data.feedback import Stored, text_digest
 from patent_hier.data.raw import PAPER_COLUMNS
 from patent_hier.sanitize import cell
 from patent_hier.settings.data import APPLICANT
@@ -66,7 +66,7 @@ class FeedbackTable:
     def _cells(self, one: Stored) -> list[str]:
         said, when = one.judgement, one.when
         return [
-            said.document_id or f"FB{one.id:08}-{said.request_id[:8].upper()}",  # of two offices too no two are equal
+            said.document_id or _number_of(said.text),
             when.date().isoformat(),
             *(said.text if field == said.text_field else "" for field in self._text_fields),
             said.label,
@@ -76,6 +76,14 @@ class FeedbackTable:
             said.model_version,
             when.isoformat(timespec="seconds"),
         ]
+
+
+def _number_of(text: str) -> str:
+    """A number for a text whose document is not known; it stays the same when the text is judged again.
+
+    Decimal digits, as a reader of raw files expects them of a document's number: 64 bits of the text's digest.
+    """
+    return f"FB{int(text_digest(text)[:16], 16):020}"
 
 
 def harmless(text: str) -> str:

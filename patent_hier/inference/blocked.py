@@ -7,6 +7,7 @@ it: whoever keeps the model may edit it in place.
 
 import csv
 import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,7 +99,7 @@ class Blocked:
     def load(cls, folder: Path, tree: LabelTree) -> Self:
         """The list in a model's folder; nothing is blocked where there is none. Errors as of :meth:`read`."""
         file = folder / BLOCKED_FILE
-        return cls.read(file, tree) if file.exists() or file.is_symlink() else cls(tree, {})
+        return cls.read(file, tree) if _is_there(file) else cls(tree, {})
 
     def __len__(self) -> int:
         return len(self.reasons)
@@ -167,13 +168,42 @@ class Blocked:
         more = f" and {len(self) - _SHOWN} more" if len(self) > _SHOWN else ""
         return f"{self.in_words()} and never answered: {named}{more}" if len(self) else ""
 
-    def write(self, path: Path) -> None:
-        """Write the list as :meth:`read` reads it."""
+    def written(self) -> str:
+        """The list as a file that :meth:`read` reads and a spreadsheet only shows."""
         text = io.StringIO(newline="")
         writer = csv.writer(text)
         writer.writerow(_COLUMNS)
         writer.writerows((cell(place.label), place.level, cell(place.reason)) for place in self.places)
-        path.write_text(_BYTE_ORDER_MARK + text.getvalue(), "utf-8", newline="")
+        return _BYTE_ORDER_MARK + text.getvalue()
+
+    def write(self, path: Path) -> None:
+        """Write the list."""
+        path.write_text(self.written(), "utf-8", newline="")
+
+
+def carry_blocked(before: Path, after: Path) -> bool:
+    """Copy the list of a model's folder into the one that takes its place; call it after the new folder is sealed.
+
+    The copy is byte for byte what a person wrote, and a link stays the same link. A code that the new labels lack is
+    told when the new model is loaded.
+
+    Args:
+        before: The model's folder.
+        after: The new one, in the same parent folder; a list that it has already stays.
+
+    Returns:
+        Whether a list was copied.
+    """
+    source, target = before / BLOCKED_FILE, after / BLOCKED_FILE
+    if not _is_there(source) or _is_there(target):
+        return False
+    shutil.copyfile(source, target, follow_symlinks=False)
+    return True
+
+
+def _is_there(file: Path) -> bool:
+    """Whether a list is there, be it only a link to nothing, which no model is loaded with."""
+    return file.exists() or file.is_symlink()
 
 
 def _position(path: Path, line: int, fields: dict[str, str], lookup: LabelLookup, tree: LabelTree) -> int:

@@ -204,8 +204,8 @@ def export_system(export: Export, folder: Path) -> None:
 
 def _refuse_other_list(folder: Path, blocked: Blocked) -> None:
     """Refuse to replace an export whose list of blocked places somebody has written."""
-    there = Blocked.load(folder, blocked.tree).reasons if (folder / BLOCKED_FILE).is_file() else {}
-    if there and there != blocked.reasons:
+    there = Blocked.load(folder, blocked.tree)
+    if there and there.written() != blocked.written():  # as files: a cell that a spreadsheet runs is written otherwise
         raise ConfigError(
             f"{folder / BLOCKED_FILE} blocks other places than the model that would replace it; copy it beside that "
             "model first, or delete it"

@@ -3,9 +3,9 @@
 No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,114 +18,18 @@ from patent_hier.data.raw import RawFormat
 from patent_hier.data.titles import load_titles
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
-from patent_hier.evaluation.path_pool import PathPool
-from patent_hier.evaluation.pooling import pool
 from patent_hier.evaluation.reference import Reference, load_reference
-from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive, missing_nodes, whole, whole_tree
-from patent_hier.features.terms import TermReader, TermStore, in_order
-from patent_hier.features.token_store import TokenStore
+from patent_hier.evaluation.scores import TreeScores, missing_nodes, whole, whole_tree
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
+from patent_hier.inference.scoring import Progress
+from patent_hier.inference.scoring import TextScorer as TextScorer  # named here too: others import it from here
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 RESULT_KIND = "result"
 SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
 NODES = "nodes"  # its folder of node folders
 _CELLS = 1 << 24  # documents x labels that are scored at once: 64 MiB of float32
-_Progress = Callable[[int], None]
-
-
-class TextScorer:
-    """Scores texts by any of some loaded folders: each is read once for all that read alike, and scored once by each.
-
-    Classifiers on character n-grams have different terms; their texts are counted once for all terms, and each takes
-    its own columns of the counts.
-
-    Attributes:
-        passes: How many classifiers read each text; constant ones need not.
-    """
-
-    def __init__(self, loaded: Mapping[Path, Classifier | Combination]) -> None:
-        self._loaded = loaded
-        reading = [one for one in loaded.values() if isinstance(one, Classifier) and one.classifier.reader is not None]
-        self.passes = len(reading)
-        self._encoders: dict[Hashable, Callable[[list[str]], TokenStore | TermStore]] = {
-            _reads(one): one.classifier.encode for one in reading
-        }
-        terms: dict[tuple[int, int], set[str]] = {}
-        for one in reading:
-            if isinstance(one.classifier.reader, TermReader):
-                terms.setdefault(one.classifier.reader.ngram_sizes, set()).update(one.classifier.reader.terms)
-        for sizes, union in terms.items():
-            self._encoders[sizes] = TermReader(tuple(in_order(union)), sizes).encode
-
-    def score(
-        self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None = None, batch_size: int = 64
-    ) -> dict[str, TreeScores]:
-        """Scores by node, of folders by the names that their loader gave them; see :meth:`System.log_prob`."""
-        return self.score_with_members(nodes, texts, progress, batch_size)[0]
-
-    def score_with_members(
-        self, nodes: Mapping[str, Path], texts: list[str], progress: _Progress | None = None, batch_size: int = 64
-    ) -> tuple[dict[str, TreeScores], dict[str, list[TreeScores]]]:
-        """The same, and by each node that is a combination the scores of its members, which are made once for both."""
-        said = _Reading(self._loaded, self._encoders, texts, progress, batch_size)
-        loaded = {node: self._loaded[folder] for node, folder in nodes.items()}
-        members = {node: said.members(one) for node, one in loaded.items() if isinstance(one, Combination)}
-        return {node: said.scored(folder) for node, folder in nodes.items()}, members
-
-
-class _Reading:
-    """Some texts, each of which is read once for all that read alike, and scored once by each."""
-
-    def __init__(
-        self,
-        loaded: Mapping[Path, Classifier | Combination],
-        encoders: Mapping[Hashable, Callable[[list[str]], TokenStore | TermStore]],
-        texts: list[str],
-        progress: _Progress | None,
-        batch_size: int,
-    ) -> None:
-        self._loaded, self._n, self._progress, self._batch_size = loaded, len(texts), progress, batch_size
-        self._read = cache(lambda key: encoders[key](texts))
-        self.scored = cache(self._scored)
-
-    def _scored(self, folder: Path) -> TreeScores:
-        one = self._loaded[folder]
-        if isinstance(one, Combination):
-            return self._pooled(one, folder)
-        n, classifier = self._n, one.classifier
-        if not n or classifier.reader is None:  # a constant classifier is certain of its labels
-            return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), classifier.flat)
-        log_prob = classifier.log_prob(self._read(_reads(one)), np.arange(n), self._batch_size, self._progress)
-        return TreeScores(one.tree, log_prob, classifier.flat)
-
-    def members(self, one: Combination) -> list[TreeScores]:
-        """What each member says of the combined node."""
-        members = []
-        for member in one.members:
-            said = {node: self.scored(path) for node, path in member.nodes.items()}
-            if one.depth is not None:
-                said = cut(said, one.depth)
-            members.append(as_node(derive(said, one.node), one.node))
-        return members
-
-    def _pooled(self, one: Combination, folder: Path) -> TreeScores:
-        members = self.members(one)
-        if one.unknown is None:
-            own = pool(members, [weight for member in one.members for weight in member.weights])
-        else:
-            weights = np.array([member.weights for member in one.members])
-            own = PathPool(weights, np.array(one.unknown))(members, one.tree)
-        if (own.tree, own.flat) != (one.tree, one.flat):
-            raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
-        return own
-
-
-def _reads(one: Classifier) -> Hashable:
-    """Return a key that is equal for classifiers that can share a store."""
-    reader = one.classifier.reader
-    return reader.ngram_sizes if isinstance(reader, TermReader) else one.reader_digests
 
 
 class System:
@@ -208,7 +112,7 @@ class System:
     def log_prob(
         self,
         texts: list[str],
-        progress: _Progress | None = None,
+        progress: Progress | None = None,
         batch_size: int = 64,
         only: Collection[str] | None = None,
     ) -> dict[str, TreeScores]:
@@ -239,7 +143,7 @@ class System:
         return len(counts) == 1 and min(counts) > 1
 
     def log_prob_with_members(
-        self, texts: list[str], progress: _Progress | None = None, batch_size: int = 64
+        self, texts: list[str], progress: Progress | None = None, batch_size: int = 64
     ) -> tuple[dict[str, TreeScores], list[dict[str, TreeScores]]]:
         """:meth:`log_prob`, and likewise the scores of each member; none unless :attr:`has_members`."""
         scores, by_node = self._scorer.score_with_members(self.nodes, texts, progress, batch_size)

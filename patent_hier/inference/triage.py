@@ -84,6 +84,7 @@ class Triage:
         self._classifier = classifier
         self._model = fitted.model
         self._neighbours = neighbours
+        self._asks_members = fitted.model is not None and any(_kind(name) == MEMBERS for name in fitted.model.names)
         self.note = fitted.note
 
     @classmethod
@@ -132,7 +133,8 @@ class Triage:
         Args:
             documents: As :meth:`HierarchicalClassifier.documents` gives them.
             asked: What is asked; for the reasons, two paths or more where the system has them.
-            scores: Of the documents, where they are known; a combination's are made anew, for those of its members.
+            scores: Of the documents, where they are known; a combination's are made anew for those of its members, if
+                the error model asks for them.
             progress: Called after each batch of each classifier with its number of documents.
         """
         if not documents:
@@ -143,16 +145,23 @@ class Triage:
             errors = [max(0.0, 1 - one.paths[0].probability) for one in predictions]
             why = [_unsure(one) if error > 1 / 2 else None for one, error in zip(predictions, errors, strict=True)]
         else:
-            predictions, signals = _gather(self._classifier, documents, asked, self._neighbours, scores, progress)
+            predictions, signals = _gather(
+                self._classifier, documents, asked, self._neighbours, scores, progress, members=self._asks_members
+            )
             errors = self._model.probability(signals).tolist()
             why = _reasons(self._model, signals, predictions)
         return predictions, [Review(*own) for own in zip(errors, why, strict=True)]
 
 
+def _kind(signal: str) -> str:
+    """What a signal says, one of :data:`REASONS`."""
+    return _SAYS[signal.partition(".")[0]]
+
+
 def _reasons(model: ErrorModel, signals: Signals, predictions: list[Prediction]) -> list[str | None]:
     """What speaks most against each answer: signals that say the same count together."""
     parts = model.contributions(signals)
-    kinds = [_SAYS[name.partition(".")[0]] for name in model.names]
+    kinds = list(map(_kind, model.names))
     names = list(dict.fromkeys(kinds))
     sums = np.stack([parts[:, [kind == name for kind in kinds]].sum(axis=1) for name in names], axis=1)
     best = sums.argmax(axis=1)
@@ -185,16 +194,18 @@ def _gather(
     neighbours: Neighbours | None,
     scores: TreeScores | None = None,
     progress: Callable[[int], None] | None = None,
+    *,
+    members: bool = True,
 ) -> tuple[list[Prediction], Signals]:
-    """The answers, and all signals; some documents at a time, since their scores are large."""
+    """The answers, and all signals, or all but those of members; some documents at a time: their scores are large."""
     predictions: list[Prediction] = []
     parts = []
-    for part, own, members in _scored(classifier, documents, scores, progress, members=True):
+    for part, own, by_member in _scored(classifier, documents, scores, progress, members=members):
         answers = classifier.answer(own, asked, part)
         restricted, kept = asked.restricted(own), None if asked.restriction is None else asked.restriction.kept
         signals = score_signals(restricted)
-        if members:
-            signals |= member_signals(restricted, members, kept)
+        if by_member:
+            signals |= member_signals(restricted, by_member, kept)
         predictions += answers
         parts.append(signals | _text_signals(classifier, part, answers, neighbours))
     return predictions, joined(parts) if parts else {}

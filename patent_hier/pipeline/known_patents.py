@@ -71,21 +71,18 @@ def calibration_texts(data: Mapping[str, Any], cache: Path) -> list[str]:
     return [str(text) for text in corpus.table(["text"]).take(rows)["text"].to_pylist()]
 
 
-def labelled_calibration(classifier: HierarchicalClassifier, cache: Path, most: int | None = None) -> Labelled | None:
+def labelled_calibration(classifier: HierarchicalClassifier, cache: Path) -> Labelled | None:
     """The documents of the part ``calibration`` with their true labels; None if they are no longer there.
 
     Args:
         classifier: The system that they belong to.
         cache: The cache folder that it was trained with.
-        most: Give no more than so many, evenly chosen; None for all.
     """
     tree = classifier.system.tree
     if tree.depth not in IPC_LEVELS or (found := _find(classifier.facts.get("data") or {}, cache)) is None:
         return None
     corpus, split = found
     rows = np.flatnonzero(load_parts(corpus, split) == CALIBRATION)
-    if most is not None and len(rows) > most:
-        rows = rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
     if not len(rows):
         return None
     labels, groups = corpus_labels(corpus, tree.depth), calibration_groups(corpus, split)

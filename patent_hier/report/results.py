@@ -20,6 +20,7 @@ from patent_hier.data.titles import LABELS_FILE, labels_json
 from patent_hier.evaluation.reference import PROFILE_FILE
 from patent_hier.evaluation.result import EVERY_LEVEL, GroupScores, Result, Score
 from patent_hier.evaluation.set_scores import RANKS
+from patent_hier.inference.blocked import carry_blocked
 from patent_hier.inference.exporting import DATA_CARD
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.pipeline.suite import SuiteResult
@@ -63,7 +64,8 @@ def save_suite(suite: SuiteResult) -> None:
 
     Where titles of labels are known, ``labels.json`` has them; ``characters.json`` has those of the training,
     ``profile.json`` what the calibration documents look like, and ``DATA.md`` is the card of the data. A result that is
-    there and says the same stays as it is, with the date of its making.
+    there and says the same stays as it is, with the date of its making. A list of blocked places that somebody has
+    written into the folder is kept.
     """
     nodes = {node: str(folder) for node, folder in suite.nodes.items()}
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
@@ -89,6 +91,7 @@ def save_suite(suite: SuiteResult) -> None:
             for name, text in files.items():
                 (staging / name).write_text(text, "utf-8")
             seal(staging, {**facts, _ENVIRONMENT: describe_environment()})
+            carry_blocked(suite.folder, staging)  # behind the seal: people edit it
 
 
 def _text(file: Path) -> str | None:

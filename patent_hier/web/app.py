@@ -148,7 +148,10 @@ def _add_feedback(app: FastAPI, feedback: Feedback) -> None:
 
     @app.get("/feedback.csv", response_class=Response, responses={401: {"model": ErrorAnswer}})
     async def judgements(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> Response:
-        """All judgements, as a table that ``patent-hier prepare`` reads; asks for the token as a bearer's."""
+        """The newest judgement of each document or text, as a table that ``patent-hier prepare`` reads.
+
+        It asks for the token as a bearer's.
+        """
         feedback.require_token(authorization)
         return StreamingResponse(await feedback.csv(), media_type="text/csv; charset=utf-8")
 

@@ -5,7 +5,8 @@ An alert rule compares both, such as the share of letters that training has hard
     rate(patent_hier_unseen_letters_total[1h]) / rate(patent_hier_letters_total[1h])
       > 5 * patent_hier_calibration_share{of="unseen_letters"}
 
-Nothing of a text is told, and no label below the first level.
+Nothing of a text is told, and no label below the first level. Labels and confidences are those of a system without
+blocked places, as the calibration documents' are.
 """
 
 from collections.abc import Sequence
@@ -65,7 +66,7 @@ class DriftCounts:
         return None if known is None else cls(known, registry)
 
     def count(self, scores: TreeScores, documents: Sequence[str], predictions: Sequence[Prediction]) -> None:
-        """Take scored documents into account; what the question left out or asked for has no influence."""
+        """Take scored documents into account; what the question or a blocked place leaves out changes nothing."""
         found = self._known.observe(scores, documents)
         for name, total in found.sums(scores.tree.levels).items():
             if name in self._sums:

@@ -12,17 +12,24 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter
 
-from patent_hier.data.feedback import RIGHT, VERDICTS, FeedbackStore, Judgement, Period
+from patent_hier.data.feedback import RIGHT, VERDICTS, FeedbackStore, Judgement, Period, Stored
 from patent_hier.data.feedback_table import FeedbackTable
 from patent_hier.data.headers import field_of
-from patent_hier.errors import ConfigError, RepeatedRequestError, UnavailableError, UnknownLabelError
+from patent_hier.errors import (
+    ConfigError,
+    FullError,
+    PatentHierError,
+    RepeatedRequestError,
+    UnavailableError,
+    UnknownLabelError,
+)
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.texts import checked_context
 from patent_hier.regular_files import open_regular
 from patent_hier.sanitize import one_line
 from patent_hier.taxonomy.names import is_ipc
 from patent_hier.taxonomy.symbols import IPC_LEVELS, IpcSymbol, Level, SymbolError
-from patent_hier.web.messages import JudgementAnswer, JudgementQuestion, RefusedError
+from patent_hier.web.messages import BrokenOffError, JudgementAnswer, JudgementQuestion, RefusedError
 
 SHORTEST_TOKEN = 16  # characters
 _LONGEST_TOKEN = 1024
@@ -37,7 +44,7 @@ class FeedbackSettings:
 
     Attributes:
         store: The open file.
-        token: Who names it may have them all; None: nobody.
+        token: Who names it may have them; None: nobody.
     """
 
     store: FeedbackStore
@@ -114,18 +121,26 @@ class Feedback:
             raise RefusedError(503, "busy", "too many judgements are waiting; try again in a moment")
         self._waiting += 1
         try:
-            stored = await self._on_thread(self._settings.store.add, judgement)
+            stored = await self._on_thread(self._store, judgement)
         except RepeatedRequestError as error:
             raise RefusedError(409, "repeated_id", "another judgement has this request_id; make a new one") from error
+        except FullError as error:
+            self._tell(error)
+            raise RefusedError(503, "full", "the file of judgements is full; tell who runs the service") from error
         except UnavailableError as error:
             self._tell(error)
             raise RefusedError(503, "not_stored", "the judgement could not be stored; send it again") from error
         finally:
             self._waiting -= 1
         self._has_failed = False
+        return JudgementAnswer(stored.id, stored.when.isoformat(timespec="milliseconds"))
+
+    def _store(self, judgement: Judgement) -> Stored:
+        """Store and count it, in the thread: it counts too where nobody waits for it any more."""
+        stored = self._settings.store.add(judgement)
         if stored.is_new:
             self._count.labels(judgement.verdict).inc()
-        return JudgementAnswer(stored.id, stored.when.isoformat(timespec="milliseconds"))
+        return stored
 
     def require_token(self, authorization: str | None) -> None:
         """Refuse who may not have the judgements.
@@ -144,21 +159,31 @@ class Feedback:
             raise RefusedError(401, "no_token", "this address needs Authorization: Bearer and the token")
 
     async def csv(self) -> AsyncIterator[bytes]:
-        """All judgements as ``patent-hier feedback --export`` writes them, in pieces.
+        """The newest judgement of each document or text, as ``patent-hier feedback --export`` writes them, in pieces.
 
         Raises:
-            RefusedError: If they take too long.
+            RefusedError: If the first takes too long.
             DataError: If the file cannot be read.
+            BrokenOffError: By the pieces, if one cannot be had any more; a line says why.
         """
         table = FeedbackTable(await self._on_thread(self._settings.store.text_fields))
         return self._pieces(table, await self._on_thread(self._settings.store.last_id))
 
     async def _pieces(self, table: FeedbackTable, last: int) -> AsyncIterator[bytes]:
         yield "".join(table.lines(())).encode()
-        after = 0
-        while page := await self._on_thread(self._settings.store.page, after, last, Period()):
-            yield "".join(table.rows(page)).encode()
-            after = page[-1].id
+        after: int | None = 0
+        while after is not None:
+            try:
+                piece, after = await self._on_thread(self._piece, table, after, last)
+            except (PatentHierError, RefusedError) as error:
+                print(one_line(f"/feedback.csv was broken off: {error}"), file=sys.stderr, flush=True)
+                raise BrokenOffError from error
+            yield piece
+
+    def _piece(self, table: FeedbackTable, after: int, last: int) -> tuple[bytes, int | None]:
+        """The next rows, and the number of the last one; None behind the last of all."""
+        page = self._settings.store.page(after, last, Period())
+        return "".join(table.rows(page)).encode(), page[-1].id if page else None
 
     async def _on_thread(self, work: Callable[..., Answer], *arguments: object) -> Answer:
         try:

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from patent_hier.web.messages import RefusedError
+from patent_hier.web.messages import BrokenOffError, RefusedError
 
 _OWN_SITES = ("same-origin", "none")  # what a browser says of a request that no foreign page has made
 _MOST_ADDRESSES = 10_000  # remembered for their rate
@@ -126,6 +126,8 @@ class Guard:
 
         try:
             await self._pass(scope, receive, answer)
+        except BrokenOffError:
+            pass  # the server closes the connection, and without its end the client sees that the answer is not whole
         except asyncio.CancelledError:  # the service ends, and has waited for this one as long as it will
             if not begun:
                 await RefusedError(503, "ending", "the service is ending").response()(scope, receive, answer)

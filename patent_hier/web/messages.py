@@ -152,9 +152,15 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchAnswer:
-    """The texts in their order."""
+    """The texts in their order.
+
+    Attributes:
+        results: One for each.
+        note: Why they have no ``review``, where one was asked for and could not be made.
+    """
 
     results: list[BatchItem]
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,10 @@ class ErrorAnswer:
     """The answer to a request that was refused; it repeats nothing of the question."""
 
     error: Fault
+
+
+class BrokenOffError(Exception):
+    """An answer that has begun and cannot be finished; why has been told to who runs the service."""
 
 
 class RefusedError(Exception):

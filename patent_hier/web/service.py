@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -74,7 +74,7 @@ class Service:
     ) -> None:
         self.classifier = classifier
         self.settings = settings
-        self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version)
+        self.taxonomy = Taxonomy(classifier.system.tree, classifier.lookup, classifier.version, classifier.blocked)
         self._neighbours = neighbours
         self._triage = triage or Triage.plain(classifier)
         self._batcher = Batcher(
@@ -146,15 +146,23 @@ class Service:
         kept = [place for place, problem in enumerate(problems) if problem is None]
         good = [question.texts[place] for place in kept]
         known = {column: [own[place] for place in kept] for column, own in fields.items()}
-        items = iter(await self._items(good, known, question) if good else [])
-        return BatchAnswer([BatchItem(error=f"the text {bad}") if bad else next(items) for bad in problems])
+        found, note = await self._items(good, known, question) if good else ([], None)
+        items = iter(found)
+        return BatchAnswer([BatchItem(error=f"the text {bad}") if bad else next(items) for bad in problems], note)
 
-    async def _items(self, texts: Sequence[str], context: Context, question: BatchQuestion) -> list[BatchItem]:
+    async def _items(
+        self, texts: Sequence[str], context: Context, question: BatchQuestion
+    ) -> tuple[list[BatchItem], str | None]:
+        """The predictions, reviewed if that is asked for and can be done now, and why it cannot."""
         documents, asked, scores, predictions = await self._predictions(texts, context, question)
+        plain = list(map(BatchItem, predictions))
         if not question.triage:
-            return list(map(BatchItem, predictions))
-        reviews: list[Review] = (await self._aside(self._triage.review, documents, asked, scores))[1]
-        return [BatchItem(one, review=own.error, why=own.why) for one, own in zip(predictions, reviews, strict=True)]
+            return plain, None
+        try:
+            reviews: list[Review] = (await self._aside(self._triage.review, documents, asked, scores))[1]
+        except RefusedError:  # the answers are there, and a program can order them by their probabilities
+            return plain, "the service is too busy to say what to review first; order the answers by probability"
+        return [replace(one, review=own.error, why=own.why) for one, own in zip(plain, reviews, strict=True)], None
 
     def about(self) -> dict[str, Any]:
         """Describe the system for the page and for programs."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from patent_hier.artifacts import fingerprint
+from patent_hier.inference.blocked import Blocked
 from patent_hier.inference.results import Prediction
 from patent_hier.taxonomy.lookup import LabelLookup
 from patent_hier.taxonomy.names import LabelNames
@@ -25,6 +26,7 @@ class Label:
         title: Of the table that the model was trained or served with.
         zh: Our short Chinese name; sections and classes of the IPC have one.
         en: Our short English name, likewise.
+        blocked: Whether no answer names it, since a place of the scheme is blocked.
     """
 
     code: str
@@ -33,6 +35,7 @@ class Label:
     title: str | None = None
     zh: str | None = None
     en: str | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,20 @@ class Taxonomy:
         tree: Them, with their titles.
         lookup: Finds them.
         version: Of the model.
+        blocked: Places that no answer names; they are labels as any others here, and marked.
 
     Attributes:
-        etag: Changes with the labels and their titles.
+        etag: Changes with the labels, their titles and what is blocked.
         levels: How many labels each level has, from the top.
     """
 
-    def __init__(self, tree: LabelTree, lookup: LabelLookup, version: str) -> None:
+    def __init__(self, tree: LabelTree, lookup: LabelLookup, version: str, blocked: Blocked) -> None:
         self._tree = tree
         self._names = LabelNames(tree)
         self._lookup = lookup
+        self._blocked = blocked
         self.levels = {level: len(tree.labels(level)) for level in tree.levels}
-        self.etag = f'"{fingerprint([version, dict(tree.titles)])}"'
+        self.etag = f'"{fingerprint([version, dict(tree.titles), sorted(blocked.positions)])}"'
 
     def family(self, parent: str | None, level: str | None, offset: int, limit: int) -> Family:
         """The label ``parent``, or the whole scheme, and so many of its children.
@@ -109,4 +114,5 @@ class Taxonomy:
 
     def _label(self, position: int) -> Label:
         code, own = str(self._tree.codes[position]), self._tree.children(position)
-        return Label(code, self._tree.level_of(position), own.stop - own.start, **self._names.all_of(code))
+        is_blocked, names = bool(self._blocked.lost[position]), self._names.all_of(code)
+        return Label(code, self._tree.level_of(position), own.stop - own.start, **names, blocked=is_blocked)

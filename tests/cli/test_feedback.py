@@ -187,6 +187,7 @@ def test_a_service_stores_judgements(tmp_path_factory, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "status", "part"),
     [
+        (("--feedback", "{folder}/new", "--feedback-limit", "0"), 2, "--feedback-limit 0 is out of range"),
         (("--feedback-token", "{folder}/token"), 2, "--feedback FILE"),
         (("--feedback", "{folder}/new", "--feedback-token", "{folder}/short"), 2, "the token has 7 characters"),
         (("--feedback", "{folder}/new", "--feedback-token", "{folder}/none"), 2, "cannot be read"),

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import uvicorn
 
+from patent_hier.evaluation import error_model
 from patent_hier.inference.classifier import HierarchicalClassifier
 from tests.commands import TINY_OF, command
 from tests.inference.worlds import world
@@ -108,6 +109,22 @@ def test_traditional_texts_may_be_converted(made, monkeypatch):
         with serving(monkeypatch, "serve", model, "--port", "0", *words) as (address, _):
             told.append(ask(address, {"text": text}).get("strange"))
     assert told == ["traditional", None]
+
+
+def test_no_calibration_document_is_scored_before_the_first_question(made, monkeypatch):
+    scored, score = [], HierarchicalClassifier.score_with_members
+    monkeypatch.setattr(error_model, "LEAST_DOCUMENTS", 10)
+    monkeypatch.setattr(error_model, "LEAST_OF_EACH", 2)
+    monkeypatch.setattr(
+        HierarchicalClassifier,
+        "score_with_members",
+        lambda *given, **more: (scored.append(1), score(*given, **more))[1],
+    )
+    model = made.result("linear", "hier")
+    with serving(monkeypatch, "serve", model, "--port", "0", "--cache-dir", made.folder / "cache") as (_, outcome):
+        pass
+    assert outcome.result().status == 0
+    assert not scored
 
 
 def test_the_demo_trains_once_and_opens(made, tmp_path, monkeypatch):

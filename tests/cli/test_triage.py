@@ -64,7 +64,7 @@ def test_the_order_of_review(made, new, tmp_path):
 def test_an_error_model_from_either_source(made, new, tmp_path, monkeypatch):
     monkeypatch.setattr(error_model, "LEAST_DOCUMENTS", 10)
     monkeypatch.setattr(error_model, "LEAST_OF_EACH", 2)
-    monkeypatch.setattr(error_model, "errors_found", lambda *given: 0.5)
+    monkeypatch.setattr(error_model, "_standard_error", lambda *given: -1.0)
     model = made.result("combination", "flat")
     for cache in (made.folder / "cache", tmp_path / "none"):
         outcome = command("triage", model, new, "--cache-dir", cache, "--output", f"{cache.name}.jsonl")

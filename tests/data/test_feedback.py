@@ -17,7 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patent_hier.data.feedback import FeedbackStore, Period
-from patent_hier.errors import ArtifactError, DataError, PatentHierError, RepeatedRequestError, UnavailableError
+from patent_hier.errors import (
+    ArtifactError,
+    DataError,
+    FullError,
+    PatentHierError,
+    RepeatedRequestError,
+    UnavailableError,
+)
 from tests.data.judging import judgement
 from tests.test_regular_files import IRREGULAR
 
@@ -345,3 +352,17 @@ def test_eight_writers_and_twenty_kills_lose_and_double_nothing(tmp_path):
     told = kill_writers(tmp_path / "f.sqlite", 8, 20, 30.0)
     print(json.dumps({"acknowledged": told}))
     assert told > 200
+
+
+def test_a_bound_of_the_file_counts_what_it_holds(tmp_path):
+    """What is there is answered as before; deleted judgements make room, though the file does not shrink."""
+    with contextlib.closing(FeedbackStore.open(tmp_path / "f.sqlite", create=True, limit=1 << 16)) as store:
+        told = [judgement(text=f"{number}" * 9_000) for number in range(9)]
+        kept = [store.add(one) for one in told[:4]]
+        match = r"has reached its bound of 0 MiB; delete old judgements .* --feedback-limit"
+        with pytest.raises(FullError, match=match):
+            any(not store.add(one) for one in told[4:])
+        assert store.last_id() < 9
+        assert store.add(told[0]) == kept[0]._replace(is_new=False)
+        store.delete([one.id for one in kept])
+        assert store.add(told[-1]).is_new

@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import io
+import re
 
 import pytest
 from hypothesis import given
@@ -63,7 +64,21 @@ def test_prepare_reads_an_export_as_it_is(tmp_path):
     assert [row["kind"] for row in facts] == ["corrected"] * len(TEXTS) + ["right"]
     assert {row["applicant"] for row in facts[:-1]} == {"甲公司"}
     assert all(row["application_date"] for row in facts)
-    assert facts[-1]["document_id"].startswith(f"FB{len(TEXTS) + 1:08}-")
+    assert re.fullmatch("FB[0-9]{20}", facts[-1]["document_id"])
+
+
+def test_a_text_keeps_its_number_when_it_is_judged_again(tmp_path):
+    """By another judgement, in another spelling, in another file: what learn holds out is chosen by this number."""
+    numbers = set()
+    for place, texts in enumerate((["一种锁"], ["一种门", "一种锁"], ["一种锁", "一种 门", "一种锁\n"])):
+        (tmp_path / str(place)).mkdir()
+        _, path = exported(tmp_path / str(place), [judgement(text=text) for text in texts])
+        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+        assert len({row["公开号"] for row in rows}) == len(rows) == len({normalise(text) for text in texts})
+        corpus = prepared(path, tmp_path / str(place) / "corpus", RawFormat())
+        assert sorted(corpus.document_ids.to_pylist()) == sorted(row["公开号"] for row in rows)
+        numbers |= {row["公开号"] for row in rows if "锁" in row["摘要"]}
+    assert len(numbers) == 1
 
 
 def test_labels_above_the_group_need_a_setting_and_sections_stay_out(tmp_path):

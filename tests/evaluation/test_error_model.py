@@ -40,9 +40,33 @@ def test_plain_confidence_where_the_signals_say_less():
     signals, confidence, wrong = documents()
     fitted = fit_or_fall_back({"noise": signals["noise"]}, confidence, wrong, None)
     assert fitted.model is None
-    assert "an error model is not better" in fitted.note
+    assert "an error model is not better by more than one standard error" in fitted.note
     assert "plain confidence" in fitted.note
     assert "\n" not in fitted.note
+
+
+def test_plain_confidence_where_the_difference_is_chance(monkeypatch):
+    """Equal orders have no difference; a small one is within its error, a large one is not."""
+    _, confidence, wrong = documents()
+    for noise, is_used in ((0.0, False), (0.02, False), (-3.0, True)):
+        rng = np.random.default_rng(5)
+        order = -confidence + noise * rng.normal(size=600) if noise >= 0 else -noise * wrong - confidence
+        monkeypatch.setattr(error_model, "_cross_validated", lambda *given, order=order: order)
+        assert (fit_or_fall_back(documents()[0], confidence, wrong, None).model is not None) == is_used, noise
+
+
+def test_the_standard_error_is_that_of_the_paired_difference():
+    """Near what many fresh samples show, and far below that of two orders each for itself."""
+    found = []
+    for seed in range(200):
+        signals, confidence, wrong = documents(400, seed)
+        order = -confidence + signals["members"]
+        found.append(errors_found(order, wrong, 0.2) - errors_found(-confidence, wrong, 0.2))
+    errors = []
+    for seed in range(5):
+        signals, confidence, wrong = documents(400, seed)
+        errors.append(error_model._standard_error(-confidence + signals["members"], -confidence, wrong))
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=0.25)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from patent_hier.artifacts import find_damage
 from patent_hier.errors import BlockedLabelError, ConfigError, DataError
-from patent_hier.inference.blocked import BLOCKED_FILE, Blocked
+from patent_hier.inference.blocked import BLOCKED_FILE, Blocked, carry_blocked
 from patent_hier.inference.classifier import HierarchicalClassifier
 from tests.trees import FIVE, tree_of
 
@@ -95,6 +95,9 @@ def test_an_export_keeps_the_list_and_lets_it_be_edited(made, tmp_path):
     again = HierarchicalClassifier.from_pretrained(tmp_path / "model")
     assert again.blocked.positions == own.blocked.positions
     assert [one.paths for one in again.predict(TEXTS)] == [one.paths for one in own.predict(TEXTS)]
+    own.save_pretrained(tmp_path / "model")  # the same list, which is read with the apostrophe
+    again.save_pretrained(tmp_path / "copy")
+    assert (tmp_path / "copy" / BLOCKED_FILE).read_bytes() == saved.read_bytes()
     write(saved, "code,reason", "B,another")
     assert find_damage(tmp_path / "model") is None
     edited = HierarchicalClassifier.from_pretrained(tmp_path / "model")
@@ -150,3 +153,21 @@ def test_a_link_to_nothing_is_no_empty_list(tmp_path):
     (tmp_path / BLOCKED_FILE).symlink_to(tmp_path / "gone.csv")
     with pytest.raises(DataError, match="cannot read"):
         Blocked.load(tmp_path, TREE)
+
+
+def test_a_list_goes_along_as_it_was_written(tmp_path):
+    before, after, linked = (tmp_path / name for name in ("before", "after", "linked"))
+    for folder in (before, after, linked):
+        folder.mkdir()
+    assert not carry_blocked(before, after)
+    assert not list(after.iterdir())
+    write(before / BLOCKED_FILE, "code;no list at all", "\ufeffÄ")
+    assert carry_blocked(before, after)
+    assert (after / BLOCKED_FILE).read_bytes() == (before / BLOCKED_FILE).read_bytes()
+    write(after / BLOCKED_FILE, "code,reason", "B,its own")
+    assert not carry_blocked(before, after)
+    assert "its own" in (after / BLOCKED_FILE).read_text("utf-8")
+    (before / BLOCKED_FILE).unlink()
+    (before / BLOCKED_FILE).symlink_to("../office.csv")  # one list of an office for all its models
+    assert carry_blocked(before, linked)
+    assert (linked / BLOCKED_FILE).readlink() == (before / BLOCKED_FILE).readlink()

@@ -143,3 +143,14 @@ def test_a_month_that_differs_is_named_and_no_alarm(made, linear, tmp_path):
     found = Drift.of(reference, stream)
     assert found.months == ["2019-02"]
     assert not found.is_found
+
+
+def test_blocked_places_are_no_drift(made, linear, tmp_path):
+    """Labels and accuracy are those of the reference, which knows no blocked places."""
+    rows = calibration_rows(made, next(iter(linear.system.nodes.values())))
+    source = write_raw(tmp_path / "c.csv", *rows)
+    (tmp_path / "list.csv").write_text("code,reason\nA,x\nG,x\nH,x\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=tmp_path / "list.csv")
+    stream = read_stream(own, IncomingFiles(source, own.system.raw))
+    assert stream.whole.summary.accuracies == own.system.reference.accuracies
+    assert stream.whole.profile.labels == own.system.reference.profile.labels

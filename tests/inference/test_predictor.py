@@ -9,10 +9,10 @@ from patent_hier.artifacts import seal
 from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import decode
-from patent_hier.evaluation.scores import derive, whole
+from patent_hier.evaluation.scores import as_node, derive, whole
 from patent_hier.features.terms import TermReader
 from patent_hier.features.words import WordReader
-from patent_hier.inference import predictor
+from patent_hier.inference import predictor, scoring
 from patent_hier.inference.predictor import load_system, paths_of
 from patent_hier.inference.results import LabelPath, Step
 from patent_hier.settings import FLAT, ROOT, SHARED
@@ -102,6 +102,22 @@ def test_texts_are_scored_some_at_a_time_when_labels_are_many(made, monkeypatch)
     assert [len(part) for part in system.portions(texts)] == [2, 2, 2, 1]
     apart = paths_by(system, texts)
     assert [[path.labels for path in own] for own in apart] == [[path.labels for path in own] for own in together]
+
+
+@pytest.mark.parametrize("level", ["flat", "hier"])
+def test_members_of_a_combination_are_made_once_for_a_pool(made, monkeypatch, level):
+    """For a plain prediction as for one with its members, which are the same arrays then."""
+    made_of = []
+    monkeypatch.setattr(scoring, "as_node", lambda *given: (made_of.append(given), as_node(*given))[1])
+    system = load_system(made.result("combination", level))
+    plain = system.log_prob([TEXT])
+    assert len(made_of) == 2 * len(system.nodes)
+    made_of.clear()
+    scores, members = system.log_prob_with_members([TEXT])
+    assert len(made_of) == 2 * len(system.nodes)
+    assert len(members) == 2
+    for node, own in plain.items():
+        assert np.array_equal(scores[node].log_prob, own.log_prob)
 
 
 def test_paths_by_hand():

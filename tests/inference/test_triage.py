@@ -17,7 +17,7 @@ def few_are_enough(monkeypatch):
     """The tiny corpus has some twenty calibration documents."""
     monkeypatch.setattr(error_model, "LEAST_DOCUMENTS", 10)
     monkeypatch.setattr(error_model, "LEAST_OF_EACH", 2)
-    monkeypatch.setattr(error_model, "errors_found", lambda priority, wrong, share: 0.5)  # a model is always as good
+    monkeypatch.setattr(error_model, "_standard_error", lambda *given: -1.0)  # a model is always good enough
 
 
 def loaded(made, *system):
@@ -170,7 +170,7 @@ def test_the_main_reason_is_what_adds_most_to_the_odds_of_an_error(made, monkeyp
     rows = [[-1, -1, 1.5, 0], [-1, 0, 1.5, 0], [0, 0, 1, 2], [3, 3, 0, -1]]
     signals = dict(zip(names, np.array(rows, float).T, strict=True))
     predictions = [prediction(0.3, 0.1)] * 4
-    monkeypatch.setattr("patent_hier.inference.triage._gather", lambda *given: (predictions, signals))
+    monkeypatch.setattr("patent_hier.inference.triage._gather", lambda *given, **more: (predictions, signals))
     _, reviews = Triage(classifier, Fitted(model, "")).review(["x"] * 4, classifier.ask(ASKED))
     assert [one.why for one in reviews] == ["unsure", "members", "characters", None]
     assert np.argsort([-one.error for one in reviews]).tolist() == [0, 2, 1, 3]
@@ -183,3 +183,16 @@ def test_documents_without_a_label_at_the_deepest_level_are_not_fitted_to(made, 
     truth = [None, *known.truth[1:]]
     note = Triage.fit(classifier, Labelled(known.documents, truth, known.groups)).note
     assert f"cross-validated on {len(truth) - 1} calibration" in note
+
+
+def test_members_are_scored_anew_only_for_a_model_that_asks_for_them(made, monkeypatch):
+    classifier = loaded(made, "combination", "flat")
+    documents, asked = classifier.documents(some(made, 5)), classifier.ask(ASKED)
+    scores, counted = classifier.score_documents(documents), []
+    known = Triage(classifier, Fitted(ErrorModel(("confidence.class",), *np.ones((3, 1)), 0.0), ""))
+    _, reviews = known.review(documents, asked, scores, counted.append)
+    assert not counted
+    assert len({one.error for one in reviews}) > 1
+    by_members = Triage(classifier, Fitted(ErrorModel(("members",), *np.ones((3, 1)), 0.0), ""))
+    by_members.review(documents, asked, scores, counted.append)
+    assert sum(counted) == 5 * classifier.system.passes

@@ -64,7 +64,4 @@ def test_labelled_documents_of_the_calibration_part(made, tmp_path):
         truth = dict(zip(table["text"], table[level], strict=True))
         known = [(truth[text], label) for text, label in zip(labelled.documents, labelled.truth, strict=True)]
         assert all(label == expected for expected, label in known if expected)
-        few = labelled_calibration(classifier, made.folder / "cache", 7)
-        assert len(few.documents) == len(few.truth) == 7
-        assert {*few.documents} <= {*labelled.documents}
         assert labelled_calibration(classifier, tmp_path) is None

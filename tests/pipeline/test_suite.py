@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from patent_hier.artifacts import find_damage
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, DataError, IncompleteError
 from patent_hier.evaluation.contract import NetworkPredictions
@@ -142,3 +143,21 @@ def test_thresholds_for_sets_go_from_calibration_into_the_result_and_an_export(t
     scores = classifier.score(["装置A01的装置C07", "装置A23"])  # the probabilities that the thresholds were chosen on
     named = suite.result.set_rule.choose("class", scores.at("class"))
     assert named.any(axis=1).all()
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_result_made_again_keeps_the_blocked_places_that_somebody_wrote(hier, tmp_path, is_link):
+    done = {node: run_node(replace(hier, node=node)) for node in ("root", "A", "B", "C")}
+    suite = aggregate_nodes({node: one.folder for node, one in done.items()}, done["root"].corpus.folder)
+    save_suite(suite)
+    written = (tmp_path if is_link else suite.folder) / "blocked.csv"
+    written.write_text("code,reason\nA01,另一部门\n", "utf-8")
+    written.chmod(0o400)
+    if is_link:
+        (suite.folder / "blocked.csv").symlink_to(written)
+    before = (suite.folder / "manifest.json").read_bytes()
+    save_suite(replace(suite, facts={**suite.facts, "seed": 2}))
+    assert (suite.folder / "manifest.json").read_bytes() != before
+    assert (suite.folder / "blocked.csv").read_text("utf-8") == "code,reason\nA01,另一部门\n"
+    assert (suite.folder / "blocked.csv").is_symlink() == is_link
+    assert find_damage(suite.folder) is None

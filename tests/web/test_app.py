@@ -1,4 +1,5 @@
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -404,3 +405,49 @@ def test_a_batch_is_ordered_by_an_error_model(made):
     assert [item["review"] for item in results] == pytest.approx([one.error for one in reviews], abs=1e-5)
     assert [item.get("why") for item in results] == [one.why for one in reviews]
     assert "members" in {one.why for one in reviews}
+
+
+@pytest.mark.parametrize("refused", ["slow", "full"])
+def test_a_batch_has_its_answers_though_they_cannot_be_reviewed_now(classifier, refused):
+    held = threading.Event()
+
+    class Busy(Triage):
+        def review(self, *given, **more):
+            held.wait(20)
+            return super().review(*given, **more)
+
+    settings = ServiceSettings(rate=0, time_limit=1.5 if refused == "slow" else 30)
+    plain = Triage.plain(classifier)
+    busy = Busy(classifier, Fitted(None, plain.note))
+    asked = {"texts": [TEXT, "", "一种锁"], "triage": True}
+    with serving(create_app(classifier, settings, triage=busy)) as client, ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(client.post, "/batch", asked) for _ in range(8 if refused == "full" else 0)]
+        while refused == "full" and not has_waiting(client, 8 * 2):
+            time.sleep(0.02)
+        answer = client.post("/batch", asked)
+        held.set()
+        assert all("note" not in one.result().content for one in waiting)
+        expected = client.post("/batch", {"texts": asked["texts"]}).content["results"]
+    assert answer.status == 200
+    assert answer.content["results"] == expected
+    assert "order the answers by probability" in answer.content["note"]
+
+
+def has_waiting(client, texts):
+    """Whether so many texts have been classified."""
+    return counted(client)["patent_hier_texts_total"] >= texts
+
+
+def test_blocked_labels_are_marked_in_the_taxonomy(made, service, tmp_path):
+    (tmp_path / "list.csv").write_text("code,reason\nG01,x\nA,x\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=tmp_path / "list.csv")
+    with serving(create_app(own, ServiceSettings(rate=0))) as client:
+        whole, below, inside = (client.get(f"/taxonomy{query}") for query in ("", "?parent=G", "?parent=A"))
+        names = client.post("/predict", {"text": TEXT, "names": True}).content["names"]
+    assert [one["code"] for one in whole.content["children"] if "blocked" in one] == ["A"]
+    assert [(one["code"], one["blocked"]) for one in below.content["children"] if "blocked" in one] == [("G01", True)]
+    assert all(one["blocked"] for one in [*inside.content["path"], *inside.content["children"]])
+    assert not any("blocked" in one for one in names)
+    plain = service.get("/taxonomy")
+    assert not any("blocked" in one for one in plain.content["children"])
+    assert plain.headers["etag"] != whole.headers["etag"]

@@ -1,8 +1,10 @@
 import contextlib
 import csv
+import http.client
 import io
 import json
 import sqlite3
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
@@ -10,7 +12,8 @@ from uuid import uuid4
 import pytest
 
 from patent_hier.data.feedback import FeedbackStore, Period
-from patent_hier.errors import ConfigError
+from patent_hier.data.feedback_table import FeedbackTable
+from patent_hier.errors import ConfigError, DataError
 from patent_hier.web.app import create_app
 from patent_hier.web.feedback import FeedbackSettings, read_token
 from patent_hier.web.guard import ServiceSettings
@@ -335,6 +338,63 @@ def test_a_locked_file_is_told_and_the_page_goes_on(classifier, tmp_path, capsys
     assert said.count("judgements are refused: ") == 1  # a line for each would fill the log
     assert "locked" in said
     assert SECRET not in said
+
+
+def test_a_full_file_is_told_and_what_it_has_stays(classifier, tmp_path, capsys):
+    path = tmp_path / "f.sqlite"
+    feedback = FeedbackSettings(FeedbackStore.open(path, create=True, limit=1 << 16))
+    with serving(create_app(classifier, ServiceSettings(rate=0), feedback=feedback)) as client:
+        asked = [question(text=f"{number}" * 9_000) for number in range(9)]
+        answers = [client.post("/feedback", one) for one in asked]
+        assert [answer.status for answer in answers] == [201] * len(stored(path)) + [503] * (9 - len(stored(path)))
+        assert 1 < len(stored(path)) < 8
+        assert answers[-1].content["error"]["code"] == "full"
+        assert client.post("/feedback", asked[0]).body == answers[0].body  # it is there
+        assert client.get("/health").status == 200
+    said = capsys.readouterr().err
+    assert said.count("judgements are refused: ") == 1
+    assert "raise --feedback-limit" in said
+
+
+def test_a_judgement_is_counted_though_nobody_waits_for_it_any_more(classifier, tmp_path, monkeypatch):
+    path, add = tmp_path / "f.sqlite", FeedbackStore.add
+    monkeypatch.setattr(FeedbackStore, "add", lambda *given: (time.sleep(0.8), add(*given))[1])
+    feedback = FeedbackSettings(FeedbackStore.open(path, create=True))
+    settings = ServiceSettings(rate=0, time_limit=0.2)
+    with serving(create_app(classifier, settings, feedback=feedback)) as client:
+        assert client.post("/feedback", question()).status == 503
+        while not stored(path):
+            time.sleep(0.05)
+        time.sleep(0.2)
+        assert counted(client)['patent_hier_feedback_total{verdict="corrected"}'] == 1
+
+
+def test_a_table_that_breaks_off_is_not_taken_for_a_whole_one(classifier, tmp_path, monkeypatch, capsys):
+    page, threads = FeedbackStore.page, set()
+
+    def failing(store, after, *given, **more):
+        threads.add(threading.current_thread().name)
+        if after:
+            raise DataError(f"{store.path} cannot be read (disk I/O error); check the disk, then try again")
+        return page(store, after, *given, **more)
+
+    cells = FeedbackTable._cells
+    monkeypatch.setattr(FeedbackStore, "page", failing)
+    monkeypatch.setattr(
+        FeedbackTable, "_cells", lambda *given: (threads.add(threading.current_thread().name), cells(*given))[1]
+    )
+    with judged(classifier, tmp_path / "f.sqlite") as client:
+        for number in range(3):
+            client.post("/feedback", question(text=f"第{number}种装置"))
+        threads.clear()
+        with pytest.raises(http.client.IncompleteRead) as caught:
+            client.ask("GET", "/feedback.csv", authorization=f"Bearer {TOKEN}")
+        assert "第2种装置" in caught.value.partial.decode()
+        assert client.get("/health").status == 200
+    said = capsys.readouterr().err
+    assert "/feedback.csv was broken off: " in said
+    assert "Traceback" not in said
+    assert {name.rpartition("_")[0] for name in threads} == {"feedback"}  # the event loop formats no row
 
 
 def test_too_many_at_once_are_told(classifier, tmp_path, monkeypatch):

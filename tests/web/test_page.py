@@ -319,7 +319,7 @@ def test_a_file_is_sorted_by_what_to_review_first(open_page: Callable[..., Any],
     assert [cell.split()[0] for cell in cells[:-1]] == [
         f"{100 * risk:.0f}" for risk in sorted(risks[:1] + risks[2:])[::-1]
     ]
-    assert "难分高下" in "".join(cells) or "没有把握大的类别" in "".join(cells)
+    assert "难分高下" in "".join(cells) or "没有把握较大的类目" in "".join(cells)
     with page.expect_download() as given:
         page.click("#download")
     lines = list(csv.DictReader(Path(given.value.path()).read_text("utf-8-sig").splitlines()))
@@ -349,6 +349,27 @@ def test_rows_that_come_later_find_their_place(open_page: Callable[..., Any], tm
     assert page.locator("#rows tr").count() == 230
     risks = [int(cell.split()[0]) for cell in page.locator("#rows tr td:last-child").all_inner_texts()]
     assert risks == sorted(risks, reverse=True)
+
+
+def test_rows_that_could_not_be_reviewed_are_sorted_by_probability(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "x.txt").write_text("一种激光测距装置\n一种锁\n一种电池热管理系统\n", "utf-8")
+    page = open_page()
+
+    def unreviewed(route: Any) -> None:
+        answer = route.fetch()
+        results = [{"prediction": one["prediction"]} for one in answer.json()["results"]]
+        route.fulfill(response=answer, json={"results": results, "note": "busy"})
+
+    page.route("**/batch", unreviewed)
+    page.set_input_files("#file", tmp_path / "x.txt")
+    page.wait_for_selector("#download:not([hidden])")
+    assert "3 篇未能估计出错概率，按概率排序" in shown(page, "#tally")
+    assert shown(page, "#review span") == "出错概率"
+    page.click("#by-review")
+    shares = [float(cell.split()[0]) for cell in page.locator("#rows tr td:nth-child(4)").all_inner_texts()]
+    assert shares == sorted(shares)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +470,7 @@ def test_blocked_places_are_listed(browser: Any, made: World, tmp_path: Path) ->
     with serving(create_app(own, ServiceSettings(rate=0))) as service:
         opening = _opening(browser, service)
         page = next(opening)()
-        assert shown(page, "#blocked summary") == "2 个分类位置已停用，结果中不会出现"
+        assert shown(page, "#blocked summary") == "2 个分类位置已停用，不会作为结果给出"
         assert page.locator("#blocked li").first.is_hidden()
         page.click("#blocked summary")
         assert page.locator("#blocked li").all_inner_texts() == ["G01 · <b>由另一部门审查</b>", "A · closed"]

@@ -13,6 +13,7 @@ from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.web.app import create_app
 from patent_hier.web.feedback import FeedbackSettings
 from patent_hier.web.guard import ServiceSettings
+from tests.inference.worlds import World
 from tests.web.serving import Client, serving
 from tests.web.test_page import TEXT, _opening, browser, contrast, pytestmark, shown
 
@@ -163,7 +164,7 @@ def test_keys_alone_correct_an_answer(
     assert is_narrow(page)
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Shift+Tab")
-    wait_for_focus(page, {"zh": "就改为这里：", "en": "This one: "}[language] + classes[-1])
+    wait_for_focus(page, {"zh": "选定此处：", "en": "Choose "}[language] + classes[-1])
     page.keyboard.press("Enter")
     page.wait_for_selector("#judge-said:has-text('→')")
     saved = {"zh": "，已保存", "en": ", saved"}[language]
@@ -181,7 +182,7 @@ def test_a_leaf_is_chosen_and_a_row_at_once(open_page: Callable[..., Any], judge
     page.click("#judge-wrong")
     wait_for_focus(page, steps[-1])
     page.keyboard.press("Enter")  # a leaf has nothing below
-    wait_for_focus(page, f"就改为这里：{steps[-1]}")
+    wait_for_focus(page, f"选定此处：{steps[-1]}")
     assert "没有下级" in shown(page, "#chooser")
     page.keyboard.press("Backspace")
     wait_for_focus(page, steps[-1])
@@ -258,7 +259,8 @@ def test_a_failure_keeps_the_choice_and_sends_the_same_again(open_page: Callable
     page.wait_for_selector("#judge-problem:has-text('连不上服务')")
     wait_for_focus(page, "judge-again")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#judge-problem:has-text('服务正忙')")
+    page.wait_for_selector("#judge-problem:has-text('评判未能写入文件，没有保存')")
+    assert page.locator("#unsent").is_hidden()  # of the shown answer that is said once
     page.click("#judge-again")
     page.wait_for_selector(f"#judge-said:has-text('{label}')")
     assert page.locator("#judge-problem").is_hidden()
@@ -348,3 +350,178 @@ def test_titles_of_a_foreign_table_are_never_markup(browser: Any, deep: Hierarch
         assert "<img src=x" in shown(page, "#chooser")
         assert page.locator("#chooser img").count() == 0
         assert list(opening) == []
+
+
+def other(page: Any, level: str) -> str:
+    """Choose a sibling of the answer's label; its code."""
+    opener = page.locator(f'#steps [data-level="{level}"]')
+    own = opener.locator("b").inner_text()
+    opener.click()
+    page.wait_for_selector(f"#siblings-{level} li button")
+    button = page.locator(f"#siblings-{level} li button:not([aria-current])").first
+    code = str(button.locator("b").inner_text())
+    assert code != own
+    with page.expect_response("**/predict"):
+        button.click()
+    page.wait_for_selector("#forced:not([hidden])")
+    page.wait_for_selector("#answer[aria-busy=false]")
+    return code
+
+
+def test_a_label_that_a_person_chose_is_no_right_answer_of_the_model(open_page: Callable[..., Any], path: Path) -> None:
+    page = open_page()
+    free = answered(page)["decision"]
+    section = other(page, "section")
+    forced = shown(page, "#decision strong").split()[0]
+    assert forced[0] == section != free["label"][0]
+    page.click("#judge-right")
+    page.wait_for_selector("#judge-said:has-text('→')")
+    assert shown(page, "#judge-said") == f"{free['label']} → {forced}，已保存"
+    one = stored(path)[-1].judgement
+    assert (one.verdict, one.label, one.predicted) == ("corrected", forced, free["label"])
+    assert one.probability == pytest.approx(free["confidence"])
+
+
+def test_the_models_own_answer_below_a_chosen_label_is_right(open_page: Callable[..., Any], path: Path) -> None:
+    page = open_page()
+    answer = answered(page)
+    opener = page.locator('#steps [data-level="section"]')
+    opener.click()
+    with page.expect_response("**/predict"):
+        page.locator("#siblings-section [aria-current=true]").click()
+    page.wait_for_selector("#forced:not([hidden])")
+    page.click("#judge-right")
+    page.wait_for_selector("#judge-said:has-text('正确')")
+    one = stored(path)[-1].judgement
+    assert (one.verdict, one.label) == ("right", answer["decision"]["label"])
+    assert one.probability == pytest.approx(answer["decision"]["confidence"])  # not that below the chosen label
+
+
+def test_a_label_chosen_for_a_changed_text_is_judged_by_what_the_model_says_of_that_text(
+    open_page: Callable[..., Any], path: Path
+) -> None:
+    page = open_page()
+    answered(page)
+    text = "本发明提供一种治疗糖尿病的中药组合物及其制备方法"
+    page.fill("#text", text)
+    asked: list[Any] = []
+    page.on("response", lambda one: asked.append(one) if one.url.endswith("/predict") else None)
+    other(page, "section")
+    assert [one.request.post_data_json["force"] == [] for one in asked] == [True, False]
+    page.click("#judge-right")
+    page.wait_for_selector("#judge-said:has-text('已保存')")
+    one = stored(path)[-1].judgement
+    assert (one.text, one.predicted) == (text, asked[0].json()["decision"]["label"])
+
+
+def test_a_judgement_that_fails_is_kept_while_the_next_text_is_classified(
+    open_page: Callable[..., Any], path: Path
+) -> None:
+    page = open_page()
+    before, held = len(stored(path)), []
+    page.route("**/feedback", lambda route: held.append(route))
+
+    def sent() -> Any:
+        while not held:
+            page.wait_for_timeout(20)
+        return held.pop()
+
+    answered(page, f"{TEXT}，其一")
+    page.click("#judge-right")
+    first = sent()
+    answered(page, f"{TEXT}，其二")
+    first.fulfill(status=503, json={"error": {"code": "not_stored", "message": ""}})
+    page.wait_for_selector("#unsent:has-text('1 条评判未保存。')")
+    assert page.locator("#judge-problem").is_hidden()
+    page.click("#judge-right")
+    sent().abort()
+    page.wait_for_selector("#judge-problem:has-text('连不上服务')")
+    page.click("#clear")
+    page.wait_for_selector("#unsent:has-text('2 条评判未保存。')")
+    page.click("#language")
+    answered(page, f"{TEXT}，其三")
+    assert shown(page, "#unsent span") == "2 judgements were not saved."
+    page.click("#unsent-again")
+    sent().abort()
+    page.wait_for_selector("#unsent:has-text('The service cannot be reached')")
+    page.unroute("**/feedback")
+    page.click("#unsent-again")
+    page.wait_for_selector("#unsent", state="hidden")
+    texts = [one.judgement.text[-2:] for one in stored(path)[before:]]
+    assert texts == ["其一", "其二"]
+
+
+def test_a_family_that_cannot_be_read_is_not_called_a_text(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    answered(page)
+    refusal = {"error": {"code": "unknown_label", "message": ""}}
+    page.route("**/taxonomy*", lambda route: route.fulfill(status=422, json=refusal))
+    page.click("#judge-wrong")
+    page.wait_for_selector("#chooser .problem:has-text('无法读取分类表。')")
+
+
+def test_a_key_that_empties_the_filter_does_not_climb(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    label = answered(page)["decision"]["label"]
+    page.click("#judge-wrong")
+    wait_for_focus(page, label)
+    assert page.locator("#chooser").get_attribute("aria-live") == "off"  # the answer around it is read out by itself
+    trail = page.locator("#chooser nav button").count()
+    page.focus("#chooser input")
+    page.keyboard.type("zz")
+    for _ in range(4):  # held: the browser repeats it
+        page.keyboard.down("Backspace")
+    assert page.locator("#chooser input").input_value() == ""
+    assert page.locator("#chooser nav button").count() == trail
+    page.keyboard.up("Backspace")
+    page.keyboard.press("Backspace")
+    page.wait_for_function(f"document.querySelectorAll('#chooser nav button').length === {trail - 1}")
+
+
+def test_a_blocked_label_is_marked_and_only_a_person_can_name_it(browser: Any, made: World, tmp_path: Path) -> None:
+    plain = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"))
+    (first,) = plain.predict([TEXT])
+    blocked = "A" if first.paths[0].labels[0] != "A" else "B"
+    (tmp_path / "list.csv").write_text(f"code,reason\n{blocked},closed\n", "utf-8")
+    own = HierarchicalClassifier.from_pretrained(made.result("linear", "hier"), blocked=tmp_path / "list.csv")
+    feedback = FeedbackSettings(FeedbackStore.open(tmp_path / "f.sqlite", create=True))
+    with serving(create_app(own, ServiceSettings(rate=0), feedback=feedback)) as client:
+        opening = _opening(browser, client)
+        page = next(opening)()
+        answered(page)
+        page.click('#steps [data-level="section"]')
+        row = page.locator(f"#siblings-section button:has(b:text-is('{blocked}'))")
+        assert "已停用" in row.inner_text()
+        assert row.get_attribute("aria-disabled") == "true"
+        assert contrast(page, "#siblings-section [aria-disabled=true] b") >= 4.5
+        row.click(force=True)
+        assert page.locator("#forced").is_hidden()
+        page.click("#judge-wrong")
+        wait_for_focus(page, first.paths[0].label)
+        page.click("#chooser nav button:first-child")
+        wait_for_focus(page, first.paths[0].labels[0])
+        named = page.locator(f"#chooser button[data-code={blocked}]")
+        assert "已停用" in named.inner_text()
+        named.click()
+        wait_for_focus(page, children(client, blocked)[0])
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#judge-said:has-text('已保存')")
+        assert stored(tmp_path / "f.sqlite")[-1].judgement.label == children(client, blocked)[0]
+        assert list(opening) == []
+
+
+@pytest.mark.parametrize("had", [False, True])
+def test_a_chosen_label_that_is_refused_leaves_the_page_as_it_was(open_page: Callable[..., Any], had: bool) -> None:
+    page = open_page()
+    answered(page)
+    before = f"section:{other(page, 'section')}" if had else None
+    page.route("**/predict", lambda route: route.fulfill(status=422, json={"error": {"code": "blocked_label"}}))
+    page.click('#steps [data-level="class"]')
+    page.wait_for_selector("#siblings-class li button")
+    page.locator("#siblings-class li button").last.click()
+    page.wait_for_selector("#problem:has-text('已停用')")
+    page.unroute("**/predict")
+    with page.expect_response("**/predict") as answer:
+        page.click("button[type=submit]")
+    assert answer.value.request.post_data_json["force"] == ([before] if before else [])
+    page.wait_for_selector("#problem", state="hidden")

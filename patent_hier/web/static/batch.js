@@ -82,7 +82,8 @@ function show(answers, total, levels) {
   const count = (level) => answers.filter((one) => one.prediction?.decision.level === level).length;
   const counts = levels.toReversed().map((level) => [decided(level, levels), count(level)]);
   const errors = answers.filter((one) => !one.prediction).length;
-  const more = total > SHOWN ? ` ${say().shown(SHOWN)}` : "";
+  const unreviewed = answers.filter((one) => one.prediction && one.review === undefined).length;
+  const more = (unreviewed ? ` ${say().unreviewed(unreviewed)}` : "") + (total > SHOWN ? ` ${say().shown(SHOWN)}` : "");
   place("tally").textContent = say().tally(counts, count("undecided"), errors) + more;
   current = { answers, levels };
   draw(place("rows").childElementCount);
@@ -93,7 +94,7 @@ function draw(from) {
   const { answers, levels } = current;
   const isSorted = place("review").getAttribute("aria-sort") === "descending";
   const start = isSorted ? 0 : from;
-  const ordered = isSorted ? answers.toSorted((one, other) => (other.review ?? -1) - (one.review ?? -1)) : answers;
+  const ordered = isSorted ? answers.toSorted((one, other) => risk(other) - risk(one)) : answers;
   if (!start) place("rows").replaceChildren();
   place("rows").append(...ordered.slice(start, SHOWN).map((one) => row(one, levels)));
 }
@@ -107,6 +108,9 @@ function row(one, levels) {
   return line;
 }
 
+/** What rows are sorted by; where the service could not tell it, what the probability leaves to 1. */
+const risk = (one) => one.review ?? (one.prediction ? 1 - one.prediction.paths[0].probability : -1);
+
 /** The probability of an error and the reason to look, as far as they are known. */
 function review(one) {
   if (one.review === undefined) return "";
@@ -119,12 +123,12 @@ function offer(answers, file, levels) {
   const ranks = [0, 1, 2];
   const ranked = ranks.flatMap((k) => [`${levels.at(-1)}_${k + 1}`, `probability_${k + 1}`]);
   const header = ["document_id", "text", "decision", "label", "confidence", ...above.map((level) => `${level}_1`), ...ranked, "review", "why", "strange", "error"];
-  const rows = answers.map(({ id, text, prediction, error, review: risk, why }) => {
+  const rows = answers.map(({ id, text, prediction, error, review: error_probability, why }) => {
     if (!prediction) return [id, text, ...Array(header.length - 3).fill(""), error];
     const { decision, paths } = prediction;
     const best = paths[0].steps.slice(0, above.length).map((step) => step.label);
     const labels = ranks.flatMap((k) => [paths[k]?.label, paths[k]?.probability.toFixed(6)]);
-    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, risk?.toFixed(6), why, prediction.strange ?? "", ""];
+    return [id, text, decision.level, decision.label, decision.confidence.toFixed(6), ...above.map((_, place) => best[place]), ...labels, error_probability?.toFixed(6), why, prediction.strange ?? "", ""];
   });
   const button = place("download");
   button.hidden = false;

@@ -2,7 +2,7 @@
 
 import { name } from "./answer.js";
 import { bar, item, made } from "./elements.js";
-import { title } from "./path.js";
+import { title, withMark } from "./path.js";
 import { children, Problem } from "./service.js";
 import { say } from "./words.js";
 
@@ -90,7 +90,7 @@ export function openChooser(box, levels, path, take, close) {
   }
 
   function row(one, words) {
-    const line = bar("button", one.code, undefined, words);
+    const line = bar("button", one.code, undefined, withMark(words, one)); // the true label may be a blocked one
     line.type = "button";
     line.tabIndex = -1; // one of them is reached by Tab, the others by arrows
     line.dataset.code = one.code;
@@ -113,7 +113,7 @@ export function openChooser(box, levels, path, take, close) {
     const isTyping = event.target === filter && filter.value !== "";
     const from = rows().indexOf(event.target);
     if (event.key === "Escape") close();
-    else if (!isTyping && (event.key === "Backspace" || event.key === "ArrowLeft")) up();
+    else if (!isTyping && !event.repeat && (event.key === "Backspace" || event.key === "ArrowLeft")) up();
     else if (event.target === filter && event.key === "Enter") rows()[0]?.click();
     else if (event.target === filter && event.key === "ArrowDown") move(0);
     else if (from === 0 && event.key === "ArrowUp") filter.focus();

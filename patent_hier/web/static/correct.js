@@ -6,18 +6,24 @@ import { say } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 const ASKED = "asked", SAVING = "saving", FAILED = "failed", SAVED = "saved";
-const state = { answer: null, text: "", levels: [], phase: ASKED, request: null, problem: "" };
+const state = { answer: null, free: null, text: "", levels: [], phase: ASKED, request: null, problem: "" };
+const failed = new Set(); // judgements that could not be stored; that of the shown answer has its own words
 
 /** Take the words and buttons of the page into use. */
 export function listenForJudgements() {
   place("judge-right").addEventListener("click", () => save({ label: state.answer.decision.label, level: state.answer.decision.level }));
   place("judge-wrong").addEventListener("click", () => (place("chooser").hidden ? choose() : shut()));
-  place("judge-again").addEventListener("click", send);
+  place("judge-again").addEventListener("click", () => send(state.request));
+  place("unsent-again").addEventListener("click", sendAgain);
 }
 
-/** Ask about an answer to a text; null: there is none. What was said of the last one no longer counts. */
-export function askAbout(answer, text, levels) {
-  Object.assign(state, { answer, text, levels, phase: ASKED, request: null, problem: "" });
+/**
+ * Ask about an answer to a text; what was said of the last one no longer counts.
+ * @param {?object} answer what is shown; null: nothing is asked
+ * @param {object} free the same without a chosen label: what the model says by itself, which alone can be right
+ */
+export function askAbout(answer, free = null, text = "", levels = []) {
+  Object.assign(state, { answer, free, text, levels, phase: ASKED, request: null, problem: "" });
 }
 
 /** Show what is asked in the chosen language, with the chooser closed. */
@@ -28,6 +34,7 @@ export function showJudgement() {
 
 function drawJudgement() {
   const { answer, phase, request } = state;
+  drawUnsent();
   place("judge").hidden = !answer;
   if (!answer) return;
   const isOpen = !place("chooser").hidden;
@@ -43,6 +50,15 @@ function drawJudgement() {
   place("judge-said").textContent = phase === SAVING ? say().saving : phase === SAVED ? said(request) : "";
   place("judge-problem").hidden = phase !== FAILED;
   place("judge-problem").firstElementChild.textContent = phase === FAILED ? state.problem : "";
+}
+
+/** Judgements of earlier answers that could not be stored. */
+const unsent = () => [...failed].filter((request) => request !== state.request);
+
+function drawUnsent() {
+  const count = unsent().length;
+  place("unsent").hidden = !count;
+  place("unsent").firstElementChild.textContent = count ? say().unsent(count) : "";
 }
 
 const said = ({ verdict, predicted, label }) => (verdict === "right" ? say().savedRight(label) : say().saved(predicted ?? say().undecided, label));
@@ -68,7 +84,7 @@ function pathOf({ decision, paths }) {
 }
 
 function save({ label, level }) {
-  const { decision, model_version } = state.answer;
+  const { decision, model_version } = state.free;
   const isRight = label === decision.label && level === decision.level;
   state.request = {
     request_id: uuid(),
@@ -80,27 +96,47 @@ function save({ label, level }) {
     probability: decision.label === null ? null : Math.min(1, decision.confidence),
     model_version,
   };
-  send();
+  send(state.request);
 }
 
-/** Send the judgement; one that failed is sent again as it was, so that the service stores it once. */
-async function send() {
-  const { request } = state;
+/** Send a judgement; one that failed is sent again as it was, so that the service stores it once. */
+async function send(request) {
   state.phase = SAVING;
   drawJudgement();
   try {
     await judge(request);
-    if (state.request !== request) return; // another answer is shown meanwhile
+    failed.delete(request);
+    if (state.request !== request) return drawUnsent(); // another answer is shown meanwhile
     state.phase = SAVED;
     place("chooser").hidden = true;
     drawJudgement();
     place("judge").focus();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (state.request !== request) return;
+    failed.add(request);
+    if (state.request !== request) return drawUnsent();
     Object.assign(state, { phase: FAILED, problem: problem.message });
     drawJudgement();
     place("judge-again").focus();
+  }
+}
+
+/** Send the judgements of earlier answers again, one after the other, until one fails. */
+async function sendAgain() {
+  const button = place("unsent-again");
+  button.disabled = true;
+  try {
+    for (const request of unsent()) {
+      await judge(request);
+      failed.delete(request);
+      drawUnsent();
+    }
+    place("text").focus();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    place("unsent").firstElementChild.textContent = `${say().unsent(unsent().length)} ${problem.message}`;
+  } finally {
+    button.disabled = false;
   }
 }
 

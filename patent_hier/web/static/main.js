@@ -9,7 +9,7 @@ import { chosen, EXAMPLES, say, speak } from "./words.js";
 
 const place = (id) => document.getElementById(id);
 const MOST = 20; // labels of a level: more than are shown, for the siblings' probabilities
-const state = { facts: null, forced: null, answer: null, free: null, asking: null, example: 0 };
+const state = { facts: null, forced: null, answer: null, free: null, freeOf: "", asking: null, example: 0 };
 
 function remember(key, value) {
   try {
@@ -40,34 +40,42 @@ function present(which) {
   place("answer").setAttribute("aria-busy", String(which === "busy"));
 }
 
+/** Ask for the answer to the text, and show it; false where it does not come. */
 async function classify(drawn = () => {}) {
   const text = place("text").value.trim();
   complain(null);
   if (!text) {
     complain(say().errors.empty);
     place("text").focus();
-    return;
+    return false;
   }
   state.asking?.abort();
   const asking = (state.asking = new AbortController());
   if (!state.answer) present("busy");
   place("answer").setAttribute("aria-busy", "true");
+  let isShown = false;
   try {
     const about = state.facts?.about;
     const top_k = Math.min(MOST, about?.labels[about.levels.at(-1)] ?? 1);
     const question = { text, top_k, target_accuracy: target(), force: forced(), neighbours: about?.has_neighbours ? 5 : 0 };
-    state.answer = await predict(question, asking.signal);
-    if (!state.forced) state.free = state.answer;
-    askAbout(about?.feedback ? state.answer : null, text, about?.levels);
+    const of = JSON.stringify([text, question.target_accuracy]);
+    const isKnown = question.force.length && state.freeOf === of;
+    const free = isKnown ? state.free : await predict({ ...question, force: [] }, asking.signal);
+    const answer = question.force.length ? await predict(question, asking.signal) : free;
+    Object.assign(state, { answer, free, freeOf: of });
+    askAbout(about?.feedback ? answer : null, free, text, about?.levels);
     draw();
     drawn();
+    isShown = true;
     if (place("why").checked) await giveReasons({ ...question, explain: true }, asking.signal);
   } catch (problem) {
-    if (problem.name === "AbortError") return;
+    if (problem.name === "AbortError") return true; // the next question decides
     if (!(problem instanceof Problem)) throw problem;
     present(state.answer ? "result" : "empty");
     complain(problem.message);
+    return isShown;
   }
+  return true;
 }
 
 /** Reasons take longer than an answer, so they come behind it. */
@@ -90,9 +98,11 @@ function draw() {
 
 /** Stay below a label, or let it go, and give the focus back to its place on the path. */
 async function choose(code, level = null) {
-  state.forced = code ? { code, level } : null;
+  const before = state.forced;
+  const wanted = (state.forced = code ? { code, level } : null);
   const had = place("result").contains(document.activeElement);
-  await classify(() => had && document.querySelector(`#steps [data-level="${level}"]`)?.focus());
+  const isAnswered = await classify(() => had && document.querySelector(`#steps [data-level="${level}"]`)?.focus());
+  if (!isAnswered && state.forced === wanted) state.forced = before; // what is shown is still the answer below that
 }
 
 function count() {
@@ -137,7 +147,9 @@ function paint(theme) {
 
 function clear() {
   state.asking?.abort();
-  Object.assign(state, { forced: null, answer: null, free: null });
+  Object.assign(state, { forced: null, answer: null, free: null, freeOf: "" });
+  askAbout(null);
+  showJudgement();
   place("text").value = "";
   present("empty");
   count();

@@ -37,6 +37,9 @@ function row(step, parent, view) {
 /** A label's title; one with the code of what is above it ends there. */
 export const title = (code, parent, { name }) => [name(code), parent?.label === code ? say().ends(parent.level) : ""].filter(Boolean).join(" · ");
 
+/** Words with the mark of a blocked place. */
+export const withMark = (words, { blocked }) => [words, blocked ? say().isBlocked : ""].filter(Boolean).join(" · ");
+
 async function toggle(opener, siblings, step, parent, view) {
   const isOpen = opener.getAttribute("aria-expanded") === "true";
   opener.setAttribute("aria-expanded", String(!isOpen));
@@ -65,11 +68,12 @@ async function fill(siblings, step, parent, view, known) {
 }
 
 function choice(one, step, parent, chance, view) {
-  const button = bar("button", one.code, chance, title(one.code, parent, view));
+  const button = bar("button", one.code, chance, withMark(title(one.code, parent, view), one));
   button.type = "button";
   button.tabIndex = -1; // one of them is reached by Tab, the others by arrows
   if (one.code === step.label) button.setAttribute("aria-current", "true");
-  button.addEventListener("click", () => view.choose(one.code, step.level));
+  if (one.blocked) button.setAttribute("aria-disabled", "true"); // it may have the focus, so that it is read out
+  else button.addEventListener("click", () => view.choose(one.code, step.level));
   return button;
 }
 

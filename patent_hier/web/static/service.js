@@ -24,7 +24,7 @@ export async function predict(question, signal) {
 /** The labels directly below a step of a path, or the first level below null, from a place on. */
 export async function children(parent, offset) {
   const query = new URLSearchParams({ offset, ...(parent && { parent: parent.label, level: parent.level }) });
-  const family = await get(`/taxonomy?${query}`);
+  const family = await get(`/taxonomy?${query}`, say().errors.labels);
   learn(family.children);
   return family;
 }
@@ -48,8 +48,8 @@ export async function batch(question, signal) {
 /** Store a judgement of an answer. */
 export const judge = (request) => post("/feedback", request, undefined, say().errors.unsaved);
 
-async function get(address) {
-  return read(() => fetch(address));
+async function get(address, otherwise) {
+  return read(() => fetch(address), otherwise);
 }
 
 async function post(address, question, signal, otherwise) {
@@ -69,6 +69,6 @@ async function read(ask, otherwise = say().errors.bad) {
   if (answer.ok) return answer.json();
   const code = await answer.json().then((content) => content.error.code, () => "");
   const again = answer.status === 429 || answer.status === 503;
-  const words = again ? say().errors.busy : answer.status === 413 ? say().errors.long : say().errors[code] ?? otherwise;
+  const words = say().errors[code] ?? (again ? say().errors.busy : answer.status === 413 ? say().errors.long : otherwise);
   throw Object.assign(new Problem(words), { again });
 }

@@ -1,0 +1,118 @@
+"""Texts scored by any of some loaded folders, where each text is read and scored no more often than it must be."""
+
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from patent_hier.errors import ArtifactError
+from patent_hier.evaluation.path_pool import PathPool
+from patent_hier.evaluation.pooling import pool
+from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive
+from patent_hier.features.terms import TermReader, TermStore, in_order
+from patent_hier.features.token_store import TokenStore
+from patent_hier.inference.nodes import Classifier, Combination
+
+Progress = Callable[[int], None]
+
+
+class TextScorer:
+    """Scores texts by any of some loaded folders: each is read once for all that read alike, and scored once by each.
+
+    Classifiers on character n-grams have different terms; their texts are counted once for all terms, and each takes
+    its own columns of the counts.
+
+    Attributes:
+        passes: How many classifiers read each text; constant ones need not.
+    """
+
+    def __init__(self, loaded: Mapping[Path, Classifier | Combination]) -> None:
+        self._loaded = loaded
+        reading = [one for one in loaded.values() if isinstance(one, Classifier) and one.classifier.reader is not None]
+        self.passes = len(reading)
+        self._encoders: dict[Hashable, Callable[[list[str]], TokenStore | TermStore]] = {
+            _reads(one): one.classifier.encode for one in reading
+        }
+        terms: dict[tuple[int, int], set[str]] = {}
+        for one in reading:
+            if isinstance(one.classifier.reader, TermReader):
+                terms.setdefault(one.classifier.reader.ngram_sizes, set()).update(one.classifier.reader.terms)
+        for sizes, union in terms.items():
+            self._encoders[sizes] = TermReader(tuple(in_order(union)), sizes).encode
+
+    def score(
+        self, nodes: Mapping[str, Path], texts: list[str], progress: Progress | None = None, batch_size: int = 64
+    ) -> dict[str, TreeScores]:
+        """Scores by node, of folders by the names that their loader gave them; see :meth:`System.log_prob`."""
+        said = _Reading(self._loaded, self._encoders, texts, progress, batch_size)
+        return {node: said.scored(folder) for node, folder in nodes.items()}
+
+    def score_with_members(
+        self, nodes: Mapping[str, Path], texts: list[str], progress: Progress | None = None, batch_size: int = 64
+    ) -> tuple[dict[str, TreeScores], dict[str, list[TreeScores]]]:
+        """The same, and by each node that is a combination the scores of its members, which are made once for both."""
+        said = _Reading(self._loaded, self._encoders, texts, progress, batch_size, keeps_members=True)
+        scores = {node: said.scored(folder) for node, folder in nodes.items()}
+        combined = {node: folder for node, folder in nodes.items() if isinstance(self._loaded[folder], Combination)}
+        return scores, {node: said.members(folder) for node, folder in combined.items()}
+
+
+class _Reading:
+    """Some texts, each of which is read once for all that read alike, and scored once by each.
+
+    The scores of a combination's members are large: where only their pool is asked for, they are not kept.
+    """
+
+    def __init__(
+        self,
+        loaded: Mapping[Path, Classifier | Combination],
+        encoders: Mapping[Hashable, Callable[[list[str]], TokenStore | TermStore]],
+        texts: list[str],
+        progress: Progress | None,
+        batch_size: int,
+        *,
+        keeps_members: bool = False,
+    ) -> None:
+        self._loaded, self._n, self._progress, self._batch_size = loaded, len(texts), progress, batch_size
+        self._read = cache(lambda key: encoders[key](texts))
+        self.scored = cache(self._scored)
+        self.members = cache(self._members) if keeps_members else self._members
+
+    def _scored(self, folder: Path) -> TreeScores:
+        one = self._loaded[folder]
+        if isinstance(one, Combination):
+            return self._pooled(one, folder)
+        n, classifier = self._n, one.classifier
+        if not n or classifier.reader is None:  # a constant classifier is certain of its labels
+            return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), classifier.flat)
+        log_prob = classifier.log_prob(self._read(_reads(one)), np.arange(n), self._batch_size, self._progress)
+        return TreeScores(one.tree, log_prob, classifier.flat)
+
+    def _members(self, folder: Path) -> list[TreeScores]:
+        """What each member says of the combined node."""
+        one, members = self._loaded[folder], []
+        assert isinstance(one, Combination)
+        for member in one.members:
+            said = {node: self.scored(path) for node, path in member.nodes.items()}
+            if one.depth is not None:
+                said = cut(said, one.depth)
+            members.append(as_node(derive(said, one.node), one.node))
+        return members
+
+    def _pooled(self, one: Combination, folder: Path) -> TreeScores:
+        members = self.members(folder)
+        if one.unknown is None:
+            own = pool(members, [weight for member in one.members for weight in member.weights])
+        else:
+            weights = np.array([member.weights for member in one.members])
+            own = PathPool(weights, np.array(one.unknown))(members, one.tree)
+        if (own.tree, own.flat) != (one.tree, one.flat):
+            raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
+        return own
+
+
+def _reads(one: Classifier) -> Hashable:
+    """Return a key that is equal for classifiers that can share a store."""
+    reader = one.classifier.reader
+    return reader.ngram_sizes if isinstance(reader, TermReader) else one.reader_digests
