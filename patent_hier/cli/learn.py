@@ -61,6 +61,7 @@ def learn(words: Sequence[str]) -> None:
     _check(options)
     from patent_hier.atomic import write_json
     from patent_hier.cli.collect import publish
+    from patent_hier.inference.blocked import carry_blocked
     from patent_hier.pipeline.comparison import lines_of
     from patent_hier.pipeline.members import corpus_of, read_member
     from patent_hier.pipeline.relearnt import judge, lineage, record_of
@@ -93,6 +94,7 @@ def learn(words: Sequence[str]) -> None:
     if is_refused:
         raise WorseError(f"the new system is refused: {verdict.problem}; judge more documents, or keep it with --force")
     publish(after)
+    carry_blocked(before.result, after.folder)
     print(one_line(f"version {facts['version']}, learnt in {facts['seconds']:.1f} s: {record_of(after.folder)}"))
 
 

@@ -111,6 +111,7 @@ def _write_csv(table: "pa.Table", output: Path) -> None:
 def _migrate_system(source: Path, revision: "Revision", options: argparse.Namespace) -> None:
     from patent_hier.atomic import write_json
     from patent_hier.cli.collect import publish
+    from patent_hier.inference.blocked import carry_blocked
     from patent_hier.pipeline.members import corpus_of, read_member
     from patent_hier.pipeline.migrated import record_of, what_changed
     from patent_hier.pipeline.revision import vanished
@@ -119,6 +120,7 @@ def _migrate_system(source: Path, revision: "Revision", options: argparse.Namesp
     old, _ = corpus_of(before, cache_named(options))
     after, new, done = _migrated(before, revision, options)
     publish(after)
+    carry_blocked(before.result, after.folder)
     facts = {
         "before": before.result.name,
         "result": after.folder.name,

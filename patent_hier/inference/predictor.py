@@ -22,8 +22,7 @@ from patent_hier.evaluation.reference import Reference, load_reference
 from patent_hier.evaluation.scores import TreeScores, missing_nodes, whole, whole_tree
 from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
-from patent_hier.inference.scoring import Progress
-from patent_hier.inference.scoring import TextScorer as TextScorer  # named here too: others import it from here
+from patent_hier.inference.scoring import Progress, TextScorer
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 RESULT_KIND = "result"

@@ -37,7 +37,7 @@ from patent_hier.evaluation.pooling import fit_weights, pool
 from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive
 from patent_hier.evaluation.system import aligned, positions
 from patent_hier.inference.nodes import CLASSIFIER_FILE, COMBINATION, MODEL_FOLDER, NODE_KIND, Classifier, NodeLoader
-from patent_hier.inference.predictor import TextScorer
+from patent_hier.inference.scoring import TextScorer
 from patent_hier.pipeline.environment import PeakMemory, describe_environment
 from patent_hier.pipeline.members import Member, corpus_of, read_members
 from patent_hier.pipeline.node import CELLS, METRICS_FILE, finished, read_predictions, write_node

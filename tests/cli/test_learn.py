@@ -13,6 +13,7 @@ from patent_hier.atomic import read_json
 from patent_hier.data.corpus import Corpus
 from patent_hier.data.demo import write_demo_csv
 from patent_hier.data.feedback import FeedbackStore, Judgement
+from patent_hier.inference.blocked import BLOCKED_FILE
 from patent_hier.pipeline.collecting import find_runs
 from patent_hier.pipeline.node import read_predictions
 from tests.commands import TINY_OF, Outcome, command
@@ -74,6 +75,7 @@ def record(result: Path, kind: str = "learnt") -> dict[str, object]:
 
 def test_a_new_version_from_corrections_and_a_second_one(place: Place) -> None:
     before = read_json(place.linear / MANIFEST)
+    (place.linear / BLOCKED_FILE).write_text("code,reason\nA01B,not ours\n", "utf-8")
     done = place.learn(place.linear, place.feedback, "--held-out", "0.3")
     assert (done.status, done.err) == (0, "")
     (new,) = [folder for folder in place.results("linear") if folder != place.linear]
@@ -86,6 +88,7 @@ def test_a_new_version_from_corrections_and_a_second_one(place: Place) -> None:
     assert "held-out corrections" in done.out
     assert read_json(place.linear / MANIFEST) == before
     assert find_damage(place.linear) is None
+    assert (new / BLOCKED_FILE).read_text("utf-8") == "code,reason\nA01B,not ours\n"
     manifest = read_json(new / MANIFEST)
     assert manifest["data"] == before["data"]  # so the report shows both, and both can be combined
 
