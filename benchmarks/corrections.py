@@ -1,6 +1,6 @@
 """Do corrections help? A stream of documents, each wrong answer corrected, and a system that learns from time to time.
 
-    python -m benchmarks.corrections FOLDER RAW.csv [--rows 500] [--steps 4] [--passes 2] [overrides of run]
+    python -m benchmarks.corrections FOLDER RAW.csv [--rows 500] [--steps 4] [--passes 4] [overrides of run]
 
 Trains on 70 % of the applicants of RAW.csv (data=gazette unless said otherwise). Documents of the others come in the
 order of their application. The system answers; an examiner says the true symbol; after each ``--rows`` documents it
@@ -35,7 +35,7 @@ Table = list[dict[str, str]]
 
 def main(words: Sequence[str]) -> None:
     """Run the experiment and print its table."""
-    options = parsed(words, "folder raw overrides*", rows=500, steps=4, passes=2, weight=1.0)
+    options = parsed(words, "folder raw overrides*", rows=500, steps=4, passes=4, weight=1.0)
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     names, base, stream = _divide(options.raw, options.rows * (options.steps + 1))

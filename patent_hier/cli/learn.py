@@ -27,7 +27,8 @@ usage: patent-hier learn MODEL FEEDBACK.csv [options] [overrides of run]
   --weight 1        weight of a correction in training; a document of the corpus has 1
   --held-out 0.2    share of the corrections that are kept out of training, to compare the two systems on
   --replay 5000     networks: training documents of the corpus that each one reads again beside the corrections
-  --passes 2        networks: passes over these documents
+  --passes 4        networks: passes over these documents
+  --rate 0.3        networks: factor on the learning rates of the training before
   --anew            networks: train from the start, on the whole corpus and the corrections, instead of going on
   --force           keep the new system even if it is worse
 
@@ -56,7 +57,15 @@ def learn(words: Sequence[str]) -> None:
         PatentHierError: If a setting or an input cannot be used.
     """
     options = parsed(
-        words, "model feedback overrides*", weight=1.0, held_out=0.2, replay=5000, passes=2, anew=False, force=False
+        words,
+        "model feedback overrides*",
+        weight=1.0,
+        held_out=0.2,
+        replay=5000,
+        passes=2,
+        rate=0.1,
+        anew=False,
+        force=False,
     )
     _check(options)
     from patent_hier.atomic import write_json
@@ -154,7 +163,7 @@ def _learnt_system(before: "Member", options: argparse.Namespace) -> Learnt:
     own += [assigned("learn.corrections", folder), f"learn.weight={options.weight}"]
     if settings.model.inputs != "terms" and not options.anew:
         base = assigned("learn.base", before.result)
-        own += [base, f"learn.replay={options.replay}", f"learn.passes={options.passes}"]
+        own += [base, f"learn.replay={options.replay}", f"learn.passes={options.passes}", f"learn.rate={options.rate}"]
     settings, observers = compose_training(own)
     given = Given(corpus, split, migrated_content(before))
     return [(train_suite(settings, own, observers, given), Corrections.open(folder))]

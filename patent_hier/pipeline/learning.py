@@ -141,7 +141,12 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
             )
     content = {"corrections": str(manifest["sha256"])[:12], "weight": own.weight}
     if own.base is not None and settings.model.inputs != "terms":
-        content |= {"base": _base(Path(own.base))["suite"], "replay": own.replay, "passes": own.passes}
+        content |= {
+            "base": _base(Path(own.base))["suite"],
+            "replay": own.replay,
+            "rate": own.rate,
+            "passes": own.passes,
+        }
     return {"learn": content}
 
 
@@ -196,7 +201,7 @@ class Learning:
         goes_on = own.base is not None and self.settings.model.inputs != "terms"
         folders = node_folders(Path(str(own.base))) if goes_on else {}
         models = {node: folder / MODEL_FOLDER for node, folder in folders.items()}
-        return Relearning(n, weights, models, own.replay, own.passes)
+        return Relearning(n, weights, models, own.replay, own.passes, own.rate)
 
 
 def learnt_labels(settings: Settings, corpus: Corpus, split: Path) -> tuple[DocumentLabels, Codes]:

@@ -65,7 +65,8 @@ class Continuation:
 
         n, own = len(view.labels), view.relearning
         first, weights = (n, np.ones(n, np.float32)) if own is None else (own.first, own.weights)
-        return replace(view, relearning=Relearning(first, weights, {node: self.model}, n, self.passes, self.heads))
+        base = {node: self.model}
+        return replace(view, relearning=Relearning(first, weights, base, n, self.passes, heads=self.heads))
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
         *(("num_threads", 1, 4096), ("checkpoint_minutes", 0, 10**6), ("devices", 1, 1024)),
     ),
     "distill": (("weight", 0, 1), ("text_weight", 0, 1e6), ("temperature", 1e-2, 100)),
-    "learn": (("weight", 1e-3, 1e3), ("replay", 0, 10**9), ("passes", 1, 10**6)),
+    "learn": (("weight", 1e-3, 1e3), ("replay", 0, 10**9), ("passes", 1, 10**6), ("rate", 1e-6, 10)),
     "optimizer": (("lr head_lr", 1e-12, 100), ("layer_decay", 1e-3, 1), ("weight_decay", 0, 100), ("warmup", 0, 1)),
     "": (
         *(("held_out", 1e-6, 0.5), ("dropout", 0, 0.99), ("max_time", 1e-3, 10**6), ("gradient_clip", 1e-6, 1e6)),

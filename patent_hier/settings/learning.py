@@ -14,6 +14,7 @@ class LearnSettings:
             every model is trained from the start, on the whole corpus and the corrections. Of no influence on models of
             character n-grams, which are always solved from the start.
         replay: Training documents of the corpus in that sample, drawn for each node.
+        rate: Factor on the learning rates of a network that goes on.
         passes: Epochs of a network that goes on; ``trainer.max_epochs`` is for those that begin.
     """
 
@@ -21,4 +22,5 @@ class LearnSettings:
     weight: float = 1.0
     base: str | None = None
     replay: int = 5000
-    passes: int = 2
+    rate: float = 0.3
+    passes: int = 4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.settings import Settings
+from patent_hier.settings import Settings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Relearning:
         base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
         replay: Training documents of the corpus that a network reads beside the corrections.
         passes: Epochs of a network that goes on.
+        rate: Factor on its learning rates.
         heads: Only these heads of a network are trained, on the documents below them, and all its other weights stay;
             each by the level of its labels and the label above them. None: the whole network is trained.
     """
@@ -45,6 +46,7 @@ class Relearning:
     base: Mapping[str, Path]
     replay: int
     passes: int
+    rate: float = 1.0
     heads: frozenset[tuple[str, str]] | None = None
 
 
@@ -84,7 +86,11 @@ def take_up(
         return network
 
     trainer = replace(settings.trainer, max_epochs=relearning.passes, min_steps=0)
-    return own, replace(blueprint, build=build), replace(settings, trainer=trainer), {"learn": facts}
+    optimizer, rate = settings.optimizer, relearning.rate
+    head_lr = None if optimizer.head_lr is None else rate * optimizer.head_lr
+    optimizer = replace(optimizer, lr=rate * filled(optimizer.lr), head_lr=head_lr)
+    settings = replace(settings, trainer=trainer, optimizer=optimizer)
+    return own, replace(blueprint, build=build), settings, {"learn": facts}
 
 
 def in_heads(tree: LabelTree, heads: Collection[tuple[str, str]]) -> NDArray[np.bool_]:

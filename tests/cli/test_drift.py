@@ -94,6 +94,7 @@ def test_drift_has_a_status_of_its_own(made, model, here):
     assert facts["all"]["strange"]["latin"] == 120
 
 
+@pytest.mark.slow
 def test_equal_files_give_equal_numbers(made, model, here):
     (here / "a.txt").write_text("\n".join(held_out(made)), "utf-8")
     outs = []
@@ -104,6 +105,7 @@ def test_equal_files_give_equal_numbers(made, model, here):
     assert json.loads(outs[0]["drift.json"])["months"] == {}
 
 
+@pytest.mark.slow
 def test_options(made, model, here):
     rows = ["文本,日子,类", *(f"{text.replace(',', '，')},2018-01-02,G01S17/08" for text in held_out(made))]
     (here / "t.csv").write_text("\n".join(rows), "utf-8")

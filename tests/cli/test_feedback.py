@@ -161,6 +161,7 @@ def send(address, path, content=None, **headers):
         return answer.status, answer.read().decode("utf-8-sig")
 
 
+@pytest.mark.slow
 def test_a_service_stores_judgements(tmp_path_factory, tmp_path, monkeypatch):
     made, path, token = world(tmp_path_factory), tmp_path / "f.sqlite", tmp_path / "token"
     token.write_text("0123456789abcdef\n")

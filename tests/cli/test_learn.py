@@ -219,6 +219,7 @@ def test_a_network_keeps_all_but_the_rows_of_the_heads_concerned(place: Place) -
                 assert np.array_equal(old["output.weight"][there], own["output.weight"][here]) != concerned, code
 
 
+@pytest.mark.slow
 def test_one_softmax_goes_on_with_all_documents(place: Place) -> None:
     flat = [word if word != "level=shared" else "level=flat" for word in NETWORK]
     assert command("run", *flat, *place.where).status == 0
@@ -235,6 +236,7 @@ def test_one_softmax_goes_on_with_all_documents(place: Place) -> None:
     )
 
 
+@pytest.mark.slow
 def test_nothing_to_learn_leaves_the_network_as_it_is(place: Place) -> None:
     """A section without a correction, and no documents of the corpus to rehearse."""
     nine = [word if word != "level=shared" else "level=hier" for word in NETWORK]

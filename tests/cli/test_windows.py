@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import patent_hier
 
 _MODULES = ("fcntl", "grp", "pwd", "resource", "termios")
@@ -28,6 +30,7 @@ print(states, "transformers" in sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_first_day_without_posix(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(patent_hier.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

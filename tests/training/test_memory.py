@@ -55,6 +55,7 @@ class SmallMachine:
         monkeypatch.setattr(BertCnn, "forward", limited)
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_is_made_do_with(
     toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,7 +85,7 @@ def test_without_feedback_nothing_is_asked(open_plain_page: Callable[..., Any]) 
     assert "不会被记录" in shown(page, "footer")
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("language", ["zh", pytest.param("en", marks=pytest.mark.slow)])
 def test_an_answer_is_right(open_page: Callable[..., Any], path: Path, language: str) -> None:
     page = open_page()
     if language == "en":
@@ -176,6 +176,7 @@ def test_keys_alone_correct_an_answer(
     assert (one.verdict, one.label, one.level, one.predicted) == ("corrected", classes[-1], "class", steps[-1])
 
 
+@pytest.mark.slow
 def test_a_leaf_is_chosen_and_a_row_at_once(open_page: Callable[..., Any], judged_service: Client, path: Path) -> None:
     page = open_page()
     steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
@@ -205,6 +206,7 @@ def test_the_answered_label_itself_is_right(open_page: Callable[..., Any], path:
     assert stored(path)[-1].judgement.verdict == "right"
 
 
+@pytest.mark.slow
 def test_siblings_are_filtered_while_typing(open_page: Callable[..., Any], judged_service: Client) -> None:
     page = open_page()
     steps = [step["label"] for step in answered(page)["paths"][0]["steps"]]
@@ -268,6 +270,7 @@ def test_a_failure_keeps_the_choice_and_sends_the_same_again(open_page: Callable
     assert len(stored(path)) == before + 1
 
 
+@pytest.mark.slow
 def test_children_that_do_not_come_are_asked_for_again(open_page: Callable[..., Any]) -> None:
     page = open_page()
     label = answered(page)["decision"]["label"]
@@ -280,6 +283,7 @@ def test_children_that_do_not_come_are_asked_for_again(open_page: Callable[..., 
     wait_for_focus(page, label)
 
 
+@pytest.mark.slow
 def test_many_children_come_whole(open_page: Callable[..., Any]) -> None:
     page = open_page()
     steps = answered(page)["paths"][0]["steps"]
@@ -312,8 +316,8 @@ def test_an_undecided_answer_can_be_given_a_label(open_page: Callable[..., Any],
     assert (one.verdict, one.predicted, one.probability) == ("corrected", None, None)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [360, pytest.param(1200, marks=pytest.mark.slow)])
 def test_the_chooser_in_every_size_and_theme(
     open_page: Callable[..., Any], theme: str, width: int, tmp_path: Path
 ) -> None:
@@ -451,6 +455,7 @@ def test_a_judgement_that_fails_is_kept_while_the_next_text_is_classified(
     assert texts == ["其一", "其二"]
 
 
+@pytest.mark.slow
 def test_a_family_that_cannot_be_read_is_not_called_a_text(open_page: Callable[..., Any]) -> None:
     page = open_page()
     answered(page)
@@ -460,6 +465,7 @@ def test_a_family_that_cannot_be_read_is_not_called_a_text(open_page: Callable[.
     page.wait_for_selector("#chooser .problem:has-text('无法读取分类表。')")
 
 
+@pytest.mark.slow
 def test_a_key_that_empties_the_filter_does_not_climb(open_page: Callable[..., Any]) -> None:
     page = open_page()
     label = answered(page)["decision"]["label"]
@@ -510,7 +516,7 @@ def test_a_blocked_label_is_marked_and_only_a_person_can_name_it(browser: Any, m
         assert list(opening) == []
 
 
-@pytest.mark.parametrize("had", [False, True])
+@pytest.mark.parametrize("had", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_chosen_label_that_is_refused_leaves_the_page_as_it_was(open_page: Callable[..., Any], had: bool) -> None:
     page = open_page()
     answered(page)
