@@ -62,8 +62,8 @@ def learn(words: Sequence[str]) -> None:
         weight=1.0,
         held_out=0.2,
         replay=5000,
-        passes=2,
-        rate=0.1,
+        passes=4,
+        rate=0.3,
         anew=False,
         force=False,
     )
