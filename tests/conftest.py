@@ -27,6 +27,8 @@ _BEGIN_FIRST = (
     "tests/integration/test_learning.py",
     "tests/report/",
     "tests/integration/",
+    "tests/web/test_page.py",
+    "tests/web/test_page_feedback.py",
     "tests/integration/test_models.py",
     "tests/cli/test_report.py",
 )
