@@ -131,6 +131,7 @@ def test_all_symbols_of_a_document_are_learnt(deep):
     assert not np.allclose(first.scores().log_prob, every.scores().log_prob)
 
 
+@pytest.mark.slow
 def test_report_and_audit_compare_by_class_and_show_the_rest(deep):
     names = {"hier": "bertcnn, hierarchical", "shared": "bertcnn, shared", "flat": "linear, flat"}
     done = deep.world.report()

@@ -32,6 +32,7 @@ def test_sweep_over_a_setting_prints_a_table(suite, tmp_path):
     assert mixed.err.startswith("error: model.num_last_layers=9 failed: ")
 
 
+@pytest.mark.slow
 def test_several_seeds_give_several_results(suite):
     outcome = command("run", "-m", "level=hier", "seed=1,2", *suite.words)
     assert outcome.status == 0, outcome
