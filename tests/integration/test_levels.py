@@ -3,6 +3,8 @@
 import os
 import shutil
 
+import pytest
+
 from tests.commands import command, write_csv
 from tests.integration.conftest import place, read, scores
 
