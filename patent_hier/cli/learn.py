@@ -2,9 +2,9 @@
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from patent_hier.cli.compose import compose_training
 from patent_hier.cli.overrides import assigned, key_of, merged, parsed
@@ -57,18 +57,10 @@ def learn(words: Sequence[str]) -> None:
         PatentHierError: If a setting or an input cannot be used.
     """
     options = parsed(
-        words,
-        "model feedback overrides*",
-        weight=1.0,
-        held_out=0.2,
-        replay=5000,
-        passes=4,
-        rate=0.3,
-        anew=False,
+        words, "model feedback overrides*", weight=1.0, held_out=0.2, replay=5000, passes=4, rate=0.3, anew=False,
         force=False,
-    )
+    )  # fmt: skip
     _check(options)
-    from patent_hier.atomic import write_json
     from patent_hier.cli.collect import publish
     from patent_hier.inference.blocked import carry_blocked
     from patent_hier.pipeline.comparison import lines_of
@@ -89,22 +81,31 @@ def learn(words: Sequence[str]) -> None:
         "result": after.folder.name,
         "suite": after.facts["suite"],
         "refused": is_refused,
+        "forced": verdict.problem is not None and options.force,
         "before": before.result.name,
         "corrections": corrections.facts["counts"],
         "weight": options.weight,
         "seconds": round(time.perf_counter() - start, 3),
-        "forced": verdict.problem is not None and options.force,
         **verdict.as_dict(),
     }
-    for member, _ in learnt[:-1]:
-        own = {"version": facts["version"], "member_of": after.folder.name, "suite": member.facts["suite"]}
-        write_json(record_of(member.folder), {**own, "refused": is_refused})
-    write_json(record_of(after.folder), facts)
+    _keep_records(learnt, facts)
     if is_refused:
         raise WorseError(f"the new system is refused: {verdict.problem}; judge more documents, or keep it with --force")
     publish(after)
     carry_blocked(before.result, after.folder)
     print(one_line(f"version {facts['version']}, learnt in {facts['seconds']:.1f} s: {record_of(after.folder)}"))
+
+
+def _keep_records(learnt: "Learnt", facts: Mapping[str, Any]) -> None:
+    """Write what is to be known of the new system, and of its members, beside their results: a refusal too."""
+    from patent_hier.atomic import write_json
+    from patent_hier.pipeline.relearnt import record_of
+
+    *members, (after, _) = learnt
+    for member, _ in members:
+        own = {"member_of": after.folder.name, "suite": member.facts["suite"]}
+        write_json(record_of(member.folder), {**own, "version": facts["version"], "refused": facts["refused"]})
+    write_json(record_of(after.folder), dict(facts))
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -109,7 +109,7 @@ def _write_csv(table: "pa.Table", output: Path) -> None:
 
 
 def _migrate_system(source: Path, revision: "Revision", options: argparse.Namespace) -> None:
-    from patent_hier.atomic import write_json
+    from patent_hier.atomic import read_json, write_json
     from patent_hier.cli.collect import publish
     from patent_hier.inference.blocked import carry_blocked
     from patent_hier.pipeline.members import corpus_of, read_member
@@ -121,16 +121,17 @@ def _migrate_system(source: Path, revision: "Revision", options: argparse.Namesp
     after, new, done = _migrated(before, revision, options)
     publish(after)
     carry_blocked(before.result, after.folder)
+    file = record_of(after.folder)
+    known = read_json(file)["nodes"] if file.is_file() else {}  # of nodes that were finished by an earlier command
     facts = {
         "before": before.result.name,
         "result": after.folder.name,
         "concordance": revision.path.name,
-        "nodes": done,
+        "nodes": {**known, **done},
         **new.manifest["migrated"],
         **vanished(before, new, revision),
         "test": what_changed(before, after, old, new),
     }
-    file = record_of(after.folder)
     write_json(file, facts)
     for line in _lines(facts):
         print(one_line(line))

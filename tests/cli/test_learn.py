@@ -195,6 +195,8 @@ def test_an_edition_in_which_one_class_moved(place: Place) -> None:
     test = facts["test"]
     assert isinstance(test, dict)
     assert test["unchanged"]["section"]["same"] == test["unchanged"]["section"]["documents"]
+    again = command("migrate", place.linear, table)  # all is finished, and the record stays
+    assert (again.status, record(new, "migrated")["nodes"]) == (0, facts["nodes"])
     # A system in a new edition goes on learning.
     assert place.learn(new, place.feedback, "--force").status == 0
     assert "G16" in read_predictions(nodes(place.results("linear")[-1])["G"]).tree.codes
