@@ -32,7 +32,7 @@ from patent_hier.reading.sources import find_parts
 from patent_hier.settings import DataSettings, Settings
 
 if TYPE_CHECKING:
-    from patent_hier.training.relearning import Relearning
+    from patent_hier.training.node_data import Relearning
 
 CORRECTIONS_FOLDER = "corrections"  # of a cache
 _TEXTS = (("专利名称", "摘要"), ("摘要",), ("专利名称",))  # of a table of corrections; each has many known names
@@ -193,7 +193,7 @@ class Learning:
     @property
     def relearning(self) -> "Relearning":
         """Their weights, and the networks that go on."""
-        from patent_hier.training.relearning import Relearning
+        from patent_hier.training.node_data import Relearning
 
         own, n = self.settings.learn, self.corpus.size
         weights = np.ones(n + len(self.corrections), np.float32)

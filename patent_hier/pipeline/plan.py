@@ -61,7 +61,7 @@ class Continuation:
         """The view with what :func:`patent_hier.training.relearning.take_up` needs."""
         import numpy as np
 
-        from patent_hier.training.relearning import Relearning
+        from patent_hier.training.node_data import Relearning
 
         n, own = len(view.labels), view.relearning
         first, weights = (n, np.ones(n, np.float32)) if own is None else (own.first, own.weights)

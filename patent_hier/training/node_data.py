@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -15,7 +16,6 @@ from patent_hier.features.terms import JoinedTerms, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
-from patent_hier.training.relearning import Relearning
 from patent_hier.training.soft_targets import Shares, Teaching, with_answers
 
 if TYPE_CHECKING:
@@ -24,6 +24,30 @@ if TYPE_CHECKING:
 NOT_IN_TREE = -2  # of a true label that no training document has
 
 Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
+
+
+@dataclass(frozen=True, eq=False)
+class Relearning:
+    """Corrections behind the documents of a corpus.
+
+    Attributes:
+        first: Position of the first one among the documents; the others follow it.
+        weights: ``(n,)`` float32, of all documents and corrections in training.
+        base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
+        replay: Training documents of the corpus that a network reads beside the corrections.
+        passes: Epochs of a network that goes on.
+        rate: Factor on its learning rates.
+        heads: Only these heads of a network are trained, on the documents below them, and all its other weights stay;
+            each by the level of its labels and the label above them. None: the whole network is trained.
+    """
+
+    first: int
+    weights: NDArray[np.float32]
+    base: Mapping[str, Path]
+    replay: int
+    passes: int
+    rate: float = 1.0
+    heads: frozenset[tuple[str, str]] | None = None
 
 
 @dataclass(frozen=True)

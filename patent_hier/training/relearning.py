@@ -4,9 +4,8 @@ A network that goes on reads the corrections and a sample of the corpus, so that
 shows (rehearsal: Robins (1995), Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection Science 7(2)).
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,40 +13,16 @@ from numpy.typing import NDArray
 
 from patent_hier.settings import Settings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree
+from patent_hier.training.node_data import NodeView, Relearning
 
 if TYPE_CHECKING:
     from torch import nn
 
     from patent_hier.models.blueprint import Blueprint
     from patent_hier.models.saved import NodeClassifier
-    from patent_hier.training.node_data import NodeView
 
 _OUTPUT = ("output.weight", "output.bias")  # how the names of a network's last weights end
 _NEW_BIAS = -2.0  # of a label that the earlier network does not know, beside its siblings' mean
-
-
-@dataclass(frozen=True, eq=False)
-class Relearning:
-    """Corrections behind the documents of a corpus.
-
-    Attributes:
-        first: Position of the first one among the documents; the others follow it.
-        weights: ``(n,)`` float32, of all documents and corrections in training.
-        base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
-        replay: Training documents of the corpus that a network reads beside the corrections.
-        passes: Epochs of a network that goes on.
-        rate: Factor on its learning rates.
-        heads: Only these heads of a network are trained, on the documents below them, and all its other weights stay;
-            each by the level of its labels and the label above them. None: the whole network is trained.
-    """
-
-    first: int
-    weights: NDArray[np.float32]
-    base: Mapping[str, Path]
-    replay: int
-    passes: int
-    rate: float = 1.0
-    heads: frozenset[tuple[str, str]] | None = None
 
 
 def take_up(

@@ -14,9 +14,8 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training.classical import fit_terms
-from patent_hier.training.node_data import CorpusView, NodeView
+from patent_hier.training.node_data import CorpusView, NodeView, Relearning
 from patent_hier.training.relearning import (
-    Relearning,
     below_heads,
     fill_from,
     in_heads,
