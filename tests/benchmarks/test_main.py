@@ -21,6 +21,7 @@ def record(tmp_path_factory):
     return str(write_record(tmp_path_factory.mktemp("plan") / "bench", ALL))
 
 
+@pytest.mark.slow
 def test_speed_measures_and_records(tmp_path):
     words = (f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache", "data.rows=300")
     done = benchmark("speed", "--rows", "overhead", *words)
