@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError
 from patent_hier.settings.data import APPLICANT
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from patent_hier.inference.classifier import HierarchicalClassifier
     from patent_hier.inference.predictor import System
 
+READING = {
+    "text": str, "symbols": str, "applicant": str, "titles": Path, "convert": (None, *CONVERSIONS), "delimiter": str,
+    "sheet": str, "input_format": (None, "csv", "txt", "jsonl"),
+}  # fmt: skip  # options of every command that reads a file of documents, for parsed()
+OUTPUT_FORMATS = (None, "csv", "jsonl")
 _STDOUT = _STDIN = "-"
 _OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -29,6 +35,12 @@ def loaded(options: argparse.Namespace) -> "HierarchicalClassifier":
     return HierarchicalClassifier.from_pretrained(
         options.model, titles=options.titles, convert=options.convert, blocked=options.blocked
     )
+
+
+def check_batch_size(size: int) -> None:
+    """Refuse a batch without documents."""
+    if size < 1:
+        raise ConfigError(f"--batch-size {size} is out of range; give 1 or more")
 
 
 def is_standard_input(options: argparse.Namespace) -> bool:

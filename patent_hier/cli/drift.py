@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from patent_hier import sanitize
-from patent_hier.cli.documents import is_standard_input, reading
+from patent_hier.cli.documents import READING, check_batch_size, is_standard_input, reading
 from patent_hier.cli.overrides import parsed
-from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError
 
 DRIFT_STATUS = 10  # drift was found: no error, and no status that errors or shells use
@@ -54,13 +53,8 @@ def drift(words: Sequence[str]) -> int:
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
-    options = parsed(
-        words, "model file", output=Path, overwrite=False, text=str, date=str, symbols=str, applicant=str, titles=Path,
-        convert=(None, *CONVERSIONS), input_format=(None, "csv", "txt", "jsonl"), delimiter=str, sheet=str,
-        batch_size=64,
-    )  # fmt: skip
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")
+    options = parsed(words, "model file", output=Path, overwrite=False, date=str, batch_size=64, **READING)
+    check_batch_size(options.batch_size)
     folder = _folder(options)
     from rich.console import Console
 

@@ -13,7 +13,10 @@ from patent_hier import sanitize
 from patent_hier.artifacts import file_digest
 from patent_hier.cli.answers import strange_advice
 from patent_hier.cli.documents import (
+    OUTPUT_FORMATS,
+    READING,
     check_applicant,
+    check_batch_size,
     is_standard_input,
     loaded,
     output_format,
@@ -23,7 +26,6 @@ from patent_hier.cli.documents import (
     text_columns,
 )
 from patent_hier.cli.overrides import parsed
-from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError
 from patent_hier.inference.engines import ENGINES, PRECISIONS, TORCH, Engine
 from patent_hier.settings.data import APPLICANT
@@ -95,14 +97,10 @@ def predict(words: Sequence[str]) -> None:
     """
     options = parsed(
         words, "model file?", abstract=[], output=str, overwrite=False, top_k=3, target_accuracy=float, depth=str,
-        force=[], exclude=[], all_symbols=False, beam=int, explain=False, titles=Path, blocked=Path, text=str,
-        symbols=str, applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
-        input_format=(None, "csv", "txt", "jsonl"),
-        output_format=(None, "csv", "jsonl"), batch_size=64, precision=tuple(PRECISIONS),
-        engine=tuple(ENGINES), cache_dir=Path("cache"),
+        force=[], exclude=[], all_symbols=False, beam=int, explain=False, blocked=Path, output_format=OUTPUT_FORMATS,
+        batch_size=64, precision=tuple(PRECISIONS), engine=tuple(ENGINES), cache_dir=Path("cache"), **READING,
     )  # fmt: skip
-    if options.batch_size < 1:
-        raise ConfigError(f"--batch-size {options.batch_size} is out of range; give 1 or more")
+    check_batch_size(options.batch_size)
     engine = Engine(options.engine, options.precision)
     if (options.file is None) == (not options.abstract):
         raise ConfigError("name either FILE or --abstract TEXT; see patent-hier predict --help")

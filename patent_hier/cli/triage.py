@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from patent_hier import sanitize
 from patent_hier.cli.documents import (
+    OUTPUT_FORMATS,
+    READING,
     is_standard_input,
     loaded,
     output_format,
@@ -17,7 +19,6 @@ from patent_hier.cli.documents import (
     text_columns,
 )
 from patent_hier.cli.overrides import parsed
-from patent_hier.data.convert import CONVERSIONS
 from patent_hier.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,9 +65,8 @@ def triage(words: Sequence[str]) -> None:
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
     options = parsed(
-        words, "model file", output=str, overwrite=False, top=0, cache_dir=Path("cache"), blocked=Path, titles=Path,
-        text=str, symbols=str, applicant=str, convert=(None, *CONVERSIONS), delimiter=str, sheet=str,
-        input_format=(None, "csv", "txt", "jsonl"), output_format=(None, "csv", "jsonl"),
+        words, "model file", output=str, overwrite=False, top=0, cache_dir=Path("cache"), blocked=Path,
+        output_format=OUTPUT_FORMATS, **READING,
     )  # fmt: skip
     if options.top < 0:
         raise ConfigError(f"--top {options.top} is out of range; give 0 or more")
