@@ -85,6 +85,12 @@ def _content_digest(content: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def manifest_of(folder: Path, kind: str) -> Any:
+    """A folder's manifest as it stands, unchecked; None where there is none or it is of another kind."""
+    content = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
+    return content if isinstance(content, dict) and content.get("kind") == kind else None
+
+
 def refuse_foreign(folder: Path, kind: str) -> None:
     """Refuse to replace a folder that a user named and that holds something else.
 
@@ -97,8 +103,7 @@ def refuse_foreign(folder: Path, kind: str) -> None:
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    content = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else None
-    if not (isinstance(content, dict) and content.get("kind") == kind):
+    if manifest_of(folder, kind) is None:
         raise ConfigError(f"{folder} exists and holds no {kind}, so it is not replaced; choose another folder")
 
 

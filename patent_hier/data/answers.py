@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import MANIFEST, find_damage
-from patent_hier.atomic import read_json
+from patent_hier.artifacts import find_damage, manifest_of
 from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.sanitize import reason
 from patent_hier.taxonomy.tree import LabelTree
@@ -42,8 +41,8 @@ def answers_manifest(folder: Path) -> Any:
     Raises:
         ConfigError: If there is no such folder.
     """
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    if manifest.get("kind") != ANSWERS_KIND:
+    manifest = manifest_of(folder, ANSWERS_KIND)
+    if manifest is None:
         raise ConfigError(f"distill.answers={folder} holds no teacher's answers; make them by patent-hier distill")
     return manifest
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from patent_hier.artifacts import MANIFEST, find_damage
-from patent_hier.atomic import atomic_file, read_json
+from patent_hier.artifacts import find_damage, manifest_of
+from patent_hier.atomic import atomic_file
 from patent_hier.data.cleaning import Cleaning
 from patent_hier.data.columns import SCHEMA
 from patent_hier.data.context import join_context
@@ -46,8 +46,8 @@ def corrections_manifest(folder: Path) -> Any:
     Raises:
         ConfigError: If there is no such folder.
     """
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    if manifest.get("kind") != CORRECTIONS_KIND:
+    manifest = manifest_of(folder, CORRECTIONS_KIND)
+    if manifest is None:
         raise ConfigError(f"learn.corrections={folder} holds no corrections; make them with patent-hier learn")
     return manifest
 

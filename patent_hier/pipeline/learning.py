@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from patent_hier.artifacts import MANIFEST, DigestCache, fingerprint, seal
-from patent_hier.atomic import read_json
+from patent_hier.artifacts import DigestCache, fingerprint, manifest_of, seal
 from patent_hier.data.cleaning import Cleaning
 from patent_hier.data.corpus import Corpus, source_digest
 from patent_hier.data.corrections import (
@@ -164,8 +163,8 @@ def _base(folder: Path) -> Any:
     Raises:
         ConfigError: If it is none.
     """
-    manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
-    if manifest.get("kind") != "result":
+    manifest = manifest_of(folder, "result")
+    if manifest is None:
         raise ConfigError(f"learn.base={folder} is not a result folder; name runs/<model>/result-...")
     return manifest
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from patent_hier.artifacts import MANIFEST, find_damage, fingerprint
+from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, manifest_of
 from patent_hier.atomic import read_json, read_yaml
 from patent_hier.data.corpus import Corpus
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
@@ -118,8 +118,8 @@ def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
 
 def read_member(result: Path) -> Member:
     """One finished system, with all its nodes; errors as of :func:`read_members`."""
-    manifest = read_json(result / MANIFEST) if (result / MANIFEST).is_file() else {}
-    if manifest.get("kind") != "result":
+    manifest = manifest_of(result, "result")
+    if manifest is None:
         raise ConfigError(
             f"{result} is not a result folder; give folders such as runs/<model>/result-hier-<fingerprint>"
         )
