@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import patent_hier
-from patent_hier.data.corpus import harmless
+from patent_hier.data.corpus import sanitize_rejection
 from patent_hier.data.raw import Rejection
 from patent_hier.sanitize import cell, lines, nfc, nfkc, one_line, reason, shown, stream_safe
 from patent_hier.taxonomy.symbols import RejectReason
@@ -36,7 +36,7 @@ def test_rejects_are_harmless() -> None:
     file = io.StringIO()
     values = [*FORMULAS, *HARMLESS, "\x1b]0;title\x07", "a\u202eb"]
     rejections = [Rejection(number, RejectReason.EMPTY, value) for number, value in enumerate(values)]
-    csv.writer(file).writerows(map(harmless, rejections))
+    csv.writer(file).writerows(map(sanitize_rejection, rejections))
     file.seek(0)
     rows = list(csv.reader(file))
     assert [row[2] for row in rows] == [cell(one_line(value)) for value in values]
@@ -55,7 +55,7 @@ def test_every_table_of_foreign_text_is_made_of_harmless_cells() -> None:
     }  # fmt: skip
     foreign = {"data/corpus.py", "data/feedback_table.py", "inference/writers.py", "inference/triage_files.py"}
     foreign |= {"inference/blocked.py"}
-    entities = {"cli/migrate.py"}  # read back as they were: by data.feedback_table.harmless
+    entities = {"cli/migrate.py"}  # read back as they were: by data.feedback_table.sanitize_cell
     # Scores; settings of the user; invented rows; labels and measures.
     own = {"report/results.py", "report/tuning.py", "data/demo_rows.py", "report/drift.py"}
     assert writers == foreign | entities | own

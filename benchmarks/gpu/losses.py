@@ -24,7 +24,7 @@ from benchmarks.speed.subjects import VOCABULARY, view_of
 from patent_hier.atomic import read_json
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
+from patent_hier.models.network_spec import NetworkSpec, bertcnn_spec
 from patent_hier.sanitize import reason
 from patent_hier.settings import BF16, FP32, BertCnnSettings, OptimizerSettings, Settings, small_encoder
 from patent_hier.training.neural import fit_network
@@ -64,17 +64,17 @@ class Task:
 
     name: str
     view: NodeView[TokenStore]
-    blueprint: Blueprint
+    spec: NetworkSpec
     settings: Settings
 
     def curve(self, way: Way) -> Curve:
         """The loss of every step."""
         losses, trainer = _Losses(), replace(self.settings.trainer, precision=way.precision)
-        blueprint = compiled(self.blueprint, way.compiler) if way.compiler else self.blueprint
+        spec = compiled(self.spec, way.compiler) if way.compiler else self.spec
         kernel = sdpa_kernel(BACKENDS[way.attention]) if way.attention else contextlib.nullcontext()
         with full_fp32(), kernel:
             fit_network(
-                self.view, blueprint, replace(self.settings, trainer=trainer),
+                self.view, spec, replace(self.settings, trainer=trainer),
                 observe=lambda: Observers(callbacks=[losses]),
             )  # fmt: skip
         return torch.stack(losses.of_steps).double().cpu().numpy()
@@ -190,7 +190,7 @@ def _random(check: "Check") -> Task:
     settings = replace(run, optimizer=OptimizerSettings(lr=1e-4, head_lr=2e-3))
     store = of_equal_length(subject.store, amounts.length)
     name = f"{amounts.size} size, random weights, documents of {amounts.length} tokens"
-    return Task(name, view_of(store, _labels(check, len(store))), subject.blueprint(), settings)
+    return Task(name, view_of(store, _labels(check, len(store))), subject.spec(), settings)
 
 
 def _pretrained(check: "Check", *, equal_lengths: bool) -> Task:
@@ -198,12 +198,12 @@ def _pretrained(check: "Check", *, equal_lengths: bool) -> Task:
     amounts, head = check.amounts, BertCnnSettings(pooling="mean", dropout=0.0)
     subject, encoder = check.subject(amounts.steps * amounts.batch, settings=head), small_encoder()
     config = {**read_json(VOCABULARY / "config.json"), **dict.fromkeys(_DROPOUTS, 0.0)}
-    blueprint = bertcnn_blueprint(EncoderFiles(VOCABULARY, config, True), encoder, head)
+    spec = bertcnn_spec(EncoderFiles(VOCABULARY, config, True), encoder, head)
     lr = OptimizerSettings(lr=encoder.suggested_lr, head_lr=encoder.suggested_head_lr)
     settings = replace(subject.run(batch_size=amounts.batch), optimizer=lr)
     store = of_equal_length(subject.store, amounts.length) if equal_lengths else subject.store
     documents = f"documents of {amounts.length} tokens" if equal_lengths else f"padded documents up to {MAX_LENGTH}"
-    return Task(f"small, pre-trained, {documents}", view_of(store, _labels(check, len(store))), blueprint, settings)
+    return Task(f"small, pre-trained, {documents}", view_of(store, _labels(check, len(store))), spec, settings)
 
 
 def _labels(check: "Check", count: int) -> NDArray[np.integer]:

@@ -44,17 +44,17 @@ def resume(check: "Check") -> Found:
         optimizer=OptimizerSettings(lr=1e-4),
     )
     view, never = view_of(subject.store), replace(every, trainer=replace(every.trainer, checkpoint_minutes=None))
-    first, second = (fit_network(view, subject.blueprint(), never) for _ in range(2))
+    first, second = (fit_network(view, subject.spec(), never) for _ in range(2))
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         try:
-            fit_network(view, subject.blueprint(), every, state, observe=lambda: Observers(callbacks=[_Stop()]))
+            fit_network(view, subject.spec(), every, state, observe=lambda: Observers(callbacks=[_Stop()]))
         except _StoppedError:
             pass
         else:
             raise ProcessError("the run that was to be stopped came to its end; report it")
         size = state.stat().st_size
-        resumed = fit_network(view, subject.blueprint(), never, state)
+        resumed = fit_network(view, subject.spec(), never, state)
     return compare(first, second, resumed, size)
 
 

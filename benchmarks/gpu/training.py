@@ -15,8 +15,8 @@ from benchmarks.speed.record import tables
 from benchmarks.speed.rows import Row, rate_row
 from benchmarks.speed.subjects import Subject, view_of
 from benchmarks.speed.training import device_facts, our_seconds, training_row
-from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import TextEncoder
+from patent_hier.models.network_spec import NetworkSpec
 
 if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
@@ -46,9 +46,9 @@ def compiled_steps(check: "Check") -> Found:
     view, rows = view_of(subject.store), []
     for batch in (amounts.batch, amounts.large_batch):
         settings = subject.run(batch_size=batch)
-        plain, _ = our_seconds(view, subject.blueprint(), settings, _WARM_UP)
+        plain, _ = our_seconds(view, subject.spec(), settings, _WARM_UP)
         before, start = _graphs(), perf_counter()  # the second batch size may find all compiled
-        fast, memory = our_seconds(view, compiled(subject.blueprint(), amounts.compiler), settings, _WARM_UP)
+        fast, memory = our_seconds(view, compiled(subject.spec(), amounts.compiler), settings, _WARM_UP)
         facts = {**subject.facts(), **device_facts(subject), "peak_memory_bytes": memory}
         facts |= {
             "compiler": amounts.compiler,
@@ -62,21 +62,21 @@ def compiled_steps(check: "Check") -> Found:
     return Found({"rows": [_facts(row) for row in rows]}, _text(rows))
 
 
-def compiled(blueprint: Blueprint, compiler: str) -> Blueprint:
+def compiled(spec: NetworkSpec, compiler: str) -> NetworkSpec:
     """The same network with its encoder compiled, once for all lengths.
 
     Args:
-        blueprint: Of a network with an encoder.
+        spec: Of a network with an encoder.
         compiler: A backend of ``torch.compile``.
     """
 
     def build(labels: int) -> nn.Module:
-        network = blueprint.build(labels)
+        network = spec.build(labels)
         assert isinstance(network.encoder, TextEncoder)
         network.encoder.network.compile(backend=compiler, dynamic=True)
         return network
 
-    return replace(blueprint, build=build)
+    return replace(spec, build=build)
 
 
 def utilisation(flops: float, precision: str) -> float | None:

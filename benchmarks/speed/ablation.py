@@ -45,8 +45,8 @@ def ablation_row(subject: Subject) -> Row:
 def _fit(subject: Subject, n: int, vectors: LayerVectors | None) -> np.ndarray:
     """Train on all documents and score them: log-probabilities ``(documents, labels)``."""
     chosen = replace(subject, settings=replace(subject.settings, num_last_layers=n))
-    blueprint = replace(chosen.blueprint(frozen=True), vectors=vectors)
+    spec = replace(chosen.spec(frozen=True), vectors=vectors)
     view = view_of(PositionStore(subject.store.lengths) if vectors else subject.store)
-    fitted = fit_network(view, blueprint, chosen.run(max_epochs=_EPOCHS, accelerator="cpu"))
-    with blueprint.reading(fitted.classifier.model):
+    fitted = fit_network(view, spec, chosen.run(max_epochs=_EPOCHS, accelerator="cpu"))
+    with spec.reading(fitted.classifier.model):
         return fitted.classifier.log_prob(view.store, view.train)

@@ -10,7 +10,7 @@ from benchmarks.speed.subjects import Subject, view_of
 from benchmarks.speed.training import device_facts, our_seconds
 from benchmarks.speed.tree import IPC_SIZES, make_tree
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.network_spec import NetworkSpec
 from patent_hier.settings import SHARED, BertCnnSettings
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.node_data import NodeView
@@ -29,9 +29,7 @@ def labels_row(subject: Subject, repeats: int, sizes: Sequence[int] = IPC_SIZES)
     settings = subject.run(batch_size=BATCH)
     rounds = []
     for _ in range(repeats):
-        deep, shallow = (
-            our_seconds(_view(subject.store, tree), _blueprint(subject, tree), settings)[0] for tree in trees
-        )
+        deep, shallow = (our_seconds(_view(subject.store, tree), _spec(subject, tree), settings)[0] for tree in trees)
         rounds.append((deep, shallow))
     facts = {**subject.facts(), **device_facts(subject), "labels": [len(tree) for tree in trees], "batch": BATCH}
     work = f"large output layer, {subject.size} size, batches of {BATCH}, {len(trees[0]):,} labels"
@@ -39,8 +37,8 @@ def labels_row(subject: Subject, repeats: int, sizes: Sequence[int] = IPC_SIZES)
     return rate_row(work, "documents", len(subject.texts), rounds, peer, target=round(1 / _MORE, 2), facts=facts)
 
 
-def _blueprint(subject: Subject, tree: LabelTree) -> Blueprint:
-    return Blueprint(subject.reader, lambda _: subject.network(len(tree)))
+def _spec(subject: Subject, tree: LabelTree) -> NetworkSpec:
+    return NetworkSpec(subject.reader, lambda _: subject.network(len(tree)))
 
 
 def _view(store: TokenStore, tree: LabelTree) -> NodeView[TokenStore]:

@@ -75,31 +75,31 @@ def split(folder: Path) -> dict[str, Any]:
 def count(folder: Path) -> dict[str, Any]:
     """Character n-grams of all documents, those of the training part being the vocabulary."""
     from patent_hier.data.splits import TRAIN
-    from patent_hier.features import term_counting  # noqa: F401
-    from patent_hier.pipeline.feature_stages import ensure_terms
+    from patent_hier.features import ngram_counting  # noqa: F401
+    from patent_hier.pipeline.feature_stages import ensure_ngrams
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import LinearSettings
 
     corpus, split, cache = Corpus.open(folder / CORPUS), made(folder / SPLITS), _removed(folder / TERMS).parent
     train = load_parts(corpus, split) == TRAIN
-    place, took = _timed(lambda: ensure_terms(corpus, split, train, LinearSettings(), cache))
+    place, took = _timed(lambda: ensure_ngrams(corpus, split, train, LinearSettings(), cache))
     return {**took, "items": corpus.size, "unit": "documents", "bytes_written": _bytes(place)}
 
 
 def linear(folder: Path) -> dict[str, Any]:
     """One linear classifier for all places down to the subgroup, fitted to the counts."""
     from patent_hier.data.labels import corpus_labels
-    from patent_hier.features.terms import JoinedTerms, TermStore
+    from patent_hier.features.ngram_store import JoinedNgrams, NgramStore
     from patent_hier.pipeline.stages import load_parts
     from patent_hier.settings import SHARED, LinearSettings
-    from patent_hier.training.classical import fit_terms
+    from patent_hier.training.classical import fit_ngrams
     from patent_hier.training.node_data import CorpusView, NodeView
 
-    corpus, store = Corpus.open(folder / CORPUS), TermStore.open(made(folder / TERMS))
+    corpus, store = Corpus.open(folder / CORPUS), NgramStore.open(made(folder / TERMS))
     labels, parts = corpus_labels(corpus, DEPTH), load_parts(corpus, made(folder / SPLITS))
-    whole: CorpusView[TermStore | JoinedTerms] = CorpusView(store, store, labels, parts)
+    whole: CorpusView[NgramStore | JoinedNgrams] = CorpusView(store, store, labels, parts)
     view = NodeView.of(whole, SHARED)
-    _, took = _timed(lambda: fit_terms(view, LinearSettings(), seed=1))
+    _, took = _timed(lambda: fit_ngrams(view, LinearSettings(), seed=1))
     return {**took, "items": len(view.train), "unit": "documents", "labels": len(view.tree)}
 
 

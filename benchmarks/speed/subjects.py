@@ -13,8 +13,8 @@ from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.blueprint import Blueprint
 from patent_hier.models.encoder import build_encoder
+from patent_hier.models.network_spec import NetworkSpec
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.settings import LAST, ROOT, BertCnnSettings, DemoEncoderSettings, Settings, TrainerSettings
 from patent_hier.taxonomy.symbols import IPC_LEVELS
@@ -62,9 +62,9 @@ class Subject:
         torch.manual_seed(1)
         return BertCnn(build_encoder(self.config, frozen=frozen), labels, self.settings)
 
-    def blueprint(self, *, frozen: bool = False) -> Blueprint:
+    def spec(self, *, frozen: bool = False) -> NetworkSpec:
         """As training takes it."""
-        return Blueprint(self.reader, lambda _: self.network(frozen=frozen))
+        return NetworkSpec(self.reader, lambda _: self.network(frozen=frozen))
 
     def classifier(self, node: str = ROOT, tree: LabelTree = TREE, *, flat: bool = False) -> NodeClassifier:
         """As scoring takes it."""

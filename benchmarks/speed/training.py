@@ -15,7 +15,7 @@ from benchmarks.speed.rows import Row, rate_row
 from benchmarks.speed.subjects import LABELS, Subject, peer_model, peer_tokenizer, view_of
 from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.network_spec import NetworkSpec
 from patent_hier.settings import BF16, OptimizerSettings, Settings, filled
 from patent_hier.training.batching import Collate, ItemPaths, LengthGroupedBatches
 from patent_hier.training.device import choose_gpu, choose_precision
@@ -40,7 +40,7 @@ def training_row(subject: Subject, repeats: int, batch: int = BATCH, warm_up: in
     view, settings = view_of(subject.store), subject.run(batch_size=batch)
     rounds = []
     for _ in range(repeats):
-        ours, facts["peak_memory_bytes"] = our_seconds(view, subject.blueprint(), settings, warm_up)
+        ours, facts["peak_memory_bytes"] = our_seconds(view, subject.spec(), settings, warm_up)
         rounds.append((ours, _hugging_face_seconds(subject, facts["precision"], batch, warm_up)))
     work = f"training step, {subject.size} size, batches of {batch}"
     target = 1.5 if facts["device"] == "cuda" else 1.0
@@ -56,14 +56,14 @@ def device_facts(subject: Subject) -> dict[str, str]:
 
 
 def our_seconds(
-    view: NodeView[TokenStore], blueprint: Blueprint, settings: Settings, warm_up: int = 0
+    view: NodeView[TokenStore], spec: NetworkSpec, settings: Settings, warm_up: int = 0
 ) -> tuple[float, int | None]:
     """Seconds of an epoch behind so many epochs of warm-up, and the most bytes of the GPU's memory; None on a CPU."""
     trainer, on_gpu = replace(settings.trainer, max_epochs=warm_up + 1), torch.cuda.is_available()
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    fitted = fit_network(view, blueprint, replace(settings, trainer=trainer))
+    fitted = fit_network(view, spec, replace(settings, trainer=trainer))
     seconds = float(fitted.facts["seconds"]) - (fitted.history[warm_up - 1]["seconds"] if warm_up else 0.0)
     return seconds, torch.cuda.max_memory_allocated() if on_gpu else None
 
@@ -129,9 +129,9 @@ def overhead_row(subject: Subject, repeats: int) -> Row:
     """Milliseconds that a step of ours takes beyond a plain PyTorch loop over the same batches."""
     store = TokenStore.from_documents(np.random.default_rng(1).integers(1, 64, (_STEPS * BATCH, 8)).tolist())
     view, threads = view_of(store), torch.get_num_threads()
-    blueprint = Blueprint(subject.reader, lambda _: _Tiny())
+    spec = NetworkSpec(subject.reader, lambda _: _Tiny())
     settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second one
-    rounds = [(our_seconds(view, blueprint, settings)[0], _plain_seconds(view)) for _ in range(repeats + 1)][1:]
+    rounds = [(our_seconds(view, spec, settings)[0], _plain_seconds(view)) for _ in range(repeats + 1)][1:]
     torch.set_num_threads(threads)
     step, plain, more = (
         1000 / _STEPS * median(column) for column in zip(*((a, b, a - b) for a, b in rounds), strict=True)

@@ -162,7 +162,7 @@ def _learnt_system(before: "Member", options: argparse.Namespace) -> Learnt:
     earlier = earlier_corrections(before, cache)
     folder = ensure_corrections(options.feedback, settings, corpus, split, earlier, options.held_out)
     own += [assigned("learn.corrections", folder), f"learn.weight={options.weight}"]
-    if settings.model.inputs != "terms" and not options.anew:
+    if settings.model.inputs != "ngrams" and not options.anew:
         base = assigned("learn.base", before.result)
         own += [base, f"learn.replay={options.replay}", f"learn.passes={options.passes}", f"learn.rate={options.rate}"]
     settings, observers = compose_training(own)

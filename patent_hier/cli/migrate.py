@@ -89,7 +89,7 @@ def _migrate_corpus(source: Path, revision: "Revision", options: argparse.Namesp
 def _write_csv(table: "pa.Table", output: Path) -> None:
     """A corpus as a raw file in the paper's columns; a text that is no title and no abstract stands under 摘要."""
     from patent_hier.atomic import atomic_file
-    from patent_hier.data.feedback_table import harmless
+    from patent_hier.data.feedback_table import sanitize_cell
     from patent_hier.data.labels import LABEL_COLUMNS
     from patent_hier.data.raw import PAPER_COLUMNS
 
@@ -105,7 +105,7 @@ def _write_csv(table: "pa.Table", output: Path) -> None:
                 values = [*(row[name] or "" for name in (*names, "kind")), abstract]
                 values[0] = values[0] or row["document_id"]
                 symbols = ";".join([main, *row["further_symbols"]])
-                writer.writerow([*(harmless(str(value)) for value in values), symbols])
+                writer.writerow([*(sanitize_cell(str(value)) for value in values), symbols])
 
 
 def _migrate_system(source: Path, revision: "Revision", options: argparse.Namespace) -> None:

@@ -9,7 +9,8 @@ place in as many parts as it has documents, in the order train, test, val, calib
 train and test, 3 to train, test and val, and from 4 on every part has at least one. Filling: the documents of a class,
 ordered by a keyed hash of their ids, are dealt out by rank.
 
-Policies with groups (``applicant``, ``deduplicated``, ``family``: :mod:`patent_hier.data.relatives`) first place every
+Policies with groups (``applicant``, ``deduplicated``, ``family``; see
+:mod:`patent_hier.data.document_groups`) first place every
 group as a whole, the largest first, in the part that would still lack the largest share of what it needs of the
 group's classes; documents without such company then fill what is still open. So every part has large and small
 groups, and stratification is approximate.
@@ -90,7 +91,7 @@ def assign(
         document_ids: ``n`` distinct ids.
         classes: The ``n`` labels to stratify by, such as ``A01``.
         groups: The group of every document ``(n,)``, -1 for one that is alone, and their names; see
-            :func:`patent_hier.data.relatives.find_groups`. Needed where the plan keeps groups together only.
+            :func:`patent_hier.data.document_groups.find_groups`. Needed where the plan keeps groups together only.
         plan: Policy, shares and seed.
         days: The ``n`` days of application, ``NaT`` where unknown; needed by policy ``date`` only.
         given: The ``n`` part codes to take, :data:`NO_PART` for a document left out; needed by policy ``file`` only.

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.document_groups import applicant_names
 from patent_hier.data.raw import normalise
-from patent_hier.data.relatives import applicant_names
 from patent_hier.data.texts import is_placeholder
 from patent_hier.settings.data import APPLICANT
 
@@ -29,7 +29,7 @@ def text_of(document: str) -> str:
 def context_value(column: str, field: str | None) -> str:
     """A field of context as models read it; empty where it says nothing.
 
-    Of applicants the names that :func:`patent_hier.data.relatives.applicant_names` finds: natural persons, who are
+    Applicants are named by :func:`patent_hier.data.document_groups.applicant_names`: natural persons, who are
     recorded under one word, are none.
     """
     if field is None:

@@ -115,7 +115,7 @@ def _write(cleaning: Cleaning, folder: Path, fmt: RawFormat) -> None:
         tables: list[pa.Table] = []
         for batch in stack.enter_context(closing(cleaning.batches())):
             tables.append(batch.documents)
-            rejects.writerows(map(harmless, batch.rejections))
+            rejects.writerows(map(sanitize_rejection, batch.rejections))
             if sum(map(len, tables)) >= ROW_GROUP:
                 if pending:
                     pending.result()
@@ -128,7 +128,7 @@ def _write(cleaning: Cleaning, folder: Path, fmt: RawFormat) -> None:
         refuse_rejects(cleaning.accounting, files_shown(cleaning.files), fmt.max_reject_share)
 
 
-def harmless(rejection: Rejection) -> tuple[int, str, str, str]:
+def sanitize_rejection(rejection: Rejection) -> tuple[int, str, str, str]:
     """A rejection as a row of ``rejects.csv``: no control characters, and an apostrophe before a formula."""
     value, file = cell(one_line(rejection.value)), cell(one_line(rejection.file))
     return rejection.line_number, str(rejection.reason), value, file

@@ -119,7 +119,7 @@ class TextWriter:
         pick = self._pick
         phrases = self._phrases
         style = self._styles[pick(self._styles_of[filing, code[0]])]
-        words = self._terms(self._topics[code])
+        words = self._ngram_names(self._topics[code])
         words["kind"] = pick(phrases["kinds"][filing])
         words["form"] = pick(style["forms"])
         title = words["name"] = pick(self._naming) % words
@@ -134,7 +134,7 @@ class TextWriter:
         abstract = "".join(sentences) % words
         return Text("一种" + title, abstract[:-1] + "。" + pick(style["closing"]) % words)
 
-    def _terms(self, topic: Topic) -> dict[str, str]:
+    def _ngram_names(self, topic: Topic) -> dict[str, str]:
         """Choose a document's terms, as its clarity says: ``main use a b c`` and, for an ambiguous one, ``context``."""
         _, slots = CLARITIES[bisect(self._bounds, self._draw())]
         near, far = self._some(topic.near, 2)

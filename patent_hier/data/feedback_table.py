@@ -86,7 +86,7 @@ def _number_of(text: str) -> str:
     return f"FB{int(text_digest(text)[:16], 16):020}"
 
 
-def harmless(text: str) -> str:
+def sanitize_cell(text: str) -> str:
     """A cell that a spreadsheet only shows, and that reads in training as the text itself does.
 
     White space becomes single blanks, as the reader makes it anyway, so that a row is a line. The zero byte, which no
@@ -99,5 +99,5 @@ def harmless(text: str) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow(map(harmless, cells))
+    csv.writer(line).writerow(map(sanitize_cell, cells))
     return line.getvalue()

@@ -3,7 +3,7 @@
 The n-grams of a text are scikit-learn's: lower case, runs of white space as one space, every run of so many characters.
 Each has a key of 64 bits. Up to three characters the key *is* the n-gram, its characters being the digits of a number.
 A longer one has a hash, above :data:`HASHED`: that any two of 100 million n-grams share one has a chance of one in two
-thousand, and such a pair would be counted as one term.
+thousand, and such a pair would be counted as one n-gram.
 
 N-grams of a document's context (:mod:`patent_hier.data.context`) are kept apart by their column, a further digit.
 """
@@ -65,7 +65,7 @@ class Vocabulary:
     """The columns of a model's or a store's n-grams.
 
     Args:
-        keys: By column, ``(terms,)``.
+        keys: By column, ``(ngrams,)``.
     """
 
     def __init__(self, keys: Keys) -> None:
@@ -73,7 +73,7 @@ class Vocabulary:
         self._keys = keys[self._column]
 
     def rows(self, counted: Counted) -> csr_matrix:
-        """The counts of documents, ``(n, terms)``, columns ascending in each row; other n-grams are left out."""
+        """The counts of documents, ``(n, ngrams)``, columns ascending in each row; other n-grams are left out."""
         counts, place = counted.counts, np.searchsorted(self._keys, counted.keys)
         place[place == len(self._keys)] = 0
         column = np.where(self._keys[place] == counted.keys, self._column[place], -1)[counts.indices]
@@ -158,7 +158,7 @@ def _with_column(number: Keys, column: Keys, size: int) -> Keys:
     return hashed if size > _DIGITS else np.where(column <= _COLUMNS, exact, hashed)
 
 
-class NgramReader:
+class NgramCutter:
     """Cuts documents into passages and names n-grams by their keys.
 
     Args:
@@ -198,10 +198,10 @@ class NgramReader:
             return self._columns.setdefault(name, len(self._columns) + 1)
         return self._columns.get(name, 0)
 
-    def keys(self, terms: Sequence[str]) -> Keys:
-        """The keys of terms, ``(len(terms),)``; 0, which no n-gram has, for those of other sizes."""
-        passages, keys = self._cut(terms, str), np.zeros(len(terms), np.uint64)
-        lengths = np.bincount(passages.documents, passages.lengths, minlength=len(terms)).astype(np.int64)
+    def keys(self, ngrams: Sequence[str]) -> Keys:
+        """The keys of n-grams, ``(len(ngrams),)``; 0, which no n-gram has, for those of other sizes."""
+        passages, keys = self._cut(ngrams, str), np.zeros(len(ngrams), np.uint64)
+        lengths = np.bincount(passages.documents, passages.lengths, minlength=len(ngrams)).astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         for size, begins, found in passages.ngrams(self.sizes):
             own = np.flatnonzero((lengths == size) & np.isin(starts, begins))  # in one passage
@@ -213,11 +213,11 @@ class NgramReader:
         return ["", *(f"{SEPARATOR}{name}=" for name in self._columns)]
 
     def names(self, keys: Keys, batches: Callable[[], Iterable[Sequence[str]]]) -> list[str]:
-        """The terms of keys, those of context with their column.
+        """The n-grams of keys, those of context with their column.
 
         Args:
             keys: ``(k,)``.
-            batches: Documents that hold the terms; they are read only to find the characters of hashes.
+            batches: Documents that hold the n-grams; they are read only to find the characters of hashes.
 
         Raises:
             DataError: If a hash is not among them.
@@ -231,7 +231,7 @@ class NgramReader:
         return names
 
     def _read(self, keys: Keys) -> list[str]:
-        """The terms of keys; empty ones for hashes."""
+        """The n-grams of keys; empty ones for hashes."""
         names, marks = [""] * len(keys), self._marks
         column, number = np.divmod(keys, np.uint64(_BASE**_DIGITS))
         for size in range(1, _DIGITS + 1):
@@ -245,7 +245,7 @@ class NgramReader:
         return names
 
     def _found(self, missing: Keys, batches: Iterable[Sequence[str]]) -> Iterator[tuple[int, str]]:
-        """The keys and terms of hashes, as documents show them; those of no document are left out."""
+        """The keys and n-grams of hashes, as documents show them; those of no document are left out."""
         marks, missing = self._marks, np.sort(missing)
         for batch in batches:
             passages = self.passages(batch)

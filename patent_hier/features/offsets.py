@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patent_hier.errors import DataError
+from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.segmentation import cut
 from patent_hier.features.special_tokens import mask_token
-from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import WordReader
 
@@ -102,20 +102,20 @@ def lowered(text: str) -> PlacedText:
 
 
 def spread_over_characters(
-    reader: TermReader, text: str, contributions: NDArray[np.float64]
+    reader: NgramReader, text: str, contributions: NDArray[np.float64]
 ) -> tuple[Places, NDArray[np.float64]]:
-    """Share what each term contributes among the characters that it stands at.
+    """Share what each n-gram contributes among the characters that it stands at.
 
-    A term's share is the same for each of its occurrences, and in one for each of its characters.
+    An n-gram's share is the same for each of its occurrences, and in one for each of its characters.
 
     Args:
         reader: Of a model on n-grams.
         text: Any text.
-        contributions: One number for each term of the reader, ``(terms,)``.
+        contributions: One number for each n-gram of the reader, ``(ngrams,)``.
 
     Returns:
         Places ``(n, 2)`` and sums ``(n,)`` of the characters, in their order, that stand in any known n-gram. The sums
-        add up to the contributions of the terms that stand in the text.
+        add up to the contributions of the n-grams that stand in the text.
     """
     shown = _as_counted(text)
     found = [

@@ -16,7 +16,7 @@ from patent_hier.features.versions import package_version
 from patent_hier.inference.engines import INT8, ONNX, Engine
 from patent_hier.inference.onnx_network import example_of, export_network
 from patent_hier.inference.rounding import ROUNDERS, has_short_sums
-from patent_hier.models.kinds import TokenReader
+from patent_hier.models.registry import TokenReader
 from patent_hier.models.saved import NodeClassifier
 
 CONVERTED_VERSION = 1  # of what is written for equal networks

@@ -9,14 +9,14 @@ from torch import nn
 
 from patent_hier.data.context import text_of
 from patent_hier.errors import ConfigError
+from patent_hier.features.ngram_store import NgramReader, NgramStore, context_start
 from patent_hier.features.offsets import Places, place_tokens, spread_over_characters
-from patent_hier.features.terms import TermReader, TermStore, context_start
-from patent_hier.inference.nodes import Combination
+from patent_hier.inference.nodes import Ensemble
 from patent_hier.inference.predictor import System
 from patent_hier.inference.results import Explanation, Span
-from patent_hier.models.attribution import attribute_terms, attribute_tokens
-from patent_hier.models.classical import TermModel
-from patent_hier.models.kinds import TokenReader
+from patent_hier.models.attribution import attribute_ngrams, attribute_tokens
+from patent_hier.models.classical import NgramModel
+from patent_hier.models.registry import TokenReader
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import NONE
@@ -39,7 +39,7 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
     """Explain what a system says of one label for one document.
 
     Networks are explained by integrated gradients of their token embeddings, models that are linear on TF-IDF by
-    integrated gradients of their terms, all others, combinations among them, by leaving out one window of the text
+    integrated gradients of their n-grams, all others, combinations among them, by leaving out one window of the text
     after another. Only text that is read (``max_length``) has spans. The score is of the label's joint probability in
     the network that decides it: where a system has one for each section, that is P(label | section). Spans are of the
     text; what the context says belongs to the base.
@@ -59,14 +59,14 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
     """
     place = find_label(system, label, level)
     one = system.loaded[system.nodes[place.node]]
-    if isinstance(one, Combination):
+    if isinstance(one, Ensemble):
         return occlude(system, text, place)
     classifier = one.classifier
     if classifier.model is None:  # certain of its labels, whatever the text
         return Explanation(text_of(text), *place[:3], "constant: no text is read", (), 0.0, 0.0)
     if isinstance(classifier.model, nn.Module):
         return _of_network(place, classifier, classifier.model, text_of(text))
-    return _of_terms(place, classifier, classifier.model, text) or occlude(system, text, place)
+    return _of_ngrams(place, classifier, classifier.model, text) or occlude(system, text, place)
 
 
 def find_label(system: System, label: str, level: str | None = None) -> Place:
@@ -109,17 +109,17 @@ def _of_network(place: Place, classifier: NodeClassifier, network: nn.Module, te
     return Explanation(text, *place[:3], method, join_spans(placed.places, found.scores), found.base, found.value)
 
 
-def _of_terms(place: Place, classifier: NodeClassifier, model: TermModel, text: str) -> Explanation | None:
+def _of_ngrams(place: Place, classifier: NodeClassifier, model: NgramModel, text: str) -> Explanation | None:
     """None for a model that is not linear."""
-    assert isinstance(classifier.reader, TermReader)
+    assert isinstance(classifier.reader, NgramReader)
     store = classifier.encode([text])
-    assert isinstance(store, TermStore)
-    found = attribute_terms(model, store.matrix, classifier.tree, classifier.flat, place.position)
+    assert isinstance(store, NgramStore)
+    found = attribute_ngrams(model, store.matrix, classifier.tree, classifier.flat, place.position)
     if found is None:
         return None
     text = text_of(text)
     places, scores = spread_over_characters(classifier.reader, text, found.scores)
-    base = found.base + float(found.scores[context_start(classifier.reader.terms) :].sum())
+    base = found.base + float(found.scores[context_start(classifier.reader.ngrams) :].sum())
     method = "integrated gradients of the TF-IDF of n-grams, exact"
     return Explanation(text, *place[:3], method, join_spans(places, scores), base, found.value)
 
@@ -176,9 +176,9 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
 def _reach(system: System, folder: Path, text: str) -> int:
     """How many characters of a text a node reads, itself or by a combination's members."""
     one = system.loaded[folder]
-    if isinstance(one, Combination):
+    if isinstance(one, Ensemble):
         return max(_reach(system, path, text) for member in one.members for path in member.nodes.values())
     reader = one.classifier.reader
     if reader is None:
         return 0
-    return len(text) if isinstance(reader, TermReader) else int(place_tokens(reader, text).places[:, 1].max(initial=0))
+    return len(text) if isinstance(reader, NgramReader) else int(place_tokens(reader, text).places[:, 1].max(initial=0))

@@ -22,7 +22,7 @@ from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.features.pretrained import mirror_hint
 from patent_hier.inference.blocked import BLOCKED_FILE, Blocked
 from patent_hier.inference.calibration import SHOWN, Calibration, calibrate
-from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Combination
+from patent_hier.inference.nodes import CLASSIFIER_FILE, CONFIG_FILE, MODEL_FOLDER, NODE_KIND, Classifier, Ensemble
 from patent_hier.inference.predictor import NODES, RESULT_KIND, SYSTEM_KIND, System
 from patent_hier.plain_yaml import dump
 from patent_hier.sanitize import reason, shown
@@ -260,11 +260,11 @@ def model_card(export: Export) -> str:
         raise ArtifactError(f"facts of {system.name} are missing or of another form ({shown(error)})") from error
 
 
-def _export_node(source: Path, one: Classifier | Combination, target: Path, names: Mapping[Path, str]) -> None:
+def _export_node(source: Path, one: Classifier | Ensemble, target: Path, names: Mapping[Path, str]) -> None:
     """A node folder with what classifying needs; members of a combination lie beside it."""
     target.mkdir(parents=True)
     data: dict[str, Any] = {}
-    if isinstance(one, Combination):
+    if isinstance(one, Ensemble):
         facts = read_json(source / MODEL_FOLDER / CLASSIFIER_FILE)
         for member, loaded in zip(facts["members"], one.members, strict=True):
             member["nodes"] = {node: f"../{names[path]}" for node, path in loaded.nodes.items()}

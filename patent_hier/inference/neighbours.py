@@ -22,19 +22,19 @@ from scipy.sparse import csc_matrix, csr_matrix
 from patent_hier.artifacts import MANIFEST, find_damage, fingerprint, refuse_foreign, seal, verify
 from patent_hier.atomic import atomic_folder, exclusive, read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, DataError
-from patent_hier.features.term_counting import count_corpus
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.ngram_counting import count_corpus
+from patent_hier.features.ngram_store import NgramReader, NgramStore
 from patent_hier.inference.texts import Texts, listed
-from patent_hier.models.term_features import fit_idf, tf_idf
+from patent_hier.models.ngram_features import fit_idf, tf_idf
 from patent_hier.sanitize import reason
-from patent_hier.settings import TermSettings
+from patent_hier.settings import NgramSettings
 from patent_hier.settings.models import LONGEST_NGRAM
 
 NEIGHBOURS_VERSION = 2
 NGRAM_SIZES = (2, 3)
-MAX_TERMS = 500_000
+MAX_NGRAMS = 500_000
 _KIND = "neighbours"
-_INDEX, _TERMS, _SETTINGS, _DOCUMENTS = "index.safetensors", "terms.json", "settings.json", "documents.parquet"
+_INDEX, _NGRAMS, _SETTINGS, _DOCUMENTS = "index.safetensors", "terms.json", "settings.json", "documents.parquet"
 _SCHEMA = pa.schema([("document_id", pa.string()), ("title", pa.string()), ("path", pa.list_(pa.string()))])
 _ROW_GROUP = 4096  # documents that are read for one of them
 _DAMAGED = (ArtifactError, KeyError, OSError, SafetensorError, TypeError, ValueError, pa.ArrowException)
@@ -64,7 +64,7 @@ def neighbours_fingerprint(corpus: str, split: str) -> str:
         corpus: The corpus' fingerprint.
         split: The split's fingerprint.
     """
-    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(NGRAM_SIZES), MAX_TERMS])
+    return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(NGRAM_SIZES), MAX_NGRAMS])
 
 
 def build_neighbours(
@@ -78,7 +78,7 @@ def build_neighbours(
     """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
 
     Memory holds about 40 bytes for each distinct n-gram of each document, and key and frequency of each n-gram. The
-    :data:`MAX_TERMS` most frequent ones are kept; of equally frequent ones the first in code point order.
+    :data:`MAX_NGRAMS` most frequent ones are kept; of equally frequent ones the first in code point order.
 
     Args:
         document_ids: Of the ``n`` training documents, and no others.
@@ -99,13 +99,13 @@ def build_neighbours(
             return
         with atomic_folder(folder) as staging:
             with tempfile.TemporaryDirectory(dir=staging) as scratch:
-                counts, terms = _count(texts, Path(scratch), progress)
+                counts, ngrams = _count(texts, Path(scratch), progress)
                 entries = _write_index(counts, staging)
-            write_json(staging / _TERMS, list(terms))
+            write_json(staging / _NGRAMS, list(ngrams))
             write_json(staging / _SETTINGS, {"ngram_sizes": list(NGRAM_SIZES)})
             columns = dict(zip(_SCHEMA.names, (document_ids, titles, paths), strict=True))
             pq.write_table(pa.table(columns, _SCHEMA), staging / _DOCUMENTS, _ROW_GROUP)
-            facts = {"documents": len(texts), "terms": len(terms), "entries": entries}
+            facts = {"documents": len(texts), "terms": len(ngrams), "entries": entries}
             seal(staging, {"kind": _KIND, "version": NEIGHBOURS_VERSION, "made_as": folder.name, **facts})
 
 
@@ -113,7 +113,7 @@ def _count(
     texts: Sequence[str], folder: Path, progress: Callable[[int], None] | None
 ) -> tuple[csr_matrix, tuple[str, ...]]:
     """Counts of the n-grams that stand in most documents, and those."""
-    settings = TermSettings(ngram_sizes=list(NGRAM_SIZES), min_documents=1, max_terms=MAX_TERMS)
+    settings = NgramSettings(ngram_sizes=list(NGRAM_SIZES), min_documents=1, max_terms=MAX_NGRAMS)
     every = np.ones(len(texts), np.bool_)
     try:
         count_corpus(lambda: [texts], every, settings, folder, progress or (lambda documents: None))
@@ -121,12 +121,12 @@ def _count(
         raise DataError(
             f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text"
         ) from error
-    store = TermStore.open(folder)
-    return store.matrix, store.terms
+    store = NgramStore.open(folder)
+    return store.matrix, store.ngrams
 
 
 def _write_index(counts: csr_matrix, folder: Path) -> int:
-    """Write the inverted index of term counts; the number of its entries."""
+    """Write the inverted index of n-gram counts; the number of its entries."""
     idf = fit_idf(counts)
     index: csc_matrix = tf_idf(counts, idf).tocsc()  # documents ascending in each column
     arrays = {
@@ -153,15 +153,15 @@ class Neighbours:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        terms, settings = read_json(folder / _TERMS), read_json(folder / _SETTINGS)
+        ngrams, settings = read_json(folder / _NGRAMS), read_json(folder / _SETTINGS)
         shortest, longest = settings["ngram_sizes"]
-        self._reader = TermReader(tuple(terms), (int(shortest), int(longest)))
+        self._reader = NgramReader(tuple(ngrams), (int(shortest), int(longest)))
         self._index = cast(Any, safe_open(folder / _INDEX, framework="numpy"))  # half of it has no types
         self._idf: NDArray[np.float32] = self._index.get_tensor("idf")
         self._offsets: NDArray[np.int64] = self._index.get_tensor("offsets")
         with self._documents() as documents:
             self.size: int = documents.metadata.num_rows
-        if not (len(terms) == len(self._idf) == len(self._offsets) - 1 and self.size):
+        if not (len(ngrams) == len(self._idf) == len(self._offsets) - 1 and self.size):
             raise ValueError("its files are not of one size")
         if not 1 <= shortest <= longest <= LONGEST_NGRAM:
             raise ValueError(f"its n-grams are of {shortest} to {longest} characters")
@@ -204,17 +204,17 @@ class Neighbours:
         given = listed(texts)
         if not given:
             return []
-        features = tf_idf(self._reader.encode(given).matrix, self._idf)  # (texts, terms)
+        features = tf_idf(self._reader.encode(given).matrix, self._idf)  # (texts, n-grams)
         found = [self._best(self._similarity(features[row]), k) for row in range(len(given))]
         known = self._read_documents(sorted({document for best in found for document, _ in best}))
         return [[Neighbour(*known[document], similarity) for document, similarity in best] for best in found]
 
     def _similarity(self, features: csr_matrix) -> NDArray[np.float64]:
-        """Cosines with all documents, ``(size,)``, from one row ``(1, terms)``."""
+        """Cosines with all documents, ``(size,)``, from one row ``(1, ngrams)``."""
         similarity = np.zeros(self.size)
         documents, weights = (self._index.get_slice(name) for name in ("documents", "weights"))  # read in slices
-        for term, weight in zip(features.indices.tolist(), features.data.tolist(), strict=True):
-            start, end = int(self._offsets[term]), int(self._offsets[term + 1])
+        for ngram, weight in zip(features.indices.tolist(), features.data.tolist(), strict=True):
+            start, end = int(self._offsets[ngram]), int(self._offsets[ngram + 1])
             similarity[documents[start:end]] += np.float64(weight) * weights[start:end]  # a document stands there once
         return similarity
 

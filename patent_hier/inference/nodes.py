@@ -79,7 +79,7 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class Ensemble:
     """A node folder that pools what other folders say.
 
     Attributes:
@@ -108,7 +108,7 @@ class NodeLoader:
     """
 
     def __init__(self) -> None:
-        self.nodes: dict[Path, Classifier | Combination] = {}
+        self.nodes: dict[Path, Classifier | Ensemble] = {}
 
     def load(self, folder: Path, node: str, within: tuple[Path, ...] = ()) -> Path:
         """Load a node folder, and of a combination also the folders of its members.
@@ -133,7 +133,7 @@ class NodeLoader:
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
                 raise ArtifactError(f"{folder} is of node {shown(known)}, not {node}; delete it and run again")
-            one = self._combination(folder, facts, within) if kind == COMBINATION else _classifier(folder, digests)
+            one = self._ensemble(folder, facts, within) if kind == COMBINATION else _classifier(folder, digests)
             if one.tree.root != (root := ROOT if node in WHOLE else node):
                 file = folder / MODEL_FOLDER / CLASSIFIER_FILE
                 raise ArtifactError(
@@ -142,7 +142,7 @@ class NodeLoader:
             self.nodes[folder] = one
         return folder
 
-    def _combination(self, folder: Path, facts: dict[str, Any], within: tuple[Path, ...]) -> Combination:
+    def _ensemble(self, folder: Path, facts: dict[str, Any], within: tuple[Path, ...]) -> Ensemble:
         try:
             node, tree, flat = facts["node"], LabelTree.from_dict(facts["tree"]), bool(facts["flat"])
             unknown = None if facts.get("unknown") is None else _numbers(facts["unknown"])
@@ -169,7 +169,7 @@ class NodeLoader:
             members.append(Member(nodes, weights))
         if not members:
             raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
-        return Combination(node, tree, flat, tuple(members), unknown, depth)
+        return Ensemble(node, tree, flat, tuple(members), unknown, depth)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

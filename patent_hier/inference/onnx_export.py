@@ -27,10 +27,10 @@ from patent_hier.evaluation.pooling import FLOOR
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import FIRST_WORD_ID, UNKNOWN_ID, WORDS_FILE, WordReader
 from patent_hier.inference.calibration import Calibration
-from patent_hier.inference.nodes import Classifier, Combination
+from patent_hier.inference.nodes import Classifier, Ensemble
 from patent_hier.inference.onnx_network import INPUTS, OPSET, OUTPUT, export_network, require_libraries
 from patent_hier.inference.predictor import System
-from patent_hier.models.kinds import Reader
+from patent_hier.models.registry import Reader
 
 ONNX_VERSION = 3  # of the folder's form
 ONNX_KIND = "onnx"  # in its manifest
@@ -116,7 +116,7 @@ def _write(system: System, staging: Path) -> dict[str, Any]:
 def _names(system: System) -> dict[Path, str]:
     """A name for each loaded folder: its node, with a number where several are of one node."""
     plain = {
-        path: f"combination-{one.node}" if isinstance(one, Combination) else one.node
+        path: f"combination-{one.node}" if isinstance(one, Ensemble) else one.node
         for path, one in system.loaded.items()
     }
     how_many, so_far = Counter(plain.values()), Counter[str]()
@@ -128,11 +128,11 @@ def _names(system: System) -> dict[Path, str]:
 
 
 def _write_node(
-    path: Path, one: Classifier | Combination, names: Mapping[Path, str], readers: Mapping[Hashable, str], staging: Path
+    path: Path, one: Classifier | Ensemble, names: Mapping[Path, str], readers: Mapping[Hashable, str], staging: Path
 ) -> dict[str, Any]:
     """Return the entry for one of the loaded folders in ``onnx.json``, after writing the file of a network."""
     labels = {"node": one.node, "tree": one.tree.as_dict(), "flat": one.flat}
-    if isinstance(one, Combination):
+    if isinstance(one, Ensemble):
         if one.unknown is not None:
             raise ConfigError("a combination over several levels cannot be written as ONNX; export its members")
         if one.depth is not None:

@@ -28,7 +28,7 @@ from patent_hier.errors import ConfigError, MissingExtraError
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.features.words import WordReader
-from patent_hier.models.kinds import TokenReader
+from patent_hier.models.registry import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_softmax import TreeSoftmax

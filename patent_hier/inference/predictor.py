@@ -20,7 +20,7 @@ from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import NO_PATH
 from patent_hier.evaluation.reference import Reference, load_reference
 from patent_hier.evaluation.scores import TreeScores, missing_nodes, whole, whole_tree
-from patent_hier.inference.nodes import NODE_KIND, Classifier, Combination, NodeLoader, is_path
+from patent_hier.inference.nodes import NODE_KIND, Classifier, Ensemble, NodeLoader, is_path
 from patent_hier.inference.results import LabelPath, Step
 from patent_hier.inference.scoring import Progress, TextScorer
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
@@ -49,7 +49,7 @@ class System:
         self,
         name: str,
         nodes: Mapping[str, Path],
-        loaded: Mapping[Path, Classifier | Combination],
+        loaded: Mapping[Path, Classifier | Ensemble],
         raw: RawFormat,
         titles: Mapping[str, str] | None = None,
         characters: Characters | None = None,
@@ -89,7 +89,7 @@ class System:
         """The same classifiers with titles of their labels."""
         return System(self.name, self.nodes, self.loaded, self.raw, titles, *self._known)
 
-    def with_loaded(self, loaded: Mapping[Path, Classifier | Combination]) -> "System":
+    def with_loaded(self, loaded: Mapping[Path, Classifier | Ensemble]) -> "System":
         """The same nodes with other classifiers, or the same ones otherwise computed."""
         return System(self.name, self.nodes, loaded, self.raw, self.titles, *self._known)
 
@@ -138,7 +138,7 @@ class System:
     def has_members(self) -> bool:
         """Whether it is a combination throughout, of the same number of members everywhere."""
         nodes = [self.loaded[folder] for folder in self.nodes.values()]
-        counts = {len(one.members) if isinstance(one, Combination) else 0 for one in nodes}
+        counts = {len(one.members) if isinstance(one, Ensemble) else 0 for one in nodes}
         return len(counts) == 1 and min(counts) > 1
 
     def log_prob_with_members(
@@ -237,7 +237,7 @@ def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
     return {node: place / Path(path).name for node, path in nodes.items()}
 
 
-def _common_format(loaded: Mapping[Path, Classifier | Combination]) -> RawFormat:
+def _common_format(loaded: Mapping[Path, Classifier | Ensemble]) -> RawFormat:
     """The form of the raw file that all classifiers were trained on."""
     formats = [node.raw for node in loaded.values() if isinstance(node, Classifier)]
     if any(raw.content != formats[0].content for raw in formats):

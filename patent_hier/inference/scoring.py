@@ -10,9 +10,9 @@ from patent_hier.errors import ArtifactError
 from patent_hier.evaluation.path_pool import PathPool
 from patent_hier.evaluation.pooling import pool
 from patent_hier.evaluation.scores import TreeScores, as_node, cut, derive
-from patent_hier.features.terms import TermReader, TermStore, in_order
+from patent_hier.features.ngram_store import NgramReader, NgramStore, in_order
 from patent_hier.features.token_store import TokenStore
-from patent_hier.inference.nodes import Classifier, Combination
+from patent_hier.inference.nodes import Classifier, Ensemble
 
 Progress = Callable[[int], None]
 
@@ -20,26 +20,26 @@ Progress = Callable[[int], None]
 class TextScorer:
     """Scores texts by any of some loaded folders: each is read once for all that read alike, and scored once by each.
 
-    Classifiers on character n-grams have different terms; their texts are counted once for all terms, and each takes
+    Classifiers on character n-grams have different ones; their texts are counted once for all of these, and each takes
     its own columns of the counts.
 
     Attributes:
         passes: How many classifiers read each text; constant ones need not.
     """
 
-    def __init__(self, loaded: Mapping[Path, Classifier | Combination]) -> None:
+    def __init__(self, loaded: Mapping[Path, Classifier | Ensemble]) -> None:
         self._loaded = loaded
         reading = [one for one in loaded.values() if isinstance(one, Classifier) and one.classifier.reader is not None]
         self.passes = len(reading)
-        self._encoders: dict[Hashable, Callable[[list[str]], TokenStore | TermStore]] = {
+        self._encoders: dict[Hashable, Callable[[list[str]], TokenStore | NgramStore]] = {
             _reads(one): one.classifier.encode for one in reading
         }
-        terms: dict[tuple[int, int], set[str]] = {}
+        ngrams: dict[tuple[int, int], set[str]] = {}
         for one in reading:
-            if isinstance(one.classifier.reader, TermReader):
-                terms.setdefault(one.classifier.reader.ngram_sizes, set()).update(one.classifier.reader.terms)
-        for sizes, union in terms.items():
-            self._encoders[sizes] = TermReader(tuple(in_order(union)), sizes).encode
+            if isinstance(one.classifier.reader, NgramReader):
+                ngrams.setdefault(one.classifier.reader.ngram_sizes, set()).update(one.classifier.reader.ngrams)
+        for sizes, union in ngrams.items():
+            self._encoders[sizes] = NgramReader(tuple(in_order(union)), sizes).encode
 
     def score(
         self, nodes: Mapping[str, Path], texts: list[str], progress: Progress | None = None, batch_size: int = 64
@@ -54,7 +54,7 @@ class TextScorer:
         """The same, and by each node that is a combination the scores of its members, which are made once for both."""
         said = _Reading(self._loaded, self._encoders, texts, progress, batch_size, keeps_members=True)
         scores = {node: said.scored(folder) for node, folder in nodes.items()}
-        combined = {node: folder for node, folder in nodes.items() if isinstance(self._loaded[folder], Combination)}
+        combined = {node: folder for node, folder in nodes.items() if isinstance(self._loaded[folder], Ensemble)}
         return scores, {node: said.members(folder) for node, folder in combined.items()}
 
 
@@ -66,8 +66,8 @@ class _Reading:
 
     def __init__(
         self,
-        loaded: Mapping[Path, Classifier | Combination],
-        encoders: Mapping[Hashable, Callable[[list[str]], TokenStore | TermStore]],
+        loaded: Mapping[Path, Classifier | Ensemble],
+        encoders: Mapping[Hashable, Callable[[list[str]], TokenStore | NgramStore]],
         texts: list[str],
         progress: Progress | None,
         batch_size: int,
@@ -81,7 +81,7 @@ class _Reading:
 
     def _scored(self, folder: Path) -> TreeScores:
         one = self._loaded[folder]
-        if isinstance(one, Combination):
+        if isinstance(one, Ensemble):
             return self._pooled(one, folder)
         n, classifier = self._n, one.classifier
         if not n or classifier.reader is None:  # a constant classifier is certain of its labels
@@ -92,7 +92,7 @@ class _Reading:
     def _members(self, folder: Path) -> list[TreeScores]:
         """What each member says of the combined node."""
         one, members = self._loaded[folder], []
-        assert isinstance(one, Combination)
+        assert isinstance(one, Ensemble)
         for member in one.members:
             said = {node: self.scored(path) for node, path in member.nodes.items()}
             if one.depth is not None:
@@ -100,7 +100,7 @@ class _Reading:
             members.append(as_node(derive(said, one.node), one.node))
         return members
 
-    def _pooled(self, one: Combination, folder: Path) -> TreeScores:
+    def _pooled(self, one: Ensemble, folder: Path) -> TreeScores:
         members = self.members(folder)
         if one.unknown is None:
             own = pool(members, [weight for member in one.members for weight in member.weights])
@@ -115,4 +115,4 @@ class _Reading:
 def _reads(one: Classifier) -> Hashable:
     """Return a key that is equal for classifiers that can share a store."""
     reader = one.classifier.reader
-    return reader.ngram_sizes if isinstance(reader, TermReader) else one.reader_digests
+    return reader.ngram_sizes if isinstance(reader, NgramReader) else one.reader_digests

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from patent_hier.errors import MissingExtraError
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.classical import LinearModel, TermModel
-from patent_hier.models.term_features import tf_idf
-from patent_hier.models.term_heads import Head, TermHeads
+from patent_hier.models.classical import LinearModel, NgramModel
+from patent_hier.models.ngram_features import tf_idf
+from patent_hier.models.ngram_heads import Head, NgramHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import LabelTree
 
@@ -33,7 +33,7 @@ class Attribution:
     """Contributions of the parts of an input to a log-probability, in nats.
 
     Attributes:
-        scores: One for each token or term, ``(n,)`` float64.
+        scores: One for each token or n-gram, ``(n,)`` float64.
         base: The log-probability with the neutral input.
         value: That with the input itself; ``scores.sum()`` is about ``value - base``.
         steps: Points on the path from one to the other; 0 where the integral is not a sum of so many.
@@ -141,27 +141,27 @@ def _embedding_as(layer: nn.Module, output: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def attribute_terms(
-    model: TermModel, counts: csr_matrix, tree: LabelTree, flat: bool, label: int
+def attribute_ngrams(
+    model: NgramModel, counts: csr_matrix, tree: LabelTree, flat: bool, label: int
 ) -> Attribution | None:
-    """Integrated gradients of models that are linear on TF-IDF, from the document without terms to the document: exact.
+    """Integrated gradients of models that are linear on TF-IDF, from the empty document to the document: exact.
 
     A label's joint probability is the product of what the heads on its path say, so the scores are the sums of theirs.
 
     Args:
         model: Of a node.
-        counts: Term counts of one document, ``(1, terms)``.
+        counts: Term counts of one document, ``(1, ngrams)``.
         tree: The node's labels.
         flat: Whether one softmax over the deepest level decides.
         label: The position in the tree of the label whose joint probability is explained.
 
     Returns:
-        One score for each term, 0 for those that the document has not; None if the model is not linear.
+        One score for each n-gram, 0 for those that the document has not; None if the model is not linear.
 
     Source: as :func:`attribute_tokens`.
     """
     path = tree.paths(np.array([label], np.int32))[0]
-    if isinstance(model, TermHeads):
+    if isinstance(model, NgramHeads):
         scores, base, value = np.zeros(counts.shape[1]), 0.0, 0.0
         for head in model.heads:
             own = path[(path >= head.labels.start) & (path < head.labels.stop)] - head.start
@@ -182,24 +182,24 @@ def attribute_columns(model: LinearModel | Head, counts: csr_matrix, columns: Se
     """Integrated gradients of one linear softmax.
 
     With the scores ``s(a) = (a x W + b) / T`` on the way, ``x`` the document's TF-IDF and ``a`` from 0 to 1, the
-    gradient for term ``i`` is ``W[i] (q(a) - p(a)) / T``: ``p`` is the softmax of ``s``, ``q`` that of the explained
+    gradient for n-gram ``i`` is ``W[i] (q(a) - p(a)) / T``: ``p`` is the softmax of ``s``, ``q`` that of the explained
     labels alone. Only the mean of ``q - p`` over the way needs an integral, of one dimension and known smoothness; so
     the scores add up to ``value - base`` to ten digits. For one label ``q`` is 1 there: its weights count fully, less
-    what all labels share. That length and logarithm of the counts depend on the other terms is not attributed.
+    what all labels share. That length and logarithm of the counts depend on the other n-grams is not attributed.
 
     Args:
         model: Linear on TF-IDF.
-        counts: Term counts of one document, ``(1, terms)``.
+        counts: Term counts of one document, ``(1, ngrams)``.
         columns: The labels whose summed probability is explained.
 
     Returns:
-        One score for each term, 0 for those that the document has not.
+        One score for each n-gram, 0 for those that the document has not.
 
     Source: as :func:`attribute_tokens`.
     """
     features = tf_idf(counts, model.idf, model.context).astype(np.float64)
     temperature, chosen, bias = model.temperature, list(columns), model.bias.astype(np.float64)
-    weights = model.weights[features.indices].astype(np.float64)  # (known terms, labels)
+    weights = model.weights[features.indices].astype(np.float64)  # (known n-grams, labels)
     effect = features.data @ weights  # (labels,): x W
 
     def pull(way: float) -> NDArray[np.float64]:

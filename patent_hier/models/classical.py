@@ -1,6 +1,6 @@
-"""Classical models on term counts: TF-IDF, then a linear classifier, naive Bayes or nearest neighbours.
+"""Classical models on n-gram counts: TF-IDF, then a linear classifier, naive Bayes or nearest neighbours.
 
-Each takes rows of raw counts whose columns are its reader's terms, and gives log-probabilities. Saved as arrays alone.
+Each takes rows of raw counts whose columns are its reader's n-grams and gives log-probabilities. Saved as arrays only.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 
 from patent_hier.errors import ArtifactError
-from patent_hier.models.term_features import Arrays, ContextBlock, expect, tf_idf
+from patent_hier.models.ngram_features import Arrays, ContextBlock, expect, tf_idf
 from patent_hier.sanitize import reason
 
 WEIGHTS = "model.safetensors"
@@ -25,8 +25,8 @@ _CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float
 _PARAMETERS = ("weights", "weights.data", "bias", "index.data")  # arrays
 
 
-class TermModel(ABC):
-    """Base class of all models on term counts."""
+class NgramModel(ABC):
+    """Base class of all models on n-gram counts."""
 
     kind: ClassVar[str]
 
@@ -35,7 +35,7 @@ class TermModel(ABC):
         """Natural logarithm of each label's probability, ``(n, labels)``; each row sums to 1 after ``exp``.
 
         Args:
-            counts: Term counts, ``(n, terms)`` float32, columns as in training.
+            counts: Term counts, ``(n, ngrams)`` float32, columns as in training.
         """
 
     @abstractmethod
@@ -78,12 +78,12 @@ class TermModel(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearModel(TermModel):
+class LinearModel(NgramModel):
     """``log_softmax((tf_idf @ weights + bias) / temperature)``.
 
     Attributes:
-        idf: ``(terms,)`` float32.
-        weights: ``(terms, labels)`` float32: transposed, as the product with sparse rows reads it.
+        idf: ``(ngrams,)`` float32.
+        weights: ``(ngrams, labels)`` float32: transposed, as the product with sparse rows reads it.
         bias: ``(labels,)`` float32.
         temperature: Above 0; 1 where the scores are logits already.
         context: The columns of context; None if the model reads the text alone.
@@ -100,17 +100,17 @@ class LinearModel(TermModel):
         return np.asarray(tf_idf(counts, self.idf, self.context) @ self.weights, np.float64) + self.bias
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """See :meth:`TermModel.log_prob`."""
+        """See :meth:`NgramModel.log_prob`."""
         return np.asarray(log_softmax(self.scores(counts) / self.temperature, axis=1), np.float32)
 
     def arrays(self) -> Arrays:
-        """See :meth:`TermModel.arrays`."""
+        """See :meth:`NgramModel.arrays`."""
         context = self.context.arrays() if self.context else {}
         return {"idf": self.idf, "weights": self.weights, "bias": self.bias, **context}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """See :meth:`TermModel.from_arrays`."""
+        """See :meth:`NgramModel.from_arrays`."""
         idf, weights, bias = arrays["idf"], arrays["weights"], arrays["bias"]
         expect("idf", idf, (idf.size,), np.float32)
         expect("bias", bias, (bias.size,), np.float32)
@@ -124,12 +124,12 @@ class LinearClassifier(LinearModel):
     kind: ClassVar[str] = "linear"
 
     def arrays(self) -> Arrays:
-        """See :meth:`TermModel.arrays`."""
+        """See :meth:`NgramModel.arrays`."""
         return {**super().arrays(), "temperature": np.array([self.temperature], np.float64)}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """See :meth:`TermModel.from_arrays`."""
+        """See :meth:`NgramModel.from_arrays`."""
         temperature = arrays["temperature"]
         expect("temperature", temperature, (1,), np.float64)
         if not 0 < temperature[0] < np.inf:
@@ -140,7 +140,7 @@ class LinearClassifier(LinearModel):
 class NaiveBayesClassifier(LinearModel):
     """Multinomial naive Bayes, its counts replaced by TF-IDF; its temperature is 1.
 
-    ``weights`` are ``ln P(term | label)``, less its mean over the labels. The mean is the same for every label, so the
+    ``weights`` are ``ln P(ngram | label)``, less its mean over the labels. The mean is the same for every label, so the
     softmax does not see it; without it float32 keeps more digits. ``bias`` is ``ln P(label)``.
 
     Source: C. D. Manning, P. Raghavan and H. Schütze (2008), Introduction to Information Retrieval, section 13.2;
@@ -151,14 +151,14 @@ class NaiveBayesClassifier(LinearModel):
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """See :meth:`TermModel.from_arrays`."""
+        """See :meth:`NgramModel.from_arrays`."""
         if "temperature" in arrays:
             raise ValueError("it has a temperature")
         return super().from_arrays(arrays)
 
 
 @dataclass(frozen=True, eq=False)
-class NeighboursClassifier(TermModel):
+class NeighboursClassifier(NgramModel):
     """The K training documents of highest cosine similarity vote with their similarity.
 
     With the votes ``v(l)``, the sum of the similarities of those neighbours on whose path ``l`` stands, and L siblings,
@@ -168,8 +168,8 @@ class NeighboursClassifier(TermModel):
     The symbols of a document share its vote equally.
 
     Attributes:
-        idf: ``(terms,)`` float32.
-        index: TF-IDF of the training documents, transposed: ``(terms, n_train)`` float32, by term as in a search
+        idf: ``(ngrams,)`` float32.
+        index: TF-IDF of the training documents, transposed: ``(ngrams, n_train)`` float32, by n-gram as in a search
             engine's inverted index.
         paths: Their labels, ``(n_paths, n_levels)`` int64; -1 where a path ends above.
         families: Which labels are siblings, ``(n_labels,)`` int64: equal numbers, from 0 up.
@@ -201,7 +201,7 @@ class NeighboursClassifier(TermModel):
         return csr_matrix((shares, (owners[rows], self.paths[rows, levels])), shape=shape)
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """See :meth:`TermModel.log_prob`."""
+        """See :meth:`NgramModel.log_prob`."""
         log_prob = np.empty((counts.shape[0], len(self.families)), np.float32)
         step = max(1, _CHUNK // max(self.index.shape[1], len(self.families)))
         sizes = np.bincount(self.families)
@@ -228,7 +228,7 @@ class NeighboursClassifier(TermModel):
         return votes
 
     def arrays(self) -> Arrays:
-        """See :meth:`TermModel.arrays`."""
+        """See :meth:`NgramModel.arrays`."""
         owners = {} if self.owners is None else {"owners": self.owners}
         return {
             **owners,
@@ -244,7 +244,7 @@ class NeighboursClassifier(TermModel):
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """See :meth:`TermModel.from_arrays`."""
+        """See :meth:`NgramModel.from_arrays`."""
         idf, paths, families, sizes = (arrays[name] for name in ("idf", "paths", "families", "sizes"))
         expect("idf", idf, (idf.size,), np.float32)
         expect("paths", paths, (len(paths), paths.size // max(1, len(paths))), np.int64)

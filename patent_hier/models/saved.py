@@ -19,11 +19,11 @@ from torch import nn
 from patent_hier.atomic import read_json, write_json
 from patent_hier.data.context import text_of
 from patent_hier.errors import ArtifactError, ConfigError
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.ngram_store import NgramReader, NgramStore
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.classical import WEIGHTS, TermModel
-from patent_hier.models.kinds import KINDS, NetworkKind, Reader, TermKind, kind_of
-from patent_hier.models.scoring import score_documents, score_terms
+from patent_hier.models.classical import WEIGHTS, NgramModel
+from patent_hier.models.registry import REGISTRY, NetworkEntry, NgramEntry, Reader, registered_name
+from patent_hier.models.scoring import score_documents, score_ngrams
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.sanitize import reason
 from patent_hier.settings import ModelSettings
@@ -31,7 +31,7 @@ from patent_hier.taxonomy.tree import LabelTree
 
 CLASSIFIER = "classifier.json"
 CONSTANT = "constant"
-Store = TokenStore | TermStore
+Store = TokenStore | NgramStore
 # What settings, sizes and weights that do not belong together raise when a network is built and filled.
 _UNFIT = (ConfigError, IndexError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
@@ -45,7 +45,7 @@ class NodeClassifier:
         tree: Its ``n_labels`` labels, in the order of ``log_prob``'s columns.
         flat: Whether one softmax over the deepest level decides, instead of one for each parent.
         settings: The model group it was built with; None for a constant classifier.
-        model: A network, or a model on term counts; None for a constant classifier.
+        model: A network, or a model on n-gram counts; None for a constant classifier.
         reader: Turns texts into what the model reads; None for a constant classifier.
         stand_in: Gives the logits in place of a network, computed elsewhere or otherwise; None: the network does.
     """
@@ -54,7 +54,7 @@ class NodeClassifier:
     tree: LabelTree
     flat: bool = False
     settings: ModelSettings | None = None
-    model: nn.Module | TermModel | None = None
+    model: nn.Module | NgramModel | None = None
     reader: Reader | None = None
     stand_in: nn.Module | None = None
 
@@ -68,20 +68,20 @@ class NodeClassifier:
         """Joint log-probabilities ``(len(indices), n_labels)`` of documents of a store, float32.
 
         Args:
-            store: Token ids or term counts, as this classifier's reader makes them.
+            store: Token ids or n-gram counts, as this classifier's reader makes them.
             indices: Positions of the documents in the store.
             batch_size: Documents per batch of a network.
             progress: Called after each batch with its number of documents.
         """
         if self.model is None or not len(indices):
             return np.zeros((len(indices), len(self.tree)), np.float32)  # nothing to decide: all is certain
-        if isinstance(store, TermStore):
+        if isinstance(store, NgramStore):
             assert not isinstance(self.model, nn.Module)
-            assert isinstance(self.reader, TermReader)
-            return score_terms(self.model, store, self.reader, indices, self.tree, self.flat, progress)
+            assert isinstance(self.reader, NgramReader)
+            return score_ngrams(self.model, store, self.reader, indices, self.tree, self.flat, progress)
         assert isinstance(self.model, nn.Module)
         assert self.reader is not None
-        assert not isinstance(self.reader, TermReader)
+        assert not isinstance(self.reader, NgramReader)
         return score_documents(
             self.stand_in or self.model,
             store,
@@ -100,14 +100,14 @@ class NodeClassifier:
         """
         if self.reader is None:
             raise ArtifactError(f"node {self.node} has a constant classifier, which reads no text")
-        documents = texts if isinstance(self.reader, TermReader) else list(map(text_of, texts))
+        documents = texts if isinstance(self.reader, NgramReader) else list(map(text_of, texts))
         return self.reader.encode(documents)
 
     def save(self, folder: Path) -> None:
         """Write the folder's files; the caller seals it."""
         folder.mkdir(parents=True, exist_ok=True)
         facts: dict[str, Any] = {
-            "kind": kind_of(self.settings) if self.settings else CONSTANT,
+            "kind": registered_name(self.settings) if self.settings else CONSTANT,
             "node": self.node,
             "tree": self.tree.as_dict(),
             "flat": self.flat,
@@ -139,21 +139,21 @@ def load_classifier(folder: Path) -> NodeClassifier:
         classifier = NodeClassifier(str(facts["node"]), LabelTree.from_dict(facts["tree"]), bool(facts["flat"]))
         if facts["kind"] == CONSTANT:
             return classifier
-        kind = KINDS[facts["kind"]]
+        kind = REGISTRY[facts["kind"]]
         classifier.settings = kind.settings(**facts["model"])
     except (ArtifactError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{folder / CLASSIFIER} is not a classifier's ({reason(error)}); train the node again"
         ) from error
     classifier.reader = kind.reader.load(folder)
-    if isinstance(kind, NetworkKind):
+    if isinstance(kind, NetworkEntry):
         classifier.model = _load_network(folder, kind, classifier)
     else:
-        classifier.model = _load_term_model(folder, kind, classifier)
+        classifier.model = _load_ngram_model(folder, kind, classifier)
     return classifier
 
 
-def _load_network(folder: Path, kind: NetworkKind, classifier: NodeClassifier) -> nn.Module:
+def _load_network(folder: Path, kind: NetworkEntry, classifier: NodeClassifier) -> nn.Module:
     try:
         state = load_file(folder / WEIGHTS)
         network = kind.blank(
@@ -168,18 +168,18 @@ def _load_network(folder: Path, kind: NetworkKind, classifier: NodeClassifier) -
     return network.eval()
 
 
-def _load_term_model(folder: Path, kind: TermKind, classifier: NodeClassifier) -> TermModel:
-    """The model, once an empty document has shown that it fits the reader's terms and the labels."""
-    assert isinstance(classifier.reader, TermReader)
-    model, n_terms = kind.load(folder), len(classifier.reader.terms)
+def _load_ngram_model(folder: Path, kind: NgramEntry, classifier: NodeClassifier) -> NgramModel:
+    """The model, once an empty document has shown that it fits the reader's n-grams and the labels."""
+    assert isinstance(classifier.reader, NgramReader)
+    model, n_ngrams = kind.load(folder), len(classifier.reader.ngrams)
     try:
-        shape = model.log_prob(csr_matrix((1, n_terms), dtype=np.float32)).shape
+        shape = model.log_prob(csr_matrix((1, n_ngrams), dtype=np.float32)).shape
     except ValueError:  # scipy's, for a product of matrices that do not fit
         shape = ()
     wanted = num_outputs(classifier.tree, classifier.flat)
     if shape != (1, wanted):
         raise ArtifactError(
-            f"{folder / WEIGHTS} is not of {n_terms} n-grams and {wanted} labels as its folder; "
+            f"{folder / WEIGHTS} is not of {n_ngrams} n-grams and {wanted} labels as its folder; "
             "delete the result and train again"
         )
     return model

@@ -7,15 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.ngram_store import NgramReader, NgramStore
 from patent_hier.features.token_store import TokenStore, pad_batch
 from patent_hier.models.allocation import keep_freed_memory
-from patent_hier.models.classical import TermModel
+from patent_hier.models.classical import NgramModel
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.arithmetic import joint_log_prob, sum_up
 from patent_hier.taxonomy.tree import LabelTree
 
-_TERM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays
+_NGRAM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays
 
 
 def score_documents(
@@ -64,23 +64,23 @@ def score_documents(
     return log_prob
 
 
-def score_terms(
-    model: TermModel,
-    store: TermStore,
-    reader: TermReader,
+def score_ngrams(
+    model: NgramModel,
+    store: NgramStore,
+    reader: NgramReader,
     indices: NDArray[np.intp],
     tree: LabelTree,
     flat: bool,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Joint log-probabilities of some documents by a model on term counts; see :func:`score_documents`.
+    """Joint log-probabilities of some documents by a model on n-gram counts; see :func:`score_documents`.
 
-    The store may hold more terms than the model knows, such as the whole corpus's: they are left out.
+    The store may hold more n-grams than the model knows, such as the whole corpus's: they are left out.
     """
-    columns = store.columns(reader.terms)
+    columns = store.columns(reader.ngrams)
     parts = []
-    for start in range(0, len(indices), _TERM_BATCH):
-        chosen = indices[start : start + _TERM_BATCH]
+    for start in range(0, len(indices), _NGRAM_BATCH):
+        chosen = indices[start : start + _NGRAM_BATCH]
         own = model.log_prob(store.rows(chosen)[:, columns])
         parts.append(sum_up(tree, own) if flat else joint_log_prob(tree, own))
         if progress is not None:

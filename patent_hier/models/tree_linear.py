@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from patent_hier.models.classical import TermModel
-from patent_hier.models.term_features import Arrays, ContextBlock, expect, tf_idf
+from patent_hier.models.classical import NgramModel
+from patent_hier.models.ngram_features import Arrays, ContextBlock, expect, tf_idf
 from patent_hier.taxonomy.arithmetic import level_bounds, log_softmax_tree, weighted_by_level
 from patent_hier.taxonomy.tree import Positions
 
@@ -32,14 +32,14 @@ _CELLS = 1 << 21  # documents x labels at a time: what the processor's cache hol
 
 
 @dataclass(frozen=True, eq=False)
-class TreeLinear(TermModel):
+class TreeLinear(NgramModel):
     """Linear one-against-siblings classifiers of all labels of a tree.
 
     Attributes:
-        idf: ``(terms,)`` float32, of all training documents.
-        weights: ``(terms, labels)`` float32, sparse. A label without siblings has none.
+        idf: ``(ngrams,)`` float32, of all training documents.
+        weights: ``(ngrams, labels)`` float32, sparse. A label without siblings has none.
         bias: ``(labels,)`` float32; :data:`FITS` for labels without siblings to tell them from.
-        titles: TF-IDF of the labels' titles, ``(terms, labels)`` float32, sparse; None without titles.
+        titles: TF-IDF of the labels' titles, ``(ngrams, labels)`` float32, sparse; None without titles.
         unseen: Which labels training has never shown, ``(labels,)``.
         parents: The tree's, ``(labels,)``.
         path_weights: ``(n_kinds, n_levels)`` float64: weights of the margin's score, of the title's similarity, and
@@ -62,7 +62,7 @@ class TreeLinear(TermModel):
         """What is weighed, ``(n, labels)`` each: the margins' scores and, with titles, similarities and unseen labels.
 
         Args:
-            counts: As in :meth:`TermModel.log_prob`.
+            counts: As in :meth:`NgramModel.log_prob`.
         """
         features = tf_idf(counts, self.idf, self.context)
         short = (features @ self.weights).toarray()
@@ -75,7 +75,7 @@ class TreeLinear(TermModel):
         return [short, (features @ self.titles).toarray(), unseen]
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """Conditional log-probabilities ``(n, labels)``; see :meth:`TermModel.log_prob`."""
+        """Conditional log-probabilities ``(n, labels)``; see :meth:`NgramModel.log_prob`."""
         result = np.empty((counts.shape[0], len(self.bias)), np.float32)
         step = max(1, _CELLS // len(self.bias))
         for start in range(0, len(result), step):
@@ -84,7 +84,7 @@ class TreeLinear(TermModel):
         return result
 
     def arrays(self) -> Arrays:
-        """See :meth:`TermModel.arrays`."""
+        """See :meth:`NgramModel.arrays`."""
         sparse = {"weights": self.weights, **({} if self.titles is None else {"titles": self.titles})}
         parts = {f"{name}.{part}": getattr(own, part) for name, own in sparse.items() for part in _PARTS}
         indptr = {f"{name}.indptr": own.indptr.astype(np.int64) for name, own in sparse.items()}
@@ -101,7 +101,7 @@ class TreeLinear(TermModel):
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """See :meth:`TermModel.from_arrays`."""
+        """See :meth:`NgramModel.from_arrays`."""
         idf, bias, unseen, parents = (arrays[name] for name in ("idf", "bias", "unseen", TREE))
         expect("idf", idf, (idf.size,), np.float32)
         expect("bias", bias, (bias.size,), np.float32)

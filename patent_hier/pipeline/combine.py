@@ -87,7 +87,7 @@ def combine(
     if depth is not None and depth not in common:
         raise ConfigError(f"depth {depth} is not reached by every member; choose one of {', '.join(common[1:])}")
     levels = common if depth is None else common[: common.index(depth) + 1]
-    combination = _Combination(members, levels, corpus, cache, runs_dir / name, tuple(overrides))
+    combination = _Ensemble(members, levels, corpus, cache, runs_dir / name, tuple(overrides))
     for member in combination.deeper:
         reached = f"{COMBINATION}: {member.short_name} reaches {member.tree.depth}"
         say(f"{reached}; it is asked down to {combination.depth}")
@@ -114,7 +114,7 @@ def combine_again(before: Member, results: Sequence[Path], cache_dir: Path | Non
 
 
 @dataclass(frozen=True)
-class _Combination:
+class _Ensemble:
     members: list[Member]
     levels: tuple[str, ...]
     corpus: Corpus

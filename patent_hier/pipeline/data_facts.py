@@ -15,8 +15,8 @@ from patent_hier.artifacts import MANIFEST, fingerprint
 from patent_hier.atomic import read_json
 from patent_hier.data.characters import STRANGE
 from patent_hier.data.corpus import Corpus
+from patent_hier.data.document_groups import applicant_names
 from patent_hier.data.labels import corpus_labels
-from patent_hier.data.relatives import applicant_names
 from patent_hier.data.splits import PARTS, TEST, TRAIN
 from patent_hier.pipeline.relations import RELATIONS_VERSION, audit, load_relations
 from patent_hier.pipeline.stages import load_parts, training_characters

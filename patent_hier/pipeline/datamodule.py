@@ -16,7 +16,7 @@ from patent_hier.features.pretrained import locate
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import FIRST_WORD_ID
-from patent_hier.models.kinds import TokenReader
+from patent_hier.models.registry import TokenReader
 from patent_hier.pipeline.feature_stages import ensure_vectors
 from patent_hier.pipeline.inputs import Inputs, WordInputs, WordPieceInputs
 from patent_hier.pipeline.stages import ensure_data, load_parts, split_plan
@@ -155,8 +155,8 @@ class PatentDataModule(NodeBatches):
     @property
     def reader(self) -> TokenReader:
         """Turns new texts into tokens as those of the corpus."""
-        assert self._opened.blueprint is not None
-        return self._opened.blueprint.reader
+        assert self._opened.spec is not None
+        return self._opened.spec.reader
 
     @property
     def vectors(self) -> Path | None:

@@ -18,7 +18,7 @@ from patent_hier.progress import say
 from patent_hier.training.ranks import Ranks
 
 if TYPE_CHECKING:
-    from patent_hier.models.blueprint import Blueprint
+    from patent_hier.models.network_spec import NetworkSpec
     from patent_hier.training.fitted import Fitted
     from patent_hier.training.node_data import CorpusView
 
@@ -40,7 +40,7 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", scratch: Path) -> "F
     from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
 
     settings = plan.settings
-    if view.blueprint is None:
+    if view.spec is None:
         return fit_node(view, settings, plan.state)
     if session := current_session():
         session.check(settings.trainer)
@@ -51,7 +51,7 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", scratch: Path) -> "F
         say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
     if devices == 1:
         return fit_node(view, settings, plan.state, observe=plan.observe)
-    return _fit_apart(plan, view.blueprint, devices, scratch)
+    return _fit_apart(plan, view.spec, devices, scratch)
 
 
 def _refuse_launcher(devices: int) -> None:
@@ -69,7 +69,7 @@ def _refuse_launcher(devices: int) -> None:
         )
 
 
-def _fit_apart(plan: NodePlan, blueprint: "Blueprint", devices: int, scratch: Path) -> "Fitted":
+def _fit_apart(plan: NodePlan, spec: "NetworkSpec", devices: int, scratch: Path) -> "Fitted":
     """Fit in processes of their own; what rank 0 leaves in a folder comes back from there."""
     import shutil
     import tempfile
@@ -90,7 +90,7 @@ def _fit_apart(plan: NodePlan, blueprint: "Blueprint", devices: int, scratch: Pa
     finally:
         shutil.rmtree(folder)
     if isinstance(classifier.model, nn.Module):
-        classifier.reader = blueprint.reader  # the loaded one reads from the folder that is gone
+        classifier.reader = spec.reader  # the loaded one reads from the folder that is gone
         if choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"):
             classifier.model.to(torch.device("cuda", 0))  # where a single device would have left it
     return Fitted(classifier, left["history"], left["facts"])

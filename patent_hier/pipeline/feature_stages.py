@@ -11,7 +11,7 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.pipeline.stages import ensure
 from patent_hier.progress import counted, item_progress, say
-from patent_hier.settings import FeatureSettings, Settings, TermSettings
+from patent_hier.settings import FeatureSettings, NgramSettings, Settings
 
 
 def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
@@ -112,23 +112,23 @@ def ensure_vectors(
     return ensure(cache / "vectors" / name, make)
 
 
-def ensure_terms(
+def ensure_ngrams(
     corpus: Corpus,
     split: Path,
     train: NDArray[np.bool_],
-    settings: TermSettings,
+    settings: NgramSettings,
     cache: Path,
     context: Sequence[str] = (),
 ) -> Path:
     """The corpus, with some columns as context, as counts of the character n-grams of its training part."""
     from patent_hier.data.context import iter_documents
-    from patent_hier.features.term_counting import count_corpus
-    from patent_hier.features.terms import terms_fingerprint
+    from patent_hier.features.ngram_counting import count_corpus
+    from patent_hier.features.ngram_store import ngrams_fingerprint
 
     def count(staging: Path, progress: Callable[[int], None]) -> None:
         count_corpus(lambda: iter_documents(corpus, context), train, settings, staging, progress)
 
-    folder = cache / "terms" / terms_fingerprint(corpus.fingerprint, split.name, settings, context)
+    folder = cache / "terms" / ngrams_fingerprint(corpus.fingerprint, split.name, settings, context)
     return _ensure_read(folder, f"counting n-grams of {corpus.size} documents", 2 * corpus.size, count)
 
 

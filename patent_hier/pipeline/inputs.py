@@ -16,7 +16,7 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.features.pretrained import EncoderFiles, locate
 from patent_hier.features.versions import (
     LAYER_VECTORS_VERSION,
-    TERMS_VERSION,
+    NGRAMS_VERSION,
     TOKEN_STATES_VERSION,
     TOKENS_VERSION,
     segmentation_version,
@@ -24,7 +24,7 @@ from patent_hier.features.versions import (
 )
 from patent_hier.pipeline.feature_stages import (
     ensure_layer_vectors,
-    ensure_terms,
+    ensure_ngrams,
     ensure_token_states,
     ensure_tokens,
     ensure_vectors,
@@ -39,10 +39,10 @@ from patent_hier.settings.checks import check_freeze, check_pooling
 from patent_hier.settings.models import ATTENTION, VECTOR_HEADS
 
 if TYPE_CHECKING:
-    from patent_hier.features.terms import TermReader, TermStore
+    from patent_hier.features.ngram_store import NgramReader, NgramStore
     from patent_hier.features.token_store import TokenStore
-    from patent_hier.models.blueprint import Blueprint
-    from patent_hier.models.kinds import TokenReader
+    from patent_hier.models.network_spec import NetworkSpec
+    from patent_hier.models.registry import TokenReader
     from patent_hier.training.node_data import CorpusView
 
 # Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
@@ -87,8 +87,8 @@ class Inputs(ABC):
             split: Folder of the split; its name stands for it in fingerprints.
         """
 
-    def open_with(self, reader: "TermReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """The same by the terms of an earlier model; only models of n-grams have them.
+    def open_with(self, reader: "NgramReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
+        """The same by the n-grams of an earlier model; only models of n-grams have them.
 
         Raises:
             ConfigError: For another model.
@@ -99,13 +99,13 @@ class Inputs(ABC):
         self,
         corpus: Corpus,
         split: Path,
-        documents: "TokenStore | TermStore",
-        reader: "TokenReader | TermReader",
-        blueprint: "Blueprint | None" = None,
+        documents: "TokenStore | NgramStore",
+        reader: "TokenReader | NgramReader",
+        spec: "NetworkSpec | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "CorpusView[Any]":
         """The view; the reader reads corrections and label texts, training documents behind those of the corpus."""
-        from patent_hier.features.terms import JoinedTerms
+        from patent_hier.features.ngram_store import JoinedNgrams
         from patent_hier.features.token_store import JoinedTokens
         from patent_hier.training.node_data import CorpusView
 
@@ -118,7 +118,7 @@ class Inputs(ABC):
         further = [*(learning.documents if learning else ()), *(label_texts.texts if label_texts else ())]
         store: Any = documents
         if further:
-            joined: Any = JoinedTerms if blueprint is None else JoinedTokens
+            joined: Any = JoinedNgrams if spec is None else JoinedTokens
             store = joined(documents, reader.encode(further))
         teaching = load_teaching(self.settings, corpus)
         if teaching is not None and teaching.answers.texts:
@@ -132,7 +132,7 @@ class Inputs(ABC):
             data.labels == "all",
             label_texts,
             data.label_weights(self.settings.model.inputs),
-            blueprint,
+            spec,
             facts or {},
             titled,
             teaching,
@@ -185,7 +185,7 @@ class WordPieceInputs(Inputs):
         from patent_hier.features.layer_vectors import LayerVectors, PositionStore
         from patent_hier.features.token_states import TokenPositions, TokenStates
         from patent_hier.features.token_store import TokenStore
-        from patent_hier.models.blueprint import bertcnn_blueprint
+        from patent_hier.models.network_spec import bertcnn_spec
 
         store, vectors, states = TokenStore.open(tokens), None, None
         if self._looks_up():
@@ -194,8 +194,8 @@ class WordPieceInputs(Inputs):
         elif self._begins_above():
             states = TokenStates.open(ensure_token_states(corpus, tokens, self.files, self.settings))
             store = TokenPositions(store)
-        blueprint = bertcnn_blueprint(self.files, encoder, self.settings.model, vectors, states)
-        return self._view(corpus, split, store, blueprint.reader, blueprint)
+        spec = bertcnn_spec(self.files, encoder, self.settings.model, vectors, states)
+        return self._view(corpus, split, store, spec.reader, spec)
 
     def _looks_up(self) -> bool:
         """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
@@ -250,21 +250,21 @@ class WordInputs(Inputs):
         features = self.settings.features
         folder = ensure_vectors(corpus, split, load_parts(corpus, split) == TRAIN, features, self.cache)
         from patent_hier.features.token_store import TokenStore
-        from patent_hier.models.blueprint import words_blueprint
+        from patent_hier.models.network_spec import words_spec
 
         manifest = read_json(folder / MANIFEST)
         facts = {key: value for key, value in manifest.items() if key not in _NO_FACTS}
-        blueprint = words_blueprint(folder, features, self.settings.model)
-        return self._view(corpus, split, TokenStore.open(folder), blueprint.reader, blueprint, {"vectors": facts})
+        spec = words_spec(folder, features, self.settings.model)
+        return self._view(corpus, split, TokenStore.open(folder), spec.reader, spec, {"vectors": facts})
 
 
 @dataclass(frozen=True)
-class TermInputs(Inputs):
+class NgramInputs(Inputs):
     """Counts of character n-grams; the model's own settings say which."""
 
     def content(self) -> dict[str, Any]:
         """The counting's version; the model's settings are there anyway."""
-        return {"terms": {"version": TERMS_VERSION}}
+        return {"terms": {"version": NGRAMS_VERSION}}
 
     def facts(self) -> dict[str, Any]:
         """Nothing."""
@@ -274,20 +274,20 @@ class TermInputs(Inputs):
         """Term counts of the whole corpus."""
         model, context = self.settings.model, self.settings.data.context
         facts = {"context": {"columns": list(context), "missing": _missing(corpus, context)}} if context else {}
-        folder = ensure_terms(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache, context)
-        from patent_hier.features.terms import TermReader, TermStore
+        folder = ensure_ngrams(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache, context)
+        from patent_hier.features.ngram_store import NgramReader, NgramStore
 
-        store, (shortest, longest) = TermStore.open(folder), model.ngram_sizes
+        store, (shortest, longest) = NgramStore.open(folder), model.ngram_sizes
         # The vocabulary is the corpus's: what stands only in label texts is left out.
-        return self._view(corpus, split, store, TermReader(store.terms, (shortest, longest)), facts=facts)
+        return self._view(corpus, split, store, NgramReader(store.ngrams, (shortest, longest)), facts=facts)
 
-    def open_with(self, reader: "TermReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Counts of the terms that a model knows already, in memory; arguments otherwise as for :meth:`open`."""
-        from patent_hier.features.terms import TermStore
+    def open_with(self, reader: "NgramReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
+        """Counts of the n-grams that a model knows already, in memory; arguments otherwise as for :meth:`open`."""
+        from patent_hier.features.ngram_store import NgramStore
 
         documents = [document for batch in iter_documents(corpus, self.settings.data.context) for document in batch]
         store = reader.encode(documents)
-        assert isinstance(store, TermStore)
+        assert isinstance(store, NgramStore)
         return self._view(corpus, split, store, reader)
 
 
@@ -314,8 +314,8 @@ def find_inputs(settings: Settings) -> Inputs:
     Raises:
         ConfigError: If the encoder or the file of vectors is missing, or the model does not fit the encoder.
     """
-    if settings.model.inputs == "terms":
-        return TermInputs(settings)
+    if settings.model.inputs == "ngrams":
+        return NgramInputs(settings)
     if settings.model.inputs == "words":
         path = settings.features.vectors
         if path is not None and not Path(path).is_file():

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from patent_hier.artifacts import fingerprint
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.relatives import applicant_names
+from patent_hier.data.document_groups import applicant_names
 from patent_hier.data.splits import TRAIN
 from patent_hier.evaluation.by_group import scores_by_group
 from patent_hier.evaluation.contract import NetworkPredictions

@@ -139,7 +139,7 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
                 f"learn.corrections={own.corrections} is of {what} {theirs}, this run of {ours}; learn on the same data"
             )
     content = {"corrections": str(manifest["sha256"])[:12], "weight": own.weight}
-    if own.base is not None and settings.model.inputs != "terms":
+    if own.base is not None and settings.model.inputs != "ngrams":
         content |= {
             "base": _base(Path(own.base))["suite"],
             "replay": own.replay,
@@ -186,8 +186,8 @@ class Learning:
     @property
     def documents(self) -> list[str]:
         """The corrections as the model reads them."""
-        is_terms = self.settings.model.inputs == "terms"
-        return self.corrections.documents(self.settings.data.context if is_terms else ())
+        is_ngrams = self.settings.model.inputs == "ngrams"
+        return self.corrections.documents(self.settings.data.context if is_ngrams else ())
 
     @property
     def relearning(self) -> "Relearning":
@@ -197,7 +197,7 @@ class Learning:
         own, n = self.settings.learn, self.corpus.size
         weights = np.ones(n + len(self.corrections), np.float32)
         weights[n:] = own.weight
-        goes_on = own.base is not None and self.settings.model.inputs != "terms"
+        goes_on = own.base is not None and self.settings.model.inputs != "ngrams"
         folders = node_folders(Path(str(own.base))) if goes_on else {}
         models = {node: folder / MODEL_FOLDER for node, folder in folders.items()}
         return Relearning(n, weights, models, own.replay, own.passes, own.rate)

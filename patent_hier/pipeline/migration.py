@@ -117,11 +117,11 @@ def _take_over(plan: NodePlan, old: Path, staging: Path, overrides: Sequence[str
 def _solve_heads(
     plan: NodePlan, earlier: "NodeClassifier", heads: Heads, staging: Path, overrides: Sequence[str]
 ) -> None:
-    """Solve some heads of a linear model again, on counts of the terms that it knows."""
-    from patent_hier.features.terms import TermReader
+    """Solve some heads of a linear model again, on counts of the n-grams that it knows."""
+    from patent_hier.features.ngram_store import NgramReader
     from patent_hier.training.fit import fit_heads_again
 
-    assert isinstance(earlier.reader, TermReader)
+    assert isinstance(earlier.reader, NgramReader)
     view = plan.inputs.open_with(earlier.reader, plan.corpus, plan.split)
 
     def fit(view: "CorpusView[Any]") -> "Fitted":

@@ -40,8 +40,8 @@ def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group
     """Combinations by their folder and their members' models; by the members' whole names where two would be equal."""
     combined = {group: runs for group, runs in groups.items() if _members(runs)}
     return _apart(
-        {group: _combination(runs, lambda m: str(m["model"])) for group, runs in combined.items()},
-        lambda group, _: _combination(combined[group], lambda m: known.get((m["model"], m["group"]), m["model"])),
+        {group: _ensemble(runs, lambda m: str(m["model"])) for group, runs in combined.items()},
+        lambda group, _: _ensemble(combined[group], lambda m: known.get((m["model"], m["group"]), m["model"])),
         lambda group, name: f"{name} {group[1][:6]}",
     )
 
@@ -54,7 +54,7 @@ def _apart(names: dict[Group, str], *further: Callable[[Group, str], str]) -> di
     return names
 
 
-def _combination(runs: Sequence[NodeRun], name_of: Callable[[Mapping[str, Any]], str]) -> str:
+def _ensemble(runs: Sequence[NodeRun], name_of: Callable[[Mapping[str, Any]], str]) -> str:
     own = (name_of(member) + (f" {member['level']}" if member["level"] in WHOLE else "") for member in _members(runs))
     counted = (name if count == 1 else f"{name} ×{count}" for name, count in Counter(own).items())
     return f"{runs[0].folder.parent.name} ({' + '.join(counted)})"

@@ -210,7 +210,7 @@ def score_documents(
     targets = node_targets(view.labels.take(scored), node, tree.levels)
     chunks: list[list[LevelScores]] = []
     size = max(1, CELLS // len(tree))
-    reading = view.blueprint.reading(classifier.model) if view.blueprint else contextlib.nullcontext()
+    reading = view.spec.reading(classifier.model) if view.spec else contextlib.nullcontext()
     label = f"{settings.model.name} {node}: scoring {len(scored)} documents"
     with reading, item_progress(label, len(scored)) as progress:
         for start in range(0, max(1, len(scored)), size):

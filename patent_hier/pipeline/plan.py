@@ -160,7 +160,7 @@ def plan_node(settings: Settings, given: Given | None = None) -> NodePlan:
 
 
 def _refuse_without_validation(settings: Settings, corpus: Corpus, split: Path) -> None:
-    if settings.model.inputs == "terms" or settings.trainer.keep != BEST or (load_parts(corpus, split) == VAL).any():
+    if settings.model.inputs == "ngrams" or settings.trainer.keep != BEST or (load_parts(corpus, split) == VAL).any():
         return
     raise ConfigError(
         f"trainer.keep=best chooses an epoch by the part val, which is empty with split.val={settings.split.val}; "
@@ -170,7 +170,7 @@ def _refuse_without_validation(settings: Settings, corpus: Corpus, split: Path) 
 
 def _training_content(settings: Settings) -> dict[str, Any]:
     """Optimizer and trainer; without influence on models that make no gradient steps."""
-    if settings.model.inputs == "terms":
+    if settings.model.inputs == "ngrams":
         return {}
     own = settings.trainer
     # Left out while they are off, as before there were such settings; only the flat node reads the first.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from patent_hier.artifacts import fingerprint, seal
 from patent_hier.data.audit import RELATIONS, Audit, audit_split
 from patent_hier.data.corpus import Corpus
-from patent_hier.data.relatives import (
+from patent_hier.data.document_groups import (
     applicant_groups,
     application_days,
     equal_documents,

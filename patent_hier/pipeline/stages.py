@@ -17,12 +17,12 @@ from patent_hier.data.assigning import SplitReport, assign
 from patent_hier.data.characters import Characters, sample
 from patent_hier.data.corpus import Corpus, corpus_fingerprint, described, prepare, shared_strings, source_digest
 from patent_hier.data.demo import DEMO_VERSION, write_demo_csv
+from patent_hier.data.document_groups import application_days, find_groups, refuse_torn
 from patent_hier.data.familiarity import common_bigrams
 from patent_hier.data.given_parts import GivenParts, given_parts, usable_column
 from patent_hier.data.label_text import LabelTexts, read_label_texts
 from patent_hier.data.labels import DocumentLabels, corpus_labels
 from patent_hier.data.raw import RawFormat
-from patent_hier.data.relatives import application_days, find_groups, refuse_torn
 from patent_hier.data.splits import (
     CALIBRATION,
     DATE,

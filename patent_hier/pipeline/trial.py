@@ -24,7 +24,7 @@ from patent_hier.settings import HIER_NODES, WHOLE, Settings
 
 if TYPE_CHECKING:
     from patent_hier.training.observers import ObserverFactory, Observers
-    from patent_hier.training.watching import StopWhenTold
+    from patent_hier.training.pruning import PruningCallback
 
 MEASURES = ("accuracy", "top_3_accuracy")
 _SEVERAL = ("class",)  # levels whose nodes make no common result
@@ -158,10 +158,10 @@ class Trial:
         name = f"{plan.folder.parent.name}-{plan.folder.name}"
         plan = replace(plan, folder=self.scratch / name)
         stopper = None
-        if ask is not None and plan.settings.model.inputs != "terms":
-            from patent_hier.training.watching import StopWhenTold
+        if ask is not None and plan.settings.model.inputs != "ngrams":
+            from patent_hier.training.pruning import PruningCallback
 
-            stopper = StopWhenTold(self.objective.monitors, ask)
+            stopper = PruningCallback(self.objective.monitors, ask)
         plan = plan.observed(_watching(observers, stopper))
         view = plan.open()
         fitted = fit_on_devices(plan, view, self.scratch)
@@ -171,7 +171,7 @@ class Trial:
         return score_documents(fitted.classifier, plan, view, np.flatnonzero(view.parts == VAL))
 
 
-def _watching(observers: "ObserverFactory | None", stopper: "StopWhenTold | None") -> "ObserverFactory | None":
+def _watching(observers: "ObserverFactory | None", stopper: "PruningCallback | None") -> "ObserverFactory | None":
     """The user's loggers and callbacks, and the one that may end training."""
     if stopper is None:
         return observers

@@ -22,8 +22,8 @@ from patent_hier.settings.models import LinearSettings as LinearSettings
 from patent_hier.settings.models import ModelSettings as ModelSettings
 from patent_hier.settings.models import NaiveBayesSettings as NaiveBayesSettings
 from patent_hier.settings.models import NeighboursSettings as NeighboursSettings
+from patent_hier.settings.models import NgramSettings as NgramSettings
 from patent_hier.settings.models import RnnSettings as RnnSettings
-from patent_hier.settings.models import TermSettings as TermSettings
 from patent_hier.settings.models import TextCnnSettings as TextCnnSettings
 from patent_hier.settings.pretraining import PretrainSettings as PretrainSettings
 from patent_hier.settings.run import FLAT as FLAT

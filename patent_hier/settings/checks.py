@@ -33,8 +33,8 @@ from patent_hier.settings.models import (
     LinearSettings,
     ModelSettings,
     NeighboursSettings,
+    NgramSettings,
     RnnSettings,
-    TermSettings,
     TextCnnSettings,
 )
 from patent_hier.settings.pretraining import PretrainSettings
@@ -108,7 +108,7 @@ def _check_distillation(settings: Settings) -> None:
     answers = settings.distill.answers
     if answers is None:
         return
-    if settings.model.inputs == "terms":
+    if settings.model.inputs == "ngrams":
         raise ConfigError(f"distill.answers={answers} is for networks; model={settings.model.name} is none")
     if settings.trainer.class_weights:
         raise ConfigError("trainer.class_weights=true weighs labels, and a teacher's answers have many; leave it out")
@@ -227,7 +227,7 @@ def _check_context(settings: Settings) -> None:
     for column in data.context:
         one_of("data.context", column, CONTEXT_COLUMNS)
     asked = f"data.context=[{','.join(data.context)}]"
-    if data.context and settings.model.inputs != "terms":
+    if data.context and settings.model.inputs != "ngrams":
         raise ConfigError(
             f"{asked} goes with models on character n-grams (linear, logistic, naive_bayes, knn); "
             f"model={settings.model.name} reads the text alone"
@@ -269,7 +269,7 @@ def _check_own(model: ModelSettings) -> None:
             raise ConfigError("model.kernel_sizes=[] has no filter; name at least one length, for example [2,3,4]")
         for size in model.kernel_sizes:
             between("model.kernel_sizes", size, *_COUNT)
-    if isinstance(model, TermSettings):
+    if isinstance(model, NgramSettings):
         sizes = model.ngram_sizes
         if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= LONGEST_NGRAM:
             raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")

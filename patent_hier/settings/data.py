@@ -72,7 +72,7 @@ class DataSettings:
         """
         if self.label_weight is not None:
             return (self.label_weight,)
-        return LABEL_WEIGHTS if inputs == "terms" else (DEFAULT_LABEL_WEIGHT,)
+        return LABEL_WEIGHTS if inputs == "ngrams" else (DEFAULT_LABEL_WEIGHT,)
 
 
 @dataclass

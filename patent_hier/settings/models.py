@@ -1,7 +1,7 @@
 """Settings of the models: what each is called, what it reads, and its own parameters.
 
 A model's class says by ``inputs`` what it reads: ``wordpiece`` (the ``encoder`` group), ``words`` (the ``features``
-group) or ``terms`` (its own character n-grams).
+group) or ``ngrams`` (its own character n-grams).
 """
 
 from collections.abc import Callable
@@ -170,7 +170,7 @@ NETWORKS: dict[str, Callable[[], ModelSettings]] = {
 
 
 @dataclass
-class TermSettings(ModelSettings):
+class NgramSettings(ModelSettings):
     """Settings common to all models on character n-grams.
 
     Attributes:
@@ -181,7 +181,7 @@ class TermSettings(ModelSettings):
             on ``val``.
     """
 
-    inputs: ClassVar[str] = "terms"
+    inputs: ClassVar[str] = "ngrams"
 
     ngram_sizes: list[int] = field(default_factory=lambda: [1, 3])
     min_documents: int = 2
@@ -199,7 +199,7 @@ class TermSettings(ModelSettings):
 
 
 @dataclass
-class LinearSettings(TermSettings):
+class LinearSettings(NgramSettings):
     """A linear classifier on character TF-IDF.
 
     Attributes:
@@ -219,7 +219,7 @@ class LinearSettings(TermSettings):
 
 
 @dataclass
-class NaiveBayesSettings(TermSettings):
+class NaiveBayesSettings(NgramSettings):
     """Multinomial naive Bayes on character TF-IDF.
 
     Attributes:
@@ -234,7 +234,7 @@ class NaiveBayesSettings(TermSettings):
 
 
 @dataclass
-class NeighboursSettings(TermSettings):
+class NeighboursSettings(NgramSettings):
     """K nearest neighbours by cosine similarity of character TF-IDF.
 
     Attributes:

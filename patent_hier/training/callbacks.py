@@ -65,7 +65,7 @@ class History(pl.Callback):
             )
 
 
-class Patience(EarlyStopping):
+class PatientStopping(EarlyStopping):
     """Stop after ``patience`` epochs without a better score, at the end of an epoch, but never before ``min_steps``.
 
     Lightning's own ``min_steps`` remembers an early signal to stop, and then breaks off in the middle of an epoch,

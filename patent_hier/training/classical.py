@@ -1,4 +1,4 @@
-"""Fit one node's classical model on term counts: scikit-learn learns, the result is our plain arrays."""
+"""Fit one node's classical model on n-gram counts: scikit-learn learns, the result is our plain arrays."""
 
 import time
 from dataclasses import replace
@@ -11,13 +11,13 @@ from scipy.sparse import csr_matrix, vstack
 from threadpoolctl import threadpool_limits
 
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.features.terms import JoinedTerms, TermStore, context_start
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
-from patent_hier.models.term_features import ContextBlock, fit_idf, tf_idf
-from patent_hier.models.term_heads import Head, TermHeads
+from patent_hier.features.ngram_store import JoinedNgrams, NgramStore, context_start
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, NgramModel
+from patent_hier.models.ngram_features import ContextBlock, fit_idf, tf_idf
+from patent_hier.models.ngram_heads import Head, NgramHeads
 from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.progress import item_progress
-from patent_hier.settings import LinearSettings, NeighboursSettings, TermSettings
+from patent_hier.settings import LinearSettings, NeighboursSettings, NgramSettings
 from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.context_weight import Fit, fit_with_context
 from patent_hier.training.node_data import NodeView
@@ -28,18 +28,18 @@ from patent_hier.training.tree_svm import Earlier, fit_tree_svm
 _MOST_BYTES = 16e9  # of dense weights
 
 
-def fit_terms(view: NodeView[TermStore | JoinedTerms], settings: TermSettings, seed: int) -> Fit:
-    """Fit the model that the settings name, one head for each parent; terms and IDF come from training documents alone.
+def fit_ngrams(view: NodeView[NgramStore | JoinedNgrams], settings: NgramSettings, seed: int) -> Fit:
+    """Fit the configured model, one head for each parent; n-grams and IDF come from training documents only.
 
     Args:
         view: The node's documents; those of ``val`` fit the temperature of support vector machines and choose the
-            weights of label texts and of context, nothing else. Label texts bring no terms and have no influence on the
+            weights of label texts and of context, nothing else. Label texts add no n-grams and do not influence the
             IDF.
         settings: The model.
         seed: Seed of the order in which the linear solvers visit documents.
 
     Returns:
-        The model; its columns of the store, ascending, ``(terms,)``; and facts for the metrics file. A solver that
+        The model; its columns of the store, ascending, ``(ngrams,)``; and facts for the metrics file. A solver that
         stopped before it converged has ``converged`` False there.
 
     Raises:
@@ -47,10 +47,10 @@ def fit_terms(view: NodeView[TermStore | JoinedTerms], settings: TermSettings, s
         ConfigError: If the settings are those of another kind of model, or it cannot learn from such documents.
     """
     start = time.perf_counter()
-    rows, first = _rows(view), context_start(view.store.terms)
+    rows, first = _rows(view), context_start(view.store.ngrams)
     # One thread: on another number of them sums have another order, and the model would differ.
     with threadpool_limits(limits=1):
-        if first == len(view.store.terms):
+        if first == len(view.store.ngrams):
             model, kept, solved = _fit(view, settings, seed, rows)
         else:
             model, kept, solved = fit_with_context(view, rows, first, settings, partial(_fit, view, settings, seed))
@@ -58,7 +58,7 @@ def fit_terms(view: NodeView[TermStore | JoinedTerms], settings: TermSettings, s
     return model, kept, solved | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
 
 
-def _fit(view: NodeView[Any], settings: TermSettings, seed: int, rows: tuple[Rows, Rows, Rows]) -> Fit:
+def _fit(view: NodeView[Any], settings: NgramSettings, seed: int, rows: tuple[Rows, Rows, Rows]) -> Fit:
     if isinstance(settings, NeighboursSettings):
         return _fit_neighbours(view, settings, rows[0].context)
     _refuse_size(view, rows[0], settings)
@@ -94,38 +94,38 @@ def _symbols(view: NodeView[Any]) -> tuple[Positions, NDArray[np.int64] | None]:
     return np.concatenate([paths[is_main], view.further]), owners
 
 
-def _refuse_size(view: NodeView[Any], train: Rows, settings: TermSettings) -> None:
+def _refuse_size(view: NodeView[Any], train: Rows, settings: NgramSettings) -> None:
     """Refuse one softmax over so many labels that its dense weights fit into no memory."""
     if not view.flat:
         return
-    terms = len(_frequent(train.counts, settings))
+    ngrams = len(_frequent(train.counts, settings))
     labels = len(view.tree.labels(view.tree.depth))
-    if 4 * terms * labels > _MOST_BYTES:
+    if 4 * ngrams * labels > _MOST_BYTES:
         raise ConfigError(
-            f"level=flat with {labels} labels and {terms} n-grams needs {4 * terms * labels / 1e9:.0f} GB of weights; "
+            f"level=flat with {labels} labels and {ngrams} n-grams needs {4 * ngrams * labels / 1e9:.0f} GB weights; "
             f"use level=hier or level=shared, a shallower data.depth, or a higher model.min_documents"
         )
 
 
 def _fit_single(
-    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: NgramSettings, seed: int
 ) -> Fit:
     level = len(view.tree.levels) - 1
     weights = view.label_share.weights if view.label_share else ()
     train, texts, val = (own.under(heads[0], level) for own in rows)
     fitted = fit_head(train, texts, val, _size(heads[0]), weights, settings, seed)
     if fitted is None:
-        raise _no_terms(view, settings)
+        raise _no_ngrams(view, settings)
     return fitted
 
 
 def _fit_tree(
-    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: NgramSettings, seed: int
 ) -> Fit:
     assert isinstance(settings, LinearSettings)
     kept = _frequent(rows[0].counts, settings)
     if not len(kept):
-        raise _no_terms(view, settings)
+        raise _no_ngrams(view, settings)
     model, facts = fit_tree_svm(view.tree, *rows, kept, settings, seed)
     return model, kept, facts
 
@@ -133,28 +133,28 @@ def _fit_tree(
 def refit_tree(
     view: NodeView[Any], settings: LinearSettings, seed: int, earlier: Earlier
 ) -> tuple[TreeLinear, dict[str, Any]]:
-    """Fit the changed heads of an earlier model on counts of its terms; the model, and facts for the metrics file.
+    """Fit the changed heads of an earlier model on counts of its n-grams; the model, and facts for the metrics file.
 
     Args:
         view: The node's documents in the new edition of its labels.
         settings: The model.
-        seed: As for :func:`fit_terms`.
+        seed: As for :func:`fit_ngrams`.
         earlier: The model, and which heads change.
     """
     start = time.perf_counter()
-    kept = np.arange(len(view.store.terms))
+    kept = np.arange(len(view.store.ngrams))
     with threadpool_limits(limits=1):
         model, facts = fit_tree_svm(view.tree, *_rows(view), kept, settings, seed, earlier)
     seconds = time.perf_counter() - start
     return model, facts | _facts(model, view.num_documents, len(view.val), len(kept), seconds)
 
 
-def _frequent(counts: csr_matrix, settings: TermSettings) -> NDArray[np.intp]:
+def _frequent(counts: csr_matrix, settings: NgramSettings) -> NDArray[np.intp]:
     """The columns that stand in enough documents, ascending."""
     return np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= settings.min_documents)
 
 
-def _no_terms(view: NodeView[Any], settings: TermSettings) -> DataError:
+def _no_ngrams(view: NodeView[Any], settings: NgramSettings) -> DataError:
     return DataError(
         f"no character n-gram occurs in {settings.min_documents} of the node's {view.num_documents} training "
         "documents; lower model.min_documents"
@@ -166,7 +166,7 @@ def _size(labels: slice) -> int:
 
 
 def fit_heads(
-    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: TermSettings, seed: int
+    view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: NgramSettings, seed: int
 ) -> Fit:
     """A head for each parent; one without a frequent n-gram knows its children's frequencies only."""
     weights = view.label_share.weights if view.label_share else ()
@@ -194,7 +194,7 @@ def fit_heads(
     placed = [replace(head, columns=np.searchsorted(kept, columns).astype(np.int32)) for head, columns in made]
     facts = {"heads": len(heads), "converged": converged == len(heads), "temperature_fitted": fitted == len(heads)}
     context = rows[0].context
-    return TermHeads(placed, len(view.tree), len(kept), context and context.among(kept)), kept, facts
+    return NgramHeads(placed, len(view.tree), len(kept), context and context.among(kept)), kept, facts
 
 
 def _prior(labels: slice, codes: NDArray[np.int64]) -> Head:
@@ -210,7 +210,7 @@ def fit_head(
     val: tuple[Rows, NDArray[np.int64]],
     num_labels: int,
     label_weights: tuple[float, ...],
-    settings: TermSettings,
+    settings: NgramSettings,
     seed: int,
 ) -> Fit | None:
     """Fit one head.
@@ -222,7 +222,7 @@ def fit_head(
         num_labels: Number of labels, 2 or more; each has a training document.
         label_weights: Weights of a label text among which to choose, ascending.
         settings: The model.
-        seed: As for :func:`fit_terms`.
+        seed: As for :func:`fit_ngrams`.
 
     Returns:
         The model, its columns of the store, and facts; None if no n-gram stands in enough documents.
@@ -252,9 +252,9 @@ def fit_head(
     return model, kept, {**solved, "temperature_fitted": fitted}
 
 
-def _facts(model: TermModel, n_train: int, n_val: int, n_terms: int, seconds: float) -> dict[str, Any]:
+def _facts(model: NgramModel, n_train: int, n_val: int, n_ngrams: int, seconds: float) -> dict[str, Any]:
     return {
-        "terms": n_terms,
+        "terms": n_ngrams,
         "train_documents": n_train,
         "val_documents": n_val,
         "seconds": round(seconds, 3),
@@ -267,7 +267,7 @@ def _facts(model: TermModel, n_train: int, n_val: int, n_terms: int, seconds: fl
     }
 
 
-def _is_svm(settings: TermSettings) -> bool:
+def _is_svm(settings: NgramSettings) -> bool:
     return isinstance(settings, LinearSettings) and settings.classifier == "svm"
 
 
@@ -277,7 +277,7 @@ def _fit_neighbours(view: NodeView[Any], settings: NeighboursSettings, context: 
     documents = view.store.rows(view.train)
     kept = _frequent(documents, settings)
     if not len(kept):
-        raise _no_terms(view, settings)
+        raise _no_ngrams(view, settings)
     counts = documents[:, kept]
     idf, context = fit_idf(counts), context and context.among(kept)
     found, owners = _symbols(view)

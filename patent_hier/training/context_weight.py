@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patent_hier.models.classical import TermModel
-from patent_hier.models.term_features import ContextBlock
-from patent_hier.settings import TermSettings
+from patent_hier.models.classical import NgramModel
+from patent_hier.models.ngram_features import ContextBlock
+from patent_hier.settings import NgramSettings
 from patent_hier.settings.data import DEFAULT_CONTEXT_WEIGHT
 from patent_hier.taxonomy.arithmetic import joint_log_prob, sum_up
 from patent_hier.training.node_data import NodeView
 from patent_hier.training.rows import Rows
 
-Fit = tuple[TermModel, NDArray[np.intp], dict[str, Any]]  # the model, its columns of the store, facts
+Fit = tuple[NgramModel, NDArray[np.intp], dict[str, Any]]  # the model, its columns of the store, facts
 _AT_ONCE = 1024  # validation documents that are scored
 
 
@@ -23,7 +23,7 @@ def fit_with_context(
     view: NodeView[Any],
     rows: tuple[Rows, Rows, Rows],
     first: int,
-    settings: TermSettings,
+    settings: NgramSettings,
     fit: Callable[[tuple[Rows, Rows, Rows]], Fit],
 ) -> Fit:
     """The model whose weight of context, of some, has the best validation accuracy: the smallest of equals.
@@ -53,7 +53,7 @@ def fit_with_context(
     return model, kept, {**facts, "context": {"weight": chosen, "val_accuracy": said}}
 
 
-def _accuracy(view: NodeView[Any], model: TermModel, kept: NDArray[np.intp], rows: Rows) -> float:
+def _accuracy(view: NodeView[Any], model: NgramModel, kept: NDArray[np.intp], rows: Rows) -> float:
     """The share of documents whose likeliest label of the deepest level is the true one."""
     tree, hits = view.tree, 0
     joint = sum_up if view.flat else joint_log_prob

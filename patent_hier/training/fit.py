@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
-from patent_hier.models.blueprint import Blueprint
+from patent_hier.features.ngram_store import JoinedNgrams, NgramReader, NgramStore
+from patent_hier.models.network_spec import NetworkSpec
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.models.tree_linear import TreeLinear
-from patent_hier.settings import LinearSettings, Settings, TermSettings
-from patent_hier.training.classical import fit_terms, refit_tree
+from patent_hier.settings import LinearSettings, NgramSettings, Settings
+from patent_hier.training.classical import fit_ngrams, refit_tree
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.node_data import CorpusView, NodeView
 from patent_hier.training.ranks import ALONE, Ranks
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fit_node(
-    corpus: CorpusView[Any],  # of token ids for a network, of term counts for a classical model
+    corpus: CorpusView[Any],  # of token ids for a network, of n-gram counts for a classical model
     settings: Settings,
     state: Path | None = None,
     ranks: Ranks = ALONE,
@@ -45,13 +45,13 @@ def fit_node(
         ConfigError: If the settings do not fit the encoder or the machine.
     """
     view: NodeView[Any] = NodeView.of(corpus, settings.node)
-    blueprint, facts = corpus.blueprint, dict[str, Any]()
-    if corpus.relearning is not None and blueprint is not None and not view.is_constant:
-        view, blueprint, settings, facts = take_up(view, blueprint, corpus.relearning, settings)
+    spec, facts = corpus.spec, dict[str, Any]()
+    if corpus.relearning is not None and spec is not None and not view.is_constant:
+        view, spec, settings, facts = take_up(view, spec, corpus.relearning, settings)
     if len(view.train):
-        fitted = _fit(view, blueprint, settings, state, ranks, observe)
+        fitted = _fit(view, spec, settings, state, ranks, observe)
     else:
-        fitted = _as_it_begins(view, blueprint, settings)
+        fitted = _as_it_begins(view, spec, settings)
     fitted.facts.update(facts)
     if corpus.relearning is not None and isinstance(fitted.classifier.model, nn.Module):
         restore_rows(fitted.classifier.model, view, corpus.relearning)
@@ -63,16 +63,16 @@ def fit_node(
     return fitted
 
 
-def _as_it_begins(view: NodeView[Any], blueprint: Blueprint | None, settings: Settings) -> Fitted:
+def _as_it_begins(view: NodeView[Any], spec: NetworkSpec | None, settings: Settings) -> Fitted:
     """The classifier of a network that goes on and has nothing to learn."""
-    assert blueprint is not None  # other models always have documents
-    network = blueprint.build(num_outputs(view.tree, view.flat)).eval()
-    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network, blueprint.reader)
+    assert spec is not None  # other models always have documents
+    network = spec.build(num_outputs(view.tree, view.flat)).eval()
+    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network, spec.reader)
     return Fitted(classifier, [], {"train_documents": 0, "epochs": 0, "precision": None})
 
 
 def fit_heads_again(
-    corpus: CorpusView[TermStore | JoinedTerms],
+    corpus: CorpusView[NgramStore | JoinedNgrams],
     settings: Settings,
     earlier: NodeClassifier,
     heads: Collection[tuple[str, str]],
@@ -80,7 +80,7 @@ def fit_heads_again(
     """Fit some heads of a linear model of a label tree again, and keep the others to the last bit.
 
     Args:
-        corpus: The split corpus in counts of the terms of the earlier model.
+        corpus: The split corpus in counts of the n-grams of the earlier model.
         settings: One node's run.
         earlier: The earlier classifier.
         heads: As in :class:`patent_hier.training.tree_svm.Earlier`.
@@ -90,7 +90,7 @@ def fit_heads_again(
         return _fit(view, None, settings, None, ALONE, None)
     assert isinstance(settings.model, LinearSettings)
     assert isinstance(earlier.model, TreeLinear)
-    assert isinstance(earlier.reader, TermReader)
+    assert isinstance(earlier.reader, NgramReader)
     model, facts = refit_tree(view, settings.model, settings.seed, Earlier(earlier.model, earlier.tree, heads))
     classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, model, earlier.reader)
     return Fitted(classifier, [], facts)
@@ -98,7 +98,7 @@ def fit_heads_again(
 
 def _fit(
     view: NodeView[Any],
-    blueprint: Blueprint | None,
+    spec: NetworkSpec | None,
     settings: Settings,
     state: Path | None,
     ranks: Ranks,
@@ -107,17 +107,17 @@ def _fit(
     if view.is_constant:
         facts = {"constant": True, "train_documents": view.num_documents}
         return Fitted(NodeClassifier(settings.node, view.tree, view.flat), [], facts)
-    if blueprint is None:
+    if spec is None:
         return _fit_classical(view, settings)
     from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
 
-    return fit_network(view, blueprint, settings, state, ranks, observe)
+    return fit_network(view, spec, settings, state, ranks, observe)
 
 
-def _fit_classical(view: NodeView[TermStore | JoinedTerms], settings: Settings) -> Fitted:
-    assert isinstance(settings.model, TermSettings)
-    model, kept, facts = fit_terms(view, settings.model, settings.seed)
+def _fit_classical(view: NodeView[NgramStore | JoinedNgrams], settings: Settings) -> Fitted:
+    assert isinstance(settings.model, NgramSettings)
+    model, kept, facts = fit_ngrams(view, settings.model, settings.seed)
     shortest, longest = settings.model.ngram_sizes
-    reader = TermReader(tuple(view.store.terms[column] for column in kept), (shortest, longest))
+    reader = NgramReader(tuple(view.store.ngrams[column] for column in kept), (shortest, longest))
     classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, model, reader)
     return Fitted(classifier, [], facts)

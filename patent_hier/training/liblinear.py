@@ -26,7 +26,7 @@ class Machines(NamedTuple):
     """Support vector machines, one for each label against the others; of two labels one, for the second.
 
     Attributes:
-        weights: ``(labels, terms)``.
+        weights: ``(labels, ngrams)``.
         bias: ``(labels,)``.
         iterations: The most that one of them took.
     """
@@ -48,7 +48,7 @@ def fit_machines(
     """What :class:`sklearn.svm.LinearSVC` finds by the dual.
 
     Args:
-        features: ``(n, terms)``.
+        features: ``(n, ngrams)``.
         codes: Of the ``labels`` from 0 up, each with an example, two or more, ``(n,)``.
         c: Weight of the loss.
         tolerance: Of the dual's violation at which the search ends.

@@ -16,8 +16,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from patent_hier.errors import ConfigError
 from patent_hier.evaluation.torch_metrics import HierarchicalF1, LevelAccuracy, LevelMeans
-from patent_hier.models.blueprint import Inputs, build_network
-from patent_hier.models.kinds import kind_of
+from patent_hier.models.network_spec import Inputs, build_network
+from patent_hier.models.registry import registered_name
 from patent_hier.models.saved import num_outputs
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import EncoderSettings, ModelSettings, OptimizerSettings, TrainerSettings
@@ -138,7 +138,7 @@ class PatentClassifier(pl.LightningModule):
         usual = NETWORKS.get(own.name)
         self.save_hyperparameters(
             {
-                "model": own.name if usual and type(usual()) is type(own) else kind_of(own),
+                "model": own.name if usual and type(usual()) is type(own) else registered_name(own),
                 **{name: value for name, value in asdict(own).items() if name not in NO_INFLUENCE},
                 **inputs.as_dict(),
                 "tree": tree.as_dict(),

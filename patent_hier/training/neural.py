@@ -16,11 +16,11 @@ from patent_hier.errors import ConfigError
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.models.allocation import keep_freed_memory
-from patent_hier.models.blueprint import ENCODER_NAME, Blueprint
-from patent_hier.models.kinds import TokenReader
+from patent_hier.models.network_spec import ENCODER_NAME, NetworkSpec
+from patent_hier.models.registry import TokenReader
 from patent_hier.models.saved import NodeClassifier, num_outputs
 from patent_hier.settings import BEST, Settings, TrainerSettings, as_dict, filled, planned_epochs
-from patent_hier.training.callbacks import BestWeights, History, Patience
+from patent_hier.training.callbacks import BestWeights, History, PatientStopping
 from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.device import choose_gpu, choose_precision
 from patent_hier.training.fitted import Fitted
@@ -30,7 +30,7 @@ from patent_hier.training.node_data import NodeView
 from patent_hier.training.observers import Observe, Observers
 from patent_hier.training.optimizing import inverse_frequency_weights
 from patent_hier.training.ranks import ALONE, Ranks
-from patent_hier.training.resume import Position, StateKeeper, find_state, take_up_the_end
+from patent_hier.training.resume import Position, StateCheckpoint, find_state, take_up_the_end
 from patent_hier.training.trainer import make_trainer
 
 _MONITOR = "val/accuracy"
@@ -38,7 +38,7 @@ _MONITOR = "val/accuracy"
 
 def fit_network(
     view: NodeView[TokenStore],
-    blueprint: Blueprint,
+    spec: NetworkSpec,
     settings: Settings,
     state: Path | None = None,
     ranks: Ranks = ALONE,
@@ -48,7 +48,7 @@ def fit_network(
 
     Args:
         view: The node's documents and labels, at least two.
-        blueprint: The network to be trained.
+        spec: The network to be trained.
         settings: One node's run.
         state: File that keeps where training stands, and from which a killed run goes on; the caller removes it
             when the result is written. None: none is kept.
@@ -69,7 +69,7 @@ def fit_network(
     if settings.trainer.keep == BEST and not len(view.val):
         say("no validation document under this node, so the weights of the last epoch are kept")
     wanted = settings.trainer.accumulate
-    precision = _precision(blueprint, settings.trainer)
+    precision = _precision(spec, settings.trainer)
     position = find_state(state, ranks, precision, say)
     if position and position.passes != (wanted or position.passes):
         say(f"training begins anew: its state {state} is of trainer.accumulate={position.passes}, not {wanted}")
@@ -78,7 +78,7 @@ def fit_network(
     def fit(passes: int) -> Fitted:
         fitting = position if position and position.passes == passes else None
         keeping = _Keeping(state, fitting, ranks, precision)
-        return _fit_in_passes(view, blueprint, settings, passes, keeping, observe or Observers)
+        return _fit_in_passes(view, spec, settings, passes, keeping, observe or Observers)
 
     if position:
         say("training had ended; its result is written now" if position.ended else _where(position))
@@ -88,10 +88,10 @@ def fit_network(
     return fit(first)
 
 
-def _precision(blueprint: Blueprint, settings: TrainerSettings) -> str:
+def _precision(spec: NetworkSpec, settings: TrainerSettings) -> str:
     """In which the network computes; where its encoder's output is looked up, no product is large enough to gain."""
-    reader, width = blueprint.reader, blueprint.width
-    if isinstance(reader, WordPieceReader) and blueprint.vectors is None:
+    reader, width = spec.reader, spec.width
+    if isinstance(reader, WordPieceReader) and spec.vectors is None:
         width = reader.files.hidden_size
     return choose_precision(settings.precision, choose_gpu(settings.accelerator, "trainer.accelerator"), width)
 
@@ -117,7 +117,7 @@ class _Keeping:
 
 def _fit_in_passes(
     view: NodeView[TokenStore],
-    blueprint: Blueprint,
+    spec: NetworkSpec,
     settings: Settings,
     passes: int,
     keeping: _Keeping,
@@ -132,7 +132,7 @@ def _fit_in_passes(
         view,
         batch_size=filled(trainer_settings.batch_size),
         score_batch_size=trainer_settings.score_batch_size,
-        pad_id=blueprint.reader.pad_id,
+        pad_id=spec.reader.pad_id,
         seed=settings.seed,
         ranks=ranks,
         passes=passes,
@@ -141,7 +141,7 @@ def _fit_in_passes(
     )
     # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
     # would be no dropout. A frozen encoder stays in evaluation mode by itself.
-    network = blueprint.build(num_outputs(view.tree, view.flat)).train()
+    network = spec.build(num_outputs(view.tree, view.flat)).train()
     if ranks.rank:  # equal weights, but a dropout of its own
         torch.manual_seed(settings.seed + (ranks.rank << 32))
     sizes = {
@@ -151,9 +151,9 @@ def _fit_in_passes(
     advice = "lower encoder.max_length"
     if (more := min(2 * passes, filled(trainer_settings.batch_size))) > passes:
         advice = f"use trainer.accumulate={more}, which gives the same result, or {advice}"
-    with blueprint.reading(network), memory_advice(advice):
-        history, facts = _train(network, blueprint.reader, data, settings, keeping, observe())
-    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network.eval(), blueprint.reader)
+    with spec.reading(network), memory_advice(advice):
+        history, facts = _train(network, spec.reader, data, settings, keeping, observe())
+    classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network.eval(), spec.reader)
     return Fitted(classifier, history, facts | sizes)
 
 
@@ -173,12 +173,12 @@ def _train(
     task = _task(network, reader, view, settings, epochs * steps_per_epoch, ranks.size * data.passes)
     history = History(f"{settings.model.name} {settings.node}", trainer_settings.progress and not ranks.rank)
     best = BestWeights(_MONITOR, enabled=not ranks.rank and trainer_settings.keep == BEST)
-    keeper = StateKeeper(keeping.path, trainer_settings.checkpoint_minutes, data.passes, ranks, keeping.position)
+    keeper = StateCheckpoint(keeping.path, trainer_settings.checkpoint_minutes, data.passes, ranks, keeping.position)
     callbacks: list[Callback] = [history, keeper]
     if len(view.val):
         callbacks.append(best)
         if trainer_settings.patience is not None:
-            callbacks.append(Patience(_MONITOR, trainer_settings.patience, filled(trainer_settings.min_steps)))
+            callbacks.append(PatientStopping(_MONITOR, trainer_settings.patience, filled(trainer_settings.min_steps)))
     trainer = make_trainer(trainer_settings, keeping.precision, epochs, callbacks, ranks, data.passes, observers)
     for logger in trainer.loggers:
         logger.log_hyperparams(as_dict(settings))

@@ -12,18 +12,18 @@ from patent_hier.data.label_text import LabelTexts, count_levels
 from patent_hier.data.labels import DocumentLabels
 from patent_hier.data.splits import TEST, TRAIN, VAL, held_out
 from patent_hier.errors import ConfigError
-from patent_hier.features.terms import JoinedTerms, TermStore
+from patent_hier.features.ngram_store import JoinedNgrams, NgramStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.settings import FLAT, ROOT, WHOLE
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.soft_targets import Shares, Teaching, with_answers
 
 if TYPE_CHECKING:
-    from patent_hier.models.blueprint import Blueprint  # torch
+    from patent_hier.models.network_spec import NetworkSpec  # torch
 
 NOT_IN_TREE = -2  # of a true label that no training document has
 
-Store = TypeVar("Store", bound=TokenStore | TermStore | JoinedTerms)
+Store = TypeVar("Store", bound=TokenStore | NgramStore | JoinedNgrams)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +57,14 @@ class CorpusView(Generic[Store]):
     Corrections stand behind the documents of the corpus and are counted among its ``n`` documents.
 
     Attributes:
-        documents: Token ids, or term counts, of the documents of the corpus: what is scored.
+        documents: Token ids, or n-gram counts, of the documents of the corpus: what is scored.
         store: The same with those of corrections and of label texts behind them: what is learnt from.
         labels: The documents' labels.
         parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`; negative: in no part.
         every_symbol: Learn from all symbols of a document instead of the main one alone.
         label_texts: Titles of IPC places, for training only; None without ``data.label_text``.
         label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
-        blueprint: The network to be trained; None for a classical model.
+        spec: The network to be trained; None for a classical model.
         facts: What is worth knowing of all this, for the metrics.
         titled: Which labels a title names, ``(n_labels,)``; a node with several levels decides between these too,
             seen in training or not. None for a model that cannot know labels by their titles alone.
@@ -72,14 +72,14 @@ class CorpusView(Generic[Store]):
         relearning: The corrections; None without ``learn.corrections``.
     """
 
-    documents: TokenStore | TermStore
+    documents: TokenStore | NgramStore
     store: Store
     labels: DocumentLabels
     parts: NDArray[np.int8]
     every_symbol: bool = False
     label_texts: LabelTexts | None = None
     label_weights: tuple[float, ...] = ()
-    blueprint: "Blueprint | None" = None
+    spec: "NetworkSpec | None" = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     titled: NDArray[np.bool_] | None = None
     teaching: Teaching | None = None
@@ -150,7 +150,7 @@ class NodeView(Generic[Store]):
 
     Attributes:
         node: ``root``, ``flat``, ``shared`` or a label.
-        store: Token ids, or term counts, of the whole corpus.
+        store: Token ids, or n-gram counts, of the whole corpus.
         tree: The labels under the node that training has seen, and those that :attr:`CorpusView.titled` adds.
         flat: Whether one softmax over all labels of the deepest level decides.
         train: Positions in the store of training documents, then of label texts, ``(n_train,)``.

@@ -18,7 +18,7 @@ from patent_hier.training.node_data import NodeView, Relearning
 if TYPE_CHECKING:
     from torch import nn
 
-    from patent_hier.models.blueprint import Blueprint
+    from patent_hier.models.network_spec import NetworkSpec
     from patent_hier.models.saved import NodeClassifier
 
 _OUTPUT = ("output.weight", "output.bias")  # how the names of a network's last weights end
@@ -26,18 +26,18 @@ _NEW_BIAS = -2.0  # of a label that the earlier network does not know, beside it
 
 
 def take_up(
-    view: "NodeView[Any]", blueprint: "Blueprint", relearning: Relearning, settings: Settings
-) -> "tuple[NodeView[Any], Blueprint, Settings, dict[str, Any]]":
+    view: "NodeView[Any]", spec: "NetworkSpec", relearning: Relearning, settings: Settings
+) -> "tuple[NodeView[Any], NetworkSpec, Settings, dict[str, Any]]":
     """A node that goes on from its earlier network, where there is one: what it reads, and what it begins with.
 
     Args:
         view: The node's documents, corrections among them.
-        blueprint: The network.
+        spec: The network.
         relearning: The corrections, and where the earlier networks are.
         settings: The run; its seed draws the sample.
 
     Returns:
-        View, blueprint, settings, and facts for the metrics; the first three as they were for a node without an
+        View, spec, settings, and facts for the metrics; the first three as they were for a node without an
         earlier network. A view without training documents has nothing to learn.
     """
     from patent_hier.models.saved import load_classifier
@@ -45,16 +45,16 @@ def take_up(
     corrections = int((view.train[: view.num_documents] >= relearning.first).sum())
     facts: dict[str, Any] = {"corrections": corrections, "replay": None}
     if view.node not in relearning.base:
-        return view, blueprint, settings, {"learn": facts}
+        return view, spec, settings, {"learn": facts}
     earlier = load_classifier(relearning.base[view.node])
     if earlier.model is None:  # a constant one has no weights
-        return view, blueprint, settings, {"learn": facts}
+        return view, spec, settings, {"learn": facts}
     trained = None if relearning.heads is None or view.flat else in_heads(view.tree, relearning.heads)
     own = rehearsed(view, relearning, settings.seed) if trained is None else below_heads(view, trained)
     facts["replay"] = own.num_documents - corrections
 
     def build(num_outputs: int) -> "nn.Module":
-        network = blueprint.build(num_outputs)
+        network = spec.build(num_outputs)
         fill_from(network, view.tree, view.flat, earlier)
         if trained is not None:
             train_rows(network, trained)
@@ -65,7 +65,7 @@ def take_up(
     head_lr = None if optimizer.head_lr is None else rate * optimizer.head_lr
     optimizer = replace(optimizer, lr=rate * filled(optimizer.lr), head_lr=head_lr)
     settings = replace(settings, trainer=trainer, optimizer=optimizer)
-    return own, replace(blueprint, build=build), settings, {"learn": facts}
+    return own, replace(spec, build=build), settings, {"learn": facts}
 
 
 def in_heads(tree: LabelTree, heads: Collection[tuple[str, str]]) -> NDArray[np.bool_]:

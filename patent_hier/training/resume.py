@@ -127,7 +127,7 @@ def take_up_the_end(path: Path, task: pl.LightningModule, callbacks: Iterable[pl
             callback.load_state_dict(content["callbacks"][callback.state_key])
 
 
-class StateKeeper(pl.Callback):
+class StateCheckpoint(pl.Callback):
     """Saves the state between two batches, and puts the generators back when a state is taken up.
 
     Args:

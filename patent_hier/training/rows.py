@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from patent_hier.models.term_features import ContextBlock
+from patent_hier.models.ngram_features import ContextBlock
 from patent_hier.taxonomy.tree import Positions
 
 MIN_VAL_DOCUMENTS = 10  # with fewer, validation documents fit neither temperatures nor path weights
@@ -17,7 +17,7 @@ class Rows:
     """Documents as rows of counts, with their labels; a document of several symbols has several rows.
 
     Attributes:
-        counts: Term counts, or features made of them, ``(n, terms)``.
+        counts: Term counts, or features made of them, ``(n, ngrams)``.
         paths: ``(n, n_levels)``.
         weights: ``(n,)``, 1 for each document in all; None where each has one row.
         owners: Which document each row is of, ``(n,)``; None where each has one row.

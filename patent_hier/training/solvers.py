@@ -15,9 +15,9 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
 from patent_hier.errors import ConfigError
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, TermModel
-from patent_hier.models.term_features import ContextBlock
-from patent_hier.settings import LinearSettings, NaiveBayesSettings, TermSettings
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NgramModel
+from patent_hier.models.ngram_features import ContextBlock
+from patent_hier.settings import LinearSettings, NaiveBayesSettings, NgramSettings
 from patent_hier.settings.data import DEFAULT_LABEL_WEIGHT
 
 _LOG_TEMPERATURE = (-5.0, 3.0)  # 0.0067 to 20; 130 labels on 5000 abstracts took 0.046
@@ -32,8 +32,8 @@ class Problem:
     """The training rows and settings of one head.
 
     Attributes:
-        features: TF-IDF, ``(n, terms)``: documents of the corpus, then label texts.
-        idf: ``(terms,)`` float32, of the documents alone.
+        features: TF-IDF, ``(n, ngrams)``: documents of the corpus, then label texts.
+        idf: ``(ngrams,)`` float32, of the documents alone.
         codes: Label codes, ``(n,)``.
         num_labels: Number of labels.
         num_documents: How many rows are documents of the corpus.
@@ -48,13 +48,13 @@ class Problem:
     codes: NDArray[np.int64]
     num_labels: int
     num_documents: int
-    settings: TermSettings
+    settings: NgramSettings
     seed: int
     weights: NDArray[np.float64] | None
     context: ContextBlock | None = None
 
 
-def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) -> tuple[TermModel, dict[str, Any]]:
+def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) -> tuple[NgramModel, dict[str, Any]]:
     """The model of the settings; which solver found it, and whether that converged.
 
     Args:
@@ -67,7 +67,7 @@ def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) ->
         return _solve_linear(problem, settings, sample_weight)
     if isinstance(settings, NaiveBayesSettings):
         bayes = MultinomialNB(alpha=settings.alpha).fit(features, codes, sample_weight=sample_weight)
-        log_prob = bayes.feature_log_prob_  # (labels, terms)
+        log_prob = bayes.feature_log_prob_  # (labels, n-grams)
         weights = np.ascontiguousarray((log_prob - log_prob.mean(0)).T, np.float32)
         prior = bayes.class_log_prior_.astype(np.float32)
         return NaiveBayesClassifier(idf, weights, prior, context=problem.context), closed
@@ -90,10 +90,10 @@ def _solve_linear(
             converged = False
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    weights, bias = solver.coef_, solver.intercept_  # (labels, terms), (labels,)
+    weights, bias = solver.coef_, solver.intercept_  # (labels, n-grams), (labels,)
     if len(weights) == 1:  # halves with opposite signs: the same difference, so the same decision and probability
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
-    weights = np.ascontiguousarray(weights.T, np.float32)  # (terms, labels)
+    weights = np.ascontiguousarray(weights.T, np.float32)  # (n-grams, labels)
     facts = {"solver": getattr(solver, "solver", "liblinear"), "converged": converged}
     return LinearClassifier(problem.idf, weights, bias.astype(np.float32), context=problem.context), facts
 
@@ -101,8 +101,8 @@ def _solve_linear(
 def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> LinearSVC | LogisticRegression:
     """scikit-learn's solver of the settings.
 
-    Logistic regression takes L-BFGS as long as its memory allows. With 5000 abstracts, 130 labels and 175,000 terms it
-    took 6.4 GB and 130 s, SAGA 0.9 GB and 32 s to the same likelihood; but of few documents SAGA learns the biases
+    Logistic regression takes L-BFGS as long as its memory allows. With 5000 abstracts, 130 labels and 175,000 n-grams
+    it took 6.4 GB and 130 s, SAGA 0.9 GB and 32 s to the same likelihood; but of few documents SAGA learns the biases
     slowly.
 
     Source: LIBLINEAR, Fan et al. (2008), JMLR 9; SAGA, Defazio et al. (2014), NeurIPS; both as in scikit-learn.
@@ -115,11 +115,11 @@ def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> Lin
 
 def solve_weighted(
     problem: Problem, candidates: tuple[float, ...], val_counts: csr_matrix, val_codes: NDArray[np.int64]
-) -> tuple[TermModel, dict[str, Any]]:
+) -> tuple[NgramModel, dict[str, Any]]:
     """The model whose weight of label texts, of some, has the best validation accuracy: the smallest of equals."""
     if len(candidates) > 1 and not len(val_codes):
         candidates = (DEFAULT_LABEL_WEIGHT,)  # there is nothing to choose by
-    best: tuple[TermModel, dict[str, Any]] | None = None
+    best: tuple[NgramModel, dict[str, Any]] | None = None
     accuracies: dict[float, float] = {}
     for candidate in candidates:
         assert problem.weights is not None

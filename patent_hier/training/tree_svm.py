@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from patent_hier.evaluation.path_weights import NOVELTY, Candidates, fit_path_weights
-from patent_hier.models.term_features import fit_idf, tf_idf
+from patent_hier.models.ngram_features import fit_idf, tf_idf
 from patent_hier.models.tree_linear import FITS, KINDS_OF_SCORES, TreeLinear
 from patent_hier.progress import item_progress
 from patent_hier.settings import LinearSettings
@@ -30,7 +30,7 @@ class Earlier:
     """A fitted model most of whose heads stay as they are.
 
     Attributes:
-        model: It; the rows that are fitted are counts of its terms.
+        model: It; the rows that are fitted are counts of its n-grams.
         tree: Its labels.
         heads: The heads to be solved again, each by the level of its labels and the label above them. A head whose
             labels are others than before is solved again too.
@@ -139,8 +139,8 @@ def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], 
 def _fit_heads(
     tree: LabelTree, train: Rows, settings: LinearSettings, seed: int, earlier: Earlier | None
 ) -> tuple[csr_matrix, NDArray[np.float32], bool, int]:
-    """Weights ``(terms, labels)``, biases ``(labels,)``, whether every solver converged, and how many heads it had."""
-    # terms, labels, weights; the empty ones are all where no head has two labels with an example
+    """Weights ``(ngrams, labels)``, biases ``(labels,)``, whether every solver converged, and how many heads it had."""
+    # n-grams, labels, weights; the empty ones are all where no head has two labels with an example
     entries = [(np.empty(0, np.int64), np.empty(0, np.intp), np.empty(0, np.float32))]
     bias = np.full(len(tree), FITS, np.float32)
     all_converged, solved = True, 0
@@ -160,35 +160,35 @@ def _fit_heads(
             if len(present) > 1:
                 head = _fit_head(rows, codes, settings, seed)
                 bias[labels.start + present] = head.bias
-                label, term = np.nonzero(np.abs(head.weights) >= PRUNED)
-                values = head.weights[label, term].astype(np.float32)
-                entries.append((head.terms[term], labels.start + present[label], values))
+                label, ngram = np.nonzero(np.abs(head.weights) >= PRUNED)
+                values = head.weights[label, ngram].astype(np.float32)
+                entries.append((head.ngrams[ngram], labels.start + present[label], values))
                 all_converged &= head.converged
             progress(1)
-    terms, owners, values = (np.concatenate(parts) for parts in zip(*entries, strict=True))
-    weights = csr_matrix((values, (terms, owners)), shape=(train.counts.shape[1], len(tree)), dtype=np.float32)
+    ngrams, owners, values = (np.concatenate(parts) for parts in zip(*entries, strict=True))
+    weights = csr_matrix((values, (ngrams, owners)), shape=(train.counts.shape[1], len(tree)), dtype=np.float32)
     return weights, bias, all_converged, solved
 
 
 @dataclass(frozen=True, eq=False)
 class _Head:
-    terms: NDArray[np.int64]  # (k,)
+    ngrams: NDArray[np.int64]  # (k,)
     weights: NDArray[np.float64]  # (labels, k)
     bias: NDArray[np.float64]  # (labels,)
     converged: bool
 
 
 def _fit_head(rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, seed: int) -> _Head:
-    """Solve one head on the terms that its documents have: a dense vector for each label is then short."""
-    terms, own = _distinct(rows.counts.indices, rows.counts.shape[1])
-    features = csr_matrix((rows.counts.data, own, rows.counts.indptr), shape=(rows.counts.shape[0], len(terms)))
+    """Solve one head on the n-grams that its documents have: a dense vector for each label is then short."""
+    ngrams, own = _distinct(rows.counts.indices, rows.counts.shape[1])
+    features = csr_matrix((rows.counts.data, own, rows.counts.indptr), shape=(rows.counts.shape[0], len(ngrams)))
     if rows.owners is not None and len(np.unique(rows.owners)) < len(rows.owners):
         weights, bias, converged = _fit_each(features, codes, rows, settings, seed)
     else:
         weights, bias, converged = _solve(features, codes, rows.importance, settings, seed)
         if len(weights) == 1:  # of two labels scikit-learn learns only what tells the second
             weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
-    return _Head(terms.astype(np.int64), weights, bias, converged)
+    return _Head(ngrams.astype(np.int64), weights, bias, converged)
 
 
 def _distinct(indices: NDArray[np.int32], size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -234,7 +234,7 @@ def _solve(
 
 
 def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_matrix:
-    """The titles' features ``(terms, labels)``; of a label with several titles the first counts.
+    """The titles' features ``(ngrams, labels)``; of a label with several titles the first counts.
 
     A leaf that repeats its parent's code has its parent's title.
     """
@@ -247,7 +247,7 @@ def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_ma
     titled = np.flatnonzero(title != NONE)
     ones = np.ones(len(titled), np.float32)
     placed = csr_matrix((ones, (title[titled], titled)), shape=(features.shape[0], len(tree)))
-    return (features.T @ placed).tocsr()  # (terms, labels)
+    return (features.T @ placed).tocsr()  # (n-grams, labels)
 
 
 def _fit_path_weights(

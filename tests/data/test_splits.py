@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patent_hier.data.assigning import apportion, assign, share_out
-from patent_hier.data.relatives import applicant_groups, applicant_names
+from patent_hier.data.document_groups import applicant_groups, applicant_names
 from patent_hier.data.splits import (
     CALIBRATION,
     PARTS,

@@ -7,9 +7,9 @@ from tokenizers.normalizers import BertNormalizer
 
 from patent_hier.data.context import SEPARATOR
 from patent_hier.errors import DataError
+from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.offsets import lowered, place_tokens, spread_over_characters
 from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
-from patent_hier.features.terms import TermReader
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import WordReader, segmenter
 
@@ -150,7 +150,7 @@ TERMS = ("光", "一种", "i", "i\u0307", "ab", " ", " 光", "光 ", "装置光"
 @example("光  光\t\n 光 İ", 1)
 @example("", 1)
 def test_shares_of_terms_add_up(text: str, seed: int) -> None:
-    reader = TermReader(TERMS, (1, 3))
+    reader = NgramReader(TERMS, (1, 3))
     contributions = np.random.default_rng(seed).normal(size=len(TERMS))
     places, scores = spread_over_characters(reader, text, contributions)
     counted = reader.encode([text]).matrix.toarray()[0] > 0
@@ -160,7 +160,7 @@ def test_shares_of_terms_add_up(text: str, seed: int) -> None:
 
 
 def test_shares_by_hand() -> None:
-    reader = TermReader(TERMS, (1, 3))
+    reader = NgramReader(TERMS, (1, 3))
     only = np.zeros(len(TERMS))
     only[TERMS.index("一种")] = 4.0
     places, scores = spread_over_characters(reader, "一种x一种光y", only)

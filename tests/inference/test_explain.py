@@ -14,19 +14,19 @@ from patent_hier.data.labels import document_labels
 from patent_hier.data.raw import RawFormat
 from patent_hier.data.splits import TRAIN, VAL
 from patent_hier.errors import ConfigError, DataError
+from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.terms import TermReader
 from patent_hier.features.words import WordReader
 from patent_hier.inference.explain import MOST_WINDOWS, explain, find_label, join_spans, label_log_prob, occlude
 from patent_hier.inference.faithfulness import faithfulness
-from patent_hier.inference.nodes import Classifier, Combination
+from patent_hier.inference.nodes import Classifier, Ensemble
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.inference.results import Explanation, Span
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.settings import FLAT, ROOT, SHARED
-from patent_hier.training.classical import fit_terms
+from patent_hier.training.classical import fit_ngrams
 from patent_hier.training.node_data import CorpusView, NodeView
 from tests.inference.random_systems import Maker
 from tests.inference.worlds import DEEP, SYSTEMS, paths_by
@@ -57,7 +57,7 @@ def keyword_texts(n: int = 240) -> tuple[list[str], np.ndarray]:
     return texts, codes
 
 
-TERM_MODELS: dict[str, s.TermSettings] = {
+NGRAM_MODELS: dict[str, s.NgramSettings] = {
     "svm": s.LinearSettings(),
     "logistic": s.LinearSettings(classifier="logistic", c=100.0),
     "naive_bayes": s.NaiveBayesSettings(),
@@ -71,15 +71,15 @@ def keyword_system(name: str) -> System:
     texts, codes = keyword_texts()
     if name == "textcnn":
         return _keyword_network(texts, codes)
-    reader = TermReader(tuple(sorted({text[i : i + 2] for text in texts for i in range(len(text) - 1)})), (1, 2))
+    reader = NgramReader(tuple(sorted({text[i : i + 2] for text in texts for i in range(len(text) - 1)})), (1, 2))
     names = np.array(["A01", "A02"], object)[codes]
     labels = document_labels([np.full(len(texts), "A", object), names], [[]] * len(texts), ("section", "class"))
     parts = np.where(np.arange(len(texts)) < 200, TRAIN, VAL).astype(np.int8)
     store = reader.encode(texts)
     view = NodeView.of(CorpusView(store, store, labels, parts), "A")
-    model, kept, _ = fit_terms(view, TERM_MODELS[name], 1)
-    reader = TermReader(tuple(reader.terms[i] for i in kept), (1, 2))
-    return system_of(NodeClassifier("A", view.tree, view.flat, TERM_MODELS[name], model, reader))
+    model, kept, _ = fit_ngrams(view, NGRAM_MODELS[name], 1)
+    reader = NgramReader(tuple(reader.ngrams[i] for i in kept), (1, 2))
+    return system_of(NodeClassifier("A", view.tree, view.flat, NGRAM_MODELS[name], model, reader))
 
 
 def _keyword_network(texts: list[str], codes: np.ndarray) -> System:
@@ -98,7 +98,7 @@ def _keyword_network(texts: list[str], codes: np.ndarray) -> System:
     return system_of(NodeClassifier("A", tree, False, chosen, network.eval(), reader))
 
 
-@pytest.fixture(scope="module", params=[*TERM_MODELS, "textcnn"])
+@pytest.fixture(scope="module", params=[*NGRAM_MODELS, "textcnn"])
 def keyword(request: pytest.FixtureRequest) -> tuple[str, System]:
     return request.param, keyword_system(request.param)
 
@@ -195,7 +195,7 @@ def test_every_label_of_every_system(loaded: dict[tuple[str, ...], System], text
         check_spans(found, text)
         assert any(span.score for span in found.spans)
         one = system.loaded[system.nodes[found.node]]
-        is_occluded = isinstance(one, Combination) or isinstance(one.classifier.model, TreeLinear)
+        is_occluded = isinstance(one, Ensemble) or isinstance(one.classifier.model, TreeLinear)
         assert ("occlusion" in found.method) == is_occluded
         if not is_occluded:
             missing = found.value - found.base - sum(one.score for one in found.spans)

@@ -19,7 +19,7 @@ from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.segmentation import jieba_tokenizer
 from patent_hier.inference.calibration import Calibration
 from patent_hier.inference.classifier import HierarchicalClassifier
-from patent_hier.inference.nodes import Combination, Member
+from patent_hier.inference.nodes import Ensemble, Member
 from patent_hier.inference.onnx_export import export_onnx
 from patent_hier.inference.predictor import System, load_system
 from patent_hier.models.saved import NodeClassifier
@@ -182,7 +182,7 @@ def test_a_combination_is_its_members(make: Maker, tmp_path: Path) -> None:
     )
     top = Path("/nowhere/top")
     loaded = {path: make.loaded(one) for path, one in zip(paths, made, strict=True)}
-    system = System("both", {"A": top}, {**loaded, top: Combination("A", LABELS, False, members)}, RawFormat())
+    system = System("both", {"A": top}, {**loaded, top: Ensemble("A", LABELS, False, members)}, RawFormat())
     content = export_onnx(system, tmp_path / "out")
     assert content["nodes"] == {"A": "combination-A"}
     facts = content["classifiers"]["combination-A"]
@@ -203,7 +203,7 @@ def test_a_combination_is_its_members(make: Maker, tmp_path: Path) -> None:
 
 def test_a_combination_over_levels_is_refused(make: Maker, tmp_path: Path) -> None:
     made, path, top = make.classifier("textcnn"), Path("/nowhere/0"), Path("/nowhere/top")
-    whole = Combination("A", LABELS, False, (Member({made.node: path}, (1.0,)),), unknown=(0.0,))
+    whole = Ensemble("A", LABELS, False, (Member({made.node: path}, (1.0,)),), unknown=(0.0,))
     system = System("both", {"A": top}, {path: make.loaded(made), top: whole}, RawFormat())
     with pytest.raises(ConfigError, match="a combination over several levels cannot be written as ONNX"):
         export_onnx(system, tmp_path / "out")

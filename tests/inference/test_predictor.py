@@ -10,7 +10,7 @@ from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import ArtifactError, ConfigError, IncompleteError
 from patent_hier.evaluation.decoding import decode
 from patent_hier.evaluation.scores import as_node, derive, whole
-from patent_hier.features.terms import TermReader
+from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.words import WordReader
 from patent_hier.inference import predictor, scoring
 from patent_hier.inference.predictor import load_system, paths_of
@@ -59,7 +59,7 @@ def test_equals_the_predictions_of_the_training(made, depth, model, level, batch
 
 def test_each_classifier_scores_once_and_each_reader_reads_once(made, monkeypatch):
     calls = []
-    for reader in (TermReader, WordReader):
+    for reader in (NgramReader, WordReader):
         original = reader.encode
         monkeypatch.setattr(
             reader, "encode", lambda self, texts, original=original: calls.append(len(texts)) or original(self, texts)

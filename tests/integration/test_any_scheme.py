@@ -19,7 +19,7 @@ from patent_hier.evaluation.level_scores import score_levels
 from patent_hier.evaluation.restriction import Restriction
 from patent_hier.evaluation.scores import TreeScores, whole
 from patent_hier.evaluation.system import merge, with_truth
-from patent_hier.features.terms import TermStore
+from patent_hier.features.ngram_store import NgramStore
 from patent_hier.inference.classifier import HierarchicalClassifier
 from patent_hier.inference.nodes import CONFIG_FILE, MODEL_FOLDER, NODE_KIND
 from patent_hier.inference.predictor import RESULT_KIND
@@ -77,12 +77,12 @@ def texts(documents: tuple[DocumentLabels, list[str]]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def corpus(documents: tuple[DocumentLabels, list[str]]) -> CorpusView[TermStore]:
+def corpus(documents: tuple[DocumentLabels, list[str]]) -> CorpusView[NgramStore]:
     labels, texts = documents
     counter = CountVectorizer(analyzer="char", ngram_range=(1, 2))
     counts = counter.fit_transform(texts)
     counts.sort_indices()
-    store = TermStore.of_matrix(counts, tuple(counter.get_feature_names_out()))
+    store = NgramStore.of_matrix(counts, tuple(counter.get_feature_names_out()))
     parts = np.random.default_rng(1).choice([TRAIN, VAL, TEST], DOCUMENTS, p=[0.7, 0.1, 0.2]).astype(np.int8)
     return CorpusView(store, store, labels, parts)
 
@@ -91,7 +91,7 @@ def settings_of(node: str) -> Settings:
     return Settings(model=LinearSettings(ngram_sizes=[1, 2], min_documents=1), node=node)
 
 
-def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[NetworkPredictions, TreeScores]:
+def score(corpus: CorpusView[NgramStore], nodes: tuple[str, ...]) -> tuple[NetworkPredictions, TreeScores]:
     """Train networks, and what they say of the documents outside training: on disk's form, and in memory."""
     held_out = np.flatnonzero(corpus.parts != TRAIN)
     labels = corpus.labels.take(held_out)
@@ -109,7 +109,7 @@ def score(corpus: CorpusView[TermStore], nodes: tuple[str, ...]) -> tuple[Networ
     return with_truth(merge(predictions), labels), whole(in_memory)
 
 
-def write_result(corpus: CorpusView[TermStore], nodes: tuple[str, ...], folder: Path) -> Path:
+def write_result(corpus: CorpusView[NgramStore], nodes: tuple[str, ...], folder: Path) -> Path:
     """A finished result with its nodes beside it."""
     for node in nodes:
         fit_node(corpus, settings_of(node)).classifier.save(folder / node / MODEL_FOLDER)
@@ -124,7 +124,7 @@ def write_result(corpus: CorpusView[TermStore], nodes: tuple[str, ...], folder: 
 
 @pytest.mark.parametrize("nodes", [(ROOT, *SECTIONS, "Z"), (SHARED,)], ids=["hier", "shared"])
 def test_export_load_and_predict(
-    corpus: CorpusView[TermStore], texts: list[str], nodes: tuple[str, ...], scheme: LabelTree, tmp_path: Path
+    corpus: CorpusView[NgramStore], texts: list[str], nodes: tuple[str, ...], scheme: LabelTree, tmp_path: Path
 ) -> None:
     trained = HierarchicalClassifier.from_pretrained(write_result(corpus, nodes, tmp_path))
     trained.save_pretrained(tmp_path / "model")
@@ -144,7 +144,7 @@ def test_export_load_and_predict(
 
 
 @pytest.mark.parametrize("nodes", [(ROOT, *SECTIONS, "Z"), (SHARED,), (FLAT,)], ids=["hier", "shared", "flat"])
-def test_train_score_and_decode(corpus: CorpusView[TermStore], nodes: tuple[str, ...], scheme: LabelTree) -> None:
+def test_train_score_and_decode(corpus: CorpusView[NgramStore], nodes: tuple[str, ...], scheme: LabelTree) -> None:
     system, scores = score(corpus, nodes)
     held_out = np.flatnonzero(corpus.parts != TRAIN)
     labels: DocumentLabels = corpus.labels.take(held_out)

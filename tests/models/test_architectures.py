@@ -19,8 +19,8 @@ from patent_hier.features.wordpiece import load_tokenizer
 from patent_hier.models.attention import attention_maps
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.blocks import blocks_of
-from patent_hier.models.blueprint import bertcnn_blueprint
 from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
+from patent_hier.models.network_spec import bertcnn_spec
 from patent_hier.models.saved import NodeClassifier, load_classifier
 from patent_hier.settings import BertCnnSettings, EncoderSettings
 from patent_hier.settings.checks import check_pooling
@@ -93,16 +93,16 @@ def model_settings(files: EncoderFiles, **changes: Any) -> BertCnnSettings:
 
 def classifier(files: EncoderFiles, **changes: Any) -> NodeClassifier:
     settings = model_settings(files, **changes)
-    blueprint = bertcnn_blueprint(files, EncoderSettings("x", str(files.folder), max_length=32), settings)
+    spec = bertcnn_spec(files, EncoderSettings("x", str(files.folder), max_length=32), settings)
     torch.manual_seed(5)
-    return NodeClassifier("A", TREE, False, settings, blueprint.build(3), blueprint.reader)
+    return NodeClassifier("A", TREE, False, settings, spec.build(3), spec.reader)
 
 
 def batch(made: NodeClassifier, rows: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
     store = made.encode(TEXTS)
     assert isinstance(store, TokenStore)
     assert made.reader is not None
-    ids, mask = pad_batch(store, rows, getattr(made.reader, "pad_id"))  # noqa: B009  # readers of terms have none
+    ids, mask = pad_batch(store, rows, getattr(made.reader, "pad_id"))  # noqa: B009  # readers of n-grams have none
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 

@@ -15,12 +15,12 @@ from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models import attribution
-from patent_hier.models.attribution import Attribution, attribute_columns, attribute_terms, attribute_tokens
+from patent_hier.models.attribution import Attribution, attribute_columns, attribute_ngrams, attribute_tokens
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier
 from patent_hier.models.encoder import build_encoder
+from patent_hier.models.ngram_heads import Head, NgramHeads
 from patent_hier.models.saved import NodeClassifier
-from patent_hier.models.term_heads import Head, TermHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import BertCnnSettings
 from patent_hier.taxonomy.arithmetic import joint_log_prob
@@ -232,7 +232,7 @@ def test_linear_contributions_sum_exactly(loudness: float, temperature: float | 
 
 
 def test_linear_contributions_by_hand() -> None:
-    """Two labels: all of the log-probability's gain is one term's, whose weight alone differs."""
+    """Two labels: all of the log-probability's gain is one n-gram's, whose weight alone differs."""
     weights = np.array([[1.0, -1.0], [0.5, 0.5]], np.float32)
     model = LinearClassifier(np.ones(2, np.float32), weights, np.zeros(2, np.float32))
     found = attribute_columns(model, csr_matrix(np.ones((1, 2), np.float32)), (0,))
@@ -250,7 +250,7 @@ def test_no_known_term() -> None:
 
 @pytest.mark.parametrize("label", range(len(DEEP)))
 def test_heads_on_a_path_contribute_together(label: int) -> None:
-    """Each head reads its own terms; a label without siblings has none."""
+    """Each head reads its own n-grams; a label without siblings has none."""
     rng = np.random.default_rng(2)
     heads = []
     for _, labels in DEEP.heads():
@@ -258,9 +258,9 @@ def test_heads_on_a_path_contribute_together(label: int) -> None:
         idf, bias = (rng.uniform(1, 3, n).astype(np.float32) for n in (12, size))
         weights = rng.normal(size=(12, size)).astype(np.float32)
         heads.append(Head(labels.start, columns, idf, weights, bias, 0.5))
-    model = TermHeads(heads, len(DEEP), 20)
+    model = NgramHeads(heads, len(DEEP), 20)
     counts = csr_matrix(rng.integers(0, 3, (1, 20)), dtype=np.float32)
-    found = attribute_terms(model, counts, DEEP, False, label)
+    found = attribute_ngrams(model, counts, DEEP, False, label)
     assert found is not None
     ends = csr_matrix(np.vstack([np.zeros((1, 20)), counts.toarray()]), dtype=np.float32)
     joint = joint_log_prob(DEEP, model.log_prob(ends))
@@ -281,6 +281,6 @@ def test_one_softmax_says_the_same_of_a_label_as_its_columns(flat: bool) -> None
     else:
         tree, pairs = tree_of([(f"A0{i}",) for i in range(5)], ("class",), root="A"), [(1, [1])]
     for label, columns in pairs:
-        found, expected = attribute_terms(model, counts, tree, flat, label), attribute_columns(model, counts, columns)
+        found, expected = attribute_ngrams(model, counts, tree, flat, label), attribute_columns(model, counts, columns)
         assert found is not None
         np.testing.assert_array_equal(found.scores, expected.scores)

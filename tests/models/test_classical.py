@@ -12,10 +12,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.neighbors import KNeighborsClassifier
 
 from patent_hier.errors import ArtifactError
-from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, TermModel
-from patent_hier.models.term_features import fit_idf, tf_idf
+from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, NgramModel
+from patent_hier.models.ngram_features import fit_idf, tf_idf
 
-CLASSICAL: dict[str, type[TermModel]] = {
+CLASSICAL: dict[str, type[NgramModel]] = {
     kind.kind: kind for kind in (LinearClassifier, NaiveBayesClassifier, NeighboursClassifier)
 }
 TERMS, LABELS, DOCUMENTS = 12, 3, 20
@@ -40,7 +40,7 @@ def on_paths(train: csr_matrix, paths: object, families: list[int], k: int) -> N
     return NeighboursClassifier(idf, tf_idf(train, idf).T.tocsr(), *own, k)
 
 
-def models() -> dict[str, TermModel]:
+def models() -> dict[str, NgramModel]:
     rng = np.random.default_rng(1)
     idf = fit_idf(random_counts(DOCUMENTS, 2))
     weights, bias = rng.normal(size=(TERMS, LABELS)).astype(np.float32), rng.normal(size=LABELS).astype(np.float32)
@@ -84,7 +84,7 @@ def test_linear_by_hand() -> None:
 def test_neighbours_by_hand() -> None:
     train = float_counts([[1, 0, 0], [1, 1, 0], [0, 0, 1]])
     model = neighbours(train, [0, 1, 1], 2, 2)
-    similarity = tf_idf(train, model.idf).toarray()[:, 0]  # to a document of the first term alone: 1, s, 0
+    similarity = tf_idf(train, model.idf).toarray()[:, 0]  # to a document of the first n-gram alone: 1, s, 0
     assert similarity[0] == 1
     total = 1 + similarity[1] + 1
     found = np.exp(model.log_prob(float_counts([[1, 0, 0], [0, 0, 5], [0, 0, 0]])))

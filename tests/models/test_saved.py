@@ -15,20 +15,20 @@ from patent_hier import settings as s
 from patent_hier.data.labels import document_labels
 from patent_hier.data.splits import TEST, TRAIN
 from patent_hier.errors import ArtifactError, PatentHierError
+from patent_hier.features.ngram_store import NgramReader, NgramStore
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader, encode_corpus, load_tokenizer
 from patent_hier.features.words import WordReader, segmenter
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import load_encoder
+from patent_hier.models.ngram_heads import NgramHeads
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import NodeClassifier, load_classifier, num_outputs
-from patent_hier.models.term_heads import TermHeads
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_linear import TreeLinear
 from patent_hier.taxonomy.tree import LabelTree
-from patent_hier.training.classical import fit_terms
+from patent_hier.training.classical import fit_ngrams
 from patent_hier.training.node_data import CorpusView, NodeView
 from tests.trees import tree_of
 
@@ -46,7 +46,7 @@ WORDS: dict[str, s.TextCnnSettings | s.RnnSettings] = {
     "textcnn": s.TextCnnSettings(num_filters=4, tune_vectors=False),
     "rnn": s.RnnSettings(hidden_size=5, num_layers=2, pooling="attention", cell="gru"),
 }
-TERMS: dict[str, s.TermSettings] = {
+TERMS: dict[str, s.NgramSettings] = {
     "linear": s.LinearSettings(),
     "logistic": s.LinearSettings(name="logistic", classifier="logistic"),
     "naive_bayes": s.NaiveBayesSettings(),
@@ -79,10 +79,10 @@ def make_network(name: str, files: EncoderFiles, texts: list[str], node: str = "
     return NodeClassifier(node, tree, flat, settings, network, WordReader(words, "chars", 30))
 
 
-def make_term_model(name: str, texts: list[str], node: str = "A") -> NodeClassifier:
+def make_ngram_model(name: str, texts: list[str], node: str = "A") -> NodeClassifier:
     counter = CountVectorizer(analyzer="char", ngram_range=(1, 2)).fit(texts)
-    terms = tuple(counter.get_feature_names_out().tolist())
-    store = TermStore.of_matrix(counter.transform(texts), terms)
+    ngrams = tuple(counter.get_feature_names_out().tolist())
+    store = NgramStore.of_matrix(counter.transform(texts), ngrams)
     tree = A if node == "A" else DEEP
     paths = [
         (*("A",)[: node == "A"], *tree.names(path)) for path in tree.paths(np.arange(*tree.leaves.indices(99)[:2]))
@@ -94,8 +94,8 @@ def make_term_model(name: str, texts: list[str], node: str = "A") -> NodeClassif
     parts = np.where(np.arange(len(texts)) < 200, TRAIN, TEST).astype(np.int8)
     view = NodeView.of(CorpusView(store, store, labels, parts), node)
     assert view.tree == tree
-    model, kept, _ = fit_terms(view, TERMS[name], 1)
-    reader = TermReader(tuple(terms[i] for i in kept), (1, 2))
+    model, kept, _ = fit_ngrams(view, TERMS[name], 1)
+    reader = NgramReader(tuple(ngrams[i] for i in kept), (1, 2))
     return NodeClassifier(node, tree, node == "flat", TERMS[name], model, reader)
 
 
@@ -105,10 +105,10 @@ def made(
 ) -> dict[str, tuple[NodeClassifier, Path]]:
     """By name: a classifier, and the folder that it was saved in."""
     classifiers = {name: make_network(name, tiny_encoder_files, demo_texts) for name in (*BERTCNN, *WORDS)}
-    classifiers |= {name: make_term_model(name, demo_texts) for name in TERMS}
+    classifiers |= {name: make_ngram_model(name, demo_texts) for name in TERMS}
     for both, (name, node) in WHOLE.items():
         classifiers[both] = (
-            make_term_model(name, demo_texts, node)
+            make_ngram_model(name, demo_texts, node)
             if name in TERMS
             else make_network(name, tiny_encoder_files, demo_texts, node)
         )
@@ -200,10 +200,10 @@ def test_a_store_may_count_more_terms(
 ) -> None:
     loaded = load_classifier(made[name][1])
     counter = CountVectorizer(analyzer="char", ngram_range=(1, 3)).fit(demo_texts)
-    terms = tuple(counter.get_feature_names_out().tolist())
-    wide = TermStore.of_matrix(counter.transform(demo_texts[:30]), terms)
-    assert isinstance(loaded.reader, TermReader)
-    assert len(wide.terms) > len(loaded.reader.terms)
+    ngrams = tuple(counter.get_feature_names_out().tolist())
+    wide = NgramStore.of_matrix(counter.transform(demo_texts[:30]), ngrams)
+    assert isinstance(loaded.reader, NgramReader)
+    assert len(wide.ngrams) > len(loaded.reader.ngrams)
     assert np.array_equal(loaded.log_prob(wide, np.arange(30)), scores(loaded, demo_texts[:30]))
 
 
@@ -260,9 +260,9 @@ def test_constant_classifier(tmp_path: Path, toy_corpus: CorpusView[TokenStore],
 
 
 def test_many_heads_are_saved_as_such(made: dict[str, tuple[NodeClassifier, Path]]) -> None:
-    for name, kind in (("linear", TreeLinear), ("logistic", TermHeads), ("naive_bayes", TermHeads)):
+    for name, kind in (("linear", TreeLinear), ("logistic", NgramHeads), ("naive_bayes", NgramHeads)):
         assert isinstance(made[f"{name} shared"][0].model, kind)
-        assert not isinstance(made[f"{name} flat"][0].model, TermHeads | TreeLinear)
+        assert not isinstance(made[f"{name} flat"][0].model, NgramHeads | TreeLinear)
     assert num_outputs(DEEP, False) == len(DEEP) == 7
     assert num_outputs(DEEP, True) == 3
 

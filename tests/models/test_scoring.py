@@ -5,14 +5,14 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from patent_hier.errors import ArtifactError
+from patent_hier.features.ngram_store import NgramReader, NgramStore
 from patent_hier.features.pretrained import EncoderFiles
-from patent_hier.features.terms import TermReader, TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.classical import LinearClassifier
 from patent_hier.models.encoder import load_encoder
-from patent_hier.models.scoring import score_documents, score_terms
-from patent_hier.models.term_heads import Head, TermHeads
+from patent_hier.models.ngram_heads import Head, NgramHeads
+from patent_hier.models.scoring import score_documents, score_ngrams
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.settings import BertCnnSettings
 from patent_hier.training.node_data import CorpusView
@@ -109,17 +109,17 @@ def test_batch_size_does_not_matter(
         np.testing.assert_allclose(score(batch_size), one, atol=1e-5)
 
 
-# --- models on term counts
+# --- models on n-gram counts
 
 
 TERMS = ("a", "b", "c", "d")
-COUNTS = TermStore.of_matrix(csr_matrix(np.array([[1, 0, 2, 0], [0, 3, 0, 1], [0, 0, 0, 0], [4, 1, 0, 9]])), TERMS)
-READER = TermReader(("b", "d"), (1, 1))
+COUNTS = NgramStore.of_matrix(csr_matrix(np.array([[1, 0, 2, 0], [0, 3, 0, 1], [0, 0, 0, 0], [4, 1, 0, 9]])), TERMS)
+READER = NgramReader(("b", "d"), (1, 1))
 MODEL = LinearClassifier(np.ones(2, np.float32), np.array([[1, -1], [0, 2]], np.float32), np.zeros(2, np.float32))
 
 
 def test_terms_that_the_model_does_not_know_are_left_out() -> None:
-    found = score_terms(MODEL, COUNTS, READER, np.array([3, 1, 2]), AB_TREE, False)
+    found = score_ngrams(MODEL, COUNTS, READER, np.array([3, 1, 2]), AB_TREE, False)
     own = csr_matrix(np.array([[1, 9], [3, 1], [0, 0]], np.float32))  # b and d
     assert np.array_equal(found, MODEL.log_prob(own))
     assert found[2] == pytest.approx(np.log([0.5, 0.5]))
@@ -133,21 +133,21 @@ def test_heads_on_terms_are_multiplied_and_leaves_summed_up() -> None:
         Head(0, *none, zero, np.log(np.float32([0.25, 0.75]))),
         Head(2, *none, zero, np.log(np.float32([0.4, 0.6]))),
     ]
-    found = score_terms(TermHeads(heads, 5, 2), COUNTS, READER, np.arange(2), tree, False)
+    found = score_ngrams(NgramHeads(heads, 5, 2), COUNTS, READER, np.arange(2), tree, False)
     assert np.exp(found) == pytest.approx(np.tile([0.25, 0.75, 0.1, 0.15, 0.75], (2, 1)))
     leaves = LinearClassifier(np.ones(2, np.float32), np.zeros((2, 3), np.float32), np.log(np.float32([0.2, 0.3, 0.5])))
-    found = score_terms(leaves, COUNTS, READER, np.arange(2), tree, True)
+    found = score_ngrams(leaves, COUNTS, READER, np.arange(2), tree, True)
     assert np.exp(found) == pytest.approx(np.tile([0.5, 0.5, 0.2, 0.3, 0.5], (2, 1)))
 
 
 def test_terms_in_batches_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     indices, seen = np.array([1, 3, 0, 2, 3]), list[int]()
-    expected = score_terms(MODEL, COUNTS, READER, indices, AB_TREE, False)
-    monkeypatch.setattr("patent_hier.models.scoring._TERM_BATCH", 2)
-    assert np.array_equal(score_terms(MODEL, COUNTS, READER, indices, AB_TREE, False, seen.append), expected)
+    expected = score_ngrams(MODEL, COUNTS, READER, indices, AB_TREE, False)
+    monkeypatch.setattr("patent_hier.models.scoring._NGRAM_BATCH", 2)
+    assert np.array_equal(score_ngrams(MODEL, COUNTS, READER, indices, AB_TREE, False, seen.append), expected)
     assert seen == [2, 2, 1]
 
 
 def test_a_store_without_the_models_terms() -> None:
     with pytest.raises(ArtifactError, match="'x'"):
-        score_terms(MODEL, COUNTS, TermReader(("b", "x"), (1, 1)), np.arange(2), AB_TREE, False)
+        score_ngrams(MODEL, COUNTS, NgramReader(("b", "x"), (1, 1)), np.arange(2), AB_TREE, False)

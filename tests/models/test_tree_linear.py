@@ -65,7 +65,7 @@ def test_documents_do_not_depend_on_each_other(monkeypatch: pytest.MonkeyPatch) 
     whole = model().log_prob(rows)
     monkeypatch.setattr("patent_hier.models.tree_linear._CELLS", 1)
     assert np.array_equal(model().log_prob(rows), whole)
-    assert np.isfinite(whole).all()  # also of a document without any term
+    assert np.isfinite(whole).all()  # also of a document without any n-gram
 
 
 @pytest.mark.parametrize("titles", [False, True])

@@ -8,19 +8,19 @@ import pytest
 
 from patent_hier.artifacts import file_digest
 from patent_hier.errors import ConfigError
-from patent_hier.features.terms import TermStore
+from patent_hier.features.ngram_store import NgramStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
-from patent_hier.pipeline.inputs import TermInputs, WordInputs, WordPieceInputs, find_inputs
+from patent_hier.pipeline.inputs import NgramInputs, WordInputs, WordPieceInputs, find_inputs
 from patent_hier.pipeline.stages import ensure_corpus, ensure_split, split_plan
 from patent_hier.settings import EncoderSettings
 from tests.pipeline.conftest import MODELS, change, make_settings
 
-CLASSES = {"wordpiece": WordPieceInputs, "words": WordInputs, "terms": TermInputs}
+CLASSES = {"wordpiece": WordPieceInputs, "words": WordInputs, "ngrams": NgramInputs}
 NETWORKS = {"bertcnn": BertCnn, "textcnn": TextCnn, "rnn": Rnn}
 
 
@@ -118,10 +118,10 @@ def test_token_ids_and_the_network_on_them(model, tmp_path):
     found, corpus = opened(settings)
     assert isinstance(found.store, TokenStore)
     assert len(found.store) == corpus.size == 160
-    assert isinstance(found.blueprint.reader, WordPieceReader if model == "bertcnn" else WordReader)
-    assert isinstance(found.blueprint.build(3), NETWORKS[model])
+    assert isinstance(found.spec.reader, WordPieceReader if model == "bertcnn" else WordReader)
+    assert isinstance(found.spec.build(3), NETWORKS[model])
     texts = [text for batch in corpus.iter_texts() for text in batch]
-    again = found.blueprint.reader.encode(texts[:20])  # the reader makes of a text what the store holds of it
+    again = found.spec.reader.encode(texts[:20])  # the reader makes of a text what the store holds of it
     assert [again[i].tolist() for i in range(20)] == [found.store[i].tolist() for i in range(20)]
 
 
@@ -134,12 +134,12 @@ def test_facts_of_vectors(tmp_path):
 
 def test_term_counts(tmp_path):
     found, corpus = opened(make_settings(tmp_path, "naive_bayes"))
-    assert isinstance(found.store, TermStore)
-    assert (len(found.store), found.blueprint, found.facts) == (corpus.size, None, {})
+    assert isinstance(found.store, NgramStore)
+    assert (len(found.store), found.spec, found.facts) == (corpus.size, None, {})
     text = next(iter(corpus.iter_texts()))[0]
     row = found.store.rows(np.array([0])).toarray()[0]
-    assert {found.store.terms[i]: int(row[i]) for i in row.nonzero()[0] if len(found.store.terms[i]) == 1} == {
-        character: text.lower().count(character) for character in set(text.lower()) & set(found.store.terms)
+    assert {found.store.ngrams[i]: int(row[i]) for i in row.nonzero()[0] if len(found.store.ngrams[i]) == 1} == {
+        character: text.lower().count(character) for character in set(text.lower()) & set(found.store.ngrams)
     }
 
 
@@ -178,11 +178,11 @@ def test_damaged_vectors_are_made_again(tmp_path, capsys):
     after, _ = opened(settings)
     assert f"{file.parent} is damaged; it is made again" in capsys.readouterr().out
     assert file.read_bytes() == content
-    assert after.blueprint.reader == before.blueprint.reader
+    assert after.spec.reader == before.spec.reader
 
 
 def test_names_need_no_torch(tmp_path, monkeypatch):
-    for name in ("patent_hier.models.blueprint", "patent_hier.features.word2vec"):
+    for name in ("patent_hier.models.network_spec", "patent_hier.features.word2vec"):
         monkeypatch.setitem(sys.modules, name, None)  # an import fails from here on
     for model in MODELS:
         find_inputs(make_settings(tmp_path, model)).content()
@@ -200,7 +200,7 @@ def test_further_texts_stand_behind_the_corpus_as_the_model_reads_them(model, tm
     assert (len(plain.store), len(held), len(joined)) == (corpus.size, corpus.size, corpus.size + 4)
     assert found.label_texts.texts == (*texts, "龘")
     if model == "linear":
-        assert joined.terms == held.terms  # 龘 is none of them
+        assert joined.ngrams == held.ngrams  # 龘 is none of them
         rows = joined.rows(np.array([0, corpus.size, corpus.size + 3])).toarray()
         assert rows[0].tolist() == rows[1].tolist()
         assert rows[2].sum() == 0

@@ -13,8 +13,8 @@ from patent_hier.artifacts import MANIFEST, seal
 from patent_hier.atomic import read_json, write_json
 from patent_hier.features import segmentation
 from patent_hier.features.layer_vectors import LayerVectors
+from patent_hier.features.ngram_store import NgramStore
 from patent_hier.features.packing import PackedText
-from patent_hier.features.terms import TermStore
 from patent_hier.features.token_store import TokenStore
 from patent_hier.features.word2vec import load_vectors
 from patent_hier.training.pretraining import STATE_FILE
@@ -62,12 +62,12 @@ def test_ids_are_integers_whatever_the_manifest_says(tmp_path: Path, dtype: Any)
 def test_object_arrays_in_a_term_cache(tmp_path: Path, trap: Trap) -> None:
     folder = tmp_path / "terms"
     folder.mkdir()
-    for name in ("counts.bin", "term_ids.bin"):
+    for name in ("counts.bin", "ngram_ids.bin"):
         np.ones(2, "<i4").tofile(folder / name)
     write_json(folder / "terms.json", ["一", "种"])
     object_array(trap, folder / "offsets.npy")
     seal(folder, {"terms": 2, "documents": 1})
-    assert "terms" in refusal(lambda: TermStore.open(folder))
+    assert "terms" in refusal(lambda: NgramStore.open(folder))
 
 
 def test_pickle_in_place_of_vectors(tmp_path: Path, trap: Trap) -> None:

@@ -15,14 +15,14 @@ from sklearn.svm import LinearSVC
 
 from patent_hier.data.context import SEPARATOR, join_context
 from patent_hier.errors import ConfigError, DataError
-from patent_hier.features.term_counting import count_corpus
-from patent_hier.features.terms import TermReader, TermStore
+from patent_hier.features.ngram_counting import count_corpus
+from patent_hier.features.ngram_store import NgramReader, NgramStore
 from patent_hier.models.classical import LinearClassifier
-from patent_hier.models.term_features import tf_idf
-from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, TermSettings
+from patent_hier.models.ngram_features import tf_idf
+from patent_hier.settings import LinearSettings, NaiveBayesSettings, NeighboursSettings, NgramSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 from patent_hier.training import classical, solvers
-from patent_hier.training.classical import fit_terms
+from patent_hier.training.classical import fit_ngrams
 from patent_hier.training.node_data import LabelShare, NodeView
 from patent_hier.training.solvers import fit_temperature
 
@@ -37,7 +37,7 @@ FACTS = {
 
 
 Rows = NDArray[np.intp]
-Model = tuple[Any, Rows, dict[str, Any]]  # with the terms that it has kept, and the facts
+Model = tuple[Any, Rows, dict[str, Any]]  # with the n-grams that it has kept, and the facts
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class Toy:
     train: Rows
     val: Rows
     test: Rows
-    store: TermStore
+    store: NgramStore
 
     def view(
         self, num_labels: int = 5, val: Rows | None = None, titles: Rows | None = None, weights: tuple[float, ...] = ()
-    ) -> NodeView[TermStore]:
+    ) -> NodeView[NgramStore]:
         """A node of one level; documents of the first labels alone, and others that stand for titles."""
         train = self.train[self.codes[self.train] < num_labels]
         val = self.val[self.codes[self.val] < num_labels] if val is None else val
@@ -66,8 +66,8 @@ class Toy:
         parts = (train, paths[train], further, none, val, paths[val], self.test, paths[self.test], none)
         return NodeView("A", self.store, tree, False, *parts, share)
 
-    def fit(self, settings: TermSettings, num_labels: int = 5, seed: int = 0, val: Rows | None = None) -> Model:
-        return fit_terms(self.view(num_labels, val), settings, seed)
+    def fit(self, settings: NgramSettings, num_labels: int = 5, seed: int = 0, val: Rows | None = None) -> Model:
+        return fit_ngrams(self.view(num_labels, val), settings, seed)
 
 
 def make_texts(n: int, seed: int) -> tuple[list[str], NDArray[np.int64]]:
@@ -86,11 +86,11 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     texts, codes = make_texts(420, 1)
     train, val, test = np.split(np.arange(420), [200, 270])
     folder = tmp_path_factory.mktemp("toy")
-    count_corpus(lambda: [texts], np.arange(420) < 200, TermSettings(), folder)
-    return Toy(texts, codes.astype(np.int64), train, val, test, TermStore.open(folder))
+    count_corpus(lambda: [texts], np.arange(420) < 200, NgramSettings(), folder)
+    return Toy(texts, codes.astype(np.int64), train, val, test, NgramStore.open(folder))
 
 
-def reference(settings: TermSettings) -> Pipeline:
+def reference(settings: NgramSettings) -> Pipeline:
     models = {
         "svm": LinearSVC(C=1.0, random_state=0, tol=1e-8, max_iter=100_000),
         "logistic": LogisticRegression(C=10.0, tol=1e-8, max_iter=10_000),
@@ -103,11 +103,11 @@ def reference(settings: TermSettings) -> Pipeline:
 
 @pytest.mark.parametrize("num_labels", [2, 5])
 @pytest.mark.parametrize("settings", ALL, ids=NAMES)
-def test_predicts_as_scikit_learn(toy: Toy, settings: TermSettings, num_labels: int) -> None:
+def test_predicts_as_scikit_learn(toy: Toy, settings: NgramSettings, num_labels: int) -> None:
     model, kept, facts = toy.fit(settings, num_labels)
     train = toy.train[toy.codes[toy.train] < num_labels]
     expected = reference(settings).fit([toy.texts[i] for i in train], toy.codes[train])
-    assert tuple(toy.store.terms[i] for i in kept) == tuple(expected[0].get_feature_names_out())
+    assert tuple(toy.store.ngrams[i] for i in kept) == tuple(expected[0].get_feature_names_out())
     held_out = np.concatenate([toy.val, toy.test])
     texts = [toy.texts[i] for i in held_out]
     log_prob = model.log_prob(toy.store.rows(held_out)[:, kept])
@@ -126,7 +126,7 @@ def test_scores_of_the_support_vector_machine(toy: Toy) -> None:
 
 
 @pytest.mark.parametrize("settings", ALL, ids=NAMES)
-def test_facts(toy: Toy, settings: TermSettings) -> None:
+def test_facts(toy: Toy, settings: NgramSettings) -> None:
     model, kept, facts = toy.fit(settings)
     assert facts.keys() == FACTS
     assert (facts["train_documents"], facts["val_documents"], facts["terms"]) == (200, 70, len(kept))
@@ -171,10 +171,10 @@ def test_temperature_by_hand_and_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("settings", ALL, ids=NAMES)
-def test_held_out_texts_have_no_influence(toy: Toy, settings: TermSettings, tmp_path: Path) -> None:
+def test_held_out_texts_have_no_influence(toy: Toy, settings: NgramSettings, tmp_path: Path) -> None:
     texts = toy.texts[:270] + make_texts(150, 9)[0]
-    count_corpus(lambda: [texts], np.arange(420) < 200, TermSettings(), tmp_path)
-    other = Toy(texts, toy.codes, toy.train, toy.val, toy.test, TermStore.open(tmp_path))
+    count_corpus(lambda: [texts], np.arange(420) < 200, NgramSettings(), tmp_path)
+    other = Toy(texts, toy.codes, toy.train, toy.val, toy.test, NgramStore.open(tmp_path))
     (model, kept, _), (second, kept_second, _) = toy.fit(settings), other.fit(settings)
     assert np.array_equal(kept, kept_second)
     for name, values in model.arrays().items():
@@ -182,11 +182,11 @@ def test_held_out_texts_have_no_influence(toy: Toy, settings: TermSettings, tmp_
 
 
 @pytest.mark.parametrize("settings", ALL, ids=NAMES)
-def test_saved_model_and_reader_predict_the_same(toy: Toy, settings: TermSettings, tmp_path: Path) -> None:
+def test_saved_model_and_reader_predict_the_same(toy: Toy, settings: NgramSettings, tmp_path: Path) -> None:
     model, kept, _ = toy.fit(settings)
     model.save(tmp_path)
-    TermReader(tuple(toy.store.terms[i] for i in kept), (1, 3)).save(tmp_path)
-    fresh = TermReader.load(tmp_path).encode([*(toy.texts[i] for i in toy.test), "", "abc"])
+    NgramReader(tuple(toy.store.ngrams[i] for i in kept), (1, 3)).save(tmp_path)
+    fresh = NgramReader.load(tmp_path).encode([*(toy.texts[i] for i in toy.test), "", "abc"])
     log_prob = type(model).load(tmp_path).log_prob(fresh.matrix)
     assert np.array_equal(log_prob[:-2], model.log_prob(toy.store.rows(toy.test)[:, kept]))
     assert np.isfinite(log_prob).all()
@@ -194,7 +194,7 @@ def test_saved_model_and_reader_predict_the_same(toy: Toy, settings: TermSetting
 
 @pytest.mark.parametrize("settings", [SVM, LOGISTIC], ids=NAMES[:2])
 def test_a_solver_that_did_not_converge_is_told(
-    toy: Toy, settings: TermSettings, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+    toy: Toy, settings: NgramSettings, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     monkeypatch.setattr(solvers, "_SVM_ITERATIONS", 1)
     monkeypatch.setitem(solvers._LBFGS, "max_iter", 1)
@@ -220,16 +220,16 @@ def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"occurs in 201 of the node's 200 training documents; lower model\.min_doc"):
         toy.fit(LinearSettings(min_documents=201))
     with pytest.raises(ConfigError, match="does not read character n-grams"):
-        toy.fit(TermSettings(name="other"))
+        toy.fit(NgramSettings(name="other"))
     monkeypatch.setattr(classical, "_MOST_BYTES", 1e3)
     with pytest.raises(ConfigError, match=r"level=flat with 5 labels and \d+ n-grams needs 0 GB of weights; use lev"):
-        fit_terms(replace(toy.view(), flat=True), SVM, 0)
+        fit_ngrams(replace(toy.view(), flat=True), SVM, 0)
 
 
 # --- several symbols, several heads
 
 
-def two_symbols(toy: Toy) -> NodeView[TermStore]:
+def two_symbols(toy: Toy) -> NodeView[NgramStore]:
     """The first 50 training documents have a second label, the one behind their first."""
     first = toy.view()
     further = (first.train_paths[:50] + 1) % 5
@@ -238,7 +238,7 @@ def two_symbols(toy: Toy) -> NodeView[TermStore]:
 
 def test_symbols_share_a_documents_weight_as_in_scikit_learn(toy: Toy) -> None:
     view = two_symbols(toy)
-    model, kept, _ = fit_terms(view, BAYES, 0)
+    model, kept, _ = fit_ngrams(view, BAYES, 0)
     rows = np.concatenate([np.arange(200), np.arange(50)])
     codes = np.concatenate([view.train_paths[:, 0], view.further[:, 0]])
     features = tf_idf(toy.store.rows(view.train[rows])[:, kept], model.idf)
@@ -252,7 +252,7 @@ def test_symbols_share_a_documents_weight_as_in_scikit_learn(toy: Toy) -> None:
 
 def test_a_neighbour_of_several_symbols_shares_its_vote(toy: Toy) -> None:
     view = two_symbols(toy)
-    model, kept, _ = fit_terms(view, KNN, 0)
+    model, kept, _ = fit_ngrams(view, KNN, 0)
     one, own_kept, _ = toy.fit(KNN)
     assert np.array_equal(kept, own_kept)
     features = tf_idf(toy.store.rows(view.train)[:, kept], model.idf)
@@ -287,19 +287,19 @@ def test_a_flat_neighbour_votes_for_its_deepest_labels_alone(toy: Toy) -> None:
         val=toy.val[:0],
         val_paths=paths[:0],
     )
-    model, kept, _ = fit_terms(flat, replace(KNN, min_documents=1, num_neighbours=1), 0)
+    model, kept, _ = fit_ngrams(flat, replace(KNN, min_documents=1, num_neighbours=1), 0)
     found = np.exp(model.log_prob(toy.store.rows(toy.train[:3])[:, kept]))
     assert found == pytest.approx(np.array([[1.5, 0.5], [0.5, 1.5], [0.5, 1.5]]) / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("settings", [LOGISTIC, BAYES], ids=["logistic", "naive_bayes"])
-def test_a_head_among_many_is_the_one_that_is_fitted_alone(toy: Toy, settings: TermSettings) -> None:
+def test_a_head_among_many_is_the_one_that_is_fitted_alone(toy: Toy, settings: NgramSettings) -> None:
     """Labels 0 to 2 stand below A, 3 below B, which needs no head, and 4 below C."""
     tree = LabelTree.from_paths([("ABC"[max(0, code - 2)], f"A{code:02}") for code in range(5)], ("section", "class"))
     view = toy.view()
     paths = {name: tree.paths(3 + getattr(view, name)[:, 0]) for name in ("train_paths", "val_paths")}
     shared = replace(view, node="shared", tree=tree, further=np.empty((0, 2), np.int32), **paths)
-    model, kept, facts = fit_terms(shared, settings, 0)
+    model, kept, facts = fit_ngrams(shared, settings, 0)
     alone, kept_alone, _ = toy.fit(settings, num_labels=3)
     found = model.log_prob(toy.store.rows(toy.test)[:, kept])
     assert np.allclose(found[:, 3:6], alone.log_prob(toy.store.rows(toy.test)[:, kept_alone]), atol=1e-6)
@@ -311,15 +311,15 @@ def test_a_head_among_many_is_the_one_that_is_fitted_alone(toy: Toy, settings: T
 # --- label texts: here documents of the test part stand for titles
 
 
-def fit_with_titles(toy: Toy, settings: TermSettings, *weights: float, val: Rows | None = None) -> Model:
-    return fit_terms(toy.view(val=val, titles=toy.test, weights=weights), settings, 0)
+def fit_with_titles(toy: Toy, settings: NgramSettings, *weights: float, val: Rows | None = None) -> Model:
+    return fit_ngrams(toy.view(val=val, titles=toy.test, weights=weights), settings, 0)
 
 
 @pytest.mark.parametrize("settings", ALL[:3], ids=NAMES[:3])
-def test_weighs_titles_as_scikit_learn(toy: Toy, settings: TermSettings) -> None:
+def test_weighs_titles_as_scikit_learn(toy: Toy, settings: NgramSettings) -> None:
     model, kept, facts = fit_with_titles(toy, settings, 0.5)
     plain, kept_plain, _ = toy.fit(settings)
-    assert np.array_equal(kept, kept_plain)  # titles bring no terms
+    assert np.array_equal(kept, kept_plain)  # titles bring no n-grams
     assert np.array_equal(model.arrays()["idf"], plain.arrays()["idf"])
     assert (facts["train_documents"], facts["label_text"]) == (200, {"weight": 0.5, "val_accuracy": None})
     tf_idf, solver = (step for _, step in reference(settings).steps)
@@ -336,7 +336,7 @@ def test_weighs_titles_as_scikit_learn(toy: Toy, settings: TermSettings) -> None
 
 
 @pytest.mark.parametrize("settings", [SVM, BAYES], ids=["svm", "naive_bayes"])
-def test_the_weight_of_titles_is_the_best_on_val(toy: Toy, settings: TermSettings) -> None:
+def test_the_weight_of_titles_is_the_best_on_val(toy: Toy, settings: NgramSettings) -> None:
     weights = (0.01, 0.3, 1.0)
     model, _, facts = fit_with_titles(toy, settings, *weights)
     single = {weight: fit_with_titles(toy, settings, weight) for weight in weights}
@@ -371,13 +371,13 @@ def told(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Toy:
     fields = [names[code] if number % 4 else None for number, code in enumerate(toy.codes)]
     documents = [join_context(text, {"applicant": own}) for text, own in zip(toy.texts, fields, strict=True)]
     folder = tmp_path_factory.mktemp("told")
-    count_corpus(lambda: [documents], np.arange(420) < 200, TermSettings(), folder)
-    return replace(toy, texts=documents, store=TermStore.open(folder))
+    count_corpus(lambda: [documents], np.arange(420) < 200, NgramSettings(), folder)
+    return replace(toy, texts=documents, store=NgramStore.open(folder))
 
 
 @pytest.mark.parametrize("settings", ALL, ids=NAMES)
 def test_context_helps_where_it_is_there_and_its_weight_is_chosen_on_val(
-    toy: Toy, told: Toy, settings: TermSettings, tmp_path: Path
+    toy: Toy, told: Toy, settings: NgramSettings, tmp_path: Path
 ) -> None:
     def right(own: Toy, model: Any, kept: Rows) -> NDArray[np.bool_]:
         log_prob = model.log_prob(own.store.rows(own.test)[:, kept])
@@ -391,7 +391,7 @@ def test_context_helps_where_it_is_there_and_its_weight_is_chosen_on_val(
     chosen = facts["context"]["weight"]
     assert said[str(chosen)] == max(said.values())
     assert model.context.weight == chosen
-    assert {own.startswith(SEPARATOR) for own in np.array(told.store.terms)[kept][: model.context.start]} == {False}
+    assert {own.startswith(SEPARATOR) for own in np.array(told.store.ngrams)[kept][: model.context.start]} == {False}
     alone, _, fixed = told.fit(replace(settings, context_weight=chosen))
     assert fixed["context"] == {"weight": chosen, "val_accuracy": None}
     counts = told.store.rows(told.test)[:, kept]

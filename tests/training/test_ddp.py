@@ -14,7 +14,7 @@ import pytest
 from torch import Tensor, nn
 
 from patent_hier.data.splits import TRAIN
-from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.network_spec import NetworkSpec
 from patent_hier.settings import Settings
 from patent_hier.training.launch import join_group, launch
 from patent_hier.training.module import PatentClassifier
@@ -51,9 +51,9 @@ class WithSpare(nn.Module):
 class WithSpares(Toy):
     """Networks with such weights."""
 
-    def blueprint(self, chosen: Settings) -> Blueprint:
-        plain = super().blueprint(chosen)
-        return Blueprint(plain.reader, lambda labels: WithSpare(plain.build(labels)))
+    def spec(self, chosen: Settings) -> NetworkSpec:
+        plain = super().spec(chosen)
+        return NetworkSpec(plain.reader, lambda labels: WithSpare(plain.build(labels)))
 
 
 def fit_case(name: str, toy: Toy, ranks: Ranks) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import torch
 
 from patent_hier.data.label_text import LabelTexts
 from patent_hier.data.splits import CALIBRATION, TEST, TRAIN, VAL
-from patent_hier.features.terms import JoinedTerms, TermReader, TermStore
+from patent_hier.features.ngram_store import JoinedNgrams, NgramReader, NgramStore
 from patent_hier.features.token_store import JoinedTokens, TokenStore
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
-from patent_hier.models.blueprint import Blueprint
+from patent_hier.models.network_spec import NetworkSpec
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import (
@@ -57,19 +57,19 @@ def texts() -> tuple[list[str], np.ndarray]:
 TEXTS, CLASSES = texts()
 IN_A = np.array([name[0] == "A" for name in CLASSES])
 PARTS = np.tile(np.array([TRAIN, TRAIN, TRAIN, VAL, TEST, TRAIN, CALIBRATION, VAL, TRAIN, TEST], np.int8), 15)
-READER, TERM_READER = WordReader(WORDS, "chars", 30), TermReader(tuple(sorted(WORDS)), (1, 1))
+READER, NGRAM_READER = WordReader(WORDS, "chars", 30), NgramReader(tuple(sorted(WORDS)), (1, 1))
 
 
 def corpus_of(reader: Any, model: Any = None) -> CorpusView[Any]:
     """The texts as a reader gives them, and the network that reads them."""
     store, vectors = reader.encode(TEXTS), torch.from_numpy(VECTORS)
-    blueprint = Blueprint(reader, lambda labels: NETWORKS[type(model)](vectors, labels, model)) if model else None
-    return CorpusView(store, store, class_labels(CLASSES), PARTS, blueprint=blueprint)
+    spec = NetworkSpec(reader, lambda labels: NETWORKS[type(model)](vectors, labels, model)) if model else None
+    return CorpusView(store, store, class_labels(CLASSES), PARTS, spec=spec)
 
 
 @pytest.fixture(scope="module")
-def terms() -> CorpusView[TermStore]:
-    return corpus_of(TERM_READER)
+def ngrams() -> CorpusView[NgramStore]:
+    return corpus_of(NGRAM_READER)
 
 
 def settings(model: Any, node: str = "A", **trainer: Any) -> Settings:
@@ -87,14 +87,14 @@ def fit_words(model: Any, *node: str, **trainer: Any) -> Fitted:
 
 def on(toy: Toy, model: Any) -> CorpusView[TokenStore]:
     """The toy corpus with the network that reads it."""
-    return replace(toy.corpus, blueprint=toy.blueprint(settings(model)))
+    return replace(toy.corpus, spec=toy.spec(settings(model)))
 
 
 @pytest.mark.parametrize("model", ["textcnn", "linear", "bertcnn"])
-def test_one_class_is_constant_whatever_the_model(terms: CorpusView[TermStore], toy: Toy, model: str) -> None:
+def test_one_class_is_constant_whatever_the_model(ngrams: CorpusView[NgramStore], toy: Toy, model: str) -> None:
     corpus, chosen = {
         "textcnn": (corpus_of(READER, TEXTCNN), TEXTCNN),
-        "linear": (terms, LinearSettings()),
+        "linear": (ngrams, LinearSettings()),
         "bertcnn": (on(toy, BERTCNN), BERTCNN),
     }[model]
     fitted = fit_node(corpus, chosen, "C")
@@ -106,10 +106,10 @@ def test_one_class_is_constant_whatever_the_model(terms: CorpusView[TermStore], 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_model_learns(terms: CorpusView[TermStore], kind: str) -> None:
+def test_a_model_learns(ngrams: CorpusView[NgramStore], kind: str) -> None:
     model = KINDS[kind]
     network = type(model) in NETWORKS
-    corpus = corpus_of(READER, model) if network else terms
+    corpus = corpus_of(READER, model) if network else ngrams
     fitted = fit_node(corpus, model)
     classifier = fitted.classifier
     assert classifier.tree.labels("class") == ("A01", "A23", "A61")
@@ -146,28 +146,28 @@ def test_checkpoints_are_gone_after_training(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_classical_model_reads_terms_of_its_nodes_training_documents_only(terms: CorpusView[TermStore]) -> None:
-    reader = fit_node(terms, BAYES).classifier.reader
-    assert isinstance(reader, TermReader)
-    counts = terms.store.rows(np.flatnonzero((PARTS == TRAIN) & IN_A))
+def test_a_classical_model_reads_terms_of_its_nodes_training_documents_only(ngrams: CorpusView[NgramStore]) -> None:
+    reader = fit_node(ngrams, BAYES).classifier.reader
+    assert isinstance(reader, NgramReader)
+    counts = ngrams.store.rows(np.flatnonzero((PARTS == TRAIN) & IN_A))
     frequent = np.flatnonzero((counts > 0).sum(0).A1 >= 2)
-    assert reader.terms == tuple(terms.store.terms[column] for column in frequent)
+    assert reader.ngrams == tuple(ngrams.store.ngrams[column] for column in frequent)
     assert reader.ngram_sizes == (1, 1)
-    assert len(reader.terms) < len(terms.store.terms)
+    assert len(reader.ngrams) < len(ngrams.store.ngrams)
 
 
 @pytest.mark.parametrize("model", [LINEAR, BAYES, KNN], ids=["linear", "naive_bayes", "knn"])
-def test_test_and_calibration_documents_do_not_matter(terms: CorpusView[TermStore], model: Any) -> None:
+def test_test_and_calibration_documents_do_not_matter(ngrams: CorpusView[NgramStore], model: Any) -> None:
     spoiled = CLASSES.copy()
     spoiled[np.isin(PARTS, (TEST, CALIBRATION))] = "A01"
-    corpora = (terms, replace(terms, labels=class_labels(spoiled)))
-    scores = [fit_node(corpus, model).classifier.log_prob(terms.store, np.arange(150)) for corpus in corpora]
+    corpora = (ngrams, replace(ngrams, labels=class_labels(spoiled)))
+    scores = [fit_node(corpus, model).classifier.log_prob(ngrams.store, np.arange(150)) for corpus in corpora]
     assert np.array_equal(scores[0], scores[1])
 
 
-def test_classical_models_do_without_lightning(terms: CorpusView[TermStore], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classical_models_do_without_lightning(ngrams: CorpusView[NgramStore], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "patent_hier.training.neural", None)  # its import fails from here on
-    assert fit_node(terms, LINEAR).facts["converged"]
+    assert fit_node(ngrams, LINEAR).facts["converged"]
     with pytest.raises(ImportError):
         fit_words(RNN)
 
@@ -179,16 +179,16 @@ def with_titles(corpus: CorpusView[Any], reader: Any, classes: list[str], texts:
     """The corpus with a text for each of some subclasses."""
     paths = np.array([[name[0], name, f"{name}X", None, None] for name in classes], object)
     titles = LabelTexts(tuple(texts), np.full(len(classes), "subclass", object), paths, {})
-    joined = JoinedTerms if isinstance(corpus.store, TermStore) else JoinedTokens
+    joined = JoinedNgrams if isinstance(corpus.store, NgramStore) else JoinedTokens
     store = joined(corpus.store, reader.encode(texts))
     return replace(corpus, store=store, label_texts=titles, label_weights=(0.3,))
 
 
 @pytest.mark.parametrize("model", [TEXTCNN, LINEAR], ids=["textcnn", "linear"])
-def test_titles_teach(terms: CorpusView[TermStore], model: Any) -> None:
+def test_titles_teach(ngrams: CorpusView[NgramStore], model: Any) -> None:
     """A network in the single step of a batch that holds every document: what titles say decides where it goes."""
     network = model is TEXTCNN
-    corpus, reader = (corpus_of(READER, model), READER) if network else (terms, TERM_READER)
+    corpus, reader = (corpus_of(READER, model), READER) if network else (ngrams, NGRAM_READER)
     titles = with_titles(corpus, reader, ["A01", "A61", "H99"], [WORDS[50] * 5, WORDS[51] * 5, WORDS[52]])
     plain, titled = (fit_node(own, model, max_epochs=1, batch_size=1000) for own in (corpus, titles))
     facts = {"texts": 2, "levels": {"subclass": 2}, "of_unseen_labels": 0, "weight": 0.3}
@@ -202,7 +202,7 @@ def test_titles_teach(terms: CorpusView[TermStore], model: Any) -> None:
 
 def test_titles_of_a_bertcnn(toy: Toy) -> None:
     corpus = on(toy, BERTCNN)
-    titled = with_titles(corpus, corpus.blueprint.reader, ["A01", "B60"], ["农业；林业", "一般车辆"])
+    titled = with_titles(corpus, corpus.spec.reader, ["A01", "B60"], ["农业；林业", "一般车辆"])
     fitted = fit_node(titled, BERTCNN, "flat", max_epochs=1, batch_size=1000, section_loss=0.5)
     assert fitted.facts["label_text"]["texts"] == 2
     assert fitted.facts["epochs"] == 1

@@ -31,9 +31,9 @@ def same(one: Fitted, other: Fitted, toy: Toy) -> bool:
 @pytest.mark.parametrize("passes", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))])
 def test_several_passes_are_as_one(toy: Toy, passes: int) -> None:
     """With weights of classes and documents, and R-Drop; the last batch has fewer documents than passes."""
-    terms: dict[str, Any] = {"class_weights": True, "section_loss": 0.5, "r_drop": 1.0}
-    one = toy.fit(settings(**terms, accumulate=1), weighted=True)
-    several = toy.fit(settings(**terms, accumulate=passes), weighted=True)
+    ngrams: dict[str, Any] = {"class_weights": True, "section_loss": 0.5, "r_drop": 1.0}
+    one = toy.fit(settings(**ngrams, accumulate=1), weighted=True)
+    several = toy.fit(settings(**ngrams, accumulate=passes), weighted=True)
     assert (one.facts["accumulate"], several.facts["accumulate"]) == (1, passes)
     assert same(one, several, toy)
     assert one.history[1]["train/loss"] < one.history[0]["train/loss"] - 0.1

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from patent_hier.data.splits import TRAIN
-from patent_hier.features.terms import TermReader, in_order
+from patent_hier.features.ngram_store import NgramReader, in_order
 from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
-from patent_hier.training.classical import fit_terms
+from patent_hier.training.classical import fit_ngrams
 from patent_hier.training.node_data import CorpusView, NodeView, Relearning
 from patent_hier.training.relearning import (
     below_heads,
@@ -75,9 +75,9 @@ def test_only_chosen_rows_learn() -> None:
     assert (network.output.weight.grad.abs().sum(dim=1) > 0).tolist() == chosen.tolist()
 
 
-def term_corpus(classes: list[str], texts: list[str]) -> CorpusView[Any]:
+def ngram_corpus(classes: list[str], texts: list[str]) -> CorpusView[Any]:
     """Training documents alone, in counts of their characters and pairs of these."""
-    reader = TermReader(tuple(in_order({gram for text in texts for n in (1, 2) for gram in _grams(text, n)})), (1, 2))
+    reader = NgramReader(tuple(in_order({gram for text in texts for n in (1, 2) for gram in _grams(text, n)})), (1, 2))
     store = reader.encode(texts)
     return CorpusView(store, store, class_labels(classes), np.full(len(classes), TRAIN, np.int8))
 
@@ -90,7 +90,7 @@ def _grams(text: str, size: int) -> list[str]:
 def corpus() -> CorpusView[Any]:
     """Thirty documents of three classes, of which the last six are corrections of a class that is new."""
     classes = ["A01"] * 12 + ["A21"] * 12 + ["B01"] * 6
-    view = term_corpus(classes, [f"{name}甲乙丙{n}" for n, name in enumerate(classes)])
+    view = ngram_corpus(classes, [f"{name}甲乙丙{n}" for n, name in enumerate(classes)])
     weights = np.ones(30, np.float32)
     weights[24:] = 4
     return replace(view, relearning=Relearning(24, weights, {}, 5, 2))
@@ -116,13 +116,13 @@ def test_corrections_and_a_sample(corpus: CorpusView[Any]) -> None:
 def test_documents_of_more_weight_count_more(classifier: str) -> None:
     classes = ["A01"] * 8 + ["A21"] * 8 + ["B01"] * 8
     texts = [f"{name}{'甲乙丙丁戊己庚辛'[n % 8]}{'子丑寅卯'[n % 4]}" for n, name in enumerate(classes)]
-    once = term_corpus(classes, texts)
+    once = ngram_corpus(classes, texts)
     weights = np.ones(24, np.float32)
     weights[16:] = 3
     weighted = replace(once, relearning=Relearning(24, weights, {}, 0, 2))
     settings = LinearSettings(classifier=classifier, ngram_sizes=[1, 2], min_documents=1)
-    plain, kept, _ = fit_terms(NodeView.of(once, "root"), settings, 1)
-    model, _, _ = fit_terms(NodeView.of(weighted, "root"), settings, 1)
+    plain, kept, _ = fit_ngrams(NodeView.of(once, "root"), settings, 1)
+    model, _, _ = fit_ngrams(NodeView.of(weighted, "root"), settings, 1)
     counts = once.store.rows(np.arange(24))[:, kept]
     gained = model.log_prob(counts)[:, 1] - plain.log_prob(counts)[:, 1]
     assert (gained > 0).all()  # section B counts more

@@ -20,7 +20,7 @@ from patent_hier.training.fitted import Fitted
 from patent_hier.training.module import PatentClassifier
 from patent_hier.training.observers import Observe, Observers
 from patent_hier.training.ranks import ALONE, Ranks
-from patent_hier.training.resume import StateKeeper, find_state
+from patent_hier.training.resume import StateCheckpoint, find_state
 from tests.damage import cut, flip
 from tests.training.toys import Toy, equal, settings, untimed
 
@@ -155,7 +155,7 @@ def test_the_state_is_saved_once_in_its_time(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
     saved: list[int] = []
     trainer: Any = SimpleNamespace(save_checkpoint=lambda path: saved.append(batch))
-    keeper = StateKeeper(tmp_path / "state", 1.0, 1, Ranks(0, 1, 1), None)
+    keeper = StateCheckpoint(tmp_path / "state", 1.0, 1, Ranks(0, 1, 1), None)
     for batch in range(10):
         keeper.on_train_batch_start(trainer, pl.LightningModule(), None, batch)
         now += 20
@@ -199,7 +199,7 @@ def test_several_ranks_save_when_the_first_of_them_says_so(tmp_path: Path, monke
     """They are asked every few batches only: a question is a message to all."""
     clock, asked = [100.0], []
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
-    keeper = StateKeeper(tmp_path / "state", 1.0, 2, Ranks(1, 2, 2), None)
+    keeper = StateCheckpoint(tmp_path / "state", 1.0, 2, Ranks(1, 2, 2), None)
 
     def broadcast(due: bool) -> int:
         asked.append(due)

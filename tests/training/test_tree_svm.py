@@ -1,4 +1,4 @@
-"""Support vector machines of a whole tree, on documents of few terms whose labels can be told by hand."""
+"""Support vector machines of a whole tree, on documents of few n-grams whose labels can be told by hand."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from sklearn.svm import LinearSVC
 
-from patent_hier.models.term_features import fit_idf, tf_idf
+from patent_hier.models.ngram_features import fit_idf, tf_idf
 from patent_hier.models.tree_linear import FITS, TreeLinear
 from patent_hier.settings import LinearSettings
 from patent_hier.taxonomy.tree import NONE, LabelTree
@@ -25,7 +25,7 @@ KEPT = np.arange(TERMS)
 
 
 def signs(path: tuple[str, ...]) -> list[int]:
-    """The terms that speak of a label: two for each label on its path."""
+    """The n-grams that speak of a label: two for each label on its path."""
     section, number, last = "AB".index(path[0]), int(path[1][1]) - 1, "XYZ".index(path[2][2])
     own = 12 + 2 * (6 * section + 3 * number + last)
     return [2 * section, 2 * section + 1, 4 + 4 * section + 2 * number, 5 + 4 * section + 2 * number, own, own + 1]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from patent_hier.data.splits import TEST, VAL
 from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.token_store import TokenStore
-from patent_hier.models.blueprint import Blueprint, bertcnn_blueprint
+from patent_hier.models.network_spec import NetworkSpec, bertcnn_spec
 from patent_hier.settings import BertCnnSettings, OptimizerSettings, Settings, TrainerSettings
 from patent_hier.training.fitted import Fitted
 from patent_hier.training.neural import fit_network
@@ -51,14 +51,14 @@ class Toy:
     def view(self, node: str) -> NodeView[TokenStore]:
         return NodeView.of(self.corpus, node)
 
-    def blueprint(self, chosen: Settings) -> Blueprint:
-        return bertcnn_blueprint(self.files, chosen.encoder, chosen.model)
+    def spec(self, chosen: Settings) -> NetworkSpec:
+        return bertcnn_spec(self.files, chosen.encoder, chosen.model)
 
     def fit(self, chosen: Settings, *more: Any, weighted: bool = False, **options: Any) -> Fitted:
         """Train; with ``weighted`` the last 20 documents weigh less."""
         view = self.view(chosen.node)
         view = replace(view, label_share=LabelShare(20, (0.3,))) if weighted else view
-        return fit_network(view, self.blueprint(chosen), chosen, *more, **options)
+        return fit_network(view, self.spec(chosen), chosen, *more, **options)
 
     def spoiled(self, *parts: int) -> "Toy":
         """With the largest class as the label of every document of some parts."""

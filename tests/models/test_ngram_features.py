@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from patent_hier.models.term_features import ContextBlock, tf_idf
+from patent_hier.models.ngram_features import ContextBlock, tf_idf
 
 COUNTS = csr_matrix(np.array([[2, 1, 0, 3], [0, 1, 0, 0], [0, 0, 4, 0], [0, 0, 0, 0]], np.float32))
 IDF = np.array([1.0, 2.0, 1.5, 3.0], np.float32)

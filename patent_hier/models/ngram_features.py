@@ -1,4 +1,4 @@
-"""From term counts to features: TF-IDF of unit length, and the block of context beside that of the text."""
+"""From n-gram counts to features: TF-IDF of unit length, and the block of context beside that of the text."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,10 +12,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def fit_idf(counts: csr_matrix) -> NDArray[np.float32]:
-    """Smoothed inverse document frequency ``ln((1 + n) / (1 + df)) + 1`` of each term, ``(terms,)``.
+    """Smoothed inverse document frequency ``ln((1 + n) / (1 + df)) + 1`` of each n-gram, ``(ngrams,)``.
 
     Args:
-        counts: Term counts of the node's training documents, ``(n, terms)``.
+        counts: Term counts of the node's training documents, ``(n, ngrams)``.
 
     Source: scikit-learn's ``TfidfTransformer(smooth_idf=True)``.
     """
@@ -54,27 +54,27 @@ class ContextBlock:
         return {"context": np.array([self.start, self.weight], np.float64)}
 
     @classmethod
-    def from_arrays(cls, arrays: Arrays, num_terms: int) -> "ContextBlock | None":
+    def from_arrays(cls, arrays: Arrays, num_ngrams: int) -> "ContextBlock | None":
         """The block of a saved model; None if it reads the text alone.
 
         Raises:
-            ValueError: If it does not fit the terms.
+            ValueError: If it does not fit the n-grams.
         """
         if "context" not in arrays:
             return None
         expect("context", arrays["context"], (2,), np.float64)
         start, weight = arrays["context"].tolist()
-        if not (0 <= start <= num_terms and start == int(start) and 0 < weight < np.inf):
+        if not (0 <= start <= num_ngrams and start == int(start) and 0 < weight < np.inf):
             raise ValueError(f"context is {start}, {weight}")
         return cls(int(start), weight)
 
 
 def tf_idf(counts: csr_matrix, idf: NDArray[np.float32], context: ContextBlock | None = None) -> csr_matrix:
-    """Rows ``(1 + ln count) * idf`` of Euclidean length 1, ``(n, terms)`` float32; a row without terms stays zero.
+    """Rows ``(1 + ln count) * idf`` of Euclidean length 1, ``(n, ngrams)`` float32; a row without n-grams stays zero.
 
     Args:
-        counts: ``(n, terms)``.
-        idf: ``(terms,)``.
+        counts: ``(n, ngrams)``.
+        idf: ``(ngrams,)``.
         context: The block of context, whose part of each row has a length of its own; None without context.
 
     Source: scikit-learn's ``TfidfTransformer(sublinear_tf=True)``.

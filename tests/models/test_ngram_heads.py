@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 
 from patent_hier.errors import ArtifactError
 from patent_hier.models.classical import LinearClassifier, arrays_in
-from patent_hier.models.term_heads import HEADS, Head, TermHeads
+from patent_hier.models.ngram_heads import HEADS, Head, NgramHeads
 
 TERMS = 6
 
@@ -24,8 +24,8 @@ def head(start: int, columns: list[int], labels: int, seed: int, temperature: fl
     )
 
 
-# Labels 0 and 1, then 2 without siblings, 3 to 5 of other terms, 6 and 7 without any term.
-MODEL = TermHeads([head(0, [0, 1, 4], 2, 1), head(3, [1, 2, 3, 5], 3, 2, 0.4), head(6, [], 2, 3)], 8, TERMS)
+# Labels 0 and 1, then 2 without siblings, 3 to 5 of other n-grams, 6 and 7 without any n-gram.
+MODEL = NgramHeads([head(0, [0, 1, 4], 2, 1), head(3, [1, 2, 3, 5], 3, 2, 0.4), head(6, [], 2, 3)], 8, TERMS)
 
 
 def counts(rows: int, seed: int) -> csr_matrix:
@@ -47,7 +47,7 @@ def test_each_head_is_a_linear_model_on_its_own_terms(seed: int) -> None:
 def test_round_trip_is_exact(tmp_path: Path) -> None:
     MODEL.save(tmp_path)
     assert HEADS in arrays_in(tmp_path)
-    loaded = TermHeads.load(tmp_path)
+    loaded = NgramHeads.load(tmp_path)
     assert np.array_equal(loaded.log_prob(counts(30, 1)), MODEL.log_prob(counts(30, 1)))
     assert loaded.num_parameters == MODEL.num_parameters == 6 + 2 + 12 + 3 + 2
 
@@ -55,8 +55,8 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
 def test_a_head_may_have_a_single_term(tmp_path: Path) -> None:
     one = head(0, [3], 2, 1)
     assert Head(one.start, one.columns, one.idf, one.weights, one.bias).temperature == 1  # unless one is fitted
-    TermHeads([one], 2, TERMS).save(tmp_path)
-    assert TermHeads.load(tmp_path).heads[0].columns.tolist() == [3]
+    NgramHeads([one], 2, TERMS).save(tmp_path)
+    assert NgramHeads.load(tmp_path).heads[0].columns.tolist() == [3]
 
 
 def test_counts_of_other_terms_are_refused() -> None:
@@ -89,7 +89,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, values: np.ndarray, tmp_p
     MODEL.save(tmp_path)
     save_file({**load_file(tmp_path / "model.safetensors"), name: values}, tmp_path / "model.safetensors")
     with pytest.raises(ArtifactError, match="is no heads model") as caught:
-        TermHeads.load(tmp_path)
+        NgramHeads.load(tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -100,4 +100,4 @@ def test_a_missing_array_is_named(name: str, tmp_path: Path) -> None:
     del kept[name]
     save_file(kept, tmp_path / "model.safetensors")
     with pytest.raises(ArtifactError, match=f"no array '{name}'"):
-        TermHeads.load(tmp_path)
+        NgramHeads.load(tmp_path)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytorch_lightning as pl
 
 
-class StopWhenTold(pl.Callback):
+class PruningCallback(pl.Callback):
     """Hand on the score of each epoch; end training behind that epoch if told to.
 
     Args:

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patent_hier.data.corpus import Corpus, prepare
+from patent_hier.data.document_groups import find_groups, linked, refuse_torn
 from patent_hier.data.near_duplicates import equal_texts, letters, near_duplicates
 from patent_hier.data.raw import PAPER_COLUMNS, RawFormat
-from patent_hier.data.relatives import find_groups, linked, refuse_torn
 from patent_hier.errors import DataError
 
 HAN = [chr(point) for point in range(0x4E00, 0x4E00 + 600)]

@@ -19,8 +19,8 @@ from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
 from patent_hier.models.frozen import looking_up
-from patent_hier.models.kinds import KINDS, NetworkKind, TokenReader, kind_of
 from patent_hier.models.lower_layers import beginning_above
+from patent_hier.models.registry import REGISTRY, NetworkEntry, TokenReader, registered_name
 from patent_hier.settings import (
     BertCnnSettings,
     DemoEncoderSettings,
@@ -36,7 +36,7 @@ ENCODER_NAME = "_name_or_path"  # transformers' own key of a config.json
 
 
 @dataclass(frozen=True)
-class Blueprint:
+class NetworkSpec:
     """A network to be trained on the features of a corpus.
 
     Attributes:
@@ -66,14 +66,14 @@ class Blueprint:
         return contextlib.nullcontext()
 
 
-def bertcnn_blueprint(
+def bertcnn_spec(
     files: EncoderFiles,
     encoder: EncoderSettings,
     model: BertCnnSettings,
     vectors: LayerVectors | None = None,
     states: TokenStates | None = None,
-) -> Blueprint:
-    """BERT-CNN on an encoder's files; ``vectors`` and ``states`` as in :class:`Blueprint`, one of them at most.
+) -> NetworkSpec:
+    """BERT-CNN on an encoder's files; ``vectors`` and ``states`` as in :class:`NetworkSpec`, one of them at most.
 
     Raises:
         ConfigError: When built, if the settings do not fit the encoder.
@@ -83,15 +83,15 @@ def bertcnn_blueprint(
         loaded = load_encoder(files, pretrained=encoder.pretrained, frozen=encoder.freeze)
         return BertCnn(loaded, num_labels, model)
 
-    return Blueprint(WordPieceReader(files, encoder.max_length), build, vectors, states)
+    return NetworkSpec(WordPieceReader(files, encoder.max_length), build, vectors, states)
 
 
-def words_blueprint(folder: Path, features: FeatureSettings, model: TextCnnSettings | RnnSettings) -> Blueprint:
+def words_spec(folder: Path, features: FeatureSettings, model: TextCnnSettings | RnnSettings) -> NetworkSpec:
     """TextCNN or RNN on the vectors of a folder that :mod:`patent_hier.features.word2vec` made."""
     words, vectors = load_vectors(folder)
     reader = WordReader(words, features.name, features.max_length)
     _, width = vectors.shape
-    return Blueprint(reader, lambda num_labels: _on_words(torch.from_numpy(vectors), num_labels, model), width=width)
+    return NetworkSpec(reader, lambda num_labels: _on_words(torch.from_numpy(vectors), num_labels, model), width=width)
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,6 @@ def _chosen_encoder(encoder: EncoderSettings, freeze: bool | int) -> tuple[TextE
 
 
 def _on_words(vectors: Tensor, num_outputs: int, model: ModelSettings) -> nn.Module:
-    kind = KINDS[kind_of(model)]
-    assert isinstance(kind, NetworkKind)
+    kind = REGISTRY[registered_name(model)]
+    assert isinstance(kind, NetworkEntry)
     return kind.network(vectors, num_outputs, model)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from patent_hier import settings as s
-from patent_hier.features.terms import TermReader
+from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import FIRST_WORD_ID, WordReader
 from patent_hier.models.bertcnn import BertCnn
@@ -20,21 +20,21 @@ from patent_hier.models.classical import (
     LinearClassifier,
     NaiveBayesClassifier,
     NeighboursClassifier,
-    TermModel,
+    NgramModel,
     arrays_in,
 )
 from patent_hier.models.encoder import build_encoder
+from patent_hier.models.ngram_heads import HEADS, NgramHeads
 from patent_hier.models.rnn import Rnn
-from patent_hier.models.term_heads import HEADS, TermHeads
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_linear import TREE, TreeLinear
 
 TokenReader = WordPieceReader | WordReader
-Reader = TokenReader | TermReader
+Reader = TokenReader | NgramReader
 
 
 @dataclass(frozen=True)
-class NetworkKind:
+class NetworkEntry:
     """A kind of PyTorch network.
 
     Attributes:
@@ -56,41 +56,41 @@ class NetworkKind:
 
 
 @dataclass(frozen=True)
-class TermKind:
+class NgramEntry:
     """A kind of classical model on character n-grams.
 
     Attributes:
         settings: Its group of settings.
         load: From a saved folder, the model.
-        reader: What turns texts into term counts.
+        reader: What turns texts into n-gram counts.
     """
 
     settings: type[s.ModelSettings]
-    load: Callable[[Path], TermModel]
-    reader: type[TermReader] = TermReader
+    load: Callable[[Path], NgramModel]
+    reader: type[NgramReader] = NgramReader
 
 
-def _one_or_many(one: type[TermModel]) -> Callable[[Path], TermModel]:
+def _one_or_many(one: type[NgramModel]) -> Callable[[Path], NgramModel]:
     """A model of a single head, of many, or of a whole tree: what the folder's arrays say."""
 
-    def load(folder: Path) -> TermModel:
+    def load(folder: Path) -> NgramModel:
         names = arrays_in(folder)
-        kind = TreeLinear if TREE in names else TermHeads if HEADS in names else one
+        kind = TreeLinear if TREE in names else NgramHeads if HEADS in names else one
         return kind.load(folder)
 
     return load
 
 
-KINDS: dict[str, NetworkKind | TermKind] = {
-    "bertcnn": NetworkKind(s.BertCnnSettings, WordPieceReader, BertCnn),
-    "textcnn": NetworkKind(s.TextCnnSettings, WordReader, TextCnn),
-    "rnn": NetworkKind(s.RnnSettings, WordReader, Rnn),
-    "linear": TermKind(s.LinearSettings, _one_or_many(LinearClassifier)),
-    "naive_bayes": TermKind(s.NaiveBayesSettings, _one_or_many(NaiveBayesClassifier)),
-    "knn": TermKind(s.NeighboursSettings, NeighboursClassifier.load),
+REGISTRY: dict[str, NetworkEntry | NgramEntry] = {
+    "bertcnn": NetworkEntry(s.BertCnnSettings, WordPieceReader, BertCnn),
+    "textcnn": NetworkEntry(s.TextCnnSettings, WordReader, TextCnn),
+    "rnn": NetworkEntry(s.RnnSettings, WordReader, Rnn),
+    "linear": NgramEntry(s.LinearSettings, _one_or_many(LinearClassifier)),
+    "naive_bayes": NgramEntry(s.NaiveBayesSettings, _one_or_many(NaiveBayesClassifier)),
+    "knn": NgramEntry(s.NeighboursSettings, NeighboursClassifier.load),
 }
 
 
-def kind_of(settings: s.ModelSettings) -> str:
+def registered_name(settings: s.ModelSettings) -> str:
     """The kind that a group of settings belongs to."""
-    return next(name for name, kind in KINDS.items() if kind.settings is type(settings))
+    return next(name for name, kind in REGISTRY.items() if kind.settings is type(settings))

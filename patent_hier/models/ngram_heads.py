@@ -1,6 +1,6 @@
-"""Many heads on term counts as one model: a linear classifier, or naive Bayes, for each parent in a label tree.
+"""Many heads on n-gram counts as one model: a linear classifier, or naive Bayes, for each parent in a label tree.
 
-Each head has its own terms and its own inverse document frequencies: those of the documents below its parent.
+Each head has its own n-grams and its own inverse document frequencies: those of the documents below its parent.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 from scipy.special import log_softmax
 
-from patent_hier.models.classical import TermModel
-from patent_hier.models.term_features import Arrays, ContextBlock, expect
+from patent_hier.models.classical import NgramModel
+from patent_hier.models.ngram_features import Arrays, ContextBlock, expect
 
 HEADS = "heads"  # an array that only such models have
 _END_TO_END = ("columns", "idf", "weights", "bias")  # arrays of all heads, saved one after another
@@ -25,9 +25,9 @@ class Head:
 
     Attributes:
         start: Its first label among the model's; its others follow.
-        columns: Its terms among the model's, ascending, ``(terms,)`` int32.
-        idf: ``(terms,)`` float32.
-        weights: ``(terms, labels)`` float32.
+        columns: Its n-grams among the model's, ascending, ``(ngrams,)`` int32.
+        idf: ``(ngrams,)`` float32.
+        weights: ``(ngrams, labels)`` float32.
         bias: ``(labels,)`` float32.
         temperature: Above 0.
         context: Its columns of context; None if it reads the text alone.
@@ -47,7 +47,7 @@ class Head:
         return slice(self.start, self.start + len(self.bias))
 
     def scores(self, counts: csc_matrix) -> NDArray[np.float64]:
-        """Scores before temperature and softmax, ``(n, labels)``, of counts with all of the model's terms."""
+        """Scores before temperature and softmax, ``(n, labels)``, of counts with all of the model's n-grams."""
         own = counts[:, self.columns]
         owners = np.repeat(np.arange(len(self.columns)), np.diff(own.indptr))
         values = (1 + np.log(own.data, dtype=np.float32)) * self.idf[owners]
@@ -61,13 +61,13 @@ class Head:
 
 
 @dataclass(frozen=True, eq=False)
-class TermHeads(TermModel):
+class NgramHeads(NgramModel):
     """Heads side by side; a label without siblings needs none and has probability 1 under its parent.
 
     Attributes:
         heads: In the order of their labels.
         num_labels: All labels of the tree.
-        num_terms: All terms of the reader.
+        num_ngrams: All n-grams of the reader.
         context: Those of them that are of context; None if the model reads the text alone.
     """
 
@@ -75,53 +75,53 @@ class TermHeads(TermModel):
 
     heads: Sequence[Head]
     num_labels: int
-    num_terms: int
+    num_ngrams: int
     context: ContextBlock | None = None
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """Conditional log-probabilities ``(n, num_labels)``; see :meth:`TermModel.log_prob`."""
-        if counts.shape[1] != self.num_terms:
-            raise ValueError(f"{counts.shape[1]} terms, not {self.num_terms}")
-        by_term = counts.tocsc()
+        """Conditional log-probabilities ``(n, num_labels)``; see :meth:`NgramModel.log_prob`."""
+        if counts.shape[1] != self.num_ngrams:
+            raise ValueError(f"{counts.shape[1]} n-grams, not {self.num_ngrams}")
+        by_ngram = counts.tocsc()
         result = np.zeros((counts.shape[0], self.num_labels), np.float32)
         for head in self.heads:
-            result[:, head.labels] = log_softmax(head.scores(by_term) / head.temperature, axis=1)
+            result[:, head.labels] = log_softmax(head.scores(by_ngram) / head.temperature, axis=1)
         return result
 
     def arrays(self) -> Arrays:
-        """See :meth:`TermModel.arrays`: the heads' arrays end to end, and their sizes."""
+        """See :meth:`NgramModel.arrays`: the heads' arrays end to end, and their sizes."""
         sizes = [(head.start, len(head.columns), len(head.bias)) for head in self.heads]
         return {
             **{name: np.concatenate([getattr(head, name).ravel() for head in self.heads]) for name in _END_TO_END},
             "temperatures": np.array([head.temperature for head in self.heads], np.float64),
             HEADS: np.array(sizes, np.int64),
-            "sizes": np.array([self.num_labels, self.num_terms], np.int64),
+            "sizes": np.array([self.num_labels, self.num_ngrams], np.int64),
             **(self.context.arrays() if self.context else {}),
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """See :meth:`TermModel.from_arrays`."""
+        """See :meth:`NgramModel.from_arrays`."""
         table, sizes = arrays[HEADS], arrays["sizes"]
         expect("heads", table, (len(table), 3), np.int64)
         expect("sizes", sizes, (2,), np.int64)
-        starts, terms, labels = table.T
-        num_labels, num_terms = map(int, sizes)
+        starts, ngrams, labels = table.T
+        num_labels, num_ngrams = map(int, sizes)
         if not len(table) or (table < 0).any() or (labels < 2).any() or (starts[1:] < (starts + labels)[:-1]).any():
             raise ValueError("the heads overlap or are empty")
         expect("temperatures", arrays["temperatures"], (len(table),), np.float64)
-        counts = dict(zip(_END_TO_END, (terms, terms, terms * labels, labels), strict=True))
+        counts = dict(zip(_END_TO_END, (ngrams, ngrams, ngrams * labels, labels), strict=True))
         for name, own in counts.items():
             expect(name, arrays[name], (int(own.sum()),), np.int32 if name == "columns" else np.float32)
         if not ((arrays["temperatures"] > 0) & np.isfinite(arrays["temperatures"])).all():
             raise ValueError("a temperature is out of range")
         columns = arrays["columns"]
         if starts[-1] + labels[-1] > num_labels or (
-            len(columns) and not 0 <= columns.min() <= columns.max() < num_terms
+            len(columns) and not 0 <= columns.min() <= columns.max() < num_ngrams
         ):
-            raise ValueError(f"the heads are not of {num_labels} labels and {num_terms} terms")
+            raise ValueError(f"the heads are not of {num_labels} labels and {num_ngrams} n-grams")
         parts = [np.split(arrays[name], np.cumsum(own)[:-1]) for name, own in counts.items()]
-        context = ContextBlock.from_arrays(arrays, num_terms)
+        context = ContextBlock.from_arrays(arrays, num_ngrams)
         heads = [
             Head(
                 *(start, own, idf, weights.reshape(len(own), len(bias)), bias, temperature),
@@ -131,4 +131,4 @@ class TermHeads(TermModel):
                 starts.tolist(), *parts, arrays["temperatures"].tolist(), strict=True
             )
         ]
-        return cls(heads, num_labels, num_terms, context)
+        return cls(heads, num_labels, num_ngrams, context)

@@ -10,8 +10,8 @@ from patent_hier.features.pretrained import EncoderFiles
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.bertcnn import BertCnn
-from patent_hier.models.blueprint import bertcnn_blueprint, words_blueprint
 from patent_hier.models.encoder import load_encoder
+from patent_hier.models.network_spec import bertcnn_spec, words_spec
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.settings import BertCnnSettings, EncoderSettings, FeatureSettings, RnnSettings, TextCnnSettings
@@ -33,9 +33,9 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("freeze", [True, False])
 def test_bertcnn_on_the_encoders_weights(tiny_encoder_files: EncoderFiles, freeze: bool) -> None:
     encoder = EncoderSettings("tiny", pretrained=True, freeze=freeze, max_length=17)
-    blueprint = bertcnn_blueprint(tiny_encoder_files, encoder, SMALL)
-    assert blueprint.reader == WordPieceReader(tiny_encoder_files, 17)
-    network = blueprint.build(6)
+    spec = bertcnn_spec(tiny_encoder_files, encoder, SMALL)
+    assert spec.reader == WordPieceReader(tiny_encoder_files, 17)
+    network = spec.build(6)
     assert isinstance(network, BertCnn)
     expected = load_encoder(tiny_encoder_files, pretrained=True, frozen=False).state_dict()
     found = network.encoder.state_dict()
@@ -47,11 +47,11 @@ def test_bertcnn_on_the_encoders_weights(tiny_encoder_files: EncoderFiles, freez
 
 def test_initial_weights_follow_the_global_seed(tiny_encoder_files: EncoderFiles) -> None:
     random = EncoderSettings("tiny", pretrained=False, max_length=17)
-    blueprint = bertcnn_blueprint(tiny_encoder_files, random, SMALL)
+    spec = bertcnn_spec(tiny_encoder_files, random, SMALL)
     states = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        states.append(blueprint.build(3).state_dict())
+        states.append(spec.build(3).state_dict())
     first, again, other = states
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["head.convolution.weight"], other["head.convolution.weight"])
@@ -61,16 +61,16 @@ def test_initial_weights_follow_the_global_seed(tiny_encoder_files: EncoderFiles
 
 def test_settings_that_do_not_fit_are_refused_when_built(tiny_encoder_files: EncoderFiles) -> None:
     encoder = EncoderSettings("tiny", pretrained=False, max_length=17)
-    blueprint = bertcnn_blueprint(tiny_encoder_files, encoder, BertCnnSettings(num_last_layers=3))
+    spec = bertcnn_spec(tiny_encoder_files, encoder, BertCnnSettings(num_last_layers=3))
     with pytest.raises(ConfigError, match=r"model\.num_last_layers=3 .*1 to 2"):
-        blueprint.build(3)
+        spec.build(3)
 
 
 @pytest.mark.parametrize(("settings", "network"), MODELS)
 def test_words_on_their_vectors(folder: Path, settings: TextCnnSettings | RnnSettings, network: type) -> None:
-    blueprint = words_blueprint(folder, FeatureSettings(name="chars", max_length=9), settings)
-    assert blueprint.reader == WordReader(("光", "电", "灯"), "chars", 9)
-    built = blueprint.build(6)
+    spec = words_spec(folder, FeatureSettings(name="chars", max_length=9), settings)
+    assert spec.reader == WordReader(("光", "电", "灯"), "chars", 9)
+    built = spec.build(6)
     assert isinstance(built, network)
     weights = built.state_dict()
     assert weights["embedding.weight"].numpy().tolist() == VECTORS.tolist()
@@ -81,14 +81,14 @@ def test_words_on_their_vectors(folder: Path, settings: TextCnnSettings | RnnSet
 def test_a_network_tunes_vectors_of_its_own(
     folder: Path, settings: TextCnnSettings | RnnSettings, network: type
 ) -> None:
-    blueprint = words_blueprint(folder, FeatureSettings(name="chars"), settings)
-    first = blueprint.build(2)
+    spec = words_spec(folder, FeatureSettings(name="chars"), settings)
+    first = spec.build(2)
     with torch.no_grad():
         first.get_parameter("embedding.weight").zero_()
-    assert blueprint.build(2).state_dict()["embedding.weight"].numpy().tolist() == VECTORS.tolist()
+    assert spec.build(2).state_dict()["embedding.weight"].numpy().tolist() == VECTORS.tolist()
 
 
 def test_damaged_vectors_are_named(folder: Path) -> None:
     write_json(folder / "words.json", ["光", "电"])
     with pytest.raises(ArtifactError, match=r"vectors\.safetensors has float32 \(5, 4\) for 2 words"):
-        words_blueprint(folder, FeatureSettings(), TextCnnSettings())
+        words_spec(folder, FeatureSettings(), TextCnnSettings())

@@ -22,9 +22,9 @@ from scipy.sparse import csr_matrix, load_npz, save_npz
 from patent_hier.artifacts import seal
 from patent_hier.atomic import write_json
 from patent_hier.errors import DataError
-from patent_hier.features.ngrams import Counted, Keys, NgramReader, Passages, Vocabulary, in_chunks
-from patent_hier.features.terms import COUNTS_FILE, INT, OFFSETS_FILE, TERM_IDS_FILE, TERMS_FILE, in_order
-from patent_hier.settings import TermSettings
+from patent_hier.features.ngram_store import COUNTS_FILE, INT, NGRAM_IDS_FILE, NGRAMS_FILE, OFFSETS_FILE, in_order
+from patent_hier.features.ngrams import Counted, Keys, NgramCutter, Passages, Vocabulary, in_chunks
+from patent_hier.settings import NgramSettings
 
 _THREADS = 4  # at most, so that memory stays below 1 GB
 RANGE = 1 << 22  # keys whose frequencies are added up together: about 250 MB
@@ -110,11 +110,11 @@ class _Found:
 def count_corpus(
     texts: Batches,
     train: NDArray[np.bool_],
-    settings: TermSettings,
+    settings: NgramSettings,
     folder: Path,
     progress: Callable[[int], None] = lambda documents: None,
 ) -> None:
-    """Count the n-grams of every document into a term store, and seal its folder.
+    """Count the n-grams of every document into an n-gram store, and seal its folder.
 
     Memory holds a few chunks, and the keys and frequencies of the n-grams found in enough training documents.
 
@@ -130,7 +130,7 @@ def count_corpus(
         DataError: If no n-gram stands in enough training documents, or ``train`` is not as long as the corpus.
     """
     shortest, longest = settings.ngram_sizes
-    reader = NgramReader((shortest, longest))
+    reader = NgramCutter((shortest, longest))
     with tempfile.TemporaryDirectory(dir=folder) as scratch, ThreadPoolExecutor(_threads()) as pool:
         found = _Found(Path(scratch))
         for chunk in _count_chunks(texts(), train, reader, Path(scratch), pool, progress):
@@ -142,10 +142,10 @@ def count_corpus(
             )
         facts = {"train_documents": int(train.sum()), "distinct": distinct, "rare": distinct - len(keys)}
         names = _most_frequent(keys, frequencies, settings.max_terms, lambda some: reader.names(some, texts))
-        terms = in_order(names)
-        facts |= {"over_limit": len(keys) - len(terms), "terms": len(terms)}
-        entries = _write_entries(found, Vocabulary(reader.keys(terms)), folder, pool, progress)
-    write_json(folder / TERMS_FILE, terms)
+        ngrams = in_order(names)
+        facts |= {"over_limit": len(keys) - len(ngrams), "terms": len(ngrams)}
+        entries = _write_entries(found, Vocabulary(reader.keys(ngrams)), folder, pool, progress)
+    write_json(folder / NGRAMS_FILE, ngrams)
     seal(folder, {"kind": "terms", "documents": len(train), "entries": entries, **facts})
 
 
@@ -156,7 +156,7 @@ def _threads() -> int:
 def _count_chunks(
     batches: Iterable[Sequence[str]],
     train: NDArray[np.bool_],
-    reader: NgramReader,
+    reader: NgramCutter,
     scratch: Path,
     pool: ThreadPoolExecutor,
     progress: Callable[[int], None],
@@ -204,7 +204,7 @@ def _in_turn(
 def _most_frequent(
     keys: Keys, frequencies: NDArray[np.int32], limit: int | None, name: Callable[[Keys], list[str]]
 ) -> list[str]:
-    """The terms of the most frequent keys; of equally frequent ones the first in the order of the terms."""
+    """The n-grams of the most frequent keys; of equally frequent ones the first in the order of the n-grams."""
     if limit is None or len(keys) <= limit:
         return name(keys)
     least = np.partition(frequencies, len(keys) - limit)[len(keys) - limit]
@@ -223,7 +223,7 @@ def _write_entries(
         entries.unlink()  # what is written takes its place
         return vocabulary.rows(counted)
 
-    with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / TERM_IDS_FILE).open("wb") as ids_file:
+    with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / NGRAM_IDS_FILE).open("wb") as ids_file:
         for matrix in _in_turn(pool, rows, enumerate(found.entries)):
             counts_file.write(matrix.data.astype(INT, copy=False).tobytes())
             ids_file.write(matrix.indices.astype(INT, copy=False).tobytes())
