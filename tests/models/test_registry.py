@@ -17,7 +17,7 @@ from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import CONSTANT
 from patent_hier.models.textcnn import TextCnn
 from tests.models.test_classical import MODELS
-from tests.models.test_term_heads import MODEL as HEADS
+from tests.models.test_ngram_heads import MODEL as HEADS
 
 READERS = {"wordpiece": WordPieceReader, "words": WordReader, "ngrams": NgramReader}
 
