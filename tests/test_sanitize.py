@@ -43,7 +43,7 @@ def test_rejects_are_harmless() -> None:
     assert all(row[2][:1] not in ("=", "@", "＝", "\t", "\r", "\x1b") for row in rows)
 
 
-def test_every_table_of_foreign_text_is_made_of_harmless_cells() -> None:
+def test_every_table_of_foreign_text_is_made_of_sanitized_cells() -> None:
     """Who adds a writer of CSV decides here whether its cells are foreign."""
     folder = Path(patent_hier.__file__).parent
     writers = {
@@ -60,7 +60,7 @@ def test_every_table_of_foreign_text_is_made_of_harmless_cells() -> None:
     own = {"report/results.py", "report/tuning.py", "data/demo_rows.py", "report/drift.py"}
     assert writers == foreign | entities | own
     for name in entities:
-        assert "import harmless" in (folder / name).read_text("utf-8")
+        assert "import sanitize_cell" in (folder / name).read_text("utf-8")
     for name in foreign:
         assert "import cell" in (folder / name).read_text("utf-8")
 

@@ -16,19 +16,15 @@ from patent_hier.features.token_states import TokenStates
 from patent_hier.features.word2vec import load_vectors
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
-from patent_hier.models.bertcnn import BertCnn
 from patent_hier.models.encoder import TextEncoder, build_encoder, load_encoder
 from patent_hier.models.frozen import looking_up
 from patent_hier.models.lower_layers import beginning_above
 from patent_hier.models.registry import REGISTRY, NetworkEntry, TokenReader, registered_name
 from patent_hier.settings import (
-    BertCnnSettings,
     DemoEncoderSettings,
     EncoderSettings,
     FeatureSettings,
     ModelSettings,
-    RnnSettings,
-    TextCnnSettings,
 )
 from patent_hier.settings.inputs import encoder_settings
 
@@ -69,11 +65,11 @@ class NetworkSpec:
 def bertcnn_spec(
     files: EncoderFiles,
     encoder: EncoderSettings,
-    model: BertCnnSettings,
+    model: ModelSettings,
     vectors: LayerVectors | None = None,
     states: TokenStates | None = None,
 ) -> NetworkSpec:
-    """BERT-CNN on an encoder's files; ``vectors`` and ``states`` as in :class:`NetworkSpec`, one of them at most.
+    """Specify a network on an encoder; at most one of ``vectors`` and ``states`` is given, see :class:`NetworkSpec`.
 
     Raises:
         ConfigError: When built, if the settings do not fit the encoder.
@@ -81,13 +77,13 @@ def bertcnn_spec(
 
     def build(num_labels: int) -> nn.Module:
         loaded = load_encoder(files, pretrained=encoder.pretrained, frozen=encoder.freeze)
-        return BertCnn(loaded, num_labels, model)
+        return _entry_of(model).network(loaded, num_labels, model)
 
     return NetworkSpec(WordPieceReader(files, encoder.max_length), build, vectors, states)
 
 
-def words_spec(folder: Path, features: FeatureSettings, model: TextCnnSettings | RnnSettings) -> NetworkSpec:
-    """TextCNN or RNN on the vectors of a folder that :mod:`patent_hier.features.word2vec` made."""
+def words_spec(folder: Path, features: FeatureSettings, model: ModelSettings) -> NetworkSpec:
+    """Specify a network on the word vectors of a folder that :mod:`patent_hier.features.word2vec` made."""
     words, vectors = load_vectors(folder)
     reader = WordReader(words, features.name, features.max_length)
     _, width = vectors.shape
@@ -141,13 +137,13 @@ def build_network(
         ArtifactError: If the folder of word vectors is damaged.
     """
     lr = EncoderSettings.suggested_lr if model.suggested_lr is None else model.suggested_lr
-    on_encoder = isinstance(model, BertCnnSettings)
+    on_encoder = model.inputs == "wordpiece"
     if (features if on_encoder else encoder) is not None:
         wanted, given = ("encoder", "features") if on_encoder else ("features", "encoder")
         raise ConfigError(f"model={model.name} does not read {given}; give {wanted}=... instead")
     if saved.vector_shape is not None:
         return _on_words(torch.zeros(*saved.vector_shape), num_outputs, model), saved, lr
-    if isinstance(model, BertCnnSettings):
+    if on_encoder:
         if saved.encoder_config is not None:
             loaded = build_encoder(dict(saved.encoder_config), frozen=saved.freeze)
         else:
@@ -155,7 +151,7 @@ def build_network(
             loaded, saved = _chosen_encoder(chosen, chosen.freeze if saved.freeze is False else saved.freeze)
             lr = chosen.suggested_lr if model.suggested_lr is None else lr
         # transformers hands an encoder over in evaluation mode
-        return BertCnn(loaded, num_outputs, model).train(), saved, lr
+        return _entry_of(model).network(loaded, num_outputs, model).train(), saved, lr
     if features is None:
         raise ConfigError(f"model={model.name} reads words: give features=data.vectors, the folder of their vectors")
     _, vectors = load_vectors(Path(features))
@@ -175,6 +171,10 @@ def _chosen_encoder(encoder: EncoderSettings, freeze: bool | int) -> tuple[TextE
 
 
 def _on_words(vectors: Tensor, num_outputs: int, model: ModelSettings) -> nn.Module:
-    kind = REGISTRY[registered_name(model)]
-    assert isinstance(kind, NetworkEntry)
-    return kind.network(vectors, num_outputs, model)
+    return _entry_of(model).network(vectors, num_outputs, model)
+
+
+def _entry_of(model: ModelSettings) -> NetworkEntry:
+    entry = REGISTRY[registered_name(model)]
+    assert isinstance(entry, NetworkEntry)  # models on n-grams are solved, not specified
+    return entry

@@ -1,6 +1,6 @@
-"""The kinds of models there are: by its name in a saved folder, what each reads and how it is built.
+"""The registry of models: for each name in a saved folder, what the model reads and how it is built.
 
-A fixed table: what a folder names is looked up here, and nothing else can be built.
+A folder can only name what is registered here, and only code that the user runs can register more.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from patent_hier import settings as s
+from patent_hier.errors import ConfigError
 from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import FIRST_WORD_ID, WordReader
@@ -28,6 +29,7 @@ from patent_hier.models.ngram_heads import HEADS, NgramHeads
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_linear import TREE, TreeLinear
+from patent_hier.settings.models import NETWORKS
 
 TokenReader = WordPieceReader | WordReader
 Reader = TokenReader | NgramReader
@@ -91,6 +93,37 @@ REGISTRY: dict[str, NetworkEntry | NgramEntry] = {
 }
 
 
+_BUILT_IN = frozenset(REGISTRY) | frozenset(NETWORKS)
+_READERS: dict[str, type[WordPieceReader] | type[WordReader]] = {"wordpiece": WordPieceReader, "words": WordReader}
+
+
 def registered_name(settings: s.ModelSettings) -> str:
-    """The kind that a group of settings belongs to."""
-    return next(name for name, kind in REGISTRY.items() if kind.settings is type(settings))
+    """Return the name under which the class of ``settings`` is registered."""
+    return next(name for name, entry in REGISTRY.items() if entry.settings is type(settings))
+
+
+def register_network(settings: type[s.ModelSettings], network: Callable[[Any, int, Any], nn.Module]) -> None:
+    """Register a network of your own under the default ``name`` of its settings.
+
+    Afterwards ``PatentClassifier(name, ...)``, its checkpoints and saved models know the network. The registration
+    lasts as long as the process; registering the same name again replaces it, so that a notebook cell can be rerun.
+
+    Args:
+        settings: A dataclass derived from :class:`patent_hier.ModelSettings` with a ``name`` of its own and
+            ``inputs = "wordpiece"`` (the network reads an encoder) or ``"words"`` (it reads word vectors). Its other
+            fields become keyword arguments of ``PatentClassifier``.
+        network: Called as ``network(encoder, num_outputs, settings)`` or ``network(vectors, num_outputs, settings)``:
+            ``encoder`` is a :class:`patent_hier.models.encoder.TextEncoder`, ``vectors`` the word vectors
+            ``(n_words + 2, vector_size)``. The module maps ``input_ids`` and ``attention_mask``, both
+            ``(batch, seq_len)``, to logits ``(batch, num_outputs)``.
+
+    Raises:
+        ConfigError: If the name belongs to a built-in model, or ``inputs`` is neither of the two.
+    """
+    name, inputs = settings().name, getattr(settings, "inputs", None)
+    if name in _BUILT_IN or name == s.ModelSettings.name:
+        raise ConfigError(f"{settings.__name__}.name is {name}, which is taken; choose another name")
+    if inputs not in _READERS:
+        raise ConfigError(f"{settings.__name__}.inputs is {inputs!r}; use 'wordpiece' or 'words'")
+    REGISTRY[name] = NetworkEntry(settings, _READERS[inputs], network)
+    NETWORKS[name] = settings

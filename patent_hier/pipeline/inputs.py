@@ -34,7 +34,7 @@ from patent_hier.pipeline.stages import load_label_texts, load_parts
 from patent_hier.pipeline.teaching import load_teaching
 from patent_hier.pipeline.text_read import as_facts, read_before
 from patent_hier.progress import say
-from patent_hier.settings import BertCnnSettings, EncoderSettings, Settings
+from patent_hier.settings import BertCnnSettings, EncoderSettings, ModelSettings, Settings
 from patent_hier.settings.checks import check_freeze, check_pooling
 from patent_hier.settings.models import ATTENTION, VECTOR_HEADS
 
@@ -203,10 +203,9 @@ class WordPieceInputs(Inputs):
         Queries that are learnt need the tokens.
         """
         encoder, model = self.settings.encoder, self.settings.model
-        if model.pooling == ATTENTION:
-            return False
         fixed = encoder.freeze is True and encoder.pretrained and encoder.vector_layers != 0
-        return fixed and model.head in VECTOR_HEADS and not self._has_further_texts()
+        reads_vectors = isinstance(model, BertCnnSettings) and model.head in VECTOR_HEADS and model.pooling != ATTENTION
+        return fixed and reads_vectors and not self._has_further_texts()
 
     def _begins_above(self) -> bool:
         """Whether the states above frozen lower layers stand for the tokens; the head may read none below them.
@@ -217,6 +216,8 @@ class WordPieceInputs(Inputs):
         lower = encoder.freeze if not isinstance(encoder.freeze, bool) else 0
         if not (encoder.lower_states and encoder.pretrained and lower) or settings.optimizer.layer_decay != 1:
             return False
+        if not isinstance(settings.model, BertCnnSettings):
+            return False  # a user's own network may read any layer
         lowest = self.files.num_layers + 1 - settings.model.influence().get("num_last_layers", 1)
         return lowest >= lower and not self._has_further_texts()
 
@@ -323,11 +324,12 @@ def find_inputs(settings: Settings) -> Inputs:
         return WordInputs(settings)
     files = locate(settings.encoder, Path(settings.cache_dir))
     _check_layers(settings.model, settings.encoder, files)
-    check_pooling(settings.model, settings.encoder.name, files.is_causal)
+    if isinstance(settings.model, BertCnnSettings):
+        check_pooling(settings.model, settings.encoder.name, files.is_causal)
     return WordPieceInputs(settings, files)
 
 
-def _check_layers(model: BertCnnSettings, encoder: EncoderSettings, files: EncoderFiles) -> None:
+def _check_layers(model: ModelSettings, encoder: EncoderSettings, files: EncoderFiles) -> None:
     num_layers, kind = files.num_layers, str(files.config.get("model_type"))
     check_freeze(encoder.freeze, encoder.name, num_layers)
     read, kept = model.influence().get("num_last_layers", 1), encoder.vector_layers

@@ -60,7 +60,7 @@ def test_a_head_may_have_a_single_term(tmp_path: Path) -> None:
 
 
 def test_counts_of_other_terms_are_refused() -> None:
-    with pytest.raises(ValueError, match="5 terms, not 6"):
+    with pytest.raises(ValueError, match="5 n-grams, not 6"):
         MODEL.log_prob(counts(1, 1)[:, :5])
 
 

@@ -1,21 +1,25 @@
 import dataclasses
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
 from patent_hier import settings as s
-from patent_hier.errors import ArtifactError
+from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.features.ngram_store import NgramReader
 from patent_hier.features.wordpiece import WordPieceReader
 from patent_hier.features.words import WordReader
 from patent_hier.models.classical import LinearClassifier, NaiveBayesClassifier, NeighboursClassifier, NgramModel
+from patent_hier.models.network_spec import Inputs, build_network
 from patent_hier.models.ngram_heads import NgramHeads
-from patent_hier.models.registry import REGISTRY, NetworkEntry, NgramEntry, registered_name
+from patent_hier.models.registry import REGISTRY, NetworkEntry, NgramEntry, register_network, registered_name
 from patent_hier.models.rnn import Rnn
 from patent_hier.models.saved import CONSTANT
 from patent_hier.models.textcnn import TextCnn
+from patent_hier.settings.checks import network_settings
+from patent_hier.settings.models import NETWORKS
 from tests.models.test_classical import MODELS
 from tests.models.test_ngram_heads import MODEL as HEADS
 
@@ -28,7 +32,7 @@ def subclasses(cls: type) -> set[type]:
 
 
 def test_every_group_of_settings_has_one_kind() -> None:
-    concrete = subclasses(s.ModelSettings) - {s.NgramSettings}
+    concrete = subclasses(s.ModelSettings) - {s.NgramSettings, OwnSettings}
     assert sorted(kind.settings.__name__ for kind in REGISTRY.values()) == sorted(cls.__name__ for cls in concrete)
     for name, kind in REGISTRY.items():
         assert registered_name(kind.settings()) == name
@@ -88,3 +92,60 @@ def test_the_table_of_kinds_cannot_be_bent_by_its_entries() -> None:
     for kind in REGISTRY.values():
         with pytest.raises(dataclasses.FrozenInstanceError):
             kind.settings = s.RnnSettings  # type: ignore[misc]  # refused, as the test shows
+
+
+@dataclasses.dataclass
+class OwnSettings(s.ModelSettings):
+    inputs: ClassVar[str] = "words"
+
+    name: str = "own"
+    width: int = 4
+
+
+class Own(nn.Module):
+    def __init__(self, vectors: torch.Tensor, num_outputs: int, settings: OwnSettings) -> None:
+        super().__init__()
+        self.output = nn.Linear(vectors.shape[1] * settings.width, num_outputs)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patent_hier.models.registry.REGISTRY", registry := dict(REGISTRY))
+    monkeypatch.setattr("patent_hier.models.network_spec.REGISTRY", registry)
+    monkeypatch.setattr("patent_hier.models.registry.NETWORKS", networks := dict(NETWORKS))
+    monkeypatch.setattr("patent_hier.settings.checks.NETWORKS", networks)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_network_of_ones_own_is_built_by_its_name() -> None:
+    register_network(OwnSettings, Own)
+    register_network(OwnSettings, Own)  # a notebook cell that runs again
+    settings = network_settings("own", {"width": 3})
+    network, inputs, lr = build_network(settings, 7, Inputs(vector_shape=(5, 2)), None, None)
+    assert isinstance(network, Own)
+    assert network.output.weight.shape == (7, 6)
+    assert (inputs.vector_shape, lr) == ((5, 2), s.ModelSettings.suggested_lr)
+    with pytest.raises(ConfigError, match="model=own has no setting widht; it has width"):
+        network_settings("own", {"widht": 3})
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "bert"}, "OwnSettings.name is bert, which is taken"),
+        ({"name": "model"}, "OwnSettings.name is model, which is taken"),
+        ({"inputs": "ngrams"}, "OwnSettings.inputs is 'ngrams'; use 'wordpiece' or 'words'"),
+    ],
+)
+def test_a_network_that_cannot_be_registered(
+    change: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "name" in change:
+        monkeypatch.setattr(
+            OwnSettings.__init__, "__defaults__", (change["name"], *OwnSettings.__init__.__defaults__[1:])
+        )
+    else:
+        monkeypatch.setattr(OwnSettings, "inputs", change["inputs"])
+    with pytest.raises(ConfigError, match=message):
+        register_network(OwnSettings, Own)

@@ -218,7 +218,7 @@ def test_a_missing_file_of_vectors_is_refused_before_the_corpus_is_made(tmp_path
 
 @pytest.mark.parametrize(
     ("model", "constant"),
-    [("bertcnn", "TOKENS_VERSION"), ("linear", "TERMS_VERSION"), ("textcnn", "WORDS"), ("rnn", "VECTORS")],
+    [("bertcnn", "TOKENS_VERSION"), ("linear", "NGRAMS_VERSION"), ("textcnn", "WORDS"), ("rnn", "VECTORS")],
 )
 def test_another_version_of_the_features_is_another_result(model, constant, tmp_path, monkeypatch):
     (before,) = plans(tmp_path, model)
