@@ -14,18 +14,9 @@ from hatchling.builders.wheel import WheelBuilder
 import patent_hier
 
 ROOT = Path(__file__).parents[2]
-LARGEST = 20_000_000  # bytes of a wheel or an archive; 18.5 MB are the encoder `small`
-STRANGE = {
-    "__pycache__",
-    ".git",
-    ".venv",
-    "build",
-    "cache",
-    "dist",
-    "local",
-    "results",
-    "runs",
-}  # no folder has this name
+LARGEST = 20_000_000  # bytes of a wheel or an archive; the encoder `small` is nearly all of it
+# No folder in an archive has such a name.
+STRANGE = {"__pycache__", ".git", ".venv", "build", "cache", "dist", "local", "results", "runs"}
 CONF, PUBLISHED = Path("conf"), Path("experiments/published")
 
 
@@ -75,9 +66,8 @@ def test_the_wheel_names_its_command_licence_and_extras(wheel: Path) -> None:
 
 def test_the_archive_has_what_a_wheel_is_built_from_and_no_results(archive: Path) -> None:
     with tarfile.open(archive) as opened:
-        paths = [
-            PurePosixPath(name).relative_to(f"patent_hier-{patent_hier.__version__}") for name in opened.getnames()
-        ]
+        names = opened.getnames()
+    paths = [PurePosixPath(name).relative_to(f"patent_hier-{patent_hier.__version__}") for name in names]
     assert {path.parts[0] for path in paths} == {
         ".gitignore", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "PKG-INFO", "README.md",
         "README.zh-CN.md", "SECURITY.md", "conf", "constraints.txt", "experiments", "patent_hier", "pyproject.toml",
