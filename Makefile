@@ -32,7 +32,7 @@ JOBS ?= $(if $(CSV),1,2)
 parallel = $(if $(filter-out 1,$(JOBS)),hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS) trainer.num_threads=1)
 
 .PHONY: help setup demo reproduce reproduce-full report aggregate ablate ensemble pretrain bench plan gpu-check test \
-	test-trust mutants lint audit-dependencies clean
+	test-trust mutants lint docs docs-serve dist audit-dependencies clean
 
 help: ## Explain the targets
 	@echo 'usage: make TARGET [VARIABLE=value ...]'
@@ -127,6 +127,27 @@ lint: $(READY) ## Check format, style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Material for MkDocs prints a page about MkDocs 2, which the extra `docs` excludes.
+export NO_MKDOCS_2_WARNING := 1
+INSTALL_DOCS = @$(BIN)/python -c 'import material, mkdocs_static_i18n, mkdocstrings_handlers.python' 2> /dev/null || \
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+
+docs: $(READY) ## Build the site into build/site; a broken link or an unknown page is an error
+	$(INSTALL_DOCS)
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(READY) ## Show the site on http://127.0.0.1:8000 and rebuild it while you write; Ctrl-C ends it
+	$(INSTALL_DOCS)
+	$(BIN)/mkdocs serve
+
+# Without build isolation, so that the build backend is the pinned one too.
+dist: $(READY) ## Build the wheel and the source archive into dist/ and check them for an upload
+	@$(BIN)/python -c 'import build.__main__, hatchling, twine' 2> /dev/null || \
+		$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[release]"
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
 
 # In an environment of its own, so that the tool's dependencies are not among the tested ones.
 AUDIT := $(VENV)/audit

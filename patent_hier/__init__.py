@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from patent_hier.taxonomy.tree import LabelTree
     from patent_hier.training.module import PatentClassifier
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "HierarchicalClassifier",
     "LabelTree",

@@ -17,7 +17,6 @@ from patent_hier.reading.sources import STDIN, SUFFIXES, find_parts, size_of
 from patent_hier.reading.tables import JSON_LINES, TEXT, Table, open_table
 
 TABLE = "csv"
-FORMATS = (TABLE, TEXT, JSON_LINES)
 _NUMBERS = ("publication_number", "application_number")
 _DATES = ("application_date", "publication_date")
 _ID_KEYS = ("document_id", "id")  # of JSON: names as they stand
@@ -60,8 +59,8 @@ class IncomingFiles:
     Args:
         source: A file, a folder or a pattern.
         fmt: Names of the columns.
-        kind: One of :data:`FORMATS`: ``csv`` for any table, ``txt`` for a document a line, ``jsonl`` for JSON; None: by
-            the content, and by the ending of the name for ``txt``.
+        kind: ``csv`` for any table, ``txt`` for a document a line, ``jsonl`` for JSON; None: by the content,
+            and by the ending of the name for ``txt``.
         needed: Our names of columns that a table must have, beside the text.
 
     Raises:

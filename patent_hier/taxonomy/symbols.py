@@ -56,16 +56,6 @@ def all_classes(edition: str = "latest") -> tuple[str, ...]:
     return _CLASSES[edition]
 
 
-def classes_of(section: str, edition: str = "latest") -> tuple[str, ...]:
-    """The classes of one section in the order of the scheme, the residual class (``A99``) last.
-
-    Raises:
-        ConfigError: If the section is not in :data:`SECTIONS` or the edition not in :data:`EDITIONS`.
-    """
-    _check("section", section, SECTIONS)
-    return tuple(code for code in all_classes(edition) if code[0] == section)
-
-
 class Level(StrEnum):
     """How deep a symbol goes."""
 
