@@ -39,13 +39,17 @@ def bash(script: str, world: Path, **variables: str) -> subprocess.CompletedProc
     )  # fmt: skip
 
 
+def install_commands(folder: Path) -> None:
+    """Write programs ``patent-hier`` and ``python`` that train in seconds; see :mod:`tests.docs.tiny`."""
+    folder.mkdir(parents=True)
+    for name, text in (("patent-hier", _SHIM), ("python", _PYTHON)):
+        (folder / name).write_text(text.format(python=sys.executable), "utf-8")
+        (folder / name).chmod(0o755)
+
+
 def make_world(folder: Path) -> Path:
     """Write the files, train the linear model of ``$MODEL`` and the encoder of ``$ENCODER``."""
-    for name, text in (("patent-hier", _SHIM), ("python", _PYTHON)):
-        program = folder / "bin" / name
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text(text.format(python=sys.executable), "utf-8")
-        program.chmod(0o755)
+    install_commands(folder / "bin")
     world = folder / "world"
     world.mkdir()
     write_demo_csv(world / "cnipa.csv", rows=700)
