@@ -233,7 +233,7 @@ def test_as_dict_is_plain(settings):
 
 @pytest.mark.parametrize("name", ["a/b", "<b>", "..", "", "a b"])
 def test_a_models_name_is_a_folders(settings, name):
-    with pytest.raises(ConfigError, match="names a folder"):
+    with pytest.raises(ConfigError, match="is not a valid folder name"):
         check(replace(settings, model=replace(settings.model, name=name)))
 
 
@@ -263,10 +263,10 @@ def test_weights_of_label_texts():
     ("changes", "said"),
     [
         ({"context": ["address"]}, "data.context=address is unknown; choose one of applicant, kind, title, abstract"),
-        ({"model": BertCnnSettings()}, r"data.context=\[applicant\] goes with models on character n-grams"),
+        ({"model": BertCnnSettings()}, r"data.context=\[applicant\] needs a model on character n-grams"),
         (
             {"policy": "applicant"},
-            r"does not go with split=applicant .*: the split hides applicants",
+            r"cannot be used with split=applicant .*, because the applicants of val and test do not occur",
         ),
         (
             {"together": "applicant", "policy": "file", "column": "kind"},

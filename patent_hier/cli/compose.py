@@ -51,7 +51,7 @@ def compose_settings(arguments: Sequence[str]) -> Settings:
 
 
 def compose_training(arguments: Sequence[str]) -> tuple[Settings, ConfiguredObservers]:
-    """Return the settings and the loggers and callbacks for a command that trains; ``level=node`` names its own node.
+    """Compose and check the settings of a command that trains, with its loggers and callbacks.
 
     Raises:
         ConfigError: If an option is unknown or out of range.

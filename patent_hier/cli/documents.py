@@ -80,7 +80,7 @@ def check_applicant(system: "System", applicant: str | None) -> None:
 
 @contextlib.contextmanager
 def standard_output(output: Path | None) -> Iterator[IO[str]]:
-    """Yield standard output for the results, in UTF-8; without ``output``, send all other lines to standard error."""
+    """Yield standard output; without ``output`` it takes the results in UTF-8, and all other lines go to stderr."""
     out = sys.stdout
     if output is not None:
         yield out

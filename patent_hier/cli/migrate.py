@@ -154,7 +154,9 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     for where, levels in facts["test"].items():
         for level, own in levels.items():
             before = "" if own["before"] is None else f" after, {100 * own['before']:.1f} % before"
-            lines.append(f"{where} test documents, {level}: {100 * own['after']:.1f} %{before}, {own['documents']}")
+            lines.append(
+                f"{where} test documents, {level}: {100 * own['after']:.1f} %{before}, {own['documents']} documents"
+            )
     return lines
 
 

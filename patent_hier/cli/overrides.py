@@ -123,7 +123,7 @@ def refuse_misuse(arguments: Sequence[str]) -> None:
 
 
 def arranged(arguments: Sequence[str]) -> list[str]:
-    """Move Hydra's options behind the overrides; Hydra itself accepts overrides only in one uninterrupted sequence.
+    """Move Hydra's options after the overrides; Hydra itself accepts overrides only in one uninterrupted sequence.
 
     Raises:
         ConfigError: For an option that Hydra does not know, and for options that would replace our configuration or

@@ -70,8 +70,8 @@ Answers
   --beam 1          follow only this many labels at each level, 1 being greedy; default: all
   --blocked FILE    IPC symbols that no answer may name, with reasons (CSV of code, reason and optionally level);
                     replaces blocked.csv in MODEL's folder. Target accuracies were measured without it
-  --titles FILE     titles of the labels (CSV of code, level, title), shown as their names; default: data.label_text of
-                    training
+  --titles FILE     titles of the labels (CSV of code, level, title), shown as their names; default: those of
+                    data.label_text in training
 
 Input
   --text 摘要,...   columns that make up the text; default: those of training, or known headers for them

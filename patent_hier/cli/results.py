@@ -37,7 +37,7 @@ usage: patent-hier confidence MODEL [--output FOLDER]
 
   MODEL             an exported model, or a result folder with its nodes next to it: runs/<model>/result-hier-...
   --output FOLDER   also write the tables, the risk-coverage curve, and all numbers as JSON"""
-ATTENTION = """Show an encoder's attention between two texts: an interactive page, a figure, and where it goes.
+ATTENTION = """Show an encoder's attention between two texts: an interactive page, figures, and numbers as JSON.
 
 usage: patent-hier attention [options] [encoder=... encoder.path=FOLDER ...]
 

@@ -41,7 +41,7 @@ Answers
   --index-all         search for similar patents even among more than 500,000; building their index takes gigabytes
   --blocked FILE      IPC symbols that no answer may name, with reasons (CSV of code, reason and optionally level);
                       replaces blocked.csv in MODEL's folder
-  --titles FILE       titles of the labels (CSV of code, level, title); default: data.label_text of training
+  --titles FILE       titles of the labels (CSV of code, level, title); default: those of data.label_text in training
   --convert t2s       convert Traditional to Simplified characters before reading; also tw2sp, hk2s
 
 Access

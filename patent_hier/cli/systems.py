@@ -75,7 +75,7 @@ usage: patent-hier export MODEL FOLDER [--license mit] [--titles FILE] [--onnx]
   FOLDER           new, empty, or an earlier export, which is replaced
   --license NAME   licence of the weights for the model card, as an identifier of the Hugging Face Hub
   --titles FILE    titles of the labels (CSV of code, level, title), stored in the folder for predict and serve;
-                   default: data.label_text of training
+                   default: those of data.label_text in training
   --onnx           write ONNX files of the networks, with their tokenizers, each first compared with the original; needs
                    the extra onnx
 

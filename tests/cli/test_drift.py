@@ -152,12 +152,12 @@ def test_an_existing_folder_is_kept(model, here):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("-",), "--output is needed for standard input"),
+        (("-",), "standard input needs --output"),
         (("few.txt", "--batch-size", "0"), "--batch-size 0 is out of range"),
-        (("few.txt", "--applicant", "申请人"), "reads the text alone"),
+        (("few.txt", "--applicant", "申请人"), "reads only the text"),
         (("few.csv", "--date", "日子"), "has no column 日子"),
         (("nothing.csv",), "nothing.csv"),
-        (("few.txt", "--text", "a,,b"), "names an empty column"),
+        (("few.txt", "--text", "a,,b"), "contains an empty name"),
     ],
 )
 def test_what_cannot_be_done(model, here, words, said):

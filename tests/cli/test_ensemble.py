@@ -130,7 +130,7 @@ def test_the_users_encoder_takes_the_place_of_the_members() -> None:
         (("model=rnn",), "model=rnn: the ensemble sets its models itself"),
         (("features.max_length=3",), "features.max_length=3: the ensemble sets its models itself"),
         (("--members", "linear,svm"), "--members svm is unknown; choose from linear, tokens, layers, encoder"),
-        (("--members", "linear"), "--members needs two or more"),
+        (("--members", "linear"), "--members names fewer than two members"),
         (("--members",), "--members: expected one argument"),
         (("--jobs", "0"), "--jobs 0 is out of range"),
         (("data.rowz=3",), "data.rowz"),

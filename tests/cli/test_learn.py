@@ -290,4 +290,4 @@ def test_a_migrated_corpus_is_a_raw_file(place: Place) -> None:
     assert "prepare would keep this file" in checked.out
     again = command("migrate", folder, table, "--output", output)
     assert "exists; choose another --output" in again.err
-    assert "name a file for the migrated corpus" in command("migrate", folder, table).err
+    assert "needs a file; use --output NEW.csv" in command("migrate", folder, table).err
