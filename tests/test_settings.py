@@ -218,7 +218,7 @@ def test_null_means_none(settings):
 
 
 def test_raw_file_needs_a_path(settings):
-    with pytest.raises(ConfigError, match=r"data=gazette needs its file: data\.path"):
+    with pytest.raises(ConfigError, match=r"data=gazette needs a file; set data\.path"):
         check(replace(settings, data=DataSettings("gazette")))
     check(replace(settings, data=DataSettings("gazette", path="x.csv")))
 
@@ -247,7 +247,9 @@ def test_label_text_goes_with_models_that_weigh_documents(settings):
     for model in (BertCnnSettings(), TextCnnSettings(), RnnSettings(), LinearSettings(), NaiveBayesSettings()):
         check(replace(titled, model=model))
     check(replace(settings, model=NeighboursSettings(name="knn")))
-    with pytest.raises(ConfigError, match=r"data\.label_text=titles\.csv goes with .*; model=knn does not") as caught:
+    with pytest.raises(
+        ConfigError, match=r"data\.label_text=titles\.csv needs a model that weights documents, but model=knn does not"
+    ) as caught:
         check(replace(titled, model=NeighboursSettings(name="knn")))
     assert "\n" not in str(caught.value)
 
@@ -270,7 +272,7 @@ def test_weights_of_label_texts():
         ),
         (
             {"together": "applicant", "policy": "file", "column": "kind"},
-            "does not go with split.together=applicant",
+            "cannot be used with split.together=applicant",
         ),
     ],
 )

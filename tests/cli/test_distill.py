@@ -109,7 +109,7 @@ def test_misuse_is_one_line(place: Place, words: tuple[str, ...], said: str) -> 
 
 def test_a_student_is_a_network(place: Place) -> None:
     outcome = command("distill", place.teacher, "model=linear", "level=flat", *place.where)
-    assert "is for networks; model=linear is none" in outcome.err
+    assert "needs a network; model=linear is not a network" in outcome.err
 
 
 def test_answers_of_other_data_are_refused(place: Place) -> None:

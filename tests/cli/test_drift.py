@@ -112,7 +112,7 @@ def test_options(made, model, here):
     words = ("--text", "文本", "--date", "日子", "--symbols", "类", "--batch-size", "7", "--output", "out")
     outcome = command("drift", model, "t.csv", *words)
     assert outcome.status == 0
-    assert "note: linear was trained on 摘要; now it reads 文本" in outcome.out + outcome.err
+    assert "note: linear was trained on 摘要 but now reads 文本" in outcome.out + outcome.err
     facts = read_json(here / "out" / "drift.json")
     assert list(facts["months"]) == ["2018-01"]
     assert facts["text"] == ["文本"]

@@ -81,7 +81,7 @@ def test_an_export_is_read_by_prepare(path, tmp_path):
     outcome = command("feedback", path, "--export", output)
     assert (outcome.status, outcome.err) == (0, "")
     first, last = outcome.out.splitlines()
-    assert first == "left out: 1 older ones of the same document or text, 1 with a section only for a label"
+    assert first == "left out: 1 older ones of the same document or text, 1 with only a section as the label"
     setting = f"'data.path={output}'"
     assert last == f"2 judgements: {output}; read it with: patent-hier prepare data=cnipa {setting}"
     rows = list(csv.DictReader(output.read_text("utf-8-sig").splitlines()))
@@ -130,7 +130,7 @@ def test_judgements_are_deleted(path):
         (("{path}", "--until", "2026-02-30"), 2, "--until 2026-02-30 is no day"),
         (("{path}", "--since", "9999-12-31"), 2, "is not a date"),
         (("{path}", "--since", "2026-02-02", "--until", "2026-02-01"), 2, "swap them"),
-        (("{path}", "--delete", "x"), 2, "--delete x is no number"),
+        (("{path}", "--delete", "x"), 2, "--delete x is not a judgement number"),
         (("{path}", "--delete", "9" * 30), 2, "is not a judgement number"),
         (("{path}", "--delete", "1", "--delete", "77"), 1, "no judgement 77; nothing was deleted"),
         (("{path}", "--delete-older-than", "-1"), 2, "out of range"),

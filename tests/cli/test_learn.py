@@ -147,7 +147,7 @@ def nodes(result: Path) -> dict[str, Path]:
     [
         (("--held-out", "1"), "--held-out 1 is out of range"),
         (("--passes", "0"), "--passes 0 is out of range"),
-        (("learn.weight=3",), "learn makes these settings itself"),
+        (("learn.weight=3",), "because learn sets it itself"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(place: Place, words: tuple[str, ...], said: str) -> None:

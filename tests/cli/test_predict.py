@@ -58,7 +58,7 @@ def test_options(made, new, tmp_path):
     words = ("--output", "out/x.csv", "--top-k", "1", "--text", "专利名称,摘要", "--batch-size", "1")
     outcome = command("predict", made.result("combination", "flat"), new, *words)
     assert (outcome.status, outcome.err) == (0, "")
-    assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
+    assert "note: combination was trained on 摘要 but now reads 专利名称,摘要" in outcome.out
     lines = read(tmp_path / "out" / "x.csv")
     columns = ["row", "document_id", "专利名称", "摘要", "decision", "label", "name", "confidence"]
     columns += ["section_1", "section_probability_1", "class_1", "probability_1", "strange", "error"]
@@ -126,9 +126,7 @@ def test_traditional_texts_are_told_and_converted(made, new, tmp_path):
     traditional = "本發明公開了一種激光測距裝置，包括殼體與光電探測器"
     write_raw(new, raw_row(abstract=ABSTRACT), raw_row(abstract=traditional))
     outcome = command("predict", made.result("linear", "hier"), new)
-    assert (
-        "1 of 2 texts has many characters that training has hardly shown (row 2); probabilities may be" in outcome.out
-    )
+    assert "1 of 2 texts has many characters that are rare in training (row 2); probabilities may be" in outcome.out
     assert "use --convert t2s, or train with data.convert=t2s" in outcome.out
     with (tmp_path / "new.predicted.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [line["strange"] for line in csv.DictReader(file)] == ["", "traditional"]
@@ -185,7 +183,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--top-k", "131"), 2, "130 paths"),
         (("{model}", "new.csv", "--top-k", "x"), 2, "--top-k"),
         (("{model}", "new.csv", "--batch-size", "0"), 2, "--batch-size 0"),
-        (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, names an empty column"),
+        (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, contains an empty name"),
         (("{model}", "new.csv", "--text", "正文"), 1, "has no column 正文"),
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
         (("{model}", "nowhere.csv"), 1, "nowhere.csv does not exist"),
@@ -272,7 +270,7 @@ def test_an_engine_is_compared_first_and_told(made, new, tmp_path):
     ("words", "message"),
     [
         (("new.csv", "--precision", "int8"), "--engine torch does not support --precision int8"),
-        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is first compared with fp32 on FILE; name a file"),
+        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is first compared with fp32 on FILE; use a file"),
         (("--abstract", ABSTRACT, "--precision", "bf16"), "--precision bf16-mixed is first compared with fp32 on FILE"),
     ],
 )
@@ -391,7 +389,7 @@ def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
     note, accuracy, blocked, _ = outcome.out.splitlines()
     assert note == "note: 2 places are blocked and never answered: G01, H"
     assert accuracy.endswith("2 documents with a true symbol, 1 without a readable one")
-    assert blocked == "1 of the documents with a true symbol has one that is blocked, which no answer can be: G01 1"
+    assert blocked == "1 of the documents with a true symbol has one that is blocked and cannot be answered: G01 1"
     for line in read(tmp_path / "new.predicted.csv"):
         assert not {line[f"class_{k}"] for k in (1, 2, 3)} & {"G01", "", "H01"}
     refused = command("predict", model, "--abstract", ABSTRACT, "--blocked", "list.csv", "--force", "H01")

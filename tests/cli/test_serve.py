@@ -206,4 +206,4 @@ def test_an_engine_is_compared_before_it_answers(made, tmp_path, monkeypatch):
         assert answer["explanation"]["spans"]
     refused = command("serve", model, *words, tmp_path)
     assert refused.status == 2
-    assert "has no calibration documents of textcnn; name the cache of its training (--cache-dir), or a" in refused.err
+    assert "has no calibration documents of textcnn; name the cache of its training (--cache-dir) or a" in refused.err

@@ -118,7 +118,7 @@ def test_a_file_is_classified_with_its_applicants(suites, tmp_path, monkeypatch)
     assert (outcome.status, outcome.err) == (0, "")
     lines = list(csv.DictReader((tmp_path / "new.predicted.csv").read_text("utf-8-sig").splitlines()))
     assert (lines[0]["class_1"], lines[2]["class_1"]) == ("A23", "B65")
-    assert "1 of 3 documents have no applicant and are judged by their text alone" in outcome.out
+    assert "1 of 3 documents have no applicant; only their text is used" in outcome.out
     outcome = command("predict", beside.folder, "new.csv", "--output", "all.csv")
     assert "3 of 3 documents have no applicant" in outcome.out
     assert "name the column with --applicant NAME" in outcome.out
