@@ -79,7 +79,7 @@ def _period(options: argparse.Namespace) -> Period:
 def _day(option: str, value: str | None) -> date | None:
     day = None if value is None else parse_date(value)
     if value is not None and (day is None or not 1970 < day.year < 9999):
-        raise ConfigError(f"{option} {value} is not a date; use YYYY-MM-DD")
+        raise ConfigError(f"{option} {value} is not a date from 1971 to 9998; use YYYY-MM-DD")
     return day
 
 

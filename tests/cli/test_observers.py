@@ -77,11 +77,11 @@ def test_a_class_of_the_users_own_folder(tmp_path: Path, monkeypatch: pytest.Mon
         ("os.mkdir", "is not allowed"),
         ("pytorch_lightning.trainer.trainer.Trainer", "is not allowed"),
         ("patent_hierarchy.Mine", "is not allowed"),
-        ("patent_hier.cli.jobs.Path", "is of pathlib"),
+        ("patent_hier.cli.jobs.Path", "is defined in pathlib"),
         ("patent_hier.cli.jobs.Path.mkdir", "cannot be found"),
         ("patent_hier.training.callbacks.Nothing", "cannot be found"),
         ("${oc.decode:os.mkdir}", "is not allowed"),
-        ("patent_hier.settings.TrainerSettings", "is no Callback of Lightning"),
+        ("patent_hier.settings.TrainerSettings", "is not a Callback of Lightning"),
         ("pytorch_lightning.callbacks.EarlyStopping", "cannot be created"),  # it needs an argument
     ],
 )
