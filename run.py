@@ -1,4 +1,4 @@
-"""Train and evaluate: ``python run.py model=bertcnn level=hier`` (``--help`` shows everything)."""
+"""Train and evaluate: ``python run.py model=bertcnn level=hier`` (``--help`` lists all settings)."""
 
 import sys
 

@@ -218,7 +218,7 @@ def test_null_means_none(settings):
 
 
 def test_raw_file_needs_a_path(settings):
-    with pytest.raises(ConfigError, match=r"data=gazette needs its file: data\.path"):
+    with pytest.raises(ConfigError, match=r"data=gazette needs a file; set data\.path"):
         check(replace(settings, data=DataSettings("gazette")))
     check(replace(settings, data=DataSettings("gazette", path="x.csv")))
 
@@ -233,7 +233,7 @@ def test_as_dict_is_plain(settings):
 
 @pytest.mark.parametrize("name", ["a/b", "<b>", "..", "", "a b"])
 def test_a_models_name_is_a_folders(settings, name):
-    with pytest.raises(ConfigError, match="names a folder"):
+    with pytest.raises(ConfigError, match="is not a valid folder name"):
         check(replace(settings, model=replace(settings.model, name=name)))
 
 
@@ -247,30 +247,32 @@ def test_label_text_goes_with_models_that_weigh_documents(settings):
     for model in (BertCnnSettings(), TextCnnSettings(), RnnSettings(), LinearSettings(), NaiveBayesSettings()):
         check(replace(titled, model=model))
     check(replace(settings, model=NeighboursSettings(name="knn")))
-    with pytest.raises(ConfigError, match=r"data\.label_text=titles\.csv goes with .*; model=knn does not") as caught:
+    with pytest.raises(
+        ConfigError, match=r"data\.label_text=titles\.csv needs a model that weights documents, but model=knn does not"
+    ) as caught:
         check(replace(titled, model=NeighboursSettings(name="knn")))
     assert "\n" not in str(caught.value)
 
 
 def test_weights_of_label_texts():
     data = DataSettings("gazette")
-    assert data.label_weights("terms") == (0.1, 0.3, 1.0)
+    assert data.label_weights("ngrams") == (0.1, 0.3, 1.0)
     assert data.label_weights("words") == data.label_weights("wordpiece") == (0.3,)
-    assert {replace(data, label_weight=0.5).label_weights(inputs) for inputs in ("terms", "words")} == {(0.5,)}
+    assert {replace(data, label_weight=0.5).label_weights(inputs) for inputs in ("ngrams", "words")} == {(0.5,)}
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"context": ["address"]}, "data.context=address is unknown; choose one of applicant, kind, title, abstract"),
-        ({"model": BertCnnSettings()}, r"data.context=\[applicant\] goes with models on character n-grams"),
+        ({"model": BertCnnSettings()}, r"data.context=\[applicant\] needs a model on character n-grams"),
         (
             {"policy": "applicant"},
-            r"does not go with split=applicant .*: the split hides applicants",
+            r"cannot be used with split=applicant .*, because the applicants of val and test do not occur",
         ),
         (
             {"together": "applicant", "policy": "file", "column": "kind"},
-            "does not go with split.together=applicant",
+            "cannot be used with split.together=applicant",
         ),
     ],
 )

@@ -39,7 +39,7 @@ REFUSED = {
     **dict.fromkeys(("vocabulary.min_count=0", "held_out=0", "held_out=0.6", "held_out_tokens=0", "batch_size=0")),
     **dict.fromkeys(("steps_per_round=0", "gradient_clip=0", "num_threads=0", "seed=-1", "optimizer.lr=-1")),
     "optimizer.warmup=2": None,
-    "max_steps=null": "pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES",
+    "max_steps=null": "pre-training needs a limit; set max_steps=NUMBER or max_time=MINUTES",
     "data=cnipa": "data.path=FILE.csv",
     "architecture.num_attention_heads=3": "architecture.num_attention_heads=3 does not divide",
     "architecture.max_positions=64": "seq_len=128 is out of range; use a value from 8 to 64",

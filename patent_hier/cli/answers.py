@@ -1,4 +1,4 @@
-"""A prediction on the terminal: the decision, and bars for what is likely."""
+"""A prediction on the terminal: the decision, and the most likely paths with bars."""
 
 from typing import TYPE_CHECKING
 
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from patent_hier.inference.results import Explanation
 
 _BAR = 20  # characters
-_NAMED = 2  # levels; more leave no room for names
+_NAMED = 2  # levels; with more there is no room for names
 _SHOWN = 200  # characters of a text
-_TOP = 8  # spans that are listed
+_TOP = 8  # listed spans
 _WEAK, _STRONG = 0.15, 0.5  # of the largest score
 
 
 def strange_advice(why: str, convert: str | None) -> str:
-    """Advice on texts with characters that training has not shown, to end a line with.
+    """Return advice on texts with characters that are rare in training, as the end of a line.
 
     Args:
         why: One of :data:`patent_hier.data.characters.STRANGE`.
-        convert: The conversion that was made.
+        convert: The conversion that was applied.
     """
     if why == TRADITIONAL and convert is None:
-        advice = "--convert t2s makes Simplified characters of them, data.convert=t2s in training too"
+        advice = "use --convert t2s, or train with data.convert=t2s"
         return f"; most are Traditional: {advice}"
-    return "; most are Latin letters: the training was in Chinese" if why == LATIN else ""
+    return "; most are Latin letters, but the model was trained on Chinese" if why == LATIN else ""
 
 
 def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> None:
-    """Print a text's beginning, the decision with its reason, and the likeliest paths."""
+    """Print the beginning of a text, the decision with its reason, and the most likely paths."""
     console = Console()
     decision = prediction.decision
     explanation = prediction.explanation
@@ -48,9 +48,9 @@ def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> Non
     console.print(_paths(prediction, names))
     for level, labels in (prediction.symbols or {}).items():
         named = ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
-        console.print(Text(f"all of level {level}: {named}"))
+        console.print(Text(f"all symbols at level {level}: {named}"))
     if explanation:
-        said = f"green speaks for {explanation.label}, red against it; {explanation.method}"
+        said = f"green supports {explanation.label}, red opposes it; {explanation.method}"
         console.print(Text(said, style="dim"))
         for span in sorted(explanation.spans, key=lambda span: -abs(span.score))[:_TOP]:
             console.print(Text(f"  {span.score:+.3f}  {one_line(explanation.text[span.start : span.end])}"))
@@ -58,7 +58,7 @@ def show_prediction(text: str, prediction: Prediction, names: LabelNames) -> Non
 
 
 def _paths(prediction: Prediction, names: LabelNames) -> Table:
-    """A line for each path: labels with their probabilities, a bar for the last one's, names if there is room."""
+    """Return a row for each path: labels with probabilities, a bar for the last one, names if there is room."""
     *above, deepest = prediction.levels
     table = Table(box=None, pad_edge=False)
     for name in (*above, deepest, f"P({deepest})", ""):
@@ -80,7 +80,7 @@ def _shortened(text: str) -> str:
 
 
 def _coloured(explanation: "Explanation") -> Text:
-    """The read text; parts that speak for or against the label in colour, strong ones bold."""
+    """Return the text with the parts that support or oppose the label in colour, strong ones in bold."""
     shown, end = Text(), 0
     most = max((abs(span.score) for span in explanation.spans), default=0.0)
     for span in explanation.spans:

@@ -1,4 +1,4 @@
-"""Joint output of the jobs of one command: aggregated results, or a small table of a sweep."""
+"""Joint output of the jobs of one command: aggregated results, or a table of a sweep."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ _AGGREGATED = ("hier", *WHOLE)
 
 
 def publish(suite: SuiteResult) -> None:
-    """Save one result, print it, and say where it lies."""
+    """Save one result, print it, and print its folder."""
     save_suite(suite)
     print_result(Console(), suite.result, suite.model, suite.demo, suite.notes)
     print(one_line(f"saved in {suite.folder}"))
 
 
 def finish(jobs: Sequence[Job]) -> None:
-    """Print and save what finished jobs make together.
+    """Print and save the joint result of finished jobs.
 
     Args:
         jobs: All jobs of one command; none of them failed.
@@ -52,7 +52,7 @@ def finish(jobs: Sequence[Job]) -> None:
 
 
 def _sweep_row(job: Job, overrides: Mapping[str, str]) -> SweepRow | None:
-    """One node's line; None where the corpus has no document of its section."""
+    """Return one node's row; None if the corpus has no document of its section."""
     if not job.folder:
         return None
     metrics = read_json(Path(job.folder) / METRICS_FILE)
@@ -61,7 +61,7 @@ def _sweep_row(job: Job, overrides: Mapping[str, str]) -> SweepRow | None:
 
 
 def _axes(jobs: Sequence[Job]) -> list[dict[str, str]]:
-    """Each job's overrides that set it apart from another one: the axes of a sweep. The node has a column anyway."""
+    """Return the overrides in which jobs differ, the axes of a sweep, without the node, which has its own column."""
     given = [dict(word.lstrip("+").split("=", 1) for word in job.overrides if "=" in word) for job in jobs]
     names = [name for name in dict.fromkeys(name for overrides in given for name in overrides) if name != "node"]
     varied = [name for name in names if len({overrides.get(name) for overrides in given}) > 1]

@@ -1,4 +1,4 @@
-"""Settings without a Hydra job: for commands that launch none, by the same words as ``run.py``, and for its help."""
+"""Composition of settings without a Hydra job, for commands that launch none and for the help of ``run``."""
 
 import re
 from collections.abc import Sequence
@@ -14,23 +14,27 @@ from patent_hier.cli.overrides import readable, refuse_misuse
 from patent_hier.errors import ConfigError
 from patent_hier.settings import ROOT, PretrainSettings, Settings
 
-_HELP = """Hierarchical classification of Chinese patents into the IPC.
+_HELP = """Train and evaluate hierarchical classifiers of Chinese patents.
 
-usage: python run.py [-m] [group=choice ...] [group.key=value ...]
+usage: patent-hier run [-m] [group=choice ...] [group.key=value ...]
+       python run.py   [-m] [group=choice ...] [group.key=value ...]
 
-  python run.py model=bertcnn level=hier                       the paper's nine models on the demo corpus
-  python run.py level=hier data=cnipa data.path=FILE.csv encoder=bert_base_chinese experiment=paper
-  python run.py -m level=node node=D model.num_last_layers=1,2,3,4,5,6
+  patent-hier run model=bertcnn level=hier                     the paper's nine models on the demo corpus
+  patent-hier run level=hier data=cnipa data.path=FILE.csv encoder=bert_base_chinese experiment=paper
+  patent-hier run -m level=node node=D model.num_last_layers=1,2,3,4,5,6
 
-Levels: section (L1), class (the eight L2), hier (both, then the aggregated result), node (one, with node=root or a
-label such as A or A01), flat (all classes at once), shared (one network for every level). Finished nodes are skipped;
-delete their folder to train again.
-Show a configuration without running it: --cfg job. Traceback of an error: PATENT_HIER_DEBUG=1.
+A group=choice selects a file of conf/, a group.key=value changes one setting, and -m runs every combination of
+comma-separated values. Levels: section (L1), class (the eight L2 models), hier (both, then the aggregated result;
+default), node (one node: node=root or a label such as A or A01), flat (all classes at once), shared (one network for
+all levels). Finished nodes are skipped; delete a node's folder to train it again.
+
+--cfg job prints the configuration without running it. PATENT_HIER_DEBUG=1 shows the traceback of an error.
+Every setting is described in patent_hier/settings/.
 
 Groups and choices
 {groups}
 
-Settings as they stand
+Settings, with your overrides applied
 {settings}"""
 
 
@@ -47,10 +51,10 @@ def compose_settings(arguments: Sequence[str]) -> Settings:
 
 
 def compose_training(arguments: Sequence[str]) -> tuple[Settings, ConfiguredObservers]:
-    """The same for a command that trains, with the loggers and callbacks of its configuration; level=node has its own.
+    """Compose and check the settings of a command that trains, with its loggers and callbacks.
 
     Raises:
-        ConfigError: Likewise.
+        ConfigError: If an option is unknown or out of range.
     """
     refuse_misuse(arguments)
     config, runtime = _compose("config", [*arguments, *([] if "level=node" in arguments else [f"node={ROOT}"])])
@@ -60,15 +64,17 @@ def compose_training(arguments: Sequence[str]) -> tuple[Settings, ConfiguredObse
 def compose_pretrain_settings(arguments: Sequence[str]) -> PretrainSettings:
     """Compose and check the settings of ``patent-hier pretrain``; see :func:`compose_settings`."""
     if chosen := next((word for word in arguments if re.match(r"[+~]*encoder\b", word)), None):
-        raise ConfigError(f"{chosen}: pre-training makes an encoder; start=FOLDER names one to train further")
+        raise ConfigError(
+            f"{chosen}: pre-training creates an encoder; to train an existing one further, use start=FOLDER"
+        )
     return schema.to_pretrain_settings(_compose("pretrain", arguments)[0])
 
 
 def _compose(name: str, arguments: Sequence[str]) -> tuple[DictConfig, DictConfig]:
-    """A configuration, and what Hydra knows of its origin."""
+    """Return a configuration and Hydra's record of its origin."""
     for word in arguments:
         if word.startswith("-"):
-            raise ConfigError(f"unknown option {word}; this command takes overrides such as data=demo, see --help")
+            raise ConfigError(f"unknown option {word}; this command takes overrides such as data=demo (see --help)")
     schema.register()
     with composed_once(), initialize_config_dir(version_base="1.3", config_dir=schema.config_folder()):
         config = compose(name, overrides=readable(arguments), return_hydra_config=True)
@@ -79,10 +85,10 @@ def _compose(name: str, arguments: Sequence[str]) -> tuple[DictConfig, DictConfi
 
 
 def help_text(overrides: Sequence[str]) -> str:
-    """Return the text of ``run.py --help``; Hydra's own takes half a second, for it copies all once for each group.
+    """Return the text of ``run.py --help``; Hydra's own help takes half a second.
 
     Args:
-        overrides: Overrides beside ``--help``; the settings are shown as they change them.
+        overrides: Overrides given with ``--help``; they are applied to the settings shown.
 
     Raises:
         HydraException: If an override is unknown.
@@ -95,7 +101,7 @@ def help_text(overrides: Sequence[str]) -> str:
 
 
 def group_choices(folder: Path) -> dict[str, list[str]]:
-    """Every group of a configuration folder with its choices, both sorted."""
+    """Return every group of a configuration folder with its choices, both sorted."""
     groups = sorted(path for path in (*folder.iterdir(), folder / "hydra" / "launcher") if any(path.glob("*.yaml")))
     return {
         group.relative_to(folder).as_posix(): sorted(file.stem for file in group.glob("*.yaml")) for group in groups

@@ -1,8 +1,8 @@
-"""Hydra's compositions, each made once in a process.
+"""A cache of Hydra's compositions, one per process.
 
-A composition takes a tenth of a second, nearly all of it for groups: which files there are, and how they lie upon each
-other. The jobs of a command differ in single values instead, ``node`` above all. So what the groups give is kept, and
-each job gets a copy with its values, set as Hydra sets them after composing.
+A composition takes a tenth of a second, nearly all of it to find and merge the files of the groups. The jobs of a
+command differ in single values instead, above all ``node``. The result for the groups is therefore cached, and each job
+gets a copy with its own values, set as Hydra sets them after composing.
 """
 
 import contextlib
@@ -22,18 +22,18 @@ from omegaconf import DictConfig, open_dict
 
 from patent_hier.cli.targets import refuse_strange_files
 
-# Words that set or add a single value: with a dot in their key, or of these, which :func:`_load` looks up.
+# Words that set or add a single value: their key has a dot, or is one of these that :func:`_load` finds to be no group.
 _VALUE = re.compile(r"\+{0,2}(?!hydra\.)(?:[a-z_]\w*(?:\.\w+)+|(?P<name>node|seed|runs_dir|cache_dir))=")
-# Words that choose a file of a group. Others, such as deletions and dictionaries, depend on their place among values.
+# Words that choose a file of a group. Others, such as deletions and dictionaries, depend on their order among values.
 _CHOICE = re.compile(r"(?:[\w/@]+|hydra\.(?!searchpath)[\w.]+)=[^{]*")
-_DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # of files below a folder of configurations
-_MOST = 64  # compositions kept; the jobs of a command need a few
+_DEPTHS = ("*.yaml", "*/*.yaml", "*/*/*.yaml")  # of files in a configuration folder
+_MOST = 64  # cached compositions; the jobs of a command need a few
 _kept: dict[Hashable, DictConfig] = {}
 
 
 @contextlib.contextmanager
 def composed_once() -> Iterator[None]:
-    """Keep compositions meanwhile, and refuse what :func:`refuse_strange_files` refuses, before Hydra acts on it."""
+    """Cache compositions while active, and check each with :func:`refuse_strange_files` before Hydra acts on it."""
     load = ConfigLoaderImpl.load_configuration
 
     def kept(self: ConfigLoaderImpl, *arguments: Any, **options: Any) -> DictConfig:
@@ -41,7 +41,7 @@ def composed_once() -> Iterator[None]:
         refuse_strange_files(config)
         return config
 
-    # Hydra has no hook between composing and making: its callbacks are made before any of them is asked.
+    # Hydra has no hook between composing and instantiating: callbacks are created before any of them is called.
     ConfigLoaderImpl.load_configuration = kept  # type: ignore[method-assign]
     try:
         yield
@@ -57,10 +57,10 @@ def _load(
     run_mode: RunMode,
     **options: Any,
 ) -> DictConfig:
-    """The same result as Hydra's ``load_configuration``, whose arguments these are."""
+    """Return the result of Hydra's ``load_configuration`` for the same arguments."""
     values = [word for word in overrides if _is_value(word, loader)]
     groups = [word for word in overrides if word not in values]
-    if any("hydra.searchpath" in word for word in overrides):  # files that :func:`_sources` does not know
+    if any("hydra.searchpath" in word for word in overrides):  # :func:`_sources` does not know its files
         return load(loader, config_name, overrides, run_mode, **options)
 
     def composed(words: list[str]) -> DictConfig:
@@ -70,7 +70,7 @@ def _load(
                 _kept.clear()
             _kept[key] = load(loader, config_name, words, run_mode, **options)
         config = copy.deepcopy(_kept[key])
-        config.hydra.runtime.cwd = os.getcwd()  # noqa: PTH109 - as Hydra writes it
+        config.hydra.runtime.cwd = os.getcwd()  # noqa: PTH109 - as Hydra does
         with open_dict(config.hydra):
             config.hydra.job.env_set.update({name: os.environ[name] for name in config.hydra.job.env_copy})
         return config
@@ -81,7 +81,7 @@ def _load(
         return composed(overrides)
     try:
         return _with_values(composed(groups), parsed, chosen)
-    except Exception:  # whatever it was, Hydra says it in its own words, of all overrides together
+    except Exception:  # Hydra then reports the error, for all overrides together
         return composed(overrides)
 
 
@@ -97,7 +97,7 @@ def _parsed(word: str) -> Override:
 
 
 def _with_values(config: DictConfig, words: Sequence[Override], values: Sequence[Override]) -> DictConfig:
-    """A composition of groups with single values, in the order of Hydra's own steps."""
+    """Return a composition of groups with single values set, in the order of Hydra's own steps."""
     ConfigLoaderImpl._apply_overrides_to_config(list(values), config)
     own = [word for word in words if not word.is_hydra_override()]
     config.hydra.overrides.task = [word.input_line for word in own]
@@ -109,12 +109,12 @@ def _with_values(config: DictConfig, words: Sequence[Override], values: Sequence
 
 
 def _sources(loader: ConfigLoaderImpl) -> Hashable:
-    """Where the files of a composition lie, and when each of them was changed: the folder may be the user's own."""
+    """Return the files of a composition with their modification times; the folder may be the user's own."""
     places = [(str(source.provider), str(source.path)) for source in loader.config_search_path.get_path()]
     paths = (path.removeprefix("file://") for _, path in places)
-    folders = [Path(path) for path in paths if "://" not in path]  # others are packages, or made by programs
+    folders = [Path(path) for path in paths if "://" not in path]  # others are packages or schemas from code
     changed = []
     for file in (file for folder in folders for depth in _DEPTHS for file in folder.glob(depth)):
-        with contextlib.suppress(OSError):  # a link of an editor that leads nowhere, or deleted just now
+        with contextlib.suppress(OSError):  # an editor's dangling link, or just deleted
             changed.append((str(file), file.stat().st_mtime_ns))
     return tuple(places), tuple(sorted(changed))

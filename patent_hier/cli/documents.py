@@ -1,4 +1,4 @@
-"""What the commands on files of documents share: which columns are read, and where the output goes."""
+"""Options shared by the commands on files of documents: input columns and output files."""
 
 import argparse
 import contextlib
@@ -29,7 +29,7 @@ _OUTPUT_SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
 def loaded(options: argparse.Namespace) -> "HierarchicalClassifier":
-    """The system that the options name."""
+    """Return the trained system that the options name."""
     from patent_hier.inference.classifier import HierarchicalClassifier
 
     return HierarchicalClassifier.from_pretrained(
@@ -38,21 +38,21 @@ def loaded(options: argparse.Namespace) -> "HierarchicalClassifier":
 
 
 def check_batch_size(size: int) -> None:
-    """Refuse a batch without documents."""
+    """Refuse a batch size below 1."""
     if size < 1:
-        raise ConfigError(f"--batch-size {size} is out of range; give 1 or more")
+        raise ConfigError(f"--batch-size {size} is out of range; use 1 or more")
 
 
 def is_standard_input(options: argparse.Namespace) -> bool:
-    """Whether the documents come by standard input."""
+    """Return whether the documents come from standard input."""
     return str(options.file) == _STDIN
 
 
 def reading(options: argparse.Namespace, system: "System") -> "tuple[RawFormat, Callable[[], IncomingFiles]]":
-    """The form of the file that the options name, and what opens it.
+    """Return the format of the file that the options name, and a function that opens it.
 
     Raises:
-        ConfigError: If a column cannot be read.
+        ConfigError: If the options name a column that cannot be read.
     """
     from patent_hier.data.incoming import IncomingFiles
     from patent_hier.progress import say
@@ -60,9 +60,9 @@ def reading(options: argparse.Namespace, system: "System") -> "tuple[RawFormat, 
 
     fmt = system.raw if options.text is None else replace(system.raw, text=text_columns(options.text))
     if fmt.text != system.raw.text:
-        say(f"note: {system.name} was trained on {','.join(system.raw.text)}; now it reads {','.join(fmt.text)}")
+        say(f"note: {system.name} was trained on {','.join(system.raw.text)} but now reads {','.join(fmt.text)}")
     check_applicant(system, options.applicant)
-    date = getattr(options, "date", None)  # drift alone asks for it
+    date = getattr(options, "date", None)  # an option of drift only
     given = {"symbols": options.symbols, APPLICANT: options.applicant, "application_date": date}
     named = {ours: name for ours, name in given.items() if name}
     fmt = replace(fmt, columns={**fmt.columns, **named}, delimiter=options.delimiter, sheet=options.sheet)
@@ -71,16 +71,16 @@ def reading(options: argparse.Namespace, system: "System") -> "tuple[RawFormat, 
 
 
 def check_applicant(system: "System", applicant: str | None) -> None:
-    """Refuse an applicant for a model that reads none."""
+    """Refuse an applicant if the model does not read applicants."""
     if applicant and APPLICANT not in system.raw.context:
         raise ConfigError(
-            f"--applicant {applicant}: {system.name} reads the text alone; train with data.context=[applicant]"
+            f"--applicant {applicant}: {system.name} reads only the text; train a model with data.context=[applicant]"
         )
 
 
 @contextlib.contextmanager
 def standard_output(output: Path | None) -> Iterator[IO[str]]:
-    """Where standard output takes the predictions, all else goes to stderr; it is UTF-8 then, whatever the locale."""
+    """Yield standard output; without ``output`` it takes the results in UTF-8, and all other lines go to stderr."""
     out = sys.stdout
     if output is not None:
         yield out
@@ -92,36 +92,36 @@ def standard_output(output: Path | None) -> Iterator[IO[str]]:
 
 
 def output_path(given: str | None, source: Path, overwrite: bool, ending: str) -> Path | None:
-    """The file to write; None for standard output.
+    """Return the file to write; None for standard output.
 
     Args:
-        given: As the user named it; None for the source's name with another ending.
+        given: The user's choice; None for the source's name with another ending.
         source: The file that is read.
         overwrite: Whether an existing file may be replaced.
-        ending: Such as ``.predicted.csv``.
+        ending: Default ending, such as ``.predicted.csv``.
 
     Raises:
-        ConfigError: If it cannot be used.
+        ConfigError: If the file cannot be used.
     """
     if given == _STDOUT:
         return None
     if given is None and str(source) == _STDIN:
-        raise ConfigError("--output is needed for standard input; name OUT.csv, OUT.jsonl or - for standard output")
+        raise ConfigError("standard input needs --output; name OUT.csv, OUT.jsonl, or - for standard output")
     path = Path(f"{source.stem}{ending}" if given is None else given)
     if path.is_dir():
-        raise ConfigError(f"--output {path} is a folder; name a file, OUT.csv or OUT.jsonl")
+        raise ConfigError(f"--output {path} is a folder; name a file such as OUT.csv or OUT.jsonl")
     if path.exists() and source.exists() and path.samefile(source):
-        raise ConfigError(f"--output {path} is the file to be classified; choose another name")
+        raise ConfigError(f"--output {path} is the input file; choose another name")
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} exists; choose another --output, or replace it with --overwrite")
     return path
 
 
 def output_format(given: str | None, output: Path | None) -> str:
-    """``csv`` or ``jsonl``: as the user named it, else by the output's ending; CSV for standard output.
+    """Return ``csv`` or ``jsonl``: the user's choice, else by the output's ending; CSV for standard output.
 
     Raises:
-        ConfigError: If the ending says neither.
+        ConfigError: If the ending is neither.
     """
     if given is not None:
         return given
@@ -132,12 +132,12 @@ def output_format(given: str | None, output: Path | None) -> str:
 
 
 def text_columns(given: str) -> tuple[str, ...]:
-    """The columns that make the text.
+    """Return the columns that make up the text.
 
     Raises:
         ConfigError: If one has no name.
     """
     names = tuple(name.strip() for name in given.split(","))
     if not all(names):
-        raise ConfigError(f"--text {given} names an empty column; write it as --text 专利名称,摘要")
+        raise ConfigError(f"--text {given} contains an empty name; write it as --text 专利名称,摘要")
     return names

@@ -1,4 +1,4 @@
-"""``patent-hier drift``: whether new documents still look like those that a system was calibrated on."""
+"""``patent-hier drift``: check whether new documents resemble those that a system was calibrated on."""
 
 import argparse
 import gc
@@ -10,46 +10,48 @@ from patent_hier.cli.documents import READING, check_batch_size, is_standard_inp
 from patent_hier.cli.overrides import parsed
 from patent_hier.errors import ConfigError
 
-DRIFT_STATUS = 10  # drift was found: no error, and no status that errors or shells use
-DRIFT = f"""Compare new documents with those that a finished system was calibrated on; nothing is trained.
+DRIFT_STATUS = 10  # drift was found; not an error, and not a status that errors or shells use
+DRIFT = f"""Check whether new documents still resemble those that a trained system was calibrated on.
 
 usage: patent-hier drift MODEL FILE [options]
 
-  MODEL             an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
-  FILE              as for patent-hier predict: a table, JSON, TXT with a document a line, a folder or a pattern; - is
-                    standard input
-  --output FOLDER   tables (JSON, CSV) and figures; the default is FILE's name with .drift, here
-  --overwrite       replace an earlier FOLDER
-  --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
-  --date NAME       column of the dates that give the months; the default is a known header of the day of application,
-                    else of publication
-  --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
+  patent-hier drift runs/linear/result-hier-... new.csv
+
+  MODEL             an exported model, or a result folder with its nodes next to it: runs/<model>/result-hier-...
+  FILE              as for patent-hier predict: a table, JSON, TXT with one document per line, a folder or a pattern;
+                    - is standard input
+  --output FOLDER   folder for tables (JSON, CSV) and figures; default: FILE's name with .drift, in the working folder
+  --overwrite       replace an existing FOLDER
+  --text 摘要,...   columns that make up the text; default: those of training, or known headers for them
+  --date NAME       date column that defines the months; default: a known header of the application date, else of the
+                    publication date
+  --symbols NAME    column of the true symbols, for the accuracy; default: that of training, or a known header
   --applicant NAME  column of the applicants, for a model that reads them
   --titles FILE     titles of the labels (CSV of code, level, title)
-  --convert t2s     convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
-  --input-format F  csv (any table), txt or jsonl, where FILE's name does not tell; txt for standard input
-  --delimiter tab   between fields, where it is not found by itself; --sheet NAME: a workbook's sheet, else the first
+  --convert t2s     convert Traditional to Simplified characters before reading; also tw2sp, hk2s
+  --input-format F  csv (any table), txt or jsonl, if FILE's name does not show it; default for standard input: txt
+  --delimiter tab   field delimiter, if it is not detected; --sheet NAME: a workbook's sheet, default: the first
   --batch-size 64   documents per batch of a network
 
-Compared are the shares of letters, and of pairs of letters, that training has hardly shown, the share of Latin letters,
-the length of texts, the confidence at each level, and the predicted labels of the first two levels. Drift is what
-chance does not explain (p below 0.01, adjusted for the number of measures) and what is also large (the table names the
-distance from which on it is an alarm). Fewer than 100 documents are not judged. Months are compared likewise, and named
-where they differ; that raises no alarm, for the applications that one gazette publishes differ by month anyway. Nor do
-accuracies, which are told where FILE has true symbols. Do not give documents that MODEL was trained on: it is surer of
-them, and that looks like drift.
+The comparison covers the shares of characters and of character pairs that are rare in training, the share of Latin
+letters, text lengths, the confidence at each level, and the predicted labels of the first two levels. A difference is
+drift if chance does not explain it (p below 0.01, adjusted for the number of measures) and it is also large (the table
+shows the alarm threshold of each measure). Files with fewer than 100 documents are not judged. Months are compared in
+the same way and named if they differ, without raising an alarm, because the applications in one gazette differ by month
+anyway. Accuracies, printed if FILE has true symbols, raise no alarm either. Do not use documents that MODEL was trained
+on: it is more certain of them, which looks like drift.
 
-Exit status: 0 no drift; {DRIFT_STATUS} drift in FILE; 1 or 2 an error, 130 stopped."""
+Exit status: 0 no drift; {DRIFT_STATUS} drift in FILE; 1 or 2 error; 130 interrupted."""
 
 
 def drift(words: Sequence[str]) -> int:
-    """Classify, compare, print, write.
+    """Classify the documents, compare them with the calibration documents, and print and write the result.
 
     Returns:
         The exit status: 0, or :data:`DRIFT_STATUS`.
 
     Raises:
-        ConfigError: If an option cannot be used, MODEL is no system or has no profile, or the output is there already.
+        ConfigError: If an option is invalid, MODEL is not a system with a profile, or the output exists already.
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
@@ -67,10 +69,10 @@ def drift(words: Sequence[str]) -> int:
     if folder.exists():
         from patent_hier.artifacts import refuse_foreign
 
-        refuse_foreign(folder, DRIFT_KIND)  # before any work, not after it
+        refuse_foreign(folder, DRIFT_KIND)  # before any work is done
     classifier = HierarchicalClassifier.from_pretrained(options.model, titles=options.titles, convert=options.convert)
     reference = Known.require(classifier.system).reference
-    gc.freeze()  # or the collector walks through all that was loaded again and again
+    gc.freeze()  # keeps the garbage collector from scanning the loaded system repeatedly
     _, documents = reading(options, classifier.system)
     rows = documents()
     with byte_progress(f"{classifier.system.name}: classifying {options.file}") as progress:
@@ -87,7 +89,7 @@ def drift(words: Sequence[str]) -> int:
 
 def _folder(options: argparse.Namespace) -> Path:
     if options.output is None and is_standard_input(options):
-        raise ConfigError("--output is needed for standard input; name a FOLDER")
+        raise ConfigError("standard input needs --output; name a FOLDER")
     folder = options.output or Path(f"{options.file.stem}.drift")
     if folder.exists() and not options.overwrite:
         raise ConfigError(f"{folder} exists; choose another --output, or replace it with --overwrite")

@@ -1,4 +1,4 @@
-"""``patent-hier feedback``: the judgements that ``serve --feedback`` has stored."""
+"""``patent-hier feedback``: list, export or delete the judgements stored by ``serve --feedback``."""
 
 import argparse
 import shlex
@@ -19,23 +19,23 @@ from patent_hier.data.raw import parse_date
 from patent_hier.errors import ConfigError
 from patent_hier.sanitize import one_line
 
-FEEDBACK = """Show, export or delete the judgements that examiners made on the page of patent-hier serve --feedback.
+FEEDBACK = """List, export or delete the judgements that examiners made on the page of patent-hier serve --feedback.
 
 usage: patent-hier feedback FILE.sqlite [--since DATE] [--until DATE] [--export OUT.csv]
        patent-hier feedback FILE.sqlite --delete ID [--delete ID ...]
        patent-hier feedback FILE.sqlite --delete-older-than DAYS
 
-  FILE.sqlite               the file of serve --feedback; services may go on writing to it
-  --since, --until DATE     judgements of these days only, such as 2026-03-31; both days count
-  --export OUT.csv          write a table that prepare reads: patent-hier prepare data=cnipa data.path=OUT.csv. Of
-                            several judgements of one document (or of one text, where no number is known) only the
-                            newest is written. Labels that are a section only are left out. Both are counted
-  --delete ID               delete this judgement; what it held is overwritten in the file
-  --delete-older-than DAYS  delete all that were stored more than so many days ago
+  FILE.sqlite               the file of serve --feedback; running services can keep writing to it
+  --since, --until DATE     only judgements from this date on, or up to and including it, for example 2026-03-31
+  --export OUT.csv          write a table that prepare reads: patent-hier prepare data=cnipa data.path=OUT.csv. Only the
+                            newest judgement of each document is written (of each text, if the document's number is not
+                            known). Judgements whose label is only a section are left out. Both are counted
+  --delete ID               delete this judgement and overwrite its content in the file
+  --delete-older-than DAYS  delete all judgements that were stored more than this many days ago
 
-Without options the newest 50 are listed, and all are counted. Nothing is asked before judgements are deleted."""
+Without options, the newest 50 judgements are listed and all are counted. Deletion asks for no confirmation."""
 _SHOWN = 50  # judgements
-_LETTERS, _LEAST = 60, 8  # of a text: characters at most, and columns at least
+_LETTERS, _LEAST = 60, 8  # of a text: maximum characters and minimum columns
 _DAY = 86_400_000  # milliseconds
 
 
@@ -44,7 +44,7 @@ def feedback(words: Sequence[str]) -> None:
 
     Raises:
         ConfigError: If options contradict each other or are out of range.
-        DataError: If FILE is no file of judgements, cannot be read, or has no judgement that is to be deleted.
+        DataError: If FILE is not a file of judgements, cannot be read, or lacks a judgement to delete.
         ArtifactError: If FILE is of a newer version.
         UnavailableError: If FILE cannot be written.
     """
@@ -68,25 +68,27 @@ def _period(options: argparse.Namespace) -> Period:
     is_bounded = options.since is not None or options.until is not None
     chosen = [bool(options.delete), options.delete_older_than is not None, options.export is not None or is_bounded]
     if sum(chosen) > 1:
-        raise ConfigError("--delete, --delete-older-than, and --export with --since or --until cannot go together")
+        raise ConfigError(
+            "--delete, --delete-older-than, and --export with --since or --until cannot be combined; use one of them"
+        )
     if period.since >= period.until:
-        raise ConfigError(f"--since {options.since} is after --until {options.until}; turn them round")
+        raise ConfigError(f"--since {options.since} is after --until {options.until}; swap them")
     return period
 
 
 def _day(option: str, value: str | None) -> date | None:
     day = None if value is None else parse_date(value)
     if value is not None and (day is None or not 1970 < day.year < 9999):
-        raise ConfigError(f"{option} {value} is no day; write it as 2026-03-31")
+        raise ConfigError(f"{option} {value} is not a date from 1971 to 9998; use YYYY-MM-DD")
     return day
 
 
 def _ids(options: argparse.Namespace) -> list[int]:
     if options.delete_older_than is not None and not 0 <= options.delete_older_than <= 100_000:
-        raise ConfigError(f"--delete-older-than {options.delete_older_than} is out of range; give 0 to 100000 days")
+        raise ConfigError(f"--delete-older-than {options.delete_older_than} is out of range; use 0 to 100000 days")
     for word in options.delete:
         if not (word.isascii() and word.isdecimal() and len(word) < 19):
-            raise ConfigError(f"--delete {word} is no number of a judgement; the list shows them")
+            raise ConfigError(f"--delete {word} is not a judgement number; the list without options shows the numbers")
     return [int(word) for word in options.delete]
 
 
@@ -103,7 +105,7 @@ def _list(store: FeedbackStore, period: Period) -> None:
 
 
 def _table(judgements: Sequence[Stored], width: int) -> Table:
-    """A line for each judgement; what is left of the terminal's width is for the text's beginning."""
+    """Return a row for each judgement; the beginning of the text fills the rest of the terminal's width."""
     names = ("id", "time", "verdict", "label")
     rows = [[one_line(" ".join(cell.split())) for cell in _cells(one)] for one in judgements]
     table = Table(box=None, pad_edge=False)
@@ -127,7 +129,7 @@ def _cells(one: Stored) -> tuple[str, ...]:
 
 def _export(store: FeedbackStore, period: Period, output: Path) -> None:
     if output.exists() and output.samefile(store.path):
-        raise ConfigError(f"--export {output} is the file of judgements itself; name another file")
+        raise ConfigError(f"--export {output} is the file of judgements itself; choose another file")
     last = store.last_id()
     fields = store.text_fields()
     table = FeedbackTable(fields or ["abstract"])
@@ -135,16 +137,16 @@ def _export(store: FeedbackStore, period: Period, output: Path) -> None:
         file.writelines(table.lines(store.judgements(last, period)))
     older = sum(store.counts(last, period).values()) - table.written - table.sections
     left_out = [f"{older} older ones of the same document or text"] if older else []
-    left_out += [f"{table.sections} with a section only for a label"] if table.sections else []
+    left_out += [f"{table.sections} with only a section as the label"] if table.sections else []
     if left_out:
         print(f"left out: {', '.join(left_out)}")
     if table.odd:
-        print(f"{table.odd} labels are no symbols of the IPC; patent-hier prepare rejects their rows")
+        print(f"{table.odd} labels are not IPC symbols; patent-hier prepare rejects their rows")
     print(one_line(f"{table.written} judgements: {output}; read it with: {_command(output, fields, table.min_symbol)}"))
 
 
 def _command(output: Path, fields: Sequence[str], min_symbol: str) -> str:
-    """The command that reads an export, with the settings that its texts and labels need."""
+    """Return the command that reads an export, with the settings that its texts and labels need."""
     texts = {("title",): ["'data.text=[专利名称]'"], ("abstract", "title"): ["'data.text=[专利名称,摘要]'"]}
     settings = ["data=cnipa", shlex.quote(f"data.path={output}"), *texts.get(tuple(fields), [])]
     settings += [] if min_symbol == "group" else [f"data.min_symbol={min_symbol}"]
@@ -157,6 +159,6 @@ def _delete(store: FeedbackStore, ids: Sequence[int], days: int | None) -> None:
     print(f"deleted {count} judgements")
     if not store.empty_log():
         print(
-            "the write-ahead log beside the file still holds what was deleted, since another process reads it; the "
-            "same command empties it later"
+            "the write-ahead log next to the file still contains deleted judgements, because another process reads it; "
+            "run the same command again later to empty the log"
         )

@@ -1,7 +1,7 @@
-"""The jobs of one Hydra command: what each left, wherever it ran.
+"""The outcomes of the jobs of one Hydra command.
 
-A job may run in this process, in another one (joblib) or on another machine (submitit). So each writes ``job.json``
-into its Hydra job folder, and the command that launched them reads those files when all have ended.
+A job may run in this process, in another one (joblib) or on another machine (submitit). Each job therefore writes
+``job.json`` into its Hydra job folder, and the launching command reads these files when all jobs have ended.
 """
 
 from collections import defaultdict
@@ -17,8 +17,8 @@ from patent_hier.atomic import read_json, write_json
 from patent_hier.errors import PatentHierError
 
 JOB_FILE = "job.json"
-_LAUNCHERS = ("submitit", "joblib")  # packages that run jobs elsewhere, and may lose them
-_SUBMITIT = ".submitit"  # folder of its logs; as in its plugin
+_LAUNCHERS = ("submitit", "joblib")  # packages that run jobs elsewhere and may lose them
+_SUBMITIT = ".submitit"  # the plugin's folder of logs
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Job:
         number: Position in the sweep, from 0.
         overrides: The job's own overrides, as Hydra applied them.
         level: Name of the level.
-        node: The node that was to be trained.
-        suite: Fingerprint of all settings but the node: jobs with the same one make one hierarchical result.
+        node: The node to train.
+        suite: Fingerprint of all settings except the node; jobs with the same one form one hierarchical result.
         folder: Result folder; empty if the job failed.
-        corpus: Corpus folder; empty if the job failed before it was there.
-        error: The error's line; empty if all went well.
-        exit_status: What the command ends with if this job failed.
+        corpus: Corpus folder; empty if the job failed before it was known.
+        error: The error's line; empty on success.
+        exit_status: Exit status of the command if this job failed.
     """
 
     number: int
@@ -49,12 +49,12 @@ class Job:
 
 
 def read_jobs(folder: Path) -> list[Job]:
-    """All jobs below the folder of one command, in the order of the sweep."""
+    """Return all jobs below the folder of one command, in the order of the sweep."""
     return sorted((Job(**read_json(file)) for file in folder.rglob(JOB_FILE)), key=lambda job: job.number)
 
 
 class JobsFailedError(PatentHierError):
-    """Jobs of a command failed, or were ended from outside; the others have run."""
+    """Some jobs of a command failed or were killed; the others have run."""
 
     def __init__(self, message: str, exit_status: int = PatentHierError.exit_status) -> None:
         super().__init__(message)
@@ -62,10 +62,10 @@ class JobsFailedError(PatentHierError):
 
 
 def refuse_failed(jobs: Sequence[Job]) -> None:
-    """Refuse to go on if jobs failed: one line, in which an error that many jobs share stands once.
+    """Raise if jobs failed, with one line in which an error shared by several jobs appears once.
 
     Raises:
-        JobsFailedError: Naming the failed jobs, unless all failed in the same way, and what becomes of the others.
+        JobsFailedError: With the failed jobs, unless all failed in the same way, and the number of finished ones.
     """
     failed: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
@@ -79,40 +79,40 @@ def refuse_failed(jobs: Sequence[Job]) -> None:
         raise JobsFailedError(errors[0], status)
     lines = [f"{', '.join(_label(job, jobs) for job in group)} failed: {error}" for error, group in failed.items()]
     n_kept = len(jobs) - sum(map(len, failed.values()))
-    kept = f"the other {n_kept} of {len(jobs)} are kept, " if n_kept else ""
-    raise JobsFailedError(f"{'; '.join(lines)}; {kept}the same command trains only what is missing", status)
+    kept = f"the other {n_kept} of {len(jobs)} are kept; " if n_kept else ""
+    raise JobsFailedError(f"{'; '.join(lines)}; {kept}run the same command again to train only what is missing", status)
 
 
 def refuse_lost(error: Exception, folder: Path | None) -> None:
-    """Refuse to go on if a launcher says that it has lost a job: it was killed, or its time was over.
+    """Raise if a launcher reports that it lost a job, because the job was killed or ran out of time.
 
     Args:
-        error: What the launcher raised.
-        folder: Of the jobs; submitit keeps in it what they printed.
+        error: The launcher's error.
+        folder: Folder of the jobs, in which submitit stores their output.
 
     Raises:
-        JobsFailedError: In one line; of any other error nothing is said here.
+        JobsFailedError: As one line. Other errors are ignored.
     """
     if type(error).__module__.partition(".")[0] not in _LAUNCHERS:
         return
     where = f", see {folder / _SUBMITIT}" if folder and (folder / _SUBMITIT).is_dir() else ""
     first = str(error).strip().partition("\n")[0]
     raise JobsFailedError(
-        f"a job ended before it could say why: {first}{where}; it was killed, or its time or memory were too small. "
-        "Other jobs on a cluster go on; when they have ended, the same command trains only what is missing"
+        f"a job ended without reporting an error: {first}{where}; it was killed, or its time or memory ran out. Wait "
+        "for the other jobs on the cluster, then run the same command again to train only what is missing"
     ) from error
 
 
 def _label(job: Job, jobs: Sequence[Job]) -> str:
-    """The overrides that distinguish a job from the others, such as ``node=D seed=1``."""
+    """Return the overrides that distinguish a job from the others, such as ``node=D seed=1``."""
     return " ".join(word for word in job.overrides if not all(word in other.overrides for other in jobs))
 
 
 def write_outcome(job: Job, folder: Path) -> None:
     """Save a job in its folder.
 
-    A full disk may refuse that too. In the command's own process the reason is kept for the command's end, for Hydra
-    prints an error of a job in its own words; in another process it must come back as an error.
+    A full disk may prevent that too. In the command's own process, the error is stored until the command ends, because
+    Hydra would print it in words of its own; in another process, it must be raised.
 
     Raises:
         OSError: In another process, if the job cannot be saved.
@@ -120,15 +120,15 @@ def write_outcome(job: Job, folder: Path) -> None:
     try:
         write_json(folder / JOB_FILE, asdict(job))
     except OSError as error:
-        if RememberJobFolder.folder is None:  # nothing was launched from here
+        if RememberJobFolder.folder is None:  # this process did not launch the job
             raise
         RememberJobFolder.unwritten = RememberJobFolder.unwritten or error
 
 
 class RememberJobFolder(Callback):
-    """Note where Hydra puts the jobs of this command.
+    """A callback that records where Hydra puts the jobs of this command.
 
-    Only a note: Hydra swallows errors in callbacks, so whatever can fail happens in :mod:`patent_hier.cli.run`.
+    It does nothing else: Hydra swallows errors in callbacks, so whatever can fail is in :mod:`patent_hier.cli.run`.
     """
 
     folder: Path | None = None
@@ -136,13 +136,13 @@ class RememberJobFolder(Callback):
 
     @classmethod
     def forget(cls) -> None:
-        """Begin a new command."""
+        """Reset the records for a new command."""
         cls.folder, cls.unwritten = None, None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note the folder of a single run."""
+        """Record the folder of a single run."""
         RememberJobFolder.folder = Path(config.hydra.run.dir)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note the folder that holds a sub-folder for each job of the sweep."""
+        """Record the folder that holds a sub-folder for each job of the sweep."""
         RememberJobFolder.folder = Path(config.hydra.sweep.dir)

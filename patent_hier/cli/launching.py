@@ -1,7 +1,7 @@
-"""Jobs whose results are finished run in this process; a launcher starts processes, or asks a cluster, for the others.
+"""Run jobs with finished results in this process; leave only the others to the launcher.
 
-A process of joblib takes two seconds to start, a job of Slurm waits in a queue, and a finished node is recognised in a
-twentieth of a second.
+Starting a joblib process takes two seconds and a Slurm job waits in a queue, whereas a finished node is recognised in
+a twentieth of a second.
 """
 
 import contextlib
@@ -24,12 +24,14 @@ Words = Sequence[str]  # overrides of one job
 
 @contextlib.contextmanager
 def finished_first() -> Iterator[None]:
-    """Meanwhile, whatever launcher a command chooses gets only the jobs that have something to do."""
+    """While active, give the chosen launcher only the jobs that have work to do."""
     make, changed = Plugins.instantiate_launcher, contextlib.ExitStack()
 
     def instantiated(self: Plugins, *arguments: Any, **options: Any) -> Launcher:
         launcher = make(self, *arguments, **options)
-        if type(launcher).__name__ != BasicLauncher.__name__:  # Hydra imports plugins a second time, as other classes
+        if (
+            type(launcher).__name__ != BasicLauncher.__name__
+        ):  # by name: Hydra imports plugins twice, as different classes
             changed.enter_context(_asked_first(type(launcher)))
         return launcher
 
@@ -43,7 +45,7 @@ def finished_first() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _asked_first(kind: Any) -> Iterator[None]:
-    # The class is changed and not its object, which submitit pickles.
+    # The class is patched and not its object, because submitit pickles the object.
     launch = kind.launch
 
     def launched(self: Any, jobs: Sequence[Words], initial_job_idx: int) -> list[JobReturn]:
@@ -59,10 +61,10 @@ def _asked_first(kind: Any) -> Iterator[None]:
 def _launch(
     launcher: Any, launch: Callable[[list[Words], int], Sequence[JobReturn]], jobs: Sequence[Words], first: int
 ) -> list[JobReturn]:
-    """Launch what has something to do, and run the finished jobs here, with the numbers behind those.
+    """Launch the jobs that have work to do, then run the finished ones here, with the numbers that follow.
 
-    A launcher numbers its jobs, and so their folders, from ``first`` on without gaps. What each job has left tells its
-    place among all of them.
+    A launcher numbers its jobs, and so their folders, from ``first`` without gaps. The file that each job leaves is
+    therefore renumbered to the job's position among all jobs.
     """
     load = launcher.hydra_context.config_loader.load_sweep_config
     done = [_is_finished(load(launcher.config, list(words))) for words in jobs]
@@ -83,12 +85,12 @@ def _launch(
 
 
 def _renumber(folder: Path, number: int) -> None:
-    if (file := folder / JOB_FILE).is_file():  # not of a job that was ended from outside
+    if (file := folder / JOB_FILE).is_file():  # a job that was killed leaves none
         write_json(file, {**read_json(file), "number": number})
 
 
 def _is_finished(config: DictConfig) -> bool:
-    """Whether a job's result is there, and sound; of whatever is wrong the job itself will tell."""
+    """Return whether a job's result exists and is intact; errors are left for the job to report."""
     from patent_hier.pipeline.node import finished
     from patent_hier.pipeline.plan import plan_node
     from patent_hier.pipeline.stages import is_prepared
@@ -98,7 +100,7 @@ def _is_finished(config: DictConfig) -> bool:
     try:
         settings = schema.to_settings(config)
         trained = (Path(settings.runs_dir) / settings.model.name).is_dir()
-        # A corpus is not prepared by the process that launches, which may be that of a cluster's front end.
+        # The launching process does not prepare a corpus, because it may run on a cluster's login node.
         return trained and is_prepared(settings.data, Path(settings.cache_dir)) and finished(plan_node(settings).folder)
-    except Exception:  # also of what is known inside a job only, such as a variable of its environment
+    except Exception:  # for example, an environment variable that exists only inside a job
         return False

@@ -1,4 +1,4 @@
-"""``patent-hier learn``: a new system from a finished one and the corrections of its answers."""
+"""``patent-hier learn``: retrain a system with corrections of its answers."""
 
 import argparse
 import time
@@ -17,40 +17,44 @@ if TYPE_CHECKING:
     from patent_hier.pipeline.members import Member
     from patent_hier.pipeline.suite import SuiteResult
 
-LEARN = """Train a finished system again with the corrections of its answers, and keep it only if it is no worse.
+LEARN = """Retrain a system with corrections of its answers, and keep the new one only if it is no worse.
 
 usage: patent-hier learn MODEL FEEDBACK.csv [options] [overrides of run]
 
+  patent-hier feedback judgements.sqlite --export corrections.csv
+  patent-hier learn runs/linear/result-hier-... corrections.csv
+
   MODEL             result folder: runs/<model>/result-...; a combination learns member by member
-  FEEDBACK.csv      corrected documents, as patent-hier feedback --export writes them; any table with a text and a
-                    symbol that prepare could read
-  --weight 1        weight of a correction in training; a document of the corpus has 1
-  --held-out 0.2    share of the corrections that are kept out of training, to compare the two systems on
-  --replay 5000     networks: training documents of the corpus that each one reads again beside the corrections
+  FEEDBACK.csv      corrected documents, as written by patent-hier feedback --export, or any table with a text and a
+                    symbol that prepare can read
+  --weight 1        weight of a correction in training, relative to a document of the corpus
+  --held-out 0.2    share of the corrections kept out of training, on which the two systems are compared
+  --replay 5000     networks: training documents of the corpus that each one reads again with the corrections
   --passes 4        networks: passes over these documents
-  --rate 0.3        networks: factor on the learning rates of the training before
-  --anew            networks: train from the start, on the whole corpus and the corrections, instead of going on
+  --rate 0.3        networks: factor on the learning rates of the original training
+  --anew            networks: train from the start, on the whole corpus and the corrections
   --force           keep the new system even if it is worse
 
-MODEL's corpus, found by its fingerprint in the cache, its split and its settings are used again; cache_dir=FOLDER names
-a cache that has moved. Models of character n-grams are solved again on all documents. Corrections of documents of the
-parts val, calibration and test are left out and counted, so the test part stays untouched. Corrections that MODEL has
-learnt before stay; a later one of the same document replaces them.
+MODEL's corpus (found in the cache by its fingerprint), split and settings are used again; if the cache has moved, use
+cache_dir=FOLDER. Models of character n-grams are always trained from the start. Corrections of documents in val,
+calibration and test are left out and counted, so the test part stays untouched. Corrections that MODEL has learnt
+before are kept; a later correction of the same document replaces an earlier one.
 
-The new system has probabilities and thresholds of its own. It is compared with MODEL on the test part and on held-out
-corrections (McNemar's exact test) and refused, with exit status 1, if it is worse on either by more than chance or
-better on neither. MODEL stays as it is. Beside the new result lies learnt-....json: versions, counts, comparison."""
+The new system has its own calibration and thresholds. It is compared with MODEL on the test part and on held-out
+corrections (McNemar's exact test). If it is worse on either by more than chance, or better on neither, it is refused
+with exit status 1. MODEL is not changed. learnt-....json, next to the new result, records versions, counts and the
+comparison."""
 
-# Settings that make a system what it is.
+# Settings that define a system.
 _OF_THE_SYSTEM = ("model", "encoder", "features", "level", "node", "data", "split", "experiment", "seed")
 
 
 class WorseError(PatentHierError):
-    """What was learnt is worse than what was there."""
+    """The new system is worse than the old one."""
 
 
 def learn(words: Sequence[str]) -> None:
-    """Make the corrections, train, compare, and publish the new system.
+    """Prepare the corrections, train, compare, and publish the new system.
 
     Raises:
         WorseError: If the new system is worse, without ``--force``.
@@ -90,14 +94,16 @@ def learn(words: Sequence[str]) -> None:
     }
     _keep_records(learnt, facts)
     if is_refused:
-        raise WorseError(f"the new system is refused: {verdict.problem}; judge more documents, or keep it with --force")
+        raise WorseError(
+            f"the new system is refused: {verdict.problem}; collect more judgements, or keep it with --force"
+        )
     publish(after)
     carry_blocked(before.result, after.folder)
     print(one_line(f"version {facts['version']}, learnt in {facts['seconds']:.1f} s: {record_of(after.folder)}"))
 
 
 def _keep_records(learnt: "Learnt", facts: Mapping[str, Any]) -> None:
-    """Write what is to be known of the new system, and of its members, beside their results: a refusal too."""
+    """Write a record next to the result of the new system and of each member, also after a refusal."""
     from patent_hier.atomic import write_json
     from patent_hier.pipeline.relearnt import record_of
 
@@ -110,28 +116,32 @@ def _keep_records(learnt: "Learnt", facts: Mapping[str, Any]) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     if not 0 <= options.held_out < 1:
-        raise ConfigError(f"--held-out {options.held_out:g} is out of range; give 0 or a fraction below 1")
+        raise ConfigError(f"--held-out {options.held_out:g} is out of range; use a number from 0 to below 1")
     if options.passes < 1:
-        raise ConfigError(f"--passes {options.passes} is out of range; give 1 or more")
+        raise ConfigError(f"--passes {options.passes} is out of range; use 1 or more")
     refuse_other_system("learn", options.overrides)
 
 
 def refuse_other_system(command: str, overrides: Sequence[str]) -> None:
-    """Refuse overrides that would make another system of it, or that the command makes itself.
+    """Refuse overrides that would define another system, or that the command sets itself.
 
     Raises:
-        ConfigError: Naming the first.
+        ConfigError: With the first such override.
     """
     for word in overrides:
         key = key_of(word)
         if key.startswith("learn."):
-            raise ConfigError(f"{word}: {command} makes these settings itself; see patent-hier {command} --help")
+            raise ConfigError(
+                f"{word} cannot be set, because {command} sets it itself; see patent-hier {command} --help"
+            )
         if key in _OF_THE_SYSTEM or key.startswith(("data.", "split.", "model.")):
-            raise ConfigError(f"{word} would make another system of it; {command} takes the settings of MODEL")
+            raise ConfigError(
+                f"{word} would define another system; {command} uses the settings of MODEL, so leave it out"
+            )
 
 
 def cache_named(options: argparse.Namespace) -> Path | None:
-    """The cache folder among a command's overrides; None if none is named."""
+    """Return the cache folder among a command's overrides; None if none is named."""
     given = [word.partition("=")[2] for word in options.overrides if key_of(word) == "cache_dir"]
     return Path(given[-1].strip("'\"")) if given else None
 
@@ -140,7 +150,7 @@ Learnt = list[tuple["SuiteResult", "Corrections"]]
 
 
 def _learnt(before: "Member", options: argparse.Namespace) -> Learnt:
-    """The new system, not yet saved, and the corrections; before it those of its members, if it is a combination."""
+    """Return the new system (not yet saved) and its corrections, after those of its members if it is a combination."""
     from patent_hier.inference.nodes import COMBINATION
 
     return (_learnt_combination if before.manifest["model"] == COMBINATION else _learnt_system)(before, options)
@@ -171,7 +181,7 @@ def _learnt_system(before: "Member", options: argparse.Namespace) -> Learnt:
 
 
 def _learnt_combination(before: "Member", options: argparse.Namespace) -> Learnt:
-    """Each member learns; then the new ones are combined as the old ones were."""
+    """Retrain each member, then combine the new members as the old ones were."""
     from patent_hier.pipeline.combine import combine_again
     from patent_hier.pipeline.members import read_member
     from patent_hier.pipeline.relearnt import member_results
@@ -183,6 +193,6 @@ def _learnt_combination(before: "Member", options: argparse.Namespace) -> Learnt
         say(f"member {result}")
         learnt += _learnt(read_member(result), options)
         members.append(learnt[-1][0].folder)
-        save_suite(learnt[-1][0])  # combine reads it; what is refused later is marked as such
+        save_suite(learnt[-1][0])  # combine reads it; a later refusal is recorded
     corrections = learnt[-1][1]
     return [*learnt, (combine_again(before, members, cache_named(options)), corrections)]

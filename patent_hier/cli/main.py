@@ -1,4 +1,4 @@
-"""The console script: choose a command, hand it its arguments."""
+"""The console script ``patent-hier``, which passes its arguments to a command."""
 
 import contextlib
 import importlib
@@ -11,38 +11,38 @@ from patent_hier.cli.messages import INTERRUPTED, run_command
 from patent_hier.cli.surroundings import Interruptions, refuse_odd_surroundings, restart_in_utf8, watch_output
 from patent_hier.errors import ConfigError
 
-_TORCHRUN = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}  # torchrun sets them, for the processes that it starts
-_TRAINING = ("run", "ensemble")  # commands that train nodes, on several devices too
+_TORCHRUN = {"RANK", "LOCAL_RANK", "WORLD_SIZE"}  # set by torchrun for the processes that it starts
+_TRAINING = ("run", "ensemble")  # commands that train nodes, possibly on several devices
 
-_SAFE_PATH = "PYTHONSAFEPATH"  # processes that this one starts look for no module in the working folder
+_SAFE_PATH = "PYTHONSAFEPATH"  # keeps child processes from importing modules of the working folder
 _HELP = ("-h", "--help")
-# command -> (module, one line of help). The module is imported only when its command is chosen: it has a function of
-# that name (with _ for -) and, unless the function explains itself, the text of its --help in a constant of that name.
+# Command -> (module, one line of help). The module is imported only when its command is chosen. It has a function with
+# the command's name (with _ for -) and, unless the function prints its own help, a constant in capitals with the text.
 COMMANDS = {
-    "run": ("run", "train and evaluate; the same as python run.py"),
-    "tune": ("tune", "search settings on the validation part"),
-    "pretrain": ("inputs", "masked language modelling on any text -> an encoder"),
-    "convert-encoder": ("inputs", "pytorch_model.bin -> safetensors, for encoder.path"),
-    "trim-encoder": ("inputs", "an encoder with the pieces that your texts need only"),
-    "text-digests": ("inputs", "what an encoder has read -> digests in its folder"),
-    "prepare": ("inputs", "raw CSV -> clean corpus; --check only looks at the file"),
-    "aggregate": ("systems", "nine finished nodes -> one hierarchical result"),
-    "ensemble": ("systems", "train the recommended models and combine them: most accurate"),
-    "combine": ("systems", "results of several models and seeds -> one system"),
-    "learn": ("learn", "a finished system and corrections of its answers -> a new system"),
-    "migrate": ("migrate", "a finished system, or a corpus, in a new edition of the IPC"),
-    "distill": ("distill", "a finished system as the teacher of one network"),
-    "predict": ("predict", "a finished system and new documents -> their classes"),
-    "drift": ("drift", "do new documents still look like those of calibration?"),
-    "triage": ("triage", "a finished system and new documents -> the order in which to check them"),
-    "confidence": ("results", "coverage and accuracy of a finished system that may say nothing"),
-    "serve": ("serve", "a finished system over HTTP, with a page for examiners"),
-    "feedback": ("feedback", "judgements that examiners made on the page: list, export, delete"),
-    "demo": ("systems", "train a system on the demo corpus, and open its page"),
-    "export": ("systems", "a finished system -> one folder to keep or publish, or ONNX"),
-    "audit": ("results", "relatives on two sides of a split, and what that leakage is worth"),
-    "report": ("results", "all results of a corpus and split -> one page with tables and figures"),
-    "attention": ("results", "attention between two texts: page, figure, where it goes"),
+    "demo": ("systems", "train a system on the demo corpus and open its web page"),
+    "prepare": ("inputs", "clean raw patent tables into a corpus, or check them first (--check)"),
+    "audit": ("results", "find related documents across the parts of a split; measure the leakage"),
+    "run": ("run", "train and evaluate models; the same as python run.py"),
+    "ensemble": ("systems", "train the recommended models and combine them: the most accurate system"),
+    "tune": ("tune", "search for the best settings on the validation part"),
+    "aggregate": ("systems", "aggregate nine trained nodes into one hierarchical result"),
+    "combine": ("systems", "combine results of several models and seeds into one system"),
+    "distill": ("distill", "train one network on the answers of a trained system"),
+    "report": ("results", "write one page with tables and figures of all results of a corpus and split"),
+    "confidence": ("results", "show how far to trust a trained system: coverage, accuracy, calibration"),
+    "predict": ("predict", "classify new documents with a trained system"),
+    "triage": ("triage", "order new documents for review, likely errors first"),
+    "drift": ("drift", "check whether new documents differ from those of calibration"),
+    "serve": ("serve", "serve a trained system: a web page for examiners and an HTTP API"),
+    "feedback": ("feedback", "list, export or delete the judgements made on that page"),
+    "learn": ("learn", "retrain a system with corrections of its answers"),
+    "migrate": ("migrate", "move a trained system, or a corpus, to a new edition of the IPC"),
+    "export": ("systems", "write a trained system into one folder to keep or publish, or as ONNX"),
+    "attention": ("results", "show an encoder's attention between two texts: page and figure"),
+    "pretrain": ("inputs", "pre-train an encoder on any text by masked language modelling"),
+    "convert-encoder": ("inputs", "convert an encoder's pytorch_model.bin to safetensors"),
+    "trim-encoder": ("inputs", "cut an encoder's vocabulary to the pieces that your texts need"),
+    "text-digests": ("inputs", "record in an encoder's folder which texts it was trained on"),
 }
 
 
@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``patent-hier COMMAND [overrides]``.
 
     Args:
-        arguments: Words after the program's name. ``None`` takes ``sys.argv``, and the process is the command's own:
-            its locale, signals and standard output are seen to.
+        arguments: Words after the program's name. ``None`` takes ``sys.argv`` and sets up the process for the command:
+            locale, signals and standard output.
 
     Returns:
         The exit status.
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     restart_in_utf8()
     with contextlib.ExitStack() as stack:
         interruptions = Interruptions()
-        if not os.environ.keys() >= _TORCHRUN:  # which ends its processes itself, and at once
+        if not os.environ.keys() >= _TORCHRUN:  # torchrun ends its processes itself, at once
             stack.enter_context(interruptions)
         status = run_command(_begin_process, sys.argv[1:])
     return 128 + interruptions.number if interruptions.number and status == INTERRUPTED else status
@@ -69,20 +69,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _begin_process(words: Sequence[str]) -> int | None:
     watch_output()
-    if os.environ.get("COLUMNS") == "0":  # of a terminal that does not know its width; Rich would show nothing
+    if os.environ.get("COLUMNS") == "0":  # a terminal of unknown width; Rich would print nothing
         del os.environ["COLUMNS"]
     refuse_odd_surroundings()
     return _begin(words)
 
 
 def _begin(words: Sequence[str]) -> int | None:
-    if Path.cwd() != Path(__file__).resolve().parents[2]:  # else a checkout, which need not be installed
+    if (
+        Path.cwd() != Path(__file__).resolve().parents[2]
+    ):  # a checkout need not be installed, so its modules must stay importable
         os.environ.setdefault(_SAFE_PATH, "1")
     return (_together if os.environ.keys() >= _TORCHRUN else _dispatch)(words)
 
 
 def _together(words: Sequence[str]) -> int | None:
-    """Under torchrun, rank 0 runs the command; the other ranks train with it."""
+    """Run the command on rank 0 of torchrun; the other ranks take part in its training."""
     from patent_hier.training.ranks import Ranks
 
     ranks = Ranks.of_torchrun(os.environ)
@@ -103,7 +105,7 @@ def _together(words: Sequence[str]) -> int | None:
 
 
 def _dispatch(words: Sequence[str]) -> int | None:
-    """Run a command; its exit status, where it has one of its own that is no error."""
+    """Run a command and return its exit status, if it has one of its own that is not an error."""
     if not words or words[0] in (*_HELP, "help"):
         print(_help())
         return None
@@ -113,8 +115,8 @@ def _dispatch(words: Sequence[str]) -> int | None:
         print(f"patent_hier {__version__}")
         return None
     if words[0] not in COMMANDS:
-        moved = f"; in a checkout: make {words[0]}" if words[0] in ("bench", "plan", "gpu-check") else ""
-        raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or --help{moved}")
+        moved = f"; in a checkout, use make {words[0]}" if words[0] in ("bench", "plan", "gpu-check") else ""
+        raise ConfigError(f"unknown command {words[0]}; choose one of {', '.join(COMMANDS)}, or see --help{moved}")
     name, *rest = words
     module = importlib.import_module(f"patent_hier.cli.{COMMANDS[name][0]}")
     name = name.replace("-", "_")
@@ -132,10 +134,11 @@ def _help() -> str:
         (
             "Hierarchical classification of Chinese patents into the IPC.",
             "",
-            "usage: patent-hier COMMAND [group=choice ...] [group.key=value ...]",
+            "usage: patent-hier COMMAND [options] [group=choice ...] [group.key=value ...]",
             "",
             *lines,
             "",
-            "patent-hier COMMAND --help explains one; patent-hier run --help shows all settings.",
+            "Start with patent-hier demo. patent-hier COMMAND --help explains a command, and\n"
+            "patent-hier run --help lists all groups, choices and settings.",
         )
     )

@@ -1,4 +1,4 @@
-"""One line for every error, and an exit status that is not 0."""
+"""Errors as one line on standard error and an exit status other than 0."""
 
 import contextlib
 import dataclasses
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 
 DEBUG = "PATENT_HIER_DEBUG"
 _LAUNCHER = "hydra/launcher"
-_STAGING = re.compile(r"\.partial-([^/]+)-[a-z0-9_]{8}(?![a-z0-9_])")  # of patent_hier.atomic; other each time
-_EXTRAS = {"joblib": "joblib", "submitit_local": "cluster", "submitit_slurm": "cluster"}  # the extra of a launcher
+_STAGING = re.compile(r"\.partial-([^/]+)-[a-z0-9_]{8}(?![a-z0-9_])")  # temporary names of patent_hier.atomic
+_EXTRAS = {"joblib": "joblib", "submitit_local": "cluster", "submitit_slurm": "cluster"}  # launcher -> its extra
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 def run_command(command: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
-    """Run one command and turn whatever it raises into a line on standard error.
+    """Run one command and report whatever it raises as one line on standard error.
 
     Returns:
-        The exit status: 0, or the one that the command returns; what the error's class says; 130 after Ctrl-C.
+        The exit status: 0 or the command's own; after an error, the status of its class; 130 after Ctrl-C.
     """
     try:
         status = command(arguments)
         if sys.stdout is not None:
-            sys.stdout.flush()  # here, where a failure still has a line and a status
+            sys.stdout.flush()  # here, a failure can still be reported
     except SystemExit as stop:  # Hydra's own --help and --version
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
-        _tell("stopped; the same command continues with what is missing")
+        _tell("stopped; run the same command again to continue")
         return INTERRUPTED
     except OutputLostError as lost:
         drop_output()
         if lost.has_no_reader:
             return _PIPE_CLOSED
-        _tell(f"error: standard output cannot be written ({lost.reason.strerror}); send it elsewhere: > FILE")
+        _tell(f"error: cannot write to standard output ({lost.reason.strerror}); redirect it: > FILE")
         return PatentHierError.exit_status
-    except Exception as error:  # the outermost frame: every error ends here as a line, never as silence
+    except Exception as error:  # the outermost frame: every error is reported
         if os.environ.get(DEBUG) == "1":
             raise
         _tell(f"error: {describe(error)}")
@@ -55,22 +55,22 @@ def run_command(command: Callable[[Sequence[str]], int | None], arguments: Seque
 
 
 def _tell(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody reads it; the status remains
+    with contextlib.suppress(OSError):  # standard error may be closed; the exit status remains
         print(line, file=sys.stderr, flush=True)
 
 
 def exit_status(error: BaseException) -> int:
-    """2 for settings that cannot be meant, 1 for everything else, unless the error's class says otherwise."""
+    """Return 2 for invalid settings and 1 for everything else, unless the error's class has its own status."""
     if isinstance(error, PatentHierError):
         return error.exit_status
-    from hydra.errors import HydraException  # here: a Ctrl-C while libraries are imported is answered like any other
+    from hydra.errors import HydraException  # imported here, so that Ctrl-C during imports is handled too
     from omegaconf.errors import OmegaConfBaseException
 
     return ConfigError.exit_status if isinstance(error, HydraException | OmegaConfBaseException) else 1
 
 
 def describe(error: BaseException) -> str:
-    """The one line that says what is wrong, which value, and what to do; a terminal only shows it."""
+    """Return an error as one line, safe to print: what is wrong, which value, and what to do."""
     return one_line(_STAGING.sub(r"\1", _describe(error)))
 
 
@@ -84,31 +84,33 @@ def _describe(error: BaseException) -> str:
         return _missing_choice(error)
     if isinstance(error, OverrideParseException):
         return (
-            f"cannot read {error.override}; close every bracket, and put values with brackets, commas or colons in "
-            "quotes, as in 'data.path=\"a (1).csv\"'"
+            f"cannot read {error.override}; close every bracket, and quote values with brackets, commas or colons, "
+            "as in 'data.path=\"a (1).csv\"'"
         )
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _setting(error)
-    if "OutOfMemoryError" in type(error).__name__ or isinstance(error, MemoryError):  # by name: torch stays away
+    if "OutOfMemoryError" in type(error).__name__ or isinstance(
+        error, MemoryError
+    ):  # by name, so that torch is not imported
         return "out of memory; lower trainer.batch_size, trainer.score_batch_size or encoder.max_length"
     if isinstance(error, OSError):
         return _system(error)
-    if number := re.search(r"\(os error (\d+)\)", str(error)):  # of libraries in Rust: safetensors, tokenizers
+    if number := re.search(r"\(os error (\d+)\)", str(error)):  # an error of a Rust library: safetensors, tokenizers
         return _system(OSError(int(number[1]), os.strerror(int(number[1]))))
     return f"unexpected {type(error).__name__}: {_first_line(error)}; please report it with the traceback ({DEBUG}=1)"
 
 
-_ADVICE = {  # of the system's errors
-    errno.ENOSPC: "free space there, or choose other folders by runs_dir=… and cache_dir=…",
-    errno.EDQUOT: "free space there, or choose other folders by runs_dir=… and cache_dir=…",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "choose folders that can be written by runs_dir=… and cache_dir=…",
+_ADVICE = {  # on errors of the operating system
+    errno.ENOSPC: "free some space, or choose other folders with runs_dir=… and cache_dir=…",
+    errno.EDQUOT: "free some space, or choose other folders with runs_dir=… and cache_dir=…",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
+    errno.EROFS: "choose writable folders with runs_dir=… and cache_dir=…",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
 }
 
 
 def _system(error: OSError) -> str:
-    advice = _ADVICE.get(error.errno or 0, "check that the path exists and can be written")
+    advice = _ADVICE.get(error.errno or 0, "check that the path exists and is writable")
     place = f": {error.filename}" if error.filename else ""
     return f"{error.strerror or _first_line(error)}{place}; {advice}"
 
@@ -123,7 +125,7 @@ def _missing_choice(error: "MissingConfigException") -> str:
 
 
 def _setting(error: BaseException) -> str:
-    """Name the setting in Hydra's and OmegaConf's errors: the innermost cause knows it."""
+    """Return the line for an error of Hydra or OmegaConf, with the setting that the innermost cause names."""
     from omegaconf.errors import OmegaConfBaseException
 
     cause: OmegaConfBaseException | None = None
@@ -133,7 +135,7 @@ def _setting(error: BaseException) -> str:
             cause = link
         link = link.__cause__ or link.__context__
     if cause is None:
-        return f"{_first_line(error)}; see --help for the spelling of overrides"
+        return f"{_first_line(error)}; see --help for the syntax of overrides"
     group: Any = cause.object_type
     known = [field.name for field in dataclasses.fields(group)] if dataclasses.is_dataclass(group) else []
     if known and str(cause.key) not in known:
@@ -145,15 +147,15 @@ def unknown_setting(name: str, known: Sequence[str]) -> str:
     """Return the message for a setting that does not exist.
 
     Args:
-        name: With its groups, as ``trainer.epochs``.
-        known: The settings that there are beside it.
+        name: The setting with its groups, such as ``trainer.epochs``.
+        known: The settings of the same group.
     """
     close = _closest(name.rpartition(".")[2], known)
-    return f"unknown setting {name};{close} known here: {', '.join(known)}"
+    return f"unknown setting {name};{close} choose one of {', '.join(known)}"
 
 
 def _file(error: BaseException) -> str:
-    """The file of ``conf/`` that Hydra was reading, for the beginning of a line; empty for the command line."""
+    """Return the file of ``conf/`` that Hydra was reading, as a prefix; empty for the command line."""
     found = re.match(r"In '([^']+)': \w+ raised while composing config", str(error))
     return f"{found[1]}.yaml: " if found else ""
 

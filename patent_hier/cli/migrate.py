@@ -1,4 +1,4 @@
-"""``patent-hier migrate``: a finished system, or a corpus, in a new edition of the IPC."""
+"""``patent-hier migrate``: move a trained system, or a corpus, to a new edition of the IPC."""
 
 import argparse
 import csv
@@ -21,30 +21,31 @@ if TYPE_CHECKING:
     from patent_hier.pipeline.revision import Revision
     from patent_hier.pipeline.suite import SuiteResult
 
-MIGRATE = """Take a finished system, or a corpus, over into a new edition of the IPC.
+MIGRATE = """Move a trained system, or a corpus, to a new edition of the IPC.
 
 usage: patent-hier migrate MODEL CONCORDANCE.csv [options] [overrides of run]
        patent-hier migrate CORPUS CONCORDANCE.csv --output NEW.csv [options]
 
   MODEL             result folder: runs/<model>/result-...; a combination is migrated member by member
   CORPUS            a prepared corpus: cache/corpora/<name>-<fingerprint>
-  CONCORDANCE.csv   table with the columns old and new, and date (first day of the new edition) where editions differ by
-                    row: a symbol in several rows was split, one without a new symbol was deleted. H01L51/* is a whole
-                    main group; a class or a subclass stands for everything in it
-  --titles FILE     titles of the new places (CSV of code, level, title): a document of a split symbol goes to the place
-                    whose title it is most like, else only as deep as all new places agree
-  --passes 3        networks: passes over the documents below the heads concerned
-  --output NEW.csv  where a migrated corpus is written, for data.path
+  CONCORDANCE.csv   table with the columns old and new, and optionally date (first day of the new edition), if editions
+                    differ by row. A symbol in several rows was split, one without a new symbol was deleted. H01L51/* is
+                    a whole main group; a class or a subclass includes everything below it
+  --titles FILE     titles of the new symbols (CSV of code, level, title): a document of a split symbol goes to the new
+                    symbol whose title it resembles most; without titles, only as deep as all new symbols agree
+  --passes 3        networks: passes over the documents below the affected heads
+  --output NEW.csv  file for a migrated corpus, to be used as data.path
 
-Documents keep their parts. The day of publication, else that of application, decides which edition a symbol is of: with
-a date in the concordance, later documents keep their symbols. A document without a successor is left out and counted.
+Documents stay in their parts. The publication date, or else the application date, decides which edition a symbol
+belongs to: with a date in the concordance, later documents keep their symbols. Documents without a successor are left
+out and counted.
 
-Nodes below which nothing changed are taken over with their scores, to the last digit. Of the others only the heads are
-trained in which some document's label is another than before; models whose heads cannot be trained alone are trained
-again. Calibration, thresholds and scores are made anew. Beside the new result lies migrated-....json: the fate of every
-symbol, labels that are gone, new places without a document, and what was done to each node."""
+Nodes with no change below them are copied with identical scores. In the other nodes, only heads with a document whose
+label changed are trained; models whose heads cannot be trained separately are retrained as a whole. Calibration,
+thresholds and scores are recomputed. migrated-....json, next to the new result, records the fate of every symbol,
+labels that no longer exist, new symbols without a document, and what was done to each node."""
 
-_ROWS = 4096  # of a corpus that are written at a time
+_ROWS = 4096  # of a corpus, written at a time
 
 
 def migrate(words: Sequence[str]) -> None:
@@ -55,7 +56,7 @@ def migrate(words: Sequence[str]) -> None:
     """
     options = parsed(words, "model concordance overrides*", titles=Path, passes=3, output=Path)
     if options.passes < 1:
-        raise ConfigError(f"--passes {options.passes} is out of range; give 1 or more")
+        raise ConfigError(f"--passes {options.passes} is out of range; use 1 or more")
     refuse_other_system("migrate", options.overrides)
     from patent_hier.data.corpus import CORPUS_FILE
     from patent_hier.pipeline.revision import Revision
@@ -66,13 +67,15 @@ def migrate(words: Sequence[str]) -> None:
         _migrate_corpus(source, revision, options)
         return
     if options.output is not None:
-        raise ConfigError(f"--output {options.output} is for a corpus; a migrated system goes into its runs_dir")
+        raise ConfigError(
+            f"--output {options.output} is only for a corpus; a migrated system is written to its runs_dir"
+        )
     _migrate_system(source, revision, options)
 
 
 def _migrate_corpus(source: Path, revision: "Revision", options: argparse.Namespace) -> None:
     if options.output is None:
-        raise ConfigError(f"name a file for the migrated corpus of {source}: --output NEW.csv")
+        raise ConfigError(f"the migrated corpus of {source} needs a file; use --output NEW.csv")
     if options.output.exists():
         raise ConfigError(f"{options.output} exists; choose another --output")
     from patent_hier.data.columns import SCHEMA
@@ -87,7 +90,7 @@ def _migrate_corpus(source: Path, revision: "Revision", options: argparse.Namesp
 
 
 def _write_csv(table: "pa.Table", output: Path) -> None:
-    """A corpus as a raw file in the paper's columns; a text that is no title and no abstract stands under 摘要."""
+    """Write a corpus as a raw file in the paper's columns; a text that is neither title nor abstract goes to 摘要."""
     from patent_hier.atomic import atomic_file
     from patent_hier.data.feedback_table import sanitize_cell
     from patent_hier.data.labels import LABEL_COLUMNS
@@ -122,7 +125,7 @@ def _migrate_system(source: Path, revision: "Revision", options: argparse.Namesp
     publish(after)
     carry_blocked(before.result, after.folder)
     file = record_of(after.folder)
-    known = read_json(file)["nodes"] if file.is_file() else {}  # of nodes that were finished by an earlier command
+    known = read_json(file)["nodes"] if file.is_file() else {}  # nodes finished by an earlier command
     facts = {
         "before": before.result.name,
         "result": after.folder.name,
@@ -141,21 +144,26 @@ def _migrate_system(source: Path, revision: "Revision", options: argparse.Namesp
 def _lines(facts: dict[str, Any]) -> list[str]:
     shown = 12
     lines = [f"{node}: {what}" for node, what in facts["nodes"].items()]
-    for key, words in (("gone", "labels that are gone"), ("without_documents", "new places without a document")):
+    for key, words in (
+        ("gone", "labels that no longer exist"),
+        ("without_documents", "new symbols without a document"),
+    ):
         own = facts[key]
         more = f" and {len(own) - shown} more" if len(own) > shown else ""
         lines.append(f"{words}: {', '.join(own[:shown]) or 'none'}{more}")
     for where, levels in facts["test"].items():
         for level, own in levels.items():
             before = "" if own["before"] is None else f" after, {100 * own['before']:.1f} % before"
-            lines.append(f"{where} test documents, {level}: {100 * own['after']:.1f} %{before}, {own['documents']}")
+            lines.append(
+                f"{where} test documents, {level}: {100 * own['after']:.1f} %{before}, {own['documents']} documents"
+            )
     return lines
 
 
 def _migrated(
     before: "Member", revision: "Revision", options: argparse.Namespace
 ) -> "tuple[SuiteResult, Corpus, dict[str, str]]":
-    """The new system, not yet saved, its corpus, and what was done to each node."""
+    """Return the new system (not yet saved), its corpus, and what was done to each node."""
     from patent_hier.inference.nodes import COMBINATION
 
     if before.manifest["model"] != COMBINATION:

@@ -1,7 +1,7 @@
-"""The groups ``logger`` and ``callbacks`` -> Lightning's objects, made where a node is trained.
+"""Lightning loggers and callbacks from the groups ``logger`` and ``callbacks``, created where a node is trained.
 
-A file of these groups names a class by ``_target_`` and its arguments. Names are bounded: Lightning's loggers and
-callbacks, this package, and modules that lie in the user's own ``--config-dir``.
+A file of these groups names a class by ``_target_`` and its arguments. Allowed are Lightning's loggers and callbacks,
+this package, and modules in the user's own ``--config-dir``.
 """
 
 import importlib
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 GROUPS = ("logger", "callbacks")
 _PACKAGES = ("pytorch_lightning.loggers", "pytorch_lightning.callbacks", "patent_hier")
-_EXTRAS = ("tensorboard", "wandb", "mlflow")  # packages, and the extras and files of conf/logger with the same names
+_EXTRAS = ("tensorboard", "wandb", "mlflow")  # packages with an extra and a file of conf/logger of the same name
 
 
 @dataclass(frozen=True)
 class ConfiguredObservers:
-    """Makes the loggers and callbacks of a composed configuration; plain values, which other processes can be handed.
+    """A factory for the loggers and callbacks of a composed configuration; its plain values can be pickled.
 
     Args:
-        config: All of a job's configuration, interpolations as they stand; ``log`` is set for each node.
-        folders: The user's own, where modules may lie that ``_target_`` names.
+        config: The configuration of a job, with unresolved interpolations; ``log`` is set for each node.
+        folders: The user's own folders, which may contain modules that ``_target_`` names.
     """
 
     config: dict[str, Any]
@@ -45,14 +45,14 @@ class ConfiguredObservers:
                 self._packages(key, target)
 
     def __call__(self, folder: Path, name: str) -> "Observers":
-        """The objects of one run.
+        """Return the loggers and callbacks of one run.
 
         Args:
-            folder: Of all logs.
-            name: Of this run's.
+            folder: Folder of all logs.
+            name: Name of this run's log.
 
         Raises:
-            ConfigError: If one cannot be made.
+            ConfigError: If one cannot be created.
         """
         from pytorch_lightning.callbacks import Callback
         from pytorch_lightning.loggers import Logger
@@ -74,15 +74,15 @@ class ConfiguredObservers:
             self._refuse_foreign(place, target)
         try:
             made = instantiate(plain)
-        except Exception as error:  # of somebody else's constructor
+        except Exception as error:  # any error of a third-party constructor
             cause = error.__cause__ or error
-            raise ConfigError(f"{key} cannot be made: {' '.join(str(cause).split())}") from error
+            raise ConfigError(f"{key} cannot be created: {' '.join(str(cause).split())}") from error
         if not isinstance(made, kind):
-            raise ConfigError(f"{key}._target_ is no {kind.__name__} of Lightning; see conf/{key.partition('.')[0]}")
+            raise ConfigError(f"{key}._target_ is not a {kind.__name__} of Lightning; see conf/{key.partition('.')[0]}")
         return made
 
     def _refuse_foreign(self, key: str, target: str) -> None:
-        """Refuse what only seems to belong to a package, such as what its modules have imported."""
+        """Refuse a target that only seems to belong to a package, such as a name imported by its modules."""
         packages = self._packages(key, target)
         module, _, name = target.rpartition(".")
         sys.path.extend(folder for folder in self.folders if folder not in sys.path)
@@ -91,29 +91,29 @@ class ConfiguredObservers:
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"{key}={target} cannot be found: {error}") from error
         if not _belongs(home, packages):
-            raise ConfigError(f"{key}={target} is of {home}; choose from {', '.join(packages)}")
+            raise ConfigError(f"{key}={target} is defined in {home}; choose from {', '.join(packages)}")
 
     def _packages(self, key: str, target: str) -> tuple[str, ...]:
-        """The packages to which a target may belong, its own module in the user's folders among them."""
+        """Return the packages to which a target may belong, including its own module in the user's folders."""
         top = target.partition(".")[0]
         own = (top,) if self.folders and PathFinder.find_spec(top, list(self.folders)) else ()
         packages = (*own, *_PACKAGES)
         if not _belongs(target.rpartition(".")[0], packages):
             raise ConfigError(
-                f"{key}={target} may not be called; choose from {', '.join(packages)}, or put it into --config-dir"
+                f"{key}={target} is not allowed; choose from {', '.join(packages)}, or put its module into --config-dir"
             )
         return packages
 
 
 def configured_observers(config: DictConfig, runtime: Any) -> ConfiguredObservers:
-    """The loggers and callbacks of a composed configuration.
+    """Return the factory for the loggers and callbacks of a composed configuration.
 
     Args:
-        config: Of a job, without Hydra's own node.
+        config: The configuration of a job, without Hydra's own node.
         runtime: Hydra's ``hydra.runtime``, which knows the folders that the command line named.
 
     Raises:
-        ConfigError: If one is named that may not be made, or whose package is not installed.
+        ConfigError: If one is not allowed, or its package is not installed.
     """
     folders = tuple(source.path for source in runtime.config_sources if "command-line" in source.provider)
     plain: Any = OmegaConf.to_container(config, resolve=False)
@@ -125,7 +125,7 @@ def _belongs(module: str, packages: tuple[str, ...]) -> bool:
 
 
 def _targets(key: str, node: Any) -> Iterator[tuple[str, str]]:
-    """Where a ``_target_`` stands, however deep, and what it names; interpolations only once they are resolved."""
+    """Yield the key and value of every ``_target_`` at any depth, except for unresolved interpolations."""
     if isinstance(node, dict):
         for name, value in node.items():
             if name == "_target_" and "${" not in str(value):

@@ -1,4 +1,4 @@
-"""The words of a command line: options taken out, and for Hydra Chinese values quoted and misuse refused."""
+"""The words of a command line: options, overrides quoted for Hydra, and refusal of misuse."""
 
 import argparse
 import re
@@ -10,24 +10,24 @@ from hydra._internal.utils import get_args_parser
 
 from patent_hier.errors import ConfigError
 
-# Characters with a meaning in Hydra's grammar; what stands between them is one value.
+# Characters with a meaning in Hydra's grammar; the text between two of them is one value.
 _STRUCTURE = "\\[\\]{}(),:='\""
 _QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_STRUCTURE}]+)""")
-# A dictionary's new keys need Hydra's force-add; the keys of data.columns are checked by the reader of the file.
+# New keys of a dictionary need Hydra's force-add; the reader of the file checks the keys of data.columns.
 _DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
-# Headers of a file, which may have brackets; Hydra's grammar would call a function: 摘要(中文).
+# Headers of a file may contain brackets, which Hydra's grammar would read as a function call: 摘要(中文).
 _HEADERS = re.compile(r"\+{0,2}data\.(?:text|columns(?:\.\w+)?)")
 _QUOTED_OR_HEADER = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^\[\]{},:'"]+)""")
 _QUOTES = "\"' "
 _PAIR = re.compile(r"""\s*["']?([^:"'{}\[\],]+?)["']?\s*:\s*(\[[^\]]*\]|["']?[^,{}"']*["']?)\s*(?:,|$)""")
-_MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # of Hydra: what a command does
+_MODES = ("run", "multirun", "cfg", "info", "shell_completion")  # Hydra's options that choose what a command does
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Refuses in one line; argparse alone prints its whole usage."""
+    """A parser that reports errors in one line; argparse would print its whole usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuse the words.
+        """Raise the error as one line.
 
         Raises:
             ConfigError: Always.
@@ -36,17 +36,17 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def parsed(words: Sequence[str], places: str = "overrides*", **options: Any) -> argparse.Namespace:
-    """Take the words of a command apart.
+    """Parse the words of a command.
 
     Args:
-        words: Behind the command's name.
-        places: Names of the words that are no options, as paths unless they are a model or overrides; ``?``, ``*`` or
-            ``+`` behind a name says how many, as in :mod:`argparse`.
-        options: By name, ``_`` for each hyphen: a type, or a default of that type. ``False`` is a flag, ``[]`` an
-            option that may be repeated, a tuple the choices, the default first (``None`` for none).
+        words: Words after the command's name.
+        places: Names of the positional arguments, parsed as paths unless they are a model or overrides; ``?``, ``*`` or
+            ``+`` after a name gives their number, as in :mod:`argparse`.
+        options: Options by name, with ``_`` for each hyphen: a type, or a default of that type. ``False`` is a flag,
+            ``[]`` an option that may be repeated, a tuple the choices, the default first (``None`` for no default).
 
     Raises:
-        ConfigError: In one line, for an unknown option, a missing word, or a value of another type.
+        ConfigError: For an unknown option, a missing word, or a value of another type.
     """
     parser = OneLineParser(add_help=False, allow_abbrev=False)
     for place in places.split():
@@ -68,25 +68,25 @@ def parsed(words: Sequence[str], places: str = "overrides*", **options: Any) -> 
 
 
 def key_of(override: str) -> str:
-    """The setting or group that an override is of."""
+    """Return the setting or group that an override changes."""
     return override.lstrip("+~").split("=", 1)[0]
 
 
 def merged(usual: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Overrides with further ones, which take the place of those of the same setting."""
+    """Return the usual overrides with others added, which replace those of the same setting."""
     given = set(map(key_of, words))
     return [*(word for word in usual if key_of(word) not in given), *words]
 
 
 def assigned(key: str, value: object) -> str:
-    """An override that gives a setting a string of any characters.
+    """Return an override that sets a setting to a string of any characters.
 
     Raises:
         ConfigError: If the string would be an interpolation.
     """
     text = str(value)
     if "${" in text:
-        raise ConfigError(f"{key}={text} has ${{, which means something else in settings; rename the folder")
+        raise ConfigError(f"{key}={text} contains ${{, which has a special meaning in settings; rename the folder")
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", text)
     return f"{key}='{escaped}'"
 
@@ -94,11 +94,11 @@ def assigned(key: str, value: object) -> str:
 def readable(arguments: Sequence[str]) -> list[str]:
     """Spell overrides so that Hydra can read them.
 
-    Hydra's grammar takes no character beyond ASCII outside quotes, and no new key in a dictionary without ``++``. So
+    Hydra's grammar accepts non-ASCII characters only in quotes, and new keys of a dictionary only with ``++``. So
     ``data.text=[摘要]`` becomes ``data.text=["摘要"]``, and ``data.columns.title=x`` ``++data.columns.title=x``.
 
     Raises:
-        ConfigError: As :func:`refuse_headers`.
+        ConfigError: See :func:`refuse_headers`.
     """
     refuse_headers(arguments)
     return [
@@ -108,33 +108,33 @@ def readable(arguments: Sequence[str]) -> list[str]:
 
 
 def refuse_misuse(arguments: Sequence[str]) -> None:
-    """Refuse what Hydra would carry out in another sense than the user's.
+    """Refuse overrides that Hydra would not carry out as the user means them.
 
     Raises:
-        ConfigError: For a swept level (each level brings settings of its own, which a sweep loses), and for a node
-            given to a level that sets its nodes itself (Hydra would silently train that node alone).
+        ConfigError: For a swept level (each level has settings of its own, which a sweep loses), and for a node given
+            to a level that sets its nodes itself (Hydra would silently train only that node).
     """
     given = dict(word.lstrip("+~").split("=", 1) for word in arguments if "=" in word)
     level = given.get("level", "hier")
     if "," in level or "(" in level:
-        raise ConfigError(f"level={level}: a level cannot be swept; run one command for each level")
+        raise ConfigError(f"level={level} cannot be swept; run one command for each level")
     if "node" in given and level != "node":
         raise ConfigError(f"level={level} sets its nodes itself; for one node use level=node node={given['node']}")
 
 
 def arranged(arguments: Sequence[str]) -> list[str]:
-    """Hydra's options behind the overrides, wherever they stood: by itself it takes overrides in one row only.
+    """Move Hydra's options after the overrides; Hydra itself accepts overrides only in one uninterrupted sequence.
 
     Raises:
-        ConfigError: For an option that Hydra does not know, and for those that would put another configuration in the
-            place of ours, or load a pickled one.
+        ConfigError: For an option that Hydra does not know, and for options that would replace our configuration or
+            load a pickled one.
     """
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError(f"{message}; --hydra-help lists the options")
 
-    parser.error = refuse  # type: ignore[method-assign]  # what argparse offers instead: exit
+    parser.error = refuse  # type: ignore[method-assign]  # argparse would exit
     options = parser.parse_intermixed_args(list(arguments))
     if options.config_path or options.config_name:
         raise ConfigError(
@@ -142,9 +142,11 @@ def arranged(arguments: Sequence[str]) -> list[str]:
             "--config-dir DIR adds a folder to it"
         )
     if options.experimental_rerun:
-        raise ConfigError(f"--experimental-rerun {options.experimental_rerun} is pickled; give the overrides again")
+        raise ConfigError(
+            f"--experimental-rerun {options.experimental_rerun} would load a pickle; give the overrides again instead"
+        )
     if len(modes := [mode for mode in _MODES if getattr(options, mode)]) > 1:
-        raise ConfigError(f"--{modes[0]} and --{modes[1]} cannot go together; leave one of them out")
+        raise ConfigError(f"--{modes[0]} and --{modes[1]} cannot be combined; leave one of them out")
     words = list(arguments)
     for word in options.overrides:
         words.remove(word)
@@ -152,16 +154,16 @@ def arranged(arguments: Sequence[str]) -> list[str]:
 
 
 def refuse_headers(words: Sequence[str]) -> None:
-    """Refuse headers of a raw file in a form that Hydra would misread, or complain of in words of its own.
+    """Refuse headers of a raw file in a form that Hydra would misread, with a clearer message than Hydra's.
 
     Raises:
-        ConfigError: Saying what to write instead.
+        ConfigError: With the correct form.
     """
     for word in words:
         key, _, value = word.partition("=")
         name, value = key.lstrip("+~"), value.strip()
         if name == "data.text" and value and value[0] not in "[$" and value != "null":
-            raise ConfigError(f"{word} names no list of columns; write 'data.text=[{value.strip(_QUOTES)}]'")
+            raise ConfigError(f"{word} is not a list of columns; write 'data.text=[{value.strip(_QUOTES)}]'")
         if name != "data.columns" and not name.startswith("data.columns."):
             continue
         from patent_hier.data.raw import check_columns
@@ -170,7 +172,7 @@ def refuse_headers(words: Sequence[str]) -> None:
             if value[:1] not in ("{", "$"):
                 header = value.strip("[]" + _QUOTES) or "IPC"
                 raise ConfigError(
-                    f"{word} has no pairs; write our name before the file's: 'data.columns={{symbols: {header}}}'"
+                    f"{word} has no pairs; write our name, then the file's header: 'data.columns={{symbols: {header}}}'"
                 )
             pairs = {ours: _header(header) for ours, header in _PAIR.findall(value.strip("{} "))}
         else:

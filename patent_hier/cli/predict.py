@@ -1,4 +1,4 @@
-"""``patent-hier predict``: a finished system on new documents."""
+"""``patent-hier predict``: classify new documents with a trained system."""
 
 import argparse
 import gc
@@ -34,64 +34,75 @@ if TYPE_CHECKING:
     from patent_hier.data.incoming import IncomingFiles
     from patent_hier.inference.files import Options, Summary
 
-_MOST_BLOCKED = 5  # labels that a line names
-PREDICT = """Classify documents with a finished system; nothing is trained.
+_MOST_BLOCKED = 5  # labels named in one line
+PREDICT = """Classify documents with a trained system.
 
 usage: patent-hier predict MODEL FILE [options]
        patent-hier predict MODEL --abstract TEXT [--abstract TEXT ...] [options]
 
-  MODEL             an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
-  FILE              a table as for training (a class need not be known, --text is all that is needed): CSV, TSV, Excel,
-                    JSON with "text" or the fields' names, compressed or not; TXT with a document a line; a folder or a
-                    pattern such as '2019-*.csv'; - is standard input
-  --abstract TEXT   a text of the command line; the answer is a table
-  --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .predicted.csv, here; - is standard output.
-                    A command that was interrupted goes on where it was
+  patent-hier predict runs/ensemble/result-flat-... new.csv
+  patent-hier predict runs/linear/result-hier-... new.csv --target-accuracy 0.9 --output answers.jsonl
+  patent-hier predict runs/linear/result-hier-... --abstract 一种锂离子电池的正极材料
+
+  MODEL             an exported model, or a result folder with its nodes next to it: runs/<model>/result-hier-...
+  FILE              a table as for training (only the columns of --text are needed, no symbols): CSV, TSV, Excel, JSON
+                    with "text" or the names of the columns, compressed or not; TXT with one document per line; a folder
+                    or a pattern such as '2019-*.csv'; - is standard input
+  --abstract TEXT   a text on the command line; the answer is printed as a table
+
+Output
+  --output OUT      OUT.csv or OUT.jsonl, or - for standard output; default: FILE's name with .predicted.csv, in the
+                    working folder. The same command continues an interrupted output
+  --output-format F csv or jsonl, if OUT's name does not show it; default for standard output: csv
   --overwrite       replace an existing OUT
-  --top-k 3         paths for each document, from the first level down, the most probable first
+  --explain         show which parts of the text support the first label; with --abstract, or into OUT.jsonl; slow
+
+Answers
+  --top-k 3         paths for each document, from the first level down, most probable first
   --target-accuracy 0.9   answer at the deepest level at which answers are right at least this often, with 95 %
-                    confidence, or not at all; patent-hier confidence MODEL says what that comes to
-  --depth LEVEL     answer no deeper than this level, such as section, class, subclass, main_group
-  --force A01,B60K  answer only with labels below one of these, of any level; may be repeated. Probabilities are then
-                    those given that one of them is right
-  --exclude A01B1/00   answer with none of these, nor below one; likewise
-  --all-symbols     also name all symbols of a document, at each level those above a threshold from calibration; for
+                    confidence, or not at all; patent-hier confidence MODEL shows the coverage of each target
+  --depth LEVEL     answer no deeper than this level: section, class, subclass, main_group or subgroup
+  --force A01,B60K  answer only with labels below one of these, at any level; may be repeated. Probabilities are then
+                    conditional on one of these being right
+  --exclude A01B1/00   never answer with one of these or a label below it; may be repeated
+  --all-symbols     also list all symbols of a document: at each level, those above a threshold from calibration; for
                     models of documents with several symbols
-  --beam 1          follow only so many labels at each level; 1 is greedy; the default follows all
-  --explain         say which parts of the text speak for the first label; for --abstract, or into OUT.jsonl; slow
-  --blocked FILE    places of the scheme that no answer may name, with reasons (CSV of code, reason, perhaps level), in
-                    place of blocked.csv in MODEL's folder. Accuracies that --target-accuracy keeps were measured
-                    without it
-  --titles FILE     titles of the labels (CSV of code, level, title), for their names; the default is those of
+  --beam 1          follow only this many labels at each level, 1 being greedy; default: all
+  --blocked FILE    IPC symbols that no answer may name, with reasons (CSV of code, reason and optionally level);
+                    replaces blocked.csv in MODEL's folder. Target accuracies were measured without it
+  --titles FILE     titles of the labels (CSV of code, level, title), shown as their names; default: those of
                     data.label_text in training
-  --text 摘要,...   fields that make the text; the default is those of the training, or known headers for them
-  --applicant NAME  column of the applicants, for a model that reads them beside the text (data.context); the default is
-                    that of the training, or a known header. With --abstract: the applicant itself
-  --symbols NAME    column of the true symbols, for the accuracy; the default is that of the training, or a known header
-  --convert t2s     convert Traditional characters to Simplified ones before they are read; also tw2sp, hk2s
-  --input-format F  csv (any table), txt or jsonl, where FILE's name does not tell; txt for standard input
-  --delimiter tab   between fields, where it is not found by itself; --sheet NAME: a workbook's sheet, else the first
-  --output-format F csv or jsonl, likewise; csv for standard output
+
+Input
+  --text 摘要,...   columns that make up the text; default: those of training, or known headers for them
+  --applicant NAME  column of the applicants, for a model that also reads them (data.context); default: that of
+                    training, or a known header. With --abstract: the applicant itself
+  --symbols NAME    column of the true symbols, for the accuracy; default: that of training, or a known header
+  --convert t2s     convert Traditional to Simplified characters before reading; also tw2sp, hk2s
+  --input-format F  csv (any table), txt or jsonl, if FILE's name does not show it; default for standard input: txt
+  --delimiter tab   field delimiter, if it is not detected; --sheet NAME: a workbook's sheet, default: the first
+
+Speed
   --batch-size 64   documents per batch of a network
   --engine torch    what runs the networks: torch, onnx (ONNX Runtime) or openvino; the last two run on the CPU and need
-                    the extra of that name.
-                    In fp32 used only if it gives PyTorch's first label to all of FILE's first documents
-  --precision fp32  or bf16 (torch, openvino), faster where the processor computes in it; or int8 (onnx, openvino),
-                    faster on most. Used only if it gives the first label of fp32 to 99 % of FILE's first documents
-  --cache-dir cache where networks are kept as these engines read them
+                    the extra of the same name. In fp32, an engine is used only if its first label agrees with PyTorch's
+                    for all of FILE's first documents
+  --precision fp32  or bf16 (torch, openvino), faster if the processor supports it; or int8 (onnx, openvino), faster on
+                    most. Used only if the first label agrees with fp32 for 99 % of FILE's first documents
+  --cache-dir cache where the networks are stored in the format of these engines
 
-OUT has a line for every row of FILE, in its order; a row that cannot be classified has the reason. OUT.csv is UTF-8
-with a byte order mark, and holds nothing that a spreadsheet would run. Where FILE has true symbols, their agreement
-with the first path is told at the end, level by level; that says something only of documents that MODEL was not
-trained on."""
+OUT has one line for every row of FILE, in the same order; for a row that cannot be classified, it has the reason.
+OUT.csv is UTF-8 with a byte order mark and contains nothing that a spreadsheet would execute. If FILE has true symbols,
+the accuracy of the first path is printed at the end, level by level; it is meaningful only for documents that MODEL was
+not trained on."""
 
 
 def predict(words: Sequence[str]) -> None:
-    """Load the system, classify, and say how it went.
+    """Load the system, classify the documents, and print a summary.
 
     Raises:
-        ConfigError: If an option cannot be used, MODEL is no system, the output is there already, or half precision
-            changes too much.
+        ConfigError: If an option is invalid, MODEL is not a trained system, the output exists already, or the engine
+            or precision changes too many labels.
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
@@ -103,12 +114,12 @@ def predict(words: Sequence[str]) -> None:
     check_batch_size(options.batch_size)
     engine = Engine(options.engine, options.precision)
     if (options.file is None) == (not options.abstract):
-        raise ConfigError("name either FILE or --abstract TEXT; see patent-hier predict --help")
+        raise ConfigError("predict needs either FILE or --abstract TEXT; name one of them")
     if options.text is not None:
         text_columns(options.text)  # before the model is loaded
     if not engine.is_plain and (options.file is None or is_standard_input(options)):
         raise ConfigError(
-            f"{engine.options} is first compared with fp32 on FILE; name a file instead of --abstract or standard input"
+            f"{engine.options} is first compared with fp32 on FILE; use a file instead of --abstract or standard input"
         )
     if options.abstract:
         _answer(options)
@@ -116,7 +127,7 @@ def predict(words: Sequence[str]) -> None:
     output = output_path(options.output, options.file, options.overwrite, ".predicted.csv")
     kind = output_format(options.output_format, output)
     if options.explain and kind != "jsonl":
-        raise ConfigError("--explain needs OUT.jsonl, or --output-format jsonl; a CSV file has no place for reasons")
+        raise ConfigError("--explain cannot write to CSV; use --output OUT.jsonl or --output-format jsonl")
     with standard_output(output) as stream:
         lines = _predict(options, engine, output or stream, kind)
     lines[-1] += f": {output}" if output else ""
@@ -124,7 +135,7 @@ def predict(words: Sequence[str]) -> None:
 
 
 def _answer(options: argparse.Namespace) -> None:
-    """Classify the texts of the command line and show a table of each."""
+    """Classify the texts of the command line and print a table for each."""
     from patent_hier.cli.answers import show_prediction
     from patent_hier.taxonomy.names import LabelNames
 
@@ -137,7 +148,7 @@ def _answer(options: argparse.Namespace) -> None:
         show_prediction(text, prediction, names)
         if prediction.strange is not None:
             print(
-                "training has hardly shown many characters of this text; probabilities may be too high"
+                "many characters of this text are rare in training; probabilities may be too high"
                 f"{strange_advice(prediction.strange, options.convert)}\n"
             )
     if classifier.blocked:
@@ -147,15 +158,15 @@ def _answer(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace, engine: Engine, output: Path | IO[str], kind: str) -> list[str]:
-    """Classify a file; the lines that say how it went."""
+    """Classify a file and return the lines of the summary."""
     from patent_hier.data.corpus import source_digest
     from patent_hier.inference.files import first_documents, predict_to_file, predict_to_stream
     from patent_hier.progress import byte_progress, say
 
     classifier = loaded(options)
-    gc.freeze()  # or the collector walks through all that was loaded again and again
+    gc.freeze()  # keeps the garbage collector from scanning the loaded system repeatedly
     system, asked = classifier.system, _options(options)
-    classifier.ask(asked)  # before any work, not after it
+    classifier.ask(asked)  # before any work is done
     fmt, documents = reading(options, system)
     if not engine.is_plain:
         classifier = classifier.moved(engine, first_documents(documents()), options.cache_dir, asked.batch_size)
@@ -187,7 +198,7 @@ def _lines(
     summary: "Summary", before: int, seconds: float, options: argparse.Namespace, engine: Engine
 ) -> Iterator[str]:
     if before:
-        yield f"{before} rows were there from an earlier command"
+        yield f"{before} rows were already written by an earlier command"
     yield from _strange(summary, options)
     yield from _without_context(summary)
     yield from _accuracies(summary)
@@ -201,34 +212,34 @@ def _lines(
 
 
 def _strange(summary: "Summary", options: argparse.Namespace) -> Iterator[str]:
-    """That training has not shown such texts, and what helps."""
+    """Yield a line on texts unlike those of training, with advice."""
     if not summary.strange:
         return
     total, place = summary.strange.total(), f"of {summary.predicted} texts"
     yield (
-        f"{total} {place} {'has' if total == 1 else 'have'} many characters that training has hardly shown "
+        f"{total} {place} {'has' if total == 1 else 'have'} many characters that are rare in training "
         f"({'' if total == 1 else 'the first: '}row {summary.first_strange}); probabilities may be too high there"
         f"{strange_advice(max(summary.strange, key=summary.strange.__getitem__), options.convert)}"
     )
 
 
 def _without_context(summary: "Summary") -> Iterator[str]:
-    """How many documents lack what the model reads beside the text."""
+    """Yield a line for each further column that documents lack."""
     for column, count in summary.without.items():
         if count:
             all_lack = (column, count) == (APPLICANT, summary.predicted)
-            hint = "; --applicant NAME names their column" if all_lack else ""
-            yield f"{count} of {summary.predicted} documents have no {column} and are judged by their text alone{hint}"
+            hint = "; name the column with --applicant NAME" if all_lack else ""
+            yield f"{count} of {summary.predicted} documents have no {column}; only their text is used{hint}"
 
 
 def _why_no_accuracy(rows: "IncomingFiles") -> str:
     if rows.has_symbols:
-        return f"no accuracy: {rows.source} has no true symbol that can be read; --symbols NAME names another column"
-    return f"no accuracy: {rows.source} has no known column of true symbols; --symbols NAME names it"
+        return f"no accuracy: {rows.source} has no readable true symbol; name another column with --symbols NAME"
+    return f"no accuracy: {rows.source} has no known column of true symbols; name the column with --symbols NAME"
 
 
 def _accuracies(summary: "Summary") -> Iterator[str]:
-    """How often the first path's labels are the true ones; nothing for a file without symbols."""
+    """Yield the accuracy of the first path at each level; nothing for a file without symbols."""
     if not summary.labelled:
         return
     parts, most = [], max(summary.labelled.values())
@@ -244,13 +255,13 @@ def _accuracies(summary: "Summary") -> Iterator[str]:
 
 
 def _blocked(summary: "Summary") -> Iterator[str]:
-    """How many documents belong where no answer may go."""
+    """Yield a line on documents whose true symbol is blocked."""
     if summary.blocked:
         named = ", ".join(f"{label} {count}" for label, count in summary.blocked.most_common(_MOST_BLOCKED))
         total = summary.blocked.total()
         yield (
-            f"{total} of the documents with a true symbol {'has' if total == 1 else 'have'} one that is blocked, which "
-            f"no answer can be: {named}{', ...' if len(summary.blocked) > _MOST_BLOCKED else ''}"
+            f"{total} of the documents with a true symbol {'has' if total == 1 else 'have'} one that is blocked and "
+            f"cannot be answered: {named}{', ...' if len(summary.blocked) > _MOST_BLOCKED else ''}"
         )
 
 

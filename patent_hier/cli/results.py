@@ -1,4 +1,4 @@
-"""Commands on finished results: the report, the audit of a split, how far a system can be trusted; attention."""
+"""Commands on finished results: report, audit of a split, confidence of a system, attention."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,46 +12,50 @@ from patent_hier.sanitize import one_line
 if TYPE_CHECKING:
     from patent_hier.report.tables import Grid
 
-REPORT = """All finished results of one corpus and split -> one page (English and Chinese), its Markdown, its figures.
+REPORT = """Write all finished results of one corpus and split as one page (English and Chinese), Markdown and figures.
 
 usage: patent-hier report [--output FOLDER] [data=... split=... runs_dir=...]
 
-The corpus and the split are those of the overrides; every model that was run on them is in the report. Nothing is
-trained; what is missing is named, with the command that trains it. The exit status is then not 0."""
-AUDIT = """Look for relatives on two sides of a split: equal and similar texts, families, applicants, days.
+  patent-hier report data=cnipa data.path=patents.csv split=applicant
+
+The overrides choose the corpus and the split; the report covers every model that was run on them. Nothing is trained.
+If nodes are missing, the command names them and the commands that train them, and its exit status is not 0."""
+AUDIT = """Find related documents in different parts of a split: equal or similar texts, families, applicants, dates.
 
 usage: patent-hier audit [--output FOLDER] [data=... split=... runs_dir=...]
 
-Prints tables and writes them to runs/audit-<data>-<split>/, as Markdown and JSON. Below them stands how many test
-documents the encoder (encoder=... encoder.path=FOLDER) has read in its pre-training, where its folder tells. Finished
-results of the corpus and split are scored again without leaked documents, and equal systems under several splits stand
-side by side. Nothing is trained. A split that breaks the promise of its policy ends the command with status 1, after
-writing."""
-CONFIDENCE = """Say how far to trust a finished system: coverage and accuracy at asked accuracies, calibration errors.
+  patent-hier audit data=cnipa data.path=patents.csv split=random
+
+Prints tables and writes them to runs/audit-<data>-<split>/ as Markdown and JSON, with the number of test documents that
+the encoder (encoder=... encoder.path=FOLDER) has read in pre-training, if its folder records it. Finished results of
+the corpus and split are scored again without leaked documents; results of the same system under several splits are
+shown side by side. Nothing is trained. If the split breaks the promise of its policy, the command ends with status 1
+after writing."""
+CONFIDENCE = """Show how far to trust a trained system: coverage and accuracy at target accuracies, calibration errors.
 
 usage: patent-hier confidence MODEL [--output FOLDER]
 
-  MODEL             an exported model, or a result folder with its nodes beside it
-  --output FOLDER   also write the tables, the curve of risk and coverage, and all numbers as JSON"""
-ATTENTION = """Show an encoder's attention between two texts: an interactive page, a figure, where the attention goes.
+  MODEL             an exported model, or a result folder with its nodes next to it: runs/<model>/result-hier-...
+  --output FOLDER   also write the tables, the risk-coverage curve, and all numbers as JSON"""
+ATTENTION = """Show an encoder's attention between two texts: an interactive page, figures, and numbers as JSON.
 
 usage: patent-hier attention [options] [encoder=... encoder.path=FOLDER ...]
 
-  --text-a TEXT     first text; the default pair is that of the paper's Figure 5
+  --text-a TEXT     first text; default: the pair of the paper's Figure 5
   --text-b TEXT     second text
-  --layers 2,11     layers of the figure, from 1; the page has all, and opens with the first of these
-  --model FOLDER    the encoder of a trained bertcnn node: the model folder of its result
-  --output FOLDER   where to write; the default is runs/attention-<fingerprint>
+  --layers 2,11     layers of the figure, counted from 1; the page has all layers and opens with the first of these
+  --model FOLDER    use the encoder of a trained bertcnn node: the model folder of its result
+  --output FOLDER   where to write; default: runs/attention-<fingerprint>
 
-Attention illustrates how the encoder mixes tokens; it is no explanation of a decision."""
-_KINDS = {"flat_model": " (flat)", "shared_network": " (shared)"}  # of systems, for their names
+Attention illustrates how the encoder mixes tokens; it does not explain a decision."""
+_KINDS = {"flat_model": " (flat)", "shared_network": " (shared)"}  # suffixes of the systems' names, by kind
 
 
 def report(words: Sequence[str]) -> None:
-    """Collect the results of a corpus and split, score, write.
+    """Collect and score the results of a corpus and split, then write the report.
 
     Raises:
-        IncompleteError: After writing, if results that were begun are not complete; the line names them.
+        IncompleteError: After writing, if results are incomplete; the message names their missing nodes.
     """
     options = parsed(words, output=Path)
     settings = compose_settings(options.overrides)
@@ -60,15 +64,15 @@ def report(words: Sequence[str]) -> None:
 
     folder, evidence = build_report(settings, *ensure_data(settings), options.output, options.overrides)
     _print([read_table_2(folder)], [], settings.data.name)
-    print(one_line(f"{folder / PAGE_FILE}: the whole report, to be opened in a browser"))
+    print(one_line(f"report: {folder / PAGE_FILE} (open it in a browser)"))
     if evidence.missing:
         lacks = "; ".join(f"{item.name} seed={item.seed}: {', '.join(item.nodes)}" for item in evidence.missing)
         commands = " && ".join(dict.fromkeys(item.command for item in evidence.missing))
-        raise IncompleteError(f"the report {folder} lacks nodes of {lacks}; train them: {commands}")
+        raise IncompleteError(f"the report {folder} lacks nodes of {lacks}; train them with: {commands}")
 
 
 def audit(words: Sequence[str]) -> None:
-    """Audit a split, print, write.
+    """Audit a split, print the tables and write them.
 
     Raises:
         DataError: After writing, if the split breaks its policy's promise.
@@ -92,7 +96,7 @@ def audit(words: Sequence[str]) -> None:
     systems = score_all(collect(runs, corpus, split))
     leakages = {item.configuration.name + _KINDS.get(item.kind, ""): leakage(item, ids) for item in systems}
     path = settings.encoder.path if settings.encoder.pretrained else None
-    here = None if path is None else local_folder(path)  # those of the hub have no digests
+    here = None if path is None else local_folder(path)  # encoders of the hub have no digests
     read = None if here is None else read_before(here, corpus, split, Path(settings.cache_dir))
     encoder = None if read is None else (settings.encoder.name, read)
     report = AuditReport(split.name, found, leakages, scores_by_policy(runs, corpus), encoder)
@@ -105,10 +109,10 @@ def audit(words: Sequence[str]) -> None:
 
 
 def confidence(words: Sequence[str]) -> None:
-    """Print what an asked accuracy comes to, and write it if asked to.
+    """Print coverage and accuracy at target accuracies, and write them if requested.
 
     Raises:
-        ConfigError: If MODEL is no system or has no calibration, or FOLDER holds something else.
+        ConfigError: If MODEL is not a trained system or has no calibration, or FOLDER contains something else.
         ArtifactError: If a file of MODEL is damaged or missing.
     """
     options = parsed(words, "model", output=Path)
@@ -118,10 +122,10 @@ def confidence(words: Sequence[str]) -> None:
     classifier = HierarchicalClassifier.from_pretrained(options.model)
     if classifier.calibration is None:
         raise ConfigError(
-            f"{options.model} has no calibration: its split left no documents for it, or its predictions are gone; "
+            f"{options.model} has no calibration: its split left no documents for it, or its predictions are missing; "
             "train with split.calibration above 0"
         )
-    blocked = [f"{classifier.blocked.in_words()}; all this was chosen and measured without it."] * bool(
+    blocked = [f"{classifier.blocked.in_words()}; all figures here were measured without blocking."] * bool(
         classifier.blocked
     )
     notes = (*shortfalls(classifier.calibration), *blocked, *NOTES)
@@ -132,7 +136,7 @@ def confidence(words: Sequence[str]) -> None:
 
 
 def attention(words: Sequence[str]) -> None:
-    """Make the views of an encoder's attention, or find them finished.
+    """Write the views of an encoder's attention, unless they are finished already.
 
     Raises:
         ConfigError: If an option, a layer or a text cannot be used.
@@ -141,7 +145,7 @@ def attention(words: Sequence[str]) -> None:
     layers = None if options.layers is None else _layers(options.layers)
     for word in options.overrides if options.model is not None else ():
         if key_of(word).split(".")[0] == "encoder":
-            raise ConfigError(f"{word}: --model brings its own encoder; leave one of the two out")
+            raise ConfigError(f"{word} and --model both choose an encoder; leave one of them out")
     settings = compose_settings(options.overrides)
     from patent_hier.report.attention.view import TEXT_A, TEXT_B, attention_view
 

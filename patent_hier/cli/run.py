@@ -22,12 +22,12 @@ from patent_hier.errors import ConfigError, DataError, LostRanksError
 from patent_hier.sanitize import one_line
 
 _HELP = ("-h", "--help")
-_OF_EVERY_JOB = (ConfigError, DataError, LostRanksError)  # they come back from every job, and end the command soon
-_HYDRA_RAW_ERRORS = "HYDRA_FULL_ERROR"  # Hydra then raises what is wrong with a setting instead of printing it
+_OF_EVERY_JOB = (ConfigError, DataError, LostRanksError)  # usually the same in every job, so reported once at the end
+_HYDRA_RAW_ERRORS = "HYDRA_FULL_ERROR"  # makes Hydra raise errors in settings instead of printing them
 
 
 def run(words: Sequence[str]) -> None:
-    """Compose, launch every job, then print and save what they make together.
+    """Compose the configuration, launch every job, then print and save the joint result.
 
     Raises:
         PatentHierError: If the arguments contradict each other or a job failed (after the others have run).
@@ -49,7 +49,9 @@ def run(words: Sequence[str]) -> None:
             hydra.main(version_base="1.3", config_path=schema.config_folder(), config_name="config")(_job)()
     except Exception as error:
         refuse_lost(error, RememberJobFolder.folder)
-        if RememberJobFolder.folder and os.environ.get(DEBUG) != "1":  # a sweeper needs the result of a job that failed
+        if (
+            RememberJobFolder.folder and os.environ.get(DEBUG) != "1"
+        ):  # otherwise a sweeper's error, which only follows from the failed job, would be reported
             refuse_failed(read_jobs(RememberJobFolder.folder))
         raise
     if RememberJobFolder.unwritten:
@@ -63,10 +65,10 @@ def run(words: Sequence[str]) -> None:
 
 
 def _job(config: DictConfig) -> float | None:
-    """Train, or recognise as finished, the node of one job; leave its outcome, good or bad, in the job folder.
+    """Train the node of one job unless it is finished, and write the outcome, good or bad, to the job folder.
 
     Returns:
-        The accuracy on ``val``, which sweepers that look for good settings maximise; None where there is none.
+        The accuracy on ``val``, which optimising sweepers maximise; None if there is none.
     """
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
@@ -75,7 +77,7 @@ def _job(config: DictConfig) -> float | None:
     job = Job(number, list(hydra_config.overrides.task), str(config.level.name), node)
     try:
         return _run_node(config, job, folder)
-    except Exception as error:  # recorded: the other jobs go on, and the command reports it at its end
+    except Exception as error:  # recorded, so that other jobs continue and the command reports it at the end
         write_outcome(replace(job, error=describe(error), exit_status=exit_status(error)), folder)
         if os.environ.get(DEBUG) == "1":
             raise

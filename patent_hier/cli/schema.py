@@ -1,4 +1,4 @@
-"""Hand the settings dataclasses to Hydra: they have the defaults, and a misspelt key fails, inside a file too."""
+"""The settings dataclasses as Hydra's schema: they set the defaults and reject misspelt keys, also in files."""
 
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
@@ -17,7 +17,7 @@ from patent_hier.errors import ConfigError
 
 @dataclass
 class _Log:
-    """Where loggers write, for the files of ``conf/logger``; the name is set for each node."""
+    """Log folder and name, for the files of ``conf/logger``; the name is set for each node."""
 
     dir: str = "${runs_dir}/logs"
     name: str = "MODEL/NODE-FINGERPRINT"
@@ -25,9 +25,9 @@ class _Log:
 
 @dataclass
 class _Run(s.Settings):
-    """Settings whose kinds of data, encoder and model are chosen by groups, and whose node by the level.
+    """The settings of a run, with data, encoder and model chosen by groups, and the node by the level.
 
-    Loggers and callbacks stand beside them: they are no settings, for no result depends on them.
+    Loggers and callbacks are separate from the settings, because no result depends on them.
     """
 
     data: Any = MISSING
@@ -65,28 +65,28 @@ _SCHEMA: dict[tuple[str, str], Any] = {
 
 @cache
 def register() -> None:
-    """Once in a process, store every schema under the name that the group files use in their defaults list."""
+    """Register every schema, once per process, under the name that the group files use in their defaults list."""
     store = ConfigStore.instance()
     for (group, name), node in _SCHEMA.items():
         store.store(group=group, name=name, node=node)
 
 
 def config_folder() -> str:
-    """The absolute path of ``conf/``: inside an installed package, else beside it in a checkout."""
+    """Return the absolute path of ``conf/``: inside an installed package, next to the package in a checkout."""
     package = Path(patent_hier.__file__).resolve().parent
     inside = package / "conf"
     return str(inside if inside.is_dir() else package.parent / "conf")
 
 
 def to_settings(config: DictConfig) -> s.Settings:
-    """Resolve interpolations and make checked dataclasses of a composed configuration.
+    """Resolve the interpolations of a composed configuration and return it as checked dataclasses.
 
     Raises:
         ConfigError: If a value is missing or out of range.
     """
     if OmegaConf.is_missing(config, "node"):
         raise ConfigError(
-            "level=node needs a node: node=root, flat or shared, or a label such as node=A, node=A01 or node=A01B"
+            "level=node needs a node; set node=root, flat or shared, or a label such as node=A, node=A01 or node=A01B"
         )
     found = _to_object(config)
     settings = s.Settings(**{own.name: getattr(found, own.name) for own in fields(s.Settings)})
@@ -95,8 +95,10 @@ def to_settings(config: DictConfig) -> s.Settings:
 
 
 def to_pretrain_settings(config: DictConfig) -> s.PretrainSettings:
-    """The same for the configuration of ``patent-hier pretrain``."""
-    settings = s.PretrainSettings(**{**vars(_to_object(config)), "encoder": None})  # conf/data chooses one for run.py
+    """Return the checked settings of a composed configuration of ``patent-hier pretrain``."""
+    settings = s.PretrainSettings(
+        **{**vars(_to_object(config)), "encoder": None}
+    )  # conf/data chooses one for classifiers
     s.check_pretraining(settings)
     return settings
 
@@ -110,7 +112,7 @@ def _to_object(config: DictConfig) -> Any:
 
 
 def _refuse_unknown(config: DictConfig, group: str = "") -> None:
-    """Refuse keys that ``+key=value`` adds where a schema has none; Hydra itself lets them pass."""
+    """Refuse keys that ``+key=value`` adds and the schema lacks; Hydra itself accepts them."""
     kind = OmegaConf.get_type(config)
     if not is_dataclass(kind):
         return

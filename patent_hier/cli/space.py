@@ -1,4 +1,4 @@
-"""Hydra's sweeps (``choice``, ``range``, ``interval``, ``tag(log, …)``) as the space of a search."""
+"""Hydra's sweeps (``choice``, ``range``, ``interval``, ``tag(log, …)``) as a search space."""
 
 import math
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from patent_hier.pipeline.search_space import Axis, Choice, Interval
 
 _FORMS = "choice(a,b), range(start,stop,step), interval(low,high), int(interval(1,9)) or tag(log, interval(low,high))"
 _FIXED = {
-    "level": "each level brings settings of its own",
-    "node": "each node has other documents",
-    "seed": "a lucky seed is no setting; --seeds 3 takes the mean over three",
+    "level": "each level has settings of its own",
+    "node": "each node has different documents",
+    "seed": "a seed is not a setting to optimise; use --seeds 3 for the mean over three",
 }
 
 
 def read_space(words: Sequence[str]) -> tuple[list[str], dict[str, Axis]]:
-    """Part the words of a command into overrides that all trials share and settings to search.
+    """Split the words of a command into overrides shared by all trials and settings to search.
 
     Args:
-        words: Overrides; a setting to search has one of Hydra's sweeps for its value, as its Optuna sweeper has.
+        words: Overrides; the value of a setting to search is a sweep in the syntax of Hydra's Optuna sweeper.
 
     Returns:
-        The shared words, as they were given; and by setting, with the ``+`` of its word, what it may be.
+        The shared words, unchanged; and the axis of each setting to search, by its name with any ``+``.
 
     Raises:
-        ConfigError: If nothing is to be searched, or something that no search may choose.
+        ConfigError: If there is no setting to search, or one that cannot be searched.
     """
     shared: list[str] = []
     space: dict[str, Axis] = {}
@@ -42,7 +42,9 @@ def read_space(words: Sequence[str]) -> tuple[list[str], dict[str, Axis]]:
             raise ConfigError(f"{word} cannot be searched: {why}")
         space[name] = _axis(word, override)
     if not space:
-        raise ConfigError(f"nothing to search: give a setting several values, such as 'model.dropout={_FORMS}'")
+        raise ConfigError(
+            f"there is nothing to search; give a setting several values, such as 'model.dropout={_FORMS}'"
+        )
     return shared, space
 
 
@@ -50,33 +52,33 @@ def _axis(word: str, override: Override) -> Axis:
     sweep = override.value()
     tags: set[str] = getattr(sweep, "tags", set())
     if tags - {"log"} or (tags and not isinstance(sweep, IntervalSweep)):
-        raise ConfigError(f"{word}: only tag(log, interval(low,high)) has a tag")
+        raise ConfigError(f"{word}: the only tag is tag(log, interval(low,high)); use that form")
     if isinstance(sweep, IntervalSweep):
         return _interval(word, sweep)
     if isinstance(sweep, RangeSweep) and sweep.step > 0:
         return _range(word, sweep)
     if not isinstance(sweep, ChoiceSweep):
-        raise ConfigError(f"{word} cannot be searched; write {_FORMS}")
+        raise ConfigError(f"{word} cannot be searched; use {_FORMS}")
     values = tuple(dict.fromkeys(override.sweep_string_iterator()))
     if len(values) < 2:
-        raise ConfigError(f"{word} has one value; give several")
+        raise ConfigError(f"{word} has a single value; give several")
     return Choice(values)
 
 
 def _range(word: str, sweep: RangeSweep) -> Interval:
     low, stop, step = sweep.start, sweep.stop, sweep.step
-    assert low is not None  # Hydra's parser fills them in
+    assert low is not None  # Hydra's parser sets both
     assert stop is not None
-    most = math.ceil((stop - low) / step - 1e-9) - 1  # the stop is not among the values, as in Python
+    most = math.ceil((stop - low) / step - 1e-9) - 1  # stop is excluded, as in Python
     if most < 1:
-        raise ConfigError(f"{word} has fewer than two values; the stop is not among them")
+        raise ConfigError(f"{word} has fewer than two values; note that stop is excluded")
     return Interval(low, low + most * step, step=step)
 
 
 def _interval(word: str, sweep: IntervalSweep) -> Interval:
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
     if low is None or high is None or not low < high:
-        raise ConfigError(f"{word}: the lower bound comes first and is the smaller one")
+        raise ConfigError(f"{word} has no valid bounds; give the lower bound first")
     if log and low <= 0:
-        raise ConfigError(f"{word}: a logarithm needs bounds above 0")
+        raise ConfigError(f"{word}: a logarithmic scale needs bounds above 0")
     return Interval(low, high, log)

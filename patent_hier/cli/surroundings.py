@@ -1,4 +1,4 @@
-"""What a process inherits from its shell: the locale, streams, signals, limits and the working folder."""
+"""The process environment: locale, standard streams, signals, limits and working folder."""
 
 import contextlib
 import io
@@ -11,15 +11,15 @@ from typing import Self
 
 from patent_hier.errors import ConfigError
 
-LEAST_FILES = 64  # open at once; libraries hang instead of failing where fewer are allowed
-_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # by name: Windows lacks the last one
-_PATIENCE = 2  # signals that one orderly end takes; a further one ends the process at once
+LEAST_FILES = 64  # open at once; with fewer, libraries hang instead of failing
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")  # by name, because Windows lacks SIGHUP
+_PATIENCE = 2  # signals during an orderly shutdown; a further one ends the process at once
 
 
 class OutputLostError(BaseException):
-    """Standard output took no more: its reader has ended, or there is no space.
+    """Standard output cannot be written: its reader has exited, or the disk is full.
 
-    Like Ctrl-C it ends the whole command, so nothing on the way may take it for an error of one job.
+    Like Ctrl-C, it ends the whole command, so no handler may treat it as an error of a single job.
     """
 
     def __init__(self, reason: OSError) -> None:
@@ -28,12 +28,12 @@ class OutputLostError(BaseException):
 
     @property
     def has_no_reader(self) -> bool:
-        """Whether the other end of a pipe was closed, as ``head`` does when it has what it wanted."""
+        """Whether the reader closed the pipe, as ``head`` does after its last line."""
         return isinstance(self.reason, BrokenPipeError | ConnectionResetError)
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output that says so when it is lost; a plain ``OSError`` could be any file's."""
+    """Standard output that raises :class:`OutputLostError`; a plain ``OSError`` could concern any file."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -49,53 +49,53 @@ class _Output(io.TextIOWrapper):
 
 
 def restart_in_utf8() -> None:
-    """Start the process anew in Python's UTF-8 mode if the locale knows ASCII only, as ``LC_ALL=POSIX`` does.
+    """Restart the process in Python's UTF-8 mode if the locale is limited to ASCII, as with ``LC_ALL=POSIX``.
 
-    Python does this by itself unless it is told not to. It decides at its start how words and names of files are read.
+    Python does this itself unless the environment forbids it. Arguments and file names are decoded at startup.
     """
     if sys.flags.utf8_mode or sys.getfilesystemencoding().lower() not in ("ascii", "us-ascii", "ansi_x3.4-1968"):
         return
-    os.environ["PYTHONUTF8"] = "1"  # for the processes that this one starts
-    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this very command
+    os.environ["PYTHONUTF8"] = "1"  # for child processes
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - the same command
 
 
 def watch_output() -> None:
-    """Let standard output tell when it is lost, and show what its encoding lacks as escapes.
+    """Detect the loss of standard output, and print characters that its encoding lacks as escapes.
 
-    Standard input and errors that the shell has closed go nowhere; else the next file to be opened would take their
-    place, and be written into.
+    If the shell has closed standard input or standard error, they are opened on the null device; otherwise the next
+    file to be opened would take their place and be overwritten.
 
     Raises:
         OutputLostError: If standard output is closed.
     """
-    stdout, stderr = sys.stdout, sys.stderr  # None where the shell has closed them
+    stdout, stderr = sys.stdout, sys.stderr  # None if the shell has closed them
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
     if stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open for the life of the process
     if stdout is None:
         raise OutputLostError(OSError(0, "it is closed"))
     if isinstance(stdout, io.TextIOWrapper):
         errors = "backslashreplace" if stdout.errors == "strict" else stdout.errors
         encoding, by_line, at_once = stdout.encoding, stdout.line_buffering, stdout.write_through
         sys.stdout = _Output(stdout.detach(), encoding, errors, line_buffering=by_line, write_through=at_once)
-        sys.__stdout__ = sys.stdout  # type: ignore[misc]  # the detached one would fail whoever writes into it
+        sys.__stdout__ = sys.stdout  # type: ignore[misc]  # writing to the detached stream would fail
 
 
 def drop_output() -> None:
-    """Send nowhere what may still be buffered for a lost standard output: Python writes it when it ends."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # there is none
+    """Discard what is still buffered for a lost standard output; Python would write it at exit."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # standard output may not exist
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def refuse_odd_surroundings() -> None:
-    """Refuse what libraries answer with a traceback, or by waiting for ever.
+    """Refuse conditions in which libraries fail with a traceback or hang.
 
     Raises:
-        ConfigError: If the working folder is gone, or too few files may be open.
+        ConfigError: If the working folder has been deleted, or too few files may be open.
     """
     try:
         Path.cwd()
@@ -103,23 +103,21 @@ def refuse_odd_surroundings() -> None:
         raise ConfigError("the working folder has been deleted; change to another folder: cd FOLDER") from error
     try:
         import resource
-    except ImportError:  # Windows, which has no such limit
+    except ImportError:  # Windows has no such limit
         return
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= allowed < LEAST_FILES:  # RLIM_INFINITY is negative
-        raise ConfigError(
-            f"only {allowed} files may be open at once; raise the limit: ulimit -n {LEAST_FILES}, or more"
-        )
+        raise ConfigError(f"only {allowed} files may be open at once; raise the limit: ulimit -n {LEAST_FILES} or more")
 
 
 class Interruptions:
-    """Ctrl-C, SIGTERM and a closed terminal end a command in the same order: what it has begun is put away first.
+    """An orderly shutdown on Ctrl-C, SIGTERM or a closed terminal.
 
-    The first signal raises ``KeyboardInterrupt``, the second changes nothing, the third ends the process at once. A
-    signal that the caller ignores, as ``nohup`` and ``&`` do, stays ignored.
+    The first signal raises ``KeyboardInterrupt``, the second has no effect, the third ends the process at once. A
+    signal that the caller ignores, as with ``nohup`` and ``&``, stays ignored.
 
     Attributes:
-        number: Of the first signal that came; None if none did.
+        number: Number of the first signal received; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -134,7 +132,7 @@ class Interruptions:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """The work is over: what comes now ends the process without further words."""
+        """Restore the default handlers: from now on, a signal ends the process without a message."""
         for number in self._heeded():
             signal.signal(number, signal.SIG_DFL)
 

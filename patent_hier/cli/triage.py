@@ -1,4 +1,4 @@
-"""``patent-hier triage``: documents in the order in which an examiner should look at their answers."""
+"""``patent-hier triage``: order documents by how urgently an examiner should check their answers."""
 
 import argparse
 import sys
@@ -33,34 +33,37 @@ TRIAGE = """Order documents for review: the answers that are most likely wrong c
 
 usage: patent-hier triage MODEL FILE [options]
 
-  MODEL             an exported model, or a result folder with its nodes beside it: runs/<model>/result-hier-...
-  FILE              as for patent-hier predict; - is standard input. All its rows are in memory at once
-  --output OUT      OUT.csv or OUT.jsonl; the default is FILE's name with .triage.csv, here; - is standard output
+  patent-hier triage runs/linear/result-hier-... new.csv --top 20
+
+  MODEL             an exported model, or a result folder with its nodes next to it: runs/<model>/result-hier-...
+  FILE              as for patent-hier predict; - is standard input. All rows are held in memory at once
+  --output OUT      OUT.csv or OUT.jsonl, or - for standard output; default: FILE's name with .triage.csv, in the
+                    working folder
   --overwrite       replace an existing OUT
-  --top 20          also show so many documents on the screen
-  --cache-dir cache where the corpus of MODEL is: its calibration documents, to which a model of errors is fitted, and
-                    its training documents, with which texts are compared. Without it the predictions beside MODEL are
-                    used, without these plain confidence; a line says so
-  --blocked FILE    places of the scheme that no answer may name, as for patent-hier predict
-  --titles FILE     titles of the labels, likewise; so are --text, --applicant, --symbols, --convert, --input-format,
-                    --delimiter, --sheet and --output-format
+  --top 20          also print the first 20 documents; default: none
+  --cache-dir cache where MODEL's corpus is: a model of errors is fitted to its calibration documents, and texts are
+                    compared with its training documents. Without the corpus, the stored predictions next to MODEL are
+                    used; without these, plain confidence. A message reports which
+  --blocked FILE    IPC symbols that no answer may name, as for patent-hier predict
+  --titles FILE     titles of the labels, as for patent-hier predict; so are --text, --applicant, --symbols, --convert,
+                    --input-format, --delimiter, --sheet and --output-format
 
-The model of errors is a logistic regression on signs of doubt: probabilities, how close the two likeliest labels are,
-whether the members of an ensemble disagree, rare characters, similar known patents. It is fitted each time, to
-documents that nothing was trained on, and used only if cross-validation on these shows that it finds at least as many
-wrong answers as plain confidence does among the first 10 and 20 % of the documents.
+The model of errors is a logistic regression on signs of doubt: probabilities, the margin between the two most likely
+labels, disagreement among the members of an ensemble, rare characters, similar known patents. It is fitted on each
+call, to documents that nothing was trained on. It is used only if cross-validation on these documents shows that it
+finds at least as many wrong answers as plain confidence among the first 10 and 20 % of the documents.
 
-OUT has a line for every row of FILE: rank, number, text, answer, its probability, the probability that it is wrong, the
-reason to look at it, and the true symbols where FILE has them. Rows that cannot be classified stand last. Where FILE
-has true symbols, the share of all wrong answers among the first 10 and 20 % is told, with 95 % intervals; that says
-something only of documents that MODEL was neither trained nor calibrated on."""
+OUT has one line for every row of FILE: rank, number, text, answer, its probability, the probability that it is wrong,
+the reason to check it, and the true symbols if FILE has them. Rows that cannot be classified come last. If FILE has
+true symbols, the share of all wrong answers among the first 10 and 20 % is printed with 95 % intervals; it is
+meaningful only for documents that MODEL was neither trained nor calibrated on."""
 
 
 def triage(words: Sequence[str]) -> None:
     """Load the system, fit the model of errors, and write the order.
 
     Raises:
-        ConfigError: If an option cannot be used, MODEL is no system, or the output is there already.
+        ConfigError: If an option is invalid, MODEL is not a trained system, or the output exists already.
         ArtifactError: If a file of MODEL is damaged or missing.
         DataError: If FILE cannot be used, or no row of it can be classified.
     """
@@ -69,7 +72,7 @@ def triage(words: Sequence[str]) -> None:
         output_format=OUTPUT_FORMATS, **READING,
     )  # fmt: skip
     if options.top < 0:
-        raise ConfigError(f"--top {options.top} is out of range; give 0 or more")
+        raise ConfigError(f"--top {options.top} is out of range; use 0 or more")
     if options.text is not None:
         text_columns(options.text)  # before the model is loaded
     output = output_path(options.output, options.file, options.overwrite, ".triage.csv")
@@ -116,7 +119,7 @@ def _fitted(classifier: "HierarchicalClassifier", cache: Path) -> "Triage":
 
 
 def _top(pile: "Pile", count: int) -> Iterator[str]:
-    """The first documents, a line each."""
+    """Yield one line for each of the first documents."""
     for rank, one in enumerate(pile.reviewed[:count], 1):
         text = sanitize.one_line(" ".join(one.fields))
         beginning = text[:_SHOWN] + ("…" if len(text) > _SHOWN else "")
@@ -125,7 +128,7 @@ def _top(pile: "Pile", count: int) -> Iterator[str]:
 
 
 def _lines(pile: "Pile", output: Path | None) -> Iterator[str]:
-    """How many documents there are, and what the order is worth."""
+    """Yield the lines that count the documents and evaluate the order."""
     known, found = pile.labelled, pile.worth()
     wrong = sum(bool(one.is_wrong) for one in known)
     if known:

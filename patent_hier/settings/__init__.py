@@ -1,6 +1,6 @@
-"""Every setting of a run: one dataclass per group of ``conf/``; the schema that catches a misspelt option.
+"""All settings of a run: one dataclass for each group of ``conf/``, the schema that rejects misspelt options.
 
-Standard library only, so that ``run.py --help`` stays instant. The defaults here are those of the command line too:
+Standard library only, so that ``run.py --help`` starts instantly. The defaults here also apply on the command line:
 a file of ``conf/`` holds only what it changes.
 """
 

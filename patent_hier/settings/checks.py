@@ -1,7 +1,7 @@
-"""Refuse values that no part of the program can work with: the setting, its value, what is allowed.
+"""Checks of the settings: every refusal names the setting, its value and the allowed values.
 
-Most settings have a range or a list of values, in the tables here; what depends on two settings has a function. Each
-function raises :class:`patent_hier.errors.ConfigError`.
+Most settings have a range or a list of values in the tables here; rules for two settings together have a function.
+Each function raises :class:`patent_hier.errors.ConfigError`.
 """
 
 import re
@@ -41,11 +41,11 @@ from patent_hier.settings.pretraining import PretrainSettings
 from patent_hier.settings.run import Settings
 from patent_hier.settings.training import BF16, FP32, KEEPS, filled
 
-_UNBOUNDED = 10**6  # a bound from here on only keeps nonsense out
+_UNBOUNDED = 10**6  # a bound of this size or more only keeps nonsense out
 _COUNT = (1, _UNBOUNDED)
 _DEVICE: dict[str, tuple[str, ...]] = {"accelerator": ("auto", "cpu", "gpu"), "precision": ("auto", FP32, BF16)}
-# By group: names, the lowest and the highest value, for all kinds of the group; None always passes. The settings of
-# pre-training that stand in no group are in the group without a name.
+# By group: names, lowest and highest value, for all variants of the group; None always passes. Settings of pre-training
+# that belong to no group are under the empty name.
 _RANGES: dict[str, tuple[tuple[str, float, float], ...]] = {
     "data": (("rows", 1, 10**9), ("label_weight", 1e-6, 1e6)),
     "features": (("max_length min_count vector_size window", *_COUNT), ("epochs seed", 0, 10**6)),
@@ -92,13 +92,13 @@ _MODEL_CHOICES: dict[type[Any], dict[str, tuple[str, ...]]] = {
 
 
 def one_of(name: str, value: str | None, allowed: tuple[str, ...]) -> None:
-    """Refuse a value that is not among the allowed ones; ``None``, where a setting may be that, passes."""
+    """Refuse a value that is not among the allowed ones; ``None`` passes."""
     if value is not None and value not in allowed:
         raise ConfigError(f"{name}={value} is unknown; choose one of {', '.join(allowed)}")
 
 
 def between(name: str, value: float | None, low: float, high: float) -> None:
-    """Refuse a number outside a range, both ends allowed; ``None``, where a setting may be that, passes."""
+    """Refuse a number outside a range, whose bounds are allowed; ``None`` passes."""
     if value is not None and not low <= value <= high:
         allowed = f"{low:g} or more" if high >= _UNBOUNDED else f"a value from {low:g} to {high:g}"
         raise ConfigError(f"{name}={value} is out of range; use {allowed}")
@@ -109,20 +109,22 @@ def _check_distillation(settings: Settings) -> None:
     if answers is None:
         return
     if settings.model.inputs == "ngrams":
-        raise ConfigError(f"distill.answers={answers} is for networks; model={settings.model.name} is none")
+        raise ConfigError(f"distill.answers={answers} needs a network; model={settings.model.name} is not a network")
     if settings.trainer.class_weights:
-        raise ConfigError("trainer.class_weights=true weighs labels, and a teacher's answers have many; leave it out")
+        raise ConfigError(
+            "trainer.class_weights=true cannot be used with a teacher, whose answers have many labels; leave it out"
+        )
 
 
 def folder_name(name: str, value: str) -> None:
-    """Refuse what cannot name a folder on every system."""
+    """Refuse a value that is not a valid folder name on every operating system."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", value):
-        raise ConfigError(f"{name}={value} names a folder; use letters, digits, _, . and - only")
+        raise ConfigError(f"{name}={value} is not a valid folder name; use only letters, digits, _, . and -")
 
 
 def check(settings: Settings) -> None:
-    """Check one node's run, all but how its raw file is read, which ``RawFormat`` checks."""
-    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", settings.node):  # what labels there are, only the corpus tells
+    """Check the settings of one node's run, except how its raw file is read, which ``RawFormat`` checks."""
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z_./-]*", settings.node):  # only the corpus knows which labels exist
         raise ConfigError(f"node={settings.node} is unknown; use root, flat, shared or a label such as A, A01 or A01B")
     _check_data(settings.data)
     for group in ("features", "encoder", "trainer", "optimizer", "distill", "learn"):
@@ -132,7 +134,7 @@ def check(settings: Settings) -> None:
     for name, usual in (("head_lr", None), ("layer_decay", 1.0)):
         if (value := getattr(settings.optimizer, name)) != usual and settings.model.inputs != "wordpiece":
             raise ConfigError(
-                f"optimizer.{name}={value} is for models with an encoder, and model={settings.model.name} has none; "
+                f"optimizer.{name}={value} is for models with an encoder, but model={settings.model.name} has none; "
                 "set optimizer.lr"
             )
     for level, weight in settings.trainer.level_weights.items():
@@ -145,12 +147,12 @@ def check(settings: Settings) -> None:
 
 
 def check_group(group: str, settings: Any, prefix: str | None = None) -> None:
-    """Hold one group of settings, whatever its kind, against the tables.
+    """Check one group of settings, of any variant, against the tables.
 
     Args:
-        group: Its name.
+        group: Name of the group.
         settings: The group.
-        prefix: What stands before a setting's name in a message; None: ``<group>.``.
+        prefix: Prefix of a setting's name in a message; None: ``<group>.``.
     """
     prefix = (group and f"{group}.") if prefix is None else prefix
     for names, low, high in _RANGES[group]:
@@ -161,31 +163,31 @@ def check_group(group: str, settings: Any, prefix: str | None = None) -> None:
 
 
 def check_pooling(model: BertCnnSettings, encoder: str, is_causal: bool) -> None:
-    """Refuse to read the first token of a network in which it cannot read the others.
+    """Refuse to read the first token of a decoder, in which it cannot read the others.
 
     Args:
         model: The model group of a run's settings.
         encoder: The encoder's name, for the message.
-        is_causal: Whether it is a decoder.
+        is_causal: Whether the encoder is a decoder.
     """
     if is_causal and model.pooling in (None, "cls") and "pooling" in HEAD_SETTINGS[model.head]:
         raise ConfigError(
-            f"model.pooling=cls reads the first token, which in a decoder ({encoder}) has read nothing else; "
+            f"model.pooling=cls reads the first token, which in a decoder ({encoder}) reads no other token; "
             "use model.pooling=last or model.pooling=mean"
         )
 
 
 def check_freeze(freeze: bool | int, encoder: str, num_layers: int) -> None:
-    """Refuse to freeze more lower layers than leave one to train.
+    """Refuse to freeze so many lower layers that none is left to train.
 
     Args:
         freeze: The setting ``encoder.freeze``.
         encoder: The encoder's name, for the message.
-        num_layers: Its number of layers.
+        num_layers: The encoder's number of layers.
     """
     if not isinstance(freeze, bool) and not 0 <= freeze < num_layers:
         raise ConfigError(
-            f"encoder.freeze={freeze} is out of range; encoder {encoder} has {num_layers} layers: use 0 (its "
+            f"encoder.freeze={freeze} is out of range: encoder {encoder} has {num_layers} layers; use 0 (its "
             f"embeddings alone) to {num_layers - 1}, or true for all"
         )
 
@@ -195,14 +197,18 @@ def _check_data(data: DataSettings) -> None:
     for level in data.label_levels:
         one_of("data.label_levels", level, (*LABEL_LEVELS, "maingroup"))
     if not data.label_levels:
-        raise ConfigError(f"data.label_levels=[] names no level; name at least one of {', '.join(LABEL_LEVELS)}")
+        raise ConfigError(f"data.label_levels=[] is empty; name at least one of {', '.join(LABEL_LEVELS)}")
     if isinstance(data, DemoDataSettings):
         if data.path is not None:
-            raise ConfigError(f"data.path={data.path} goes with data=cnipa or data=gazette; data=demo is generated")
+            raise ConfigError(
+                f"data.path={data.path} needs data=cnipa or data=gazette; the corpus of data=demo is generated"
+            )
     elif not isinstance(data.path, str | list | None) or not all(isinstance(one, str) for one in data.path or ()):
-        raise ConfigError(f"data.path={data.path} names no file; write data.path=FILE.csv or data.path=[A.csv,B.csv]")
+        raise ConfigError(
+            f"data.path={data.path} does not name a file; write data.path=FILE.csv or data.path=[A.csv,B.csv]"
+        )
     elif data.path is None:
-        raise ConfigError(f"data={data.name} needs its file: data.path=FILE.csv, a folder or a list of files")
+        raise ConfigError(f"data={data.name} needs a file; set data.path=FILE.csv, or to a folder or a list of files")
 
 
 def _check_model(settings: Settings) -> None:
@@ -210,45 +216,45 @@ def _check_model(settings: Settings) -> None:
     folder_name("model.name", model.name)
     if settings.features.name != "words" and model.inputs != "words":
         raise ConfigError(
-            f"features={settings.features.name} goes with model=textcnn or model=rnn; model={model.name} reads "
+            f"features={settings.features.name} needs model=textcnn or model=rnn; model={model.name} reads "
             f"{model.inputs}"
         )
     if settings.data.label_text is not None and isinstance(model, NeighboursSettings):
         raise ConfigError(
-            f"data.label_text={settings.data.label_text} goes with models that weigh documents; model={model.name} "
-            "does not: choose another model, or data.label_text=null"
+            f"data.label_text={settings.data.label_text} needs a model that weights documents, but model={model.name} "
+            "does not; choose another model or data.label_text=null"
         )
     _check_own(model)
 
 
 def _check_context(settings: Settings) -> None:
-    """Refuse context that nothing reads, or that the split hides."""
+    """Refuse a context that the model does not read or that the split hides."""
     data, split = settings.data, settings.split
     for column in data.context:
         one_of("data.context", column, CONTEXT_COLUMNS)
     asked = f"data.context=[{','.join(data.context)}]"
     if data.context and settings.model.inputs != "ngrams":
         raise ConfigError(
-            f"{asked} goes with models on character n-grams (linear, logistic, naive_bayes, knn); "
-            f"model={settings.model.name} reads the text alone"
+            f"{asked} needs a model on character n-grams (linear, logistic, naive_bayes, knn); "
+            f"model={settings.model.name} reads only the text"
         )
     if APPLICANT in data.context and APPLICANT in (split.policy, split.together):
         name = "split.together" if split.together == APPLICANT else "split"
         raise ConfigError(
-            f"{asked} does not go with {name}=applicant (nor split=deploy): the split hides applicants, for those of "
-            "val and test are not in training; choose split=date or split=random"
+            f"{asked} cannot be used with {name}=applicant (nor with split=deploy), because the applicants of val and "
+            "test do not occur in training; choose split=date or split=random"
         )
 
 
 def network_settings(name: str, changes: Mapping[str, Any]) -> ModelSettings:
-    """The checked settings of a network that Python code names.
+    """Return the checked settings of a network named in Python code.
 
     Args:
         name: ``bertcnn``, ``bert``, ``textcnn`` or ``rnn``.
-        changes: Its own settings, where they are not the usual ones.
+        changes: Settings of the network that differ from the defaults.
 
     Raises:
-        ConfigError: If there is no such network or setting, or a value is out of range.
+        ConfigError: If the network or a setting does not exist, or a value is out of range.
     """
     one_of("model", name, tuple(NETWORKS))
     settings = NETWORKS[name]()
@@ -266,24 +272,26 @@ def _check_own(model: ModelSettings) -> None:
         raise ConfigError(f"model=bert is the linear control; for model.head={model.head} use model=bertcnn")
     if isinstance(model, TextCnnSettings):
         if not model.kernel_sizes:
-            raise ConfigError("model.kernel_sizes=[] has no filter; name at least one length, for example [2,3,4]")
+            raise ConfigError("model.kernel_sizes=[] is empty; name at least one length, for example [2,3,4]")
         for size in model.kernel_sizes:
             between("model.kernel_sizes", size, *_COUNT)
     if isinstance(model, NgramSettings):
         sizes = model.ngram_sizes
         if len(sizes) != 2 or not 1 <= sizes[0] <= sizes[1] <= LONGEST_NGRAM:
-            raise ConfigError(f"model.ngram_sizes={list(sizes)} is no range; use [shortest,longest], for example [1,3]")
+            raise ConfigError(
+                f"model.ngram_sizes={list(sizes)} is not a range; use [shortest,longest], for example [1,3]"
+            )
 
 
 def check_pretraining(settings: PretrainSettings) -> None:
-    """Check one run of pre-training; what is not read is not checked."""
+    """Check the settings of one pre-training run; settings that are not read are not checked."""
     folder_name("name", settings.name)
     if settings.optimizer.layer_decay != 1:
         raise ConfigError(
             f"optimizer.layer_decay={settings.optimizer.layer_decay} is for classifiers; pre-training needs 1"
         )
     if settings.max_steps is None and settings.max_time is None:
-        raise ConfigError("pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES")
+        raise ConfigError("pre-training needs a limit; set max_steps=NUMBER or max_time=MINUTES")
     if not settings.text:
         _check_data(settings.data)
     architecture = settings.architecture

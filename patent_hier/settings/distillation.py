@@ -1,8 +1,8 @@
-"""Settings of learning from a teacher's answers."""
+"""Settings for learning from a teacher's answers."""
 
 from dataclasses import dataclass
 
-TRAINING, UNLABELLED, BOTH = ANSWERED = ("train", "unlabelled", "both")  # what a teacher answers
+TRAINING, UNLABELLED, BOTH = ANSWERED = ("train", "unlabelled", "both")  # the documents that a teacher answers
 
 
 @dataclass
@@ -10,12 +10,13 @@ class DistillSettings:
     """How a network of the node ``flat`` or ``shared`` learns from a teacher.
 
     Attributes:
-        answers: Folder of a teacher's answers, which ``patent-hier distill`` makes; ``null``: there is no teacher.
-        weight: Share of the teacher's answer in the target of a training document; its own labels have the rest. Of
-            no influence where the folder has no training documents.
-        text_weight: Weight in the loss of a text without labels, which the teacher alone has answered; a training
-            document's is 1.
-        temperature: Of the teacher's answers: above 1 they are less certain. The student's own answers have none.
+        answers: Folder of a teacher's answers, written by ``patent-hier distill``; ``null`` for no teacher.
+        weight: Share of the teacher's answer in the target of a training document; the document's own labels have the
+            rest. No effect if the folder has no training documents.
+        text_weight: Weight in the loss of an unlabelled text, which only the teacher has answered; a training document
+            has weight 1.
+        temperature: Softmax temperature of the teacher's answers: above 1 they are less certain. The student's own
+            answers are not scaled.
     """
 
     answers: str | None = None

@@ -1,4 +1,4 @@
-"""Settings of what models read: an encoder with its word pieces, or segmented words with their vectors."""
+"""Settings of model inputs: an encoder with its word pieces, or segmented words with their vectors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,32 +12,35 @@ _Model = TypeVar("_Model", bound=ModelSettings)
 
 @dataclass
 class EncoderSettings:
-    """A pre-trained Transformer: an encoder like BERT or ModernBERT, or a decoder like GPT-2.
+    """A pre-trained Transformer: an encoder such as BERT or ModernBERT, or a decoder such as GPT-2.
 
     Attributes:
-        name: Short name for folders and tables.
+        name: Short name in folders and tables.
         path: Hub name (``google-bert/bert-base-chinese``), local folder in transformers format, or
-            ``patent_hier/NAME`` for an encoder that travels with the package.
+            ``patent_hier/NAME`` for an encoder included in the package.
         revision: Hub revision; ``null`` for the newest one in the local cache.
-        pretrained: ``false`` keeps the architecture and vocabulary and draws random weights (a control).
-        freeze: ``true`` keeps the encoder's weights fixed and its dropout off. A number does so with its embeddings and
-            that many lower layers, 0 with the embeddings alone: a step is cheaper, for its backward pass ends there.
+        pretrained: ``false`` keeps the architecture and vocabulary but starts from random weights (a control).
+        freeze: ``true`` freezes all weights of the encoder and turns its dropout off. A number freezes the embeddings
+            and that many lower layers (0: the embeddings alone); each step is then cheaper, because the backward pass
+            ends there.
         vector_layers: Last layers of a frozen, pre-trained encoder whose document vectors are computed once per corpus
-            and looked up from then on, by the heads that read nothing else (``document_matrix``, ``cls``); ``null``
-            keeps all layers, so that one computation serves every ``model.num_last_layers``; 0 encodes every document
-            in every epoch. Two bytes for each layer, hidden dimension and document on disk.
-        lower_states: Whether what the frozen lower layers (``freeze=N``) of a pre-trained encoder make of each token is
-            computed once per corpus and looked up from then on: training and scoring begin above them. Only for heads
-            that read no layer below (``model.num_last_layers`` up to one more than are not frozen), with texts of the
-            corpus alone and ``optimizer.layer_decay=1``; else all layers compute. Two bytes for each hidden dimension
-            and token on disk: 0.2 GB for 6,000 documents of 64 tokens and 256 dimensions.
-        max_length: Longest document in tokens, with special ones such as [CLS] and [SEP]; longer ones are cut.
-        suggested_lr: Learning rate that suits this encoder; ``optimizer.lr`` takes it unless set.
-        suggested_head_lr: That of what lies above it; ``optimizer.head_lr`` takes it unless that or ``optimizer.lr`` is
-            set. ``null``: as ``suggested_lr``.
-        suggested_min_steps: Likewise the least number of optimizer steps, for ``trainer.min_steps``.
-        suggested_pooling: Likewise how a layer's output becomes one vector, for ``model.pooling``;
-            ``mean`` where nothing has taught [CLS] to stand for the document.
+            and then looked up, for heads that read nothing else (``document_matrix``, ``cls``). ``null`` stores all
+            layers, so that one computation serves every ``model.num_last_layers``; 0 encodes every document in every
+            epoch. Takes two bytes on disk for each document, layer and hidden dimension.
+        lower_states: Whether the outputs of the frozen lower layers (``freeze=N``) of a pre-trained encoder are
+            computed once per corpus and then looked up for each token, so that training and scoring start above them.
+            Only for heads that read no layer below (``model.num_last_layers`` at most the number of unfrozen layers
+            plus one), with texts of the corpus alone and ``optimizer.layer_decay=1``; otherwise all layers are
+            computed. Takes two bytes on disk for each token and hidden dimension: 0.2 GB for 6,000 documents of 64
+            tokens and 256 dimensions.
+        max_length: Maximum document length in tokens, including special ones such as [CLS] and [SEP]; longer documents
+            are truncated.
+        suggested_lr: Learning rate that suits this encoder; used if ``optimizer.lr`` is not set.
+        suggested_head_lr: Learning rate of the layers above the encoder; used if neither ``optimizer.head_lr`` nor
+            ``optimizer.lr`` is set. ``null``: same as ``suggested_lr``.
+        suggested_min_steps: Minimum number of optimizer steps; used if ``trainer.min_steps`` is not set.
+        suggested_pooling: How a layer's output becomes one vector; used if ``model.pooling`` is not set. ``mean`` suits
+            encoders whose [CLS] was not trained to represent the document.
     """
 
     name: str = "folder"
@@ -63,8 +66,8 @@ class DemoEncoderSettings(EncoderSettings):
         num_hidden_layers: Number of Transformer layers.
         num_attention_heads: Heads per layer; must divide ``hidden_size``.
         intermediate_size: Width of the feed-forward layers.
-        dropout: Dropout probability inside the encoder; so narrow a network, trained from nothing on few documents,
-            learns far sooner without.
+        dropout: Dropout probability inside the encoder; a network this narrow, trained from scratch on few documents,
+            learns much faster without it.
     """
 
     name: str = "demo"
@@ -80,7 +83,7 @@ class DemoEncoderSettings(EncoderSettings):
 
 
 def small_encoder() -> EncoderSettings:
-    """The encoder that travels with the package: for real text, unless another is named."""
+    """Return the settings of the encoder included in the package, the default for real text."""
     return EncoderSettings(
         "small",
         "patent_hier/small",
@@ -93,19 +96,19 @@ def small_encoder() -> EncoderSettings:
 
 
 def small_half_frozen_encoder() -> EncoderSettings:
-    """The same for the demo corpus, where minutes count.
+    """Return the settings of the same encoder for the demo corpus, on which training should take minutes.
 
-    Its lower half stays as it was pre-trained. It reads the first 64 tokens of a document, which halves a step; with
-    128 the root has 81.1 % of ``val``, not 79.3.
+    Its lower half stays frozen. It reads the first 64 tokens of a document, which halves the time of a step; with 128
+    tokens the root reaches 81.1 % on ``val`` instead of 79.3 %.
     """
     return replace(small_encoder(), name="small-half-frozen", freeze=3, lower_states=True, max_length=64)
 
 
 def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) -> EncoderSettings:
-    """The settings of an encoder that Python code names.
+    """Return the settings of an encoder named in Python code.
 
     Args:
-        encoder: ``demo``, ``small``, a folder or a hub name; or the settings themselves, also as a plain dictionary.
+        encoder: ``demo``, ``small``, a folder or a hub name; or the settings as an object or a plain dictionary.
     """
     if isinstance(encoder, EncoderSettings):
         return encoder
@@ -118,7 +121,7 @@ def encoder_settings(encoder: str | Path | Mapping[str, Any] | EncoderSettings) 
 
 
 def with_pooling(model: _Model, encoder: EncoderSettings) -> _Model:
-    """A model's settings with the pooling that suits its encoder, unless one is set or it has none."""
+    """Return a model's settings with its encoder's pooling, if the model pools and no pooling is set."""
     if isinstance(model, BertCnnSettings) and model.pooling is None:
         return replace(model, pooling=encoder.suggested_pooling)
     return model
@@ -126,17 +129,17 @@ def with_pooling(model: _Model, encoder: EncoderSettings) -> _Model:
 
 @dataclass
 class FeatureSettings:
-    """Words or characters, their vocabulary and their vectors: what ``textcnn`` and ``rnn`` read.
+    """Words or characters, their vocabulary and their vectors: the input of ``textcnn`` and ``rnn``.
 
     Attributes:
         name: ``words`` (segmented by jieba) or ``chars``.
-        max_length: Longest document in words (or characters); longer ones are cut.
-        min_count: Occurrences in the training part that a word needs; rarer ones are the unknown word.
-        vectors: A file of word vectors in word2vec's text format; ``null`` trains them on the training part.
+        max_length: Maximum document length in words (or characters); longer documents are truncated.
+        min_count: Minimum occurrences of a word in the training part; rarer words become the unknown word.
+        vectors: File of word vectors in word2vec's text format; ``null`` trains vectors on the training part.
         vector_size: Dimensions of the vectors.
-        window: Words on each side that predict, or are predicted (training of vectors).
-        epochs: Passes over the training part (training of vectors); 0 leaves them random.
-        skip_gram: Skip-gram, better for little text; ``false`` is CBOW, faster.
+        window: Context words on each side (training of vectors).
+        epochs: Passes over the training part (training of vectors); 0 leaves the vectors random.
+        skip_gram: Train by skip-gram, better for little text; ``false`` uses CBOW, which is faster.
         seed: Seed of the vectors, separate from the model's.
     """
 

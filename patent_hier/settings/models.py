@@ -1,7 +1,7 @@
-"""Settings of the models: what each is called, what it reads, and its own parameters.
+"""Settings of the models: names, inputs and parameters.
 
-A model's class says by ``inputs`` what it reads: ``wordpiece`` (the ``encoder`` group), ``words`` (the ``features``
-group) or ``ngrams`` (its own character n-grams).
+The class attribute ``inputs`` names a model's input: ``wordpiece`` (the ``encoder`` group), ``words`` (the
+``features`` group) or ``ngrams`` (character n-grams of its own).
 """
 
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from patent_hier.settings.data import CONTEXT_WEIGHTS
 
 ATTENTION = "attention"
 POOLINGS = ("cls", "mean", "last", ATTENTION)
-# What each head reads, beside its dropout; the other settings have no influence on it.
+# The settings that affect each head, besides dropout; the others have no effect on it.
 HEAD_SETTINGS = {
     "document_matrix": ("num_last_layers", "pooling", "pool_size", "num_filters", "kernel_size", "hidden_order"),
     "token": ("num_last_layers", "num_filters", "kernel_size"),
     "cls": ("pooling",),
 }
-VECTOR_HEADS = ("document_matrix", "cls")  # those that read one vector of each layer, and no single tokens
+VECTOR_HEADS = ("document_matrix", "cls")  # heads that read one vector of each layer and no single tokens
 HIDDEN_ORDERS = ("natural", "shuffled")
 CELLS = ("lstm", "gru")
 RNN_POOLINGS = ("last", ATTENTION)
 CLASSIFIERS = ("svm", "logistic")
 LONGEST_NGRAM = 20  # characters
-# By themselves.
+# Settings that have no effect of their own.
 NO_INFLUENCE = (
     "name",
     *(f"suggested_{key}" for key in ("lr", "batch_size", "max_epochs", "whole_epochs", "min_steps")),
@@ -37,17 +37,17 @@ class ModelSettings:
     """Settings common to all models.
 
     Attributes:
-        name: Short name for folders and tables.
-        suggested_lr: Learning rate that suits this model; ``optimizer.lr`` takes it unless set. ``null``: that of the
-            encoder. Models without gradient steps ignore it.
-        suggested_batch_size: Likewise documents per step, for ``trainer.batch_size``.
-        suggested_max_epochs: Likewise passes over the training documents, for ``trainer.max_epochs``.
-        suggested_whole_epochs: The same at the nodes ``flat`` and ``shared``, whose many labels take more of them.
-        suggested_min_steps: Likewise the least number of steps, for ``trainer.min_steps``; ``null``: the encoder's.
+        name: Short name in folders and tables.
+        suggested_lr: Learning rate that suits this model; used if ``optimizer.lr`` is not set. ``null``: the encoder's.
+            Models without gradient steps ignore it.
+        suggested_batch_size: Documents per step; used if ``trainer.batch_size`` is not set.
+        suggested_max_epochs: Passes over the training documents; used if ``trainer.max_epochs`` is not set.
+        suggested_whole_epochs: The same for the nodes ``flat`` and ``shared``, whose many labels take more passes.
+        suggested_min_steps: Minimum number of steps; used if ``trainer.min_steps`` is not set. ``null``: the encoder's.
     """
 
     inputs: ClassVar[str]
-    is_seeded: ClassVar[bool] = True  # whether the seed has any influence on what is learnt
+    is_seeded: ClassVar[bool] = True  # whether the seed affects what is learnt
 
     name: str = "model"
     suggested_lr: float | None = 1e-3
@@ -58,11 +58,11 @@ class ModelSettings:
 
     @property
     def knows_titled_labels(self) -> bool:
-        """Whether it can answer a label that training has never shown, by its title in ``data.label_text``."""
+        """Whether the model can predict a label without training documents, by its title in ``data.label_text``."""
         return False
 
     def influence(self) -> dict[str, Any]:
-        """The settings that decide what the model learns from the same data, by name."""
+        """Return the settings that affect what the model learns from the same data, by name."""
         return {key: value for key, value in asdict(self).items() if key not in NO_INFLUENCE}
 
 
@@ -72,18 +72,18 @@ class BertCnnSettings(ModelSettings):
 
     Attributes:
         name: ``bertcnn``, or ``bert`` for the linear control.
-        head: ``document_matrix`` (the paper's), ``token`` (convolution over tokens) or ``cls`` (linear).
+        head: ``document_matrix`` (as in the paper), ``token`` (convolution over tokens) or ``cls`` (linear).
         num_last_layers: N, the number of last Transformer layers that the head reads.
         pooling: How a layer's output becomes one vector (``document_matrix`` and ``cls`` heads): ``cls`` (the first
             token), ``mean`` (over all tokens), ``last`` (the last token) or ``attention`` (a mean of the tokens,
-            weighted by a learnt query of each layer). The first token of a decoder has read nothing else, so that
-            ``cls`` does not go with one. ``null``: what suits the encoder; a network that is built without its settings
-            takes ``cls``.
+            weighted by a learnt query for each layer). ``cls`` cannot be used with a decoder, whose first token reads
+            no other token. ``null``: what suits the encoder; a network built without an encoder's settings uses
+            ``cls``.
         pool_size: Width of the max-pooling windows along the hidden axis; ``null`` for one global maximum.
         num_filters: Number of convolution filters.
         kernel_size: Length of a filter: hidden dimensions (``document_matrix``) or tokens (``token``).
         hidden_order: ``natural``, or ``shuffled``: a control that permutes the hidden dimensions once, at random,
-            before the filters slide along them (``document_matrix``).
+            before the convolution along them (``document_matrix``).
         dropout: Dropout probability before the last linear layer.
     """
 
@@ -91,7 +91,7 @@ class BertCnnSettings(ModelSettings):
 
     name: str = "bertcnn"
     suggested_lr: float | None = None
-    suggested_whole_epochs: int = 6  # it begins with what its encoder knows
+    suggested_whole_epochs: int = 6  # fewer than other models: its encoder is pre-trained
     suggested_min_steps: int | None = None
     head: str = "document_matrix"
     num_last_layers: int = 4
@@ -103,27 +103,27 @@ class BertCnnSettings(ModelSettings):
     dropout: float = 0.1
 
     def influence(self) -> dict[str, Any]:
-        """Only what the chosen head reads; ``bert`` and ``bertcnn`` with ``head=cls`` are one."""
+        """Return only what the chosen head reads; ``bert`` is the same as ``bertcnn`` with ``head=cls``."""
         names = ("head", "dropout", *HEAD_SETTINGS[self.head])
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass
 class TextCnnSettings(ModelSettings):
-    """Convolutions over word vectors and the maximum over the document.
+    """Convolutions over word vectors, followed by the maximum over the document.
 
     Attributes:
         name: ``textcnn``.
         kernel_sizes: Lengths of the filters in words (or characters).
         num_filters: Filters of each length.
         dropout: Dropout probability before the last linear layer.
-        tune_vectors: Train the word vectors too; ``false`` keeps them as they are.
+        tune_vectors: Train the word vectors too; ``false`` keeps them fixed.
     """
 
     inputs: ClassVar[str] = "words"
 
     name: str = "textcnn"
-    suggested_lr: float | None = 3e-3  # with 1e-3, sections of some hundred documents were still learning at their end
+    suggested_lr: float | None = 3e-3  # with 1e-3, small sections had not converged when training ended
     suggested_batch_size: int = 32
     suggested_min_steps: int | None = 400
     kernel_sizes: list[int] = field(default_factory=lambda: [2, 3, 4])
@@ -140,10 +140,10 @@ class RnnSettings(ModelSettings):
         name: ``rnn``.
         cell: ``lstm`` or ``gru``.
         pooling: ``last`` (the last state of each direction) or ``attention`` (a learnt weighted mean of all states).
-        hidden_size: Width of the state, each direction.
-        num_layers: Layers.
+        hidden_size: Width of the state in each direction.
+        num_layers: Number of layers.
         dropout: Dropout probability before the last linear layer and between layers.
-        tune_vectors: Train the word vectors too; ``false`` keeps them as they are.
+        tune_vectors: Train the word vectors too; ``false`` keeps them fixed.
     """
 
     inputs: ClassVar[str] = "words"
@@ -160,7 +160,7 @@ class RnnSettings(ModelSettings):
     tune_vectors: bool = True
 
 
-# The networks by the names of conf/model.
+# The networks, by their names in conf/model.
 NETWORKS: dict[str, Callable[[], ModelSettings]] = {
     "bertcnn": BertCnnSettings,
     "bert": partial(BertCnnSettings, name="bert", head="cls"),
@@ -174,11 +174,11 @@ class NgramSettings(ModelSettings):
     """Settings common to all models on character n-grams.
 
     Attributes:
-        ngram_sizes: Shortest and longest n-gram in characters.
-        min_documents: Training documents of the node that an n-gram must stand in.
-        max_terms: Most frequent n-grams of the corpus's training part that are kept; ``null`` keeps all.
-        context_weight: Weight of ``data.context`` against the text, which has 1; ``null``: of 0.1, 0.3 and 0.5 the best
-            on ``val``.
+        ngram_sizes: Minimum and maximum length of the n-grams in characters.
+        min_documents: Minimum number of the node's training documents that must contain an n-gram.
+        max_terms: Maximum number of n-grams, the most frequent of the corpus's training part; ``null`` keeps all.
+        context_weight: Weight of ``data.context`` relative to the text, which has 1; ``null`` chooses the best of 0.1,
+            0.3 and 0.5 on ``val``.
     """
 
     inputs: ClassVar[str] = "ngrams"
@@ -189,12 +189,12 @@ class NgramSettings(ModelSettings):
     context_weight: float | None = None
 
     def influence(self) -> dict[str, Any]:
-        """All but the weight of a context, which counts only where there is one: the run's fingerprint has it there."""
+        """Return all settings but the context weight; the run's fingerprint includes that if there is a context."""
         return {key: value for key, value in super().influence().items() if key != "context_weight"}
 
     @property
     def context_weights(self) -> tuple[float, ...]:
-        """Weights of context among which the model chooses on ``val``, ascending; one where there is no choice."""
+        """Weights of the context among which the model chooses on ``val``, ascending; a single one if fixed."""
         return CONTEXT_WEIGHTS if self.context_weight is None else (self.context_weight,)
 
 

@@ -1,4 +1,4 @@
-"""Settings of ``patent-hier pretrain``: text, vocabulary, architecture, masking, how long."""
+"""Settings of ``patent-hier pretrain``: text, vocabulary, architecture, masking and duration."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from patent_hier.settings.data import DemoDataSettings, SplitSettings
 from patent_hier.settings.training import OptimizerSettings
 
-_LR = 1e-3  # of a new encoder
+_LR = 1e-3  # for a new encoder
 
 
 @dataclass
 class VocabularySettings:
-    """The word pieces of a new encoder; an encoder that is trained further keeps its own.
+    """The word pieces of a new encoder; an encoder that is trained further keeps its own vocabulary.
 
     Attributes:
-        path: A ``vocab.txt`` to take as it is; ``null`` builds one from the text.
-        size: Largest number of tokens. Where the text has more characters, the most frequent have a place.
-        min_count: Occurrences in the text that two pieces side by side need to become one.
+        path: A ``vocab.txt`` to use unchanged; ``null`` builds a vocabulary from the text.
+        size: Maximum number of tokens. If the text has more distinct characters, only the most frequent are included.
+        min_count: Minimum number of times that two adjacent pieces must occur in the text to be merged.
     """
 
     path: str | None = None
@@ -26,15 +26,15 @@ class VocabularySettings:
 
 @dataclass
 class ArchitectureSettings:
-    """A new BERT.
+    """The architecture of a new BERT.
 
     Attributes:
         hidden_size: Width of the hidden states.
         num_hidden_layers: Number of Transformer layers.
-        num_attention_heads: Heads of each layer; must divide ``hidden_size``.
+        num_attention_heads: Heads per layer; must divide ``hidden_size``.
         intermediate_size: Width of the feed-forward layers.
-        max_positions: Longest input in tokens that the encoder will ever read.
-        dropout: Dropout probability that its ``config.json`` gives to later training.
+        max_positions: Maximum input length in tokens.
+        dropout: Dropout probability that is written to ``config.json`` for later training.
     """
 
     hidden_size: int = 256
@@ -47,11 +47,12 @@ class ArchitectureSettings:
 
 @dataclass
 class MaskingSettings:
-    """Which tokens are to be predicted.
+    """How tokens are chosen for prediction and masked.
 
     Attributes:
-        share: Fraction of the text that is chosen; of it 80 % is masked, 10 % replaced at random, 10 % kept.
-        whole_words: Choose words (as jieba segments them) instead of single tokens.
+        share: Fraction of the text that is chosen; of this, 80 % is masked, 10 % replaced at random and 10 % left as it
+            is.
+        whole_words: Choose whole words (segmented by jieba) instead of single tokens.
     """
 
     share: float = 0.15
@@ -60,40 +61,41 @@ class MaskingSettings:
 
 @dataclass
 class PretrainSettings:
-    """One pre-training run, whole.
+    """All settings of one pre-training run.
 
     Attributes:
         name: Short name of the encoder; part of its folder's name.
-        text: Files to learn from: ``.txt`` with one passage a line, plain or as ``.xz`` or ``.gz``, or ``.parquet``
-            with a column ``text``. Empty: the training part of ``data``.
-        data: A :class:`patent_hier.settings.DataSettings`; read only where ``text`` is empty.
-        split: The split whose training part is read; likewise.
-        encoder: Not read; it stands here because the groups of ``data`` choose an encoder for classifiers.
+        text: Training files: ``.txt`` with one passage per line, plain or compressed as ``.xz`` or ``.gz``, or
+            ``.parquet`` with a column ``text``. If empty, the training part of ``data`` is used.
+        data: A :class:`patent_hier.settings.DataSettings`; read only if ``text`` is empty.
+        split: The split whose training part is read; used only if ``text`` is empty.
+        encoder: Not read; present because the choices of ``data`` also choose an encoder for classifiers.
         start: Folder or hub name of an encoder to train further (domain adaptation); ``null`` starts a new one.
-        vocabulary: Of a new encoder.
-        architecture: Of a new encoder.
-        masking: Which tokens are to be predicted.
-        held_out: Fraction of the passages kept back for the development loss.
-        held_out_tokens: At most so many tokens of them are scored after each round.
-        seq_len: Tokens of each packed row.
-        batch_size: Rows of an optimizer step.
-        max_steps: Optimizer steps; ``null`` for no limit.
-        max_time: Minutes of training, interruptions not counted; ``null`` for no limit. Whichever ends first ends it.
-        dropout: Dropout probability while pre-training; text that is read a few times only needs none.
-        steps_per_round: Optimizer steps between two scores of the held-out text; after each the state is saved.
-        optimizer: How weights are updated; the schedule spans whatever ends first. Without a rate of its own it has
-            one that suits a new encoder; 5e-5 suits one that is trained further.
-        gradient_clip: Largest gradient norm; ``null`` for none.
+        vocabulary: Vocabulary of a new encoder.
+        architecture: Architecture of a new encoder.
+        masking: How tokens are chosen for prediction and masked.
+        held_out: Fraction of the passages held out for the development loss.
+        held_out_tokens: Maximum number of held-out tokens that are scored after each round.
+        seq_len: Tokens per packed row.
+        batch_size: Rows per optimizer step.
+        max_steps: Maximum number of optimizer steps; ``null`` for no limit.
+        max_time: Maximum minutes of training, excluding interruptions; ``null`` for no limit. Training ends at
+            whichever limit is reached first.
+        dropout: Dropout probability during pre-training; text that is read only a few times needs none.
+        steps_per_round: Optimizer steps between two scores of the held-out text; the state is saved after each score.
+        optimizer: How weights are updated; the schedule spans the run up to the limit that is reached first. If no
+            learning rate is set, one that suits a new encoder is used; 5e-5 suits an encoder that is trained further.
+        gradient_clip: Maximum gradient norm; ``null`` for no clipping.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        precision: ``auto`` (bf16 on a GPU that has it, and for encoders of 64 dimensions or more on a CPU with
-            AVX512-BF16 or AMX; else fp32), ``32-true`` or ``bf16-mixed``.
-        compile: Compile the network; ``null`` does so on a GPU only.
-        num_threads: CPU threads of PyTorch; ``null`` leaves its default.
+        precision: ``auto``, ``32-true`` or ``bf16-mixed``. ``auto`` chooses bf16 on a GPU that supports it and, for
+            encoders of 64 dimensions or more, on a CPU with AVX512-BF16 or AMX; otherwise fp32.
+        compile: Compile the network; ``null`` compiles on a GPU only.
+        num_threads: CPU threads of PyTorch; ``null`` keeps its default.
         half: Save the weights in half precision; they are float32 again when loaded.
-        seed: Seed of weights, order of rows, masks and dropout.
-        runs_dir: The encoder goes to ``<runs_dir>/encoders/<name>-<fingerprint>``.
-        cache_dir: Folder of packed text, and of the state that an interrupted run continues from.
-        progress: Print a line for each round.
+        seed: Seed of weights, row order, masks and dropout.
+        runs_dir: Folder of results; the encoder is written to ``<runs_dir>/encoders/<name>-<fingerprint>``.
+        cache_dir: Folder of packed text and of the state from which an interrupted run continues.
+        progress: Print one line per round.
     """
 
     name: str = "encoder"

@@ -1,4 +1,4 @@
-"""One node's run, whole; the nodes."""
+"""All settings of one node's run, and the names of the nodes."""
 
 import dataclasses
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from patent_hier.taxonomy.symbols import SECTIONS
 ROOT = "root"
 FLAT = "flat"
 SHARED = "shared"
-WHOLE = (FLAT, SHARED)  # nodes that decide everything by themselves
+WHOLE = (FLAT, SHARED)  # nodes that need no other node for a full answer
 HIER_NODES = (ROOT, *SECTIONS)
 
 
@@ -32,21 +32,22 @@ class LevelSettings:
 
 @dataclass
 class Settings:
-    """One node's run, whole: by default the paper's classifier of the sections of the demo corpus.
+    """All settings of one node's run; by default, the paper's section classifier on the demo corpus.
 
-    What is ``None`` because it depends on another setting (the encoder, ``optimizer.lr``, ``trainer.batch_size``,
-    ``trainer.max_epochs``, ``trainer.min_steps``, ``model.pooling``) is filled in when the settings are made.
+    Settings that are ``None`` because they depend on another one (the encoder, ``optimizer.lr``,
+    ``trainer.batch_size``, ``trainer.max_epochs``, ``trainer.min_steps``, ``model.pooling``) are filled in when an
+    instance is created.
 
     Attributes:
         data: A :class:`patent_hier.settings.DataSettings`.
         encoder: A :class:`patent_hier.settings.EncoderSettings`; read by models on word pieces only. ``None``: the
-            one that travels with the package, half of it frozen for the demo corpus.
+            encoder included in the package, half of it frozen for the demo corpus.
         model: A :class:`patent_hier.settings.ModelSettings`.
-        node: ``root`` decides the section, a label everything below it, ``flat`` the deepest level at once, ``shared``
-            every level by one network.
+        node: ``root`` classifies the section, a label everything below it, ``flat`` the deepest level directly,
+            ``shared`` every level with one network.
         seed: Seed of initial weights, batches and dropout.
         runs_dir: Folder of results.
-        cache_dir: Folder of what can be made again: corpora, splits, token ids, word vectors.
+        cache_dir: Folder of files that can be rebuilt: corpora, splits, token ids, word vectors.
     """
 
     data: Any = field(default_factory=DemoDataSettings)
@@ -75,7 +76,7 @@ class Settings:
         if trainer.batch_size is None:
             trainer = replace(trainer, batch_size=model.suggested_batch_size)
         if trainer.max_epochs is None:
-            # The level too: commands compose a level's settings once, under a node that stands for all of them.
+            # The level counts too: commands compose the settings of a level once, with a placeholder for its nodes.
             is_whole = self.node in WHOLE or self.level.name in WHOLE
             epochs = model.suggested_whole_epochs if is_whole else model.suggested_max_epochs
             trainer = replace(trainer, max_epochs=epochs)
@@ -85,7 +86,7 @@ class Settings:
         self.trainer = trainer
 
     def _suited_optimizer(self) -> OptimizerSettings:
-        """The learning rates that suit the model, or its encoder and what lies above that."""
+        """Return the learning rates that suit the model, or its encoder and the layers above it."""
         own, encoder, lr = self.optimizer, self.encoder, self.model.suggested_lr
         if lr is not None:
             return replace(own, lr=lr)
@@ -94,5 +95,5 @@ class Settings:
 
 
 def as_dict(settings: Any) -> dict[str, Any]:
-    """Nested plain dictionaries of a settings dataclass, ready for JSON or YAML."""
+    """Return a settings dataclass as nested plain dictionaries, ready for JSON or YAML."""
     return dataclasses.asdict(settings)

@@ -94,4 +94,4 @@ def test_the_check_replaces_nothing_of_others(tmp_path):
 
 @pytest.mark.parametrize("name", ["bench", "plan", "gpu-check"])
 def test_the_package_says_where_they_are(name):
-    assert command(name).err.endswith(f"in a checkout: make {name}\n")
+    assert command(name).err.endswith(f"in a checkout, use make {name}\n")

@@ -73,7 +73,7 @@ def test_a_trained_model(folders, tiny_encoder, tiny_encoder_files, tmp_path, ca
         (("--text-a",), "--text-a"),
         (("--text-b", ""), "text B is ''"),
         (("--text-a", "开关" * 200), "the limit is 128"),
-        (("--model", "nowhere"), "encoder=demo: --model brings its own encoder"),
+        (("--model", "nowhere"), "encoder=demo and --model both choose an encoder"),
         (("encoder.no_such=1",), "no_such"),
     ],
 )

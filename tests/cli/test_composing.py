@@ -114,6 +114,6 @@ def test_the_working_folder_is_that_of_each_composition(tmp_path: Path, monkeypa
 
 def test_strange_files_are_refused_and_hydra_is_left_as_it_was() -> None:
     load = ConfigLoaderImpl.load_configuration
-    with composed_once(), pytest.raises(ConfigError, match="leads out of conf/"):
+    with composed_once(), pytest.raises(ConfigError, match="leads outside conf/"):
         composed(("model=../model/rnn", "node=A"))
     assert ConfigLoaderImpl.load_configuration is load

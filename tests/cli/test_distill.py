@@ -92,11 +92,11 @@ def test_training_documents_as_well_and_settings_that_change_the_result(place: P
     [
         (("level=hier", "--on", "train"), "use level=flat or level=shared"),
         (("level=flat", "--on", "all"), "--on all is unknown"),
-        (("level=flat", "--on", "both"), "do not go together"),
+        (("level=flat", "--on", "both"), "cannot be combined"),
         (("level=flat", "--text", "no.txt"), "--text no.txt is no file"),
         (("level=flat", "split.seed=5"), "give the data=... and split=... that it was made with"),
         (("level=flat", "data.depth=subclass"), "reaches level class; use data.depth=class"),
-        (("level=flat", "distill.answers=x"), "makes the answers itself"),
+        (("level=flat", "distill.answers=x"), "creates the answers itself"),
         (("level=flat", "trainer.class_weights=true"), "trainer.class_weights=true"),
     ],
 )
@@ -109,7 +109,7 @@ def test_misuse_is_one_line(place: Place, words: tuple[str, ...], said: str) -> 
 
 def test_a_student_is_a_network(place: Place) -> None:
     outcome = command("distill", place.teacher, "model=linear", "level=flat", *place.where)
-    assert "is for networks; model=linear is none" in outcome.err
+    assert "needs a network; model=linear is not a network" in outcome.err
 
 
 def test_answers_of_other_data_are_refused(place: Place) -> None:

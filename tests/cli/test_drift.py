@@ -112,7 +112,7 @@ def test_options(made, model, here):
     words = ("--text", "文本", "--date", "日子", "--symbols", "类", "--batch-size", "7", "--output", "out")
     outcome = command("drift", model, "t.csv", *words)
     assert outcome.status == 0
-    assert "note: linear was trained on 摘要; now it reads 文本" in outcome.out + outcome.err
+    assert "note: linear was trained on 摘要 but now reads 文本" in outcome.out + outcome.err
     facts = read_json(here / "out" / "drift.json")
     assert list(facts["months"]) == ["2018-01"]
     assert facts["text"] == ["文本"]
@@ -152,12 +152,12 @@ def test_an_existing_folder_is_kept(model, here):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("-",), "--output is needed for standard input"),
+        (("-",), "standard input needs --output"),
         (("few.txt", "--batch-size", "0"), "--batch-size 0 is out of range"),
-        (("few.txt", "--applicant", "申请人"), "reads the text alone"),
+        (("few.txt", "--applicant", "申请人"), "reads only the text"),
         (("few.csv", "--date", "日子"), "has no column 日子"),
         (("nothing.csv",), "nothing.csv"),
-        (("few.txt", "--text", "a,,b"), "names an empty column"),
+        (("few.txt", "--text", "a,,b"), "contains an empty name"),
     ],
 )
 def test_what_cannot_be_done(model, here, words, said):

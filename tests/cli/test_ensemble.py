@@ -127,10 +127,13 @@ def test_the_users_encoder_takes_the_place_of_the_members() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("model=rnn",), "model=rnn: the ensemble sets its models itself"),
-        (("features.max_length=3",), "features.max_length=3: the ensemble sets its models itself"),
+        (("model=rnn",), "model=rnn cannot be set, because the ensemble chooses its models itself"),
+        (
+            ("features.max_length=3",),
+            "features.max_length=3 cannot be set, because the ensemble chooses its models itself",
+        ),
         (("--members", "linear,svm"), "--members svm is unknown; choose from linear, tokens, layers, encoder"),
-        (("--members", "linear"), "--members needs two or more"),
+        (("--members", "linear"), "--members names fewer than two members"),
         (("--members",), "--members: expected one argument"),
         (("--jobs", "0"), "--jobs 0 is out of range"),
         (("data.rowz=3",), "data.rowz"),

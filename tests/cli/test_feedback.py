@@ -81,7 +81,7 @@ def test_an_export_is_read_by_prepare(path, tmp_path):
     outcome = command("feedback", path, "--export", output)
     assert (outcome.status, outcome.err) == (0, "")
     first, last = outcome.out.splitlines()
-    assert first == "left out: 1 older ones of the same document or text, 1 with a section only for a label"
+    assert first == "left out: 1 older ones of the same document or text, 1 with only a section as the label"
     setting = f"'data.path={output}'"
     assert last == f"2 judgements: {output}; read it with: patent-hier prepare data=cnipa {setting}"
     rows = list(csv.DictReader(output.read_text("utf-8-sig").splitlines()))
@@ -126,18 +126,18 @@ def test_judgements_are_deleted(path):
         (("{folder}/plain.txt",), 1, "is no file of judgements"),
         (("{folder}",), 1, "a folder"),
         ((), 2, "FILE"),
-        (("{path}", "--since", "yesterday"), 2, "--since yesterday is no day"),
-        (("{path}", "--until", "2026-02-30"), 2, "--until 2026-02-30 is no day"),
-        (("{path}", "--since", "9999-12-31"), 2, "is no day"),
-        (("{path}", "--since", "2026-02-02", "--until", "2026-02-01"), 2, "turn them round"),
-        (("{path}", "--delete", "x"), 2, "--delete x is no number"),
-        (("{path}", "--delete", "9" * 30), 2, "is no number"),
+        (("{path}", "--since", "yesterday"), 2, "--since yesterday is not a date"),
+        (("{path}", "--until", "2026-02-30"), 2, "--until 2026-02-30 is not a date"),
+        (("{path}", "--since", "9999-12-31"), 2, "is not a date"),
+        (("{path}", "--since", "2026-02-02", "--until", "2026-02-01"), 2, "swap them"),
+        (("{path}", "--delete", "x"), 2, "--delete x is not a judgement number"),
+        (("{path}", "--delete", "9" * 30), 2, "is not a judgement number"),
         (("{path}", "--delete", "1", "--delete", "77"), 1, "no judgement 77; nothing was deleted"),
         (("{path}", "--delete-older-than", "-1"), 2, "out of range"),
         (("{path}", "--delete-older-than", "x"), 2, "--delete-older-than"),
-        (("{path}", "--delete", "1", "--export", "{folder}/x.csv"), 2, "cannot go together"),
-        (("{path}", "--delete", "1", "--delete-older-than", "1"), 2, "cannot go together"),
-        (("{path}", "--delete-older-than", "1", "--since", "2026-01-01"), 2, "cannot go together"),
+        (("{path}", "--delete", "1", "--export", "{folder}/x.csv"), 2, "cannot be combined"),
+        (("{path}", "--delete", "1", "--delete-older-than", "1"), 2, "cannot be combined"),
+        (("{path}", "--delete-older-than", "1", "--since", "2026-01-01"), 2, "cannot be combined"),
         (("{path}", "--export", "{path}"), 2, "is the file of judgements itself"),
         (("{path}", "--import", "x"), 2, "--help lists the options"),
     ],
@@ -179,8 +179,8 @@ def test_a_service_stores_judgements(tmp_path_factory, tmp_path, monkeypatch):
         status, table = send(address, "feedback.csv", authorization="Bearer 0123456789abcdef")
     assert status == 200
     assert next(csv.DictReader(table.splitlines()))["专利分类"] == "E05B"
-    assert f"warning: other users may open {token}; keep them out: chmod 600 {token}\n" in outcome.result().out
-    assert f"judgements of answers are stored with their texts: {path}\n" in outcome.result().out
+    assert f"warning: other users can read {token}; restrict access with: chmod 600 {token}\n" in outcome.result().out
+    assert f"judgements are stored with their texts in {path}\n" in outcome.result().out
     assert command("feedback", path).out.endswith("1 judgements: 0 right, 1 corrected\n")
     assert [file.name for file in tmp_path.glob("f.sqlite*")] == ["f.sqlite"]  # it was closed
 

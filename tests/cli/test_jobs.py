@@ -41,7 +41,8 @@ def test_one_failed_node_is_named_and_the_rest_kept():
     with pytest.raises(JobsFailedError) as caught:
         refuse_failed(_jobs({"A": "out of memory"}, ["seed=1"]))
     assert str(caught.value) == (
-        "node=A failed: out of memory; the other 2 of 3 are kept, the same command trains only what is missing"
+        "node=A failed: out of memory; the other 2 of 3 are kept; "
+        "run the same command again to train only what is missing"
     )
 
 
@@ -49,7 +50,7 @@ def test_different_errors_are_told_apart_in_one_line():
     with pytest.raises(JobsFailedError) as caught:
         refuse_failed(_jobs({"root": "x", "A": "y", "B": "y"}))
     assert str(caught.value) == (
-        "node=root failed: x; node=A, node=B failed: y; the same command trains only what is missing"
+        "node=root failed: x; node=A, node=B failed: y; run the same command again to train only what is missing"
     )
 
 
@@ -57,7 +58,7 @@ def test_a_job_that_its_launcher_has_lost_is_told_in_one_line(tmp_path):
     lost = type("UncompletedJobError", (RuntimeError,), {"__module__": "submitit.core.utils"})
     (tmp_path / ".submitit").mkdir()
     with pytest.raises(
-        JobsFailedError, match=r"before it could say why: Job 7 \(task: 0\), see .*\.submitit; it was"
+        JobsFailedError, match=r"without reporting an error: Job 7 \(task: 0\), see .*\.submitit; it was"
     ) as caught:
         refuse_lost(lost("Job 7 (task: 0)\nhas not produced any output"), tmp_path)
     assert "\n" not in str(caught.value)

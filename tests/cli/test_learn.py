@@ -147,7 +147,7 @@ def nodes(result: Path) -> dict[str, Path]:
     [
         (("--held-out", "1"), "--held-out 1 is out of range"),
         (("--passes", "0"), "--passes 0 is out of range"),
-        (("learn.weight=3",), "learn makes these settings itself"),
+        (("learn.weight=3",), "because learn sets it itself"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(place: Place, words: tuple[str, ...], said: str) -> None:
@@ -290,4 +290,4 @@ def test_a_migrated_corpus_is_a_raw_file(place: Place) -> None:
     assert "prepare would keep this file" in checked.out
     again = command("migrate", folder, table, "--output", output)
     assert "exists; choose another --output" in again.err
-    assert "name a file for the migrated corpus" in command("migrate", folder, table).err
+    assert "needs a file; use --output NEW.csv" in command("migrate", folder, table).err

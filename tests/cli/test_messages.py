@@ -62,7 +62,7 @@ def test_debug_raises_the_error_itself(monkeypatch):
 
 def test_ctrl_c_is_no_error(capsys):
     assert run_command(_raise(KeyboardInterrupt()), []) == 130
-    assert "continues" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("code", "status"), [(None, 0), (0, 0), (3, 3), ("text", 1)])

@@ -119,9 +119,9 @@ def test_options_may_stand_anywhere(words, found):
         (["seed=1", "-x"], "-x"),
         (["--config-path", "x"], "--config-dir DIR"),
         (["-cn", "pretrain"], "--config-dir DIR"),
-        (["--experimental-rerun", "x.pickle"], "x.pickle is pickled"),
-        (["-m", "--cfg", "job"], "--multirun and --cfg cannot go together"),
-        (["--exp=x.pickle"], "x.pickle is pickled"),  # as argparse reads it
+        (["--experimental-rerun", "x.pickle"], "x.pickle would load a pickle"),
+        (["-m", "--cfg", "job"], "--multirun and --cfg cannot be combined"),
+        (["--exp=x.pickle"], "x.pickle would load a pickle"),  # as argparse reads it
     ],
 )
 def test_options_that_are_refused(words, named):

@@ -58,7 +58,7 @@ def test_options(made, new, tmp_path):
     words = ("--output", "out/x.csv", "--top-k", "1", "--text", "专利名称,摘要", "--batch-size", "1")
     outcome = command("predict", made.result("combination", "flat"), new, *words)
     assert (outcome.status, outcome.err) == (0, "")
-    assert "note: combination was trained on 摘要; now it reads 专利名称,摘要" in outcome.out
+    assert "note: combination was trained on 摘要 but now reads 专利名称,摘要" in outcome.out
     lines = read(tmp_path / "out" / "x.csv")
     columns = ["row", "document_id", "专利名称", "摘要", "decision", "label", "name", "confidence"]
     columns += ["section_1", "section_probability_1", "class_1", "probability_1", "strange", "error"]
@@ -80,7 +80,7 @@ def test_an_existing_output_is_kept(made, new, tmp_path):
     for name in (new, f"../{tmp_path.name}/new.csv"):
         refused = command("predict", model, new, "--overwrite", "--output", name)
         assert refused.status == 2
-        assert "is the file to be classified" in refused.err
+        assert "is the input file" in refused.err
     assert new.read_bytes() == before
 
 
@@ -126,16 +126,14 @@ def test_traditional_texts_are_told_and_converted(made, new, tmp_path):
     traditional = "本發明公開了一種激光測距裝置，包括殼體與光電探測器"
     write_raw(new, raw_row(abstract=ABSTRACT), raw_row(abstract=traditional))
     outcome = command("predict", made.result("linear", "hier"), new)
-    assert (
-        "1 of 2 texts has many characters that training has hardly shown (row 2); probabilities may be" in outcome.out
-    )
-    assert "--convert t2s makes Simplified characters of them" in outcome.out
+    assert "1 of 2 texts has many characters that are rare in training (row 2); probabilities may be" in outcome.out
+    assert "use --convert t2s, or train with data.convert=t2s" in outcome.out
     with (tmp_path / "new.predicted.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [line["strange"] for line in csv.DictReader(file)] == ["", "traditional"]
     converted = command("predict", made.result("linear", "hier"), new, "--overwrite", "--convert", "t2s")
-    assert "hardly shown" not in converted.out
+    assert "rare in training" not in converted.out
     shown = command("predict", made.result("linear", "hier"), "--abstract", traditional)
-    assert "training has hardly shown many characters of this text" in shown.out
+    assert "many characters of this text are rare in training" in shown.out
 
 
 def test_a_sheet_and_a_delimiter_that_are_named(made, tmp_path, monkeypatch):
@@ -157,10 +155,12 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
     write_raw(new, raw_row(abstract=ABSTRACT))
     outcome = command("predict", made.node("textcnn", FLAT), new)
     assert outcome.status == 0
-    assert outcome.out.startswith(f"no accuracy: {new} has no true symbol that can be read; --symbols NAME")
+    assert outcome.out.startswith(
+        f"no accuracy: {new} has no readable true symbol; name another column with --symbols NAME"
+    )
     new.write_text(f"标题,摘要,类\n一种锁,{ABSTRACT},A01B1/00\n", "utf-8")
     unknown = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
-    assert f"no accuracy: {new} has no known column of true symbols; --symbols NAME names it" in unknown.out
+    assert f"no accuracy: {new} has no known column of true symbols; name the column with --symbols NAME" in unknown.out
     named = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "类")
     assert "1 documents with a true symbol" in named.out
     absent = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "分类")
@@ -177,13 +177,13 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
 @pytest.mark.parametrize(
     ("words", "status", "part"),
     [
-        (("{model}",), 2, "name either FILE or --abstract"),
+        (("{model}",), 2, "needs either FILE or --abstract TEXT"),
         ((), 2, "MODEL"),
         (("{model}", "new.csv", "--top-k", "0"), 2, "top_k=0 is out of range"),
         (("{model}", "new.csv", "--top-k", "131"), 2, "130 paths"),
         (("{model}", "new.csv", "--top-k", "x"), 2, "--top-k"),
         (("{model}", "new.csv", "--batch-size", "0"), 2, "--batch-size 0"),
-        (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, names an empty column"),
+        (("{model}", "new.csv", "--text", "摘要,"), 2, "--text 摘要, contains an empty name"),
         (("{model}", "new.csv", "--text", "正文"), 1, "has no column 正文"),
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
         (("{model}", "nowhere.csv"), 1, "nowhere.csv does not exist"),
@@ -200,7 +200,7 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--abstract", "一种锁"), 2, "either FILE or --abstract"),
         (("{model}", "new.csv", "--output", "x.xls"), 2, "ends in neither .csv nor .jsonl"),
         (("{model}", "new.pdf"), 1, "new.pdf does not exist"),
-        (("{model}", "-"), 2, "--output is needed for standard input"),
+        (("{model}", "-"), 2, "standard input needs --output"),
         (("{model}", "--abstract", " "), 1, "text 0 has no words"),
         (("nowhere", "new.csv"), 2, "nowhere holds no finished result"),
         (("{node}", "new.csv"), 1, "without node root"),
@@ -270,7 +270,7 @@ def test_an_engine_is_compared_first_and_told(made, new, tmp_path):
     ("words", "message"),
     [
         (("new.csv", "--precision", "int8"), "--engine torch does not support --precision int8"),
-        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is first compared with fp32 on FILE; name a file"),
+        (("-", "--output", "-", "--engine", "onnx"), "--engine onnx is first compared with fp32 on FILE; use a file"),
         (("--abstract", ABSTRACT, "--precision", "bf16"), "--precision bf16-mixed is first compared with fp32 on FILE"),
     ],
 )
@@ -302,7 +302,7 @@ def test_a_text_of_the_command_line_down_to_the_subgroup(made, tmp_path):
         *above, last = path.steps
         cells = [*(f"{step.label} {100 * step.probability:.1f} %" for step in above), last.label]
         assert " ".join(cells) in line
-    assert f"green speaks for {expected.paths[0].label}" in line
+    assert f"green supports {expected.paths[0].label}" in line
     assert "of class G01, which was given" in line
 
 
@@ -314,7 +314,8 @@ def test_all_symbols_of_a_text(made):
     line = " ".join(outcome.out.split())
     for level, labels in expected.symbols.items():
         assert (
-            f"all of level {level}: " + ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
+            f"all symbols at level {level}: "
+            + ", ".join(f"{one.label} {100 * one.probability:.1f} %" for one in labels)
             in line
         )
 
@@ -323,10 +324,10 @@ def test_reasons(made, new, tmp_path):
     model = made.result("linear", "hier")
     outcome = command("predict", model, "--abstract", ABSTRACT, "--explain")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "green speaks for" in outcome.out
+    assert "green supports" in outcome.out
     refused = command("predict", model, new, "--explain")
     assert refused.status == 2
-    assert "--explain needs OUT.jsonl" in refused.err
+    assert "--explain cannot write to CSV; use --output OUT.jsonl" in refused.err
     assert command("predict", model, new, "--explain", "--output", tmp_path / "out.jsonl").status == 0
     first = json.loads((tmp_path / "out.jsonl").read_text("utf-8").splitlines()[0])
     (expected,) = HierarchicalClassifier.from_pretrained(model).predict([ABSTRACT], explain=True)
@@ -388,7 +389,7 @@ def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
     note, accuracy, blocked, _ = outcome.out.splitlines()
     assert note == "note: 2 places are blocked and never answered: G01, H"
     assert accuracy.endswith("2 documents with a true symbol, 1 without a readable one")
-    assert blocked == "1 of the documents with a true symbol has one that is blocked, which no answer can be: G01 1"
+    assert blocked == "1 of the documents with a true symbol has one that is blocked and cannot be answered: G01 1"
     for line in read(tmp_path / "new.predicted.csv"):
         assert not {line[f"class_{k}"] for k in (1, 2, 3)} & {"G01", "", "H01"}
     refused = command("predict", model, "--abstract", ABSTRACT, "--blocked", "list.csv", "--force", "H01")

@@ -163,7 +163,7 @@ def test_transformers_alone_can_use_it(encoder: Path, tmp_path: Path) -> None:
 
 # words -> exit status, and what the one line must name
 MISTAKES = [
-    (("max_steps=null",), 2, "pre-training needs an end: max_steps=NUMBER, or max_time=MINUTES"),
+    (("max_steps=null",), 2, "pre-training needs a limit; set max_steps=NUMBER or max_time=MINUTES"),
     (("max_step=3",), 2, "did you mean max_steps"),
     (("architecture.layers=3",), 2, "architecture.layers"),
     (("text=a.txt",), 2, "text"),

@@ -90,7 +90,7 @@ def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
     assert done.status == 1
     assert done.err.startswith("error: ")
     assert done.err.count("\n") == 1
-    assert f"lacks nodes of {model} seed={seed}: {told}; train them: python run.py " in done.err
+    assert f"lacks nodes of {model} seed={seed}: {told}; train them with: python run.py " in done.err
 
     (printed,) = [line for line in listings(copied.folder() / "report.md") if f"model={model} " in line]
     assert printed in done.err
@@ -134,7 +134,7 @@ def test_two_missing_results_are_both_told(copied):
     remove(copied, "linear", "D", 1)
     remove(copied, "linear", "B", 2)
     done = copied.report()
-    assert "linear seed=1: A, D; linear seed=2: B; train them: " in done.err
+    assert "linear seed=1: A, D; linear seed=2: B; train them with: " in done.err
     assert done.err.count("python run.py") == 2
     assert done.err.count("\n") == 1
 

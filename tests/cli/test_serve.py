@@ -45,7 +45,7 @@ def address_of(process):
     said = []
     for line in process.stdout:
         said.append(line)
-        if found := re.match(r"serving (http://127\.0\.0\.1:\d+/) - Ctrl-C ends it", line):
+        if found := re.match(r"serving (http://127\.0\.0\.1:\d+/) - press Ctrl-C to stop", line):
             return found[1], said
     raise AssertionError("".join(said) + process.stderr.read())
 
@@ -95,7 +95,7 @@ def test_an_export_is_served(made, tmp_path):
     assert "no similar patents are named" in "".join(said)
     answer = ask(address, {"text": TEXT})
     status, out, err = end(process)
-    assert (status, out, err) == (0, "ended\n", "")
+    assert (status, out, err) == (0, "stopped\n", "")
     assert answer["model_version"] == expected.model_version
     assert [path["label"] for path in answer["paths"]] == [path.label for path in expected.paths]
     for path, own in zip(answer["paths"], expected.paths, strict=True):
@@ -137,7 +137,7 @@ def test_the_demo_trains_once_and_opens(made, tmp_path, monkeypatch):
     for outcome, finished in ((first.result(), 0), (again.result(), 9)):
         assert (outcome.status, outcome.out.count("finished before")) == (0, finished), outcome
         assert "demo data: not comparable with the paper" in outcome.out
-        assert re.search(r"serving http://127\.0\.0\.1:\d+/ - Ctrl-C ends it\nended\n$", outcome.out)
+        assert re.search(r"serving http://127\.0\.0\.1:\d+/ - press Ctrl-C to stop\nstopped\n$", outcome.out)
 
 
 @pytest.mark.parametrize(
@@ -206,4 +206,4 @@ def test_an_engine_is_compared_before_it_answers(made, tmp_path, monkeypatch):
         assert answer["explanation"]["spans"]
     refused = command("serve", model, *words, tmp_path)
     assert refused.status == 2
-    assert "has no calibration documents of textcnn; name the cache of its training (--cache-dir), or a" in refused.err
+    assert "has no calibration documents of textcnn; name the cache of its training (--cache-dir) or a" in refused.err

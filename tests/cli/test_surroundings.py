@@ -24,8 +24,8 @@ def shell(line: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize(
     ("line", "status", "error"),
     [
-        ("{} --help > /dev/full", 1, "error: standard output cannot be written (No space left on device)"),
-        ("{} --help >&-", 1, "error: standard output cannot be written (it is closed)"),
+        ("{} --help > /dev/full", 1, "error: cannot write to standard output (No space left on device)"),
+        ("{} --help >&-", 1, "error: cannot write to standard output (it is closed)"),
         ("set -o pipefail; {} --help | true", 141, ""),
         ("{} predict 2>&-", 2, ""),
         ("{} --help > /dev/full 2>&1", 1, ""),
@@ -79,7 +79,7 @@ def test_signals_end_in_order(
         for one, handler in before.items():
             signal.signal(one, handler)
     assert put_away == [True]
-    assert capsys.readouterr().err == "stopped; the same command continues with what is missing\n"
+    assert capsys.readouterr().err == "stopped; run the same command again to continue\n"
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

@@ -110,9 +110,9 @@ def test_what_cannot_be_done(made, new, tmp_path):
     (tmp_path / "new.triage.csv").write_text("mine")
     for words, status, said in (
         ((), 2, "new.triage.csv exists; choose another --output, or replace it with --overwrite"),
-        (("--output", "new.csv", "--overwrite"), 2, "is the file to be classified"),
+        (("--output", "new.csv", "--overwrite"), 2, "is the input file"),
         (("--output", "x.csv", "--top", "-1"), 2, "--top -1 is out of range"),
-        (("--output", "x.csv", "--text", "摘要,"), 2, "names an empty column"),
+        (("--output", "x.csv", "--text", "摘要,"), 2, "contains an empty name"),
         (("--output", "x.md"), 2, "ends in neither .csv nor .jsonl"),
     ):
         refused = command("triage", model, new, *words)

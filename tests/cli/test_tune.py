@@ -100,14 +100,14 @@ def test_failing_trials_are_counted(place: Path) -> None:
     assert set(states) == {"complete", "failed"}
     assert f"{states.count('failed')} failed" in outcome.out
     outcome = tune(place, "split.seed=choice(2017,5)", "--trials", "4", study="splits")
-    assert "failed: another corpus, split or depth has other val documents" in outcome.out
+    assert "failed: a trial with another corpus, split or depth cannot be compared" in outcome.out
 
 
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         (("--trials", "3"), "nothing to search"),
-        (("model.alpha=1,2", "--trials", "0"), "--trials 0 is less than 1"),
+        (("model.alpha=1,2", "--trials", "0"), "--trials 0 is out of range; use 1 or more"),
         (("model.alpha=1,2", "--objective", "f1"), "--objective f1 is unknown"),
         (("model.alpha=1,2", "--objective", "accuracy/group", "--trials", "1"), "none of 1 trials"),
         (("model.alhpa=1,2",), "model.alhpa"),

@@ -93,7 +93,7 @@ def test_levels_and_symbols_to_learn_from():
 
 def test_a_missing_node_is_asked_for():
     with pytest.raises(
-        ConfigError, match=r"level=node needs a node: node=root, flat or shared, or a label such as"
+        ConfigError, match=r"level=node needs a node; set node=root, flat or shared, or a label such as"
     ) as caught:
         schema.to_settings(compose_raw(["level=node"]))
     assert "\n" not in str(caught.value)

@@ -118,17 +118,17 @@ def test_a_file_is_classified_with_its_applicants(suites, tmp_path, monkeypatch)
     assert (outcome.status, outcome.err) == (0, "")
     lines = list(csv.DictReader((tmp_path / "new.predicted.csv").read_text("utf-8-sig").splitlines()))
     assert (lines[0]["class_1"], lines[2]["class_1"]) == ("A23", "B65")
-    assert "1 of 3 documents have no applicant and are judged by their text alone" in outcome.out
+    assert "1 of 3 documents have no applicant; only their text is used" in outcome.out
     outcome = command("predict", beside.folder, "new.csv", "--output", "all.csv")
     assert "3 of 3 documents have no applicant" in outcome.out
-    assert "--applicant NAME names their column" in outcome.out
+    assert "name the column with --applicant NAME" in outcome.out
     assert (
         "has no column 申请人"
         in command("predict", beside.folder, "new.csv", "--applicant", "申请人", "--overwrite").err
     )
     assert "A23" in command("predict", beside.folder, "--abstract", TEXT, "--applicant", "粮油集团").out
     refused = command("predict", plain.folder, "new.csv", "--applicant", "权利人", "--overwrite")
-    assert "reads the text alone; train with data.context=[applicant]" in refused.err
+    assert "reads only the text; train a model with data.context=[applicant]" in refused.err
 
 
 def test_a_column_without_any_value_is_refused(settings):

@@ -48,9 +48,9 @@ def test_modules_of_the_working_folder_are_none_of_the_users(
 ) -> None:
     (tmp_path / "planted.py").write_text(trap.python, "utf-8")
     monkeypatch.chdir(tmp_path)
-    assert "may not be called" in runs("+callbacks.evil._target_=planted.Callback")
+    assert "is not allowed" in runs("+callbacks.evil._target_=planted.Callback")
     (tmp_path / "mine").mkdir()
-    assert "may not be called" in runs("+callbacks.evil._target_=planted.Callback", "--config-dir", "mine")
+    assert "is not allowed" in runs("+callbacks.evil._target_=planted.Callback", "--config-dir", "mine")
 
 
 @pytest.mark.parametrize("option", ["--config-path", "-cp", "--config-name", "-cn"])

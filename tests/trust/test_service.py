@@ -190,7 +190,7 @@ def test_ctrl_c_under_attack(made: World, tmp_path: Path, told: Told) -> None:
         for sock in idle:
             sock.close()
         _is_silent(own)
-        assert "ended" in own.output.splitlines()
+        assert "stopped" in own.output.splitlines()
     told(f"Ctrl-C with 160 connections open: status {status} after {used:.1f} s of processor time")
     assert status == 0
     assert used < 10
