@@ -103,7 +103,7 @@ def test_the_same_command_trains_nothing(trained):
     before, result = contents(trained.runs), scores(trained.result())
     again = command("run", "level=hier", *trained.words)
     assert (again.status, again.err) == (0, "")
-    assert again.out.count("finished before") == 9
+    assert again.out.count("already finished") == 9
     assert contents(trained.runs) == before
     assert scores(trained.result()) == result
 
@@ -129,5 +129,5 @@ def test_a_missing_node_comes_back_as_it_was(trained, tmp_path):
     content = (gone / "predictions.parquet").read_bytes()
     shutil.rmtree(gone)
     again = command("run", "level=hier", *copied.words)
-    assert again.out.count("finished before") == 8
+    assert again.out.count("already finished") == 8
     assert (gone / "predictions.parquet").read_bytes() == content

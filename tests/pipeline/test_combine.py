@@ -104,7 +104,9 @@ def test_members_without_val_are_refused_in_one_line(copied):
         rewrite(
             runs, lambda own: replace(own, parts=np.where(own.parts == "val", "test", own.parts)), result.parent.name
         )
-    with pytest.raises(ConfigError, match=r"fitted to val, and the members' split has no such documents; .*split\.val"):
+    with pytest.raises(
+        ConfigError, match=r"fitted to the part val, which is empty in the members' split; .*split\.val"
+    ):
         combine(results, runs)
 
 
@@ -165,7 +167,9 @@ def test_members_of_several_depths_answer_down_to_the_shallowest(place, tmp_path
     folder, (neighbours, _), _ = place
     deeper = finish(change(make_settings(folder, "naive_bayes"), "data", depth="subclass"), "shared")
     made = combine([neighbours, deeper], tmp_path)
-    assert "naive_bayes shared seed 1 reaches subclass; it is asked down to class" in capsys.readouterr().out
+    assert (
+        "naive_bayes shared seed 1 reaches subclass; only its levels down to class are used" in capsys.readouterr().out
+    )
     assert [list(suite.nodes) for suite in made] == [NODES, ["flat"]]
     for suite in made:
         save_suite(suite)
@@ -201,5 +205,5 @@ def test_deep_members_can_be_asked_for_classes_only(place, tmp_path, monkeypatch
     assert folders(whole)["shared"].name.split("-")[1] not in {
         path.name.split("-")[1] for path in folders(asked).values()
     }
-    with pytest.raises(ConfigError, match="depth main_group is not reached by every member; choose one of class, subc"):
+    with pytest.raises(ConfigError, match="not every member reaches depth main_group; choose one of class, subc"):
         combine(members, tmp_path, depth="main_group")

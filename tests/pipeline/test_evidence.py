@@ -210,7 +210,7 @@ def test_predictions_of_equal_size_are_held_against_the_manifest(place, copied):
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 0xFF
     damaged.write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"predictions\.parquet is not as its manifest says"):
+    with pytest.raises(ArtifactError, match=r"predictions\.parquet does not match its manifest"):
         look(place, copied)
 
 

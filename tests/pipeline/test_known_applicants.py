@@ -132,7 +132,9 @@ def test_a_file_is_classified_with_its_applicants(suites, tmp_path, monkeypatch)
 
 
 def test_a_column_without_any_value_is_refused(settings):
-    with pytest.raises(DataError, match=r"no document has a value of kind; name its column as data\.columns\.kind"):
+    with pytest.raises(
+        DataError, match=r"no document has a value in column kind; set its header name in data\.columns\.kind"
+    ):
         plan_node(change(settings, "data", context=["kind"])).open()
 
 
