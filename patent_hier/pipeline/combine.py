@@ -94,7 +94,7 @@ def combine(
     if len(combination.levels) > _LEVELS_OF_LOCAL_POOLS:
         return [aggregate_nodes({SHARED: combination.ensure(SHARED)}, corpus.folder)]
     sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
-    folders = {node: combination.ensure(node) for node in (ROOT, *sections, FLAT)}  # the root's weights come first
+    folders = {node: combination.ensure(node) for node in (ROOT, *sections, FLAT)}  # root first, for its weights
     flat = {FLAT: folders.pop(FLAT)}
     return [aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)]
 
@@ -242,7 +242,7 @@ class _Ensemble:
             done = sum(len(chunk[0].targets) for chunk in chunks)
             labels = self.labels.take(np.arange(done, done + len(pooled)))
             chunks.append(score_levels(pooled.tree, pooled.log_prob, node_targets(labels, node, pooled.tree.levels)))
-        assert pooled is not None  # there are documents
+        assert pooled is not None  # there is at least one document
         own = self.documents
         levels = concatenate(chunks)
         return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, levels, pooled.flat, own.groups)

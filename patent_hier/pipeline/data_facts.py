@@ -118,7 +118,7 @@ def _strange(corpus: Corpus, split: Path, parts: NDArray[np.int8]) -> dict[str, 
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _JUDGED)).astype(np.intp))]
     mask = np.zeros(corpus.size, np.bool_)
     mask[chosen] = True
-    texts = list(map(str, corpus.column("text").filter(pa.array(mask)).to_pylist()))  # filter: take fails above 2 GiB
+    texts = list(map(str, corpus.column("text").filter(pa.array(mask)).to_pylist()))  # in chunks: 2 GiB is too much
     found = Counter(why for text in texts if (why := shown.judge(text)) is not None)
     return {"documents": len(texts), **{why: found[why] for why in STRANGE}}
 

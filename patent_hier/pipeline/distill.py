@@ -161,7 +161,7 @@ def _answer(member: Member, corpus: Corpus, parts: NDArray[np.int8], unlabelled:
         texts = [text for text in unlabelled.texts(system) if sieve.take(text) and text is not None]
         if not texts:
             told = ", ".join(f"{count} {why}" for why, count in sieve.counts.items()) or "no text at all"
-            raise DataError(f"no text is left for the teacher ({told}); name other files")
+            raise DataError(f"no text is left for the teacher ({told}); give other files")
     asked = list(texts)
     if on != UNLABELLED:
         rows = np.flatnonzero(parts == TRAIN)

@@ -1,4 +1,4 @@
-"""Migrate a finished system to a new edition of the scheme; weights and scores that it does not affect are kept.
+"""Migrate a finished system to a new edition of the scheme; parts without changes keep their weights and scores.
 
 The corpus gets the new symbols, and each document keeps its part. A node is copied unchanged if nothing has changed
 below it. Otherwise only the affected heads are trained: those in which some document's label has changed. A model whose
@@ -110,7 +110,7 @@ def _take_over(plan: NodePlan, old: Path, staging: Path, overrides: Sequence[str
     manifest = manifest_of(plan, inputs, facts, overrides)
     history = read_json(old / HISTORY_FILE)
     said = write_node(staging, as_dict(plan.settings), predictions, facts, history, manifest)
-    say(f"{plan.settings.model.name} {plan.settings.node}: unchanged below it, so copied; {said}  {plan.folder}")
+    say(f"{plan.settings.model.name} {plan.settings.node}: copied, no changes below it; {said}  {plan.folder}")
 
 
 def _solve_heads(

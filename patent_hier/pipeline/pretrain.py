@@ -93,7 +93,7 @@ def _start(settings: PretrainSettings, cache: Path) -> EncoderFiles | None:
         return None
     try:
         start = locate(EncoderSettings("start", settings.start, max_length=settings.seq_len), cache)
-    except ConfigError as error:  # which names the settings of run.py
+    except ConfigError as error:  # the message names settings of run.py
         words = str(error).replace("encoder.path", "start").replace("encoder.max_length", "seq_len")
         raise ConfigError(words) from error
     if start.is_causal:

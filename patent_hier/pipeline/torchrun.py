@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TRAIN, _END = b"train", b"end"
 _FAILED = "patent_hier/failed"  # key that a failing rank sets for rank 0 before its connections break
 _LOST = "a torchrun process failed during training: its own error line gives the reason; run the command again"
-_PATIENCE = datetime.timedelta(days=30)  # ranks wait while rank 0 prepares a corpus; torchrun ends them if it fails
+_PATIENCE = datetime.timedelta(days=30)  # ranks wait while rank 0 prepares a corpus; if it fails, torchrun ends them
 _session: "Session | None" = None
 
 

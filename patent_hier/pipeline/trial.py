@@ -147,7 +147,7 @@ class Trial:
         plans = [plan_node(replace(settings, node=node)) for node in nodes]
         found = {plan.settings.node: self._fit(plan, watched, observers) for plan in plans if plan.is_trained}
         if not found:
-            raise ConfigError(f"node={settings.node}: the corpus has no training document below it")
+            raise ConfigError(f"node={settings.node}: no training document below it; choose another node")
         return found[nodes[0]] if len(nodes) == 1 else _whole(found, plans[0].corpus)
 
     def _fit(
