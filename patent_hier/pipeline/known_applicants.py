@@ -36,7 +36,7 @@ def without_context(folders: Mapping[str, Path], manifest: Mapping[str, Any]) ->
     Raises:
         ArtifactError: If one of them is damaged.
     """
-    content, seeds = dict(manifest["content"]), (manifest["seed"], None)  # None: of models without randomness
+    content, seeds = dict(manifest["content"]), (manifest["seed"], None)  # None for models without randomness
     seed = next(seed for seed in seeds if fingerprint({**content, "seed": seed}) == manifest["suite"])
     del content["context"]
     found = {

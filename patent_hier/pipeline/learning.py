@@ -34,11 +34,7 @@ if TYPE_CHECKING:
     from patent_hier.training.node_data import Relearning
 
 CORRECTIONS_FOLDER = "corrections"  # in a cache folder
-_TEXTS = (
-    ("专利名称", "摘要"),
-    ("摘要",),
-    ("专利名称",),
-)  # fields of a table of corrections, each with many known headers
+_TEXTS = (("专利名称", "摘要"), ("摘要",), ("专利名称",))  # of a table of corrections; each has many known headers
 
 
 def ensure_corrections(
