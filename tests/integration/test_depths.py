@@ -25,7 +25,7 @@ TABLE_2 = "in the layout of the paper's Table 2"
 
 
 class Deep:
-    """Results of subgroups, beside an ordinary one of classes."""
+    """Results down to the subgroup, and an ordinary one down to the class."""
 
     def __init__(self, folder: Path) -> None:
         self.world: World = world(folder, "data.rows=800")  # more than 200 subgroups: only the best are kept
@@ -71,7 +71,7 @@ def test_all_levels_are_scored_and_printed(deep, level):
 
 @pytest.mark.parametrize("level", TRAINED)
 def test_accuracy_follows_from_the_corpus(deep, level):
-    """What is answered at each level, held against the corpus's own symbols."""
+    """The answers at each level, compared with the corpus's own symbols."""
     (folder,) = (deep.world.cache / "corpora").glob("demo-*")
     corpus = Corpus.open(folder)
     labels = corpus_labels(corpus, "subgroup")

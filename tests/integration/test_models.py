@@ -1,4 +1,4 @@
-"""Every model beside BERT-CNN, from raw file to result, two levels deep and deeper: once, then again untrained."""
+"""Every model except BERT-CNN, from raw file to result, on two and more levels; the second run trains nothing."""
 
 import shutil
 
@@ -84,7 +84,7 @@ def test_facts_of_training(trained):
 
 
 def test_a_saved_node_scores_new_texts(trained):
-    """What stands in the folder gives of the corpus's texts what training wrote of them."""
+    """The saved model gives the same predictions for the corpus's texts as training has written."""
     folder = trained.nodes()["root"]
     classifier = load_classifier(folder / "model")
     scored = predictions(folder)

@@ -1,4 +1,4 @@
-"""The public parts, as a researcher uses them: with any Trainer of Lightning, on the demo corpus."""
+"""The public classes as a researcher uses them: with any Lightning Trainer, on the demo corpus."""
 
 import json
 from dataclasses import replace
@@ -276,7 +276,7 @@ def test_callbacks_and_loggers(data: PatentDataModule, tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_from_a_checkpoint_of_lightning(data: PatentDataModule, tmp_path: Path) -> None:
-    """To the weights of a run that was not interrupted."""
+    """It ends with the weights of an uninterrupted run."""
     usual = make_model(data, lr=1e-2, total_steps=20, dropout=0.0)
     pl.Trainer(**ALONE, max_epochs=2).fit(usual, data)
     first = make_model(data, lr=1e-2, total_steps=20, dropout=0.0)

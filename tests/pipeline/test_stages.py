@@ -146,7 +146,7 @@ def test_a_split_by_applicant_without_applicants_says_so(settings, cache, tmp_pa
 
 
 def given_file(folder, corpus, left_out=0):
-    """Every tenth document tests, the last ones are not named, and one is of another corpus."""
+    """Every tenth document is in test, the last ones are not listed, and one belongs to another corpus."""
     ids = corpus.document_ids.to_pylist()
     rows = [f"{name},{'test' if place % 10 == 0 else 'train'}" for place, name in enumerate(ids[: len(ids) - left_out])]
     path = folder / "parts.csv"

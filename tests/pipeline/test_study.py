@@ -1,4 +1,4 @@
-"""Trials without training: what is proposed, what is kept, who takes up what another left."""
+"""Trials without training: what is proposed, what is stored, and who resumes an unfinished trial."""
 
 from pathlib import Path
 from typing import Any

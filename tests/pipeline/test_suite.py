@@ -113,7 +113,7 @@ def test_a_node_below_the_section(node, tmp_path, capsys):
 
 
 def test_further_symbols_are_learnt_and_asked_for(tmp_path):
-    """C is nobody's main symbol: with data.labels=all the root knows it and its node is trained."""
+    """No document has C as main symbol: with data.labels=all the root knows it and its node is trained."""
     plain = make_settings(tmp_path, "naive_bayes")
     raw = write_csv(tmp_path / "more.csv", {"A01B1/00;C07D1/00": 40, "A23L1/00": 30, "B60K1/00": 30})
     settings = replace(plain, data=replace(plain.data, path=str(raw)), level=LevelSettings("hier"))
