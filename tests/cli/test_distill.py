@@ -120,7 +120,7 @@ def test_answers_of_other_data_are_refused(place: Place) -> None:
         if not Answers.open(path).document_ids.size
     ]
     for words, said in [
-        (("level=flat", "split.seed=5"), "of split"),
+        (("level=flat", "split.seed=5"), "belongs to split"),
         (("level=section",), "use level=flat or level=shared"),
         (("level=flat", f"distill.answers={place.folder}"), "holds no teacher's answers"),
     ]:

@@ -45,7 +45,7 @@ def test_nodes_are_found_and_aggregated(hier):
     assert suite.facts["seed"] == 1
 
     foreign = run_node(replace(hier, node="A", split=replace(hier.split, seed=5)))
-    with pytest.raises(ArtifactError, match="2 configurations"):
+    with pytest.raises(ArtifactError, match="2 different configurations"):
         aggregate_nodes({**folders, "A": foreign.folder}, corpus)
 
 
