@@ -1,1 +1,1 @@
-"""One node from data to result folder, and the suite of nine."""
+"""From raw data to result folders: single nodes, and all nodes of a hierarchical system."""

@@ -1,4 +1,4 @@
-"""Find what has been run on one corpus and split, and what is missing of it."""
+"""Find the finished runs of one corpus and split, and the nodes that are still missing."""
 
 import shlex
 from collections import defaultdict
@@ -25,13 +25,13 @@ from patent_hier.pipeline.naming import name_configurations
 from patent_hier.pipeline.stages import wanted_nodes
 from patent_hier.settings import HIER_NODES, WHOLE
 
-_HIERARCHICAL = ("hier", "section", "class")  # levels that are parts of a hierarchical result
+_HIERARCHICAL = ("hier", "section", "class")  # levels whose nodes belong to a hierarchical result
 _LAYERS = "model.num_last_layers"
 _Seeds = dict[int, dict[str, NodeRun]]
 
 
 def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
-    """Find what has been run on a corpus and split, and what is missing of it.
+    """Find the finished runs of a corpus and split, and the nodes that are still missing.
 
     Raises:
         ArtifactError: If a result is damaged.
@@ -55,10 +55,10 @@ def collect(runs_dir: Path, corpus: Corpus, split: Path) -> Evidence:
 
 
 def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
-    """All finished nodes of a corpus and split, ordered by model, seed and node; without versions that were refused.
+    """Return the finished nodes of a corpus and split, ordered by model, seed and node; refused versions are left out.
 
     Raises:
-        ArtifactError: If one of them is damaged.
+        ArtifactError: If a node's folder is damaged.
     """
     runs, refused = [], _refused(runs_dir)
     for file in sorted(runs_dir.glob(f"[!.]*/[!.]*-*/{MANIFEST}")):
@@ -70,7 +70,7 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
         run = NodeRun(file.parent, manifest)
         if damaged := find_damage(file.parent):
             raise ArtifactError(
-                f"result {file.parent} is damaged ({file.parent / damaged} is not as its manifest says); "
+                f"result {file.parent} is damaged ({file.parent / damaged} does not match its manifest); "
                 f"delete it and run again: {_command(manifest, manifest['level'], run.node)}"
             )
         runs.append(run)
@@ -79,9 +79,9 @@ def find_runs(runs_dir: Path, corpus: Corpus, split: Path) -> list[NodeRun]:
 
 
 def layer_series(runs: Iterable[NodeRun]) -> dict[str, dict[int, NodeRun]]:
-    """Runs that differ only in the number of last layers, by node and number.
+    """Return the runs that differ only in the number of last layers, by node and number of layers.
 
-    All are of one configuration and seed: the one with most runs, the first of equals in the order of ``runs``.
+    All of them have the same configuration and seed: the ones with the most runs; on ties, the first in ``runs``.
     """
     series: dict[str, dict[str, dict[int, NodeRun]]] = defaultdict(lambda: defaultdict(dict))
     for run in runs:
@@ -97,7 +97,7 @@ def layer_series(runs: Iterable[NodeRun]) -> dict[str, dict[int, NodeRun]]:
 def _whole(
     groups: Mapping[Group, Sequence[NodeRun]], names: Mapping[Group, str], nodes: tuple[str, ...]
 ) -> tuple[tuple[Configuration, ...], list[Missing]]:
-    """Configurations with the seeds that have all nodes; and what the other seeds lack."""
+    """Return the configurations with their complete seeds, and the missing nodes of the other seeds."""
     configurations, missing = [], []
     for group, runs in groups.items():
         seeds = _by_seed(runs)
@@ -112,7 +112,7 @@ def _whole(
 
 
 def _gone(results: Iterable[Any], runs: Sequence[NodeRun], names: Mapping[Group, str]) -> list[Missing]:
-    """Results that were aggregated once and of which no node of their kind is left to tell of it."""
+    """Return the aggregated results whose node folders have all been deleted."""
     there = {(run.group, run.seed, run.node if run.node in WHOLE else "hier") for run in runs}
     missing = []
     for manifest in results:
@@ -139,7 +139,7 @@ def _by_seed(runs: Iterable[NodeRun]) -> _Seeds:
 
 
 def _results(runs_dir: Path, corpus: Corpus, split: Path) -> list[Any]:
-    """Manifests of aggregated results: each names nodes that were there once."""
+    """Return the manifests of aggregated results; each one names the nodes that the result was made from."""
     manifests = [read_json(file) for file in sorted(runs_dir.glob(f"[!.]*/result-*/{MANIFEST}"))]
     refused = _refused(runs_dir)
     found = [own for own in manifests if own.get("kind") == "result" and _belongs(own, corpus, split)]
@@ -147,7 +147,7 @@ def _results(runs_dir: Path, corpus: Corpus, split: Path) -> list[Any]:
 
 
 def _refused(runs_dir: Path) -> set[str]:
-    """The suites that ``patent-hier learn`` has refused, by the records beside the results."""
+    """Return the suites that ``patent-hier learn`` has refused, according to the records next to the results."""
     records = (read_json(file) for file in sorted(runs_dir.glob("[!.]*/learnt-*.json")))
     return {str(own["suite"]) for own in records if own.get("refused")}
 
@@ -158,7 +158,7 @@ def _belongs(manifest: Mapping[str, Any], corpus: Corpus, split: Path) -> bool:
 
 
 def _command(manifest: Mapping[str, Any], level: str, node: str | None = None) -> str:
-    """The command that makes what is missing beside a result."""
+    """Return the command that makes the missing nodes of a result."""
     if members_of(manifest):
         return shlex.join(["patent-hier", "combine", *manifest.get("overrides", [])])
     words = [word for word in manifest.get("overrides", []) if word.split("=")[0] not in ("level", "node")]

@@ -1,16 +1,16 @@
-"""Finished systems as one: for each node, the weighted product of the members' probabilities.
+"""Combine finished systems into an ensemble: each node is the weighted product of the members' probabilities.
 
-The weights of a node are fitted to the ``val`` documents under it, so its scores on ``val`` are no estimate; nothing
-here looks at ``calibration`` or ``test``. Down to the class each head is pooled by itself; deeper trees are pooled over
-whole paths, with weights for each level (:mod:`patent_hier.evaluation.path_pool`). Where predictions keep only the best
-labels of a level, all members read the documents' texts again. Members may reach different levels; the combination
-reaches those that all of them do.
+The weights of a node are fitted to the ``val`` documents below it, so its scores on ``val`` are biased; this module
+never uses ``calibration`` or ``test``. Down to the class, each head is pooled separately; deeper trees are pooled over
+whole paths, with weights for each level (:mod:`patent_hier.evaluation.path_pool`). If stored predictions contain only
+the best labels of a level, all members score the documents' texts again. Members may have different depths; the
+ensemble predicts the levels that all of them have.
 
-A member without a node of its own (a flat classifier has no sections, local classifiers have no ``flat``) is asked what
-its other nodes say of it, see :mod:`patent_hier.evaluation.scores`. So the cascade of flat members alone is: the
-section of the highest summed probability, then the best class within it.
+If a member lacks a node (a flat classifier has no sections, local classifiers have no ``flat``), its scores for that
+node are derived from its other nodes, see :mod:`patent_hier.evaluation.scores`. The cascade of an ensemble of flat
+members therefore chooses the section with the highest summed probability, then the best class within it.
 
-A node's folder has the files of a trained one; its ``model/`` says which folders it is made of, and their weights.
+A node's folder has the same files as a trained node; its ``model/`` folder lists the members' folders and weights.
 """
 
 import os
@@ -46,10 +46,10 @@ from patent_hier.progress import item_progress, say
 from patent_hier.settings import FLAT, ROOT, SHARED, WHOLE
 from patent_hier.taxonomy.tree import LabelTree, Positions
 
-COMBINE_VERSION = 3  # raise it when equal members would make other scores
+COMBINE_VERSION = 3  # raise it when the same members would give other scores
 _LEVELS_OF_LOCAL_POOLS = 2  # deeper trees are pooled over whole paths
-LEAST_DOCUMENTS = 50  # of val under a section, to fit weights of its own
-_NOTE = "the weights were fitted to val, so the scores on val are no estimate"
+LEAST_DOCUMENTS = 50  # val documents that a section needs for weights of its own
+_NOTE = "the weights were fitted to val, so the scores on val are biased"
 
 
 def combine(
@@ -60,50 +60,50 @@ def combine(
     overrides: Sequence[str] = (),
     depth: str | None = None,
 ) -> list[SuiteResult]:
-    """Combine finished systems of one corpus and split; nodes that are finished are left as they are.
+    """Combine finished systems of one corpus and split into an ensemble; its finished nodes are left unchanged.
 
     Args:
-        results: Two or more result folders; their order does not matter.
+        results: Two or more result folders, in any order.
         runs_dir: Folder of results.
-        name: Folder of the combination in it.
-        cache_dir: Where the corpus is; None for the folder that the first member was trained with.
-        overrides: The words of the command, for the manifests.
-        depth: The deepest level that is answered; None for the deepest that all members reach.
+        name: Name of the ensemble's folder in ``runs_dir``.
+        cache_dir: Cache folder with the corpus; None for the one that the first member was trained with.
+        overrides: Arguments of the command, for the manifests.
+        depth: Deepest level to predict; None for the deepest level that all members have.
 
     Returns:
-        The results of the combination, the better one first, not yet saved: of systems down to the class its local
-        classifiers and its flat one, of deeper ones a single one over all levels.
+        The results of the ensemble, not yet saved. Systems down to the class have two, first that of the local
+        classifiers, then that of the flat one; deeper systems have one over all levels.
 
     Raises:
-        ConfigError: If a folder is no result, is given twice, the members are not of one corpus and split, or one does
-            not reach ``depth``.
+        ConfigError: If a folder is not a result folder or is given twice, the members differ in corpus or split, or one
+            does not have level ``depth``.
         IncompleteError: If a member lacks a node.
-        ArtifactError: If a member or a finished node of the combination is damaged, or the members scored different
-            documents; nothing half-written is left.
+        ArtifactError: If a member or a finished node of the ensemble is damaged, or the members scored different
+            documents; no partial result is left.
     """
     members = read_members(results)
     corpus, cache = corpus_of(members[0], cache_dir)
     common = min((member.tree.levels for member in members), key=len)
     if depth is not None and depth not in common:
-        raise ConfigError(f"depth {depth} is not reached by every member; choose one of {', '.join(common[1:])}")
+        raise ConfigError(f"not every member reaches depth {depth}; choose one of {', '.join(common[1:])}")
     levels = common if depth is None else common[: common.index(depth) + 1]
     combination = _Ensemble(members, levels, corpus, cache, runs_dir / name, tuple(overrides))
     for member in combination.deeper:
         reached = f"{COMBINATION}: {member.short_name} reaches {member.tree.depth}"
-        say(f"{reached}; it is asked down to {combination.depth}")
+        say(f"{reached}; only its levels down to {combination.depth} are used")
     if len(combination.levels) > _LEVELS_OF_LOCAL_POOLS:
         return [aggregate_nodes({SHARED: combination.ensure(SHARED)}, corpus.folder)]
     sections = sorted({label for member in members for label in member.tree.labels(member.tree.levels[0])})
-    folders = {node: combination.ensure(node) for node in (ROOT, *sections, FLAT)}  # the root's weights come first
+    folders = {node: combination.ensure(node) for node in (ROOT, *sections, FLAT)}  # root first, for its weights
     flat = {FLAT: folders.pop(FLAT)}
     return [aggregate_nodes(folders, corpus.folder), aggregate_nodes(flat, corpus.folder)]
 
 
 def combine_again(before: Member, results: Sequence[Path], cache_dir: Path | None) -> SuiteResult:
-    """Combine new versions of a combination's members as the old ones were, in the same folder of results.
+    """Combine new versions of an ensemble's members in the same way as the old ones, in the same results folder.
 
     Args:
-        before: The old combination.
+        before: The old ensemble.
         results: Result folders of the new members.
         cache_dir: As for :func:`combine`.
     """
@@ -124,17 +124,17 @@ class _Ensemble:
 
     @property
     def depth(self) -> str:
-        """The deepest level that is answered."""
+        """The deepest level that the ensemble predicts."""
         return self.levels[-1]
 
     @cached_property
     def deeper(self) -> list[Member]:
-        """The members that reach further than that."""
+        """The members with deeper levels than the ensemble."""
         return [member for member in self.members if member.tree.depth != self.depth]
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """All that decides the result, but for the node."""
+        """Everything that determines the result, except the node."""
         data = self.members[0].manifest["data"]
         facts = [member.facts for member in self.members]
         content = {
@@ -143,7 +143,7 @@ class _Ensemble:
             "split": data["split"],
             "members": facts,
         }
-        if len(self.deeper) == len(self.members):  # else the members say how deep
+        if len(self.deeper) == len(self.members):  # otherwise the members determine the depth
             content["depth"] = self.depth
         return content
 
@@ -151,11 +151,11 @@ class _Ensemble:
         return self.folder / f"{node}-{fingerprint({**self.content, 'seed': None, 'node': node})}"
 
     def ensure(self, node: str) -> Path:
-        """The finished folder of a node."""
+        """Return the folder of a finished node; make the node if it is missing."""
         folder = self.node_folder(node)
         with exclusive(folder):
             if finished(folder):
-                say(f"{COMBINATION} {node}: finished before  {folder}")
+                say(f"{COMBINATION} {node}: already finished  {folder}")
                 return folder
             with atomic_folder(folder) as staging:
                 self._make(node, folder, staging)
@@ -163,12 +163,12 @@ class _Ensemble:
 
     @cached_property
     def documents(self) -> NetworkPredictions:
-        """Any node of the first member: which documents there are, in which order, and their parts."""
+        """The predictions of a node of the first member, which define the documents, their order and their parts."""
         return read_predictions(next(iter(self.members[0].nodes.values())))
 
     @cached_property
     def scores(self) -> list[dict[str, TreeScores]]:
-        """Each member's scores of all held-out documents, in the order of ``documents``."""
+        """Each member's scores for all held-out documents, in the order of ``documents``."""
         say(f"{COMBINATION}: reading {len(self.members)} members, {len(self.documents)} documents")
         scores = [
             cut({node: self._aligned(folder) for node, folder in member.nodes.items()}, self.depth)
@@ -176,14 +176,14 @@ class _Ensemble:
         ]
         if self.is_whole:
             return scores
-        # What every member has of every label below the root: weights are fitted to these levels.
+        # The weights are fitted to the levels that the nodes of all members have in common.
         depths = [own.tree.depth for by_node in scores for node, own in by_node.items() if node != ROOT]
         common = min(depths, key=self.members[0].tree.levels.index)
         return [{node: own.to_depth(common) for node, own in by_node.items()} for by_node in scores]
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether the members' predictions have all labels of every level that is pooled."""
+        """Whether the members' stored predictions contain every label of each pooled level."""
         read = [read_predictions(folder) for member in self.members for folder in member.nodes.values()]
         return all(own.is_whole or self.depth in (level.level for level in own.dense) for own in read)
 
@@ -193,7 +193,7 @@ class _Ensemble:
         except ArtifactError as error:
             raise ArtifactError(f"{folder}: {error}") from error
         if not np.array_equal(own.parts, self.documents.parts):
-            raise ArtifactError(f"{folder} has documents in other parts than another member; run it again")
+            raise ArtifactError(f"{folder} assigns documents to other parts than another member does; run it again")
         return own.scores()
 
     def _make(self, node: str, folder: Path, staging: Path) -> None:
@@ -225,16 +225,16 @@ class _Ensemble:
 
     @cached_property
     def rows(self) -> NDArray[np.intp]:
-        """Where the documents stand in the corpus, ``(n,)``."""
+        """Positions of the documents in the corpus, ``(n,)``."""
         return positions(self.documents.document_ids, self.corpus.document_ids.to_numpy(), "the corpus")
 
     @cached_property
     def labels(self) -> DocumentLabels:
-        """The corpus's labels of the documents."""
+        """The labels of the documents in the corpus."""
         return corpus_labels(self.corpus, self.depth).take(self.rows)
 
     def _pooled(self, node: str, pooling: "_Pooling") -> NetworkPredictions:
-        """The combination's predictions of all held-out documents."""
+        """Return the ensemble's predictions for all held-out documents."""
         chunks: list[list[LevelScores]] = []
         pooled: TreeScores | None = None
         for scores in self._members_scores(node, np.arange(len(self.documents))):
@@ -242,17 +242,17 @@ class _Ensemble:
             done = sum(len(chunk[0].targets) for chunk in chunks)
             labels = self.labels.take(np.arange(done, done + len(pooled)))
             chunks.append(score_levels(pooled.tree, pooled.log_prob, node_targets(labels, node, pooled.tree.levels)))
-        assert pooled is not None  # there are documents
+        assert pooled is not None  # there is at least one document
         own = self.documents
         levels = concatenate(chunks)
         return NetworkPredictions(node, pooled.tree, own.document_ids, own.parts, levels, pooled.flat, own.groups)
 
     def _members_scores(self, node: str, places: NDArray[np.intp]) -> Iterator[list[TreeScores]]:
-        """Some documents at a time: from the members' predictions or, where these keep only the best labels, texts.
+        """Yield the members' scores in batches, from stored predictions or, if these are incomplete, from the texts.
 
         Args:
-            node: The node.
-            places: Which of ``documents``.
+            node: The node to score.
+            places: Positions in ``documents``.
         """
         if self.is_whole:
             whole = [as_node(derive(own, node), node) for own in self.scores]
@@ -272,7 +272,7 @@ class _Ensemble:
 
     @cached_property
     def loader(self) -> NodeLoader:
-        """The members' node folders, loaded."""
+        """A loader with the models of all members."""
         loader = NodeLoader()
         for member in self.members:
             for name, folder in member.nodes.items():
@@ -280,13 +280,13 @@ class _Ensemble:
         return loader
 
     def _by_heads(self, node: str) -> "_Pooling":
-        """One weight for each member, each head pooled by itself."""
+        """Fit one weight for each member, to pool each head separately."""
         scores = [as_node(derive(own, node), node) for own in self.scores]
         tree = LabelTree.union([own.tree for own in scores])
         val, paths = self._val(node, tree)
         if node in (ROOT, FLAT) and not len(val):
             raise ConfigError(
-                "the weights of a combination are fitted to val, and the members' split has no such documents; train "
+                "the weights of an ensemble are fitted to the part val, which is empty in the members' split; train "
                 "the members with split.val above 0"
             )
         if node in (ROOT, FLAT) or len(val) >= LEAST_DOCUMENTS:
@@ -296,20 +296,20 @@ class _Ensemble:
         else:
             known = read_json(self.node_folder(ROOT) / METRICS_FILE)["training"]
             say(
-                f"{COMBINATION} {node}: {len(val)} val documents under it, fewer than {LEAST_DOCUMENTS}; "
-                "it takes the weights of root"
+                f"{COMBINATION} {node}: {len(val)} val documents below it, fewer than {LEAST_DOCUMENTS}; "
+                "it uses the weights of root"
             )
             weights = [known["weights"][member.name] for member in self.members]
             facts = {"weights_of": ROOT, "weights_documents": known["weights_documents"]}
         return _Pooling(lambda scores: pool(scores, weights), weights, facts)
 
     def _over_paths(self) -> "_Pooling":
-        """A weight for each member and level, over whole paths."""
+        """Fit a weight for each member and level, to pool whole paths."""
         tree = LabelTree.union([member.tree.to_depth(self.depth) for member in self.members])
         val, paths = self._val(SHARED, tree)
         if len(val) < LEAST_DOCUMENTS:
             raise ConfigError(
-                f"{len(val)} val documents, fewer than the {LEAST_DOCUMENTS} that the weights of several levels need; "
+                f"val has {len(val)} documents, but weights for several levels need at least {LEAST_DOCUMENTS}; "
                 "raise split.val and train the members again"
             )
         pooled = PathPool.fit(self._members_scores(SHARED, val), tree, paths)
@@ -318,14 +318,14 @@ class _Ensemble:
         return _Pooling(lambda scores: pooled(scores, tree), pooled.weights.tolist(), facts, unknown)
 
     def _val(self, node: str, tree: LabelTree) -> tuple[NDArray[np.intp], Positions]:
-        """Which documents of ``val`` lie under the node, and their paths in a tree."""
+        """Return the positions of the ``val`` documents below the node, and their paths in a tree."""
         targets = node_targets(self.labels, node, tree.levels)
         paths = np.stack([tree.find(level, own) for level, own in zip(tree.levels, targets, strict=True)], axis=1)
         val = np.flatnonzero((self.documents.parts == "val") & (targets[0] != None))  # noqa: E711 - elementwise
         return val, paths[val]
 
     def _classifier(self, pooled: NetworkPredictions, pooling: "_Pooling", folder: Path) -> dict[str, Any]:
-        """Return what scoring new texts needs: the members' folders, relative to the node's own, and their weights."""
+        """Return the data for scoring new texts: the members' folders, relative to the node's, and their weights."""
         members = [
             {
                 "model": member.manifest["model"],
@@ -364,7 +364,7 @@ class _Ensemble:
 
 @dataclass(frozen=True)
 class _Pooling:
-    """How members become one: what makes one of their scores, their weights, and facts for the metrics."""
+    """A fitted pooling of members: the pooling function, the weights, and facts for the metrics."""
 
     pool: Callable[[list[TreeScores]], TreeScores]
     weights: list[Any]

@@ -1,4 +1,4 @@
-"""Two finished systems on the same documents, level by level: what one gains over the other, and whether by chance."""
+"""Compare two finished systems on the same documents, level by level: differences in accuracy, and significance."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,17 +16,18 @@ from patent_hier.pipeline.suite import read_system
 Names = tuple[str, str]
 Compared = dict[str, dict[str, Any]]
 """By level: the accuracy of each system under its name; their ``difference`` with its 95 % bootstrap ``interval``; the
-``p_value`` of McNemar's exact test; the ``documents``, and how many ``only_first`` or ``only_second`` got right."""
+``p_value`` of McNemar's exact test; the number of ``documents``; and the numbers of documents that ``only_first`` or
+``only_second`` classified correctly."""
 
 
 def compare_on_test(first: Mapping[str, Path], second: Mapping[str, Path], corpus: Corpus, names: Names) -> Compared:
-    """The first system less the second, on the test documents of both.
+    """Compare two systems on their test documents; differences are the first system minus the second.
 
     Args:
-        first: Its nodes, each with its folder.
-        second: Likewise, of the same corpus and split.
+        first: Node -> result folder of the first system.
+        second: Node -> result folder of the second system, which has the same corpus and split.
         corpus: The corpus.
-        names: What to call the two.
+        names: Names of the two systems.
     """
     own, _ = read_system(first, corpus)
     other = aligned(read_system(second, corpus)[0], own.document_ids)
@@ -40,12 +41,12 @@ def compare_on_test(first: Mapping[str, Path], second: Mapping[str, Path], corpu
 
 
 def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], names: Names) -> dict[str, Any]:
-    """One level of :data:`Compared`.
+    """Return the comparison at one level, an entry of :data:`Compared`.
 
     Args:
-        first: ``(n,)``, whether the first system is right; n is 1 or more.
-        second: ``(n,)``, likewise.
-        names: What to call the two.
+        first: Whether the first system is right, ``(n,)``; n is 1 or more.
+        second: Whether the second system is right, ``(n,)``.
+        names: Names of the two systems.
     """
     pair = dict(zip(names, (first, second), strict=True))
     (compared,) = compare_systems({name: right[None] for name, right in pair.items()})
@@ -61,11 +62,11 @@ def compare(first: NDArray[np.bool_], second: NDArray[np.bool_], names: Names) -
 
 
 def lines_of(compared: Compared, where: str = "test documents") -> Iterable[str]:
-    """The comparison for people, a line for each level.
+    """Yield the comparison as text, one line for each level.
 
     Args:
-        compared: It.
-        where: What the documents are.
+        compared: The comparison.
+        where: Name of the set of documents.
     """
     for level, own in compared.items():
         first, second = list(own)[:2]

@@ -1,4 +1,4 @@
-"""The facts of a data card: where a corpus comes from, what is in it, how it was split, what may leak."""
+"""Facts for a data card: origin, content and split of a corpus, and possible leaks between its parts."""
 
 import functools
 from collections import Counter
@@ -22,20 +22,20 @@ from patent_hier.pipeline.relations import RELATIONS_VERSION, audit, load_relati
 from patent_hier.pipeline.stages import load_parts, training_characters
 
 _OF_FILES = ("file", "format", "encoding")
-_MOST = 8  # values of a column that are listed
-_JUDGED = 5_000  # documents whose characters are looked at
-_FEW = 5  # training documents below which a label is called rare
+_MOST = 8  # the most frequent values of a column are listed
+_JUDGED = 5_000  # documents whose characters are examined
+_FEW = 5  # a label with fewer training documents is called rare
 
 
 def data_facts(corpus: Corpus, split: Path) -> Mapping[str, Any]:
-    """The facts as JSON-able values; known once for all results that a process makes of a corpus and split.
+    """Return the facts as JSON-serialisable values, cached for all results of a corpus and split in this process.
 
     Args:
         corpus: The clean corpus.
         split: Folder of its split.
     """
     facts = _facts_of(corpus.folder, split)
-    return {**facts, "relations": _relations(corpus, split, facts["split"]["policy"])}  # an audit may find them later
+    return {**facts, "relations": _relations(corpus, split, facts["split"]["policy"])}  # an audit may add them later
 
 
 @functools.lru_cache(maxsize=2)
@@ -74,7 +74,7 @@ def _present(corpus: Corpus, name: str) -> int:
 
 
 def _days(corpus: Corpus, name: str) -> dict[str, Any]:
-    """First and last day, documents by year, and documents without a day."""
+    """Return the first and last date, the documents by year, and the documents without a date."""
     column = corpus.column(name)
     if column.null_count == len(column):
         return {"first": None, "last": None, "without": len(column), "years": {}}
@@ -91,7 +91,7 @@ def _frequent(corpus: Corpus, name: str) -> dict[str, int]:
 
 
 def _applicants(corpus: Corpus, parts: NDArray[np.int8]) -> dict[str, Any]:
-    """How many there are, the share of the ten largest, and test documents whose applicant is in train."""
+    """Count applicants, documents of the ten largest, and test documents whose applicant is in the training part."""
     column = corpus.column("applicant").combine_chunks().dictionary_encode()
     names = [applicant_names(value) for value in column.dictionary.to_pylist()]
     codes = column.indices.fill_null(len(names)).to_numpy()
@@ -112,19 +112,19 @@ def _applicants(corpus: Corpus, parts: NDArray[np.int8]) -> dict[str, Any]:
 
 
 def _strange(corpus: Corpus, split: Path, parts: NDArray[np.int8]) -> dict[str, int]:
-    """Of some training documents, how many are written otherwise than the others, by the reason."""
+    """Count the unusually written documents in a sample of the training part, by reason."""
     shown = training_characters(corpus, split)
     rows = np.flatnonzero(parts == TRAIN)
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _JUDGED)).astype(np.intp))]
     mask = np.zeros(corpus.size, np.bool_)
     mask[chosen] = True
-    texts = list(map(str, corpus.column("text").filter(pa.array(mask)).to_pylist()))  # by pieces: 2 GiB are too many
+    texts = list(map(str, corpus.column("text").filter(pa.array(mask)).to_pylist()))  # in chunks: 2 GiB is too much
     found = Counter(why for text in texts if (why := shown.judge(text)) is not None)
     return {"documents": len(texts), **{why: found[why] for why in STRANGE}}
 
 
 def _labels(corpus: Corpus, parts: NDArray[np.int8]) -> dict[str, Any]:
-    """Documents of each section, and by level: labels, those with few training documents, share of the ten largest."""
+    """Count documents by section, and labels, rare labels and the share of the ten largest labels by level."""
     labels = corpus_labels(corpus, "subgroup")
     levels = {}
     for place, level in enumerate(labels.tree.levels):
@@ -150,7 +150,7 @@ def _labels(corpus: Corpus, parts: NDArray[np.int8]) -> dict[str, Any]:
 
 
 def _relations(corpus: Corpus, split: Path, policy: str) -> dict[str, Any] | None:
-    """Test documents with a relative in train, by kind; None before ``patent-hier audit`` has looked for them."""
+    """Count test documents with a relative in the training part, by kind; None before ``patent-hier audit`` has run."""
     cache = corpus.folder.parents[1]
     content = {"corpus": corpus.fingerprint, "version": RELATIONS_VERSION}
     if not (cache / "relations" / fingerprint(content)).is_dir():

@@ -43,34 +43,34 @@ from patent_hier.training.optimizing import inverse_frequency_weights
 class PatentDataModule(NodeBatches):
     """Training, validation, test and prediction batches of a raw file.
 
-    The cleaned corpus, its split and what the model reads of it are folders in ``cache_dir``, made once, under locks,
-    and shared with the command line. They are made by ``prepare_data``, or by the first attribute that needs them.
+    The cleaned corpus, its split and the model's inputs are folders in ``cache_dir``. They are made once, under locks,
+    by ``prepare_data`` or by the first attribute that needs them, and are shared with the command line.
 
     Args:
         path: CSV file; None for the generated demo corpus.
-        text: Header names of the fields that make the text, in this order; a string is one name.
-        columns: Our field name -> the file's header name, where it differs from the paper's 16 columns.
-        encoding: As in :class:`patent_hier.settings.DataSettings`, likewise the next three.
-        min_symbol: ``group``, ``subclass`` or ``class``; None: ``group``, of the demo corpus ``class``.
+        text: Header names of the fields that form the text, in this order; a string is a single name.
+        columns: Field name of this package -> header name in the file, where it differs from the paper's 16 columns.
+        encoding: As in :class:`patent_hier.settings.DataSettings`, like the next three arguments.
+        min_symbol: ``group``, ``subclass`` or ``class``; None means ``group``, or ``class`` for the demo corpus.
         edition: ``2017`` or ``latest``.
-        max_reject_share: Fraction of rows.
-        rows: Documents of the demo corpus.
+        max_reject_share: Largest allowed fraction of rejected rows.
+        rows: Number of documents in the demo corpus.
         depth: The deepest level: ``class``, ``subclass``, ``main_group`` or ``subgroup``.
-        labels: ``first``: a document's label is its main symbol; ``all``: it is trained on all of its symbols.
+        labels: ``first`` trains on a document's main symbol, ``all`` on all of its symbols.
         node: ``shared`` for every level, ``root`` for the first one, ``flat`` for one softmax over the deepest level,
-            or a label for everything below it. With ``flat``, make the model with ``flat=True``.
-        split: A policy, such as ``applicant``; or settings, also as a plain dictionary, such as
+            or a label for everything below it. With ``flat``, create the model with ``flat=True``.
+        split: A policy such as ``applicant``, or settings, which may be a plain dictionary such as
             ``{"policy": "file", "path": "parts.csv"}``.
-        encoder: Whose tokens are read: ``small``, ``demo``, a folder, a hub name, or settings.
-        features: Read ``words`` or ``chars`` instead, for ``textcnn`` and ``rnn``; or settings.
-        max_length: Longest document in tokens or words; None: what suits the encoder or the features.
+        encoder: Encoder whose tokens are read: ``small``, ``demo``, a folder, a hub name, or settings.
+        features: ``words`` or ``chars`` in place of an encoder, for ``textcnn`` and ``rnn``; or settings.
+        max_length: Maximum document length in tokens or words; None for the default of the encoder or features.
         batch_size: Documents per training batch.
         score_batch_size: Documents per batch in validation, test and prediction.
-        seed: Decides the order of training batches.
-        cache_dir: Folder of what can be made again.
-        label_text: CSV of the titles of IPC places, which become extra training documents.
-        label_levels: Which of them; a string is one level.
-        label_weight: Weight of a title, where a training document has 1.
+        seed: Seed for the order of training batches.
+        cache_dir: Folder for files that can be rebuilt.
+        label_text: CSV with the titles of IPC symbols, which become extra training documents.
+        label_levels: Levels whose titles are used; a string is a single level.
+        label_weight: Weight of a title; a training document has weight 1.
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
@@ -104,13 +104,13 @@ class PatentDataModule(NodeBatches):
     ) -> None:
         text, label_levels = _names("text", text), _names("label_levels", label_levels)
         if columns is not None and not isinstance(columns, Mapping):
-            raise ConfigError(f"columns={columns!r} is no dictionary; write columns={{'title': '名称'}}")
+            raise ConfigError(f"columns={columns!r} is not a dictionary; write columns={{'title': '名称'}}")
         given = {name: _plain(value) for name, value in locals().items() if name not in ("self", "__class__")}
         super().__init__(None, batch_size=batch_size, score_batch_size=score_batch_size, pad_id=0, seed=seed)
         if features is not None and encoder is not None:
-            raise ConfigError(f"features={features} and encoder={encoder}: a network reads one of them; leave one out")
+            raise ConfigError(f"features={features} and encoder={encoder} cannot be used together; leave one out")
         if path is not None and rows is not None:
-            raise ConfigError(f"rows={rows} goes with the demo corpus, not with {path}; leave one out")
+            raise ConfigError(f"rows={rows} applies only to the demo corpus, not to {path}; leave one out")
         kind = DemoDataSettings if path is None else DataSettings
         own = {field.name for field in fields(kind)} - {"seed"}
         self.settings = Settings(
@@ -129,16 +129,16 @@ class PatentDataModule(NodeBatches):
         self.save_hyperparameters(given)
 
     def prepare_data(self) -> None:
-        """Make everything that is not in the cache; Lightning calls this in one process of each machine."""
+        """Make everything that is missing from the cache; Lightning calls this in one process of each machine."""
         _ = self.view
 
     def setup(self, stage: str) -> None:
-        """Open it, in every process."""
+        """Open the prepared data; Lightning calls this in every process."""
         _ = self.view
 
     @property
     def tree(self) -> LabelTree:
-        """The labels to decide between: those of the node that the training part has."""
+        """The labels that the model chooses from: the node's labels that occur in the training part."""
         return self.view.tree
 
     @cached_property
@@ -154,13 +154,13 @@ class PatentDataModule(NodeBatches):
 
     @property
     def reader(self) -> TokenReader:
-        """Turns new texts into tokens as those of the corpus."""
+        """The reader that turns new texts into tokens like those of the corpus."""
         assert self._opened.spec is not None
         return self._opened.spec.reader
 
     @property
     def vectors(self) -> Path | None:
-        """The folder of the word vectors, for ``PatentClassifier(features=...)``; None where an encoder is read."""
+        """The folder of the word vectors, for ``PatentClassifier(features=...)``; None with an encoder."""
         if self.settings.model.inputs != "words":
             return None
         corpus, split = self._data
@@ -169,11 +169,11 @@ class PatentDataModule(NodeBatches):
 
     @property
     def document_ids(self) -> NDArray[np.object_]:
-        """The ids of all documents by their positions, as in the results of ``trainer.predict``, ``(n,)``."""
+        """The ids of all documents, ``(n,)``, indexed by the positions in the results of ``trainer.predict``."""
         return self._data[0].document_ids.to_numpy()
 
     def inverse_frequency_weights(self) -> list[float]:
-        """Weights of the labels for ``PatentClassifier(label_weights=...)``, ``(n_labels,)``."""
+        """Return the label weights for ``PatentClassifier(label_weights=...)``, ``(n_labels,)``."""
         view = self.view
         return inverse_frequency_weights(view.tree, view.train_paths[: view.num_documents]).tolist()
 
@@ -185,7 +185,7 @@ class PatentDataModule(NodeBatches):
     def _opened(self) -> CorpusView[Any]:
         inputs: Inputs = WordInputs(self.settings)
         if self.settings.model.inputs == "wordpiece":
-            # Token ids, whatever is frozen: what a run looks up in their place only its own networks can read.
+            # Token ids even if layers are frozen: only the networks of a run can read cached states instead.
             encoder = replace(self.settings.encoder, freeze=False, lower_states=False)
             settings = replace(self.settings, encoder=encoder)
             inputs = WordPieceInputs(settings, locate(encoder, Path(settings.cache_dir)))
@@ -193,7 +193,7 @@ class PatentDataModule(NodeBatches):
 
 
 def _names(key: str, value: str | Iterable[str] | None) -> list[str] | None:
-    """Names as a list, from one or from any iterable of them."""
+    """Return names as a list, from a single name or an iterable of names."""
     if value is None:
         return None
     names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
@@ -204,7 +204,7 @@ def _names(key: str, value: str | Iterable[str] | None) -> list[str] | None:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON can hold it."""
+    """Convert a value to types that JSON supports."""
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, Mapping):
@@ -215,7 +215,7 @@ def _plain(value: Any) -> Any:
 
 
 def _of(kind: type[Any], value: Any, name: str) -> Any:
-    """Settings that are given by their name, as a dictionary, or as they are."""
+    """Return settings that are given by name, as a dictionary, or as an object."""
     if isinstance(value, str):
         return kind(**{name: value})
     return kind(**value) if isinstance(value, Mapping) else value

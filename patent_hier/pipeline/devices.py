@@ -1,7 +1,7 @@
-"""Fit one node on one device or on several: here, in processes that are started for it, or in torchrun's.
+"""Fit one node on one or several devices: in this process, in processes started for it, or in those of torchrun.
 
-Whatever is made before and after training is made by one process alone: it holds the node's lock, prepares the inputs,
-scores and writes. The others find the inputs finished, map the same files, train on their share, and write nothing.
+One process does all the work before and after training: it holds the node's lock, prepares the inputs, scores and
+writes. The others find the inputs finished, map the same files, train on their share, and write nothing.
 """
 
 import multiprocessing
@@ -26,18 +26,18 @@ _MODEL, _FACTS = "model", "facts.json"
 
 
 def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", scratch: Path) -> "Fitted":
-    """Fit the classifier of a planned node on as many devices as its settings say.
+    """Fit the classifier of a planned node on the number of devices in its settings.
 
     Args:
-        plan: The node; its inputs are made.
-        view: What training reads; a classical model runs in this process.
-        scratch: A folder for what lies around while it trains; left as it was found.
+        plan: Plan of the node, whose inputs already exist.
+        view: The training data; a classical model is always fitted in this process.
+        scratch: Folder for temporary files, which are removed after training.
 
     Raises:
-        PatentHierError: As the training itself, whichever process met it.
+        PatentHierError: If training fails in any of the processes.
     """
     from patent_hier.training.device import choose_devices
-    from patent_hier.training.fit import fit_node  # torch comes in here, seconds, not before
+    from patent_hier.training.fit import fit_node  # imported late: loading torch takes seconds
 
     settings = plan.settings
     if view.spec is None:
@@ -48,20 +48,20 @@ def fit_on_devices(plan: NodePlan, view: "CorpusView[Any]", scratch: Path) -> "F
     devices = choose_devices(settings.trainer)
     _refuse_launcher(devices)
     if settings.trainer.devices is None and devices == 1:
-        say("trainer.devices=null: one process, for there are not several GPUs; trainer.devices=2 asks for two")
+        say("trainer.devices=null: one process, because fewer than two GPUs are in use; set trainer.devices=2 for two")
     if devices == 1:
         return fit_node(view, settings, plan.state, observe=plan.observe)
     return _fit_apart(plan, view.spec, devices, scratch)
 
 
 def _refuse_launcher(devices: int) -> None:
-    """Refuse to be one of several jobs that all believe to have the devices for themselves.
+    """Raise an error if several jobs would each claim all devices.
 
     Raises:
-        ConfigError: In a job that another launcher has started under torchrun, or joblib with several devices.
+        ConfigError: If another launcher started this job under torchrun, or joblib did and there are several devices.
     """
     if Ranks.of_torchrun(os.environ):
-        raise ConfigError("under torchrun, nodes are trained one after the other; leave hydra/launcher out")
+        raise ConfigError("hydra/launcher cannot be used under torchrun, which trains one node at a time; leave it out")
     if devices > 1 and multiprocessing.get_start_method(allow_none=True) == "loky":
         raise ConfigError(
             f"trainer.devices={devices}: with hydra/launcher=joblib several nodes would share these devices; "
@@ -70,7 +70,7 @@ def _refuse_launcher(devices: int) -> None:
 
 
 def _fit_apart(plan: NodePlan, spec: "NetworkSpec", devices: int, scratch: Path) -> "Fitted":
-    """Fit in processes of their own; what rank 0 leaves in a folder comes back from there."""
+    """Fit in separate processes, and load the result that rank 0 has written to a folder."""
     import shutil
     import tempfile
 
@@ -90,14 +90,14 @@ def _fit_apart(plan: NodePlan, spec: "NetworkSpec", devices: int, scratch: Path)
     finally:
         shutil.rmtree(folder)
     if isinstance(classifier.model, nn.Module):
-        classifier.reader = spec.reader  # the loaded one reads from the folder that is gone
+        classifier.reader = spec.reader  # the loaded reader refers to the deleted folder
         if choose_gpu(plan.settings.trainer.accelerator, "trainer.accelerator"):
-            classifier.model.to(torch.device("cuda", 0))  # where a single device would have left it
+            classifier.model.to(torch.device("cuda", 0))  # as after training on a single device
     return Fitted(classifier, left["history"], left["facts"])
 
 
 def _fit_share(ranks: Ranks, plan: NodePlan, folder: Path) -> None:
-    """Be one of those processes; rank 0 leaves the result in the folder."""
+    """Train as one of those processes; rank 0 writes the result to the folder."""
     from patent_hier.training.device import choose_gpu
     from patent_hier.training.fit import fit_node
     from patent_hier.training.launch import join_group

@@ -1,8 +1,8 @@
-"""A finished system as the teacher of one network: its answers as a folder, and what the network loses against it.
+"""Use a finished system as the teacher of one network: store its answers, and compare the student with it.
 
-The answers are made once, for training documents, for texts without labels, or for both. Texts that are documents of
-the parts ``val``, ``calibration`` and ``test`` are left out, whatever their case, width and punctuation: the teacher's
-answer would be no label, but the student would have read what it is scored on.
+The answers are made once, for training documents, for unlabelled texts, or for both. Texts that match documents of the
+parts ``val``, ``calibration`` or ``test``, apart from case, width and punctuation, are left out. The teacher's answers
+would not reveal true labels, but the student would still train on the texts that it is scored on.
 """
 
 from collections import Counter
@@ -41,32 +41,32 @@ _BATCH = 1024  # rows of a table
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Where texts without labels come from.
+    """Sources of unlabelled texts.
 
     Attributes:
-        passages: Files of one passage a line, as pre-training reads them.
-        tables: Files of documents, as ``predict`` reads them.
+        passages: Files with one passage per line, as for pre-training.
+        tables: Files of documents, as for ``predict``.
     """
 
     passages: tuple[Path, ...] = ()
     tables: tuple[Path, ...] = ()
 
     def check(self) -> None:
-        """Refuse what is no such file.
+        """Raise an error if a file of passages cannot be used.
 
         Raises:
-            ConfigError: Naming it.
+            ConfigError: If so; the message names the file.
         """
         require_text_files(self.passages, "--text ")
 
     def digests(self, cache: Path) -> list[str]:
-        """What decides the texts."""
+        """Return the digests of all files, which identify the texts."""
         known = DigestCache(cache / "digests.json")
         tables = [part for table in self.tables for part in find_parts(table)]
         return [known.of(file) for file in (*self.passages, *tables)]
 
     def texts(self, system: "System") -> Iterator[str | None]:
-        """Every text, in the order of the files; None for a row that cannot be read or has none."""
+        """Yield the texts in the order of the files; None for a row that is unreadable or has no text."""
         for passages in read_passages(self.passages):
             yield from map(system.raw.read, passages)
         for table in self.tables:
@@ -76,7 +76,7 @@ class Unlabelled:
 
 @dataclass
 class _Sieve:
-    """Lets each text through once, and none that the corpus has."""
+    """A filter that passes each text once, and no text of the corpus."""
 
     train: set[str]
     held_out: set[str]
@@ -90,7 +90,7 @@ class _Sieve:
         return cls(train, {letters(text) for text, part in zip(texts, parts, strict=True) if part != TRAIN})
 
     def take(self, text: str | None) -> bool:
-        """Whether a text goes on; it is counted in any case."""
+        """Return whether a text is used, and count it in either case."""
         key = "" if text is None or text_problem(text) else letters(text)
         why = (
             "no text" if not key
@@ -105,16 +105,16 @@ class _Sieve:
 
 
 def ensure_answers(settings: Settings, teacher: Path, unlabelled: Unlabelled, on: str) -> Path:
-    """The teacher's answers as a cache folder; made if they are not there.
+    """Return the cache folder of the teacher's answers; make it if it is missing.
 
     Args:
-        settings: Of the student: corpus and split must be the teacher's.
-        teacher: Its result folder.
-        unlabelled: The texts without labels.
-        on: What it answers, of :data:`patent_hier.settings.distillation.ANSWERED`.
+        settings: The student's settings; corpus and split must be the teacher's.
+        teacher: The teacher's result folder.
+        unlabelled: Sources of unlabelled texts.
+        on: Which texts to answer, one of :data:`patent_hier.settings.distillation.ANSWERED`.
 
     Raises:
-        ConfigError: If the teacher is of another corpus, split or depth.
+        ConfigError: If the teacher has another corpus, split or depth.
         DataError: If no text is left.
     """
     unlabelled.check()
@@ -133,8 +133,8 @@ def ensure_answers(settings: Settings, teacher: Path, unlabelled: Unlabelled, on
     folder = ensure(cache / "answers" / fingerprint(content), make)
     facts = Answers.open(folder).facts
     dropped = "".join(f", {count} {why}" for why, count in facts["dropped"].items() if count)
-    say(f"teacher {member.short_name}: answers on {facts['counts']['documents']} training documents and "
-        f"{facts['counts']['texts']} other texts{'; left out' + dropped[1:] if dropped else ''}  {folder}")  # fmt: skip
+    say(f"teacher {member.short_name}: answers for {facts['counts']['documents']} training documents and "
+        f"{facts['counts']['texts']} more texts{'; left out:' + dropped[1:] if dropped else ''}  {folder}")  # fmt: skip
     return folder
 
 
@@ -142,12 +142,13 @@ def _refuse_other_data(member: Member, corpus: Corpus, split: Path, settings: Se
     own = member.manifest["data"]
     if (own["corpus"], own["split"]) != (corpus.fingerprint, split.name):
         raise ConfigError(
-            f"the teacher {member.result} is of corpus {own['corpus']} and split {own['split']}, these settings of "
-            f"{corpus.fingerprint} and {split.name}; give the data=... and split=... that it was made with"
+            f"the teacher {member.result} was trained on corpus {own['corpus']} and split {own['split']}, but these "
+            f"settings give {corpus.fingerprint} and {split.name}; use the data=... and split=... of the teacher"
         )
     if member.tree.depth != settings.data.depth:
         raise ConfigError(
-            f"the teacher {member.result} reaches level {member.tree.depth}; use data.depth={member.tree.depth}"
+            f"the deepest level of the teacher {member.result} is {member.tree.depth}; use "
+            f"data.depth={member.tree.depth}"
         )
 
 
@@ -160,7 +161,7 @@ def _answer(member: Member, corpus: Corpus, parts: NDArray[np.int8], unlabelled:
         texts = [text for text in unlabelled.texts(system) if sieve.take(text) and text is not None]
         if not texts:
             told = ", ".join(f"{count} {why}" for why, count in sieve.counts.items()) or "no text at all"
-            raise DataError(f"no text is left for the teacher ({told}); name other files")
+            raise DataError(f"no text is left for the teacher ({told}); give other files")
     asked = list(texts)
     if on != UNLABELLED:
         rows = np.flatnonzero(parts == TRAIN)
@@ -178,13 +179,13 @@ def _answer(member: Member, corpus: Corpus, parts: NDArray[np.int8], unlabelled:
 
 
 def _ask(system: "System", texts: list[str]) -> tuple[NDArray[np.object_], NDArray[np.float32]]:
-    """The likeliest labels of the deepest level and their joint log-probabilities, both ``(n, k)``."""
+    """Return the most probable labels of the deepest level and their joint log-probabilities, both ``(n, k)``."""
     leaves = system.tree.leaves
     codes = system.tree.codes[leaves]
     k = min(KEPT, len(codes))
     found: list[NDArray[np.intp]] = []
     kept: list[NDArray[np.float32]] = []
-    with item_progress(f"the teacher answers {len(texts)} texts", system.passes * len(texts)) as progress:
+    with item_progress(f"scoring {len(texts)} texts with the teacher", system.passes * len(texts)) as progress:
         for portion in system.portions(texts):
             scores = system.whole(system.log_prob(portion, progress)).log_prob[:, leaves]
             best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -194,5 +195,5 @@ def _ask(system: "System", texts: list[str]) -> tuple[NDArray[np.object_], NDArr
 
 
 def compare_with_teacher(student: SuiteResult, teacher: Path, corpus: Corpus) -> dict[str, dict[str, Any]]:
-    """Student less teacher, on the test documents of both, by level; see :mod:`patent_hier.pipeline.comparison`."""
+    """Compare a student with its teacher on the test documents by level; see :mod:`patent_hier.pipeline.comparison`."""
     return compare_on_test(student.nodes, read_member(teacher).nodes, corpus, ("student", "teacher"))

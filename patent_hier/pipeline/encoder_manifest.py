@@ -1,6 +1,6 @@
-"""Manifest of an encoder's folder: how the encoder was made, and what it began with.
+"""Manifest of an encoder's folder: how the encoder was made, and which encoder it started from.
 
-The folder is made to be passed on, so files stand in it by their names: nothing tells of the machine's folders.
+The folder is meant to be shared, so the manifest gives files by name only and reveals no folders of this machine.
 """
 
 import re
@@ -17,11 +17,11 @@ ENCODER_KIND = "encoder"
 _FOLDERS = ("runs_dir", "cache_dir")
 _NOT_READ = "encoder"
 _PATHS = (("vocabulary", "path"), ("data", "path"), ("data", "label_text"))
-_PATH = re.compile(r"[^\[\],'\"]+")  # in a list of Hydra's
+_PATH = re.compile(r"[^\[\],'\"]+")  # a path in a Hydra list
 
 
 def portable(settings: PretrainSettings) -> dict[str, Any]:
-    """The settings with the names of files in place of their paths, without the folders that the run wrote into."""
+    """Return the settings with file names in place of paths, and without the folders that the run wrote to."""
     values = {key: value for key, value in asdict(settings).items() if key not in (*_FOLDERS, _NOT_READ)}
     values["text"] = [Path(name).name for name in settings.text]
     if settings.start is not None:
@@ -33,7 +33,7 @@ def portable(settings: PretrainSettings) -> dict[str, Any]:
 
 
 def portable_words(overrides: Sequence[str]) -> list[str]:
-    """The words of the command likewise."""
+    """Return the overrides of the command, changed in the same way as by :func:`portable`."""
     names = ("text", "start", *(f"{group}.{key}" for group, key in _PATHS))
     words = []
     for word in overrides:
@@ -45,14 +45,14 @@ def portable_words(overrides: Sequence[str]) -> list[str]:
 
 
 def _name(path: str) -> str:
-    """The last part of a path; the name of a hub's or of the package's encoder as it is."""
+    """Return the last part of an existing path; the name of a hub or built-in encoder is returned unchanged."""
     return Path(path).name if Path(path).exists() else path
 
 
 def earlier_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of an encoder's own pre-training and of that before it, the first run first.
+    """Return the records of an encoder's pre-training runs, the earliest first.
 
-    Of others' encoders, which have no such manifest, nothing is known.
+    The list is empty for an encoder from elsewhere, which has no such manifest.
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     if not isinstance(manifest, dict) or manifest.get("kind") != ENCODER_KIND or "training" not in manifest:

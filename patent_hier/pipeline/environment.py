@@ -1,4 +1,4 @@
-"""Facts about machine, code and command for a manifest: what would make two runs differ."""
+"""Facts about machine, code and command for a manifest, to explain differences between runs."""
 
 import datetime
 import os
@@ -30,10 +30,10 @@ _PROC = Path("/proc/self")
 
 
 def describe_environment() -> dict[str, Any]:
-    """Date, command, versions, machine and code; the torch facts are added by whoever has imported it."""
+    """Return date, command, versions, machine and code; callers that have imported torch add facts about it."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],  # where the program lies is of no use elsewhere
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],  # the program's folder is useless elsewhere
         "python": platform.python_version(),
         "packages": dict(_versions()),
         "patent_hier": patent_hier.__version__,
@@ -45,22 +45,22 @@ def describe_environment() -> dict[str, Any]:
 
 
 class PeakMemory:
-    """The most main memory that this process held since the object was made.
+    """Peak main memory of this process since the object was created.
 
-    On Linux freed memory goes back to the system and the kernel's mark is set back first, so that earlier nodes of the
-    same process do not count.
+    On Linux, freed memory is first returned to the system and the kernel's peak value is reset, so that earlier nodes
+    of the same process do not count.
     """
 
     def __init__(self) -> None:
         give_freed_memory_back()
         try:
-            (_PROC / "clear_refs").write_text("5")  # 5: set VmHWM back to the memory held now
+            (_PROC / "clear_refs").write_text("5")  # 5 resets VmHWM to the current memory
             self._since_start = False
-        except OSError:  # not Linux, or not allowed: the mark of the whole process is what there is
+        except OSError:  # not Linux, or not permitted: only the peak of the whole process is known
             self._since_start = True
 
     def bytes(self) -> int:
-        """Bytes, the memory of a GPU not included; 0 on Windows, which counts none for Python."""
+        """Return the peak in bytes, without GPU memory; 0 on Windows, where Python cannot read it."""
         if self._since_start:
             try:
                 import resource
@@ -79,13 +79,13 @@ def _versions() -> dict[str, str | None]:
 
 @cache
 def _git_commit(folder: Path) -> str | None:
-    """The checkout's commit, ``+`` appended when files differ from it; None outside a checkout.
+    """Return the checkout's commit, with ``+`` appended if files differ from it; None outside a checkout.
 
-    Asked once in a process: what is committed later is not the code that this process has loaded.
+    The result is cached, because this process has not loaded the code of later commits.
     """
     try:
         if Path(_git(folder, "rev-parse", "--show-toplevel")).resolve() != folder.parent:
-            return None  # installed somewhere below another project's checkout
+            return None  # installed inside another project's checkout
         commit = _git(folder, "rev-parse", "HEAD")
         return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
@@ -93,8 +93,8 @@ def _git_commit(folder: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(  # noqa: S603 - fixed words, in the checkout that this code is from
-        ("git", *arguments),  # noqa: S607 - git, wherever the user has it
+    done = subprocess.run(  # noqa: S603 - fixed arguments, in the checkout of this code
+        ("git", *arguments),  # noqa: S607 - git from the user's PATH
         cwd=folder, capture_output=True, text=True, check=True, timeout=10,
     )  # fmt: skip
     return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""Evidence for a report: finished nodes, grouped by configuration and seed, and what is missing."""
+"""Evidence for a report: finished nodes, grouped by configuration and seed, and missing nodes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from patent_hier.inference.nodes import COMBINATION, CONFIG_FILE
 from patent_hier.pipeline.node import HISTORY_FILE, METRICS_FILE, read_predictions
 
 Group = tuple[str, str]  # model, fingerprint of its configuration
-NO_SEED = -1  # of a combination: its members have seeds
+NO_SEED = -1  # an ensemble has no seed of its own; its members have seeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +41,19 @@ class NodeRun:
 
     @property
     def group(self) -> Group:
-        """Equal for the nodes and seeds of one configuration."""
+        """The group, shared by all nodes and seeds of one configuration."""
         return group_of(self.manifest)
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """Settings that decide its result, except node and seed: setting -> value; the encoder by its name."""
+        """Settings that determine its result, except node and seed: setting -> value; the encoder by its name."""
         flat: dict[str, Any] = {}
         for group, content in self.manifest["content"].items():
             if isinstance(content, dict):
                 flat |= {f"{group}.{key}": value for key, value in content.items()}
             elif group not in ("corpus", "split"):  # the same for all runs of a report
                 flat[group] = content
-        if "features.name" in flat:  # in front: where the vectors are from says more than how they were made
+        if "features.name" in flat:  # first: the vectors' origin matters more than their settings
             vectors = flat.pop("features.vectors", "trained")[:7]
             flat = {"features.name": flat["features.name"], "features.vectors": vectors, **flat}
         if "encoder.digest" in flat:
@@ -72,11 +72,11 @@ class NodeRun:
 
     @cached_property
     def config(self) -> Any:
-        """All settings, nested."""
+        """All settings of the run, as a nested dictionary."""
         return read_yaml(self.folder / CONFIG_FILE)
 
     def read_predictions(self) -> NetworkPredictions:
-        """The node's predictions, checked against the manifest; not kept, for they are large.
+        """Return the node's predictions, checked against the manifest; not cached, because they are large.
 
         Raises:
             ArtifactError: If the file is damaged.
@@ -89,7 +89,7 @@ class Configuration:
     """One configuration of a model with all its seeds.
 
     Attributes:
-        name: The model's name, and the settings that set it apart from other configurations of the model.
+        name: The model's name, and the settings that distinguish it from other configurations of the model.
         model: The model's name.
         runs: By seed, then by node.
     """
@@ -111,13 +111,13 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Missing:
-    """Nodes that a result needs and that are not there.
+    """Missing nodes of a result.
 
     Attributes:
         name: The configuration's name.
         seed: The seed; a dash for a system without one.
         nodes: The missing nodes.
-        command: What trains them.
+        command: The command that trains them.
     """
 
     name: str
@@ -128,16 +128,16 @@ class Missing:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Everything that a report is made of.
+    """Everything that a report is based on.
 
     Attributes:
         corpus: The clean corpus.
         split: Folder of the split.
-        hierarchical: Configurations with, for each seed, all nodes of a hierarchical result.
+        hierarchical: Configurations that have all nodes of a hierarchical result for each seed.
         flat: Configurations with the flat classifier, by seed.
         shared: Configurations with the shared network, by seed.
         layers: Runs of one configuration that differ only in the number of last layers: by node, then by number.
-        missing: What is wanted and not there.
+        missing: Missing nodes, by result.
     """
 
     corpus: Corpus
@@ -150,12 +150,12 @@ class Evidence:
 
     @property
     def configurations(self) -> tuple[Configuration, ...]:
-        """Those of all kinds."""
+        """The configurations of all kinds."""
         return (*self.hierarchical, *self.shared, *self.flat)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all runs and of what is missing: equal evidence makes an equal report."""
+        """Fingerprint of all runs and missing nodes: equal evidence gives an identical report."""
         runs = [run for item in self.configurations for run in item.all_runs]
         runs += [run for by_number in self.layers.values() for run in by_number.values()]
         files = sorted([str(run.folder), fingerprint(run.manifest)] for run in runs)
@@ -163,15 +163,15 @@ class Evidence:
 
 
 def group_of(manifest: Mapping[str, Any]) -> Group:
-    """The group of a node's or result's manifest."""
+    """Return the group of a node's or result's manifest."""
     return str(manifest["model"]), str(manifest["group"])
 
 
 def seed_of(manifest: Mapping[str, Any]) -> int:
-    """The seed of a node's or result's manifest; :data:`NO_SEED` for a combination."""
+    """Return the seed of a node's or result's manifest; :data:`NO_SEED` for an ensemble."""
     return NO_SEED if manifest["seed"] is None else int(manifest["seed"])
 
 
 def members_of(manifest: Mapping[str, Any]) -> list[Any]:
-    """The members of a combination's node or result: model, group, level, seed of each; none for a trained model."""
+    """Return model, group, level and seed of each member of an ensemble's node or result; empty for a trained model."""
     return list(manifest["inputs"].get("members", [])) if manifest["model"] == COMBINATION else []

@@ -1,4 +1,4 @@
-"""Model inputs as folders on disk, each made once: token ids, words with vectors, counts of n-grams."""
+"""Model inputs as cache folders, each made once: token ids, encoder states, words with vectors, n-gram counts."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from patent_hier.settings import FeatureSettings, NgramSettings, Settings
 
 
 def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache: Path) -> Path:
-    """The corpus as token ids of an encoder; encoded if they are not there."""
+    """Return the folder of the corpus as token ids of an encoder; encode the corpus if it is missing."""
     from patent_hier.features.wordpiece import encode_corpus, load_tokenizer, tokens_fingerprint
 
     vocabulary = encoder.vocabulary_digest(DigestCache(cache / "digests.json"))
@@ -28,7 +28,7 @@ def ensure_tokens(corpus: Corpus, encoder: EncoderFiles, max_length: int, cache:
 
 
 def ensure_layer_vectors(corpus: Corpus, tokens: Path, files: EncoderFiles, settings: Settings) -> Path:
-    """The document vectors of a frozen encoder's last layers; computed if they are not there."""
+    """Return the folder of document vectors from a frozen encoder's last layers; compute them if it is missing."""
     from patent_hier.features.layer_vectors import layer_vectors_fingerprint
     from patent_hier.features.token_store import TokenStore
     from patent_hier.features.wordpiece import WordPieceReader
@@ -56,12 +56,12 @@ def ensure_layer_vectors(corpus: Corpus, tokens: Path, files: EncoderFiles, sett
             progress=progress,
         )
 
-    label = f"encoding {corpus.size} documents by {encoder.name}"
+    label = f"encoding {corpus.size} documents with {encoder.name}"
     return _ensure_read(cache / "layer_vectors" / name, label, corpus.size, compute)
 
 
 def ensure_token_states(corpus: Corpus, tokens: Path, files: EncoderFiles, settings: Settings) -> Path:
-    """What the frozen lower layers of an encoder make of every token; computed if it is not there."""
+    """Return the folder of every token's state after the frozen lower layers of an encoder; compute it if missing."""
     from patent_hier.features.token_states import token_states_fingerprint
     from patent_hier.features.token_store import TokenStore
     from patent_hier.features.wordpiece import WordPieceReader
@@ -85,14 +85,14 @@ def ensure_token_states(corpus: Corpus, tokens: Path, files: EncoderFiles, setti
             progress=progress,
         )
 
-    label = f"encoding {corpus.size} documents by the lower layers of {encoder.name}"
+    label = f"encoding {corpus.size} documents with the lower layers of {encoder.name}"
     return _ensure_read(cache / "token_states" / name, label, corpus.size, compute)
 
 
 def ensure_vectors(
     corpus: Corpus, split: Path, train: NDArray[np.bool_], features: FeatureSettings, cache: Path
 ) -> Path:
-    """The corpus as words with vectors of the training part; segmented once, whatever the split."""
+    """Return the folder of the corpus as words with vectors; segmentation is shared by all splits."""
     from patent_hier.features import word2vec, words
 
     def segment(staging: Path, progress: Callable[[int], None]) -> None:
@@ -104,8 +104,8 @@ def ensure_vectors(
     digest = DigestCache(cache / "digests.json").of(Path(features.vectors)) if features.vectors else None
 
     def make(staging: Path) -> None:
-        source = f"from {features.vectors}" if features.vectors else "on the training part"
-        say(f"{features.name}: vocabulary and vectors {source}")
+        source = f"from {features.vectors}" if features.vectors else "from the training part"
+        say(f"{features.name}: building vocabulary and vectors {source}")
         word2vec.build_vectors(segmentation, train, features, staging)
 
     name = word2vec.vectors_fingerprint(segmentation.name, split.name, features, digest)
@@ -120,7 +120,7 @@ def ensure_ngrams(
     cache: Path,
     context: Sequence[str] = (),
 ) -> Path:
-    """The corpus, with some columns as context, as counts of the character n-grams of its training part."""
+    """Return the folder of n-gram counts of the corpus and its context columns, with the training part's n-grams."""
     from patent_hier.data.context import iter_documents
     from patent_hier.features.ngram_counting import count_corpus
     from patent_hier.features.ngram_store import ngrams_fingerprint
@@ -133,7 +133,7 @@ def ensure_ngrams(
 
 
 def _ensure_read(folder: Path, label: str, total: int, write: Callable[[Path, Callable[[int], None]], None]) -> Path:
-    """A cache folder that is made by reading documents, with progress."""
+    """Return a cache folder; if it is missing, make it by reading documents, and show progress."""
 
     def make(staging: Path) -> None:
         with item_progress(label, total) as progress:

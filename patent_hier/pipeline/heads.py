@@ -1,4 +1,4 @@
-"""Which heads of a label tree a revision concerns: those in which some document has another label than before."""
+"""Find the heads of a label tree that a revision affects: those in which some document's label has changed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,26 +11,26 @@ from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import NONE, Positions
 
 Heads = frozenset[tuple[str, str]]
-"""Each head by the level of its labels and the label above them; ``root`` stands above the first level."""
+"""Heads, each given by the level of its labels and their parent; ``root`` is the parent of the first level."""
 Choices = frozenset[tuple[str, str, str]]
-"""A document's labels: level, the label above, the label."""
+"""A document's labels, each as level, parent and label."""
 
 
 def changed_heads(old: Corpus, new: Corpus, depth: str, *, every_symbol: bool) -> Heads:
-    """The heads in which some document has another label than before, or one more or less.
+    """Return the heads in which a document's label has changed, or in which it has gained or lost a label.
 
     Args:
         old: The old corpus.
-        new: The new one.
-        depth: The deepest level that is learnt.
-        every_symbol: Whether further symbols are learnt too.
+        new: The new corpus.
+        depth: The deepest level of the system.
+        every_symbol: Whether the system is trained on all symbols of a document, not only on the main one.
     """
     before, after = (_choices(corpus, depth, every_symbol=every_symbol) for corpus in (old, new))
     return _different(before, after)
 
 
 def changed_by_corrections(old: Path, new: Path, n_levels: int, *, every_symbol: bool) -> Heads:
-    """The same of corrections, in folders of the old and the new edition."""
+    """Return the same for corrections, given their folders in the old and the new edition."""
     sides = []
     for folder in (old, new):
         own = Corrections.open(folder).learnt
@@ -50,13 +50,13 @@ def _different(before: Mapping[str, Choices], after: Mapping[str, Choices]) -> H
 
 
 def _along(path: Sequence[str | None]) -> Choices:
-    """The choices on the way to a label of the IPC."""
+    """Return the labels on the path to an IPC label, each with level and parent."""
     codes = [code for code in path if code is not None]
     return frozenset(zip(IPC_LEVELS, [ROOT, *codes], codes, strict=False))
 
 
 def _choices(corpus: Corpus, depth: str, *, every_symbol: bool) -> dict[str, Choices]:
-    """Of each document its label in each head."""
+    """Return the labels of every document, each with level and parent."""
     labels = corpus_labels(corpus, depth)
     known: dict[tuple[int, ...], Choices] = {}
 

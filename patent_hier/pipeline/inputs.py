@@ -1,4 +1,4 @@
-"""Model inputs: named by a run's settings, made once, opened for training. No torch until they are opened."""
+"""Model inputs: chosen by a run's settings, made once, opened for training. Torch is loaded only to open them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from patent_hier.models.registry import TokenReader
     from patent_hier.training.node_data import CorpusView
 
-# Raise it when the training of pre-trained, not frozen encoders changes. 2: with the encoder's dropout, before without.
+# Raise it when the training of pre-trained, unfrozen encoders changes. Version 2 applies the encoder's dropout.
 PRETRAINED_TUNING_VERSION = 2
-STACKED = ("bert", "roberta", "xlm-roberta")  # encoders whose layers can be left out from below
-_NO_FACTS = ("kind", "dtype", "files", "made_as", "sha256")  # of a manifest: what tells of the folder only
+STACKED = ("bert", "roberta", "xlm-roberta")  # encoder types whose lower layers can be skipped
+_NO_FACTS = ("kind", "dtype", "files", "made_as", "sha256")  # manifest keys that describe only the folder
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Inputs(ABC):
     """Inputs of a run's model.
 
     Attributes:
-        settings: One node's run.
+        settings: Settings of one node's run.
     """
 
     settings: Settings
@@ -68,30 +68,30 @@ class Inputs(ABC):
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
-        """Return what decides them, beside corpus, split and the model's own settings: for the run's fingerprint."""
+        """Return what determines them, besides corpus, split and model settings, for the run's fingerprint."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """Return where they come from: for the manifest."""
+        """Return their origin, for the manifest."""
 
     def read_before(self, corpus: Corpus, split: Path) -> dict[str, Any]:
-        """Return which test documents the model's encoder has read in its pre-training, where that is on record."""
+        """Return how many test documents the encoder has read in pre-training; empty if that is not recorded."""
         return {}
 
     @abstractmethod
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Make them, unless they are there, and open them with all that training reads.
+        """Open the inputs with everything that training reads; make them if they are missing.
 
         Args:
             corpus: The clean corpus.
-            split: Folder of the split; its name stands for it in fingerprints.
+            split: Folder of the split; its name identifies it in fingerprints.
         """
 
     def open_with(self, reader: "NgramReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """The same by the n-grams of an earlier model; only models of n-grams have them.
+        """Open the inputs with the n-grams of an earlier model; only n-gram models support this.
 
         Raises:
-            ConfigError: For another model.
+            ConfigError: If the model reads no n-grams.
         """
         raise ConfigError(f"model={self.settings.model.name} reads no character n-grams; train it again")
 
@@ -104,7 +104,7 @@ class Inputs(ABC):
         spec: "NetworkSpec | None" = None,
         facts: Mapping[str, Any] | None = None,
     ) -> "CorpusView[Any]":
-        """The view; the reader reads corrections and label texts, training documents behind those of the corpus."""
+        """Return the view, with corrections and label texts as training documents after those of the corpus."""
         from patent_hier.features.ngram_store import JoinedNgrams
         from patent_hier.features.token_store import JoinedTokens
         from patent_hier.training.node_data import CorpusView
@@ -122,7 +122,7 @@ class Inputs(ABC):
             store = joined(documents, reader.encode(further))
         teaching = load_teaching(self.settings, corpus)
         if teaching is not None and teaching.answers.texts:
-            texts: Any = reader.encode(list(teaching.answers.texts))  # of a network's reader: check has seen to it
+            texts: Any = reader.encode(list(teaching.answers.texts))  # check ensures that a network reads them
             store = JoinedTokens(store, texts)
         return CorpusView(
             documents,
@@ -151,7 +151,7 @@ class WordPieceInputs(Inputs):
     files: EncoderFiles
 
     def content(self) -> dict[str, Any]:
-        """The encoder by its files, and how it is used."""
+        """Return the digest of the encoder's files, and how the encoder is used."""
         encoder = self.settings.encoder
         tuned = {"tuning": PRETRAINED_TUNING_VERSION} if encoder.pretrained and encoder.freeze is not True else {}
         looked_up = {"layer_vectors": LAYER_VECTORS_VERSION} if self._looks_up() else {}
@@ -169,17 +169,17 @@ class WordPieceInputs(Inputs):
         }
 
     def facts(self) -> dict[str, Any]:
-        """The encoder's name and folder."""
+        """Return the encoder's name and folder."""
         return {"encoder": {"name": self.settings.encoder.name, "folder": str(self.files.folder)}}
 
     def read_before(self, corpus: Corpus, split: Path) -> dict[str, Any]:
-        """By the digests in the encoder's folder; random weights have read nothing."""
+        """Return the counts from the digests in the encoder's folder; empty for random weights."""
         if not self.settings.encoder.pretrained:
             return {}
         return as_facts(read_before(self.files.folder, corpus, split, self.cache))
 
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Token ids of the whole corpus, and the network on the encoder."""
+        """Open the tokens of the whole corpus, or their cached vectors or states, and the network on the encoder."""
         encoder = self.settings.encoder
         tokens = ensure_tokens(corpus, self.files, encoder.max_length, self.cache)
         from patent_hier.features.layer_vectors import LayerVectors, PositionStore
@@ -198,9 +198,9 @@ class WordPieceInputs(Inputs):
         return self._view(corpus, split, store, spec.reader, spec)
 
     def _looks_up(self) -> bool:
-        """Whether a frozen encoder's document vectors stand for its tokens: one computation for all nodes and seeds.
+        """Return whether a frozen encoder's document vectors, shared by all nodes and seeds, replace its tokens.
 
-        Queries that are learnt need the tokens.
+        Attention pooling has trainable queries and needs the tokens.
         """
         encoder, model = self.settings.encoder, self.settings.model
         fixed = encoder.freeze is True and encoder.pretrained and encoder.vector_layers != 0
@@ -208,9 +208,10 @@ class WordPieceInputs(Inputs):
         return fixed and reads_vectors and not self._has_further_texts()
 
     def _begins_above(self) -> bool:
-        """Whether the states above frozen lower layers stand for the tokens; the head may read none below them.
+        """Return whether cached states after the frozen lower layers replace the tokens.
 
-        Rates that differ from layer to layer count the layers from below, so that all must be there.
+        The head must not read a layer below them. Layer-wise learning rates count from the lowest layer, so they need
+        all layers.
         """
         encoder, settings = self.settings.encoder, self.settings
         lower = encoder.freeze if not isinstance(encoder.freeze, bool) else 0
@@ -222,7 +223,7 @@ class WordPieceInputs(Inputs):
         return lowest >= lower and not self._has_further_texts()
 
     def _has_further_texts(self) -> bool:
-        """Whether training reads texts that are no documents of the corpus: nothing was computed of them."""
+        """Return whether training reads texts outside the corpus, for which no vectors or states are cached."""
         own = self.settings
         return (own.data.label_text, own.distill.answers, own.learn.corrections) != (None, None, None)
 
@@ -232,7 +233,7 @@ class WordInputs(Inputs):
     """Words or characters, and their vectors."""
 
     def content(self) -> dict[str, Any]:
-        """The vocabulary's settings, and those of training the vectors or the given file."""
+        """Return the settings of the vocabulary, and either those of vector training or the digest of a given file."""
         features = asdict(self.settings.features)
         if path := features.pop("vectors"):
             features = {key: features[key] for key in ("name", "max_length", "min_count", "seed")}
@@ -243,11 +244,11 @@ class WordInputs(Inputs):
         return {"features": {**features, "versions": versions}}
 
     def facts(self) -> dict[str, Any]:
-        """Their name, and the given file."""
+        """Return the name of the features, and the given file of vectors."""
         return {"features": {"name": self.settings.features.name, "vectors": self.settings.features.vectors}}
 
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Word ids of the whole corpus, and the network on their vectors."""
+        """Open the word ids of the whole corpus, and the network on their vectors."""
         features = self.settings.features
         folder = ensure_vectors(corpus, split, load_parts(corpus, split) == TRAIN, features, self.cache)
         from patent_hier.features.token_store import TokenStore
@@ -261,29 +262,29 @@ class WordInputs(Inputs):
 
 @dataclass(frozen=True)
 class NgramInputs(Inputs):
-    """Counts of character n-grams; the model's own settings say which."""
+    """Counts of character n-grams, defined by the model's settings."""
 
     def content(self) -> dict[str, Any]:
-        """The counting's version; the model's settings are there anyway."""
+        """Return the version of n-gram counting; the fingerprint includes the model's settings anyway."""
         return {"terms": {"version": NGRAMS_VERSION}}
 
     def facts(self) -> dict[str, Any]:
-        """Nothing."""
+        """Return an empty dictionary: n-gram counts have no origin besides the corpus."""
         return {}
 
     def open(self, corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Term counts of the whole corpus."""
+        """Open the n-gram counts of the whole corpus."""
         model, context = self.settings.model, self.settings.data.context
         facts = {"context": {"columns": list(context), "missing": _missing(corpus, context)}} if context else {}
         folder = ensure_ngrams(corpus, split, load_parts(corpus, split) == TRAIN, model, self.cache, context)
         from patent_hier.features.ngram_store import NgramReader, NgramStore
 
         store, (shortest, longest) = NgramStore.open(folder), model.ngram_sizes
-        # The vocabulary is the corpus's: what stands only in label texts is left out.
+        # The vocabulary comes from the corpus: n-grams that occur only in label texts are left out.
         return self._view(corpus, split, store, NgramReader(store.ngrams, (shortest, longest)), facts=facts)
 
     def open_with(self, reader: "NgramReader", corpus: Corpus, split: Path) -> "CorpusView[Any]":
-        """Counts of the n-grams that a model knows already, in memory; arguments otherwise as for :meth:`open`."""
+        """Count the n-grams that a model already knows, in memory; the other arguments are those of :meth:`open`."""
         from patent_hier.features.ngram_store import NgramStore
 
         documents = [document for batch in iter_documents(corpus, self.settings.data.context) for document in batch]
@@ -293,24 +294,24 @@ class NgramInputs(Inputs):
 
 
 def _missing(corpus: Corpus, context: Sequence[str]) -> dict[str, int]:
-    """How many documents lack each column of context, said in one line.
+    """Count the documents without a value in each context column, and print a line about them.
 
     Raises:
-        DataError: If all lack one.
+        DataError: If a column has no values at all.
     """
     missing = missing_context(corpus, context)
     if empty := [column for column, count in missing.items() if count == corpus.size]:
         raise DataError(
-            f"data.context=[{','.join(context)}]: no document has a value of {empty[0]}; name its column as "
+            f"data.context=[{','.join(context)}]: no document has a value in column {empty[0]}; set its header name in "
             f"data.columns.{empty[0]}, or leave it out"
         )
     counts = ", ".join(f"{column} {corpus.size - count:,}" for column, count in missing.items())
-    say(f"context: of {corpus.size:,} documents have a value of {counts}")
+    say(f"context values in {corpus.size:,} documents: {counts}")
     return missing
 
 
 def find_inputs(settings: Settings) -> Inputs:
-    """Return the inputs of a run's model; nothing is made yet.
+    """Return the inputs of a run's model, without making them.
 
     Raises:
         ConfigError: If the encoder or the file of vectors is missing, or the model does not fit the encoder.
@@ -344,6 +345,6 @@ def _check_layers(model: ModelSettings, encoder: EncoderSettings, files: Encoder
         )
     if kept and encoder.freeze is True and not read <= kept <= num_layers:
         raise ConfigError(
-            f"encoder.vector_layers={kept} must reach from model.num_last_layers={read} to the {num_layers} layers of "
-            f"encoder {encoder.name}; null keeps all"
+            f"encoder.vector_layers={kept} is out of range; use a number from {read} (model.num_last_layers) to "
+            f"{num_layers} (layers of encoder {encoder.name}), or null for all layers"
         )

@@ -1,4 +1,4 @@
-"""The journal of a search: Optuna's file of JSON lines, which several processes write and any of them may be killed."""
+"""The journal of a search: Optuna's JSON Lines file, written by several processes, any of which may be killed."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def open_journal(path: Path) -> Iterator["JournalStorage"]:
-    """Open a journal, or begin it; the study in it is to be read within the context.
+    """Open a journal, or create it; read its study within the context.
 
     Raises:
-        ConfigError: If the file is no journal.
+        ConfigError: If the file is not a journal.
     """
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -30,14 +30,14 @@ def open_journal(path: Path) -> Iterator["JournalStorage"]:
         _drop_torn_line(path)
         lock.release()
     try:
-        # Optuna asks for a subclass of a class that it does not publish, and calls these two methods.
+        # Optuna's annotation names a private class, but Optuna only calls these two methods.
         yield JournalStorage(JournalFileBackend(str(path), lock_obj=lock))  # type: ignore[arg-type]
     except (ValueError, KeyError, TypeError) as error:  # a line that Optuna cannot read
-        raise ConfigError(f"{path} is no journal of a search ({reason(error)}); name another --study") from error
+        raise ConfigError(f"{path} is not the journal of a search ({reason(error)}); choose another --study") from error
 
 
 class _KernelLock:
-    """A lock as Optuna's journal takes it, which ends with its process; Optuna's own stay behind a killed one."""
+    """A lock for Optuna's journal that ends with its process; Optuna's own locks outlast a killed process."""
 
     def __init__(self, path: Path) -> None:
         from filelock import FileLock
@@ -46,17 +46,17 @@ class _KernelLock:
         self._lock = FileLock(path)
 
     def acquire(self) -> bool:
-        """Wait for it."""
+        """Wait for the lock and take it."""
         self._lock.acquire()
         return True
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         self._lock.release()
 
 
 def _drop_torn_line(journal: Path) -> None:
-    """Cut off half a line, which a process left that was killed while it wrote; Optuna would write behind it."""
+    """Remove an incomplete last line of a process that was killed while writing; Optuna would append to it."""
     content = journal.read_bytes()
     if content and not content.endswith(b"\n"):
         journal.write_bytes(content[: content.rfind(b"\n") + 1])

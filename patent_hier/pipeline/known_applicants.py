@@ -1,4 +1,4 @@
-"""What reading applicants is worth: scores of documents by known and by new applicants, with and without context."""
+"""The value of reading applicants: scores for documents of known and new applicants, with and without context."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,21 +22,21 @@ KNOWN, NEW, NONE = "known", "new", "none"
 
 
 def reads_applicants(manifest: Mapping[str, Any]) -> bool:
-    """Whether a node's model reads applicants beside the text."""
+    """Return whether a node's model reads applicants in addition to the text."""
     return APPLICANT in manifest["content"].get("context", {}).get("columns", ())
 
 
 def without_context(folders: Mapping[str, Path], manifest: Mapping[str, Any]) -> dict[str, Path] | None:
-    """The finished nodes of the same configuration and seed without context, which lie beside these; None if not all.
+    """Return the sibling nodes with the same configuration and seed but no context; None unless all are finished.
 
     Args:
         folders: Node -> result folder.
-        manifest: Of any of them.
+        manifest: Manifest of any of these nodes.
 
     Raises:
         ArtifactError: If one of them is damaged.
     """
-    content, seeds = dict(manifest["content"]), (manifest["seed"], None)  # None: of models without chance
+    content, seeds = dict(manifest["content"]), (manifest["seed"], None)  # None for models without randomness
     seed = next(seed for seed in seeds if fingerprint({**content, "seed": seed}) == manifest["suite"])
     del content["context"]
     found = {
@@ -51,12 +51,12 @@ def without_context(folders: Mapping[str, Path], manifest: Mapping[str, Any]) ->
 def scores_by_applicant(
     system: NetworkPredictions, other: NetworkPredictions | None, corpus: Corpus, parts: NDArray[np.int8], part: str
 ) -> dict[str, dict[str, GroupScores]]:
-    """Scores of a part's documents by level, then by whether training has shown their applicant.
+    """Score a part's documents by level, then by whether their applicant occurs in the training part.
 
     Args:
-        system: All held-out documents, their targets those of the corpus.
-        other: The same model without context; None if it is not trained.
-        corpus: Where they are from.
+        system: Predictions for all held-out documents, with the corpus's labels as targets.
+        other: Predictions of the same model without context; None if it has not been trained.
+        corpus: The corpus of the documents.
         parts: Part codes of the corpus's documents.
         part: The part to score.
     """

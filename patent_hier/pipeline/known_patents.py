@@ -1,4 +1,4 @@
-"""The documents of a finished system: known patents that a new one may be like, and texts to try an engine on."""
+"""Documents of a finished system: known patents to compare new ones with, and its calibration texts."""
 
 import re
 from collections.abc import Mapping
@@ -18,34 +18,34 @@ from patent_hier.pipeline.stages import calibration_groups, load_parts
 from patent_hier.progress import item_progress, say
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 
-MOST_BY_ITSELF = 500_000  # documents; some gigabytes of memory and minutes
+MOST_BY_ITSELF = 500_000  # documents; indexing them takes some gigabytes of memory and some minutes
 _LEVELS = ("section", "ipc_class", "subclass", "main_group", "subgroup")
 _NAME = re.compile(r"\w[\w.-]*")
-_SHOWN = 60  # characters of a text that stand for a title
+_SHOWN = 60  # characters of a text that replace a missing title
 
 
 def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool = False) -> Neighbours | None:
-    """An index of the documents that a system was trained on; made on first use.
+    """Return an index of the documents that a system was trained on; it is built on first use.
 
     Args:
-        data: ``corpus`` and ``split``, as a result's manifest names them.
+        data: ``corpus`` and ``split``, as named in a result's manifest.
         cache: The cache folder that the system was trained with.
-        even_many: Make it of more than :data:`MOST_BY_ITSELF` documents too, whose texts are in memory meanwhile.
+        even_many: Also index more than :data:`MOST_BY_ITSELF` documents, which needs all their texts in memory.
 
     Returns:
-        None, said in one line, if the corpus or the split are no longer there, or the documents are too many.
+        None if the corpus or the split no longer exists or there are too many documents; a line says so.
     """
     if not _is_named(data):
         return None
     if (found := _find(data, cache)) is None:
-        say(f"no similar patents are named: the corpus of the model is not in {cache} (--cache-dir)")
+        say(f"similar patents are not shown: the model's corpus is not in {cache} (--cache-dir)")
         return None
     corpus, split = found
     folder = cache / "neighbours" / neighbours_fingerprint(corpus.fingerprint, split.name)
     if not folder.is_dir():
         rows = np.flatnonzero(load_parts(corpus, split) == TRAIN)
         if len(rows) > MOST_BY_ITSELF and not even_many:
-            say(f"no similar patents are named: an index of {len(rows)} documents is made by --index-all only")
+            say(f"similar patents are not shown: indexing {len(rows)} documents needs --index-all")
             return None
         columns = corpus.table(["document_id", "text", "title", *_LEVELS]).take(rows)
         ids, texts = ([str(value) for value in columns[name].to_pylist()] for name in ("document_id", "text"))
@@ -59,10 +59,10 @@ def find_known_patents(data: Mapping[str, Any], cache: Path, *, even_many: bool 
 
 
 def calibration_texts(data: Mapping[str, Any], cache: Path) -> list[str]:
-    """Texts of the part ``calibration``; arguments as for :func:`find_known_patents`.
+    """Return the texts of the part ``calibration``; arguments as for :func:`find_known_patents`.
 
     Returns:
-        An empty list if the corpus or the split are no longer there.
+        The texts; an empty list if the corpus or the split no longer exists.
     """
     if (found := _find(data, cache)) is None:
         return []
@@ -72,11 +72,11 @@ def calibration_texts(data: Mapping[str, Any], cache: Path) -> list[str]:
 
 
 def labelled_calibration(classifier: HierarchicalClassifier, cache: Path) -> Labelled | None:
-    """The documents of the part ``calibration`` with their true labels; None if they are no longer there.
+    """Return the documents of the part ``calibration`` with their true labels; None if they no longer exist.
 
     Args:
-        classifier: The system that they belong to.
-        cache: The cache folder that it was trained with.
+        classifier: The system that was calibrated on them.
+        cache: The cache folder that the system was trained with.
     """
     tree = classifier.system.tree
     if tree.depth not in IPC_LEVELS or (found := _find(classifier.facts.get("data") or {}, cache)) is None:
@@ -92,7 +92,7 @@ def labelled_calibration(classifier: HierarchicalClassifier, cache: Path) -> Lab
 
 
 def _find(data: Mapping[str, Any], cache: Path) -> tuple[Corpus, Path] | None:
-    """The corpus of a system, and the folder of its split."""
+    """Return the corpus of a system and the folder of its split; None if one of them no longer exists."""
     if not _is_named(data):
         return None
     folders = sorted((cache / "corpora").glob(f"*-{data.get('corpus')}"))
@@ -101,5 +101,5 @@ def _find(data: Mapping[str, Any], cache: Path) -> tuple[Corpus, Path] | None:
 
 
 def _is_named(data: Mapping[str, Any]) -> bool:
-    """Whether these can be names of ours: a model of another tells them, no pattern and no place elsewhere."""
+    """Return whether the names are plain: those in a model from elsewhere must not contain a pattern or a path."""
     return all(_NAME.fullmatch(str(data.get(name))) for name in ("corpus", "split"))

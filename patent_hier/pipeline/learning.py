@@ -1,4 +1,4 @@
-"""Corrections of a run's settings: checked once against its corpus and split, then read by every node. No torch."""
+"""Corrections that a run learns from: checked once against its corpus and split, then read by every node. No torch."""
 
 import functools
 from collections.abc import Sequence
@@ -33,25 +33,25 @@ from patent_hier.settings import DataSettings, Settings
 if TYPE_CHECKING:
     from patent_hier.training.node_data import Relearning
 
-CORRECTIONS_FOLDER = "corrections"  # of a cache
-_TEXTS = (("专利名称", "摘要"), ("摘要",), ("专利名称",))  # of a table of corrections; each has many known names
+CORRECTIONS_FOLDER = "corrections"  # in a cache folder
+_TEXTS = (("专利名称", "摘要"), ("摘要",), ("专利名称",))  # of a table of corrections; each has many known headers
 
 
 def ensure_corrections(
     feedback: Path, settings: Settings, corpus: Corpus, split: Path, earlier: Path | None, held_out: float
 ) -> Path:
-    """Corrections as a cache folder; made if they are not there.
+    """Return the cache folder of a table of corrections; make it if it is missing.
 
     Args:
         feedback: A table of corrections.
-        settings: Of the system that learns.
+        settings: Settings of the system that learns.
         corpus: The corpus that it was trained on.
         split: Folder of its split.
-        earlier: Corrections that it has learnt before, which stay; None: there are none.
-        held_out: Share that is kept out of training, 0 to 1.
+        earlier: Folder of corrections that it has already learnt, which are kept; None if there are none.
+        held_out: Share of the corrections that is kept out of training, 0 to 1.
 
     Raises:
-        DataError: If the file cannot be used, or holds no correction to learn from.
+        DataError: If the file cannot be used, or has no correction to learn from.
     """
     cache = Path(settings.cache_dir)
     digests = DigestCache(cache / "digests.json")
@@ -79,28 +79,29 @@ def ensure_corrections(
 
 
 def found_corrections(named: str, cache: Path) -> Path:
-    """The folder of corrections that a system has learnt: where it was then, or in a cache that has moved.
+    """Return the folder of the corrections that a system has learnt: the recorded one, or its copy in a moved cache.
 
     Args:
-        named: As the system's settings have it.
+        named: Folder as recorded in the system's settings.
         cache: The cache folder.
 
     Raises:
-        ConfigError: If it is gone: without it the system would forget them.
+        ConfigError: If the folder no longer exists; without it, the system would forget the corrections.
     """
     for folder in (Path(named), cache / CORRECTIONS_FOLDER / Path(named).name):
         if folder.is_dir():
             return folder
     raise ConfigError(
-        f"the system has learnt from the corrections {named}, which are gone; name the cache that holds them with "
-        "cache_dir=FOLDER, or begin with its first version and all corrections together"
+        f"the corrections {named}, which the system has learnt, no longer exist; name the cache that has them with "
+        "cache_dir=FOLDER, or start from the first version of the system with all corrections together"
     )
 
 
 def _format(data: DataSettings, feedback: Path) -> RawFormat:
-    """The form of a table of corrections: known headers, any depth, and no bound on what cannot be read.
+    """Return the format of a table of corrections: known headers, any depth, no limit on rejected rows.
 
-    The text is what the system reads, if the table has it; else its title and abstract, as far as there are.
+    The text consists of the fields that the system reads if the table has them, else of title and abstract, or of the
+    one that the table has.
     """
     fmt = replace(
         raw_format(data), columns={}, delimiter=None, sheet=None, encoding=None, min_symbol="class", edition="latest",
@@ -113,7 +114,7 @@ def _format(data: DataSettings, feedback: Path) -> RawFormat:
         except DataError:
             continue
         return own
-    return fmt  # which says what is missing
+    return fmt  # reading it reports the missing columns
 
 
 def _told(facts: Any) -> str:
@@ -121,10 +122,10 @@ def _told(facts: Any) -> str:
 
 
 def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[str, Any]:
-    """What decides the learning, for a run's fingerprint; nothing where there are no corrections.
+    """Return what determines the learning, for a run's fingerprint; empty without corrections.
 
     Raises:
-        ConfigError: If the folder holds no corrections, or those of another corpus or split.
+        ConfigError: If the folder has no corrections, or they belong to another corpus or split.
     """
     own = settings.learn
     if own.corrections is None:
@@ -136,7 +137,8 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
     ):
         if theirs != ours:
             raise ConfigError(
-                f"learn.corrections={own.corrections} is of {what} {theirs}, this run of {ours}; learn on the same data"
+                f"learn.corrections={own.corrections} belongs to {what} {theirs}, but this run has {ours}; learn on "
+                "the same data"
             )
     content = {"corrections": str(manifest["sha256"])[:12], "weight": own.weight}
     if own.base is not None and settings.model.inputs != "ngrams":
@@ -150,7 +152,7 @@ def learning_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
 
 
 def learnt_facts(settings: Settings) -> dict[str, Any]:
-    """What a node's manifest says of the corrections that it has learnt; nothing where there are none."""
+    """Return the facts about learnt corrections for a node's manifest; empty without corrections."""
     if settings.learn.corrections is None:
         return {}
     folder = Path(settings.learn.corrections)
@@ -158,10 +160,10 @@ def learnt_facts(settings: Settings) -> dict[str, Any]:
 
 
 def _base(folder: Path) -> Any:
-    """The manifest of the result that networks go on from.
+    """Return the manifest of the result whose networks are trained further.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If the folder is not a result folder.
     """
     manifest = manifest_of(folder, "result")
     if manifest is None:
@@ -174,9 +176,9 @@ class Learning:
     """The corrections that a run learns from.
 
     Attributes:
-        corrections: Those that are not held out.
-        settings: The run's.
-        corpus: Its corpus.
+        corrections: The corrections that are not held out.
+        settings: Settings of the run.
+        corpus: Corpus of the run.
     """
 
     corrections: Corrections
@@ -185,13 +187,13 @@ class Learning:
 
     @property
     def documents(self) -> list[str]:
-        """The corrections as the model reads them."""
+        """The texts of the corrections, as the model reads them."""
         is_ngrams = self.settings.model.inputs == "ngrams"
         return self.corrections.documents(self.settings.data.context if is_ngrams else ())
 
     @property
     def relearning(self) -> "Relearning":
-        """Their weights, and the networks that go on."""
+        """The weights of the corrections, and the networks to train further."""
         from patent_hier.training.node_data import Relearning
 
         own, n = self.settings.learn, self.corpus.size
@@ -204,9 +206,9 @@ class Learning:
 
 
 def learnt_labels(settings: Settings, corpus: Corpus, split: Path) -> tuple[DocumentLabels, Codes]:
-    """Labels and parts of a corpus, with those of the corrections behind them; known once for all nodes of a process.
+    """Return labels and parts of a corpus, then those of the corrections; cached for all nodes of a process.
 
-    A training document that a correction is about is in no part any more.
+    A training document that a correction replaces no longer belongs to any part.
     """
     depth, named = settings.data.depth, settings.learn.corrections
     if named is None:
@@ -227,12 +229,12 @@ def _learnt_labels(
 
 
 def node_folders(result: Path) -> dict[str, Path]:
-    """The node folders beside a result, by node."""
+    """Return the node folders next to a result, by node."""
     return {node: result.parent / Path(folder).name for node, folder in _base(result)["nodes"].items()}
 
 
 def load_corrections(settings: Settings, corpus: Corpus) -> Learning | None:
-    """The corrections that a run learns from; None if there are none."""
+    """Return the corrections that a run learns from; None if there are none."""
     if settings.learn.corrections is None:
         return None
     folder = Path(settings.learn.corrections)
@@ -241,13 +243,13 @@ def load_corrections(settings: Settings, corpus: Corpus) -> Learning | None:
 
 @functools.lru_cache(maxsize=1)
 def _learnt(folder: Path, unchanged: str) -> Corrections:
-    """Read once for all nodes of a process."""
+    """Return the corrections to learn from, read once for all nodes of a process."""
     return Corrections.open(folder).learnt
 
 
 def known_words(words: Sequence[str]) -> list[str]:
-    """The overrides of an earlier run without those that choose its node, its corrections or its teacher.
+    """Return the overrides of an earlier run, except those that choose its node, its corrections or its teacher.
 
-    A teacher's answers are of one corpus, and a network that goes on has learnt from them already.
+    A teacher's answers belong to one corpus, and a network that is trained further has already learnt from them.
     """
     return [word for word in words if not word.lstrip("+").startswith(("node=", "learn.", "distill."))]

@@ -1,4 +1,4 @@
-"""The members of a combination: finished results of one corpus and split, and their nodes."""
+"""Members of an ensemble: finished results of one corpus and split, and their nodes."""
 
 import itertools
 import shlex
@@ -21,13 +21,13 @@ from patent_hier.taxonomy.tree import LabelTree
 
 @dataclass(frozen=True)
 class Member:
-    """One system of a combination.
+    """One system of an ensemble.
 
     Attributes:
-        result: Its result folder, as it was given.
-        manifest: Of that folder.
-        nodes: Its node folders, ``flat`` alone or ``root`` and sections. They lie beside the result folder, wherever
-            that was moved to.
+        result: Its result folder, as given.
+        manifest: Manifest of that folder.
+        nodes: Its node folders: ``flat`` or ``shared`` alone, or ``root`` and sections. They are next to the result
+            folder, even if that has been moved.
     """
 
     result: Path
@@ -46,13 +46,13 @@ class Member:
 
     @property
     def short_name(self) -> str:
-        """For a line of progress: ``linear flat seed 1``."""
+        """Short name for progress lines, such as ``linear flat seed 1``."""
         seed = self.manifest["seed"]
         return " ".join([str(self.manifest["model"]), self.level, *([] if seed is None else [f"seed {seed}"])])
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Facts that identify it, its predictions included."""
+        """Facts that identify it, including a fingerprint of its predictions."""
         files = {node: read_json(folder / MANIFEST)["files"] for node, folder in self.nodes.items()}
         predictions = {node: own[PREDICTIONS_FILE]["sha256"] for node, own in files.items()}
         known = {key: self.manifest[key] for key in ("model", "group", "suite", "seed")}
@@ -60,7 +60,7 @@ class Member:
 
     @cached_property
     def tree(self) -> LabelTree:
-        """All labels that it can answer."""
+        """The tree of all labels that it can predict."""
         trees = {
             node: LabelTree.from_dict(read_json(folder / MODEL_FOLDER / CLASSIFIER_FILE)["tree"])
             for node, folder in self.nodes.items()
@@ -69,55 +69,56 @@ class Member:
         return trees[self.level] if root is None else root.graft(trees)
 
     def sources(self, node: str) -> dict[str, Path]:
-        """The folders that :func:`patent_hier.evaluation.scores.derive` needs for a node, resolved."""
+        """Return the resolved folders that :func:`patent_hier.evaluation.scores.derive` needs for a node."""
         names = [node] if node in self.nodes else self.nodes
         return {name: self.nodes[name].resolve() for name in names}
 
 
 def read_members(results: Sequence[Path]) -> list[Member]:
-    """The members in a fixed order, whatever the order of the words.
+    """Return the members in a fixed order, regardless of the order of the folders.
 
     Raises:
-        ConfigError: If there are fewer than two, one is no result, is given twice, or is of another corpus or split.
+        ConfigError: If there are fewer than two, or one is not a result, is given twice, or has another corpus or
+            split.
         IncompleteError: If one lacks a node.
         ArtifactError: If one is damaged.
     """
     members = sorted((read_member(result) for result in results), key=lambda member: member.name)
     if len(members) < 2:
-        raise ConfigError(f"{len(members)} result to combine; give two or more")
+        raise ConfigError(f"an ensemble needs two or more results, not {len(members)}; give more result folders")
     for one, other in itertools.pairwise(members):
         if one.name == other.name:
-            raise ConfigError(f"{one.result} and {other.result} are the same result; give each one once")
+            raise ConfigError(f"{one.result} and {other.result} are the same result; give each result once")
     first = members[0]
     for other in members[1:]:
         for key in ("corpus", "split"):
             own, theirs = first.manifest["data"][key], other.manifest["data"][key]
             if own != theirs:
                 raise ConfigError(
-                    f"{first.result} is of {key} {own} but {other.result} of {theirs}; "
-                    "only results of one corpus and split can be combined"
+                    f"{first.result} has {key} {own}, but {other.result} has {theirs}; "
+                    "combine only results of one corpus and split"
                 )
     return members
 
 
 def corpus_of(member: Member, cache_dir: Path | None) -> tuple[Corpus, Path]:
-    """The corpus of a member, and the cache folder that it is in: the one it was made with unless another is named.
+    """Return the corpus of a member and its cache folder: the given one, or the one that the member was trained with.
 
     Raises:
-        ConfigError: If the corpus is not there.
-        ArtifactError: If it is damaged.
+        ConfigError: If the corpus is not in the cache.
+        ArtifactError: If the corpus is damaged.
     """
     config = next(iter(member.nodes.values())) / CONFIG_FILE
     cache = cache_dir or Path(read_yaml(config)["cache_dir"])
     data = member.manifest["data"]
     folder = cache / "corpora" / f"{data['name']}-{data['corpus']}"
     if not folder.is_dir():
-        raise ConfigError(f"the corpus {folder} of {member.result} is not there; give its cache as --cache-dir FOLDER")
+        raise ConfigError(f"the corpus {folder} of {member.result} is missing; give its cache with --cache-dir FOLDER")
     return Corpus.open(folder), cache
 
 
 def read_member(result: Path) -> Member:
-    """One finished system, with all its nodes; errors as of :func:`read_members`."""
+    """Return one finished system with all its nodes; errors are those of :func:`read_members`."""
     manifest = manifest_of(result, "result")
     if manifest is None:
         raise ConfigError(
@@ -128,11 +129,11 @@ def read_member(result: Path) -> Member:
     program = ["patent-hier", "combine"] if manifest.get("model") == COMBINATION else ["python", "run.py"]
     command = shlex.join([*program, *manifest.get("overrides", [])])
     if "suite" not in manifest or "group" not in manifest:
-        raise ArtifactError(f"result {result} is of an older version; run its command again: {command}")
+        raise ArtifactError(f"result {result} was made by an older version; run its command again: {command}")
     nodes = {node: result.parent / Path(folder).name for node, folder in manifest["nodes"].items()}
     absent = [node for node, folder in nodes.items() if not finished(folder)]
     if absent:
         raise IncompleteError(
-            f"{result} lacks its node {', '.join(absent)} in {result.parent}; run its command again: {command}"
+            f"{result} lacks node {', '.join(absent)} in {result.parent}; run its command again: {command}"
         )
     return Member(result, manifest, nodes)

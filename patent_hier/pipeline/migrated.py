@@ -1,4 +1,4 @@
-"""A migrated system beside the one that it comes from, on the test documents: those that moved, and all others."""
+"""Compare a migrated system with its predecessor on the test documents: those that moved, and all others."""
 
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,18 @@ UNCHANGED, MOVED = "unchanged", "moved"
 
 
 def what_changed(before: Member, after: SuiteResult, old: Corpus, new: Corpus) -> dict[str, dict[str, Any]]:
-    """Accuracy on the test documents whose symbol is as before, and on those that moved.
+    """Return the accuracy on the test documents whose main symbol is unchanged, and on those that moved.
 
     Args:
         before: The old system.
-        after: The new one.
+        after: The new system.
         old: The old corpus.
-        new: The new one, of the same documents or fewer.
+        new: The new corpus, with the same or fewer documents.
 
     Returns:
-        For ``unchanged`` and ``moved``, by level: ``documents``; the accuracies ``before``, on the old labels, and
-        ``after``; and how many documents have the ``same`` label and the same log-probability of it, to the last bit.
+        For ``unchanged`` and ``moved``, by level: the number of ``documents``; the accuracies ``before``, on the old
+        labels, and ``after``; and the number of documents whose true label has the ``same`` log-probability, to the
+        last bit.
     """
     theirs, _ = read_system(before.nodes, old)
     own, _ = read_system(after.nodes, new)
@@ -42,7 +43,7 @@ def what_changed(before: Member, after: SuiteResult, old: Corpus, new: Corpus) -
 
 
 def _moved(system: NetworkPredictions, old: Corpus, new: Corpus) -> "np.typing.NDArray[np.bool_]":
-    """Which documents of a system have another main symbol than before, ``(n,)``."""
+    """Return which documents of a system have another main symbol than before, ``(n,)``."""
     symbols = []
     for corpus in (old, new):
         table = corpus.table(["document_id", *LABEL_COLUMNS]).to_pydict()
@@ -72,5 +73,5 @@ def _levels(
 
 
 def record_of(folder: Path) -> Path:
-    """The file that tells how a result was migrated; it lies beside the result's folder."""
+    """Return the path of the record of a result's migration, which is next to the result's folder."""
     return folder.with_name(folder.name.replace("result-", "migrated-", 1) + ".json")

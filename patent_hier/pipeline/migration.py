@@ -1,9 +1,8 @@
-"""A finished system in a new edition of the scheme: what the revision does not touch keeps its weights and scores.
+"""Migrate a finished system to a new edition of the scheme; parts without changes keep their weights and scores.
 
-The corpus gets the new symbols, each document keeps its part, and for each node one of three things is done. A node
-below which nothing changed is taken over as it is. Of a node with changes only the heads concerned are trained: those
-in which some document's label is another than before. Models that have no heads that can be trained alone are trained
-again.
+The corpus gets the new symbols, and each document keeps its part. A node is copied unchanged if nothing has changed
+below it. Otherwise only the affected heads are trained: those in which some document's label has changed. A model whose
+heads cannot be trained separately is trained as a whole: a flat network from its old weights, others from the start.
 """
 
 import shutil
@@ -42,13 +41,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Migration:
-    """Makes the nodes of a system in the new edition.
+    """Migration of a system's nodes to the new edition.
 
     Attributes:
         before: The old system.
-        heads: The heads concerned.
-        passes: Epochs of networks.
-        done: By node what was done: ``taken over``, ``heads``, ``trained further`` or ``trained again``.
+        heads: The affected heads.
+        passes: Epochs of training for networks.
+        done: What was done, by node: ``taken over``, ``heads``, ``trained further`` or ``trained again``.
     """
 
     before: Member
@@ -57,7 +56,7 @@ class Migration:
     done: dict[str, str]
 
     def make(self, plan: NodePlan, staging: Path, overrides: Sequence[str]) -> None:
-        """Write one node's result into a staged folder; see :func:`patent_hier.pipeline.node.run_node`."""
+        """Write one node's result into a staging folder; see :func:`patent_hier.pipeline.node.run_node`."""
         node = plan.settings.node
         old = self.before.nodes.get(node)
         if old is None:
@@ -70,7 +69,7 @@ class Migration:
             self.done[node] = self._train_heads(plan, old, staging, overrides)
 
     def _train_heads(self, plan: NodePlan, old: Path, staging: Path, overrides: Sequence[str]) -> str:
-        """Train the heads concerned, where the old model lets them be trained alone; what was done, in words."""
+        """Train the affected heads if the old model allows it, else the whole model; return what was done."""
         from torch import nn
 
         from patent_hier.models.saved import load_classifier
@@ -80,7 +79,7 @@ class Migration:
         if isinstance(earlier.model, TreeLinear):
             _solve_heads(plan, earlier, self.heads, staging, overrides)
             return "heads"
-        if isinstance(earlier.model, nn.Module):  # one softmax has no heads: all of it goes on, on all documents
+        if isinstance(earlier.model, nn.Module):  # one softmax has no heads: all of it is trained further
             heads = None if earlier.flat else self.heads
             continued = Continuation(old / MODEL_FOLDER, self.passes, heads)
             train_and_write(replace(plan, continued=continued), staging, overrides)
@@ -89,7 +88,7 @@ class Migration:
         return "trained again"
 
     def concerns(self, old: Path) -> bool:
-        """Whether one of the heads belongs to an old node."""
+        """Return whether one of the affected heads belongs to an old node."""
         tree = LabelTree.from_dict(read_json(old / MODEL_FOLDER / CLASSIFIER_FILE)["tree"])
         above = {tree.levels[0]: {tree.root}}
         for level, deeper in zip(tree.levels, tree.levels[1:], strict=False):
@@ -98,7 +97,7 @@ class Migration:
 
 
 def _take_over(plan: NodePlan, old: Path, staging: Path, overrides: Sequence[str]) -> None:
-    """The old node's weights and scores, of the documents that are still there."""
+    """Copy the old node's weights, and its scores of the documents that still exist."""
     shutil.copytree(old / MODEL_FOLDER, staging / MODEL_FOLDER)
     predictions = read_predictions(old)
     parts = load_parts(plan.corpus, plan.split)
@@ -111,13 +110,13 @@ def _take_over(plan: NodePlan, old: Path, staging: Path, overrides: Sequence[str
     manifest = manifest_of(plan, inputs, facts, overrides)
     history = read_json(old / HISTORY_FILE)
     said = write_node(staging, as_dict(plan.settings), predictions, facts, history, manifest)
-    say(f"{plan.settings.model.name} {plan.settings.node}: nothing changed below it, taken over, {said}  {plan.folder}")
+    say(f"{plan.settings.model.name} {plan.settings.node}: copied, no changes below it; {said}  {plan.folder}")
 
 
 def _solve_heads(
     plan: NodePlan, earlier: "NodeClassifier", heads: Heads, staging: Path, overrides: Sequence[str]
 ) -> None:
-    """Solve some heads of a linear model again, on counts of the n-grams that it knows."""
+    """Fit some heads of a linear model again, on counts of the n-grams that it knows."""
     from patent_hier.features.ngram_store import NgramReader
     from patent_hier.training.fit import fit_heads_again
 
@@ -131,11 +130,11 @@ def _solve_heads(
 
 
 def old_settings(before: Member) -> Mapping[str, Any]:
-    """The settings of a system's first node, as its ``config.yaml`` has them."""
+    """Return the settings of a system's first node, from its ``config.yaml``."""
     config: Mapping[str, Any] = read_yaml(next(iter(before.nodes.values())) / CONFIG_FILE)
     return config
 
 
 def given_before(before: Member, corpus: Corpus) -> Path:
-    """The folder of the split that a system was trained with."""
+    """Return the folder of the split that a system was trained with."""
     return split_of(corpus, str(before.manifest["data"]["split"]))

@@ -1,4 +1,4 @@
-"""Short names for configurations: the model, and the settings that tell it from others of the model."""
+"""Short names for configurations: the model, and the settings that distinguish it from others of the model."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -7,17 +7,17 @@ from typing import Any
 from patent_hier.pipeline.evidence import Group, NodeRun, members_of
 from patent_hier.settings import WHOLE
 
-_SET_BY_LEVEL = ("trainer.max_epochs",)  # level=flat has its own default: in itself no difference worth a name
+_SET_BY_LEVEL = ("trainer.max_epochs",)  # level=flat has its own default, which alone needs no name
 
 Groups = Mapping[Group, Sequence[NodeRun]]
 
 
 def name_configurations(*kinds: Groups) -> tuple[dict[Group, str], ...]:
-    """A name for each group of runs, no two of one kind equal.
+    """Return a name for each group of runs, unique within each kind.
 
     Args:
-        kinds: Runs by group, for each kind of system: of nine models, flat, shared. A configuration has one name in
-            all of them.
+        kinds: Runs by group, for each kind of system: hierarchical, flat, shared. A configuration has the same name in
+            all kinds.
 
     Returns:
         Names by group, for each kind.
@@ -37,7 +37,7 @@ def name_configurations(*kinds: Groups) -> tuple[dict[Group, str], ...]:
 
 
 def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group, str]:
-    """Combinations by their folder and their members' models; by the members' whole names where two would be equal."""
+    """Name ensembles by folder and members' models, or by the members' full names where two would be equal."""
     combined = {group: runs for group, runs in groups.items() if _members(runs)}
     return _apart(
         {group: _ensemble(runs, lambda m: str(m["model"])) for group, runs in combined.items()},
@@ -47,7 +47,7 @@ def _name_combinations(groups: Groups, known: Mapping[Group, str]) -> dict[Group
 
 
 def _apart(names: dict[Group, str], *further: Callable[[Group, str], str]) -> dict[Group, str]:
-    """Names of which no two are equal: those that are get the next name, made of the group and its name so far."""
+    """Make names unique: replace equal ones by the next name, built from the group and its current name."""
     for name_of in further:
         often = Counter(names.values())
         names = {group: name if often[name] == 1 else name_of(group, name) for group, name in names.items()}
@@ -81,7 +81,7 @@ def _without_level(run: NodeRun) -> dict[str, Any]:
 
 
 def _telling_apart(contents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """As few settings as tell all contents apart, taken in their order."""
+    """Return the settings that are needed to distinguish all contents, chosen in order."""
     chosen: list[str] = []
     n_apart = 1
     for key in dict.fromkeys(key for content in contents for key in content):

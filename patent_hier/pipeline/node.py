@@ -1,6 +1,7 @@
-"""One node: skip if finished, else fit, score every held-out document, write the result folder in one step.
+"""Run one node: skip it if it is finished, else fit it, score every held-out document, and write the result atomically.
 
-The folder: ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json``, ``predictions.parquet``, ``model/``.
+A result folder has ``config.yaml``, ``manifest.json``, ``metrics.json``, ``history.json``, ``predictions.parquet`` and
+``model/``.
 """
 
 import contextlib
@@ -40,11 +41,11 @@ if TYPE_CHECKING:
     from patent_hier.training.observers import ObserverFactory
 
 Make = Callable[[NodePlan, Path, Sequence[str]], None]
-"""Called with a node's plan, a staged folder, and the words of the command."""
+"""A function that writes a node's result; its arguments are the plan, a staging folder, and the command's overrides."""
 
 METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.json"
-CELLS = 1 << 26  # documents x labels that are scored at once: 256 MiB of float32
+CELLS = 1 << 26  # documents x labels scored at once: 256 MiB of float32
 
 
 def run_node(
@@ -54,27 +55,27 @@ def run_node(
     given: Given | None = None,
     make: "Make | None" = None,
 ) -> NodePlan:
-    """Train and score one node, or recognise it as finished.
+    """Train and score one node unless it is finished.
 
     Args:
-        settings: One node's run.
-        overrides: The words of the command that made these settings, for the manifest.
-        observers: Makes loggers and callbacks that watch the training of a network, in each process that trains it.
-        given: Its data, in place of those that the settings name.
-        make: Writes the result into a staged folder; None: :func:`train_and_write`.
+        settings: Settings of one node's run.
+        overrides: Overrides of the command that made these settings, for the manifest.
+        observers: Factory of loggers and callbacks, called in each process that trains a network.
+        given: Corpus and split to use in place of those in the settings.
+        make: Function that writes the result into a staging folder; None for :func:`train_and_write`.
 
     Returns:
-        The node, finished now or before; unless ``is_trained`` is false, its folder is there.
+        The plan of the finished node; its result folder exists unless ``is_trained`` is false.
 
     Raises:
-        PatentHierError: If an input is unusable or a finished result is damaged; nothing half-written is left.
+        PatentHierError: If an input is unusable or a finished result is damaged; no partial result is left.
     """
     plan = plan_node(settings, given).observed(observers)
     with exclusive(plan.folder):
         if finished(plan.folder):
             _refuse_other(plan)
             known = summary(read_json(plan.folder / METRICS_FILE)["test"])
-            say(f"{settings.model.name} {settings.node}: finished before, {known}  {plan.folder}")
+            say(f"{settings.model.name} {settings.node}: already finished, {known}  {plan.folder}")
         elif plan.is_trained:
             with atomic_folder(plan.folder) as staging:
                 (make or train_and_write)(plan, staging, overrides)
@@ -82,7 +83,7 @@ def run_node(
             raise DataError(_why_untrained(plan))
         else:
             say(f"{settings.model.name} {settings.node}: the corpus has no training document below {settings.node}")
-        plan.state.unlink(missing_ok=True)  # of a run that was killed just after it had finished, too
+        plan.state.unlink(missing_ok=True)  # also left by a run that was killed just after it finished
     return plan
 
 
@@ -100,16 +101,16 @@ def _why_untrained(plan: NodePlan) -> str:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a node's result is there.
+    """Return whether a node's result exists.
 
     Raises:
-        ArtifactError: If it is there but damaged: a result is never replaced without being asked.
+        ArtifactError: If it exists but is damaged; a result is never replaced automatically.
     """
     if not folder.exists():
         return False
     if damaged := find_damage(folder):
         raise ArtifactError(
-            f"result {folder} is damaged ({folder / damaged} is not as its manifest says); delete it to train again"
+            f"result {folder} is damaged ({folder / damaged} does not match its manifest); delete it to train again"
         )
     return True
 
@@ -124,7 +125,7 @@ def _refuse_other(plan: NodePlan) -> None:
 
 
 def read_predictions(folder: Path) -> NetworkPredictions:
-    """The predictions of a finished node, checked against its manifest.
+    """Return the predictions of a finished node, checked against its manifest.
 
     Raises:
         ArtifactError: If the file is damaged.
@@ -143,11 +144,11 @@ def train_and_write(
     """Fit a node, score every held-out document, and write its folder.
 
     Args:
-        plan: The node.
-        staging: Its folder.
-        overrides: The words of the command, for the manifest.
-        view: What training reads; None: the plan's inputs, opened.
-        fit: Fits the classifier; None: on the devices of the settings.
+        plan: Plan of the node.
+        staging: Staging folder of its result.
+        overrides: Overrides of the command, for the manifest.
+        view: The training data; None to open the plan's inputs.
+        fit: Function that fits the classifier; None to fit on the devices in the settings.
     """
     settings = plan.settings
     memory = PeakMemory()
@@ -156,7 +157,7 @@ def train_and_write(
     fitted = fit_on_devices(plan, view, staging) if fit is None else fit(view)
     if fitted.facts.get("constant"):
         tree = fitted.classifier.tree
-        say(f"{settings.node}: one label only at each level ({tree.codes[-1]}); its classifier is constant")
+        say(f"{settings.node}: only one label at each level ({tree.codes[-1]}), so its classifier is constant")
     scored = np.flatnonzero(held_out(view.parts))
     start = time.perf_counter()
     predictions = score_documents(fitted.classifier, plan, view, scored)
@@ -181,7 +182,7 @@ def write_node(
     history: Sequence[Any],
     manifest: Mapping[str, Any],
 ) -> str:
-    """Write a node's folder around the model that is in it, and seal it; returns its test accuracy in a few words."""
+    """Write the files of a node's folder next to its model, seal the folder, and return a summary of test accuracy."""
     metrics: dict[str, Any] = {
         "node": predictions.node,
         **{part: score_part(predictions, part) for part in SCORED_PARTS},
@@ -197,13 +198,13 @@ def write_node(
 def score_documents(
     classifier: "NodeClassifier", plan: NodePlan, view: "CorpusView[Any]", scored: NDArray[np.intp]
 ) -> NetworkPredictions:
-    """Score some documents with the network, some at a time, so that large trees need no large memory.
+    """Score documents with a classifier, in chunks that limit memory use for large trees.
 
     Args:
-        classifier: Of the planned node.
-        plan: The node.
+        classifier: Classifier of the planned node.
+        plan: Plan of the node.
         view: The corpus as the model reads it.
-        scored: The documents' positions in it, ``(n,)``.
+        scored: Positions of the documents in the corpus, ``(n,)``.
     """
     settings, tree = plan.settings, classifier.tree
     node = settings.node
@@ -230,11 +231,11 @@ def score_documents(
 
 
 def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
-    """Scores of one part (``val``, ``calibration`` or ``test``) over the documents under the node.
+    """Score one part (``val``, ``calibration`` or ``test``) on the documents below the node.
 
     Returns:
-        By level ``accuracy`` and ``top_3_accuracy`` (as :class:`Score`); ``accuracy`` is that of the deepest level; all
-        null where there is no document.
+        ``levels``: ``accuracy`` and ``top_3_accuracy`` (as :class:`Score`) by level; ``accuracy``: that of the deepest
+        level. Values are null where there are no documents.
     """
     levels: dict[str, Any] = {}
     for own, answer in zip(predictions.levels, answers(predictions), strict=True):
@@ -255,7 +256,7 @@ def score_part(predictions: NetworkPredictions, part: str) -> dict[str, Any]:
 def manifest_of(
     plan: NodePlan, inputs: dict[str, Any], facts: dict[str, Any], overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """The manifest of a node's result, before it is sealed."""
+    """Return the manifest of a node's result, before sealing."""
     import torch
 
     settings = plan.settings
@@ -291,10 +292,10 @@ def manifest_of(
 
 
 def summary(scores: dict[str, Any]) -> str:
-    """The test accuracy at each level, in a few words."""
+    """Return the test accuracy at each level as a short text."""
     known = {level: own["accuracy"] for level, own in scores["levels"].items() if own["accuracy"]}
     if not known:
-        return "no test document under this node"
+        return "no test document below this node"
     shown = ", ".join(f"{level} {score['value']:.3f}" for level, score in known.items())
     last = list(known.values())[-1]
-    return f"test accuracy {shown} on {last['n_documents']} documents of {last['n_classes_with_support']} labels"
+    return f"test accuracy {shown} on {last['n_documents']} documents with {last['n_classes_with_support']} labels"

@@ -1,4 +1,4 @@
-"""Everything about a node's run that is known before training: its inputs, its name, its folder. No torch."""
+"""Everything about a node's run that is known before training: inputs, name and folder. Does not import torch."""
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from patent_hier.training.node_data import CorpusView
     from patent_hier.training.observers import Observe, ObserverFactory
 
-RUN_VERSION = 4  # raise it when training or scoring change what comes out of the same settings
-# On the result, beyond rounding and the chance in dropout.
+RUN_VERSION = 4  # raise it when the same settings would give other results
+# Trainer settings that do not influence the result, apart from rounding and random dropout.
 _NO_INFLUENCE = (
     *("num_threads", "accelerator", "accumulate", "checkpoint_minutes", "devices", "progress", "score_batch_size"),
 )
@@ -30,12 +30,12 @@ _NO_INFLUENCE = (
 
 @dataclass(frozen=True)
 class Given:
-    """A corpus and its split, in place of those that a run's settings name.
+    """A corpus and its split, used in place of those in a run's settings.
 
     Attributes:
         corpus: The clean corpus.
         split: Folder of the split.
-        content: What decides the result beside the settings.
+        content: Further facts that determine the result, besides the settings.
     """
 
     corpus: Corpus
@@ -45,12 +45,12 @@ class Given:
 
 @dataclass(frozen=True)
 class Continuation:
-    """An earlier network from which a node goes on; every process that trains finds it in the plan.
+    """An earlier network that a node trains further; the plan carries it to every training process.
 
     Attributes:
         model: Its model folder.
-        passes: Epochs.
-        heads: The heads that are trained; None: the whole network, on all documents.
+        passes: Number of epochs.
+        heads: The heads to train; None for the whole network, on all documents.
     """
 
     model: Path
@@ -58,7 +58,7 @@ class Continuation:
     heads: frozenset[tuple[str, str]] | None = None
 
     def applied(self, view: "CorpusView[Any]", node: str) -> "CorpusView[Any]":
-        """The view with what :func:`patent_hier.training.relearning.take_up` needs."""
+        """Return the view with the data that :func:`patent_hier.training.relearning.take_up` needs."""
         import numpy as np
 
         from patent_hier.training.node_data import Relearning
@@ -71,20 +71,20 @@ class Continuation:
 
 @dataclass(frozen=True)
 class NodePlan:
-    """One node's run, named.
+    """The plan of one node's run.
 
     Attributes:
-        settings: Its settings.
+        settings: Settings of the run.
         corpus: The clean corpus.
         split: Folder of the split.
-        inputs: What the model reads.
-        content: All that decides the result, but for node and seed.
-        group: Fingerprint of ``content``: equal for all seeds of one configuration.
-        suite: Fingerprint of everything but the node: equal for the nine nodes of one hierarchical result.
+        inputs: Inputs of the model.
+        content: Everything that determines the result, except node and seed.
+        group: Fingerprint of ``content``: the same for all seeds of one configuration.
+        suite: Fingerprint of everything except the node: the same for the nine nodes of one hierarchical result.
         folder: Result folder, ``runs/<model>/<node>-<fingerprint>``.
-        is_trained: Whether the corpus has a training document under the node; else there is nothing to make.
-        observe: Makes what watches training; no result depends on it.
-        continued: The earlier network that this one goes on from, in place of what ``learn.base`` says.
+        is_trained: Whether the corpus has a training document below the node; if not, there is nothing to train.
+        observe: Factory of observers of the training, which do not affect the result.
+        continued: The earlier network to train further, in place of ``learn.base``.
     """
 
     settings: Settings
@@ -100,7 +100,7 @@ class NodePlan:
     continued: "Continuation | None" = None
 
     def open(self) -> "CorpusView[Any]":
-        """Open what the model reads; what is not there is made.
+        """Open the inputs of the model; make them if they are missing.
 
         Raises:
             PatentHierError: If an input is unusable.
@@ -110,11 +110,11 @@ class NodePlan:
 
     @property
     def state(self) -> Path:
-        """The file that keeps where the node's training stands, until its result is written."""
+        """The checkpoint of the node's training, which exists until the result is written."""
         return self.folder.with_name(f".state-{self.folder.name}.ckpt")
 
     def observed(self, observers: "ObserverFactory | None") -> "NodePlan":
-        """The same run, watched; its log has the name of the result's folder, in ``<runs_dir>/logs``."""
+        """Return the plan with observers; the log in ``<runs_dir>/logs`` is named after the result folder."""
         if observers is None:
             return self
         name = f"{self.folder.parent.name}/{self.folder.name}"
@@ -122,15 +122,15 @@ class NodePlan:
 
 
 def plan_node(settings: Settings, given: Given | None = None) -> NodePlan:
-    """Find or make the inputs of a run and name its result.
+    """Plan a run: find or make its corpus and split, and name its result.
 
     Args:
-        settings: One node's run.
-        given: Its data; None: what the settings name is made, unless it is there.
+        settings: Settings of one node's run.
+        given: Corpus and split; None for those in the settings, which are made if they are missing.
 
     Raises:
-        ConfigError: If the encoder or the table of label texts is missing, the model does not fit the encoder, or the
-            best epoch is asked for and there are no validation documents.
+        ConfigError: If the encoder or the table of label texts is missing, the model does not fit the encoder, or
+            ``trainer.keep=best`` has no validation documents.
         DataError: If the raw file cannot be used.
     """
     inputs = find_inputs(settings)
@@ -163,17 +163,17 @@ def _refuse_without_validation(settings: Settings, corpus: Corpus, split: Path) 
     if settings.model.inputs == "ngrams" or settings.trainer.keep != BEST or (load_parts(corpus, split) == VAL).any():
         return
     raise ConfigError(
-        f"trainer.keep=best chooses an epoch by the part val, which is empty with split.val={settings.split.val}; "
+        f"trainer.keep=best chooses an epoch on the part val, which is empty with split.val={settings.split.val}; "
         "set trainer.keep=last"
     )
 
 
 def _training_content(settings: Settings) -> dict[str, Any]:
-    """Optimizer and trainer; without influence on models that make no gradient steps."""
+    """Return the settings of optimizer and trainer; empty for models without gradient steps."""
     if settings.model.inputs == "ngrams":
         return {}
     own = settings.trainer
-    # Left out while they are off, as before there were such settings; only the flat node reads the first.
+    # Newer settings are left out while they are off, which keeps old fingerprints. Only flat nodes use the first one.
     later = {"section_loss": settings.node == FLAT and own.section_loss, "level_weights": own.level_weights}
     later |= {"r_drop": own.r_drop, "label_smoothing": own.label_smoothing, "ema": own.ema, "keep": own.keep != BEST}
     later |= {"text_turns": own.text_turns > 1}
@@ -186,7 +186,7 @@ def _training_content(settings: Settings) -> dict[str, Any]:
 
 
 def _context_content(settings: Settings) -> dict[str, Any]:
-    """What is read beside the text and its weights; nothing where there is nothing."""
+    """Return the context columns and their weights; empty without context."""
     if not settings.data.context:
         return {}
     weights = settings.model.context_weights
@@ -199,7 +199,7 @@ def _context_content(settings: Settings) -> dict[str, Any]:
 
 
 def _label_content(settings: Settings) -> dict[str, Any]:
-    """The label texts by their table, levels and weights; nothing where there are none."""
+    """Return levels, weights and table digest of the label texts; empty without label texts."""
     data = settings.data
     if data.label_text is None:
         return {}

@@ -1,6 +1,6 @@
 """Pre-train an encoder: text → vocabulary → packed text → training → a transformers folder with its card.
 
-Vocabulary and packed text are caches; the state of an interrupted run lies beside them until the run is finished.
+Vocabulary and packed text are cached; the state of an interrupted run is stored next to them until the run is finished.
 """
 
 import shutil
@@ -32,8 +32,8 @@ from patent_hier.settings import EncoderSettings, PretrainSettings
 if TYPE_CHECKING:
     from patent_hier.training.masking import MaskedRows
 
-PRETRAIN_VERSION = 1  # raise it when the same settings would make another encoder
-_VOCABULARY_VERSION = 1  # of the word pieces of a new encoder, and of text packed in them
+PRETRAIN_VERSION = 1  # raise it when the same settings would give another encoder
+_VOCABULARY_VERSION = 1  # for the word pieces of a new encoder, and for text packed with them
 _NO_INFLUENCE = (
     *("name", "encoder", "text", "data", "split", "num_threads", "accelerator", "progress", "runs_dir", "cache_dir"),
 )
@@ -44,9 +44,9 @@ class Text:
     """Text for pre-training.
 
     Attributes:
-        content: What decides it, for fingerprints.
-        sources: Its files by name, size and digest, or the corpus, for the card: no paths.
-        batches: Gives its passages from the beginning at each call, in lists.
+        content: What identifies it, for fingerprints.
+        sources: Name, size and digest of its files, or the corpus; for the card, so without paths.
+        batches: Function that yields all passages in lists, from the start at each call.
     """
 
     content: Any
@@ -55,18 +55,18 @@ class Text:
 
 
 def pretrain(settings: PretrainSettings, overrides: Sequence[str], write_card: WriteCard) -> Path:
-    """Make the encoder, or find it finished.
+    """Pre-train an encoder unless it is finished.
 
     Args:
-        settings: The run's settings.
-        overrides: The words of the command, for the manifest.
-        write_card: Writes the card into the folder, from the manifest and the history.
+        settings: Settings of the run.
+        overrides: Overrides of the command, for the manifest.
+        write_card: Function that writes the card into the folder, from the manifest and the history.
 
     Returns:
         The encoder's folder.
 
     Raises:
-        PatentHierError: If an input is unusable; nothing half-written is left but the state, to continue from.
+        PatentHierError: If an input is unusable; no partial result is left, only the state to continue from.
     """
     cache = Path(settings.cache_dir)
     start = _start(settings, cache)
@@ -75,9 +75,9 @@ def pretrain(settings: PretrainSettings, overrides: Sequence[str], write_card: W
     name = fingerprint(content)
     folder = Path(settings.runs_dir) / "encoders" / f"{settings.name}-{name}"
     state = cache / "pretraining" / name
-    with exclusive(folder), exclusive(state):  # the same encoder may be on its way into another runs_dir
+    with exclusive(folder), exclusive(state):  # another runs_dir may get the same encoder
         if finished(folder):
-            say(f"{settings.name}: finished before  {folder}")
+            say(f"{settings.name}: already finished  {folder}")
             return folder
         tokenizer = start.folder if start is not None else _ensure_tokenizer(settings, text, cache)
         packed = _ensure_packed(settings, text, tokenizer, cache)
@@ -88,23 +88,23 @@ def pretrain(settings: PretrainSettings, overrides: Sequence[str], write_card: W
 
 
 def _start(settings: PretrainSettings, cache: Path) -> EncoderFiles | None:
-    """The encoder to be trained further."""
+    """Return the encoder to train further; None for a new one."""
     if settings.start is None:
         return None
     try:
         start = locate(EncoderSettings("start", settings.start, max_length=settings.seq_len), cache)
-    except ConfigError as error:  # in the words of run.py
+    except ConfigError as error:  # the message names settings of run.py
         words = str(error).replace("encoder.path", "start").replace("encoder.max_length", "seq_len")
         raise ConfigError(words) from error
     if start.is_causal:
         raise ConfigError(
-            f"start={settings.start} is a decoder, which hides no tokens; choose an encoder, such as BERT"
+            f"start={settings.start} is a decoder, which cannot predict masked tokens; choose an encoder such as BERT"
         )
     return start
 
 
 def _text(settings: PretrainSettings, cache: Path) -> Text:
-    """The files that are named, or the training part of the corpus."""
+    """Return the text of the given files, or of the training part of the corpus."""
     if settings.text:
         files = [Path(name) for name in settings.text]
         require_text_files(files, "text=")
@@ -127,10 +127,10 @@ def _text(settings: PretrainSettings, cache: Path) -> Text:
 
 
 def _content(settings: PretrainSettings, text: Text, start: EncoderFiles | None, cache: Path) -> dict[str, Any]:
-    """All that decides the encoder."""
+    """Return everything that determines the encoder."""
     digests = DigestCache(cache / "digests.json")
     content = {key: value for key, value in asdict(settings).items() if key not in _NO_INFLUENCE}
-    del content["optimizer"]["layer_decay"]  # it is 1
+    del content["optimizer"]["layer_decay"]  # always 1 here
     if start is not None:
         content = {key: value for key, value in content.items() if key not in ("architecture", "vocabulary")}
         content["start"] = start.digest(digests, True)
@@ -144,7 +144,7 @@ def _content(settings: PretrainSettings, text: Text, start: EncoderFiles | None,
 
 
 def _ensure_tokenizer(settings: PretrainSettings, text: Text, cache: Path) -> Path:
-    """A folder with the tokenizer of a new encoder."""
+    """Return the folder of a new encoder's tokenizer; make it if it is missing."""
     from patent_hier.features.new_vocabulary import build_vocabulary, read_vocabulary, write_tokenizer
 
     vocabulary, positions = settings.vocabulary, settings.architecture.max_positions
@@ -165,7 +165,7 @@ def _ensure_tokenizer(settings: PretrainSettings, text: Text, cache: Path) -> Pa
 
 
 def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cache: Path) -> Path:
-    """The text as packed token ids."""
+    """Return the folder of the text as packed token ids; make it if it is missing."""
     digests = DigestCache(cache / "digests.json")
     vocabulary = EncoderFiles(tokenizer, {}, False).vocabulary_digest(digests)
     loaded = _tokenizer(tokenizer)
@@ -182,7 +182,7 @@ def _ensure_packed(settings: PretrainSettings, text: Text, tokenizer: Path, cach
 
 
 def _tokenizer(folder: Path) -> Any:
-    """The tokenizer without special tokens' length limit."""
+    """Return the tokenizer, set not to truncate."""
     from patent_hier.features.wordpiece import load_tokenizer
 
     loaded = load_tokenizer(EncoderFiles(folder, {}, False), 512)
@@ -207,7 +207,7 @@ def _rows(settings: PretrainSettings, tokenizer: Any, special: SpecialTokens, pa
 def _refuse_too_many_tokens(settings: PretrainSettings, start: EncoderFiles | None, tokenizer: Any) -> None:
     if start is not None and tokenizer.get_vocab_size() > (known := int(start.config.get("vocab_size") or 0)):
         raise ConfigError(
-            f"the tokenizer of start={settings.start} has {tokenizer.get_vocab_size()} tokens, its config.json says "
+            f"the tokenizer of start={settings.start} has {tokenizer.get_vocab_size()} tokens, but its config.json has "
             f"vocab_size {known}; copy the encoder again"
         )
 
@@ -230,13 +230,13 @@ def _train_and_write(
     counts = read_json(packed / MANIFEST)
     say(
         f"{settings.name}: {counts['passages'][TRAINING]:,} passages, {counts['tokens'][TRAINING] / 1e6:.2f} M tokens "
-        f"to learn from, {counts['tokens'][HELD_OUT]:,} held out, vocabulary of {tokenizer.get_vocab_size()}"
+        f"for training, {counts['tokens'][HELD_OUT]:,} held out, vocabulary of {tokenizer.get_vocab_size()}"
     )
     own = ensure_digests(text.content, text.batches, Path(settings.cache_dir))
     digests, read = joined_digests(own, start.folder if start is not None else None)
     digests.save(staging)
     from patent_hier.models.masked_language import MaskedLanguageModel, load_network, new_network
-    from patent_hier.training.pretraining import pretrain_network  # torch comes in here, seconds, not before
+    from patent_hier.training.pretraining import pretrain_network  # imported late: loading torch takes seconds
 
     def build(on_gpu: bool) -> MaskedLanguageModel:
         if start is not None:

@@ -1,4 +1,4 @@
-"""What drift is measured by: the profile of a system's calibration documents, from texts and stored predictions."""
+"""The reference for measuring drift: a profile of the calibration documents, from texts and stored predictions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,13 @@ from patent_hier.taxonomy.tree import NONE
 def calibration_reference(
     calibrated: NetworkPredictions, truth: NetworkPredictions, corpus: Corpus, familiar: Familiar
 ) -> Reference:
-    """What new documents are compared to.
+    """Return the reference that new documents are compared with.
 
     Args:
-        calibrated: A system's predictions of all held-out documents, as ``predict`` gives them.
-        truth: Predictions of the same documents in the same order, with the corpus's labels for targets.
-        corpus: The corpus that has their texts.
-        familiar: What the training part shows.
+        calibrated: A system's predictions for all held-out documents, as returned by ``predict``.
+        truth: Predictions for the same documents in the same order, with the corpus's labels as targets.
+        corpus: The corpus with their texts.
+        familiar: Characters and bigrams known from the training part.
     """
     own = calibrated.select(CALIBRATION)
     rows = positions(own.document_ids, corpus.document_ids.to_numpy(), "the corpus")
@@ -40,7 +40,7 @@ def calibration_reference(
 
 
 def _hits(own: NetworkPredictions, truth: NetworkPredictions) -> dict[str, Hits]:
-    """How often the likeliest path is right, level by level."""
+    """Count how often the most probable path is right, by level."""
     paths = own.tree.paths(_ends(own))
     found = {}
     for place, level in enumerate(own.tree.levels):
@@ -54,7 +54,7 @@ def _hits(own: NetworkPredictions, truth: NetworkPredictions) -> dict[str, Hits]
 
 
 def _ends(own: NetworkPredictions) -> NDArray[np.int32]:
-    """The end of each document's likeliest path, ``(n,)`` positions in the tree; of equals the first one."""
+    """Return the end of each document's most probable path as tree positions, ``(n,)``; the first one on ties."""
     is_end = np.isin(np.arange(len(own.tree)), own.tree.ends)
     ends, highest = np.full(len(own), own.tree.ends[0], np.int32), np.full(len(own), -np.inf, np.float32)
     rows = np.arange(len(own))

@@ -1,4 +1,4 @@
-"""Which documents of a corpus are relatives, found once and kept."""
+"""Related documents of a corpus, found once and cached."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,11 +28,11 @@ _FILE = "relations.parquet"
 
 
 def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
-    """For each kind of relatives the group of every document ``(n,)``, negative where it is alone for certain."""
+    """Return every document's group for each kind of relation, ``(n,)``; negative if it certainly has no relatives."""
     folder = cache / "relations" / fingerprint({"corpus": corpus.fingerprint, "version": RELATIONS_VERSION})
 
     def make(staging: Path) -> None:
-        say(f"looking for equal and similar texts, families and applicants among {corpus.size} documents")
+        say(f"looking for identical and similar texts, families and applicants in {corpus.size} documents")
         equal, nobody = equal_documents(corpus), np.full(corpus.size, -1, np.intp)
         found = {
             "equal": equal,
@@ -48,18 +48,18 @@ def load_relations(corpus: Corpus, cache: Path) -> dict[str, NDArray[np.intp]]:
 
 
 def audit(corpus: Corpus, split: Path, policy: str, relations: Mapping[str, NDArray[np.intp]]) -> Audit:
-    """Examine a split of a corpus by its policy's promise and the relations of :func:`load_relations`."""
+    """Check a split of a corpus against its policy and the relations of :func:`load_relations`."""
     return audit_split(relations, application_days(corpus), load_parts(corpus, split), policy)
 
 
 def refuse_broken(audit: Audit, split: Path) -> None:
-    """Refuse a split that does not keep its policy's promise.
+    """Raise an error if a split violates its policy.
 
     Raises:
-        DataError: With what was found.
+        DataError: If so; the message counts the violations.
     """
     if audit.broken:
         raise DataError(
-            f"the split {split} breaks the promise of its policy {audit.policy} ({audit.promise}) {audit.broken} "
-            "times; delete its folder, and results made with it"
+            f"the split {split} violates its policy {audit.policy} ({audit.promise}) {audit.broken} times; delete its "
+            "folder and the results made with it"
         )

@@ -1,4 +1,4 @@
-"""A system that has learnt from corrections beside the one that it comes from: is it better, or worse?"""
+"""Compare a system that has learnt from corrections with its predecessor, and decide whether it is better."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ from patent_hier.pipeline.suite import SuiteResult
 from patent_hier.taxonomy.lookup import LabelLookup
 
 NAMES: Names = ("after", "before")
-CERTAIN = 0.05  # p-value below which a loss is no chance
+CERTAIN = 0.05  # p-value below which a loss is significant
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What learning has changed.
+    """The effect of learning on accuracy.
 
     Attributes:
-        test: On the test part, which neither system has seen.
-        corrections: On the corrections that were held out; empty if there are none.
+        test: Comparison on the test part, which neither system has seen.
+        corrections: Comparison on the held-out corrections; empty if there are none.
     """
 
     test: Compared
@@ -41,10 +41,10 @@ class Verdict:
 
     @property
     def problem(self) -> str | None:
-        """Why the earlier system is to be kept, in one line; None if the later one is to be used.
+        """The reason for keeping the earlier system, in one line; None if the new one should be used.
 
-        The deepest level decides. A system is worse if it loses on either set of documents by more than chance
-        (McNemar's exact test, p < 0.05), or gains on neither.
+        The deepest level decides. The earlier system is kept if the new one is significantly worse on either set of
+        documents (McNemar's exact test, p < 0.05) or better on neither.
         """
         gains = []
         for where, compared in (("the test part", self.test), ("held-out corrections", self.corrections)):
@@ -57,20 +57,20 @@ class Verdict:
                     f"{level} on {where}: {100 * own['after']:.1f} % after, {100 * own['before']:.1f} % before, "
                     f"McNemar p = {own['p_value']:.2g}"
                 )
-        return None if any(gains) else "it gains neither on the test part nor on held-out corrections"
+        return None if any(gains) else "it is better neither on the test part nor on held-out corrections"
 
     def as_dict(self) -> dict[str, Any]:
-        """The comparison as JSON-able values."""
+        """Return the comparison as JSON-serialisable values."""
         return {"test": self.test, "held_out_corrections": self.corrections, "problem": self.problem}
 
 
 def judge(after: SuiteResult, before: Member, corrections: Corrections, corpus: Corpus) -> Verdict:
-    """Compare a system with the one that it comes from.
+    """Compare a system with its predecessor.
 
     Args:
-        after: It, not yet saved.
-        before: The other.
-        corrections: Those that both are asked about.
+        after: The new system, not yet saved.
+        before: The earlier system.
+        corrections: The corrections on which both are compared.
         corpus: The corpus of both.
     """
     test = compare_on_test(after.nodes, before.nodes, corpus, NAMES)
@@ -83,7 +83,7 @@ def judge(after: SuiteResult, before: Member, corrections: Corrections, corpus: 
 
 
 def _hits(system: System, corrections: Corrections) -> dict[str, NDArray[np.bool_]]:
-    """By level, whether the likeliest path's label is the true one; of corrections that have a label there."""
+    """Return by level whether the most probable path has the true label, for corrections with a label at that level."""
     levels = system.tree.levels
     truth = [own[0] for own in corrections.symbols(len(levels))]
     answering = Answering(system.tree, lambda: LabelLookup(system.tree), Blocked(system.tree, {})).ask(
@@ -102,48 +102,48 @@ def _hits(system: System, corrections: Corrections) -> dict[str, NDArray[np.bool
 
 
 def member_results(combination: Member) -> list[Path]:
-    """The result folders of a combination's members, as they were named when it was made, or beside it.
+    """Return the result folders of an ensemble's members: the recorded ones, or those next to the ensemble's folder.
 
     Raises:
-        ConfigError: If one is gone.
+        ConfigError: If one no longer exists.
     """
     config: Mapping[str, Any] = read_yaml(next(iter(combination.nodes.values())) / CONFIG_FILE)
     found = []
     for named in (Path(member["result"]) for member in config["members"]):
         beside = combination.result.parent.parent / named.parent.name / named.name
         if not (result := named if named.is_dir() else beside).is_dir():
-            raise ConfigError(f"{combination.result} is made of {named}, which is not there; learn needs its members")
+            raise ConfigError(f"{combination.result} needs its member {named}, which is missing; restore that folder")
         found.append(result)
     return found
 
 
 def lineage(result: Path) -> dict[str, Any]:
-    """What is on record of how a result was learnt; version 1 for one that was trained in the usual way."""
+    """Return the record of how a result was learnt; version 1 for a result without such a record."""
     file = record_of(result)
     facts: dict[str, Any] = read_json(file) if file.is_file() else {"version": 1}
     return facts
 
 
 def record_of(folder: Path) -> Path:
-    """The file that tells how a result was learnt, or why it was refused; it lies beside the result's folder."""
+    """Return the path of the record of how a result was learnt or why it was refused, next to the result's folder."""
     return folder.with_name(folder.name.replace("result-", "learnt-", 1) + ".json")
 
 
 def migrated_content(member: Member) -> dict[str, Any]:
-    """What a system's content says of its migration to another edition; nothing where there was none."""
+    """Return the part of a system's content about its migration to another edition; empty without migration."""
     content: Mapping[str, Any] = read_json(next(iter(member.nodes.values())) / MANIFEST)["content"]
     return {key: value for key, value in content.items() if key == "migrated"}
 
 
 def earlier_corrections(member: Member, cache: Path) -> Path | None:
-    """The folder of corrections that a system has learnt already; None: there are none.
+    """Return the folder of the corrections that a system has already learnt; None if there are none.
 
     Args:
         member: The system.
         cache: The cache folder.
 
     Raises:
-        ConfigError: If it is gone: without it the system would forget them.
+        ConfigError: If the folder no longer exists; without it, the system would forget the corrections.
     """
     config: Mapping[str, Any] = read_yaml(next(iter(member.nodes.values())) / CONFIG_FILE)
     named = (config.get("learn") or {}).get("corrections")

@@ -1,4 +1,4 @@
-"""A revision of the scheme, and the data of a finished system after it: corpus, split and learnt corrections."""
+"""Apply a revision of the scheme to the data of a finished system: corpus, split and learnt corrections."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,11 +23,11 @@ from patent_hier.taxonomy.table import read_rows
 
 @dataclass(frozen=True)
 class Revision:
-    """A change of the scheme.
+    """A revision of the classification scheme.
 
     Attributes:
-        path: The concordance's file.
-        titles: A table of the new places' titles, by which documents of split symbols are told apart; None: without.
+        path: File of the concordance.
+        titles: Table with the titles of the new symbols, used to assign documents where a symbol was split; or None.
     """
 
     path: Path
@@ -35,34 +35,34 @@ class Revision:
 
     @cached_property
     def concordance(self) -> Concordance:
-        """What became of the symbols."""
+        """The concordance between old and new symbols."""
         return Concordance.read(self.path)
 
     @cached_property
     def chooser(self) -> Chooser:
-        """Chooses where a symbol was split."""
+        """The chooser of a new symbol where an old one was split."""
         if self.titles is None:
             return Chooser({})
         return Chooser({row.code: row.title for row in read_rows(self.titles, "level", "parent") if row.title})
 
     def content(self, cache: Path) -> list[Any]:
-        """What decides the new symbols, beside the old ones."""
+        """Return what determines the new symbols, besides the old ones."""
         digests = DigestCache(cache / "digests.json")
         return [MIGRATION_VERSION, digests.of(self.path), None if self.titles is None else digests.of(self.titles)]
 
 
 def migrate_data(corpus: Corpus, split: Path, cache: Path, revision: Revision) -> tuple[Corpus, Path]:
-    """Corpus and split in the new edition, as cache folders; made if they are not there.
+    """Return corpus and split in the new edition, as cache folders; make them if they are missing.
 
     Args:
         corpus: The old corpus.
-        split: The folder of its split.
+        split: Folder of its split.
         cache: The cache folder.
-        revision: The change.
+        revision: The revision.
 
     Raises:
         DataError: If the concordance cannot be used, or leaves no document.
-        ConfigError: If it changes no symbol of the corpus.
+        ConfigError: If the revision changes no symbol of the corpus.
     """
     content = [*revision.content(cache), corpus.fingerprint]
     name = corpus.folder.name.removesuffix(f"-{corpus.fingerprint}")
@@ -73,7 +73,7 @@ def migrate_data(corpus: Corpus, split: Path, cache: Path, revision: Revision) -
     new = Corpus.open(ensure(cache / "corpora" / f"{name}-{fingerprint(content)}", make))
     facts = new.manifest["migrated"]
     if not facts["changed"]:
-        raise ConfigError(f"{revision.path} changes no symbol of the corpus {corpus.folder}; nothing is to be done")
+        raise ConfigError(f"{revision.path} changes no symbol of the corpus {corpus.folder}; there is nothing to do")
     say(f"{corpus.size} documents: {', '.join(f'{count} {fate}' for fate, count in facts['fates'].items())}")
     policy = split.name.rsplit("-", 1)[0]
     folder = cache / "splits" / f"{policy}-{fingerprint([split.name, new.fingerprint])}"
@@ -81,19 +81,19 @@ def migrate_data(corpus: Corpus, split: Path, cache: Path, revision: Revision) -
 
 
 def migrate_corrections(folder: Path, given: Given, cache: Path, revision: Revision) -> Path:
-    """Learnt corrections in the new edition, as a cache folder; made if they are not there.
+    """Return learnt corrections in the new edition, as a cache folder; make it if it is missing.
 
     Args:
-        folder: The old ones.
+        folder: Folder of the old corrections.
         given: The new corpus and split.
         cache: The cache folder.
-        revision: The change.
+        revision: The revision.
     """
     own = Corrections.open(folder)
     content = [*revision.content(cache), own.facts["sha256"], given.corpus.fingerprint, given.split.name]
 
     def make(staging: Path) -> None:
-        # An examiner judges in the edition of the system, whatever the day.
+        # Examiners judge in the edition of the system, regardless of the date of the judgement.
         table, moves = migrate_table(own.table, revision.concordance, revision.chooser, dated=False)
         table = kept_within(table, set(map(str, given.corpus.document_ids.to_pylist())))
         Corrections(table, {}).write(staging)
@@ -106,12 +106,12 @@ def migrate_corrections(folder: Path, given: Given, cache: Path, revision: Revis
 
 
 def vanished(before: Member, new: Corpus, revision: Revision) -> dict[str, list[str]]:
-    """Labels that the old system knew and the new corpus has not, and new symbols without a document.
+    """Return the labels of the old system that the new corpus lacks, and the new symbols without documents.
 
     Args:
         before: The old system.
         new: The new corpus.
-        revision: The change.
+        revision: The revision.
     """
     tree = corpus_labels(new, before.tree.depth).tree
     present = set(map(str, tree.codes.tolist()))

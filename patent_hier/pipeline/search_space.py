@@ -1,4 +1,4 @@
-"""What a search may choose: for each setting the values, as Optuna draws them and as overrides spell them."""
+"""The search space: the possible values of each setting, as drawn by Optuna and as written in overrides."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -6,30 +6,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from optuna import Trial
 
-_DIGITS = 4  # of a drawn number: a best setting of 17 digits tells no more and cannot be typed
+_DIGITS = 4  # significant digits of a drawn number; more are useless and hard to type
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Values without an order.
+    """Unordered values.
 
     Attributes:
-        values: As overrides spell them.
+        values: The values, as written in overrides.
     """
 
     values: tuple[str, ...]
 
     @property
     def first(self) -> str:
-        """One of the values."""
+        """The first of the values."""
         return self.values[0]
 
     def draw(self, trial: "Trial", name: str) -> str:
-        """A trial's value, as an override spells it; the same again for a trial that goes on."""
+        """Return a trial's value as written in an override; a resumed trial gets the same value again."""
         return str(trial.suggest_categorical(name, list(self.values)))
 
     def place(self, value: Any) -> str | None:
-        """A given value as Optuna knows it; None if it is not among the values."""
+        """Return a given value in Optuna's form; None if it is not among the values."""
         text = _spelt(value)
         return text if text in self.values else None
 
@@ -39,10 +39,10 @@ class Interval:
     """Numbers between two bounds, both included.
 
     Attributes:
-        low: If both bounds are ``int``, so are the values.
+        low: The lower bound. If both bounds are ``int``, the values are integers.
         high: The upper bound.
-        log: Draw the logarithm evenly; ``low`` is above 0 then.
-        step: Distance between values, counted from ``low``; None for any number (any whole one). Not with ``log``.
+        log: Whether to draw uniformly on a logarithmic scale; ``low`` must then be above 0.
+        step: Distance between values, counted from ``low``; None for any number or integer. Not allowed with ``log``.
     """
 
     low: float
@@ -61,7 +61,7 @@ class Interval:
         return _spelt(self.low)
 
     def draw(self, trial: "Trial", name: str) -> str:
-        """As :meth:`Choice.draw`; a number has four significant digits."""
+        """Return a trial's value as :meth:`Choice.draw` does; a non-integer has four significant digits."""
         if self.whole:
             step = 1 if self.step is None else int(self.step)
             return str(trial.suggest_int(name, int(self.low), int(self.high), step=step, log=self.log))
@@ -69,7 +69,7 @@ class Interval:
         return _spelt(min(max(float(f"{drawn:.{_DIGITS}g}"), self.low), self.high))
 
     def place(self, value: Any) -> float | None:
-        """As :meth:`Choice.place`."""
+        """Return a given value in Optuna's form; None if the interval does not contain it."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not self.low <= value <= self.high or (self.whole and value != int(value)):
             return None
@@ -82,7 +82,7 @@ Axis = Choice | Interval
 
 
 def _spelt(value: Any) -> str:
-    """As YAML and Hydra write it."""
+    """Return a value as written in YAML and Hydra."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The steps before any model, each a folder on disk that is made once: corpus and split; the titles of IPC places."""
+"""Data before any model: corpus and split, each a cache folder that is made once, and the titles of IPC symbols."""
 
 import functools
 import shutil
@@ -43,17 +43,17 @@ from patent_hier.taxonomy.tree import NONE
 
 
 def ensure(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Make a cache folder unless it is whole; one process makes it, others wait.
+    """Make a cache folder unless it is intact; one process makes it while others wait.
 
-    Whole is what has the content that its manifest says, and the name that it was made under: a folder that was put
-    in the place of another has the wrong vocabulary, split or corpus.
+    A folder is intact if its content matches its manifest and its name is the one it was made under: a folder moved
+    to the place of another would have the wrong vocabulary, split or corpus.
     """
     with exclusive(folder):
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("made_as") == folder.name:
             return folder
         if folder.exists():
-            state = "damaged" if _was_made_as_now(folder) else "of an older version"
-            say(f"{folder} is {state}; it is made again")
+            state = "damaged" if _was_made_as_now(folder) else "from an older version"
+            say(f"{folder} is {state}; it is rebuilt")
             shutil.rmtree(folder)
         with atomic_folder(folder) as staging:
             make(staging)
@@ -62,7 +62,7 @@ def ensure(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def _was_made_as_now(folder: Path) -> bool:
-    """Whether its manifest is one of ours today, or cannot be read."""
+    """Return whether a folder's manifest has the current format, or cannot be read."""
     try:
         return "made_as" in read_json(folder / MANIFEST)
     except ArtifactError:
@@ -70,7 +70,7 @@ def _was_made_as_now(folder: Path) -> bool:
 
 
 def raw_format(data: DataSettings) -> RawFormat:
-    """The raw file's format as the cleaner takes it."""
+    """Return the format of the raw file, as the cleaner expects it."""
     return RawFormat(
         columns=data.columns,
         text=tuple(data.text),
@@ -86,16 +86,16 @@ def raw_format(data: DataSettings) -> RawFormat:
 
 
 def raw_files(data: DataSettings, cache: Path) -> list[Path]:
-    """The raw files: the user's, or the demo corpus, generated on first use."""
+    """Return the raw files: the user's files, or the demo corpus, which is generated on first use."""
     if not isinstance(data, DemoDataSettings):
-        assert data.path is not None  # settings.check has seen to it
+        assert data.path is not None  # settings.check ensures this
         return find_parts(data.path)
     path = cache / "demo" / f"demo-v{DEMO_VERSION}-{data.rows}-{data.seed}.csv"
     digest = path.with_suffix(".sha256")
     with exclusive(path):
         if not (path.is_file() and digest.is_file() and digest.read_text("utf-8") == file_digest(path)):
             if path.is_file():
-                say(f"{path} is {'damaged' if digest.is_file() else 'of an older version'}; it is made again")
+                say(f"{path} is {'damaged' if digest.is_file() else 'from an older version'}; it is rebuilt")
             remove_partials(path)
             remove_partials(digest)
             say(f"writing the demo corpus, {data.rows} documents, to {path}")
@@ -107,8 +107,8 @@ def raw_files(data: DataSettings, cache: Path) -> list[Path]:
 
 
 def ensure_corpus(data: DataSettings, cache: Path) -> Corpus:
-    """The clean corpus of a raw file; prepared, and its row accounting printed, if it is not there."""
-    fmt = raw_format(data)  # a mistake shows before the demo corpus is written
+    """Return the clean corpus of a raw file; if it is missing, prepare it and print what happened to the rows."""
+    fmt = raw_format(data)  # reports mistakes before the demo corpus is written
     files = raw_files(data, cache)
     source, folder = files_shown(files), _corpus_folder(data, files, fmt, cache)
 
@@ -137,7 +137,7 @@ def _corpus_folder(data: DataSettings, files: Sequence[Path], fmt: RawFormat, ca
 
 
 def is_prepared(data: DataSettings, cache: Path) -> bool:
-    """Whether the corpus is there, so that :func:`ensure_corpus` does not have to read the raw file.
+    """Return whether the corpus exists, so that :func:`ensure_corpus` does not have to read the raw file.
 
     Raises:
         ConfigError, DataError: As :func:`ensure_corpus`.
@@ -149,14 +149,14 @@ def is_prepared(data: DataSettings, cache: Path) -> bool:
 
 
 def report_accounting(accounting: Accounting, source: str) -> None:
-    """Print where every row went."""
+    """Print how many rows were kept, rejected or dropped as duplicates."""
     say(f"rows of {source}:")
     for line in accounting.lines():
         say(f"  {line}")
 
 
 def split_plan(split: SplitSettings) -> SplitPlan:
-    """The checked plan of a split; to be made before the corpus is read, so that a mistake shows at once.
+    """Return the checked plan of a split; call this before reading the corpus, so that mistakes are reported at once.
 
     Raises:
         ConfigError: If a setting is out of range.
@@ -169,7 +169,7 @@ def split_plan(split: SplitSettings) -> SplitPlan:
 
 
 def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
-    """The corpus-level split; made, and its small classes reported, if it is not there."""
+    """Return the folder of a corpus's split; if it is missing, make it and report its small classes."""
     if plan.column is not None:
         plan = replace(plan, column=usable_column(corpus, plan.column))
     digest = None if plan.path is None else DigestCache(cache / "digests.json").of(Path(plan.path))
@@ -194,12 +194,12 @@ def ensure_split(corpus: Corpus, plan: SplitPlan, cache: Path) -> Path:
 
 
 def split_of(corpus: Corpus, name: str) -> Path:
-    """The folder of a split by its name, in the cache that the corpus is in."""
+    """Return the folder of a split, given its name, in the cache of the corpus."""
     return corpus.folder.parents[1] / "splits" / name
 
 
 def load_parts(corpus: Corpus, folder: Path) -> NDArray[np.int8]:
-    """Part codes in the order of the corpus, ``(corpus.size,)``; read once for all nodes that a process trains."""
+    """Return part codes in corpus order, ``(corpus.size,)``; read once for all nodes that a process trains."""
     return _parts_of(corpus.folder, folder)
 
 
@@ -212,9 +212,9 @@ def _parts_of(corpus: Path, split: Path) -> NDArray[np.int8]:
 
 
 def calibration_groups(corpus: Corpus, folder: Path) -> NDArray[np.int32] | None:
-    """Which calibration documents a split keeps together, ``(corpus.size,)``: equal numbers; -1 for every other one.
+    """Return the groups of calibration documents that a split keeps together, ``(corpus.size,)``; -1 for all others.
 
-    None where the split keeps nothing together. Known once for all nodes that a process trains.
+    None if the split keeps nothing together. The result is cached for all nodes that a process trains.
     """
     return _groups_of(corpus.folder, folder)
 
@@ -232,12 +232,12 @@ def _groups_of(folder: Path, split: Path) -> NDArray[np.int32] | None:
 
 
 def training_characters(corpus: Corpus, split: Path) -> Characters:
-    """What the training part shows of characters; known once for all results that a process makes."""
+    """Return the character statistics of the training part; cached for all results that a process makes."""
     return _shown_of(corpus.folder, split)[0]
 
 
 def training_bigrams(corpus: Corpus, split: Path) -> frozenset[str]:
-    """The bigrams that the training part shows often; known once likewise."""
+    """Return the frequent bigrams of the training part; cached for all results that a process makes."""
     return _shown_of(corpus.folder, split)[1]
 
 
@@ -250,19 +250,19 @@ def _shown_of(folder: Path, split: Path) -> tuple[Characters, frozenset[str]]:
 
 
 def wanted_nodes(corpus: Corpus, split: Path) -> tuple[str, ...]:
-    """The nodes of a hierarchical result: ``root`` and every section with a training document."""
+    """Return the nodes of a hierarchical result: ``root`` and every section with a training document."""
     labels = corpus_labels(corpus, "class")
     trained = np.unique(labels.main[load_parts(corpus, split) == TRAIN, 0])
     return (ROOT, *labels.tree.codes[trained].tolist())
 
 
 def is_trained(labels: DocumentLabels, parts: NDArray[np.int8], settings: Settings) -> bool:
-    """Whether any training document has a label below the one that names the node.
+    """Return whether any training document has a label below the node's own.
 
     Args:
-        labels: Of all documents, corrections among them.
-        parts: Their parts.
-        settings: One node's run.
+        labels: Labels of all documents, including corrections.
+        parts: Part codes of the documents.
+        settings: Settings of one node's run.
     """
     train = parts == TRAIN
     paths = [labels.main[train]]
@@ -277,15 +277,15 @@ def is_trained(labels: DocumentLabels, parts: NDArray[np.int8], settings: Settin
 
 @functools.lru_cache(maxsize=2)
 def _label_texts_of(path: Path, levels: tuple[str, ...], edition: str, unchanged: int) -> LabelTexts:
-    """Read once for all nodes that a process trains, as long as the file is the same."""
+    """Return the label texts, read once for all nodes that a process trains while the file is unchanged."""
     return read_label_texts(path, levels, edition)
 
 
 def load_label_texts(data: DataSettings) -> LabelTexts | None:
-    """The titles of IPC places that are training documents too, and how many, said in one line; None if not asked for.
+    """Return the IPC titles that serve as training documents, and print their number; None without a table of them.
 
     Raises:
-        DataError: If their table cannot be used.
+        DataError: If the table cannot be used.
     """
     if data.label_text is None:
         return None
@@ -297,18 +297,18 @@ def load_label_texts(data: DataSettings) -> LabelTexts | None:
 
 
 _NO_COMPANY = {
-    "applicant": "no two documents name the same applicant, so the split by applicant is a random one",
-    "deduplicated": "no two texts are equal or nearly so, so the split is a random one",
-    "family": "no two documents are of one family, so the split is a random one",
+    "applicant": "no two documents have the same applicant, so the split by applicant is random",
+    "deduplicated": "no two texts are identical or nearly identical, so the split is random",
+    "family": "no two documents belong to the same family, so the split is random",
 }
 
 
 def ensure_data(settings: Settings | PretrainSettings) -> tuple[Corpus, Path]:
-    """The clean corpus that settings name, and the folder of its split; made if they are not there.
+    """Return the clean corpus of the settings, and the folder of its split; make them if they are missing.
 
     Raises:
-        ConfigError: If the split is unusable, before anything is read.
-        DataError: If the raw file is.
+        ConfigError: If the settings of the split are unusable; nothing has been read then.
+        DataError: If the raw file is unusable.
     """
     plan, cache = split_plan(settings.split), Path(settings.cache_dir)
     corpus = ensure_corpus(settings.data, cache)
@@ -327,5 +327,5 @@ def _report_split(report: SplitReport, plan: SplitPlan, given: GivenParts | None
         say(told)
     if report.small_classes:
         names = ", ".join(sorted(report.small_classes))
-        why = "have too few documents for every part" if given is None else "are missing from some part"
+        why = "have too few documents for every part" if given is None else "are missing from at least one part"
         say(f"{len(report.small_classes)} classes {why}: {names}")

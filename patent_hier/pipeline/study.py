@@ -1,8 +1,8 @@
-"""A search for settings: trials in a journal, from which a killed search goes on and at which several processes work.
+"""A hyperparameter search: trials in a journal that several processes share and from which a killed search resumes.
 
-Optuna proposes and prunes. Everything else is here: who works at which trial, what a killed process left behind, and
-which failures end a trial only. The journal is a file of JSON lines (Optuna's), written under the kernel's locks: those
-end with their process, however that ends.
+Optuna proposes settings and prunes trials. This module assigns trials to processes, reruns the trials of killed
+processes, and confines failures to their trial. The journal is Optuna's JSON Lines file, written under kernel locks,
+which are released when their process ends in any way.
 """
 
 import contextlib
@@ -33,44 +33,44 @@ if TYPE_CHECKING:
 STUDY_VERSION = 1
 JOURNAL = "journal.jsonl"
 COMPLETE, PRUNED, FAILED, RUNNING = "complete", "pruned", "failed", "running"
-_UNPRUNED_TRIALS, _UNPRUNED_EPOCHS = 5, 1  # the first ones, to which the median pruner has nothing to compare
-_LEAST_FOR_IMPORTANCE = 10  # completed trials; of fewer a forest says next to nothing
+_UNPRUNED_TRIALS, _UNPRUNED_EPOCHS = 5, 1  # at first, the median pruner has nothing to compare with
+_LEAST_FOR_IMPORTANCE = 10  # completed trials; a forest on fewer is uninformative
 _IDENTITY = "identity"
 
-Settings = Mapping[str, str]  # by setting, as overrides spell them
+Settings = Mapping[str, str]  # by setting, written as in overrides
 
 
-class Pruned(Exception):  # noqa: N818 - a trial's end, no error
-    """A trial was stopped because others were better at the same epoch."""
+class Pruned(Exception):  # noqa: N818 - ends a trial, not an error
+    """Raised when a trial is stopped because others were better at the same epoch."""
 
 
 @dataclass(frozen=True)
 class Attempted:
-    """What a trial came to.
+    """The outcome of a trial.
 
     Attributes:
-        value: Its score.
-        facts: What the table of trials has beside it.
+        value: The score.
+        facts: Further facts for the table of trials.
     """
 
     value: float
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-# Scores settings. Its second argument takes a score after each epoch, counted from 1, and says whether to stop.
+# A function that scores settings. Its second argument takes epoch (from 1) and score, and returns whether to stop.
 Attempt = Callable[[Settings, Callable[[int, float], bool]], Attempted]
 
 
 @dataclass(frozen=True)
 class Record:
-    """One trial, for the table.
+    """A row of the table of trials.
 
     Attributes:
-        number: From 1.
+        number: Number of the trial, from 1.
         state: ``complete``, ``pruned``, ``failed`` or ``running``.
-        settings: What was tried.
-        value: The score; of a pruned trial that of its last epoch.
-        facts: Likewise those of :class:`Attempted`, ``error``, ``repeats``, ``seconds``.
+        settings: The settings of the trial.
+        value: The score; for a pruned trial, that of its last epoch.
+        facts: Facts of :class:`Attempted`, ``error``, ``repeats``, ``seconds`` and ``epochs``, as far as known.
     """
 
     number: int
@@ -81,10 +81,10 @@ class Record:
 
 
 def require_optuna() -> None:
-    """Refuse to search without Optuna, before anything is prepared.
+    """Raise an error if Optuna is not installed, before anything is prepared.
 
     Raises:
-        MissingExtraError: Naming the extra.
+        MissingExtraError: If it is missing; the message names the extra.
     """
     if find_spec("optuna") is None:
         raise MissingExtraError("optuna, which tune needs,", "tune")
@@ -94,12 +94,12 @@ class SettingsStudy:
     """The trials of one search.
 
     Args:
-        folder: Of the journal; made if it is not there.
-        identity: What all its trials share: words, space, what is scored, corpus and split.
-        space: By setting what it may be.
-        seed: Of the proposals; each trial's are drawn by its own number, so that a search that goes on proposes what
-            an undisturbed one does.
-        first: Settings of the first trial; None leaves it to Optuna.
+        folder: Folder of the journal; created if it is missing.
+        identity: What all trials have in common: overrides, space, objective, corpus and split.
+        space: The possible values of each setting.
+        seed: Seed of the proposals. Each trial derives its own from its number, so that a resumed search proposes the
+            same settings as an uninterrupted one.
+        first: Settings of the first trial; None to let Optuna choose.
 
     Raises:
         ConfigError: If the folder holds another search.
@@ -135,17 +135,17 @@ class SettingsStudy:
         own = fingerprint({**identity, "version": STUDY_VERSION})
         if study.user_attrs.get(_IDENTITY, own) != own:
             raise ConfigError(
-                f"{self.folder} holds a search of other settings, data or objective; name another --study"
+                f"{self.folder} has a search with other settings, data or objective; choose another --study"
             )
         study.set_user_attr(_IDENTITY, own)
         return study
 
     def work(self, attempt: Attempt, trials: int) -> None:
-        """Run trials until the study has so many in all, those of other processes included.
+        """Run trials until the study has the given total, including the trials of other processes.
 
         Args:
-            attempt: Scores settings; an error ends the trial only.
-            trials: How many, failed and pruned ones included.
+            attempt: Function that scores settings; an error in it ends only the trial.
+            trials: Total number of trials, including failed and pruned ones.
         """
         from filelock import FileLock
 
@@ -159,16 +159,16 @@ class SettingsStudy:
             Path(lock.lock_file).unlink(missing_ok=True)
 
     def _claim(self, trials: int) -> "Trial | None":
-        """The next trial: first one whose process was killed, then a new one; None if there are enough."""
+        """Return the next trial: one whose process was killed, else a new one; None if there are enough."""
         import optuna
         from optuna.trial import TrialState
 
         with self._locked():
             known = [trial for trial in self._study.get_trials() if trial.state != TrialState.WAITING]
             left = [trial for trial in known if trial.state == TrialState.RUNNING and self._is_left(trial)]
-            if left:  # taken up under its own number: Optuna has no public way to a running trial
+            if left:  # resumed under its own number: Optuna has no public API for running trials
                 trial = optuna.Trial(self._study, left[0]._trial_id)
-                say(f"trial {left[0].number + 1} was left unfinished; it is run again")
+                say(f"trial {left[0].number + 1} was left unfinished; running it again")
             elif len(known) < trials:
                 trial = self._study.ask()
             else:
@@ -187,14 +187,14 @@ class SettingsStudy:
         if same := self._same(settings):
             trial.set_user_attr("repeats", same.number)
             self._tell(trial, same.state, same.value)
-            say(f"trial {trial.number + 1}: the settings of trial {same.number} ({same.state}); nothing is run")
+            say(f"trial {trial.number + 1}: same settings as trial {same.number} ({same.state}); not run again")
             return
         value: float | None = None
         try:
             done = attempt(settings, partial(_report, trial))
         except Pruned:
-            state, told = PRUNED, "stopped early, behind the median of the others"
-        except Exception as error:  # a setting may break anything; the trial is counted and the search goes on
+            state, told = PRUNED, "stopped early, below the median of the others"
+        except Exception as error:  # settings may break anything; count the trial and continue
             trial.set_user_attr("error", reason(error))
             state, told = FAILED, f"failed: {reason(error)}"
         else:
@@ -215,23 +215,23 @@ class SettingsStudy:
         self._study.tell(trial, value if state == COMPLETE else None, known[state])
 
     def _same(self, settings: Settings) -> Record | None:
-        """A trial that has ended with the same settings: it would come to the same."""
+        """Return an ended trial with the same settings, whose outcome would be the same; None if there is none."""
         ended = (record for record in self.records() if record.state != RUNNING)
         return next((record for record in ended if record.settings == settings), None)
 
     def records(self) -> list[Record]:
-        """All trials so far, by number."""
+        """Return all trials so far, ordered by number."""
         return [_record(trial) for trial in self._study.get_trials() if "settings" in trial.user_attrs]
 
     def best(self) -> Record | None:
-        """The completed trial with the highest score, of equal ones the first; None without any."""
+        """Return the completed trial with the highest score, the first one on ties; None if no trial is complete."""
         done = [record for record in self.records() if record.state == COMPLETE and record.value is not None]
         return max(done, key=lambda record: (record.value, -record.number), default=None)
 
     def importance(self) -> dict[str, float]:
-        """By setting the share of the scores' variance that a random forest on them explains by it alone (fANOVA).
+        """Return the share of the score variance that each setting alone explains in a random forest (fANOVA).
 
-        Empty with fewer than ten completed trials, or if all have the same score.
+        The result is empty with fewer than ten completed trials, or if all have the same score.
 
         Source: F. Hutter et al. (2014), An Efficient Approach for Assessing Hyperparameter Importance, ICML.
         """
@@ -251,11 +251,11 @@ class SettingsStudy:
         return self.folder / ".locks" / f"worker-{worker}"
 
     def _is_left(self, trial: "FrozenTrial") -> bool:
-        """Whether the process that ran a trial has ended: it holds its lock no more."""
+        """Return whether the process of a trial has ended, so that it no longer holds its lock."""
         from filelock import FileLock, Timeout
 
         worker = trial.user_attrs.get("worker")
-        if worker is None:  # ended between two lines of _claim, for its lock is ours now
+        if worker is None:  # ended within _claim: we now hold the study's lock
             return True
         try:
             with FileLock(self._lock_of(worker), blocking=False):
@@ -265,14 +265,14 @@ class SettingsStudy:
 
 
 def spelt(settings: Settings) -> str:
-    """Settings as words of a command."""
+    """Return settings as arguments of a command."""
     return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
 def _report(trial: "Trial", epoch: int, value: float) -> bool:
-    """Note the score after an epoch, and ask whether others were better there."""
+    """Report the score after an epoch, and return whether to stop because others were better at that epoch."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a trial that is run again has noted some epochs before
+        warnings.simplefilter("ignore", UserWarning)  # a rerun trial has already reported some epochs
         trial.report(value, epoch)
     return bool(trial.should_prune())
 

@@ -1,4 +1,4 @@
-"""Finished nodes make one result: collect their predictions, hold them against the corpus, aggregate."""
+"""Aggregate finished nodes into one result: merge their predictions and score them with the corpus's labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,16 +48,17 @@ class SuiteResult:
     Attributes:
         result: The scores.
         model: The model's name.
-        demo: Whether the corpus was the generated one.
-        folder: Where it belongs: ``runs/<model>/result-hier-<fingerprint>``; ``flat`` and ``shared`` likewise.
-        nodes: The result folders that it was made of.
-        facts: What identifies it: model, data, inputs, seed, fingerprints, from the nodes' manifests.
-        overrides: The words of the command that made it.
-        tree: Its labels, with the titles that are known.
-        characters: What training has shown of characters.
-        reference: What new documents are compared to; None without calibration documents.
-        data: What is to be said of its data; see :mod:`patent_hier.pipeline.data_facts`.
-        learnt: Counts of the corrections that it learnt; None: it learnt none.
+        demo: Whether the corpus is the generated demo corpus.
+        folder: Its folder: ``runs/<model>/result-hier-<fingerprint>``, with ``flat`` or ``shared`` in place of
+            ``hier``.
+        nodes: The node folders that it was made from.
+        facts: Facts from the nodes' manifests that identify it: model, data, inputs, seed, fingerprints.
+        overrides: Overrides of the command that made it.
+        tree: Its labels, with the known titles.
+        characters: Character statistics of the training part.
+        reference: The reference that new documents are compared with; None without calibration documents.
+        data: Facts about its data; see :mod:`patent_hier.pipeline.data_facts`.
+        learnt: Counts of the corrections that it has learnt; None if it has learnt none.
     """
 
     result: Result
@@ -75,7 +76,7 @@ class SuiteResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What its encoder has read of the test documents, where that is on record."""
+        """Notes on the test documents that its encoder has read, if that is recorded."""
         inputs: Any = self.facts["inputs"]
         if (read := inputs.get("read_before")) is None:
             return ()
@@ -89,13 +90,13 @@ def train_suite(
     given: Given | None = None,
     make: Make | None = None,
 ) -> SuiteResult:
-    """Train what is missing of a system, one node after another, and aggregate; see :func:`run_node`.
+    """Train the missing nodes of a system one after another, and aggregate all of them; see :func:`run_node`.
 
     Args:
-        settings: Of any of its nodes; ``level`` says which nodes there are.
+        settings: Settings of any of its nodes; ``level`` determines the nodes.
         words: The overrides that made the settings, for the manifests.
-        observers: Of each node.
-        given: The data, in place of those that the settings name.
+        observers: Factory of loggers and callbacks for each node.
+        given: Corpus and split to use in place of those in the settings.
         make: As for :func:`run_node`.
     """
     nodes = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
@@ -105,18 +106,18 @@ def train_suite(
 
 
 def find_nodes(settings: Settings) -> tuple[dict[str, Path], Path]:
-    """The finished result folders of one configuration, all nodes of its level.
+    """Return the finished result folders of one configuration, for all nodes of its level.
 
     Returns:
         Node -> folder, and the corpus folder.
 
     Raises:
-        IncompleteError: Naming every node that is missing, and where it was looked for.
-        ConfigError: For a level that has no aggregated result.
+        IncompleteError: If nodes are missing; the message names them and the folder that was searched.
+        ConfigError: If the level has no aggregated result.
     """
     if settings.level.name not in ("hier", *WHOLE):
         raise ConfigError(
-            f"level={settings.level.name} makes no aggregated result; use level=hier, level=flat or level=shared"
+            f"level={settings.level.name} has no aggregated result; use level=hier, level=flat or level=shared"
         )
     wanted = (settings.level.name,) if settings.level.name in WHOLE else HIER_NODES
     plans = [plan for node in wanted if (plan := plan_node(replace(settings, node=node))).is_trained]
@@ -133,12 +134,12 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
     """Aggregate finished nodes of one configuration.
 
     Args:
-        folders: Node -> result folder; the nine nodes, or ``flat`` alone.
+        folders: Node -> result folder; the nodes of a hierarchical result, or ``flat`` or ``shared`` alone.
         corpus_folder: The corpus that they were trained on.
 
     Raises:
         IncompleteError: If a node is missing.
-        ArtifactError: If a file differs from its manifest or the nodes do not belong together.
+        ArtifactError: If a file does not match its manifest, or the nodes do not have the same configuration.
     """
     first = next(iter(folders.values()))
     manifest = _common_manifest(folders)
@@ -164,7 +165,7 @@ def aggregate_nodes(folders: Mapping[str, Path], corpus_folder: Path) -> SuiteRe
 
 
 def _learnt(manifest: Mapping[str, Any]) -> Mapping[str, int] | None:
-    """Counts of the corrections that a node has learnt, from its manifest."""
+    """Return the counts of the corrections that a node has learnt, from its manifest."""
     counts: Mapping[str, int] | None = (manifest.get("corrections") or {}).get("counts")
     return counts
 
@@ -181,7 +182,7 @@ def score_nodes(
         every_label: As in :func:`aggregate`.
 
     Returns:
-        The system's predictions of all held-out documents, and the scores.
+        The system's predictions for all held-out documents, and the scores.
     """
     system, labels = read_system(folders, corpus)
     counts = training_counts(corpus_labels(corpus, system.tree.depth), load_parts(corpus, split) == TRAIN)
@@ -190,29 +191,32 @@ def score_nodes(
 
 
 def _common_manifest(folders: Mapping[str, Path]) -> Any:
-    """The first node's manifest, once it is certain that all nodes are of one configuration."""
+    """Return the first node's manifest, after checking that all nodes have the same configuration."""
     manifests = {node: read_json(folder / MANIFEST) for node, folder in folders.items()}
     suites = {manifest["suite"] for manifest in manifests.values()}
     if len(suites) > 1:
-        raise ArtifactError(f"nodes of {len(suites)} configurations cannot make one result: {', '.join(folders)}")
+        raise ArtifactError(
+            f"the nodes {', '.join(folders)} have {len(suites)} different configurations; aggregate nodes of one "
+            "configuration"
+        )
     precisions = {node: manifest["environment"]["precision"] for node, manifest in manifests.items()}
     if len(known := set(precisions.values()) - {None}) > 1:
-        say(f"note: nodes were trained in different precisions: {', '.join(sorted(known))}")
+        say(f"note: the nodes were trained with different precisions: {', '.join(sorted(known))}")
     return next(iter(manifests.values()))
 
 
 def read_system(
     folders: Mapping[str, Path], corpus: Corpus, scalings: Mapping[str, Scalings] | None = None
 ) -> tuple[NetworkPredictions, DocumentLabels]:
-    """The predictions of a system's finished nodes as those of one network, with the corpus's labels for targets.
+    """Merge the predictions of a system's nodes into those of one network, with the corpus's labels as targets.
 
     Args:
         folders: Node -> result folder.
         corpus: The corpus that they were trained on.
-        scalings: By node, then by level; None for none.
+        scalings: Scalings by node, then by level; None for none.
 
     Returns:
-        The predictions, and the labels of their documents, in their order.
+        The predictions, and the labels of their documents in the same order.
     """
     predictions = {node: read_predictions(folder) for node, folder in folders.items()}
     system = merge({node: scaled(own, (scalings or {}).get(node, {})) for node, own in predictions.items()})
@@ -223,14 +227,14 @@ def read_system(
 
 
 def read_recalibrated(folders: Mapping[str, Path], document_ids: NDArray[Any]) -> NetworkPredictions | None:
-    """A system with the probabilities that it predicts with, recalibrated where that helps.
+    """Return a system's predictions as ``predict`` reports them, recalibrated where that helps.
 
     Args:
         folders: Node -> result folder.
-        document_ids: ``(n,)``, the order.
+        document_ids: Ids of the documents in the wanted order, ``(n,)``.
 
     Returns:
-        None without calibration documents.
+        The predictions; None without calibration documents.
     """
     predictions = {node: read_predictions(folder) for node, folder in folders.items()}
     if not any((own.parts == CALIBRATION).any() for own in predictions.values()):

@@ -1,4 +1,4 @@
-"""A teacher's answers of a run's settings, checked against its corpus and split. No torch."""
+"""The teacher's answers that a run learns from, checked against its corpus and split. Does not import torch."""
 
 import functools
 from pathlib import Path
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def teaching_content(settings: Settings, corpus: Corpus, split: Path) -> dict[str, Any]:
-    """What decides the teaching, for a run's fingerprint; nothing where there is none.
+    """Return what determines the teaching, for a run's fingerprint; empty without a teacher.
 
     Raises:
-        ConfigError: If the folder holds no answers, or those of another corpus, split or depth.
+        ConfigError: If the folder has no answers, or they belong to another corpus, split or depth.
     """
     own = settings.distill
     if own.answers is None:
         return {}
     if settings.node not in WHOLE:
         raise ConfigError(
-            f"distill.answers={own.answers} is for one network over all labels; use level=flat or level=shared, not "
-            f"node={settings.node}"
+            f"distill.answers={own.answers} needs one network over all labels, not node={settings.node}; use "
+            "level=flat or level=shared"
         )
     manifest = answers_manifest(Path(own.answers))
     for what, theirs, ours in (
@@ -36,7 +36,8 @@ def teaching_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
     ):
         if theirs != ours:
             raise ConfigError(
-                f"distill.answers={own.answers} is of {what} {theirs}, this run of {ours}; distill on the same data"
+                f"distill.answers={own.answers} belongs to {what} {theirs}, but this run has {ours}; distill on the "
+                "same data"
             )
     counts = manifest["counts"]
     chosen = {
@@ -48,7 +49,7 @@ def teaching_content(settings: Settings, corpus: Corpus, split: Path) -> dict[st
 
 
 def load_teaching(settings: Settings, corpus: Corpus) -> "Teaching | None":
-    """The answers that a run learns from; None if it has no teacher."""
+    """Return the answers that a run learns from; None without a teacher."""
     if settings.distill.answers is None:
         return None
     from patent_hier.training.soft_targets import Teaching
@@ -61,5 +62,5 @@ def load_teaching(settings: Settings, corpus: Corpus) -> "Teaching | None":
 
 @functools.lru_cache(maxsize=1)
 def _answers(folder: Path, unchanged: str) -> Answers:
-    """Read once for all trials and seeds of a process."""
+    """Return the answers, read once for all trials and seeds of a process."""
     return Answers.open(folder)

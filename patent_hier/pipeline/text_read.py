@@ -1,4 +1,4 @@
-"""What an encoder has read: its digests, made from text files, and held against the test documents of a corpus."""
+"""Texts that an encoder has read: make their digests, and find the test documents of a corpus among them."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,22 +19,22 @@ from patent_hier.pipeline.encoder_manifest import earlier_runs
 from patent_hier.pipeline.stages import ensure, load_parts
 from patent_hier.sanitize import shown
 
-READ_VERSION = 1  # raise it when equal texts would have other digests or counts
-DIGESTS = "text_digests"  # of an encoder's manifest
+READ_VERSION = 1  # raise it when identical texts would have other digests or counts
+DIGESTS = "text_digests"  # key in an encoder's manifest
 _COUNTS = "counts.json"
 WriteCard = Callable[[Path, Mapping[str, Any], Sequence[Mapping[str, float]]], None]
 
 
 @dataclass(frozen=True)
 class ReadBefore:
-    """Test documents that stand in the text that an encoder has read.
+    """Counts of the test documents that occur in the text that an encoder has read.
 
     Attributes:
         documents: All test documents.
-        passages: Those that are a passage of that text.
-        within: Further ones that stand within passages, clause by clause; see
+        passages: Test documents that are a passage of that text.
+        within: Further test documents whose clauses all occur in passages; see
             :meth:`patent_hier.features.text_digests.TextDigests.find`.
-        complete: Whether the encoder's digests cover all that it has read; else only its further training.
+        complete: Whether the encoder's digests cover all its training text, not only that of its further training.
     """
 
     documents: int
@@ -43,26 +43,26 @@ class ReadBefore:
     complete: bool
 
     def in_words(self, encoder: str) -> str:
-        """One sentence; ``encoder`` is its name."""
-        only = "" if self.complete else " in its further training (what it read before that is not on record)"
+        """Return one sentence; ``encoder`` is the encoder's name."""
+        only = "" if self.complete else " in its further training (its earlier training text is not recorded)"
         return (
             f"Encoder {encoder}: {self.passages:,} of {self.documents:,} test documents are a passage of the text that "
-            f"it has read{only}; {self.within:,} more stand within one, clause by clause (of {FEWEST_LETTERS} letters "
-            "or more)."
+            f"it has read{only}; {self.within:,} more occur in passages clause by clause (clauses of {FEWEST_LETTERS} "
+            "letters or more)."
         )
 
 
 def read_before(encoder: Path, corpus: Corpus, split: Path, cache: Path) -> ReadBefore | None:
-    """Count the test documents that an encoder has read; kept in the cache.
+    """Count the test documents that an encoder has read; the counts are cached.
 
     Args:
-        encoder: Its folder.
+        encoder: Folder of the encoder.
         corpus: The clean corpus.
         split: Folder of its split.
         cache: The run's cache folder.
 
     Returns:
-        None if the folder has no digests: an encoder of others, or one without weights.
+        The counts; None if the folder has no digests, as with an encoder from elsewhere or one without weights.
 
     Raises:
         ArtifactError: If the digests are damaged.
@@ -88,11 +88,11 @@ def read_before(encoder: Path, corpus: Corpus, split: Path, cache: Path) -> Read
 
 
 def joined_digests(own: TextDigests, start: Path | None) -> tuple[TextDigests, dict[str, Any]]:
-    """The digests of an encoder, and what its manifest says of them.
+    """Return the digests of an encoder, and the facts about them for its manifest.
 
     Args:
-        own: Of the text of its own run.
-        start: Folder of the encoder that it began with; None for a new one.
+        own: Digests of the text of its own run.
+        start: Folder of the encoder that it started from; None for a new one.
     """
     earlier = None if start is None else TextDigests.open(start)
     digests = own if earlier is None else own.joined(earlier)
@@ -100,30 +100,30 @@ def joined_digests(own: TextDigests, start: Path | None) -> tuple[TextDigests, d
 
 
 def add_digests(folder: Path, files: Sequence[Path], write_card: WriteCard) -> int:
-    """Give a finished encoder the digests of what it has read, and renew its card.
+    """Add the digests of the text that it has read to a finished encoder, and update its card.
 
     Args:
-        folder: Of an encoder that ``patent-hier pretrain`` made.
-        files: All texts that it has read, also those of the runs that it began with.
+        folder: Folder of an encoder that was made by ``patent-hier pretrain``.
+        files: All texts that it has read, including those of the runs that it started from.
         write_card: As in :func:`patent_hier.pipeline.pretrain.pretrain`.
 
     Returns:
-        How many digests there are.
+        The number of digests.
 
     Raises:
-        ConfigError: If the folder is no such encoder, or a text of its manifest is missing.
+        ConfigError: If the folder is not such an encoder, or a text of its manifest is missing.
         ArtifactError: If the folder is damaged.
         DataError: If a text cannot be read.
     """
     if not earlier_runs(folder):
-        raise ConfigError(f"{folder} is no encoder of patent-hier pretrain; name the folder that it has made")
+        raise ConfigError(f"{folder} is not an encoder made by patent-hier pretrain; give a folder that it has made")
     verify(folder)
     manifest = read_json(folder / MANIFEST)
     given = {file_digest(file) for file in files}
     for source in manifest["text"]["sources"]:
         if source.get("sha256") not in given:
             name = source.get("file") or f"corpus {source.get('corpus')}"
-            raise ConfigError(f"{folder} has read {shown(name)}, which is not among the texts; name it with --text")
+            raise ConfigError(f"{folder} has read {shown(name)}, which is not among the texts; add it with --text")
     digests = TextDigests.of(read_passages(files))
     manifest = {key: value for key, value in manifest.items() if key not in ("files", "sha256")}
     manifest[DIGESTS] = {"count": len(digests), "complete": True}
@@ -136,11 +136,11 @@ def add_digests(folder: Path, files: Sequence[Path], write_card: WriteCard) -> i
 
 
 def ensure_digests(content: object, batches: Callable[[], Any], cache: Path) -> TextDigests:
-    """The digests of a text for pre-training, kept in the cache.
+    """Return the digests of a text for pre-training; they are cached.
 
     Args:
-        content: What decides the text.
-        batches: Gives its passages in lists.
+        content: What identifies the text.
+        batches: Function that returns its passages in lists.
         cache: The run's cache folder.
     """
 
@@ -155,7 +155,7 @@ def ensure_digests(content: object, batches: Callable[[], Any], cache: Path) -> 
 
 
 def digest_facts(encoder: Path) -> dict[str, Any]:
-    """What an encoder's manifest tells of its digests, under :data:`DIGESTS`; empty if it tells nothing."""
+    """Return the entry :data:`DIGESTS` of an encoder's manifest; empty if there is none."""
     manifest = read_json(encoder / MANIFEST) if (encoder / MANIFEST).is_file() else {}
     return {DIGESTS: manifest[DIGESTS]} if isinstance(manifest, dict) and DIGESTS in manifest else {}
 
@@ -166,5 +166,5 @@ def _is_complete(encoder: Path) -> bool:
 
 
 def as_facts(read: ReadBefore | None) -> dict[str, Any]:
-    """For a node's manifest: nothing where nothing is known."""
+    """Return the counts for a node's manifest; empty if they are unknown."""
     return {} if read is None else {"read_before": asdict(read)}

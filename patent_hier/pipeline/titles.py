@@ -1,4 +1,4 @@
-"""Titles of labels that a result keeps: those of the table that its nodes, or its members' nodes, were trained with."""
+"""Titles of a result's labels, from the table that its nodes or its members' nodes were trained with."""
 
 from pathlib import Path
 
@@ -10,23 +10,23 @@ from patent_hier.taxonomy.tree import LabelTree
 
 
 def titles_of(node: Path, tree: LabelTree) -> dict[str, str]:
-    """The titles of a system's labels, by code; empty without ``data.label_text``.
+    """Return the titles of a system's labels, by code; empty without ``data.label_text``.
 
     Args:
-        node: The folder of one of its nodes.
+        node: Folder of one of its nodes.
         tree: Its labels.
 
     Raises:
         DataError: If the table of titles cannot be used.
     """
     config = read_yaml(node / CONFIG_FILE)
-    if "members" in config:  # a combination
+    if "members" in config:  # an ensemble
         known = [load_titles(Path(member["result"])) for member in config["members"]]
         return {code: title for titles in reversed(known) for code, title in titles.items()}
     table = config["data"]["label_text"]
     if table is None:
         return {}
     if not Path(table).is_file():
-        say(f"note: {table} is gone, so the result keeps no titles; give them as --titles FILE")
+        say(f"note: {table} no longer exists, so the result has no titles; give them with --titles FILE")
         return {}
     return read_titles(Path(table), tree)

@@ -1,8 +1,8 @@
-"""The processes that torchrun has started: rank 0 runs the command, the others train with it and do nothing else.
+"""Processes started by torchrun: rank 0 runs the command, and the other ranks only train with it.
 
-Rank 0 composes the settings, holds locks, makes inputs, scores, writes and prints, as if it were alone. When a node is
-to be trained it tells the others which one, by its plan. They need no command line, and see no folder but those of
-finished inputs; on several machines, ``cache_dir`` must be a folder that all of them share.
+Rank 0 composes the settings, holds locks, makes inputs, scores, writes and prints, like a single process. To train a
+node, it sends the node's plan to the other ranks. They need no command line and read only the folders of finished
+inputs; on several machines, ``cache_dir`` must be a folder that all of them share.
 """
 
 import datetime
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from patent_hier.training.node_data import CorpusView
 
 _TRAIN, _END = b"train", b"end"
-_FAILED = "patent_hier/failed"  # the key by which a rank tells rank 0, before its connections break
-_LOST = "a process of torchrun failed while a node was trained, its own line says why; run again"
-_PATIENCE = datetime.timedelta(days=30)  # of a rank, while rank 0 prepares a corpus; torchrun ends it if rank 0 fails
+_FAILED = "patent_hier/failed"  # key that a failing rank sets for rank 0 before its connections break
+_LOST = "a torchrun process failed during training: its own error line gives the reason; run the command again"
+_PATIENCE = datetime.timedelta(days=30)  # ranks wait while rank 0 prepares a corpus; if it fails, torchrun ends them
 _session: "Session | None" = None
 
 
@@ -28,7 +28,7 @@ class Session:
     """Rank 0's side of one command.
 
     Args:
-        ranks: All processes, seen from rank 0.
+        ranks: Rank 0's view of all processes.
     """
 
     def __init__(self, ranks: Ranks) -> None:
@@ -40,22 +40,22 @@ class Session:
         self._broken = False
 
     def check(self, trainer: TrainerSettings) -> None:
-        """Refuse settings that mean another number of devices than torchrun's.
+        """Raise an error if the settings ask for another number of devices than torchrun has started.
 
         Raises:
-            ConfigError: Naming both numbers.
+            ConfigError: If so; the message gives both numbers.
         """
         if trainer.devices not in (None, self._ranks.local_size):
             raise ConfigError(
                 f"trainer.devices={trainer.devices}, but torchrun has started {self._ranks.local_size} processes on "
-                "each machine; use trainer=ddp, which takes torchrun's number"
+                "each machine; use trainer=ddp, which uses torchrun's number"
             )
 
     def fit(self, plan: NodePlan, view: "CorpusView[Any]") -> "Fitted":
         """Fit a node together with the other ranks.
 
         Raises:
-            LostRanksError: If another rank failed, or an earlier node while it was trained: the ranks are lost then.
+            LostRanksError: If another rank fails, or training an earlier node failed, which ends the other ranks.
         """
         from patent_hier.training.fit import fit_node
 
@@ -72,9 +72,9 @@ class Session:
             raise
 
     def end(self) -> None:
-        """Let the other ranks go."""
+        """Tell the other ranks to exit."""
         self._tell(_END)
-        if not self._broken:  # else it would wait for processes that are gone
+        if not self._broken:  # else it would wait for processes that have ended
             _leave()
 
     def _tell(self, word: bytes) -> None:
@@ -83,22 +83,22 @@ class Session:
 
 
 def current_session() -> Session | None:
-    """The session of this process, if torchrun has started it and it is rank 0."""
+    """Return the session if torchrun has started this process and it is rank 0; None otherwise."""
     return _session
 
 
 def open_session(ranks: Ranks) -> Session:
-    """Begin to be rank 0."""
+    """Open the session of rank 0."""
     global _session
     _session = Session(ranks)
     return _session
 
 
 def follow(ranks: Ranks) -> None:
-    """Be another rank: train what rank 0 says, until it says that there is no more.
+    """Run as another rank: train the nodes that rank 0 sends, until it ends the session.
 
     Raises:
-        PatentHierError: If this rank's part fails; torchrun then ends all others.
+        PatentHierError: If training fails on this rank; torchrun then ends all others.
     """
     from patent_hier.training.fit import fit_node
     from patent_hier.training.launch import be_quiet, find_store
@@ -127,13 +127,13 @@ def _key(number: int) -> str:
 
 
 def _exchange(ranks: Ranks, store: Any, plan: NodePlan | None) -> NodePlan:
-    """Rank 0's plan, on every rank."""
+    """Send rank 0's plan to all ranks, and return it on each."""
     import torch
     import torch.distributed as dist
 
     from patent_hier.training.launch import join_group
 
-    join_group(ranks, torch.cuda.is_available(), dist.PrefixStore("group", store))  # type: ignore[attr-defined]  # it is there
+    join_group(ranks, torch.cuda.is_available(), dist.PrefixStore("group", store))  # type: ignore[attr-defined]  # it exists
     told: list[NodePlan | None] = [plan]
     dist.broadcast_object_list(told, src=0)
     assert told[0] is not None

@@ -1,6 +1,6 @@
-"""One trial of a search: train what settings ask for, score it on ``val``, keep nothing.
+"""One trial of a search: train with given settings, score on ``val``, and store nothing.
 
-The parts ``calibration`` and ``test`` are not scored, so nobody can choose by them.
+The parts ``calibration`` and ``test`` are not scored, so that settings cannot be chosen on them.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from patent_hier.training.pruning import PruningCallback
 
 MEASURES = ("accuracy", "top_3_accuracy")
-_SEVERAL = ("class",)  # levels whose nodes make no common result
+_SEVERAL = ("class",)  # levels whose nodes have no common result
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What a search makes as large as it can.
+    """The score that a search maximises.
 
     Attributes:
         measure: ``accuracy`` or ``top_3_accuracy``.
-        level: Of the label tree; None for the deepest one that the trained nodes have.
+        level: Level of the label tree; None for the deepest level of the trained nodes.
     """
 
     measure: str = MEASURES[0]
@@ -44,14 +44,14 @@ class Objective:
 
     @classmethod
     def parse(cls, text: str) -> "Objective":
-        """Read ``accuracy``, ``accuracy/section``, ``top_3_accuracy/class``.
+        """Parse an objective such as ``accuracy``, ``accuracy/section`` or ``top_3_accuracy/class``.
 
         Raises:
-            ConfigError: For another measure; levels are the corpus's, and known later.
+            ConfigError: If the measure is unknown; the level depends on the corpus and is checked later.
         """
         measure, _, level = text.partition("/")
         if measure not in MEASURES:
-            raise ConfigError(f"--objective {text} is unknown; use {' or '.join(MEASURES)}, perhaps with /LEVEL")
+            raise ConfigError(f"--objective {text} is unknown; use {' or '.join(MEASURES)}, optionally with /LEVEL")
         return cls(measure, level or None)
 
     def __str__(self) -> str:
@@ -59,14 +59,14 @@ class Objective:
 
     @property
     def monitors(self) -> tuple[str, ...]:
-        """What training logs of it after each epoch; of ``top_3_accuracy``, the accuracy."""
+        """The metrics of it that training logs after each epoch; for ``top_3_accuracy``, those of the accuracy."""
         return ("val/accuracy",) if self.level is None else (f"val/accuracy/{self.level}", "val/accuracy")
 
     def of(self, predictions: NetworkPredictions) -> dict[str, Any]:
-        """The score on ``val``, as :class:`patent_hier.evaluation.result.Score` has it.
+        """Return the score on ``val``, with the fields of :class:`patent_hier.evaluation.result.Score`.
 
         Raises:
-            ConfigError: If there is no such level, or no document to be scored.
+            ConfigError: If there is no such level, or no document to score.
         """
         known = predictions.tree.levels
         level = self.level or known[-1]
@@ -74,15 +74,15 @@ class Objective:
             raise ConfigError(f"--objective {self}: there is no level {level}; choose one of {', '.join(known)}")
         score: dict[str, Any] | None = score_part(predictions, "val")["levels"][level][self.measure]
         if score is None:
-            raise ConfigError("no document of val has a label there, so nothing can choose; raise split.val")
+            raise ConfigError("no val document has a label at the level of --objective; raise split.val")
         return score
 
 
 def nodes_of(settings: Settings) -> tuple[str, ...]:
-    """The nodes whose common result a trial is scored by.
+    """Return the nodes whose common result is the score of a trial.
 
     Raises:
-        ConfigError: For a level with several results.
+        ConfigError: If the level has several results.
     """
     if settings.level.name in _SEVERAL:
         raise ConfigError(
@@ -98,13 +98,13 @@ def _only_node(settings: Settings) -> str:
 
 @dataclass(frozen=True)
 class Trial:
-    """Runs trials.
+    """Runner of trials.
 
     Attributes:
-        objective: What is scored.
-        scratch: Folder for what lies around while a trial runs, such as the state from which a killed one goes on.
-        seeds: A trial is scored by the mean over so many seeds, the first being that of its settings.
-        prune: Whether a trial may be stopped that falls behind.
+        objective: The score to maximise.
+        scratch: Folder for temporary files of a trial, such as the state from which a killed trial resumes.
+        seeds: Number of seeds over which a score is averaged; the first one is that of the settings.
+        prune: Whether trials that fall behind may be stopped.
     """
 
     objective: Objective
@@ -121,13 +121,13 @@ class Trial:
         """Train and score one trial.
 
         Args:
-            settings: All of it, but for the node where the level has several.
-            ask: Takes the score after each epoch of the first seed and says whether to stop; not asked where a level
-                has several nodes, or a network is trained by several processes.
-            observers: Loggers and callbacks that watch training.
+            settings: Settings of the trial; the node is ignored if the level has several.
+            ask: Function that takes epoch and score after each epoch of the first seed and returns whether to stop; not
+                called if the level has several nodes or a network is trained by several processes.
+            observers: Factory of loggers and callbacks that observe the training.
 
         Raises:
-            Pruned: If it was told to stop.
+            Pruned: If ``ask`` has stopped the trial.
             PatentHierError: If the settings cannot be used.
         """
         n_seeds = self.seeds if settings.model.is_seeded else 1
@@ -147,13 +147,13 @@ class Trial:
         plans = [plan_node(replace(settings, node=node)) for node in nodes]
         found = {plan.settings.node: self._fit(plan, watched, observers) for plan in plans if plan.is_trained}
         if not found:
-            raise ConfigError(f"node={settings.node}: the corpus has no training document below it")
+            raise ConfigError(f"node={settings.node}: no training document below it; choose another node")
         return found[nodes[0]] if len(nodes) == 1 else _whole(found, plans[0].corpus)
 
     def _fit(
         self, plan: NodePlan, ask: Callable[[int, float], bool] | None, observers: "ObserverFactory | None"
     ) -> NetworkPredictions:
-        """Train one node and score its ``val`` documents; its state, from which a killed trial goes on, is removed."""
+        """Train one node, remove the state from which a killed trial would resume, and score the ``val`` documents."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         name = f"{plan.folder.parent.name}-{plan.folder.name}"
         plan = replace(plan, folder=self.scratch / name)
@@ -172,7 +172,7 @@ class Trial:
 
 
 def _watching(observers: "ObserverFactory | None", stopper: "PruningCallback | None") -> "ObserverFactory | None":
-    """The user's loggers and callbacks, and the one that may end training."""
+    """Return a factory of the user's loggers and callbacks, plus the callback that may stop training."""
     if stopper is None:
         return observers
 
@@ -186,7 +186,7 @@ def _watching(observers: "ObserverFactory | None", stopper: "PruningCallback | N
 
 
 def _whole(predictions: Mapping[str, NetworkPredictions], corpus: Corpus) -> NetworkPredictions:
-    """The predictions of a hierarchical system, with the corpus's labels for targets."""
+    """Merge the predictions of a hierarchical system, with the corpus's labels as targets."""
     system = merge(predictions)
     labels = corpus_labels(corpus, system.tree.depth)
     rows = positions(system.document_ids, corpus.document_ids.to_numpy(), "the corpus")

@@ -1,4 +1,4 @@
-"""Cut an encoder's vocabulary to the pieces that some texts need: a smaller folder that reads these texts alike."""
+"""Trim an encoder's vocabulary to the word pieces that given texts need, so that its folder becomes smaller."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ from patent_hier.progress import say
 from patent_hier.regular_files import read_regular
 from patent_hier.settings import EncoderSettings
 
-_HELD_OUT = 0.01  # of the lines: for the share of unknown pieces on other text
+_HELD_OUT = 0.01  # share of the lines, for measuring unknown tokens on other text
 _MOST_README = 1 << 20  # bytes
 _LICENCE = re.compile(r"\A---\r?\n(?:.*\r?\n)*?license:[ \t]*([\w.+-]+)[ \t]*\r?\n")  # a hub page's header
 _LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.md")
@@ -35,14 +35,14 @@ WriteCard = Callable[[Path, dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class OtherText:
-    """What a cut costs on text that the vocabulary was not made for: lines held out, pieces of the other lines.
+    """The cost of trimming on other text: held-out lines, tokenised with the pieces of the remaining lines.
 
     Attributes:
-        lines: How many.
-        tokens: Of the encoder as it was.
-        trimmed_tokens: Of the trimmed one.
-        unknown: Unknown tokens of the encoder as it was.
-        trimmed_unknown: Of the trimmed one.
+        lines: Number of held-out lines.
+        tokens: Tokens from the original encoder.
+        trimmed_tokens: Tokens from the trimmed encoder.
+        unknown: Unknown tokens from the original encoder.
+        trimmed_unknown: Unknown tokens from the trimmed encoder.
     """
 
     lines: int
@@ -52,11 +52,11 @@ class OtherText:
     trimmed_unknown: int
 
     def in_words(self) -> str:
-        """One sentence."""
+        """Return the cost in one sentence."""
         if not self.tokens:
-            return "Too few lines to hold some out, so what is lost on other text is not known."
+            return "There are too few lines to hold some out, so the loss on other text is unknown."
         return (
-            f"On {self.lines:,} lines held out, with the pieces of the other lines: "
+            f"On {self.lines:,} held-out lines, with the pieces of the other lines: "
             f"{self.trimmed_unknown / max(1, self.trimmed_tokens):.3%} of the tokens are unknown (before: "
             f"{self.unknown / self.tokens:.3%}), and there are {self.trimmed_tokens / self.tokens - 1:.2%} more tokens."
         )
@@ -64,7 +64,7 @@ class OtherText:
 
 @dataclass(frozen=True)
 class _Counted:
-    """The pieces of texts: ``(n,)`` counts in all lines, and in those not held out; these lines; those held out."""
+    """Counts of pieces, ``(n,)``, in all lines and in those not held out; number of lines; the held-out lines."""
 
     all: NDArray[np.int64]
     shown: NDArray[np.int64]
@@ -75,19 +75,19 @@ class _Counted:
 def trim_encoder(
     source: str, texts: Sequence[Path], target: Path, min_count: int, half: bool, write_card: WriteCard
 ) -> OtherText:
-    """Write the folder of an encoder with a smaller vocabulary.
+    """Write an encoder with a smaller vocabulary to a folder.
 
     Args:
         source: Folder or hub name of an encoder.
         texts: Files as :func:`patent_hier.features.passages.read_passages` reads them.
-        target: New, empty, or an earlier encoder of ours, which is replaced as a whole.
-        min_count: Occurrences that a piece needs.
-        half: Write the weights in float16.
-        write_card: Writes the card into the folder, from the manifest.
+        target: New or empty folder, or an encoder's folder written by this package, which is replaced as a whole.
+        min_count: Occurrences that a piece needs to be kept.
+        half: Whether to write the weights in float16.
+        write_card: Function that writes the card into the folder, from the manifest.
 
     Raises:
         ConfigError: If the encoder, its tokenizer or the target cannot be used.
-        DataError: If a text cannot be read, or there is none.
+        DataError: If a text cannot be read, or all are empty.
     """
     with exclusive(target):
         refuse_foreign(target, ENCODER_KIND)
@@ -130,8 +130,8 @@ def _write(
     names: dict[str, str],
     half: bool,
 ) -> None:
-    """Weights, configuration, tokenizer; licences and digests of what was read as they are."""
-    from patent_hier.models.trimming import trim_weights, trimmed_config  # torch comes in here, seconds, not before
+    """Write weights, configuration and tokenizer; copy licences and text digests unchanged."""
+    from patent_hier.models.trimming import trim_weights, trimmed_config  # imported late: loading torch takes seconds
 
     cut, new_ids = vocabulary.cut(kept)
     trim_weights(files, kept, half, staging)
@@ -144,7 +144,7 @@ def _write(
 
 
 def _locate(source: str) -> EncoderFiles:
-    """The encoder, with refusals in the words of this command."""
+    """Return the encoder's files; error messages name this command's argument."""
     try:
         return locate(EncoderSettings("source", source, max_length=1), Path())
     except ConfigError as error:
@@ -169,21 +169,21 @@ def _count(vocabulary: Vocabulary, texts: Sequence[Path]) -> _Counted:
             else:
                 np.add.at(shown, ids, 1)
     if not lines:
-        raise DataError(f"{', '.join(map(str, texts)) or 'the text'} has no line; name texts like those to classify")
+        raise DataError(f"{', '.join(map(str, texts)) or 'the text'} has no lines; give texts like those to classify")
     return _Counted(every, shown, lines, held_out)
 
 
 def _checked(vocabulary: Vocabulary, kept: NDArray[np.bool_], texts: Sequence[Path]) -> tuple[NDArray[np.bool_], int]:
-    """Cut the vocabulary and hold it against the old one on all texts, before anything is written.
+    """Trim the vocabulary and compare it with the old one on all texts, before anything is written.
 
-    A word that WordPiece gave up may become one that fits when the piece that misled it is gone; then all the pieces of
-    such a line are kept.
+    WordPiece may fail to split a word because of a misleading piece, and succeed once that piece is gone. All pieces
+    of a line with such a word are kept.
 
     Returns:
-        The kept pieces, perhaps more than before; how many lines have other tokens, because a piece is too rare.
+        The kept pieces, possibly more than given, and the number of lines whose tokens change because a piece is rare.
 
     Raises:
-        ConfigError: If a line that has kept pieces only is read otherwise.
+        ConfigError: If the tokens of a line change although all its pieces are kept.
     """
     for attempt in range(2):
         cut, new_ids = vocabulary.cut(kept)
@@ -200,7 +200,10 @@ def _checked(vocabulary: Vocabulary, kept: NDArray[np.bool_], texts: Sequence[Pa
             return kept, changed
         if attempt == 0:
             kept = vocabulary.with_all_pieces_of(kept, wrong)
-    raise ConfigError(f"{len(wrong)} lines would be read otherwise with fewer pieces, such as {wrong[0][:40]!r}")
+    raise ConfigError(
+        f"{len(wrong)} lines would get other tokens with fewer pieces, such as {wrong[0][:40]!r}; this encoder cannot "
+        "be trimmed"
+    )
 
 
 def _other_text(vocabulary: Vocabulary, kept: NDArray[np.bool_], lines: list[str]) -> OtherText:
@@ -214,7 +217,7 @@ def _other_text(vocabulary: Vocabulary, kept: NDArray[np.bool_], lines: list[str
 
 
 def _tokenizer_config(folder: Path, names: dict[str, str]) -> dict[str, Any]:
-    """``tokenizer.json`` says all but the names of special tokens and the longest input."""
+    """Return what ``tokenizer.json`` lacks: the names of special tokens and the maximum input length."""
     file = folder / TOKENIZER_CONFIG
     before = read_json(file) if file.is_file() else {}
     longest = before.get("model_max_length") if isinstance(before, dict) else None
@@ -223,7 +226,7 @@ def _tokenizer_config(folder: Path, names: dict[str, str]) -> dict[str, Any]:
 
 
 def _licence(folder: Path) -> str | None:
-    """The licence that the header of an encoder's page names."""
+    """Return the licence named in the header of an encoder's page."""
     page = folder / "README.md"
     text = read_regular(page, _MOST_README).decode("utf-8", "replace") if page.is_file() else ""
     found = _LICENCE.match(text)

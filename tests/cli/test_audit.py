@@ -80,5 +80,5 @@ def test_a_broken_promise_stops(place):
     done = command("audit", *words(place, "split=date"))
     assert done.status == 1
     assert len(done.err.splitlines()) == 1
-    assert "breaks the promise of its policy date" in done.err
+    assert "violates its policy date" in done.err
     assert audited(place, "date")[0]["broken"] > 0

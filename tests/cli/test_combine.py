@@ -129,8 +129,8 @@ def test_weights_are_fitted_to_val_where_there_are_enough(place, made):
     for node, facts in training.items():
         assert facts["weights_documents"] == under[facts["weights_of"]]
         assert (facts["weights"] == training["root"]["weights"]) == (node in ("root", "B", "D"))
-        assert "val are no estimate" in facts["note"]
-    assert f"combination B: {under['B']} val documents under it, fewer than 50; it takes the weights of root" in made
+        assert "val are biased" in facts["note"]
+    assert f"combination B: {under['B']} val documents below it, fewer than 50; it uses the weights of root" in made
     for node in NODES:
         level = "section" if node in ("root", "flat") else "class"
         assert f"combination {node}: test accuracy {level} " in made
@@ -225,7 +225,7 @@ def test_a_second_command_makes_nothing(place, made):
     reversed_ = dict(reversed(members(place).items()))
     done = combine(place, reversed_)
     assert (done.status, done.err) == (0, "")
-    assert [f"combination {node}: finished before" in done.out for node in NODES] == [True] * len(NODES)
+    assert [f"combination {node}: already finished" in done.out for node in NODES] == [True] * len(NODES)
     assert "reading" not in done.out
     assert stamps(place, "combination") == before
     assert result.read_text("utf-8") == saved
@@ -238,7 +238,7 @@ def test_what_was_interrupted_is_finished(copied):
     shutil.rmtree(folders["flat"])
     done = combine(copied, members(copied))
     assert (done.status, done.err) == (0, "")
-    assert done.out.count("finished before") == 3
+    assert done.out.count("already finished") == 3
     assert {node: (folder / "predictions.parquet").read_bytes() for node, folder in folders.items()} == before
     assert not list(copied.runs.rglob(".partial-*"))
 
@@ -303,7 +303,7 @@ def test_a_member_without_one_of_its_nodes(copied):
     shutil.rmtree(copied.runs / "combination")
     done = combine(copied, members(copied))
     assert (done.status, done.err.count("\n")) == (1, 1)
-    assert f"{members(copied)['knn']} lacks its node B" in done.err
+    assert f"{members(copied)['knn']} lacks node B" in done.err
     assert "run.py model=knn" in done.err
     assert not (copied.runs / "combination").exists()
 

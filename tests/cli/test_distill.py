@@ -69,7 +69,7 @@ def test_a_student_of_texts_and_what_it_loses(place: Place) -> None:
     assert re.search(rf"class: student {100 * compared['student']:.1f} %, teacher {100 * theirs:.1f} %", done.out)
 
     again = place.distill("level=flat", "--text", place.texts)
-    assert "finished before" in again.out
+    assert "already finished" in again.out
 
 
 @pytest.mark.slow
@@ -94,8 +94,8 @@ def test_training_documents_as_well_and_settings_that_change_the_result(place: P
         (("level=flat", "--on", "all"), "--on all is unknown"),
         (("level=flat", "--on", "both"), "cannot be combined"),
         (("level=flat", "--text", "no.txt"), "--text no.txt is no file"),
-        (("level=flat", "split.seed=5"), "give the data=... and split=... that it was made with"),
-        (("level=flat", "data.depth=subclass"), "reaches level class; use data.depth=class"),
+        (("level=flat", "split.seed=5"), "use the data=... and split=... of the teacher"),
+        (("level=flat", "data.depth=subclass"), " is class; use data.depth=class"),
         (("level=flat", "distill.answers=x"), "creates the answers itself"),
         (("level=flat", "trainer.class_weights=true"), "trainer.class_weights=true"),
     ],
@@ -120,7 +120,7 @@ def test_answers_of_other_data_are_refused(place: Place) -> None:
         if not Answers.open(path).document_ids.size
     ]
     for words, said in [
-        (("level=flat", "split.seed=5"), "of split"),
+        (("level=flat", "split.seed=5"), "belongs to split"),
         (("level=section",), "use level=flat or level=shared"),
         (("level=flat", f"distill.answers={place.folder}"), "holds no teacher's answers"),
     ]:

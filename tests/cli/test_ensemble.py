@@ -42,7 +42,7 @@ def test_members_are_trained_combined_and_kept(tmp_path: Path) -> None:
     made = {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("predictions.parquet")}
     second = command("ensemble", *words)
     assert second.status == 0
-    assert second.out.count("finished before") == len(made)
+    assert second.out.count("already finished") == len(made)
     assert made == {file: file.stat().st_mtime_ns for file in (tmp_path / "runs").rglob("predictions.parquet")}
 
 

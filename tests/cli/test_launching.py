@@ -62,7 +62,7 @@ def nodes(jobs: list[dict[str, object]]) -> list[object]:
 def test_finished_jobs_start_nothing(copied: Path, launched: list[list[str]]) -> None:
     jobs, out = again(copied)
     assert launched == []
-    assert out.count("finished before") == 3
+    assert out.count("already finished") == 3
     assert (nodes(jobs), [job["number"] for job in jobs]) == (["A", "B", "D"], [0, 1, 2])
 
 
@@ -75,7 +75,7 @@ def test_only_what_is_missing_is_launched(copied: Path, launched: list[list[str]
     assert nodes(jobs) == ["A", "B", "D"]
     assert [job["number"] for job in jobs] == [0, 1, 2]
     assert len(list((copied / "runs" / ".jobs").rglob("job.json"))) == 3
-    assert out.count("finished before") == 2
+    assert out.count("already finished") == 2
 
 
 def test_batches_of_jobs_keep_to_their_numbers(copied: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_demo_corpus(first: Outcome, encoder: Path, shared: Path) -> None:
 
 def test_made_once_and_another_for_another_seed(encoder: Path, shared: Path) -> None:
     again = pretrain(shared, "data.rows=400")
-    assert again.out.splitlines() == [f"encoder: finished before  {encoder}", f"encoder: {encoder}"]
+    assert again.out.splitlines() == [f"encoder: already finished  {encoder}", f"encoder: {encoder}"]
     other = made(pretrain(shared, "data.rows=400", "seed=2", "max_steps=1"))
     assert other != encoder
 
@@ -129,7 +129,7 @@ def test_its_vocabulary_is_cut_and_its_text_recorded(encoder: Path, tmp_path: Pa
     assert command("trim-encoder", encoder, "--text", text).err.count("\n") == 1
     refused = command("text-digests", output, "--text", text)
     assert (refused.status, refused.err.count("\n")) == (2, 1)
-    assert "is no encoder of patent-hier pretrain" in refused.err
+    assert "is not an encoder made by patent-hier pretrain" in refused.err
     new = made(pretrain(tmp_path, f"text=[{text}]"))
     before = {file.name: file.read_bytes() for file in new.iterdir()}
     assert command("text-digests", new, "--text", text).status == 0  # the same once more

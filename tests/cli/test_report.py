@@ -112,7 +112,7 @@ def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
         assert row in [name for name, *_ in numbers(copied)["table_2"]["rows"]]
 
     again = retrain(printed, copied)
-    assert again.out.count("finished before") == (0 if level == "flat" else 3)
+    assert again.out.count("already finished") == (0 if level == "flat" else 3)
     done = copied.report()
     assert (done.status, done.err) == (0, ""), done
     assert numbers(copied) == whole

@@ -92,7 +92,7 @@ def test_an_export_is_served(made, tmp_path):
     (expected,) = HierarchicalClassifier.from_pretrained(model).predict([TEXT])
     process = start(tmp_path, "serve", "model", "--port", 0)
     address, said = address_of(process)
-    assert "no similar patents are named" in "".join(said)
+    assert "similar patents are not shown" in "".join(said)
     answer = ask(address, {"text": TEXT})
     status, out, err = end(process)
     assert (status, out, err) == (0, "stopped\n", "")
@@ -135,7 +135,7 @@ def test_the_demo_trains_once_and_opens(made, tmp_path, monkeypatch):
     with serving(monkeypatch, *words) as (_, again):
         pass
     for outcome, finished in ((first.result(), 0), (again.result(), 9)):
-        assert (outcome.status, outcome.out.count("finished before")) == (0, finished), outcome
+        assert (outcome.status, outcome.out.count("already finished")) == (0, finished), outcome
         assert "demo data: not comparable with the paper" in outcome.out
         assert re.search(r"serving http://127\.0\.0\.1:\d+/ - press Ctrl-C to stop\nstopped\n$", outcome.out)
 

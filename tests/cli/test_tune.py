@@ -130,4 +130,4 @@ def test_a_missing_extra_is_named_first(place: Path, monkeypatch: pytest.MonkeyP
 
 def test_another_search_does_not_mix_with_this_one(place: Path, done: Outcome) -> None:
     outcome = tune(place, "model.alpha=1,2")
-    assert "holds a search of other settings" in outcome.err
+    assert "has a search with other settings" in outcome.err

@@ -92,7 +92,7 @@ def settings_of(node: str) -> Settings:
 
 
 def score(corpus: CorpusView[NgramStore], nodes: tuple[str, ...]) -> tuple[NetworkPredictions, TreeScores]:
-    """Train networks, and what they say of the documents outside training: on disk's form, and in memory."""
+    """Train networks; return their predictions for the held-out documents, as stored on disk and in memory."""
     held_out = np.flatnonzero(corpus.parts != TRAIN)
     labels = corpus.labels.take(held_out)
     predictions, in_memory = {}, {}

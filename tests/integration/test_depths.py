@@ -25,7 +25,7 @@ TABLE_2 = "in the layout of the paper's Table 2"
 
 
 class Deep:
-    """Results of subgroups, beside an ordinary one of classes."""
+    """Results down to the subgroup, and an ordinary one down to the class."""
 
     def __init__(self, folder: Path) -> None:
         self.world: World = world(folder, "data.rows=800")  # more than 200 subgroups: only the best are kept
@@ -71,7 +71,7 @@ def test_all_levels_are_scored_and_printed(deep, level):
 
 @pytest.mark.parametrize("level", TRAINED)
 def test_accuracy_follows_from_the_corpus(deep, level):
-    """What is answered at each level, held against the corpus's own symbols."""
+    """The answers at each level, compared with the corpus's own symbols."""
     (folder,) = (deep.world.cache / "corpora").glob("demo-*")
     corpus = Corpus.open(folder)
     labels = corpus_labels(corpus, "subgroup")
@@ -102,7 +102,7 @@ def test_accuracy_follows_from_the_corpus(deep, level):
 @pytest.mark.parametrize("level", TRAINED)
 def test_a_second_run_makes_nothing(deep, level):
     before = contents(deep.world.runs)
-    assert deep.run(level).out.count("finished before") == TRAINED[level][1]
+    assert deep.run(level).out.count("already finished") == TRAINED[level][1]
     assert "saved in" in deep.run(level, "aggregate").out
     assert contents(deep.world.runs) == before
 
@@ -166,7 +166,7 @@ def test_members_that_go_deeper_make_a_system_that_does(deep, tmp_path):
     facts = read(node, "model/classifier.json")
     assert {len(member["weight"]) for member in facts["members"]} == {len(facts["unknown"])} == {5}
     before = contents(deep.world.runs / "combination")
-    assert command("combine", *reversed(results), "--runs-dir", deep.world.runs).out.count("finished before") == 1
+    assert command("combine", *reversed(results), "--runs-dir", deep.world.runs).out.count("already finished") == 1
     assert contents(deep.world.runs / "combination") == before
 
     # New texts get what the held-out documents got, also after an export.

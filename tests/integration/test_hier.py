@@ -1,4 +1,4 @@
-"""What a hierarchical run leaves, and that its numbers follow from its files alone."""
+"""The files of a hierarchical run, and its scores, which follow from these files alone."""
 
 import json
 
@@ -71,7 +71,7 @@ def test_result_folder(suite):
 
 @pytest.fixture(scope="module")
 def recomputed(suite):
-    """The test documents with what each node says of them, from the nine files and the corpus alone."""
+    """The test documents with each node's predictions, from the nine files and the corpus alone."""
     frames, labels = {}, {}
     for node, folder in suite.nodes().items():
         table = pq.read_table(folder / "predictions.parquet")

@@ -12,10 +12,10 @@ from tests.integration.conftest import place, read, scores
 def test_other_levels(suite):
     section = command("run", "level=section", *suite.words)
     assert section.status == 0, section
-    assert section.out.count("finished before") == 1
+    assert section.out.count("already finished") == 1
     classes = command("run", "level=class", *suite.words)
     assert classes.status == 0, classes
-    assert classes.out.count("finished before") == 8
+    assert classes.out.count("already finished") == 8
     assert "Accuracy by setting" in classes.out
 
 
@@ -56,7 +56,7 @@ def test_corpus_with_some_sections_only(tmp_path):
     assert outcome.status == 0, outcome
     for section in "DEFGH":
         assert f"the corpus has no training document below {section}" in outcome.out
-    assert "C: one label only at each level (C07); its classifier is constant" in outcome.out
+    assert "C: only one label at each level (C07), so its classifier is constant" in outcome.out
     content = scores(own.result())
     assert content["absent_labels"] == list("DEFGH")
     assert content["constant_labels"] == ["C"]
@@ -72,4 +72,4 @@ def test_corpus_with_some_sections_only(tmp_path):
     os.utime(renamed, (0, 0))
     again = command("run", "level=hier", *words, f"data.path={renamed}")
     assert again.status == 0, again
-    assert again.out.count("finished before") == 4
+    assert again.out.count("already finished") == 4

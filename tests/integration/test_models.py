@@ -1,4 +1,4 @@
-"""Every model beside BERT-CNN, from raw file to result, two levels deep and deeper: once, then again untrained."""
+"""Every model except BERT-CNN, from raw file to result, on two and more levels; the second run trains nothing."""
 
 import shutil
 
@@ -84,7 +84,7 @@ def test_facts_of_training(trained):
 
 
 def test_a_saved_node_scores_new_texts(trained):
-    """What stands in the folder gives of the corpus's texts what training wrote of them."""
+    """The saved model gives the same predictions for the corpus's texts as training has written."""
     folder = trained.nodes()["root"]
     classifier = load_classifier(folder / "model")
     scored = predictions(folder)
@@ -103,7 +103,7 @@ def test_the_same_command_trains_nothing(trained):
     before, result = contents(trained.runs), scores(trained.result())
     again = command("run", "level=hier", *trained.words)
     assert (again.status, again.err) == (0, "")
-    assert again.out.count("finished before") == 9
+    assert again.out.count("already finished") == 9
     assert contents(trained.runs) == before
     assert scores(trained.result()) == result
 
@@ -129,5 +129,5 @@ def test_a_missing_node_comes_back_as_it_was(trained, tmp_path):
     content = (gone / "predictions.parquet").read_bytes()
     shutil.rmtree(gone)
     again = command("run", "level=hier", *copied.words)
-    assert again.out.count("finished before") == 8
+    assert again.out.count("already finished") == 8
     assert (gone / "predictions.parquet").read_bytes() == content

@@ -33,7 +33,7 @@ def test_second_run_trains_nothing_and_needs_no_torch(suite):
     assert processor_seconds_of_children() - start < 15
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("heavy: []\n")
-    assert done.stdout.count("finished before") == 9
+    assert done.stdout.count("already finished") == 9
     assert contents(suite.runs) == before
     assert scores(suite.result()) == result
 
@@ -54,7 +54,7 @@ def test_missing_node_is_named_and_only_it_is_trained(copied):
     kept = contents(copied.runs)
     again = command("run", "level=hier", *copied.words)
     assert again.status == 0, again
-    assert again.out.count("finished before") == 8
+    assert again.out.count("already finished") == 8
     after = contents(copied.runs)
     assert {path: after[path] for path in kept} == kept
     assert (nodes["C"] / "predictions.parquet").read_bytes() == predictions
@@ -105,8 +105,8 @@ def test_damaged_cache_is_made_again(cache, copied):
     shutil.rmtree(copied.nodes()["C"])
     outcome = command("run", "level=hier", *copied.words)
     assert outcome.status == 0, outcome
-    assert f"{file.parent} is damaged; it is made again" in outcome.out
-    assert outcome.out.count("finished before") == 8
+    assert f"{file.parent} is damaged; it is rebuilt" in outcome.out
+    assert outcome.out.count("already finished") == 8
     assert file.read_bytes() == content
     assert (copied.nodes()["C"] / "predictions.parquet").read_bytes() == predictions
 
@@ -158,7 +158,7 @@ def test_killed_run_goes_on_where_it_was(suite, tmp_path):
 
     outcome = command("run", "level=hier", *words)
     assert outcome.status == 0, outcome
-    assert outcome.out.count("finished before") == len(finished)
+    assert outcome.out.count("already finished") == len(finished)
     after = contents(tmp_path / "runs")
     assert {path: after[path] for path in before.keys() - partial.keys()} == {
         path: value for path, value in before.items() if path not in partial

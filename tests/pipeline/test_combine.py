@@ -1,4 +1,4 @@
-"""What the command's tests cannot show: members whose files differ in order, documents or parts."""
+"""Ensembles, beyond the tests of the command: members whose files differ in order, documents or parts."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ NODES = ["root", "A", "B", "C"]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Two flat results, and the combination of both."""
+    """Two flat results and their ensemble."""
     folder = tmp_path_factory.mktemp("combine")
     results = [finish(make_settings(folder, model), "flat") for model in ("knn", "naive_bayes")]
     return folder, results, combine(results, folder / "runs")
@@ -35,13 +35,13 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def copied(place, tmp_path):
-    """The members once more, without the combination."""
+    """A copy of the members, without the ensemble."""
     runs = shutil.copytree(place[0] / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("combination"))
     return runs, [runs / result.parent.name / result.name for result in place[1]]
 
 
 def folders(made):
-    """By node, of the local classifiers and the flat one."""
+    """Return the folders by node, of the local classifiers and the flat one."""
     return {node: folder for suite in made for node, folder in suite.nodes.items()}
 
 
@@ -54,7 +54,7 @@ def weights_of(folder):
 
 
 def rewrite(runs, change, model="naive_bayes"):
-    """Change the predictions of a model, as if it had scored otherwise."""
+    """Change the predictions of a model, as if it had given other scores."""
     (folder,) = (runs / model).glob("flat-*")
     change(NetworkPredictions.read(folder / "predictions.parquet")).write(folder / "predictions.parquet")
     manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
@@ -79,7 +79,7 @@ def test_the_order_of_the_words_is_nothing(place):
 
 @pytest.mark.parametrize("part", ["val", "calibration", "test"])
 def test_weights_are_fitted_to_val_alone(part, place, copied):
-    """A member that is right of every document of a part gets another weight only if the part is val."""
+    """A member that is right on every document of a part gets another weight only if the part is val."""
 
     def always_right(own):
         joint = np.concatenate([level.log_prob for level in own.levels], axis=1)
@@ -104,7 +104,9 @@ def test_members_without_val_are_refused_in_one_line(copied):
         rewrite(
             runs, lambda own: replace(own, parts=np.where(own.parts == "val", "test", own.parts)), result.parent.name
         )
-    with pytest.raises(ConfigError, match=r"fitted to val, and the members' split has no such documents; .*split\.val"):
+    with pytest.raises(
+        ConfigError, match=r"fitted to the part val, which is empty in the members' split; .*split\.val"
+    ):
         combine(results, runs)
 
 
@@ -165,7 +167,9 @@ def test_members_of_several_depths_answer_down_to_the_shallowest(place, tmp_path
     folder, (neighbours, _), _ = place
     deeper = finish(change(make_settings(folder, "naive_bayes"), "data", depth="subclass"), "shared")
     made = combine([neighbours, deeper], tmp_path)
-    assert "naive_bayes shared seed 1 reaches subclass; it is asked down to class" in capsys.readouterr().out
+    assert (
+        "naive_bayes shared seed 1 reaches subclass; only its levels down to class are used" in capsys.readouterr().out
+    )
     assert [list(suite.nodes) for suite in made] == [NODES, ["flat"]]
     for suite in made:
         save_suite(suite)
@@ -201,5 +205,5 @@ def test_deep_members_can_be_asked_for_classes_only(place, tmp_path, monkeypatch
     assert folders(whole)["shared"].name.split("-")[1] not in {
         path.name.split("-")[1] for path in folders(asked).values()
     }
-    with pytest.raises(ConfigError, match="depth main_group is not reached by every member; choose one of class, subc"):
+    with pytest.raises(ConfigError, match="not every member reaches depth main_group; choose one of class, subc"):
         combine(members, tmp_path, depth="main_group")

@@ -1,4 +1,4 @@
-"""The public parts, as a researcher uses them: with any Trainer of Lightning, on the demo corpus."""
+"""The public classes as a researcher uses them: with any Lightning Trainer, on the demo corpus."""
 
 import json
 from dataclasses import replace
@@ -205,8 +205,8 @@ def test_label_weights(data: PatentDataModule) -> None:
         ({"split": "year"}, r"^split policy 'year' is unknown"),
         ({"depth": "family"}, r"^data\.depth=family is unknown"),
         ({"features": "letters"}, r"^features\.name=letters is unknown"),
-        ({"features": "words", "encoder": "small"}, r"^features=words and encoder=small: a network reads one of them"),
-        ({"path": "x.csv", "rows": 5}, r"^rows=5 goes with the demo corpus, not with x\.csv"),
+        ({"features": "words", "encoder": "small"}, r"^features=words and encoder=small cannot be used together"),
+        ({"path": "x.csv", "rows": 5}, r"^rows=5 applies only to the demo corpus, not to x\.csv"),
         ({"batch_size": 0}, r"^trainer\.batch_size=0 is out of range"),
         ({"max_length": 1}, r"^encoder\.max_length=1 is out of range"),
     ],
@@ -276,7 +276,7 @@ def test_callbacks_and_loggers(data: PatentDataModule, tmp_path: Path) -> None:
 
 
 def test_a_run_goes_on_from_a_checkpoint_of_lightning(data: PatentDataModule, tmp_path: Path) -> None:
-    """To the weights of a run that was not interrupted."""
+    """It ends with the weights of an uninterrupted run."""
     usual = make_model(data, lr=1e-2, total_steps=20, dropout=0.0)
     pl.Trainer(**ALONE, max_epochs=2).fit(usual, data)
     first = make_model(data, lr=1e-2, total_steps=20, dropout=0.0)

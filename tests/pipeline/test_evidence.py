@@ -1,4 +1,4 @@
-"""Nodes of naive Bayes, which trains in no time, and of BERT-CNN where the number of last layers counts."""
+"""Evidence from nodes of naive Bayes, which trains fast, and of BERT-CNN where the number of last layers matters."""
 
 import shutil
 from dataclasses import replace
@@ -29,7 +29,7 @@ def run(settings, level, node, *words):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Runs of many configurations on one corpus and split, and what they are."""
+    """Runs of many configurations on one corpus and split, with their settings."""
     folder = tmp_path_factory.mktemp("evidence")
     svm = make_settings(folder, "linear")
     for seed in (1, 2):
@@ -59,7 +59,7 @@ def copied(place, tmp_path):
 
 
 def look(place, runs=None):
-    """The evidence of the split that all runs but one are of, such as that of the naive Bayes model."""
+    """The evidence for the split of all runs except one."""
     folder, corpus = place
     runs = runs or folder / "runs"
     (alone,) = nodes_of(runs, "naive_bayes", "A")
@@ -67,7 +67,7 @@ def look(place, runs=None):
 
 
 def nodes_of(runs, model, node, **manifest):
-    """The finished nodes of a model whose manifests hold some facts."""
+    """The finished nodes of a model whose manifests contain given facts."""
     found = [NodeRun(file.parent, read_json(file)) for file in sorted(runs.glob(f"{model}/{node}-*/manifest.json"))]
     return [run for run in found if all(run.manifest[key] == value for key, value in manifest.items())]
 
@@ -210,7 +210,7 @@ def test_predictions_of_equal_size_are_held_against_the_manifest(place, copied):
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 0xFF
     damaged.write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"predictions\.parquet is not as its manifest says"):
+    with pytest.raises(ArtifactError, match=r"predictions\.parquet does not match its manifest"):
         look(place, copied)
 
 

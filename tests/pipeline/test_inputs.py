@@ -176,7 +176,7 @@ def test_damaged_vectors_are_made_again(tmp_path, capsys):
     content = file.read_bytes()
     file.write_bytes(content[:-9])
     after, _ = opened(settings)
-    assert f"{file.parent} is damaged; it is made again" in capsys.readouterr().out
+    assert f"{file.parent} is damaged; it is rebuilt" in capsys.readouterr().out
     assert file.read_bytes() == content
     assert after.spec.reader == before.spec.reader
 

@@ -33,7 +33,7 @@ TEXT = "一种某装置"
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
-    """Texts that say little, and applicants that say all: but not of a seventh of the documents."""
+    """Texts with little information and applicants that determine the label, except in one document of seven."""
     folder = tmp_path_factory.mktemp("known")
     rows = [
         raw_row(
@@ -51,7 +51,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def suites(settings):
-    """Trained with context alone, then without, then aggregated again with the other beside it."""
+    """Results with context only, without context, and with context when the other one exists."""
     alone = train_suite(settings, [])
     plain = train_suite(change(settings, "data", context=[]), [])
     beside = train_suite(settings, [])
@@ -132,7 +132,9 @@ def test_a_file_is_classified_with_its_applicants(suites, tmp_path, monkeypatch)
 
 
 def test_a_column_without_any_value_is_refused(settings):
-    with pytest.raises(DataError, match=r"no document has a value of kind; name its column as data\.columns\.kind"):
+    with pytest.raises(
+        DataError, match=r"no document has a value in column kind; set its header name in data\.columns\.kind"
+    ):
         plan_node(change(settings, "data", context=["kind"])).open()
 
 

@@ -31,7 +31,7 @@ def test_they_are_the_training_documents(made):
 def test_what_is_not_there_is_said(made, tmp_path, capsys):
     assert find_known_patents({"corpus": "gone", "split": "gone"}, tmp_path) is None
     assert find_known_patents({}, made.folder / "cache") is None
-    assert capsys.readouterr().out.count("no similar patents are named: the corpus of the model is not in") == 2
+    assert capsys.readouterr().out.count("similar patents are not shown: the model's corpus is not in") == 2
 
 
 def test_very_many_are_indexed_only_if_asked_for(made, monkeypatch, capsys):
@@ -40,7 +40,7 @@ def test_very_many_are_indexed_only_if_asked_for(made, monkeypatch, capsys):
     (split,) = [folder for folder in (made.folder / "cache" / "splits").iterdir() if folder.name[0] != "."]
     data = {"corpus": made.corpus.fingerprint, "split": split.name}
     assert find_known_patents(data, made.folder / "cache") is None
-    assert "is made by --index-all only" in capsys.readouterr().out
+    assert "needs --index-all" in capsys.readouterr().out
     assert find_known_patents(data, made.folder / "cache", even_many=True) is not None
 
 

@@ -98,7 +98,7 @@ def test_what_is_refused(place, tmp_path):
     bayes, flat = place["bayes"], place["flat"]
     (node,) = bayes.parent.glob("A-*")
     for results, error, words in (
-        ([bayes], ConfigError, "1 result to combine; give two or more"),
+        ([bayes], ConfigError, "an ensemble needs two or more results, not 1"),
         ([bayes, flat, bayes], ConfigError, "are the same result"),
         ([bayes, node], ConfigError, f"{node} is not a result folder"),
         ([bayes, tmp_path / "nothing"], ConfigError, "nothing is not a result folder"),
@@ -123,7 +123,7 @@ def test_a_missing_or_damaged_node_is_named(copied):
     with pytest.raises(ArtifactError, match="is damaged"):
         read_members([bayes, flat])
     shutil.rmtree(node)
-    with pytest.raises(IncompleteError, match=r"lacks its node B in .*: python run.py level=hier"):
+    with pytest.raises(IncompleteError, match=r"lacks node B in .*: python run.py level=hier"):
         read_members([bayes, flat])
     (bayes / "result.md").write_text("", "utf-8")
     with pytest.raises(ArtifactError, match="is damaged"):

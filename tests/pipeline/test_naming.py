@@ -1,4 +1,4 @@
-"""Names of combinations; those of trained models are tested with the evidence."""
+"""Names of ensembles; the names of trained models are tested with the evidence."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ def test_scores_count_documents_under_the_node_only():
 def test_no_document_under_the_node_has_no_score():
     scores = score_part(predictions([None, None], ["A01", "A01"]), "test")
     assert scores == {"accuracy": None, "levels": {"class": {"accuracy": None, "top_3_accuracy": None}}}
-    assert summary(scores) == "no test document under this node"
+    assert summary(scores) == "no test document below this node"
 
 
 def test_each_level_is_scored_over_the_documents_that_reach_it():
@@ -48,7 +48,7 @@ def test_each_level_is_scored_over_the_documents_that_reach_it():
     }
     assert values == {"section": (pytest.approx(2 / 3), 3), "class": (0.5, 2)}
     assert scores["accuracy"] == scores["levels"]["class"]["accuracy"]
-    assert summary(scores) == "test accuracy section 0.667, class 0.500 on 2 documents of 2 labels"
+    assert summary(scores) == "test accuracy section 0.667, class 0.500 on 2 documents with 2 labels"
 
 
 def test_finished_damaged_and_absent(tmp_path):
@@ -109,7 +109,7 @@ def test_in_a_sweep_an_empty_node_is_said_and_skipped(changed, capsys, tmp_path)
 
 def test_one_class_gives_a_constant_classifier(changed, capsys):
     done = run_node(changed(node="C"))
-    assert "C: one label only at each level (C07); its classifier is constant" in capsys.readouterr().out
+    assert "C: only one label at each level (C07), so its classifier is constant" in capsys.readouterr().out
     scored = NetworkPredictions.read(done.folder / "predictions.parquet")
     assert scored.tree.codes.tolist() == ["C07"]
     assert (scored.levels[0].log_prob == 0).all()
@@ -147,7 +147,7 @@ def test_trained_once_then_recognised(settings, capsys):
     assert "test accuracy" in capsys.readouterr().out
     stamp = (first.folder / "manifest.json").stat().st_mtime_ns
     assert run_node(settings).folder == first.folder
-    assert "finished before" in capsys.readouterr().out
+    assert "already finished" in capsys.readouterr().out
     assert (first.folder / "manifest.json").stat().st_mtime_ns == stamp
 
 
@@ -159,9 +159,9 @@ def test_finished_node_without_test_documents_is_recognised(tmp_path, settings, 
     rare = replace(settings, data=replace(settings.data, path=str(raw)), node="B", level=LevelSettings("hier"))
     done = run_node(rare)
     assert done.is_trained
-    assert "no test document under this node" in capsys.readouterr().out
+    assert "no test document below this node" in capsys.readouterr().out
     assert run_node(rare).folder == done.folder
-    assert "finished before, no test document" in capsys.readouterr().out
+    assert "already finished, no test document" in capsys.readouterr().out
 
 
 # --- label texts

@@ -15,7 +15,7 @@ COMMON = {"run_version", "corpus", "split", "depth", "labels"}  # of every run's
 
 @pytest.fixture(scope="module")
 def common(tmp_path_factory):
-    """Settings whose corpus and split are made once, for tests that leave them as they are."""
+    """Settings whose corpus and split are made once, for tests that do not change them."""
     return make_settings(tmp_path_factory.mktemp("plans"))
 
 
@@ -239,7 +239,7 @@ def titles(folder, text="code,level,title\nA01,class,农业\n", name="titles.csv
 
 
 def test_without_label_texts_and_the_sections_loss_names_are_as_before(tmp_path):
-    """Settings that came later and are not used have no part in the name."""
+    """Settings that were added later and are not used do not affect the name."""
     first, *others = plans(
         tmp_path,
         "textcnn",

@@ -127,7 +127,7 @@ def test_made_once(settings: PretrainSettings, text: Path, capsys: pytest.Captur
         "data": DataSettings("x"),
     }
     assert make(replace(settings, **without_influence)) == folder
-    assert capsys.readouterr().out == f"tiny: finished before  {folder}\n"
+    assert capsys.readouterr().out == f"tiny: already finished  {folder}\n"
     assert {file: file.stat().st_mtime_ns for file in folder.iterdir()} == before
     renamed = text.rename(text.with_name("other.txt.xz"))
     assert make(replace(settings, text=[str(renamed)])) == folder  # the same content under another name

@@ -100,7 +100,7 @@ def test_damaged_corpus_is_made_again_and_says_so(damage, settings, cache, capsy
         file.write_bytes(file.read_bytes()[:-40])
     capsys.readouterr()
     assert ensure_corpus(settings.data, cache).size == 160
-    assert f"{folder} is damaged; it is made again" in capsys.readouterr().out
+    assert f"{folder} is damaged; it is rebuilt" in capsys.readouterr().out
     assert (folder / "corpus.parquet").read_bytes() == content
 
 
@@ -142,11 +142,11 @@ def test_a_split_by_applicant_without_applicants_says_so(settings, cache, tmp_pa
         raw.write_text(re.sub(r"公司\d", "个人", raw.read_text("gb18030")), "gb18030")
     corpus = ensure_corpus(replace(settings.data, path=str(raw)), cache)
     ensure_split(corpus, split_plan(replace(settings.split, policy="applicant")), cache)
-    assert ("the split by applicant is a random one" in capsys.readouterr().out) is not shared
+    assert ("the split by applicant is random" in capsys.readouterr().out) is not shared
 
 
 def given_file(folder, corpus, left_out=0):
-    """Every tenth document tests, the last ones are not named, and one is of another corpus."""
+    """Every tenth document is in test, the last ones are not listed, and one belongs to another corpus."""
     ids = corpus.document_ids.to_pylist()
     rows = [f"{name},{'test' if place % 10 == 0 else 'train'}" for place, name in enumerate(ids[: len(ids) - left_out])]
     path = folder / "parts.csv"

@@ -1,4 +1,4 @@
-"""Trials without training: what is proposed, what is kept, who takes up what another left."""
+"""Trials without training: what is proposed, what is stored, and who resumes an unfinished trial."""
 
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,10 @@ def test_importance_needs_trials_and_names_what_matters(tmp_path: Path) -> None:
 
 def test_another_search_is_refused(tmp_path: Path) -> None:
     SettingsStudy(tmp_path, WORDS, SPACE, seed=1)
-    with pytest.raises(ConfigError, match="holds a search of other settings"):
+    with pytest.raises(ConfigError, match="has a search with other settings"):
         SettingsStudy(tmp_path, {"words": ["model=y"]}, SPACE, seed=1)
     (tmp_path / JOURNAL).write_text("no journal\n")
-    with pytest.raises(ConfigError, match="is no journal of a search"):
+    with pytest.raises(ConfigError, match="is not the journal of a search"):
         SettingsStudy(tmp_path, WORDS, SPACE, seed=1)
 
 

@@ -45,7 +45,7 @@ def test_nodes_are_found_and_aggregated(hier):
     assert suite.facts["seed"] == 1
 
     foreign = run_node(replace(hier, node="A", split=replace(hier.split, seed=5)))
-    with pytest.raises(ArtifactError, match="2 configurations"):
+    with pytest.raises(ArtifactError, match="2 different configurations"):
         aggregate_nodes({**folders, "A": foreign.folder}, corpus)
 
 
@@ -113,7 +113,7 @@ def test_a_node_below_the_section(node, tmp_path, capsys):
 
 
 def test_further_symbols_are_learnt_and_asked_for(tmp_path):
-    """C is nobody's main symbol: with data.labels=all the root knows it and its node is trained."""
+    """No document has C as main symbol: with data.labels=all the root knows it and its node is trained."""
     plain = make_settings(tmp_path, "naive_bayes")
     raw = write_csv(tmp_path / "more.csv", {"A01B1/00;C07D1/00": 40, "A23L1/00": 30, "B60K1/00": 30})
     settings = replace(plain, data=replace(plain.data, path=str(raw)), level=LevelSettings("hier"))

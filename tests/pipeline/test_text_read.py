@@ -70,11 +70,11 @@ def test_only_pretrained_weights_have_read_anything(
 
 def test_the_words() -> None:
     assert ReadBefore(3148, 0, 12, True).in_words("small") == (
-        "Encoder small: 0 of 3,148 test documents are a passage of the text that it has read; 12 more stand within "
-        "one, clause by clause (of 6 letters or more)."
+        "Encoder small: 0 of 3,148 test documents are a passage of the text that it has read; 12 more occur in "
+        "passages clause by clause (clauses of 6 letters or more)."
     )
     partly = ReadBefore(9, 1, 0, False).in_words("e5")
-    assert "in its further training (what it read before that is not on record)" in partly
+    assert "in its further training (its earlier training text is not recorded)" in partly
 
 
 def test_digests_of_an_encoder_that_is_trained_further(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_digests_are_added_to_a_finished_encoder(tmp_path: Path) -> None:
     (folder / "README.md").write_text("changed")
     with pytest.raises(ArtifactError, match="damaged"):
         add_digests(folder, [text, further], card)
-    with pytest.raises(ConfigError, match="is no encoder of patent-hier pretrain"):
+    with pytest.raises(ConfigError, match="is not an encoder made by patent-hier pretrain"):
         add_digests(tmp_path, [text], card)
 
 

@@ -56,7 +56,7 @@ def test_after_a_failure_no_further_node_waits_for_ranks_that_are_gone(
     nothing: Any = None
     with pytest.raises(RuntimeError, match="closed"):
         session.fit(nothing, nothing)
-    with pytest.raises(LostRanksError, match="its own line says why"):
+    with pytest.raises(LostRanksError, match="its own error line gives the reason"):
         session.fit(nothing, nothing)
     session.end()
 
@@ -93,7 +93,7 @@ def test_torchrun_makes_the_result_of_one_process(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("bertcnn A: test accuracy") == 1
-    assert done.stdout.count("C: one label only") == 1
+    assert done.stdout.count("C: only one label") == 1
     assert len(list((tmp_path / "two" / ".jobs").iterdir())) == 1
     names = {path.name for path in (tmp_path / "one" / "bertcnn").iterdir()}
     assert {path.name for path in (tmp_path / "two" / "bertcnn").iterdir()} == names

@@ -123,7 +123,7 @@ def test_what_comes_along(source: Path, text: Path) -> None:
 
 def test_what_cannot_be_used(source: Path, text: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
-    with pytest.raises(DataError, match=r"empty\.txt has no line"):
+    with pytest.raises(DataError, match=r"empty\.txt has no lines"):
         trim(source, tmp_path / "empty.txt")
     (tmp_path / "trimmed").mkdir()
     (tmp_path / "trimmed" / "mine.txt").touch()
@@ -143,10 +143,10 @@ def test_what_cannot_be_used(source: Path, text: Path, tmp_path: Path) -> None:
 
 def test_what_is_lost_is_told() -> None:
     assert OtherText(12, 1000, 1025, 1, 41).in_words() == (
-        "On 12 lines held out, with the pieces of the other lines: 4.000% of the tokens are unknown (before: 0.100%), "
+        "On 12 held-out lines, with the pieces of the other lines: 4.000% of the tokens are unknown (before: 0.100%), "
         "and there are 2.50% more tokens."
     )
-    assert "not known" in OtherText(0, 0, 0, 0, 0).in_words()
+    assert "unknown" in OtherText(0, 0, 0, 0, 0).in_words()
 
 
 def test_lines_held_out_are_read_with_the_pieces_of_the_others(
