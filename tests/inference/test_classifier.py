@@ -397,7 +397,7 @@ def test_wrong_arguments_are_refused(linear):
     ):
         with pytest.raises(ConfigError, match=message):
             linear.predict(TEXTS, **arguments)
-    with pytest.raises(ConfigError, match=r"no calibration, because its split left no documents"):
+    with pytest.raises(ConfigError, match=r"no calibration, because its split left no calibration documents"):
         HierarchicalClassifier(linear.system, None, {}).predict(TEXTS, target_accuracy=0.9)
 
 

@@ -141,7 +141,7 @@ def test_numbers_out_of_range(built: Path) -> None:
 
 def test_the_most_frequent_terms_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "NGRAM_SIZES", (2, 2))
-    monkeypatch.setattr(neighbours, "MAX_TERMS", 2)
+    monkeypatch.setattr(neighbours, "MAX_NGRAMS", 2)
     build_neighbours(*columns(["光电热", "电热", "热光"]), tmp_path / "x")
     assert read_json(tmp_path / "x" / "terms.json") == ["光电", "电热"]  # 光电 is as frequent as 热光, but before it
 

@@ -259,7 +259,8 @@ def test_a_missing_library(make: Maker, library: str, tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(
         ConfigError,
-        match=rf'{library}, which .* need \(.*\), is not installed; install it: pip install -e ".*\[onnx\]"$',
+        match=rf"{library}, which ONNX networks need \(.*\), is not installed; install it: "
+        r'pip install -e ".*\[onnx\]"$',
     ):
         export_onnx(make.system(make.classifier("textcnn")), tmp_path / "out")
     assert not list(tmp_path.iterdir())
