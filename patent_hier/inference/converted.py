@@ -19,8 +19,8 @@ from patent_hier.inference.rounding import ROUNDERS, has_short_sums
 from patent_hier.models.registry import TokenReader
 from patent_hier.models.saved import NodeClassifier
 
-CONVERTED_VERSION = 1  # of the files written for identical networks
-CONVERTED_KIND = "converted"  # in its manifest
+CONVERTED_VERSION = 1  # increase when the same network is written differently
+CONVERTED_KIND = "converted"  # kind in the manifest
 _FILE = "network.onnx"
 _PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
 

@@ -32,8 +32,8 @@ from patent_hier.inference.onnx_network import INPUTS, OPSET, OUTPUT, export_net
 from patent_hier.inference.predictor import System
 from patent_hier.models.registry import Reader
 
-ONNX_VERSION = 3  # of the folder's format
-ONNX_KIND = "onnx"  # in its manifest
+ONNX_VERSION = 3  # version of the folder's format
+ONNX_KIND = "onnx"  # kind in the manifest
 ONNX_FILE = "onnx.json"
 _TOKENIZER = "tokenizer.json"
 _PACKAGES = ("torch", "onnx", "onnxruntime", "tokenizers", "jieba")

@@ -252,7 +252,7 @@ def _fit_to_predictions(classifier: HierarchicalClassifier) -> Fitted:
     folders, nothing = classifier.system.nodes, "plain confidence orders the documents: the model has no"
     files = {node: folder / PREDICTIONS_FILE for node, folder in folders.items()}
     if classifier.calibration is None or not all(file.is_file() for file in files.values()):
-        return Fitted(None, f"{nothing} calibration documents here; give --cache-dir the cache of its training")
+        return Fitted(None, f"{nothing} calibration documents here; set --cache-dir to the cache of its training")
     parts = {node: NetworkPredictions.read(file).select(CALIBRATION) for node, file in files.items()}
     scalings = classifier.calibration.scalings
     system = merge({node: scaled(own, scalings.get(node, {})) for node, own in parts.items()})
