@@ -1,1 +1,1 @@
-"""Finished results applied to new texts."""
+"""Classification of new texts with finished results."""

@@ -1,4 +1,4 @@
-"""From the scores of a system to its answers: what is asked, checked against the tree, and each document's decision."""
+"""Turn a system's scores into answers: check each question against the label tree and decide every document."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,26 +21,26 @@ from patent_hier.taxonomy.tree import NONE, LabelTree
 
 Levels = dict[str, tuple[LabelScore, ...]]
 Labels = str | Sequence[str]
-_SHOWN = 3  # labels that a reason names
+_SHOWN = 3  # labels listed in a reason
 
 
 @dataclass(frozen=True)
 class Question:
-    """How documents are to be answered.
+    """Options for answering documents.
 
     Attributes:
-        top_k: Paths for each document, and labels of each level, the most probable first; fewer where there are fewer.
-        target_accuracy: Answer with the deepest level at which answers are right at least this often, with 95 %
-            confidence (see :mod:`patent_hier.evaluation.guarantee`), or not at all. None: always the likeliest path's
-            label. What it takes was measured on the model's own answers, without blocked or excluded labels: where a
-            document's true label is one of these, the answer cannot be right.
-        depth: The deepest level of answers; None for that of the system.
-        force: Labels of any level, in any usual spelling, one or several, with commas or as a list: the answer is one
-            of them, or below one. All probabilities are given that.
-        exclude: Likewise; the answer is none of them, nor below one.
-        beam: Labels that are followed at each level; None follows all (see
-            :func:`patent_hier.evaluation.decoding.decode`).
-        all_symbols: Also name all labels of each level that the document has, by the thresholds of
+        top_k: Number of paths per document, and of labels per level, most probable first. There are fewer if the system
+            has fewer.
+        target_accuracy: Answer at the deepest level at which answers are right at least this often with 95 % confidence
+            (see :mod:`patent_hier.evaluation.guarantee`), or not at all. None: always answer with the last label of the
+            likeliest path. The thresholds were fitted to the model's own answers, without blocked or excluded labels.
+            If a document's true label is blocked or excluded, its answer cannot be right.
+        depth: Deepest level of the answers; None: the system's deepest level.
+        force: One or more labels of any level, in any usual spelling, as a list or separated by commas. The answer is
+            one of them or lies below one of them. All probabilities are conditional on this.
+        exclude: Labels in the same form as ``force``. The answer is none of them and lies below none of them.
+        beam: Number of labels followed at each level; None: all (see :func:`patent_hier.evaluation.decoding.decode`).
+        all_symbols: Also return every label that the document should have at each level, chosen by the thresholds of
             :class:`patent_hier.evaluation.set_rule.SetRule`.
     """
 
@@ -55,20 +55,20 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A question held against the labels of a system.
+    """A question checked against the labels of a system.
 
     Attributes:
         top_k: As in :class:`Question`.
-        beam: Likewise.
-        tree: The labels that may be answered.
-        thresholds: Of the target accuracy; None without one.
-        restriction: The paths that remain by ``force``, ``exclude`` and the blocked places, in the system's whole tree;
-            None without them.
-        given: Level of the deepest label that the forced ones share, and in words that it was given; empty if they
-            share none.
-        known: All that was given, in words; empty for nothing.
-        sets: Chooses all labels of each level; None where they were not asked for.
-        blocked: How many places are blocked, in words; empty for none.
+        beam: As in :class:`Question`.
+        tree: Labels that may be answered.
+        thresholds: Thresholds for the target accuracy; None without a target accuracy.
+        restriction: Paths in the system's whole tree that remain after ``force``, ``exclude`` and the blocked places;
+            None if all paths remain.
+        given: Level of the deepest label shared by all forced labels, and the phrase that describes it in a reason;
+            empty if they share none.
+        known: Phrase that describes all forced and excluded labels; empty without any.
+        sets: Rule that chooses the labels of each level; None if they were not requested.
+        blocked: Phrase that gives the number of blocked places; empty if there are none.
     """
 
     top_k: int
@@ -82,7 +82,7 @@ class Asked:
     blocked: str = ""
 
     def answers(self, scores: TreeScores, version: str) -> Iterator[Prediction]:
-        """The prediction for each document of a system's scores; ``version`` is the system's."""
+        """Yield the prediction for each document, given a system's scores and its ``version``."""
         kept = None if self.restriction is None else self.restriction.kept[: len(self.tree)]
         for piece in scores.pieces():
             whole = self.restricted(piece)
@@ -95,17 +95,17 @@ class Asked:
                 yield Prediction(decision, tuple(best_paths), levels, version, symbols=named)
 
     def restricted(self, scores: TreeScores) -> TreeScores:
-        """The scores given that one of the remaining paths is the true one; as they are where all remain."""
+        """Return the scores conditional on the remaining paths; unchanged if all paths remain."""
         return scores if self.restriction is None else self.restriction.apply(scores)
 
     def _decide(self, path: LabelPath, levels: Levels) -> Decision:
-        """The deepest level that is sure enough; without thresholds the end of the likeliest path."""
+        """Choose the deepest level whose confidence reaches its threshold; without thresholds, the end of the path."""
         given_level, was_given = self.given
         if self.thresholds is None:
             reason = was_given if path.level == given_level else f"likeliest {path.level}{self.known}"
             return Decision(path.level, path.label, path.probability, None, self._reason(reason))
         candidates = {level: own[0] for level, own in levels.items()}
-        candidates[path.level] = LabelScore(path.label, path.probability)  # a beam may have passed over likelier ones
+        candidates[path.level] = LabelScore(path.label, path.probability)  # a beam may have skipped likelier labels
         said = []
         for level in reversed(candidates):
             label, confidence = candidates[level].label, candidates[level].probability
@@ -122,12 +122,12 @@ class Asked:
 
 
 class Answering:
-    """Holds questions against the labels of a system.
+    """Checks questions against the labels of a system.
 
     Args:
-        tree: All its labels.
-        lookup: Gives what finds them; asked for with the first label that is named.
-        blocked: Those that no answer names.
+        tree: All labels of the system.
+        lookup: Returns the label lookup; called when the first label is named.
+        blocked: Labels that are never answered.
     """
 
     def __init__(self, tree: LabelTree, lookup: Callable[[], LabelLookup], blocked: Blocked) -> None:
@@ -137,16 +137,16 @@ class Answering:
         self._to_depth = {tree.depth: tree}
 
     def ask(self, question: Question, thresholds: Thresholds | None = None, sets: SetRule | None = None) -> Asked:
-        """Check a question.
+        """Check a question and resolve its labels.
 
         Args:
-            question: It.
-            thresholds: Of its target accuracy; None without one.
-            sets: For all symbols; None where they are not asked for.
+            question: The question.
+            thresholds: Thresholds for the target accuracy; None without a target accuracy.
+            sets: Rule for all symbols; None if they were not requested.
 
         Raises:
             ConfigError: If a value is out of range, a level or label is unknown, a forced label is blocked, or no label
-                is left.
+                remains.
         """
         depth = self._tree.depth if question.depth is None else question.depth
         if depth not in self._to_depth:
@@ -164,7 +164,7 @@ class Answering:
 
     @cached_property
     def _unblocked(self) -> Restriction | None:
-        """The paths that are not blocked; None where nothing is."""
+        """The paths that are not blocked; None if no place is blocked."""
         return Restriction.of(self._tree, [], self._blocked.positions) if self._blocked else None
 
     def _positions(self, labels: Labels) -> list[int]:
@@ -175,16 +175,16 @@ class Answering:
             return "", ""
         path = self._tree.paths(np.array([position], np.int32))[0, : len(tree.levels)]
         place = int(path[path != NONE][-1])
-        words = "was given" if n_forced == 1 else "holds all that was given"
+        words = "was specified" if n_forced == 1 else "contains all specified labels"
         return tree.level_of(place), f"{tree.level_of(place)} {tree.codes[place]} {words}"
 
     def _known(self, force: Sequence[int], exclude: Sequence[int]) -> str:
         words = ""
         if len(force) == 1:
-            words = f" of {self._tree.level_of(force[0])} {self._tree.codes[force[0]]}, which was given"
+            words = f" within the specified {self._tree.level_of(force[0])} {self._tree.codes[force[0]]}"
         elif force:
-            words = f" below {self._names(force, 'or')}, which were given"
-        return words + (f", without {self._names(exclude, 'and')}" if exclude else "")
+            words = f" within the specified {self._names(force, 'or')}"
+        return words + (f", excluding {self._names(exclude, 'and')}" if exclude else "")
 
     def _names(self, positions: Sequence[int], last: str) -> str:
         names = [str(self._tree.codes[place]) for place in positions[:_SHOWN]]
@@ -196,7 +196,7 @@ class Answering:
 def _likeliest(
     scores: TreeScores, top_k: int, kept: NDArray[np.bool_] | None, sets: SetRule | None = None
 ) -> list[Levels]:
-    """Each document's likeliest labels of every level; only those of its set, where a rule is given."""
+    """Return each document's likeliest labels of every level, limited to its label set if a rule is given."""
     tree, columns = scores.tree, []
     for level in tree.levels:
         own = tree.span(level)
@@ -211,4 +211,4 @@ def _likeliest(
 
 
 def _shown(threshold: float) -> str:
-    return f"{threshold:.3f}" if threshold < NEVER else "any confidence (the target cannot be guaranteed)"
+    return f"{threshold:.3f}" if threshold < NEVER else "threshold (no threshold guarantees the target)"

@@ -1,4 +1,4 @@
-"""How far a system can be trusted: scalings and thresholds of its calibration part, and what they reach on test."""
+"""Calibration of a system: scalings and thresholds fitted to the calibration part, and their test results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,32 +28,32 @@ from patent_hier.evaluation.set_rule import SetRule
 from patent_hier.evaluation.system import merge, scaled
 from patent_hier.sanitize import reason, shown
 
-CALIBRATION_VERSION = 3  # of what as_dict gives; 1 had thresholds that held on average only
-_TEMPERATURES_ALONE = 2  # a version that is read too: each level of each node had a temperature
+CALIBRATION_VERSION = 3  # of the dictionary from as_dict; the thresholds of version 1 held only on average
+_TEMPERATURES_ALONE = 2  # older version that can still be read: one temperature for each level of each node
 VAL, CALIBRATION, TEST = "val", "calibration", "test"
-_COLDEST, _HOTTEST = 1e-3, 1e3  # temperatures that still leave numbers; those that are fitted are nearer to 1
+_COLDEST, _HOTTEST = 1e-3, 1e3  # temperatures that keep probabilities finite; fitted values are closer to 1
 _HIGHEST_SHAPE = 1e3
-SHOWN = (0.80, 0.90, 0.95)  # targets that are measured label by label of the first level
+SHOWN = (0.80, 0.90, 0.95)  # targets also measured separately for each first-level label
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scalings and thresholds fitted to the calibration part, and what they achieve on the test part.
+    """Scalings and thresholds fitted to the calibration part, and their results on the test part.
 
     Attributes:
-        documents: How many it has.
-        confidence: Probability that the answers are right as often as asked, at every level at once.
-        scalings: How probabilities are recalibrated, by node, then by level; without those that change nothing.
-        choices: By level, which kind of scaling was chosen, and why; empty in calibrations of version 2.
-        thresholds: For the accuracies of :data:`patent_hier.evaluation.guarantee.TARGETS`, ascending.
-        measured: On the test part, as JSON-able values; empty if it has no documents. ``documents``; by level
-            ``accuracy``, ``three_guesses`` (the true label is one of the likeliest three), ``risk_coverage`` and
-            ``area_under_risk_coverage``; by target ``targets`` and, for some and
-            each label of the first level, ``by_label``, which have :class:`patent_hier.evaluation.selective.Reached`;
-            ``calibration_error``, ``before`` and ``after`` scaling, of the system's ``levels`` and of its ``nodes``;
-            there, too, ``log_loss`` (not in version 2), by level the mean of −ln of the true label's joint probability
-            over the documents whose label the system knows.
-        sets: The thresholds for sets of labels; None where no document has several symbols, or one node stands alone.
+        documents: Number of documents in the calibration part.
+        confidence: Probability that the answers reach the target accuracy at every level simultaneously.
+        scalings: Recalibration of probabilities, by node, then by level; scalings without effect are omitted.
+        choices: Chosen kind of scaling and the reason, by level; empty in calibrations of version 2.
+        thresholds: Thresholds for the target accuracies in :data:`patent_hier.evaluation.guarantee.TARGETS`, ascending.
+        measured: Results on the test part as JSON-able values; empty if it has no documents. ``documents``; by level
+            ``accuracy``, ``three_guesses`` (the true label is among the three likeliest), ``risk_coverage`` and
+            ``area_under_risk_coverage``; by target ``targets`` and, for some targets and each first-level label,
+            ``by_label``, both with the values of :class:`patent_hier.evaluation.selective.Reached`;
+            ``calibration_error``, ``before`` and ``after`` scaling, for the system's ``levels`` and for its ``nodes``;
+            in the same place ``log_loss`` (not in version 2), by level the mean of −ln of the true label's joint
+            probability over the documents whose label the system knows.
+        sets: Thresholds for sets of labels; None if no document has several symbols, or for a single node.
     """
 
     documents: int
@@ -65,23 +65,23 @@ class Calibration:
     sets: SetRule | None = None
 
     def shortfall(self, thresholds: Thresholds) -> str | None:
-        """In one line, why nothing is answered at an accuracy; None if some level is."""
+        """Return a one-line reason why nothing is answered at an accuracy; None if at least one level is answered."""
         if any(value < NEVER for value in thresholds.levels.values()):
             return None
         least, asked = least_documents(thresholds.target, 1 - self.confidence), f"{100 * thresholds.target:g} %"
         said = f"{asked} cannot be guaranteed with {100 * self.confidence:g} % confidence, so nothing is answered: "
         if self.documents < least:
             return said + (
-                f"that takes {least} right answers without an error, and the calibration part has {self.documents} "
-                "documents; raise split.calibration or ask for less"
+                f"this takes {least} calibration documents answered without an error, and the calibration part has "
+                f"only {self.documents}; raise split.calibration or lower the target accuracy"
             )
         return said + (
-            f"the surest answers to the {self.documents} calibration documents are not right often enough to show it "
-            f"({least} without an error would be); raise split.calibration or ask for less"
+            f"too many of the most confident answers to the {self.documents} calibration documents are wrong ({least} "
+            "without an error would suffice); raise split.calibration or lower the target accuracy"
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The calibration as JSON-able values; a level that is never answered has null for its threshold."""
+        """Return the calibration as JSON-able values; the threshold of a level that is never answered is null."""
         thresholds = [
             {
                 "target": one.target,
@@ -96,14 +96,14 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, content: Any, levels: Sequence[str]) -> Self:
-        """The calibration of :meth:`as_dict`.
+        """Return the calibration that :meth:`as_dict` describes.
 
         Args:
-            content: Of any origin.
-            levels: Those of the system, from the top.
+            content: Value to check, from any source.
+            levels: Levels of the system, from the top.
 
         Raises:
-            ArtifactError: If it is something else, or of another version.
+            ArtifactError: If the content is not a calibration or has another version.
         """
         try:
             if (version := content.get("version", 1)) not in (_TEMPERATURES_ALONE, CALIBRATION_VERSION):
@@ -127,17 +127,17 @@ class Calibration:
 
 
 def calibrate(predictions: Mapping[str, NetworkPredictions], error: float = ERROR) -> Calibration | None:
-    """Choose a system's scalings and thresholds, and measure them.
+    """Choose a system's scalings and thresholds, and measure them on the test part.
 
     Args:
-        predictions: Of all its nodes, with documents of ``val``, calibration and test.
-        error: Probability that a level's answers are right less often than asked, at most.
+        predictions: Predictions of all nodes for documents of the validation, calibration and test parts.
+        error: Maximum probability that a level's answers are right less often than the target.
 
     Returns:
-        None if the split left no documents for calibration.
+        The calibration; None if the split left no calibration documents.
 
     Raises:
-        ArtifactError: If there are no documents of ``val``.
+        ArtifactError: If there are no validation documents.
     """
     if not any((own.parts == CALIBRATION).any() for own in predictions.values()):
         return None
@@ -150,7 +150,7 @@ def calibrate(predictions: Mapping[str, NetworkPredictions], error: float = ERRO
     measured: dict[str, Any] = {}
     if all((own.parts == TEST).any() for own in predictions.values()):
         test = {node: own.select(TEST) for node, own in predictions.items()}
-        measured = json.loads(json.dumps(_measured(test, scalings, thresholds)))  # as it will be read
+        measured = json.loads(json.dumps(_measured(test, scalings, thresholds)))  # the values as they will be read back
     return Calibration(len(answers), 1 - error, scalings, choices, thresholds, measured)
 
 
@@ -159,7 +159,7 @@ def _system(predictions: Mapping[str, NetworkPredictions], scalings: ByNode) -> 
 
 
 def _by_level(answers: Answers) -> dict[str, tuple[Confidence, Hits]]:
-    """Confidence and hits of the documents that have a label, by level; without levels at which none has."""
+    """Return confidence and hits of the labelled documents, by level; levels without any are left out."""
     found = {}
     for place, level in enumerate(answers.levels):
         own = answers.take(answers.labelled(place))
@@ -193,7 +193,7 @@ def _measured(test: Mapping[str, NetworkPredictions], scalings: ByNode, threshol
 
 
 def _errors(test: Mapping[str, NetworkPredictions], scalings: ByNode, shown: ByNode | None = None) -> dict[str, Any]:
-    """Expected calibration errors of the system and of each node's levels that are recalibrated; log losses."""
+    """Return the calibration errors of the system and of each node's recalibrated levels, and the log losses."""
     shown = shown or scalings
     nodes = {node: scaled(own, scalings.get(node, {})) for node, own in test.items()}
     system = merge(nodes)
@@ -224,7 +224,7 @@ def _threshold(content: Mapping[str, Any], levels: Sequence[str]) -> Thresholds:
     given = content["levels"]
     values = {level: NEVER if given[level] is None else float(given[level]) for level in levels}
     target = float(content["target"])
-    if not (0 < target <= 1 and all(value >= 0 for value in values.values())):  # NaN is not either
+    if not (0 < target <= 1 and all(value >= 0 for value in values.values())):  # also rejects NaN
         raise ValueError("a threshold is out of range")
     return Thresholds(target, values)
 
@@ -239,7 +239,7 @@ def _scalings(content: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> ByNode:
 
 
 def _scalings_of_temperatures(content: Mapping[str, Any]) -> ByNode:
-    """Those of a calibration of version 2; none of another."""
+    """Return the scalings of a version 2 calibration; empty for any other version."""
     return {
         str(node): {str(level): _checked(Scaling(float(value))) for level, value in own.items()}
         for node, own in content.get("temperatures", {}).items()
@@ -247,7 +247,7 @@ def _scalings_of_temperatures(content: Mapping[str, Any]) -> ByNode:
 
 
 def _checked(scaling: Scaling) -> Scaling:
-    if not (_COLDEST <= scaling.temperature <= _HOTTEST and -1 < scaling.shape <= _HIGHEST_SHAPE):  # NaN is not either
+    if not (_COLDEST <= scaling.temperature <= _HOTTEST and -1 < scaling.shape <= _HIGHEST_SHAPE):  # also rejects NaN
         raise ValueError("a temperature or shape is out of range")
     return scaling
 

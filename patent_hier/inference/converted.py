@@ -1,7 +1,7 @@
-"""Networks as files in ONNX for another engine, kept in the cache under a name that their content decides.
+"""Networks converted to ONNX files for other engines, cached under a name derived from their content.
 
-Each file was compared with its network when it was made (:mod:`patent_hier.inference.onnx_network`), and is verified
-whenever it is read. For int8 its weights are rounded afterwards.
+Each file is compared with its network when it is written (:mod:`patent_hier.inference.onnx_network`) and verified
+whenever it is read. For int8, the weights are rounded after that comparison.
 """
 
 import tempfile
@@ -19,8 +19,8 @@ from patent_hier.inference.rounding import ROUNDERS, has_short_sums
 from patent_hier.models.registry import TokenReader
 from patent_hier.models.saved import NodeClassifier
 
-CONVERTED_VERSION = 1  # of what is written for equal networks
-CONVERTED_KIND = "converted"  # in its manifest
+CONVERTED_VERSION = 1  # increase when the same network is written differently
+CONVERTED_KIND = "converted"  # kind in the manifest
 _FILE = "network.onnx"
 _PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
 
@@ -29,16 +29,16 @@ _PACKAGES = ("torch", "transformers", "onnx", "onnxruntime")
 def converted(
     classifier: NodeClassifier, engine: Engine, cache: Path | None, files: Mapping[str, str] | None
 ) -> Iterator[Path]:
-    """The file of a network for an engine, which may be gone afterwards.
+    """Yield the file of a network for an engine; the file may be deleted when the context ends.
 
     Args:
-        classifier: With a network.
-        engine: Who reads the file; all read the same one in other precisions than int8.
-        cache: As for :func:`patent_hier.inference.moving.move`; one that may not be written is as good as none.
-        files: As for :func:`patent_hier.inference.moving.stand_in`.
+        classifier: Classifier with a network.
+        engine: Engine that reads the file; in precisions other than int8, all engines read the same file.
+        cache: As in :func:`patent_hier.inference.moving.move`; a read-only cache is ignored.
+        files: As in :func:`patent_hier.inference.moving.stand_in`.
 
     Raises:
-        ConfigError: If the network cannot be exported, or the file scores otherwise than the network.
+        ConfigError: If the network cannot be exported, or the file's scores differ from the network's.
     """
     form = engine.name if engine.precision == INT8 else "any"
     facts = {

@@ -1,4 +1,4 @@
-"""Whether new documents still look like those that a system was calibrated on: texts of a program, or a file by month.
+"""Comparison of new documents with a system's calibration documents: texts in a program, or a file by month.
 
 from patent_hier.inference.drift import drift
 for shift in drift(classifier, texts): print(shift)
@@ -28,11 +28,11 @@ from patent_hier.inference.texts import Context, Texts
 
 
 class Known(NamedTuple):
-    """What a system knows of the documents that it was made with.
+    """Statistics of the documents that a system was built with.
 
     Attributes:
-        familiar: What the training part shows.
-        reference: What the calibration part looks like.
+        familiar: Characters and bigrams of the training part.
+        reference: Profile of the calibration part.
     """
 
     familiar: Familiar
@@ -40,37 +40,37 @@ class Known(NamedTuple):
 
     @classmethod
     def find(cls, system: System) -> "Known | None":
-        """That of a system; None of one that was made without."""
+        """Return the statistics of a system; None if it was built without them."""
         if system.characters is None or system.reference is None:
             return None
         return cls(Familiar(system.characters.known, system.reference.bigrams), system.reference)
 
     @classmethod
     def require(cls, system: System) -> "Known":
-        """That of a system.
+        """Return the statistics of a system.
 
         Raises:
-            ConfigError: If it was made without.
+            ConfigError: If the system was built without them.
         """
         if (known := cls.find(system)) is None:
             raise ConfigError(
-                f"{system.name} does not tell what its calibration documents look like, because an older version made "
-                "it or its split left none; run aggregate again, and export again, with split.calibration above 0"
+                f"{system.name} has no profile of its calibration documents, because an older version built it or its "
+                "split left none; run aggregate and export again, with split.calibration above 0"
             )
         return known
 
     def observe(self, scores: TreeScores, documents: Sequence[str]) -> Observations:
-        """What a profile counts of scored documents (:meth:`HierarchicalClassifier.documents`)."""
+        """Return the observations that a profile counts, for scored :meth:`HierarchicalClassifier.documents`."""
         return Observations.of_scores([self.familiar.count(text_of(one)) for one in documents], scores)
 
 
 @dataclass
 class Period:
-    """What the documents of one month, or all, look like, and what became of them.
+    """Profile and outcomes of the documents of one month, or of all documents.
 
     Attributes:
-        profile: Of the documents with a prediction.
-        summary: Counts of rows, and how often the first path is right.
+        profile: Profile of the documents with a prediction.
+        summary: Counts of rows, and accuracy of the first path.
     """
 
     profile: Profile
@@ -78,19 +78,19 @@ class Period:
 
     @classmethod
     def empty(cls, levels: tuple[str, ...]) -> "Period":
-        """Without documents."""
+        """Return a period without documents."""
         return cls(Profile.of(levels), Summary(levels))
 
 
 @dataclass
 class Stream:
-    """The documents of a file.
+    """Periods of the documents in a file.
 
     Attributes:
-        levels: Of the system, from the top.
-        whole: All of them.
-        months: By month (``2019-07``), in order; without documents that have no date.
-        undated: Documents with a prediction and without a date that can be read.
+        levels: Levels of the system, from the top.
+        whole: All documents.
+        months: Documents by month (``2019-07``), in order; undated documents are left out.
+        undated: Number of documents with a prediction but without a valid date.
     """
 
     levels: tuple[str, ...]
@@ -105,21 +105,21 @@ class Stream:
 def drift(
     classifier: HierarchicalClassifier, texts: Texts, *, context: Context | None = None, batch_size: int = 64
 ) -> list[Shift]:
-    """Compare texts to the calibration documents, measure by measure; ``Shift.is_alarm`` tells which have drifted.
+    """Compare texts with the calibration documents, measure by measure; ``Shift.is_alarm`` marks drift.
 
     Args:
         classifier: The system.
-        texts: As in :meth:`HierarchicalClassifier.predict`; one or more.
-        context: As there.
-        batch_size: As there.
+        texts: One or more texts, as in :meth:`HierarchicalClassifier.predict`.
+        context: As in :meth:`HierarchicalClassifier.predict`.
+        batch_size: As in :meth:`HierarchicalClassifier.predict`.
 
     Raises:
-        ConfigError: If the system was made without a profile, or does not read a column of the context.
-        DataError: As :meth:`HierarchicalClassifier.predict`, or if there is no text.
+        ConfigError: If the system was built without a profile, or does not read a column of the context.
+        DataError: As in :meth:`HierarchicalClassifier.predict`, or if there are no texts.
     """
     known, documents = Known.require(classifier.system), classifier.documents(texts, context)
     if not documents:
-        raise DataError("there are no texts to compare with the calibration documents; give some")
+        raise DataError("there are no texts to compare with the calibration documents; provide at least one")
     profile = Profile.of(classifier.system.tree.levels)
     for part in classifier.system.portions(documents):
         scores = classifier.score_documents(part, batch_size)
@@ -133,14 +133,14 @@ def read_stream(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Stream:
-    """Classify every document of a file and keep counts alone, in flat memory.
+    """Classify every document of a file and store only counts, so that memory does not grow with the file.
 
-    Labels and accuracy are those of a system without blocked places, as the reference is: what an office rules out is
-    no change of its documents.
+    Labels and accuracy ignore blocked places, as the reference does: documents do not change when an office blocks a
+    place.
 
     Raises:
-        ConfigError: If the system was made without a profile.
-        DataError: If the file cannot be used, or no row of it can be classified.
+        ConfigError: If the system was built without a profile.
+        DataError: If the file cannot be used, or none of its rows can be classified.
     """
     known, stream, done = Known.require(classifier.system), Stream(classifier.system.tree.levels), 0
     for batch in documents.batches(BATCH):
@@ -149,7 +149,7 @@ def read_stream(
         if progress is not None:
             progress(done, documents.size, stream.whole.summary.rows)
     if not stream.whole.summary.predicted:
-        reason = stream.whole.summary.faults_in_words() or "it has a header only"
+        reason = stream.whole.summary.faults_in_words() or "it contains only a header"
         raise DataError(f"no row of {documents.source} could be classified: {reason}; check the file and its columns")
     stream.months = dict(sorted(stream.months.items()))
     return stream
@@ -158,7 +158,7 @@ def read_stream(
 def _count(
     stream: Stream, batch: list[Incoming], known: Known, classifier: HierarchicalClassifier, batch_size: int
 ) -> None:
-    """Take a batch of rows into account."""
+    """Add a batch of rows to the counts."""
     raw, asked = classifier.system.raw, _asked(classifier)
     rows = [row for row in batch if row.fault is None]
     for row in batch:
@@ -175,7 +175,7 @@ def _count(
 
 
 def _asked(classifier: HierarchicalClassifier) -> Asked:
-    """The likeliest path of all: blocked places count as any others."""
+    """Return the question for the likeliest path, without blocked places."""
     tree = classifier.system.tree
     return Answering(tree, lambda: classifier.lookup, Blocked(tree, {})).ask(Question(top_k=1))
 
@@ -204,13 +204,13 @@ def _count_scored(
 
 @dataclass(frozen=True)
 class Drift:
-    """A stream held against the calibration documents.
+    """Comparison of a stream with the calibration documents.
 
     Attributes:
-        reference: What it is compared to.
+        reference: Reference profile.
         stream: The documents.
-        shifts: Of all documents, by measure.
-        by_month: Of each month, judged as if it were a file of its own.
+        shifts: Shifts of all documents together, one per measure.
+        by_month: Shifts of each month, judged as if it were a separate file.
     """
 
     reference: Reference
@@ -220,7 +220,7 @@ class Drift:
 
     @classmethod
     def of(cls, reference: Reference, stream: Stream) -> "Drift":
-        """Compare all documents, and each month's."""
+        """Compare all documents, and each month's documents, with the reference."""
         before = reference.profile
         months = {month: compare(before, own.profile) for month, own in stream.months.items()}
         return cls(reference, stream, compare(before, stream.whole.profile), months)
@@ -229,11 +229,12 @@ class Drift:
     def is_found(self) -> bool:
         """Whether the documents as a whole have drifted.
 
-        Months do not count: the applications that one gazette publishes differ by month, since some kinds take longer.
+        Months do not count, because the mix of applications in a gazette varies by month: some kinds take longer to
+        publish.
         """
         return any(shift.is_alarm for shift in self.shifts)
 
     @property
     def months(self) -> list[str]:
-        """The months that differ as much as drift does."""
+        """Months whose documents differ enough to count as drift."""
         return [month for month, shifts in self.by_month.items() if any(shift.is_alarm for shift in shifts)]

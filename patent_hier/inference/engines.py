@@ -1,7 +1,7 @@
-"""What computes a system's networks, and in which numbers: PyTorch, or another runtime with the same weights.
+"""Engines that compute a system's networks, and their precisions: PyTorch, or another runtime with the same weights.
 
-``torch`` in fp32 is what networks are trained and measured with. Everything else is compared with it on texts before it
-is used (:mod:`patent_hier.inference.precision`). Models on n-grams compute in one way, and keep it.
+Networks are trained and evaluated with ``torch`` in fp32. Every other choice is compared with it on texts before it is
+used (:mod:`patent_hier.inference.precision`). N-gram models are always computed in the same way.
 """
 
 from collections.abc import Mapping
@@ -12,24 +12,30 @@ from patent_hier.settings import BF16, FP32
 
 TORCH, ONNX, OPENVINO = "torch", "onnx", "openvino"
 INT8 = "int8"
-ENGINES: Mapping[str, tuple[str, ...]] = {  # the precisions of each
+ENGINES: Mapping[str, tuple[str, ...]] = {  # engine -> supported precisions
     TORCH: (FP32, BF16),
     ONNX: (FP32, INT8),
     OPENVINO: (FP32, BF16, INT8),
 }
-PRECISIONS: Mapping[str, str] = {FP32: FP32, BF16: BF16, INT8: INT8, "fp32": FP32, "bf16": BF16}  # by all their names
+PRECISIONS: Mapping[str, str] = {
+    FP32: FP32,
+    BF16: BF16,
+    INT8: INT8,
+    "fp32": FP32,
+    "bf16": BF16,
+}  # accepted spelling -> precision
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A way to compute networks.
+    """A runtime and a precision that compute networks.
 
     Attributes:
-        name: One of :data:`ENGINES`.
-        precision: One of :data:`PRECISIONS`.
+        name: Runtime: a key of :data:`ENGINES`.
+        precision: Precision: a key of :data:`PRECISIONS`.
 
     Raises:
-        ConfigError: If there is no such pair.
+        ConfigError: If the runtime is unknown or does not support the precision.
     """
 
     name: str = TORCH
@@ -47,15 +53,15 @@ class Engine:
 
     @property
     def is_plain(self) -> bool:
-        """Whether this is what networks are trained and measured with."""
+        """Whether this is the engine that networks are trained and evaluated with."""
         return self == Engine()
 
     @property
     def options(self) -> str:
-        """How the command line asks for it."""
+        """Command-line options that select this engine."""
         asked = {"--engine": (self.name, TORCH), "--precision": (self.precision, FP32)}
         return " ".join(f"{option} {own}" for option, (own, default) in asked.items() if own != default)
 
     def __str__(self) -> str:
-        """What differs from the default; ``torch`` if nothing does."""
+        """Return the parts that differ from the default; ``torch`` if none do."""
         return ", ".join(own for own in (self.name, self.precision) if own not in (TORCH, FP32)) or TORCH

@@ -1,4 +1,4 @@
-"""Why a system gave a label: which parts of the text speak for it, and which against it."""
+"""Explanations of a label: which parts of the text support it, and which contradict it."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +21,15 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import NONE
 
-MOST_WINDOWS = 128  # of an occlusion: texts to score
-MOST_CHARACTERS = 1 << 20  # of all these texts together, so that a long text does not cost the square of its length
-_SHOWN = 5  # labels in an error
+MOST_WINDOWS = 128  # windows of an occlusion, each a text to score
+MOST_CHARACTERS = (
+    1 << 20
+)  # in all windows' texts together, so that cost does not grow with the square of a text's length
+_SHOWN = 5  # labels listed in an error message
 
 
 class Place(NamedTuple):
-    """Where a label is decided: the node, the label's level, the label, and its position in the node's tree."""
+    """Where a label is decided: node, level, label, and position in the node's tree."""
 
     node: str
     level: str
@@ -36,23 +38,23 @@ class Place(NamedTuple):
 
 
 def explain(system: System, text: str, label: str, level: str | None = None) -> Explanation:
-    """Explain what a system says of one label for one document.
+    """Explain a system's score of one label for one document.
 
-    Networks are explained by integrated gradients of their token embeddings, models that are linear on TF-IDF by
-    integrated gradients of their n-grams, all others, combinations among them, by leaving out one window of the text
-    after another. Only text that is read (``max_length``) has spans. The score is of the label's joint probability in
-    the network that decides it: where a system has one for each section, that is P(label | section). Spans are of the
-    text; what the context says belongs to the base.
+    Networks are explained by integrated gradients of their token embeddings, and models that are linear in TF-IDF by
+    integrated gradients of their n-grams. All other classifiers, including ensembles, are explained by occlusion: one
+    window of the text after another is left out. Only the part of the text that is read (``max_length``) has spans. The
+    score refers to the label's joint probability in the node that decides it: in a system with one node per section,
+    that is P(label | section). Spans refer to the text; the contribution of the context is part of the base.
 
     Args:
-        system: Other threads may use it meanwhile.
-        text: Built as in training; it may have context.
-        label: Of any level, such as ``A`` or ``A01B1/02``.
-        level: Its level; None for the uppermost that has such a label.
+        system: The system; other threads may use it at the same time.
+        text: Text composed as in training, optionally with context.
+        label: Label of any level, such as ``A`` or ``A01B1/02``.
+        level: Level of the label; None: the highest level that has the label.
 
     Raises:
         ConfigError: If the system does not know the label, or captum is missing for a network.
-        DataError: If the text cannot be read by the tokenizer.
+        DataError: If the tokenizer cannot read the text.
 
     Source: Sundararajan, Taly and Yan (2017), arXiv:1703.01365; occlusion: Zeiler and Fergus (2014), arXiv:1311.2901,
     section 4.2, in one dimension.
@@ -62,18 +64,18 @@ def explain(system: System, text: str, label: str, level: str | None = None) -> 
     if isinstance(one, Ensemble):
         return occlude(system, text, place)
     classifier = one.classifier
-    if classifier.model is None:  # certain of its labels, whatever the text
-        return Explanation(text_of(text), *place[:3], "constant: no text is read", (), 0.0, 0.0)
+    if classifier.model is None:  # a constant classifier gives its only path probability 1
+        return Explanation(text_of(text), *place[:3], "constant: the text is not read", (), 0.0, 0.0)
     if isinstance(classifier.model, nn.Module):
         return _of_network(place, classifier, classifier.model, text_of(text))
     return _of_ngrams(place, classifier, classifier.model, text) or occlude(system, text, place)
 
 
 def find_label(system: System, label: str, level: str | None = None) -> Place:
-    """The node that decides a label; arguments as for :func:`explain`.
+    """Find the node that decides a label; the arguments are those of :func:`explain`.
 
     Raises:
-        ConfigError: If no node knows it.
+        ConfigError: If no node has the label.
     """
     trees = {node: system.loaded[folder].tree for node, folder in system.nodes.items()}
     for node, tree in trees.items():
@@ -85,13 +87,13 @@ def find_label(system: System, label: str, level: str | None = None) -> Place:
     some = known.labels(known.levels[0])
     more = ", ..." if len(some) > _SHOWN else ""
     raise ConfigError(
-        f"label {label!r} is unknown to {system.name}; give one such as {', '.join(some[:_SHOWN])}{more}, or of a "
-        "level below"
+        f"label {label!r} is unknown to {system.name}; use a label such as {', '.join(some[:_SHOWN])}{more}, or one "
+        "of a lower level"
     )
 
 
 def label_log_prob(system: System, texts: list[str], place: Place) -> NDArray[np.float64]:
-    """The natural logarithm of a label's joint probability in its node for each text, ``(len(texts),)``."""
+    """Return the natural log of a label's joint probability in its node for each text, ``(len(texts),)``."""
     parts = [
         system.log_prob(part, only=(place.node,))[place.node].log_prob[:, place.position]
         for part in system.portions(texts)
@@ -110,7 +112,7 @@ def _of_network(place: Place, classifier: NodeClassifier, network: nn.Module, te
 
 
 def _of_ngrams(place: Place, classifier: NodeClassifier, model: NgramModel, text: str) -> Explanation | None:
-    """None for a model that is not linear."""
+    """Explain an n-gram model; return None if it is not linear."""
     assert isinstance(classifier.reader, NgramReader)
     store = classifier.encode([text])
     assert isinstance(store, NgramStore)
@@ -125,11 +127,11 @@ def _of_ngrams(place: Place, classifier: NodeClassifier, model: NgramModel, text
 
 
 def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
-    """Spans in order; pieces of one character, such as its bytes, become one with the sum of their scores.
+    """Return spans in order; pieces of one character, such as its bytes, are merged and their scores added.
 
     Args:
-        places: ``(n, 2)``; empty ones have no span.
-        scores: ``(n,)``.
+        places: Start and end of each piece, ``(n, 2)``; empty pieces are left out.
+        scores: Score of each piece, ``(n,)``.
     """
     spans: list[Span] = []
     for row in np.lexsort((places[:, 1], places[:, 0])).tolist():
@@ -144,20 +146,20 @@ def join_spans(places: Places, scores: NDArray[np.float64]) -> tuple[Span, ...]:
 
 
 def occlude(system: System, text: str, place: Place) -> Explanation:
-    """Explain by what is lost without each part of the text, whatever the classifier.
+    """Explain any classifier by what the score loses without each part of the text.
 
-    Windows of equal length follow each other without overlap, :data:`MOST_WINDOWS` at most, and fewer where a text has
-    more than 8,192 characters; of blanks alone none is tried. A span's score is the label's log-probability with the
-    text less that without the window. Text that nothing reads is cut off first, so that it cannot move in where a
-    window is left out.
+    Windows of equal length follow each other without overlap. There are at most :data:`MOST_WINDOWS`, fewer for texts
+    above 8,192 characters; windows of white space only are skipped. A span's score is the label's log-probability with
+    the whole text minus the one without the window. Text beyond the reader's limit is cut off first, so that it cannot
+    move into the gap of a window.
 
     Args:
-        system: Any.
-        text: Built as in training.
+        system: Any system.
+        text: Text composed as in training.
         place: The label, from :func:`find_label`.
 
     Raises:
-        DataError: As :func:`explain`.
+        DataError: As in :func:`explain`.
     """
     given, text = text, text_of(text)
     context = given[len(text) :]
@@ -174,7 +176,7 @@ def occlude(system: System, text: str, place: Place) -> Explanation:
 
 
 def _reach(system: System, folder: Path, text: str) -> int:
-    """How many characters of a text a node reads, itself or by a combination's members."""
+    """Return how many characters of a text a node reads, directly or through an ensemble's members."""
     one = system.loaded[folder]
     if isinstance(one, Ensemble):
         return max(_reach(system, path, text) for member in one.members for path in member.nodes.values())

@@ -1,4 +1,4 @@
-"""One folder for a whole system: all that is needed to classify, safetensors and JSON only, and a model card."""
+"""Export of a whole system to one folder: everything needed to classify, as safetensors and JSON, with a model card."""
 
 import json
 import shutil
@@ -35,25 +35,30 @@ CARD = "README.md"
 DATA_CARD = "DATA.md"
 CALIBRATION_FILE = "calibration.json"
 _RESULT_FILE = "result.json"
-_NAMES_OF_RUNS = ("inputs", "data", "suite", "group")  # of a result, of no meaning elsewhere, or said already
-_SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{} among three"}
+_NAMES_OF_RUNS = (
+    "inputs",
+    "data",
+    "suite",
+    "group",
+)  # parts of a result that mean nothing elsewhere, or are stated already
+_SCORES = {"accuracy": "{}", "top_1": "{}, likeliest path", "top_3": "{}, three likeliest"}
 _KINDS = {
     FLAT: "flat classifier over all labels of the deepest level",
-    SHARED: "network with a classifier for each label",
-    ROOT: "classifier of the {0} and, for each {0}, one of what is below it",
+    SHARED: "network with one head for each parent label",
+    ROOT: "{0} classifier and one classifier per {0} for the labels below it",
 }
 _HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.yaml", "*.md", BLOCKED_FILE]
 
 
 class Export(NamedTuple):
-    """The content of an exported folder.
+    """Content of an exported folder.
 
     Attributes:
-        system: Its classifiers.
+        system: The classifiers.
         calibration: Scalings and thresholds; None without calibration documents.
         facts: Data, split and scores, as JSON-able values.
-        license_name: The hub's identifier of the licence; None: not said.
-        blocked: Places that no answer names.
+        license_name: The hub's identifier of the licence; None: unspecified.
+        blocked: Places that are never answered.
     """
 
     system: System
@@ -64,10 +69,10 @@ class Export(NamedTuple):
 
 
 def located(source: str | Path, revision: str | None) -> Path:
-    """The folder of a model: it itself, or what the hub's cache or the hub has of a repository.
+    """Return a model's folder: the given folder, or a repository in the hub's cache or on the hub.
 
     Raises:
-        ConfigError: If there is neither.
+        ConfigError: If neither exists.
     """
     folder = Path(source)
     if folder.exists() or isinstance(source, Path) or source.count("/") != 1 or source.startswith((".", "~")):
@@ -80,13 +85,13 @@ def located(source: str | Path, revision: str | None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"{source} is not a folder, and the hub gave nothing ({reason}); check the name, {mirror_hint()}, or run "
-            f"'hf download {source} --local-dir FOLDER' on a connected machine and name its FOLDER"
+            f"{source} is not a folder, and the hub did not provide it ({reason}); check the name, {mirror_hint()}, or "
+            f"run 'hf download {source} --local-dir FOLDER' on a connected machine and use that FOLDER"
         ) from error
 
 
 def system_version(system: System) -> str:
-    """Fingerprint of a system's weights, labels and readers; the same after :func:`export_system`."""
+    """Return the fingerprint of a system's weights, labels and readers; :func:`export_system` does not change it."""
 
     def content(folder: Path) -> Any:
         one = system.loaded[folder]
@@ -102,10 +107,10 @@ def system_version(system: System) -> str:
 
 
 def load_calibration(folder: Path, system: System) -> Calibration | None:
-    """The calibration of an exported system, or of the predictions that lie beside a result's models.
+    """Load the calibration of an exported system, or compute it from the predictions next to a result's models.
 
     Raises:
-        ArtifactError: If a file of it is damaged.
+        ArtifactError: If one of the files is damaged.
     """
     if read_json(folder / MANIFEST).get("kind") == SYSTEM_KIND:
         verify(folder, only=(CALIBRATION_FILE,))
@@ -120,13 +125,13 @@ def load_calibration(folder: Path, system: System) -> Calibration | None:
 
 
 def _set_rule(folder: Path, system: System) -> SetRule | None:
-    """The thresholds for sets of labels that stand in a result; None in a node's folder."""
+    """Return the thresholds for sets of labels stored in a result; None in a node's folder."""
     file = folder / _RESULT_FILE
     return SetRule.from_dict(read_json(file).get("set_rule"), system.tree.levels) if file.is_file() else None
 
 
 def load_facts(folder: Path) -> dict[str, Any]:
-    """Data, split, seed and scores of a system, as its result or an earlier export tells them; its data card."""
+    """Return data, split, seed and scores of a system from its result or export, and its data card."""
     manifest = read_json(folder / MANIFEST)
     card = {"data_card": _data_card(folder)} if (folder / DATA_CARD).exists() else {}
     if manifest.get("kind") == SYSTEM_KIND:
@@ -141,10 +146,10 @@ def load_facts(folder: Path) -> dict[str, Any]:
 
 
 def _data_card(folder: Path) -> str:
-    """The card of a system's data.
+    """Return the data card of a system.
 
     Raises:
-        ArtifactError: If it is not what the manifest says, or no text.
+        ArtifactError: If the file differs from the manifest or is not text.
     """
     verify(folder, only=(DATA_CARD,))
     try:
@@ -154,16 +159,18 @@ def _data_card(folder: Path) -> str:
 
 
 def _checked_facts(file: Path) -> dict[str, Any]:
-    """The facts of an exported system, in the form that the service and the card read them in."""
+    """Return the facts of an exported system, checked for the form that the service and the model card need."""
     verify(file.parent, only=(file.name,))
     content = read_json(file)
     facts = content.get("facts") if isinstance(content, dict) else None
     if not isinstance(facts, dict) or not all(isinstance(facts.get(name) or {}, dict) for name in ("data", "result")):
-        raise ArtifactError(f"{file} has no facts about its model; export the model again")
+        raise ArtifactError(f"{file} lacks the facts about its model; export the model again")
     try:
         json.dumps(facts, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:
-        raise ArtifactError(f"{file} cannot be told to others ({type(error).__name__}); export it again") from error
+        raise ArtifactError(
+            f"{file} cannot be written as JSON ({type(error).__name__}); export the model again"
+        ) from error
     return facts
 
 
@@ -198,17 +205,17 @@ def export_system(export: Export, folder: Path) -> None:
         write_json(staging / CONFIG, {**config, **facts})
         (staging / CARD).write_text(model_card(export), "utf-8")
         seal(staging, {"kind": SYSTEM_KIND, **config, "nodes": nodes, "patent_hier": __version__})
-        if export.blocked:  # behind the seal: people edit it, and the manifest vouches for what was trained
+        if export.blocked:  # written after sealing: people edit the list, and the manifest covers only what was trained
             export.blocked.write(staging / BLOCKED_FILE)
 
 
 def _refuse_other_list(folder: Path, blocked: Blocked) -> None:
-    """Refuse to replace an export whose list of blocked places somebody has written."""
+    """Raise an error if an export holds a different list of blocked places, which a person wrote."""
     there = Blocked.load(folder, blocked.tree)
-    if there and there.written() != blocked.written():  # as files: a cell that a spreadsheet runs is written otherwise
+    if there and there.written() != blocked.written():  # compared as written: formula-like cells are escaped
         raise ConfigError(
-            f"{folder / BLOCKED_FILE} blocks other places than the model that would replace it; copy it beside that "
-            "model first, or delete it"
+            f"{folder / BLOCKED_FILE} blocks other places than the model that would replace it; copy the list into "
+            "that model's folder first, or delete it"
         )
 
 
@@ -222,10 +229,10 @@ def _scores(result: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def model_card(export: Export) -> str:
-    """The card of a system as Markdown with the hub's YAML head.
+    """Return the model card of a system as Markdown with the hub's YAML header.
 
     Raises:
-        ArtifactError: If the facts or what was measured are not as we write them.
+        ArtifactError: If the facts or the measured values lack the expected form.
     """
     head: dict[str, Any] = {"language": "zh", "pipeline_tag": "text-classification", "library_name": "patent_hier"}
     scheme = ["IPC"] if is_ipc(export.system.tree) else []
@@ -256,12 +263,14 @@ def model_card(export: Export) -> str:
             shown=SHOWN,
             percent=lambda share: f"{100 * share:.1f}",
         )
-    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:  # of another, exported again
-        raise ArtifactError(f"facts of {system.name} are missing or of another form ({shown(error)})") from error
+    except (TemplateError, LookupError, TypeError, ValueError, AttributeError) as error:  # facts of a foreign export
+        raise ArtifactError(
+            f"facts of {system.name} are missing or have an unexpected form ({shown(error)}); export the model again"
+        ) from error
 
 
 def _export_node(source: Path, one: Classifier | Ensemble, target: Path, names: Mapping[Path, str]) -> None:
-    """A node folder with what classifying needs; members of a combination lie beside it."""
+    """Write a node folder with all files needed to classify; an ensemble's members are written next to it."""
     target.mkdir(parents=True)
     data: dict[str, Any] = {}
     if isinstance(one, Ensemble):
@@ -283,10 +292,10 @@ def _export_node(source: Path, one: Classifier | Ensemble, target: Path, names: 
 
 
 def upload(export: Export, repo_id: str, private: bool) -> str:
-    """Save into a temporary folder and upload that; the address of the commit.
+    """Export to a temporary folder, upload it, and return the URL of the commit.
 
     Raises:
-        ArtifactError: If the hub does not take it.
+        ArtifactError: If the hub rejects the upload.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -302,5 +311,5 @@ def upload(export: Export, repo_id: str, private: bool) -> str:
         except (HfHubHTTPError, HFValidationError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ArtifactError(
-                f"{repo_id} could not be uploaded ({reason}); check the name, token and network"
+                f"{repo_id} could not be uploaded ({reason}); check the name, the token and the network"
             ) from error

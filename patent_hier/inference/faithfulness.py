@@ -1,4 +1,4 @@
-"""Whether an explanation is true to its system: how fast the label goes, and comes, with what it calls important."""
+"""Faithfulness of an explanation: how the label's probability changes as important spans are deleted or inserted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,18 +19,19 @@ RANDOM_ORDERS = 5
 class Faithfulness:
     """Deletion and insertion curves of one explanation, and of random orders of the same spans.
 
-    Each area is that under the label's probability over the share of spans that are gone (or there), from 0 to 1.
+    Each area lies under the curve of the label's probability over the share of deleted (or inserted) spans, from 0 to
+    1.
 
     Attributes:
-        deletion: Area if the spans go, the highest score first; low is good.
-        insertion: Area if they come, in the same order; high is good.
-        random_deletion: Mean area of random orders.
-        random_insertion: As that.
-        shares: Shares of the spans at which the label was scored, ``(steps + 1,)``.
+        deletion: Area when spans are deleted, highest score first; low is good.
+        insertion: Area when spans are inserted in the same order; high is good.
+        random_deletion: Mean deletion area of random orders.
+        random_insertion: Mean insertion area of random orders.
+        shares: Shares of spans at which the label was scored, ``(steps + 1,)``.
         deletion_curve: The label's probability at each share, ``(steps + 1,)``.
-        insertion_curve: As that.
-        random_deletion_curve: As that, mean over the random orders.
-        random_insertion_curve: As that.
+        insertion_curve: The label's probability at each share, ``(steps + 1,)``.
+        random_deletion_curve: Mean probability over the random orders, ``(steps + 1,)``.
+        random_insertion_curve: Mean probability over the random orders, ``(steps + 1,)``.
     """
 
     deletion: float
@@ -53,25 +54,26 @@ def faithfulness(
     random_orders: int = RANDOM_ORDERS,
     seed: int = 1,
 ) -> Faithfulness:
-    """Take the spans of a text away in the order of their scores for each character, and put them back.
+    """Delete the spans of a text in the order of their score per character, then insert them again.
 
-    Random orders are of the same spans, since what is torn apart more loses its meaning faster. What stands behind the
-    last span is not read and is left out from the beginning; what stands between spans stays.
+    Random orders use the same spans, because a text torn into smaller pieces loses its meaning faster. The text after
+    the last span is not read and is always left out; the text between spans stays.
 
     Args:
-        system: That of the explanation.
-        text: That of the explanation.
-        explanation: With one span or more.
-        steps: Most steps of a curve, 1 or more; a text of fewer spans has one for each.
-        random_orders: How many are compared, 1 or more.
-        seed: Of the random orders.
+        system: System that was explained.
+        text: Text that was explained.
+        explanation: Explanation with at least one span.
+        steps: Maximum number of steps of a curve, 1 or more; a text with fewer spans has one step per span.
+        random_orders: Number of random orders, 1 or more.
+        seed: Seed of the random orders.
 
     Raises:
-        ConfigError: If a number is out of range, or the explanation is of another text.
+        ConfigError: If a number is out of range, or the explanation belongs to another text.
         DataError: If the explanation has no spans.
 
-    Source: Petsiuk, Das and Saenko (2018), RISE, arXiv:1806.07421, section 4.1, with characters for pixels: deletion
-    removes them, where they set pixels to grey, and insertion begins without them, where they blur.
+    Source: Petsiuk, Das and Saenko (2018), RISE, arXiv:1806.07421, section 4.1, with characters instead of pixels:
+    deletion removes characters, where RISE turns pixels grey, and insertion starts without them, where RISE blurs the
+    image.
     """
     spans = explanation.spans
     _check(text, spans, steps, random_orders)
@@ -97,17 +99,18 @@ def faithfulness(
 def _check(text: str, spans: Sequence[Span], steps: int, random_orders: int) -> None:
     for name, value in (("steps", steps), ("random_orders", random_orders)):
         if value < 1:
-            raise ConfigError(f"{name}={value} is out of range; give 1 or more")
+            raise ConfigError(f"{name}={value} is out of range; use 1 or more")
     if not spans:
-        raise DataError("the explanation has no spans, so nothing can be deleted; give a text of which some is read")
+        raise DataError("the explanation has no spans, so nothing can be deleted; use a text that the model reads")
     if spans[-1].end > len(text):
         raise ConfigError(
-            f"the explanation's last span ends at character {spans[-1].end} of a text of {len(text)}; give its own text"
+            f"the explanation's last span ends at character {spans[-1].end}, but the text has {len(text)}; use the "
+            "text that was explained"
         )
 
 
 def _without(text: str, spans: Sequence[Span], gone: NDArray[np.intp]) -> str:
-    """The text as far as it has spans, without some of them."""
+    """Return the text up to its last span, without the given spans."""
     kept, position = [], 0
     for row in np.sort(gone).tolist():
         kept.append(text[position : spans[row].start])

@@ -1,4 +1,4 @@
-"""The documents of a file, classified batch by batch in flat memory: every row in its place, and what became of all."""
+"""Batch-wise classification of a file's documents in constant memory, with the outcome of every row."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -19,15 +19,15 @@ from patent_hier.inference.resuming import ResumableOutput
 from patent_hier.inference.writers import writer_for
 from patent_hier.taxonomy.symbols import IPC_LEVELS, SymbolError, parse_symbols
 
-BATCH = 1024  # rows; bounds memory whatever the file's size, and what a killed command has to do again
+BATCH = 1024  # rows; bounds the memory, and the work that a killed command repeats
 
 Progress = Callable[[int, int, int], None]
-"""Called with bytes done, bytes in all, and rows so far."""
+"""Callback that receives the bytes done, the total bytes and the rows so far."""
 
 
 @dataclass(frozen=True)
 class Options(Question):
-    """How documents are classified; see :meth:`HierarchicalClassifier.predict`."""
+    """Options for classifying documents; see :meth:`HierarchicalClassifier.predict`."""
 
     explain: bool = False
     batch_size: int = 64
@@ -38,17 +38,18 @@ class Summary:
     """Counts of a file's rows by outcome.
 
     Attributes:
-        levels: Of the system, from the top.
+        levels: Levels of the system, from the top.
         decided: Rows with a prediction, by the level of their decision.
-        faults: Rows without, by the reason.
-        decided_right: Labelled rows whose decision is the truth, by its level; ``decided_labelled`` all of them.
-        labelled: Predicted rows whose main symbol has a label at a level, by that; the accuracies are over these.
-        hits: Of these, rows whose first path has the true label, by level.
-        labels: The true labels, by level.
-        strange: Predicted rows whose text is strange to the training, by the reason.
-        first_strange: The first of them by its number; 0 for none.
-        without: Predicted rows without a value of a column of context, by column.
-        blocked: Predicted rows whose true label is blocked, by the uppermost such label; they count as wrong.
+        faults: Rows without a prediction, by reason.
+        decided_right: Labelled rows whose decision is right, by its level; ``decided_labelled`` counts all labelled
+            rows in the same way.
+        labelled: Predicted rows whose main symbol has a label at a level, by level; the accuracies are over these rows.
+        hits: Those of the ``labelled`` rows whose first path has the true label, by level.
+        labels: True labels, by level.
+        strange: Predicted rows whose text differs strongly from the training texts, by reason.
+        first_strange: Number of the first such row; 0 if there is none.
+        without: Predicted rows without a value in a context column, by column.
+        blocked: Predicted rows whose true label is blocked, by the highest such label; they count as wrong.
     """
 
     levels: tuple[str, ...]
@@ -66,22 +67,22 @@ class Summary:
 
     @property
     def predicted(self) -> int:
-        """Rows with a prediction."""
+        """Number of rows with a prediction."""
         return self.decided.total()
 
     @property
     def errors(self) -> int:
-        """Rows without."""
+        """Number of rows without a prediction."""
         return self.faults.total()
 
     @property
     def rows(self) -> int:
-        """All rows of the file."""
+        """Number of all rows in the file."""
         return self.predicted + self.errors
 
     @property
     def accuracies(self) -> dict[str, Score]:
-        """How often the first path's label is the true one, by level; without levels at which no row has a label."""
+        """Accuracy of the first path's label, by level; levels without labelled rows are left out."""
         return {
             level: Score.of_hits(self.hits[level], self.labelled[level], len(self.labels[level]))
             for level in self.levels
@@ -89,11 +90,11 @@ class Summary:
         }
 
     def faults_in_words(self) -> str:
-        """The faults with their counts, the most frequent first."""
+        """Return the faults with their counts, most frequent first."""
         return ", ".join(f"{count} {fault}" for fault, count in self.faults.most_common())
 
     def decisions_in_words(self) -> str:
-        """Levels with their counts, and how often the labelled ones are right."""
+        """Return the levels with their counts, and the share of the labelled rows that are right."""
         parts = []
         for level in (*reversed(self.levels), UNDECIDED):
             only = "" if level == self.levels[-1] else " only"
@@ -110,7 +111,7 @@ class Summary:
         raw: RawFormat,
         blocked: Collection[tuple[str, str]] = (),
     ) -> None:
-        """Take one row more into account; ``blocked``: levels and codes of the labels that no answer names."""
+        """Add one row to the counts; ``blocked`` holds level and code of the labels that are never answered."""
         if prediction is None:
             self.faults[str(row.fault)] += 1
             return
@@ -122,7 +123,7 @@ class Summary:
             self.strange[prediction.strange] += 1
             self.first_strange = self.first_strange or row.row
         truth = true_labels(row, raw)
-        if not truth:  # an application without a class yet, or a design
+        if not truth:  # not classified yet, or a design
             return
         if lost := next((label for level, label in truth.items() if (level, label) in blocked), None):
             self.blocked[lost] += 1
@@ -136,12 +137,12 @@ class Summary:
             self.decided_right[decision.level] += decision.label == truth.get(decision.level, "")
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts as JSON-able values."""
+        """Return the counts as JSON-able values."""
         return {**vars(self), "labels": {level: sorted(own) for level, own in self.labels.items()}}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Summary":
-        """The counts of :meth:`as_dict`."""
+        """Return the summary that :meth:`as_dict` describes."""
         other = ("levels", "labels", "first_strange")
         counts = {name: Counter(value) for name, value in content.items() if name not in other}
         labels = defaultdict(set, {level: set(own) for level, own in content["labels"].items()})
@@ -149,7 +150,7 @@ class Summary:
 
 
 def true_labels(row: Incoming, raw: RawFormat) -> dict[str, str]:
-    """The labels of a row's main symbol, by level from the top; empty where it has none that can be read."""
+    """Return the labels of a row's main symbol, by level from the top; empty without a valid symbol."""
     try:
         symbol = parse_symbols(row.symbols, raw.edition, raw.min_symbol).main
     except SymbolError:
@@ -159,14 +160,14 @@ def true_labels(row: Incoming, raw: RawFormat) -> dict[str, str]:
 
 
 def texts_of(rows: list[Incoming], raw: RawFormat) -> tuple[list[str], dict[str, tuple[str | None, ...]]]:
-    """The texts of the rows that can be classified, and their context by column."""
+    """Return the texts of the rows that can be classified, and their context by column."""
     good = [row for row in rows if row.fault is None]
     fields = zip(*(row.context for row in good), strict=True)
     return [row.text for row in good], dict(zip(raw.context, fields, strict=False))
 
 
 def first_documents(documents: IncomingFiles) -> list[str]:
-    """The documents of a file's first rows, on which an engine is compared with PyTorch.
+    """Return the texts of a file's first rows, for the comparison of an engine with PyTorch.
 
     Raises:
         DataError: If the file cannot be used, or none of its first rows has a text.
@@ -175,7 +176,7 @@ def first_documents(documents: IncomingFiles) -> list[str]:
     if not texts:
         raise DataError(
             f"none of the first {BATCH} rows of {documents.source} has a text, so nothing can be compared with fp32; "
-            "leave --engine and --precision out"
+            "omit --engine and --precision"
         )
     return texts
 
@@ -190,24 +191,24 @@ def predict_to_stream(
     known: Summary | None = None,
     keep: Callable[[Summary], None] | None = None,
 ) -> Summary:
-    """Classify every document of a file into an open stream, in flat memory.
+    """Classify every document of a file and write to an open stream, in constant memory.
 
     Args:
         classifier: The system.
         documents: The file.
-        options: What is asked for.
-        kind: The output's format, see :func:`patent_hier.inference.writers.writer_for`.
-        stream: The output.
+        options: Options for the answers.
+        kind: Output format; see :func:`patent_hier.inference.writers.writer_for`.
+        stream: Output stream.
         progress: Called after each batch of a classifier.
-        known: What became of the rows that the output holds already; they are passed over.
-        keep: Called after each batch of rows with what became of all so far.
+        known: Summary of the rows that the output already holds; these rows are skipped.
+        keep: Called after each batch of rows with the summary so far.
 
     Returns:
-        What became of all rows.
+        The summary of all rows.
 
     Raises:
         ConfigError: If an option is out of range.
-        DataError: If the file cannot be used, or no row of it can be classified.
+        DataError: If the file cannot be used, or none of its rows can be classified.
     """
     system, tree, write = classifier.system, classifier.ask(options).tree, None
     summary = known or Summary(tree.levels)
@@ -228,7 +229,7 @@ def predict_to_stream(
             keep(summary)
         done += sum(row.size for row in batch)
     if not summary.predicted:
-        reason = summary.faults_in_words() or "it has a header only"
+        reason = summary.faults_in_words() or "it contains only a header"
         raise DataError(f"no row of {documents.source} could be classified: {reason}; check the file and its columns")
     return summary
 
@@ -242,23 +243,24 @@ def predict_to_file(
     given: Mapping[str, Any],
     progress: Progress | None = None,
 ) -> tuple[Summary, int]:
-    """Classify a file into another, which is whole or not there; a killed command is gone on with.
+    """Classify a file into another file, written atomically; a killed command resumes.
 
     Args:
-        classifier: As in :func:`predict_to_stream`, and so are ``documents``, ``options``, ``kind`` and ``progress``.
+        classifier: As in :func:`predict_to_stream`.
         documents: The file.
-        options: What is asked for.
-        kind: The output's format.
-        path: The output.
-        given: What else decides the output, as JSON-able values; ``source`` None: it cannot be read again.
+        options: Options for the answers.
+        kind: Output format.
+        path: Output file.
+        given: Everything else that determines the output, as JSON-able values; if its ``source`` is None, the input
+            cannot be read again, so nothing is resumed.
         progress: Called after each batch of a classifier.
 
     Returns:
-        What became of all rows, and how many of them were there already.
+        The summary of all rows, and the number of rows that the output already held.
 
     Raises:
-        DataError: If no row of it can be classified.
-        ConfigError: If another command writes the same file.
+        DataError: If none of its rows can be classified.
+        ConfigError: If another command is writing the same file.
     """
     with ResumableOutput(path, [classifier.version, vars(options), dict(given)]) as output:
         known = _known(output) if given.get("source") else None
@@ -285,7 +287,7 @@ def _known(output: ResumableOutput) -> Summary | None:
 def _within(
     progress: Progress | None, total_bytes: int, bytes_before: int, rows_before: int, rows: list[Incoming], scores: int
 ) -> Callable[[int], None] | None:
-    """Progress within a batch of rows, by the share of its scores that are made."""
+    """Return a progress callback for one batch of rows, scaled by the share of scores that are finished."""
     if progress is None:
         return None
     size, made = sum(row.size for row in rows), 0

@@ -1,4 +1,4 @@
-"""A system's networks moved to another engine and back; its models on n-grams stay as they are."""
+"""Functions that move a system's networks to another engine and back; n-gram models are not changed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,15 +15,15 @@ from patent_hier.models.saved import NodeClassifier
 
 
 def move(system: System, engine: Engine, cache: Path | None = None) -> System:
-    """The same system with its networks computed by an engine, before anything is compared on real texts.
+    """Return the same system with its networks computed by an engine, not yet compared on real texts.
 
     Args:
-        system: It stays as it is, and shares its weights.
-        engine: What computes.
-        cache: Folder of what can be made again, which keeps converted networks; None: they are converted each time.
+        system: The system; it is not changed, and shares its weights with the new one.
+        engine: The new engine.
+        cache: Folder for reproducible files, which stores converted networks; None: they are converted every time.
 
     Raises:
-        ConfigError: If another engine than PyTorch's is asked for and the system has no network, a network cannot be
+        ConfigError: If an engine other than PyTorch is requested and the system has no network, a network cannot be
             converted, or the engine's package is missing.
     """
     if engine.is_plain:
@@ -34,7 +34,7 @@ def move(system: System, engine: Engine, cache: Path | None = None) -> System:
         if isinstance(one, Classifier) and isinstance(one.classifier.model, nn.Module)
     }
     if not networks and engine.name != TORCH:
-        raise ConfigError(f"--engine {engine.name}: {system.name} has no network; leave --engine out")
+        raise ConfigError(f"--engine {engine.name}: {system.name} has no network; omit --engine")
     moved = {
         folder: replace(one, classifier=stand_in(one.classifier, engine, cache, one.files))
         for folder, one in networks.items()
@@ -43,7 +43,7 @@ def move(system: System, engine: Engine, cache: Path | None = None) -> System:
 
 
 def restored(system: System) -> System:
-    """The same system with its networks computed by PyTorch in fp32, whatever computed them."""
+    """Return the same system with its networks computed by PyTorch in fp32, whatever its current engine."""
     plain = {
         folder: replace(one, classifier=replace(one.classifier, stand_in=None)) if isinstance(one, Classifier) else one
         for folder, one in system.loaded.items()
@@ -54,16 +54,17 @@ def restored(system: System) -> System:
 def stand_in(
     classifier: NodeClassifier, engine: Engine, cache: Path | None = None, files: Mapping[str, str] | None = None
 ) -> NodeClassifier:
-    """A classifier whose network is computed by an engine.
+    """Return a classifier whose network is computed by an engine.
 
     Args:
-        classifier: Of a network; it stays as it is.
-        engine: What computes.
-        cache: As for :func:`move`.
-        files: Names and digests of the classifier's files, by which the cache knows it; None: it is not kept there.
+        classifier: Classifier with a network; it is not changed.
+        engine: The new engine.
+        cache: As in :func:`move`.
+        files: Names and digests of the classifier's files, which form its key in the cache; None: the cache is not
+            used.
 
     Raises:
-        ConfigError: As :func:`move`.
+        ConfigError: As in :func:`move`.
     """
     if engine.is_plain:
         return replace(classifier, stand_in=None)

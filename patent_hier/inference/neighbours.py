@@ -1,7 +1,8 @@
-"""The nearest training documents of a text: what a person compares a decision with.
+"""Nearest training documents of a text, which a person can compare with a decision.
 
-On disk, a sealed folder: ``index.safetensors`` (an inverted index: for each n-gram the documents that hold it, and the
-n-gram's weight in each), ``terms.json``, ``settings.json`` and ``documents.parquet``. Nothing in it can execute.
+On disk, the index is a sealed folder: ``index.safetensors`` (an inverted index: for each n-gram, the documents that
+contain it and its weight in each), ``terms.json``, ``settings.json`` and ``documents.parquet``. None of these files can
+execute code.
 """
 
 import tempfile
@@ -36,19 +37,19 @@ MAX_NGRAMS = 500_000
 _KIND = "neighbours"
 _INDEX, _NGRAMS, _SETTINGS, _DOCUMENTS = "index.safetensors", "terms.json", "settings.json", "documents.parquet"
 _SCHEMA = pa.schema([("document_id", pa.string()), ("title", pa.string()), ("path", pa.list_(pa.string()))])
-_ROW_GROUP = 4096  # documents that are read for one of them
+_ROW_GROUP = 4096  # documents read together when one of them is needed
 _DAMAGED = (ArtifactError, KeyError, OSError, SafetensorError, TypeError, ValueError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training document.
+    """A training document similar to a text.
 
     Attributes:
-        document_id: Its id in the corpus.
-        title: Its title.
-        path: The labels of its main symbol from the top, as far as it goes.
-        similarity: Cosine of the TF-IDF of character n-grams, above 0 and up to 1.
+        document_id: ID of the document in the corpus.
+        title: Title of the document.
+        path: Labels of the main symbol from the top, down to its own depth.
+        similarity: Cosine similarity of the TF-IDF vectors of character n-grams, above 0 and at most 1.
     """
 
     document_id: str
@@ -58,11 +59,11 @@ class Neighbour:
 
 
 def neighbours_fingerprint(corpus: str, split: str) -> str:
-    """Name an index by what decides its content: corpus, training part, n-grams.
+    """Name an index by everything that determines its content: corpus, training part and n-grams.
 
     Args:
-        corpus: The corpus' fingerprint.
-        split: The split's fingerprint.
+        corpus: Fingerprint of the corpus.
+        split: Fingerprint of the split.
     """
     return fingerprint([NEIGHBOURS_VERSION, corpus, split, list(NGRAM_SIZES), MAX_NGRAMS])
 
@@ -75,23 +76,24 @@ def build_neighbours(
     folder: Path,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Build the index of the training documents, unless its folder is whole; one process builds it, others wait.
+    """Build the index of the training documents, unless it is complete; one process builds it, the others wait.
 
-    Memory holds about 40 bytes for each distinct n-gram of each document, and key and frequency of each n-gram. The
-    :data:`MAX_NGRAMS` most frequent ones are kept; of equally frequent ones the first in code point order.
+    Memory use is about 40 bytes for each distinct n-gram of each document, plus the key and frequency of each n-gram.
+    The :data:`MAX_NGRAMS` most frequent n-grams are used; ties are broken by code point order.
 
     Args:
-        document_ids: Of the ``n`` training documents, and no others.
-        titles: ``n``.
-        texts: ``n``, built as in training.
-        paths: ``n``, the labels of each main symbol from the top.
-        folder: Its name decides whether it is built again: name it by :func:`neighbours_fingerprint`.
+        document_ids: IDs of the ``n`` training documents, and of no others.
+        titles: Titles, ``n``.
+        texts: Texts composed as in training, ``n``.
+        paths: Labels of each main symbol from the top, ``n``.
+        folder: Folder of the index. Its name decides whether the index is rebuilt; use the name from
+            :func:`neighbours_fingerprint`.
         progress: Called after each batch of both passes with its number of documents.
 
     Raises:
-        ConfigError: If the folder holds other things.
-        ArtifactError: If it holds a manifest that cannot be read.
-        DataError: If no text has an n-gram.
+        ConfigError: If the folder holds other files.
+        ArtifactError: If the folder's manifest cannot be read.
+        DataError: If no text contains an n-gram.
     """
     with exclusive(folder):
         refuse_foreign(folder, _KIND)
@@ -112,21 +114,21 @@ def build_neighbours(
 def _count(
     texts: Sequence[str], folder: Path, progress: Callable[[int], None] | None
 ) -> tuple[csr_matrix, tuple[str, ...]]:
-    """Counts of the n-grams that stand in most documents, and those."""
+    """Return the counts of the n-grams that occur in the most documents, and these n-grams."""
     settings = NgramSettings(ngram_sizes=list(NGRAM_SIZES), min_documents=1, max_terms=MAX_NGRAMS)
     every = np.ones(len(texts), np.bool_)
     try:
         count_corpus(lambda: [texts], every, settings, folder, progress or (lambda documents: None))
     except DataError as error:
         raise DataError(
-            f"none of {len(texts)} texts has an n-gram of {NGRAM_SIZES[0]} characters; check data.text"
+            f"none of the {len(texts)} texts contains an n-gram of {NGRAM_SIZES[0]} characters; check data.text"
         ) from error
     store = NgramStore.open(folder)
     return store.matrix, store.ngrams
 
 
 def _write_index(counts: csr_matrix, folder: Path) -> int:
-    """Write the inverted index of n-gram counts; the number of its entries."""
+    """Write the inverted index of n-gram counts and return its number of entries."""
     idf = fit_idf(counts)
     index: csc_matrix = tf_idf(counts, idf).tocsc()  # documents ascending in each column
     arrays = {
@@ -140,12 +142,12 @@ def _write_index(counts: csr_matrix, folder: Path) -> int:
 
 
 class Neighbours:
-    """A built index; only what a question needs of it is read, so that memory does not grow with the corpus.
+    """A built index that reads only the parts a query needs, so that memory does not grow with the corpus.
 
-    In memory are the n-grams, their IDF and offsets, and while a text is compared one similarity for each document.
+    Memory holds the n-grams, their IDF and offsets and, during a comparison, one similarity per document.
 
     Args:
-        folder: What :func:`build_neighbours` made, verified.
+        folder: Verified folder from :func:`build_neighbours`.
 
     Attributes:
         size: Number of training documents.
@@ -156,51 +158,51 @@ class Neighbours:
         ngrams, settings = read_json(folder / _NGRAMS), read_json(folder / _SETTINGS)
         shortest, longest = settings["ngram_sizes"]
         self._reader = NgramReader(tuple(ngrams), (int(shortest), int(longest)))
-        self._index = cast(Any, safe_open(folder / _INDEX, framework="numpy"))  # half of it has no types
+        self._index = cast(Any, safe_open(folder / _INDEX, framework="numpy"))  # safetensors is only partly typed
         self._idf: NDArray[np.float32] = self._index.get_tensor("idf")
         self._offsets: NDArray[np.int64] = self._index.get_tensor("offsets")
         with self._documents() as documents:
             self.size: int = documents.metadata.num_rows
         if not (len(ngrams) == len(self._idf) == len(self._offsets) - 1 and self.size):
-            raise ValueError("its files are not of one size")
+            raise ValueError("its files differ in length")
         if not 1 <= shortest <= longest <= LONGEST_NGRAM:
-            raise ValueError(f"its n-grams are of {shortest} to {longest} characters")
+            raise ValueError(f"its n-grams have {shortest} to {longest} characters, which is out of range")
 
     @classmethod
     def open(cls, folder: Path) -> "Neighbours":
         """Open an index.
 
         Raises:
-            ArtifactError: If it is missing, damaged, or none.
+            ArtifactError: If the index is missing or damaged, or the folder holds something else.
         """
         verify(folder)
         manifest = read_json(folder / MANIFEST)
         if (manifest.get("kind"), manifest.get("version")) != (_KIND, NEIGHBOURS_VERSION):
-            raise ArtifactError(f"{folder} holds no neighbours of this version; delete it and build it again")
+            raise ArtifactError(f"{folder} holds no neighbour index of this version; delete it and build it again")
         try:
             return cls(folder)
         except _DAMAGED as error:
             raise ArtifactError(
-                f"neighbours {folder} are damaged ({reason(error)}); delete it and run again"
+                f"the neighbour index {folder} is damaged ({reason(error)}); delete it and run again"
             ) from error
 
     def nearest(self, texts: Texts, k: int = 5) -> list[list[Neighbour]]:
-        """The training documents most similar to each text.
+        """Return the training documents most similar to each text.
 
         Args:
-            texts: One text or several, built as in training; see :func:`patent_hier.inference.texts.listed`.
-            k: Most neighbours for each, 1 or more.
+            texts: One or more texts composed as in training; see :func:`patent_hier.inference.texts.listed`.
+            k: Maximum number of neighbours per text, 1 or more.
 
         Returns:
-            For each text its neighbours, the most similar first, of equals the earlier document; fewer than ``k`` if
+            For each text, its neighbours in descending order of similarity, ties in document order; fewer than ``k`` if
             fewer documents share an n-gram with it.
 
         Raises:
             ConfigError: If ``k`` is below 1.
-            DataError: Naming the position of the first item that is no text.
+            DataError: If an item is not a string; the message gives its position.
         """
         if k < 1:
-            raise ConfigError(f"k={k} is out of range; give 1 or more neighbours")
+            raise ConfigError(f"k={k} is out of range; use 1 or more neighbours")
         given = listed(texts)
         if not given:
             return []
@@ -210,24 +212,24 @@ class Neighbours:
         return [[Neighbour(*known[document], similarity) for document, similarity in best] for best in found]
 
     def _similarity(self, features: csr_matrix) -> NDArray[np.float64]:
-        """Cosines with all documents, ``(size,)``, from one row ``(1, ngrams)``."""
+        """Return the cosine similarity to every document, ``(size,)``, for one row of features, ``(1, ngrams)``."""
         similarity = np.zeros(self.size)
-        documents, weights = (self._index.get_slice(name) for name in ("documents", "weights"))  # read in slices
+        documents, weights = (self._index.get_slice(name) for name in ("documents", "weights"))  # read slice by slice
         for ngram, weight in zip(features.indices.tolist(), features.data.tolist(), strict=True):
             start, end = int(self._offsets[ngram]), int(self._offsets[ngram + 1])
-            similarity[documents[start:end]] += np.float64(weight) * weights[start:end]  # a document stands there once
+            similarity[documents[start:end]] += np.float64(weight) * weights[start:end]  # each document occurs once
         return similarity
 
     @staticmethod
     def _best(similarity: NDArray[np.float64], k: int) -> list[tuple[int, float]]:
-        """The documents of the ``k`` highest similarities above 0."""
+        """Return the documents with the ``k`` highest similarities above 0."""
         least = np.partition(similarity, len(similarity) - k)[len(similarity) - k] if k < len(similarity) else 0.0
         chosen = np.flatnonzero((similarity >= least) & (similarity > 0))
         order = chosen[np.argsort(-similarity[chosen], kind="stable")][:k]
         return [(document, min(1.0, float(similarity[document]))) for document in order.tolist()]
 
     def _read_documents(self, wanted: list[int]) -> dict[int, tuple[str, str, tuple[str, ...]]]:
-        """Id, title and path of some documents, ascending; only their groups of rows are read."""
+        """Return ID, title and path of some documents in ascending order; reads only their row groups."""
         known = {}
         with self._documents() as documents:
             for group, members in groupby(wanted, lambda document: document // _ROW_GROUP):
@@ -238,5 +240,5 @@ class Neighbours:
         return known
 
     def _documents(self) -> pq.ParquetFile:
-        """Opened for each question: threads must not share one."""
+        """Open the document table; each query opens its own, because threads must not share one."""
         return pq.ParquetFile(self._folder / _DOCUMENTS, memory_map=True)

@@ -1,4 +1,4 @@
-"""The node folders of a system, checked and loaded: classifiers, and combinations of other folders' classifiers."""
+"""Node folders of a system, checked and loaded: classifiers, and ensembles of classifiers in other folders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ from patent_hier.taxonomy.tree import LabelTree
 if TYPE_CHECKING:
     from patent_hier.models.saved import NodeClassifier
 
-# The names that patent_hier.pipeline.node gives to these files.
+# File names used by patent_hier.pipeline.node.
 CONFIG_FILE = "config.yaml"
 MODEL_FOLDER = "model"
 NODE_KIND = "node"
 COMBINATION = "combination"
-CLASSIFIER_FILE = "classifier.json"  # as patent_hier.models.saved, which imports torch
-_LONGEST_PATH = 2048  # bytes; the system takes twice as much
-_LONGEST_NAME = 1000  # characters of a column
-_MOST_WEIGHT = 1e3  # of a member; more leaves no numbers
-_NO_READERS = (CLASSIFIER_FILE, "model.safetensors")  # of a model folder; the other files make the reader
+CLASSIFIER_FILE = "classifier.json"  # as in patent_hier.models.saved, which imports torch
+_LONGEST_PATH = 2048  # bytes; the operating system allows twice as many
+_LONGEST_NAME = 1000  # characters in a column name
+_MOST_WEIGHT = 1e3  # maximum weight of a member; larger ones overflow
+_NO_READERS = (CLASSIFIER_FILE, "model.safetensors")  # files of a model folder that do not belong to the reader
 
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A node folder with a classifier of its own.
+    """A node folder with its own classifier.
 
     Attributes:
-        classifier: It, on the device where it will score.
-        files: Names and SHA-256 of the files of its model folder.
-        raw: The form of the raw file that it was trained on.
+        classifier: The classifier, on the device that scores it.
+        files: Names and SHA-256 digests of the files in its model folder.
+        raw: Format of the raw file that it was trained on.
     """
 
     classifier: "NodeClassifier"
@@ -45,7 +45,7 @@ class Classifier:
 
     @property
     def reader_digests(self) -> frozenset[tuple[str, str]]:
-        """Names and digests of its reader's files: equal for classifiers that read the same of a text."""
+        """Names and digests of the reader's files; equal for classifiers that read texts in the same way."""
         return frozenset((name, digest) for name, digest in self.files.items() if name not in _NO_READERS)
 
     @property
@@ -60,18 +60,18 @@ class Classifier:
 
     @property
     def flat(self) -> bool:
-        """Whether one softmax over the deepest level decides."""
+        """Whether the node has a single softmax over the deepest level."""
         return self.classifier.flat
 
 
 @dataclass(frozen=True)
 class Member:
-    """One system in a combination.
+    """One member of an ensemble.
 
     Attributes:
-        nodes: The folders that say what it thinks of the combined node: that node's own, or all that it is derived
-            from.
-        weights: Its exponent in the pool, or one for each level.
+        nodes: Folders that provide the member's scores for the ensemble's node: the node's own folder, or all folders
+            it is derived from.
+        weights: Exponent of the member in the pool, either one for all levels or one per level.
     """
 
     nodes: Mapping[str, Path]
@@ -80,16 +80,16 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """A node folder that pools what other folders say.
+    """A node folder that pools the scores of other folders.
 
     Attributes:
-        node: The node.
-        tree: Its labels.
-        flat: Whether one softmax over the deepest level decides.
-        members: What is pooled.
-        unknown: For each level, what a label gets that some member does not know; None where each head is pooled by
-            itself, with one weight for each member.
-        depth: The level below which members are not asked; None where none of them reaches further.
+        node: Name of the node.
+        tree: Labels of the node.
+        flat: Whether the node has a single softmax over the deepest level.
+        members: Pooled members.
+        unknown: For each level, the value for labels that a member does not know; None if each head is pooled
+            separately, with one weight per member.
+        depth: Level below which members are cut off; None if no member reaches further.
     """
 
     node: str
@@ -101,44 +101,42 @@ class Ensemble:
 
 
 class NodeLoader:
-    """Loads node folders with all that they need; each folder once.
+    """Loads node folders and everything they need; each folder is loaded once.
 
     Attributes:
-        nodes: What has been loaded, by folder.
+        nodes: Loaded folders.
     """
 
     def __init__(self) -> None:
         self.nodes: dict[Path, Classifier | Ensemble] = {}
 
     def load(self, folder: Path, node: str, within: tuple[Path, ...] = ()) -> Path:
-        """Load a node folder, and of a combination also the folders of its members.
+        """Load a node folder and, for an ensemble, its members' folders.
 
         Args:
             folder: A sealed node folder.
-            node: The node that it must be of.
-            within: The combinations that this one is loaded for, the outermost first.
+            node: Expected node of the folder.
+            within: Ensembles that this folder is loaded for, outermost first.
 
         Returns:
-            The folder's name among :attr:`nodes`.
+            The folder's key in :attr:`nodes`.
 
         Raises:
-            ArtifactError: If it is damaged, of another node, or a combination that contains itself.
+            ArtifactError: If the folder is damaged, belongs to another node, or is an ensemble that contains itself.
         """
         folder = folder.resolve()
         if folder in within:
-            raise ArtifactError(f"combination {folder} is a member of itself; delete it and combine again")
+            raise ArtifactError(f"ensemble {folder} is a member of itself; delete it and combine again")
         if folder not in self.nodes:
             digests = _verified(folder)
             facts = read_json(folder / MODEL_FOLDER / CLASSIFIER_FILE)
             kind, known = (facts.get("kind"), facts.get("node")) if isinstance(facts, dict) else (None, None)
             if known != node:
-                raise ArtifactError(f"{folder} is of node {shown(known)}, not {node}; delete it and run again")
+                raise ArtifactError(f"{folder} belongs to node {shown(known)}, not {node}; delete it and run again")
             one = self._ensemble(folder, facts, within) if kind == COMBINATION else _classifier(folder, digests)
             if one.tree.root != (root := ROOT if node in WHOLE else node):
                 file = folder / MODEL_FOLDER / CLASSIFIER_FILE
-                raise ArtifactError(
-                    f"{file}: its labels stand below {shown(one.tree.root)}, not {root}; train the node again"
-                )
+                raise ArtifactError(f"{file} has labels below {shown(one.tree.root)}, not {root}; train the node again")
             self.nodes[folder] = one
         return folder
 
@@ -148,19 +146,20 @@ class NodeLoader:
             unknown = None if facts.get("unknown") is None else _numbers(facts["unknown"])
             listed = [(dict(member["nodes"]), _numbers(member["weight"])) for member in facts["members"]]
             if not all(is_path(path) for paths, _ in listed for path in paths.values()):
-                raise TypeError("a member's folder is no path")
-            if not all(0 <= weight <= _MOST_WEIGHT for _, weights in listed for weight in weights):  # NaN is not either
+                raise TypeError("a member's folder is not a path")
+            if not all(0 <= weight <= _MOST_WEIGHT for _, weights in listed for weight in weights):  # also rejects NaN
                 raise ValueError("a weight is out of range")
             if not all(abs(number) <= _MOST_WEIGHT for number in unknown or ()):
-                raise ValueError("a number of unknown labels is out of range")
+                raise ValueError("a value for unknown labels is out of range")
             if (depth := facts.get("depth")) not in (None, *LABEL_LEVELS):
-                raise ValueError(f"its members are asked down to {shown(depth)}, which is not a level")
+                raise ValueError(f"its members are cut off below {shown(depth)}, which is not a level")
             each = 1 if unknown is None else len(tree.levels)
             if {len(weights) for _, weights in listed} - {each} or (unknown is not None and len(unknown) != each):
-                raise ValueError(f"a member has another number of weights than {each}")
+                raise ValueError(f"a member's weights or the values for unknown labels do not have length {each}")
         except (ArtifactError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ArtifactError(
-                f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} is no combination's ({reason(error)}); combine again"
+                f"{folder / MODEL_FOLDER / CLASSIFIER_FILE} does not describe an ensemble ({reason(error)}); "
+                "combine again"
             ) from error
         members = []
         for paths, weights in listed:
@@ -168,7 +167,7 @@ class NodeLoader:
             nodes = {name: self.load(folder / path, name, (*within, folder)) for name, path in needed.items()}
             members.append(Member(nodes, weights))
         if not members:
-            raise ArtifactError(f"combination {folder} has no members; delete it and combine again")
+            raise ArtifactError(f"ensemble {folder} has no members; delete it and combine again")
         return Ensemble(node, tree, flat, tuple(members), unknown, depth)
 
 
@@ -177,20 +176,20 @@ def _numbers(value: Any) -> tuple[float, ...]:
 
 
 def is_path(value: object) -> bool:
-    """Whether a value of a manifest can be a folder's name."""
+    """Return whether a value from a manifest can be a folder name."""
     if not isinstance(value, str) or "\0" in value:
         return False
     try:
         return len(value.encode()) < _LONGEST_PATH and all(len(part.encode()) < 256 for part in value.split("/"))
-    except UnicodeEncodeError:  # half of a character
+    except UnicodeEncodeError:  # unpaired surrogate
         return False
 
 
 def _verified(folder: Path) -> dict[str, str]:
-    """Name -> SHA-256 of a node's model files, once they and its settings are as its manifest says."""
+    """Verify a node's model files and settings against its manifest, and return file name -> SHA-256."""
     if not folder.is_dir():
-        raise ArtifactError(f"node folder {folder} is missing; copy it, or train the node again")
-    verify(folder, only=())  # is there a manifest with a list of files?
+        raise ArtifactError(f"node folder {folder} is missing; copy it there, or train the node again")
+    verify(folder, only=())  # requires a manifest with a list of files
     files: dict[str, Any] = read_json(folder / MANIFEST)["files"]
     wanted = [name for name in files if name == CONFIG_FILE or name.startswith(f"{MODEL_FOLDER}/")]
     if missing := [name for name in (CONFIG_FILE, f"{MODEL_FOLDER}/{CLASSIFIER_FILE}") if name not in wanted]:
@@ -200,7 +199,7 @@ def _verified(folder: Path) -> dict[str, str]:
 
 
 def _classifier(folder: Path, digests: Mapping[str, str]) -> Classifier:
-    import torch  # seconds: only once the folder is known to be good
+    import torch  # takes seconds, so import it only for a verified folder
     from torch import nn
 
     from patent_hier.models.saved import load_classifier
@@ -212,24 +211,24 @@ def _classifier(folder: Path, digests: Mapping[str, str]) -> Classifier:
 
 
 def _raw_format(config: Path) -> RawFormat:
-    """The form of the raw file, from the settings that a node was trained with."""
+    """Return the format of the raw file, from the settings that a node was trained with."""
     try:
         data = read_yaml(config)["data"]
         columns, text = dict(data["columns"]), list(data["text"])
         rest = {name: data[name] for name in ("min_symbol", "edition", "encoding")}
         given = [*columns, *columns.values(), *text, *(value for value in rest.values() if value is not None)]
         if wrong := [name for name in given if not _is_name(name)]:
-            raise TypeError(f"{shown(wrong[0])} is no name")
+            raise TypeError(f"{shown(wrong[0])} is not a name")
         context = tuple(data.get("context", ()))
         if unknown := [name for name in context if name not in CONTEXT_COLUMNS]:
-            raise TypeError(f"{shown(unknown[0])} is no column of context")
+            raise TypeError(f"{shown(unknown[0])} is not a context column")
         return RawFormat(columns=columns, text=tuple(text), convert=data.get("convert"), context=context, **rest)
     except (ValueError, KeyError, TypeError, ConfigError) as error:
         raise ArtifactError(
-            f"{config} does not say how the raw file was read ({reason(error)}); train the node again"
+            f"{config} does not describe how the raw file was read ({reason(error)}); train the node again"
         ) from error
 
 
 def _is_name(value: object) -> bool:
-    """Whether a value can be the name of a column or of a choice."""
+    """Return whether a value can be the name of a column or of an option."""
     return isinstance(value, str) and len(value) <= _LONGEST_NAME

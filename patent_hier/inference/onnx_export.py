@@ -1,11 +1,11 @@
-"""A finished system of networks as a folder in ONNX, for programs that know nothing of this one.
+"""Export of a finished system of networks to an ONNX folder, for programs that do not use this package.
 
-``<node>.onnx`` for each network, a folder for each reader with the vocabulary that its ids come from, and
-``onnx.json``, which says how they belong together: label trees, how a text becomes ids, how logits become
-probabilities, what combinations weigh, and how close each file came to its network. numpy, onnxruntime and the
-reader's library (tokenizers or jieba) suffice to score.
+The folder holds ``<node>.onnx`` for each network, one folder per reader with the vocabulary behind its ids, and
+``onnx.json``, which describes how they fit together: label trees, how a text becomes ids, how logits become
+probabilities, the weights in ensembles, and how closely each file matches its network. Scoring needs only numpy,
+onnxruntime and the reader's library (tokenizers or jieba).
 
-Source: ONNX, https://onnx.ai/onnx/intro; the files have operators of its standard set only.
+Source: ONNX, https://onnx.ai/onnx/intro; the files use only operators of the standard set.
 """
 
 import json
@@ -32,32 +32,32 @@ from patent_hier.inference.onnx_network import INPUTS, OPSET, OUTPUT, export_net
 from patent_hier.inference.predictor import System
 from patent_hier.models.registry import Reader
 
-ONNX_VERSION = 3  # of the folder's form
-ONNX_KIND = "onnx"  # in its manifest
+ONNX_VERSION = 3  # version of the folder's format
+ONNX_KIND = "onnx"  # kind in the manifest
 ONNX_FILE = "onnx.json"
 _TOKENIZER = "tokenizer.json"
 _PACKAGES = ("torch", "onnx", "onnxruntime", "tokenizers", "jieba")
 
 
 def export_onnx(system: System, folder: Path, calibration: Calibration | None = None) -> dict[str, Any]:
-    """Write all networks of a system as ONNX, each compared with what PyTorch scores.
+    """Write all networks of a system as ONNX, each compared with PyTorch's scores.
 
     Args:
-        system: Finished and loaded; see :func:`patent_hier.inference.predictor.load_system`.
-        folder: It may be absent, empty, or an earlier export, which is replaced once the new one is whole.
-        calibration: Of the system; its scalings are written too, for without them probabilities are not those that
-            ``predict`` gives.
+        system: Finished and loaded system; see :func:`patent_hier.inference.predictor.load_system`.
+        folder: New or empty folder, or an earlier export, which is replaced once the new one is complete.
+        calibration: The system's calibration. Its scalings are written too; without them, probabilities differ from
+            those of ``predict``.
 
     Returns:
         The content of ``onnx.json``. ``nodes`` names the classifier of each node. ``classifiers`` has, by name, node,
-        tree, flat and kind: a ``network`` with its file, reader and comparison (documents, their lengths in tokens,
-        sizes of batches, and the largest difference of a log-probability), a ``constant`` one, which is certain of its
-        labels, or a ``combination`` of others with their weights. ``readers`` has files, ``max_length`` and ``pad_id``;
-        ``scalings`` temperatures and shapes, by node, then by level.
+        tree, flat and kind: a ``network`` with its file, reader and comparison (number of documents, their lengths in
+        tokens, batch sizes, and the largest difference of a log-probability), a ``constant`` classifier, which gives
+        its only path probability 1, or a ``combination`` (an ensemble) of others with their weights. ``readers`` has
+        files, ``max_length`` and ``pad_id``; ``scalings`` has temperatures and shapes, by node, then by level.
 
     Raises:
-        ConfigError: If onnx or onnxruntime is missing, a classifier is no network, the folder holds something else, or
-            a file's scores differ from its network's by more than 1e-4 or in the first label; nothing is written.
+        ConfigError: If onnx or onnxruntime is missing, a classifier is not a network, the folder holds something else,
+            or a file's scores differ from its network's by more than 1e-4 or in the first label; nothing is written.
     """
     require_libraries()
     _require_networks(system)
@@ -72,23 +72,25 @@ def export_onnx(system: System, folder: Path, calibration: Calibration | None = 
 
 
 def _require_networks(system: System) -> None:
-    """Refuse models on n-gram counts, and systems that are certain of everything."""
+    """Raise an error for n-gram models, and for systems that consist of constant classifiers only."""
     classifiers = [one.classifier for one in system.loaded.values() if isinstance(one, Classifier)]
     for one in classifiers:
         if one.model is not None and not isinstance(one.model, nn.Module):
             kind = one.settings.name if one.settings else "?"
             raise ConfigError(
-                f"{system.name}, node {one.node}: {kind} counts n-grams and is not a network, so ONNX cannot hold it; "
-                "export a system of bertcnn, bert, textcnn or rnn alone"
+                f"{system.name}, node {one.node}: {kind} is an n-gram model, not a network, and cannot be written as "
+                "ONNX; export a system that consists of bertcnn, bert, textcnn or rnn only"
             )
     if all(one.model is None for one in classifiers):
-        raise ConfigError(f"{system.name} has no network, since each node has one path; there is nothing to export")
+        raise ConfigError(
+            f"{system.name} has no network, because each of its nodes has only one path; there is nothing to export"
+        )
 
 
 def _write(system: System, staging: Path) -> dict[str, Any]:
-    """Write all but ``onnx.json``, whose content is returned."""
+    """Write all files except ``onnx.json``, and return its content."""
     names = _names(system)
-    alike: dict[Hashable, Reader] = {  # by what is equal for classifiers that read alike
+    alike: dict[Hashable, Reader] = {  # by a key that is equal for classifiers that read in the same way
         one.reader_digests: one.classifier.reader
         for one in system.loaded.values()
         if isinstance(one, Classifier) and one.classifier.reader is not None
@@ -114,7 +116,7 @@ def _write(system: System, staging: Path) -> dict[str, Any]:
 
 
 def _names(system: System) -> dict[Path, str]:
-    """A name for each loaded folder: its node, with a number where several are of one node."""
+    """Return a name for each loaded folder: its node, numbered if several folders have the same node."""
     plain = {
         path: f"combination-{one.node}" if isinstance(one, Ensemble) else one.node
         for path, one in system.loaded.items()
@@ -130,14 +132,14 @@ def _names(system: System) -> dict[Path, str]:
 def _write_node(
     path: Path, one: Classifier | Ensemble, names: Mapping[Path, str], readers: Mapping[Hashable, str], staging: Path
 ) -> dict[str, Any]:
-    """Return the entry for one of the loaded folders in ``onnx.json``, after writing the file of a network."""
+    """Return the entry of a loaded folder for ``onnx.json``; for a network, write its file first."""
     labels = {"node": one.node, "tree": one.tree.as_dict(), "flat": one.flat}
     if isinstance(one, Ensemble):
         if one.unknown is not None:
-            raise ConfigError("a combination over several levels cannot be written as ONNX; export its members")
+            raise ConfigError("an ensemble over several levels cannot be written as ONNX; export its members")
         if one.depth is not None:
             raise ConfigError(
-                f"a combination whose members reach below {one.depth} cannot be written as ONNX; export its members"
+                f"an ensemble with members that reach below {one.depth} cannot be written as ONNX; export its members"
             )
         members = [
             {"weight": member.weights[0], "nodes": {node: names[folder] for node, folder in member.nodes.items()}}
@@ -158,7 +160,7 @@ def _write_node(
 
 
 def _write_reader(reader: Reader, name: str, staging: Path) -> dict[str, Any]:
-    """Write a vocabulary; what ``onnx.json`` says of it."""
+    """Write a vocabulary and return its entry for ``onnx.json``."""
     assert isinstance(reader, WordPieceReader | WordReader)
     (staging / name).mkdir()
     common = {"max_length": reader.max_length, "pad_id": reader.pad_id}

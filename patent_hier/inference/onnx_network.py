@@ -1,11 +1,12 @@
-"""One network as a file in ONNX, which has been seen to give the network's own scores.
+"""Export of one network to an ONNX file whose scores are verified against the network's own.
 
-PyTorch's exporter by tracing is used (``dynamo=False``). It takes what Python decides on the way, such as a length that
-became a number, for a constant, and says so in warnings among many harmless ones. So no warning is read: the file is
-compared with the network on documents of many lengths, in batches of several sizes, and refused if it differs.
+The export uses PyTorch's tracing exporter (``dynamo=False``). It turns decisions made in Python, such as a length that
+was converted to a number, into constants, and warns about them among many harmless warnings. The warnings are therefore
+ignored. Instead, the file is compared with the network on documents of many lengths, in batches of several sizes, and
+rejected if it differs.
 
-The newer exporter was tried with PyTorch 2.13 and onnxscript 0.7: it took 2 to 7 s for a tiny network instead of 0.1 s,
-made the sequence length of the recurrent network with attention a constant in one run and not in the next, and
+The newer exporter was tried with PyTorch 2.13 and onnxscript 0.7. It took 2 to 7 s instead of 0.1 s for a tiny network,
+made the sequence length of the recurrent network with attention a constant in one run but not in the next, and
 onnxruntime took 1.3 times as long for its file of a BERT-CNN of 4 layers.
 """
 
@@ -34,24 +35,24 @@ from patent_hier.models.textcnn import TextCnn
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.sanitize import reason
 
-OPSET = 17  # the first with LayerNormalization; onnxruntime reads it from 1.12 on
+OPSET = 17  # first version with LayerNormalization; onnxruntime supports it since 1.12
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "logits"
-MAX_DIFFERENCE = 1e-4  # of a log-probability; rounding makes about 1e-6
-_MAX_BYTES = (1 << 31) - (1 << 20)  # one file of Protocol Buffers ends at 2 GiB; the rest is for the graph
+MAX_DIFFERENCE = 1e-4  # of a log-probability; rounding causes about 1e-6
+_MAX_BYTES = (1 << 31) - (1 << 20)  # Protocol Buffers limit a file to 2 GiB; 1 MiB is left for the graph
 _SEED = 17
 _INSTEAD = "nothing was exported; score with patent-hier predict"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A file beside its network.
+    """Comparison of a file with its network.
 
     Attributes:
-        documents: How many were scored by both.
-        lengths: Their lengths in tokens, ascending.
-        batch_sizes: Documents in the batches in which the file scored them, ascending.
-        largest_difference: Of a log-probability; the first labels are all equal.
+        documents: Number of documents scored by both.
+        lengths: Lengths of the documents in tokens, ascending.
+        batch_sizes: Sizes of the batches in which the file scored the documents, ascending.
+        largest_difference: Largest difference of a log-probability; the first labels are all equal.
     """
 
     documents: int
@@ -61,30 +62,30 @@ class Comparison:
 
 
 def require_libraries() -> None:
-    """Refuse to begin without ``onnx`` and ``onnxruntime``.
+    """Raise an error if ``onnx`` or ``onnxruntime`` is missing.
 
     Raises:
-        ConfigError: If one cannot be imported.
+        ConfigError: If one of them cannot be imported.
     """
     for name in ("onnx", "onnxruntime"):
         try:
             importlib.import_module(name)
         except ImportError as error:
-            raise MissingExtraError(f"{name}, which networks in ONNX need ({reason(error)}),", "onnx") from error
+            raise MissingExtraError(f"{name}, which ONNX networks need ({reason(error)}),", "onnx") from error
 
 
 def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
-    """Write a network as ONNX and compare the file with it.
+    """Write a network as ONNX and compare the file with the network.
 
     The file maps :data:`INPUTS`, int64 ``(batch, seq_len)`` with padding at the end, to :data:`OUTPUT`, float32
-    ``(batch, num_outputs)``; batch and seq_len are free.
+    ``(batch, num_outputs)``; batch and seq_len are dynamic.
 
     Args:
-        classifier: With a network and the reader of its texts; both stay as they are.
-        path: The file.
+        classifier: Classifier with a network and the reader of its texts; both are left unchanged.
+        path: Output file.
 
     Raises:
-        ConfigError: If the network cannot be exported, or the file scores otherwise.
+        ConfigError: If the network cannot be exported, or the file's scores differ.
     """
     import onnx
 
@@ -101,17 +102,19 @@ def export_network(classifier: NodeClassifier, path: Path) -> Comparison:
         _write(network, example, path)
         onnx.checker.check_model(str(path), full_check=True)
         session = open_session(path)
-    except Exception as error:  # three libraries with classes of their own, and whatever a network's Python raises
+    except (
+        Exception
+    ) as error:  # three libraries with their own exceptions, and any error from the network's Python code
         raise ConfigError(f"{name} cannot be exported to ONNX ({reason(error)}); {_INSTEAD}") from error
     return _compare(session, classifier, reader.pad_id, store, order, name)
 
 
 class _Logits(nn.Module):
-    """The network in exported form: returns logits ``(batch, num_outputs)``, for batches of every width from 1 on.
+    """The network in exported form, which returns logits ``(batch, num_outputs)`` for batches of any width from 1.
 
-    :class:`TextCnn` fills a batch that is narrower than its longest filter, and Python decides by how much. Here every
-    batch gets that filter's length - 1 positions of padding, so nothing is left to decide. They change no score:
-    padding reads as zeros and windows outside the document do not count.
+    :class:`TextCnn` pads a batch that is narrower than its longest filter, and computes the padding in Python. Here,
+    every batch is padded by the length of that filter - 1 positions, so that no such decision remains. The padding
+    changes no score: it is read as zeros, and windows outside the document do not count.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -126,10 +129,10 @@ class _Logits(nn.Module):
 
 
 def _write(network: nn.Module, example: Sequence[NDArray[np.int64]], path: Path) -> None:
-    """Export the network as it goes its way through some documents."""
+    """Export the network by tracing it on some documents."""
     size = sum(value.numel() * value.element_size() for value in network.state_dict().values())
     if size > _MAX_BYTES:
-        raise ConfigError(f"its weights are {size / 1e9:.1f} GB and one file of ONNX has 2.1 GB at most")
+        raise ConfigError(f"its weights take {size / 1e9:.1f} GB, but an ONNX file holds at most 2.1 GB")
     axes = {**{name: {0: "batch", 1: "seq_len"} for name in INPUTS}, OUTPUT: {0: "batch"}}
     was_training = network.training
     with _quiet(), torch.no_grad():
@@ -148,7 +151,7 @@ def _write(network: nn.Module, example: Sequence[NDArray[np.int64]], path: Path)
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warnings, see above; and no graph on standard output when one fails, which no argument of torch prevents."""
+    """Suppress warnings (see above), and the graph that torch prints on failure, which no argument prevents."""
     log = torch._C._jit_onnx_log
     torch._C._jit_onnx_log = lambda *_: None
     try:
@@ -160,8 +163,8 @@ def _quiet() -> Iterator[None]:
 
 
 def open_session(model: Path | bytes) -> Any:
-    """Open a file, or the content of one, in onnxruntime, on as many threads of the CPU as PyTorch has."""
-    runtime = importlib.import_module("onnxruntime")  # without types
+    """Open an ONNX file, or its content, in onnxruntime, on as many CPU threads as PyTorch uses."""
+    runtime = importlib.import_module("onnxruntime")  # untyped
 
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -173,37 +176,37 @@ def open_session(model: Path | bytes) -> Any:
 def _compare(
     session: Any, classifier: NodeClassifier, pad_id: int, store: TokenStore, order: NDArray[np.intp], name: str
 ) -> Comparison:
-    """The largest difference over all batches; see :func:`export_network` for the error."""
+    """Return the comparison over all batches; see :func:`export_network` for the error."""
     softmax, leaves = TreeSoftmax(classifier.tree, classifier.flat), classifier.tree.leaves
     width = num_outputs(classifier.tree, classifier.flat)
     expected = classifier.log_prob(store, order, batch_size=4)  # (n, n_labels)
     largest, sizes = 0.0, set()
     for rows in _batches(len(order)):
         arrays = dict(zip(INPUTS, pad_batch(store, order[rows], pad_id), strict=True))
-        where = f"{len(rows)} texts of at most {arrays[INPUTS[0]].shape[1]} tokens"
+        where = f"a batch of {len(rows)} with at most {arrays[INPUTS[0]].shape[1]} tokens per text"
         known = {one.name for one in session.get_inputs()}
         try:
             (found,) = session.run([OUTPUT], {key: value for key, value in arrays.items() if key in known})
-        except Exception as error:  # onnxruntime has classes of its own
-            raise ConfigError(f"{name} fails as ONNX on {where} ({reason(error)}); {_INSTEAD}") from error
+        except Exception as error:  # onnxruntime has its own exceptions
+            raise ConfigError(f"the ONNX file of {name} fails on {where} ({reason(error)}); {_INSTEAD}") from error
         if (found.shape, found.dtype) != ((len(rows), width), np.float32):
-            raise ConfigError(f"{name} gives {found.dtype} {found.shape} as ONNX on {where}; {_INSTEAD}")
+            raise ConfigError(f"the ONNX file of {name} returns {found.dtype} {found.shape} for {where}; {_INSTEAD}")
         found = softmax.joint(torch.from_numpy(found)).numpy()  # (rows, n_labels)
         difference = float(np.abs(found - expected[rows]).max())
-        if not difference <= MAX_DIFFERENCE:  # a NaN is no agreement
+        if not difference <= MAX_DIFFERENCE:  # also rejects NaN
             raise ConfigError(
-                f"{name} scores otherwise as ONNX on {where}: log-probabilities differ by {difference:.2g}, more than "
-                f"{MAX_DIFFERENCE:g}; {_INSTEAD}"
+                f"the ONNX file of {name} gives different scores for {where}: log-probabilities differ by "
+                f"{difference:.2g}, more than {MAX_DIFFERENCE:g}; {_INSTEAD}"
             )
         if (found[:, leaves].argmax(1) != expected[rows, leaves].argmax(1)).any():
-            raise ConfigError(f"{name} has another first label as ONNX on {where}; {_INSTEAD}")
+            raise ConfigError(f"the ONNX file of {name} gives a different first label for {where}; {_INSTEAD}")
         largest = max(largest, difference)
         sizes.add(len(rows))
     return Comparison(len(order), sorted(set(store.lengths[order].tolist())), sorted(sizes), largest)
 
 
 def _batches(n: int) -> Iterator[list[int]]:
-    """Which of ``n`` documents, from short to long, are scored together: each alone, short ones, the extremes."""
+    """Yield which of ``n`` documents, from short to long, to score together: each alone, short ones, the extremes."""
     yield from ([row] for row in range(n))
     yield list(range(n - 2)) or [0]
     yield [n - 1, 0]
@@ -211,7 +214,7 @@ def _batches(n: int) -> Iterator[list[int]]:
 
 
 def example_of(reader: TokenReader) -> dict[str, NDArray[np.int64]]:
-    """Three texts of unequal lengths for a network, by :data:`INPUTS`: always the same, of random words."""
+    """Return three texts of unequal lengths for a network, by :data:`INPUTS`: fixed, made of random words."""
     return dict(zip(INPUTS, _example(reader, *_probes(reader)), strict=True))
 
 
@@ -220,9 +223,9 @@ def _example(reader: TokenReader, store: TokenStore, order: NDArray[np.intp]) ->
 
 
 def _probes(reader: TokenReader) -> tuple[TokenStore, NDArray[np.intp]]:
-    """Texts of every length from nothing to more than is read, and their positions from short to long.
+    """Return texts of every length, from empty to more than is read, and their positions from short to long.
 
-    They are drawn from the reader's own vocabulary, always the same, and read as any text.
+    The texts are drawn from the reader's own vocabulary with a fixed seed, and read like any other text.
     """
     pieces, generator, most = _pieces(reader), np.random.default_rng(_SEED), reader.max_length
     sizes = sorted({size for size in (0, 1, 2, 3, 5, 9, 17, most // 2, most) if size <= most} | {2 * most})
@@ -232,7 +235,7 @@ def _probes(reader: TokenReader) -> tuple[TokenStore, NDArray[np.intp]]:
 
 
 def _pieces(reader: TokenReader) -> list[str]:
-    """Words of a vocabulary, sorted; without those with a meaning of their own, such as ``[PAD]``."""
+    """Return the sorted words of a vocabulary, without special ones such as ``[PAD]``."""
     if isinstance(reader, WordReader):
         return sorted(reader.words)
     words = load_tokenizer(reader.files, reader.max_length).get_vocab()

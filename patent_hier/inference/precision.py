@@ -1,7 +1,7 @@
-"""Networks computed otherwise than they were measured, only where that was seen to change next to nothing.
+"""Check that another engine or precision changes almost nothing before a system's networks are computed with it.
 
-Half precision and whole numbers take a fraction of fp32's time on many CPUs. What they change depends on the model and
-the texts, so it is measured on such texts before any is classified. Another runtime in fp32 must change no label.
+bfloat16 and int8 take a fraction of fp32's time on many CPUs. How much they change depends on the model and the texts,
+so the change is measured on such texts before any are classified. Another runtime in fp32 must change no label.
 """
 
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from patent_hier.inference.predictor import System
 from patent_hier.settings import FP32
 
 COMPARED = 512  # documents
-MIN_AGREEMENT = 0.99  # of the first label; accuracy can then differ by one point at most
-MAX_DIFFERENCE = 1e-3  # of a probability, where both compute in fp32; rounding makes about 1e-5
+MIN_AGREEMENT = 0.99  # of the first label; accuracy then differs by at most one percentage point
+MAX_DIFFERENCE = 1e-3  # of a probability, if both compute in fp32; rounding causes about 1e-5
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """An engine beside PyTorch in fp32.
+    """Comparison of an engine with PyTorch in fp32.
 
     Attributes:
-        engine: It.
-        level: The deepest level of the system.
-        documents: How many were scored by both.
-        same: How many have the same first label there.
-        difference: The largest difference of a probability of such a label.
+        engine: The engine.
+        level: Deepest level of the system.
+        documents: Number of documents scored by both.
+        same: Number of documents with the same first label at that level.
+        difference: Largest difference of a label's probability at that level.
     """
 
     engine: Engine
@@ -47,32 +47,32 @@ class Agreement:
         )
 
     def require(self) -> None:
-        """Refuse an engine that changes too much.
+        """Raise an error if the engine changes too much.
 
         Raises:
-            ConfigError: With what was measured.
+            ConfigError: If it does; the message gives the measured values.
         """
         if self.engine.precision == FP32:
-            if self.same < self.documents or not self.difference <= MAX_DIFFERENCE:  # a NaN is no agreement
+            if self.same < self.documents or not self.difference <= MAX_DIFFERENCE:  # also rejects NaN
                 raise ConfigError(
-                    f"--engine {self.engine.name}: {self}; in fp32 all must be the same, and probabilities within "
-                    f"{MAX_DIFFERENCE:g}; leave --engine out"
+                    f"--engine {self.engine.name}: {self}; in fp32 all first labels must be the same and probabilities "
+                    f"must agree within {MAX_DIFFERENCE:g}; omit --engine"
                 )
         elif self.same < MIN_AGREEMENT * self.documents:
             raise ConfigError(
-                f"{self.engine.options}: {self}; fewer than {100 * MIN_AGREEMENT:.0f} % agree: omit --precision to "
+                f"{self.engine.options}: {self}; at least {100 * MIN_AGREEMENT:.0f} % must agree; omit --precision to "
                 "score in fp32"
             )
 
 
 def compare(system: System, moved: System, engine: Engine, texts: Sequence[str], batch_size: int = 64) -> Agreement:
-    """Score texts by PyTorch in fp32 and by an engine.
+    """Score texts with PyTorch in fp32 and with an engine, and compare the results.
 
     Args:
-        system: See :func:`patent_hier.inference.predictor.load_system`.
-        moved: What :func:`patent_hier.inference.moving.move` made of it.
-        engine: The engine that it computes with.
-        texts: One or more; of many, :data:`COMPARED` are taken, evenly.
+        system: System to compare with; see :func:`patent_hier.inference.predictor.load_system`.
+        moved: The same system from :func:`patent_hier.inference.moving.move`.
+        engine: Engine of the moved system.
+        texts: One or more texts; if there are more than :data:`COMPARED`, that many are taken at even intervals.
         batch_size: Documents per batch of a network.
     """
     chosen = [texts[i] for i in np.linspace(0, len(texts) - 1, min(len(texts), COMPARED)).astype(int)]
@@ -80,7 +80,7 @@ def compare(system: System, moved: System, engine: Engine, texts: Sequence[str],
     for part in system.portions(chosen):
         full, other = (_deepest(one, part, batch_size) for one in (system, moved))
         same += int((full.argmax(1) == other.argmax(1)).sum())
-        difference = np.maximum(difference, np.abs(np.exp(full) - np.exp(other)).max())  # a NaN stays
+        difference = np.maximum(difference, np.abs(np.exp(full) - np.exp(other)).max())  # propagates NaN
     return Agreement(engine, system.tree.depth, len(chosen), same, float(difference))
 
 

@@ -1,6 +1,6 @@
-"""A finished system as one thing: new texts in, log-probabilities of every label or the likeliest paths out.
+"""A finished system as one object that scores new texts with log-probabilities of every label or the likeliest paths.
 
-No Lightning and no Hydra is needed, and torch is imported only when a checked folder is loaded.
+It needs neither Lightning nor Hydra, and imports torch only when a verified folder is loaded.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -26,23 +26,23 @@ from patent_hier.inference.scoring import Progress, TextScorer
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 RESULT_KIND = "result"
-SYSTEM_KIND = "system"  # of patent_hier.inference.exporting
-NODES = "nodes"  # its folder of node folders
-_CELLS = 1 << 24  # documents x labels that are scored at once: 64 MiB of float32
+SYSTEM_KIND = "system"  # written by patent_hier.inference.exporting
+NODES = "nodes"  # folder in an exported system that holds its node folders
+_CELLS = 1 << 24  # documents x labels scored at once: 64 MiB of float32
 
 
 class System:
     """A finished result, ready for new texts; all its classifiers are in memory, on the GPU if there is one.
 
     Attributes:
-        name: The model's name.
+        name: Name of the model.
         nodes: Node -> its folder.
-        loaded: Folder -> what was loaded of it: all node folders, and those that combinations need.
-        raw: The form of the raw file that it was trained on; its ``text`` names the fields that make a document's text.
-        passes: How many classifiers read each text.
-        titles: Titles of labels by code, as far as they are known.
-        characters: What training has shown of characters; None if that is not known.
-        reference: What the calibration documents look like; None if that is not known.
+        loaded: Folder -> loaded content, for all node folders and those that ensembles need.
+        raw: Format of the raw file that it was trained on; its ``text`` names the fields that form a document's text.
+        passes: Number of classifiers that read each text.
+        titles: Titles of labels by code, as far as known.
+        characters: Characters seen in training; None if unknown.
+        reference: Profile of the calibration documents; None if unknown.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class System:
 
     @cached_property
     def tree(self) -> LabelTree:
-        """All labels that it can name, with their titles.
+        """All labels that the system can answer, with their titles.
 
         Raises:
             IncompleteError: If this is one node of a hierarchical system.
@@ -75,37 +75,37 @@ class System:
         trees = {node: self.loaded[folder].tree for node, folder in self.nodes.items()}
         if missing := missing_nodes(trees):
             raise IncompleteError(
-                f"{self.name} {', '.join(self.nodes)} makes no whole paths without node {', '.join(missing)}; "
-                "give the result folder of all nodes (result-hier-..., result-flat-... or result-shared-...)"
+                f"{self.name} {', '.join(self.nodes)} cannot form complete paths without node {', '.join(missing)}; "
+                "use the result folder of all nodes (result-hier-..., result-flat-... or result-shared-...)"
             )
         return replace(whole_tree(trees), titles=self.titles)
 
     @property
     def _known(self) -> tuple[Characters | None, Reference | None]:
-        """What came with the classifiers and stays true whatever computes them."""
+        """Statistics that belong to the classifiers and do not depend on the engine."""
         return self.characters, self.reference
 
     def with_titles(self, titles: Mapping[str, str]) -> "System":
-        """The same classifiers with titles of their labels."""
+        """Return the same classifiers with titles for their labels."""
         return System(self.name, self.nodes, self.loaded, self.raw, titles, *self._known)
 
     def with_loaded(self, loaded: Mapping[Path, Classifier | Ensemble]) -> "System":
-        """The same nodes with other classifiers, or the same ones otherwise computed."""
+        """Return the same nodes with other classifiers, or with the same ones on another engine."""
         return System(self.name, self.nodes, loaded, self.raw, self.titles, *self._known)
 
     def converting(self, convert: str) -> "System":
-        """The same classifiers for texts whose characters are converted first (``RawFormat.convert``)."""
+        """Return the same classifiers with a character conversion applied to texts first (``RawFormat.convert``)."""
         raw = replace(self.raw, convert=convert)
         return System(self.name, self.nodes, self.loaded, raw, self.titles, *self._known)
 
     def portions(self, texts: list[str]) -> Iterator[list[str]]:
-        """Texts, so many at a time that the scores of all labels fit into a bounded memory."""
+        """Yield the texts in portions whose scores for all labels fit into a bounded amount of memory."""
         size = max(1, _CELLS // sum(len(one.tree) for one in self.loaded.values()))
         for start in range(0, len(texts), size):
             yield texts[start : start + size]
 
     def whole(self, scores: Mapping[str, TreeScores]) -> TreeScores:
-        """The scores of :meth:`log_prob`, of all nodes, over the whole tree."""
+        """Combine the scores of all nodes from :meth:`log_prob` over the whole tree."""
         return whole(scores, self.tree)
 
     def log_prob(
@@ -115,18 +115,19 @@ class System:
         batch_size: int = 64,
         only: Collection[str] | None = None,
     ) -> dict[str, TreeScores]:
-        """Score every text by every node.
+        """Score every text with every node.
 
-        Each kind of reader reads a text once, and each classifier scores it once, in however many combinations it is.
+        Each kind of reader reads a text once, and each classifier scores it once, however many ensembles use it.
 
         Args:
-            texts: ``n`` texts, built as in training.
-            progress: Called after each batch of each classifier with its number of documents: ``passes * n`` in all.
+            texts: ``n`` texts composed as in training.
+            progress: Called after each batch of each classifier with its number of documents: ``passes * n`` in total.
             batch_size: Documents per batch of a network.
-            only: Names of the nodes to ask; None for all.
+            only: Names of the nodes to score; None: all.
 
         Returns:
-            By node its labels and their joint log-probabilities; memory grows with ``n`` times all labels.
+            For each node, its labels and their joint log-probabilities; memory grows with ``n`` times the number of
+            labels.
 
         Raises:
             ArtifactError: If the classifiers do not fit together.
@@ -136,7 +137,7 @@ class System:
 
     @property
     def has_members(self) -> bool:
-        """Whether it is a combination throughout, of the same number of members everywhere."""
+        """Whether every node is an ensemble, all with the same number of members."""
         nodes = [self.loaded[folder] for folder in self.nodes.values()]
         counts = {len(one.members) if isinstance(one, Ensemble) else 0 for one in nodes}
         return len(counts) == 1 and min(counts) > 1
@@ -144,7 +145,7 @@ class System:
     def log_prob_with_members(
         self, texts: list[str], progress: Progress | None = None, batch_size: int = 64
     ) -> tuple[dict[str, TreeScores], list[dict[str, TreeScores]]]:
-        """:meth:`log_prob`, and likewise the scores of each member; none unless :attr:`has_members`."""
+        """Return :meth:`log_prob` and the scores of each member; no members unless :attr:`has_members`."""
         scores, by_node = self._scorer.score_with_members(self.nodes, texts, progress, batch_size)
         if not self.has_members:
             return scores, []
@@ -153,16 +154,16 @@ class System:
 
 
 def paths_of(scores: TreeScores, ends: Positions) -> list[list[LabelPath]]:
-    """The paths to the labels of each document, ``(n, top_k)`` positions in the tree, in that order."""
+    """Return the paths to each document's labels, given as positions in the tree, ``(n, top_k)``, in that order."""
     tree = scores.tree
     steps = tree.paths(ends.reshape(-1)).reshape(*ends.shape, len(tree.levels))  # (n, top_k, n_levels)
     rows = np.arange(len(ends))[:, None, None]
     joint = scores.log_prob[rows, steps]
-    above = np.zeros_like(joint)  # of the parents; the root is certain
+    above = np.zeros_like(joint)  # log-probability of the parent; 0 for the root
     above[..., 1:] = joint[..., :-1]
     with np.errstate(invalid="ignore"):
         conditional = joint - above
-    equal = -np.log(np.diff(tree.child_bounds)[tree.parents[steps] + 1])  # below a label of probability 0
+    equal = -np.log(np.diff(tree.child_bounds)[tree.parents[steps] + 1])  # used below a label of probability 0
     conditional = np.where(np.isneginf(above), equal, conditional)
     values = np.exp(np.stack([joint, conditional], axis=-1)).tolist()
     codes = tree.codes[steps].tolist()
@@ -186,38 +187,38 @@ def load_system(folder: Path) -> System:
     """Load a finished result.
 
     Args:
-        folder: ``runs/<model>/result-hier-...`` (or ``-flat-``, ``-shared-``), beside its node folders; or one node's
-            folder; or an exported system. All may have been moved.
+        folder: A result ``runs/<model>/result-hier-...`` (or ``-flat-``, ``-shared-``) with its node folders next to
+            it, the folder of one node, or an exported system. All may have been moved.
 
     Raises:
         ConfigError: If the folder holds no result.
-        IncompleteError: Naming the node folders that are missing beside the result.
+        IncompleteError: If node folders next to the result are missing; the message names them.
         ArtifactError: If a file is missing or differs from its manifest.
     """
     manifest = read_json(folder / MANIFEST) if (folder / MANIFEST).is_file() else {}
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     if kind not in (RESULT_KIND, NODE_KIND, SYSTEM_KIND):
         raise ConfigError(
-            f"{folder} holds no finished result; name a folder such as runs/linear/result-hier-... or result-flat-..."
+            f"{folder} holds no finished result; use a folder such as runs/linear/result-hier-... or result-flat-..."
         )
     folders = {str(manifest.get("node")): folder} if kind == NODE_KIND else _nodes_of(folder, manifest)
     if absent := [node for node, path in folders.items() if not path.is_dir()]:
         names = ", ".join(f"{node} ({folders[node].name})" for node in absent)
-        raise IncompleteError(f"beside {folder} these nodes are missing: {names}; copy them there, or run again")
+        raise IncompleteError(f"node folders next to {folder} are missing: {names}; copy them there, or run again")
     name = str(manifest.get("name" if kind == SYSTEM_KIND else "model"))
     own = assemble(name, folders)
     system = System(name, own.nodes, own.loaded, own.raw, load_titles(folder), load_characters(folder))
-    if kind != NODE_KIND:  # one node alone has no whole tree to check it by, and no such file
+    if kind != NODE_KIND:  # a single node has no whole tree to check the file against, and no such file
         system.reference = load_reference(folder, system.tree)
     return system
 
 
 def assemble(name: str, folders: Mapping[str, Path]) -> System:
-    """Node folders as a system, without what a result says of titles and characters.
+    """Load node folders as a system, without the titles and character statistics of a result.
 
     Args:
-        name: Of the model.
-        folders: The folder of each node.
+        name: Name of the model.
+        folders: Folder of each node.
 
     Raises:
         ArtifactError: If a file is missing or differs from its manifest.
@@ -228,18 +229,18 @@ def assemble(name: str, folders: Mapping[str, Path]) -> System:
 
 
 def _nodes_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
-    """The node folders that a manifest names: beside a result, as they lay when it was made; or inside a system."""
+    """Return the node folders that a manifest names: next to a result, or inside an exported system."""
     verify(folder)
     nodes = manifest.get("nodes")
     if not isinstance(nodes, dict) or not nodes or not all(is_path(path) for path in nodes.values()):
-        raise ArtifactError(f"{folder / MANIFEST} names no nodes; delete {folder} and run again")
+        raise ArtifactError(f"{folder / MANIFEST} lists no nodes; delete {folder} and run again")
     place = folder.resolve() / NODES if manifest["kind"] == SYSTEM_KIND else folder.resolve().parent
     return {node: place / Path(path).name for node, path in nodes.items()}
 
 
 def _common_format(loaded: Mapping[Path, Classifier | Ensemble]) -> RawFormat:
-    """The form of the raw file that all classifiers were trained on."""
+    """Return the format of the raw file that all classifiers were trained on."""
     formats = [node.raw for node in loaded.values() if isinstance(node, Classifier)]
     if any(raw.content != formats[0].content for raw in formats):
-        raise ArtifactError("the classifiers were trained on texts of different form (data.*); combine others")
+        raise ArtifactError("the classifiers were trained on texts in different formats (data.*); combine others")
     return replace(formats[0], context=tuple(dict.fromkeys(name for raw in formats for name in raw.context)))

@@ -1,4 +1,4 @@
-"""Answers of a system as typed values: the same for Python, command line and HTTP."""
+"""Typed results of a system, the same for Python, the command line and HTTP."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,8 +11,8 @@ class LabelScore:
     """A label and its probability.
 
     Attributes:
-        label: Such as ``A`` or ``A01B1/02``.
-        probability: Of all below it together, 0 to 1.
+        label: Code, such as ``A`` or ``A01B1/02``.
+        probability: Probability of the label including everything below it, 0 to 1.
     """
 
     label: str
@@ -21,11 +21,11 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class Step:
-    """One label on a path.
+    """One label of a path.
 
     Attributes:
-        level: Such as ``section``.
-        label: Such as ``A``.
+        level: Level, such as ``section``.
+        label: Code, such as ``A``.
         probability: P(label), 0 to 1.
         conditional: P(label | the label above it); the product along a path is its ``probability``.
     """
@@ -38,13 +38,13 @@ class Step:
 
 @dataclass(frozen=True)
 class LabelPath:
-    """A way from the root of the scheme down, for one document.
+    """A path from the root of the scheme down, for one document.
 
     Attributes:
-        label: Where it ends.
-        probability: P(label), 0 to 1; the sum over all paths that may be answered is 1.
-        steps: Its labels from the top, one for each level; the last one is ``label``. A symbol that ends above the
-            deepest level has fewer.
+        label: Last label of the path.
+        probability: P(label), 0 to 1; the sum over all possible paths is 1.
+        steps: Labels from the top, one per level; the last one is ``label``. A symbol that ends above the deepest level
+            has fewer.
     """
 
     label: str
@@ -53,25 +53,25 @@ class LabelPath:
 
     @property
     def level(self) -> str:
-        """The level that it ends at."""
+        """Level at which the path ends."""
         return self.steps[-1].level
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Its labels from the top."""
+        """Labels of the path from the top."""
         return tuple(step.label for step in self.steps)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The answer for a document, and the reason why it goes no deeper.
+    """The answer for a document, and the reason for its level.
 
     Attributes:
-        level: The level of the answer, such as ``class``, or ``undecided``.
-        label: The answer; None if undecided.
-        confidence: Its probability; of undecided documents that of the likeliest label of the first level.
-        target_accuracy: The accuracy that was asked for, as known to the thresholds; None if none was.
-        reason: In a few English words, with the numbers that decided.
+        level: Level of the answer, such as ``class``, or ``undecided``.
+        label: Label of the answer; None if undecided.
+        confidence: Probability of the label; for undecided documents, that of the likeliest label of the first level.
+        target_accuracy: Requested target accuracy, as stored with the thresholds; None if none was requested.
+        reason: Reason in a few English words, with the numbers that decided.
     """
 
     level: str
@@ -86,9 +86,9 @@ class Span:
     """A part of a text.
 
     Attributes:
-        start: Its first character, from 0.
-        end: The character behind its last.
-        score: What it adds to the label's log-probability, in nats; negative if it speaks against the label.
+        start: Index of the first character, from 0.
+        end: Index after the last character.
+        score: Contribution to the label's log-probability, in nats; negative if the span contradicts the label.
     """
 
     start: int
@@ -101,16 +101,17 @@ class Explanation:
     """Contributions of the parts of a text to a label's log-probability.
 
     Attributes:
-        text: What the spans' places are counted in.
-        node: The node whose scores are explained.
-        level: The level of the label.
-        label: The label that is explained.
-        method: How the scores were found.
-        spans: In order, without overlap; text that no token, n-gram or window covers has none. Their scores add up to
-            next to ``value - base``; those of occlusion do not, since parts may say the same, or only work together.
-        base: The label's log-probability (natural) with the neutral input: the text's tokens masked, no known n-gram,
-            or the empty text.
-        value: Its log-probability with the text.
+        text: Text that the spans refer to.
+        node: Node whose scores are explained.
+        level: Level of the label.
+        label: Explained label.
+        method: Method that computed the scores.
+        spans: Spans in order, without overlap; text that no token, n-gram or window covers has none. Their scores add
+            up to approximately ``value - base``, except for occlusion, because parts may be redundant or act only
+            together.
+        base: The label's log-probability (natural) for the neutral input: the text's tokens masked, no known n-gram, or
+            the empty text.
+        value: The label's log-probability for the text.
     """
 
     text: str
@@ -125,18 +126,19 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """All that is said of one document.
+    """All results for one document.
 
     Attributes:
         decision: The answer.
-        paths: The likeliest paths, the most probable first.
-        levels: By level from the top its likeliest labels, the most probable first. Where labels were forced or
-            excluded, all probabilities are given that, and other labels are not there.
-        model_version: Which weights said so.
-        explanation: Which parts of the text speak for the first path's label, if that was asked for.
-        symbols: By level all labels that the document has, the most probable first, if they were asked for.
-        strange: Why probabilities may be too high for the text: it has many ``traditional`` characters, ``latin``
-            letters, or others that training has hardly shown (``unseen``); see :mod:`patent_hier.data.characters`.
+        paths: Likeliest paths, most probable first.
+        levels: For each level from the top, its likeliest labels, most probable first. If labels were forced or
+            excluded, all probabilities are conditional on that, and other labels are left out.
+        model_version: Version of the model.
+        explanation: Parts of the text that support the first path's label, if requested.
+        symbols: For each level, all labels of the document, most probable first, if requested.
+        strange: Reason why probabilities may be too high for the text: it has many ``traditional`` characters,
+            ``latin`` letters, or other characters rarely seen in training (``unseen``); see
+            :mod:`patent_hier.data.characters`.
     """
 
     decision: Decision
@@ -148,5 +150,8 @@ class Prediction:
     strange: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON-able values; without what there is not (``explanation``, ``symbols``, ``strange``)."""
+        """Return the prediction as JSON-able values.
+
+        ``explanation``, ``symbols`` and ``strange`` are left out if they are None.
+        """
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -1,7 +1,7 @@
-"""An output that is written for hours: whole or not there, and continued where a killed command left it.
+"""A long-running output that is written atomically, and resumed where a killed command stopped.
 
-Beside the output lie its beginning and a small file that says how many rows of which work it holds. They are taken up
-by the same command on the same file with the same model, and by no other.
+The partial output is next to the final one, together with a small file that records the work and the number of rows.
+Only the same command on the same file with the same model resumes them.
 """
 
 import contextlib
@@ -20,26 +20,29 @@ _PREFIX = ".partial-"
 
 
 def _require_own(file: Path, facts: os.stat_result) -> None:
-    """Refuse what is no plain file of this user, under one name: in a shared folder anybody may have put it there."""
-    is_own = not hasattr(os, "geteuid") or facts.st_uid == os.geteuid()  # Windows keeps others out by access lists
+    """Raise an error unless the file is a regular file of this user with a single name.
+
+    In a shared folder, anyone may have put the file there.
+    """
+    is_own = not hasattr(os, "geteuid") or facts.st_uid == os.geteuid()  # Windows uses access control lists instead
     if not (stat.S_ISREG(facts.st_mode) and is_own and facts.st_nlink <= 1):
-        raise ConfigError(f"{file} is a link or another user's; delete it, or choose another --output")
+        raise ConfigError(f"{file} is a link or belongs to another user; delete it, or choose another --output")
 
 
 class ResumableOutput:
-    """A text file under way; use it as a context.
+    """A text file that can be resumed; use it as a context manager.
 
     Args:
-        path: Where it will be.
-        work: All that decides its content, as JSON-able values.
+        path: Final path.
+        work: Everything that determines the content, as JSON-able values.
 
     Attributes:
-        file: Takes the text, UTF-8 with line ends as written.
-        rows: How many rows are there already.
-        state: What was kept with them by :meth:`keep`; None at the beginning.
+        file: Open text file, UTF-8, line ends unchanged.
+        rows: Number of rows that the file already holds.
+        state: Value stored with these rows by :meth:`keep`; None at the start.
 
     Raises:
-        ConfigError: If another command writes the same file, or what lies beside it is not this user's.
+        ConfigError: If another command is writing the same file, or its partial files do not belong to this user.
     """
 
     file: IO[str]
@@ -69,7 +72,7 @@ class ResumableOutput:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other commands away. The lock's file goes with it: one that waited for it looks for a new one."""
+        """Keep other commands away; the lock file is removed too, so a command that waited for it opens a new one."""
         from filelock import FileLock, Timeout
 
         lock = FileLock(self._lock_file)
@@ -82,24 +85,24 @@ class ResumableOutput:
         try:
             yield
         finally:
-            with contextlib.suppress(PermissionError):  # Windows removes no file that is open
+            with contextlib.suppress(PermissionError):  # Windows cannot remove an open file
                 self._lock_file.unlink(missing_ok=True)
             lock.release()
 
     def _opened(self) -> IO[str]:
-        """The beginning, and nothing that somebody else has put in its place."""
+        """Open the partial output, and refuse any file that someone else has put in its place."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):  # Windows has none of them
+        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):  # not available on Windows
             flags |= getattr(os, name, 0)
         handle = os.open(self._begun, flags, 0o666)
         with contextlib.ExitStack() as refused:
             file = refused.enter_context(os.fdopen(handle, "a+", encoding="utf-8", newline=""))
-            _require_own(self._begun, os.fstat(handle))  # what was looked at before may have been replaced
+            _require_own(self._begun, os.fstat(handle))  # the file checked before may have been replaced
             refused.pop_all()
         return file
 
     def _take_up(self) -> int:
-        """Bytes of earlier work that can be gone on with."""
+        """Return the number of bytes of earlier work that can be kept."""
         if not self._notes.is_file():
             return 0
         try:
@@ -108,18 +111,18 @@ class ResumableOutput:
             if notes["work"] != self._work or rows < 0 or not 0 <= size <= self._begun.stat().st_size:
                 return 0
             self.rows, self.state = rows, notes["state"]
-        except (ArtifactError, KeyError, OverflowError, TypeError, ValueError):  # no more than a beginning is lost
+        except (ArtifactError, KeyError, OverflowError, TypeError, ValueError):  # only the partial output is lost
             return 0
         return size
 
     def restart(self) -> None:
-        """Begin anew."""
+        """Discard all earlier work."""
         self.rows, self.state = 0, None
         self._notes.unlink(missing_ok=True)
         self.file.truncate(0)
 
     def keep(self, rows: int, state: Any) -> None:
-        """All that was written so far will be there after a kill: so many rows, and a value that goes with them."""
+        """Make everything written so far survive a kill, with its number of rows and a state value."""
         self.file.flush()
         os.fsync(self.file.fileno())
         notes = {"work": self._work, "rows": rows, "bytes": os.fstat(self.file.fileno()).st_size, "state": state}
@@ -128,13 +131,13 @@ class ResumableOutput:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Put the file in its place; after an error leave what was kept, or nothing if that is nothing."""
+        """Move the file to its final path; after an error, leave what was kept, or nothing if nothing was kept."""
         with self._held:
             try:
                 if kind is None:
                     self.file.flush()
                     os.fsync(self.file.fileno())
-                self.file.close()  # first: Windows neither moves nor removes a file that is open
+                self.file.close()  # close first: Windows can neither move nor remove an open file
                 if kind is None:
                     self._begun.replace(self.path)
                     self._notes.unlink(missing_ok=True)

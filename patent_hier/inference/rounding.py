@@ -1,7 +1,7 @@
-"""Weights of 8 bits in a file of ONNX, in the form that each engine multiplies fast.
+"""8-bit weights in an ONNX file, in the form that each engine multiplies fast.
 
-Only matrices that tokens are multiplied by are rounded, symmetrically: an encoder's, not its embeddings, nor the head's
-convolutions and its last layer. Activations are rounded by the engine as they come.
+Only the matrices that tokens are multiplied by are rounded, symmetrically: those of an encoder, but not its embeddings,
+nor the head's convolutions and last layer. The engine rounds activations at run time.
 """
 
 import copy
@@ -18,46 +18,46 @@ from numpy.typing import NDArray
 from patent_hier.inference.engines import ONNX, OPENVINO
 from patent_hier.inference.onnx_network import open_session
 
-GROUP = 32  # weights, and activations, that share a scale in OpenVINO; whole columns of weights were no faster
+GROUP = 32  # weights or activations that share a scale in OpenVINO; whole columns were not faster
 _MOST = 127
-_UNEVEN = 20.0  # how often the largest input of a product may be their root mean square, where all share one scale
+_UNEVEN = 20.0  # maximum ratio of a product's largest input to the root mean square, if all inputs share one scale
 
 Example = Mapping[str, NDArray[np.int64]]
 
 
 def _by_onnxruntime(path: Path, example: Example) -> None:
-    """Products of whole numbers; all activations of a batch share a scale.
+    """Use integer products; all activations of a batch share a scale.
 
-    A single one far beyond the others would leave those few steps. So products with such inputs stay in fp32, as found
-    on an example: in the encoder ``small``, those behind the activation function of its lower three layers; in
-    e5-small all around it, so that little is gained there.
+    A single activation far beyond the others would leave only a few steps for them. Products with such inputs on an
+    example therefore stay in fp32. In the encoder ``small``, these are the products after the activation function of
+    the lower three layers; in e5-small, all of them, so that little is gained there.
 
-    A processor without VNNI adds two products in 16 bits, which overflow: there the weights have 7 bits.
+    A processor without VNNI adds two products in 16 bits, which can overflow; there, the weights have 7 bits.
 
     Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
     import onnx
 
-    tools = importlib.import_module("onnxruntime.quantization")  # without types
+    tools = importlib.import_module("onnxruntime.quantization")  # untyped
     model: Any = onnx.load(path)
     whole = _even(model, example)
-    tools.quant_utils.add_pre_process_metadata(model)  # or it would warn that more could be fused
+    tools.quant_utils.add_pre_process_metadata(model)  # avoids a warning about missing fusions
     facts = {"per_channel": True, "weight_type": tools.QuantType.QInt8, "nodes_to_quantize": whole}
     facts["reduce_range"] = has_short_sums()
-    if whole:  # of no names it would take all
+    if whole:  # an empty list would select all nodes
         tools.quantize_dynamic(model, path, op_types_to_quantize=["MatMul"], **facts)
 
 
 def has_short_sums() -> bool:
-    """Whether this processor adds products of 8 bits in 16 bits, as x86 without VNNI does."""
+    """Return whether this processor adds 8-bit products in 16 bits, as x86 without VNNI does."""
     import torch
 
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return is_x86 and not torch.cpu._is_vnni_supported()  # public only in newer versions
+    return is_x86 and not torch.cpu._is_vnni_supported()  # public only in newer versions of torch
 
 
 def _even(model: Any, example: Example) -> list[str]:
-    """Names of the products with weights whose inputs are within :data:`_UNEVEN` on an example."""
+    """Return the names of weight products whose inputs stay within :data:`_UNEVEN` on an example."""
     import onnx
     from onnx import helper
 
@@ -76,15 +76,16 @@ def _even(model: Any, example: Example) -> list[str]:
 
 
 def _products(model: Any) -> Iterator[Any]:
-    """The nodes that multiply by weights."""
+    """Return the nodes that multiply by weights."""
     weights = {one.name for one in model.graph.initializer}
     return (node for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in weights)
 
 
 def _in_groups(path: Path, _: Example) -> None:
-    """Whole numbers, and the operators that make real ones of them: OpenVINO computes with the whole ones.
+    """Store integers, and the operators that convert them to real numbers; OpenVINO computes with the integers.
 
-    Each :data:`GROUP` weights of a column share a scale, and so do as many activations of a token (``runtimes.py``).
+    Each :data:`GROUP` weights of a column share a scale, and so do as many activations of a token (see
+    ``runtimes.py``).
 
     Source: https://docs.openvino.ai, "Dynamic quantization".
     """
@@ -93,7 +94,7 @@ def _in_groups(path: Path, _: Example) -> None:
 
     model: Any = onnx.load(path)
     weights = {one.name: one for one in model.graph.initializer}
-    nodes: dict[str, list[Any]] = {}  # by weights, which several products may share
+    nodes: dict[str, list[Any]] = {}  # by name of the weights, which several products may share
     for node in _products(model):
         name = node.input[1]
         if name not in nodes:
@@ -102,13 +103,13 @@ def _in_groups(path: Path, _: Example) -> None:
             model.graph.initializer.extend(numbers)
         node.input[1] = nodes[name][-1].output[0]
     ordered = [*chain.from_iterable(nodes.values()), *map(copy.deepcopy, model.graph.node)]
-    del model.graph.node[:]  # which empties the nodes that were in it: those above are copies
+    del model.graph.node[:]  # also empties the deleted nodes, hence the copies above
     model.graph.node.extend(ordered)
     onnx.save(model, path)
 
 
 def _rounded(name: str, matrix: NDArray[np.float32]) -> tuple[list[Any], list[Any]]:
-    """The nodes that make real numbers of whole ones, the last of them the matrix ``(inputs, outputs)``, and those."""
+    """Return nodes that restore the matrix ``(inputs, outputs)``, the last of which outputs it, and their constants."""
     import onnx
     from onnx import helper, numpy_helper
 

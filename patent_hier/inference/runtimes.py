@@ -1,4 +1,4 @@
-"""Networks as other runtimes compute them, in the place of PyTorch's: ids and mask in, logits out."""
+"""Networks computed by other runtimes in place of PyTorch: ids and mask in, logits out."""
 
 import copy
 import importlib
@@ -23,16 +23,17 @@ from patent_hier.sanitize import reason
 from patent_hier.settings import BF16
 
 _Arrays = dict[str, NDArray[np.int64]]
-_HINTS = {BF16: "bf16"}  # of OpenVINO; what has no hint computes in f32, but for what the file says
+_HINTS = {BF16: "bf16"}  # precision hints for OpenVINO; the default is f32, except where the file is quantised
 
 
 class HalfPrecision(nn.Module):
-    """A network whose matrices are multiplied in bfloat16, by PyTorch's automatic casting.
+    """A network whose matrices are multiplied in bfloat16 by PyTorch's automatic casting.
 
-    Casting would round the weights for each batch anew, so those of linear layers and convolutions are rounded once.
+    Casting would round the weights again for each batch, so the weights of linear layers and convolutions are rounded
+    once.
 
     Args:
-        network: It stays as it is.
+        network: The network; it is not changed.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -43,17 +44,17 @@ class HalfPrecision(nn.Module):
                 layer.to(torch.bfloat16)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits ``(batch, num_outputs)`` in float32, of ids and mask ``(batch, seq_len)``."""
+        """Return float32 logits ``(batch, num_outputs)`` for ids and mask ``(batch, seq_len)``."""
         with torch.autocast(input_ids.device.type, torch.bfloat16):
             logits: Tensor = self.network(input_ids, attention_mask)
         return logits.float()
 
 
 class Foreign(nn.Module):
-    """A network that another runtime computes, on the CPU.
+    """A network that another runtime computes on the CPU.
 
     Args:
-        score: From :data:`INPUTS` to logits; several threads may call it.
+        score: Function from :data:`INPUTS` to logits; it must be thread-safe.
     """
 
     def __init__(self, score: Callable[[_Arrays], NDArray[np.float32]]) -> None:
@@ -61,7 +62,7 @@ class Foreign(nn.Module):
         self._score = score
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits ``(batch, num_outputs)``, of ids and mask ``(batch, seq_len)``."""
+        """Return logits ``(batch, num_outputs)`` for ids and mask ``(batch, seq_len)``."""
         arrays = zip(INPUTS, (input_ids.numpy(), attention_mask.numpy()), strict=True)
         return torch.from_numpy(self._score(dict(arrays)))
 
@@ -69,7 +70,7 @@ class Foreign(nn.Module):
 def open_network(
     classifier: NodeClassifier, engine: Engine, cache: Path | None, files: Mapping[str, str] | None
 ) -> nn.Module:
-    """A network as an engine computes it; arguments as for :func:`patent_hier.inference.moving.stand_in`.
+    """Open a network on an engine; the arguments are those of :func:`patent_hier.inference.moving.stand_in`.
 
     Raises:
         ConfigError: If the network cannot be converted, or a package is missing.
@@ -79,13 +80,13 @@ def open_network(
         return HalfPrecision(classifier.model).eval()
     if engine.name == OPENVINO:
         _openvino()
-    require_libraries()  # both engines read what PyTorch's exporter writes
+    require_libraries()  # both engines read files from PyTorch's exporter
     try:
         with converted(classifier, engine, cache, files) as path:
             return Foreign(_OPENERS[engine.name](path, engine.precision))
     except (PatentHierError, OSError):
         raise
-    except Exception as error:  # both libraries have classes of their own
+    except Exception as error:  # both libraries have their own exceptions
         raise ConfigError(
             f"{engine.options} cannot run the network of node {classifier.node} ({reason(error)}); omit the option"
         ) from error
@@ -97,7 +98,7 @@ def _open_onnx(path: Path, precision: str) -> Callable[[_Arrays], NDArray[np.flo
 
     def score(arrays: _Arrays) -> NDArray[np.float32]:
         (logits,) = session.run([OUTPUT], {name: value for name, value in arrays.items() if name in known})
-        return logits  # type: ignore[no-any-return]  # onnxruntime has no types
+        return logits  # type: ignore[no-any-return]  # onnxruntime is untyped
 
     return score
 
@@ -122,12 +123,12 @@ def _open_openvino(path: Path, precision: str) -> Callable[[_Arrays], NDArray[np
 
 
 def _openvino() -> Any:
-    """OpenVINO without the package that would tell Google Analytics of every import; a stub takes its place.
+    """Import OpenVINO without its telemetry package, which would report every import to Google Analytics.
 
     Raises:
-        MissingExtraError: If it is not installed.
+        MissingExtraError: If OpenVINO is not installed.
     """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it fails, as Python documents
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes importing it fail, as Python documents
     try:
         return importlib.import_module("openvino")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Texts scored by any of some loaded folders, where each text is read and scored no more often than it must be."""
+"""Scoring of texts with loaded node folders; each text is read and scored no more often than necessary."""
 
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
@@ -18,13 +18,13 @@ Progress = Callable[[int], None]
 
 
 class TextScorer:
-    """Scores texts by any of some loaded folders: each is read once for all that read alike, and scored once by each.
+    """Scores texts with loaded folders; each text is read once per kind of reader and scored once per folder.
 
-    Classifiers on character n-grams have different ones; their texts are counted once for all of these, and each takes
-    its own columns of the counts.
+    Classifiers on character n-grams use different n-grams. Their texts are counted once for the union of these, and
+    each classifier selects its own columns of the counts.
 
     Attributes:
-        passes: How many classifiers read each text; constant ones need not.
+        passes: Number of classifiers that read each text; constant classifiers do not.
     """
 
     def __init__(self, loaded: Mapping[Path, Classifier | Ensemble]) -> None:
@@ -44,14 +44,14 @@ class TextScorer:
     def score(
         self, nodes: Mapping[str, Path], texts: list[str], progress: Progress | None = None, batch_size: int = 64
     ) -> dict[str, TreeScores]:
-        """Scores by node, of folders by the names that their loader gave them; see :meth:`System.log_prob`."""
+        """Return the scores by node; folders are keys from their loader. See :meth:`System.log_prob`."""
         said = _Reading(self._loaded, self._encoders, texts, progress, batch_size)
         return {node: said.scored(folder) for node, folder in nodes.items()}
 
     def score_with_members(
         self, nodes: Mapping[str, Path], texts: list[str], progress: Progress | None = None, batch_size: int = 64
     ) -> tuple[dict[str, TreeScores], dict[str, list[TreeScores]]]:
-        """The same, and by each node that is a combination the scores of its members, which are made once for both."""
+        """Return the scores by node and, for each node that is an ensemble, its members' scores, computed once."""
         said = _Reading(self._loaded, self._encoders, texts, progress, batch_size, keeps_members=True)
         scores = {node: said.scored(folder) for node, folder in nodes.items()}
         combined = {node: folder for node, folder in nodes.items() if isinstance(self._loaded[folder], Ensemble)}
@@ -59,9 +59,9 @@ class TextScorer:
 
 
 class _Reading:
-    """Some texts, each of which is read once for all that read alike, and scored once by each.
+    """Some texts, each read once per kind of reader and scored once per folder.
 
-    The scores of a combination's members are large: where only their pool is asked for, they are not kept.
+    The scores of an ensemble's members are large, so they are kept only if they are requested along with their pool.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class _Reading:
         if isinstance(one, Ensemble):
             return self._pooled(one, folder)
         n, classifier = self._n, one.classifier
-        if not n or classifier.reader is None:  # a constant classifier is certain of its labels
+        if not n or classifier.reader is None:  # a constant classifier gives its labels probability 1
             return TreeScores(one.tree, np.zeros((n, len(one.tree)), np.float32), classifier.flat)
         log_prob = classifier.log_prob(self._read(_reads(one)), np.arange(n), self._batch_size, self._progress)
         return TreeScores(one.tree, log_prob, classifier.flat)
 
     def _members(self, folder: Path) -> list[TreeScores]:
-        """What each member says of the combined node."""
+        """Return each member's scores for the ensemble's node."""
         one, members = self._loaded[folder], []
         assert isinstance(one, Ensemble)
         for member in one.members:
@@ -108,7 +108,9 @@ class _Reading:
             weights = np.array([member.weights for member in one.members])
             own = PathPool(weights, np.array(one.unknown))(members, one.tree)
         if (own.tree, own.flat) != (one.tree, one.flat):
-            raise ArtifactError(f"the members of {folder} know other labels than it; delete it and combine again")
+            raise ArtifactError(
+                f"the members of {folder} have other labels than the ensemble; delete it and combine again"
+            )
         return own
 
 

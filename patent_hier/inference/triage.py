@@ -1,7 +1,7 @@
-"""Which answers to look at first: how likely each one is wrong, and why.
+"""Triage: which answers to review first, how likely each is wrong, and why.
 
-An error model (:mod:`patent_hier.evaluation.error_model`) is fitted on the spot to documents of the calibration part,
-which nothing was trained on; nothing of it is stored. Where there are none, plain confidence orders the documents.
+An error model (:mod:`patent_hier.evaluation.error_model`) is fitted on demand to documents of the calibration part,
+which were not used in training; it is not stored. Without such documents, answers are ordered by plain confidence.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +26,9 @@ from patent_hier.inference.results import Prediction
 CLOSE, UNSURE, PATH, MEMBERS, CHARACTERS, UNLIKE, NEIGHBOURS = REASONS = (
     "close", "unsure", "path", "members", "characters", "unlike", "neighbours",
 )  # fmt: skip
-NEAREST = 5  # known documents that a text is compared with
-_CLOSE = 0.5  # of the likeliest label's probability, from which the second one is close
-# The signals by what they say, the beginnings of their names.
+NEAREST = 5  # known documents compared with a text
+_CLOSE = 0.5  # share of the likeliest label's probability at which the second label counts as close
+# First part of a signal's name -> its reason.
 _SAYS = {
     "confidence": UNSURE, "margin": UNSURE, "entropy": UNSURE, "path": PATH, "members": MEMBERS, "divergence": MEMBERS,
     "characters": CHARACTERS, "similarity": UNLIKE, "neighbours": NEIGHBOURS,
@@ -37,14 +37,14 @@ _SAYS = {
 
 @dataclass(frozen=True)
 class Review:
-    """How much a look at one answer is worth.
+    """Review priority of one answer.
 
     Attributes:
-        error: Probability that the first label of the deepest level is wrong, 0 to 1; where plain confidence orders the
-            documents, what its probability leaves to 1.
-        why: The main reason, one of :data:`REASONS`: two labels are close; none is likely; the likeliest label lies off
-            the likeliest path from above; the members disagree; training has hardly shown the characters; known
-            documents are unlike the text, or have other labels. None where nothing speaks against the answer.
+        error: Probability that the first label of the deepest level is wrong, 0 to 1; without an error model, 1 minus
+            the label's probability.
+        why: Main reason, one of :data:`REASONS`: two labels are close; no label is likely; the likeliest label is not
+            on the likeliest path; the members disagree; characters are rare in training; known documents differ from
+            the text, or have other labels. None if nothing indicates an error.
     """
 
     error: float
@@ -53,12 +53,12 @@ class Review:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Documents that nothing was trained on, with their true labels.
+    """Documents that were not used in training, with their true labels.
 
     Attributes:
-        documents: As :meth:`HierarchicalClassifier.documents` gives them.
-        truth: True labels of the deepest level; None where a document has none there.
-        groups: Equal numbers for those that belong together, negative for one alone; None: all are alone.
+        documents: Documents from :meth:`HierarchicalClassifier.documents`.
+        truth: True labels of the deepest level; None if a document has none there.
+        groups: Group number of each document, negative for a document without a group; None: no document has a group.
     """
 
     documents: list[str]
@@ -70,12 +70,12 @@ class Triage:
     """Orders documents by how likely their answers are wrong.
 
     Attributes:
-        note: In one line, what orders them and why.
+        note: One-line description of the order and its reason.
 
     Args:
-        classifier: What answers.
-        fitted: The error model, or why there is none.
-        neighbours: Known patents, where the error model asks for them.
+        classifier: Classifier that answers.
+        fitted: The error model, or the reason why there is none.
+        neighbours: Index of known patents, if the error model needs it.
     """
 
     def __init__(
@@ -95,13 +95,12 @@ class Triage:
         neighbours: Neighbours | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> "Triage":
-        """Fit an error model; the same documents give the same one.
+        """Fit an error model; the same documents always give the same model.
 
         Args:
-            classifier: What answers.
-            labelled: Documents of the calibration part. None: what their predictions beside the model tell, as far as
-                they are there.
-            neighbours: Known patents, none of them among the documents.
+            classifier: Classifier that answers.
+            labelled: Documents of the calibration part. None: use the predictions next to the model, if there are any.
+            neighbours: Index of known patents, none of them among the documents.
             progress: Called after each batch of each classifier with its number of documents.
         """
         if labelled is None:
@@ -118,7 +117,7 @@ class Triage:
 
     @classmethod
     def plain(cls, classifier: HierarchicalClassifier) -> "Triage":
-        """Without an error model."""
+        """Return a triage without an error model."""
         return cls(classifier, Fitted(None, "plain confidence orders the documents"))
 
     def review(
@@ -128,13 +127,13 @@ class Triage:
         scores: TreeScores | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> tuple[list[Prediction], list[Review]]:
-        """The answers to documents, and how much a look at each is worth.
+        """Return the answers to documents, and the review priority of each.
 
         Args:
-            documents: As :meth:`HierarchicalClassifier.documents` gives them.
-            asked: What is asked; for the reasons, two paths or more where the system has them.
-            scores: Of the documents, where they are known; a combination's are made anew for those of its members, if
-                the error model asks for them.
+            documents: Documents from :meth:`HierarchicalClassifier.documents`.
+            asked: Checked question; the reasons need at least two paths if the system has them.
+            scores: Scores of the documents, if known. An ensemble's scores are computed again if the error model needs
+                the members' scores.
             progress: Called after each batch of each classifier with its number of documents.
         """
         if not documents:
@@ -154,12 +153,12 @@ class Triage:
 
 
 def _kind(signal: str) -> str:
-    """What a signal says, one of :data:`REASONS`."""
+    """Return the reason behind a signal, one of :data:`REASONS`."""
     return _SAYS[signal.partition(".")[0]]
 
 
 def _reasons(model: ErrorModel, signals: Signals, predictions: list[Prediction]) -> list[str | None]:
-    """What speaks most against each answer: signals that say the same count together."""
+    """Return the main reason against each answer; signals with the same reason are added up."""
     parts = model.contributions(signals)
     kinds = list(map(_kind, model.names))
     names = list(dict.fromkeys(kinds))
@@ -172,17 +171,17 @@ def _reasons(model: ErrorModel, signals: Signals, predictions: list[Prediction])
 
 
 def in_words(review: Review, prediction: Prediction) -> str:
-    """The main reason to look at an answer; empty where there is none."""
+    """Return the main reason to review an answer in words; empty if there is none."""
     first, *others = list(prediction.levels.values())[-1][:2]
     two = ", ".join(f"{one.label} {one.probability:.2f}".replace(" 0.", " .") for one in (first, *others))
     return {
         None: "",
         CLOSE: f"two labels are close: {two}",
         UNSURE: f"no label is likely: {two}",
-        PATH: "the likeliest label lies off the likeliest path from above",
-        MEMBERS: "members disagree",
-        CHARACTERS: "characters hardly seen",
-        UNLIKE: "unlike known documents",
+        PATH: "the likeliest label is not on the likeliest path",
+        MEMBERS: "the ensemble members disagree",
+        CHARACTERS: "characters rarely seen in training",
+        UNLIKE: "no known document is similar",
         NEIGHBOURS: "similar known documents have other labels",
     }[review.why]
 
@@ -197,7 +196,7 @@ def _gather(
     *,
     members: bool = True,
 ) -> tuple[list[Prediction], Signals]:
-    """The answers, and all signals, or all but those of members; some documents at a time: their scores are large."""
+    """Return the answers and all signals, computed in portions because the scores are large; members are optional."""
     predictions: list[Prediction] = []
     parts = []
     for part, own, by_member in _scored(classifier, documents, scores, progress, members=members):
@@ -219,7 +218,7 @@ def _scored(
     *,
     members: bool,
 ) -> Iterator[tuple[list[str], TreeScores, list[TreeScores]]]:
-    """Some documents at a time, their scores, and those of a combination's members, where these are asked for."""
+    """Yield documents in portions with their scores and, if requested, the scores of an ensemble's members."""
     start = 0
     for part in classifier.system.portions(list(documents)):
         if members and (scores is None or classifier.system.has_members):
@@ -234,7 +233,7 @@ def _scored(
 def _text_signals(
     classifier: HierarchicalClassifier, documents: list[str], answers: list[Prediction], neighbours: Neighbours | None
 ) -> Signals:
-    """What a text is beside those that training has shown."""
+    """Return signals that compare each text with the training texts."""
     texts, signals = [text_of(document) for document in documents], Signals()
     if (known := classifier.system.characters) is not None:
         signals["characters"] = np.array([known.unseen_share(text) for text in texts])
@@ -249,11 +248,11 @@ def _text_signals(
 
 
 def _fit_to_predictions(classifier: HierarchicalClassifier) -> Fitted:
-    """Fit to the predictions of calibration documents that lie beside a result; they know no texts and no members."""
+    """Fit to the calibration predictions next to a result, which include neither texts nor ensemble members."""
     folders, nothing = classifier.system.nodes, "plain confidence orders the documents: the model has no"
     files = {node: folder / PREDICTIONS_FILE for node, folder in folders.items()}
     if classifier.calibration is None or not all(file.is_file() for file in files.values()):
-        return Fitted(None, f"{nothing} calibration documents here; name the cache of its training (--cache-dir)")
+        return Fitted(None, f"{nothing} calibration documents here; set --cache-dir to the cache of its training")
     parts = {node: NetworkPredictions.read(file).select(CALIBRATION) for node, file in files.items()}
     scalings = classifier.calibration.scalings
     system = merge({node: scaled(own, scalings.get(node, {})) for node, own in parts.items()})
@@ -265,7 +264,7 @@ def _fit_to_predictions(classifier: HierarchicalClassifier) -> Fitted:
         first, confidence = values.argmax(axis=1), np.exp(values.max(axis=1).astype(np.float64))
     elif restriction is not None:
         return Fitted(
-            None, f"{nothing} predictions of all labels, which blocked places need; --cache-dir names its texts"
+            None, f"{nothing} predictions of all labels, which blocked places need; use --cache-dir to read its texts"
         )
     else:
         signals, (labels, values) = prediction_signals(system), deepest.best(1)
@@ -277,7 +276,7 @@ def _fit_to_predictions(classifier: HierarchicalClassifier) -> Fitted:
 
 
 def _deepest(classifier: HierarchicalClassifier, prediction: Prediction) -> str | None:
-    """The first path's label at the deepest level; None where it ends above."""
+    """Return the first path's label at the deepest level; None if the path ends above."""
     last = prediction.paths[0].steps[-1]
     return last.label if last.level == classifier.system.tree.depth else None
 

@@ -1,4 +1,4 @@
-"""The documents of a file in the order of review: all of them in memory, since the last one may be the first to see."""
+"""A file's documents in review order, all of them in memory, since the last one may have to be reviewed first."""
 
 import csv
 import json
@@ -28,19 +28,20 @@ _COLUMNS = ("label", "name", "confidence", "error_probability", "reason", "symbo
 
 @dataclass(frozen=True)
 class Reviewed:
-    """A row that was classified, without what only its classification needed.
+    """A classified row, reduced to the values needed for review.
 
     Attributes:
-        row: Its number in the file, from 1.
-        document_id: As in :class:`patent_hier.data.incoming.Incoming`, and so are ``fields`` and ``symbols``.
-        fields: The fields of its text.
-        symbols: Its true symbols, empty where the file has none.
-        label: The answer.
-        name: What that is called; empty where it has no name.
-        confidence: The answer's probability, 0 to 1.
-        error: Probability that it is wrong, 0 to 1.
-        reason: Why to look at it, in words; empty for none.
-        is_wrong: Whether the first label of the deepest level is not the true one; None where that is not known.
+        row: Row number in the file, from 1.
+        document_id: As in :class:`patent_hier.data.incoming.Incoming`.
+        fields: Fields of the text.
+        symbols: True symbols; empty if the file has none.
+        label: Label of the answer.
+        name: Title of the label; empty if it has none.
+        confidence: Probability of the answer, 0 to 1.
+        error: Probability that the answer is wrong, 0 to 1.
+        reason: Reason to review it, in words; empty if there is none.
+        is_wrong: Whether the first label of the deepest level differs from the true one; None if the true label is
+            unknown.
     """
 
     row: int
@@ -60,9 +61,9 @@ class Pile:
     """All rows of a file.
 
     Attributes:
-        text_columns: The names of the fields of the text.
-        reviewed: The classified rows, the first to look at first; of equals the earlier one.
-        faulty: The others, as they stood.
+        text_columns: Names of the text fields.
+        reviewed: Classified rows in review order; ties keep the file's order.
+        faulty: Rows that could not be classified, unchanged.
     """
 
     text_columns: tuple[str, ...]
@@ -71,11 +72,11 @@ class Pile:
 
     @property
     def labelled(self) -> list[Reviewed]:
-        """The rows whose true label is known."""
+        """Rows whose true label is known."""
         return [one for one in self.reviewed if one.is_wrong is not None]
 
     def worth(self) -> dict[str, list[ErrorsFound]]:
-        """What this order and that by plain confidence find; empty without a wrong answer that is known."""
+        """Return the errors found by this order and by plain confidence; empty if no answer is known to be wrong."""
         known = self.labelled
         wrong = np.array([bool(one.is_wrong) for one in known], np.bool_)
         if not wrong.any():
@@ -84,7 +85,7 @@ class Pile:
         return measure_orders({TRIAGE: own, CONFIDENCE: -plain}, wrong)
 
     def faults_in_words(self) -> str:
-        """Why the others have no answer, with their counts, the most frequent first."""
+        """Return why rows have no answer, with counts, most frequent first."""
         counts = Counter(str(row.fault) for row in self.faulty)
         return ", ".join(f"{count} {fault}" for fault, count in counts.most_common())
 
@@ -96,17 +97,17 @@ def review_file(
     raw: RawFormat,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Pile:
-    """Classify all documents of a file, and put them into the order of review.
+    """Classify all documents of a file and put them into review order.
 
     Args:
-        triage: What orders them.
-        classifier: What answers.
+        triage: Triage that orders the documents.
+        classifier: Classifier that answers.
         documents: The file.
-        raw: Its form.
-        progress: Called after each batch of rows with bytes done, bytes in all and rows so far.
+        raw: Format of the file.
+        progress: Called after each batch of rows with the bytes done, the total bytes and the rows so far.
 
     Raises:
-        DataError: If the file cannot be used, or no row of it can be classified.
+        DataError: If the file cannot be used, or none of its rows can be classified.
     """
     tree = classifier.system.tree
     asked, names, done = classifier.ask(Question(min(2, len(tree.ends)))), LabelNames(tree), 0
@@ -125,7 +126,7 @@ def review_file(
             progress(done, documents.size, len(reviewed) + len(faulty))
     pile = Pile(documents.text_columns, sorted(reviewed, key=lambda one: -one.error), faulty)
     if not reviewed:
-        reason = pile.faults_in_words() or "it has a header only"
+        reason = pile.faults_in_words() or "it contains only a header"
         raise DataError(f"no row of {documents.source} could be classified: {reason}; check the file and its columns")
     return pile
 
@@ -140,16 +141,16 @@ def _reviewed(row: Incoming, prediction: Prediction, review: Review, names: Labe
 
 
 def write_pile(pile: Pile, kind: str, output: IO[str]) -> None:
-    """Write all rows in the order of review, those without an answer last.
+    """Write all rows in review order, those without an answer last.
 
-    JSON lines have an object for each row. CSV has a byte order mark, and the columns ``rank``, ``row``,
-    ``document_id``, the fields of the text, ``label``, ``name``, ``confidence``, ``error_probability``, ``reason``,
-    ``symbols``, ``error``.
+    JSON lines contain one object per row. CSV has a byte order mark and the columns ``rank``, ``row``, ``document_id``,
+    the fields of the text, ``label``, ``name``, ``confidence``, ``error_probability``, ``reason``, ``symbols``,
+    ``error``.
 
     Args:
         pile: The rows.
         kind: One of :data:`patent_hier.inference.writers.OUTPUT_FORMATS`.
-        output: An open text file (UTF-8, ``newline=""``).
+        output: Open text file (UTF-8, ``newline=""``).
     """
     write = _write_json if kind == JSON_LINES else _write_csv
     write(pile, output)

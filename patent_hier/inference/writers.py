@@ -1,4 +1,4 @@
-"""Predictions as files: CSV that a spreadsheet only shows, and JSON lines."""
+"""Predictions as files: JSON lines, and CSV in which spreadsheets run no formulas."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ BYTE_ORDER_MARK = "\ufeff"  # makes spreadsheets read the file as UTF-8
 
 
 Write = Callable[[Incoming, Prediction | None], None]
-"""Writes one row: its prediction or, where that is None, its fault."""
+"""Function that writes one row: its prediction, or its fault if the prediction is None."""
 
 
 def writer_for(
@@ -29,23 +29,23 @@ def writer_for(
 ) -> Write:
     """Return a function that writes predictions to an open text file (UTF-8, ``newline=""``).
 
-    JSON lines have an object for every row: ``row``, ``document_id``, and either the prediction's values or ``error``.
+    JSON lines contain one object per row: ``row``, ``document_id``, and either the prediction's values or ``error``.
 
-    CSV has a byte order mark, and a line for every row. The columns: ``row``, ``document_id``, the fields of the text;
-    ``decision`` (a level or ``undecided``), ``label``, ``name`` (of the label or of the next one above it that has
-    one) and ``confidence``; for each path, k from 1 to ``top_k``, its labels and their probabilities:
-    ``section_k``, ``section_probability_k``, ..., of the deepest level ``class_k`` and ``probability_k`` (that of the
-    path); with all symbols, for each level, ``all_<level>`` and ``all_<level>_probabilities``, with semicolons between
-    them; ``strange``, why probabilities may be too high (see :class:`patent_hier.inference.results.Prediction`);
-    ``error``, the reason why a row has no prediction.
+    CSV has a byte order mark and one line per row. The columns are ``row``, ``document_id`` and the fields of the text;
+    ``decision`` (a level or ``undecided``), ``label``, ``name`` (title of the label, or of the nearest label above it
+    that has one) and ``confidence``; for each path, with k from 1 to ``top_k``, its labels and their probabilities:
+    ``section_k``, ``section_probability_k``, ..., and for the deepest level ``class_k`` and ``probability_k`` (that of
+    the path); with all symbols, for each level, ``all_<level>`` and ``all_<level>_probabilities``, with semicolons
+    between the values; ``strange``, the reason why probabilities may be too high (see
+    :class:`patent_hier.inference.results.Prediction`); ``error``, the reason why a row has no prediction.
 
     Args:
         kind: One of :data:`OUTPUT_FORMATS`.
-        output: The file.
-        tree: The labels that may be answered.
-        top_k: Paths of each prediction, at most.
-        text_columns: The names of the text's fields, for a header; None where a file is continued.
-        all_symbols: Whether predictions have them.
+        output: Output file.
+        tree: Labels that may be answered.
+        top_k: Maximum number of paths per prediction.
+        text_columns: Names of the text fields, for the header; None if a file is continued.
+        all_symbols: Whether predictions include all symbols.
     """
     if kind == JSON_LINES:
 
@@ -88,19 +88,19 @@ def _symbols(prediction: Prediction) -> list[str]:
 
 
 def _cells(prediction: Prediction, names: LabelNames, width: int, top_k: int) -> list[str]:
-    """The decision, and the paths in so many cells each."""
+    """Return the cells of the decision and of all paths, each path padded to the same width."""
     decision = prediction.decision
     name = cell(name_of_decision(prediction, names))
     cells = [decision.level, decision.label or "", name, f"{decision.confidence:.6f}"]
     for path in prediction.paths:
         own = [value for step in path.steps for value in (step.label, f"{step.probability:.6f}")]
         cells += [*own, *[""] * (width - len(own))]
-        cells[-1] = f"{path.probability:.6f}"  # of a symbol that ends above too
+        cells[-1] = f"{path.probability:.6f}"  # also if the symbol ends above the deepest level
     return cells + [""] * (width * (top_k - len(prediction.paths)))
 
 
 def name_of_decision(prediction: Prediction, names: LabelNames) -> str:
-    """The name of the answer, or of the next label above it that has one; empty for none."""
+    """Return the title of the answer, or of the nearest label above it that has one; empty if none has."""
     label = prediction.decision.label
     if label is None:
         return ""

@@ -1,1 +1,1 @@
-"""A finished system over HTTP, and a page for examiners. Needs the extra ``web``."""
+"""HTTP service for a finished system, with a web page for examiners. Requires the extra ``web``."""

@@ -1,4 +1,4 @@
-"""The service's routes. Every file that it gives out is one of its own, known by name when it starts."""
+"""Routes of the service. All static files are read at startup and served by name only."""
 
 from importlib import resources
 from pathlib import PurePath
@@ -38,17 +38,17 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_KNOWN = {404: ("not_found", "there is nothing here"), 405: ("bad_method", "this address takes another method")}
+_KNOWN = {404: ("not_found", "this address does not exist"), 405: ("bad_method", "this address uses another method")}
 _QUESTIONS = (PredictQuestion, BatchQuestion, JudgementQuestion)
 _FIELDS = {*(name for one in _QUESTIONS for name in one.model_fields), "parent", "level", "offset", "limit"}
 _MOST_DIGITS = 10
 
 
 def _count(value: object) -> object:
-    """Refuse a number of a query that is not of decimal digits, though Python or Pydantic would read it."""
+    """Reject a query number that is not made of decimal digits, even if Python or Pydantic would accept it."""
     if isinstance(value, str) and not (value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS):
-        raise ValueError("no whole number")
-    return value  # some versions also ask about the default
+        raise ValueError("not a whole number")
+    return value  # some versions of FastAPI also validate the default
 
 
 _Count = Annotated[int, BeforeValidator(_count)]
@@ -64,14 +64,14 @@ def create_app(
     feedback: FeedbackSettings | None = None,
     triage: Triage | None = None,
 ) -> ASGIApp:
-    """The service as an ASGI application.
+    """Return the service as an ASGI application.
 
     Args:
-        classifier: The system that answers.
-        settings: Its bounds.
-        neighbours: Known patents that are named beside an answer.
-        feedback: Where judgements of answers go; None: none are taken.
-        triage: What says which answers of a batch to review first; None: plain confidence.
+        classifier: System that answers.
+        settings: Limits of the service.
+        neighbours: Index of known patents, named with an answer.
+        feedback: Where judgements of answers are stored; None: judgements are not accepted.
+        triage: Triage that decides which answers of a batch to review first; None: plain confidence.
     """
     settings = settings or ServiceSettings()
     service = Service(classifier, settings, neighbours, feedback, triage)
@@ -83,7 +83,7 @@ def create_app(
         lifespan=lambda app: service.running(),
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # a redirect repeats the question
+        redirect_slashes=False,  # a redirect would repeat the question
         responses=_REFUSALS,
         exception_handlers=dict.fromkeys(kinds, _told),
     )
@@ -108,17 +108,21 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.get("/taxonomy", response_model=Family, response_model_exclude_defaults=True)
     async def taxonomy(
         response: Response,
-        parent: Annotated[str | None, Query(max_length=64, description="A label; left out: the whole scheme.")] = None,
-        level: Annotated[str | None, Query(max_length=64, description="Its level, of two with one code.")] = None,
-        offset: Annotated[_Count, Query(ge=0, le=10**9, description="Children to pass over.")] = 0,
-        limit: Annotated[_Count, Query(ge=1, le=MOST_CHILDREN, description="Children to give.")] = 200,
+        parent: Annotated[
+            str | None, Query(max_length=64, description="Parent label; omit it for the whole scheme.")
+        ] = None,
+        level: Annotated[
+            str | None, Query(max_length=64, description="Level of the label, if two levels share its code.")
+        ] = None,
+        offset: Annotated[_Count, Query(ge=0, le=10**9, description="Number of children to skip.")] = 0,
+        limit: Annotated[_Count, Query(ge=1, le=MOST_CHILDREN, description="Maximum number of children.")] = 200,
         if_none_match: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> Family | Response:
-        """A label with all its ancestors, and the labels directly below it, with their titles."""
+        """Return a label with all its ancestors, and the labels directly below it, with their titles."""
         cached = {
             "etag": service.taxonomy.etag,
             "cache-control": "private, no-cache",
-        }  # it may be kept, and is asked for
+        }  # browsers may cache it, but must revalidate it
         if if_none_match == service.taxonomy.etag:
             return Response(status_code=304, headers=cached)
         response.headers.update(cached)
@@ -126,31 +130,31 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/about")
     async def about() -> dict[str, Any]:
-        """The model, its data, and what each target accuracy came to on test documents."""
+        """Return the model, its data, and the result of each target accuracy on the test documents."""
         return service.about()
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        """Whether the service is there."""
+        """Return the status of the service and the version of the model."""
         return {"status": "ok", "model_version": service.classifier.version}
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Counts for Prometheus."""
+        """Return the metrics for Prometheus."""
         return Response(generate_latest(service.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_feedback(app: FastAPI, feedback: Feedback) -> None:
     @app.post("/feedback", status_code=201, responses={409: {"model": ErrorAnswer}})
     async def judge(question: JudgementQuestion) -> JudgementAnswer:
-        """Store a judgement of one answer; it is on the disk before this is answered."""
+        """Store a judgement of one answer; the response is sent once the judgement is on disk."""
         return await feedback.take(question)
 
     @app.get("/feedback.csv", response_class=Response, responses={401: {"model": ErrorAnswer}})
     async def judgements(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> Response:
-        """The newest judgement of each document or text, as a table that ``patent-hier prepare`` reads.
+        """Return the newest judgement of each document or text, as a table that ``patent-hier prepare`` reads.
 
-        It asks for the token as a bearer's.
+        The request must carry the token as a bearer token.
         """
         feedback.require_token(authorization)
         return StreamingResponse(await feedback.csv(), media_type="text/csv; charset=utf-8")
@@ -172,25 +176,25 @@ def _add_page(app: FastAPI) -> None:
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    """Return the response to an error; for a fault of ours it says only that, and the log has the traceback."""
+    """Return the response to an error; an internal error is only named, and its traceback is logged."""
     match error:
         case RefusedError():
             return error.response()
-        case UnknownLabelError():  # its message repeats what was asked
-            message = f"one of the labels is unknown to this model; like it are {', '.join(error.near)}"
+        case UnknownLabelError():  # its own message would repeat the question
+            message = f"one of the labels is unknown to this model; similar labels are {', '.join(error.near)}"
             return RefusedError(422, "unknown_label", message).response()
-        case BlockedLabelError():  # the reason is the office's own
+        case BlockedLabelError():  # the reason was written by the office
             return RefusedError(422, "blocked_label", f"one of the labels is blocked: {error.reason}").response()
         case PatentHierError():
             fields = "top_k, target_accuracy, depth, level, force, exclude, all_symbols or context"
-            message = f"{fields} is beyond what this model knows"
+            message = f"{fields} has a value that this model does not support"
             return RefusedError(422, "bad_question", message).response()
         case RequestValidationError():
             places = {str(part) for one in error.errors() for part in one["loc"]} & _FIELDS
-            where = f": look at {', '.join(sorted(places))}" if places else ""
-            message = f"the request is not as /openapi.json describes it{where}"
+            where = f"; check {', '.join(sorted(places))}" if places else ""
+            message = f"the request does not match /openapi.json{where}"
             return RefusedError(422, "bad_question", message).response()
         case HTTPException():
             code, message = _KNOWN.get(error.status_code, ("bad_request", "the request cannot be read"))
             return RefusedError(error.status_code, code, message).response()
-    return RefusedError(500, "failed", "the request could not be answered").response()
+    return RefusedError(500, "failed", "the request failed because of an internal error").response()

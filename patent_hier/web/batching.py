@@ -1,4 +1,4 @@
-"""Requests of many clients, scored together: one network pass for what came during the last one."""
+"""Requests of several clients, scored together: one network pass for all texts that arrived during the last pass."""
 
 import asyncio
 from collections import deque
@@ -10,29 +10,29 @@ from patent_hier.evaluation.scores import TreeScores
 from patent_hier.web.messages import RefusedError
 
 Score = Callable[[Sequence[str]], TreeScores]
-_MOST_TOGETHER = 200_000  # characters that are scored together: who comes next waits for no more of others
+_MOST_TOGETHER = 200_000  # characters scored together; limits how long the next request waits
 
 
 @dataclass
 class _Job:
     texts: Sequence[str]
-    characters: int  # what scoring them costs: reading a text takes time in proportion
+    characters: int  # cost of scoring; reading time is proportional to it
     result: "asyncio.Future[TreeScores]"
 
 
 class Batcher:
-    """Collects texts and scores them in one thread; use it as an asynchronous context.
+    """Collects texts and scores them in one thread; use it as an asynchronous context manager.
 
-    What comes while others are scored waits, and is scored together next.
+    Texts that arrive while others are being scored wait, and are scored together next.
 
     Args:
-        score: From ``n`` texts to their scores; called by one thread at a time.
-        max_batch: Texts scored together; a request with more is scored alone.
-        max_queue: Texts that may wait.
-        max_waiting: Characters that may wait; of one request, whatever it has, where no other waits.
+        score: Function from ``n`` texts to their scores; called by one thread at a time.
+        max_batch: Maximum number of texts scored together; a larger request is scored alone.
+        max_queue: Maximum number of waiting texts.
+        max_waiting: Maximum number of waiting characters; a single request may exceed it if no other waits.
 
     Attributes:
-        waiting: Texts that wait or are being scored.
+        waiting: Number of texts that are waiting or being scored.
     """
 
     def __init__(self, score: Score, *, max_batch: int, max_queue: int, max_waiting: int) -> None:
@@ -40,7 +40,7 @@ class Batcher:
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_waiting = max_waiting
-        self._characters = 0  # of all that wait
+        self._characters = 0  # of all waiting texts
         self._jobs: deque[_Job] = deque()
         self._came = asyncio.Event()  # set while there are jobs
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="score")
@@ -58,10 +58,10 @@ class Batcher:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def score(self, texts: Sequence[str]) -> TreeScores:
-        """The scores of some texts; whoever gives up waiting is not scored.
+        """Return the scores of some texts; an abandoned request is not scored.
 
         Raises:
-            RefusedError: If too many are waiting.
+            RefusedError: If too many texts are waiting.
         """
         job = _Job(texts, sum(map(len, texts)), asyncio.get_running_loop().create_future())
         is_long = self.waiting and self._characters + job.characters > self._max_waiting
@@ -81,12 +81,12 @@ class Batcher:
         while True:
             await self._came.wait()
             batch = self._take()
-            if not batch:  # nobody waits for them any more
+            if not batch:  # all of these requests were abandoned
                 continue
             texts = [text for job in batch for text in job.texts]
             try:
                 scores = await asyncio.get_running_loop().run_in_executor(self._thread, self._score, texts)
-            except Exception as error:  # each request answers for itself
+            except Exception as error:  # each request raises its own error
                 for job in batch:
                     if not job.result.done():
                         job.result.set_exception(error)
@@ -98,7 +98,7 @@ class Batcher:
                 start += len(job.texts)
 
     def _take(self) -> list[_Job]:
-        """The next requests that are scored together; those that nobody waits for any more are left out."""
+        """Return the next requests to score together; abandoned requests are left out."""
         batch: list[_Job] = []
         room, characters = self._max_batch, _MOST_TOGETHER
         while self._jobs and (

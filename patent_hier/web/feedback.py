@@ -1,4 +1,4 @@
-"""Judgements over HTTP: checked against the labels, stored by a thread of their own, given out to who has the token."""
+"""Judgements over HTTP: checked against the labels, stored by a separate thread, exported to holders of the token."""
 
 import asyncio
 import hmac
@@ -40,11 +40,11 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class FeedbackSettings:
-    """Where judgements go, and who may have them.
+    """Where judgements are stored, and the token for exporting them.
 
     Attributes:
-        store: The open file.
-        token: Who names it may have them; None: nobody.
+        store: Open store.
+        token: Token required to export judgements; None: nobody may.
     """
 
     store: FeedbackStore
@@ -52,36 +52,37 @@ class FeedbackSettings:
 
 
 def read_token(path: Path) -> str:
-    """The token in the first line of a file.
+    """Return the token in the first line of a file.
 
     Raises:
-        ConfigError: If the file cannot be read, or the token is too short or has other characters than ASCII's.
+        ConfigError: If the file cannot be read, or the token is too short or contains other characters than printable
+            ASCII.
     """
     try:
         with open_regular(path) as file:
             line = file.readline(_LONGEST_TOKEN + 2)
     except OSError as error:
-        raise ConfigError(f"--feedback-token {path} cannot be read: {error.strerror}; name a file") from error
+        raise ConfigError(f"--feedback-token {path} cannot be read: {error.strerror}; use a readable file") from error
     token = line.decode("ascii", "replace").strip()
     if not (token.isascii() and token.isprintable() and " " not in token and len(token) <= _LONGEST_TOKEN):
-        raise ConfigError(f"--feedback-token {path}: the first line is no token; use letters and digits only")
+        raise ConfigError(f"--feedback-token {path}: the first line is not a token; use letters and digits only")
     if len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"--feedback-token {path}: the token has {len(token)} characters, and {SHORTEST_TOKEN} is the least; "
-            "openssl rand -hex 32 makes one"
+            f"--feedback-token {path}: the token has {len(token)} characters; use at least {SHORTEST_TOKEN}, "
+            "for example from openssl rand -hex 32"
         )
     return token
 
 
 class Feedback:
-    """Takes judgements of a system's answers, and gives them out.
+    """Stores judgements of a system's answers, and exports them.
 
     Args:
-        settings: Where they go.
+        settings: Where judgements are stored.
         classifier: The system.
-        problem: Says why a text cannot be classified; None if it can.
-        time_limit: Seconds for one judgement.
-        registry: Where they are counted.
+        problem: Returns why a text cannot be classified; None if it can.
+        time_limit: Time limit for one judgement in seconds.
+        registry: Registry of the metrics.
     """
 
     def __init__(
@@ -99,22 +100,22 @@ class Feedback:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self._waiting = 0
         self._has_failed = False
-        self._count = Counter("patent_hier_feedback", "Judgements stored.", ["verdict"], registry=registry)
+        self._count = Counter("patent_hier_feedback", "Stored judgements.", ["verdict"], registry=registry)
         for verdict in VERDICTS:
             self._count.labels(verdict)
         field = field_of(classifier.system.raw.text[0])
         self._text_field = field if field in _TEXT_FIELDS else _TEXT_FIELDS[0]
 
     def close(self) -> None:
-        """Store what is under way, and close the file."""
+        """Finish pending work, and close the store."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._settings.store.close()
 
     async def take(self, question: JudgementQuestion) -> JudgementAnswer:
-        """Store a judgement; it is on the disk when this returns.
+        """Store a judgement; it is on disk when this returns.
 
         Raises:
-            RefusedError: If it cannot be meant, or cannot be stored now.
+            RefusedError: If the judgement is not valid, or cannot be stored now.
         """
         judgement = self._judgement(question)
         if self._waiting >= _MOST_WAITING:
@@ -123,10 +124,12 @@ class Feedback:
         try:
             stored = await self._on_thread(self._store, judgement)
         except RepeatedRequestError as error:
-            raise RefusedError(409, "repeated_id", "another judgement has this request_id; make a new one") from error
+            raise RefusedError(
+                409, "repeated_id", "another judgement already has this request_id; generate a new one"
+            ) from error
         except FullError as error:
             self._tell(error)
-            raise RefusedError(503, "full", "the file of judgements is full; tell who runs the service") from error
+            raise RefusedError(503, "full", "the file of judgements is full; contact the administrator") from error
         except UnavailableError as error:
             self._tell(error)
             raise RefusedError(503, "not_stored", "the judgement could not be stored; send it again") from error
@@ -136,35 +139,35 @@ class Feedback:
         return JudgementAnswer(stored.id, stored.when.isoformat(timespec="milliseconds"))
 
     def _store(self, judgement: Judgement) -> Stored:
-        """Store and count it, in the thread: it counts too where nobody waits for it any more."""
+        """Store and count a judgement in the thread, so that it is counted even if its request was abandoned."""
         stored = self._settings.store.add(judgement)
         if stored.is_new:
             self._count.labels(judgement.verdict).inc()
         return stored
 
     def require_token(self, authorization: str | None) -> None:
-        """Refuse who may not have the judgements.
+        """Raise an error unless a request may export the judgements.
 
         Args:
-            authorization: The header of that name.
+            authorization: Value of the ``Authorization`` header.
 
         Raises:
-            RefusedError: If the token is wrong or missing, or nobody may.
+            RefusedError: If the token is wrong or missing, or nobody may export them.
         """
         if self._settings.token is None:
             raise RefusedError(403, "closed", "the service was started without a token for this address")
         scheme, _, given = (authorization or "").partition(" ")
         digests = [sha256(token.encode("utf-8", "surrogateescape")).digest() for token in (given, self._settings.token)]
         if not hmac.compare_digest(*digests) or scheme.lower() != "bearer":
-            raise RefusedError(401, "no_token", "this address needs Authorization: Bearer and the token")
+            raise RefusedError(401, "no_token", "this address requires the header Authorization: Bearer TOKEN")
 
     async def csv(self) -> AsyncIterator[bytes]:
-        """The newest judgement of each document or text, as ``patent-hier feedback --export`` writes them, in pieces.
+        """Return the newest judgement of each document or text in pieces, as ``patent-hier feedback --export`` does.
 
         Raises:
-            RefusedError: If the first takes too long.
+            RefusedError: If the first piece takes too long.
             DataError: If the file cannot be read.
-            BrokenOffError: By the pieces, if one cannot be had any more; a line says why.
+            BrokenOffError: From the iterator, if a later piece cannot be read; a printed line gives the reason.
         """
         table = FeedbackTable(await self._on_thread(self._settings.store.text_fields))
         return self._pieces(table, await self._on_thread(self._settings.store.last_id))
@@ -176,12 +179,12 @@ class Feedback:
             try:
                 piece, after = await self._on_thread(self._piece, table, after, last)
             except (PatentHierError, RefusedError) as error:
-                print(one_line(f"/feedback.csv was broken off: {error}"), file=sys.stderr, flush=True)
+                print(one_line(f"/feedback.csv was interrupted: {error}"), file=sys.stderr, flush=True)
                 raise BrokenOffError from error
             yield piece
 
     def _piece(self, table: FeedbackTable, after: int, last: int) -> tuple[bytes, int | None]:
-        """The next rows, and the number of the last one; None behind the last of all."""
+        """Return the next rows, and the number of the last one; None after the last row."""
         page = self._settings.store.page(after, last, Period())
         return "".join(table.rows(page)).encode(), page[-1].id if page else None
 
@@ -190,7 +193,9 @@ class Feedback:
             async with asyncio.timeout(self._time_limit):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         except TimeoutError as error:
-            raise RefusedError(503, "too_slow", "the judgements take too long; send the request again") from error
+            raise RefusedError(
+                503, "too_slow", "the judgements could not be accessed in time; send the request again"
+            ) from error
 
     def _judgement(self, question: JudgementQuestion) -> Judgement:
         if problem := self._problem(question.text):
@@ -199,7 +204,7 @@ class Feedback:
         label, level = self._found(question.label, question.level)
         predicted = None if question.predicted is None else self._found(question.predicted, None)[0]
         if question.verdict == RIGHT and predicted != label:
-            raise RefusedError(422, "bad_verdict", "a right answer has the label that was predicted")
+            raise RefusedError(422, "bad_verdict", "with the verdict right, label must equal predicted")
         return Judgement(
             question.request_id.lower(),
             question.text,
@@ -219,10 +224,10 @@ class Feedback:
         return self._classifier.system.raw.context
 
     def _found(self, spelling: str, level: str | None) -> tuple[str, str]:
-        """The code and the level of a label, of the model's or of the whole IPC.
+        """Return code and level of a label of the model or of the whole IPC.
 
         Raises:
-            RefusedError: If it is neither, or has another level.
+            RefusedError: If the label belongs to neither, or has another level.
         """
         tree = self._classifier.system.tree
         prefix, colon, rest = (part.strip() for part in spelling.partition(":"))
@@ -236,21 +241,21 @@ class Feedback:
                 raise
             found = _beyond(code, wanted)
         if found[1] != (wanted or found[1]) or found[1] != (level or found[1]):
-            raise RefusedError(422, "bad_level", "a label has another level")
+            raise RefusedError(422, "bad_level", "a label does not have the given level")
         return found
 
     def _tell(self, error: UnavailableError) -> None:
-        """Say once what is wrong, for who runs the service; a line for each request would fill the log."""
+        """Print an error once for the administrator; one line per request would fill the log."""
         if not self._has_failed:
             print(one_line(f"judgements are refused: {error}"), file=sys.stderr, flush=True)
         self._has_failed = True
 
 
 def _beyond(spelling: str, level: str | None) -> tuple[str, str]:
-    """A symbol of the IPC that the model lacks; a main group may stand for "no subgroup of it", as in the tree."""
+    """Return a symbol of the IPC that the model lacks; as in the tree, a main group can also be a subgroup label."""
     try:
         symbol = IpcSymbol.parse(spelling)
     except SymbolError as error:
-        raise RefusedError(422, "unknown_label", "the label is neither of the model nor of the IPC") from error
+        raise RefusedError(422, "unknown_label", "the label belongs neither to the model nor to the IPC") from error
     ends_above = symbol.depth is Level.MAIN_GROUP and level == Level.SUBGROUP
     return str(symbol), (Level.SUBGROUP if ends_above else symbol.depth).value

@@ -1,4 +1,4 @@
-"""The service's bounds and what holds them: bodies of bounded size and time, rates, headers that keep browsers home."""
+"""Limits of the service and their enforcement: body size and time, request rates, and security headers."""
 
 import asyncio
 import re
@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from patent_hier.web.messages import BrokenOffError, RefusedError
 
-_OWN_SITES = ("same-origin", "none")  # what a browser says of a request that no foreign page has made
-_MOST_ADDRESSES = 10_000  # remembered for their rate
+_OWN_SITES = ("same-origin", "none")  # values that browsers send unless another site made the request
+_MOST_ADDRESSES = 10_000  # addresses whose rate is tracked
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -26,27 +26,27 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?")  # RFC 9110, section 7.2; the port is anybody's
-_NOT_KEPT = "no-store"  # where an answer does not say itself how long it may be kept
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::[0-9]{1,5})?")  # RFC 9110, section 7.2; any port
+_NOT_KEPT = "no-store"  # for answers without a cache-control header of their own
 
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """Bounds of the service; what lies beyond is refused with the status in brackets.
+    """Limits of the service; requests beyond them are rejected with the status in brackets.
 
     Attributes:
-        max_body: Bytes of a request's body, counted while they come (413).
-        max_characters: Of one text (422).
-        max_texts: Of one batch (422).
-        max_queue: Texts that wait to be scored (503).
-        max_waiting: Characters of them together (503).
-        time_limit: Seconds from the whole request to its answer (503).
-        body_time: Seconds in which a body must have come (408).
-        rate: Requests a second of one address, in the long run (429); 0 for no bound.
-        burst: Requests of one address at once, before the rate counts.
-        max_batch: Texts that are scored together, across requests; 1 scores every request by itself.
-        hosts: Names under which the service may be asked (400 else), so that no foreign page reaches it by a name of
-            its own; ``*`` for any.
+        max_body: Bytes in a request's body, counted as they arrive (413).
+        max_characters: Characters in one text (422).
+        max_texts: Texts in one batch (422).
+        max_queue: Texts waiting to be scored (503).
+        max_waiting: Characters in all waiting texts (503).
+        time_limit: Seconds from the complete request to its answer (503).
+        body_time: Seconds within which a body must arrive (408).
+        rate: Requests per second from one address, in the long run (429); 0: unlimited.
+        burst: Requests that one address may send at once before the rate applies.
+        max_batch: Texts scored together across requests; 1: each request is scored separately.
+        hosts: Host names that the service answers to (otherwise 400), so that no foreign page reaches it through a name
+            of its own; ``*``: any.
     """
 
     max_body: int = 256 * 1024
@@ -63,22 +63,22 @@ class ServiceSettings:
 
 
 class Rates:
-    """A bucket of tokens for each address: ``burst`` at first, ``rate`` more each second.
+    """A token bucket for each address: it starts with ``burst`` tokens and gains ``rate`` tokens per second.
 
     Args:
-        rate: Requests a second; 0 for no bound.
+        rate: Requests per second; 0: unlimited.
         burst: Requests at once.
-        clock: Seconds.
+        clock: Function that returns the time in seconds.
     """
 
     def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._rate = rate
         self._burst = burst
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when there were so many
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and the time of that count
 
     def allows(self, address: str) -> bool:
-        """Whether one request more may come; if so, it is counted."""
+        """Return whether an address may send one more request; if so, count it."""
         if not self._rate:
             return True
         now = self._clock()
@@ -92,11 +92,11 @@ class Rates:
 
 
 class Guard:
-    """ASGI middleware that reads a body whole before the service sees it, within bounds.
+    """ASGI middleware that reads the whole body, within limits, before the service sees the request.
 
     Args:
         app: The service.
-        settings: The bounds.
+        settings: Limits of the service.
         count: Called with the status of every answer.
     """
 
@@ -107,7 +107,7 @@ class Guard:
         self._rates = Rates(settings.rate, settings.burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one connection's request, or pass it on."""
+        """Answer one request, or pass it on to the service."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -127,10 +127,10 @@ class Guard:
         try:
             await self._pass(scope, receive, answer)
         except BrokenOffError:
-            pass  # the server closes the connection, and without its end the client sees that the answer is not whole
-        except asyncio.CancelledError:  # the service ends, and has waited for this one as long as it will
+            pass  # the server closes the connection, so the client notices that the answer is incomplete
+        except asyncio.CancelledError:  # the service is shutting down and no longer waits for this request
             if not begun:
-                await RefusedError(503, "ending", "the service is ending").response()(scope, receive, answer)
+                await RefusedError(503, "ending", "the service is shutting down").response()(scope, receive, answer)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -148,23 +148,23 @@ class Guard:
             await self._app(scope, again, send)
 
     def _check(self, scope: Scope) -> None:
-        """Refuse a request for what its headers say, or for its address."""
+        """Reject a request because of its headers or its address."""
         headers = Headers(scope=scope)
         if "content-length" in headers and "transfer-encoding" in headers:
-            raise RefusedError(400, "two_lengths", "a request has either Content-Length or Transfer-Encoding")
+            raise RefusedError(400, "two_lengths", "a request must not have both Content-Length and Transfer-Encoding")
         if not self._knows(headers.get("host", "")):
-            raise RefusedError(400, "unknown_host", "the service does not go by this name")
+            raise RefusedError(400, "unknown_host", "the service does not answer to this host name")
         if scope["method"] not in ("GET", "HEAD") and headers.get("sec-fetch-site", "none") not in _OWN_SITES:
-            raise RefusedError(403, "foreign_page", "a page of another address may not ask")
+            raise RefusedError(403, "foreign_page", "pages of other sites may not send requests")
         if not self._rates.allows((scope.get("client") or ("", 0))[0]):
-            most = f"at most {self._settings.rate:g} requests a second"
+            most = f"at most {self._settings.rate:g} requests per second are allowed"
             raise RefusedError(429, "too_many_requests", f"{most}; wait a moment")
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self._settings.max_body:
             raise self._too_large()
 
     def _knows(self, host: str) -> bool:
-        """Whether a Host header names this service, with or without a port; what is spelt otherwise is no name."""
+        """Return whether a Host header, with or without a port, names this service; malformed headers do not."""
         if "*" in self._settings.hosts:
             return True
         parts = _HOST.fullmatch(host)
@@ -180,8 +180,8 @@ class Guard:
                         raise self._too_large()
         except TimeoutError as error:
             seconds = f"{self._settings.body_time:g} seconds"
-            raise RefusedError(408, "too_slow", f"the body must come within {seconds}") from error
+            raise RefusedError(408, "too_slow", f"the body must arrive within {seconds}") from error
         return bytes(body)
 
     def _too_large(self) -> RefusedError:
-        return RefusedError(413, "too_large", f"a request may have {self._settings.max_body} bytes")
+        return RefusedError(413, "too_large", f"a request may have at most {self._settings.max_body} bytes")

@@ -1,4 +1,4 @@
-"""Messages over HTTP: questions with their bounds, answers and refusals. FastAPI describes them as OpenAPI."""
+"""Messages over HTTP: questions with their limits, answers and errors, which FastAPI describes in OpenAPI."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
@@ -20,88 +20,88 @@ _UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
 class _Bounded(BaseModel):
-    """What comes from a client: known fields of strict types only."""
+    """Input from a client, restricted to known fields with strict types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)  # true and "3" are no numbers, 3.0 is no count
+    model_config = ConfigDict(extra="forbid", strict=True)  # true and "3" are not numbers, and 3.0 is not an integer
 
     @model_validator(mode="before")
     @classmethod
     def _has_few_fields(cls, values: Any) -> Any:
-        """One error for thousands of unknown fields: to describe each of them takes the event loop's time."""
+        """Raise one error for many unknown fields; describing each of thousands would block the event loop."""
         if isinstance(values, dict) and len(values) > len(cls.model_fields):
-            raise ValueError("more fields than there are")
+            raise ValueError("too many fields")
         return values
 
 
 class Options(_Bounded):
-    """Options for the answer to each text, named as in ``patent_hier.inference.answering.Question``."""
+    """Options for the answer to each text, with the names of ``patent_hier.inference.answering.Question``."""
 
-    top_k: Annotated[int, Field(ge=1, le=20, description="Paths, and labels of each level, for each text.")] = 3
+    top_k: Annotated[int, Field(ge=1, le=20, description="Number of paths per text, and of labels per level.")] = 3
     target_accuracy: Annotated[
         float | None,
         Field(
             gt=0,
             le=1,
-            description="Answer only where, with 95 % confidence, answers are right at least this often; null: always.",
+            description="Answer only if, with 95 % confidence, answers are right at least this often; null: always.",
         ),
     ] = None
     depth: Annotated[
-        str | None, Field(max_length=64, description="The deepest level of the answer; null: that of the model.")
+        str | None, Field(max_length=64, description="Deepest level of the answer; null: the model's deepest level.")
     ] = None
     force: Annotated[
-        _Labels, Field(description="Labels of any level; the answer is one of them, or below one. [] for no bound.")
+        _Labels, Field(description="Labels of any level. The answer is one of them or lies below one. []: no limit.")
     ] = []
     exclude: Annotated[
-        _Labels, Field(description="Labels of any level; the answer is none of them, nor below one.")
+        _Labels, Field(description="Labels of any level. The answer is none of them and lies below none of them.")
     ] = []
 
-    all_symbols: Annotated[bool, Field(description="Also name all labels of each level that the document has.")] = False
+    all_symbols: Annotated[bool, Field(description="Also return all labels of the document at each level.")] = False
 
     def question(self) -> Question:
-        """The same as the classifier takes it."""
+        """Return the options as a question for the classifier."""
         return Question(**self.model_dump(include=set(Options.model_fields)))
 
 
 class PredictQuestion(Options):
-    """One text."""
+    """One text to classify."""
 
     context: Annotated[
         dict[_Column, _Value],
-        Field(max_length=8, description="What is known beside the text, by the columns that the model reads."),
+        Field(max_length=8, description="Additional information, by column; only columns that the model reads."),
     ] = {}
-    text: Annotated[str, Field(min_length=1, description="An abstract or a title, as the model was trained on.")]
-    explain: Annotated[bool, Field(description="Say which parts of the text speak for the first label.")] = False
-    neighbours: Annotated[int, Field(ge=0, le=20, description="How many similar known patents to name.")] = 0
-    names: Annotated[bool, Field(description="Give the titles of all labels of the answer.")] = False
+    text: Annotated[str, Field(min_length=1, description="Abstract or title, as in the model's training data.")]
+    explain: Annotated[bool, Field(description="Also return which parts of the text support the first label.")] = False
+    neighbours: Annotated[int, Field(ge=0, le=20, description="Number of similar known patents to return.")] = 0
+    names: Annotated[bool, Field(description="Also return the titles of all labels in the answer.")] = False
 
 
 class BatchQuestion(Options):
-    """Several texts; each is answered, or has its error in its place."""
+    """Several texts to classify; each receives an answer or an error in its place."""
 
     texts: Annotated[list[str], Field(min_length=1, fail_fast=True)]
     context: Annotated[
         dict[_Column, Annotated[list[_Value], Field(fail_fast=True)]],
-        Field(max_length=8, description="Likewise for each text, by column."),
+        Field(max_length=8, description="Additional information, by column, with one value per text."),
     ] = {}
-    triage: Annotated[bool, Field(description="Say how likely each answer is wrong, so that it is reviewed.")] = False
+    triage: Annotated[bool, Field(description="Also return how likely each answer is wrong, for review.")] = False
 
 
 class JudgementQuestion(_Bounded):
-    """What a person says of one answer: it is right, or another label is."""
+    """A person's judgement of one answer: it is right, or another label is."""
 
     request_id: Annotated[
-        str, Field(pattern=_UUID, description="A UUID of the client's; a judgement that is sent again has the same.")
+        str, Field(pattern=_UUID, description="UUID chosen by the client; a judgement that is sent again keeps it.")
     ]
-    text: Annotated[str, Field(min_length=1, description="The text that was classified.")]
+    text: Annotated[str, Field(min_length=1, description="Classified text.")]
     context: Annotated[
-        dict[_Column, _Value], Field(max_length=8, description="What was known beside it, as for /predict.")
+        dict[_Column, _Value], Field(max_length=8, description="Additional information, as for /predict.")
     ] = {}
     verdict: Literal["right", "corrected"]
-    label: Annotated[_Label, Field(description="The true label: of the model, or any symbol of the IPC.")]
-    level: Annotated[_Label, Field(description="Its level.")]
-    predicted: Annotated[_Label | None, Field(description="The label that was answered; null if undecided.")]
-    probability: Annotated[float | None, Field(ge=0, le=1, description="Its probability.")]
-    model_version: Annotated[str, Field(min_length=1, max_length=64, description="Of the answer.")]
+    label: Annotated[_Label, Field(description="True label: a label of the model, or any IPC symbol.")]
+    level: Annotated[_Label, Field(description="Level of the true label.")]
+    predicted: Annotated[_Label | None, Field(description="Label of the answer; null if undecided.")]
+    probability: Annotated[float | None, Field(ge=0, le=1, description="Probability of the answer.")]
+    model_version: Annotated[str, Field(min_length=1, max_length=64, description="Model version of the answer.")]
     document_id: Annotated[
         str | None, Field(max_length=64, pattern=r"\S", description="Application or publication number.")
     ] = None
@@ -109,11 +109,11 @@ class JudgementQuestion(_Bounded):
 
 @dataclass(frozen=True)
 class JudgementAnswer:
-    """A judgement that is on the disk.
+    """A judgement that is stored on disk.
 
     Attributes:
-        id: Its number in the file.
-        time: When it was stored.
+        id: Number of the judgement in the file.
+        time: Time at which it was stored.
     """
 
     id: int
@@ -122,11 +122,11 @@ class JudgementAnswer:
 
 @dataclass(frozen=True)
 class PredictAnswer(Prediction):
-    """All that is said of one text.
+    """All results for one text.
 
     Attributes:
-        neighbours: Known patents that are like the text, if they were asked for.
-        names: All labels of the answer with their titles, if they were asked for.
+        neighbours: Known patents similar to the text, if requested.
+        names: All labels of the answer with their titles, if requested.
     """
 
     neighbours: list[Neighbour] | None = None
@@ -135,13 +135,14 @@ class PredictAnswer(Prediction):
 
 @dataclass(frozen=True)
 class BatchItem:
-    """One of several texts: its prediction, or why it has none.
+    """Result for one of several texts: its prediction, or an error.
 
     Attributes:
-        prediction: Its prediction.
-        error: Why it has none.
-        review: Probability that the first label of the deepest level is wrong, 0 to 1, if that was asked for.
-        why: The main reason to look at it, one of :data:`patent_hier.inference.triage.REASONS`, if there is one.
+        prediction: Prediction for the text.
+        error: Reason why the text has no prediction.
+        review: Probability that the first label of the deepest level is wrong, 0 to 1, if requested.
+        why: Main reason to review the answer, one of :data:`patent_hier.inference.triage.REASONS`; absent if there is
+            none.
     """
 
     prediction: Prediction | None = None
@@ -152,11 +153,11 @@ class BatchItem:
 
 @dataclass(frozen=True)
 class BatchAnswer:
-    """The texts in their order.
+    """Results for several texts, in their order.
 
     Attributes:
-        results: One for each.
-        note: Why they have no ``review``, where one was asked for and could not be made.
+        results: One result per text.
+        note: Reason why the results lack a requested ``review``.
     """
 
     results: list[BatchItem]
@@ -165,7 +166,7 @@ class BatchAnswer:
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a request was refused."""
+    """Reason why a request was rejected."""
 
     code: str
     message: str
@@ -173,22 +174,22 @@ class Fault:
 
 @dataclass(frozen=True)
 class ErrorAnswer:
-    """The answer to a request that was refused; it repeats nothing of the question."""
+    """Answer to a rejected request; it repeats nothing of the question."""
 
     error: Fault
 
 
 class BrokenOffError(Exception):
-    """An answer that has begun and cannot be finished; why has been told to who runs the service."""
+    """An answer that was started but cannot be finished; the reason was printed for the administrator."""
 
 
 class RefusedError(Exception):
-    """A request that is not answered.
+    """A request that is rejected.
 
     Args:
-        status: Of HTTP.
-        code: For programs.
-        message: For people; it repeats nothing of the question.
+        status: HTTP status.
+        code: Error code for programs.
+        message: Message for people; it repeats nothing of the question.
     """
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -200,7 +201,9 @@ class RefusedError(Exception):
         """Return the response to send to the client."""
         headers = {}
         if self.status in (400, 408, 413):
-            headers["connection"] = "close"  # what the client still sends is not read, nor taken for a request
+            headers["connection"] = (
+                "close"  # the rest of the request is not read, and must not be taken for a new request
+            )
         if self.status in (429, 503):
             headers["retry-after"] = "1"
         if self.status == 401:

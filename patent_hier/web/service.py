@@ -1,4 +1,4 @@
-"""The service without its transport: predictions through the batcher, explanations one at a time."""
+"""The service without its transport: predictions in batches, explanations one at a time."""
 
 import asyncio
 import time
@@ -33,13 +33,13 @@ from patent_hier.web.messages import (
 )
 from patent_hier.web.taxonomy import Taxonomy
 
-_MOST_BLOCKED = 200  # places that are listed
-_MOST_EXPLANATIONS = 8  # that wait; each takes many passes
+_MOST_BLOCKED = 200  # places listed by /about
+_MOST_EXPLANATIONS = 8  # waiting explanations; each takes many passes
 _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)  # seconds
 
 
 class _Answered(NamedTuple):
-    """Texts with their context as documents, what was asked of them, their scores and their predictions."""
+    """Texts with their context as documents, the checked question, and their scores and predictions."""
 
     documents: list[str]
     asked: Asked
@@ -48,20 +48,20 @@ class _Answered(NamedTuple):
 
 
 class Service:
-    """A system that answers.
+    """A system that answers requests.
 
     Args:
         classifier: The system.
-        settings: Its bounds.
-        neighbours: Known patents; None: none are named.
-        feedback: Where judgements of answers go; None: nowhere.
-        triage: What says which answers of a batch to review first; None: plain confidence.
+        settings: Limits of the service.
+        neighbours: Index of known patents; None: no similar patents are returned.
+        feedback: Where judgements of answers are stored; None: judgements are not accepted.
+        triage: Triage that decides which answers of a batch to review first; None: plain confidence.
 
     Attributes:
-        taxonomy: The labels that can be answered.
-        registry: What it counts of itself, for Prometheus; nothing of what it is asked.
-        responses: The count of answers, by status.
-        feedback: Takes judgements of answers; None: they are not taken.
+        taxonomy: Labels that can be answered.
+        registry: Prometheus metrics of the service, without any text from requests.
+        responses: Count of answers, by status.
+        feedback: Storage for judgements; None: judgements are not accepted.
     """
 
     def __init__(
@@ -87,10 +87,12 @@ class Service:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="explain")
         self._answering = ThreadPoolExecutor(1, thread_name_prefix="answer")
         self.registry = own = CollectorRegistry()
-        self.responses = Counter("patent_hier_responses", "Answers by HTTP status.", ["status"], registry=own)
-        self._texts = Counter("patent_hier_texts", "Texts classified.", registry=own)
-        self._batches = Counter("patent_hier_batches", "Batches scored.", registry=own)
-        self._seconds = Histogram("patent_hier_answer_seconds", "Times of answers.", buckets=_BOUNDS, registry=own)
+        self.responses = Counter("patent_hier_responses", "Responses by HTTP status.", ["status"], registry=own)
+        self._texts = Counter("patent_hier_texts", "Classified texts.", registry=own)
+        self._batches = Counter("patent_hier_batches", "Scored batches.", registry=own)
+        self._seconds = Histogram(
+            "patent_hier_answer_seconds", "Answer times in seconds.", buckets=_BOUNDS, registry=own
+        )
         waiting = Gauge("patent_hier_waiting_texts", "Texts waiting or being scored.", registry=own)
         waiting.set_function(lambda: self._batcher.waiting)
         self._drift = DriftCounts.find(classifier.system, own)
@@ -100,7 +102,7 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Within it questions are answered."""
+        """Start the service; it answers questions within this context."""
         try:
             async with self._batcher:
                 yield
@@ -111,10 +113,10 @@ class Service:
                 self.feedback.close()
 
     async def predict(self, question: PredictQuestion) -> PredictAnswer:
-        """The answer to one text.
+        """Answer a question about one text.
 
         Raises:
-            RefusedError: If it cannot be answered.
+            RefusedError: If the question cannot be answered.
         """
         if problem := self._problem(question.text):
             raise RefusedError(422, "bad_text", f"the text {problem}")
@@ -134,13 +136,13 @@ class Service:
         return PredictAnswer(**vars(prediction) | further)
 
     async def batch(self, question: BatchQuestion) -> BatchAnswer:
-        """The answers to several texts, in their order.
+        """Answer a question about several texts, in their order.
 
         Raises:
-            RefusedError: If there are too many, or none can be answered in time.
+            RefusedError: If there are too many texts, or they cannot be answered in time.
         """
         if len(question.texts) > self.settings.max_texts:
-            raise RefusedError(422, "too_many_texts", f"a batch may have {self.settings.max_texts} texts")
+            raise RefusedError(422, "too_many_texts", f"a batch may have at most {self.settings.max_texts} texts")
         problems = [self._problem(text) for text in question.texts]
         fields = checked_context(question.context, self.classifier.system.raw.context, len(problems))
         kept = [place for place, problem in enumerate(problems) if problem is None]
@@ -153,19 +155,22 @@ class Service:
     async def _items(
         self, texts: Sequence[str], context: Context, question: BatchQuestion
     ) -> tuple[list[BatchItem], str | None]:
-        """The predictions, reviewed if that is asked for and can be done now, and why it cannot."""
+        """Return the predictions, reviewed if requested and possible now, and the reason if they are not."""
         documents, asked, scores, predictions = await self._predictions(texts, context, question)
         plain = list(map(BatchItem, predictions))
         if not question.triage:
             return plain, None
         try:
             reviews: list[Review] = (await self._aside(self._triage.review, documents, asked, scores))[1]
-        except RefusedError:  # the answers are there, and a program can order them by their probabilities
-            return plain, "the service is too busy to say what to review first; order the answers by probability"
+        except RefusedError:  # the answers are available, and a client can order them by probability
+            return (
+                plain,
+                "the service is too busy to estimate which answers are wrong; order the answers by probability",
+            )
         return [replace(one, review=own.error, why=own.why) for one, own in zip(plain, reviews, strict=True)], None
 
     def about(self) -> dict[str, Any]:
-        """Describe the system for the page and for programs."""
+        """Return facts about the system, for the page and for programs."""
         calibration = self.classifier.calibration
         data = self.classifier.facts.get("data") or {}
         return {
@@ -201,7 +206,7 @@ class Service:
 
     async def _predictions(self, texts: Sequence[str], context: Context, question: Options) -> _Answered:
         start = time.perf_counter()
-        answering = partial(asyncio.get_running_loop().run_in_executor, self._answering)  # long, with many labels
+        answering = partial(asyncio.get_running_loop().run_in_executor, self._answering)  # slow with many labels
         try:
             async with asyncio.timeout(self.settings.time_limit):
                 asked = await answering(self.classifier.ask, question.question())
@@ -222,7 +227,7 @@ class Service:
         return found
 
     async def _aside(self, work: Any, *arguments: Any) -> Any:
-        """Work that is not batched: one at a time, few waiting."""
+        """Do work that is not batched, one task at a time, with few waiting."""
         if self._explaining >= _MOST_EXPLANATIONS:
             raise RefusedError(503, "busy", "too many explanations are waiting; try again in a moment")
         self._explaining += 1
@@ -230,6 +235,6 @@ class Service:
             async with asyncio.timeout(self.settings.time_limit):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         except TimeoutError as error:
-            raise RefusedError(503, "too_slow", "the explanation takes too long; ask for a shorter text") from error
+            raise RefusedError(503, "too_slow", "the explanation takes too long; send a shorter text") from error
         finally:
             self._explaining -= 1

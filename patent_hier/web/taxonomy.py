@@ -1,4 +1,4 @@
-"""The labels that a model can answer, a family at a time: 77,000 titles are no single answer."""
+"""The labels that a model can answer, one family at a time, since 77,000 titles do not fit into one answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from patent_hier.taxonomy.lookup import LabelLookup
 from patent_hier.taxonomy.names import LabelNames
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
-MOST_CHILDREN = 500  # of one answer
+MOST_CHILDREN = 500  # in one answer
 
 
 @dataclass(frozen=True)
 class Label:
-    """A label and what it is called.
+    """A label and its names.
 
     Attributes:
-        code: Such as ``A01B1/02``.
-        level: Such as ``subgroup``.
-        children: How many labels stand directly below it.
-        title: Of the table that the model was trained or served with.
-        zh: Our short Chinese name; sections and classes of the IPC have one.
-        en: Our short English name, likewise.
-        blocked: Whether no answer names it, since a place of the scheme is blocked.
+        code: Code, such as ``A01B1/02``.
+        level: Level, such as ``subgroup``.
+        children: Number of labels directly below it.
+        title: Title from the table that the model was trained or served with.
+        zh: Short Chinese name from this package; available for sections and classes of the IPC.
+        en: Short English name from this package; available for sections and classes of the IPC.
+        blocked: Whether the label is never answered because of a blocked place.
     """
 
     code: str
@@ -43,10 +43,10 @@ class Family:
     """A label with its ancestors and its children.
 
     Attributes:
-        levels: How many labels each level has, from the top.
-        path: The labels from the first level to the one that was asked for; empty for the whole scheme.
-        children: The labels directly below it, in the order of the scheme; those that were asked for.
-        count: How many it has in all.
+        levels: Number of labels per level, from the top.
+        path: Labels from the first level to the requested one; empty for the whole scheme.
+        children: Requested labels directly below it, in the order of the scheme.
+        count: Total number of its children.
     """
 
     levels: dict[str, int]
@@ -56,17 +56,17 @@ class Family:
 
 
 class Taxonomy:
-    """Gives out the labels of a model.
+    """Looks up the labels of a model and their families.
 
     Args:
-        tree: Them, with their titles.
-        lookup: Finds them.
-        version: Of the model.
-        blocked: Places that no answer names; they are labels as any others here, and marked.
+        tree: All labels, with their titles.
+        lookup: Finds labels in any usual spelling.
+        version: Version of the model.
+        blocked: Places that are never answered; they are returned like any other label, but marked.
 
     Attributes:
-        etag: Changes with the labels, their titles and what is blocked.
-        levels: How many labels each level has, from the top.
+        etag: Entity tag that changes with the labels, their titles and the blocked places.
+        levels: Number of labels per level, from the top.
     """
 
     def __init__(self, tree: LabelTree, lookup: LabelLookup, version: str, blocked: Blocked) -> None:
@@ -78,16 +78,16 @@ class Taxonomy:
         self.etag = f'"{fingerprint([version, dict(tree.titles), sorted(blocked.positions)])}"'
 
     def family(self, parent: str | None, level: str | None, offset: int, limit: int) -> Family:
-        """The label ``parent``, or the whole scheme, and so many of its children.
+        """Return the label ``parent``, or the whole scheme, with some of its children.
 
         Args:
-            parent: In any usual spelling; None for the whole scheme.
-            level: Its level, where labels of two levels have one code; None for the upper one.
-            offset: How many children to pass over.
-            limit: How many to give at most.
+            parent: Label in any usual spelling; None for the whole scheme.
+            level: Level of the label, if labels of two levels share its code; None for the upper one.
+            offset: Number of children to skip.
+            limit: Maximum number of children to return.
 
         Raises:
-            ConfigError: If there is no such label or level.
+            ConfigError: If the label or level is unknown.
         """
         tree, position = self._tree, NONE
         if parent is not None:
@@ -102,7 +102,7 @@ class Taxonomy:
         return Family(self.levels, self._labels(path[path != NONE].tolist()), shown, len(children))
 
     def named_in(self, prediction: Prediction) -> list[Label]:
-        """The labels that a prediction names, each once, level by level."""
+        """Return the labels that a prediction contains, each once, level by level."""
         labels: dict[str, set[str]] = {level: {one.label for one in own} for level, own in prediction.levels.items()}
         for path in prediction.paths:
             for step in path.steps:

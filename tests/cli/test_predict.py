@@ -303,7 +303,7 @@ def test_a_text_of_the_command_line_down_to_the_subgroup(made, tmp_path):
         cells = [*(f"{step.label} {100 * step.probability:.1f} %" for step in above), last.label]
         assert " ".join(cells) in line
     assert f"green supports {expected.paths[0].label}" in line
-    assert "of class G01, which was given" in line
+    assert "within the specified class G01" in line
 
 
 def test_all_symbols_of_a_text(made):
@@ -387,7 +387,7 @@ def test_blocked_places_are_told_and_never_answered(made, new, tmp_path):
     outcome = command("predict", model, new, "--blocked", "list.csv")
     assert (outcome.status, outcome.err) == (0, "")
     note, accuracy, blocked, _ = outcome.out.splitlines()
-    assert note == "note: 2 places are blocked and never answered: G01, H"
+    assert note == "note: 2 places are blocked and never given as an answer: G01, H"
     assert accuracy.endswith("2 documents with a true symbol, 1 without a readable one")
     assert blocked == "1 of the documents with a true symbol has one that is blocked and cannot be answered: G01 1"
     for line in read(tmp_path / "new.predicted.csv"):

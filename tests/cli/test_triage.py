@@ -101,7 +101,7 @@ def test_blocked_places(made, new, tmp_path):
     words = ("--blocked", "list.csv", "--cache-dir", tmp_path / "none")
     outcome = command("triage", made.result("linear", "hier"), new, *words)
     assert outcome.status == 0
-    assert "note: 2 places are blocked and never answered: G, H" in outcome.out
+    assert "note: 2 places are blocked and never given as an answer: G, H" in outcome.out
     assert not {line["label"][:1] for line in read(tmp_path / "new.triage.csv")} & {"G", "H"}
 
 

@@ -68,10 +68,13 @@ def test_one_without_version_is_the_first():
 def test_why_nothing_is_answered():
     few = Calibration(58, 0.95, {}, {}, [NOTHING], {})
     assert few.shortfall(NOTHING) == (
-        "95 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 59 right answers without "
-        "an error, and the calibration part has 58 documents; raise split.calibration or ask for less"
+        "95 % cannot be guaranteed with 95 % confidence, so nothing is answered: this takes 59 calibration documents "
+        "answered without an error, and the calibration part has only 58; raise split.calibration or lower the target "
+        "accuracy"
     )
-    assert "the surest answers to the 59 calibration documents" in replace(few, documents=59).shortfall(NOTHING)
+    assert "too many of the most confident answers to the 59 calibration documents are wrong" in replace(
+        few, documents=59
+    ).shortfall(NOTHING)
     assert few.shortfall(Thresholds(0.95, {"section": 0.9, "class": NEVER})) is None
 
 

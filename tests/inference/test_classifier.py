@@ -138,8 +138,8 @@ def test_an_export_holds_no_code_no_paths_and_a_card(loaded, made, system, tmp_p
     assert "license_name: unspecified" in card
     tree = own.system.tree
     for level in tree.levels:
-        assert f"{len(tree.labels(level))} at level {level}" in card
-        assert f"\n| {level} among three | " in card
+        assert f"{level} {len(tree.labels(level))}" in card
+        assert f"\n| {level}, three likeliest | " in card
     table = read_json(tmp_path / "model" / "labels.json")
     assert [one["code"] for one in table["labels"]] == tree.codes.tolist()
     assert [one["parent"] for one in table["labels"]] == tree.names(tree.parents).tolist()
@@ -186,7 +186,7 @@ def test_an_export_replaces_only_an_export(linear, tmp_path):
 def test_what_is_no_system_is_refused(made, tmp_path):
     with pytest.raises(ConfigError, match="holds no finished result"):
         HierarchicalClassifier.from_pretrained(tmp_path)
-    with pytest.raises(IncompleteError, match="makes no whole paths"):
+    with pytest.raises(IncompleteError, match="cannot form complete paths"):
         HierarchicalClassifier.from_pretrained(made.node("linear", "A"))
 
 
@@ -235,7 +235,7 @@ def test_it_backs_off_from_class_to_section_to_nothing(strict, linear):
     assert likely.decision.reason == f"class {path.probability:.3f} >= 0.000"
     (only,) = strict(linear, NEVER, section.probability).predict(TEXTS[:1], target_accuracy=0.9)
     assert (only.decision.level, only.decision.label) == ("section", section.label)
-    assert "< any confidence (the target cannot be guaranteed), section" in only.decision.reason
+    assert "< threshold (no threshold guarantees the target), section" in only.decision.reason
     (nothing,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], target_accuracy=0.9)
     assert (nothing.decision.level, nothing.decision.label) == ("undecided", None)
     assert nothing.decision.confidence == section.probability
@@ -280,11 +280,11 @@ def test_the_examiners_section_is_taken_for_granted(strict, linear):
         assert given.paths[0].probability == pytest.approx(given.paths[0].steps[-1].conditional)
         known = {path.label: path.steps[-1].conditional for path in linear.predict(TEXTS[:1], 130)[0].paths}
         assert all(path.probability == pytest.approx(known[path.label], abs=1e-6) for path in given.paths)
-        assert given.decision.reason == f"likeliest class of section {section}, which was given"
+        assert given.decision.reason == f"likeliest class within the specified section {section}"
         assert [score.label for score in given.levels["class"]] == [path.label for path in given.paths]
         (doubtful,) = strict(linear, 1.1, 1.1).predict(TEXTS[:1], force=section, target_accuracy=0.9)
         assert (doubtful.decision.level, doubtful.decision.label) == ("section", section)
-        assert doubtful.decision.reason.endswith(f"section {section} was given")
+        assert doubtful.decision.reason.endswith(f"section {section} was specified")
 
 
 def test_a_label_of_any_level_is_taken_for_granted(strict, deep):
@@ -322,7 +322,7 @@ def test_answers_keep_within_some_labels_and_out_of_others(deep):
     for path in bound.paths:
         assert path.probability == pytest.approx(within[path.label] / sum(within.values()), rel=1e-4, abs=1e-6)
     assert bound.decision.reason == (
-        f"likeliest subgroup below {second} or {first}, which were given, without {subclass}"
+        f"likeliest subgroup within the specified {second} or {first}, excluding {subclass}"
     )
     assert bound == deep.predict(TEXTS[:1], len(tree.ends), force=f"{second},{first}", exclude=[subclass])[0]
 
@@ -332,7 +332,7 @@ def test_several_given_labels_decide_what_they_share(strict, deep):
     assert first[0] == second[0]
     (doubtful,) = strict(deep, *[1.1] * 5).predict(TEXTS[:1], force=[first, second], target_accuracy=0.9)
     assert (doubtful.decision.level, doubtful.decision.label) == ("section", first[0])
-    assert doubtful.decision.reason.endswith(f"section {first[0]} holds all that was given")
+    assert doubtful.decision.reason.endswith(f"section {first[0]} contains all specified labels")
     assert doubtful.decision.confidence == pytest.approx(1)
 
 
@@ -348,7 +348,7 @@ def test_no_answer_is_deeper_than_asked(deep, linear):
         assert reached.decision.level in (*tree.levels[: place + 1], "undecided")
     subgroup = deep.predict(TEXTS[:1])[0].paths[0].label
     (forced,) = deep.predict(TEXTS[:1], depth="class", force=subgroup)
-    assert forced.decision.reason == f"class {subgroup[:3]} was given"
+    assert forced.decision.reason == f"class {subgroup[:3]} was specified"
     assert (forced.decision.label, forced.decision.confidence) == (subgroup[:3], 1)
     with pytest.raises(ConfigError, match="level subgroup is unknown; this tree has section, class"):
         linear.predict(TEXTS[:1], depth="subgroup")
@@ -397,7 +397,7 @@ def test_wrong_arguments_are_refused(linear):
     ):
         with pytest.raises(ConfigError, match=message):
             linear.predict(TEXTS, **arguments)
-    with pytest.raises(ConfigError, match=r"no calibration, because its split left no documents"):
+    with pytest.raises(ConfigError, match=r"no calibration, because its split left no calibration documents"):
         HierarchicalClassifier(linear.system, None, {}).predict(TEXTS, target_accuracy=0.9)
 
 
@@ -434,18 +434,18 @@ def test_every_iterable_is_taken_whole(linear, given):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["一种装置", None], "text 1 is None, not a text"),
+        (["一种装置", None], "text 1 is None, not a string"),
         ([float("nan")], r"text 0 is nan \(float\)"),
         (pd.Series(["一种装置", "一种", pd.NA], dtype=object), r"text 2 is <NA> \(NAType\)"),
         (np.array([3, 4]), "text 0 is .*3.*int64"),
         (("一种装置", ["一种装置"]), r"text 1 is \['一种装置'\] \(list\)"),
         (iter(["一种装置", "一种装置".encode()]), "text 1 is b.*bytes"),
-        ("一种装置".encode(), "texts are b.*give a text or a list of texts"),
-        ({"一种装置": 1}, "texts are .*dict"),
-        (None, "texts are None"),
-        (3, r"texts are 3 \(int\)"),
-        (pd.DataFrame({"摘要": ["一种装置"]}), "texts have 2 dimensions; give one column"),
-        (np.array("一种装置"), "texts have 0 dimensions"),
+        ("一种装置".encode(), "texts is b.*pass a string or a list of strings"),
+        ({"一种装置": 1}, "texts is .*dict"),
+        (None, "texts is None"),
+        (3, r"texts is 3 \(int\)"),
+        (pd.DataFrame({"摘要": ["一种装置"]}), "texts has 2 dimensions; pass one column"),
+        (np.array("一种装置"), "texts has 0 dimensions"),
     ],
 )
 def test_what_is_no_text_is_named(linear, texts, message):
@@ -454,7 +454,7 @@ def test_what_is_no_text_is_named(linear, texts, message):
 
 
 def test_what_cannot_be_explained_is_named(linear):
-    with pytest.raises(DataError, match=r"the text is nan \(float\), not a text"):
+    with pytest.raises(DataError, match=r"the text is nan \(float\), not a string"):
         linear.explain(float("nan"), "A")
     with pytest.raises(DataError, match="the text has no words"):
         linear.explain("。", "A")
@@ -499,5 +499,5 @@ def test_a_repository_of_the_hub(linear, tmp_path, monkeypatch):
 
 def test_a_repository_that_cannot_be_had(monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ConfigError, match="office/nothing is not a folder, and the hub gave nothing"):
+    with pytest.raises(ConfigError, match="office/nothing is not a folder, and the hub did not provide it"):
         HierarchicalClassifier.from_pretrained("office/nothing")

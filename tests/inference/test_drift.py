@@ -105,7 +105,7 @@ def test_a_system_without_a_profile(made, linear, tmp_path):
     seal(tmp_path / "model", {name: value for name, value in manifest.items() if name not in ("files", "sha256")})
     old = HierarchicalClassifier.from_pretrained(tmp_path / "model")
     assert old.predict("一种锁") == linear.predict("一种锁")
-    with pytest.raises(ConfigError, match="run aggregate again"):
+    with pytest.raises(ConfigError, match="run aggregate and export again"):
         drift(old, ["一种锁"])
     old.save_pretrained(tmp_path / "again")
     assert not (tmp_path / "again" / "profile.json").exists()

@@ -166,13 +166,15 @@ def test_a_classifier_with_an_engine(made, tmp_path):
         assert other.model_version == f"{one.model_version}+onnx"
         assert [path.label for path in one.paths] == [path.label for path in other.paths]
         assert one.paths[0].probability == pytest.approx(other.paths[0].probability, abs=1e-4)
-    with pytest.raises(DataError, match="--engine onnx: there are no texts to compare it with fp32 on; give some"):
+    with pytest.raises(
+        DataError, match="--engine onnx: there are no texts for the comparison with fp32; provide at least one"
+    ):
         classifier.with_engine("onnx", texts=[])
 
 
 def test_a_system_without_networks(made):
     system = load_system(made.result("linear", "hier"))
-    with pytest.raises(ConfigError, match="--engine onnx: linear has no network; leave --engine out"):
+    with pytest.raises(ConfigError, match="--engine onnx: linear has no network; omit --engine"):
         move(system, Engine(ONNX))
     assert np.array_equal(
         move(system, Engine(TORCH, BF16)).log_prob(TEXTS)["root"].log_prob, system.log_prob(TEXTS)["root"].log_prob

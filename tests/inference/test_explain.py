@@ -286,9 +286,11 @@ def test_a_constant_node() -> None:
 
 def test_labels_that_cannot_be_explained(loaded: dict[tuple[str, ...], System], made: Any) -> None:
     for label in ("", "I", "a", "A1", "A02", "A01 ", "flat"):
-        with pytest.raises(ConfigError, match=f"label '{label}' is unknown to linear; give one such as A, B, C, D, E,"):
+        with pytest.raises(
+            ConfigError, match=f"label '{label}' is unknown to linear; use a label such as A, B, C, D, E,"
+        ):
             explain(loaded["class", "linear", "hier"], "一种装置", label)
-    with pytest.raises(ConfigError, match="label 'A01' is unknown to linear; give one such as G01, "):
+    with pytest.raises(ConfigError, match="label 'A01' is unknown to linear; use a label such as G01, "):
         explain(load_system(made.node("linear", "G")), "一种装置", "A01")
 
 
@@ -350,5 +352,7 @@ def test_steps_are_bounded(keyword: tuple[str, System]) -> None:
     for name in ("steps", "random_orders"):
         with pytest.raises(ConfigError, match=f"{name}=0 is out of range"):
             faithfulness(system, text, found, **{name: 0})
-    with pytest.raises(ConfigError, match=r"ends at character \d+ of a text of 3; give its own text"):
+    with pytest.raises(
+        ConfigError, match=r"ends at character \d+, but the text has 3; use the text that was explained"
+    ):
         faithfulness(system, text[:3], found)

@@ -201,7 +201,7 @@ def test_formulas_in_broken_rows_and_headers(made, linear, tmp_path):
 
 def test_nothing_to_classify(linear, tmp_path):
     for rows, message in (
-        ((), "it has a header only"),
+        ((), "it contains only a header"),
         (("x", "y", raw_row(abstract="。")), "2 too_few_fields, 1 empty_text"),
     ):
         path = write_raw(tmp_path / "new.csv", *rows)

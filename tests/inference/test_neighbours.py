@@ -107,7 +107,7 @@ def test_other_folders_are_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none of 2 texts has an n-gram of 2 characters"):
+    with pytest.raises(DataError, match="none of the 2 texts contains an n-gram of 2 characters"):
         build_neighbours(*columns(["a", ""]), tmp_path / "index")
     assert [path.name for path in tmp_path.iterdir()] == [".locks"]
 
@@ -123,14 +123,14 @@ def test_what_is_no_index(built: Path, tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"manifest\.json is missing"):
         Neighbours.open(tmp_path)
     seal(tmp_path, {"kind": "terms"})
-    with pytest.raises(ArtifactError, match="holds no neighbours of this version"):
+    with pytest.raises(ArtifactError, match="holds no neighbour index of this version"):
         Neighbours.open(tmp_path)
     for name, content in (("terms.json", "[]"), ("settings.json", "{}"), ("index.safetensors", "x")):
         folder = tmp_path / name
         shutil.copytree(built, folder)
         (folder / name).write_text(content)
         seal(folder, {key: value for key, value in read_json(folder / "manifest.json").items() if key != "files"})
-        with pytest.raises(ArtifactError, match="are damaged"):
+        with pytest.raises(ArtifactError, match=r"the neighbour index .* is damaged"):
             Neighbours.open(folder)
 
 

@@ -205,7 +205,7 @@ def test_a_combination_over_levels_is_refused(make: Maker, tmp_path: Path) -> No
     made, path, top = make.classifier("textcnn"), Path("/nowhere/0"), Path("/nowhere/top")
     whole = Ensemble("A", LABELS, False, (Member({made.node: path}, (1.0,)),), unknown=(0.0,))
     system = System("both", {"A": top}, {path: make.loaded(made), top: whole}, RawFormat())
-    with pytest.raises(ConfigError, match="a combination over several levels cannot be written as ONNX"):
+    with pytest.raises(ConfigError, match="an ensemble over several levels cannot be written as ONNX"):
         export_onnx(system, tmp_path / "out")
 
 
@@ -240,9 +240,9 @@ def test_the_system_stays_as_it_is_and_an_export_is_replaced(make: Maker, tmp_pa
 
 def test_n_grams_are_no_network(made: Any, tmp_path: Path) -> None:
     for model in ("linear", "combination"):
-        with pytest.raises(ConfigError, match=f"{model}, node root: linear counts n-grams and is not a network"):
+        with pytest.raises(ConfigError, match=f"{model}, node root: linear is an n-gram model, not a network"):
             export_onnx(load_system(made.result(model, "hier")), tmp_path / "out")
-    with pytest.raises(ConfigError, match="made has no network, since each node has one path"):
+    with pytest.raises(ConfigError, match="made has no network, because each of its nodes has only one path"):
         export_onnx(System("made", {}, {Path("/c"): Maker.loaded(NodeClassifier("C", CERTAIN))}, RawFormat()), tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -259,7 +259,8 @@ def test_a_missing_library(make: Maker, library: str, tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(
         ConfigError,
-        match=rf'{library}, which .* ONNX need \(.*\), is not installed; install it: pip install -e ".*\[onnx\]"$',
+        match=rf"{library}, which ONNX networks need \(.*\), is not installed; install it: "
+        r'pip install -e ".*\[onnx\]"$',
     ):
         export_onnx(make.system(make.classifier("textcnn")), tmp_path / "out")
     assert not list(tmp_path.iterdir())

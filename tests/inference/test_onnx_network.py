@@ -87,14 +87,14 @@ def unknown_to_onnx(logits: Tensor, mask: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (by_length, "scores otherwise as ONNX on .* differ by .*, more than 0.0001"),
-        (by_batch, r"gives float32 \(3, 3\) as ONNX on 1 texts"),
-        (by_longest, "scores otherwise as ONNX"),
-        (by_first, "fails as ONNX on 1 texts"),
-        (wrong_everywhere, "scores otherwise as ONNX"),
+        (by_length, "gives different scores for .* differ by .*, more than 0.0001"),
+        (by_batch, r"returns float32 \(3, 3\) for a batch of 1 "),
+        (by_longest, "gives different scores for "),
+        (by_first, "fails on a batch of 1 "),
+        (wrong_everywhere, "gives different scores for "),
         (not_a_number, "differ by nan"),
-        (narrow, r"gives float32 \(1, 2\) as ONNX"),
-        (nearly_tied, "another first label as ONNX"),
+        (narrow, r"returns float32 \(1, 2\) for "),
+        (nearly_tied, "gives a different first label for "),
         (unknown_to_onnx, "cannot be exported to ONNX"),
     ],
 )
@@ -121,13 +121,13 @@ def test_short_batches_need_the_padding_of_the_export(
 ) -> None:
     """Without it the comparison catches TextCNN's own decision in Python."""
     monkeypatch.setattr(onnx_network, "TextCnn", int)
-    with pytest.raises(ConfigError, match="fails as ONNX on 1 texts of at most 1 tokens"):
+    with pytest.raises(ConfigError, match="fails on a batch of 1 with at most 1 tokens per text"):
         export_onnx(make.system(make.classifier("textcnn")), tmp_path / "out")
 
 
 def test_weights_beyond_one_file(make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_network, "_MAX_BYTES", 100)
-    with pytest.raises(ConfigError, match=r"one file of ONNX has 2\.1 GB at most"):
+    with pytest.raises(ConfigError, match=r"an ONNX file holds at most 2\.1 GB"):
         export_onnx(make.system(make.classifier("textcnn")), tmp_path / "out")
 
 

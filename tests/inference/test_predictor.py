@@ -236,11 +236,14 @@ def test_wrong_combinations(copied):
     members = read_json(folder / "model" / "classifier.json")["members"]
     for changes, message in (
         ({"members": [{"model": "x", "nodes": {ROOT: f"../{folder.name}"}, "weight": 1.0}]}, "is a member of itself"),
-        ({"members": [{"model": "x", "nodes": {ROOT: f"../{other.name}"}, "weight": 1.0}]}, "is of node 'A', not root"),
+        (
+            {"members": [{"model": "x", "nodes": {ROOT: f"../{other.name}"}, "weight": 1.0}]},
+            "belongs to node 'A', not root",
+        ),
         ({"members": [{"model": "x", "nodes": {ROOT: "../gone"}, "weight": 1.0}]}, "gone is missing"),
-        ({"members": [{"model": "x", "nodes": {ROOT: "../gone"}}]}, "no combination's"),
+        ({"members": [{"model": "x", "nodes": {ROOT: "../gone"}}]}, "does not describe an ensemble"),
         ({"members": []}, "has no members"),
-        ({"members": members, "node": "B"}, "is of node 'B', not root"),
+        ({"members": members, "node": "B"}, "belongs to node 'B', not root"),
     ):
         reseal(folder, **changes)
         with pytest.raises(ArtifactError, match=message):

@@ -149,9 +149,9 @@ def prediction(first, second=0.0, label="A01"):
         (Review(0.6, "close"), prediction(0.41, 0.39), "two labels are close: A01 .41, A21 .39"),
         (Review(0.9, "unsure"), prediction(0.2, 0.05), "no label is likely: A01 .20, A21 .05"),
         (Review(0.1, None), prediction(1.0), ""),
-        (Review(0.9, "members"), prediction(0.5), "members disagree"),
-        (Review(0.9, "characters"), prediction(0.5), "characters hardly seen"),
-        (Review(0.9, "unlike"), prediction(0.5), "unlike known documents"),
+        (Review(0.9, "members"), prediction(0.5), "the ensemble members disagree"),
+        (Review(0.9, "characters"), prediction(0.5), "characters rarely seen in training"),
+        (Review(0.9, "unlike"), prediction(0.5), "no known document is similar"),
     ],
 )
 def test_reasons_in_words(review, of, words):

@@ -92,36 +92,36 @@ def test_reasons_and_neighbours(pair):
 @pytest.mark.parametrize(
     ("question", "status", "code", "message"),
     [
-        ({}, 422, "bad_question", "look at text"),
-        ({"text": ""}, 422, "bad_question", "look at text"),
+        ({}, 422, "bad_question", "check text"),
+        ({"text": ""}, 422, "bad_question", "check text"),
         ({"text": " "}, 422, "bad_text", "no words"),
         ({"text": "字" * 20_001}, 422, "bad_text", "more than 20000 characters"),
-        ({"text": "\udc00"}, 422, "bad_question", "look at text"),
-        ({"text": TEXT, "top_k": 0}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "force": "Z"}, 422, "unknown_label", "like it are A, B, C, D, E, F, G, H"),
-        ({"text": TEXT, "force": ["A", f"G0{SECRET}"]}, 422, "unknown_label", "like it are G0"),
-        ({"text": TEXT, "exclude": [SECRET]}, 422, "unknown_label", "like it are A, B"),
-        ({"text": TEXT, "force": [""]}, 422, "bad_question", "look at force"),
-        ({"text": TEXT, "force": "A" * 65}, 422, "bad_question", "look at force"),
-        ({"text": TEXT, "force": ["A"] * 65}, 422, "bad_question", "look at force"),
-        ({"text": TEXT, "force": "A", "exclude": "A"}, 422, "bad_question", "beyond what this model knows"),
-        ({"text": TEXT, "all_symbols": 3}, 422, "bad_question", "look at all_symbols"),
-        ({"text": TEXT, "depth": "subgroup"}, 422, "bad_question", "beyond what this model knows"),
-        ({"text": TEXT, "depth": SECRET * 50}, 422, "bad_question", "look at depth"),
-        ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "look at target_accuracy"),
-        ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "beyond what this model knows"),
+        ({"text": "\udc00"}, 422, "bad_question", "check text"),
+        ({"text": TEXT, "top_k": 0}, 422, "bad_question", "check top_k"),
+        ({"text": TEXT, "force": "Z"}, 422, "unknown_label", "similar labels are A, B, C, D, E, F, G, H"),
+        ({"text": TEXT, "force": ["A", f"G0{SECRET}"]}, 422, "unknown_label", "similar labels are G0"),
+        ({"text": TEXT, "exclude": [SECRET]}, 422, "unknown_label", "similar labels are A, B"),
+        ({"text": TEXT, "force": [""]}, 422, "bad_question", "check force"),
+        ({"text": TEXT, "force": "A" * 65}, 422, "bad_question", "check force"),
+        ({"text": TEXT, "force": ["A"] * 65}, 422, "bad_question", "check force"),
+        ({"text": TEXT, "force": "A", "exclude": "A"}, 422, "bad_question", "a value that this model does not support"),
+        ({"text": TEXT, "all_symbols": 3}, 422, "bad_question", "check all_symbols"),
+        ({"text": TEXT, "depth": "subgroup"}, 422, "bad_question", "a value that this model does not support"),
+        ({"text": TEXT, "depth": SECRET * 50}, 422, "bad_question", "check depth"),
+        ({"text": TEXT, "target_accuracy": 2}, 422, "bad_question", "check target_accuracy"),
+        ({"text": TEXT, "target_accuracy": 0.999}, 422, "bad_question", "a value that this model does not support"),
         ({"text": TEXT, SECRET: 1}, 422, "bad_question", "/openapi.json"),
-        ({"text": [SECRET]}, 422, "bad_question", "look at text"),
-        ({"text": TEXT, "top_k": True}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "top_k": "3"}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "top_k": 3.0}, 422, "bad_question", "look at top_k"),
-        ({"text": TEXT, "neighbours": False}, 422, "bad_question", "look at neighbours"),
-        ({"text": TEXT, "target_accuracy": "0.6"}, 422, "bad_question", "look at target_accuracy"),
-        ({"text": TEXT, "target_accuracy": True}, 422, "bad_question", "look at target_accuracy"),
-        ({"text": TEXT, "explain": 1}, 422, "bad_question", "look at explain"),
-        ({"text": TEXT, "names": "yes"}, 422, "bad_question", "look at names"),
+        ({"text": [SECRET]}, 422, "bad_question", "check text"),
+        ({"text": TEXT, "top_k": True}, 422, "bad_question", "check top_k"),
+        ({"text": TEXT, "top_k": "3"}, 422, "bad_question", "check top_k"),
+        ({"text": TEXT, "top_k": 3.0}, 422, "bad_question", "check top_k"),
+        ({"text": TEXT, "neighbours": False}, 422, "bad_question", "check neighbours"),
+        ({"text": TEXT, "target_accuracy": "0.6"}, 422, "bad_question", "check target_accuracy"),
+        ({"text": TEXT, "target_accuracy": True}, 422, "bad_question", "check target_accuracy"),
+        ({"text": TEXT, "explain": 1}, 422, "bad_question", "check explain"),
+        ({"text": TEXT, "names": "yes"}, 422, "bad_question", "check names"),
         ({"text": TEXT, **{f"{SECRET}{number}": 1 for number in range(2000)}}, 422, "bad_question", "/openapi.json"),
-        ({"text": TEXT, "force": [1] * 50_000}, 422, "bad_question", "look at force"),
+        ({"text": TEXT, "force": [1] * 50_000}, 422, "bad_question", "check force"),
         ([SECRET], 422, "bad_question", ""),
         (b"{", 422, "bad_question", ""),
         (b"[" * 100_000, 400, "bad_request", ""),
@@ -164,7 +164,7 @@ def test_numbers_of_a_query_are_digits(service, number):
     for name in ("offset", "limit"):
         answer = service.get(f"/taxonomy?{name}={number}")
         assert answer.status == 422
-        assert answer.content["error"]["message"].endswith(f"look at {name}")
+        assert answer.content["error"]["message"].endswith(f"check {name}")
     assert service.get("/taxonomy?offset=03&limit=5").status == 200
 
 
@@ -246,14 +246,14 @@ def test_the_children_of_a_label_in_pages(deep_service, deep):
 @pytest.mark.parametrize(
     ("query", "code", "message"),
     [
-        ("parent=Z", "unknown_label", "like it are A, B"),
-        (f"parent={quote(SECRET)}", "unknown_label", "like it are A, B"),
+        ("parent=Z", "unknown_label", "similar labels are A, B"),
+        (f"parent={quote(SECRET)}", "unknown_label", "similar labels are A, B"),
         ("parent=A&level=floor", "bad_question", "level"),
-        (f"parent={'A' * 65}", "bad_question", "look at parent"),
-        ("limit=501", "bad_question", "look at limit"),
-        ("limit=0", "bad_question", "look at limit"),
-        ("offset=-1", "bad_question", "look at offset"),
-        ("offset=x", "bad_question", "look at offset"),
+        (f"parent={'A' * 65}", "bad_question", "check parent"),
+        ("limit=501", "bad_question", "check limit"),
+        ("limit=0", "bad_question", "check limit"),
+        ("offset=-1", "bad_question", "check offset"),
+        ("offset=x", "bad_question", "check offset"),
     ],
 )
 def test_what_is_no_label_of_the_taxonomy(service, query, code, message):
@@ -391,7 +391,7 @@ def test_a_batch_says_what_to_review_first(service, classifier):
         assert item.get("why") in ({"close", "unsure"} if item["review"] > 0.5 else {None})
     refused = service.post("/batch", {"texts": texts, "triage": 1})
     assert (refused.status, refused.content["error"]["code"]) == (422, "bad_question")
-    assert "look at triage" in refused.content["error"]["message"]
+    assert "check triage" in refused.content["error"]["message"]
 
 
 def test_a_batch_is_ordered_by_an_error_model(made):

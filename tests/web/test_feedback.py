@@ -202,7 +202,7 @@ def test_every_field_is_needed(client, name):
     asked = {key: value for key, value in question().items() if key != name}
     answer = client.post("/feedback", asked)
     assert answer.status == 422
-    assert answer.content["error"]["message"].endswith(f"look at {name}")
+    assert answer.content["error"]["message"].endswith(f"check {name}")
 
 
 @pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b"[]", b"\xff", b"null", b"1" * 5000])
@@ -388,7 +388,7 @@ def test_a_table_that_breaks_off_is_not_taken_for_a_whole_one(classifier, tmp_pa
         assert "第2种装置" in caught.value.partial.decode()
         assert client.get("/health").status == 200
     said = capsys.readouterr().err
-    assert "/feedback.csv was broken off: " in said
+    assert "/feedback.csv was interrupted: " in said
     assert "Traceback" not in said
     assert {name.rpartition("_")[0] for name in threads} == {"feedback"}  # the event loop formats no row
 
@@ -418,10 +418,10 @@ def test_the_token_is_the_first_line(tmp_path, content):
         (b"", "has 0 characters"),
         (b"\n0123456789abcdef", "has 0 characters"),
         (b"0123456789abcde\n", "has 15 characters"),
-        (b"0123 456789abcdef", "no token"),
-        ("密码密码密码密码密码密码密码密码".encode(), "no token"),
-        (b"\0" * 99, "no token"),
-        (b"x" * 99_999, "no token"),
+        (b"0123 456789abcdef", "is not a token"),
+        ("密码密码密码密码密码密码密码密码".encode(), "is not a token"),
+        (b"\0" * 99, "is not a token"),
+        (b"x" * 99_999, "is not a token"),
     ],
 )
 def test_what_is_no_token_is_refused(tmp_path, content, part):

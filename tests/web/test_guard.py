@@ -102,7 +102,9 @@ def test_what_goes_wrong_inside_is_told_briefly(classifier, monkeypatch):
     with serving(create_app(classifier, ServiceSettings(rate=0))) as client:
         answer = client.post("/predict", {"text": "一种锁"})
         assert answer.status == 500
-        assert answer.content == {"error": {"code": "failed", "message": "the request could not be answered"}}
+        assert answer.content == {
+            "error": {"code": "failed", "message": "the request failed because of an internal error"}
+        }
         assert client.get("/health").status == 200
 
 

@@ -210,7 +210,7 @@ def test_siblings_are_closed_by_escape_and_asked_for_again_after_a_failure(open_
     classify(page)
     page.route("**/taxonomy*", lambda route: route.abort())
     page.click("#steps [data-level=class]")
-    page.wait_for_selector("#siblings-class .problem:has-text('连不上服务')")
+    page.wait_for_selector("#siblings-class .problem:has-text('无法连接服务')")
     page.unroute("**/taxonomy*")
     page.click("#siblings-class button:has-text('重试')")
     page.wait_for_selector("#siblings-class ul button")
@@ -319,7 +319,7 @@ def test_a_file_is_sorted_by_what_to_review_first(open_page: Callable[..., Any],
     assert [cell.split()[0] for cell in cells[:-1]] == [
         f"{100 * risk:.0f}" for risk in sorted(risks[:1] + risks[2:])[::-1]
     ]
-    assert "难分高下" in "".join(cells) or "没有把握较大的类目" in "".join(cells)
+    assert "的概率接近" in "".join(cells) or "各分类号的概率均较低" in "".join(cells)
     with page.expect_download() as given:
         page.click("#download")
     lines = list(csv.DictReader(Path(given.value.path()).read_text("utf-8-sig").splitlines()))
@@ -365,7 +365,7 @@ def test_rows_that_could_not_be_reviewed_are_sorted_by_probability(
     page.route("**/batch", unreviewed)
     page.set_input_files("#file", tmp_path / "x.txt")
     page.wait_for_selector("#download:not([hidden])")
-    assert "3 篇未能估计出错概率，按概率排序" in shown(page, "#tally")
+    assert "3 篇文献未能估计出错概率，按分类概率排序" in shown(page, "#tally")
     assert shown(page, "#review span") == "出错概率"
     page.click("#by-review")
     shares = [float(cell.split()[0]) for cell in page.locator("#rows tr td:nth-child(4)").all_inner_texts()]
@@ -375,9 +375,9 @@ def test_rows_that_could_not_be_reviewed_are_sorted_by_probability(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("x.csv", "a,b\n1,2\n", "没有需要的列：摘要"),
-        ("x.txt", "\n\n", "没有可读的文本"),
-        ("x.jsonl", "{\n", "没有可读的文本"),
+        ("x.csv", "a,b\n1,2\n", "文件必须包含以下各列：摘要"),
+        ("x.txt", "\n\n", "没有可读取的文本"),
+        ("x.jsonl", "{\n", "没有可读取的文本"),
     ],
 )
 def test_files_that_cannot_be_used(
@@ -405,15 +405,15 @@ def test_mistakes_are_told_and_mended(open_page: Callable[..., Any]) -> None:
     page.click("button[type=submit]")
     assert shown(page, "#problem") == "请先输入文本。"
     page.fill("#text", "字" * 20_001)
-    assert shown(page, "#problem") == "文本太长。"
+    assert shown(page, "#problem") == "文本过长。"
     page.fill("#text", "。。。")
     page.click("button[type=submit]")
     page.wait_for_selector("#problem:not([hidden])")
-    assert shown(page, "#problem") == "文本没有可读的内容。"
+    assert shown(page, "#problem") == "文本中没有可读取的内容。"
     page.route("**/predict", lambda route: route.abort())
     page.fill("#text", TEXT)
     page.click("button[type=submit]")
-    page.wait_for_selector("#problem:has-text('连不上服务')")
+    page.wait_for_selector("#problem:has-text('无法连接服务')")
     page.unroute("**/predict")
     classify(page)
     assert page.locator("#problem").is_hidden()
@@ -470,12 +470,12 @@ def test_blocked_places_are_listed(browser: Any, made: World, tmp_path: Path) ->
     with serving(create_app(own, ServiceSettings(rate=0))) as service:
         opening = _opening(browser, service)
         page = next(opening)()
-        assert shown(page, "#blocked summary") == "2 个分类位置已停用，不会作为结果给出"
+        assert shown(page, "#blocked summary") == "2 个分类位置已停用，不会出现在分类结果中"
         assert page.locator("#blocked li").first.is_hidden()
         page.click("#blocked summary")
         assert page.locator("#blocked li").all_inner_texts() == ["G01 · <b>由另一部门审查</b>", "A · closed"]
         page.click("#language")
-        assert shown(page, "#blocked summary") == "2 places are blocked and never answered"
+        assert shown(page, "#blocked summary") == "2 places are blocked and never given as an answer"
         assert next(opening, None) is None
 
 

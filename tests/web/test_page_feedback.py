@@ -93,8 +93,11 @@ def test_an_answer_is_right(open_page: Callable[..., Any], path: Path, language:
     text = f"{TEXT}，{language}"
     answer = answered(page, text)
     kept, footer = {
-        "zh": ("评判会连同文本保存在本单位的文件中。", "不记入日志；您评判结果时，文本会连同评判保存"),
-        "en": ("A judgement is stored with its text in your office's file.", "its text is stored with your judgement"),
+        "zh": ("判定将连同文本保存到本单位的文件中。", "不记入日志；提交判定时，文本会连同判定保存"),
+        "en": (
+            "Your judgement and the text are stored in your office's file.",
+            "the text is stored with your judgement",
+        ),
     }[language]
     assert shown(page, "#judge-kept") == kept
     assert footer in shown(page, "footer")
@@ -164,7 +167,7 @@ def test_keys_alone_correct_an_answer(
     assert is_narrow(page)
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Shift+Tab")
-    wait_for_focus(page, {"zh": "选定此处：", "en": "Choose "}[language] + classes[-1])
+    wait_for_focus(page, {"zh": "选定 ", "en": "Choose "}[language] + classes[-1])
     page.keyboard.press("Enter")
     page.wait_for_selector("#judge-said:has-text('→')")
     saved = {"zh": "，已保存", "en": ", saved"}[language]
@@ -183,7 +186,7 @@ def test_a_leaf_is_chosen_and_a_row_at_once(open_page: Callable[..., Any], judge
     page.click("#judge-wrong")
     wait_for_focus(page, steps[-1])
     page.keyboard.press("Enter")  # a leaf has nothing below
-    wait_for_focus(page, f"选定此处：{steps[-1]}")
+    wait_for_focus(page, f"选定 {steps[-1]}")
     assert "没有下级" in shown(page, "#chooser")
     page.keyboard.press("Backspace")
     wait_for_focus(page, steps[-1])
@@ -258,10 +261,10 @@ def test_a_failure_keeps_the_choice_and_sends_the_same_again(open_page: Callable
     page.route("**/feedback", lose)
     before = len(stored(path))
     page.click("#judge-right")
-    page.wait_for_selector("#judge-problem:has-text('连不上服务')")
+    page.wait_for_selector("#judge-problem:has-text('无法连接服务')")
     wait_for_focus(page, "judge-again")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#judge-problem:has-text('评判未能写入文件，没有保存')")
+    page.wait_for_selector("#judge-problem:has-text('判定未能写入文件，没有保存')")
     assert page.locator("#unsent").is_hidden()  # of the shown answer that is said once
     page.click("#judge-again")
     page.wait_for_selector(f"#judge-said:has-text('{label}')")
@@ -276,7 +279,7 @@ def test_children_that_do_not_come_are_asked_for_again(open_page: Callable[..., 
     label = answered(page)["decision"]["label"]
     page.route("**/taxonomy*", lambda route: route.abort())
     page.click("#judge-wrong")
-    page.wait_for_selector("#chooser .problem:has-text('连不上服务')")
+    page.wait_for_selector("#chooser .problem:has-text('无法连接服务')")
     wait_for_focus(page, "重试")
     page.unroute("**/taxonomy*")
     page.keyboard.press("Enter")
@@ -306,12 +309,12 @@ def test_an_undecided_answer_can_be_given_a_label(open_page: Callable[..., Any],
 
     page.route("**/predict", undecided)
     steps = answered(page)["paths"][0]["steps"]
-    assert shown(page, "#judge-ask") == "应该分到哪里？"
+    assert shown(page, "#judge-ask") == "应归入哪个分类号？"
     assert page.locator("#judge-right").is_hidden()
     page.click("#judge-wrong")
     wait_for_focus(page, steps[-1]["label"])
     page.keyboard.press("Control+Enter")
-    page.wait_for_selector("#judge-said:has-text('不作答 →')")
+    page.wait_for_selector("#judge-said:has-text('拒答 →')")
     one = stored(path)[-1].judgement
     assert (one.verdict, one.predicted, one.probability) == ("corrected", None, None)
 
@@ -435,13 +438,13 @@ def test_a_judgement_that_fails_is_kept_while_the_next_text_is_classified(
     first = sent()
     answered(page, f"{TEXT}，其二")
     first.fulfill(status=503, json={"error": {"code": "not_stored", "message": ""}})
-    page.wait_for_selector("#unsent:has-text('1 条评判未保存。')")
+    page.wait_for_selector("#unsent:has-text('1 条判定未保存。')")
     assert page.locator("#judge-problem").is_hidden()
     page.click("#judge-right")
     sent().abort()
-    page.wait_for_selector("#judge-problem:has-text('连不上服务')")
+    page.wait_for_selector("#judge-problem:has-text('无法连接服务')")
     page.click("#clear")
-    page.wait_for_selector("#unsent:has-text('2 条评判未保存。')")
+    page.wait_for_selector("#unsent:has-text('2 条判定未保存。')")
     page.click("#language")
     answered(page, f"{TEXT}，其三")
     assert shown(page, "#unsent span") == "2 judgements were not saved."

@@ -1,4 +1,4 @@
-// One answer on the page. Foreign text only ever becomes text, never markup.
+// One answer on the page. Text from outside is only ever inserted as text, never as markup.
 
 import { bar, item, made } from "./elements.js";
 import { showPath } from "./path.js";
@@ -11,11 +11,11 @@ const SHOWN = 3; // labels of a level
 
 /**
  * Show an answer.
- * @param {object} answer of the service
- * @param {object} free the same without a chosen label: what else there is at its level and above
- * @param {string[]} levels of the model
- * @param {?{code: string, level: string}} forced the chosen label
- * @param {function} choose called with a label's code and level; null lets it go
+ * @param {object} answer response of the service
+ * @param {object} free the response without a chosen label: the alternatives at its level and above
+ * @param {string[]} levels levels of the model
+ * @param {?{code: string, level: string}} forced chosen label, if any
+ * @param {function} choose called with a label's code and level; null removes the limit
  */
 export function show(answer, free, levels, forced, choose) {
   const isAbove = (level) => forced && levels.indexOf(level) <= levels.indexOf(forced.level);
@@ -33,7 +33,7 @@ export function show(answer, free, levels, forced, choose) {
   place("version").textContent = say().version(answer.model_version);
 }
 
-/** What a label is called in the chosen language: the user's title, or ours; a title may be in another. */
+/** A label's name in the chosen language: the user's title or ours; a title may be in another language. */
 export function name(code) {
   const { title, zh, en } = namesOf(code);
   return (chosen() === "en" ? (en ?? title) : (title ?? zh)) ?? "";
@@ -48,7 +48,7 @@ function decide({ decision }, levels, forced) {
   card.replaceChildren(made("strong", heading), made("p", words));
 }
 
-/** How an answer is shown: the deepest level, one above it, or none. */
+/** The display class of an answer: the deepest level, a higher one, or none. */
 export const kind = (decision, levels) => (decision.label === null ? "undecided" : decision.level === levels.at(-1) ? "deepest" : "above");
 
 function column(level, levels, labels, forced, choose) {
@@ -71,11 +71,11 @@ function column(level, levels, labels, forced, choose) {
   return section;
 }
 
-/** Mark the parts of the text that speak for or against a label. */
+/** Highlight the parts of the text that support or contradict a label. */
 export function explain(explanation) {
   place("reasons").hidden = !explanation || !explanation.spans.length;
   if (place("reasons").hidden) return;
-  const letters = Array.from(explanation.text); // offsets count characters, JavaScript's strings do not
+  const letters = Array.from(explanation.text); // offsets count characters, but JavaScript strings count UTF-16 units
   const most = Math.max(...explanation.spans.map((span) => Math.abs(span.score)), 1e-9);
   const parts = [];
   let end = 0;
@@ -101,7 +101,7 @@ function similar(neighbours, levels) {
   );
 }
 
-/** What the wanted accuracy came to on test documents. */
+/** Describe the results of the target accuracy on the test documents. */
 export function meaning(target, about) {
   const reached = about.targets[(target / 100).toFixed(2)];
   if (!reached) return say().noTargets;

@@ -1,17 +1,17 @@
-// A file of documents: asked for in portions, with progress, and given back as CSV.
+// Classification of a file in portions, with progress and a CSV download.
 
 import { kind } from "./answer.js";
 import { csvAddress, readFile } from "./files.js";
 import { batch, Problem } from "./service.js";
 import { decided, percent, say } from "./words.js";
 
-const SHOWN = 500; // rows of the table
-const PORTION = 150 * 1024; // bytes of a question
+const SHOWN = 500; // rows shown in the table
+const PORTION = 150 * 1024; // bytes in a request
 const place = (id) => document.getElementById(id);
 let running = null;
-let current = null; // what the table shows: {answers, levels}
+let current = null; // content of the table: {answers, levels}
 
-/** Classify a file; options are asked for each text. */
+/** Classify a file; the options apply to each text. */
 export async function classifyFile(file, facts, options) {
   running?.abort();
   const own = (running = new AbortController());
@@ -36,14 +36,14 @@ export async function classifyFile(file, facts, options) {
   }
 }
 
-/** Sort the table by what to review first, or as the file is. */
+/** Toggle between review order and the file's order. */
 export function sort() {
   const first = place("review").getAttribute("aria-sort") === "none";
   place("review").setAttribute("aria-sort", first ? "descending" : "none");
   if (current) draw(0);
 }
 
-/** Stop what is under way. */
+/** Stop the current classification. */
 export function stop() {
   running?.abort();
   place("stop").hidden = true;
@@ -89,7 +89,7 @@ function show(answers, total, levels) {
   draw(place("rows").childElementCount);
 }
 
-/** The rows from one on; where they are sorted all, since what came last may stand first. */
+/** Draw the rows from an index on; in review order all rows, since the newest may come first. */
 function draw(from) {
   const { answers, levels } = current;
   const isSorted = place("review").getAttribute("aria-sort") === "descending";
@@ -108,10 +108,10 @@ function row(one, levels) {
   return line;
 }
 
-/** What rows are sorted by; where the service could not tell it, what the probability leaves to 1. */
+/** The sort key of a row: the risk of error or, if the service could not estimate it, 1 minus the probability. */
 const risk = (one) => one.review ?? (one.prediction ? 1 - one.prediction.paths[0].probability : -1);
 
-/** The probability of an error and the reason to look, as far as they are known. */
+/** The risk of error and the reason to review a row, as far as known. */
 function review(one) {
   if (one.review === undefined) return "";
   const labels = Object.values(one.prediction.levels).at(-1).map((own) => own.label);

@@ -1,4 +1,4 @@
-// A chooser of one label: the tree, a family at a time. Foreign text only ever becomes text, never markup.
+// Chooser for one label, one family of the tree at a time. Outside text is only ever inserted as text, never as markup.
 
 import { name } from "./answer.js";
 import { bar, item, made } from "./elements.js";
@@ -9,17 +9,17 @@ import { say } from "./words.js";
 const STEPS = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
 
 /**
- * Fill an element with a chooser.
- * @param {Element} box is emptied first
- * @param {string[]} levels of the model
- * @param {{label: string, level: string}[]} path of the answer: its siblings are shown first; its labels are marked
+ * Fill an element with the chooser.
+ * @param {Element} box element to fill; its content is replaced
+ * @param {string[]} levels levels of the model
+ * @param {{label: string, level: string}[]} path path of the answer; its siblings are shown first, and its labels are marked
  * @param {function} take called with the chosen {label, level}
- * @param {function} close called when it is left without a choice
+ * @param {function} close called when the chooser is closed without a choice
  */
 export function openChooser(box, levels, path, take, close) {
-  let place = path.slice(0, -1); // the labels from the top to the one whose children are shown
+  let place = path.slice(0, -1); // labels from the top to the one whose children are shown
   let family = [];
-  let asked = 0; // of several loads the last one counts
+  let asked = 0; // number of the current load; earlier ones are ignored
 
   const trail = made("nav", "", "row trail");
   const filter = made("input");
@@ -42,13 +42,13 @@ export function openChooser(box, levels, path, take, close) {
   box.onkeydown = press;
   go(place, path.at(-1));
 
-  /** Show what is below a place, and put the focus on one of it. */
+  /** Show the labels below a place, and focus one of them. */
   async function go(target, focused = null) {
     const own = (asked += 1);
     place = target;
     family = [];
     filter.value = "";
-    box.focus(); // keys that are pressed meanwhile are not lost with the row that had the focus
+    box.focus(); // otherwise keys pressed during loading would be lost with the focused row
     drawTrail();
     list.replaceChildren();
     told.textContent = say().loading;
@@ -75,7 +75,7 @@ export function openChooser(box, levels, path, take, close) {
     const crumb = (words, length) => button(words, () => go(place.slice(0, length), place[length]));
     trail.replaceChildren(crumb(say().whole, 0), ...place.map(({ label }, depth) => crumb(label, depth + 1)));
     trail.lastChild.setAttribute("aria-current", "true");
-    here.hidden = place.length < Math.min(2, levels.length); // a section only says nearly nothing
+    here.hidden = place.length < Math.min(2, levels.length); // a section alone says too little
     here.textContent = place.length ? say().here(place.at(-1).label) : "";
   }
 
@@ -90,9 +90,9 @@ export function openChooser(box, levels, path, take, close) {
   }
 
   function row(one, words) {
-    const line = bar("button", one.code, undefined, withMark(words, one)); // the true label may be a blocked one
+    const line = bar("button", one.code, undefined, withMark(words, one)); // the true label may be blocked
     line.type = "button";
-    line.tabIndex = -1; // one of them is reached by Tab, the others by arrows
+    line.tabIndex = -1; // Tab reaches one row, and the arrow keys reach the others
     line.dataset.code = one.code;
     if (one.children) line.classList.add("deeper");
     if (path.some(({ label, level }) => label === one.code && level === one.level)) line.setAttribute("aria-current", "true");
@@ -123,7 +123,7 @@ export function openChooser(box, levels, path, take, close) {
       event.target.dispatchEvent(new MouseEvent("click", { ctrlKey: true }));
     } else {
       const isLetter = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
-      if (from >= 0 && isLetter) filter.focus(); // which then takes the letter
+      if (from >= 0 && isLetter) filter.focus(); // the filter then receives the letter
       return;
     }
     event.preventDefault();

@@ -1,4 +1,4 @@
-// A person's judgement of an answer: it is right, or another label is. Shown where the service stores judgements.
+// A person's judgement of an answer: it is right, or another label is. Shown if the service stores judgements.
 
 import { openChooser } from "./chooser.js";
 import { judge, Problem } from "./service.js";
@@ -7,9 +7,9 @@ import { say } from "./words.js";
 const place = (id) => document.getElementById(id);
 const ASKED = "asked", SAVING = "saving", FAILED = "failed", SAVED = "saved";
 const state = { answer: null, free: null, text: "", levels: [], phase: ASKED, request: null, problem: "" };
-const failed = new Set(); // judgements that could not be stored; that of the shown answer has its own words
+const failed = new Set(); // judgements that could not be stored; the one for the current answer has its own message
 
-/** Take the words and buttons of the page into use. */
+/** Attach the event handlers of the judgement buttons. */
 export function listenForJudgements() {
   place("judge-right").addEventListener("click", () => save({ label: state.answer.decision.label, level: state.answer.decision.level }));
   place("judge-wrong").addEventListener("click", () => (place("chooser").hidden ? choose() : shut()));
@@ -18,15 +18,15 @@ export function listenForJudgements() {
 }
 
 /**
- * Ask about an answer to a text; what was said of the last one no longer counts.
- * @param {?object} answer what is shown; null: nothing is asked
- * @param {object} free the same without a chosen label: what the model says by itself, which alone can be right
+ * Ask about an answer to a text, and forget the state of the previous one.
+ * @param {?object} answer shown answer; null: ask nothing
+ * @param {object} free the answer without a chosen label: the model's own answer, the only one that can be right
  */
 export function askAbout(answer, free = null, text = "", levels = []) {
   Object.assign(state, { answer, free, text, levels, phase: ASKED, request: null, problem: "" });
 }
 
-/** Show what is asked in the chosen language, with the chooser closed. */
+/** Show the question in the chosen language, with the chooser closed. */
 export function showJudgement() {
   place("chooser").hidden = true;
   drawJudgement();
@@ -75,7 +75,7 @@ function shut() {
   place("judge-wrong").focus();
 }
 
-/** The labels from the top to the answered one, or of the likeliest path where nothing was decided. */
+/** The labels from the top to the answer, or on the likeliest path if there is no answer. */
 function pathOf({ decision, paths }) {
   const isAnswer = (step) => step.label === decision.label && step.level === decision.level;
   const path = paths.find(({ steps }) => steps.some(isAnswer)) ?? paths[0];
@@ -99,14 +99,14 @@ function save({ label, level }) {
   send(state.request);
 }
 
-/** Send a judgement; one that failed is sent again as it was, so that the service stores it once. */
+/** Send a judgement; a failed one is sent again unchanged, so that the service stores it once. */
 async function send(request) {
   state.phase = SAVING;
   drawJudgement();
   try {
     await judge(request);
     failed.delete(request);
-    if (state.request !== request) return drawUnsent(); // another answer is shown meanwhile
+    if (state.request !== request) return drawUnsent(); // the page shows another answer by now
     state.phase = SAVED;
     place("chooser").hidden = true;
     drawJudgement();
@@ -121,7 +121,7 @@ async function send(request) {
   }
 }
 
-/** Send the judgements of earlier answers again, one after the other, until one fails. */
+/** Send the judgements of earlier answers again, one by one, until one fails. */
 async function sendAgain() {
   const button = place("unsent-again");
   button.disabled = true;
@@ -140,7 +140,7 @@ async function sendAgain() {
   }
 }
 
-/** A random UUID; browsers give one themselves only to pages of this machine or behind TLS. */
+/** A random UUID; browsers provide randomUUID only on this machine or over TLS. */
 function uuid() {
   if (crypto.randomUUID) return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

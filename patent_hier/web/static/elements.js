@@ -1,4 +1,4 @@
-// What answer and path are made of. Foreign text only ever becomes text, never markup.
+// Elements of answers and paths. Outside text is only ever inserted as text, never as markup.
 
 import { percent } from "./words.js";
 
@@ -15,7 +15,7 @@ export function item(element) {
   return row;
 }
 
-/** A label with its bar, its probability where it is known, and its name. */
+/** A label with its bar, its probability if known, and its name. */
 export function bar(tag, code, probability, words) {
   const element = made(tag, "", "bar");
   const fill = made("span", "", "fill");

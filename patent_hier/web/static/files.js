@@ -1,4 +1,4 @@
-// Files of documents, read in the browser: CSV, TXT and JSON lines; UTF-8 or GB18030.
+// Reading of document files in the browser: CSV, TXT and JSON lines, in UTF-8 or GB18030.
 
 import { Problem } from "./service.js";
 import { say } from "./words.js";
@@ -6,7 +6,7 @@ import { say } from "./words.js";
 const MOST_BYTES = 20 * 1024 * 1024;
 const OURS = { 摘要: "abstract", 专利名称: "title" };
 
-/** The documents of a file: {id, text} each, in their order; text is empty where a row has none. */
+/** The documents of a file in order, each {id, text}; text is empty if a row has none. */
 export async function readFile(file, fields) {
   if (file.size > MOST_BYTES) throw new Problem(say().errors.fileLarge);
   const content = decode(await file.arrayBuffer());
@@ -21,7 +21,7 @@ function decode(bytes) {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    return new TextDecoder("gb18030").decode(bytes); // what is neither is marked in its row
+    return new TextDecoder("gb18030").decode(bytes); // invalid bytes become U+FFFD, which marks their row as unreadable
   }
 }
 
@@ -34,7 +34,7 @@ function fromJson(content, fields) {
     try {
       one = JSON.parse(line);
     } catch {
-      // a broken line keeps its place
+      // an invalid line keeps its position
     }
     const text = one?.text ?? join(fields.map((field) => one?.[field] ?? one?.[OURS[field]]));
     return { id: String(one?.id ?? one?.document_id ?? row + 1), text: typeof text === "string" ? text.trim() : "" };
@@ -50,7 +50,7 @@ function fromCsv(content, fields) {
   return rows.map((cells, row) => ({ id: cells[number] || String(row + 1), text: join([...new Set(places)].map((place) => cells[place])) }));
 }
 
-/** Join fields as in training: 。 between them unless the former ends in punctuation. */
+/** Join fields as in training: with 。 between them unless the first ends in punctuation. */
 function join(values) {
   let text = "";
   for (const value of values) {
@@ -78,7 +78,7 @@ function parseCsv(content) {
   return rows.filter((row) => row.length > 1 || row[0] !== "");
 }
 
-/** A CSV file that a spreadsheet only shows, as a link's target. */
+/** The URL of a CSV file in which spreadsheets run no formulas. */
 export function csvAddress(rows) {
   const cell = (value) => {
     const text = String(value ?? "");

@@ -1,4 +1,4 @@
-// The page: what a person does, and what follows.
+// Event handling of the page.
 
 import { explain, meaning, show } from "./answer.js";
 import { classifyFile, sort, stop } from "./batch.js";
@@ -8,14 +8,14 @@ import { facts, predict, Problem } from "./service.js";
 import { chosen, EXAMPLES, say, speak } from "./words.js";
 
 const place = (id) => document.getElementById(id);
-const MOST = 20; // labels of a level: more than are shown, for the siblings' probabilities
+const MOST = 20; // labels of a level; more than are shown, because siblings need their probabilities
 const state = { facts: null, forced: null, answer: null, free: null, freeOf: "", asking: null, example: 0 };
 
 function remember(key, value) {
   try {
     localStorage.setItem(key, value);
   } catch {
-    // a browser that keeps nothing
+    // the browser stores nothing
   }
 }
 
@@ -40,7 +40,7 @@ function present(which) {
   place("answer").setAttribute("aria-busy", String(which === "busy"));
 }
 
-/** Ask for the answer to the text, and show it; false where it does not come. */
+/** Classify the text and show the answer; return false if there is none. */
 async function classify(drawn = () => {}) {
   const text = place("text").value.trim();
   complain(null);
@@ -69,7 +69,7 @@ async function classify(drawn = () => {}) {
     isShown = true;
     if (place("why").checked) await giveReasons({ ...question, explain: true }, asking.signal);
   } catch (problem) {
-    if (problem.name === "AbortError") return true; // the next question decides
+    if (problem.name === "AbortError") return true; // replaced by the next question
     if (!(problem instanceof Problem)) throw problem;
     present(state.answer ? "result" : "empty");
     complain(problem.message);
@@ -78,12 +78,12 @@ async function classify(drawn = () => {}) {
   return true;
 }
 
-/** Reasons take longer than an answer, so they come behind it. */
+/** Show the reasons after the answer, because they take longer. */
 async function giveReasons(question, signal) {
   place("explaining").hidden = false;
   try {
     state.answer = await predict(question, signal);
-    explain(state.answer.explanation); // what is open or has the focus stays as it is
+    explain(state.answer.explanation); // redraws the reasons only, so that open lists and the focus stay
   } finally {
     place("explaining").hidden = true;
   }
@@ -96,13 +96,13 @@ function draw() {
   present("result");
 }
 
-/** Stay below a label, or let it go, and give the focus back to its place on the path. */
+/** Limit the answer to a label, or remove the limit, and restore the focus to its place on the path. */
 async function choose(code, level = null) {
   const before = state.forced;
   const wanted = (state.forced = code ? { code, level } : null);
   const had = place("result").contains(document.activeElement);
   const isAnswered = await classify(() => had && document.querySelector(`#steps [data-level="${level}"]`)?.focus());
-  if (!isAnswered && state.forced === wanted) state.forced = before; // what is shown is still the answer below that
+  if (!isAnswered && state.forced === wanted) state.forced = before; // the page still shows the answer for that label
 }
 
 function count() {
@@ -170,7 +170,7 @@ function listen() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) classify();
   });
   text.addEventListener("input", () => {
-    state.forced = null; // a label that was chosen for another text
+    state.forced = null; // it was chosen for another text
     count();
   });
   slider.addEventListener("input", explainTarget);

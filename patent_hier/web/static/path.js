@@ -1,4 +1,4 @@
-// The likeliest path, level by level: each label with its title, and its siblings to choose from.
+// The likeliest path, level by level: each label with its title and its siblings, which can be chosen.
 
 import { bar, item, made } from "./elements.js";
 import { children, Problem } from "./service.js";
@@ -9,7 +9,8 @@ const KEYS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, Home: -I
 
 /**
  * Show the path of an answer.
- * @param {object} view levels; name(code); chances(level), code -> probability where known; choose(code, level)
+ * @param {object} answer response of the service
+ * @param {object} view name(code); chances(level): code -> probability if known; choose(code, level)
  */
 export function showPath(answer, view) {
   const { steps } = answer.paths[0];
@@ -34,10 +35,10 @@ function row(step, parent, view) {
   return line;
 }
 
-/** A label's title; one with the code of what is above it ends there. */
+/** A label's title; a label with the code of its parent is marked as ending there. */
 export const title = (code, parent, { name }) => [name(code), parent?.label === code ? say().ends(parent.level) : ""].filter(Boolean).join(" · ");
 
-/** Words with the mark of a blocked place. */
+/** A title, marked if its place is blocked. */
 export const withMark = (words, { blocked }) => [words, blocked ? say().isBlocked : ""].filter(Boolean).join(" · ");
 
 async function toggle(opener, siblings, step, parent, view) {
@@ -47,7 +48,7 @@ async function toggle(opener, siblings, step, parent, view) {
   if (!isOpen && !siblings.childElementCount) await fill(siblings, step, parent, view, []);
 }
 
-/** Load the next siblings, behind those that are known; the likeliest stand first. */
+/** Load the next siblings and add them to the known ones; the likeliest come first. */
 async function fill(siblings, step, parent, view, known) {
   siblings.replaceChildren(...siblings.children, made("p", say().loading, "quiet"));
   try {
@@ -70,9 +71,9 @@ async function fill(siblings, step, parent, view, known) {
 function choice(one, step, parent, chance, view) {
   const button = bar("button", one.code, chance, withMark(title(one.code, parent, view), one));
   button.type = "button";
-  button.tabIndex = -1; // one of them is reached by Tab, the others by arrows
+  button.tabIndex = -1; // Tab reaches one button, and the arrow keys reach the others
   if (one.code === step.label) button.setAttribute("aria-current", "true");
-  if (one.blocked) button.setAttribute("aria-disabled", "true"); // it may have the focus, so that it is read out
+  if (one.blocked) button.setAttribute("aria-disabled", "true"); // it can be focused, so that screen readers announce it
   else button.addEventListener("click", () => view.choose(one.code, step.level));
   return button;
 }

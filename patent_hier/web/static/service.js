@@ -1,4 +1,4 @@
-// Questions to the service, with errors that a person can read.
+// Requests to the service, with readable error messages.
 
 import { say } from "./words.js";
 
@@ -11,17 +11,17 @@ const names = new Map();
 /** Facts about the model. */
 export const facts = async () => ({ about: await get("/about") });
 
-/** What a label is called, as far as an answer has said it: {title, zh, en}. */
+/** The names of a label, as far as an answer has provided them: {title, zh, en}. */
 export const namesOf = (code) => names.get(code) ?? {};
 
-/** The answer to one text; the titles of its labels are remembered. */
+/** Classify one text; the titles of its labels are remembered. */
 export async function predict(question, signal) {
   const answer = await post("/predict", { ...question, names: true }, signal);
   learn(answer.names);
   return answer;
 }
 
-/** The labels directly below a step of a path, or the first level below null, from a place on. */
+/** The labels directly below a step of a path, or the first level if parent is null, from an offset on. */
 export async function children(parent, offset) {
   const query = new URLSearchParams({ offset, ...(parent && { parent: parent.label, level: parent.level }) });
   const family = await get(`/taxonomy?${query}`, say().errors.labels);
@@ -33,7 +33,7 @@ function learn(labels) {
   for (const one of labels) names.set(one.code, one);
 }
 
-/** The answers to several texts; waits and asks again while the service is busy. */
+/** Classify several texts; waits and tries again while the service is busy. */
 export async function batch(question, signal) {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -57,7 +57,7 @@ async function post(address, question, signal, otherwise) {
   return read(() => fetch(address, { method: "POST", headers, body: JSON.stringify(question), signal }), otherwise);
 }
 
-/** An answer's content, or the words for what went wrong: ``otherwise`` where there are no better ones. */
+/** Return a response's content, or throw a readable message: ``otherwise`` if there is no better one. */
 async function read(ask, otherwise = say().errors.bad) {
   let answer;
   try {
