@@ -28,7 +28,7 @@ from patent_hier.training.ranks import Ranks
 
 STATE_VERSION = 2
 _KEY = "patent_hier"
-_ASKED_EVERY = 20  # batches between the questions of several ranks to rank 0 whether a save is due
+_ASKED_EVERY = 20  # with several ranks, batches after which rank 0 decides whether a save is due
 
 
 @dataclass(frozen=True)

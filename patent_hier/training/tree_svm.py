@@ -139,7 +139,7 @@ def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], 
 def _fit_heads(
     tree: LabelTree, train: Rows, settings: LinearSettings, seed: int, earlier: Earlier | None
 ) -> tuple[csr_matrix, NDArray[np.float32], bool, int]:
-    """Return weights ``(ngrams, labels)``, biases ``(labels,)``, whether all converged, and the heads solved."""
+    """Return weights ``(ngrams, labels)``, biases ``(labels,)``, whether all converged, and the number solved."""
     # n-grams, labels, weights; only these empty arrays remain if no head has two labels with examples
     entries = [(np.empty(0, np.int64), np.empty(0, np.intp), np.empty(0, np.float32))]
     bias = np.full(len(tree), FITS, np.float32)
