@@ -48,7 +48,7 @@ class AttentionMaps:
 
 @dataclass(frozen=True)
 class AttentionShares:
-    """Destinations of the attention of both texts' words, as shares of the whole from 0 to 1.
+    """Distribution of the attention paid by the words of both texts, as shares from 0 to 1.
 
     Attributes:
         next_token: Share that goes to the next word piece of the same text; the last one of each text has none and is
@@ -178,7 +178,7 @@ def _attend(network: PreTrainedModel, pair: Encoding) -> NDArray[np.float32]:
     n = len(pair.ids)
     if not attentions or any(layer is None or layer.shape[-2:] != (n, n) for layer in attentions):
         raise ConfigError(
-            f"encoder type {network.config.model_type} does not return attention weights; use a BERT-like one"
+            f"encoder type {network.config.model_type} does not return attention weights; use a BERT-like encoder"
         )
     return torch.cat(list(attentions)).float().cpu().numpy()
 

@@ -138,7 +138,8 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool | int) -
         ) from error
     if missing := sorted(loaded["missing_keys"]):  # transformers would leave them random without an error
         raise ConfigError(
-            f"encoder folder {files.folder} lacks {len(missing)} weights, such as {missing[0]}; copy the encoder again"
+            f"encoder folder {files.folder} lacks weights ({len(missing)} in total), such as {missing[0]}; copy the "
+            "encoder again"
         )
     return TextEncoder(network, frozen)
 
@@ -191,7 +192,7 @@ def _config(content: dict[str, Any]) -> "PretrainedConfig":
     except (StrictDataclassError, ValueError) as error:
         raise _refused(error) from error
     if config.is_encoder_decoder:
-        raise ConfigError(f"encoder type {kind} has an encoder and a decoder; choose a network with one part, as BERT")
+        raise ConfigError(f"encoder type {kind} has an encoder and a decoder; choose a one-part network such as BERT")
     if hasattr(config, "use_cache"):
         config.use_cache = False  # a decoder's cached keys and values serve only text generation
     return config

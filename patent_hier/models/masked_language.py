@@ -24,7 +24,7 @@ _HEADS = ("cls", "lm_head")
 
 
 class MaskedLanguageModel(nn.Module):
-    """A masked language model that computes logits only for the hidden tokens, to save most of the output matrix.
+    """A masked language model that computes logits for the hidden tokens only, to save time and memory.
 
     Args:
         network: A transformers model for masked language modelling.
@@ -118,7 +118,9 @@ def load_network(folder: Path, on_gpu: bool) -> MaskedLanguageModel:
         ) from error
     body = f"{network.base_model_prefix}."
     if missing := sorted(name for name in loaded["missing_keys"] if name.startswith(body)):
-        raise ConfigError(f"start={folder} lacks {len(missing)} weights, such as {missing[0]}; copy the encoder again")
+        raise ConfigError(
+            f"start={folder} lacks weights ({len(missing)} in total), such as {missing[0]}; copy the encoder again"
+        )
     return MaskedLanguageModel(network)
 
 

@@ -74,7 +74,9 @@ def trimmed_config(config: dict[str, Any], new_ids: NDArray[np.int64], half: boo
             trimmed[key] = new_id if new_id >= 0 else None
     padding = "pad_token_id"
     if "roberta" in str(config.get("model_type")) and trimmed.get(padding) != config.get(padding):
-        raise ConfigError(f"{padding} would become {trimmed.get(padding)}, but positions are counted from it")
+        raise ConfigError(
+            f"{padding} would become {trimmed.get(padding)}, but this encoder counts positions from it; do not trim it"
+        )
     if half:
         trimmed["torch_dtype"] = "float16"
         trimmed.pop("dtype", None)

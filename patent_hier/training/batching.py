@@ -183,7 +183,7 @@ class ItemPaths:
 
 
 class Collate:
-    """Build the tensors of a batch, or of one share of it, padded to the longest document.
+    """Collate function that builds the tensors of a batch, or of one share of it, padded to the longest document.
 
     A share is the part of a batch that one rank reads in one pass. A share without documents gets one document with
     weight 0: every rank must take part in averaging the gradients, and that document adds nothing to them.

@@ -76,7 +76,7 @@ class NodeBatches(pl.LightningDataModule):
         view, batches = self.view, self.train_batches()
         weights = None
         if view.label_share is not None or view.shares is not None or view.weights is not None:
-            (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # just one
+            (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a single candidate
             weights = view.train_weights(label_weight)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors

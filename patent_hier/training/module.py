@@ -182,8 +182,8 @@ class PatentClassifier(pl.LightningModule):
         own = shape[0] if shape else (config or {}).get("vocab_size")
         if own and data.num_ids and own != data.num_ids:
             raise ConfigError(
-                f"the data module has {data.num_ids} distinct tokens, the model {own}; give both the same encoder, "
-                "or pass features=data.vectors to the model"
+                f"the data module has {data.num_ids} distinct tokens, but the model has {own}; give both the same "
+                "encoder, or pass features=data.vectors to the model"
             )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

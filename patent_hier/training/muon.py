@@ -54,7 +54,7 @@ class MuonWithAdamW(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self._parts():  # load_state_dict replaces groups and state of the whole
+        for part in self._parts():  # load_state_dict replaces the groups and state of the whole optimizer
             part.param_groups = [group for group in self.param_groups if group["muon"] is (part is self._muon)]
             part.state = self.state
             part.step()

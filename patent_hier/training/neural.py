@@ -105,7 +105,7 @@ def _where(position: Position) -> str:
 
 @dataclass(frozen=True)
 class _Keeping:
-    """Where a run's state is stored and where the run resumes, for which ranks and in which precision."""
+    """The state file and the resume position of a run, with its ranks and precision."""
 
     path: Path | None
     position: Position | None

@@ -218,7 +218,7 @@ class NodeView(Generic[Store]):
 
     @classmethod
     def of(cls, corpus: CorpusView[Store], node: str) -> "NodeView[Store]":
-        """Restrict the corpus to a node; only the documents under the node determine its labels.
+        """Restrict the corpus to a node, whose labels come from its training documents and from titles.
 
         Raises:
             ConfigError: If the corpus has no training document under the node.

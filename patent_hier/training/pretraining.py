@@ -219,8 +219,8 @@ class MaskedLanguageTask(pl.LightningModule):
         own = str(self.trainer.precision)
         if (precision := checkpoint["patent_hier"].get("precision", own)) != own:
             raise ConfigError(
-                f"state {self._state_folder / STATE_FILE} has precision={precision}, but this machine trains in "
-                f"{own}; continue on the original machine, or delete the state to start over"
+                f"state {self._state_folder / STATE_FILE} was saved with precision={precision}, but this "
+                f"machine trains in {own}; continue on the original machine, or delete the state to start over"
             )
         self.history = list(checkpoint["patent_hier"]["history"])
         self._seconds = float(checkpoint["patent_hier"]["seconds"])
