@@ -1,1 +1,1 @@
-"""Encoders and classifiers; plain PyTorch, no Lightning."""
+"""Encoders and classifiers in plain PyTorch, without Lightning."""

@@ -1,23 +1,23 @@
-"""Memory that is freed is used again, instead of being given back to the system and asked for anew."""
+"""Keep freed memory in the process, instead of returning it to the system and requesting it again."""
 
 import ctypes
 from functools import cache
 
-# Of glibc's malloc.h. Both limits go up by themselves only as far as 32 MiB, which the activations of one batch exceed.
+# From glibc's malloc.h. Both limits rise automatically, but only to 32 MiB, which the activations of one batch exceed.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_MOST = 2**31 - 1  # bytes; an int
+_MOST = 2**31 - 1  # bytes, the largest int
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Tell the C library, once for this process, to keep the memory of freed tensors for the next ones.
+    """Make the C library keep the memory of freed tensors for the next ones, once per process.
 
-    By default glibc maps each block above 32 MiB anew, and the first touch of every page of it costs more than what is
-    computed there: with BERT-base on two cores, training took 5 to 10 % longer, scoring in bf16 45 %. Peak memory is
-    the same. The process gives its memory back when it ends, or by :func:`give_freed_memory_back`.
+    By default glibc maps each block above 32 MiB anew, and the first access to each of its pages costs more than the
+    computation there: with BERT-base on two cores, training took 5 to 10 % longer and scoring in bf16 45 % longer. Peak
+    memory is the same. The process returns its memory when it ends, or through :func:`give_freed_memory_back`.
 
     Returns:
-        Whether there is such a setting: glibc has it, other C libraries and systems have not, and lose only speed.
+        Whether the setting exists: glibc has it; other C libraries and systems do not, and lose only speed.
 
     Source: man 3 mallopt.
     """
@@ -29,8 +29,8 @@ def keep_freed_memory() -> bool:
 
 
 def give_freed_memory_back() -> None:
-    """Give what is free now back to the system, where that can be asked for."""
+    """Return all memory that is currently free to the system, if the C library can do so."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError, TypeError):  # as above
+    except (AttributeError, OSError, TypeError):  # not glibc
         return

@@ -1,4 +1,4 @@
-"""Contribution of each token, or each n-gram, to the log-probability of a label: integrated gradients."""
+"""Contribution of each token or n-gram to the log-probability of a label, by integrated gradients."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +21,10 @@ from patent_hier.models.ngram_heads import Head, NgramHeads
 from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.tree import LabelTree
 
-STEPS = (32, 64, 128, 256, 512)  # tried in turn, until the sum is near enough
-TOLERANCE = 0.05  # of the difference that is explained
-_NEAR = 0.005  # or this, in nats: where next to nothing is to be explained, no share of it can be reached
-_TOKENS_AT_ONCE = 4096  # in one batch of points on the path: bounds memory
+STEPS = (32, 64, 128, 256, 512)  # tried in turn until the gap is small enough
+TOLERANCE = 0.05  # gap as a share of the explained difference
+_NEAR = 0.005  # gap in nats that is always accepted, because a share of a tiny difference is out of reach
+_TOKENS_AT_ONCE = 4096  # tokens in one batch of points on the path: bounds memory
 _QUADRATURE_ERROR = 1e-10
 
 
@@ -33,10 +33,10 @@ class Attribution:
     """Contributions of the parts of an input to a log-probability, in nats.
 
     Attributes:
-        scores: One for each token or n-gram, ``(n,)`` float64.
-        base: The log-probability with the neutral input.
-        value: That with the input itself; ``scores.sum()`` is about ``value - base``.
-        steps: Points on the path from one to the other; 0 where the integral is not a sum of so many.
+        scores: Contribution of each token or n-gram, ``(n,)`` float64.
+        base: Log-probability with the neutral input.
+        value: Log-probability with the actual input; ``scores.sum()`` is about ``value - base``.
+        steps: Number of points on the path from the neutral to the actual input; 0 if the integral is not a sum.
     """
 
     scores: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Attribution:
 
     @property
     def gap(self) -> float:
-        """How much of ``value - base`` the scores leave out."""
+        """Part of ``value - base`` that the scores leave out."""
         return self.value - self.base - float(self.scores.sum())
 
 
@@ -58,24 +58,26 @@ def attribute_tokens(
     softmax: TreeSoftmax,
     label: int,
 ) -> Attribution:
-    """Integrated gradients along the straight line from neutral token embeddings to those of the document.
+    """Return integrated gradients along the straight line from neutral token embeddings to the document's own.
 
-    The steps are raised until what the scores leave out is less than :data:`TOLERANCE` of what is explained, or the
-    last of :data:`STEPS` is reached; the caller sees the gap. Other threads may use the network meanwhile.
+    The number of steps is raised until the scores leave out less than :data:`TOLERANCE` of the explained difference, or
+    the last of :data:`STEPS` is reached; ``gap`` shows the remainder. Other threads may use the network at the same
+    time.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` to logits; in evaluation mode.
         ids: The document's token ids, ``(n,)``.
-        is_own: Which tokens are the text's, ``(n,)``; the others, such as [CLS] and [SEP], stay and have score 0.
-        neutral: The token that stands for no text; None takes embeddings of zero.
+        is_own: Which tokens belong to the text, ``(n,)``; the others, such as ``[CLS]`` and ``[SEP]``, are kept and
+            have score 0.
+        neutral: Token id that represents the absence of text; None uses embeddings of zero.
         softmax: The network's heads.
-        label: The position in their tree of the label whose joint probability is explained.
+        label: Position in their tree of the label whose joint probability is explained.
 
     Raises:
         ConfigError: If captum is not installed.
 
-    Source: Sundararajan, Taly and Yan (2017), "Axiomatic attribution for deep networks", section 3; by captum, with
-    Gauss-Legendre quadrature in place of their sum of equal steps.
+    Source: Sundararajan, Taly and Yan (2017), "Axiomatic attribution for deep networks", section 3; computed by captum,
+    with Gauss-Legendre quadrature instead of their sum of equal steps.
     """
     device = next(network.parameters()).device
     softmax = softmax.to(device)
@@ -104,11 +106,11 @@ def _integrate(
     try:
         from captum.attr import IntegratedGradients
     except ImportError as error:
-        raise MissingExtraError("captum, which explains networks,", "web") from error
+        raise MissingExtraError("captum, which explains the answers of networks,", "web") from error
     method = IntegratedGradients(log_prob)
     n_tokens = inputs.shape[1]
     for steps in STEPS:
-        with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent networks have gradients in training only
+        with torch.backends.cudnn.flags(enabled=False):  # cuDNN's recurrent networks have gradients only in training
             parts = method.attribute(
                 inputs.clone().requires_grad_(),
                 baseline,
@@ -124,7 +126,7 @@ def _integrate(
 
 
 def _embedding(network: nn.Module) -> nn.Module:
-    """The layer that turns token ids into vectors."""
+    """Return the layer that turns token ids into vectors."""
     layer = network.encoder.network.get_input_embeddings() if isinstance(network, BertCnn) else network.embedding
     assert isinstance(layer, nn.Module)
     return layer
@@ -132,7 +134,7 @@ def _embedding(network: nn.Module) -> nn.Module:
 
 @contextmanager
 def _embedding_as(layer: nn.Module, output: Tensor) -> Iterator[None]:
-    """Let a layer give these vectors, whatever ids it gets; in this thread alone, others may be scoring."""
+    """Make a layer return ``output`` for any ids, only in this thread, because others may be scoring."""
     thread = get_ident()
     handle = layer.register_forward_hook(lambda module, inputs, own: output if get_ident() == thread else None)
     try:
@@ -144,21 +146,22 @@ def _embedding_as(layer: nn.Module, output: Tensor) -> Iterator[None]:
 def attribute_ngrams(
     model: NgramModel, counts: csr_matrix, tree: LabelTree, flat: bool, label: int
 ) -> Attribution | None:
-    """Integrated gradients of models that are linear on TF-IDF, from the empty document to the document: exact.
+    """Return exact integrated gradients, from the empty document to the document, for models linear on TF-IDF.
 
-    A label's joint probability is the product of what the heads on its path say, so the scores are the sums of theirs.
+    A label's joint probability is the product of the conditional probabilities on its path, so the scores are the sums
+    of the heads' scores.
 
     Args:
-        model: Of a node.
-        counts: Term counts of one document, ``(1, ngrams)``.
-        tree: The node's labels.
-        flat: Whether one softmax over the deepest level decides.
-        label: The position in the tree of the label whose joint probability is explained.
+        model: The model of a node.
+        counts: N-gram counts of one document, ``(1, ngrams)``.
+        tree: The node's label tree.
+        flat: Whether a single softmax over the deepest level decides.
+        label: Position in the tree of the label whose joint probability is explained.
 
     Returns:
-        One score for each n-gram, 0 for those that the document has not; None if the model is not linear.
+        One score per n-gram, 0 for n-grams that the document does not have; None if the model is not linear.
 
-    Source: as :func:`attribute_tokens`.
+    Source: as for :func:`attribute_tokens`.
     """
     path = tree.paths(np.array([label], np.int32))[0]
     if isinstance(model, NgramHeads):
@@ -172,30 +175,31 @@ def attribute_ngrams(
         return Attribution(scores, base, value, 0)
     if not isinstance(model, LinearModel):
         return None
-    if not flat:  # one head, so all labels are siblings
+    if not flat:  # a single head, so all labels are siblings
         return attribute_columns(model, counts, [label])
     below = tree.ancestors(tree.level_of(label))[tree.leaves] == label
     return attribute_columns(model, counts, np.flatnonzero(below).tolist())
 
 
 def attribute_columns(model: LinearModel | Head, counts: csr_matrix, columns: Sequence[int]) -> Attribution:
-    """Integrated gradients of one linear softmax.
+    """Return the integrated gradients of one linear softmax.
 
-    With the scores ``s(a) = (a x W + b) / T`` on the way, ``x`` the document's TF-IDF and ``a`` from 0 to 1, the
-    gradient for n-gram ``i`` is ``W[i] (q(a) - p(a)) / T``: ``p`` is the softmax of ``s``, ``q`` that of the explained
-    labels alone. Only the mean of ``q - p`` over the way needs an integral, of one dimension and known smoothness; so
-    the scores add up to ``value - base`` to ten digits. For one label ``q`` is 1 there: its weights count fully, less
-    what all labels share. That length and logarithm of the counts depend on the other n-grams is not attributed.
+    Let ``s(a) = (a x W + b) / T`` be the scores on the path, with the document's TF-IDF ``x`` and ``a`` from 0 to 1.
+    The gradient for n-gram ``i`` is ``W[i] (q(a) - p(a)) / T``, where ``p`` is the softmax of ``s`` and ``q`` that of
+    the explained labels alone. Only the mean of ``q - p`` over the path requires an integral, which is one-dimensional
+    and smooth, so the scores add up to ``value - base`` to ten digits. For a single label ``q`` is 1 there: its weights
+    count fully, minus what all labels share. The scores do not reflect that the length and the logarithm of the counts
+    depend on the other n-grams.
 
     Args:
-        model: Linear on TF-IDF.
-        counts: Term counts of one document, ``(1, ngrams)``.
-        columns: The labels whose summed probability is explained.
+        model: A model that is linear on TF-IDF.
+        counts: N-gram counts of one document, ``(1, ngrams)``.
+        columns: Labels whose summed probability is explained.
 
     Returns:
-        One score for each n-gram, 0 for those that the document has not.
+        One score per n-gram, 0 for n-grams that the document does not have.
 
-    Source: as :func:`attribute_tokens`.
+    Source: as for :func:`attribute_tokens`.
     """
     features = tf_idf(counts, model.idf, model.context).astype(np.float64)
     temperature, chosen, bias = model.temperature, list(columns), model.bias.astype(np.float64)

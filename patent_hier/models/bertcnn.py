@@ -1,4 +1,4 @@
-"""BERT-CNN: an encoder and a head that train together."""
+"""BERT-CNN: an encoder and a head that are trained together."""
 
 from torch import Tensor, nn
 
@@ -9,7 +9,7 @@ from patent_hier.settings.checks import check_pooling
 
 
 class BertCnn(nn.Module):
-    """A Transformer encoder under one of the heads of :mod:`patent_hier.models.heads`.
+    """A Transformer encoder with one of the heads of :mod:`patent_hier.models.heads`.
 
     Args:
         encoder: The encoder.

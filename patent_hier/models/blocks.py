@@ -1,20 +1,20 @@
-"""The blocks of a Transformer from the bottom up: its embeddings, then each layer."""
+"""The blocks of a Transformer from bottom to top: its embeddings, then each layer."""
 
 from torch import nn
 
 
 def blocks_of(network: nn.Module, num_layers: int) -> list[list[nn.Module]]:
-    """Find the modules that a network's hidden states come from, one after the other.
+    """Return the modules that produce a network's hidden states, from bottom to top.
 
-    The layers are the network's list of ``num_layers`` modules; the embeddings are what is defined before that list.
+    The layers are the network's list of ``num_layers`` modules; the embeddings are everything defined before that list.
 
     Args:
-        network: From transformers.
+        network: A network from transformers.
         num_layers: Its number of Transformer layers.
 
     Returns:
-        ``num_layers + 1`` blocks of modules: item 0 the embeddings, item ``k`` the ``k``-th layer from below. What is
-        in none of them lies above the last layer. Empty where layers share their weights, as in ALBERT.
+        ``num_layers + 1`` blocks of modules: item 0 holds the embeddings, item ``k`` the ``k``-th layer from the
+        bottom. Modules in none of them are above the last layer. Empty if layers share their weights, as in ALBERT.
     """
     named = list(network.named_modules())
     for place, (name, found) in enumerate(named):

@@ -1,6 +1,7 @@
 """Classical models on n-gram counts: TF-IDF, then a linear classifier, naive Bayes or nearest neighbours.
 
-Each takes rows of raw counts whose columns are its reader's n-grams and gives log-probabilities. Saved as arrays only.
+Each model takes rows of raw counts, whose columns are its reader's n-grams, and returns log-probabilities. Models are
+saved as arrays only.
 """
 
 from abc import ABC, abstractmethod
@@ -21,8 +22,8 @@ from patent_hier.models.ngram_features import Arrays, ContextBlock, expect, tf_i
 from patent_hier.sanitize import reason
 
 WEIGHTS = "model.safetensors"
-_CHUNK = 1 << 24  # similarities held at once by the neighbours: 64 MiB of float32
-_PARAMETERS = ("weights", "weights.data", "bias", "index.data")  # arrays
+_CHUNK = 1 << 24  # similarities computed at a time for nearest neighbours: 64 MiB of float32
+_PARAMETERS = ("weights", "weights.data", "bias", "index.data")  # names of arrays
 
 
 class NgramModel(ABC):
@@ -32,29 +33,29 @@ class NgramModel(ABC):
 
     @abstractmethod
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """Natural logarithm of each label's probability, ``(n, labels)``; each row sums to 1 after ``exp``.
+        """Return the natural logarithm of each label's probability, ``(n, labels)``; each row sums to 1 after ``exp``.
 
         Args:
-            counts: Term counts, ``(n, ngrams)`` float32, columns as in training.
+            counts: N-gram counts, ``(n, ngrams)`` float32, with the same columns as in training.
         """
 
     @abstractmethod
     def arrays(self) -> Arrays:
-        """Everything that decides, by name."""
+        """Return all arrays that determine the model, by name."""
 
     @classmethod
     @abstractmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        """The model of :meth:`arrays`.
+        """Rebuild the model from the result of :meth:`arrays`.
 
         Raises:
-            KeyError: If one is missing.
-            ValueError: If they do not fit each other.
+            KeyError: If an array is missing.
+            ValueError: If the arrays do not fit together.
         """
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers decide beside the IDF: weights and biases, or the stored documents' values."""
+        """Number of parameters without the IDF: weights and biases, or the values of the stored documents."""
         return sum(values.size for name, values in self.arrays().items() if name in _PARAMETERS)
 
     def save(self, folder: Path) -> None:
@@ -63,30 +64,30 @@ class NgramModel(ABC):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote.
+        """Read the file written by :meth:`save`.
 
         Raises:
-            ArtifactError: If the file is missing, damaged, or of another kind or shape.
+            ArtifactError: If the file is missing, damaged, or holds another type of model or other shapes.
         """
         try:
             return cls.from_arrays(load_file(folder / WEIGHTS))
         except (KeyError, OSError, SafetensorError, ValueError) as error:
             why = f"no array {reason(error)}" if isinstance(error, KeyError) else reason(error)
             raise ArtifactError(
-                f"{folder / WEIGHTS} is no {cls.kind} model ({why}); delete the result and train again"
+                f"{folder / WEIGHTS} is not a valid {cls.kind} model ({why}); delete the result and train again"
             ) from error
 
 
 @dataclass(frozen=True, eq=False)
 class LinearModel(NgramModel):
-    """``log_softmax((tf_idf @ weights + bias) / temperature)``.
+    """A linear model with ``log_softmax((tf_idf @ weights + bias) / temperature)``.
 
     Attributes:
-        idf: ``(ngrams,)`` float32.
-        weights: ``(ngrams, labels)`` float32: transposed, as the product with sparse rows reads it.
-        bias: ``(labels,)`` float32.
-        temperature: Above 0; 1 where the scores are logits already.
-        context: The columns of context; None if the model reads the text alone.
+        idf: IDF of each n-gram, ``(ngrams,)`` float32.
+        weights: Weights, ``(ngrams, labels)`` float32, transposed for the product with sparse rows.
+        bias: Biases, ``(labels,)`` float32.
+        temperature: Temperature above 0; 1 if the scores are logits already.
+        context: Columns of context; None if the model reads only the text.
     """
 
     idf: NDArray[np.float32]
@@ -96,7 +97,7 @@ class LinearModel(NgramModel):
     context: ContextBlock | None = None
 
     def scores(self, counts: csr_matrix) -> NDArray[np.float64]:
-        """Scores before temperature and softmax, ``(n, labels)``; arguments as in :meth:`log_prob`."""
+        """Return scores before temperature and softmax, ``(n, labels)``; the argument is that of :meth:`log_prob`."""
         return np.asarray(tf_idf(counts, self.idf, self.context) @ self.weights, np.float64) + self.bias
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
@@ -119,7 +120,7 @@ class LinearModel(NgramModel):
 
 
 class LinearClassifier(LinearModel):
-    """A support vector machine or logistic regression; its temperature is saved."""
+    """A support vector machine or logistic regression, saved with its temperature."""
 
     kind: ClassVar[str] = "linear"
 
@@ -133,18 +134,18 @@ class LinearClassifier(LinearModel):
         temperature = arrays["temperature"]
         expect("temperature", temperature, (1,), np.float64)
         if not 0 < temperature[0] < np.inf:
-            raise ValueError(f"temperature is {temperature[0]}")
+            raise ValueError(f"temperature is {temperature[0]}, not a positive number")
         return replace(super().from_arrays(arrays), temperature=float(temperature[0]))
 
 
 class NaiveBayesClassifier(LinearModel):
-    """Multinomial naive Bayes, its counts replaced by TF-IDF; its temperature is 1.
+    """Multinomial naive Bayes with TF-IDF instead of counts, and a temperature of 1.
 
-    ``weights`` are ``ln P(ngram | label)``, less its mean over the labels. The mean is the same for every label, so the
-    softmax does not see it; without it float32 keeps more digits. ``bias`` is ``ln P(label)``.
+    ``weights`` are ``ln P(ngram | label)`` minus its mean over the labels. The mean is the same for every label, so it
+    does not affect the softmax, and without it float32 keeps more digits. ``bias`` is ``ln P(label)``.
 
     Source: C. D. Manning, P. Raghavan and H. Schütze (2008), Introduction to Information Retrieval, section 13.2;
-    TF-IDF in place of counts as in Rennie et al. (2003), ICML, without their complement and normalised weights.
+    TF-IDF instead of counts as in Rennie et al. (2003), ICML, without their complement and normalised weights.
     """
 
     kind: ClassVar[str] = "naive_bayes"
@@ -153,29 +154,31 @@ class NaiveBayesClassifier(LinearModel):
     def from_arrays(cls, arrays: Arrays) -> Self:
         """See :meth:`NgramModel.from_arrays`."""
         if "temperature" in arrays:
-            raise ValueError("it has a temperature")
+            raise ValueError("unexpected array 'temperature'")
         return super().from_arrays(arrays)
 
 
 @dataclass(frozen=True, eq=False)
 class NeighboursClassifier(NgramModel):
-    """The K training documents of highest cosine similarity vote with their similarity.
+    """A vote of the K training documents with the highest cosine similarity, weighted by their similarity.
 
-    With the votes ``v(l)``, the sum of the similarities of those neighbours on whose path ``l`` stands, and L siblings,
-    ``P(l | parent) = (v(l) + 1 / L) / (sum of the siblings' v + 1)``: as if one more neighbour of similarity 1 voted
-    for all siblings alike. So no label has probability 0, the order of siblings is that of the plain votes, and where
-    no neighbour votes the distribution is uniform. Of training documents equally similar, the earlier ones are taken.
-    The symbols of a document share its vote equally.
+    Let ``v(l)`` be the votes for label ``l``, the sum of the similarities of the neighbours whose path contains ``l``,
+    and L the number of siblings. Then ``P(l | parent) = (v(l) + 1 / L) / (sum of the siblings' v + 1)``, as if one more
+    neighbour of similarity 1 divided its vote equally among all siblings. Therefore no label has probability 0, the
+    order of siblings is that of the plain votes, and the distribution is uniform if no neighbour votes. Among equally
+    similar training documents the earlier ones are taken. The symbols of a document share its vote equally.
 
     Attributes:
-        idf: ``(ngrams,)`` float32.
-        index: TF-IDF of the training documents, transposed: ``(ngrams, n_train)`` float32, by n-gram as in a search
-            engine's inverted index.
-        paths: Their labels, ``(n_paths, n_levels)`` int64; -1 where a path ends above.
-        families: Which labels are siblings, ``(n_labels,)`` int64: equal numbers, from 0 up.
-        num_neighbours: K; with fewer training documents all of them vote.
-        owners: The training document of each path, ``(n_paths,)`` int64; None where each has one path, in that order.
-        context: The columns of context, which add their own cosine, times the square of their weight; None without.
+        idf: IDF of each n-gram, ``(ngrams,)`` float32.
+        index: TF-IDF of the training documents, transposed, ``(ngrams, n_train)`` float32: ordered by n-gram, like a
+            search engine's inverted index.
+        paths: Paths of the training documents, ``(n_paths, n_levels)`` int64; -1 below the end of a path.
+        families: Group of siblings that each label belongs to, ``(n_labels,)`` int64, numbered from 0.
+        num_neighbours: K; if there are fewer training documents, all of them vote.
+        owners: Training document of each path, ``(n_paths,)`` int64; None if each has exactly one path, in the same
+            order.
+        context: Columns of context, which contribute their own cosine times the square of their weight; None without
+            context.
 
     Source: similarity-weighted K nearest neighbours, Manning, Raghavan and Schütze (2008), section 14.3; the smoothing
     is ours.
@@ -193,7 +196,7 @@ class NeighboursClassifier(NgramModel):
 
     @cached_property
     def _shares(self) -> csr_matrix:
-        """The share of each training document's vote that each label gets, ``(n_train, n_labels)``."""
+        """Share of each training document's vote that goes to each label, ``(n_train, n_labels)``."""
         owners = np.arange(len(self.paths)) if self.owners is None else self.owners
         rows, levels = np.nonzero(self.paths >= 0)
         shares = 1 / np.bincount(owners)[owners[rows]]
@@ -216,12 +219,12 @@ class NeighboursClassifier(NgramModel):
         return log_prob
 
     def _votes(self, similarity: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Votes ``(n, n_labels)`` from similarities ``(n, n_train)``."""
+        """Return votes ``(n, n_labels)`` from similarities ``(n, n_train)``."""
         n_train = similarity.shape[1]
         k = min(self.num_neighbours, n_train)
         least = np.partition(similarity, n_train - k, axis=1)[:, n_train - k, None]  # (n, 1): the K-th highest
         above, equal = similarity > least, similarity == least
-        room = k - above.sum(1, keepdims=True)  # (n, 1): how many of the equal ones are taken
+        room = k - above.sum(1, keepdims=True)  # (n, 1): places left for equally similar documents
         rows, columns = np.nonzero(above | (equal & (np.cumsum(equal, axis=1) <= room)))
         chosen = csr_matrix((similarity[rows, columns].astype(np.float64), (rows, columns)), shape=similarity.shape)
         votes: NDArray[np.float64] = (chosen @ self._shares).toarray()
@@ -252,15 +255,15 @@ class NeighboursClassifier(NgramModel):
         expect("sizes", sizes, (1,), np.int64)
         (num_neighbours,) = sizes.tolist()
         if not (paths.size and num_neighbours >= 1 and paths.min() >= -1 and paths.max() < families.size):
-            raise ValueError(f"paths are not of {families.size} labels, or {num_neighbours} neighbours")
+            raise ValueError(f"paths do not fit {families.size} labels and {num_neighbours} neighbours")
         if not np.array_equal(np.unique(families), np.arange(families.max(initial=0) + 1)):
-            raise ValueError("families are not numbered from 0 up")
+            raise ValueError("families are not numbered consecutively from 0")
         owners, n_train = arrays.get("owners"), len(paths)
         if owners is not None:
             expect("owners", owners, (len(paths),), np.int64)
             n_train = int(owners.max()) + 1
             if owners.min() < 0 or len(np.unique(owners)) < n_train:
-                raise ValueError(f"paths are not of {n_train} documents")
+                raise ValueError(f"owners do not cover exactly {n_train} documents")
         parts = tuple(arrays[f"index.{name}"] for name in ("data", "indices", "indptr"))
         expect("index.data", parts[0], parts[0].shape, np.float32)
         index = csr_matrix(parts, shape=(idf.size, n_train))
@@ -270,7 +273,7 @@ class NeighboursClassifier(NgramModel):
 
 
 def arrays_in(folder: Path) -> tuple[str, ...]:
-    """The names of the arrays that a model was saved as.
+    """Return the names of the arrays in a saved model.
 
     Raises:
         ArtifactError: If the file is missing or damaged.
@@ -280,5 +283,5 @@ def arrays_in(folder: Path) -> tuple[str, ...]:
             return tuple(file.keys())
     except (OSError, SafetensorError) as error:
         raise ArtifactError(
-            f"{folder / WEIGHTS} is no model ({reason(error)}); delete the result and train again"
+            f"{folder / WEIGHTS} is not a model ({reason(error)}); delete the result and train again"
         ) from error

@@ -1,7 +1,7 @@
-"""An encoder with pickled weights, as ModelScope and many hub pages have it, made into a folder that we load.
+"""Convert an encoder with pickled weights, the form used by ModelScope and many hub pages, to a loadable folder.
 
 ``pytorch_model.bin`` is unpickled by torch's restricted reader, which builds tensors and plain containers and calls
-nothing else. What comes out has safetensors and JSON only.
+nothing else. The result contains only safetensors and JSON.
 """
 
 import pickle
@@ -26,27 +26,28 @@ from patent_hier.sanitize import reason
 
 PICKLED = "pytorch_model.bin"
 _INDEX = "pytorch_model.bin.index.json"
-_OLD_CONFIG = "bert_config.json"  # of the first BERTs; without it there was nothing but BERT, and no model_type
+_OLD_CONFIG = "bert_config.json"  # of the first BERTs, which had no model_type
 _OTHERS = ("*.h5", "*.msgpack", "*.ckpt.*", "*.ckpt", "*.onnx", "*.pdparams")  # TensorFlow, Flax, ONNX, Paddle
-_NESTED = ("state_dict", "model_state_dict", "model")  # keys of training checkpoints that hold the weights
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of TensorFlow's BERT
+_NESTED = ("state_dict", "model_state_dict", "model")  # keys under which training checkpoints hold the weights
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # from TensorFlow's BERT
 _KIND = "encoder"
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of an encoder's weights.
+    """The result of a conversion.
 
     Attributes:
-        kept: Number of tensors that the encoder has.
-        dropped: By the beginning of their names, how many tensors belong to no encoder: heads of its pre-training.
+        kept: Number of the encoder's tensors.
+        dropped: Number of tensors that do not belong to an encoder, such as pre-training heads, by the first part of
+            their names.
     """
 
     kept: int
     dropped: Mapping[str, int]
 
     def in_words(self) -> str:
-        """One line, such as ``197 tensors, without 8 that no encoder needs (cls 6, pooler 2)``."""
+        """Return a one-line summary, such as ``197 tensors, without 8 that no encoder needs (cls 6, pooler 2)``."""
         if not self.dropped:
             return f"{self.kept} tensors"
         named = ", ".join(f"{name} {count}" for name, count in self.dropped.items())
@@ -54,16 +55,16 @@ class Conversion:
 
 
 def convert_encoder(source: Path, target: Path) -> Conversion:
-    """Write an encoder's folder anew, with its weights as safetensors.
+    """Write an encoder to a new folder, with its weights as safetensors.
 
     Args:
         source: Folder with ``pytorch_model.bin`` (or its parts and their index), ``config.json``, and ``vocab.txt`` or
             ``tokenizer.json``.
-        target: New, empty, or an earlier encoder of ours, which is replaced as a whole.
+        target: Folder that is new or empty, or holds an earlier converted encoder, which is replaced completely.
 
     Raises:
-        ConfigError: If the source is no such folder, its pickle holds more than tensors, or they do not fit its
-            configuration; or if the target holds something else.
+        ConfigError: If the source is not such a folder, its pickle holds more than tensors, or the tensors do not fit
+            its configuration; or if the target holds something else.
         ArtifactError: If its JSON cannot be read.
     """
     files = _weight_files(source)
@@ -90,11 +91,15 @@ def convert_encoder(source: Path, target: Path) -> Conversion:
 
 
 def _weight_files(source: Path) -> list[Path]:
-    """The pickled files of a folder, with the refusal of every other form."""
+    """Return the pickled files of a folder.
+
+    Raises:
+        ConfigError: If the folder has none, or its weights have another format.
+    """
     if not source.is_dir():
-        raise ConfigError(f"{source} is not a folder; name one with {PICKLED}, {CONFIG} and {VOCABULARY}")
+        raise ConfigError(f"{source} is not a folder; give one with {PICKLED}, {CONFIG} and {VOCABULARY}")
     if (source / WEIGHTS).is_file() or (source / WEIGHTS_INDEX).is_file():
-        raise ConfigError(f"{source} has {WEIGHTS} already; use it as it is: encoder.path={source}")
+        raise ConfigError(f"{source} already has {WEIGHTS}; use it directly: encoder.path={source}")
     if (source / PICKLED).is_file():
         return [source / PICKLED]
     if (source / _INDEX).is_file():
@@ -102,25 +107,25 @@ def _weight_files(source: Path) -> list[Path]:
         parts = index.get("weight_map") if isinstance(index, dict) else None
         names = sorted(set(map(str, parts.values()))) if isinstance(parts, dict) else []
         if not names or not all(Path(name).name == name and (source / name).is_file() for name in names):
-            raise ConfigError(f"{source / _INDEX} names files that are not in its folder; copy the encoder again")
+            raise ConfigError(f"{source / _INDEX} lists files that are not in its folder; copy the encoder again")
         return [source / name for name in names]
     if other := sorted(file.name for pattern in _OTHERS for file in source.glob(pattern)):
         raise ConfigError(
-            f"{source} has weights of another framework only ({other[0]}); take the PyTorch files of this encoder, or "
-            "convert it with the tools of that framework"
+            f"{source} has only weights of another framework ({other[0]}); use the PyTorch files of this encoder, or "
+            "convert it with that framework's tools"
         )
-    raise ConfigError(f"{source} has no {PICKLED}; download the encoder's weights too")
+    raise ConfigError(f"{source} has no {PICKLED}; download the encoder's weights as well")
 
 
 def _config(source: Path) -> dict[str, Any]:
-    """The configuration, with its type even where that went without saying."""
+    """Return the configuration; a BERT's old configuration without a type gets one."""
     is_old = not (source / CONFIG).is_file() and (source / _OLD_CONFIG).is_file()
     file = source / (_OLD_CONFIG if is_old else CONFIG)
     if not file.is_file():
-        raise ConfigError(f"{source} has no {CONFIG}; download it too")
+        raise ConfigError(f"{source} has no {CONFIG}; download it as well")
     config = read_json(file)
     if not isinstance(config, dict):
-        raise ConfigError(f"{file} is no configuration; copy the encoder again")
+        raise ConfigError(f"{file} is not a configuration; copy the encoder again")
     refuse_code(config, file)
     if is_old:
         config = {"model_type": "bert", **config}
@@ -130,13 +135,13 @@ def _config(source: Path) -> dict[str, Any]:
 
 
 def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
-    """Names and tensors of a pickled file; numbers and settings beside them are not meant."""
+    """Yield the names and tensors of a pickled file; other entries, such as settings, are skipped."""
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConfigError(
-            f"{file} holds more than tensors, or is damaged; it is not read, because it might run code: take the "
-            "encoder from another place, as safetensors"
+            f"{file} is damaged or holds more than tensors and might run code, so it is not read; get the encoder as "
+            "safetensors from another source"
         ) from error
     except (EOFError, KeyError, RuntimeError, UnicodeDecodeError, ValueError) as error:
         raise ConfigError(f"{file} cannot be read ({reason(error)}); download it again") from error
@@ -144,7 +149,7 @@ def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
     if not isinstance(content, Mapping):
-        raise ConfigError(f"{file} holds no weights by name; download the encoder again")
+        raise ConfigError(f"{file} holds no named weights; download the encoder again")
     for name, tensor in content.items():
         if isinstance(tensor, Tensor):
             yield str(name), tensor
@@ -158,10 +163,10 @@ def _new_name(name: str) -> str:
 
 
 def _prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: Path) -> str:
-    """What stands before the encoder's own names, such as ``bert.`` where a head was saved with it.
+    """Return the prefix of the encoder's own names, such as ``bert.`` if it was saved together with a head.
 
     Raises:
-        ConfigError: If the encoder is not there, or more than once.
+        ConfigError: If the encoder is missing, or present more than once.
     """
     found = Counter(
         name.removesuffix(own) for name in weights for own in wanted if name == own or name.endswith(f".{own}")
@@ -170,20 +175,24 @@ def _prefix(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source:
     if len(whole) == 1:
         return whole[0]
     if whole:
-        raise ConfigError(f"{source} holds several encoders ({', '.join(sorted(whole))}); save the one that is meant")
+        raise ConfigError(f"{source} holds several encoders ({', '.join(sorted(whole))}); save only the one you need")
     likeliest = max(found, key=lambda prefix: found[prefix], default="")
     missing = [own for own in wanted if likeliest + own not in weights]
     raise ConfigError(
-        f"{source} lacks {len(missing)} of {len(wanted)} weights that its configuration asks for, such as "
+        f"{source} lacks {len(missing)} of {len(wanted)} weights that its configuration requires, such as "
         f"{missing[0]}; download it again, or correct {CONFIG}"
     )
 
 
 def _fitting(name: str, tensor: Tensor, expected: Tensor, source: Path) -> Tensor:
-    """A tensor of its own: not a view of one that others share, as safetensors wants it."""
+    """Return a copy of the tensor that shares no memory with others, as safetensors requires.
+
+    Raises:
+        ConfigError: If its shape is not the expected one.
+    """
     if tensor.shape != expected.shape:
         raise ConfigError(
-            f"{name} in {source} has the shape {list(tensor.shape)}, and its configuration asks for "
+            f"{name} in {source} has the shape {list(tensor.shape)}, but its configuration requires "
             f"{list(expected.shape)}; correct {CONFIG}"
         )
     return tensor.detach().to_dense().clone(memory_format=torch.contiguous_format)

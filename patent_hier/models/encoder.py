@@ -1,4 +1,4 @@
-"""A Transformer encoder with all its hidden states; pre-trained, or with random weights."""
+"""A Transformer encoder that returns all hidden states, pre-trained or with random weights."""
 
 import inspect
 from functools import cache
@@ -19,9 +19,9 @@ from patent_hier.settings.checks import check_freeze
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-# Left out of a config.json: the type is given apart, weights are always fp32, attention is chosen here.
+# Keys of config.json that are ignored: the type is passed separately, weights are always fp32, attention is set here.
 _NOT_OURS = ("model_type", "auto_map", "dtype", "torch_dtype", *IMPLEMENTATIONS)
-# Networks for text, by the tables of transformers; those for pictures may fetch parts of themselves, whoever asks.
+# Tables of transformers that list text networks; image networks may download parts of themselves without asking.
 _FOR_TEXT = ("MASKED_LM", "CAUSAL_LM", "TEXT_ENCODING", "SEQUENCE_CLASSIFICATION", "SEQ_TO_SEQ_CAUSAL_LM")
 
 
@@ -30,17 +30,17 @@ class TextEncoder(nn.Module):
 
     Args:
         network: Any network whose output has ``hidden_states`` and ``last_hidden_state``.
-        frozen: Keep the weights fixed and stay in evaluation mode (no dropout), whatever the mode of the parent. A
-            number freezes the embeddings and that many lower layers: the backward pass ends above them.
+        frozen: True keeps the weights fixed and the network in evaluation mode (no dropout), whatever the parent's
+            mode. A number freezes the embeddings and that many lower layers, and the backward pass ends above them.
 
     Attributes:
         hidden_size: Width of the hidden states.
         num_layers: Number of Transformer layers.
-        is_causal: Whether no token reads those after it, as in a decoder.
-        begins_above: How many lower layers are left out at present; see :mod:`patent_hier.models.lower_layers`.
+        is_causal: Whether tokens cannot attend to later tokens, as in a decoder.
+        begins_above: Number of lower layers currently left out; see :mod:`patent_hier.models.lower_layers`.
 
     Raises:
-        ConfigError: If the network has not so many layers to freeze.
+        ConfigError: If the network has fewer layers than should be frozen.
     """
 
     def __init__(self, network: "PreTrainedModel", frozen: bool | int = False) -> None:
@@ -63,13 +63,13 @@ class TextEncoder(nn.Module):
         check_freeze(frozen, kind, self.num_layers)
         if not blocks:
             raise ConfigError(
-                f"encoder.freeze={frozen} goes with layers that have weights of their own; those of {kind} share them: "
+                f"encoder.freeze={frozen} requires layers with their own weights, but the layers of {kind} share them; "
                 "use encoder.freeze=true or false"
             )
         return [module for block in blocks[: frozen + 1] for module in block]
 
     def train(self, mode: bool = True) -> "TextEncoder":
-        """Set the mode; what is frozen stays in evaluation mode."""
+        """Set the mode; frozen modules stay in evaluation mode."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -84,9 +84,9 @@ class TextEncoder(nn.Module):
 
         Returns:
             ``num_layers + 1`` tensors ``(batch, seq_len, hidden_size)``; item 0 is the embedding output. Networks that
-            normalise before each layer (ModernBERT, GPT-2) give the layers' outputs as they are and the last one
-            after the final normalisation; BERT-like ones normalise every layer's. What lies below
-            the layers that are left out is empty: no head may read it.
+            normalise before each layer (ModernBERT, GPT-2) return the layers' raw outputs, and the last one after the
+            final normalisation; BERT-like networks normalise every layer's output. Items below the layers left out are
+            empty, and no head may read them.
         """
         self._choose_attention(input_ids.device)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.network not in self._frozen):
@@ -96,9 +96,10 @@ class TextEncoder(nn.Module):
         return (*missing, *cast("tuple[Tensor, ...]", output.hidden_states)[:-1], last)
 
     def _choose_attention(self, device: torch.device) -> None:
-        """Plain attention for bf16 on a CPU, where PyTorch's fused one has a slow backward pass; else as loaded.
+        """Use plain attention for bf16 on a CPU, where PyTorch's fused one has a slow backward pass.
 
-        Measured, training step of 6 layers on one core: 1.08 to 1.86 times as fast in bf16, 0.93 to 1.03 times in fp32.
+        Plain attention is 1.08 to 1.86 times as fast in bf16 and 0.93 to 1.03 times in fp32, measured for a training
+        step of 6 layers on one core. In all other cases the network's own implementation is used.
         """
         plain = device.type == "cpu" and torch.is_autocast_enabled("cpu")
         wanted = "eager" if plain else self._attention
@@ -110,12 +111,12 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool | int) -
     """Build an encoder from its files.
 
     Args:
-        files: Where they are.
-        pretrained: Load the weights (always as fp32 and from safetensors); else draw them from torch's generator.
+        files: Files of the encoder.
+        pretrained: Load the weights (always as fp32 and from safetensors); otherwise draw them from torch's generator.
         frozen: See :class:`TextEncoder`.
 
     Raises:
-        ConfigError: If transformers cannot load the folder, or it has not so many layers to freeze.
+        ConfigError: If transformers cannot load the folder, or the encoder has fewer layers than should be frozen.
     """
     if not pretrained:
         return build_encoder(files.config, frozen=frozen)
@@ -135,23 +136,24 @@ def load_encoder(files: EncoderFiles, *, pretrained: bool, frozen: bool | int) -
         raise ConfigError(
             f"encoder folder {files.folder} cannot be loaded: {reason(error)}; copy the encoder again"
         ) from error
-    if missing := sorted(loaded["missing_keys"]):  # transformers would leave them random without a word
+    if missing := sorted(loaded["missing_keys"]):  # transformers would leave them random without an error
         raise ConfigError(
-            f"encoder folder {files.folder} lacks {len(missing)} weights, such as {missing[0]}; copy the encoder again"
+            f"encoder folder {files.folder} lacks weights ({len(missing)} in total), such as {missing[0]}; copy the "
+            "encoder again"
         )
     return TextEncoder(network, frozen)
 
 
 def build_encoder(config: dict[str, Any], *, frozen: bool | int = False) -> TextEncoder:
-    """An encoder with random weights, drawn from torch's global generator.
+    """Build an encoder with random weights, drawn from torch's global generator.
 
     Args:
         config: Content of a ``config.json``.
         frozen: See :class:`TextEncoder`.
 
     Raises:
-        ConfigError: If transformers does not know the architecture or refuses its sizes, or it has not so many layers
-            to freeze.
+        ConfigError: If transformers does not know the architecture or refuses its sizes, or it has fewer layers than
+            should be frozen.
     """
     built = _config(config)
     try:
@@ -162,11 +164,11 @@ def build_encoder(config: dict[str, Any], *, frozen: bool | int = False) -> Text
 
 @cache
 def _transformers() -> Any:
-    """The library, which takes seconds to import; classifiers without an encoder do without it."""
+    """Import and return the library, which takes seconds; classifiers without an encoder do not need it."""
     import transformers
     from transformers.utils import logging
 
-    logging.set_verbosity_error()  # its reports on unused pre-training heads are no news to our users
+    logging.set_verbosity_error()  # its reports on unused pre-training heads do not help our users
     logging.disable_progress_bar()
     return transformers
 
@@ -184,23 +186,23 @@ def _config(content: dict[str, Any]) -> "PretrainedConfig":
     if kind not in _transformers().CONFIG_MAPPING:
         raise ConfigError(f"encoder type {kind} in config.json is unknown to this version of transformers; update it")
     if kind not in _types_for_text():
-        raise ConfigError(f"encoder type {kind} in config.json is no network for text; choose one such as BERT")
+        raise ConfigError(f"encoder type {kind} in config.json is not a network for text; choose one such as BERT")
     try:
         config: PretrainedConfig = _transformers().AutoConfig.for_model(kind, **settings)
     except (StrictDataclassError, ValueError) as error:
         raise _refused(error) from error
     if config.is_encoder_decoder:
-        raise ConfigError(f"encoder type {kind} has an encoder and a decoder; choose a network of one part, as BERT")
+        raise ConfigError(f"encoder type {kind} has an encoder and a decoder; choose a one-part network such as BERT")
     if hasattr(config, "use_cache"):
-        config.use_cache = False  # keys and values of decoders, kept for generating text
+        config.use_cache = False  # a decoder's cached keys and values serve only text generation
     return config
 
 
 def _refused(error: Exception) -> ConfigError:
-    return ConfigError(f"the encoder's config.json is refused: {reason(error)}; correct it or copy it again")
+    return ConfigError(f"the encoder's config.json is invalid: {reason(error)}; correct it or copy it again")
 
 
 def _without_pooler(config: "PretrainedConfig") -> dict[str, bool]:
-    """No head reads BERT's pooler: leave it out where the architecture lets us."""
-    model_class = _transformers().AutoModel._model_mapping[type(config)]  # there is no public way to ask
+    """Return the option that leaves out BERT's pooler, which no head reads, if the architecture has it."""
+    model_class = _transformers().AutoModel._model_mapping[type(config)]  # there is no public API for this
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(model_class).parameters else {}

@@ -1,7 +1,7 @@
-"""A frozen encoder is a function of the document alone: compute its layers' document vectors once, then look them up.
+"""Compute the layers' document vectors of a frozen encoder once, then look them up.
 
-Heads that read one vector of each layer (``document_matrix``, ``cls``) then train without the encoder. Everything else
-stays as it is: the batches, the head's weights and dropout, the scorer.
+A frozen encoder's output depends only on the document. Heads that read one vector per layer (``document_matrix``,
+``cls``) can therefore be trained without the encoder. Batches, initial weights, dropout and scoring stay the same.
 """
 
 import contextlib
@@ -22,14 +22,14 @@ from patent_hier.models.encoder import TextEncoder
 from patent_hier.models.heads import pool_tokens
 from patent_hier.settings import BF16
 
-_BLOCK = 16_384  # documents that are sorted by length among themselves
+_BLOCK = 16_384  # documents sorted by length at a time
 
 
 class VectorEncoder(nn.Module):
-    """Stands for a frozen encoder: each document is one position, and its hidden states are looked up.
+    """Replacement for a frozen encoder: each document is one position, and its hidden states are looked up.
 
     Args:
-        vectors: The vectors of the corpus.
+        vectors: Document vectors of the corpus.
 
     Attributes:
         hidden_size: Width of the hidden states.
@@ -43,19 +43,19 @@ class VectorEncoder(nn.Module):
         self._vectors = vectors
 
     def __deepcopy__(self, memo: object) -> "VectorEncoder":
-        """A copy of the network, as of its averaged weights, reads the same file."""
+        """Return a copy that reads the same file, needed for averaged weights."""
         return VectorEncoder(self._vectors)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
-        """Look a batch up.
+        """Look up a batch.
 
         Args:
             input_ids: Positions of documents in the corpus, ``(batch, 1)``.
             attention_mask: Ones, ``(batch, 1)``.
 
         Returns:
-            ``num_layers + 1`` tensors as an encoder gives them, of documents of one token: ``(batch, 1, hidden_size)``.
-            Those below the kept layers, the embedding output among them, are empty: no head may read them.
+            ``num_layers + 1`` tensors, as from an encoder reading documents of one token: ``(batch, 1, hidden_size)``.
+            Items below the stored layers, including the embedding output, are empty, and no head may read them.
         """
         rows = torch.from_numpy(self._vectors.rows(input_ids[:, 0].cpu().numpy())).to(input_ids.device)
         kept = [rows[:, layer].unsqueeze(1) for layer in range(self._vectors.layers)]  # each (batch, 1, H)
@@ -65,10 +65,10 @@ class VectorEncoder(nn.Module):
 
 @contextlib.contextmanager
 def looking_up(network: nn.Module, vectors: LayerVectors) -> Iterator[None]:
-    """Let a network look its frozen encoder's output up; afterwards it has its own encoder again."""
+    """Make a network look up its frozen encoder's output; restore its own encoder at the end."""
     assert isinstance(network, BertCnn)
     own = network.encoder
-    network.encoder = cast(TextEncoder, VectorEncoder(vectors))  # it has what heads and scorer ask of one
+    network.encoder = cast(TextEncoder, VectorEncoder(vectors))  # it has all that heads and the scorer use
     try:
         yield
     finally:
@@ -87,13 +87,13 @@ def write_layer_vectors(
     precision: str,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Compute the vectors of a whole corpus, in flat memory, and seal their folder.
+    """Compute the vectors of a whole corpus in constant memory, and seal their folder.
 
     Args:
-        encoder: Frozen, on the device where it computes.
+        encoder: Frozen encoder, on the device that computes.
         store: Token ids of the corpus.
         folder: An empty staging folder.
-        layers: Number of last layers to keep.
+        layers: Number of last layers to store.
         pooling: See :func:`patent_hier.models.heads.pool_tokens`; not ``attention``, whose queries are learnt.
         pad_id: Token id of ``[PAD]``.
         batch_size: Documents per batch.
@@ -118,7 +118,7 @@ def write_layer_vectors(
 
 
 def batches_of_like_length(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.intp]]:
-    """Batches of documents of like length that lie near each other on disk."""
+    """Yield batches of documents of similar length that are close together on disk."""
     for start in range(0, len(lengths), _BLOCK):
         order = start + np.argsort(-lengths[start : start + _BLOCK], kind="stable")
         for first in range(0, len(order), batch_size):

@@ -1,6 +1,7 @@
-"""Frozen lower layers are a function of the document alone: compute their output once, and begin above them.
+"""Compute the output of frozen lower layers once, and start above them.
 
-Training and scoring then do without the embeddings and these layers; all else stays as it is.
+The output of frozen lower layers depends only on the document. Training and scoring therefore skip the embeddings and
+these layers; everything else stays the same.
 """
 
 import contextlib
@@ -23,10 +24,10 @@ from patent_hier.models.frozen import batches_of_like_length
 
 
 class StatesInput(nn.Module):
-    """Stands for the embeddings and the lower layers: each token is its position, and its state is looked up.
+    """Replacement for the embeddings and the lower layers: tokens are positions, and their states are looked up.
 
     Args:
-        states: Of all tokens of the corpus.
+        states: States of all tokens of the corpus.
     """
 
     def __init__(self, states: TokenStates) -> None:
@@ -34,17 +35,17 @@ class StatesInput(nn.Module):
         self._states = states
 
     def __deepcopy__(self, memo: object) -> "StatesInput":
-        """A copy of the network, as of its averaged weights, reads the same file."""
+        """Return a copy that reads the same file, needed for averaged weights."""
         return StatesInput(self._states)
 
     def forward(self, input_ids: Tensor, **_: Any) -> Tensor:
-        """Look a batch up: positions of tokens ``(batch, seq_len)`` to states ``(batch, seq_len, hidden_size)``."""
+        """Look up a batch: from token positions ``(batch, seq_len)`` to states ``(batch, seq_len, hidden_size)``."""
         return torch.from_numpy(self._states.rows(input_ids.cpu().numpy())).to(input_ids.device)
 
 
 @contextlib.contextmanager
 def beginning_above(network: nn.Module, states: TokenStates) -> Iterator[None]:
-    """Let a network look the output of its frozen lower layers up; afterwards it has them again."""
+    """Make a network look up the output of its frozen lower layers; restore these layers at the end."""
     assert isinstance(network, BertCnn)
     encoder = network.encoder
     body = cast(Any, encoder.network)
@@ -59,7 +60,10 @@ def beginning_above(network: nn.Module, states: TokenStates) -> Iterator[None]:
 
 
 def _watch_all_layers(encoder: TextEncoder) -> None:
-    """Let one token pass: transformers watches for hidden states the layers that it finds in the first pass only."""
+    """Run one token through the network.
+
+    transformers collects hidden states only from the layers that it finds in the first forward pass.
+    """
     was_training, device = encoder.training, next(encoder.parameters()).device
     one = torch.ones(1, 1, dtype=torch.long, device=device)
     encoder.eval()
@@ -70,7 +74,7 @@ def _watch_all_layers(encoder: TextEncoder) -> None:
 
 @contextlib.contextmanager
 def _only_layers(body: Any, chosen: slice) -> Iterator[None]:
-    """Let a BERT-like network go through some of its layers only."""
+    """Restrict a BERT-like network to some of its layers."""
     own = body.encoder.layer
     body.encoder.layer = own[chosen]
     try:
@@ -89,13 +93,13 @@ def write_token_states(
     batch_size: int,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Compute the states of a whole corpus, in flat memory, and seal their folder.
+    """Compute the states of a whole corpus in constant memory, and seal their folder.
 
     Args:
-        encoder: Frozen, on the device where it computes, in fp32; its layers are those of BERT.
+        encoder: Frozen encoder with BERT's layers, in fp32, on the device that computes.
         store: Token ids of the corpus.
         folder: An empty staging folder.
-        layers: How many lower layers the tokens go through.
+        layers: Number of lower layers that the tokens pass through.
         pad_id: Token id of ``[PAD]``.
         batch_size: Documents per batch.
         progress: Called after each batch with its number of documents.
@@ -121,13 +125,16 @@ def write_token_states(
 
 
 def _reserved(path: Path, shape: tuple[int, int]) -> "np.memmap[Any, np.dtype[np.float16]]":
-    """A new file, mapped; its place on the disk is taken first, since a mapped file finds a full disk by a signal."""
+    """Return a new memory-mapped file whose disk space is reserved.
+
+    Without the reservation, a write to a full disk would kill the process with a signal.
+    """
     written = np.memmap(path, DTYPE, "w+", shape=shape)
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, written.nbytes)
             except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # a file system that cannot
+                if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # unsupported by the file system
                     raise
     return written

@@ -1,4 +1,4 @@
-"""A Transformer encoder with the head that predicts hidden tokens: for pre-training."""
+"""A Transformer encoder with a head that predicts hidden tokens, for pre-training."""
 
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,15 @@ from patent_hier.features.foreign_code import refuse_code_in
 from patent_hier.sanitize import reason
 from patent_hier.settings.pretraining import ArchitectureSettings
 
-transformers_logging.set_verbosity_error()  # as in models/encoder.py: the head that a folder lacks is no news
+transformers_logging.set_verbosity_error()  # as in models/encoder.py: a missing head is not worth a report
 transformers_logging.disable_progress_bar()
 
-# Where transformers keeps the head that turns hidden states into logits; others compute the logits of every token.
+# Attributes that hold the head from hidden states to logits; other networks compute the logits of every token.
 _HEADS = ("cls", "lm_head")
 
 
 class MaskedLanguageModel(nn.Module):
-    """Logits of the hidden tokens only: the rest of the large output matrix is never computed.
+    """A masked language model that computes logits for the hidden tokens only, to save time and memory.
 
     Args:
         network: A transformers model for masked language modelling.
@@ -38,11 +38,11 @@ class MaskedLanguageModel(nn.Module):
         self._head: str | None = next((name for name in _HEADS if hasattr(network, name)), None)
 
     def forward(self, input_ids: Tensor, positions: Tensor) -> Tensor:
-        """Predict the tokens at some positions.
+        """Predict the tokens at the given positions.
 
         Args:
             input_ids: ``(rows, seq_len)``, int64, without padding.
-            positions: ``(n,)`` positions in the flattened rows.
+            positions: Positions in the flattened rows, ``(n,)``.
 
         Returns:
             Logits ``(n, vocabulary)``.
@@ -56,24 +56,24 @@ class MaskedLanguageModel(nn.Module):
         """Write ``config.json`` and ``model.safetensors`` in transformers format.
 
         Args:
-            folder: Where to.
-            half: In float16; loading turns them into float32 again.
+            folder: Target folder.
+            half: Whether to save in float16; loading converts the weights back to float32.
         """
-        network: nn.Module = self.network  # of transformers' own `to` the types are lost
+        network: nn.Module = self.network  # the `to` of transformers has no types
         network.to(torch.float16 if half else torch.float32)
         self.network.save_pretrained(folder)
 
 
 def new_network(settings: ArchitectureSettings, vocabulary_size: int, on_gpu: bool) -> MaskedLanguageModel:
-    """A BERT with random weights, drawn from torch's global generator.
+    """Return a BERT with random weights, drawn from torch's global generator.
 
-    Position vectors begin as sinusoids: neighbours are then alike from the first step, which spares a small network
-    part of the time that it needs to find out what stands beside a hidden token.
+    Position vectors start as sinusoids, so that neighbours are similar from the first step. A small network then needs
+    less time to learn which tokens are next to a hidden one.
 
     Args:
-        settings: Sizes.
+        settings: Sizes of the network.
         vocabulary_size: Number of tokens.
-        on_gpu: Chooses the implementation of attention: on a CPU the plain one is faster in training.
+        on_gpu: Whether a GPU trains; on a CPU the plain implementation of attention is faster in training.
 
     Source: Vaswani et al. (2017), section 3.5, for the sinusoids; BERT learns its position vectors from noise.
     """
@@ -96,10 +96,10 @@ def new_network(settings: ArchitectureSettings, vocabulary_size: int, on_gpu: bo
 
 
 def load_network(folder: Path, on_gpu: bool) -> MaskedLanguageModel:
-    """An encoder that is to be trained further, with its head where the folder has it; in float32.
+    """Load an encoder for further pre-training in float32, with its prediction head if the folder has one.
 
     Raises:
-        ConfigError: If transformers cannot load it for masked language modelling, or it lacks weights.
+        ConfigError: If transformers cannot load it for masked language modelling, or weights are missing.
     """
     refuse_code_in(folder)
     try:
@@ -118,22 +118,24 @@ def load_network(folder: Path, on_gpu: bool) -> MaskedLanguageModel:
         ) from error
     body = f"{network.base_model_prefix}."
     if missing := sorted(name for name in loaded["missing_keys"] if name.startswith(body)):
-        raise ConfigError(f"start={folder} lacks {len(missing)} weights, such as {missing[0]}; copy the encoder again")
+        raise ConfigError(
+            f"start={folder} lacks weights ({len(missing)} in total), such as {missing[0]}; copy the encoder again"
+        )
     return MaskedLanguageModel(network)
 
 
 def set_dropout(model: MaskedLanguageModel, probability: float) -> None:
-    """Give every dropout of a network the same probability; its ``config.json`` keeps its own."""
+    """Set every dropout probability of a network; its ``config.json`` stays unchanged."""
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = probability
-        for name, value in vars(module).items():  # of attention, some networks keep it as a plain number
+        for name, value in vars(module).items():  # some networks store attention dropout as a plain number
             if "dropout" in name and isinstance(value, float):
                 setattr(module, name, probability)
 
 
 def masked_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of hidden tokens; logits ``(n, vocabulary)``, targets ``(n,)``."""
+    """Return the mean cross-entropy of hidden tokens in nats, from logits ``(n, vocabulary)`` and targets ``(n,)``."""
     return functional.cross_entropy(logits.float(), targets)
 
 
@@ -142,7 +144,7 @@ def _attention(on_gpu: bool) -> str:
 
 
 def _sinusoids(positions: int, width: int, root_mean_square: float) -> Tensor:
-    """``(positions, width)``: sines and cosines of falling frequency with the given root mean square."""
+    """Return ``(positions, width)`` sines and cosines of decreasing frequency with the given root mean square."""
     half = (width + 1) // 2
     angle = torch.arange(positions).unsqueeze(1) / 10_000 ** (torch.arange(half) / half)  # (positions, half)
     waves = torch.cat([angle.sin(), angle.cos()], dim=1)[:, :width]

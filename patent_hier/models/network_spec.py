@@ -1,4 +1,4 @@
-"""A network to be trained: on a node's prepared features, from the names of its parts, or as a checkpoint says."""
+"""Specifications of networks to train, from prepared features, from the names of their parts, or from a checkpoint."""
 
 import contextlib
 from collections.abc import Callable, Mapping
@@ -28,19 +28,19 @@ from patent_hier.settings import (
 )
 from patent_hier.settings.inputs import encoder_settings
 
-ENCODER_NAME = "_name_or_path"  # transformers' own key of a config.json
+ENCODER_NAME = "_name_or_path"  # transformers' own key in config.json
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network to be trained on the features of a corpus.
+    """Specification of a network to train on the features of a corpus.
 
     Attributes:
         reader: Turns texts into the network's token ids.
-        build: From a number of labels, the network with its initial weights, drawn from torch's global generator.
-        vectors: Document vectors of its frozen encoder; None where the network reads tokens.
-        states: States of the tokens above its frozen lower layers; None where the network reads tokens.
-        width: Dimensions of its word vectors; None for a network on an encoder.
+        build: Returns the network for a number of labels, with initial weights drawn from torch's global generator.
+        vectors: Document vectors of its frozen encoder; None if the network reads tokens.
+        states: States of the tokens above its frozen lower layers; None if the network reads tokens.
+        width: Dimensions of its word vectors; None for a network with an encoder.
     """
 
     reader: TokenReader
@@ -50,10 +50,10 @@ class NetworkSpec:
     width: int | None = None
 
     def reading(self, network: object) -> contextlib.AbstractContextManager[None]:
-        """While it lasts, a network that was built reads the corpus's store; afterwards it reads token ids again.
+        """Return a context in which a built network reads the corpus's store; afterwards it reads token ids again.
 
         Args:
-            network: From :attr:`build`. Anything else, such as the nothing of a constant classifier, stays as it is.
+            network: A network from :attr:`build`. Anything else, such as a constant classifier's None, is left alone.
         """
         if isinstance(network, nn.Module) and self.vectors is not None:
             return looking_up(network, self.vectors)
@@ -69,10 +69,10 @@ def bertcnn_spec(
     vectors: LayerVectors | None = None,
     states: TokenStates | None = None,
 ) -> NetworkSpec:
-    """Specify a network on an encoder; at most one of ``vectors`` and ``states`` is given, see :class:`NetworkSpec`.
+    """Specify a network with an encoder; give at most one of ``vectors`` and ``states``, see :class:`NetworkSpec`.
 
     Raises:
-        ConfigError: When built, if the settings do not fit the encoder.
+        ConfigError: When the network is built, if the settings do not fit the encoder.
     """
 
     def build(num_labels: int) -> nn.Module:
@@ -83,7 +83,7 @@ def bertcnn_spec(
 
 
 def words_spec(folder: Path, features: FeatureSettings, model: ModelSettings) -> NetworkSpec:
-    """Specify a network on the word vectors of a folder that :mod:`patent_hier.features.word2vec` made."""
+    """Specify a network on the word vectors of a folder written by :mod:`patent_hier.features.word2vec`."""
     words, vectors = load_vectors(folder)
     reader = WordReader(words, features.name, features.max_length)
     _, width = vectors.shape
@@ -92,12 +92,12 @@ def words_spec(folder: Path, features: FeatureSettings, model: ModelSettings) ->
 
 @dataclass(frozen=True)
 class Inputs:
-    """Inputs of a network: plain values that suffice to build it again and fill it with its weights.
+    """Inputs of a network as plain values, sufficient to rebuild it and load its weights.
 
     Attributes:
-        encoder_config: Its encoder's ``config.json``; None for a network on word vectors.
-        freeze: Whether the encoder's weights stay as they are; or up to which layer.
-        vector_shape: Rows and dimensions of its word vectors; None for one on an encoder.
+        encoder_config: Content of its encoder's ``config.json``; None for a network on word vectors.
+        freeze: Whether the encoder's weights stay fixed; a number is that of its frozen lower layers.
+        vector_shape: Rows and dimensions of its word vectors; None for a network with an encoder.
     """
 
     encoder_config: Mapping[str, Any] | None = None
@@ -105,7 +105,7 @@ class Inputs:
     vector_shape: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as JSON-able values."""
+        """Return the inputs as values that JSON can represent."""
         return {
             "encoder_config": None if self.encoder_config is None else dict(self.encoder_config),
             "freeze": self.freeze,
@@ -120,20 +120,21 @@ def build_network(
     encoder: str | Path | EncoderSettings | None,
     features: str | Path | None,
 ) -> tuple[nn.Module, Inputs, float]:
-    """A network by the names of its parts, or a saved one's without the weights.
+    """Build a network from the names of its parts, or rebuild a saved one without its weights.
 
     Args:
-        model: What it is.
-        num_outputs: Logits for each document.
-        saved: What a saved network reads; with nothing but ``freeze``, a new one is built.
-        encoder: An encoder, as :func:`patent_hier.settings.inputs.encoder_settings` takes it; None: ``small``.
+        model: Settings of the model.
+        num_outputs: Number of logits per document.
+        saved: Inputs of a saved network; a new network is built if only ``freeze`` is set.
+        encoder: An encoder, in a form that :func:`patent_hier.settings.inputs.encoder_settings` accepts; None for
+            ``small``.
         features: Folder of word vectors.
 
     Returns:
-        The network in training mode, what it reads, and a learning rate that suits it.
+        The network in training mode, its inputs, and a suitable learning rate.
 
     Raises:
-        ConfigError: If it is not said what it reads, or the wrong thing, or the settings do not fit an encoder.
+        ConfigError: If its input is missing or of the wrong type, or the settings do not fit the encoder.
         ArtifactError: If the folder of word vectors is damaged.
     """
     lr = EncoderSettings.suggested_lr if model.suggested_lr is None else model.suggested_lr
@@ -150,10 +151,10 @@ def build_network(
             chosen = encoder_settings("small" if encoder is None else encoder)
             loaded, saved = _chosen_encoder(chosen, chosen.freeze if saved.freeze is False else saved.freeze)
             lr = chosen.suggested_lr if model.suggested_lr is None else lr
-        # transformers hands an encoder over in evaluation mode
+        # transformers returns encoders in evaluation mode
         return _entry_of(model).network(loaded, num_outputs, model).train(), saved, lr
     if features is None:
-        raise ConfigError(f"model={model.name} reads words: give features=data.vectors, the folder of their vectors")
+        raise ConfigError(f"model={model.name} reads words; give features=data.vectors, the folder of their vectors")
     _, vectors = load_vectors(Path(features))
     n_rows, size = vectors.shape
     return _on_words(torch.from_numpy(vectors), num_outputs, model), Inputs(vector_shape=(n_rows, size)), lr
@@ -164,7 +165,7 @@ def _chosen_encoder(encoder: EncoderSettings, freeze: bool | int) -> tuple[TextE
         config = demo_config(encoder)
         loaded = build_encoder(config, frozen=freeze)
     else:
-        files = locate(encoder, Path())  # only the demo encoder is laid out anywhere
+        files = locate(encoder, Path())  # only the demo encoder needs a folder to write to
         config = files.config
         loaded = load_encoder(files, pretrained=encoder.pretrained, frozen=freeze)
     return loaded, Inputs({**config, ENCODER_NAME: encoder.path or encoder.name}, freeze)
@@ -176,5 +177,5 @@ def _on_words(vectors: Tensor, num_outputs: int, model: ModelSettings) -> nn.Mod
 
 def _entry_of(model: ModelSettings) -> NetworkEntry:
     entry = REGISTRY[registered_name(model)]
-    assert isinstance(entry, NetworkEntry)  # models on n-grams are solved, not specified
+    assert isinstance(entry, NetworkEntry)  # models on n-grams have no network specification
     return entry

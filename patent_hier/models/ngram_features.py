@@ -1,4 +1,4 @@
-"""From n-gram counts to features: TF-IDF of unit length, and the block of context beside that of the text."""
+"""From n-gram counts to features: TF-IDF of unit length, and a block of context next to that of the text."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,10 +12,10 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def fit_idf(counts: csr_matrix) -> NDArray[np.float32]:
-    """Smoothed inverse document frequency ``ln((1 + n) / (1 + df)) + 1`` of each n-gram, ``(ngrams,)``.
+    """Return the smoothed inverse document frequency of each n-gram, ``ln((1 + n) / (1 + df)) + 1``, ``(ngrams,)``.
 
     Args:
-        counts: Term counts of the node's training documents, ``(n, ngrams)``.
+        counts: N-gram counts of the node's training documents, ``(n, ngrams)``.
 
     Source: scikit-learn's ``TfidfTransformer(smooth_idf=True)``.
     """
@@ -25,24 +25,24 @@ def fit_idf(counts: csr_matrix) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class ContextBlock:
-    """The last columns of counts: n-grams of what is known beside the text.
+    """The last columns of the counts, which hold n-grams of the context beside the text.
 
     Attributes:
-        start: The first of them; all behind it are too.
-        weight: Length of their part of a document's features; that of the text has 1.
+        start: First column of context; all later columns are context too.
+        weight: Length of the context part of a document's features; the text part has length 1.
     """
 
     start: int
     weight: float
 
     def among(self, columns: NDArray[np.integer[Any]]) -> "ContextBlock":
-        """The same block, where only some columns are kept, ascending."""
+        """Return the same block after only some columns, in ascending order, are kept."""
         return replace(self, start=int(np.searchsorted(columns, self.start)))
 
     def scaled(
         self, values: NDArray[np.float32], documents: NDArray[np.integer[Any]], columns: NDArray[np.integer[Any]]
     ) -> NDArray[np.float32]:
-        """Entries ``(entries,)`` of a sparse matrix with both parts of each document at their lengths."""
+        """Scale sparse entries ``(entries,)`` so that both parts of each document have their lengths."""
         is_context = columns >= self.start
         part = 2 * documents.astype(np.int64) + is_context
         lengths = np.maximum(np.sqrt(np.bincount(part, values.astype(np.float64) ** 2)), 1e-30)
@@ -50,32 +50,32 @@ class ContextBlock:
         return np.asarray(values * scales, np.float32)
 
     def arrays(self) -> Arrays:
-        """What :meth:`from_arrays` reads."""
+        """Return the arrays that :meth:`from_arrays` reads."""
         return {"context": np.array([self.start, self.weight], np.float64)}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, num_ngrams: int) -> "ContextBlock | None":
-        """The block of a saved model; None if it reads the text alone.
+        """Return the block of a saved model; None if the model reads only the text.
 
         Raises:
-            ValueError: If it does not fit the n-grams.
+            ValueError: If the block does not fit the n-grams.
         """
         if "context" not in arrays:
             return None
         expect("context", arrays["context"], (2,), np.float64)
         start, weight = arrays["context"].tolist()
         if not (0 <= start <= num_ngrams and start == int(start) and 0 < weight < np.inf):
-            raise ValueError(f"context is {start}, {weight}")
+            raise ValueError(f"context is {start}, {weight}, not a valid column and weight")
         return cls(int(start), weight)
 
 
 def tf_idf(counts: csr_matrix, idf: NDArray[np.float32], context: ContextBlock | None = None) -> csr_matrix:
-    """Rows ``(1 + ln count) * idf`` of Euclidean length 1, ``(n, ngrams)`` float32; a row without n-grams stays zero.
+    """Return rows ``(1 + ln count) * idf`` of Euclidean length 1, ``(n, ngrams)`` float32; empty rows stay zero.
 
     Args:
-        counts: ``(n, ngrams)``.
-        idf: ``(ngrams,)``.
-        context: The block of context, whose part of each row has a length of its own; None without context.
+        counts: N-gram counts, ``(n, ngrams)``.
+        idf: IDF of each n-gram, ``(ngrams,)``.
+        context: Block of context, whose part of each row has its own length; None without context.
 
     Source: scikit-learn's ``TfidfTransformer(sublinear_tf=True)``.
     """
@@ -88,10 +88,10 @@ def tf_idf(counts: csr_matrix, idf: NDArray[np.float32], context: ContextBlock |
 
 
 def expect(name: str, values: NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
-    """Refuse an array of another shape or type.
+    """Check the shape and type of an array.
 
     Raises:
-        ValueError: Naming it.
+        ValueError: If they differ from the expected ones; the message names the array.
     """
     if values.shape != shape or values.dtype != dtype:
         raise ValueError(f"{name} is {values.shape} {values.dtype}, not {shape} {np.dtype(dtype)}")

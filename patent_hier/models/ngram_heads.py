@@ -1,6 +1,6 @@
-"""Many heads on n-gram counts as one model: a linear classifier, or naive Bayes, for each parent in a label tree.
+"""Many heads on n-gram counts as one model: a linear or naive Bayes classifier for each parent in a label tree.
 
-Each head has its own n-grams and its own inverse document frequencies: those of the documents below its parent.
+Each head has its own n-grams and inverse document frequencies, from the documents below its parent.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from scipy.special import log_softmax
 from patent_hier.models.classical import NgramModel
 from patent_hier.models.ngram_features import Arrays, ContextBlock, expect
 
-HEADS = "heads"  # an array that only such models have
-_END_TO_END = ("columns", "idf", "weights", "bias")  # arrays of all heads, saved one after another
+HEADS = "heads"  # name of an array that only these models have
+_END_TO_END = ("columns", "idf", "weights", "bias")  # arrays saved as the concatenation over all heads
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +24,13 @@ class Head:
     """The softmax over one parent's children: ``log_softmax((tf_idf @ weights + bias) / temperature)``.
 
     Attributes:
-        start: Its first label among the model's; its others follow.
-        columns: Its n-grams among the model's, ascending, ``(ngrams,)`` int32.
-        idf: ``(ngrams,)`` float32.
-        weights: ``(ngrams, labels)`` float32.
-        bias: ``(labels,)`` float32.
-        temperature: Above 0.
-        context: Its columns of context; None if it reads the text alone.
+        start: First label of the head among the model's labels; its other labels follow.
+        columns: N-grams of the head among the model's n-grams, ascending, ``(ngrams,)`` int32.
+        idf: IDF of each n-gram, ``(ngrams,)`` float32.
+        weights: Weights, ``(ngrams, labels)`` float32.
+        bias: Biases, ``(labels,)`` float32.
+        temperature: Temperature above 0.
+        context: Columns of context; None if the head reads only the text.
     """
 
     start: int
@@ -43,11 +43,11 @@ class Head:
 
     @property
     def labels(self) -> slice:
-        """Its labels among the model's."""
+        """The head's labels among the model's labels."""
         return slice(self.start, self.start + len(self.bias))
 
     def scores(self, counts: csc_matrix) -> NDArray[np.float64]:
-        """Scores before temperature and softmax, ``(n, labels)``, of counts with all of the model's n-grams."""
+        """Return scores before temperature and softmax, ``(n, labels)``, from counts of all n-grams of the model."""
         own = counts[:, self.columns]
         owners = np.repeat(np.arange(len(self.columns)), np.diff(own.indptr))
         values = (1 + np.log(own.data, dtype=np.float32)) * self.idf[owners]
@@ -62,13 +62,13 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class NgramHeads(NgramModel):
-    """Heads side by side; a label without siblings needs none and has probability 1 under its parent.
+    """All heads of a label tree; a label without siblings needs none and has probability 1 under its parent.
 
     Attributes:
-        heads: In the order of their labels.
-        num_labels: All labels of the tree.
-        num_ngrams: All n-grams of the reader.
-        context: Those of them that are of context; None if the model reads the text alone.
+        heads: Heads in the order of their labels.
+        num_labels: Number of labels of the tree.
+        num_ngrams: Number of n-grams of the reader.
+        context: Columns of context; None if the model reads only the text.
     """
 
     kind: ClassVar[str] = "heads"
@@ -79,9 +79,9 @@ class NgramHeads(NgramModel):
     context: ContextBlock | None = None
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """Conditional log-probabilities ``(n, num_labels)``; see :meth:`NgramModel.log_prob`."""
+        """Return conditional log-probabilities ``(n, num_labels)``; see :meth:`NgramModel.log_prob`."""
         if counts.shape[1] != self.num_ngrams:
-            raise ValueError(f"{counts.shape[1]} n-grams, not {self.num_ngrams}")
+            raise ValueError(f"counts have {counts.shape[1]} n-grams, not {self.num_ngrams}")
         by_ngram = counts.tocsc()
         result = np.zeros((counts.shape[0], self.num_labels), np.float32)
         for head in self.heads:
@@ -89,7 +89,7 @@ class NgramHeads(NgramModel):
         return result
 
     def arrays(self) -> Arrays:
-        """See :meth:`NgramModel.arrays`: the heads' arrays end to end, and their sizes."""
+        """Return the heads' concatenated arrays and their sizes; see :meth:`NgramModel.arrays`."""
         sizes = [(head.start, len(head.columns), len(head.bias)) for head in self.heads]
         return {
             **{name: np.concatenate([getattr(head, name).ravel() for head in self.heads]) for name in _END_TO_END},
@@ -119,7 +119,7 @@ class NgramHeads(NgramModel):
         if starts[-1] + labels[-1] > num_labels or (
             len(columns) and not 0 <= columns.min() <= columns.max() < num_ngrams
         ):
-            raise ValueError(f"the heads are not of {num_labels} labels and {num_ngrams} n-grams")
+            raise ValueError(f"the heads do not fit {num_labels} labels and {num_ngrams} n-grams")
         parts = [np.split(arrays[name], np.cumsum(own)[:-1]) for name, own in counts.items()]
         context = ContextBlock.from_arrays(arrays, num_ngrams)
         heads = [

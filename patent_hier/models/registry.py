@@ -1,6 +1,6 @@
 """The registry of models: for each name in a saved folder, what the model reads and how it is built.
 
-A folder can only name what is registered here, and only code that the user runs can register more.
+A folder can only name registered models, and only code that the user runs can register more.
 """
 
 from collections.abc import Callable
@@ -37,12 +37,12 @@ Reader = TokenReader | NgramReader
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """A kind of PyTorch network.
+    """Registry entry of a PyTorch network.
 
     Attributes:
-        settings: Its group of settings.
-        reader: What turns texts into its token ids.
-        network: From an encoder or word vectors, a number of labels and settings, the network.
+        settings: Settings class of the model.
+        reader: Class that turns texts into token ids.
+        network: Returns the network, given an encoder or word vectors, a number of labels and settings.
     """
 
     settings: type[s.ModelSettings]
@@ -50,7 +50,7 @@ class NetworkEntry:
     network: Callable[[Any, int, Any], nn.Module]
 
     def blank(self, reader: Any, state: dict[str, Tensor], num_labels: int, settings: Any) -> nn.Module:
-        """The network that is to be filled with saved weights."""
+        """Return the network before its saved weights are loaded."""
         if isinstance(reader, WordPieceReader):
             return self.network(build_encoder(reader.files.config), num_labels, settings)
         size = state["embedding.weight"].shape[1]
@@ -59,12 +59,12 @@ class NetworkEntry:
 
 @dataclass(frozen=True)
 class NgramEntry:
-    """A kind of classical model on character n-grams.
+    """Registry entry of a classical model on character n-grams.
 
     Attributes:
-        settings: Its group of settings.
-        load: From a saved folder, the model.
-        reader: What turns texts into n-gram counts.
+        settings: Settings class of the model.
+        load: Returns the model from a saved folder.
+        reader: Class that turns texts into n-gram counts.
     """
 
     settings: type[s.ModelSettings]
@@ -73,7 +73,7 @@ class NgramEntry:
 
 
 def _one_or_many(one: type[NgramModel]) -> Callable[[Path], NgramModel]:
-    """A model of a single head, of many, or of a whole tree: what the folder's arrays say."""
+    """Return a loader for models with a single head, many heads or a whole tree, as the folder's arrays show."""
 
     def load(folder: Path) -> NgramModel:
         names = arrays_in(folder)

@@ -1,7 +1,8 @@
-"""A node's classifier as a folder: safetensors + JSON + vocabulary, nothing that can execute.
+"""A node's classifier as a folder of safetensors, JSON and vocabulary, with nothing executable.
 
-``classifier.json`` (kind, node, label tree, settings), ``model.safetensors``, and what the reader needs to turn texts
-into what the model reads. A constant classifier (a node with nothing to decide) has ``classifier.json`` only.
+The folder holds ``classifier.json`` (kind, node, label tree, settings), ``model.safetensors``, and the files that the
+reader needs to turn texts into the model's input. A constant classifier (for a node with nothing to decide) has only
+``classifier.json``.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from patent_hier.taxonomy.tree import LabelTree
 CLASSIFIER = "classifier.json"
 CONSTANT = "constant"
 Store = TokenStore | NgramStore
-# What settings, sizes and weights that do not belong together raise when a network is built and filled.
+# Errors raised when a network is built and loaded from settings, sizes and weights that do not fit together.
 _UNFIT = (ConfigError, IndexError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError)
 
 
@@ -41,13 +42,14 @@ class NodeClassifier:
     """One node's classifier, ready to score.
 
     Attributes:
-        node: The node it decides.
-        tree: Its ``n_labels`` labels, in the order of ``log_prob``'s columns.
-        flat: Whether one softmax over the deepest level decides, instead of one for each parent.
+        node: Name of the node.
+        tree: Tree of its ``n_labels`` labels, in the order of the columns of :meth:`log_prob`.
+        flat: Whether one softmax over the deepest level decides, instead of one per parent.
         settings: The model group it was built with; None for a constant classifier.
         model: A network, or a model on n-gram counts; None for a constant classifier.
-        reader: Turns texts into what the model reads; None for a constant classifier.
-        stand_in: Gives the logits in place of a network, computed elsewhere or otherwise; None: the network does.
+        reader: Turns texts into the model's input; None for a constant classifier.
+        stand_in: Module that computes the logits instead of the network, for example another runtime; None uses the
+            network.
     """
 
     node: str
@@ -65,16 +67,16 @@ class NodeClassifier:
         batch_size: int = 64,
         progress: Callable[[int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Joint log-probabilities ``(len(indices), n_labels)`` of documents of a store, float32.
+        """Return joint log-probabilities ``(len(indices), n_labels)`` float32 for documents of a store.
 
         Args:
-            store: Token ids or n-gram counts, as this classifier's reader makes them.
+            store: Token ids or n-gram counts from this classifier's reader.
             indices: Positions of the documents in the store.
             batch_size: Documents per batch of a network.
             progress: Called after each batch with its number of documents.
         """
         if self.model is None or not len(indices):
-            return np.zeros((len(indices), len(self.tree)), np.float32)  # nothing to decide: all is certain
+            return np.zeros((len(indices), len(self.tree)), np.float32)  # nothing to decide, so every probability is 1
         if isinstance(store, NgramStore):
             assert not isinstance(self.model, nn.Module)
             assert isinstance(self.reader, NgramReader)
@@ -93,18 +95,18 @@ class NodeClassifier:
         )
 
     def encode(self, texts: list[str]) -> Store:
-        """Encode new documents as the model reads them; a network reads their texts alone.
+        """Encode new documents for the model; a network reads only their texts, without context.
 
         Raises:
-            ArtifactError: For a constant classifier, which reads no text.
+            ArtifactError: If the classifier is constant and reads no text.
         """
         if self.reader is None:
-            raise ArtifactError(f"node {self.node} has a constant classifier, which reads no text")
+            raise ArtifactError(f"node {self.node} has a constant classifier, which does not read texts")
         documents = texts if isinstance(self.reader, NgramReader) else list(map(text_of, texts))
         return self.reader.encode(documents)
 
     def save(self, folder: Path) -> None:
-        """Write the folder's files; the caller seals it."""
+        """Write the files of the folder; the caller seals it."""
         folder.mkdir(parents=True, exist_ok=True)
         facts: dict[str, Any] = {
             "kind": registered_name(self.settings) if self.settings else CONSTANT,
@@ -124,15 +126,15 @@ class NodeClassifier:
 
 
 def num_outputs(tree: LabelTree, flat: bool) -> int:
-    """Scores that a model has to give for a document: one for each leaf if flat, else one for each label."""
+    """Return the number of scores per document: one per leaf if flat, otherwise one per label."""
     return len(tree.labels(tree.depth)) if flat else len(tree)
 
 
 def load_classifier(folder: Path) -> NodeClassifier:
-    """Load what :meth:`NodeClassifier.save` wrote, on the CPU and in evaluation mode.
+    """Load a folder written by :meth:`NodeClassifier.save`, on the CPU and in evaluation mode.
 
     Raises:
-        ArtifactError: If a file is missing, damaged or of another shape.
+        ArtifactError: If a file is missing, damaged or of the wrong shape.
     """
     facts = read_json(folder / CLASSIFIER)
     try:
@@ -143,7 +145,7 @@ def load_classifier(folder: Path) -> NodeClassifier:
         classifier.settings = kind.settings(**facts["model"])
     except (ArtifactError, KeyError, TypeError) as error:
         raise ArtifactError(
-            f"{folder / CLASSIFIER} is not a classifier's ({reason(error)}); train the node again"
+            f"{folder / CLASSIFIER} does not describe a classifier ({reason(error)}); train the node again"
         ) from error
     classifier.reader = kind.reader.load(folder)
     if isinstance(kind, NetworkEntry):
@@ -163,23 +165,23 @@ def _load_network(folder: Path, kind: NetworkEntry, classifier: NodeClassifier) 
     except _UNFIT as error:
         why = reason(error)
         raise ArtifactError(
-            f"{folder / WEIGHTS} is damaged or not of its folder ({why}); delete the result and train again"
+            f"{folder / WEIGHTS} is damaged or does not fit its folder ({why}); delete the result and train again"
         ) from error
     return network.eval()
 
 
 def _load_ngram_model(folder: Path, kind: NgramEntry, classifier: NodeClassifier) -> NgramModel:
-    """The model, once an empty document has shown that it fits the reader's n-grams and the labels."""
+    """Load the model and check, with an empty document, that it fits the reader's n-grams and the labels."""
     assert isinstance(classifier.reader, NgramReader)
     model, n_ngrams = kind.load(folder), len(classifier.reader.ngrams)
     try:
         shape = model.log_prob(csr_matrix((1, n_ngrams), dtype=np.float32)).shape
-    except ValueError:  # scipy's, for a product of matrices that do not fit
+    except ValueError:  # from scipy, for a product of matrices of incompatible shapes
         shape = ()
     wanted = num_outputs(classifier.tree, classifier.flat)
     if shape != (1, wanted):
         raise ArtifactError(
-            f"{folder / WEIGHTS} is not of {n_ngrams} n-grams and {wanted} labels as its folder; "
+            f"{folder / WEIGHTS} does not fit the {n_ngrams} n-grams and {wanted} labels of its folder; "
             "delete the result and train again"
         )
     return model

@@ -1,4 +1,4 @@
-"""The only batched scorer: node evaluation, prediction and tests all use it."""
+"""The only batched scorer, used by node evaluation, prediction and tests."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from patent_hier.models.tree_softmax import TreeSoftmax
 from patent_hier.taxonomy.arithmetic import joint_log_prob, sum_up
 from patent_hier.taxonomy.tree import LabelTree
 
-_NGRAM_BATCH = 4096  # documents; bounds the dense (documents, labels) and similarity arrays
+_NGRAM_BATCH = 4096  # documents; limits the size of the dense (documents, labels) and similarity arrays
 
 
 def score_documents(
@@ -28,11 +28,11 @@ def score_documents(
     batch_size: int,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Joint log-probabilities of some documents, computed in batches of like length.
+    """Return joint log-probabilities of some documents, computed in batches of similar length.
 
     Args:
         network: Maps ``input_ids`` and ``attention_mask`` to logits ``(batch, num_outputs)``; its device is used (the
-            CPU, if it has no weights of PyTorch), and its mode is restored.
+            CPU if it has no PyTorch weights), and its mode is restored.
         store: Token ids.
         indices: Positions of the documents in the store, ``(n,)``.
         softmax: The network's heads.
@@ -47,7 +47,7 @@ def score_documents(
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     softmax = softmax.to(device)
     log_prob = np.empty((len(indices), softmax.num_labels), np.float32)
-    order = np.argsort(-store.lengths[indices], kind="stable")  # longest first: a lack of memory shows at once
+    order = np.argsort(-store.lengths[indices], kind="stable")  # longest first, so a lack of memory shows at once
     was_training = network.training
     network.eval()
     with torch.inference_mode():
@@ -73,9 +73,9 @@ def score_ngrams(
     flat: bool,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Joint log-probabilities of some documents by a model on n-gram counts; see :func:`score_documents`.
+    """Return joint log-probabilities from a model on n-gram counts; see :func:`score_documents`.
 
-    The store may hold more n-grams than the model knows, such as the whole corpus's: they are left out.
+    The store may hold n-grams that the model does not know, such as those of the whole corpus; they are left out.
     """
     columns = store.columns(reader.ngrams)
     parts = []

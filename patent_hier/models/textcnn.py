@@ -1,4 +1,4 @@
-"""TextCNN: convolutions over word vectors and the maximum over the document."""
+"""TextCNN: convolutions over word vectors, then the maximum over the document."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from patent_hier.settings import TextCnnSettings
 
 
 class TextCnn(nn.Module):
-    """Filters of several lengths slide over the words; each gives its maximum over the document.
+    """Filters of several lengths that slide over the words and return their maximum over the document.
 
-    A document's logits depend on its own words only. One that is shorter than a filter is filled up with zero vectors
-    to that filter's length.
+    A document's logits depend only on its own words. A document that is shorter than a filter is padded with zero
+    vectors to the filter's length.
 
     Args:
         vectors: Word vectors ``(n_words + 2, vector_size)``; row 0 is padding. They are copied.
@@ -20,13 +20,12 @@ class TextCnn(nn.Module):
         settings: The model group of a run's settings.
 
     Source: Kim (2014), "Convolutional neural networks for sentence classification", section 2; the static variant, or
-    with ``tune_vectors`` the non-static one. Without the paper's limit on the norm of the output's weights; weight
-    decay takes its place.
+    with ``tune_vectors`` the non-static one. Weight decay replaces the paper's limit on the norm of the output weights.
     """
 
     def __init__(self, vectors: Tensor, num_labels: int, settings: TextCnnSettings) -> None:
         super().__init__()
-        # a copy: training in place must not change the vectors of the next node
+        # a copy, because in-place training must not change the vectors for the next node
         self.embedding = nn.Embedding.from_pretrained(
             vectors.clone(), freeze=not settings.tune_vectors, padding_idx=PAD_ID
         )
@@ -42,7 +41,7 @@ class TextCnn(nn.Module):
 
         Args:
             input_ids: ``(batch, seq_len)``, int64.
-            attention_mask: ``(batch, seq_len)``, 1 for words and 0 for padding, which stands at the end.
+            attention_mask: ``(batch, seq_len)``, 1 for words and 0 for padding, which is at the end.
 
         Returns:
             Logits ``(batch, num_labels)``.
@@ -50,8 +49,8 @@ class TextCnn(nn.Module):
         words = self.embedding(input_ids)  # (batch, seq_len, vector_size)
         words = words * attention_mask.unsqueeze(-1).to(words.dtype)
         words = functional.pad(words, (0, 0, 0, max(0, max(self.kernel_sizes) - words.shape[1])))
-        # An image one pixel high with its channels last, as word vectors lie in memory: on a CPU its convolution takes
-        # six tenths of the time of the one-dimensional one, which is the same function.
+        # Convolve an image one pixel high with channels last, the memory layout of word vectors: on a CPU this takes
+        # 0.6 of the time of the equivalent one-dimensional convolution.
         image = words.transpose(1, 2).unsqueeze(2)  # (batch, vector_size, 1, seq_len)
         lengths = attention_mask.sum(1, keepdim=True)  # (batch, 1)
         maxima = []
@@ -59,7 +58,7 @@ class TextCnn(nn.Module):
             assert isinstance(convolution, nn.Conv1d)
             response = functional.conv2d(image, convolution.weight.unsqueeze(2), convolution.bias)
             features = functional.relu(response.squeeze(2))  # (batch, num_filters, windows)
-            windows = (lengths - size + 1).clamp(min=1)  # (batch, 1): those without padding, at least one
+            windows = (lengths - size + 1).clamp(min=1)  # (batch, 1): windows without padding, at least one
             inside = torch.arange(features.shape[-1], device=words.device) < windows  # (batch, windows)
             maxima.append((features * inside.unsqueeze(1)).amax(-1))  # ReLU >= 0: zero never beats a window inside
         return self.output(self.dropout(torch.cat(maxima, 1)))  # type: ignore[no-any-return]  # torch returns Any

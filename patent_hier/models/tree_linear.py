@@ -1,13 +1,13 @@
-"""One linear classifier for a whole label tree: sparse one-against-siblings weights, and probabilities of whole paths.
+"""One linear classifier for a whole label tree, with sparse one-against-siblings weights and path probabilities.
 
-Every label has a margin ``z``, which a support vector machine learnt against its siblings alone. Its score is
-``-max(0, 1 - z) ** 3``: 0 for a label that fits as well as training asks for. A leaf's probability is proportional to
-the exponential of the weighted scores on its path. So a label that none of its children fits loses probability to its
-siblings, which a softmax for each parent cannot see; and no score needs a calibration of its own.
+Every label has a margin ``z``, learnt by a support vector machine against the label's siblings only. Its score is
+``-max(0, 1 - z) ** 3``, which is 0 for a label that fits as well as training requires. A leaf's probability is
+proportional to the exponential of the weighted scores on its path. A label whose children all fit badly therefore loses
+probability to its siblings, which one softmax per parent cannot achieve, and no score needs its own calibration.
 
-With the labels' titles there is a second kind of score, the cosine similarity of document and title, and labels that
-training has never shown take part. Their titles are their only examples, so their level has a number that is added to
-their scores.
+With the labels' titles there is a second type of score, the cosine similarity of document and title, and labels that do
+not occur in training take part. Titles are their only examples, so each level has a constant that is added to their
+scores.
 
 Source: pruned weights and the cubic hinge are those of PECOS, Yu, Zhong, Zhang, Chang and Dhillon (2022), JMLR 23,
 section 5, where path scores are multiplied without a normaliser and levels have no weights.
@@ -25,26 +25,26 @@ from patent_hier.models.ngram_features import Arrays, ContextBlock, expect, tf_i
 from patent_hier.taxonomy.arithmetic import level_bounds, log_softmax_tree, weighted_by_level
 from patent_hier.taxonomy.tree import Positions
 
-TREE = "parents"  # an array that only such models have
-FITS = 1.0  # the margin of a label without siblings
+TREE = "parents"  # name of an array that only these models have
+FITS = 1.0  # margin of a label without siblings
 KINDS_OF_SCORES = ("margin", "title", "unseen")
-_CELLS = 1 << 21  # documents x labels at a time: what the processor's cache holds
+_CELLS = 1 << 21  # documents x labels at a time: about the size of the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class TreeLinear(NgramModel):
-    """Linear one-against-siblings classifiers of all labels of a tree.
+    """Linear one-against-siblings classifiers for all labels of a tree.
 
     Attributes:
-        idf: ``(ngrams,)`` float32, of all training documents.
-        weights: ``(ngrams, labels)`` float32, sparse. A label without siblings has none.
-        bias: ``(labels,)`` float32; :data:`FITS` for labels without siblings to tell them from.
+        idf: IDF of each n-gram, ``(ngrams,)`` float32, from all training documents.
+        weights: Weights, ``(ngrams, labels)`` float32, sparse. A label without siblings has none.
+        bias: Biases, ``(labels,)`` float32; :data:`FITS` for labels without siblings.
         titles: TF-IDF of the labels' titles, ``(ngrams, labels)`` float32, sparse; None without titles.
-        unseen: Which labels training has never shown, ``(labels,)``.
-        parents: The tree's, ``(labels,)``.
-        path_weights: ``(n_kinds, n_levels)`` float64: weights of the margin's score, of the title's similarity, and
-            of being a label that training has never shown; the first alone without titles.
-        context: The columns of context; None if the model reads the text alone.
+        unseen: Which labels do not occur in training, ``(labels,)``.
+        parents: Parent of each label in the tree, ``(labels,)``.
+        path_weights: ``(n_kinds, n_levels)`` float64: weights of the margin's score, of the title's similarity, and of
+            not occurring in training; without titles only the first.
+        context: Columns of context; None if the model reads only the text.
     """
 
     kind: ClassVar[str] = "linear"
@@ -59,7 +59,9 @@ class TreeLinear(NgramModel):
     context: ContextBlock | None = None
 
     def scores(self, counts: csr_matrix) -> list[NDArray[np.float32]]:
-        """What is weighed, ``(n, labels)`` each: the margins' scores and, with titles, similarities and unseen labels.
+        """Return the scores that the path weights apply to, ``(n, labels)`` each.
+
+        These are the margins' scores and, with titles, the similarities and the indicator of unseen labels.
 
         Args:
             counts: As in :meth:`NgramModel.log_prob`.
@@ -75,7 +77,7 @@ class TreeLinear(NgramModel):
         return [short, (features @ self.titles).toarray(), unseen]
 
     def log_prob(self, counts: csr_matrix) -> NDArray[np.float32]:
-        """Conditional log-probabilities ``(n, labels)``; see :meth:`NgramModel.log_prob`."""
+        """Return conditional log-probabilities ``(n, labels)``; see :meth:`NgramModel.log_prob`."""
         result = np.empty((counts.shape[0], len(self.bias)), np.float32)
         step = max(1, _CELLS // len(self.bias))
         for start in range(0, len(result), step):
@@ -109,7 +111,7 @@ class TreeLinear(NgramModel):
         expect(TREE, parents, bias.shape, np.int32)
         bounds = level_bounds(parents)
         if not len(parents) or (np.diff(parents) < 0).any() or parents[0] != -1 or bounds[-1] != len(parents):
-            raise ValueError("parents are not those of a tree, level by level")
+            raise ValueError("parents do not form a tree in level order")
         titles = _sparse("titles", arrays, (idf.size, bias.size)) if "titles.data" in arrays else None
         kinds = 1 if titles is None else len(KINDS_OF_SCORES)
         expect("path_weights", arrays["path_weights"], (kinds, len(bounds) - 1), np.float64)

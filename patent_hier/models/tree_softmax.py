@@ -1,7 +1,7 @@
 """From a network's logits to log-probabilities on its label tree, in torch.
 
 Siblings are neighbours in the tree's order, so a head, the softmax over one parent's children, is a slice of the
-network's last layer. *Conditional* is ln P(label | parent), *joint* ln P(label | the network's root).
+network's last layer. *Conditional* means ln P(label | parent), *joint* means ln P(label | the network's root).
 """
 
 import numpy as np
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
-_NOTHING = -2  # no label's parent, unlike NONE, which is that of the first level's labels
+_NOTHING = -2  # not the parent of any label, unlike NONE, the parent of the first level's labels
 
 
 class TreeSoftmax(nn.Module):
     """The heads of one network.
 
     Args:
-        tree: Its ``n`` labels.
-        flat: One softmax over all labels of the deepest level, whose ancestors have the sum of their probabilities;
-            else one softmax for each parent.
+        tree: Label tree of the network, with ``n`` labels.
+        flat: Whether to use one softmax over all labels of the deepest level, whose ancestors have the sum of their
+            probabilities; otherwise one softmax per parent.
 
     Attributes:
-        num_outputs: Logits that the network has to give: its leaves if flat, else ``n``.
+        num_outputs: Number of logits that the network must return: one per leaf if flat, otherwise ``n``.
     """
 
     parents: Tensor
@@ -41,9 +41,9 @@ class TreeSoftmax(nn.Module):
         self.register_buffer("families", torch.from_numpy(families.astype(np.int64)), persistent=False)  # (n,)
 
     def conditional(self, logits: Tensor) -> Tensor:
-        """Conditional log-probabilities ``(batch, n)`` from logits ``(batch, num_outputs)``, in float32.
+        """Return conditional log-probabilities ``(batch, n)`` in float32 from logits ``(batch, num_outputs)``.
 
-        Not of a flat network, which has no heads above its leaves.
+        Not for a flat network, which has no heads above its leaves.
         """
         logits = logits.float()
         if self.num_families == 1:
@@ -51,7 +51,7 @@ class TreeSoftmax(nn.Module):
         return logits - _log_sum(logits, self.families, self.num_families)[:, self.families]
 
     def joint(self, logits: Tensor) -> Tensor:
-        """Joint log-probabilities ``(batch, n)`` from logits ``(batch, num_outputs)``, in float32."""
+        """Return joint log-probabilities ``(batch, n)`` in float32 from logits ``(batch, num_outputs)``."""
         if self.flat:
             levels = [logits.float().log_softmax(-1)]
             for (start, stop), (above, end) in zip(self.levels[:0:-1], self.levels[-2::-1], strict=True):
@@ -64,11 +64,11 @@ class TreeSoftmax(nn.Module):
         return torch.cat(levels, 1)
 
     def sibling_means(self, scores: Tensor) -> Tensor:
-        """The mean of each label's score over its softmax, ``(batch, n)``: that of it and its siblings.
+        """Return for each label the mean score of the labels in its softmax, ``(batch, n)``.
 
         Args:
-            scores: ``(batch, n)``, conditional log-probabilities; of a flat network joint ones. Its labels above the
-                leaves have no softmax and keep their score.
+            scores: Conditional log-probabilities, ``(batch, n)``; for a flat network joint ones. In a flat network,
+                labels above the leaves have no softmax and keep their score.
         """
         if self.flat:
             above, leaves = scores.split([self.levels[-1][0], self.num_outputs], 1)
@@ -79,9 +79,9 @@ class TreeSoftmax(nn.Module):
     def best(self, joint: Tensor) -> Tensor:
         """Return the network's answer at each level, ``(batch, n_levels)`` positions; ties go to the first label.
 
-        With one softmax for each parent the answer is the cascade's: the likeliest label of the first level, its
-        likeliest child, and so on; -1 below a label without children. A flat network answers at each level with the
-        likeliest label, so its answers need not lie on one path.
+        With one softmax per parent the answer is that of a cascade: the likeliest label of the first level, its
+        likeliest child, and so on, and -1 below a label without children. A flat network returns the likeliest label of
+        each level, so its answers need not be on one path.
 
         Args:
             joint: Joint log-probabilities, ``(batch, n)``.
@@ -93,12 +93,12 @@ class TreeSoftmax(nn.Module):
         for start, stop in self.levels:
             below = self.parents[start:stop] == above  # (batch, labels of the level)
             best = joint[:, start:stop].masked_fill(~below, -torch.inf).argmax(1, keepdim=True) + start
-            above = torch.where(self.parents[best] == above, best, _NOTHING)  # nothing below a label without children
+            above = torch.where(self.parents[best] == above, best, _NOTHING)  # no answer below a label without children
             answers.append(above)
         return torch.cat(answers, 1).clamp(min=NONE)
 
     def best_path(self, joint: Tensor) -> Tensor:
-        """The same as one path, ``(batch, n_levels)``: of a flat network that of its likeliest leaf."""
+        """Return the answer as one path, ``(batch, n_levels)``; for a flat network the path of its likeliest leaf."""
         if not self.flat:
             return self.best(joint)
         start, stop = self.levels[-1]
@@ -109,7 +109,7 @@ class TreeSoftmax(nn.Module):
 
 
 def _log_sum(values: Tensor, owners: Tensor, size: int) -> Tensor:
-    """The logarithm of the summed exponentials of each owner's columns, ``(batch, size)``; minus infinity for none."""
+    """Return the log of the summed exponentials of each owner's columns, ``(batch, size)``; -inf if it has none."""
     index = owners.expand(len(values), -1)
     highest = values.new_full((len(values), size), -torch.inf).scatter_reduce(1, index, values.detach(), "amax")
     highest = torch.where(highest.isneginf(), 0.0, highest)

@@ -1,4 +1,4 @@
-"""Shuffled batches of documents of like length."""
+"""Shuffled batches of documents of similar length."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -14,26 +14,27 @@ from patent_hier.taxonomy.tree import NONE, Positions
 from patent_hier.training.ranks import ALONE, Ranks
 from patent_hier.training.soft_targets import Shares
 
-_POOL = 32  # batches that are drawn at random together and then sorted by length among themselves
+_POOL = 32  # batches per pool: a pool's documents are drawn at random, then sorted by length
 
 
 class LengthGroupedBatches(Sampler[list[int]]):
-    """Batches that hold documents of like length, in random order, different in each epoch.
+    """Batches of documents of similar length, in a random order that differs from epoch to epoch.
 
-    All documents of an epoch are shuffled, cut into pools of 32 batches, and sorted by length only inside a pool: a
-    batch stays a random sample up to that, and little padding is computed.
+    All documents of an epoch are shuffled, cut into pools of 32 batches, and sorted by length only within each pool.
+    Each batch therefore stays close to a random sample, and little computation is spent on padding.
 
     Args:
         lengths: Tokens of each item, ``(n,)``.
         batch_size: Items per batch; one batch of an epoch may be smaller.
-        seed: Together with ``epoch`` it decides the order.
-        done: An epoch and how many of its batches are done: that epoch begins behind them. The length stays that of a
-            whole epoch, of which Lightning counts the rest by itself.
-        dealt: How many items at the end are dealt out, at random, and among how many epochs: each is in one of these; a
-            few are in two, so that all shares are equal. Among one epoch, all items are in each.
+        seed: Determines the order, together with ``epoch``.
+        done: An epoch and the number of its batches that are already done; that epoch skips them. ``len()`` still
+            counts the whole epoch, because Lightning keeps track of the remaining batches itself.
+        dealt: ``(count, epochs)``: the last ``count`` items are divided at random among this many epochs. Each item
+            appears in one of them; a few appear in two, so that every epoch gets the same number. With one epoch, every
+            epoch contains all items.
 
     Attributes:
-        epoch: Set it before each pass.
+        epoch: The current epoch; set it before each pass.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class LengthGroupedBatches(Sampler[list[int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each pass."""
+        """Set the epoch; Lightning calls this before each pass."""
         self.epoch = epoch
 
     @property
     def size(self) -> int:
-        """Items of an epoch."""
+        """Number of items per epoch."""
         return self._always + self._share
 
     def __len__(self) -> int:
         return -(-self.size // self._batch_size)
 
     def _items(self) -> NDArray[np.intp]:
-        """The items of the epoch, ascending up to those that are dealt out."""
+        """Return the items of the current epoch, in ascending order except for those divided among epochs."""
         if self._turns == 1:
             return np.arange(len(self._lengths))
         deal, turn = divmod(self.epoch, self._turns)
@@ -89,18 +90,18 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
 
 class Pass(NamedTuple):
-    """A batch, and which of the passes over it this is, from 0."""
+    """A batch and the number of the current pass over it, counted from 0."""
 
     items: list[int]
     number: int
 
 
 class Passes(Sampler[Pass]):
-    """Every batch several times, one pass after the other, for gradient accumulation.
+    """Every batch repeated several times in a row, for gradient accumulation.
 
     Args:
         batches: The batches.
-        passes: How often.
+        passes: Number of passes over each batch.
     """
 
     def __init__(self, batches: LengthGroupedBatches, passes: int) -> None:
@@ -108,7 +109,7 @@ class Passes(Sampler[Pass]):
         self._passes = passes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before it begins."""
+        """Set the epoch; Lightning calls this before the epoch starts."""
         self._batches.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -123,7 +124,7 @@ class Passes(Sampler[Pass]):
 class NodeDocuments(Dataset[int]):
     """Positions ``0 … n - 1`` of a node's documents; :class:`Collate` turns a batch of them into tensors.
 
-    An item is its own position, and a batch of positions is itself.
+    Each item is its own position, so a batch is a list of positions.
     """
 
     def __init__(self, size: int) -> None:
@@ -137,13 +138,13 @@ class NodeDocuments(Dataset[int]):
 
 
 class ItemPaths:
-    """The paths of a node's items in its label tree, some at a time.
+    """Paths of a node's items in its label tree, retrieved for a few items at a time.
 
     Args:
-        main: ``(n, n_levels)``.
-        further: Paths of further symbols, ``(m, n_levels)``.
-        owners: Which item each of these belongs to, ascending, ``(m,)``.
-        shares: Of all paths in their items' targets; None where those of an item share it equally.
+        main: Main path of each item, ``(n, n_levels)``.
+        further: Paths of additional symbols, ``(m, n_levels)``.
+        owners: Item that each additional path belongs to, ascending, ``(m,)``.
+        shares: Share of each path in its item's target; None if the paths of an item have equal shares.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class ItemPaths:
         self._ends = np.searchsorted(np.empty(0, np.intp) if owners is None else owners, np.arange(len(main) + 1))
 
     def of(self, items: NDArray[np.intp]) -> Tensor:
-        """``(len(items), n_symbols, n_levels)`` int64: the main path first, -1 behind the last symbol."""
+        """Return paths ``(len(items), n_symbols, n_levels)`` int64, the main path first, padded with rows of -1."""
         counts = self._ends[items + 1] - self._ends[items]
         paths = np.full((len(items), 1 + int(counts.max(initial=0)), self._main.shape[1]), NONE, np.int64)
         paths[:, 0] = self._main[items]
@@ -169,7 +170,7 @@ class ItemPaths:
         return torch.from_numpy(paths)
 
     def shares_of(self, items: NDArray[np.intp]) -> Tensor | None:
-        """``(len(items), n_symbols)`` float32, the share of each of these paths in its item's target."""
+        """Return each path's share of its item's target, ``(len(items), n_symbols)`` float32, or None."""
         if self._shares is None:
             return None
         counts = self._ends[items + 1] - self._ends[items]
@@ -182,19 +183,19 @@ class ItemPaths:
 
 
 class Collate:
-    """Make the tensors of a batch, or of a share of it, padded to their own longest document.
+    """Collate function that builds the tensors of a batch, or of one share of it, padded to the longest document.
 
-    A share is what one rank reads in one pass. If there is no document for it, it is lent one with the weight 0: it
-    must take part in the average of the gradients, and adds nothing to it.
+    A share is the part of a batch that one rank reads in one pass. A share without documents gets one document with
+    weight 0: every rank must take part in averaging the gradients, and that document adds nothing to them.
 
     Args:
         store: Token ids of the corpus.
         positions: Each item's position in the store, ``(n,)``.
         paths: Each item's paths in the label tree.
         pad_id: Token id of ``[PAD]``.
-        weights: Each item's weight in the loss, ``(n,)`` float32; None where all are equal.
+        weights: Each item's weight in the loss, ``(n,)`` float32; None for equal weights.
         ranks: The processes that share the batches.
-        passes: In how many each rank reads its part; with several, batches come as :class:`Pass`.
+        passes: Number of passes in which each rank reads its part; with more than one, batches arrive as :class:`Pass`.
     """
 
     def __init__(
@@ -216,16 +217,16 @@ class Collate:
         self._passes = passes
 
     def __call__(self, drawn: int | Sequence[int] | Pass) -> dict[str, Tensor]:
-        """The tensors of some items.
+        """Return the tensors of the drawn items.
 
         Returns:
             ``input_ids`` and ``attention_mask`` ``(batch, longest)``; ``target`` ``(batch, n_symbols, n_levels)``;
-            ``document`` ``(batch,)``, positions in the store; perhaps ``weight`` ``(batch,)`` and, with a teacher,
-            ``share`` ``(batch, n_symbols)``. With several shares
-            ``batch`` is one, and ``whole`` has the paths of all items.
+            ``document`` ``(batch,)``, the positions in the store; ``weight`` ``(batch,)`` if items have weights or a
+            share is empty; with a teacher, ``share`` ``(batch, n_symbols)``. If batches are split into shares,
+            ``batch`` is the size of one share and ``whole`` holds the paths of all items.
         """
         items, number = drawn if isinstance(drawn, Pass) else (drawn, 0)
-        whole = np.atleast_1d(items)  # one item, where ``overfit_batches`` has replaced the sampler
+        whole = np.atleast_1d(items)  # a single item if ``overfit_batches`` has replaced the sampler
         if self._ranks.size * self._passes == 1:
             return self._tensors(whole)
         own = whole[self._ranks.share(self._store.lengths[self._positions[whole]], number, self._passes)]

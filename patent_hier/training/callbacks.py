@@ -1,4 +1,4 @@
-"""Callbacks that training needs: progress as plain lines, history, the best weights, early stopping."""
+"""Callbacks that training needs: plain progress lines, history, best weights and early stopping."""
 
 import time
 from typing import Any
@@ -11,14 +11,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class History(pl.Callback):
-    """Record each epoch's metrics and print a line with an estimate of the time left.
+    """Callback that records each epoch's metrics and prints a line with an estimate of the time left.
 
     Args:
-        label: What is being trained, at the start of each line.
-        enabled: Print lines; the history is recorded in any case.
+        label: Name of what is being trained, printed at the start of each line.
+        enabled: Whether to print lines; the history is recorded in any case.
 
     Attributes:
-        epochs: One dictionary for each epoch: ``epoch`` (from 1), ``seconds``, and every logged metric.
+        epochs: One dictionary per epoch with ``epoch`` (from 1), ``seconds`` and every logged metric.
     """
 
     def __init__(self, label: str, enabled: bool) -> None:
@@ -26,31 +26,31 @@ class History(pl.Callback):
         self._label = label
         self._enabled = enabled
         self._start: float | None = None
-        self._before = 0.0  # seconds of the runs that this one continues
+        self._before = 0.0  # seconds of training before this run resumed
 
     @property
     def seconds(self) -> float:
-        """Of training, over all interruptions."""
+        """Training time in seconds, summed over all interruptions."""
         return self._before + (0.0 if self._start is None else time.perf_counter() - self._start)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state that a resumed run needs."""
+        """Return the state that a resumed run needs."""
         return {"epochs": self.epochs, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue the history of a killed run."""
+        """Continue the history of an interrupted run."""
         self.epochs, self._before = list(state_dict["epochs"]), float(state_dict["seconds"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say where and in which precision the network computes; start the clock."""
+        """Print the device and the precision, and start the clock."""
         if self._enabled:
-            print(f"{self._label}: trains on {trainer.strategy.root_device} in {trainer.precision}", flush=True)
+            print(f"{self._label}: training on {trainer.strategy.root_device} in {trainer.precision}", flush=True)
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Close an epoch: its validation has already run."""
+        """Record the epoch and print its line; its validation has already run."""
         seconds = self.seconds
-        # Those of the task: other callbacks may add some, such as a learning rate, and no result depends on those.
+        # Only the task's own metrics: other callbacks may add some, such as a learning rate, and results ignore them.
         metrics = {key: value for key, value in trainer.callback_metrics.items() if key.startswith(("train/", "val/"))}
         done, planned = trainer.current_epoch + 1, trainer.max_epochs or 1
         self.epochs.append(
@@ -66,15 +66,15 @@ class History(pl.Callback):
 
 
 class PatientStopping(EarlyStopping):
-    """Stop after ``patience`` epochs without a better score, at the end of an epoch, but never before ``min_steps``.
+    """Early stopping after ``patience`` epochs without improvement, at the end of an epoch, not before ``min_steps``.
 
-    Lightning's own ``min_steps`` remembers an early signal to stop, and then breaks off in the middle of an epoch,
-    before its validation, even if the score has risen since.
+    Lightning's own ``min_steps`` remembers an early signal to stop and then ends training in the middle of an epoch,
+    before its validation, even if the score has improved since.
 
     Args:
-        monitor: The metric; larger is better.
-        patience: Epochs, at least 1.
-        min_steps: Optimizer steps.
+        monitor: Name of the metric; larger is better.
+        patience: Number of epochs, at least 1.
+        min_steps: Number of optimizer steps.
     """
 
     def __init__(self, monitor: str, patience: int, min_steps: int) -> None:
@@ -82,23 +82,23 @@ class PatientStopping(EarlyStopping):
         self._min_steps = min_steps
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare the score; take back a signal that comes too early."""
+        """Compare the score, and cancel a signal to stop that comes too early."""
         super().on_train_epoch_end(trainer, pl_module)
         if trainer.global_step < self._min_steps:
             trainer.should_stop = False
 
 
 class AveragedWeights(WeightAveraging):
-    """Validates, saves and keeps an exponential moving average of the weights, from which training itself goes on.
+    """Callback that validates and saves an exponential moving average of the weights; training uses the plain ones.
 
-    Behind ``n`` steps the average keeps the share ``min(decay, (1 + n) / (10 + n))`` of itself, so that it soon forgets
-    the first steps. Lightning's callback takes the average out again before other callbacks see that validation has
-    ended; this one does so behind them, so that the best weights are the average's.
+    After ``n`` steps the average keeps the fraction ``min(decay, (1 + n) / (10 + n))`` of itself, so that it soon
+    forgets the first steps. Lightning's callback removes the average before other callbacks learn that validation has
+    ended. This one removes it afterwards, so that the best weights are the averaged ones.
 
     Args:
-        decay: Per step, 0 to 1.
+        decay: Decay per step, 0 to 1.
 
-    Source: the lower decay at first: TensorFlow's ``ExponentialMovingAverage``, ``num_updates``.
+    Source: the lower decay at the start: TensorFlow's ``ExponentialMovingAverage``, ``num_updates``.
     """
 
     def __init__(self, decay: float) -> None:
@@ -109,25 +109,25 @@ class AveragedWeights(WeightAveraging):
         super().__init__(use_buffers=False, multi_avg_fn=average)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Make the average where the network will be; it still is on the CPU."""
+        """Create the average on the device where the network will be; the network is still on the CPU."""
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the average in place."""
+        """Leave the average in place until :meth:`on_validation_end`."""
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on with the weights themselves."""
+        """Put the unaveraged weights back."""
         if self._average_model is not None:
             self._swap_models(pl_module)
 
 
 class BestWeights(pl.Callback):
-    """Keeps a copy of the weights of the best epoch, in the machine's memory.
+    """Callback that keeps a copy of the best epoch's weights in main memory.
 
     Args:
-        monitor: The metric; larger is better, and of equal epochs the first is kept.
-        enabled: Several ranks have the same weights: one of them keeps the copy.
+        monitor: Name of the metric; larger is better, and the first of equally good epochs is kept.
+        enabled: Whether this rank keeps the copy; one rank is enough, since all have the same weights.
     """
 
     def __init__(self, monitor: str, enabled: bool) -> None:
@@ -137,22 +137,22 @@ class BestWeights(pl.Callback):
         self._weights: dict[str, torch.Tensor] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Copy the weights if they are better than all before."""
+        """Copy the weights if they are the best so far."""
         score = float(trainer.callback_metrics[self._monitor])
         if self._enabled and (self._score is None or score > self._score):
             self._score = score
             self._weights = {name: value.to("cpu", copy=True) for name, value in pl_module.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Score and weights."""
+        """Return the score and the weights."""
         return {"score": self._score, "weights": self._weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what a killed run had."""
+        """Restore the score and the weights of an interrupted run."""
         self._score, self._weights = state_dict["score"], dict(state_dict["weights"])
 
     def put_into(self, module: pl.LightningModule) -> None:
-        """Give a module the best epoch's weights, if there are any."""
+        """Load the best epoch's weights into a module, if there are any."""
         if self._weights:
             module.load_state_dict(self._weights)
         self._weights = {}

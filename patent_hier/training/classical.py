@@ -1,4 +1,4 @@
-"""Fit one node's classical model on n-gram counts: scikit-learn learns, the result is our plain arrays."""
+"""Fit one node's classical model on n-gram counts: scikit-learn fits it, and the result is stored as plain arrays."""
 
 import time
 from dataclasses import replace
@@ -25,30 +25,30 @@ from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 from patent_hier.training.solvers import Problem, fit_temperature, solve, solve_weighted
 from patent_hier.training.tree_svm import Earlier, fit_tree_svm
 
-_MOST_BYTES = 16e9  # of dense weights
+_MOST_BYTES = 16e9  # limit for dense weights
 
 
 def fit_ngrams(view: NodeView[NgramStore | JoinedNgrams], settings: NgramSettings, seed: int) -> Fit:
-    """Fit the configured model, one head for each parent; n-grams and IDF come from training documents only.
+    """Fit the configured model, one head per parent; n-grams and IDF come from the training documents only.
 
     Args:
-        view: The node's documents; those of ``val`` fit the temperature of support vector machines and choose the
-            weights of label texts and of context, nothing else. Label texts add no n-grams and do not influence the
-            IDF.
-        settings: The model.
+        view: The node's documents. The ``val`` documents are used only to fit the temperature of support vector
+            machines and to choose the weights of label texts and of context. Label texts add no n-grams and do not
+            affect the IDF.
+        settings: Settings of the model.
         seed: Seed of the order in which the linear solvers visit documents.
 
     Returns:
-        The model; its columns of the store, ascending, ``(ngrams,)``; and facts for the metrics file. A solver that
-        stopped before it converged has ``converged`` False there.
+        The model; its columns of the store, ascending, ``(ngrams,)``; and facts for the metrics file. If a solver
+        stopped before it converged, ``converged`` is False there.
 
     Raises:
-        DataError: If no n-gram stands in enough of the training documents.
-        ConfigError: If the settings are those of another kind of model, or it cannot learn from such documents.
+        DataError: If no n-gram occurs in enough of the training documents.
+        ConfigError: If the settings belong to another type of model, or the model cannot learn from such documents.
     """
     start = time.perf_counter()
     rows, first = _rows(view), context_start(view.store.ngrams)
-    # One thread: on another number of them sums have another order, and the model would differ.
+    # One thread: the order of summation, and with it the model, depends on the number of threads.
     with threadpool_limits(limits=1):
         if first == len(view.store.ngrams):
             model, kept, solved = _fit(view, settings, seed, rows)
@@ -69,7 +69,7 @@ def _fit(view: NodeView[Any], settings: NgramSettings, seed: int, rows: tuple[Ro
 
 
 def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
-    """Training documents, label texts and validation documents."""
+    """Return training documents, label texts and validation documents."""
     n = view.num_documents
     counts = view.store.rows(view.train[:n])
     importance = weights = None if view.weights is None else view.weights.astype(np.float64)
@@ -85,25 +85,25 @@ def _rows(view: NodeView[Any]) -> tuple[Rows, Rows, Rows]:
 
 
 def _symbols(view: NodeView[Any]) -> tuple[Positions, NDArray[np.int64] | None]:
-    """The paths of all symbols of the training documents, and each one's document; None where it is one by one."""
+    """Return the paths of all symbols of the training documents and the owner of each; None if each has one symbol."""
     paths = view.train_paths[: view.num_documents]
     if not len(view.further):
         return paths, None
-    is_main = np.flatnonzero(paths[:, -1 if view.flat else 0] != NONE)  # the main symbol may lie outside the node
+    is_main = np.flatnonzero(paths[:, -1 if view.flat else 0] != NONE)  # the main symbol may be outside the node
     owners = np.concatenate([is_main, view.further_owners]).astype(np.int64)
     return np.concatenate([paths[is_main], view.further]), owners
 
 
 def _refuse_size(view: NodeView[Any], train: Rows, settings: NgramSettings) -> None:
-    """Refuse one softmax over so many labels that its dense weights fit into no memory."""
+    """Raise ConfigError if a single softmax has so many labels that its dense weights exceed the memory limit."""
     if not view.flat:
         return
     ngrams = len(_frequent(train.counts, settings))
     labels = len(view.tree.labels(view.tree.depth))
     if 4 * ngrams * labels > _MOST_BYTES:
         raise ConfigError(
-            f"level=flat with {labels} labels and {ngrams} n-grams needs {4 * ngrams * labels / 1e9:.0f} GB weights; "
-            f"use level=hier or level=shared, a shallower data.depth, or a higher model.min_documents"
+            f"level=flat with {labels} labels and {ngrams} n-grams needs {4 * ngrams * labels / 1e9:.0f} GB of "
+            f"weights; use level=hier or level=shared, a shallower data.depth, or a higher model.min_documents"
         )
 
 
@@ -133,13 +133,13 @@ def _fit_tree(
 def refit_tree(
     view: NodeView[Any], settings: LinearSettings, seed: int, earlier: Earlier
 ) -> tuple[TreeLinear, dict[str, Any]]:
-    """Fit the changed heads of an earlier model on counts of its n-grams; the model, and facts for the metrics file.
+    """Fit the changed heads of an earlier model; return the model, and facts for the metrics file.
 
     Args:
-        view: The node's documents in the new edition of its labels.
-        settings: The model.
+        view: The node's documents, in the new edition of its labels, with counts of the earlier model's n-grams.
+        settings: Settings of the model.
         seed: As for :func:`fit_ngrams`.
-        earlier: The model, and which heads change.
+        earlier: The earlier model, and which of its heads change.
     """
     start = time.perf_counter()
     kept = np.arange(len(view.store.ngrams))
@@ -150,14 +150,14 @@ def refit_tree(
 
 
 def _frequent(counts: csr_matrix, settings: NgramSettings) -> NDArray[np.intp]:
-    """The columns that stand in enough documents, ascending."""
+    """Return the columns that occur in enough documents, ascending."""
     return np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= settings.min_documents)
 
 
 def _no_ngrams(view: NodeView[Any], settings: NgramSettings) -> DataError:
     return DataError(
-        f"no character n-gram occurs in {settings.min_documents} of the node's {view.num_documents} training "
-        "documents; lower model.min_documents"
+        f"no character n-gram occurs in at least {settings.min_documents} of the node's {view.num_documents} "
+        "training documents; lower model.min_documents"
     )
 
 
@@ -168,7 +168,7 @@ def _size(labels: slice) -> int:
 def fit_heads(
     view: NodeView[Any], heads: list[slice], rows: tuple[Rows, Rows, Rows], settings: NgramSettings, seed: int
 ) -> Fit:
-    """A head for each parent; one without a frequent n-gram knows its children's frequencies only."""
+    """Fit one head per parent; a head without frequent n-grams uses only the frequencies of its labels."""
     weights = view.label_share.weights if view.label_share else ()
     made: list[tuple[Head, NDArray[np.intp]]] = []
     converged = fitted = 0
@@ -217,15 +217,15 @@ def fit_head(
 
     Args:
         train: Documents under the parent, and their label codes.
-        texts: Label texts under it, and theirs.
-        val: Validation documents under it, and theirs.
+        texts: Label texts under the parent, and their label codes.
+        val: Validation documents under the parent, and their label codes.
         num_labels: Number of labels, 2 or more; each has a training document.
-        label_weights: Weights of a label text among which to choose, ascending.
-        settings: The model.
+        label_weights: Candidate weights of a label text, ascending.
+        settings: Settings of the model.
         seed: As for :func:`fit_ngrams`.
 
     Returns:
-        The model, its columns of the store, and facts; None if no n-gram stands in enough documents.
+        The model, its columns of the store, and facts; None if no n-gram occurs in enough documents.
     """
     (documents, codes), (titles, title_codes), (held_out, val_codes) = train, texts, val
     counts = documents.counts
@@ -273,7 +273,7 @@ def _is_svm(settings: NgramSettings) -> bool:
 
 def _fit_neighbours(view: NodeView[Any], settings: NeighboursSettings, context: ContextBlock | None) -> Fit:
     if view.label_share is not None:
-        raise ConfigError(f"model={settings.name} does not weigh documents; use data.label_text=null")
+        raise ConfigError(f"model={settings.name} does not support document weights; use data.label_text=null")
     documents = view.store.rows(view.train)
     kept = _frequent(documents, settings)
     if not len(kept):

@@ -1,4 +1,4 @@
-"""How much what is known beside the text weighs: chosen on validation documents, whatever the classical model."""
+"""Choose the weight of the context beside the text on validation documents, for any classical model."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from patent_hier.training.node_data import NodeView
 from patent_hier.training.rows import Rows
 
 Fit = tuple[NgramModel, NDArray[np.intp], dict[str, Any]]  # the model, its columns of the store, facts
-_AT_ONCE = 1024  # validation documents that are scored
+_AT_ONCE = 1024  # validation documents scored at a time
 
 
 def fit_with_context(
@@ -26,19 +26,21 @@ def fit_with_context(
     settings: NgramSettings,
     fit: Callable[[tuple[Rows, Rows, Rows]], Fit],
 ) -> Fit:
-    """The model whose weight of context, of some, has the best validation accuracy: the smallest of equals.
+    """Fit with each candidate weight of context and return the fit with the best validation accuracy.
+
+    If several weights are equally accurate, the smallest is chosen.
 
     Args:
         view: The node's documents.
         rows: Training documents, label texts and validation documents.
-        first: The first column of context; all behind it are too.
-        settings: The model; names the weights.
-        fit: Fits the model to rows, the training documents' with a block of context.
+        first: The first column of context; all later columns are context too.
+        settings: Settings of the model, with the candidate weights.
+        fit: Fits the model to such rows, whose training documents have a block of context.
     """
     train, texts, val = rows
     weights = settings.context_weights
     if len(weights) > 1 and not len(view.val):
-        weights = (DEFAULT_CONTEXT_WEIGHT,)  # there is nothing to choose by
+        weights = (DEFAULT_CONTEXT_WEIGHT,)  # without validation documents there is no basis for a choice
     best, chosen = None, weights[0]
     accuracies: dict[float, float] = {}
     for weight in weights:
@@ -54,7 +56,7 @@ def fit_with_context(
 
 
 def _accuracy(view: NodeView[Any], model: NgramModel, kept: NDArray[np.intp], rows: Rows) -> float:
-    """The share of documents whose likeliest label of the deepest level is the true one."""
+    """Return the share of documents whose likeliest label at the deepest level is the true one."""
     tree, hits = view.tree, 0
     joint = sum_up if view.flat else joint_log_prob
     for start in range(0, len(rows.paths), _AT_ONCE):

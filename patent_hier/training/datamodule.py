@@ -1,4 +1,4 @@
-"""The batches of one node, as a LightningDataModule; :class:`PatentDataModule` makes the node from a raw file."""
+"""Batches of one node as a LightningDataModule; :class:`PatentDataModule` builds the node from a raw file."""
 
 from typing import Any
 
@@ -16,21 +16,21 @@ from patent_hier.training.ranks import ALONE, Ranks
 
 
 class NodeBatches(pl.LightningDataModule):
-    """Batches of one node; the corpus and its split are shared by all nodes.
+    """Batches of one node; all nodes share the corpus and its split.
 
     Args:
         view: The node's documents and labels.
-        batch_size: Documents per training batch, over all ranks.
+        batch_size: Documents per training batch, summed over all ranks.
         score_batch_size: Documents per batch of one rank in validation, test and prediction.
         pad_id: Token id of ``[PAD]``.
-        seed: Decides the order of training batches.
-        ranks: The processes that share the batches; all of them have equally many.
-        passes: In how many passes each training batch is read.
-        done: An epoch and how many of its batches are done, when a killed run goes on.
-        text_turns: Epochs among which label texts and a teacher's texts are dealt out.
+        seed: Determines the order of the training batches.
+        ranks: The processes that share the batches; all get the same number of batches.
+        passes: Number of passes in which each training batch is read.
+        done: An epoch and the number of its batches that are already done, if an interrupted run is resumed.
+        text_turns: Number of epochs among which label texts and a teacher's texts are divided.
 
     Attributes:
-        num_ids: Kinds of tokens that there are; None if unknown.
+        num_ids: Size of the vocabulary in token ids; None if unknown.
     """
 
     num_ids: int | None = None
@@ -62,25 +62,25 @@ class NodeBatches(pl.LightningDataModule):
     @property
     def view(self) -> NodeView[TokenStore]:
         """The node's documents and labels."""
-        assert self._view is not None  # else a subclass makes it
+        assert self._view is not None  # otherwise a subclass overrides this property
         return self._view
 
     def train_batches(self) -> LengthGroupedBatches:
-        """Which documents make a batch: of like length, shuffled, label texts among them."""
+        """Return the training batches as item numbers: shuffled, grouped by length, including label texts."""
         view = self.view
         dealt = (len(view.train) - view.num_documents, self.text_turns)
         return LengthGroupedBatches(view.store.lengths[view.train], self.batch_size, self.seed, self._done, dealt)
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Those batches as tensors."""
+        """Return the training batches as tensors."""
         view, batches = self.view, self.train_batches()
         weights = None
         if view.label_share is not None or view.shares is not None or view.weights is not None:
-            (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a network does not choose
+            (label_weight,) = view.label_share.weights if view.label_share else (1.0,)  # a single candidate
             weights = view.train_weights(label_weight)
         return DataLoader(
             NodeDocuments(len(view.train)),  # type: ignore[arg-type]  # items are positions, batches are tensors
-            # In this place, not as batch_sampler, Lightning tells it the epoch.
+            # Passed as sampler and not as batch_sampler, so that Lightning sets its epoch.
             sampler=batches if self.passes == 1 else Passes(batches, self.passes),
             batch_size=None,  # the sampler's items are whole batches
             collate_fn=Collate(
@@ -95,15 +95,15 @@ class NodeBatches(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]] | list[Any]:
-        """Validation documents in order of length; an empty list, as Lightning takes it, if there are none."""
+        """Return the validation documents in order of length, or the empty list that Lightning expects."""
         return self._in_order(self.view.val, self.view.val_paths) if len(self.view.val) else []
 
     def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Test documents under the node, in order of length; their paths have -2 for labels not seen in training."""
+        """Return the node's test documents in order of length; their paths have -2 for labels not seen in training."""
         return self._in_order(self.view.test, self.view.test_paths)
 
     def predict_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        """Every document outside the training part, under the node or not, in order of length."""
+        """Return every document outside the training part, under the node or not, in order of length."""
         held_out = self.view.held_out
         return self._in_order(held_out, np.full((len(held_out), len(self.view.tree.levels)), NONE, np.int32))
 

@@ -1,24 +1,24 @@
-"""Where Lightning trains, and in which precision: the same choice for classifiers and for pre-training."""
+"""Choice of device and precision for Lightning, the same for classifiers and for pre-training."""
 
 import torch
 
 from patent_hier.errors import ConfigError
 from patent_hier.settings import BF16, FP32, TrainerSettings
 
-# Dimensions of an encoder. A step in bf16 took 0.77 of the time of fp32 at 64, 0.58 at 128, 0.57 at 256; with word
-# vectors of 300 dimensions, TextCNN's and RNN's took 0.7.
+# Smallest width in dimensions at which bf16 pays off. Relative to fp32, a step in bf16 took 0.77 of the time for an
+# encoder of width 64, 0.58 for 128 and 0.57 for 256; TextCNN and RNN on 300-dimensional word vectors took 0.7.
 _BF16_WIDTH = 64
 
 
 def choose_gpu(accelerator: str, setting: str) -> bool:
-    """Whether to train on a GPU.
+    """Return whether to train on a GPU.
 
     Args:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        setting: The setting's name, for the message.
+        setting: Name of the setting, for the message.
 
     Raises:
-        ConfigError: If a GPU is asked for and PyTorch sees none.
+        ConfigError: If the accelerator is ``gpu`` and PyTorch sees no GPU.
     """
     if accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError(f"{setting}=gpu, but PyTorch sees no CUDA device; use auto or cpu")
@@ -26,10 +26,10 @@ def choose_gpu(accelerator: str, setting: str) -> bool:
 
 
 def choose_devices(settings: TrainerSettings) -> int:
-    """How many devices of this machine train one node together.
+    """Return the number of devices of this machine that train one node together.
 
     Raises:
-        ConfigError: If there are not so many GPUs.
+        ConfigError: If the machine has fewer GPUs than requested.
     """
     if not choose_gpu(settings.accelerator, "trainer.accelerator"):
         return settings.devices or 1
@@ -42,14 +42,14 @@ def choose_devices(settings: TrainerSettings) -> int:
 
 
 def choose_precision(precision: str, on_gpu: bool, width: int | None = None) -> str:
-    """The precision of a run: ``auto`` takes bf16 where the device computes in it and a network gains from it.
+    """Return the precision of a run; ``auto`` chooses bf16 if the device supports it and the network benefits.
 
-    Elsewhere bf16 is emulated, and slower than fp32. A run's line and its manifest have what is taken.
+    On other devices bf16 is emulated and slower than fp32. The run's first line and its manifest show the choice.
 
     Args:
         precision: ``auto``, ``32-true`` or ``bf16-mixed``.
-        on_gpu: Whether it runs on a GPU.
-        width: Dimensions of the encoder's states or of the word vectors; None where both are only looked up.
+        on_gpu: Whether the run uses a GPU.
+        width: Dimensions of the encoder's states or of the word vectors; None if they are only looked up.
     """
     if precision != "auto":
         return precision
@@ -59,6 +59,6 @@ def choose_precision(precision: str, on_gpu: bool, width: int | None = None) -> 
 
 
 def cpu_computes_in_bf16() -> bool:
-    """Whether the CPU multiplies matrices of bf16 by instructions of its own: AVX512-BF16 or AMX."""
-    own = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # public only in newer versions
+    """Return whether the CPU has native instructions for bf16 matrix products: AVX512-BF16 or AMX."""
+    own = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # private in older versions
     return own and torch.backends.mkldnn.is_available()

@@ -1,4 +1,4 @@
-"""Fit one node, whatever its model: constant, classical, or a network."""
+"""Fit one node with any type of model: constant, classical, or a network."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def fit_node(
-    corpus: CorpusView[Any],  # of token ids for a network, of n-gram counts for a classical model
+    corpus: CorpusView[Any],  # token ids for a network, n-gram counts for a classical model
     settings: Settings,
     state: Path | None = None,
     ranks: Ranks = ALONE,
@@ -32,14 +32,15 @@ def fit_node(
     """Fit the classifier of ``settings.node``.
 
     Args:
-        corpus: The split corpus, with what the model reads.
-        settings: One node's run.
-        state: File that keeps where a network's training stands; see :func:`patent_hier.training.neural.fit_network`.
+        corpus: The split corpus, in the form that the model reads.
+        settings: Settings of one node's run.
+        state: File that stores the progress of a network's training; see
+            :func:`patent_hier.training.neural.fit_network`.
         ranks: The processes that train the network together; only rank 0's result has the best epoch's weights.
-        observe: Makes the loggers and callbacks that watch a network's training.
+        observe: Creates the loggers and callbacks that watch a network's training.
 
     Returns:
-        The classifier. A node without two labels to decide between gets a constant one.
+        The classifier; a constant one if the node has fewer than two labels to choose between.
 
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
@@ -64,8 +65,8 @@ def fit_node(
 
 
 def _as_it_begins(view: NodeView[Any], spec: NetworkSpec | None, settings: Settings) -> Fitted:
-    """The classifier of a network that goes on and has nothing to learn."""
-    assert spec is not None  # other models always have documents
+    """Return the classifier of a network that continues from an earlier one and has no training documents."""
+    assert spec is not None  # other models always have training documents
     network = spec.build(num_outputs(view.tree, view.flat)).eval()
     classifier = NodeClassifier(settings.node, view.tree, view.flat, settings.model, network, spec.reader)
     return Fitted(classifier, [], {"train_documents": 0, "epochs": 0, "precision": None})
@@ -77,13 +78,13 @@ def fit_heads_again(
     earlier: NodeClassifier,
     heads: Collection[tuple[str, str]],
 ) -> Fitted:
-    """Fit some heads of a linear model of a label tree again, and keep the others to the last bit.
+    """Refit some heads of a label tree's linear model, and keep the others bit for bit.
 
     Args:
-        corpus: The split corpus in counts of the n-grams of the earlier model.
-        settings: One node's run.
+        corpus: The split corpus, as counts of the earlier model's n-grams.
+        settings: Settings of one node's run.
         earlier: The earlier classifier.
-        heads: As in :class:`patent_hier.training.tree_svm.Earlier`.
+        heads: Heads to refit, as in :class:`patent_hier.training.tree_svm.Earlier`.
     """
     view = NodeView.of(corpus, settings.node)
     if view.is_constant:
@@ -109,7 +110,7 @@ def _fit(
         return Fitted(NodeClassifier(settings.node, view.tree, view.flat), [], facts)
     if spec is None:
         return _fit_classical(view, settings)
-    from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do without
+    from patent_hier.training.neural import fit_network  # imports Lightning, which classical models do not need
 
     return fit_network(view, spec, settings, state, ranks, observe)
 

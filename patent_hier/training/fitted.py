@@ -1,4 +1,4 @@
-"""The outcome of training one node, whatever the model."""
+"""The result of training one node, the same for every type of model."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ from patent_hier.models.saved import NodeClassifier
 
 @dataclass
 class Fitted:
-    """A trained node and how it came about.
+    """A trained node with its history and facts.
 
     Attributes:
-        classifier: Ready to score and save.
-        history: One dictionary for each epoch; empty where there are none.
-        facts: Documents, seconds, sizes, device, precision: for the metrics file.
+        classifier: The classifier, ready to score and to save.
+        history: One dictionary per epoch; empty for models without epochs.
+        facts: Facts for the metrics file: documents, seconds, sizes, device, precision.
     """
 
     classifier: NodeClassifier

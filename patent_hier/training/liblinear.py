@@ -1,8 +1,8 @@
-"""scikit-learn's liblinear without the checks around it, for thousands of small problems.
+"""scikit-learn's liblinear without the surrounding checks, for thousands of small problems.
 
-:class:`sklearn.svm.LinearSVC` spends a millisecond on each fit before it begins, twice as long as most heads of a label
-tree take. Its binding has had one signature since 2019, but is private: where it is not found as it was, LinearSVC
-itself is asked, for the same numbers.
+:class:`sklearn.svm.LinearSVC` spends a millisecond on each fit before it starts, twice as long as most heads of a label
+tree take. Its internal binding has had the same signature since 2019, but it is private. If the binding is missing or
+has changed, LinearSVC itself is used and gives the same numbers.
 
 Source: LIBLINEAR, Fan et al. (2008), JMLR 9.
 """
@@ -17,18 +17,18 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-_L2_SVC_DUAL = 1  # liblinear's number of the solver of squared hinge loss
-_EPSILON = 0.1  # of regression; not read
-_BIAS = 1.0  # of the constant feature, as in LinearSVC
+_L2_SVC_DUAL = 1  # liblinear's number for the dual solver with squared hinge loss
+_EPSILON = 0.1  # for regression only; ignored here
+_BIAS = 1.0  # value of the constant feature, as in LinearSVC
 
 
 class Machines(NamedTuple):
-    """Support vector machines, one for each label against the others; of two labels one, for the second.
+    """Support vector machines, one per label against the others; for two labels a single one, for the second.
 
     Attributes:
-        weights: ``(labels, ngrams)``.
-        bias: ``(labels,)``.
-        iterations: The most that one of them took.
+        weights: Weights, ``(labels, ngrams)``.
+        bias: Biases, ``(labels,)``.
+        iterations: The largest number of iterations of any machine.
     """
 
     weights: NDArray[np.float64]
@@ -45,16 +45,16 @@ def fit_machines(
     seed: int,
     weights: NDArray[np.float64] | None = None,
 ) -> Machines:
-    """What :class:`sklearn.svm.LinearSVC` finds by the dual.
+    """Return the solution that :class:`sklearn.svm.LinearSVC` finds in the dual.
 
     Args:
-        features: ``(n, ngrams)``.
-        codes: Of the ``labels`` from 0 up, each with an example, two or more, ``(n,)``.
+        features: Rows of features, ``(n, ngrams)``.
+        codes: Label codes from 0 up, ``(n,)``; there are two or more labels, each with an example.
         c: Weight of the loss.
-        tolerance: Of the dual's violation at which the search ends.
-        iterations: The most passes over the rows.
-        seed: Of the order of the rows.
-        weights: Of the rows, ``(n,)``; None: all are 1.
+        tolerance: Violation of the dual at which the search ends.
+        iterations: Maximum number of passes over the rows.
+        seed: Seed of the order of the rows.
+        weights: Weight of each row, ``(n,)``; None for equal weights.
     """
     train = _binding()
     if train is None:
@@ -76,10 +76,10 @@ def fit_checked(
     seed: int,
     weights: NDArray[np.float64] | None = None,
 ) -> Machines:
-    """The same by LinearSVC itself."""
+    """Return the same solution as :func:`fit_machines`, from LinearSVC itself."""
     solver = LinearSVC(C=c, dual=True, tol=tolerance, max_iter=iterations, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # ``n_iter_`` says it
+        warnings.simplefilter("ignore", ConvergenceWarning)  # ``n_iter_`` shows it
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few documents, many labels
         solver.fit(features, codes, sample_weight=weights)
     return Machines(solver.coef_, solver.intercept_, int(np.max(solver.n_iter_)))
@@ -87,7 +87,7 @@ def fit_checked(
 
 @functools.cache
 def _binding() -> Any:
-    """scikit-learn's function, tried on two rows; None where it is no longer what it was."""
+    """Return scikit-learn's function after a trial on two rows; None if it is missing or has changed."""
     try:
         from sklearn.svm import _liblinear
 
@@ -103,5 +103,5 @@ def _binding() -> Any:
 
 @functools.cache
 def _first_draw(seed: int) -> int:
-    """The seed that LinearSVC gives liblinear."""
+    """Return the seed that LinearSVC passes to liblinear."""
     return int(np.random.RandomState(seed).randint(np.iinfo("i").max))

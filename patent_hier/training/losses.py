@@ -1,4 +1,4 @@
-"""The loss of a network: the negative log-likelihood of the true path, level by level, with weights; R-Drop's term."""
+"""The loss of a network, the weighted negative log-likelihood of the true path by level, and R-Drop's extra term."""
 
 from collections.abc import Mapping
 
@@ -14,26 +14,26 @@ from patent_hier.taxonomy.tree import LabelTree
 class PathLoss(nn.Module):
     """Mean over documents of the sum over levels of ``-level_weight * ln P(label | parent)`` along the true path.
 
-    Of a flat network, which has no heads above its leaves, a level's term is ``-ln P(label)``, the summed probability
-    of the leaves below it. A document whose path ends above a level adds nothing there.
+    A flat network has no heads above its leaves; there a level's term is ``-ln P(label)``, where P is the sum over the
+    leaves below the label. A document whose path ends above a level adds nothing at that level.
 
-    With label weights ``c`` a level's mean is ``sum(c * loss) / sum(c)``, as in PyTorch. A document's own weight ``w``
-    makes it ``sum(w * c * loss) / sum(c)``: it is not divided by the sum of the batch's ``w``, for batches hold
-    documents of like length, and in one of short label texts alone their weight would cancel.
+    With label weights ``c``, a level's mean is ``sum(c * loss) / sum(c)``, as in PyTorch. With document weights ``w``
+    it is ``sum(w * c * loss) / sum(c)``. The sum is not divided by the batch's total ``w``: batches hold documents of
+    similar length, so in a batch of nothing but short label texts their common weight would cancel.
 
-    With label smoothing ``e`` a softmax over ``k`` siblings is taught ``1 - e`` for the true label and ``e / k`` for
-    each of them; in training only, so that validation losses compare. Label weights are those of the true label, where
-    PyTorch weighs each sibling by its own.
+    With label smoothing ``e``, the target of a softmax over ``k`` siblings is ``1 - e`` for the true label plus
+    ``e / k`` for each sibling. Smoothing applies in training only, so that validation losses stay comparable. The label
+    weight is the true label's, whereas PyTorch weighs each sibling by its own weight.
 
     Args:
         softmax: The network's heads.
-        level_weights: One for each level of its tree.
-        label_weights: ``(n_labels,)``, or None for equal weights.
-        label_smoothing: See above; 0 for none.
+        level_weights: One weight per level of the network's tree.
+        label_weights: Weight of each label, ``(n_labels,)``; None for equal weights.
+        label_smoothing: The value ``e`` above; 0 turns smoothing off.
 
     Source: equation 1 of the hierarchical softmax, F. Morin and Y. Bengio (2005), AISTATS; the marginal likelihood of a
     parent in a flat network as in J. Deng et al. (2014), Large-Scale Object Classification using Label Relation Graphs,
-    ECCV; there it replaces the term of labels that are not known, here it is added. Label smoothing: C. Szegedy et al.
+    ECCV; there it replaces the term of unknown labels, here it is added. Label smoothing: C. Szegedy et al.
     (2016), Rethinking the Inception Architecture for Computer Vision, CVPR, section 7.
     """
 
@@ -50,7 +50,7 @@ class PathLoss(nn.Module):
         self.softmax = softmax
         self.label_smoothing = label_smoothing
         self.level_weights = level_weights
-        self.register_buffer("label_weights", label_weights, persistent=False)  # no part of what is learnt
+        self.register_buffer("label_weights", label_weights, persistent=False)  # not learnt, so not saved
 
     def forward(
         self,
@@ -60,15 +60,17 @@ class PathLoss(nn.Module):
         whole: Tensor | None = None,
         share: Tensor | None = None,
     ) -> Tensor:
-        """The loss of a batch, a scalar.
+        """Return the loss of a batch, a scalar.
 
         Args:
-            logits: ``(batch, num_outputs)``.
-            target: True paths, ``(batch, n_symbols, n_levels)`` positions in the tree or -1; a document of several
-                symbols has several, each of which counts ``1 / n_symbols``, rows of -1 behind the last.
-            weight: Of each document, ``(batch,)``; None for equal weights.
-            whole: The paths of the whole batch if this is a share of it: the loss is then divided by its documents.
-            share: Of each path in its document's target, ``(batch, n_symbols)``; None: those of a document are equal.
+            logits: Logits of the network, ``(batch, num_outputs)``.
+            target: True paths, ``(batch, n_symbols, n_levels)``, as positions in the tree or -1. A document with
+                several symbols has several paths, each counting ``1 / n_symbols``, padded with rows of -1.
+            weight: Weight of each document, ``(batch,)``; None for equal weights.
+            whole: Paths of the whole batch if this is one share of it; the loss is then divided by the whole batch's
+                documents.
+            share: Share of each path in its document's target, ``(batch, n_symbols)``; None for equal shares per
+                document.
         """
         means = self.means(logits, target, weight, whole, share)
         return torch.stack([own * mean for own, mean in zip(self.level_weights, means, strict=True) if own]).sum()
@@ -81,7 +83,7 @@ class PathLoss(nn.Module):
         whole: Tensor | None = None,
         share: Tensor | None = None,
     ) -> list[Tensor]:
-        """The mean of each level, without the levels' weights; arguments as of :meth:`forward`."""
+        """Return the mean of each level, without the level weights; the arguments are those of :meth:`forward`."""
         scores = self.softmax.joint(logits) if self.softmax.flat else self.softmax.conditional(logits)
         if self.training and self.label_smoothing:
             scores = scores.lerp(self.softmax.sibling_means(scores), self.label_smoothing)
@@ -96,7 +98,7 @@ class PathLoss(nn.Module):
         return [losses[..., level].sum() / divisor for level, divisor in enumerate(divisors)]
 
     def denominators(self, target: Tensor) -> list[Tensor]:
-        """The divisor of each level's mean: the number of documents, or the sum of their labels' weights."""
+        """Return the divisor of each level's mean: the number of documents, or the sum of their labels' weights."""
         n_levels = target.shape[-1]
         if self.label_weights is None:
             return [torch.tensor(float(len(target)), device=target.device)] * n_levels
@@ -105,21 +107,21 @@ class PathLoss(nn.Module):
 
 
 def _symbol_shares(target: Tensor) -> Tensor:
-    """``1 / n_symbols`` of each document's symbols, 0 behind its last, ``(batch, n_symbols, 1)``."""
+    """Return ``1 / n_symbols`` for each symbol of a document and 0 for padding, ``(batch, n_symbols, 1)``."""
     present = (target >= 0).any(-1, keepdim=True)
     return present / present.sum(1, keepdim=True).clamp(min=1)
 
 
 def weights_of_levels(tree: LabelTree, flat: bool, chosen: Mapping[str, float]) -> tuple[float, ...]:
-    """The weight of each level in the loss: 1, but of a flat network 0 above the deepest level, unless chosen.
+    """Return each level's weight in the loss: the chosen one, or else 1 (0 above the leaves of a flat network).
 
     Args:
-        tree: The network's.
-        flat: Whether one softmax over the deepest level decides.
-        chosen: Weights by level that take the place of these.
+        tree: The network's label tree.
+        flat: Whether a single softmax over the deepest level decides.
+        chosen: Weights by level that replace the defaults.
 
     Raises:
-        ConfigError: If the tree has no such level, or a weight is out of range.
+        ConfigError: If the tree has no such level, a weight is out of range, or all weights are 0.
     """
     for level, weight in chosen.items():
         one_of("level_weights", level, tree.levels)
@@ -127,22 +129,23 @@ def weights_of_levels(tree: LabelTree, flat: bool, chosen: Mapping[str, float]) 
     usual = {level: float(not flat or level == tree.depth) for level in tree.levels}
     weights = tuple(float(weight) for weight in {**usual, **chosen}.values())
     if not any(weights):
-        raise ConfigError(f"level_weights={dict(chosen)} leaves nothing to learn; give a level a weight above 0")
+        raise ConfigError(f"level_weights={dict(chosen)} leaves nothing to learn; give one level a weight above 0")
     return weights
 
 
 def disagreement(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
-    """How far two passes over one batch differ: the mean over documents of ``(KL(p || q) + KL(q || p)) / 2`` in nats.
+    """Return the mean over documents of ``(KL(p || q) + KL(q || p)) / 2`` between two passes over one batch, in nats.
 
-    The passes differ by their dropout alone. Made small, it keeps a network from relying on single units.
+    The two passes differ only in their dropout. Keeping the distance small prevents the network from relying on single
+    units.
 
     Args:
-        first: Log-probabilities of the leaves, ``(batch, n_leaves)``.
-        second: Of the same documents.
-        weight: Of each document, ``(batch,)``; None for equal weights.
+        first: Log-probabilities of the leaves in the first pass, ``(batch, n_leaves)``.
+        second: Log-probabilities of the same documents in the second pass.
+        weight: Weight of each document, ``(batch,)``; None for equal weights.
 
-    Source: X. Liang et al. (2021), R-Drop: Regularized Dropout for Neural Networks, NeurIPS, equation 2. There it is
-    added to the sum of both passes' cross-entropies, here to their mean: a factor of 1 here is 2 there.
+    Source: X. Liang et al. (2021), R-Drop: Regularized Dropout for Neural Networks, NeurIPS, equation 2. There the term
+    is added to the sum of both passes' cross-entropies, here to their mean, so a factor of 1 here is 2 there.
     """
     distances = ((first.exp() - second.exp()) * (first - second)).sum(-1) / 2  # (batch,)
     return (distances if weight is None else distances * weight).mean()

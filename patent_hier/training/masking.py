@@ -1,4 +1,4 @@
-"""Masked language modelling: which tokens are hidden, and batches of rows that are the same for the same step."""
+"""Masked language modelling: the choice of hidden tokens, and batches that depend only on the step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from patent_hier.features.packing import PackedText
 
-_MASKED, _REPLACED = 0.8, 0.1  # of the chosen tokens; the rest is kept
+_MASKED, _REPLACED = 0.8, 0.1  # shares of the chosen tokens; the rest stay unchanged
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class SpecialIds:
     """Token ids that masking needs.
 
     Attributes:
-        cls: ``[CLS]``, first of each row.
-        sep: ``[SEP]``, never chosen.
-        mask: ``[MASK]``.
+        cls: Id of ``[CLS]``, the first token of each row.
+        sep: Id of ``[SEP]``, which is never chosen.
+        mask: Id of ``[MASK]``.
         vocabulary: Number of tokens.
     """
 
@@ -38,22 +38,22 @@ def mask_tokens(
     share: float,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Choose words, hide their tokens.
+    """Choose words at random and hide their tokens.
 
     Args:
-        ids: ``(rows, seq_len)``; not changed.
-        starts: Whether a word begins at the token, ``(rows, seq_len)``; all true chooses single tokens.
-        special: Token ids.
-        share: Probability of each word to be chosen.
-        rng: Source of chance.
+        ids: Token ids, ``(rows, seq_len)``; not modified.
+        starts: Whether a word starts at the token, ``(rows, seq_len)``; if all are true, single tokens are chosen.
+        special: Token ids of the special tokens.
+        share: Probability that a word is chosen.
+        rng: Random number generator.
 
     Returns:
-        The ids with 80 % of the chosen tokens masked and 10 % replaced, ``(rows, seq_len)``; positions of the chosen
-        tokens in the flattened rows, ``(n_chosen,)``, at least one.
+        The ids with 80 % of the chosen tokens masked and 10 % replaced, ``(rows, seq_len)``; and the positions of the
+        chosen tokens in the flattened rows, ``(n_chosen,)``, at least one.
 
     Source: Devlin et al. (2019), section 3.1; whole words as in Cui et al. (2021).
     """
-    word = np.cumsum(starts, axis=1, dtype=np.int64)  # 0 for the rest of a word that began in the row before
+    word = np.cumsum(starts, axis=1, dtype=np.int64)  # 0 for the rest of a word from the previous row
     chosen = np.take_along_axis(rng.random((len(ids), ids.shape[1] + 1)), word, axis=1) < share
     open_to_choice = (ids != special.cls) & (ids != special.sep)
     chosen &= open_to_choice
@@ -69,16 +69,16 @@ def mask_tokens(
 
 @dataclass
 class MaskedRows:
-    """Batches of packed rows by the number of the step: the same step always gives the same batch.
+    """Batches of packed rows, indexed by step; the same step always gives the same batch.
 
     Attributes:
-        text: Where rows are cut from.
-        special: Token ids.
-        seq_len: Tokens of a row, with [CLS].
-        batch_size: Rows of a batch.
-        share: See :func:`mask_tokens`.
-        whole_words: Choose words; else single tokens.
-        seed: Decides the order of rows, where they are cut and what is masked.
+        text: Packed text that rows are cut from.
+        special: Token ids of the special tokens.
+        seq_len: Tokens per row, including ``[CLS]``.
+        batch_size: Rows per batch.
+        share: Probability that a word is chosen; see :func:`mask_tokens`.
+        whole_words: Whether to choose whole words; otherwise single tokens.
+        seed: Determines the order of the rows, where they are cut and which tokens are masked.
     """
 
     text: PackedText
@@ -94,17 +94,20 @@ class MaskedRows:
 
     @property
     def rows_per_pass(self) -> int:
-        """Whole rows in the text, wherever the first one begins."""
+        """Number of whole rows in the text, wherever the first one starts."""
         return max(1, (len(self.text) - self.seq_len + 2) // (self.seq_len - 1))
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """The batch of a training step, counted from 0; rows come in another order and cut in each pass."""
+        """Return the batch of a training step, counted from 0.
+
+        Each pass over the text shuffles the rows anew and cuts them at different places.
+        """
         n, first = self.rows_per_pass, step * self.batch_size
         begins = [self._begin(*divmod(number, n)) for number in range(first, first + self.batch_size)]
         return self._cut(begins, np.random.default_rng([self.seed, 1, step]))
 
     def fixed(self, tokens: int) -> Iterator[dict[str, Tensor]]:
-        """About so many tokens, spread over the text, with the same masks each time: for scores."""
+        """Yield about ``tokens`` tokens from all over the text in batches, always with the same masks, for scoring."""
         n = self.rows_per_pass
         wanted = np.unique(np.linspace(0, n - 1, max(1, min(n, tokens // self.seq_len))).astype(np.int64))
         for number, start in enumerate(range(0, len(wanted), self.batch_size)):
@@ -112,7 +115,7 @@ class MaskedRows:
             yield self._cut(begins, np.random.default_rng([self.seed, 2, number]))
 
     def _begin(self, number: int, row: int) -> int:
-        """Where a row of a pass begins in the text."""
+        """Return the position in the text at which a row of a pass starts."""
         if number != self._pass:
             rng = np.random.default_rng([self.seed, 0, number])
             slack = len(self.text) - self.rows_per_pass * (self.seq_len - 1)
@@ -127,7 +130,7 @@ class MaskedRows:
         ids[:, 0] = self.special.cls
         for row, begin in enumerate(begins):
             piece = self.text.ids[begin : begin + length]
-            ids[row, 1 : 1 + len(piece)] = piece  # shorter only in a text of less than one row
+            ids[row, 1 : 1 + len(piece)] = piece  # shorter only if the text is shorter than a row
             if self.whole_words:
                 starts[row, 1 : 1 + len(piece)] = self.text.starts[begin : begin + length]
         hidden, positions = mask_tokens(ids, starts, self.special, self.share, rng)
@@ -139,12 +142,12 @@ class MaskedRows:
 
 
 class Steps(Dataset[dict[str, Tensor]]):
-    """The batches of some steps in their order, for a DataLoader.
+    """Batches of consecutive steps, for a DataLoader.
 
     Args:
-        rows: Where they come from.
+        rows: Source of the batches.
         first: Number of the first step.
-        count: How many.
+        count: Number of steps.
     """
 
     def __init__(self, rows: MaskedRows, first: int, count: int) -> None:

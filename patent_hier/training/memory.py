@@ -15,13 +15,13 @@ Made = TypeVar("Made")
 
 @contextmanager
 def memory_advice(advice: str) -> Iterator[None]:
-    """Turn the errors of allocators into one line.
+    """Turn the errors of memory allocators into a one-line message.
 
     Args:
-        advice: What to do.
+        advice: Advice for the user, added to the message.
 
     Raises:
-        MemoryShortageError: If memory ran out, of a GPU or of the machine.
+        MemoryShortageError: If the memory of a GPU or of the machine ran out.
     """
     try:
         yield
@@ -33,16 +33,16 @@ def memory_advice(advice: str) -> Iterator[None]:
 
 
 def with_less_memory(make: Callable[[int], Made], passes: int, most: int, say: Callable[[str], None]) -> Made:
-    """Try with more and more passes until memory suffices, each time from the beginning.
+    """Call ``make`` with more and more passes until the memory suffices, each time from the start.
 
     Args:
-        make: Makes the result in so many passes.
-        passes: How many to begin with.
-        most: More than these need no less memory.
-        say: Told of each new beginning.
+        make: Computes the result in the given number of passes.
+        passes: Number of passes to start with.
+        most: Number of passes above which no more memory is saved.
+        say: Called with a message before each new attempt.
 
     Raises:
-        MemoryShortageError: If the most passes need too much memory.
+        MemoryShortageError: If even ``most`` passes need too much memory.
     """
     while True:
         try:
@@ -50,9 +50,9 @@ def with_less_memory(make: Callable[[int], Made], passes: int, most: int, say: C
         except MemoryShortageError:
             if passes >= most:
                 raise
-        # Here, not above: the error holds all that was allocated.
+        # Outside the except block, because the error holds references to all allocated memory.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         passes = min(2 * passes, most)
-        say(f"memory ran out: begun again with trainer.accumulate={passes}, which gives the same result")
+        say(f"memory ran out; restarting with trainer.accumulate={passes}, which gives the same result")

@@ -30,7 +30,7 @@ from patent_hier.training.datamodule import NodeBatches
 from patent_hier.training.losses import PathLoss, disagreement, weights_of_levels
 from patent_hier.training.optimizing import Schedule, build_optimizer, clip_gradients
 
-_NOT_LOGGED = ("tree", "encoder_config", "label_weights")  # long, and of use to nobody who reads a log
+_NOT_LOGGED = ("tree", "encoder_config", "label_weights")  # long, and not useful in a log
 TOP_K = 3
 
 
@@ -38,43 +38,45 @@ class PatentClassifier(pl.LightningModule):
     """A network with the heads of a label tree, for any ``pytorch_lightning.Trainer``.
 
     The loss is :class:`PathLoss` and, with ``r_drop``, :func:`disagreement`. Training logs ``train/loss``, ``val/loss``
-    and ``val/accuracy``, the mean of ``val/accuracy/<level>`` over the levels that have heads; ``trainer.test`` logs
-    ``test/accuracy/<level>``, ``test/top_3_accuracy/<level>`` and ``test/hierarchical_f1``. Checkpoints hold plain
-    values and tensors: ``load_from_checkpoint`` needs neither the encoder's files nor unsafe loading.
+    and ``val/accuracy``, which is the mean of ``val/accuracy/<level>`` over the levels that have heads.
+    ``trainer.test`` logs ``test/accuracy/<level>``, ``test/top_3_accuracy/<level>`` and ``test/hierarchical_f1``.
+    Checkpoints hold plain values and tensors: ``load_from_checkpoint`` needs neither the encoder's files nor unsafe
+    loading.
 
-    A batch may be read in shares, by several ranks or in several passes: gradients, and what is logged, are those of
-    the whole batch.
+    A batch may be read in shares, by several ranks or in several passes. Gradients and logged values are those of the
+    whole batch.
 
     Args:
-        model: ``bertcnn``, ``bert``, ``textcnn`` or ``rnn``; or its settings.
-        tree: The labels that it decides between, such as :attr:`PatentDataModule.tree`; also as a plain dictionary.
-        encoder: What ``bertcnn`` and ``bert`` read: ``small``, ``demo``, a folder, a hub name, or settings.
-        freeze: Keep the encoder's weights as they are; a number: those of its embeddings and so many lower layers.
-        features: What ``textcnn`` and ``rnn`` read: the folder of word vectors, :attr:`PatentDataModule.vectors`.
-        flat: One softmax over the deepest level instead of one for each parent.
+        model: ``bertcnn``, ``bert``, ``textcnn`` or ``rnn``; or a settings object.
+        tree: The labels to choose from, such as :attr:`PatentDataModule.tree`; also accepted as a plain dictionary.
+        encoder: Encoder of ``bertcnn`` and ``bert``: ``small``, ``demo``, a folder, a hub name, or a settings object.
+        freeze: True keeps all weights of the encoder fixed; a number freezes its embeddings and that many lower layers.
+        features: Folder of the word vectors of ``textcnn`` and ``rnn``, :attr:`PatentDataModule.vectors`.
+        flat: Use one softmax over the deepest level instead of one per parent.
         optimizer: ``adamw``, ``adam`` or ``muon``.
-        lr: Peak learning rate; None: what suits the model, or its encoder.
-        head_lr: Peak learning rate above the encoder; None: as ``lr``.
+        lr: Peak learning rate; None for the value suggested for the model or its encoder.
+        head_lr: Peak learning rate above the encoder; None for the value of ``lr``.
         layer_decay: As in :class:`patent_hier.settings.OptimizerSettings`.
-        weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`, likewise the next two.
-        warmup: Fraction of all steps.
+        weight_decay: As in :class:`patent_hier.settings.OptimizerSettings`.
+        warmup: Fraction of all steps used for warm-up.
         schedule: ``linear`` or ``constant``.
-        total_steps: Optimizer steps that the schedule spans; None: those that the trainer plans.
-        level_weights: Weights of levels in the loss, where they are not 1 (of a flat network 0 above the deepest one).
-        label_weights: ``(n_labels,)`` weights in the loss; None for equal ones.
-        r_drop: Weight of the disagreement between two passes over each batch, 0 for one pass.
+        total_steps: Number of optimizer steps that the schedule spans; None for the number that the trainer plans.
+        level_weights: Weights of levels in the loss that differ from the default: 1, or 0 above the deepest level of a
+            flat network.
+        label_weights: Weights of labels in the loss, ``(n_labels,)``; None for equal weights.
+        r_drop: Weight of the disagreement between two passes over each batch; 0 for a single pass.
         label_smoothing: As in :class:`PathLoss`.
-        ema: Decay per step of a running average of the weights, which the trainer validates, keeps and saves; 0 for
-            none. See :class:`patent_hier.training.callbacks.AveragedWeights`.
-        shares: Ranks × passes, where a batch is read in shares; the trainer averages their gradients.
-        network: Takes the place of one that is built; maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)``
+        ema: Decay per step of a running average of the weights, which the trainer validates and saves; 0 for none. See
+            :class:`patent_hier.training.callbacks.AveragedWeights`.
+        shares: Number of ranks times passes if batches are read in shares; the trainer averages their gradients.
+        network: Network to use instead of building one; maps ``input_ids`` and ``attention_mask`` ``(batch, seq_len)``
             to logits ``(batch, num_outputs)``.
-        encoder_config: Of a saved model: the ``config.json`` of its encoder, which is built without weights.
-        vector_shape: Of a saved model: rows and dimensions of its word vectors.
-        **settings: The model's own settings, such as ``num_last_layers=4``; see :mod:`patent_hier.settings.models`.
+        encoder_config: For a saved model, the ``config.json`` of its encoder, which is built without weights.
+        vector_shape: For a saved model, the rows and dimensions of its word vectors.
+        **settings: Settings of the model itself, such as ``num_last_layers=4``; see :mod:`patent_hier.settings.models`.
 
     Raises:
-        ConfigError: If a setting is unknown or out of range, or does not fit the encoder.
+        ConfigError: If a setting is unknown, out of range, or does not fit the encoder.
     """
 
     def __init__(
@@ -134,7 +136,7 @@ class PatentClassifier(pl.LightningModule):
             )
         self.loss = PathLoss(self.softmax, by_level, of_labels, label_smoothing)
         self._make_metrics(tree, flat)
-        self._loss_sum, self._loss_documents = torch.zeros(()), 0  # of the epoch so far
+        self._loss_sum, self._loss_documents = torch.zeros(()), 0  # sums over the current epoch
         usual = NETWORKS.get(own.name)
         self.save_hyperparameters(
             {
@@ -156,42 +158,42 @@ class PatentClassifier(pl.LightningModule):
 
     @property
     def hparams_initial(self) -> AttributeDict:
-        """The hyperparameters that loggers get: without the long ones."""
+        """The hyperparameters that loggers receive, without the long ones."""
         known = super().hparams_initial.items()
         return AttributeDict({name: value for name, value in known if name not in _NOT_LOGGED})
 
     def configure_callbacks(self) -> list[pl.Callback]:
-        """The running average of the weights, while they are trained."""
+        """Return the running average of the weights as a callback, during training only."""
         return [AveragedWeights(self.ema)] if self.ema and self.trainer.state.fn == TrainerFn.FITTING else []
 
     def setup(self, stage: str) -> None:
-        """Refuse data of other labels or other tokens.
+        """Check that the data module has the same labels and tokens as the model.
 
         Raises:
-            ConfigError: Which of both it is.
+            ConfigError: If the labels or the tokens differ.
         """
-        self._loss_sum, self._loss_documents = torch.zeros(()), 0  # a checkpoint is read after this
-        data = self.trainer.datamodule  # type: ignore[attr-defined]  # None where loaders are handed over
+        self._loss_sum, self._loss_documents = torch.zeros(()), 0  # checkpoints are loaded later
+        data = self.trainer.datamodule  # type: ignore[attr-defined]  # None if loaders are passed directly
         if not isinstance(data, NodeBatches):
             return
         if data.view.tree != self.tree:
-            raise ConfigError("the model and the data module have different labels; make the model with tree=data.tree")
+            raise ConfigError("the model's labels differ from the data module's; create the model with tree=data.tree")
         config, shape = self.hparams["encoder_config"], self.hparams["vector_shape"]
         own = shape[0] if shape else (config or {}).get("vocab_size")
         if own and data.num_ids and own != data.num_ids:
             raise ConfigError(
-                f"the data module has {data.num_ids} kinds of tokens, the model {own}; give both the same encoder, or "
-                "the model features=data.vectors"
+                f"the data module has {data.num_ids} distinct tokens, but the model has {own}; give both the same "
+                "encoder, or pass features=data.vectors to the model"
             )
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits ``(batch, num_outputs)``."""
+        """Return logits ``(batch, num_outputs)``."""
         return self.network(input_ids, attention_mask)  # type: ignore[no-any-return]  # torch modules return Any
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch, averaged over its documents; a ``weight`` in the batch is each document's.
+        """Return the loss of a batch, averaged over its documents and weighted by ``weight`` if the batch has it.
 
-        The mean of what it returns for a batch's shares is that of the whole batch.
+        For a batch read in shares, the mean of the shares' results is the loss of the whole batch.
         """
         input_ids, attention_mask, target = batch["input_ids"], batch["attention_mask"], batch["target"]
         weight, whole, share = batch.get("weight"), batch.get("whole"), batch.get("share")
@@ -210,9 +212,9 @@ class PatentClassifier(pl.LightningModule):
         return (loss + self.r_drop * apart) * self.shares
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Add up the loss and hand Lightning one mean for each epoch: its ``log`` at every step took 0.3 ms each."""
+        """Add up the loss, so that Lightning logs one mean per epoch: its ``log`` took 0.3 ms at every step."""
         n_documents = len(batch.get("whole", batch["target"]))
-        loss = outputs["loss"].float() * self.trainer.accumulate_grad_batches  # Lightning has divided it
+        loss = outputs["loss"].float() * self.trainer.accumulate_grad_batches  # undoes Lightning's division
         self._loss_sum = self._loss_sum.to(loss.device) + loss * n_documents
         self._loss_documents += n_documents
         if self.trainer.is_last_batch:
@@ -229,27 +231,27 @@ class PatentClassifier(pl.LightningModule):
         self._loss_sum, self._loss_documents = torch.zeros_like(self._loss_sum), 0
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The loss of the epoch so far, each rank's own, belongs to the state."""
+        """Save the current epoch's loss of each rank with the checkpoint."""
         of_ranks = torch.atleast_1d(self.all_gather(self._loss_sum))  # (ranks,)
         checkpoint["loss"] = {"sums": of_ranks.cpu(), "documents": self._loss_documents}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back, unless another number of ranks has saved it or nothing is trained."""
+        """Restore the loss, unless the number of ranks has changed or the model is not being trained."""
         sums = checkpoint["loss"]["sums"]
         if self._trainer is not None and len(sums) == self._trainer.world_size:
             self._loss_sum, self._loss_documents = sums[self.global_rank], checkpoint["loss"]["documents"]
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Update the validation loss and accuracy, both over all documents of all ranks, however they are batched."""
+        """Update the validation loss and accuracy over all documents of all ranks, however they are batched."""
         target = batch["target"]
         logits = self(batch["input_ids"], batch["attention_mask"])
-        lent = "weight" in batch  # the whole batch then is one document, for a rank without a share
+        lent = "weight" in batch  # then the batch is a single placeholder, for a rank without documents
         divisors = torch.stack(self.loss.denominators(target))
         self.val_loss.update(torch.stack(self.loss.means(logits, target)), divisors * (not lent))
         self.val_accuracy.update(self.softmax.joint(logits), torch.full_like(target, NONE) if lent else target)
 
     def on_validation_epoch_end(self) -> None:
-        """The loss, and the accuracy at each level; ``val/accuracy`` is their mean over the levels that have heads."""
+        """Log the loss and the accuracies; ``val/accuracy`` is the mean over the levels that have heads."""
         losses = zip(self.loss.level_weights, self.val_loss.compute().values(), strict=True)
         self.log("val/loss", torch.stack([weight * mean for weight, mean in losses if weight]).sum())
         self.val_loss.reset()
@@ -261,13 +263,13 @@ class PatentClassifier(pl.LightningModule):
         self.val_accuracy.reset()
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        """Count a batch of test documents."""
+        """Update the metrics with a batch of test documents."""
         joint = self.softmax.joint(self(batch["input_ids"], batch["attention_mask"]))
         for metric in (self.test_accuracy, self.test_top_k, self.test_f1):
             metric.update(joint, batch["target"])
 
     def on_test_epoch_end(self) -> None:
-        """The scores at each level, and over the paths; a label that training has not seen counts as not found."""
+        """Log the scores of each level and of the paths; labels not seen in training count as not found."""
         for name, metric in (("accuracy", self.test_accuracy), (f"top_{TOP_K}_accuracy", self.test_top_k)):
             self.log_dict({f"test/{name}/{level}": value for level, value in metric.compute().items()})
             metric.reset()
@@ -275,11 +277,11 @@ class PatentClassifier(pl.LightningModule):
         self.test_f1.reset()
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """The network's answers for a batch.
+        """Return the network's predictions for a batch.
 
         Returns:
-            ``document`` ``(batch,)``, the documents' positions in the corpus; ``label`` ``(batch, n_levels)``, its
-            answers as positions in the tree, -1 where there is none, see :meth:`TreeSoftmax.best`; ``log_prob``
+            ``document`` ``(batch,)``, the documents' positions in the corpus; ``label`` ``(batch, n_levels)``, the
+            predicted positions in the tree, -1 where there is none, see :meth:`TreeSoftmax.best`; ``log_prob``
             ``(batch, n_levels)``, their joint log-probabilities.
         """
         joint = self.softmax.joint(self(batch["input_ids"], batch["attention_mask"]))
@@ -288,20 +290,20 @@ class PatentClassifier(pl.LightningModule):
         return {"document": batch["document"], "label": label, "log_prob": log_prob}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """A step, after which the gradients are freed: Lightning would hold them until after the next forward pass."""
+        """Update the weights and free the gradients, which Lightning would keep until after the next forward pass."""
         super().optimizer_step(*args, **kwargs)
         self.zero_grad()
 
     def configure_gradient_clipping(
         self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        """Clip ourselves; see :func:`clip_gradients`."""
+        """Clip the gradients with :func:`clip_gradients` instead of Lightning's own clipping."""
         clip_gradients(self.network, gradient_clip_val, gradient_clip_algorithm)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer with its schedule, stepped after each batch."""
+        """Return the optimizer with its schedule, which advances after each batch."""
         settings = self.optimizer_settings
-        # In fp16, Lightning takes the gradient scale off before clipping only if the step is not fused with it.
+        # In fp16, Lightning removes the gradient scale before clipping only if the optimizer is not fused.
         optimizer = build_optimizer(self.network, settings, fused=not str(self.trainer.precision).startswith("16"))
         schedule = LambdaLR(optimizer, Schedule(settings, self._planned_steps()))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -309,7 +311,7 @@ class PatentClassifier(pl.LightningModule):
     def _planned_steps(self) -> int:
         steps = self.total_steps or self.trainer.estimated_stepping_batches
         if math.isinf(steps):
-            raise ConfigError("the learning rate needs an end of training; give the trainer max_epochs or max_steps")
+            raise ConfigError("the schedule needs an end of training; give the trainer max_epochs or max_steps")
         return int(steps)
 
     def _make_metrics(self, tree: LabelTree, flat: bool) -> None:

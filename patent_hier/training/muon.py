@@ -1,4 +1,4 @@
-"""Muon for the matrices of Transformer layers and AdamW for the rest, as one optimizer."""
+"""An optimizer that uses Muon for the matrices of Transformer layers and AdamW for all other weights."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,9 +9,9 @@ from torch.optim import AdamW, Muon, Optimizer
 
 
 def layer_matrices(network: nn.Module) -> Iterator[Tensor]:
-    """The weight matrices inside a network's stacked layers: what Muon is for.
+    """Yield the weight matrices inside a network's stacked layers, the weights that Muon is designed for.
 
-    Embeddings and what lies above the stack are left out.
+    Embeddings and the weights above the stack are left out.
     """
     for stack in network.modules():
         if isinstance(stack, nn.ModuleList):
@@ -21,17 +21,17 @@ def layer_matrices(network: nn.Module) -> Iterator[Tensor]:
 
 
 class MuonWithAdamW(Optimizer):
-    """Updates some groups of weights by Muon and the others by AdamW.
+    """Optimizer that updates some groups of weights with Muon and the others with AdamW.
 
-    Muon makes the update of a matrix orthogonal. Its size is matched to that of AdamW's, so that one learning rate
-    suits both.
+    Muon makes the update of a matrix orthogonal. The size of its update is matched to AdamW's, so that one learning
+    rate suits both.
 
     Args:
-        groups: Parameter groups with ``lr`` and ``weight_decay``; those with ``muon`` true hold matrices only.
-        fused: Use AdamW's fused implementation.
+        groups: Parameter groups with ``lr`` and ``weight_decay``; groups whose ``muon`` is true hold matrices only.
+        fused: Whether to use AdamW's fused implementation.
 
-    Source: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks"; the matched size is that
-    of Liu et al. (2025), "Muon is scalable for LLM training", section 2.2.
+    Source: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks"; the matched size is that of
+    Liu et al. (2025), "Muon is scalable for LLM training", section 2.2.
     """
 
     def __init__(self, groups: list[dict[str, Any]], fused: bool = True) -> None:
@@ -48,13 +48,13 @@ class MuonWithAdamW(Optimizer):
         """Update the weights.
 
         Args:
-            closure: Computes the loss and the gradients first.
+            closure: Computes the loss and the gradients first, if given.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for part in self._parts():  # loading a state replaces groups and states of the whole
+        for part in self._parts():  # load_state_dict replaces the groups and state of the whole optimizer
             part.param_groups = [group for group in self.param_groups if group["muon"] is (part is self._muon)]
             part.state = self.state
             part.step()

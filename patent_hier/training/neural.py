@@ -1,4 +1,4 @@
-"""Train one node's network with Lightning; the best epoch is chosen on the validation part, never on test."""
+"""Train one node's network with Lightning; the validation part chooses the best epoch, never the test part."""
 
 import warnings
 from dataclasses import dataclass
@@ -48,16 +48,16 @@ def fit_network(
 
     Args:
         view: The node's documents and labels, at least two.
-        spec: The network to be trained.
-        settings: One node's run.
-        state: File that keeps where training stands, and from which a killed run goes on; the caller removes it
-            when the result is written. None: none is kept.
+        spec: Specification of the network to train.
+        settings: Settings of one node's run.
+        state: File that stores the progress of training, so that an interrupted run can resume; the caller removes it
+            once the result is written. None stores no state.
         ranks: The processes that train together, each with its share of every batch; their process group exists.
-        observe: Makes loggers and callbacks; a run that goes on has new ones, from the step where it goes on.
+        observe: Creates loggers and callbacks; a resumed run gets new ones, which start at the step where it resumes.
 
     Returns:
-        The classifier with the weights of the best validation epoch; of the last one with ``trainer.keep=last``,
-        without validation documents under the node, and on ranks other than 0.
+        The classifier with the weights of the best validation epoch. It has those of the last epoch with
+        ``trainer.keep=last``, without validation documents under the node, and on ranks other than 0.
 
     Raises:
         ConfigError: If the settings do not fit the encoder or the machine.
@@ -72,7 +72,7 @@ def fit_network(
     precision = _precision(spec, settings.trainer)
     position = find_state(state, ranks, precision, say)
     if position and position.passes != (wanted or position.passes):
-        say(f"training begins anew: its state {state} is of trainer.accumulate={position.passes}, not {wanted}")
+        say(f"training starts over: state {state} was saved with trainer.accumulate={position.passes}, not {wanted}")
         position = None
 
     def fit(passes: int) -> Fitted:
@@ -81,7 +81,7 @@ def fit_network(
         return _fit_in_passes(view, spec, settings, passes, keeping, observe or Observers)
 
     if position:
-        say("training had ended; its result is written now" if position.ended else _where(position))
+        say("training had already finished; writing its result" if position.ended else _where(position))
     first = wanted or (position.passes if position else 1)
     if wanted is None and ranks.size == 1:
         return with_less_memory(fit, passes=first, most=filled(settings.trainer.batch_size), say=say)
@@ -89,7 +89,10 @@ def fit_network(
 
 
 def _precision(spec: NetworkSpec, settings: TrainerSettings) -> str:
-    """In which the network computes; where its encoder's output is looked up, no product is large enough to gain."""
+    """Return the precision in which the network computes.
+
+    If the outputs of a frozen encoder are looked up, no matrix product is large enough for bf16 to pay off.
+    """
     reader, width = spec.reader, spec.width
     if isinstance(reader, WordPieceReader) and spec.vectors is None:
         width = reader.files.hidden_size
@@ -97,12 +100,12 @@ def _precision(spec: NetworkSpec, settings: TrainerSettings) -> str:
 
 
 def _where(position: Position) -> str:
-    return f"training goes on in epoch {position.epoch + 1}, behind {position.batch} batches"
+    return f"training resumes in epoch {position.epoch + 1}, after {position.batch} batches"
 
 
 @dataclass(frozen=True)
 class _Keeping:
-    """Where a run's state is kept, and where it goes on; for which ranks, in which precision."""
+    """The state file and the resume position of a run, with its ranks and precision."""
 
     path: Path | None
     position: Position | None
@@ -111,7 +114,7 @@ class _Keeping:
 
     @property
     def done(self) -> tuple[int, int]:
-        """An epoch and how many of its batches are done."""
+        """An epoch and the number of its batches that are already done."""
         return (self.position.epoch, self.position.batch) if self.position else (0, 0)
 
 
@@ -139,10 +142,10 @@ def _fit_in_passes(
         done=keeping.done,
         text_turns=trainer_settings.text_turns,
     )
-    # transformers hands pre-trained weights over in evaluation mode, and Lightning keeps the modes that it finds: there
-    # would be no dropout. A frozen encoder stays in evaluation mode by itself.
+    # transformers returns pre-trained networks in evaluation mode, and Lightning keeps the mode it finds: without
+    # train() there would be no dropout. A frozen encoder stays in evaluation mode on its own.
     network = spec.build(num_outputs(view.tree, view.flat)).train()
-    if ranks.rank:  # equal weights, but a dropout of its own
+    if ranks.rank:  # identical weights, but different dropout on each rank
         torch.manual_seed(settings.seed + (ranks.rank << 32))
     sizes = {
         "parameters": sum(weight.numel() for weight in network.parameters()),
@@ -165,7 +168,7 @@ def _train(
     keeping: _Keeping,
     observers: Observers,
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    """Run the Lightning trainer, put the best epoch's weights into the network; return history and facts."""
+    """Run the Lightning trainer and load the best epoch's weights into the network; return history and facts."""
     view, ranks, trainer_settings = data.view, data.ranks, settings.trainer
     batches = data.train_batches()
     steps_per_epoch = len(batches)
@@ -187,9 +190,9 @@ def _train(
     else:
         _fit(trainer, task, data, keeping.path if keeping.position else None)
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):  # else the next node of this process would write into the same run
+        if isinstance(logger, WandbLogger):  # otherwise the next node would log to the same run
             logger.experiment.finish()
-    for optimizer in trainer.optimizers:  # trainer and task hold each other, until Python looks for such circles
+    for optimizer in trainer.optimizers:  # trainer and task form a reference cycle, freed only later
         optimizer.state.clear()
     best.put_into(task)
     seconds = history.seconds
@@ -223,7 +226,7 @@ def _task(
     total_steps: int,
     shares: int,
 ) -> PatentClassifier:
-    """The network with its loss; labels are weighed by the corpus's documents alone."""
+    """Return the network with its loss; class weights depend only on the documents of the corpus."""
     trainer, optimizer, tree = settings.trainer, settings.optimizer, view.tree
     weights = None
     if trainer.class_weights:
@@ -264,17 +267,17 @@ def _task(
 def _fit(trainer: pl.Trainer, task: PatentClassifier, data: NodeBatches, state: Path | None) -> None:
     try:
         with warnings.catch_warnings():
-            # Lightning's hints about loader workers and missing loggers are for its own users.
+            # Lightning's hints about loader workers and missing loggers do not apply here.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             warnings.filterwarnings("ignore", module="torch.optim.lr_scheduler")
             trainer.fit(task, datamodule=data, ckpt_path=state, weights_only=True)
-    except MisconfigurationException as error:  # of callbacks, such as one that needs a logger
+    except MisconfigurationException as error:  # from callbacks, such as one that needs a logger
         raise ConfigError(f"{' '.join(str(error).split())} Change logger=... or callbacks=...") from error
-    except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM, which would end with status 0
+    except SystemExit as stop:  # Lightning's response to Ctrl-C and SIGTERM, which would exit with status 0
         raise KeyboardInterrupt from stop
 
 
 def best_epoch(epochs: list[dict[str, float]]) -> int | None:
-    """The first epoch with the best validation accuracy; None without validation."""
+    """Return the first epoch with the best validation accuracy; None without validation."""
     scored = [epoch for epoch in epochs if _MONITOR in epoch]
     return int(max(scored, key=lambda epoch: epoch[_MONITOR])["epoch"]) if scored else None

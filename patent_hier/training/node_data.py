@@ -1,4 +1,4 @@
-"""The training data of one node: documents, its part of the label tree, and each document's path in it."""
+"""Training data of one node: its documents, its part of the label tree, and each document's path in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,24 +21,24 @@ from patent_hier.training.soft_targets import Shares, Teaching, with_answers
 if TYPE_CHECKING:
     from patent_hier.models.network_spec import NetworkSpec  # torch
 
-NOT_IN_TREE = -2  # of a true label that no training document has
+NOT_IN_TREE = -2  # position of a true label that no training document has
 
 Store = TypeVar("Store", bound=TokenStore | NgramStore | JoinedNgrams)
 
 
 @dataclass(frozen=True, eq=False)
 class Relearning:
-    """Corrections behind the documents of a corpus.
+    """Corrections appended to the documents of a corpus.
 
     Attributes:
-        first: Position of the first one among the documents; the others follow it.
-        weights: ``(n,)`` float32, of all documents and corrections in training.
-        base: Model folders of the earlier networks, by node; empty: every model is trained from the start.
-        replay: Training documents of the corpus that a network reads beside the corrections.
-        passes: Epochs of a network that goes on.
-        rate: Factor on its learning rates.
-        heads: Only these heads of a network are trained, on the documents below them, and all its other weights stay;
-            each by the level of its labels and the label above them. None: the whole network is trained.
+        first: Position of the first correction among the documents; the others follow it.
+        weights: Weights of all documents and corrections in training, ``(n,)`` float32.
+        base: Model folders of the earlier networks, by node; if empty, every model is trained from scratch.
+        replay: Number of training documents of the corpus that a network reads in addition to the corrections.
+        passes: Number of epochs for a network that continues from an earlier one.
+        rate: Factor on such a network's learning rates.
+        heads: Heads of a network to train, on the documents below them, while all its other weights stay fixed; each is
+            a pair of the level of its labels and the label above them. None trains the whole network.
     """
 
     first: int
@@ -52,23 +52,24 @@ class Relearning:
 
 @dataclass(frozen=True)
 class CorpusView(Generic[Store]):
-    """A split corpus as a model reads it, all in corpus order, and the label texts beside it.
+    """A split corpus in the form that a model reads, in corpus order, followed by the label texts.
 
-    Corrections stand behind the documents of the corpus and are counted among its ``n`` documents.
+    Corrections follow the documents of the corpus and are counted among its ``n`` documents.
 
     Attributes:
-        documents: Token ids, or n-gram counts, of the documents of the corpus: what is scored.
-        store: The same with those of corrections and of label texts behind them: what is learnt from.
+        documents: Token ids, or n-gram counts, of the documents of the corpus, which are scored.
+        store: The same with those of corrections and of label texts appended, for training.
         labels: The documents' labels.
-        parts: ``(n,)`` of part codes, positions in :data:`patent_hier.data.splits.PARTS`; negative: in no part.
-        every_symbol: Learn from all symbols of a document instead of the main one alone.
+        parts: Part codes, ``(n,)``, positions in :data:`patent_hier.data.splits.PARTS`; negative if a document is in no
+            part.
+        every_symbol: Whether to learn from all symbols of a document instead of its main symbol only.
         label_texts: Titles of IPC places, for training only; None without ``data.label_text``.
-        label_weights: Weights of such a text among which a model chooses on the validation part, ascending.
-        spec: The network to be trained; None for a classical model.
-        facts: What is worth knowing of all this, for the metrics.
-        titled: Which labels a title names, ``(n_labels,)``; a node with several levels decides between these too,
-            seen in training or not. None for a model that cannot know labels by their titles alone.
-        teaching: A teacher's answers for targets; None without ``distill.answers``.
+        label_weights: Candidate weights of a label text, ascending, from which a model chooses on the validation part.
+        spec: Specification of the network to train; None for a classical model.
+        facts: Facts about the corpus for the metrics file.
+        titled: Which labels have a title, ``(n_labels,)``; a node with several levels can also choose these, whether
+            training has seen them or not. None for a model that cannot learn labels from titles alone.
+        teaching: A teacher's answers, used as targets; None without ``distill.answers``.
         relearning: The corrections; None without ``learn.corrections``.
     """
 
@@ -91,10 +92,10 @@ class Scope:
     """The part of a label tree that a node decides.
 
     Attributes:
-        tree: The part, its root above it.
-        moved: By position in the whole tree the position in the part, :data:`NONE` outside it.
-        columns: Which levels of the whole tree it has.
-        flat: Whether one softmax over all labels of the deepest level decides, instead of one for each parent.
+        tree: The part, below its own root.
+        moved: Position in the part for each position in the whole tree; :data:`NONE` outside the part.
+        columns: Levels of the whole tree that the part has.
+        flat: Whether one softmax over all labels of the deepest level decides, instead of one per parent.
     """
 
     tree: LabelTree
@@ -103,17 +104,19 @@ class Scope:
     flat: bool
 
     def paths(self, paths: Positions) -> Positions:
-        """Paths of the whole tree, ``(n, n_levels)``, as paths of the part; all :data:`NONE` outside it."""
+        """Convert paths of the whole tree, ``(n, n_levels)``, to paths of the part; all :data:`NONE` outside it."""
         return relabel(self.moved, paths[:, self.columns])
 
 
 def relabel(moved: Positions, positions: Positions) -> Positions:
-    """Positions in another tree; :data:`NONE` stays."""
+    """Return the positions in another tree; :data:`NONE` stays :data:`NONE`."""
     return np.where(positions == NONE, NONE, moved[positions]).astype(np.int32)
 
 
 def scope_of(tree: LabelTree, node: str) -> Scope:
-    """The labels that a node decides: of ``root`` the first level, of ``flat`` and ``shared`` all, else all below it.
+    """Return the labels that a node decides: the first level for ``root``, all labels for ``flat`` and ``shared``.
+
+    Any other node decides all labels below it.
 
     Raises:
         ConfigError: If the tree has no such label, or nothing below it.
@@ -128,7 +131,10 @@ def scope_of(tree: LabelTree, node: str) -> Scope:
         if tree.find(level, [node])[0] != NONE:
             part, moved = tree.under(level, node)
             return Scope(part, moved, slice(place + 1, place + 1 + len(part.levels)), flat=False)
-    raise ConfigError(f"node={node}: no document of the corpus has such a label down to level {tree.depth}")
+    raise ConfigError(
+        f"node={node}: no document of the corpus has this label at level {tree.depth} or above; choose another node or "
+        "a deeper data.depth"
+    )
 
 
 @dataclass(frozen=True)
@@ -136,8 +142,8 @@ class LabelShare:
     """A node's share of the label texts.
 
     Attributes:
-        count: How many there are, one or more.
-        weights: Weights of one among which a model chooses on the validation part, ascending.
+        count: Number of label texts, one or more.
+        weights: Candidate weights of a label text, ascending, from which a model chooses on the validation part.
     """
 
     count: int
@@ -146,28 +152,29 @@ class LabelShare:
 
 @dataclass(frozen=True)
 class NodeView(Generic[Store]):
-    """One node's share of the corpus: the documents with a label under it.
+    """One node's share of the corpus: the documents with a label under the node.
 
     Attributes:
         node: ``root``, ``flat``, ``shared`` or a label.
         store: Token ids, or n-gram counts, of the whole corpus.
-        tree: The labels under the node that training has seen, and those that :attr:`CorpusView.titled` adds.
+        tree: Labels under the node that training has seen, and those added by :attr:`CorpusView.titled`.
         flat: Whether one softmax over all labels of the deepest level decides.
-        train: Positions in the store of training documents, then of label texts, ``(n_train,)``.
-        train_paths: Their paths in ``tree``, ``(n_train, n_levels)``.
-        further: Paths of further symbols to learn from, ``(n_further, n_levels)``; empty with main symbols only.
-        further_owners: Which item of ``train`` each belongs to, ascending, ``(n_further,)``.
-        val: Positions of validation documents under the node whose uppermost label was seen, ``(n_val,)``.
-        val_paths: Their paths, ``(n_val, n_levels)``; :data:`NONE` where a label was not seen.
-        test: Positions of test documents under the node, ``(n_test,)``.
-        test_paths: Their paths; :data:`NOT_IN_TREE` where a label was not seen.
+        train: Positions in the store of the training documents, followed by those of label texts, ``(n_train,)``.
+        train_paths: Paths of ``train`` in ``tree``, ``(n_train, n_levels)``.
+        further: Paths of additional symbols to learn from, ``(n_further, n_levels)``; empty with main symbols only.
+        further_owners: Item of ``train`` that each additional path belongs to, ascending, ``(n_further,)``.
+        val: Positions of the validation documents under the node whose uppermost label was seen in training,
+            ``(n_val,)``.
+        val_paths: Paths of ``val``, ``(n_val, n_levels)``; :data:`NONE` where a label was not seen.
+        test: Positions of the test documents under the node, ``(n_test,)``.
+        test_paths: Paths of ``test``; :data:`NOT_IN_TREE` where a label was not seen.
         held_out: Positions of all documents outside the training part, under the node or not, ``(n_held_out,)``.
-        label_share: The label texts at the end of ``train``; None if there is none.
-        label_facts: How many of each level they are, and how many are left out because no training document has
+        label_share: The label texts at the end of ``train``; None if there are none.
+        label_facts: Number of label texts, in total and per level, and number left out because no training document has
             their label; None without ``data.label_text``.
-        shares: With a teacher, the share of each path in its document's target; texts that the teacher alone has
-            labelled stand at the end of ``train``. None: a document's symbols share it equally.
-        weights: Weights of the training documents, ``(num_documents,)``; None: all are 1.
+        shares: With a teacher, the share of each path in its document's target; texts labelled only by the teacher are
+            at the end of ``train``. None if the symbols of a document have equal shares.
+        weights: Weights of the training documents, ``(num_documents,)``; None for equal weights.
     """
 
     node: str
@@ -190,17 +197,17 @@ class NodeView(Generic[Store]):
 
     @property
     def num_documents(self) -> int:
-        """Training documents of the corpus, which stand before label texts and a teacher's texts in ``train``."""
+        """Number of training documents, which precede label texts and a teacher's texts in ``train``."""
         n_texts = self.shares.texts if self.shares else 0
         return len(self.train) - (self.label_share.count if self.label_share else 0) - n_texts
 
     @property
     def is_constant(self) -> bool:
-        """Whether there is nothing to decide: no label has two children."""
+        """Whether there is nothing to decide because no label has two children."""
         return next(self.tree.heads(), None) is None
 
     def train_weights(self, label_weight: float) -> NDArray[np.float32]:
-        """Weights ``(n_train,)``: ``label_weight`` for label texts, a teacher's texts by theirs."""
+        """Return the weights ``(n_train,)``: ``label_weight`` for label texts, the teacher's weight for its texts."""
         weights = np.ones(len(self.train), np.float32)
         if self.weights is not None:
             weights[: self.num_documents] = self.weights
@@ -211,7 +218,7 @@ class NodeView(Generic[Store]):
 
     @classmethod
     def of(cls, corpus: CorpusView[Store], node: str) -> "NodeView[Store]":
-        """Filter the corpus by node; only its own documents decide which labels there are.
+        """Restrict the corpus to a node, whose labels come from its training documents and from titles.
 
         Raises:
             ConfigError: If the corpus has no training document under the node.
@@ -225,7 +232,10 @@ class NodeView(Generic[Store]):
         under_any[owners] = True
         train = np.flatnonzero(under_any & (corpus.parts == TRAIN))
         if not len(train):
-            raise ConfigError(f"node={node}: the corpus has no training document under it down to {scope.tree.depth}")
+            raise ConfigError(
+                f"node={node}: the corpus has no training document under it, down to level {scope.tree.depth}; choose "
+                "another node"
+            )
         item_of = np.full(len(main), NONE, np.intp)
         item_of[train] = np.arange(len(train))
         further, owners = further[item_of[owners] != NONE], item_of[owners][item_of[owners] != NONE]
@@ -264,7 +274,7 @@ class NodeView(Generic[Store]):
 
 
 def _further(corpus: CorpusView[Any], scope: Scope) -> tuple[Positions, NDArray[np.intp]]:
-    """The further paths under the node that are to be learnt from, and the document of each."""
+    """Return the additional paths under the node to learn from, and the document of each."""
     n_levels = len(scope.tree.levels)
     if not corpus.every_symbol:
         return np.empty((0, n_levels), np.int32), np.empty(0, np.intp)
@@ -276,7 +286,7 @@ def _further(corpus: CorpusView[Any], scope: Scope) -> tuple[Positions, NDArray[
 def _with_label_texts(
     view: NodeView[Store], corpus: CorpusView[Store], scope: Scope, new: Positions, texts: LabelTexts
 ) -> NodeView[Store]:
-    """The view with the label texts of its labels behind the training documents."""
+    """Return the view with the label texts of its labels appended to the training documents."""
     whole = corpus.labels.tree
     named = texts.paths[:, : len(whole.levels)]
     found = np.stack([whole.find(level, named[:, i]) for i, level in enumerate(whole.levels)], axis=1)

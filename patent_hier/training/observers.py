@@ -1,4 +1,4 @@
-"""Loggers and callbacks of the user's choice, which watch training. No result depends on them."""
+"""Loggers and callbacks that the user chooses to watch training; they do not affect any result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ class Observers:
     """The loggers and callbacks of one run.
 
     Attributes:
-        loggers: Lightning's.
-        callbacks: Lightning's; they come behind those that training itself needs.
-        folder: Where a callback writes that is not told otherwise; None where there are none.
+        loggers: Lightning loggers.
+        callbacks: Lightning callbacks, which run after those that training itself needs.
+        folder: Default output folder of the callbacks; None if there are none.
     """
 
     loggers: list[Logger] = field(default_factory=list)
@@ -23,7 +23,7 @@ class Observers:
     folder: Path | None = None
 
 
-# Makes them anew for each process and attempt; pickle must take it.
+# Creates new observers for each process and attempt; must be picklable.
 Observe = Callable[[], Observers]
-# The same for a folder of logs and a name in it, which are known when a node's result has its name.
+# Returns such a function for a log folder and a name in it, which are known once a node's result has its name.
 ObserverFactory = Callable[[Path, str], Observers]

@@ -1,4 +1,4 @@
-"""The optimizer of a network: its groups of weights, the learning rate over a run, clipped gradients, label weights."""
+"""The optimizer of a network, its groups of weights, learning rate schedule, gradient clipping and class weights."""
 
 import math
 from typing import Any
@@ -16,15 +16,15 @@ from patent_hier.settings import OptimizerSettings, filled
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.muon import MuonWithAdamW, layer_matrices
 
-ENCODER_PREFIX = "encoder."  # of the names of weights that are the encoder's, see patent_hier.models.bertcnn
+ENCODER_PREFIX = "encoder."  # prefix of the encoder's weights, see patent_hier.models.bertcnn
 
 
 class Schedule:
-    """Factor on the learning rate at each step: linear warm-up, then constant or a linear fall to 0.
+    """Factor on the learning rate at each step: linear warm-up, then constant or a linear decay to 0.
 
     Args:
-        settings: ``warmup`` (a fraction of all steps) and ``schedule``.
-        total_steps: All optimizer steps.
+        settings: Optimizer settings; ``warmup`` (a fraction of all steps) and ``schedule`` are used.
+        total_steps: Total number of optimizer steps.
     """
 
     def __init__(self, settings: OptimizerSettings, total_steps: int) -> None:
@@ -33,7 +33,7 @@ class Schedule:
         self._total = total_steps
 
     def __call__(self, step: int) -> float:
-        """The factor for a step, counted from 0."""
+        """Return the factor for a step, counted from 0."""
         if step < self._warmup:
             return (step + 1) / self._warmup
         if not self._falls:
@@ -42,17 +42,18 @@ class Schedule:
 
 
 def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | None) -> None:
-    """Clip the gradients of a network; in mixed precision Lightning refuses to do so with a fused optimizer.
+    """Clip the gradients of a network; Lightning refuses to do so for a fused optimizer in mixed precision.
 
-    With bf16 there is no gradient scale that would have to be taken off first; with fp16 the optimizer is not fused.
+    Clipping here is safe: bf16 has no gradient scale to remove first, and with fp16 the optimizer is not fused.
 
     Args:
-        network: Has gradients.
-        largest: The largest norm of all gradients together, or the largest absolute value of one; None clips nothing.
-        algorithm: ``"norm"``, which None stands for, or ``"value"``.
+        network: Network with gradients.
+        largest: Upper limit for the norm of all gradients together, or for the absolute value of each; None for no
+            clipping.
+        algorithm: ``"norm"`` or ``"value"``; None means ``"norm"``.
 
     Raises:
-        ConfigError: If the algorithm is another.
+        ConfigError: If the algorithm is unknown.
     """
     if algorithm not in (None, "norm", "value"):
         raise ConfigError(f"gradients cannot be clipped by {algorithm!r}; choose 'norm' or 'value'")
@@ -65,21 +66,22 @@ def clip_gradients(network: nn.Module, largest: float | None, algorithm: str | N
 
 
 def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool = True) -> Optimizer:
-    """Adam, AdamW or Muon over the trainable weights; no weight decay on vectors (biases and layer norms).
+    """Build Adam, AdamW or Muon for the trainable weights, without weight decay on vectors (biases, layer norms).
 
-    Weights outside ``network.encoder`` learn at ``head_lr``, where it is set; those in it at rates that ``layer_decay``
-    lowers from layer to layer. Muon updates the matrices of stacked layers, AdamW the other weights.
+    Weights outside ``network.encoder`` learn at ``head_lr`` if it is set. Weights inside learn at rates that
+    ``layer_decay`` lowers from layer to layer. Muon updates the matrices of stacked layers, and AdamW the other
+    weights.
 
     Raises:
-        ConfigError: If Muon is to train a network without stacked layers, or there is a ``layer_decay`` and no encoder
-            whose layers have weights of their own.
+        ConfigError: If Muon is chosen for a network without stacked layers, or ``layer_decay`` is set without an
+            encoder whose layers have their own weights.
     """
     lr = filled(settings.lr)
     factors = _layer_factors(network, settings.layer_decay)
     by_muon = {id(weight) for weight in layer_matrices(network)} if settings.name == "muon" else set()
     if settings.name == "muon" and not by_muon:
-        raise ConfigError("optimizer.name=muon is for Transformer layers, which the model lacks; set adamw")
-    # By: in the encoder, a factor on the rate, a matrix, updated by Muon.
+        raise ConfigError("optimizer.name=muon is for Transformer layers, which the model lacks; use adamw")
+    # Keys: whether in the encoder, factor on the rate, whether a matrix, whether updated by Muon.
     groups: dict[tuple[bool, float, bool, bool], list[nn.Parameter]] = {}
     for name, weight in network.named_parameters():
         if weight.requires_grad:
@@ -104,17 +106,17 @@ def build_optimizer(network: nn.Module, settings: OptimizerSettings, fused: bool
 
 
 def _layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float]:
-    """Factor on the learning rate of each weight in an encoder's embeddings and layers: ``decay ** layers above it``.
+    """Return each encoder weight's factor on the learning rate: ``decay`` to the power of the number of layers above.
 
-    Source: K. Clark et al. (2020), "ELECTRA", appendix B; there the top layer's rate is below the head's already.
+    Source: K. Clark et al. (2020), "ELECTRA", appendix B; there even the top layer's rate is below the head's.
     """
     encoder = getattr(network, "encoder", None)
-    if decay == 1 or isinstance(encoder, VectorEncoder):  # which has no weights
+    if decay == 1 or isinstance(encoder, VectorEncoder):  # it has no weights
         return {}
     blocks = blocks_of(encoder.network, encoder.num_layers) if isinstance(encoder, TextEncoder) else []
     if not blocks:
         raise ConfigError(
-            f"optimizer.layer_decay={decay} goes with an encoder whose layers have weights of their own; set it to 1"
+            f"optimizer.layer_decay={decay} requires an encoder whose layers have their own weights; set it to 1"
         )
     return {
         weight: decay**above
@@ -125,11 +127,11 @@ def _layer_factors(network: nn.Module, decay: float) -> dict[nn.Parameter, float
 
 
 def inverse_frequency_weights(tree: LabelTree, paths: Positions) -> Tensor:
-    """Loss weights ``(n_labels,)`` within each level: ``n / (n_labels * count)``, so a document's mean weight is 1.
+    """Return loss weights ``(n_labels,)`` per level, ``n / (n_labels * count)``; a document's mean weight is 1.
 
     Args:
-        tree: The labels.
-        paths: Of the training documents, ``(n, n_levels)``.
+        tree: The label tree.
+        paths: Paths of the training documents, ``(n, n_levels)``.
     """
     counts = np.bincount(paths[paths != NONE], minlength=len(tree))
     weights = np.empty(len(tree), np.float32)

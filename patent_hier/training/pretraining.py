@@ -1,4 +1,4 @@
-"""Pre-train an encoder with Lightning: rounds of equal length, a saved state after each, exact continuation."""
+"""Pre-train an encoder with Lightning in rounds of equal length, saving the state after each for exact resumption."""
 
 import logging
 import math
@@ -32,13 +32,13 @@ STATE_FILE = "state.ckpt"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The outcome of pre-training.
+    """The result of pre-training.
 
     Attributes:
         model: The network, on the CPU.
-        history: One dictionary for each round: ``step``, ``tokens``, ``seconds``, ``train/loss``, ``dev/loss`` (nats
-            per hidden token), ``dev/accuracy`` (share of hidden tokens), ``lr``. The first is before any step.
-        facts: Steps, tokens, seconds, parameters, device, precision, threads.
+        history: One dictionary per round: ``step``, ``tokens``, ``seconds``, ``train/loss``, ``dev/loss`` (nats per
+            hidden token), ``dev/accuracy`` (share of hidden tokens), ``lr``. The first describes the untrained network.
+        facts: Steps, tokens, seconds, parameters, device, precision and threads.
     """
 
     model: MaskedLanguageModel
@@ -54,18 +54,18 @@ def pretrain_network(
     state_folder: Path,
     say: Callable[[str], None],
 ) -> Pretrained:
-    """Train, or continue from the state that an interrupted run left.
+    """Pre-train a network, or continue from the state of an interrupted run.
 
     Args:
-        build: From whether there is a GPU, the network with its initial weights.
-        rows: Of the training passages.
-        held_out: Of the held-out passages.
-        settings: The run's settings.
-        state_folder: Where the state is saved after each round.
-        say: Takes the line of each round.
+        build: Returns the network with its initial weights, given whether there is a GPU.
+        rows: Rows of the training passages.
+        held_out: Rows of the held-out passages.
+        settings: Settings of the run.
+        state_folder: Folder in which the state is saved after each round.
+        say: Called with the line of each round.
 
     Raises:
-        ConfigError: If the settings do not fit the machine, or the loss is no number any more.
+        ConfigError: If the settings do not fit the machine, or the loss is no longer a finite number.
         ArtifactError: If the state is damaged.
     """
     keep_freed_memory()
@@ -73,7 +73,7 @@ def pretrain_network(
         torch.set_num_threads(settings.num_threads)
     on_gpu = choose_gpu(settings.accelerator, "accelerator")
     torch.manual_seed(settings.seed)
-    model = build(on_gpu).train()  # one that is trained further comes in evaluation mode, and Lightning would keep it
+    model = build(on_gpu).train()  # a loaded network is in evaluation mode, which Lightning would keep
     set_dropout(model, settings.dropout)
     task = MaskedLanguageTask(model, rows, held_out, settings, state_folder, say)
     if settings.compile or (settings.compile is None and on_gpu):
@@ -84,7 +84,7 @@ def pretrain_network(
         trainer = _trainer(settings, on_gpu, model.network.config.hidden_size, scratch)
         try:
             trainer.fit(task, ckpt_path=state, weights_only=True)
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
+        except SystemExit as stop:  # Lightning's response to Ctrl-C and SIGTERM
             raise KeyboardInterrupt from stop
     last = task.history[-1]
     facts = {
@@ -102,18 +102,18 @@ def pretrain_network(
 
 
 class MaskedLanguageTask(pl.LightningModule):
-    """Masked language modelling in rounds; a Lightning epoch is a round.
+    """Masked language modelling in rounds, each of which is a Lightning epoch.
 
-    All that is random in a step follows from the seed and the step's number, so that a run that was interrupted after
-    any round goes on as if it had not been.
+    All randomness in a step depends only on the seed and the number of the step. A run that was interrupted after any
+    round therefore continues exactly like an uninterrupted one.
 
     Args:
         model: The network.
-        rows: Of the training passages.
-        held_out: Of the held-out passages.
-        settings: The run's settings.
-        state_folder: Where the state is saved after each round.
-        say: Takes the line of each round.
+        rows: Rows of the training passages.
+        held_out: Rows of the held-out passages.
+        settings: Settings of the run.
+        state_folder: Folder in which the state is saved after each round.
+        say: Called with the line of each round.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class MaskedLanguageTask(pl.LightningModule):
         self.history: list[dict[str, float]] = []
         self._rows, self._held_out, self._settings = rows, held_out, settings
         self._state_folder, self._say = state_folder, say
-        self._seconds = 0.0  # of training, before the present round
-        self._round_start: float | None = None  # None between rounds: scoring and saving are no training
+        self._seconds = 0.0  # training time before the current round
+        self._round_start: float | None = None  # None between rounds: scoring and saving do not count
         self._losses: list[Tensor] = []
 
     def train_dataloader(self) -> "DataLoader[dict[str, Tensor]]":
-        """The steps of the present round; Lightning asks again for each."""
+        """Return the steps of the current round; Lightning requests them anew for each round."""
         first = self.current_epoch * self._settings.steps_per_round
         count = self._settings.steps_per_round
         if self._settings.max_steps is not None:
@@ -143,27 +143,27 @@ class MaskedLanguageTask(pl.LightningModule):
         return DataLoader(Steps(self._rows, first, count), batch_size=None)
 
     def configure_optimizers(self) -> Any:
-        """AdamW or Adam; the rate is set at each step."""
+        """Return AdamW or Adam; the learning rate is set at each step."""
         return build_optimizer(self.model, self._settings.optimizer)
 
     def on_fit_start(self) -> None:
-        """Score the untrained network first, unless a state continues."""
+        """Score the untrained network first, unless training continues from a state."""
         if not self.history:
             self._record(train_loss=None)
 
     def on_train_epoch_start(self) -> None:
-        """Start the round's clock."""
+        """Start the clock of the round."""
         self._round_start = time.perf_counter()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Set the step's rate and its source of chance."""
+        """Set the step's learning rate and random seed."""
         optimizer = self._settings.optimizer
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = filled(optimizer.lr) * schedule_factor(optimizer, self._share_done())
         torch.manual_seed(self._settings.seed + (self.global_step << 16))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Loss of one batch in nats, averaged over its hidden tokens."""
+        """Return the loss of a batch in nats, averaged over its hidden tokens."""
         loss = masked_loss(self.model(batch["input_ids"], batch["positions"]), batch["targets"])
         self._losses.append(loss.detach())
         return loss
@@ -174,19 +174,19 @@ class MaskedLanguageTask(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip ourselves; see :func:`patent_hier.training.module.clip_gradients`."""
+        """Clip the gradients with :func:`clip_gradients` instead of Lightning's own clipping."""
         clip_gradients(self.model, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Stop when the steps are made or the time is over.
+        """Stop when all steps are done or the time is up.
 
-        Lightning's own ``max_steps`` would make it count rounds in another way when a state continues.
+        Lightning's own ``max_steps`` would change how it counts rounds when training continues from a state.
         """
         if self._share_done() >= 1:
             self.trainer.should_stop = True
 
     def on_train_epoch_end(self) -> None:
-        """Close a round, the last one too if it is shorter: score, tell; save the state unless it was the last."""
+        """Score and report the round, even a shorter last one; save the state unless the round is the last."""
         self._seconds, self._round_start = self._elapsed(), None
         loss = float(torch.stack(self._losses).mean())
         self._losses.clear()
@@ -195,14 +195,14 @@ class MaskedLanguageTask(pl.LightningModule):
             self._save_state()
 
     def _save_state(self) -> None:
-        """Write the state beside the last one, then put it in its place."""
+        """Write the state to a temporary file, then replace the previous state with it."""
         self._state_folder.mkdir(parents=True, exist_ok=True)
         partial = self._state_folder / f".partial-{STATE_FILE}"
         self.trainer.save_checkpoint(partial)
         partial.replace(self._state_folder / STATE_FILE)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """History and clock belong to the state."""
+        """Add history, training time and precision to the state."""
         checkpoint["patent_hier"] = {
             "history": self.history,
             "seconds": self._seconds,
@@ -210,28 +210,29 @@ class MaskedLanguageTask(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take history and clock back.
+        """Restore history and training time.
 
         Raises:
-            ConfigError: If ``precision=auto`` means another one here than where the state was made.
+            ConfigError: If ``precision=auto`` selects a different precision here than on the machine that saved the
+                state.
         """
         own = str(self.trainer.precision)
         if (precision := checkpoint["patent_hier"].get("precision", own)) != own:
             raise ConfigError(
-                f"state {self._state_folder / STATE_FILE} is of precision={precision}, but this machine trains in "
-                f"{own}; go on where it was made, or delete it to begin again"
+                f"state {self._state_folder / STATE_FILE} was saved with precision={precision}, but this "
+                f"machine trains in {own}; continue on the original machine, or delete the state to start over"
             )
         self.history = list(checkpoint["patent_hier"]["history"])
         self._seconds = float(checkpoint["patent_hier"]["seconds"])
-        self._say(f"continues after step {int(self.history[-1]['step'])}")
+        self._say(f"continuing after step {int(self.history[-1]['step'])}")
 
     def _elapsed(self) -> float:
-        """Seconds of training since the beginning, over all interruptions."""
+        """Return the training time in seconds since the start, summed over all interruptions."""
         running = 0.0 if self._round_start is None else time.perf_counter() - self._round_start
         return self._seconds + running
 
     def _share_done(self) -> float:
-        """Share of the whole run that lies behind this step, 0 to 1."""
+        """Return the share of the whole run that is done, 0 to 1."""
         steps, minutes = self._settings.max_steps, self._settings.max_time
         return max(
             self.global_step / steps if steps else 0.0,
@@ -239,11 +240,11 @@ class MaskedLanguageTask(pl.LightningModule):
         )
 
     def _record(self, train_loss: float | None) -> None:
-        """Score the held-out text, add a line to the history, tell it."""
+        """Score the held-out text, and add a line to the history and the output."""
         loss, accuracy = self._score()
         if not math.isfinite(loss + (train_loss or 0.0)):
             lr = self._settings.optimizer.lr
-            raise ConfigError(f"pre-training diverged, its loss is no number any more; lower optimizer.lr={lr}")
+            raise ConfigError(f"pre-training diverged: its loss is not a finite number; lower optimizer.lr={lr}")
         step = self.global_step
         row: dict[str, float] = {
             "step": step,
@@ -258,7 +259,7 @@ class MaskedLanguageTask(pl.LightningModule):
             self._say(_line(row, self._share_done() if train_loss is not None else 0.0))
 
     def _score(self) -> tuple[float, float]:
-        """Loss in nats and accuracy over the hidden tokens of the held-out text."""
+        """Return loss in nats and accuracy over the hidden tokens of the held-out text."""
         total = right = count = 0.0
         was_training = self.training
         self.eval()
@@ -277,13 +278,17 @@ class MaskedLanguageTask(pl.LightningModule):
 
 
 def _readable(state: Path) -> Path | None:
-    """The state that an interrupted run left, if there is one."""
+    """Return the path of an interrupted run's state, or None if there is none.
+
+    Raises:
+        ArtifactError: If the state cannot be read.
+    """
     if not state.is_file():
         return None
     try:
         torch.load(state, map_location="cpu", weights_only=True)
     except (EOFError, OSError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ArtifactError(f"state {state} cannot be read; delete it to begin again") from error
+        raise ArtifactError(f"state {state} cannot be read; delete it to start over") from error
     return state
 
 

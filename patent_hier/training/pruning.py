@@ -1,4 +1,4 @@
-"""A callback by which somebody outside watches a score and may end training."""
+"""A callback through which outside code watches a score and may stop training."""
 
 from collections.abc import Callable
 
@@ -6,24 +6,24 @@ import pytorch_lightning as pl
 
 
 class PruningCallback(pl.Callback):
-    """Hand on the score of each epoch; end training behind that epoch if told to.
+    """Callback that passes each epoch's score to a function and stops training after the epoch if it returns True.
 
     Args:
-        monitors: Names of the score; the first that is logged is taken.
-        ask: Takes an epoch, from 1, and its score; says whether to stop.
+        monitors: Names of the score; the first one that is logged is used.
+        ask: Takes an epoch, from 1, and its score; returns whether to stop.
 
     Attributes:
-        stopped: Whether it has ended training.
+        stopped: Whether the callback has stopped training.
     """
 
     def __init__(self, monitors: tuple[str, ...], ask: Callable[[int, float], bool]) -> None:
         self._monitors = monitors
         self._ask = ask
-        self._asked = 0  # the last epoch: one that memory ran out in begins again
+        self._asked = 0  # the last epoch reported; epochs repeat if memory runs out
         self.stopped = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ask, once for each epoch; its validation has already run."""
+        """Call the function once for each epoch; the epoch's validation has already run."""
         epoch = trainer.current_epoch + 1
         score = next(
             (trainer.callback_metrics[name] for name in self._monitors if name in trainer.callback_metrics), None

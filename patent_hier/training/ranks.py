@@ -1,7 +1,7 @@
-"""The processes that train one node together, one for each device, and which documents of a batch are whose.
+"""The processes that train one node together, one per device, and the documents of a batch that each reads.
 
-A process is a rank, as in MPI and torchrun. Each reads its share of a batch in one pass or, for want of memory, in
-several. No torch here: settings and batches need only the numbers.
+A process is called a rank, as in MPI and torchrun. Each rank reads its share of a batch in one pass or, to save memory,
+in several. This module does not import torch, because settings and batches need only the numbers.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "LOCAL_RANK", "MASTER_AD
 
 @dataclass(frozen=True)
 class Ranks:
-    """All ranks, seen from one of them.
+    """All ranks, from the point of view of one of them.
 
     Attributes:
-        rank: This process's number, from 0.
-        size: How many there are, on all machines.
-        local_size: How many there are on this machine, and on every other.
+        rank: Number of this process, from 0.
+        size: Number of ranks on all machines together.
+        local_size: Number of ranks on this machine, and on every other machine.
     """
 
     rank: int = 0
@@ -29,21 +29,21 @@ class Ranks:
 
     @classmethod
     def of_torchrun(cls, environment: Mapping[str, str]) -> "Ranks | None":
-        """The ranks in torchrun's environment; None unless torchrun has started this process, and others."""
+        """Return the ranks in torchrun's environment; None unless torchrun started several processes."""
         if not all(name in environment for name in _VARIABLES) or int(environment["WORLD_SIZE"]) == 1:
             return None
         return cls(int(environment["RANK"]), int(environment["WORLD_SIZE"]), int(environment["LOCAL_WORLD_SIZE"]))
 
     def share(self, lengths: NDArray[np.int64], number: int = 0, passes: int = 1) -> NDArray[np.intp]:
-        """The positions in a batch that this rank reads in one pass, ascending; none if there are too few documents.
+        """Return the positions in a batch that this rank reads in one pass, ascending; none if documents are too few.
 
-        The batch is dealt from its longest document to its shortest, forwards and backwards in turn, so the shares have
-        equally many documents up to one, of nearly equal length in sum.
+        Documents are dealt out from the longest to the shortest, forwards and backwards in turn. The shares therefore
+        differ by at most one document and have nearly the same total length.
 
         Args:
             lengths: Tokens of each document of the batch, ``(batch,)``.
-            number: Which of the passes, from 0.
-            passes: In how many the batch is read.
+            number: Number of the pass, from 0.
+            passes: Number of passes in which the batch is read.
         """
         shares = self.size * passes
         if shares == 1:

@@ -1,7 +1,8 @@
-"""Learning from corrections: they join the training documents, and a network may go on from an earlier one's weights.
+"""Learning from corrections: they join the training documents, and a network can continue from earlier weights.
 
-A network that goes on reads the corrections and a sample of the corpus, so that it does not forget what only the corpus
-shows (rehearsal: Robins (1995), Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection Science 7(2)).
+A network that continues reads the corrections together with a sample of the corpus, so that it does not forget what
+only the corpus shows (rehearsal: Robins (1995), Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection
+Science 7(2)).
 """
 
 from collections.abc import Collection
@@ -21,24 +22,24 @@ if TYPE_CHECKING:
     from patent_hier.models.network_spec import NetworkSpec
     from patent_hier.models.saved import NodeClassifier
 
-_OUTPUT = ("output.weight", "output.bias")  # how the names of a network's last weights end
-_NEW_BIAS = -2.0  # of a label that the earlier network does not know, beside its siblings' mean
+_OUTPUT = ("output.weight", "output.bias")  # suffixes of the names of a network's output weights
+_NEW_BIAS = -2.0  # added to the mean bias for labels that the earlier network does not know
 
 
 def take_up(
     view: "NodeView[Any]", spec: "NetworkSpec", relearning: Relearning, settings: Settings
 ) -> "tuple[NodeView[Any], NetworkSpec, Settings, dict[str, Any]]":
-    """A node that goes on from its earlier network, where there is one: what it reads, and what it begins with.
+    """Prepare a node to continue from its earlier network, if there is one.
 
     Args:
-        view: The node's documents, corrections among them.
-        spec: The network.
-        relearning: The corrections, and where the earlier networks are.
-        settings: The run; its seed draws the sample.
+        view: The node's documents, including the corrections.
+        spec: Specification of the network.
+        relearning: The corrections, and the folders of the earlier networks.
+        settings: Settings of the run; its seed determines the sample.
 
     Returns:
-        View, spec, settings, and facts for the metrics; the first three as they were for a node without an
-        earlier network. A view without training documents has nothing to learn.
+        The node's view, specification and settings, and facts for the metrics file. The first three are unchanged if
+        the node has no earlier network. A view without training documents has nothing to learn.
     """
     from patent_hier.models.saved import load_classifier
 
@@ -47,7 +48,7 @@ def take_up(
     if view.node not in relearning.base:
         return view, spec, settings, {"learn": facts}
     earlier = load_classifier(relearning.base[view.node])
-    if earlier.model is None:  # a constant one has no weights
+    if earlier.model is None:  # constant classifiers have no weights
         return view, spec, settings, {"learn": facts}
     trained = None if relearning.heads is None or view.flat else in_heads(view.tree, relearning.heads)
     own = rehearsed(view, relearning, settings.seed) if trained is None else below_heads(view, trained)
@@ -69,7 +70,7 @@ def take_up(
 
 
 def in_heads(tree: LabelTree, heads: Collection[tuple[str, str]]) -> NDArray[np.bool_]:
-    """Which labels belong to some heads, ``(n_labels,)``; see :attr:`Relearning.heads`."""
+    """Return which labels belong to the given heads, ``(n_labels,)``; see :attr:`Relearning.heads`."""
     chosen = np.zeros(len(tree), np.bool_)
     for parent, labels in tree.heads():
         above = tree.root if parent == NONE else str(tree.codes[parent])
@@ -78,17 +79,17 @@ def in_heads(tree: LabelTree, heads: Collection[tuple[str, str]]) -> NDArray[np.
 
 
 def below_heads(view: "NodeView[Any]", trained: NDArray[np.bool_]) -> "NodeView[Any]":
-    """The view with the training documents alone whose path goes through some labels."""
+    """Return the view with only those training documents whose path contains one of the ``trained`` labels."""
     paths = view.train_paths[: view.num_documents]
     return _only(view, np.flatnonzero((trained[paths] & (paths != NONE)).any(axis=1)))
 
 
 def train_rows(network: "nn.Module", trained: NDArray[np.bool_]) -> None:
-    """Train some rows of a network's output alone: no other weight has a gradient, and none decays.
+    """Restrict training to some rows of a network's output; no other weight gets a gradient or decays.
 
     Args:
-        network: Its output has a row for each label.
-        trained: Which rows, ``(n_labels,)``.
+        network: A network whose output has one row per label.
+        trained: Which rows to train, ``(n_labels,)``.
     """
     import torch
 
@@ -101,10 +102,10 @@ def train_rows(network: "nn.Module", trained: NDArray[np.bool_]) -> None:
 
 
 def restore_rows(network: "nn.Module", view: "NodeView[Any]", relearning: Relearning) -> None:
-    """Give the rows of a network's output that were not trained their earlier values: an optimizer may let them decay.
+    """Restore the earlier values of the output rows that were not trained, since an optimizer may let them decay.
 
     Args:
-        network: After :func:`take_up` and training.
+        network: The network after :func:`take_up` and training.
         view: The node.
         relearning: As for :func:`take_up`.
     """
@@ -127,7 +128,7 @@ def restore_rows(network: "nn.Module", view: "NodeView[Any]", relearning: Relear
 
 
 def rehearsed(view: "NodeView[Any]", relearning: Relearning, seed: int) -> "NodeView[Any]":
-    """The view with the corrections and a sample of its other training documents alone; its labels stay."""
+    """Return the view with only the corrections and a sample of the other training documents; its labels stay."""
     n = view.num_documents
     old = np.flatnonzero(view.train[:n] < relearning.first)
     rng = np.random.default_rng(seed)
@@ -136,7 +137,7 @@ def rehearsed(view: "NodeView[Any]", relearning: Relearning, seed: int) -> "Node
 
 
 def _only(view: "NodeView[Any]", kept: NDArray[np.intp]) -> "NodeView[Any]":
-    """The view with some training documents alone, without label texts and a teacher; its labels stay."""
+    """Return the view with only some training documents, without label texts and teacher; its labels stay."""
     place = np.full(len(view.train), NONE, np.intp)
     place[kept] = np.arange(len(kept))
     inside = place[view.further_owners] != NONE
@@ -153,14 +154,14 @@ def _only(view: "NodeView[Any]", kept: NDArray[np.intp]) -> "NodeView[Any]":
 
 
 def fill_from(network: "nn.Module", tree: LabelTree, flat: bool, earlier: "NodeClassifier") -> None:
-    """Fill a new network with an earlier one's weights; the rows of its output are found by label.
+    """Copy an earlier network's weights into a new one, matching the rows of the output by label.
 
-    A label that the earlier network does not know begins as the mean of the known labels, less likely than these.
+    A label that the earlier network does not know starts with the mean of the known labels and a lower bias.
 
     Args:
-        network: It, of the same parts.
-        tree: Its labels.
-        flat: Whether its rows are the leaves alone.
+        network: The new network, which has the same architecture.
+        tree: Its label tree.
+        flat: Whether its output rows are the leaves only.
         earlier: The earlier classifier.
     """
     import torch
@@ -181,7 +182,7 @@ def fill_from(network: "nn.Module", tree: LabelTree, flat: bool, earlier: "NodeC
 
 
 def output_rows(tree: LabelTree, flat: bool, earlier: "NodeClassifier") -> NDArray[np.int32]:
-    """For each output of a network the row of an earlier one with the same label; :data:`NONE` where it has none."""
+    """Return for each output of a network the earlier row with the same label, or :data:`NONE` if there is none."""
     first = int(earlier.tree.leaves.start) if earlier.flat else 0
     levels = (tree.depth,) if flat else tree.levels
     found = [

@@ -1,11 +1,11 @@
-"""A training run that was killed goes on where it stood, and comes to the same weights.
+"""Resume an interrupted training run where it stopped, and obtain the same weights.
 
-The state is one file beside the result to come: weights, optimizer, schedule, the best weights so far, history,
-patience, the batches that are done and the states of the generators. It is saved between two batches, every few
-minutes, and replaced in one step. It is no result: what is damaged or does not fit is put aside, and the run begins
-anew.
+The state is one file next to the future result. It holds the weights, the optimizer, the schedule, the best weights so
+far, the history, the patience, the completed batches and the states of the random number generators. It is saved
+between two batches, every few minutes, and replaced atomically. It is not a result: a state that is damaged or does not
+fit is ignored, and training starts over.
 
-Lightning restores its loops; by itself it would begin the epoch's data again and draw other random numbers.
+Lightning restores its loops, but on its own it would restart the epoch's data and draw different random numbers.
 """
 
 import time
@@ -28,22 +28,22 @@ from patent_hier.training.ranks import Ranks
 
 STATE_VERSION = 2
 _KEY = "patent_hier"
-_ASKED_EVERY = 20  # batches after which several ranks ask rank 0 whether it is time
+_ASKED_EVERY = 20  # with several ranks, batches after which rank 0 decides whether a save is due
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands: before a batch.
+    """Position of a run, always before a batch.
 
     Attributes:
-        epoch: Epochs that are done.
-        batch: Batches of the present epoch that are done.
-        passes: In how many passes each batch is read.
-        ranks: Processes that train together.
-        precision: In which the network computes.
-        random: States of the generators of each rank: the CPU's, and its GPU's if it trains there; uint8.
-        resumed: Where the run was taken up before, as ``epoch`` and ``batch``.
-        ended: Whether all training is done, and only the result was not written.
+        epoch: Number of completed epochs.
+        batch: Number of completed batches of the current epoch.
+        passes: Number of passes in which each batch is read.
+        ranks: Number of processes that train together.
+        precision: Precision in which the network computes.
+        random: Generator states of each rank, uint8: the CPU's and, when training on a GPU, the GPU's.
+        resumed: Earlier positions at which the run was resumed, as ``epoch`` and ``batch``.
+        ended: Whether training is complete and only the result is missing.
     """
 
     epoch: int
@@ -57,16 +57,16 @@ class Position:
 
 
 def find_state(path: Path | None, ranks: Ranks, precision: str, say: Callable[[str], None]) -> Position | None:
-    """Where a killed run stood.
+    """Return the position at which an interrupted run can resume.
 
     Args:
-        path: The file of its state; None where none is kept.
+        path: File of the state; None if no state is stored.
         ranks: The processes of this run.
-        precision: In which this run computes.
-        say: Told why a state is not used.
+        precision: Precision in which this run computes.
+        say: Called with the reason if a state is not used.
 
     Returns:
-        None if there is no state, or none that this run can take up.
+        The position, or None if there is no state that this run can use.
     """
     if path is None:
         return None
@@ -76,21 +76,23 @@ def find_state(path: Path | None, ranks: Ranks, precision: str, say: Callable[[s
         return None
     try:
         require_regular(path)
-        if zipfile.ZipFile(path).testzip() is not None:  # each record has its checksum
+        if zipfile.ZipFile(path).testzip() is not None:  # each record has a checksum
             raise ValueError("a checksum differs")
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[_KEY]
         made_by, position = content["made_by"], Position(**content["position"])
-    except Exception as error:  # whatever stands in a file that nobody can vouch for
-        say(f"training begins anew: its state {path} cannot be read ({type(error).__name__})")
+    except Exception as error:  # an untrusted file can raise any error
+        say(f"training starts over: state {path} cannot be read ({type(error).__name__})")
         return None
     if made_by != _versions():
-        say(f"training begins anew: its state {path} is of {made_by}, this is {_versions()}")
+        say(f"training starts over: state {path} was saved by {made_by}, this is {_versions()}")
         return None
     if position.ranks != ranks.size:
-        say(f"training begins anew: its state {path} is of {position.ranks} devices, not {ranks.size}")
+        say(f"training starts over: state {path} was saved with {position.ranks} devices, not {ranks.size}")
         return None
     if position.precision != precision:
-        say(f"training begins anew: its state {path} is of trainer.precision={position.precision}, not {precision}")
+        say(
+            f"training starts over: state {path} was saved with trainer.precision={position.precision}, not {precision}"
+        )
         return None
     return position
 
@@ -100,15 +102,15 @@ def _versions() -> dict[str, Any]:
 
 
 class StateFile(CheckpointIO):
-    """How Lightning's checkpoints are written and read: atomically, without a copy in memory, and never executed."""
+    """File access for Lightning's checkpoints: atomic, without a copy in memory, and never executing any code."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Replace the file in one step."""
+        """Write the checkpoint, replacing the file atomically."""
         with atomic_file(Path(path)) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        """Read tensors and plain values; anything else is refused."""
+        """Read tensors and plain values; refuse anything else."""
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         assert isinstance(content, dict)
         return content
@@ -119,7 +121,7 @@ class StateFile(CheckpointIO):
 
 
 def take_up_the_end(path: Path, task: pl.LightningModule, callbacks: Iterable[pl.Callback]) -> None:
-    """Put a run whose training had ended where it stood then."""
+    """Restore a run whose training had already finished to its final state."""
     content = StateFile().load_checkpoint(path)
     task.load_state_dict(content["state_dict"])
     for callback in callbacks:
@@ -128,17 +130,17 @@ def take_up_the_end(path: Path, task: pl.LightningModule, callbacks: Iterable[pl
 
 
 class StateCheckpoint(pl.Callback):
-    """Saves the state between two batches, and puts the generators back when a state is taken up.
+    """Callback that saves the state between two batches, and restores the generators when a run resumes.
 
     Args:
-        path: The file; None keeps none.
-        minutes: How often; 0 saves before every batch, None never.
-        passes: In how many passes each batch is read.
-        ranks: The processes that train together; all of them save, rank 0 writes.
-        taken_up: Where the run goes on.
+        path: File of the state; None stores no state.
+        minutes: Interval between two saves; 0 saves before every batch, None never saves.
+        passes: Number of passes in which each batch is read.
+        ranks: The processes that train together; all of them save, and rank 0 writes.
+        taken_up: Position at which the run resumes.
 
     Attributes:
-        resumed: Where the run was taken up, each time, as ``epoch`` and ``batch``, counted from 0.
+        resumed: Every position at which the run was resumed, as ``epoch`` and ``batch``, counted from 0.
     """
 
     def __init__(
@@ -159,10 +161,10 @@ class StateCheckpoint(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Between two batches: nothing is half done, no gradient is held."""
+        """Save the state if it is due: between two batches nothing is half done and no gradient is held."""
         if self._taken_up is not None:
             self._put_back(self._taken_up.random[self._ranks.rank], trainer.strategy.root_device)
-            # The step in logs: Lightning takes a state for one that was saved behind a step, and counts that.
+            # Corrects the step in logs: Lightning assumes that a state was saved after a step, and counts that step.
             trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
             self._taken_up = None
         elif self._path is not None and batch_idx % self._passes == 0 and self._is_due(trainer, batch_idx):
@@ -171,7 +173,7 @@ class StateCheckpoint(pl.Callback):
             self._has_saved = True
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A long run's end is kept too, for what comes after it takes its time as well: scoring, writing."""
+        """Save the end of a long run too, because scoring and writing the result also take time."""
         if self._path is not None and self._has_saved:
             self._ended = True
             trainer.save_checkpoint(self._path)
@@ -179,7 +181,7 @@ class StateCheckpoint(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the position and the generators, of every rank, to what Lightning saves."""
+        """Add the position and every rank's generator states to the checkpoint."""
         batch = trainer.fit_loop.batch_idx // self._passes
         random = self._generators(trainer.strategy.root_device)
         shared = (self._passes, self._ranks.size, str(trainer.precision), random, self.resumed, self._ended)

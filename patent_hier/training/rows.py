@@ -1,4 +1,4 @@
-"""Documents as rows of a sparse matrix, with their labels: what classical models are fitted to."""
+"""Documents as rows of a sparse matrix with their labels, the training data of classical models."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from scipy.sparse import csr_matrix
 from patent_hier.models.ngram_features import ContextBlock
 from patent_hier.taxonomy.tree import Positions
 
-MIN_VAL_DOCUMENTS = 10  # with fewer, validation documents fit neither temperatures nor path weights
+MIN_VAL_DOCUMENTS = 10  # with fewer validation documents, neither temperatures nor path weights are fitted
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Documents as rows of counts, with their labels; a document of several symbols has several rows.
+    """Documents as rows of counts, with their labels; a document with several symbols has several rows.
 
     Attributes:
-        counts: Term counts, or features made of them, ``(n, ngrams)``.
-        paths: ``(n, n_levels)``.
-        weights: ``(n,)``, 1 for each document in all; None where each has one row.
-        owners: Which document each row is of, ``(n,)``; None where each has one row.
-        context: Which columns are of context, and their weight; None where there is none.
-        importance: ``(n,)``, how much a row's document counts beside others; None where all count alike. ``weights``
-            has it too.
+        counts: N-gram counts, or features computed from them, ``(n, ngrams)``.
+        paths: Path of each row, ``(n, n_levels)``.
+        weights: Weight of each row, ``(n,)``; the rows of a document sum to 1. None if each document has one row.
+        owners: Document that each row belongs to, ``(n,)``; None if each document has one row.
+        context: Columns of context, and their weight; None without context.
+        importance: How much each row's document counts compared with others, ``(n,)``; None if all count the same. It
+            is already included in ``weights``.
     """
 
     counts: csr_matrix
@@ -34,7 +34,7 @@ class Rows:
     importance: NDArray[np.float64] | None = None
 
     def under(self, labels: slice, level: int) -> tuple["Rows", NDArray[np.int64]]:
-        """The rows with a label among siblings, and its code, ``(n,)``."""
+        """Return the rows whose label is one of the siblings ``labels``, and the label codes, ``(n,)``."""
         column = self.paths[:, level]
         chosen = np.flatnonzero((column >= labels.start) & (column < labels.stop))
         weights = None if self.weights is None else self.weights[chosen]

@@ -1,11 +1,11 @@
-"""Targets from a teacher's answers: each document's labels with their shares, and further documents without labels.
+"""Targets from a teacher's answers, for labelled documents and for additional texts without labels.
 
-A target is a share for each of several paths, as it is for a document of several symbols with ``data.labels=all``. The
-loss is then the cross-entropy to the teacher's distribution over the leaves.
+A target gives each of several paths a share, as it does for a document with several symbols under ``data.labels=all``.
+The loss is then the cross-entropy to the teacher's distribution over the leaves.
 
 Source: G. Hinton, O. Vinyals and J. Dean (2015), Distilling the Knowledge in a Neural Network, arXiv:1503.02531. There
-the temperature is the student's too, and its gradients are scaled back; here it is the teacher's alone, so that the
-two parts of a target make one distribution.
+the temperature also applies to the student, and the student's gradients are rescaled. Here it applies only to the
+teacher, so that the two parts of a target form one distribution.
 """
 
 from dataclasses import dataclass, replace
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Teaching:
-    """A teacher's answers, for the documents of one corpus.
+    """A teacher's answers for the documents of one corpus.
 
     Attributes:
         answers: The answers.
         rows: Positions of the answered training documents in the corpus, ``(n_documents,)``.
-        settings: How much they count.
+        settings: Settings that determine how much the answers count.
     """
 
     answers: Answers
@@ -39,14 +39,14 @@ class Teaching:
 
 @dataclass(frozen=True, eq=False)
 class Shares:
-    """The shares of paths in their documents' targets.
+    """Shares of paths in their documents' targets.
 
     Attributes:
-        main: Of each item's main path, ``(n_train,)`` float32.
-        further: Of the further paths, ``(n_further,)`` float32.
-        texts: How many items at the end have the teacher's answer alone.
-        text_weight: Their weight in the loss.
-        facts: For the metrics file.
+        main: Share of each item's main path, ``(n_train,)`` float32.
+        further: Share of each additional path, ``(n_further,)`` float32.
+        texts: Number of items at the end that have only the teacher's answer.
+        text_weight: Weight of these items in the loss.
+        facts: Facts for the metrics file.
     """
 
     main: NDArray[np.float32]
@@ -57,10 +57,10 @@ class Shares:
 
 
 def with_answers(view: "NodeView[Any]", teaching: Teaching, first_text: int) -> "NodeView[Any]":
-    """The view with a teacher's answers for targets.
+    """Return the view with a teacher's answers as targets.
 
     Args:
-        view: Of the node ``flat`` or ``shared``; label texts stand behind its documents, and keep their targets.
+        view: View of the node ``flat`` or ``shared``; its label texts follow the documents and keep their targets.
         teaching: The answers.
         first_text: Position in the store of the first text without labels; the others follow it.
     """
@@ -68,7 +68,7 @@ def with_answers(view: "NodeView[Any]", teaching: Teaching, first_text: int) -> 
     leaves, answered = teaching.answers.targets(tree, settings.temperature)
     known = answered.sum(axis=1) > 0
     n_documents = len(teaching.rows)
-    items = np.searchsorted(view.train[: view.num_documents], teaching.rows)  # documents stand in the corpus's order
+    items = np.searchsorted(view.train[: view.num_documents], teaching.rows)  # in corpus order
     items = np.where(items < view.num_documents, items, 0)
     found = known[:n_documents] & (view.train[items] == teaching.rows) & (settings.weight > 0)
     items = items[found]
@@ -76,7 +76,7 @@ def with_answers(view: "NodeView[Any]", teaching: Teaching, first_text: int) -> 
     of_teacher[items] = settings.weight
     main_known = view.train_paths[:, -1 if view.flat else 0] != NONE
     n_symbols = main_known + np.bincount(view.further_owners, minlength=n_train)
-    own = (1 - of_teacher) / np.maximum(n_symbols, 1)  # of each of a document's own symbols
+    own = (1 - of_teacher) / np.maximum(n_symbols, 1)  # share of each of a document's own symbols
 
     used = np.flatnonzero(known[n_documents:])
     text_leaves, text_shares = leaves[n_documents:][used], answered[n_documents:][used]
@@ -115,7 +115,7 @@ def with_answers(view: "NodeView[Any]", teaching: Teaching, first_text: int) -> 
 
 
 def _without_best(shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The shares, 0 for the largest of each row: a text's main path has it."""
+    """Return the shares with each row's largest set to 0, because a text's main path has it."""
     rest = shares.copy()
     rest[np.arange(len(rest)), rest.argmax(axis=1)] = 0
     return rest
@@ -124,6 +124,6 @@ def _without_best(shares: NDArray[np.float32]) -> NDArray[np.float32]:
 def _spread(
     view: "NodeView[Any]", leaves: Positions, shares: NDArray[Any], items: NDArray[np.intp]
 ) -> tuple[Positions, NDArray[np.intp], NDArray[Any]]:
-    """Paths, items and shares of all answers with a share above 0, one below the other."""
+    """Return paths, items and shares of all answers with a share above 0, concatenated."""
     rows, places = np.nonzero(shares > 0)
     return view.tree.paths(leaves[rows, places]).astype(np.int32), items[rows].astype(np.intp), shares[rows, places]

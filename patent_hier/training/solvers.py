@@ -1,4 +1,4 @@
-"""Fit one softmax head on TF-IDF features: scikit-learn solves, the result is our plain arrays."""
+"""Fit one softmax head on TF-IDF features: scikit-learn solves it, and the result is stored as plain arrays."""
 
 import warnings
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from patent_hier.settings.data import DEFAULT_LABEL_WEIGHT
 
 _LOG_TEMPERATURE = (-5.0, 3.0)  # 0.0067 to 20; 130 labels on 5000 abstracts took 0.046
 _SVM_ITERATIONS = 10_000
-_LBFGS_WEIGHTS = 4_000_000  # beyond that L-BFGS's memory, 160 bytes a weight, and time are out of proportion
-_LBFGS = {"solver": "lbfgs", "tol": 1e-4, "max_iter": 1000}  # tol: largest slope of the mean loss
-_SAGA = {"solver": "saga", "tol": 1e-3, "max_iter": 500}  # tol: largest change in a pass over the largest weight
+_LBFGS_WEIGHTS = 4_000_000  # above this, L-BFGS needs too much time and memory (160 bytes per weight)
+_LBFGS = {"solver": "lbfgs", "tol": 1e-4, "max_iter": 1000}  # tol: largest gradient of the mean loss
+_SAGA = {"solver": "saga", "tol": 1e-3, "max_iter": 500}  # tol: largest relative change in a pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,15 +32,16 @@ class Problem:
     """The training rows and settings of one head.
 
     Attributes:
-        features: TF-IDF, ``(n, ngrams)``: documents of the corpus, then label texts.
-        idf: ``(ngrams,)`` float32, of the documents alone.
+        features: TF-IDF features, ``(n, ngrams)``: documents of the corpus, then label texts.
+        idf: IDF of each n-gram, ``(ngrams,)`` float32, from the documents only.
         codes: Label codes, ``(n,)``.
         num_labels: Number of labels.
-        num_documents: How many rows are documents of the corpus.
-        settings: The model.
+        num_documents: Number of rows that are documents of the corpus.
+        settings: Settings of the model.
         seed: Seed of the linear solvers.
-        weights: Of each row, ``(n,)``; None where all are equal. Those of label texts are factors on what is chosen.
-        context: The columns of context; None if the text alone is read.
+        weights: Weight of each row, ``(n,)``; None for equal weights. For label texts it is multiplied by the chosen
+            weight.
+        context: Columns of context; None if only the text is read.
     """
 
     features: csr_matrix
@@ -55,11 +56,11 @@ class Problem:
 
 
 def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) -> tuple[NgramModel, dict[str, Any]]:
-    """The model of the settings; which solver found it, and whether that converged.
+    """Fit the model; return it with the name of the solver and whether the solver converged.
 
     Args:
-        problem: What it is fitted to.
-        sample_weight: Of each row, ``(n,)``; None where all are equal.
+        problem: Training rows and settings.
+        sample_weight: Weight of each row, ``(n,)``; None for equal weights.
     """
     closed = {"solver": "closed form", "converged": True}
     features, idf, codes, settings = problem.features, problem.idf, problem.codes, problem.settings
@@ -77,11 +78,11 @@ def solve(problem: Problem, sample_weight: NDArray[np.float64] | None = None) ->
 def _solve_linear(
     problem: Problem, settings: LinearSettings, sample_weight: NDArray[np.float64] | None
 ) -> tuple[LinearClassifier, dict[str, Any]]:
-    """One against the rest, or multinomial; of two labels scikit-learn learns only what tells the second."""
+    """Fit one-against-rest or multinomial weights; for two labels, expand scikit-learn's single weight vector."""
     solver = _linear_solver(settings, problem.num_labels * len(problem.idf), problem.seed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
-        # A tiny node has almost as many classes as documents; scikit-learn then wonders whether they are numbers.
+        # A tiny node has almost as many classes as documents, which scikit-learn takes for a regression target.
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         solver.fit(problem.features, problem.codes, sample_weight=sample_weight)
     converged = True
@@ -91,7 +92,7 @@ def _solve_linear(
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     weights, bias = solver.coef_, solver.intercept_  # (labels, n-grams), (labels,)
-    if len(weights) == 1:  # halves with opposite signs: the same difference, so the same decision and probability
+    if len(weights) == 1:  # halves with opposite signs keep the difference, and so the decision and probability
         weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
     weights = np.ascontiguousarray(weights.T, np.float32)  # (n-grams, labels)
     facts = {"solver": getattr(solver, "solver", "liblinear"), "converged": converged}
@@ -99,11 +100,11 @@ def _solve_linear(
 
 
 def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> LinearSVC | LogisticRegression:
-    """scikit-learn's solver of the settings.
+    """Return scikit-learn's solver for the settings.
 
-    Logistic regression takes L-BFGS as long as its memory allows. With 5000 abstracts, 130 labels and 175,000 n-grams
-    it took 6.4 GB and 130 s, SAGA 0.9 GB and 32 s to the same likelihood; but of few documents SAGA learns the biases
-    slowly.
+    Logistic regression uses L-BFGS as long as its memory allows. With 5000 abstracts, 130 labels and 175,000 n-grams,
+    L-BFGS took 6.4 GB and 130 s; SAGA reached the same likelihood with 0.9 GB in 32 s. With few documents, however,
+    SAGA learns the biases slowly.
 
     Source: LIBLINEAR, Fan et al. (2008), JMLR 9; SAGA, Defazio et al. (2014), NeurIPS; both as in scikit-learn.
     """
@@ -116,9 +117,12 @@ def _linear_solver(settings: LinearSettings, num_weights: int, seed: int) -> Lin
 def solve_weighted(
     problem: Problem, candidates: tuple[float, ...], val_counts: csr_matrix, val_codes: NDArray[np.int64]
 ) -> tuple[NgramModel, dict[str, Any]]:
-    """The model whose weight of label texts, of some, has the best validation accuracy: the smallest of equals."""
+    """Fit with each candidate weight of label texts and return the model with the best validation accuracy.
+
+    If several weights are equally accurate, the smallest is chosen.
+    """
     if len(candidates) > 1 and not len(val_codes):
-        candidates = (DEFAULT_LABEL_WEIGHT,)  # there is nothing to choose by
+        candidates = (DEFAULT_LABEL_WEIGHT,)  # without validation documents there is no basis for a choice
     best: tuple[NgramModel, dict[str, Any]] | None = None
     accuracies: dict[float, float] = {}
     for candidate in candidates:
@@ -136,12 +140,12 @@ def solve_weighted(
 
 
 def fit_temperature(scores: NDArray[np.float64], codes: NDArray[np.int64]) -> float:
-    """The temperature at which scores have the least negative log-likelihood after the softmax, from e^-5 to e^3.
+    """Return the temperature, from e^-5 to e^3, that minimises the negative log-likelihood after the softmax.
 
-    The lower bound keeps a node without a validation error from being certain of everything.
+    The lower bound prevents a node without validation errors from being certain of everything.
 
     Args:
-        scores: ``(n, labels)``.
+        scores: Scores before the softmax, ``(n, labels)``.
         codes: True label codes, ``(n,)``.
 
     Source: Guo et al. (2017), On Calibration of Modern Neural Networks, ICML, section 4.2, there for logits.

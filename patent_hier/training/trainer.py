@@ -1,4 +1,4 @@
-"""The Lightning trainer that the settings of a run ask for."""
+"""The Lightning trainer for the settings of a run."""
 
 import logging
 import sys
@@ -25,16 +25,16 @@ def make_trainer(
     passes: int,
     observers: Observers,
 ) -> pl.Trainer:
-    """The Lightning trainer of one network, as the settings say.
+    """Build the Lightning trainer of one network.
 
     Args:
         settings: The trainer group of a run's settings.
-        precision: As :func:`patent_hier.training.device.choose_precision` gives it.
-        epochs: Passes over the training documents.
-        callbacks: Those that training itself needs.
+        precision: Result of :func:`patent_hier.training.device.choose_precision`.
+        epochs: Number of passes over the training documents.
+        callbacks: Callbacks that training itself needs.
         ranks: The processes that train together.
-        passes: In how many passes each batch is read.
-        observers: Loggers and callbacks that watch.
+        passes: Number of passes in which each batch is read.
+        observers: Loggers and callbacks that watch training.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     if settings.progress and not ranks.rank and sys.stdout.isatty():
@@ -47,7 +47,7 @@ def make_trainer(
         devices=ranks.local_size,
         num_nodes=ranks.size // ranks.local_size,
         strategy=_ddp(passes) if ranks.size > 1 else "auto",
-        # Named, or Lightning guesses: in a Slurm job it would answer Slurm's signals with checkpoints and new jobs.
+        # Set explicitly: in a Slurm job Lightning would otherwise react to signals with checkpoints and new jobs.
         plugins=[TorchElasticEnvironment() if ranks.size > 1 else LightningEnvironment(), StateFile()],
         precision=precision,  # type: ignore[arg-type]  # one of two
         max_epochs=epochs,
@@ -65,8 +65,8 @@ def make_trainer(
 
 
 def _ddp(passes: int) -> DDPStrategy:
-    """DDP that does not wait for gradients of weights that no head reads, which some encoders have.
+    """Return a DDP strategy that tolerates weights without gradients, which some encoders have.
 
-    A static graph is the cheaper way to that, but fails when gradients are accumulated.
+    A static graph is the cheaper way to do this, but it fails when gradients are accumulated.
     """
     return DDPStrategy(static_graph=passes == 1, find_unused_parameters=passes > 1, broadcast_buffers=False)

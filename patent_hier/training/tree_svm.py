@@ -1,4 +1,4 @@
-"""Fit one-against-siblings support vector machines for all labels of a tree: one vocabulary, sparse pruned weights."""
+"""Fit one-against-siblings support vector machines for all labels of a tree, with one vocabulary and sparse weights."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -17,23 +17,23 @@ from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 from patent_hier.training.liblinear import fit_machines
 from patent_hier.training.rows import MIN_VAL_DOCUMENTS, Rows
 
-PRUNED = 0.1  # smaller weights are left out, as in PECOS
-_TOLERANCE, _ITERATIONS = 0.1, 200  # of liblinear's dual; likewise
-_DEVIATION = 2.0  # of the path weights' prior: negligible from some hundred documents on
-_USUAL = {"margin": 0.6, "title": 2.0, "unseen": -2.0}  # path weights before the fit, and without val
-_FIT_DOCUMENTS = 4_000  # of val, evenly: bounds time and memory
-_CELLS = 1 << 20  # documents x labels at a time: what the processor's cache holds
+PRUNED = 0.1  # weights with a smaller absolute value are dropped, as in PECOS
+_TOLERANCE, _ITERATIONS = 0.1, 200  # of liblinear's dual, also as in PECOS
+_DEVIATION = 2.0  # of the path weights' prior, negligible with a few hundred documents or more
+_USUAL = {"margin": 0.6, "title": 2.0, "unseen": -2.0}  # initial path weights, also used without val
+_FIT_DOCUMENTS = 4_000  # validation documents used, evenly spaced: bounds time and memory
+_CELLS = 1 << 20  # documents x labels at a time: about the size of the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class Earlier:
-    """A fitted model most of whose heads stay as they are.
+    """An earlier model, most of whose heads stay unchanged.
 
     Attributes:
-        model: It; the rows that are fitted are counts of its n-grams.
-        tree: Its labels.
-        heads: The heads to be solved again, each by the level of its labels and the label above them. A head whose
-            labels are others than before is solved again too.
+        model: The earlier model; the rows to fit are counts of its n-grams.
+        tree: Its label tree.
+        heads: Heads to solve again, each a pair of the level of its labels and the label above them. Heads whose labels
+            have changed are solved again too.
     """
 
     model: TreeLinear
@@ -41,7 +41,7 @@ class Earlier:
     heads: Collection[tuple[str, str]]
 
     def place(self, tree: LabelTree, parent: int, labels: slice) -> slice | None:
-        """Where the labels of a head of a new tree stand in the old one; None if the head is to be solved."""
+        """Return the positions of a new head's labels in the old tree; None if the head must be solved again."""
         level = tree.level_of(labels.start)
         above = self.tree.root if parent == NONE else str(tree.codes[parent])
         if (level, above) in self.heads or level not in self.tree.levels:
@@ -64,20 +64,20 @@ def fit_tree_svm(
     seed: int,
     earlier: Earlier | None = None,
 ) -> tuple[TreeLinear, dict[str, Any]]:
-    """Fit the model.
+    """Fit the support vector machines and the path weights of a whole tree.
 
     Args:
-        tree: The node's labels: those seen in training and, with titles, those that have a title.
+        tree: The node's label tree: labels seen in training and, with titles, labels that have a title.
         train: Training documents.
-        titles: The labels' titles; may be none.
-        val: Validation documents, which fit the path weights.
+        titles: The labels' titles; may be empty.
+        val: Validation documents, which determine the path weights.
         kept: Columns of the counts that the model reads, ascending.
-        settings: The model.
-        seed: Of the order in which liblinear visits documents.
-        earlier: A model whose IDF, path weights and unchanged heads are kept; None: all is fitted.
+        settings: Settings of the model.
+        seed: Seed of the order in which liblinear visits documents.
+        earlier: A model whose IDF, path weights and unchanged heads are kept; None to fit everything.
 
     Returns:
-        The model, and facts for the metrics.
+        The model, and facts for the metrics file.
     """
     counts = train.counts[:, kept]
     idf, context = fit_idf(counts), train.context and train.context.among(kept)
@@ -116,10 +116,10 @@ def fit_tree_svm(
 
 
 def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], tree: LabelTree) -> Rows:
-    """The training documents, and the titles of labels that no document has: each its label's one example.
+    """Return the training documents and, for labels without documents, their titles as the only examples.
 
-    It is one in the head of its label's parent only. As examples of all labels above, titles would outnumber the
-    documents, and they are another kind of text.
+    Such a title is an example only in the head of its label's parent. As examples of all labels above, titles would
+    outnumber the documents, and they are a different type of text.
     """
     by_label = of_titles.T.tocsr()
     new = np.flatnonzero(unseen & (np.diff(by_label.indptr) > 0))
@@ -132,15 +132,15 @@ def _with_titles(train: Rows, of_titles: csr_matrix, unseen: NDArray[np.bool_], 
     if importance is not None:
         importance = np.concatenate([importance, np.ones(len(new))])
     features = vstack([train.counts, by_label[new]], format="csr")
-    # No solver here reads the weights of a document's several symbols.
+    # The weights of a document's symbols are left out, because no solver here reads them.
     return Rows(features, np.concatenate([train.paths, paths]), owners=owners, importance=importance)
 
 
 def _fit_heads(
     tree: LabelTree, train: Rows, settings: LinearSettings, seed: int, earlier: Earlier | None
 ) -> tuple[csr_matrix, NDArray[np.float32], bool, int]:
-    """Weights ``(ngrams, labels)``, biases ``(labels,)``, whether every solver converged, and how many heads it had."""
-    # n-grams, labels, weights; the empty ones are all where no head has two labels with an example
+    """Return weights ``(ngrams, labels)``, biases ``(labels,)``, whether all converged, and the number solved."""
+    # n-grams, labels, weights; only these empty arrays remain if no head has two labels with examples
     entries = [(np.empty(0, np.int64), np.empty(0, np.intp), np.empty(0, np.float32))]
     bias = np.full(len(tree), FITS, np.float32)
     all_converged, solved = True, 0
@@ -179,23 +179,23 @@ class _Head:
 
 
 def _fit_head(rows: Rows, codes: NDArray[np.intp], settings: LinearSettings, seed: int) -> _Head:
-    """Solve one head on the n-grams that its documents have: a dense vector for each label is then short."""
+    """Solve one head on the n-grams of its documents only, which keeps each label's dense vector short."""
     ngrams, own = _distinct(rows.counts.indices, rows.counts.shape[1])
     features = csr_matrix((rows.counts.data, own, rows.counts.indptr), shape=(rows.counts.shape[0], len(ngrams)))
     if rows.owners is not None and len(np.unique(rows.owners)) < len(rows.owners):
         weights, bias, converged = _fit_each(features, codes, rows, settings, seed)
     else:
         weights, bias, converged = _solve(features, codes, rows.importance, settings, seed)
-        if len(weights) == 1:  # of two labels scikit-learn learns only what tells the second
+        if len(weights) == 1:  # for two labels scikit-learn fits only the second
             weights, bias = np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
     return _Head(ngrams.astype(np.int64), weights, bias, converged)
 
 
 def _distinct(indices: NDArray[np.int32], size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The distinct numbers below ``size``, ascending, and for each number its place among them."""
+    """Return the distinct numbers below ``size``, ascending, and the index among them of each number."""
     if 8 * len(indices) < size:
         return np.unique(indices, return_inverse=True)
-    place = np.zeros(size, np.intp)  # of many numbers, a table is faster than sorting
+    place = np.zeros(size, np.intp)  # for many numbers, a table is faster than sorting
     place[indices] = 1
     distinct = np.flatnonzero(place)
     place[distinct] = np.arange(len(distinct))
@@ -205,8 +205,8 @@ def _distinct(indices: NDArray[np.int32], size: int) -> tuple[NDArray[np.intp], 
 def _fit_each(
     features: csr_matrix, codes: NDArray[np.intp], rows: Rows, settings: LinearSettings, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
-    """Solve each label by itself, as a document of several symbols is an example of several labels."""
-    assert rows.owners is not None  # the caller has seen to it
+    """Solve each label separately, because a document with several symbols is an example of several labels."""
+    assert rows.owners is not None  # the caller checks this
     _, first, place = np.unique(rows.owners, return_index=True, return_inverse=True)
     importance = None if rows.importance is None else rows.importance[first]
     features, num_labels = features[first], int(codes.max()) + 1
@@ -214,7 +214,7 @@ def _fit_each(
     belongs[place, codes] = True
     weights, bias = np.zeros((num_labels, features.shape[1])), np.full(num_labels, FITS)
     converged = True
-    for label in np.flatnonzero(~belongs.all(axis=0)):  # a label of all documents has nothing to learn
+    for label in np.flatnonzero(~belongs.all(axis=0)):  # a label that all documents have needs no weights
         own, own_bias, ended = _solve(features, belongs[:, label], importance, settings, seed)
         weights[label], bias[label] = own[0], own_bias[0]
         converged &= ended
@@ -228,18 +228,18 @@ def _solve(
     settings: LinearSettings,
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
-    """Weights ``(labels, k)`` and biases ``(labels,)``, one of two labels, and whether the solver converged."""
+    """Return weights ``(labels, k)`` and biases ``(labels,)``, one row for two labels, and whether it converged."""
     found = fit_machines(features, codes.astype(np.int64), settings.c, _TOLERANCE, _ITERATIONS, seed, importance)
     return found.weights, found.bias, found.iterations < _ITERATIONS
 
 
 def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_matrix:
-    """The titles' features ``(ngrams, labels)``; of a label with several titles the first counts.
+    """Return the titles' features ``(ngrams, labels)``; if a label has several titles, the first counts.
 
     A leaf that repeats its parent's code has its parent's title.
     """
     title = np.full(len(tree), NONE, np.intp)
-    labels, first = np.unique(paths.max(axis=1), return_index=True)  # a title is its deepest label's
+    labels, first = np.unique(paths.max(axis=1), return_index=True)  # a title belongs to its deepest label
     title[labels] = first
     parents = tree.parents
     repeats = np.flatnonzero((title == NONE) & (parents != NONE) & (tree.codes == tree.codes[parents]))
@@ -253,7 +253,7 @@ def _by_label(tree: LabelTree, features: csr_matrix, paths: Positions) -> csr_ma
 def _fit_path_weights(
     model: TreeLinear, tree: LabelTree, val: Rows, kept: NDArray[np.intp], seed: int
 ) -> tuple[NDArray[np.float64], int]:
-    """The path weights, and how many documents decided them; the usual ones where they are too few."""
+    """Return the path weights and the number of documents used; the initial weights if there are too few."""
     n = val.counts.shape[0]
     if n < MIN_VAL_DOCUMENTS:
         return model.path_weights, 0

@@ -84,7 +84,7 @@ def test_nothing_is_cut(demo_files: EncoderFiles) -> None:
 def test_an_encoder_without_attention_is_refused(demo_files: EncoderFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     network = load_encoder(demo_files, pretrained=False, frozen=True).network
     monkeypatch.setattr(network, "set_attn_implementation", lambda name: None)  # stays with sdpa, which tells nothing
-    with pytest.raises(ConfigError, match="encoder type bert does not tell"):
+    with pytest.raises(ConfigError, match="encoder type bert does not return attention weights"):
         maps_of(demo_files, network=network)
 
 

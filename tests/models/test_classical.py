@@ -237,7 +237,7 @@ def test_other_files(kind: str, tmp_path: Path) -> None:
     for other in CLASSICAL:
         if other != kind:
             MODELS[other].save(tmp_path)
-            assert f"no {kind} model" in refused(kind, tmp_path)
+            assert f"is not a valid {kind} model" in refused(kind, tmp_path)
     MODELS[kind].save(tmp_path)
     content = (tmp_path / "model.safetensors").read_bytes()
     for damaged in (b"", content[: len(content) // 2]):

@@ -132,7 +132,7 @@ def test_weights_in_parts(source: Path, tmp_path: Path) -> None:
     convert_encoder(source, tmp_path / "parts")
     assert (tmp_path / "parts/model.safetensors").read_bytes() == (tmp_path / "usual/model.safetensors").read_bytes()
     index.write_text(json.dumps({"weight_map": {"a": "../elsewhere.bin"}}))
-    assert "index.json names files that are not in its folder" in refusal(source, tmp_path / "out")
+    assert "index.json lists files that are not in its folder" in refusal(source, tmp_path / "out")
 
 
 def test_the_first_berts_had_another_configuration(source: Path, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_pickle_that_calls_something_is_refused(
     monkeypatch.chdir(tmp_path)
     for save in (torch.save, lambda value, file: file.write_bytes(pickle.dumps(value))):
         save(content, source / "pytorch_model.bin")
-        assert "holds more than tensors, or is damaged" in refusal(source, tmp_path / "out")
+        assert "is damaged or holds more than tensors" in refusal(source, tmp_path / "out")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -169,11 +169,14 @@ def change_config(source: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda source: (source / "pytorch_model.bin").rename(source / "tf_model.h5"), "another framework only (tf_"),
+        (
+            lambda source: (source / "pytorch_model.bin").rename(source / "tf_model.h5"),
+            "only weights of another framework (tf_",
+        ),
         (lambda source: (source / "pytorch_model.bin").rename(source / "flax_model.msgpack"), "(flax_model.msgpack)"),
         (lambda source: (source / "pytorch_model.bin").unlink(), "has no pytorch_model.bin"),
         (lambda source: (source / "pytorch_model.bin").write_bytes(b"PK\x03\x04 cut"), "cannot be read"),
-        (lambda source: torch.save([1], source / "pytorch_model.bin"), "no weights by name"),
+        (lambda source: torch.save([1], source / "pytorch_model.bin"), "holds no named weights"),
         (lambda source: torch.save({}, source / "pytorch_model.bin"), "lacks 37 of 37 weights"),
         (lambda source: (source / "vocab.txt").unlink(), "neither tokenizer.json nor vocab.txt"),
         (lambda source: (source / "config.json").unlink(), "has no config.json"),
@@ -182,7 +185,7 @@ def change_config(source: Path, **changes: Any) -> None:
         (lambda source: change_config(source, num_hidden_layers=3), "lacks 16 of 53 weights"),
         (
             lambda source: change_config(source, vocab_size=8999),
-            "[9000, 16], and its configuration asks for [8999, 16]",
+            "[9000, 16], but its configuration requires [8999, 16]",
         ),
         (shutil.rmtree, "is not a folder"),
     ],

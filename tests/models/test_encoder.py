@@ -191,4 +191,4 @@ def test_weights_that_are_not_there_are_not_made_up(copy: Path) -> None:
     tensors = load_file(copy / "model.safetensors")
     del tensors["encoder.layer.1.output.dense.weight"]
     save_file(tensors, copy / "model.safetensors", {"format": "pt"})
-    assert "lacks 1 weights, such as encoder.layer.1.output.dense.weight" in refusal(open_folder(copy))
+    assert "lacks weights (1 in total), such as encoder.layer.1.output.dense.weight" in refusal(open_folder(copy))

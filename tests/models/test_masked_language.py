@@ -173,7 +173,7 @@ def test_folders_that_cannot_be_trained_further(tiny_encoder: Path, tmp_path: Pa
     tensors = load_file(weights)
     del tensors["encoder.layer.1.output.dense.weight"]
     save_file(tensors, weights, {"format": "pt"})
-    assert "lacks 1 weights, such as bert.encoder.layer.1.output.dense.weight" in refusal(copy)
+    assert "lacks weights (1 in total), such as bert.encoder.layer.1.output.dense.weight" in refusal(copy)
     weights.write_bytes(content)
     config.write_text(json.dumps({**facts, "hidden_size": "wide"}))
     assert "cannot be loaded" in refusal(copy)

@@ -88,7 +88,7 @@ def test_counts_of_other_terms_are_refused() -> None:
 def test_arrays_that_do_not_fit_are_refused(name: str, values: np.ndarray, tmp_path: Path) -> None:
     MODEL.save(tmp_path)
     save_file({**load_file(tmp_path / "model.safetensors"), name: values}, tmp_path / "model.safetensors")
-    with pytest.raises(ArtifactError, match="is no heads model") as caught:
+    with pytest.raises(ArtifactError, match="is not a valid heads model") as caught:
         NgramHeads.load(tmp_path)
     assert "\n" not in str(caught.value)
 

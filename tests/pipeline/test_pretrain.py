@@ -192,7 +192,7 @@ def test_an_interrupted_run_leaves_its_state_and_no_folder(
     lines: list[str] = []
     monkeypatch.setattr(module, "say", lines.append)
     folder = make(settings)
-    assert "continues after step 2" in lines
+    assert "continuing after step 2" in lines
     assert not state.parent.exists()
     assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
 

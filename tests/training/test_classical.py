@@ -217,7 +217,9 @@ def test_logistic_regression_of_many_weights(toy: Toy, monkeypatch: pytest.Monke
 
 
 def test_refusals(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"occurs in 201 of the node's 200 training documents; lower model\.min_doc"):
+    with pytest.raises(
+        DataError, match=r"occurs in at least 201 of the node's 200 training documents; lower model\.min_doc"
+    ):
         toy.fit(LinearSettings(min_documents=201))
     with pytest.raises(ConfigError, match="does not read character n-grams"):
         toy.fit(NgramSettings(name="other"))
@@ -360,7 +362,7 @@ def test_without_val_the_weight_of_titles_is_the_default(toy: Toy) -> None:
 
 
 def test_titles_have_a_weight_or_are_refused(toy: Toy) -> None:
-    with pytest.raises(ConfigError, match=r"model=knn does not weigh documents; use data\.label_text=null"):
+    with pytest.raises(ConfigError, match=r"model=knn does not support document weights; use data\.label_text=null"):
         fit_with_titles(toy, KNN, 1.0)
 
 

@@ -72,8 +72,8 @@ def test_processes_share_the_threads_of_one(tmp_path: Path, monkeypatch: pytest.
         ("config", "ConfigError", r"optimizer\.lr=9 is too high; lower it"),
         ("strange", "StrangeError", "something broke"),
         ("disk", "OSError", "No space left"),
-        ("kill", "ProcessError", r"process 1 of 2 was ended by SIGKILL"),
-        ("exit", "ProcessError", "process 1 of 2 ended itself with status 3"),
+        ("kill", "ProcessError", r"process 1 of 2 was killed by SIGKILL"),
+        ("exit", "ProcessError", "process 1 of 2 exited with status 3"),
     ],
 )
 def test_one_failure_ends_all_and_is_told_as_it_was(

@@ -64,7 +64,7 @@ def test_memory_that_runs_out_is_made_do_with(
     machine = SmallMachine(monkeypatch, 1)
     small = toy.fit(settings())
     printed = capsys.readouterr().out.splitlines()
-    again = "bertcnn flat: memory ran out: begun again with trainer.accumulate={}, which gives the same result"
+    again = "bertcnn flat: memory ran out; restarting with trainer.accumulate={}, which gives the same result"
     assert printed == [again.format(2), again.format(4)]
     assert (usual.facts["accumulate"], small.facts["accumulate"], machine.largest) == (1, 4, 1)
     assert same(usual, small, toy)

@@ -205,7 +205,9 @@ def test_the_rate_moves_with_each_step_over_those_that_the_trainer_plans(total_s
 
 
 def test_a_schedule_without_an_end_is_refused() -> None:
-    with pytest.raises(ConfigError, match="needs an end of training; give the trainer max_epochs or max_steps"):
+    with pytest.raises(
+        ConfigError, match="schedule needs an end of training; give the trainer max_epochs or max_steps"
+    ):
         fit(task(torch.zeros(2, 2), total_steps=None), loader([0, 1], [0, 1], 2), max_epochs=-1)
 
 
@@ -288,7 +290,7 @@ def test_a_checkpoint_has_the_average_and_training_goes_on_from_the_weights(tmp_
         ({"encoder": "demo", "num_last_layers": 9}, r"^model\.num_last_layers=9 is out of range"),
         ({"features": "folder"}, r"^model=bertcnn does not read features; give encoder=\.\.\. instead$"),
         ({"model": "rnn", "encoder": "small"}, r"^model=rnn does not read encoder; give features=\.\.\. instead$"),
-        ({"model": "rnn"}, r"^model=rnn reads words: give features=data\.vectors"),
+        ({"model": "rnn"}, r"^model=rnn reads words; give features=data\.vectors"),
         ({"lr": -1.0}, r"^optimizer\.lr=-1\.0 is out of range"),
         ({"schedule": "cosine"}, r"^optimizer\.schedule=cosine is unknown"),
         ({"level_weights": {"subclass": 1.0}}, r"^level_weights=subclass is unknown; choose one of section, class$"),

@@ -221,7 +221,7 @@ def test_a_missing_gpu_is_named(toy: Toy) -> None:
 def test_progress_is_a_line_per_epoch(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     toy.fit(settings("B", progress=True))
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first == "bertcnn B: trains on cpu in 32-true"
+    assert first == "bertcnn B: training on cpu in 32-true"
     assert [line.split("  ")[:2] for line in lines] == [["bertcnn B", "epoch 1/2"], ["bertcnn B", "epoch 2/2"]]
     assert all("val/accuracy 0." in line or "val/accuracy 1." in line for line in lines)
     toy.fit(settings("B"))

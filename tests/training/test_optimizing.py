@@ -68,7 +68,7 @@ def test_each_lower_layer_learns_more_slowly(head_lr: float | None) -> None:
 
 
 def test_a_layer_decay_without_layers_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^optimizer\.layer_decay=0\.5 goes with an encoder whose layers"):
+    with pytest.raises(ConfigError, match=r"^optimizer\.layer_decay=0\.5 requires an encoder whose layers"):
         build_optimizer(nn.Linear(2, 2), OptimizerSettings(lr=0.1, layer_decay=0.5))
 
 

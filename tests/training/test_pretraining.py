@@ -116,7 +116,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert [file.name for file in (tmp_path / "parts").iterdir()] == [STATE_FILE]
     said: list[str] = []
     parts = train(tmp_path / "parts", given, said.append)
-    assert said[0] == "continues after step 6"
+    assert said[0] == "continuing after step 6"
     assert [line.split("  ")[0] for line in said[1:]] == ["step 9", "step 12"]
     assert equal(whole, parts)
     assert parts.history == whole.history  # seconds too: by this clock a step takes one

@@ -174,7 +174,7 @@ def test_a_damaged_state_is_told_and_not_used(
     assert resumed.facts["resumed"] == []
     assert same(usual, resumed)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(f"bertcnn flat: training begins anew: its state {training.state} cannot be read")
+    assert line.startswith(f"bertcnn flat: training starts over: state {training.state} cannot be read")
 
 
 def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +220,7 @@ def test_a_state_of_more_or_of_fewer_devices_is_not_used(tmp_path: Path, devices
     torch.save({module._KEY: {"made_by": module._versions(), "position": asdict(position)}}, tmp_path / "state")
     said: list[str] = []
     assert find_state(tmp_path / "state", Ranks(0, 2, 2), FP32, said.append) is None
-    assert f"is of {devices} devices, not 2" in said[0]
+    assert f"was saved with {devices} devices, not 2" in said[0]
     assert find_state(tmp_path / "state", Ranks(0, devices, devices), FP32, said.append) == position
 
 
@@ -230,7 +230,7 @@ def test_a_state_of_another_precision_is_not_used(tmp_path: Path) -> None:
     torch.save({module._KEY: {"made_by": module._versions(), "position": asdict(position)}}, tmp_path / "state")
     said: list[str] = []
     assert find_state(tmp_path / "state", ALONE, FP32, said.append) is None
-    assert "is of trainer.precision=bf16-mixed, not 32-true" in said[0]
+    assert "was saved with trainer.precision=bf16-mixed, not 32-true" in said[0]
     assert find_state(tmp_path / "state", ALONE, BF16, said.append) == position
 
 
