@@ -254,9 +254,9 @@ def test_label_text_goes_with_models_that_weigh_documents(settings):
 
 def test_weights_of_label_texts():
     data = DataSettings("gazette")
-    assert data.label_weights("terms") == (0.1, 0.3, 1.0)
+    assert data.label_weights("ngrams") == (0.1, 0.3, 1.0)
     assert data.label_weights("words") == data.label_weights("wordpiece") == (0.3,)
-    assert {replace(data, label_weight=0.5).label_weights(inputs) for inputs in ("terms", "words")} == {(0.5,)}
+    assert {replace(data, label_weight=0.5).label_weights(inputs) for inputs in ("ngrams", "words")} == {(0.5,)}
 
 
 @pytest.mark.parametrize(

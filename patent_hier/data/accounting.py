@@ -91,7 +91,7 @@ class Accounting:
         counts = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(self.rejected)) or "no rows"
         if not self.kept:
             advice = self._advice("check data.encoding, data.columns and data.text")
-            return f"none of the {self.rows:,} rows is valid ({counts}); {advice}"
+            return f"no valid row among the {self.rows:,} rows ({counts}); {advice}"
         if self.reject_share > max_reject_share:
             top = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(others)[:_TOP_REASONS])
             return (

@@ -242,7 +242,7 @@ class FeedbackStore:
         with self._writing():
             for number in sorted(set(ids)):
                 if not self._connection.execute("DELETE FROM judgement WHERE id = ?", (number,)).rowcount:
-                    raise DataError(f"{self.path} has no judgement with the number {number}; nothing was deleted")
+                    raise DataError(f"{self.path} has no judgement {number}; nothing was deleted")
         return len(set(ids))
 
     def delete_before(self, end: int) -> int:
