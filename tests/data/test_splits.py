@@ -237,8 +237,8 @@ def test_no_advice_is_given_that_is_followed_already():
     with pytest.raises(DataError) as caught:
         assign(ids, classes, None, SplitPlan())
     assert str(caught.value).endswith(
-        "leaves no document for val out of 12; no class has the 3 documents that it takes to be in train, test and val; "
-        "use more documents"
+        "leaves no document for val out of 12; no class has the 3 documents that it takes to be in train, test and "
+        "val; use more documents"
     )
     ids, classes, applicants = corpus([30], n_applicants=1)
     with pytest.raises(DataError, match="use more documents or policy random"):
