@@ -40,7 +40,7 @@ def answers_manifest(folder: Path) -> Any:
     """Return the manifest of a folder of answers.
 
     Raises:
-        ConfigError: If it is not such a folder.
+        ConfigError: If the folder contains no answers.
     """
     manifest = manifest_of(folder, ANSWERS_KIND)
     if manifest is None:

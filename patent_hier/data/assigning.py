@@ -316,7 +316,7 @@ def _report(
     for part in (TRAIN, VAL, TEST):
         if not table[:, part].any() and (part != VAL or plan.val):
             raise DataError(
-                f"split policy {plan.policy} leaves no document for {PARTS[part]} out of {len(parts)}; "
+                f"split policy {plan.policy} puts none of the {len(parts)} documents in {PARTS[part]}; "
                 f"{_way_out(table.sum(axis=1), plan)}"
             )
     wanted = (plan.shares > 0) | table.any(axis=0)
@@ -336,7 +336,7 @@ def _report(
 def _way_out(sizes: Counts, plan: SplitPlan) -> str:
     """Return advice for a split with an empty part, given the number of documents of each class."""
     few = (
-        f"no class has the {_EVERY} documents that it takes to be in train, test and val; "
+        f"no class has {_EVERY} documents, the minimum for being in train, test and val; "
         if (sizes.max(initial=0) < _EVERY)
         else ""
     )

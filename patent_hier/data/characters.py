@@ -99,7 +99,7 @@ class Characters:
             raise ValueError("it is of another version")
         known, unseen, latin = content.get("known"), float(content["unseen"]), float(content["latin"])
         if not isinstance(known, str) or not (unseen >= 0 and latin >= 0):  # NaN fails both tests
-            raise ValueError("it has no characters and shares")
+            raise ValueError("its characters or thresholds are invalid")
         return cls(frozenset(known), unseen, latin, int(content.get("documents", 0)))
 
 

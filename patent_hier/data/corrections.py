@@ -44,7 +44,7 @@ def corrections_manifest(folder: Path) -> Any:
     """Return the manifest of a folder of corrections.
 
     Raises:
-        ConfigError: If it is not such a folder.
+        ConfigError: If the folder contains no corrections.
     """
     manifest = manifest_of(folder, CORRECTIONS_KIND)
     if manifest is None:

@@ -124,7 +124,7 @@ def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
         raise DataError(f"{path} is not a file of judgements and was not changed; choose another file")
     if version > FEEDBACK_VERSION:
         raise ArtifactError(
-            f"{path} has version {version}, newer than {FEEDBACK_VERSION} of this program; use a newer patent_hier"
+            f"{path} has version {version}, but this program supports only {FEEDBACK_VERSION}; use a newer patent_hier"
         )
 
 

@@ -24,7 +24,7 @@ class FeedbackTable:
 
     Attributes:
         written: Number of written rows.
-        sections: Number of judgements left out because their label is only a section, which is no use for training.
+        sections: Number of judgements left out because their label is only a section, which is useless for training.
         depths: Number of written labels by the setting ``data.min_symbol`` that they need; ``group`` is the default.
         odd: Number of written labels that are not IPC symbols.
     """

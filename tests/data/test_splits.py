@@ -120,7 +120,7 @@ def test_no_applicant_is_on_two_sides(sizes, n_applicants, seed):
 
 def test_one_applicant_cannot_be_split():
     ids, classes, _ = corpus([100])
-    with pytest.raises(DataError, match="policy applicant leaves no document for val out of 100"):
+    with pytest.raises(DataError, match="policy applicant puts none of the 100 documents in val"):
         assign(ids, classes, applicant_groups(np.array(["甲公司"] * 100, dtype=object)), SplitPlan(policy="applicant"))
 
 
@@ -223,7 +223,7 @@ def test_calibration_can_be_left_out():
         ({"classes": ["A01", None, "A01"]}, "'b' has no class"),
         ({"classes": ["A01"]}, "3 document ids but 1 classes"),
         ({"plan": SplitPlan(policy="applicant")}, "needs the group"),
-        ({"document_ids": ["a", "b"], "classes": ["A01", "A01"]}, "leaves no document for val"),
+        ({"document_ids": ["a", "b"], "classes": ["A01", "A01"]}, "puts none of the .* documents in val"),
     ],
 )
 def test_bad_input_is_refused(change, message):
@@ -237,8 +237,8 @@ def test_no_advice_is_given_that_is_followed_already():
     with pytest.raises(DataError) as caught:
         assign(ids, classes, None, SplitPlan())
     assert str(caught.value).endswith(
-        "leaves no document for val out of 12; no class has the 3 documents that it takes to be in train, test and "
-        "val; use more documents"
+        "puts none of the 12 documents in val; no class has 3 documents, the minimum for being in train, test and val; "
+        "use more documents"
     )
     ids, classes, applicants = corpus([30], n_applicants=1)
     with pytest.raises(DataError, match="use more documents or policy random"):
