@@ -1,14 +1,14 @@
-"""Errors a user can act on.
+"""Errors that a user can act on.
 
-Every message is one line: what is wrong, which value, what to do. The command line prints the message alone and ends
+Every message is one line: what is wrong, which value, what to do. The command line prints only the message and exits
 with ``exit_status``; a traceback appears only with ``PATENT_HIER_DEBUG=1``.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-_SHOWN = 40  # characters of a wrong value that a message repeats
-_MOST = 1000  # characters at both ends of a message
+_SHOWN = 40  # characters of a wrong value that a message quotes
+_MOST = 1000  # characters kept at each end of a long message
 
 
 class PatentHierError(Exception):
@@ -17,7 +17,7 @@ class PatentHierError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        """The message, without its middle where a foreign file has made it longer than anybody reads."""
+        """Return the message; the middle is cut out if the content of a file has made it very long."""
         message = super().__str__()
         return message if len(message) <= 2 * _MOST else f"{message[:_MOST]} ... {message[-_MOST:]}"
 
@@ -29,11 +29,11 @@ class ConfigError(PatentHierError):
 
 
 class MissingExtraError(ConfigError):
-    """A package is missing that only an extra brings.
+    """A package is missing that only an optional extra installs.
 
     Args:
-        package: Its name, with what it is for, as a message begins.
-        extra: The extra of ``pyproject.toml``.
+        package: The name of the package and its purpose, as the beginning of the message.
+        extra: The extra in ``pyproject.toml``.
     """
 
     def __init__(self, package: str, extra: str) -> None:
@@ -45,7 +45,7 @@ class MissingExtraError(ConfigError):
 
 
 def _installation(extra: str) -> str:
-    """The command that installs an extra: of the checkout that this code is from, else of the installed package."""
+    """Return the command that installs an extra, for the checkout that contains this code or the installed package."""
     checkout = Path(__file__).resolve().parents[1]
     if not (checkout / "pyproject.toml").is_file():
         return f'pip install "patent_hier[{extra}]"'
@@ -53,14 +53,14 @@ def _installation(extra: str) -> str:
 
 
 class UnknownLabelError(ConfigError):
-    """A label that a system does not have.
+    """A label does not exist in the system.
 
     Args:
-        label: As it was written.
-        near: Known labels that are like it.
+        label: The label as the user wrote it.
+        near: Similar known labels.
 
     Attributes:
-        near: Likewise.
+        near: Similar known labels.
     """
 
     def __init__(self, label: str, near: Sequence[str]) -> None:
@@ -69,18 +69,18 @@ class UnknownLabelError(ConfigError):
 
     def __str__(self) -> str:
         label, near = self.args
-        return f"label {label[:_SHOWN]!r} is unknown to the system; near it are {', '.join(near)}"
+        return f"label {label[:_SHOWN]!r} does not exist in this system; similar labels are {', '.join(near)}"
 
 
 class BlockedLabelError(ConfigError):
-    """A label that was asked for although the office blocks it.
+    """A requested label is on the office's list of blocked places.
 
     Args:
-        label: Its code.
-        reason: Why it is blocked, as the list says.
+        label: The code of the label.
+        reason: The reason that the list gives.
 
     Attributes:
-        reason: Likewise.
+        reason: The reason that the list gives.
     """
 
     def __init__(self, label: str, reason: str) -> None:
@@ -89,39 +89,39 @@ class BlockedLabelError(ConfigError):
 
     def __str__(self) -> str:
         label, reason = self.args
-        return f"label {label} is blocked ({reason}); name another, or change the list of blocked places"
+        return f"label {label} is blocked ({reason}); choose another, or change the list of blocked places"
 
 
 class DataError(PatentHierError):
-    """The input cannot be used: missing file, wrong columns, nothing valid in it."""
+    """The input cannot be used: a file is missing, its columns are wrong, or it has no valid content."""
 
 
 class RepeatedRequestError(DataError):
-    """A judgement comes under the number of another one."""
+    """A judgement has the same request id as an earlier, different judgement."""
 
 
 class UnavailableError(PatentHierError):
-    """A judgement could not be stored now: the file is locked, the disk full. The same request may be sent again."""
+    """A judgement cannot be stored now: the file is locked or the disk is full. The same request may be sent again."""
 
 
 class FullError(UnavailableError):
-    """The file of judgements has as many bytes as it may have."""
+    """The file of judgements has reached its size limit."""
 
 
 class ProcessError(PatentHierError):
-    """A process that trained beside others ended without saying why."""
+    """A training process ended without an error message while others were running."""
 
 
 class LostRanksError(ProcessError):
-    """A process of torchrun failed, and no further node can be trained together."""
+    """A torchrun process failed, so the processes cannot train any further nodes together."""
 
 
 class MemoryShortageError(PatentHierError):
-    """The memory of a GPU or of the machine ran out."""
+    """The GPU or the machine ran out of memory."""
 
 
 class ArtifactError(PatentHierError):
-    """A file that this project wrote is missing, damaged or of another version."""
+    """A file that this project wrote is missing, damaged or from another version."""
 
 
 class IncompleteError(PatentHierError):

@@ -1,22 +1,22 @@
-"""Traces of web pages and spreadsheets in single values: entities, tags, Excel's escapes and formulas."""
+"""Removal of web-page and spreadsheet markup from single values: entities, tags, Excel escapes and formulas."""
 
 import re
 from html import unescape
 from html.entities import html5
 
-# Entities end in a semicolon, so that "R&D" stays; one that was escaped several times (&amp;lt;) is resolved at once.
+# Entities end in a semicolon, so "R&D" stays; an entity that was escaped several times (&amp;lt;) is resolved at once.
 _ENTITY = re.compile(
     r"&(?:(?:amp|#38|#x26);)*(#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.ASCII | re.IGNORECASE
 )
-_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_", re.ASCII)  # Office writes control characters of a cell so
-_FORMULA = re.compile(r'\s*=\s*"(.*)"\s*', re.DOTALL)  # keeps a spreadsheet from making a number of it
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_", re.ASCII)  # how Office writes control characters in a cell
+_FORMULA = re.compile(r'\s*=\s*"(.*)"\s*', re.DOTALL)  # prevents a spreadsheet from reading the text as a number
 _LINES = "br p div li tr hr h1 h2 h3 h4 h5 h6 ul ol dl dt dd table tbody thead para abstract claim claim-text"
 _INLINE = (
     "sub sup em strong small big span font img td th col colgroup center pre tt del ins strike code figref claim-ref "
     "maths math mi mn mo mrow mtext msub msup msubsup mfrac msqrt mroot mover munder mfenced mtable mtr mtd mspace "
     "mstyle chemistry tables smallcaps crossref patcit nplcit sub2 sup2 html body head meta link style title"
 )
-_LETTERS = "a b i o q s u"  # also names of variables: "a<b>c" is no tag without its end
+_LETTERS = "a b i o q s u"  # also variable names: "a<b>c" has no tag without "</b>"
 _TAG = re.compile(
     rf"<(/?)({'|'.join(sorted([*_LINES.split(), *_INLINE.split(), *_LETTERS.split()], key=len, reverse=True))})"
     r"(?:\s[^<>]{0,400})?\s*/?>|<!--[^<>]{0,400}-->|<!\[CDATA\[|\]\]>",
@@ -26,10 +26,10 @@ _LINE_TAGS, _LETTER_TAGS = frozenset(_LINES.split()), frozenset(_LETTERS.split()
 
 
 def without_markup(text: str) -> str:
-    """Resolve entities and Excel's escapes, remove tags, unwrap a formula that is only a text (``="CN1A"``).
+    """Resolve entities and Excel escapes, remove tags, and unwrap a formula that only holds text (``="CN1A"``).
 
-    Only elements of HTML, MathML and patent XML are tags. Those that end a line become line breaks; others leave
-    nothing, so that ``H<sub>2</sub>O`` is ``H2O``.
+    Only elements of HTML, MathML and patent XML count as tags. Tags that end a line become line breaks; all others are
+    removed without a trace, so that ``H<sub>2</sub>O`` becomes ``H2O``.
     """
     if not ("&" in text or "<" in text or "_x" in text or "]]>" in text or text.lstrip()[:1] == "="):
         return text
@@ -53,7 +53,7 @@ def _character(match: re.Match[str]) -> str:
     if name[0] != "#":
         known = next((own for own in (name, name.lower()) if f"{own};" in html5), None)
         return match[0] if known is None else html5[f"{known};"]
-    character = unescape(f"&{name};")  # as browsers do, which take 0x80 to 0x9F for characters of Windows
+    character = unescape(f"&{name};")  # like browsers, which read 0x80 to 0x9F as Windows characters
     return character if len(character) != 1 else _printable(ord(character))
 
 

@@ -1,4 +1,4 @@
-"""Scores of hierarchical classification: torchmetrics classes, and the plain functions of arrays that they stand on."""
+"""Metrics of hierarchical classification: torchmetrics classes and the array functions that they are built on."""
 
 from patent_hier.evaluation.calibration_error import expected_calibration_error
 from patent_hier.evaluation.macro_f1 import macro_f1

@@ -1,4 +1,4 @@
-"""Progress messages of a run: plain lines, and a bar with rate and time left on a terminal."""
+"""Progress messages of a run: plain lines, or on a terminal a bar with the rate and the time left."""
 
 import contextlib
 import time
@@ -11,17 +11,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from patent_hier.sanitize import lines, one_line
 
 Batch = TypeVar("Batch", bound=Sized)
-_EVERY = 10.0  # seconds between plain lines where there is no terminal
+_EVERY = 10.0  # seconds between plain lines without a terminal
 
 
 def say(line: str) -> None:
-    """Print one line at once; it appears whole wherever the output goes, and does nothing to a terminal."""
+    """Print a line and flush it; control characters are escaped, so that a terminal does not act on them."""
     print(lines(line), flush=True)
 
 
 @contextlib.contextmanager
 def byte_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
-    """Progress of reading a file: yields ``update(bytes_read, bytes_total, rows)``."""
+    """Show progress while a file is read; yield ``update(bytes_read, bytes_total, rows)``."""
     start = time.perf_counter()
     with _bar(label) as show:
         yield lambda read, total, rows: show(read, total, f"{rows:,} rows, {_rate(rows, start)} rows/s")
@@ -29,7 +29,7 @@ def byte_progress(label: str) -> Iterator[Callable[[int, int, int], None]]:
 
 @contextlib.contextmanager
 def item_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Progress over a known number of documents: yields ``advance(documents)``."""
+    """Show progress over a known number of documents; yield ``advance(documents)``."""
     start = time.perf_counter()
     done = 0
     with _bar(label) as show:
@@ -47,7 +47,7 @@ def _rate(count: int, start: float) -> str:
 
 
 def counted(batches: Iterable[Batch], advance: Callable[[int], None]) -> Iterator[Batch]:
-    """The same batches; each advances the progress by its length when the next one is asked for."""
+    """Yield the batches unchanged; each advances the progress by its length when the next one is requested."""
     for batch in batches:
         yield batch
         advance(len(batch))
@@ -55,7 +55,7 @@ def counted(batches: Iterable[Batch], advance: Callable[[int], None]) -> Iterato
 
 @contextlib.contextmanager
 def _bar(label: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A rich bar on a terminal; else a plain line every ten seconds with the share done and the time left."""
+    """Show a rich bar on a terminal, otherwise a plain line every ten seconds with the share done and the time left."""
     console, label = Console(), one_line(label)
     if not console.is_terminal:
         yield _plain_lines(label)

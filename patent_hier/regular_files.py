@@ -1,7 +1,7 @@
-"""Files that may come from others, opened only if they are regular ones, and read no further than they may be.
+"""Safe reading of untrusted files: only regular files are opened, and only up to a size limit.
 
-A pipe without a writer never answers, and a device never ends: whoever opens one by a name that others have chosen
-waits for ever. Links are followed, as caches of the hub have them, but only to regular files.
+A pipe without a writer never answers and a device never ends, so a program that opens one under a name chosen by others
+waits forever. Links are followed, because the Hugging Face cache uses them, but only to regular files.
 """
 
 import errno
@@ -10,20 +10,20 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_NOT_REGULAR = "a pipe, a device or a socket, not a regular file"
+_NOT_REGULAR = "it is a pipe, a device or a socket, not a regular file"
 _ONLY_OPEN = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a regular file for reading bytes; nothing else is waited for or read.
+    """Open a regular file for reading bytes; anything else is refused without waiting.
 
     Raises:
-        OSError: If it cannot be opened, or is a folder, a pipe, a device or a socket; ``strerror`` says which.
+        OSError: If it cannot be opened, or is a folder, pipe, device or socket; ``strerror`` gives the cause.
     """
-    _require_regular(path.stat(), path)  # before it is opened: that alone can set a device going
+    _require_regular(path.stat(), path)  # before opening it, which alone can start a device
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _ONLY_OPEN))  # noqa: SIM115
     try:
-        _require_regular(os.fstat(file.fileno()), path)  # another may have been put there since
+        _require_regular(os.fstat(file.fileno()), path)  # it may have been replaced in the meantime
     except BaseException:
         file.close()
         raise
@@ -31,37 +31,38 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, most: int) -> bytes:
-    """The bytes of a regular file that may have ``most``.
+    """Return the bytes of a regular file of at most ``most`` bytes.
 
     Raises:
-        OSError: As :func:`open_regular`, or if it has more bytes, whatever size its folder shows.
+        OSError: As :func:`open_regular`, or if the file has more bytes, whatever size the file system reports.
     """
     with open_regular(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise OSError(errno.EFBIG, f"more than {most:,} bytes, which no such file has", str(path))
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes, too many for such a file", str(path))
     return content
 
 
 def require_regular(path: Path) -> None:
-    """Refuse what a library would wait for: a pipe, a device or a socket at a path, or below it if it is a folder.
+    """Refuse a pipe, device or socket at a path, or anywhere below it if the path is a folder.
 
-    Libraries open files by their names, and choose the names themselves; so the whole folder is looked at before.
+    A library that opens such a file waits forever. Libraries choose file names themselves, so the whole folder is
+    checked first.
 
     Raises:
-        OSError: Naming the first one, or a link to one.
+        OSError: If there is one, or a link to one; the error names the first.
     """
     try:
         facts = path.stat()
-    except FileNotFoundError:  # or a link to nothing, which whoever opens it will say
+    except FileNotFoundError:  # or a broken link; opening it later will raise the error
         return
     _require_regular(facts, path)
     if stat.S_ISDIR(facts.st_mode):
         for inner in path.iterdir():
-            if not (inner.is_symlink() and inner.is_dir()):  # may lead back here
+            if not (inner.is_symlink() and inner.is_dir()):  # a link to a folder may lead back here
                 require_regular(inner)
 
 
 def _require_regular(facts: os.stat_result, path: Path) -> None:
-    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # folders: the system refuses to read them
+    if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):  # the system refuses to read folders anyway
         raise OSError(errno.EINVAL, _NOT_REGULAR, str(path))

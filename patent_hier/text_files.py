@@ -1,6 +1,6 @@
-"""Text files, compressed or not, read line by line in bounded memory whatever the file becomes.
+"""Line-by-line reading of text files, plain or compressed, in bounded memory.
 
-A compressed file of some kilobytes can hold gigabytes, in one line or in many. Both are refused soon.
+A compressed file of a few kilobytes can expand to gigabytes, in one line or in many. Both are refused early.
 """
 
 import contextlib
@@ -17,54 +17,55 @@ from typing import IO, Any, BinaryIO
 from patent_hier.errors import DataError
 from patent_hier.regular_files import open_regular
 
-MOST_CHARACTERS = 1 << 24  # of a line
-# Of a file. Chinese text becomes 3 to 6 times as large, one sentence with changing numbers 70 times; gzip goes up to
-# 1,000, xz to 7,000.
+MOST_CHARACTERS = 1 << 24  # in one line
+# Largest expansion of a file. Chinese text expands 3 to 6 times, a repeated sentence with changing numbers 70 times;
+# gzip reaches 1,000 and xz 7,000.
 MOST_TIMES = 250
-_ALWAYS = 1 << 26  # bytes that any file may become
-_ENCODING = "utf-8-sig"  # the mark that some editors put first is no text
+_ALWAYS = 1 << 26  # bytes that every file may expand to
+_ENCODING = "utf-8-sig"  # drops the byte order mark that some editors write
 
 
 def most_decompressed(size: int) -> int:
-    """Bytes that a compressed file of ``size`` bytes may become."""
+    """Return the number of bytes that a compressed file of ``size`` bytes may expand to."""
     return max(_ALWAYS, MOST_TIMES * size)
 
 
 def too_large(path: Path) -> DataError:
-    """What to raise for a file that becomes more."""
+    """Return the error for a file that expands too much."""
     return DataError(
-        f"{path} becomes more than {MOST_TIMES} times as large when it is decompressed, as no text does; "
-        "decompress it yourself if you trust it"
+        f"{path} expands to more than {MOST_TIMES} times its size, which text does not do; decompress it yourself if "
+        "you trust it"
     )
 
 
 @contextlib.contextmanager
 def open_lines(path: Path, newline: str | None = None) -> Iterator[Iterator[str]]:
-    """Open a text in UTF-8, plain or compressed (``.xz``, ``.gz``), and give its lines with their ends.
+    """Open a UTF-8 text file, plain or compressed (``.xz``, ``.gz``), and yield an iterator over its lines.
 
     Args:
         path: The file.
-        newline: As for :func:`open`; ``""`` for what reads CSV.
+        newline: As for :func:`open`; ``""`` for a CSV reader.
 
     Raises:
-        DataError: While reading, if a line has more than :data:`MOST_CHARACTERS`, or the file becomes more than
-            :data:`MOST_TIMES` times as large as it is.
-        OSError: If it cannot be read or is no regular file; of damaged content what :mod:`lzma` and :mod:`gzip` raise.
+        DataError: While reading, if a line has more than :data:`MOST_CHARACTERS` characters, or if the file expands to
+            more than :data:`MOST_TIMES` times its size.
+        OSError: If the file cannot be read or is not a regular file; damaged content raises the errors of :mod:`lzma`
+            and :mod:`gzip`.
     """
     with _open(path, newline) as file:
         yield _lines(file, path)
 
 
 def csv_rows(path: Path) -> Iterator[list[str]]:
-    """The rows of :func:`numbered_rows` alone; errors as there."""
+    """Return the rows of :func:`numbered_rows` without their numbers; it raises the same errors."""
     return (row for _, row in numbered_rows(path))
 
 
 def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV file in UTF-8, plain or compressed (``.xz``, ``.gz``); a blank line is an empty row.
+    """Yield the rows of a UTF-8 CSV file, plain or compressed (``.xz``, ``.gz``); a blank line is an empty row.
 
-    Returns:
-        The number of each row's last line in the file, from 1, and the row.
+    Yields:
+        The number of the row's last line in the file, counted from 1, and the row.
 
     Raises:
         DataError: If the file cannot be read, is not UTF-8, or is damaged.
@@ -77,7 +78,7 @@ def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8") from error
     except (csv.Error, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
+        raise DataError(f"{path} is damaged ({error}); download or export it again") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
 
@@ -94,12 +95,12 @@ def _lines(file: IO[str], path: Path) -> Iterator[str]:
     while line := file.readline(MOST_CHARACTERS + 1):
         number += 1
         if len(line) > MOST_CHARACTERS:
-            raise DataError(f"{path} has a line of more than {MOST_CHARACTERS:,} characters, line {number}; split it")
+            raise DataError(f"line {number} of {path} has more than {MOST_CHARACTERS:,} characters; split it")
         yield line
 
 
 class _Bounded(io.RawIOBase):
-    """A decompressed file that stops where no text would have gone."""
+    """A decompressed stream that raises an error once it exceeds the allowed size."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self._file = file

@@ -1,1 +1,1 @@
-"""From the rows of raw files to a clean corpus and its split."""
+"""Cleaning of raw patent files into a corpus, and the split of that corpus."""

@@ -1,4 +1,4 @@
-"""Where every row of a raw file went."""
+"""Counts of the rows of raw files: kept, rejected or duplicate."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,23 +15,23 @@ from patent_hier.taxonomy.symbols import RejectReason
 DESIGNS = str(RejectReason.LOCARNO)
 UNREAD = str(RejectReason.MALFORMED)
 _TOP_REASONS = 3
-_MOST_SHAPES = 1000  # kept; a file whose symbols have so many has no common one
-_COMMON = 0.9  # fraction of unread symbols that makes their shape worth telling
+_MOST_SHAPES = 1000  # most shapes that are counted; a file with more has no common shape
+_COMMON = 0.9  # share of unreadable symbols from which their shape is worth reporting
 
 
 @dataclass
 class Accounting:
-    """Counts of rows, which balance: rows = kept + rejected by reason + duplicates.
+    """Counts of rows, which balance: rows = kept + rejected + duplicates.
 
     Attributes:
-        rows: Records of the file, its header not counted.
+        rows: Records in the file, without the header.
         kept: Rows that became documents.
-        rejected: Rows by the reason that they were rejected for.
-        duplicates: Rows that are the same as an earlier one, or have its id, text and main symbol.
-        blank_lines: Empty lines, which are no rows.
-        warnings: Kept documents by what was odd about them.
-        repeated_headers: Further header lines, which are no rows.
-        shapes: Symbols that could not be read by their shape, such as ``A99A.999/99``; not written.
+        rejected: Number of rejected rows by reason.
+        duplicates: Rows identical to an earlier one, or with the same id, text and main symbol.
+        blank_lines: Empty lines, which do not count as rows.
+        warnings: Number of kept documents by the kind of oddity.
+        repeated_headers: Further header lines, which do not count as rows.
+        shapes: Number of unreadable symbols by shape, such as ``A99A.999/99``; not saved.
     """
 
     rows: int = 0
@@ -44,14 +44,14 @@ class Accounting:
     shapes: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
 
     def count_unread(self, symbols: Iterable[str]) -> None:
-        """Remember the shape of symbols that could not be read."""
+        """Count the shapes of symbols that cannot be read."""
         for shape in map(shape_of, symbols):
             if shape in self.shapes or len(self.shapes) < _MOST_SHAPES:
                 self.shapes[shape] += 1
 
     @classmethod
     def total(cls, parts: Iterable["Accounting"]) -> "Accounting":
-        """The counts of several parts together."""
+        """Return the sum of the counts of several parts."""
         result = cls()
         for part in parts:
             result.rows += part.rows
@@ -66,23 +66,23 @@ class Accounting:
 
     @property
     def reject_share(self) -> float:
-        """Fraction of rejected rows among all rows but designs and duplicates; 0 if there is no such row."""
+        """Share of rejected rows among all rows except designs and duplicates; 0 if there are no such rows."""
         designs = self.rejected[DESIGNS]
         judged = self.rows - designs - self.duplicates
         return (self.rejected.total() - designs) / judged if judged else 0.0
 
     def check(self) -> None:
-        """Make sure that every row was counted once.
+        """Check that every row was counted exactly once.
 
         Raises:
-            DataError: If not; this would be a fault of the program.
+            DataError: If the counts do not balance, which would be a bug.
         """
         counted = self.kept + self.rejected.total() + self.duplicates
         if counted != self.rows:
-            raise DataError(f"{self.rows} rows went in but {counted} were counted; please report this as a bug")
+            raise DataError(f"{self.rows} rows were read but {counted} were counted; please report this as a bug")
 
     def problem(self, max_reject_share: float) -> str | None:
-        """Why no corpus should be made of these rows, in one line, or None if one should.
+        """Return a one-line reason not to build a corpus from these rows, or None if there is none.
 
         Args:
             max_reject_share: Largest allowed :attr:`reject_share`.
@@ -91,39 +91,39 @@ class Accounting:
         counts = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(self.rejected)) or "no rows"
         if not self.kept:
             advice = self._advice("check data.encoding, data.columns and data.text")
-            return f"no valid row among {self.rows:,} ({counts}); {advice}"
+            return f"no valid row among the {self.rows:,} rows ({counts}); {advice}"
         if self.reject_share > max_reject_share:
             top = ", ".join(f"{reason} {count:,}" for reason, count in _ranked(others)[:_TOP_REASONS])
             return (
-                f"{self.reject_share:.1%} of the rows are rejected (designs and duplicates not counted): {top}; "
+                f"{self.reject_share:.1%} of the rows are rejected (not counting designs and duplicates): {top}; "
                 + self._advice("check data.encoding, data.text and data.min_symbol")
                 + f", or raise data.max_reject_share={max_reject_share}"
             )
         return None
 
     def _unread(self) -> str:
-        """The shape that nearly all unread symbols share, in words; empty if there is none."""
+        """Return advice that names the shape common to nearly all unreadable symbols; empty if there is none."""
         total = self.rejected[UNREAD]
         shape, count = next(iter(self.shapes.most_common(1)), ("", 0))
         if count < 2 or count < _COMMON * total:
             return ""
         return (
-            f"{count:,} of {total:,} unread symbols look like {shape}, where A01D42/04 would be read (9: a digit, "
-            "A: a letter); name another column by data.columns.symbols, or write them so; "
+            f"{count:,} of {total:,} unreadable symbols have the form {shape} (9: a digit, A: a letter), but symbols "
+            "such as A01D42/04 are expected; name another column in data.columns.symbols, or convert the symbols; "
         )
 
     def _advice(self, usual: str) -> str:
-        """What to do about rejected rows; where most have one cause that a file's maker can end, that."""
+        """Return advice on rejected rows; if missing quotes cause most rejections, the advice is only about quotes."""
         broken = self.rejected[RowFault.LINE_BREAK_WITHOUT_QUOTES]
         is_cause = 2 * broken > self.rejected.total() - self.rejected[DESIGNS]
         return (
-            "their records go over several lines without quotes; export them with quotes"
+            "their records span several lines without quotes; export the file with quotes"
             if is_cause
             else self._unread() + usual
         )
 
     def as_dict(self) -> Mapping[str, object]:
-        """The counts as JSON can hold them, the most frequent reasons first."""
+        """Return the counts as JSON-compatible values, the most frequent reasons first."""
         return {
             "rows": self.rows,
             "kept": self.kept,
@@ -136,16 +136,16 @@ class Accounting:
 
     @classmethod
     def from_dict(cls, counts: Mapping[str, Any]) -> Self:
-        """The counts that :meth:`as_dict` gave."""
+        """Return the counts that :meth:`as_dict` saved."""
         counters = {name: Counter(counts[name]) for name in ("rejected", "warnings")}
         return cls(**{**counts, **counters})
 
     def lines(self) -> list[str]:
-        """A table to print: what adds up to the rows first, then what is counted beside them."""
+        """Return a table to print: first the counts that add up to the rows, then the other counts."""
         table = [("rows", self.rows), ("= kept", self.kept)]
         table += [(f"+ rejected: {reason}", count) for reason, count in _ranked(self.rejected)]
         table += [("+ duplicates", self.duplicates)]
-        beside = (("(blank lines, no rows)", self.blank_lines), ("(repeated headers, no rows)", self.repeated_headers))
+        beside = (("(blank lines)", self.blank_lines), ("(repeated headers)", self.repeated_headers))
         table += [line for line in beside if line[1]]
         table += [(f"(warning: {name})", count) for name, count in _ranked(self.warnings)]
         width = max(len(name) for name, _ in table)
@@ -155,10 +155,10 @@ class Accounting:
 
 
 class RefusedFileError(DataError):
-    """A raw file has no valid row or too many rejected ones.
+    """A raw file has no valid row or too many rejected rows.
 
     Attributes:
-        accounting: Where every row went.
+        accounting: Counts of the rows.
     """
 
     def __init__(self, message: str, accounting: Accounting) -> None:
@@ -167,20 +167,20 @@ class RefusedFileError(DataError):
 
 
 def files_shown(files: Sequence[Path]) -> str:
-    """The raw files of a corpus, one or more, for messages."""
+    """Return the names of a corpus's raw files for a message."""
     return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
 def refuse_rejects(accounting: Accounting, source: str, max_reject_share: float) -> None:
-    """Refuse rows of which too few are good.
+    """Refuse raw files with no valid row or too many rejected rows.
 
     Raises:
-        RefusedFileError: Naming the most frequent reasons.
+        RefusedFileError: If so; the message names the most frequent reasons.
     """
     if problem := accounting.problem(max_reject_share):
         raise RefusedFileError(f"{source}: {problem}", accounting)
 
 
 def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
-    """The most frequent first, equally frequent ones by name: the order must not depend on that of the file."""
+    """Return the counts, the most frequent first; ties are ordered by name, so that the order of rows has no effect."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -1,7 +1,8 @@
-"""A teacher's answers, from which a student network learns: on training documents, and on texts without labels.
+"""Answers of a teacher model, from which a student learns: for training documents and for unlabelled texts.
 
-On disk: ``answers.parquet`` with a row for each answered document: ``document_id`` of a training document of the corpus
-or null, ``text`` of any other or null, and its likeliest labels of the deepest level, ``label`` and ``log_prob``.
+On disk, ``answers.parquet`` has a row for each answered document: ``document_id`` (for training documents of the
+corpus, else null), ``text`` (for all other texts, else null), and the most likely labels of the deepest level with
+their log-probabilities (``label`` and ``log_prob``).
 """
 
 from collections.abc import Mapping
@@ -20,11 +21,11 @@ from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.sanitize import reason
 from patent_hier.taxonomy.tree import LabelTree
 
-ANSWERS_VERSION = 1  # raise it when the same teacher and texts would give other answers
+ANSWERS_VERSION = 1  # increase it when the same teacher and texts would give other answers
 ANSWERS_KIND = "answers"
 ANSWERS_FILE = "answers.parquet"
-KEPT = 20  # labels of an answer; of an ensemble's, the rest has a few percent at most
-_LEAST = 1e-3  # of an answer's share in a target; smaller ones cost memory and teach nothing
+KEPT = 20  # labels per answer; in an ensemble's answers the others sum to a few percent at most
+_LEAST = 1e-3  # smallest share of a target that is kept; smaller ones cost memory and have no effect
 _SCHEMA = pa.schema(
     {
         "document_id": pa.string(),
@@ -36,27 +37,29 @@ _SCHEMA = pa.schema(
 
 
 def answers_manifest(folder: Path) -> Any:
-    """The manifest of a folder of answers.
+    """Return the manifest of a folder of answers.
 
     Raises:
-        ConfigError: If there is no such folder.
+        ConfigError: If the folder contains no answers.
     """
     manifest = manifest_of(folder, ANSWERS_KIND)
     if manifest is None:
-        raise ConfigError(f"distill.answers={folder} holds no teacher's answers; make them by patent-hier distill")
+        raise ConfigError(
+            f"distill.answers={folder} contains no answers of a teacher; create them with patent-hier distill"
+        )
     return manifest
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a teacher says of ``n`` documents: ``n_documents`` of the corpus, then ``n_texts`` others.
+    """Answers of a teacher for ``n`` documents: ``n_documents`` of the corpus, then ``n_texts`` others.
 
     Attributes:
-        document_ids: Of the documents, ``(n_documents,)`` of strings.
-        texts: The others' texts.
-        labels: ``(n, k)`` of strings, labels of the deepest level, the likeliest first.
-        log_prob: ``(n, k)`` float32, their joint log-probabilities.
-        facts: The manifest: teacher, corpus, split, counts.
+        document_ids: Ids of the corpus documents, strings, ``(n_documents,)``.
+        texts: Texts of the other documents, ``n_texts`` strings.
+        labels: Labels of the deepest level, the most likely first, strings, ``(n, k)``.
+        log_prob: Joint log-probabilities of the labels, float32, ``(n, k)``.
+        facts: The manifest, with the teacher, corpus, split and counts.
     """
 
     document_ids: NDArray[np.object_]
@@ -66,7 +69,7 @@ class Answers:
     facts: Mapping[str, Any]
 
     def write(self, folder: Path) -> None:
-        """Write the table into a folder; its manifest is the caller's."""
+        """Write the table into a folder; the caller writes the manifest."""
         n_texts = len(self.texts)
         columns: dict[str, Any] = {
             "document_id": [*self.document_ids, *[None] * n_texts],
@@ -81,7 +84,7 @@ class Answers:
         """Read a sealed folder.
 
         Raises:
-            ConfigError: If there is no such folder.
+            ConfigError: If it is not a folder of answers.
             ArtifactError: If it is damaged.
         """
         manifest = answers_manifest(folder)
@@ -95,21 +98,21 @@ class Answers:
                 pc.list_flatten(table.column(name)).to_numpy().reshape(n, k) for name in ("label", "log_prob")
             )
         except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-            raise ArtifactError(f"{folder} cannot be read ({reason(error)}); delete it and distill again") from error
+            raise ArtifactError(f"cannot read {folder} ({reason(error)}); delete it and distill again") from error
         n_documents = sum(name is not None for name in ids)
         documents = np.array(ids[:n_documents], object)
         return cls(documents, tuple(map(str, texts[n_documents:])), labels, log_prob, manifest)
 
     def targets(self, tree: LabelTree, temperature: float) -> tuple["NDArray[np.int32]", NDArray[np.float32]]:
-        """The answers as targets of a student.
+        """Return the answers as training targets of a student.
 
         Args:
-            tree: The student's labels; what it does not know is left out, and the rest is made whole again.
-            temperature: Divides the log-probabilities.
+            tree: The student's labels; other labels are left out, and the remaining shares are rescaled to sum to 1.
+            temperature: Divisor of the log-probabilities.
 
         Returns:
-            Leaves ``(n, k)`` as positions in the tree, -1 for none, and their shares ``(n, k)``, which sum to 1, or to
-            0 where the student knows none of them.
+            Leaves ``(n, k)`` as positions in the tree, -1 for labels that the student does not have, and their shares
+            ``(n, k)``, which sum to 1, or to 0 if the student has none of the labels.
         """
         leaves = tree.find(tree.depth, self.labels.ravel()).reshape(self.labels.shape)
         scaled = np.where(leaves >= 0, self.log_prob.astype(np.float64) / temperature, -np.inf)

@@ -1,23 +1,23 @@
-"""Give every document of a corpus its part.
+"""Assignment of the documents of a corpus to the parts of a split.
 
-Which part a document falls into depends on its id, its class, its applicant (policy ``applicant``), the seed and the
-other documents of the corpus, never on the order of the rows.
+The part of a document depends on its id, its class, its applicant (policy ``applicant``), the seed and the other
+documents of the corpus, never on the order of the rows.
 
-The parts of every class are counted first, then filled. Counting: each part's overall share is exact to within one
-document and is spread over the classes in proportion to their size (largest remainder). A small class still has a
-place in as many parts as it has documents, in the order train, test, val, calibration: 1 document goes to train, 2 to
-train and test, 3 to train, test and val, and from 4 on every part has at least one. Filling: the documents of a class,
-ordered by a keyed hash of their ids, are dealt out by rank.
+First, the number of documents of each class in each part is fixed; then documents are assigned. Numbers: each part's
+overall share is exact to within one document and is spread over the classes in proportion to their size (largest
+remainder). Even a small class is present in as many parts as it has documents, in the order train, test, val,
+calibration: 1 document goes to train, 2 to train and test, 3 to train, test and val, and with 4 or more documents every
+part has at least one. Assignment: the documents of a class are ordered by a keyed hash of their ids and assigned by
+rank.
 
-Policies with groups (``applicant``, ``deduplicated``, ``family``; see
-:mod:`patent_hier.data.document_groups`) first place every
-group as a whole, the largest first, in the part that would still lack the largest share of what it needs of the
-group's classes; documents without such company then fill what is still open. So every part has large and small
-groups, and stratification is approximate.
+Policies with groups (``applicant``, ``deduplicated``, ``family``; see :mod:`patent_hier.data.document_groups`) first
+place every group as a whole, the largest first, in the part that would still lack the largest share of what it needs of
+the group's classes. Documents that belong to no group then fill the remaining places. Every part therefore has large
+and small groups, and stratification is approximate.
 
-Policy ``date`` looks at days alone: :mod:`patent_hier.data.split_dates`. Policy ``file`` takes the parts that are given
-(:mod:`patent_hier.data.given_parts`). Where these are ``train`` and ``test`` alone, ``val`` and ``calibration`` are cut
-from ``train`` in the same way: by class and hash, or, with ``plan.together``, with whole groups first.
+Policy ``date`` looks only at dates (:mod:`patent_hier.data.split_dates`). Policy ``file`` uses the given parts
+(:mod:`patent_hier.data.given_parts`). If only ``train`` and ``test`` are given, ``val`` and ``calibration`` are taken
+from ``train`` in the same way: by class and hash, or, with ``plan.together``, whole groups first.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ from patent_hier.data.split_dates import cut_by_date
 from patent_hier.data.splits import CALIBRATION, DATE, FILE, NO_PART, PARTS, RANDOM, TEST, TRAIN, VAL, Codes, SplitPlan
 from patent_hier.errors import DataError
 
-_BY_NEED = (TRAIN, TEST, VAL, CALIBRATION)  # the order in which a class with few documents has a place in the parts
-_NEARLY = 0.05  # of all documents: a part may differ so much from what was asked for without a word
-_EVERY = 3  # documents of a class that has one in train, test and val
-_MAX_BITE = 0.25  # a group may take this share of what a part still needs, so that none dominates a small part
+_BY_NEED = (TRAIN, TEST, VAL, CALIBRATION)  # the order in which the parts receive documents of a small class
+_NEARLY = 0.05  # share of all documents: smaller deviations of a part from its requested share are not reported
+_EVERY = 3  # documents that a class needs to be in train, test and val
+_MAX_BITE = 0.25  # largest share of a part's open places that one group may take, so that none dominates a small part
 
 Keys = NDArray[np.uint64]
 Counts = NDArray[np.int64]
@@ -47,16 +47,16 @@ class SplitReport:
     """Counts of a split's documents, classes and groups.
 
     Attributes:
-        documents: Documents in each part.
-        classes: Classes with at least one document in each part.
-        small_classes: The classes that are missing from some part, with their documents in each part.
-        groups: Groups of two or more documents that the policy keeps together; 0 under policies without groups.
-        largest_group: Documents in the largest of them.
-        tested_once: Classes with a single test document.
+        documents: Number of documents in each part.
+        classes: Number of classes in each part.
+        small_classes: Classes that are missing from some part, with their number of documents in each part.
+        groups: Number of groups of two or more documents that the policy keeps together; 0 for policies without groups.
+        largest_group: Number of documents in the largest group.
+        tested_once: Number of classes with a single test document.
     """
 
     def shares(self, plan: SplitPlan) -> str | None:
-        """What became of the shares that were asked for, in one line; None if they are nearly kept."""
+        """Return a line on how the shares differ from the requested ones; None if they nearly agree."""
         counts = np.array([self.documents[part] for part in PARTS])
         shares = counts / max(1, counts.sum())
         if np.abs(shares - plan.shares).max() <= _NEARLY:
@@ -64,9 +64,9 @@ class SplitReport:
         got, asked = (" / ".join(f"{100 * share:.4g}" for share in own) for own in (shares.round(3), plan.shares))
         whole = "groups stay whole, and " if self.groups else ""
         return (
-            f"the parts ({', '.join(PARTS)}) are {got} % of the documents instead of {asked} %, because {whole}a "
-            f"class with few documents still has one in each part; {self.tested_once} of {self.classes['test']} "
-            "classes have a single test document, so scores say little"
+            f"the parts ({', '.join(PARTS)}) have {got} % of the documents instead of {asked} %, because {whole}even a "
+            f"small class has a document in each part; {self.tested_once} of {self.classes['test']} classes have a "
+            "single test document, so the scores are unreliable"
         )
 
     documents: dict[str, int]
@@ -85,39 +85,47 @@ def assign(
     days: NDArray[np.datetime64] | None = None,
     given: Codes | None = None,
 ) -> tuple[Codes, SplitReport]:
-    """Give every document of the corpus its part.
+    """Assign every document of the corpus to a part.
 
     Args:
-        document_ids: ``n`` distinct ids.
-        classes: The ``n`` labels to stratify by, such as ``A01``.
-        groups: The group of every document ``(n,)``, -1 for one that is alone, and their names; see
-            :func:`patent_hier.data.document_groups.find_groups`. Needed where the plan keeps groups together only.
+        document_ids: Distinct document ids, ``n``.
+        classes: Labels to stratify by, such as ``A01``, ``n``.
+        groups: The group of every document ``(n,)``, -1 for a document that belongs to none, and the names of the
+            groups; see :func:`patent_hier.data.document_groups.find_groups`. Required only if the plan keeps groups
+            together.
         plan: Policy, shares and seed.
-        days: The ``n`` days of application, ``NaT`` where unknown; needed by policy ``date`` only.
-        given: The ``n`` part codes to take, :data:`NO_PART` for a document left out; needed by policy ``file`` only.
+        days: Application dates, ``(n,)``, ``NaT`` if unknown; required only for policy ``date``.
+        given: Given part codes, ``(n,)``, :data:`NO_PART` for a document to leave out; required only for policy
+            ``file``.
 
     Returns:
         Part codes ``(n,)``, positions in :data:`PARTS`, in the order of the input; and the report.
 
     Raises:
-        DataError: If ids repeat, a class is missing, lengths differ, or train, test or a ``val`` that was asked for
-            would be empty.
-        ConfigError: If there are documents of calibration and none of ``val``.
+        DataError: If ids repeat, a class is missing, lengths differ, or train, test or a requested ``val`` would be
+            empty.
+        ConfigError: If there are calibration documents but no ``val`` documents.
     """
     ids = np.asarray(document_ids, dtype=object)
     class_codes, names = _class_codes(ids, classes)
     if plan.policy == DATE:
         if days is None or len(days) != len(ids):
-            raise DataError("split policy date needs the day of every document; give them or use policy random")
+            raise DataError(
+                "split policy date needs the date of every document; provide the dates or use policy random"
+            )
         parts, group_sizes = cut_by_date(days, plan), np.zeros(0, np.int64)
         return parts, _report(parts, class_codes, names, group_sizes, plan)
     if plan.grouping is not None and (groups is None or len(groups[0]) != len(ids)):
-        raise DataError(f"split policy {plan.policy} needs the group of every document; give them or use policy random")
+        raise DataError(
+            f"split policy {plan.policy} needs the group of every document; provide the groups or use policy random"
+        )
     rows, shares = np.arange(len(ids)), plan.shares
     parts = np.full(len(ids), TRAIN, dtype=np.int8)
     if plan.policy == FILE:
         if given is None or len(given) != len(ids):
-            raise DataError("split policy file needs the part of every document; give them or use policy random")
+            raise DataError(
+                "split policy file needs the part of every document; provide the parts or use policy random"
+            )
         parts, shares = given.copy(), _shares_of_train(given, plan)
         rows = np.flatnonzero(given == TRAIN)
     own_groups = None if plan.grouping is None or groups is None else (groups[0][rows], groups[1])
@@ -126,7 +134,7 @@ def assign(
 
 
 def _shares_of_train(given: Codes, plan: SplitPlan) -> NDArray[np.float64]:
-    """How the documents given to ``train`` are shared out, ``(4,)``: parts that have documents get none of them."""
+    """Return how to divide the documents given to ``train``, ``(4,)``; parts that already have documents get none."""
     shares = np.zeros(len(PARTS))
     for part, share in ((VAL, plan.val), (CALIBRATION, plan.calibration)):
         shares[part] = 0 if (given == part).any() else share
@@ -143,10 +151,10 @@ def _cut(
     shares: NDArray[np.float64],
     seed: int,
 ) -> tuple[Codes, Counts]:
-    """Whole groups first, then the documents that are alone.
+    """Assign whole groups first, then the documents that belong to no group.
 
     Returns:
-        The parts ``(n,)``, and the documents of each group that has any.
+        The parts ``(n,)``, and the number of documents in each non-empty group.
     """
     _, own = np.unique(class_codes, return_inverse=True)
     need = _needs(np.bincount(own).astype(np.int64), shares)
@@ -180,15 +188,15 @@ def _class_codes(ids: NDArray[Any], classes: Sequence[str] | NDArray[Any]) -> tu
 
 
 def _hash(texts: Iterable[str], seed: int) -> Keys:
-    """128-bit keyed hashes ``(n, 2)``: long enough that two documents never tie."""
-    digests = bytearray()  # one object, where joining would hold one for each text
+    """Return 128-bit keyed hashes ``(n, 2)``, long enough that two documents never tie."""
+    digests = bytearray()  # one object; joining would need one for each text
     for text in texts:
         digests += hashlib.blake2b(f"{seed}|{text}".encode(), digest_size=16).digest()
     return np.frombuffer(digests, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
 def _needs(sizes: Counts, shares: NDArray[np.float64]) -> Counts:
-    """Documents wanted of each class in each part, ``(n_classes, 4)``; every row sums to the size of the class."""
+    """Return the wanted number of documents of each class in each part, ``(n_classes, 4)``; rows sum to class sizes."""
     need = np.zeros((len(sizes), len(PARTS)), dtype=np.int64)
     rest = sizes.copy()
     n_documents = int(sizes.sum())
@@ -205,19 +213,19 @@ def _needs(sizes: Counts, shares: NDArray[np.float64]) -> Counts:
 
 
 def apportion(weights: Counts, lower: Counts, upper: Counts, total: int) -> Counts:
-    """Split a total in proportion to weights, within bounds: the method of largest remainders.
+    """Split a total in proportion to weights, within bounds, by the method of largest remainders.
 
-    The one factor for all weights is found by bisection, then the largest remainders are rounded up, the earlier of
-    equal ones first. Bounds win: a total outside their sums is moved to the nearer sum.
+    Bisection finds the common factor of all weights; then the largest remainders are rounded up, the first of equal
+    ones first. The bounds take precedence: a total outside their sums is moved to the nearer sum.
 
     Args:
-        weights: ``(n,)`` positive.
-        lower: ``(n,)`` smallest count allowed.
-        upper: ``(n,)`` largest count allowed, ``lower <= upper``.
-        total: What the counts shall sum to.
+        weights: Positive weights, ``(n,)``.
+        lower: Smallest allowed counts, ``(n,)``.
+        upper: Largest allowed counts, ``(n,)``, ``lower <= upper``.
+        total: Wanted sum of the counts.
 
     Returns:
-        ``(n,)`` counts.
+        The counts, ``(n,)``.
     """
     total = int(np.clip(total, lower.sum(), upper.sum()))
     low, high = 0.0, float(np.max(upper / weights, initial=0.0))
@@ -227,7 +235,7 @@ def apportion(weights: Counts, lower: Counts, upper: Counts, total: int) -> Coun
             low = middle
         else:
             high = middle
-    quota = np.clip(high * weights, lower, upper).round(6)  # 6 decimals: what bisection leaves is not a remainder
+    quota = np.clip(high * weights, lower, upper).round(6)  # 6 decimals hide the error of the bisection
     counts: Counts = np.floor(quota).astype(np.int64)
     remainder = np.where(counts < upper, quota - counts, -1.0)
     counts[np.argsort(-remainder, kind="stable")[: total - counts.sum()]] += 1
@@ -235,14 +243,14 @@ def apportion(weights: Counts, lower: Counts, upper: Counts, total: int) -> Coun
 
 
 def share_out(need: Counts, available: Counts) -> Counts:
-    """Give each row's supply to its columns in proportion to what they need.
+    """Distribute each row's supply over the columns in proportion to their need.
 
     Args:
-        need: ``(n_rows, n_columns)``; a negative need (a surplus) gets nothing. A row's sum is its supply.
-        available: ``(n_rows,)`` supplies.
+        need: Needs, ``(n_rows, n_columns)``; a negative need (a surplus) gets nothing. A row's sum is its supply.
+        available: Supplies, ``(n_rows,)``.
 
     Returns:
-        ``(n_rows, n_columns)`` counts whose rows sum to ``available``.
+        Counts ``(n_rows, n_columns)`` whose rows sum to ``available``.
     """
     positive = np.maximum(need, 0)
     quota = positive * (available / np.maximum(positive.sum(axis=1), 1))[:, None]
@@ -259,17 +267,18 @@ def _place(
     need: Counts,
     shares: NDArray[np.float64],
 ) -> tuple[Codes, Counts]:
-    """Place whole groups, in the given order.
+    """Place whole groups in the given order.
 
     Returns:
-        The part of every group, and what each part still needs of each class (negative where it has too many).
+        The part of every group, and the number of documents of each class that each part still needs (negative if it
+        has too many).
     """
     n_classes = len(need)
     cells, counts = np.unique(groups * n_classes + class_codes, return_counts=True)
     starts = np.searchsorted(cells, np.arange(len(order) + 1) * n_classes).tolist()
     cell_classes, cell_counts = (cells % n_classes).tolist(), counts.tolist()
     wanted = [part for part in range(len(PARTS)) if shares[part] > 0]
-    # Plain lists: the loop touches a handful of numbers for each group, where numpy's call overhead would dominate.
+    # Plain lists: the loop uses only a few numbers per group, so NumPy's call overhead would dominate.
     filled_scale = (1 / (need.sum(axis=1, keepdims=True) * np.where(shares > 0, shares, 1))).tolist()
     still, open_ = need.tolist(), need.sum(axis=0).tolist()
     parts = np.zeros(len(order), dtype=np.int8)
@@ -290,7 +299,7 @@ def _place(
 
 
 def _deal(class_codes: NDArray[np.intp], keys: Keys, counts: Counts) -> Codes:
-    """Cut each class, in the order of its documents' keys, into its counts of test, val, calibration and train."""
+    """Cut each class, ordered by its documents' keys, into the given counts of test, val, calibration and train."""
     order = np.lexsort((keys[:, 1], keys[:, 0], class_codes))
     cut = [TEST, VAL, CALIBRATION, TRAIN]
     parts = np.empty(len(class_codes), dtype=np.int8)
@@ -307,7 +316,7 @@ def _report(
     for part in (TRAIN, VAL, TEST):
         if not table[:, part].any() and (part != VAL or plan.val):
             raise DataError(
-                f"a split by policy {plan.policy} of {len(parts)} documents leaves none for {PARTS[part]}; "
+                f"split policy {plan.policy} puts none of the {len(parts)} documents in {PARTS[part]}; "
                 f"{_way_out(table.sum(axis=1), plan)}"
             )
     wanted = (plan.shares > 0) | table.any(axis=0)
@@ -325,9 +334,9 @@ def _report(
 
 
 def _way_out(sizes: Counts, plan: SplitPlan) -> str:
-    """What helps where a part is empty: of classes with so many documents each."""
+    """Return advice for a split with an empty part, given the number of documents of each class."""
     few = (
-        f"no class has {_EVERY} documents, and a class needs as many to be in train, test and val; "
+        f"no class has {_EVERY} documents, the minimum for being in train, test and val; "
         if (sizes.max(initial=0) < _EVERY)
         else ""
     )

@@ -1,4 +1,4 @@
-"""Audit of a split: documents with a relative in the training part, and days out of order."""
+"""Audit of a split: documents with a relative in the training part, and dates out of order."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,22 +21,22 @@ from patent_hier.data.splits import (
 )
 
 RELATIONS = ("equal", "similar", "family", "applicant")
-LEAKING = ("similar", "family")  # equal texts are similar too; an applicant's other inventions are no leak
+LEAKING = ("similar", "family")  # identical texts are similar too; other inventions of an applicant are not a leak
 _PROMISED = {DEDUPLICATED: "similar", FAMILY: "family", APPLICANT: "applicant"}  # by policy
 Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Relation:
-    """One kind of relatives.
+    """Relatives of one kind.
 
     Attributes:
         name: One of :data:`RELATIONS`.
         groups: Groups of two or more documents.
-        documents: Documents in them.
-        torn: Groups that lie in several parts.
-        leaked: For each other part, how many of its documents have a relative in ``train``.
-        shares: The same as fractions of the part's documents; 0 for an empty part.
+        documents: Documents in these groups.
+        torn: Groups with documents in several parts.
+        leaked: For each part except ``train``, the number of documents with a relative in ``train``.
+        shares: The same numbers as shares of the part's documents; 0 for an empty part.
     """
 
     name: str
@@ -49,15 +49,15 @@ class Relation:
 
 @dataclass(frozen=True)
 class Audit:
-    """A split, examined.
+    """Result of the audit of a split.
 
     Attributes:
-        policy: The split's policy.
-        documents: Documents of each part.
-        relations: One for each kind.
-        dates: Of each part the first and last day of application as ISO dates, and how many documents have none.
-        promise: What the policy promises, in words; None for ``random`` and ``file``.
-        broken: How often it is broken: groups in several parts, or parts that begin before an earlier one has ended.
+        policy: The policy of the split.
+        documents: Number of documents in each part.
+        relations: One relation of each kind.
+        dates: First and last application date of each part (ISO), and the number of documents without a date.
+        promise: The guarantee of the policy, in words; None for ``random`` and ``file``.
+        broken: Number of violations: groups in several parts, or parts that start before an earlier part ends.
     """
 
     policy: str
@@ -68,20 +68,20 @@ class Audit:
     broken: int
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
+        """Return the audit as JSON-compatible values."""
         return asdict(self)
 
 
 def audit_split(
     codes: Mapping[str, Codes], days: NDArray[np.datetime64], parts: NDArray[np.int8], policy: str
 ) -> Audit:
-    """Examine a split.
+    """Audit a split.
 
     Args:
-        codes: For each of :data:`RELATIONS` the group of every document ``(n,)``; a negative code is alone.
-        days: Days of application, ``(n,)``, ``NaT`` where unknown.
+        codes: The group of every document ``(n,)`` for each of :data:`RELATIONS`; negative for a document in no group.
+        days: Application dates, ``(n,)``, ``NaT`` if unknown.
         parts: Part codes, ``(n,)``; documents in no part are left out.
-        policy: The split's policy.
+        policy: The policy of the split.
     """
     inside = parts != NO_PART
     codes, days, parts = {name: own[inside] for name, own in codes.items()}, days[inside], parts[inside]
@@ -98,14 +98,14 @@ def audit_split(
 
 
 def torn_groups(codes: Codes, parts: NDArray[np.int8]) -> int:
-    """How many groups lie in several parts; see :func:`audit_split`."""
+    """Return the number of groups with documents in several parts; see :func:`audit_split`."""
     inside = codes >= 0
     pairs = np.unique(codes[inside] * len(PARTS) + parts[inside]) // len(PARTS)
     return int((np.bincount(pairs) > 1).sum())
 
 
 def leaked(codes: Codes, parts: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Which documents outside ``train`` have a relative in it, ``(n,)``."""
+    """Return which documents outside ``train`` have a relative in ``train``, ``(n,)``."""
     in_train = parts == TRAIN
     found: NDArray[np.bool_] = (codes >= 0) & ~in_train & np.isin(codes, codes[in_train])
     return found

@@ -1,8 +1,8 @@
-"""Texts that are written otherwise than those of the training: Traditional characters, Latin letters, unseen ones.
+"""Detection of texts in an unfamiliar script: Traditional characters, Latin letters, or letters unseen in training.
 
-A model reads nothing of what training has hardly shown, and its probabilities and thresholds say nothing of such texts.
-The measure is the share of a text's letters that few training documents have. Its threshold comes from the training
-documents themselves, each held against the others; so does that of Latin letters.
+A model cannot use letters that hardly occur in training, and its probabilities and thresholds do not hold for such
+texts. The measure is the share of a text's letters that occur in few training documents. The thresholds for these
+letters and for Latin letters come from the training documents themselves, each compared with all others.
 """
 
 import math
@@ -19,13 +19,13 @@ from patent_hier.errors import ArtifactError
 
 CHARACTERS_FILE = "characters.json"
 CHARACTERS_VERSION = 1
-MOST_TEXTS = 50_000  # training documents that are looked at
+MOST_TEXTS = 50_000  # training documents that are examined
 TRADITIONAL, LATIN, UNSEEN = STRANGE = ("traditional", "latin", "unseen")
-_RARE = 10_000  # a letter is known if more than one of so many training documents has it
-_COMMON = 0.995  # share of the training documents that are not strange to the others
-_LEAST, _LEAST_LATIN = 0.1, 0.5  # share of a text's letters from which it can be strange
+_RARE = 10_000  # a letter is known if more than one in this many training documents contains it
+_COMMON = 0.995  # share of the training documents that count as normal
+_LEAST, _LEAST_LATIN = 0.1, 0.5  # lowest thresholds: shares of unseen and of Latin letters
 _LEAST_LETTERS, _LEAST_LATIN_LETTERS = 2, 10
-# The commonest Traditional characters of patents that Simplified text does not have.
+# The most common Traditional characters in patents that do not occur in Simplified text.
 _TRADITIONAL = frozenset(
     "種機裝動電發設構體與連組軸輪統轉過進開養備爲壓結傳對間輸時實內個測車導製調線將氣產帶該採側飛兩處單質應離現節盤並齒驅變選"
     "無業長術頭熱數葉風脫雜檢環狀塊別從溫臺點層護圓運條儲適農計聯撐劑簡誘夾試優減殼達鏈屬織桿滾態據換強載雙縮經莖關網領篩驟溝"
@@ -37,13 +37,13 @@ _TRADITIONAL = frozenset(
 
 @dataclass(frozen=True)
 class Characters:
-    """What training has shown of characters.
+    """Characters that occur in the training documents.
 
     Attributes:
-        known: The letters that it has shown often enough.
-        unseen: Share of other letters above which a text is strange, 0 to 1.
-        latin: Share of Latin letters above which it is, 0 to 1.
-        documents: How many training documents were looked at.
+        known: Letters that occur often enough.
+        unseen: Share of other letters above which a text is unusual, 0 to 1.
+        latin: Share of Latin letters above which a text is unusual, 0 to 1.
+        documents: Number of training documents examined.
     """
 
     known: frozenset[str]
@@ -53,17 +53,17 @@ class Characters:
 
     @classmethod
     def learn(cls, texts: Sequence[str]) -> Self:
-        """Learn from texts of the training part; no more than :data:`MOST_TEXTS` are needed."""
+        """Learn the characters from texts of the training part; :data:`MOST_TEXTS` texts are enough."""
         counts = Counter(letter for text in texts for letter in set(filter(str.isalpha, text)))
         least = 1 + len(texts) // _RARE
         known = frozenset(letter for letter, count in counts.items() if count >= least)
-        beside = frozenset(letter for letter, count in counts.items() if count > least)  # without the text itself
+        beside = frozenset(letter for letter, count in counts.items() if count > least)  # known from other texts
         shares = [(_share(letters, beside), _latin(letters)) for letters in map(_letters, texts) if letters]
         unseen, latin = np.quantile(np.array(shares or [(0.0, 0.0)]), _COMMON, axis=0).tolist()
         return cls(known, max(_LEAST, unseen), max(_LEAST_LATIN, latin), len(texts))
 
     def judge(self, text: str) -> str | None:
-        """One of :data:`STRANGE` for a text that is, else None."""
+        """Return one of :data:`STRANGE` for a text in an unusual script, else None."""
         letters = _letters(text)
         if sum(map(str.isascii, letters)) >= _LEAST_LATIN_LETTERS and _latin(letters) > self.latin:
             return LATIN
@@ -74,12 +74,12 @@ class Characters:
         return None
 
     def unseen_share(self, text: str) -> float:
-        """The share of a text's letters that training has hardly shown, 0 to 1; 0 without letters."""
+        """Return the share of a text's letters that hardly occur in training, 0 to 1; 0 for a text without letters."""
         letters = _letters(text)
         return _share(letters, self.known) if letters else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON-able values."""
+        """Return the characters and thresholds as JSON-compatible values."""
         return {
             "version": CHARACTERS_VERSION,
             "known": "".join(sorted(self.known)),
@@ -90,24 +90,24 @@ class Characters:
 
     @classmethod
     def from_dict(cls, content: Any) -> Self:
-        """Those of :meth:`as_dict`.
+        """Return the characters that :meth:`as_dict` saved.
 
         Raises:
-            ValueError: If it is something else.
+            ValueError: If the content has another form or version.
         """
         if not isinstance(content, dict) or content.get("version") != CHARACTERS_VERSION:
-            raise ValueError("another version")
+            raise ValueError("it is of another version")
         known, unseen, latin = content.get("known"), float(content["unseen"]), float(content["latin"])
-        if not isinstance(known, str) or not (unseen >= 0 and latin >= 0):  # NaN is not either
-            raise ValueError("no characters and shares")
+        if not isinstance(known, str) or not (unseen >= 0 and latin >= 0):  # NaN fails both tests
+            raise ValueError("its characters or thresholds are invalid")
         return cls(frozenset(known), unseen, latin, int(content.get("documents", 0)))
 
 
 def load_characters(folder: Path) -> Characters | None:
-    """Those in a folder's ``characters.json``; None where the file is not there. It may be anybody's.
+    """Return the characters in a folder's ``characters.json``, an untrusted file; None if it is missing.
 
     Raises:
-        ArtifactError: If it is something else.
+        ArtifactError: If the file has other content.
     """
     file = folder / CHARACTERS_FILE
     if not file.is_file():
@@ -116,12 +116,12 @@ def load_characters(folder: Path) -> Characters | None:
         return Characters.from_dict(read_json(file))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ArtifactError(
-            f"{file} does not tell the characters of training ({error}); export the model again"
+            f"{file} does not list the characters of the training documents ({error}); export the model again"
         ) from error
 
 
 def sample(texts: Iterable[str], total: int) -> list[str]:
-    """Every so manieth of ``total`` texts, at most :data:`MOST_TEXTS`."""
+    """Return evenly spaced texts out of ``total``, at most :data:`MOST_TEXTS`."""
     step = max(1, math.ceil(total / MOST_TEXTS))
     return [text for place, text in enumerate(texts) if place % step == 0]
 

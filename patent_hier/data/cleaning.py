@@ -1,4 +1,4 @@
-"""One pass over the parts of a corpus: rows to documents and rejections, every row counted, in flat memory."""
+"""One pass over the raw files of a corpus in constant memory; every row becomes a document or a counted rejection."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -21,15 +21,15 @@ from patent_hier.reading.tables import Table, open_table
 from patent_hier.taxonomy.symbols import RejectReason
 
 Progress = Callable[[int, int, int], None]
-"""Called with bytes read, bytes in all, and rows so far."""
+"""Callback that receives the bytes read, the total bytes and the rows so far."""
 
 
 class Batch(NamedTuple):
     """Documents and rejections of consecutive rows, in their order.
 
     Attributes:
-        documents: Columns as in :data:`patent_hier.data.columns.SCHEMA`, each in one piece.
-        rejections: The rows that are no documents.
+        documents: Table with the columns of :data:`patent_hier.data.columns.SCHEMA`, each in one chunk.
+        rejections: Rows that did not become documents.
     """
 
     documents: pa.Table
@@ -38,14 +38,14 @@ class Batch(NamedTuple):
 
 @dataclass
 class Part:
-    """What was found in one file of a corpus.
+    """One raw file of a corpus.
 
     Attributes:
         path: The file.
-        layout: Its columns.
-        facts: Its format, encoding and so on, see :attr:`patent_hier.reading.tables.Table.facts`.
-        notes: What someone should know about it; complete once it was read.
-        accounting: Where its rows went.
+        layout: Positions of its columns.
+        facts: Its format, encoding and so on; see :attr:`patent_hier.reading.tables.Table.facts`.
+        notes: Remarks for the user; complete once the file has been read.
+        accounting: Counts of its rows.
     """
 
     path: Path
@@ -55,23 +55,23 @@ class Part:
     accounting: Accounting = field(default_factory=Accounting)
 
     def as_dict(self) -> dict[str, object]:
-        """As JSON can hold it."""
+        """Return the facts, notes and counts as JSON-compatible values."""
         return {"file": self.path.name, **self.facts, "notes": self.notes, "accounting": self.accounting.as_dict()}
 
 
 class Cleaning:
-    """Reads the files of a corpus once.
+    """Single-pass reader and cleaner of the raw files of a corpus.
 
-    What is repeated, and which of several repetitions stays, says :class:`patent_hier.data.repeats.Repeats`.
+    :class:`patent_hier.data.repeats.Repeats` decides which rows are repetitions and which of them is kept.
 
     Args:
-        source: A file, a folder, a pattern, or several.
-        fmt: What they look like.
-        progress: Called after each batch.
+        source: A file, a folder, a pattern, or several of these.
+        fmt: Format of the files.
+        progress: Callback that is called after each batch.
 
     Attributes:
-        files: The files, in their order.
-        parts: What was found in those that were begun.
+        files: The files in reading order.
+        parts: The files whose reading has started.
         classes: Documents so far by IPC class.
     """
 
@@ -87,30 +87,30 @@ class Cleaning:
 
     @property
     def accounting(self) -> Accounting:
-        """The counts so far, of all parts together."""
+        """Counts of the rows of all files so far."""
         return Accounting.total(part.accounting for part in self.parts)
 
     @property
     def mean_text_length(self) -> float:
-        """Characters per document; 0 without documents."""
+        """Mean number of characters per document; 0 without documents."""
         kept = self.accounting.kept
         return self._characters / kept if kept else 0.0
 
     def look(self) -> None:
-        """Look at the first file's header.
+        """Check the header of the first file.
 
         Raises:
-            DataError: If it cannot be used, as :meth:`batches`.
+            DataError: If the file cannot be used; see :meth:`batches`.
         """
         with open_table(self.files[0], self._options(self.files[0])) as table:
             find_columns(table.names, self._format, self.files[0])
 
     def batches(self) -> Generator[Batch, None, None]:
-        """Read, clean and count.
+        """Read and clean the files, count their rows, and yield batches.
 
         Raises:
-            DataError: If a file is missing, no regular file, empty, unreadable, of another encoding or without a
-                needed column.
+            DataError: If a file is missing, not a regular file, empty, unreadable, in another encoding or without a
+                required column.
         """
         repeats = Repeats()
         total = sum(map(size_of, self.files))
@@ -145,7 +145,7 @@ class Cleaning:
             counts.blank_lines += rows.blank_lines
             counts.repeated_headers += rows.headers
             counts.warnings.update(judged.warnings)
-            classes: Any = documents["ipc_class"].value_counts()  # the stubs know no structs
+            classes: Any = documents["ipc_class"].value_counts()  # the type stubs lack structs
             self.classes.update({item["values"]: item["counts"] for item in classes.to_pylist()})
             self._characters += pc.sum(pc.utf8_length(documents["text"])).as_py() or 0
             if len(rows):
@@ -158,12 +158,12 @@ class Cleaning:
 
 
 def reading_options(fmt: RawFormat, find: Callable[[Sequence[str]], Layout], *, guess: bool = False) -> Options:
-    """How a raw file is read.
+    """Return the options for reading a raw file.
 
     Args:
-        fmt: What it looks like.
-        find: Finds the columns in a header.
-        guess: Whether its content decides on the encoding, even if one was set.
+        fmt: Format of the file.
+        find: Function that finds the columns in a header.
+        guess: Whether the content of the file determines the encoding even if one is set.
     """
     return Options(
         accept=lambda names: find(names).text_positions,

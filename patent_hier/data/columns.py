@@ -1,7 +1,7 @@
-"""From rows of a raw file to the columns of its documents, and the reasons why its other rows are none.
+"""Conversion of raw rows into columns of documents, and the reasons for rejecting the other rows.
 
-Every rule for a single value is in :mod:`patent_hier.data.raw` and :mod:`patent_hier.data.symbols`. Here a value that
-recurs in a batch is judged once.
+The rules for single values are in :mod:`patent_hier.data.raw` and :mod:`patent_hier.data.symbols`. This module
+evaluates a value that recurs in a batch only once.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -66,17 +66,17 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class CleanRows:
-    """Outcome of cleaning rows, before duplicates are known; rows are counted from 0.
+    """Cleaned rows before duplicates are removed; rows are counted from 0.
 
     Attributes:
-        readable: Rows with fields.
-        row_hashes: Of these, 64-bit hashes of what they hold.
-        candidates: The rows that are documents.
-        columns: Their columns as in :data:`SCHEMA`, by name.
-        id_hashes: Of these, hashes of their ids.
-        content_hashes: Hashes of id, text and main symbol.
-        rejections: The other rows and why.
-        warnings: What is odd in candidates: row and name.
+        readable: Rows that could be split into fields.
+        row_hashes: 64-bit hashes of the content of the readable rows.
+        candidates: Rows that are documents.
+        columns: Columns of the candidates by name, as in :data:`SCHEMA`.
+        id_hashes: Hashes of the candidates' ids.
+        content_hashes: Hashes of the candidates' id, text and main symbol.
+        rejections: The rejected rows with their reasons.
+        warnings: Oddities of candidates, as pairs of row and warning name.
     """
 
     readable: list[int] = field(default_factory=list)
@@ -90,13 +90,13 @@ class CleanRows:
 
 
 def clean_rows(rows: Rows, layout: Layout, fmt: RawFormat, part: int) -> CleanRows:
-    """Clean rows: the symbol is judged first, so that designs are known as designs.
+    """Clean rows; the symbol is checked first, so that designs are recognised as designs.
 
     Args:
-        rows: See :class:`patent_hier.reading.rows.Rows`.
-        layout: Where the columns stand.
-        fmt: What the file looks like.
-        part: The number of the part that the rows stand in.
+        rows: The rows; see :class:`patent_hier.reading.rows.Rows`.
+        layout: Positions of the columns.
+        fmt: Format of the file.
+        part: Number of the file that contains the rows.
     """
     clean = CleanRows()
     for row, fault in rows.faults.items():
@@ -123,7 +123,7 @@ def clean_rows(rows: Rows, layout: Layout, fmt: RawFormat, part: int) -> CleanRo
 
 
 def rejection(rows: Rows, row: int, reason: RowFault | RejectReason | TextFault) -> Rejection:
-    """Reject a row for something that is best shown by its beginning."""
+    """Return a rejection that shows the beginning of the row."""
     return Rejection(rows.lines[row], reason, excerpt(rows.raws[row]))
 
 
@@ -141,7 +141,7 @@ def _judge_symbols(rows: Rows, layout: Layout, fmt: RawFormat, clean: CleanRows)
 
 
 def _add_columns(rows: Rows, layout: Layout, clean: CleanRows, texts: Sequence[str], part: int) -> None:
-    """Add to text and labels of documents their other columns."""
+    """Add the remaining columns of the documents to their text and labels."""
     values: dict[str, list[str]] = {}
     columns, candidates = clean.columns, clean.candidates
     fields = [rows.fields[row] for row in candidates]
@@ -183,16 +183,16 @@ def _dates(name: str, values: Sequence[str], clean: CleanRows) -> "pa.Array[Any]
 
 
 def _each(values: Sequence[str], function: Callable[[str], Answer]) -> list[Answer]:
-    """A function of each value, called once for equal ones."""
+    """Return a function's result for each value; it is called once for each distinct value."""
     known = {value: function(value) for value in set(values)}
     return [known[value] for value in values]
 
 
 def _hashes(keys: Iterable[Hashable]) -> Hashes:
-    """Python's own hashes, whose secret changes with the process: nobody can make two keys collide on purpose."""
+    """Return Python's own hashes; their secret changes with each process, so nobody can force two keys to collide."""
     return np.array([hash(key) for key in keys], np.int64).view(np.uint64)
 
 
 def _or_null(values: Sequence[str]) -> "pa.Array[Any]":
-    """Empty strings as null."""
+    """Return an array in which empty strings are null."""
     return pa.array([value or None for value in values], pa.string())

@@ -1,8 +1,8 @@
-"""What is known of a document beside its text, such as its applicant: in one string with the text.
+"""Context of a document, such as its applicant, in one string with the text.
 
-A *document* is its text and, for each column of context that it has a value of, :data:`SEPARATOR` and ``column=value``.
-No text holds the separator, which is white space, as :func:`patent_hier.data.raw.normalise` leaves only blanks. So
-documents go wherever texts go, and each reader takes the parts that it knows.
+A *document* string is the text followed by :data:`SEPARATOR` and ``column=value`` for each context column that has a
+value. No text contains the separator: it is white space, and :func:`patent_hier.data.raw.normalise` leaves only blanks.
+Documents can therefore be passed around like plain texts, and each reader uses the parts that it knows.
 """
 
 from collections import Counter
@@ -22,15 +22,15 @@ SEPARATOR = "\x1f"  # ASCII's unit separator
 
 
 def text_of(document: str) -> str:
-    """A document's text, without its context."""
+    """Return the text of a document, without its context."""
     return document.partition(SEPARATOR)[0]
 
 
 def context_value(column: str, field: str | None) -> str:
-    """A field of context as models read it; empty where it says nothing.
+    """Return a context field as models read it; empty if it carries no information.
 
-    Applicants are named by :func:`patent_hier.data.document_groups.applicant_names`: natural persons, who are
-    recorded under one word, are none.
+    :func:`patent_hier.data.document_groups.applicant_names` extracts applicants; natural persons, who are recorded
+    under one generic word, are left out.
     """
     if field is None:
         return ""
@@ -41,13 +41,13 @@ def context_value(column: str, field: str | None) -> str:
 
 
 def join_context(text: str, fields: Mapping[str, str | None]) -> str:
-    """A document of a normalised text and its fields of context, by column."""
+    """Return the document string of a normalised text and its context fields by column."""
     values = ((column, context_value(column, field)) for column, field in fields.items())
     return text + "".join(f"{SEPARATOR}{column}={value}" for column, value in values if value)
 
 
 def iter_documents(corpus: Corpus, columns: Collection[str]) -> Iterator[list[str]]:
-    """The documents of a corpus in its order, in batches, with some columns as their context.
+    """Yield the documents of a corpus in order, in batches, with the given columns as context.
 
     Raises:
         ArtifactError: If the corpus is damaged.
@@ -57,7 +57,7 @@ def iter_documents(corpus: Corpus, columns: Collection[str]) -> Iterator[list[st
 
 
 def documents_at(corpus: Corpus, columns: Collection[str], rows: NDArray[np.intp]) -> list[str]:
-    """The documents at some rows of a corpus, in their order, with some columns as their context.
+    """Return the documents at the given rows of a corpus, in that order, with the given columns as context.
 
     Raises:
         ArtifactError: If the corpus is damaged.
@@ -72,7 +72,7 @@ def _joined(table: Mapping[str, list[str | None]], columns: Collection[str]) -> 
 
 
 def missing_context(corpus: Corpus, columns: Collection[str]) -> dict[str, int]:
-    """How many documents have no value of each column."""
+    """Return the number of documents without a value, for each column."""
     counts = {}
     for column in columns:
         fields = Counter(corpus.column(column).to_pylist())

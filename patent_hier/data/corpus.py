@@ -1,6 +1,6 @@
-"""The corpus: a folder with ``corpus.parquet``, ``rejects.csv`` and a manifest, made once from a raw file.
+"""The corpus: a folder with ``corpus.parquet``, ``rejects.csv`` and a manifest, created once from raw files.
 
-:func:`prepare` makes it, :func:`check` tells what it would make without writing, :class:`Corpus` reads it.
+:func:`prepare` creates it, :func:`check` reports what would be created without writing, and :class:`Corpus` reads it.
 """
 
 import csv
@@ -30,25 +30,25 @@ from patent_hier.sanitize import cell, one_line
 CORPUS_VERSION = 2
 CORPUS_FILE = "corpus.parquet"
 REJECTS_FILE = "rejects.csv"
-_REJECTS_ENCODING = "utf-8-sig"  # the mark at the start makes spreadsheets read the file as UTF-8
-ROW_GROUP = 8192  # documents at least that are compressed together
-# Columns of few different values; a dictionary of all texts would be made and thrown away.
+_REJECTS_ENCODING = "utf-8-sig"  # the byte order mark makes spreadsheets read the file as UTF-8
+ROW_GROUP = 8192  # smallest number of documents that are compressed together
+# Columns with few distinct values; for texts, a dictionary would be built and then discarded.
 _FEW = ["section", "ipc_class", "subclass", "main_group", "subgroup", "kind", "applicant", "part"]
 _FACTS = ("compression", "encoding", "delimiter", "sheet", "header_line")
 _EXAMPLES = 3  # rejected rows that a check shows for each reason
 
 
 def source_digest(digests: Sequence[str]) -> str:
-    """One digest of a corpus's files from those of each, in their order; that of the only one is its own."""
+    """Return one digest for all files of a corpus from their digests, in order; that of a single file is unchanged."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def corpus_fingerprint(source_digest: str, fmt: RawFormat) -> str:
-    """Name a corpus by what decides its content: the files' bytes, the format and :data:`CORPUS_VERSION`.
+    """Return the fingerprint of a corpus, which covers the bytes of its files, the format and :data:`CORPUS_VERSION`.
 
     Args:
-        source_digest: See :func:`source_digest`.
-        fmt: The format; its ``max_reject_share`` decides only whether there is a corpus at all and does not count.
+        source_digest: Digest of the files; see :func:`source_digest`.
+        fmt: The format; ``max_reject_share`` has no effect, because it only decides whether a corpus is created at all.
     """
     return fingerprint({"corpus_version": CORPUS_VERSION, "source": source_digest, "format": fmt.content})
 
@@ -61,20 +61,20 @@ def prepare(
     extra_manifest: Mapping[str, object] | None = None,
     progress: Progress | None = None,
 ) -> Accounting:
-    """Clean raw files into a corpus folder, in flat memory, and seal the folder.
+    """Clean raw files into a corpus folder in constant memory, and seal the folder.
 
     Args:
-        source: A file, a folder, a pattern, or several; see :func:`patent_hier.reading.sources.find_parts`.
-        folder: An empty folder, best a staging folder of :func:`patent_hier.atomic.atomic_folder`.
-        fmt: What the file looks like and how strict to be.
+        source: A file, a folder, a pattern, or several of these; see :func:`patent_hier.reading.sources.find_parts`.
+        folder: An empty folder, preferably a staging folder of :func:`patent_hier.atomic.atomic_folder`.
+        fmt: Format of the files, and how strictly to read them.
         extra_manifest: Further facts for the manifest.
-        progress: Called after each batch with bytes read, bytes in all and rows.
+        progress: Callback that is called after each batch with the bytes read, the total bytes and the rows.
 
     Returns:
-        Where every row went.
+        Counts of the rows.
 
     Raises:
-        DataError: If the file cannot be used, has no valid row, or too many rows are rejected; nothing is written.
+        DataError: If a file cannot be used, no row is valid, or too many rows are rejected; nothing is written.
         ArtifactError: If the folder cannot be written.
     """
     cleaning = Cleaning(source, fmt, progress)
@@ -96,20 +96,20 @@ def prepare(
         seal(folder, {**(extra_manifest or {}), **manifest})
     except OSError as error:
         why = error.strerror or error
-        raise ArtifactError(f"cannot write {folder}: {why}; free space there or choose another folder") from error
+        raise ArtifactError(f"cannot write {folder}: {why}; free some space there or choose another folder") from error
     return cleaning.accounting
 
 
 def _write(cleaning: Cleaning, folder: Path, fmt: RawFormat) -> None:
-    """Write the corpus and the rejects, or neither."""
+    """Write the corpus and the rejected rows, or neither."""
     with ExitStack() as stack:
         corpus_path = stack.enter_context(atomic_file(folder / CORPUS_FILE))
         rejects_path = stack.enter_context(atomic_file(folder / REJECTS_FILE))
         rejects = csv.writer(stack.enter_context(rejects_path.open("w", encoding=_REJECTS_ENCODING, newline="")))
         rejects.writerow(Rejection._fields)
-        few: Any = _FEW  # the stubs know no lists here
+        few: Any = _FEW  # the type stubs accept no list here
         corpus = stack.enter_context(pq.ParquetWriter(corpus_path, SCHEMA, compression="zstd", use_dictionary=few))
-        # Arrow compresses without Python's lock, so that rows are read meanwhile; no more than one table waits.
+        # Arrow compresses without holding Python's lock, so rows are read meanwhile; at most one table is waiting.
         writing = stack.enter_context(ThreadPoolExecutor(1))
         pending: Future[None] | None = None
         tables: list[pa.Table] = []
@@ -129,7 +129,7 @@ def _write(cleaning: Cleaning, folder: Path, fmt: RawFormat) -> None:
 
 
 def sanitize_rejection(rejection: Rejection) -> tuple[int, str, str, str]:
-    """A rejection as a row of ``rejects.csv``: no control characters, and an apostrophe before a formula."""
+    """Return a rejection as a row of ``rejects.csv``, with control characters and formulas made harmless."""
     value, file = cell(one_line(rejection.value)), cell(one_line(rejection.file))
     return rejection.line_number, str(rejection.reason), value, file
 
@@ -139,10 +139,10 @@ class CheckReport:
     """Forecast of what :func:`prepare` would do with raw files.
 
     Attributes:
-        accounting: Where the rows would go.
-        parts: What was found in each file.
+        accounting: Counts of the rows.
+        parts: The files.
         classes: Documents by IPC class.
-        mean_text_length: In characters; 0 without documents.
+        mean_text_length: Mean length of a text in characters; 0 without documents.
         examples: The first rejected rows by reason.
         problem: Why ``prepare`` would refuse the files, or None.
     """
@@ -155,7 +155,7 @@ class CheckReport:
     problem: str | None
 
     def lines(self) -> list[str]:
-        """The report to print."""
+        """Return the lines of the report to print."""
         layout = self.parts[0].layout
         columns = [f"  {ours:<20}{layout.header[position]}" for ours, position in layout.positions.items()]
         text = ", ".join(layout.header[position] for position in layout.text_positions)
@@ -172,12 +172,12 @@ class CheckReport:
             f"classes: {len(self.classes)} in {len({name[0] for name in self.classes})} sections",
             *self.accounting.lines(),
             *(["first rejected rows by reason:", *examples] if examples else []),
-            f"prepare would stop: {self.problem}" if self.problem else "prepare would keep this file",
+            f"prepare would stop: {self.problem}" if self.problem else "prepare would accept this file",
         ]
 
 
 def described(parts: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What was found in each file, as :meth:`Part.as_dict` has it, and where the rows of each of several went."""
+    """Return lines that describe each file, given as :meth:`Part.as_dict`; several files also show their row counts."""
     lines = []
     for part in parts:
         facts = [f"{name.replace('_', ' ')} {part[name]}" for name in _FACTS if name in part]
@@ -191,14 +191,14 @@ def described(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def check(source: str | Path | Sequence[str | Path], fmt: RawFormat) -> CheckReport:
-    """Read raw files as :func:`prepare` does and write nothing.
+    """Read raw files as :func:`prepare` does, without writing anything.
 
     Args:
-        source: As for :func:`prepare`.
-        fmt: What they look like and how strict to be.
+        source: The same as for :func:`prepare`.
+        fmt: Format of the files, and how strictly to read them.
 
     Raises:
-        DataError: If a file cannot be read at all; refusals that come from counting are in the report.
+        DataError: If a file cannot be read at all; refusals based on the counts are part of the report instead.
     """
     cleaning = Cleaning(source, fmt)
     examples: dict[str, list[Rejection]] = {}
@@ -214,29 +214,29 @@ def check(source: str | Path | Sequence[str | Path], fmt: RawFormat) -> CheckRep
 
 
 def shared_strings(column: "pa.ChunkedArray[Any]") -> NDArray[np.object_]:
-    """A column of few different strings as an array in which equal ones are one object.
+    """Return a column with few distinct strings as an array in which equal strings are one object.
 
-    Arrow's own conversion makes an object of some 50 bytes for each value: 125 MB for the sections of 2.5 million
+    Arrow's own conversion creates an object of about 50 bytes for each value: 125 MB for the sections of 2.5 million
     documents.
 
     Args:
-        column: ``(n,)`` of strings.
+        column: Strings, ``(n,)``.
 
     Returns:
-        ``(n,)``, ``None`` for null, equal to ``column.to_numpy()``.
+        Strings ``(n,)``, ``None`` for null, equal to ``column.to_numpy()``.
     """
     shared: Any = column.dictionary_encode().unify_dictionaries().to_pandas().cat
     codes: NDArray[np.int64] = shared.codes.to_numpy()
     values: NDArray[np.object_] = np.array([*shared.categories, None], object)
-    return values[codes]  # null: -1, the last one
+    return values[codes]  # the code of null is -1, which selects the last value
 
 
 class Corpus:
-    """A finished corpus folder; columns are read when they are asked for.
+    """A finished corpus folder; columns are read on demand.
 
     Attributes:
         folder: The folder.
-        manifest: What :func:`prepare` recorded.
+        manifest: The manifest that :func:`prepare` wrote.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -248,22 +248,22 @@ class Corpus:
         """Open a corpus folder.
 
         Raises:
-            ArtifactError: If it is missing, incomplete, damaged or of another version.
+            ArtifactError: If the folder is missing, incomplete, damaged or of another version.
         """
         again = f"delete {folder} and run patent-hier prepare again"
         if not folder.exists():
             raise ArtifactError(f"the corpus {folder} is missing; {again}")
         if damaged := find_damage(folder):
-            raise ArtifactError(f"the corpus {folder} is damaged ({damaged} is not as its manifest says); {again}")
+            raise ArtifactError(f"the corpus {folder} is damaged ({damaged} differs from its manifest); {again}")
         manifest = read_json(folder / "manifest.json")
         if manifest.get("corpus_version") != CORPUS_VERSION:
             version = manifest.get("corpus_version")
-            raise ArtifactError(f"{folder} holds corpus version {version}, not {CORPUS_VERSION}; {again}")
+            raise ArtifactError(f"{folder} has corpus version {version}, not {CORPUS_VERSION}; {again}")
         return cls(folder, manifest)
 
     @property
     def fingerprint(self) -> str:
-        """The name of the content, 12 hexadecimal digits."""
+        """Fingerprint of the content, 12 hexadecimal digits."""
         return str(self.manifest["fingerprint"])
 
     @property
@@ -273,7 +273,7 @@ class Corpus:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The IPC classes that occur, sorted."""
+        """IPC classes that occur, sorted."""
         return tuple(self.manifest["classes"])
 
     @property
@@ -282,7 +282,7 @@ class Corpus:
         return self.column("document_id")
 
     def column(self, name: str) -> "pa.ChunkedArray[Any]":
-        """One column, ``(size,)``, of type ``SCHEMA.field(name).type``.
+        """Return one column, ``(size,)``, of type ``SCHEMA.field(name).type``.
 
         Raises:
             ArtifactError: If the file is damaged.
@@ -291,7 +291,7 @@ class Corpus:
         return self.table([name]).column(name)
 
     def table(self, names: list[str]) -> pa.Table:
-        """Several columns, of ``size`` rows.
+        """Return several columns as a table of ``size`` rows.
 
         Raises:
             ArtifactError: If the file is damaged.
@@ -305,7 +305,7 @@ class Corpus:
             raise self._damaged() from error
 
     def iter_texts(self, batch_size: int = 8192) -> Iterator[list[str]]:
-        """The texts in the order of the corpus, a batch at a time in memory.
+        """Yield the texts in the order of the corpus, with one batch in memory at a time.
 
         Args:
             batch_size: Largest number of texts in a batch.
@@ -317,7 +317,7 @@ class Corpus:
             yield [str(text) for text in batch.column(0).to_pylist()]
 
     def iter_columns(self, names: list[str], batch_size: int = 8192) -> Iterator[pa.RecordBatch]:
-        """Several columns as :meth:`iter_texts` gives the texts.
+        """Yield several columns in batches, like the texts of :meth:`iter_texts`.
 
         Raises:
             ArtifactError: If the file is damaged.
@@ -329,4 +329,6 @@ class Corpus:
             raise self._damaged() from error
 
     def _damaged(self) -> ArtifactError:
-        return ArtifactError(f"{self.folder / CORPUS_FILE} is damaged; delete its folder and run patent-hier prepare")
+        return ArtifactError(
+            f"{self.folder / CORPUS_FILE} is damaged; delete its folder and run patent-hier prepare again"
+        )

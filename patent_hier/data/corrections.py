@@ -1,7 +1,7 @@
-"""Corrections: documents whose symbols examiners have judged, checked against a split corpus.
+"""Corrections: documents whose symbols examiners have judged, checked against a corpus and its split.
 
-On disk: ``corrections.parquet`` with the columns of a corpus, and for each correction whether it is ``held_out`` (kept
-out of training, to compare systems on), and the ids of the training documents that it ``replaces``.
+On disk, ``corrections.parquet`` has the columns of a corpus and two more: ``held_out`` (whether the correction is kept
+out of training, for comparing systems) and ``replaces`` (the ids of the training documents that it replaces).
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.sanitize import reason
 from patent_hier.taxonomy.tree import NONE
 
-CORRECTIONS_VERSION = 1  # raise it when the same files would give other corrections
+CORRECTIONS_VERSION = 1  # increase it when the same files would give other corrections
 CORRECTIONS_KIND = "corrections"
 CORRECTIONS_FILE = "corrections.parquet"
 _HELD_OUT, _REPLACES = "held_out", "replaces"
@@ -41,26 +41,26 @@ LabelCodes = tuple[str | None, ...]
 
 
 def corrections_manifest(folder: Path) -> Any:
-    """The manifest of a folder of corrections.
+    """Return the manifest of a folder of corrections.
 
     Raises:
-        ConfigError: If there is no such folder.
+        ConfigError: If the folder contains no corrections.
     """
     manifest = manifest_of(folder, CORRECTIONS_KIND)
     if manifest is None:
-        raise ConfigError(f"learn.corrections={folder} holds no corrections; make them with patent-hier learn")
+        raise ConfigError(f"learn.corrections={folder} contains no corrections; create them with patent-hier learn")
     return manifest
 
 
 def read_corrections(source: Path, fmt: RawFormat) -> tuple[pa.Table, list[str]]:
-    """Read a file of corrections as the rows of a corpus are read.
+    """Read a file of corrections in the same way as a raw file of a corpus.
 
     Args:
-        source: A table with known headers, such as ``patent-hier feedback --export`` writes.
-        fmt: The form of the raw file that the system was trained on.
+        source: A table with known headers, such as the one that ``patent-hier feedback --export`` writes.
+        fmt: Format of the raw file that the system was trained on.
 
     Returns:
-        The documents, and lines that say where every row went.
+        The documents, and printable lines with the counts of the rows.
 
     Raises:
         DataError: If the file cannot be used.
@@ -77,8 +77,8 @@ class Corrections:
     """Checked corrections.
 
     Attributes:
-        table: ``n`` rows.
-        facts: The manifest: corpus, split, counts.
+        table: The corrections, ``n`` rows.
+        facts: The manifest, with the corpus, split and counts.
     """
 
     table: pa.Table
@@ -89,27 +89,27 @@ class Corrections:
 
     @cached_property
     def held_out(self) -> NDArray[np.bool_]:
-        """Which are kept out of training, ``(n,)``."""
+        """Mask of the corrections that are kept out of training, ``(n,)``."""
         return np.array(self.table[_HELD_OUT].to_pylist(), np.bool_)
 
     @property
     def learnt(self) -> "Corrections":
-        """Those that are trained on."""
+        """The corrections used for training."""
         return self._take(~self.held_out)
 
     @property
     def compared(self) -> "Corrections":
-        """Those that are held out."""
+        """The corrections held out of training."""
         return self._take(self.held_out)
 
     @property
     def replaced(self) -> list[str]:
-        """Ids of the training documents that they are about."""
+        """Ids of the training documents that the corrections replace."""
         lists: Any = self.table[_REPLACES].to_pylist()
         return sorted({str(name) for own in lists for name in own})
 
     def documents(self, context: Sequence[str]) -> list[str]:
-        """Texts with some columns as their context, as :mod:`patent_hier.data.context` joins them, ``n``."""
+        """Return ``n`` texts with the given columns as context, joined as in :mod:`patent_hier.data.context`."""
         texts = self.table["text"].to_pylist()
         fields = [self.table[name].to_pylist() for name in context]
         return [
@@ -118,7 +118,7 @@ class Corrections:
         ]
 
     def symbols(self, n_levels: int) -> list[list[LabelCodes]]:
-        """The paths of each one's symbols, the main one first, down to a number of levels."""
+        """Return the paths of each correction's symbols, the main symbol first, down to ``n_levels`` levels."""
         columns = zip(*(self.table[name].to_pylist() for name in LABEL_COLUMNS), strict=True)
         mains = [next(label for label in reversed(own) if label) for own in columns]
         further = self.table["further_symbols"].to_pylist()
@@ -131,7 +131,7 @@ class Corrections:
         return Corrections(self.table.filter(pa.array(rows)), self.facts)
 
     def write(self, folder: Path) -> None:
-        """Write the table into a folder that the caller has staged and will seal."""
+        """Write the table into a staging folder; the caller seals it."""
         with atomic_file(folder / CORRECTIONS_FILE) as partial:
             pq.write_table(self.table, partial, compression="zstd")
 
@@ -140,34 +140,36 @@ class Corrections:
         """Read a folder of corrections.
 
         Raises:
+            ConfigError: If it is not a folder of corrections.
             ArtifactError: If it is damaged.
         """
         manifest = corrections_manifest(folder)
         if damaged := find_damage(folder):
-            raise ArtifactError(f"{folder / damaged} is not as its manifest says; delete {folder} and learn again")
+            raise ArtifactError(f"{folder / damaged} differs from its manifest; delete {folder} and learn again")
         try:
             return cls(pq.read_table(folder / CORRECTIONS_FILE, schema=_SCHEMA), manifest)
         except (OSError, pa.ArrowException) as error:
-            raise ArtifactError(f"{folder} cannot be read ({reason(error)}); delete it and learn again") from error
+            raise ArtifactError(f"cannot read {folder} ({reason(error)}); delete it and learn again") from error
 
     @classmethod
     def checked(
         cls, table: pa.Table, corpus: Corpus, parts: Codes, held_out: float, earlier: Self | None = None
     ) -> Self:
-        """Hold corrections against the corpus that a system was trained on.
+        """Check corrections against the corpus that a system was trained on.
 
-        A later correction replaces an earlier one of the same document, by id or text. One that is about a document
-        outside the training part, by its id or its text, is left out: validation, calibration and test stay untouched.
-        One that is about a training document takes its place: by its id, and by its text where that is long enough to
-        be no other document's.
+        A later correction of the same document, by id or text, replaces an earlier one. A correction of a document
+        outside the training part, by id or text, is left out, so that validation, calibration and test documents stay
+        untouched. A correction of a training document replaces that document: by its id, or by its text if the text is
+        long enough to be unique.
 
         Args:
-            table: The corrections, in the order of their age.
+            table: The corrections, the oldest first.
             corpus: The corpus.
-            parts: Its parts, ``(corpus.size,)``.
-            held_out: Share that is kept out of training. An id decides, so that it stays out in later files; what the
-                corpus or an earlier version has been trained on is never kept out, for that would test nothing.
-            earlier: Those that the system has learnt before; they stay, before the others.
+            parts: Part codes of its documents, ``(corpus.size,)``.
+            held_out: Share of the corrections that are kept out of training. The id decides, so a held-out document
+                stays out in later files. Documents that the system was already trained on are never held out, because
+                they would test nothing.
+            earlier: Corrections that the system has already learnt; they are kept and come first.
         """
         known = [] if earlier is None else [earlier.table.select(SCHEMA.names)]
         table = pa.concat_tables([*known, table.select(SCHEMA.names)]).combine_chunks()
@@ -198,14 +200,14 @@ class Corrections:
 
 
 def counts_of(table: pa.Table) -> dict[str, int]:
-    """How many corrections are about training documents, held out, and learnt."""
+    """Return the numbers of corrections that replace training documents, are held out, and are learnt."""
     held = sum(map(bool, table[_HELD_OUT].to_pylist()))
     about = sum(bool(own) for own in table[_REPLACES].to_pylist())
     return {"of training documents": about, "held out": held, "learnt": len(table) - held}
 
 
 def kept_within(table: pa.Table, document_ids: Collection[str]) -> pa.Table:
-    """Corrections whose documents of a corpus may be gone: they take the place of those that are still there."""
+    """Return the corrections without the replaced documents that are not among ``document_ids``."""
     lists: Any = table[_REPLACES].to_pylist()
     replaces = [[name for name in own if name in document_ids] for own in lists]
     place = table.schema.get_field_index(_REPLACES)
@@ -213,7 +215,7 @@ def kept_within(table: pa.Table, document_ids: Collection[str]) -> pa.Table:
 
 
 def with_corrections(labels: DocumentLabels, corrections: Corrections) -> DocumentLabels:
-    """The labels of a corpus, with those of corrections behind them; the tree has the labels of both."""
+    """Return the labels of a corpus followed by those of corrections; the tree has the labels of both."""
     levels = labels.tree.levels
     symbols = corrections.symbols(len(levels))
     labels = labels.extended([path for own in symbols for path in own])
@@ -239,5 +241,5 @@ def with_corrections(labels: DocumentLabels, corrections: Corrections) -> Docume
 
 
 def _draw(name: str) -> float:
-    """A number from 0 to 1 that looks random and depends on the name alone."""
+    """Return a pseudo-random number from 0 to 1 that depends only on the name."""
     return int.from_bytes(blake2b(name.encode(), digest_size=8, person=b"held-out").digest()) / 2**64

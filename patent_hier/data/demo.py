@@ -1,7 +1,7 @@
-"""The built-in demo corpus: a raw patent CSV, as bad as real ones, made from word lists.
+"""The built-in demo corpus: a raw patent CSV, generated from word lists, with the faults of real files.
 
-It gives tests, the demo and load tests a file in the paper's layout (16 columns, GBK family, CRLF) at any size. Equal
-``rows`` and ``seed`` give equal bytes. :class:`DemoTruth` says what a cleaner must find in the file.
+Tests, the demo and load tests use it as a file of any size in the paper's layout (16 columns, GB18030, CRLF). The same
+``rows`` and ``seed`` give the same bytes. :class:`DemoTruth` records what a cleaner must find in the file.
 """
 
 import random
@@ -15,12 +15,12 @@ from patent_hier.data.demo_rows import COLUMNS, DEFECTS, Defect, RowWriter, csv_
 from patent_hier.data.demo_text import Text, TextWriter, Topic, read_topics
 from patent_hier.errors import ConfigError
 
-DEMO_VERSION = 1  # raise it whenever the bytes for equal rows and seed change
+DEMO_VERSION = 1  # increase it whenever the bytes for the same rows and seed change
 MIN_ROWS = 300
 
-# Table 1's order of section sizes, flattened so that every class gets its 30 documents among 6,000.
+# Section sizes in the order of the paper's Table 1, evened out so that every class gets 30 of 6,000 documents.
 _SECTION_WEIGHTS = {"A": 790, "B": 1233, "C": 660, "D": 512, "E": 540, "F": 690, "G": 845, "H": 730}
-_CLASS_FLOOR = 31  # of the 6,000
+_CLASS_FLOOR = 31  # weight of the smallest class on the same scale
 _KINDS = "AAAABUUUUU"
 _BUFFER = 1 << 20  # bytes written at once
 
@@ -35,7 +35,7 @@ class _Extra(IntEnum):
     BROKEN = 4
 
 
-# Why a cleaner rejects a broken row, where its defect has another name.
+# Reasons for rejecting a broken row, if they differ from the name of the defect.
 _REASONS = {
     Defect.SHORT_ROW: "too_few_fields",
     Defect.LONG_ROW: "too_many_fields",
@@ -49,11 +49,11 @@ class DemoTruth:
     """Known content of a demo file; ``rows == kept + duplicates + rejects.total()``.
 
     Attributes:
-        classes: Kept documents of every class.
-        duplicates: Rows that repeat the row before them, byte for byte.
-        twins: Documents among those kept that are the utility model of an invention filed the same day.
-        designs: Registered designs, which are to be rejected.
-        defects: Broken rows by what was done to them.
+        classes: Number of valid documents of every class.
+        duplicates: Rows that repeat the row before them byte for byte.
+        twins: Valid documents that are the utility model of an invention filed on the same day.
+        designs: Registered designs, which a cleaner must reject.
+        defects: Number of broken rows by defect.
     """
 
     classes: Counter[str] = field(default_factory=Counter)
@@ -64,45 +64,45 @@ class DemoTruth:
 
     @property
     def kept(self) -> int:
-        """Whole documents, each once."""
+        """Number of valid documents, each counted once."""
         return self.classes.total()
 
     @property
     def rejects(self) -> Counter[str]:
-        """Rows to reject, by reason in the words of ``RejectReason`` and ``RowFault``."""
+        """Number of rows to reject by reason, as named in ``RejectReason`` and ``RowFault``."""
         counts = Counter({"locarno_design": self.designs})
         for name, count in self.defects.items():
             defect = Defect(name)
-            # a row broken in two by a line end is two short rows to any reader
+            # any reader sees a row with a raw line break as two short rows
             counts[_REASONS.get(defect, name)] += 2 * count if defect is Defect.RAW_LINE_BREAK else count
         return counts
 
     @property
     def rows(self) -> int:
-        """Records below the header as a careful reader counts them."""
+        """Number of records below the header."""
         return self.kept + self.duplicates + self.rejects.total()
 
 
 def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017, texts: int = 1) -> DemoTruth:
     """Write a demo file.
 
-    Rows are written as they are made; what memory grows by is two bytes a row and a bounded cache of applicants.
+    Rows are written as they are generated; memory grows by two bytes per row and a bounded cache of applicants.
 
     Args:
-        path: Where to write; an existing file is replaced.
-        rows: Documents that a cleaner should keep; the file has about a tenth more rows.
-        seed: Decides everything that is random.
-        texts: How many abstracts of a class follow one another in each row: two are as long as a real one.
+        path: Path of the file; an existing file is replaced.
+        rows: Number of documents that a cleaner should keep; the file has about 10 % more rows.
+        seed: Seed of all random choices.
+        texts: Number of generated abstracts that each row joins into one; two are about as long as a real abstract.
 
     Returns:
-        What was written, counted.
+        Counts of the written rows.
 
     Raises:
         ConfigError: If ``rows`` is below :data:`MIN_ROWS`.
     """
     if rows < MIN_ROWS:
         raise ConfigError(
-            f"data.rows={rows} is too few; the demo corpus needs at least {MIN_ROWS} rows to cover its 130 classes"
+            f"data.rows={rows} is too small; the demo corpus needs at least {MIN_ROWS} rows to cover its 130 classes"
         )
     truth = DemoTruth()
     with path.open("wb", buffering=_BUFFER) as file:
@@ -112,11 +112,11 @@ def write_demo_csv(path: Path, rows: int = 6000, seed: int = 2017, texts: int = 
 
 
 def _records(rows: int, seed: int, number: int, truth: DemoTruth) -> Iterator[bytes]:
-    """Every record below the header, encoded, with its line end."""
+    """Yield every record below the header, encoded, with its line end."""
     topics = read_topics()
-    draw = random.Random(f"{seed} text").random  # noqa: S311 - equal seeds must give equal texts
+    draw = random.Random(f"{seed} text").random  # noqa: S311 - the same seed must give the same texts
     texts, writer = TextWriter(topics, draw), RowWriter(topics, rows, draw)
-    for label, extra in _plan(rows, random.Random(f"{seed} plan"), topics):  # noqa: S311 - likewise
+    for label, extra in _plan(rows, random.Random(f"{seed} plan"), topics):  # noqa: S311 - see above
         code = topics[label].code
         kind = "A" if extra is _Extra.TWIN else _KINDS[int(draw() * len(_KINDS))]
         text = _write(texts, code, "实用新型" if kind == "U" or extra is _Extra.TWIN else "发明", number)
@@ -141,13 +141,13 @@ def _records(rows: int, seed: int, number: int, truth: DemoTruth) -> Iterator[by
 
 
 def _write(texts: TextWriter, code: str, filing: str, number: int) -> Text:
-    """A title, and so many abstracts as one."""
+    """Return a title, and ``number`` abstracts joined into one."""
     parts = [texts.write(code, filing) for _ in range(number)]
     return Text(parts[0].title, "".join(part.abstract for part in parts))
 
 
 def _plan(rows: int, shuffler: random.Random, topics: Sequence[Topic]) -> Iterator[tuple[int, _Extra]]:
-    """The label of each document and what follows it, both in random order; one byte each, for millions of rows."""
+    """Yield each document's label and the kind of row that follows it, in random order; both take one byte per row."""
     wanted = {
         _Extra.TWIN: round(rows * 0.015),
         _Extra.DUPLICATE: round(rows * 0.01),
@@ -163,7 +163,7 @@ def _plan(rows: int, shuffler: random.Random, topics: Sequence[Topic]) -> Iterat
 
 
 def _labels(documents: int, topics: Sequence[Topic]) -> bytearray:
-    """The number of each document's topic, in order: quotas by largest remainder."""
+    """Return the topic number of each document, sorted; the largest remainder method sets the quotas."""
     total = sum(_SECTION_WEIGHTS.values())
     exact = [weight / total * documents for weight in _class_weights(topics)]
     quotas = [int(quota) for quota in exact]
@@ -174,7 +174,7 @@ def _labels(documents: int, topics: Sequence[Topic]) -> bytearray:
 
 
 def _class_weights(topics: Sequence[Topic]) -> Iterator[float]:
-    """A floor for each class; the rest of its section by rank (1, 1/2, 1/3, ...), nothing for the residual class."""
+    """Yield the class weights: a floor, plus a share of the section by rank (1, 1/2, 1/3, ...) except for class 99."""
     sizes = Counter(topic.code[0] for topic in topics)
     ranks: Counter[str] = Counter()
     for topic in topics:

@@ -1,6 +1,6 @@
-"""Whole rows of the demo corpus: numbers, dates, symbols, applicants, and the ways in which real rows are broken.
+"""Rows of the demo corpus: numbers, dates, symbols, applicants, and the defects of real rows.
 
-Every name is invented, put together from syllables that no firm or person was looked up for.
+Every name is invented from random syllables; no real company or person served as a model.
 """
 
 import csv
@@ -39,7 +39,7 @@ Row = list[str]
 
 
 class Applicant(NamedTuple):
-    """Who filed, and where; the code columns are province, city and county."""
+    """An applicant with its address; the codes are those of province, city and county."""
 
     name: str
     address: str
@@ -48,7 +48,7 @@ class Applicant(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """The main symbol of a document, in the pieces that its spellings need."""
+    """The main symbol of a document, in the pieces that its different spellings need."""
 
     subclass: str
     main_group: int
@@ -74,7 +74,7 @@ class Defect(StrEnum):
 
 
 DEFECTS = tuple(Defect)
-_OF_ONE_FIELD = {  # its column, and what stands there instead
+_OF_ONE_FIELD = {  # its column, and the values that replace the content
     Defect.EMPTY_SYMBOL: (SYMBOLS, ("",)),
     Defect.MALFORMED_SYMBOL: (SYMBOLS, ("A1B 2", "XX", "A01D42-04", "H04W8/", "详见公报", "B65D/00")),
     Defect.UNKNOWN_CLASS: (SYMBOLS, ("A77B1/00", "Y02E10/50", "B77C3/02", "D55B1/00")),
@@ -83,12 +83,12 @@ _OF_ONE_FIELD = {  # its column, and what stands there instead
 
 
 class RowWriter:
-    """Fills the 16 columns around a text.
+    """Writer that completes a text to a row of 16 columns.
 
     Args:
-        topics: The word lists, for the classes of further symbols.
-        rows: The number of documents, so that a larger corpus also has more applicants.
-        draw: Source of uniform numbers in ``[0, 1)``.
+        topics: The word lists, from which the classes of further symbols are taken.
+        rows: Number of documents; a larger corpus also has more applicants.
+        draw: Source of uniform random numbers in ``[0, 1)``.
     """
 
     def __init__(self, topics: Sequence[Topic], rows: int, draw: Callable[[], float]) -> None:
@@ -98,22 +98,22 @@ class RowWriter:
         self._serial = 0
 
     def document(self, code: str, text: Text, kind: str) -> Row:
-        """A whole row of kind ``A``, ``B`` (发明公布, 发明授权) or ``U`` (实用新型)."""
+        """Return a valid row of kind ``A`` (发明公布), ``B`` (发明授权) or ``U`` (实用新型)."""
         symbols = self._symbols(code)
         abstract = text.abstract if kind == "U" else text.abstract.replace("实用新型", "发明")
         rare = self._draw()
-        if rare < 0.01:  # quotes and a comma that the CSV must quote, or a character of GB18030 that GBK lacks
+        if rare < 0.01:  # rare cases: quotes and a comma, a line break, or a character that GB18030 has and GBK lacks
             abstract = abstract.replace("，", ',"改进型",', 1)
         elif rare < 0.02:
-            abstract = abstract.replace("，", "\n", 1)  # legal, for the field is quoted
+            abstract = abstract.replace("，", "\n", 1)  # valid, because the field is quoted
         elif rare < 0.03:
             abstract = abstract.replace("，", "𣲗，", 1)
         return self._row(self._applicant(code), self._inventors(), Text(text.title, abstract), symbols, kind)
 
     def twin(self, row: Row) -> Row:
-        """The utility model that the same applicant files on the same day as the invention ``row``.
+        """Return the utility model that the same applicant files on the same day as the invention ``row``.
 
-        The text is the same, but half of them call themselves 实用新型.
+        The text is the same, except that half of the twins say 实用新型 instead of 发明.
         """
         twin = row.copy()
         twin[0], twin[2] = self._numbers("U", row[1])
@@ -123,7 +123,7 @@ class RowWriter:
         return twin
 
     def design(self) -> Row:
-        """A registered design: a Locarno code, no abstract."""
+        """Return a registered design, with a Locarno code and no abstract."""
         locarno, thing = self._pick(_DESIGNS)
         title = f"{thing}（{self._pick(_SYLLABLES)}{int(self._draw() * 900) + 100}）"
         applicant = self._applicant(self._pick(tuple(self._topics)))
@@ -131,7 +131,7 @@ class RowWriter:
         return self._row(applicant, self._inventors(), Text(title, ""), locarno + version, "S")
 
     def broken(self, row: Row, defect: Defect) -> bytes:
-        """Spoil a whole row in one way; the bytes end with the line."""
+        """Return a row with one defect, as bytes that include the line end."""
         if defect in _OF_ONE_FIELD:
             column, values = _OF_ONE_FIELD[defect]
             row[column] = self._pick(values) if len(values) > 1 else values[0]
@@ -164,7 +164,7 @@ class RowWriter:
         ]  # fmt: skip
 
     def _numbers(self, kind: str, day: str) -> tuple[str, str]:
-        """Application number with its check digit, and publication number; both unique."""
+        """Return a unique application number with its check digit, and a unique publication number."""
         self._serial += 1
         serial = self._serial
         digits = f"{day[:4]}{ {'U': 2, 'S': 3}.get(kind, 1) }{serial:07}"
@@ -173,7 +173,7 @@ class RowWriter:
         return f"CN{digits}.{'X' if check == 10 else check}", f"CN{first + serial}{kind}"
 
     def _symbols(self, code: str) -> str:
-        """The main symbol, spelled oddly now and then, and up to three further ones."""
+        """Return the main symbol, sometimes in an unusual spelling, and up to three further symbols."""
         main = self._symbol(code)
         further = []
         for _ in range(int(self._draw() * self._draw() * 4)):
@@ -182,7 +182,7 @@ class RowWriter:
 
     def _symbol(self, code: str) -> Symbol:
         letters = self._topics[code].subclasses
-        subclass = code + letters[int(self._draw() * self._draw() * len(letters))]  # the first ones are the common ones
+        subclass = code + letters[int(self._draw() * self._draw() * len(letters))]  # the first ones are most frequent
         return Symbol(subclass, 1 + 2 * int(self._draw() * self._draw() * 40), f"{2 * int(self._draw() * 20):02}")
 
     def _spelled(self, symbol: Symbol) -> str:
@@ -200,14 +200,14 @@ class RowWriter:
         return spellings[int(draw / 0.06 * len(spellings))]
 
     def _applicant(self, code: str) -> Applicant:
-        """Mostly a firm of the document's own field, else one of a neighbouring field, a university or a person."""
+        """Return a company, usually of the document's own field, or else a university or a person."""
         draw = self._draw()
         if draw < 0.15:
             return _person(int(self._draw() * 5000))
         if draw < 0.27:
             return _university(int(self._draw() * 40))
         field = code if draw < 0.85 else self._pick(self._topics[code].near)
-        number = int(self._draw() * self._draw() * self._applicants_per_class)  # a few firms file much
+        number = int(self._draw() * self._draw() * self._applicants_per_class)  # a few companies file many documents
         return _firm(field, number)
 
     def _inventors(self) -> str:
@@ -221,7 +221,7 @@ class RowWriter:
 
 
 def csv_line(row: Row) -> str:
-    """A row as one CSV record with its line end; fields are quoted only where they must be."""
+    """Return a row as one CSV record with its line end; fields are quoted only if necessary."""
     line = io.StringIO(newline="")
     csv.writer(line).writerow(row)
     return line.getvalue()
@@ -245,7 +245,7 @@ def _person(number: int) -> Applicant:
 
 
 def _coined(seed: int) -> str:
-    """Three syllables or more, different for every ``seed``."""
+    """Return a name of at least three syllables, different for every ``seed``."""
     name = ""
     while seed or len(name) < 3:
         seed, syllable = divmod(seed, len(_SYLLABLES))

@@ -1,10 +1,10 @@
-"""Titles and abstracts of the demo corpus, put together from the word lists in ``patent_hier/resources/demo_*``.
+"""Titles and abstracts of the demo corpus, generated from the word lists in ``patent_hier/resources/demo_*``.
 
-A document is about one class, its label, and says so with terms that only this class has. Real abstracts are not that
-plain, so each document is written with one of four degrees of clarity (:data:`CLARITIES`), from terms of its own class
-almost throughout to an abstract that mostly speaks of a neighbouring class. The neighbours are listed in the lexicon;
-many lie in another section. What a linear model cannot use is the meaning of an ambiguous term (喷嘴, 总线, 转子): it
-follows from the field of use that another sentence names, and neither of the two tells the class alone.
+Each document belongs to one class, its label, and uses terms that only this class has. Real abstracts are less clear,
+so each document gets one of four degrees of clarity (:data:`CLARITIES`), from terms almost only of its own class to an
+abstract mostly about a neighbouring class. The lexicon lists the neighbours; many are in another section. A linear
+model cannot use the meaning of an ambiguous term (喷嘴, 总线, 转子): another sentence names the field of use, and only
+the term and the field together determine the class.
 """
 
 import csv
@@ -28,12 +28,12 @@ class Topic:
     """Entries of the word lists for one IPC class.
 
     Attributes:
-        code: The class, ``"D03"``.
-        subclasses: The letters of its subclasses.
-        near: Classes whose terms turn up in its documents.
-        terms: Terms that belong to this class alone.
+        code: The class, such as ``"D03"``.
+        subclasses: Letters of its subclasses.
+        near: Classes whose terms occur in its documents.
+        terms: Terms that belong only to this class.
         shared: Terms that several classes have in common.
-        ambiguous: Pairs of an ambiguous term and the field of use in which it means this class.
+        ambiguous: Pairs of an ambiguous term and the field of use in which it indicates this class.
     """
 
     code: str
@@ -44,14 +44,14 @@ class Topic:
     ambiguous: tuple[tuple[str, str], ...]
 
 
-# How plainly documents speak of their class: a fraction of them, and one letter for each of ``main use a b c``.
-# ``o``: own term, ``n``: term of a neighbour, ``m``: term of a second neighbour, ``s``: shared term, ``q``: ambiguous
-# term, with its field of use. Tuned against character TF-IDF with a linear SVM, see tests/data/test_demo.py.
+# Degrees of clarity: the share of documents, and one letter for each of ``main use a b c``. ``o``: own term, ``n``:
+# term of a neighbour, ``m``: term of a second neighbour, ``s``: shared term, ``q``: ambiguous term with its field of
+# use. Tuned against character TF-IDF with a linear SVM, see tests/data/test_demo.py.
 CLARITIES = ((0.30, "onoos"), (0.36, "onnns"), (0.22, "qnnos"), (0.12, "nmnqo"))
 
 
 def read_topics() -> tuple[Topic, ...]:
-    """Read the lexicon, the shared and the ambiguous terms; topics in the order of the lexicon, which is the IPC's."""
+    """Read the lexicon, the shared terms and the ambiguous terms; return the topics in the order of the IPC."""
     shared: dict[str, list[str]] = defaultdict(list)
     for row in _read_csv("demo_shared.csv"):
         for code in row["classes"].split():
@@ -80,11 +80,11 @@ class Text(NamedTuple):
 
 
 class TextWriter:
-    """Writes the texts of any number of documents from one stream of random numbers.
+    """Writer of document texts, driven by one stream of random numbers.
 
     Args:
         topics: The word lists of every class.
-        draw: Source of uniform numbers in ``[0, 1)``; nothing else decides what is written.
+        draw: Source of uniform numbers in ``[0, 1)``, which alone determines the texts.
     """
 
     def __init__(self, topics: Sequence[Topic], draw: Callable[[], float]) -> None:
@@ -110,11 +110,11 @@ class TextWriter:
         """Write one document.
 
         Args:
-            code: Its class.
-            filing: ``"发明"`` or ``"实用新型"``; the abstract names itself accordingly.
+            code: Class of the document.
+            filing: ``"发明"`` or ``"实用新型"``; the abstract uses this word for itself.
 
         Returns:
-            A title of about 12 and an abstract of about 110 characters.
+            A title of about 12 characters and an abstract of about 110 characters.
         """
         pick = self._pick
         phrases = self._phrases
@@ -135,7 +135,7 @@ class TextWriter:
         return Text("一种" + title, abstract[:-1] + "。" + pick(style["closing"]) % words)
 
     def _ngram_names(self, topic: Topic) -> dict[str, str]:
-        """Choose a document's terms, as its clarity says: ``main use a b c`` and, for an ambiguous one, ``context``."""
+        """Choose a document's terms by its clarity: ``main use a b c`` and, with an ambiguous term, ``context``."""
         _, slots = CLARITIES[bisect(self._bounds, self._draw())]
         near, far = self._some(topic.near, 2)
         own_terms, near_terms = iter(self._some(topic.terms, 4)), iter(self._some(self._topics[near].terms, 4))
@@ -157,7 +157,7 @@ class TextWriter:
         return items[int(self._draw() * len(items))]
 
     def _some(self, items: Sequence[str], count: int) -> list[str]:
-        """``count`` different items; quicker than ``random.sample`` for the few that are needed here."""
+        """Return ``count`` distinct items; faster than ``random.sample`` for the few that are needed here."""
         chosen: list[str] = []
         while len(chosen) < count:
             item = items[int(self._draw() * len(items))]
@@ -167,7 +167,7 @@ class TextWriter:
 
 
 def _templates(texts: Sequence[str]) -> tuple[str, ...]:
-    """``{name}`` as a person writes it, ``%(name)s`` as it is filled in fastest."""
+    """Convert templates from ``{name}``, which is easy to write, to ``%(name)s``, which is the fastest to fill in."""
     return tuple(text.replace("%", "%%").replace("{", "%(").replace("}", ")s") for text in texts)
 
 

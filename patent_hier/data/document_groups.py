@@ -1,4 +1,4 @@
-"""Documents that belong together: of one applicant, one invention, one text. What a split may tear apart or not."""
+"""Groups of documents that share an applicant, an invention or a text, and that a split policy keeps together."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -17,41 +17,41 @@ from patent_hier.errors import DataError
 from patent_hier.sanitize import nfkc
 
 Groups = tuple[NDArray[np.intp], list[str]]
-INDIVIDUAL = "个人"  # natural persons are recorded under this one word: they are not one applicant
+INDIVIDUAL = "个人"  # the word recorded for all natural persons, who are not one applicant
 _BLANK = " \t\r\n"
 
 
 class _Some(Corpus):
-    """Some documents of a corpus, as a corpus."""
+    """A subset of the documents of a corpus, usable as a corpus."""
 
     def __init__(self, corpus: Corpus, rows: NDArray[np.intp]) -> None:
         super().__init__(corpus.folder, corpus.manifest)
         self.rows = rows
 
     def table(self, names: list[str]) -> pa.Table:
-        """Several columns, of these documents."""
+        """Return several columns of these documents."""
         return super().table(names).take(self.rows)
 
     def iter_texts(self, batch_size: int = 8192) -> Iterator[list[str]]:
-        """Their texts, all at once."""
+        """Yield the texts of these documents, all in one batch."""
         yield [str(text) for text in self.column("text").to_pylist()]
 
 
 def find_groups(corpus: Corpus, policy: str | None, rows: NDArray[np.intp] | None = None) -> Groups | None:
-    """The groups that a split policy keeps together.
+    """Return the groups that a split policy keeps together.
 
     Args:
         corpus: A clean corpus.
-        policy: One of the policies with groups; another, or None, keeps nothing together.
-        rows: Positions of the documents that are grouped, ``(n,)``: one part of the split, whose groups are whole; None
-            for all.
+        policy: A policy with groups; any other policy, or None, keeps nothing together.
+        rows: Positions of the documents to group, ``(n,)``, such as one part of the split, which contains whole groups;
+            None for all documents.
 
     Returns:
-        The group of every document ``(n,)``, -1 for one that is alone, and a name for each group that depends on its
-        documents only; None for policies without groups.
+        The group of every document ``(n,)``, -1 for a document that belongs to none, and a name for each group that
+        depends only on its documents; None for policies without groups.
 
     Raises:
-        DataError: If the corpus lacks what the policy reads.
+        DataError: If the corpus lacks the data that the policy needs.
     """
     corpus = corpus if rows is None else _Some(corpus, rows)
     if policy == APPLICANT:
@@ -64,13 +64,13 @@ def find_groups(corpus: Corpus, policy: str | None, rows: NDArray[np.intp] | Non
 
 
 def applicant_names(field: object) -> tuple[str, ...]:
-    """The applicants that one field names, in one spelling each.
+    """Return the applicants named in a field, each in one spelling.
 
     Args:
-        field: Names separated by semicolons (full-width too), perhaps with one at the end; or null.
+        field: Names separated by semicolons (also full-width), possibly with a trailing one; or null.
 
     Returns:
-        The distinct names under NFKC without blanks around them. Natural persons, empty fields and nulls name nobody.
+        The distinct names in NFKC without surrounding blanks; empty for natural persons, empty fields and nulls.
     """
     if not isinstance(field, str):
         return ()
@@ -81,16 +81,16 @@ def applicant_names(field: object) -> tuple[str, ...]:
 def applicant_groups(applicants: Sequence[str | None] | NDArray[Any]) -> Groups:
     """Group documents so that no applicant has documents in two groups.
 
-    Two documents are in one group when they share an applicant, or are linked by a chain of joint applications.
+    Two documents are in the same group if they share an applicant or are linked by a chain of joint applications.
 
     Args:
-        applicants: ``n`` fields; see :func:`applicant_names`.
+        applicants: Applicant fields, ``n``; see :func:`applicant_names`.
 
     Returns:
-        The group code of every document ``(n,)``, -1 for a document that shares its applicants with no other; and a
-        name for each group, the alphabetically first of its applicants.
+        The group code of every document ``(n,)``, -1 for a document that shares no applicant with another; and a
+        name for each group, which is the alphabetically first of its applicants.
     """
-    raw, spellings = pd.factorize(np.asarray(applicants, dtype=object))  # null: -1, which takes the appended empty name
+    raw, spellings = pd.factorize(np.asarray(applicants, dtype=object))  # null: -1, which selects the appended ""
     leaders = _leaders([applicant_names(field) for field in spellings])
     codes, names = pd.factorize(np.array([*leaders, ""], dtype=object))
     documents = codes[raw]
@@ -100,7 +100,7 @@ def applicant_groups(applicants: Sequence[str | None] | NDArray[Any]) -> Groups:
 
 
 def _leaders(fields: list[tuple[str, ...]]) -> list[str]:
-    """The smallest name in the group of every field; empty for a field without names."""
+    """Return the alphabetically first name in the group of every field; empty for a field without names."""
     owners = np.repeat(np.arange(len(fields)), [len(names) for names in fields])
     codes, names = pd.factorize(np.array([name for own in fields for name in own], dtype=object))
     groups = connected(owners, codes + len(fields), len(fields) + len(names))
@@ -111,22 +111,29 @@ def _leaders(fields: list[tuple[str, ...]]) -> list[str]:
 
 
 def refuse_torn(groups: NDArray[np.intp], parts: NDArray[np.int8], policy: str) -> None:
-    """Refuse a split that has a group in two parts.
+    """Refuse a split with a group in several parts.
 
     Raises:
-        DataError: With the number of such groups.
+        DataError: If there is such a group; the message gives their number.
     """
     if torn := torn_groups(groups, parts):
-        raise DataError(f"the split breaks the promise of its policy {policy}: {torn} groups lie in several parts")
+        raise DataError(
+            f"the split violates its policy {policy}: {torn} groups are spread over several parts; report this as a bug"
+        )
 
 
 def application_days(corpus: Corpus) -> NDArray[np.datetime64]:
-    """Days of application, ``(n,)``; ``NaT`` where unknown."""
+    """Return the application dates, ``(n,)``; ``NaT`` if unknown."""
     return corpus.column("application_date").to_numpy().astype("datetime64[D]")
 
 
 def similar_texts(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
-    """A code for each group of equal or nearly equal texts, ``(n,)``; ``equal`` of :func:`equal_documents`."""
+    """Return a group code for each text, ``(n,)``, shared by near duplicates.
+
+    Args:
+        corpus: A clean corpus.
+        equal: Codes from :func:`equal_documents`.
+    """
     column = corpus.column("text")
     return near_duplicates(
         lambda: chain.from_iterable(corpus.iter_texts()), lambda row: str(column[row].as_py()), equal
@@ -134,29 +141,33 @@ def similar_texts(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def equal_documents(corpus: Corpus) -> NDArray[np.intp]:
-    """A code for each text, white space and punctuation aside, ``(n,)``."""
+    """Return a code for each text, ``(n,)``, ignoring case, white space and punctuation."""
     return equal_texts(chain.from_iterable(corpus.iter_texts()))
 
 
 def has_applicants(corpus: Corpus) -> bool:
-    """Whether any document has an applicant."""
+    """Return whether any document has an applicant."""
     return corpus.column("applicant").null_count < corpus.size
 
 
 def families(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
-    """A code for each family, ``(n,)``: documents of one applicant with one title or one text.
+    """Return a family code for each document, ``(n,)``: documents of one applicant with the same title or text.
 
-    ``equal`` is of :func:`equal_documents`.
+    This finds inventions filed both as 发明 and as 实用新型, at once or later. For natural persons, who are all
+    recorded under one word, the filing date must also be the same.
 
-    That is how an invention is filed as 发明 and as 实用新型 at once, or again later. Where natural persons are
-    recorded under one word, the day of filing must be the same too.
+    Args:
+        corpus: A clean corpus.
+        equal: Codes from :func:`equal_documents`.
 
     Raises:
         DataError: If no document has an applicant.
     """
     applicants = [_plain(value) for value in corpus.column("applicant").to_pylist()]
     if not any(applicants):
-        raise DataError("families are told by applicants, and no document has one; use another split policy")
+        raise DataError(
+            "families are identified by their applicants, but no document has one; use another split policy"
+        )
     days = corpus.column("application_date").to_pylist()
     owners = [f"{name}|{day}" if name == INDIVIDUAL else name for name, day in zip(applicants, days, strict=True)]
     titles = [letters(title) if title else "" for title in corpus.column("title").to_pylist()]
@@ -166,10 +177,10 @@ def families(corpus: Corpus, equal: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def linked(keys: Sequence[Sequence[Any]]) -> NDArray[np.intp]:
-    """A code for each group of documents that share a key, directly or by a chain, ``(n,)``.
+    """Return a group code for each document, ``(n,)``; documents linked by shared keys have the same code.
 
     Args:
-        keys: Several columns of ``n`` keys; None is shared with nobody.
+        keys: Several columns of ``n`` keys; None matches no other key.
     """
     n = len(keys[0])
     rows, columns, offset = [], [], n
@@ -187,7 +198,7 @@ def _plain(name: Any) -> str:
 
 
 def _named(codes: NDArray[np.intp], corpus: Corpus) -> Groups:
-    """Groups of two or more, each named by the smallest id in it."""
+    """Return the groups of two or more documents, each named after its smallest id."""
     ids = corpus.document_ids.to_numpy()
     counts = np.bincount(codes)
     shared = np.flatnonzero(counts > 1)

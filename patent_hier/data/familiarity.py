@@ -1,4 +1,4 @@
-"""How much of a text training has hardly shown: its letters, and its pairs of neighbouring letters."""
+"""Counts of a text's letters, and of its pairs of neighbouring letters, that hardly occur in training."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-MOST_BIGRAMS = 20_000  # that are known; more would tell little and make the file large
-_COMMON = 0.99  # share of all occurrences that the known bigrams cover, if so many suffice
+MOST_BIGRAMS = 20_000  # largest number of known bigrams; more would add little and make the file large
+_COMMON = 0.99  # share of all occurrences that the known bigrams cover, unless there are too many
 
 
 class TextCounts(NamedTuple):
     """Counts of one text.
 
     Attributes:
-        length: All its characters.
-        letters: Those that are letters, Chinese characters among them.
-        unseen: Letters that training has hardly shown.
-        latin: Latin letters.
-        bigrams: Pairs of neighbouring letters.
-        unseen_bigrams: Pairs that training has hardly shown.
+        length: Number of characters.
+        letters: Number of letters, including Chinese characters.
+        unseen: Number of letters that hardly occur in training.
+        latin: Number of Latin letters.
+        bigrams: Number of pairs of neighbouring letters.
+        unseen_bigrams: Number of such pairs that hardly occur in training.
     """
 
     length: int
@@ -32,18 +32,18 @@ class TextCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class Familiar:
-    """What training has shown often enough.
+    """Letters and bigrams that occur often enough in training.
 
     Attributes:
-        letters: See :class:`patent_hier.data.characters.Characters`.
-        bigrams: See :func:`common_bigrams`.
+        letters: Known letters; see :class:`patent_hier.data.characters.Characters`.
+        bigrams: Known bigrams; see :func:`common_bigrams`.
     """
 
     letters: frozenset[str]
     bigrams: frozenset[str]
 
     def count(self, text: str) -> TextCounts:
-        """Count a text, without its context."""
+        """Count the letters and bigrams of a text, which must not include its context."""
         letters, pairs = list(filter(str.isalpha, text)), bigrams_of(text)
         return TextCounts(
             len(text),
@@ -56,12 +56,12 @@ class Familiar:
 
 
 def bigrams_of(text: str) -> list[str]:
-    """The pairs of neighbouring letters, in their order; a digit, blank or mark ends a pair."""
+    """Return the pairs of neighbouring letters in order; digits, blanks and punctuation are not part of a pair."""
     return [pair for pair in map("".join, pairwise(text)) if pair.isalpha()]
 
 
 def common_bigrams(texts: Iterable[str]) -> frozenset[str]:
-    """The most frequent bigrams of some training texts: those that cover 99 %, or as many as may be known."""
+    """Return the most frequent bigrams of training texts, which cover 99 % of all, but at most :data:`MOST_BIGRAMS`."""
     counts = Counter(pair for text in texts for pair in bigrams_of(text))
     wanted, covered, known = _COMMON * counts.total(), 0, []
     for pair, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST_BIGRAMS]:
@@ -73,17 +73,17 @@ def common_bigrams(texts: Iterable[str]) -> frozenset[str]:
 
 
 def joined(bigrams: Iterable[str]) -> str:
-    """Bigrams as one string, for a file."""
+    """Return bigrams as one string for a file."""
     return "".join(sorted(bigrams))
 
 
 def parted(text: object) -> frozenset[str]:
-    """The bigrams of :func:`joined`.
+    """Return the bigrams in a string that :func:`joined` wrote.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If the value has another form.
     """
     if not isinstance(text, str) or len(text) % 2 or len(text) > 2 * MOST_BIGRAMS or not (text + "a").isalpha():
-        raise ValueError("no bigrams")
+        raise ValueError("it is not a string of bigrams")
     pairs: Sequence[str] = [text[place : place + 2] for place in range(0, len(text), 2)]
     return frozenset(pairs)

@@ -1,8 +1,8 @@
-"""Judgements of answers by examiners, in one SQLite file that several processes may write.
+"""Examiners' judgements of predictions, in one SQLite file that several processes may write.
 
-What is acknowledged is on the disk: each judgement is a transaction of its own, in a write-ahead log that is synced
-before :meth:`FeedbackStore.add` returns. A judgement carries a number that its sender made, so a request that is sent
-again, after a time-out or a crash, is stored once.
+An acknowledged judgement is on disk: each judgement is a transaction of its own, in a write-ahead log that is synced
+before :meth:`FeedbackStore.add` returns. The sender gives each judgement a request id, so a request that is sent again
+after a time-out or a crash is stored only once.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from patent_hier.errors import DataError, FullError, RepeatedRequestError, Unava
 from patent_hier.sanitize import reason
 
 VERDICTS = RIGHT, CORRECTED = "right", "corrected"
-PAGE = 100  # judgements that are held at once
+PAGE = 100  # judgements that are read into memory at once
 _LAST = (1 << 63) - 1
 _INSERT = """INSERT INTO judgement (time, subject, request_id, text, text_field, context, verdict, label, level,
   predicted, probability, model_version, document_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (request_id) DO NOTHING"""
 _FIND = """SELECT id, time, request_id, text, text_field, context, verdict, label, level, predicted, probability,
   model_version, document_id FROM judgement WHERE request_id = ?"""
-# Keyset pages: no reader holds a transaction open while its client is slow, or the log could not be emptied.
+# Keyset pagination: a slow client must not hold a transaction open, or the log could not be truncated.
 _PAGE_OF = """SELECT id, time, request_id, text, text_field, context, verdict, label, level, predicted, probability,
   model_version, document_id FROM judgement
   WHERE id > :after AND id <= :last AND time >= :since AND time < :until AND (:every OR NOT EXISTS (
@@ -43,7 +43,7 @@ _NEWEST = """SELECT id, time, request_id, text, text_field, context, verdict, la
 _COUNT = (
     "SELECT verdict, COUNT(*) FROM judgement WHERE id <= :last AND time >= :since AND time < :until GROUP BY verdict"
 )
-# Without the pages that deleted judgements have left, which the next ones take.
+# Excludes the free pages of deleted judgements, which later ones reuse.
 _SIZE = """SELECT (page_count - freelist_count) * page_size
   FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
 _FIELDS = "SELECT DISTINCT text_field FROM judgement ORDER BY text_field"
@@ -51,19 +51,19 @@ _FIELDS = "SELECT DISTINCT text_field FROM judgement ORDER BY text_field"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a person says of one answer.
+    """A person's judgement of one prediction.
 
     Attributes:
-        request_id: Made by the sender, a UUID in lower case; a judgement that comes again has the same.
-        text: The text that was classified, as it was sent.
-        text_field: What it is, by our name: ``abstract`` or ``title``.
-        context: What was known beside it, by our names of columns.
+        request_id: UUID in lower case, created by the sender; a repeated request has the same one.
+        text: The classified text, as it was sent.
+        text_field: Kind of the text: ``abstract`` or ``title``.
+        context: Context fields of the text by our column names.
         verdict: One of :data:`VERDICTS`.
         label: The true label.
-        level: Its level.
-        predicted: The label that was answered; None if undecided.
-        probability: Of the answer, 0 to 1; None if unknown.
-        model_version: Of the model that answered.
+        level: The level of the true label.
+        predicted: The predicted label; None if the model was undecided.
+        probability: Probability of the prediction, 0 to 1; None if unknown.
+        model_version: Version of the model that predicted.
         document_id: Application or publication number, if known.
     """
 
@@ -81,13 +81,13 @@ class Judgement:
 
 
 class Stored(NamedTuple):
-    """A judgement in the file.
+    """A judgement stored in the file.
 
     Attributes:
-        id: Its number in the file; no number is given twice.
-        time: When it was stored, milliseconds since 1970.
-        judgement: What was said.
-        is_new: False if the file had it before.
+        id: Number of the judgement in the file; a number is never reused.
+        time: Time of storage, milliseconds since 1970.
+        judgement: The judgement.
+        is_new: False if the file already had it.
     """
 
     id: int
@@ -97,19 +97,19 @@ class Stored(NamedTuple):
 
     @property
     def when(self) -> datetime:
-        """The time, with the offset of this machine's time zone."""
+        """Time of storage in this machine's time zone."""
         return datetime.fromtimestamp(self.time / 1000).astimezone()
 
 
 class Period(NamedTuple):
-    """Times from ``since`` to before ``until``, milliseconds since 1970."""
+    """A period from ``since`` (inclusive) to ``until`` (exclusive), milliseconds since 1970."""
 
     since: int = 0
     until: int = _LAST
 
     @classmethod
     def of_days(cls, since: date | None, until: date | None) -> Self:
-        """Whole days of this machine's time zone, the last one with them; None for no bound."""
+        """Return the period of whole days in this machine's time zone, including the last day; None for no bound."""
         beyond = None if until is None else date.fromordinal(until.toordinal() + 1)
         return cls(0 if since is None else _start(since), _LAST if beyond is None else _start(beyond))
 
@@ -119,12 +119,12 @@ def _start(day: date) -> int:
 
 
 class FeedbackStore:
-    """An open file of judgements; made by :meth:`open`. One thread at a time may use it, whichever it is.
+    """An open file of judgements, created by :meth:`open`. Any thread may use it, but only one at a time.
 
     Args:
         path: The file.
-        connection: To it.
-        limit: Bytes that it may have; None for no bound.
+        connection: Connection to the file.
+        limit: Largest size in bytes; None for no limit.
 
     Attributes:
         path: The file.
@@ -141,13 +141,13 @@ class FeedbackStore:
         """Open a file of judgements.
 
         Args:
-            path: The file, on a disk of this machine.
-            create: Make it, readable by its owner alone, if there is none.
-            limit: Bytes that it may have; a judgement that goes beyond is refused. None for no bound.
+            path: The file, on a local disk.
+            create: Whether to create the file if it is missing; only its owner can read it.
+            limit: Largest size in bytes; a judgement that would exceed it is refused. None for no limit.
 
         Raises:
-            DataError: If it is missing, cannot be opened, or is no such file; it stays as it is.
-            ArtifactError: If it is of a newer version, or damaged.
+            DataError: If the file is missing, cannot be opened, or is not a file of judgements; it is not changed.
+            ArtifactError: If it is of a newer version or damaged.
         """
         return cls(path, open_file(path, create=create), limit)
 
@@ -156,12 +156,12 @@ class FeedbackStore:
         self._connection.close()
 
     def add(self, judgement: Judgement) -> Stored:
-        """Store a judgement; it is on the disk when this returns.
+        """Store a judgement; it is on disk when this method returns.
 
         Raises:
-            RepeatedRequestError: If the file has another judgement under the same ``request_id``.
-            FullError: If the file would have more bytes than it may have.
-            UnavailableError: If it cannot be stored now; the same judgement may be added again.
+            RepeatedRequestError: If the file has a different judgement with the same ``request_id``.
+            FullError: If the file would exceed its size limit.
+            UnavailableError: If the judgement cannot be stored now; the same judgement may be added again.
         """
         now = time.time_ns() // 1_000_000
         context = json.dumps(dict(judgement.context), ensure_ascii=False, sort_keys=True)
@@ -171,26 +171,27 @@ class FeedbackStore:
             is_new = cursor.rowcount == 1
             found = _read(self._connection.execute(_FIND, (judgement.request_id,)).fetchone())
             if is_new and self._limit is not None and self._connection.execute(_SIZE).fetchone()[0] > self._limit:
-                raise FullError(  # within the transaction, which leaves no trace then
-                    f"{self.path} has reached its bound of {self._limit >> 20} MiB; delete old judgements (patent-hier "
-                    "feedback --delete-older-than), or raise --feedback-limit"
+                raise FullError(  # raised inside the transaction, which is then rolled back
+                    f"{self.path} has reached its limit of {self._limit >> 20} MiB; delete old judgements (patent-hier "
+                    "feedback --delete-older-than), or increase --feedback-limit"
                 )
         if replace(found.judgement, text_field=judgement.text_field) != judgement:
-            raise RepeatedRequestError("another judgement has this request_id; make a new one")
+            raise RepeatedRequestError("another judgement already has this request_id; use a new one")
         return found._replace(is_new=is_new)
 
     def last_id(self) -> int:
-        """The number of the newest judgement; 0 for none."""
+        """Return the number of the newest judgement; 0 if there is none."""
         return int(self._ask("SELECT COALESCE(MAX(id), 0) FROM judgement")[0][0])
 
     def page(self, after: int, last: int, period: Period, *, every: bool = False) -> list[Stored]:
-        """At most :data:`PAGE` judgements, by their numbers.
+        """Return at most :data:`PAGE` judgements, ordered by number.
 
         Args:
-            after: They follow this number.
-            last: The last number that counts.
-            period: When they were stored.
-            every: All of them; else the newest only of each document, or of each text where no document is named.
+            after: Number after which the page starts.
+            last: Largest number that is considered.
+            period: Period in which the judgements were stored.
+            every: Whether to return all judgements; if not, only the newest one of each document, or of each text that
+                has no document number.
 
         Raises:
             DataError: If the file cannot be read.
@@ -199,7 +200,7 @@ class FeedbackStore:
         return [_read(row) for row in self._ask(_PAGE_OF, bounds)]
 
     def newest(self, most: int, last: int, period: Period) -> list[Stored]:
-        """The newest judgements of a period, at most so many, by their numbers.
+        """Return the newest judgements of a period, at most ``most``, ordered by number.
 
         Raises:
             DataError: If the file cannot be read.
@@ -208,14 +209,14 @@ class FeedbackStore:
         return [_read(row) for row in reversed(rows)]
 
     def judgements(self, last: int, period: Period, *, every: bool = False) -> Iterator[Stored]:
-        """All judgements of a period, as :meth:`page` gives them, in flat memory."""
+        """Yield all judgements of a period, page by page as :meth:`page`, in constant memory."""
         after = 0
         while page := self.page(after, last, period, every=every):
             yield from page
             after = page[-1].id
 
     def counts(self, last: int, period: Period) -> dict[str, int]:
-        """How many judgements of a period have each verdict.
+        """Return the number of judgements of a period with each verdict.
 
         Raises:
             DataError: If the file cannot be read.
@@ -224,7 +225,7 @@ class FeedbackStore:
         return {verdict: found.get(verdict, 0) for verdict in VERDICTS}
 
     def text_fields(self) -> list[str]:
-        """What the texts of the judgements are, by our names.
+        """Return the kinds of the judged texts, by our names.
 
         Raises:
             DataError: If the file cannot be read.
@@ -232,10 +233,10 @@ class FeedbackStore:
         return [name for (name,) in self._ask(_FIELDS)]
 
     def delete(self, ids: Collection[int]) -> int:
-        """Delete judgements by their numbers, all or none; what they held is overwritten.
+        """Delete judgements by number, all or none, and overwrite their content; return how many were deleted.
 
         Raises:
-            DataError: Naming the first number that there is not.
+            DataError: If a number does not exist; the message names the first.
             UnavailableError: If the file cannot be written.
         """
         with self._writing():
@@ -245,7 +246,7 @@ class FeedbackStore:
         return len(set(ids))
 
     def delete_before(self, end: int) -> int:
-        """Delete the judgements that were stored before a time (milliseconds since 1970); returns their number.
+        """Delete the judgements stored before a time (milliseconds since 1970); return how many were deleted.
 
         Raises:
             UnavailableError: If the file cannot be written.
@@ -254,7 +255,7 @@ class FeedbackStore:
             return self._connection.execute("DELETE FROM judgement WHERE time < ?", (end,)).rowcount
 
     def empty_log(self) -> bool:
-        """Move what the write-ahead log holds into the file, and cut the log; False while another process reads it.
+        """Move the write-ahead log into the file and truncate the log; return False if another process prevents it.
 
         Raises:
             DataError: If the file cannot be written.
@@ -265,25 +266,25 @@ class FeedbackStore:
         try:
             return self._connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
-            raise DataError(f"{self.path} cannot be read ({reason(error)}); check the disk, then try again") from error
+            raise DataError(f"cannot read {self.path} ({reason(error)}); check the disk, then try again") from error
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """One transaction: whole and synced at the end of the block, or without a trace."""
+        """Run the block as one transaction, which is committed and synced at the end, or rolled back on an error."""
         try:
-            if _identity(self.path) != self._identity:  # what is written there now, nobody would find
-                raise UnavailableError(f"{self.path} was moved or replaced; start the service again")
+            if _identity(self.path) != self._identity:  # nobody would find what is written to the old file
+                raise UnavailableError(f"{self.path} was moved or replaced; restart the service")
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise UnavailableError(
-                f"{self.path} cannot be written ({reason(error)}); see that the disk has space and no program keeps "
-                "the file locked"
+                f"cannot write {self.path} ({reason(error)}); check that the disk has space and that no other program "
+                "has locked the file"
             ) from error
         finally:
             if self._connection.in_transaction:
-                with contextlib.suppress(sqlite3.Error):  # the first error is told
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
                     self._connection.execute("ROLLBACK")
 
 
@@ -296,14 +297,14 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _subject(judgement: Judgement) -> str:
-    """What is judged: a document by its number in one spelling, else a text as models read it."""
+    """Return a key for the judged document: its number in one spelling, else a digest of its text."""
     if number := fold_number(judgement.document_id or ""):
         return f"document {number}"
     return f"text {text_digest(judgement.text)}"
 
 
 def text_digest(text: str) -> str:
-    """The SHA-256 of a text as models read it, as hexadecimal digits: equal for two spellings of one text."""
+    """Return the SHA-256 of a normalised text in hexadecimal digits, which is the same for different spellings."""
     return sha256(normalise(text).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""The file of judgements as SQLite opens it: made whole, known by its header, and no other file ever written.
+"""Safe creation and opening of the SQLite file of judgements; no other file is ever written.
 
-SQLite's own two numbers in the header say that a file is ours, and of which version. They are read without a lock and
-without a byte written before the file is opened in earnest: a foreign database stays as it is.
+Two numbers in SQLite's header identify our files and their version. They are read without taking a lock or writing a
+byte before the file is opened for writing, so the database of another program stays unchanged.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from patent_hier.errors import ArtifactError, DataError
 from patent_hier.regular_files import require_regular
 from patent_hier.sanitize import reason
 
-FEEDBACK_VERSION = 1  # of the file's form, its user_version
+FEEDBACK_VERSION = 1  # version of the file format, SQLite's user_version
 _APPLICATION_ID = 0x70684662  # "phFb"
-_PATIENCE = 5.0  # seconds that one writer waits for the others
+_PATIENCE = 5.0  # seconds that a writer waits for other writers
 _TABLE = """CREATE TABLE judgement (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   time INTEGER NOT NULL,
@@ -38,7 +38,7 @@ _INDEX = "CREATE INDEX newest ON judgement (subject, id)"
 
 
 def open_file(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open a file of judgements; arguments and errors as of :meth:`patent_hier.data.feedback.FeedbackStore.open`."""
+    """Open a file of judgements; see :meth:`patent_hier.data.feedback.FeedbackStore.open` for arguments and errors."""
     try:
         if create and not path.exists():
             _create(path)
@@ -54,14 +54,14 @@ def open_file(path: Path, *, create: bool) -> sqlite3.Connection:
             raise
         return connection
     except FileNotFoundError as error:
-        advice = "make its folder first" if create else "patent-hier serve MODEL --feedback FILE makes it"
+        advice = "create its folder first" if create else "patent-hier serve MODEL --feedback FILE creates it"
         raise DataError(f"{path} does not exist; {advice}") from error
     except OSError as error:
-        raise DataError(f"cannot use {path}: {error.strerror}; name another file for judgements") from error
+        raise DataError(f"cannot use {path}: {error.strerror}; choose another file for judgements") from error
     except sqlite3.Error as error:
         raise DataError(
-            f"{path} cannot be used as a file of judgements ({reason(error)}); check it and its permissions, or "
-            "name another file"
+            f"cannot use {path} as a file of judgements ({reason(error)}); check the file and its permissions, or "
+            "choose another file"
         ) from error
 
 
@@ -71,7 +71,7 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Make an empty file of judgements: whole or absent, and no other's file is replaced."""
+    """Create an empty file of judgements in one step, without replacing an existing file."""
     handle, name = tempfile.mkstemp(prefix=f".partial-{path.name}-", dir=path.parent)  # with mode 0600
     os.close(handle)
     try:
@@ -86,7 +86,7 @@ def _create(path: Path) -> None:
             ):
                 connection.execute(statement)
             _set(connection)
-        with contextlib.suppress(FileExistsError):  # another process was faster
+        with contextlib.suppress(FileExistsError):  # another process has just created it
             os.link(name, path)
         _sync_folder(path.parent)
     finally:
@@ -94,7 +94,7 @@ def _create(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """See that the name of a new file outlives a power cut; Windows has no way to say so, and needs none."""
+    """Make sure that the name of a new file survives a power failure; Windows offers no such call and needs none."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -104,7 +104,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _require_file(path: Path) -> None:
-    """Refuse what SQLite would wait for, or write to: a pipe or a device, under the names of its own files too."""
+    """Refuse pipes and devices, which would block SQLite, also under the names of its auxiliary files."""
     real = path.resolve(strict=True)
     for suffix in ("", "-wal", "-shm", "-journal"):
         require_regular(real.with_name(real.name + suffix))
@@ -113,7 +113,7 @@ def _require_file(path: Path) -> None:
 
 
 def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
-    """Refuse another program's file, or a newer one, by its header: before anything opens it for writing."""
+    """Refuse a file of another program or of a newer version by its header, before it is opened for writing."""
     try:
         (found,), (version,) = (
             connection.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
@@ -121,31 +121,33 @@ def _require_ours(path: Path, connection: sqlite3.Connection) -> None:
     except sqlite3.DatabaseError:
         found = version = 0
     if found != _APPLICATION_ID:
-        raise DataError(f"{path} is no file of judgements, and stays as it is; name another file")
+        raise DataError(f"{path} is not a file of judgements and was not changed; choose another file")
     if version > FEEDBACK_VERSION:
         raise ArtifactError(
-            f"{path} has version {version}, and this program knows {FEEDBACK_VERSION}; use the newer program"
+            f"{path} has version {version}, but this program supports only {FEEDBACK_VERSION}; use a newer patent_hier"
         )
 
 
 def _require_whole(path: Path, connection: sqlite3.Connection) -> None:
-    """Refuse a file whose tables are not ours: a trigger or a view could make other statements of ours."""
+    """Refuse a file with unexpected tables: a trigger or a view could change what our statements do."""
     found = {
         sql
         for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
     }
     if found != {_TABLE, _INDEX}:
-        raise ArtifactError(f"{path} has other tables than version {FEEDBACK_VERSION} has, and is not used")
+        raise ArtifactError(
+            f"{path} has other tables than version {FEEDBACK_VERSION}, so it is not used; choose another file"
+        )
 
 
 def _set(connection: sqlite3.Connection) -> None:
-    """Settings of a connection; that of the log stays in the file.
+    """Configure a connection; only the setting of the log is stored in the file.
 
     Raises:
         sqlite3.OperationalError: If the file system cannot share a write-ahead log.
     """
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise sqlite3.OperationalError("no write-ahead log is possible there; use a disk of this machine")
+        raise sqlite3.OperationalError("this file system does not support a write-ahead log; use a local disk")
     connection.execute("PRAGMA synchronous = FULL")  # the log is synced at the end of each transaction
     connection.execute("PRAGMA secure_delete = ON")

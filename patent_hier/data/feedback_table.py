@@ -1,4 +1,4 @@
-"""Judgements as a raw file: a table that ``prepare`` reads as it is, and a spreadsheet only shows."""
+"""Export of judgements as a raw file that ``prepare`` can read and a spreadsheet can safely show."""
 
 import csv
 import io
@@ -12,21 +12,21 @@ from patent_hier.settings.data import APPLICANT
 from patent_hier.taxonomy.symbols import SECTIONS, IpcSymbol, Level, SymbolError
 
 BYTE_ORDER_MARK = "\ufeff"  # makes spreadsheets read the file as UTF-8
-FURTHER = ("预测分类", "模型版本", "时间")  # columns that no raw file of a database has
+FURTHER = ("预测分类", "模型版本", "时间")  # additional columns that patent databases do not have
 _DEPTHS = {Level.CLASS: "class", Level.SUBCLASS: "subclass"}
 
 
 class FeedbackTable:
-    """Writes judgements as rows of a raw file.
+    """Writer of judgements as rows of a raw file.
 
     Args:
-        text_fields: What the texts are, by our names; each has a column.
+        text_fields: Kinds of texts, by our names; each kind has a column.
 
     Attributes:
-        written: How many rows were written.
-        sections: How many judgements were left out since their label is a section only, which trains nothing.
-        depths: The written labels by the setting ``data.min_symbol`` that they need; ``group`` is the default.
-        odd: How many written labels are no symbols of the IPC.
+        written: Number of written rows.
+        sections: Number of judgements left out because their label is only a section, which is useless for training.
+        depths: Number of written labels by the setting ``data.min_symbol`` that they need; ``group`` is the default.
+        odd: Number of written labels that are not IPC symbols.
     """
 
     def __init__(self, text_fields: Sequence[str]) -> None:
@@ -37,13 +37,13 @@ class FeedbackTable:
         self.depths: Counter[str] = Counter()
 
     def lines(self, judgements: Iterable[Stored]) -> Iterator[str]:
-        """The table as CSV, a line at a time: byte order mark and header first."""
+        """Yield the table as CSV lines, starting with the byte order mark and the header."""
         names = ["publication_number", "application_date", *self._text_fields, "symbols", "applicant", "kind"]
         yield BYTE_ORDER_MARK + _line([*(PAPER_COLUMNS[name] for name in names), *FURTHER])
         yield from self.rows(judgements)
 
     def rows(self, judgements: Iterable[Stored]) -> Iterator[str]:
-        """The lines of judgements without the header."""
+        """Yield the CSV lines of judgements without the header."""
         for one in judgements:
             if one.judgement.label in SECTIONS:
                 self.sections += 1
@@ -53,7 +53,7 @@ class FeedbackTable:
 
     @property
     def min_symbol(self) -> str:
-        """The setting ``data.min_symbol`` with which all written labels are read."""
+        """Value of ``data.min_symbol`` that accepts all written labels."""
         return next((depth for depth in _DEPTHS.values() if self.depths[depth]), "group")
 
     def _note(self, label: str) -> None:
@@ -79,19 +79,19 @@ class FeedbackTable:
 
 
 def _number_of(text: str) -> str:
-    """A number for a text whose document is not known; it stays the same when the text is judged again.
+    """Return a number for a text whose document is unknown; the same text always gets the same number.
 
-    Decimal digits, as a reader of raw files expects them of a document's number: 64 bits of the text's digest.
+    The number is 64 bits of the text's digest in decimal digits, as readers of raw files expect of a document number.
     """
     return f"FB{int(text_digest(text)[:16], 16):020}"
 
 
 def sanitize_cell(text: str) -> str:
-    """A cell that a spreadsheet only shows, and that reads in training as the text itself does.
+    """Return a cell that a spreadsheet does not evaluate and that training reads as the original text.
 
-    White space becomes single blanks, as the reader makes it anyway, so that a row is a line. The zero byte, which no
-    table may hold, is left out. The first character of a formula is spelled as an entity, which the reader resolves;
-    an apostrophe would stay in the text.
+    White space becomes single blanks, so that a row is a single line; the reader does the same anyway. NUL characters,
+    which a table must not contain, are removed. The first character of a formula is written as an entity, which the
+    reader resolves; an apostrophe would stay in the text.
     """
     text = " ".join(text.replace("\0", "").split())
     return text if cell(text) == text else f"&#{ord(text[0])};{text[1:]}"

@@ -1,7 +1,7 @@
-"""Parts that are given: by a file that names documents, or by a column of the corpus, such as the folds of a benchmark.
+"""Given parts of a split: from a file that lists documents, such as the folds of a benchmark, or a corpus column.
 
 The file is a CSV in UTF-8, plain or compressed, with a column ``part`` (``train``, ``val``, ``calibration``, ``test``)
-and one of :data:`ID_COLUMNS`. Numbers are compared as the corpus spells them: NFKC, upper case, no white space.
+and one of :data:`ID_COLUMNS`. Numbers are compared in the spelling of the corpus: NFKC, upper case, no white space.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,22 +22,22 @@ from patent_hier.errors import ConfigError, DataError
 from patent_hier.text_files import csv_rows
 
 _BY_APPLICATION = ("申请号", "application_number")
-ID_COLUMNS = ("document_id", "id", "公开号", "publication_number", *_BY_APPLICATION)  # the first that a file has counts
-COLUMNS = ("kind", "applicant", "application_date", "publication_date")  # of the corpus, whose values may decide
-_SHOWN = 20  # values that a message repeats
+ID_COLUMNS = ("document_id", "id", "公开号", "publication_number", *_BY_APPLICATION)  # the first in the file is used
+COLUMNS = ("kind", "applicant", "application_date", "publication_date")  # of the corpus, which may determine the part
+_SHOWN = 20  # values that a message lists
 
 
 @dataclass(frozen=True, eq=False)
 class GivenParts:
-    """The parts that a file or a column gives to the documents of a corpus.
+    """Parts that a file or a column gives to the documents of a corpus.
 
     Attributes:
-        parts: ``(n,)`` part codes; :data:`NO_PART` for documents that are left out.
-        source: The file's path, or the column, for messages.
-        named: Documents that the source names in each part, whether the corpus has them or not.
-        absent: Those of them that the corpus does not have.
-        unlisted: Documents of the corpus that the source does not name.
-        is_dropped: Whether these are left out; else they are in ``train``.
+        parts: Part codes, ``(n,)``; :data:`NO_PART` for documents that are left out.
+        source: Path of the file, or name of the column, for messages.
+        named: Number of documents that the source lists in each part, whether or not the corpus has them.
+        absent: Number of listed documents in each part that the corpus does not have.
+        unlisted: Number of documents of the corpus that the source does not list.
+        is_dropped: Whether the unlisted documents are left out; if not, they are in ``train``.
     """
 
     parts: Codes
@@ -49,51 +49,53 @@ class GivenParts:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For the manifest of the split."""
+        """Facts for the manifest of the split."""
         return {"named": self.named, "absent": self.absent, "unlisted": self.unlisted, "dropped": self.is_dropped}
 
     def lines(self, documents: Mapping[str, int]) -> list[str]:
-        """Where the parts come from, to print.
+        """Return lines to print about the source of the parts.
 
         Args:
-            documents: Documents of each part of the finished split.
+            documents: Number of documents in each part of the finished split.
         """
         given = np.bincount(self.parts[self.parts != NO_PART], minlength=len(PARTS)).tolist()
         cut = {name: documents[name] for name, own in zip(PARTS, given, strict=True) if documents[name] and not own}
-        lines = [f"{self.source} names {sum(self.named.values())} documents: {_counts(self.named)}"]
+        lines = [f"{self.source} lists {sum(self.named.values())} documents: {_counts(self.named)}"]
         if any(self.absent.values()):
             lines.append(
-                f"{sum(self.absent.values())} of them are not in the corpus (rejected rows, designs, duplicates, or of "
-                f"another file): {_counts(self.absent)}"
+                f"{sum(self.absent.values())} of them are not in the corpus (rejected rows, designs, duplicates, or "
+                f"documents of another file): {_counts(self.absent)}"
             )
         if self.unlisted:
-            where = "in no part" if self.is_dropped else "in train"
-            lines.append(f"{self.unlisted} documents of the corpus are not named; they are {where}")
+            where = "left out" if self.is_dropped else "put in train"
+            lines.append(f"{self.unlisted} documents of the corpus are not listed; they are {where}")
         if cut:
-            lines.append(f"cut from the {given[TRAIN]} documents of train, where no part is given: {_counts(cut)}")
+            lines.append(
+                f"taken from the {given[TRAIN]} documents of train for parts that are not given: {_counts(cut)}"
+            )
         return lines
 
 
 def given_parts(corpus: Corpus, plan: SplitPlan) -> GivenParts:
-    """The parts that a plan of policy ``file`` gives to the documents of a corpus.
+    """Return the parts of the documents of a corpus under a plan with policy ``file``.
 
     Raises:
-        DataError: If the file cannot be used, a part that it names has no document in the corpus, ``train`` or ``test``
-            is not named, or documents are not named and ``plan.unlisted`` refuses that.
+        DataError: If the file cannot be used, none of the documents listed for a part is in the corpus, no document is
+            in ``train`` or ``test``, or documents are not listed and ``plan.unlisted`` is ``refuse``.
         ConfigError: If the column cannot be used, or a value does not occur in it.
     """
     given = _by_column(corpus, plan) if plan.path is None else _by_file(corpus, Path(plan.path), plan)
     if given.unlisted and plan.unlisted == REFUSE:
         first = corpus.document_ids[int(np.argmax(given.parts == NO_PART))].as_py()
         raise DataError(
-            f"{given.source} gives no part to {given.unlisted} of {corpus.size} documents of the corpus, such as "
+            f"{given.source} does not list {given.unlisted} of the {corpus.size} documents of the corpus, such as "
             f"{first}; set split.unlisted=drop to leave them out, or split.unlisted=train to train on them"
         )
     if plan.unlisted != DROP:
         given.parts[given.parts == NO_PART] = TRAIN
     for part in (TRAIN, TEST):
         if not (given.parts == part).any():
-            raise DataError(f"{given.source} gives no document of the corpus to {PARTS[part]}; name some")
+            raise DataError(f"{given.source} puts no document of the corpus in {PARTS[part]}; list at least one")
     return given
 
 
@@ -101,7 +103,7 @@ def _by_file(corpus: Corpus, path: Path, plan: SplitPlan) -> GivenParts:
     column, codes = read_parts(path)
     own = _numbers(corpus, column)
     known = pd.Index(list(codes), dtype=object)
-    places = known.get_indexer(pd.Index(own, dtype=object))  # -1, as NO_PART: not named
+    places = known.get_indexer(pd.Index(own, dtype=object))  # -1, the same as NO_PART, if not listed
     values = np.array([*codes.values(), NO_PART], np.int8)
     parts = values[places]
     is_absent = np.ones(len(known), np.bool_)
@@ -109,8 +111,8 @@ def _by_file(corpus: Corpus, path: Path, plan: SplitPlan) -> GivenParts:
     named, absent = (np.bincount(values[:-1][rows], minlength=len(PARTS)) for rows in (slice(None), is_absent))
     for part in np.flatnonzero((named > 0) & (absent == named)):
         raise DataError(
-            f"none of the {named[part]} documents that {path} names for {PARTS[part]} is in the corpus; "
-            f"its column {column} must have the numbers of this corpus, such as {corpus.document_ids[0].as_py()}"
+            f"none of the {named[part]} documents that {path} lists for {PARTS[part]} is in the corpus; "
+            f"its column {column} must contain numbers of this corpus, such as {corpus.document_ids[0].as_py()}"
         )
     return _given(parts, str(path), named, absent, plan)
 
@@ -122,11 +124,11 @@ def read_parts(path: Path) -> tuple[str, dict[str, int]]:
         path: CSV in UTF-8, plain or compressed (``.xz``, ``.gz``).
 
     Returns:
-        The name of the column of ids, one of :data:`ID_COLUMNS`, and by folded id the part code.
+        The name of the id column, one of :data:`ID_COLUMNS`, and the part codes by normalised id.
 
     Raises:
-        DataError: If the file cannot be read, lacks a column, has an unknown part, a row without an id, or an id in
-            two parts.
+        DataError: If the file cannot be read, lacks a column, or has an unknown part, a row without an id or part, or
+            an id in two parts.
     """
     rows = csv_rows(path)
     header = [fold_name(name).lower() for name in next(rows, [])]
@@ -139,24 +141,26 @@ def read_parts(path: Path) -> tuple[str, dict[str, int]]:
         if not row:  # a blank line
             continue
         if len(row) <= max(by_id, by_part) or not (name := _folded(row[by_id])):
-            raise DataError(f"{path} has no {column} or no part in its row {number}; complete or delete it")
+            raise DataError(f"row {number} of {path} has no {column} or no part; complete or delete the row")
         part = row[by_part].strip()
         if part not in PARTS:
-            raise DataError(f"{path} has the part {part!r} in its row {number}; the parts are {', '.join(PARTS)}")
+            raise DataError(f"row {number} of {path} has the unknown part {part!r}; use one of {', '.join(PARTS)}")
         code = PARTS.index(part)
         if codes.setdefault(name, code) != code:
-            raise DataError(f"{path} has {name} in {PARTS[codes[name]]} and, in its row {number}, in {part}; keep one")
+            raise DataError(
+                f"{path} lists {name} in {PARTS[codes[name]]} and, in row {number}, in {part}; keep one of them"
+            )
     return column, codes
 
 
 def _folded(number: str) -> str:
-    """As :func:`patent_hier.data.raw.document_id` spells it; ids made of a row's bytes are in lower case."""
+    """Return a number as :func:`patent_hier.data.raw.document_id` spells it; hash ids stay in lower case."""
     stripped = number.strip()
     return stripped if stripped.startswith("sha-") else fold_number(stripped)
 
 
 def _numbers(corpus: Corpus, column: str) -> NDArray[np.object_]:
-    """The corpus's own numbers for a column of ids, ``(n,)``; None for a document without an application number."""
+    """Return the corpus's numbers for an id column, ``(n,)``; None for a document without an application number."""
     if column not in _BY_APPLICATION:
         ids: NDArray[np.object_] = corpus.document_ids.to_numpy()
         return ids
@@ -165,7 +169,7 @@ def _numbers(corpus: Corpus, column: str) -> NDArray[np.object_]:
 
 
 def usable_column(corpus: Corpus, name: str) -> str:
-    """The corpus's name of a column that may decide, given that name or the one in the raw file.
+    """Return the corpus's name of a column that can give parts, from that name or the header in the raw file.
 
     Raises:
         ConfigError: If there is no such column among :data:`COLUMNS`.
@@ -176,13 +180,13 @@ def usable_column(corpus: Corpus, name: str) -> str:
             return ours
     known = ", ".join(f"{ours} ({header})" for ours, header in headers.items())
     raise ConfigError(
-        f"split.column={name} is not a column that the corpus keeps for this; use {known}; data.columns.kind={name} "
-        "reads another column of the raw file as kind"
+        f"split.column={name} is not available in the corpus; use one of {known}, or set data.columns.kind={name} to "
+        "read that column of the raw file as kind"
     )
 
 
 def _by_column(corpus: Corpus, plan: SplitPlan) -> GivenParts:
-    assert plan.column is not None  # the plan has seen to it
+    assert plan.column is not None  # the plan has checked this
     codes, found = pd.factorize(shared_strings(corpus.column(plan.column).cast(pa.string())))
     present = [normalise(value) for value in found]
     wanted = {normalise(value): PARTS.index(part) for part, own in plan.values.items() for value in own}
@@ -190,7 +194,7 @@ def _by_column(corpus: Corpus, plan: SplitPlan) -> GivenParts:
         raise ConfigError(f"split.column={plan.column} has no value {missing[0]!r}; it has {_listed(present)}")
     rest = NO_PART if plan.train_values else TRAIN
     values = np.array([*(wanted.get(value, rest) for value in present), rest], np.int8)
-    parts = values[codes]  # no value: -1, the last one
+    parts = values[codes]  # the code of a missing value is -1, which selects the last one
     named = np.bincount(parts[parts != NO_PART], minlength=len(PARTS))
     return _given(parts, f"split.column={plan.column}", named, np.zeros_like(named), plan)
 
@@ -205,6 +209,6 @@ def _counts(documents: Mapping[str, int]) -> str:
 
 
 def _listed(values: Iterable[str]) -> str:
-    """Values for a message of one line, the first of them in the order of the alphabet."""
+    """Return the first values in alphabetical order, for a one-line message."""
     ordered = sorted(values)
     return ", ".join(map(repr, ordered[:_SHOWN])) + (", …" if len(ordered) > _SHOWN else "")

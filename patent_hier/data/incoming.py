@@ -1,7 +1,7 @@
-"""Raw files whose documents are to be classified: every row in its place, whether or not it has a class.
+"""Reading of raw files for classification: every row in order, with or without a class.
 
-The text of a row is built as in training (:func:`patent_hier.data.raw.texts_of`). Nothing is left out: a row that
-cannot be read, or has no text, comes with the reason.
+The text of a row is built as in training (:func:`patent_hier.data.raw.texts_of`). No row is left out: a row that cannot
+be read or has no text is returned with the reason.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,24 +19,22 @@ from patent_hier.reading.tables import JSON_LINES, TEXT, Table, open_table
 TABLE = "csv"
 _NUMBERS = ("publication_number", "application_number")
 _DATES = ("application_date", "publication_date")
-_ID_KEYS = ("document_id", "id")  # of JSON: names as they stand
+_ID_KEYS = ("document_id", "id")  # keys in JSON, spelled exactly so
 
 
 class Incoming(NamedTuple):
-    """One row.
+    """One row to classify.
 
     Attributes:
-        row: Its number, from 1, going on from file to file; the header is none.
-        document_id: Publication or application number, in JSON also ``document_id`` or ``id``; the row's number where
-            it has none.
-        fields: The fields of the text as they stand in the file; of a row that cannot be read, its beginning, and
-            empty strings.
-        text: What models read; empty if there is a fault.
-        symbols: The field of IPC symbols; empty where the file has none.
-        fault: Why the row cannot be classified, or None.
-        size: Its share of the files' bytes.
-        context: The fields of the format's context, in its order; None for a column that the file has not.
-        date: The field of the day of application or, in a file without that column, of publication; else empty.
+        row: Row number from 1, continued from file to file; the header is not counted.
+        document_id: Publication or application number, in JSON also ``document_id`` or ``id``; else the row number.
+        fields: Text fields as in the file; for an unreadable row, its beginning followed by empty strings.
+        text: Text as models read it; empty if there is a fault.
+        symbols: Field of IPC symbols; empty if the file has none.
+        fault: Reason why the row cannot be classified, or None.
+        size: Share of the files' bytes that the row takes.
+        context: Context fields in the order of the format; None for a column that the file does not have.
+        date: Field of the application date or, in a file without that column, of the publication date; else empty.
     """
 
     row: int
@@ -51,28 +49,28 @@ class Incoming(NamedTuple):
 
 
 class IncomingFiles:
-    """Reads raw files once, in flat memory.
+    """Single-pass reader of raw files for classification, in constant memory.
 
-    The encoding is told from a file's content; ``fmt.encoding`` decides only for ASCII. Needed are the columns of the
-    text; the columns of numbers and symbols are read where a file has them.
+    The encoding is detected from the content of a file; ``fmt.encoding`` matters only for ASCII. The text columns are
+    required; columns of numbers and symbols are read if a file has them.
 
     Args:
         source: A file, a folder or a pattern.
         fmt: Names of the columns.
-        kind: ``csv`` for any table, ``txt`` for a document a line, ``jsonl`` for JSON; None: by the content,
-            and by the ending of the name for ``txt``.
-        needed: Our names of columns that a table must have, beside the text.
+        kind: ``csv`` for any table, ``txt`` for one document per line, ``jsonl`` for JSON; None
+            to detect the format from the content, or for ``txt`` from the file extension.
+        needed: Our names of columns that a table must have besides the text.
 
     Raises:
-        ConfigError: If the ending is of no kind that can be read.
+        ConfigError: If the file extension is not supported.
         DataError: If there is no file.
 
     Attributes:
         source: The source.
-        files: The files, in their order.
-        size: Bytes of all files.
-        notes: What someone should know about files that were read.
-        layout: The columns of the file that was begun last; known once the first batch was asked for.
+        files: The files in reading order.
+        size: Total size of all files in bytes.
+        notes: Remarks for the user on the files read so far.
+        layout: Columns of the file whose reading started last; known once the first batch has been requested.
     """
 
     layout: Layout
@@ -88,12 +86,12 @@ class IncomingFiles:
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """The header names of the fields of the text, as the file spells them."""
+        """Header names of the text fields, as spelled in the file."""
         return tuple(self.layout.header[position] for position in self.layout.text_positions)
 
     @property
     def has_columns(self) -> bool:
-        """Whether the file that was begun last is a table, and no document a line."""
+        """Whether the file whose reading started last is a table, not one document per line."""
         return bool(self.layout.positions)
 
     @property
@@ -102,10 +100,10 @@ class IncomingFiles:
         return "symbols" in self.layout.positions
 
     def batches(self, size: int) -> Iterator[list[Incoming]]:
-        """Read the rows in order, ``size`` at a time.
+        """Yield the rows in order, ``size`` at a time.
 
         Raises:
-            DataError: If a file is missing, no regular file, empty, unreadable or without a column of the text.
+            DataError: If a file is missing, not a regular file, empty, unreadable or without a text column.
         """
         batch: list[Incoming] = []
         for row in self._rows():
@@ -160,20 +158,20 @@ class IncomingFiles:
 
 
 def _kind_of(file: Path) -> str | None:
-    """The kind of a file by its name: lines of text look like a table of one column."""
+    """Return the kind of a file by its name, because lines of text look like a table of one column."""
     if file == STDIN:
         return TEXT
     if file.suffix.lower() not in SUFFIXES:
         raise ConfigError(
-            f"{file}: the ending {file.suffix or '(none)'} is not one of {', '.join(SUFFIXES)}; name the format with "
-            "--input-format"
+            f"{file}: the file extension {file.suffix or '(none)'} is not one of {', '.join(SUFFIXES)}; set the format "
+            "with --input-format"
         )
     inner = Path(file.stem).suffix if file.suffix.lower() in (".gz", ".xz", ".zip") else file.suffix
     return {".txt": TEXT, ".jsonl": JSON_LINES, ".ndjson": JSON_LINES}.get(inner.lower())
 
 
 def _name(row: Sequence[str], layout: Layout, table: Table) -> str | None:
-    """What names a document."""
+    """Return the document number of a row, in JSON also its id; None if it has neither."""
     numbers = [row[layout.positions[name]] if name in layout.positions else "" for name in _NUMBERS]
     if str(table.facts["format"]).startswith("JSON"):
         own = [row[table.names.index(key)] for key in _ID_KEYS if key in table.names]
@@ -182,5 +180,5 @@ def _name(row: Sequence[str], layout: Layout, table: Table) -> str | None:
 
 
 def _shares(size: int, rows: int) -> list[int]:
-    """A size in about equal parts, whose sum it is."""
+    """Split a size into almost equal whole parts that sum to it."""
     return [size * (n + 1) // rows - size * n // rows for n in range(rows)]

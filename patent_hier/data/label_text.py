@@ -1,4 +1,4 @@
-"""Titles of IPC places as labelled texts: the sections, classes and deeper places that a user's table names."""
+"""Titles of IPC places as labelled texts: sections, classes and deeper places in a user's table."""
 
 import re
 from collections import Counter
@@ -15,21 +15,21 @@ from patent_hier.settings.data import LABEL_LEVELS
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.table import REPEATED, ipc_place, level_name, read_rows
 
-LABEL_TEXT_VERSION = 1  # raise it when the same table gives other texts
-# Since when a place is there: 〔8〕, [5,2006.01].
+LABEL_TEXT_VERSION = 1  # increase it when the same table gives other texts
+# Edition marks, which give the edition that introduced a place: 〔8〕, [5,2006.01].
 _EDITIONS = re.compile(r"〔[0-9][0-9,，.\s]*〕|\[[0-9][0-9,，.\s]*\]")
 EMPTY = "titles without a word outside notes"
 
 
 @dataclass(frozen=True, eq=False)
 class LabelTexts:
-    """Titles of IPC places, in the order of their table.
+    """Titles of IPC places in the order of their table.
 
     Attributes:
-        texts: Without their notes, ``n`` of them, none empty.
-        levels: ``(n,)`` of strings, of :data:`patent_hier.settings.data.LABEL_LEVELS`.
-        paths: ``(n, 5)`` of strings, from section to subgroup; ``None`` below the titled place.
-        passed_over: Rows of the chosen levels that give no text, by reason.
+        texts: ``n`` titles without their notes, none empty.
+        levels: Levels of the titles, strings of :data:`patent_hier.settings.data.LABEL_LEVELS`, ``(n,)``.
+        paths: Codes from section to subgroup, strings, ``(n, 5)``; ``None`` below the titled place.
+        passed_over: Number of skipped rows of the chosen levels by reason.
     """
 
     texts: tuple[str, ...]
@@ -41,12 +41,12 @@ class LabelTexts:
         return len(self.texts)
 
     def whole_paths(self, n_levels: int) -> list[tuple[str | None, ...]]:
-        """The paths of places at the deepest of some levels, ``n_levels`` codes each.
+        """Return the paths of the places at the deepest of ``n_levels`` levels, with ``n_levels`` codes each.
 
-        A main group's reaches the leaf that repeats its code.
+        The path of a main group ends in the leaf that repeats its code.
 
         Args:
-            n_levels: Levels from the section down.
+            n_levels: Number of levels from the section down.
         """
         paths = self.paths.copy()
         last = IPC_LEVELS.index("subgroup")
@@ -56,30 +56,29 @@ class LabelTexts:
         return [tuple(path) for path in paths[ends, :n_levels].tolist()]
 
     def line(self) -> str:
-        """How many texts there are of each level, and how many rows were passed over, in one line."""
+        """Return a line with the number of titles at each level and of skipped rows."""
         levels = ", ".join(f"{level} {count}" for level, count in count_levels(self.levels).items())
         passed = ", ".join(f"{count} {reason}" for reason, count in self.passed_over.items())
-        return f"{len(self)} titles ({levels}); passed over: {passed or 'none'}"
+        return f"{len(self)} titles ({levels}); skipped: {passed or 'none'}"
 
 
 def count_levels(levels: NDArray[np.object_]) -> dict[str, int]:
-    """How often each level occurs, from the section down; levels that do not occur are left out."""
+    """Return how often each level occurs, from the section down; levels that do not occur are left out."""
     counts = Counter(levels.tolist())
     return {level: counts[level] for level in LABEL_LEVELS if counts[level]}
 
 
 def read_label_texts(path: Path, levels: Collection[str], edition: str) -> LabelTexts:
-    """Read the titles of some levels.
+    """Read the titles of the given levels.
 
     Args:
-        path: CSV in UTF-8, plain or compressed (``.xz``, ``.gz``), with the columns ``code``, ``level`` and a single
+        path: CSV in UTF-8, plain or compressed (``.xz``, ``.gz``), with the columns ``code``, ``level`` and exactly
             one whose name starts with ``title``.
-        levels: Which rows are read, of :data:`patent_hier.settings.data.LABEL_LEVELS`.
+        levels: Levels of the rows to read, from :data:`patent_hier.settings.data.LABEL_LEVELS`.
         edition: IPC edition that the classes must belong to, ``2017`` or ``latest``.
 
     Raises:
-        DataError: If the file cannot be read, lacks a column, has a row that is no row of such a table, or gives no
-            text.
+        DataError: If the file cannot be read, lacks a column, has an invalid row, or gives no text.
     """
     passed_over: Counter[str] = Counter()
     wanted = {level_name(level) for level in levels}
@@ -97,16 +96,16 @@ def read_label_texts(path: Path, levels: Collection[str], edition: str) -> Label
         else:
             found[entry] = None
     if not found:
-        raise DataError(f"{path} has no title of the levels {', '.join(levels)}; check data.label_levels and the file")
+        raise DataError(f"{path} has no title at the levels {', '.join(levels)}; check data.label_levels and the file")
     paths, chosen, texts = zip(*found, strict=True)
     return LabelTexts(texts, np.array(chosen, object), np.array(paths, object), passed_over)
 
 
 def strip_notes(title: str) -> str:
-    """A title without what stands in parentheses, full-width or ASCII, nested or not, and without edition marks.
+    """Remove from a title all text in parentheses, full-width or ASCII, nested or not, and its edition marks.
 
-    A parenthesis that is never closed takes the rest with it (tables cut long notes off), one that was never opened
-    is dropped alone. White space is normalised as that of documents.
+    An unclosed parenthesis removes the rest of the title, because tables cut off long notes; a closing parenthesis
+    without an opening one is removed alone. White space is normalised as in documents.
     """
     depth, kept = 0, []
     for character in _EDITIONS.sub("", title):

@@ -1,4 +1,4 @@
-"""The labels of a corpus's documents: one tree of all of them, and each document's path in it."""
+"""Labels of the documents of a corpus: one tree of all labels, and the path of each document in it."""
 
 import functools
 from collections.abc import Sequence
@@ -24,11 +24,12 @@ class DocumentLabels:
     """Labels of the ``n`` documents of a corpus.
 
     Attributes:
-        tree: All labels that occur, main symbols' and further ones'.
-        main: Path of each document's main symbol, ``(n, n_levels)``; :data:`NONE` below where the symbol ends.
-        further: Paths of the further symbols of all documents, end to end, ``(n_further, n_levels)``; a document's own
-            are different from its main one and from each other.
-        offsets: Document ``i`` has the further paths ``offsets[i]`` to ``offsets[i + 1]``, ``(n + 1,)``.
+        tree: Labels of all main and further symbols.
+        main: Path of each document's main symbol, ``(n, n_levels)``; :data:`NONE` below the level of the symbol.
+        further: Concatenated paths of the further symbols of all documents, ``(n_further, n_levels)``; those of a
+            document differ from its main path and from each other.
+        offsets: Start of each document's further paths, ``(n + 1,)``; document ``i`` has ``offsets[i]`` to
+            ``offsets[i + 1]``.
     """
 
     tree: LabelTree
@@ -40,17 +41,17 @@ class DocumentLabels:
         return len(self.main)
 
     def take(self, rows: NDArray[np.intp]) -> "DocumentLabels":
-        """Only some documents, in the given order; the tree stays."""
+        """Return the labels of some documents in the given order, with the same tree."""
         counts = np.diff(self.offsets)[rows]
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         places = np.repeat(self.offsets[:-1][rows] - offsets[:-1], counts) + np.arange(offsets[-1])
         return DocumentLabels(self.tree, self.main[rows], self.further[places], offsets)
 
     def extended(self, paths: Sequence[tuple[str | None, ...]]) -> "DocumentLabels":
-        """The same documents, in a tree that has further labels.
+        """Return the labels of the same documents in a tree with additional labels.
 
         Args:
-            paths: From the first level to the deepest; none leave the labels as they are.
+            paths: Paths to add, from the first level to the deepest; an empty sequence changes nothing.
         """
         if not paths:
             return self
@@ -65,16 +66,16 @@ class DocumentLabels:
 
     @property
     def owners(self) -> NDArray[np.intp]:
-        """The document of each further path, ``(n_further,)``."""
+        """Document of each further path, ``(n_further,)``."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
 
 def corpus_labels(corpus: Corpus, depth: str) -> DocumentLabels:
-    """The labels of a corpus down to a level; read once for all nodes that a process trains.
+    """Return the labels of a corpus down to a level; each process reads them only once for all nodes.
 
     Args:
         corpus: The clean corpus.
-        depth: One of :data:`patent_hier.taxonomy.symbols.IPC_LEVELS`.
+        depth: Deepest level, one of :data:`patent_hier.taxonomy.symbols.IPC_LEVELS`.
     """
     return _labels_of(corpus.folder, corpus.fingerprint, depth)
 
@@ -83,7 +84,7 @@ def corpus_labels(corpus: Corpus, depth: str) -> DocumentLabels:
 def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
     levels = IPC_LEVELS[: IPC_LEVELS.index(depth) + 1]
     table = Corpus.open(folder).table([*LABEL_COLUMNS, "further_symbols"])
-    # The symbol, as deep as it goes.
+    # The main symbol at its full depth.
     main = pc.coalesce(*(table[name] for name in reversed(LABEL_COLUMNS))).combine_chunks()
     lists: Any = table["further_symbols"].combine_chunks()
     lists = pc.if_else(lists.is_null(), pa.scalar([], lists.type), lists) if lists.null_count else lists
@@ -95,7 +96,7 @@ def _labels_of(folder: Path, fingerprint: str, depth: str) -> DocumentLabels:
 
 
 def with_titled(labels: DocumentLabels, texts: LabelTexts) -> tuple[DocumentLabels, NDArray[np.bool_]]:
-    """The labels with those that only titles name, and which of all these titles name, ``(n_labels,)``."""
+    """Return the labels extended by those of the titles, and a mask ``(n_labels,)`` of labels with a title."""
     paths = texts.whole_paths(len(labels.tree.levels))
     labels = labels.extended(paths)
     titled = np.zeros(len(labels.tree), np.bool_)
@@ -105,12 +106,12 @@ def with_titled(labels: DocumentLabels, texts: LabelTexts) -> tuple[DocumentLabe
 
 
 def node_targets(labels: DocumentLabels, node: str, levels: Sequence[str]) -> list[NDArray[np.object_]]:
-    """The true labels of documents under a node, ``(n,)`` for each of its levels; None where there is none.
+    """Return the true labels of documents under a node, ``(n,)`` for each of its levels; None if there is none.
 
     Args:
-        labels: Of the documents.
-        node: A label; anything else that names a node (``root``, ``flat``, ``shared``) has all documents under it.
-        levels: The node's levels.
+        labels: Labels of the documents.
+        node: A label; any other node name (``root``, ``flat``, ``shared``) covers all documents.
+        levels: Levels of the node.
     """
     columns = [labels.main[:, labels.tree.levels.index(level)] for level in levels]
     names = [labels.tree.names(column) for column in columns]
@@ -126,12 +127,12 @@ def node_targets(labels: DocumentLabels, node: str, levels: Sequence[str]) -> li
 def document_labels(
     columns: Sequence[NDArray[Any]], further: Sequence[Sequence[tuple[str | None, ...]]], levels: Sequence[str]
 ) -> DocumentLabels:
-    """The labels of ``n`` documents.
+    """Return the labels of ``n`` documents.
 
     Args:
-        columns: The main symbols' codes at each level, ``n_levels`` arrays ``(n,)``; None where a symbol ends.
-        further: For each document the paths of its further symbols; those that are the main path, or repeat one
-            another, at these levels are left out.
+        columns: Codes of the main symbols at each level, ``n_levels`` arrays ``(n,)``; None below a symbol's level.
+        further: Paths of each document's further symbols; paths that equal the main path or another one at these
+            levels are left out.
         levels: Names of the levels.
     """
     main = list(zip(*(column.tolist() for column in columns), strict=True))
@@ -149,11 +150,11 @@ def _assembled(
     offsets: NDArray[np.int64],
     levels: Sequence[str],
 ) -> DocumentLabels:
-    """The labels of documents whose symbols are given by their places in a list of paths."""
+    """Return the labels of documents whose symbols are given as positions in a list of paths."""
     tree = LabelTree.from_paths(paths, levels)
     columns = zip(tree.levels, zip(*paths, strict=True), strict=False)  # the tree may end above the deepest level
     places = np.stack([tree.find(level, codes) for level, codes in columns], axis=1)
-    rows, kind = np.unique(places, axis=0, return_inverse=True)  # symbols may be equal at these levels
+    rows, kind = np.unique(places, axis=0, return_inverse=True)  # different symbols may be equal at these levels
     kind = kind.ravel()
     owners = np.repeat(np.arange(len(main)), np.diff(offsets))
     keys = owners * len(rows) + kind[further]
@@ -167,5 +168,5 @@ def _assembled(
 
 @functools.lru_cache(maxsize=1 << 16)
 def ipc_path(symbol: str, n_levels: int) -> tuple[str | None, ...]:
-    """The path of an IPC symbol as ``str(IpcSymbol)`` writes it, down to a number of levels; None below its end."""
+    """Return the path of an IPC symbol, spelled as ``str(IpcSymbol)``, down to ``n_levels``; None below its end."""
     return IpcSymbol.parse(symbol).path[:n_levels]

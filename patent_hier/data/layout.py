@@ -1,4 +1,4 @@
-"""Finding out where the columns of a raw file stand, from the names in its header."""
+"""Detection of the columns of a raw file from its header."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -7,44 +7,44 @@ from patent_hier.data.raw import PAPER_COLUMNS, Layout, RawFormat
 from patent_hier.errors import DataError
 
 _REQUIRED = "symbols"
-_ADVICE = "data.columns (for instance data.columns.symbols=IPC) and data.text name the columns to use"
-_TEXT_ADVICE = "--text names the columns to read, --symbols that of true symbols"
-_SHOWN = 40  # names of a header, and characters of a name, that a message repeats
+_ADVICE = "set the columns with data.columns (for instance data.columns.symbols=IPC) and data.text"
+_TEXT_ADVICE = "set the text columns with --text and the column of true symbols with --symbols"
+_SHOWN = 40  # most names of a header, and characters of a name, in a message
 
 
 def find_columns(names: Sequence[str], fmt: RawFormat, source: object) -> Layout:
-    """Match a header with the names of the format, else with known headers (:mod:`patent_hier.data.headers`).
+    """Match a header with the names in the format, else with known headers (:mod:`patent_hier.data.headers`).
 
     Args:
-        names: Those of the header.
-        fmt: Names of the columns.
-        source: The file's name, for messages.
+        names: Column names in the header.
+        fmt: Format with the expected names.
+        source: Name of the file, for messages.
 
     Raises:
-        DataError: If a needed column is missing or occurs twice. Needed are the symbols, the text, and each column
-            that ``fmt.columns`` names itself.
+        DataError: If a required column is missing or occurs twice. Required are the symbols, the text, and every column
+            that ``fmt.columns`` names explicitly.
     """
     own = [ours for ours, name in fmt.columns.items() if fold_name(name) != fold_name(PAPER_COLUMNS[ours])]
     return _Header(names, fmt, source, _ADVICE).layout(needed=(_REQUIRED, *own), explicit=fmt.columns)
 
 
 def find_text(names: Sequence[str], fmt: RawFormat, source: object, needed: Sequence[str] = ()) -> Layout:
-    """Match the header of a file to be classified: only the text is needed.
+    """Match the header of a file to classify; only the text is required.
 
     Args:
-        names: As in :func:`find_columns`, and so are ``fmt`` and ``source``.
-        fmt: Its other columns are taken where the file has them, or known headers for them.
-        source: The file's name.
-        needed: Our names of columns that must be there under the name that ``fmt`` gives.
+        names: Column names in the header.
+        fmt: Format with the expected names; other columns are used if the file has them or known headers for them.
+        source: Name of the file, for messages.
+        needed: Our names of columns that must be present under the name in ``fmt``.
 
     Raises:
-        DataError: If a column of the text, or a needed one, is missing or occurs twice.
+        DataError: If a text column or another required column is missing or occurs twice.
     """
     return _Header(names, fmt, source, _TEXT_ADVICE).layout(needed=needed, explicit=needed)
 
 
 class _Header:
-    """The names of a header, held against those of a format."""
+    """A header compared with the names of a format."""
 
     def __init__(self, names: Sequence[str], fmt: RawFormat, source: object, advice: str) -> None:
         self._names = names
@@ -53,11 +53,11 @@ class _Header:
         self._advice = advice
 
     def layout(self, needed: Collection[str], explicit: Collection[str]) -> Layout:
-        """Where the columns stand.
+        """Return the positions of the columns.
 
         Args:
-            needed: Our names of those that must be there.
-            explicit: Our names of those that only the format's name will do for.
+            needed: Our names of columns that must be present.
+            explicit: Our names of columns that only match the name in the format.
         """
         columns: dict[str, Match] = {}
         for ours, name in self._format.header_names.items():
@@ -69,8 +69,8 @@ class _Header:
         absent += [name for name, match in zip(self._format.text, texts, strict=True) if match is None]
         if absent:
             raise DataError(
-                f"{self._source} has no column {', '.join(dict.fromkeys(absent))}; it has {_shown(self._names)}; "
-                f"{self._advice}{self._hint()}"
+                f"{self._source} has no column {', '.join(dict.fromkeys(absent))}; its columns are "
+                f"{_shown(self._names)}; {self._advice}{self._hint()}"
             )
         found = {ours: match for ours, match in columns.items() if match.is_known}
         for name, match in zip(self._format.text, texts, strict=True):
@@ -84,14 +84,14 @@ class _Header:
         )
 
     def _named(self, name: str, is_needed: bool) -> Match | None:
-        """The column of a name; of several the first, unless it is needed."""
+        """Return the first column with a name; a required name must not occur twice."""
         places = find_named(self._names, name)
         if is_needed and len(places) > 1:
             raise DataError(f"{self._source} has more than one column {name}; rename all but one")
         return Match(places[0]) if places else None
 
     def _text(self, name: str, columns: Mapping[str, Match]) -> Match | None:
-        """A column of the text, or the one that is known for the same."""
+        """Return a text column by its name or by a known header of the same field."""
         if match := self._named(name, is_needed=True):
             return match
         ours = field_of(name)
@@ -101,14 +101,14 @@ class _Header:
         return None if match is None else match._replace(is_known=True)
 
     def _hint(self) -> str:
-        """Texts that the header does have, in words."""
+        """Return a hint with the text columns that the header has."""
         known = [match for ours in ("title", "abstract") if (match := find_known(self._names, ours))]
         names = ", ".join(self._names[match.position] for match in known)
-        return f"; texts there: {names}" if names else ""
+        return f"; available text columns: {names}" if names else ""
 
 
 def _shown(names: Sequence[str]) -> str:
-    """A header for a message of one line, even if it is not a header at all."""
+    """Return a header for a one-line message, even if it is not really a header."""
     shown = [name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…" for name in map(_one_line, names[:_SHOWN])]
     return ", ".join(shown) + (", …" if len(names) > _SHOWN else "")
 

@@ -1,8 +1,9 @@
-"""A corpus and its split in a new edition of the scheme: the same documents, their symbols followed by a concordance.
+"""Migration of a corpus and its split to a new edition of the scheme by a concordance.
 
-A document whose symbol was split goes to the new place whose title its text is most like, if titles are given, else up
-to the place that holds all successors. A document without a successor is left out and counted. A symbol that was given
-when an edition was in force already is left as it is: the day of publication decides, else that of application.
+If a symbol was split, its document moves to the successor whose title is most similar to the text, or, without titles,
+up to the place that contains all successors. A document without a successor is left out and counted. A symbol that was
+assigned when the new edition was already in force is not changed; the publication date, else the application date,
+decides.
 """
 
 import datetime
@@ -27,20 +28,20 @@ from patent_hier.errors import DataError
 from patent_hier.taxonomy.concordance import Concordance, Fate, Successors, common_symbol
 from patent_hier.taxonomy.symbols import IpcSymbol
 
-MIGRATION_VERSION = 1  # raise it when the same inputs would give other symbols
+MIGRATION_VERSION = 1  # increase it when the same inputs would give other symbols
 LEFT_OUT = "no_successor"
-_OF_THE_FOLDER = ("files", "sha256", "made_as")  # of a manifest: what tells of the old folder only
+_OF_THE_FOLDER = ("files", "sha256", "made_as")  # manifest keys that apply only to the old folder
 
 
 @dataclass
 class Moves:
-    """What became of the symbols of a corpus.
+    """Changes to the symbols of a corpus.
 
     Attributes:
-        fates: Documents by the fate of their main symbol.
-        by_symbol: By old symbol, then by new one, documents; an empty new symbol: left out.
+        fates: Number of documents by the fate of their main symbol.
+        by_symbol: Number of documents by old symbol, then by new symbol; an empty new symbol means left out.
         kept: Rows of the old corpus that are in the new one.
-        changed: Rows of the old corpus whose main or further symbols are others, or gone.
+        changed: Rows of the old corpus whose main or further symbols changed or disappeared.
     """
 
     fates: Counter[str] = field(default_factory=Counter)
@@ -57,14 +58,14 @@ class Moves:
             self.by_symbol.setdefault(old, Counter())[new] += 1
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts as JSON-able values."""
+        """Return the counts as JSON-compatible values."""
         left_out = sum(own[""] for own in self.by_symbol.values())
         symbols = {old: dict(own) for old, own in sorted(self.by_symbol.items())}
         return {"fates": dict(self.fates), "left_out": left_out, "symbols": symbols}
 
 
 class Chooser:
-    """Chooses among the successors of a split symbol by their titles.
+    """Chooser among the successors of a split symbol by their titles.
 
     Args:
         titles: Titles by symbol; may be empty.
@@ -74,10 +75,11 @@ class Chooser:
         self._titles = titles
 
     def choose(self, text: str, symbols: tuple[str, ...]) -> str | None:
-        """The successor whose title has most in common with a text: the cosine of character bigrams.
+        """Return the successor whose title is most similar to a text, by the cosine of character bigrams.
 
         Returns:
-            The place that holds all successors, or None, where titles are missing or nothing is in common.
+            The successor; if a title is missing or no title has anything in common with the text, the place that
+            contains all successors, or None if there is none.
         """
         titles = [self._titles.get(symbol, "") for symbol in symbols]
         if all(titles):
@@ -98,13 +100,14 @@ def _bigrams(text: str) -> list[str]:
 def migrate_table(
     table: pa.Table, concordance: Concordance, chooser: Chooser, *, dated: bool = True
 ) -> tuple[pa.Table, Moves]:
-    """Documents with the symbols of the new edition; those without a successor are left out.
+    """Return the documents with symbols of the new edition, without those that have no successor, and the changes.
 
     Args:
-        table: The columns of a corpus, perhaps others too.
-        concordance: What became of its symbols.
-        chooser: Chooses where a symbol was split.
-        dated: Whether the days of the documents decide which edition their symbols are of; else all are of the old one.
+        table: The columns of a corpus, possibly with others.
+        concordance: Successors of the symbols.
+        chooser: Chooser for split symbols.
+        dated: Whether the dates of the documents decide which edition their symbols belong to; if not, all symbols are
+            of the old edition.
     """
     moves = Moves()
     columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in (*LABEL_COLUMNS, "further_symbols")}
@@ -129,7 +132,7 @@ def migrate_table(
         table = table.set_column(place, table.schema.field(place), pa.array(own, table.schema.field(place).type))
     kept = np.zeros(len(table), np.bool_)
     kept[moves.kept] = True
-    return table.filter(pa.array(kept)), moves  # in the table's pieces: a column of strings may have no 2 GiB
+    return table.filter(pa.array(kept)), moves  # chunk by chunk: one string array is limited to 2 GiB
 
 
 def _decided(found: Successors, chooser: Chooser, text: str) -> str | None:
@@ -139,7 +142,7 @@ def _decided(found: Successors, chooser: Chooser, text: str) -> str | None:
 def _followed(
     further: Sequence[str], concordance: Concordance, day: datetime.date | None, main: str | None
 ) -> list[str]:
-    """Further symbols in the new edition; those that were split become all their successors."""
+    """Return the further symbols in the new edition; a split symbol becomes all its successors."""
     found = (symbol for old in further for symbol in concordance.follow(old, day).symbols)
     return [symbol for symbol in dict.fromkeys(found) if symbol != main]
 
@@ -153,11 +156,11 @@ def migrate_corpus(corpus: Corpus, concordance: Concordance, chooser: Chooser, f
     """Write a corpus with the symbols of the new edition into a staged folder, and seal it.
 
     Args:
-        corpus: The old one.
-        concordance: As for :func:`migrate_table`, and so is ``chooser``.
-        chooser: Likewise.
+        corpus: The old corpus.
+        concordance: Successors of the symbols.
+        chooser: Chooser for split symbols.
         folder: An empty folder.
-        content: What decides the new corpus, for its fingerprint.
+        content: All inputs of the new corpus, for its fingerprint.
 
     Raises:
         DataError: If no document is left.
@@ -188,7 +191,7 @@ def migrate_split(old: Path, corpus: Corpus, folder: Path) -> None:
 
     Args:
         old: The folder of the old corpus's split.
-        corpus: The new corpus; its documents are documents of the old one.
+        corpus: The new corpus, whose documents are all in the old one.
         folder: An empty folder.
     """
     ids, parts = load(old)

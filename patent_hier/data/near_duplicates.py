@@ -1,13 +1,14 @@
-"""Texts that are equal or nearly so, in one pass and bounded memory.
+"""Detection of identical and near-duplicate texts in one pass and bounded memory.
 
-A text is the set of its runs of three characters, letters and digits only. Two texts are near duplicates if these sets
-have a Jaccard similarity of at least 0.8. Candidates come from MinHash with banding, and each is checked exactly.
+A text is represented by the set of its runs of three characters (letters and digits only). Two texts are near
+duplicates if their sets have a Jaccard similarity of at least 0.8. MinHash with banding finds candidates, and each
+candidate is checked exactly.
 
 Source: Broder (1997), "On the resemblance and containment of documents"; banding as in Leskovec, Rajaraman and Ullman,
-"Mining of Massive Datasets", section 3.4. 16 bands of 4 find a pair of similarity 0.8 with probability 0.9998. Within
-a bucket each text is compared with the first and with the one before it, not with all, so that a bucket of any size
-takes time in proportion. datasketch, the usual library, keeps its buckets in Python's dictionaries: 7 KB a document, as
-measured here, so 19 GB for the paper's corpus. Here a document takes 256 bytes, and 0.12 ms.
+"Mining of Massive Datasets", section 3.4. 16 bands of 4 rows find a pair of similarity 0.8 with probability 0.9998.
+Within a bucket, each text is compared only with the first text and the preceding one, so the time grows linearly with
+the size of the bucket. The usual library, datasketch, keeps its buckets in Python dictionaries and was measured at 7 KB
+per document, or 19 GB for the paper's corpus. This module needs 256 bytes and 0.12 ms per document.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,21 +23,21 @@ from scipy.sparse.csgraph import connected_components
 from patent_hier.sanitize import nfkc
 
 SIMILARITY = 0.8
-_WIDTH = 3  # characters of a run
+_WIDTH = 3  # characters in a run
 _BANDS, _ROWS = 16, 4
 _BATCH = 4096  # texts
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as usual for multiplicative hashing
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 divided by the golden ratio, as is usual in multiplicative hashing
 _SEED = 20170101
 Groups = NDArray[np.intp]
 
 
 def letters(text: str) -> str:
-    """A text without case, white space, punctuation and marks: what counts when texts are compared."""
+    """Return a text reduced for comparison: no case, white space, punctuation or symbols."""
     return "".join(filter(str.isalnum, nfkc(text).casefold()))
 
 
 def equal_texts(texts: Iterable[str]) -> Groups:
-    """A code for each distinct text as :func:`letters` has it, ``(n,)``, in the order of first occurrence."""
+    """Return a code for each text, ``(n,)``; texts that :func:`letters` reduces to the same string share a code."""
     known: dict[bytes, int] = {}
     return np.array(
         [known.setdefault(blake2b(letters(text).encode(), digest_size=16).digest(), len(known)) for text in texts],
@@ -45,14 +46,14 @@ def equal_texts(texts: Iterable[str]) -> Groups:
 
 
 def near_duplicates(texts: Callable[[], Iterable[str]], text_at: Callable[[int], str], equal: Groups) -> Groups:
-    """A code for each group of near duplicates, ``(n,)``; texts that are linked by a chain of them are one group.
+    """Return a group code for each text, ``(n,)``; texts linked by a chain of near duplicates are one group.
 
     Args:
-        texts: Begins to read all ``n`` texts.
-        text_at: One of them.
-        equal: Of :func:`equal_texts`.
+        texts: Function that starts reading all ``n`` texts.
+        text_at: Function that returns one text by its position.
+        equal: Codes from :func:`equal_texts`.
     """
-    first = np.unique(equal, return_index=True)[1]  # one text of each
+    first = np.unique(equal, return_index=True)[1]  # position of one text for each code
     signatures = _signatures(texts(), set(first.tolist()))
     pairs = [pair for pair in _candidates(signatures) if _similarity(text_at, first, pair) >= SIMILARITY]
     left, right = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
@@ -60,13 +61,13 @@ def near_duplicates(texts: Callable[[], Iterable[str]], text_at: Callable[[int],
 
 
 def connected(left: Groups, right: Groups, n: int) -> Groups:
-    """A code for each of ``n`` things, ``(n,)``, equal where a chain of the pairs ``left[i], right[i]`` links them."""
+    """Return a code for each of ``n`` items, ``(n,)``; items linked by pairs ``left[i], right[i]`` share a code."""
     links = coo_array((np.ones(len(left), bool), (left, right)), shape=(n, n))
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.intp)
 
 
 def _runs(text: str) -> NDArray[np.uint64]:
-    """Hashes of the distinct runs of a text; one of the whole if it is shorter."""
+    """Return the hashes of the distinct runs of a text; a text shorter than a run has one hash."""
     points = np.frombuffer(letters(text).encode("utf-32-le"), dtype="<u4").astype(np.uint64)
     width = min(_WIDTH, max(1, len(points)))
     hashes = np.zeros(max(1, len(points) - width + 1), np.uint64)
@@ -77,7 +78,7 @@ def _runs(text: str) -> NDArray[np.uint64]:
 
 
 def _signatures(texts: Iterable[str], chosen: set[int]) -> NDArray[np.uint32]:
-    """MinHash of the chosen texts, ``(len(chosen), 64)``, in their order."""
+    """Return the MinHash signatures of the chosen texts in order, ``(len(chosen), 64)``."""
     generator = np.random.default_rng(_SEED)
     factors = generator.integers(1, 2**63, _BANDS * _ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     parts = [np.empty((0, _BANDS * _ROWS), np.uint32)]
@@ -99,14 +100,14 @@ def _minima(runs: list[NDArray[np.uint64]], factors: NDArray[np.uint64]) -> NDAr
 
 
 def _candidates(signatures: NDArray[np.uint32]) -> list[tuple[int, int]]:
-    """Pairs of rows that agree in a band: each row of a bucket with the first, and with the one before it."""
+    """Return pairs of rows that agree in a band: each row of a bucket with its first and its preceding row."""
     pairs: set[tuple[int, int]] = set()
     for band in range(_BANDS):
         own = np.ascontiguousarray(signatures[:, band * _ROWS : (band + 1) * _ROWS])
         keys = own.view([("", own.dtype)] * _ROWS).ravel()
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
-        same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1  # positions that continue a bucket
+        same = np.flatnonzero(ordered[1:] == ordered[:-1]) + 1  # positions in the same bucket as the preceding one
         begins = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
         firsts = begins[np.searchsorted(begins, same, side="right") - 1]
         for others in (firsts, same - 1):
@@ -115,7 +116,7 @@ def _candidates(signatures: NDArray[np.uint32]) -> list[tuple[int, int]]:
 
 
 def _similarity(text_at: Callable[[int], str], first: NDArray[np.intp], pair: tuple[int, int]) -> float:
-    """Jaccard similarity of two texts, exact up to collisions of 64-bit hashes."""
+    """Return the Jaccard similarity of two texts, exact except for collisions of 64-bit hashes."""
     one, other = (_runs(text_at(int(first[row]))) for row in pair)
     common = len(np.intersect1d(one, other, assume_unique=True))
     return common / (len(one) + len(other) - common)

@@ -1,8 +1,8 @@
-"""From one record of a raw patent file to a document, or to the reason why it is none.
+"""Rules that turn one record of a raw patent file into a document, or into a rejection with a reason.
 
-The file's form is a :class:`RawFormat`; which column stands where in a given file is a :class:`Layout`, read from its
-header. The rules for single values stand here. They keep what the patents wrote: markup that a database or spreadsheet
-put around it is removed, text is put into NFC, and its white space made single blanks.
+A :class:`RawFormat` describes the format of the file; a :class:`Layout`, read from its header, gives the positions of
+the columns. This module has the rules for single values. They preserve the wording of the patent: markup from a
+database or spreadsheet is removed, text is converted to NFC, and white space becomes single blanks.
 """
 
 import hashlib
@@ -47,15 +47,15 @@ PAPER_COLUMNS: Mapping[str, str] = {
 
 _SENTENCE_END = "。"
 _DATE = re.compile(r"([0-9]{4})(?:([./年-])([0-9]{1,2})(?:\2|月)([0-9]{1,2})日?|([0-9]{2})([0-9]{2}))")
-SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: digits are lost
+SPREADSHEET_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)  # 2.02E+12: has lost digits
 _PLAUSIBLE_ID = re.compile(r"(?=(?:.*[0-9]){5})[0-9A-Z][0-9A-Z./_-]*")
-_COMMON_ID = re.compile(r"[A-Z]{2}[0-9]{5}[0-9A-Z./_-]*")  # folded as it stands, and plausible
-_PLAIN = re.compile(r"[0-9A-Za-z./:-]*")  # numbers and dates, which are as they should be
+_COMMON_ID = re.compile(r"[A-Z]{2}[0-9]{5}[0-9A-Z./_-]*")  # already in normal form, and plausible
+_PLAIN = re.compile(r"[0-9A-Za-z./:-]*")  # numbers and dates that need no change
 _LETTER = re.compile(r"\w")
 
 
 class TextFault(StrEnum):
-    """Why a readable row with a good symbol is still no document."""
+    """Reason why a readable row with a valid symbol is still rejected."""
 
     EMPTY_TEXT = "empty_text"
     REPEATED_ID = "repeated_id"
@@ -63,21 +63,21 @@ class TextFault(StrEnum):
 
 @dataclass(frozen=True)
 class RawFormat:
-    """Format of the raw file, and how strictly to read it.
+    """Format of a raw file, and how strictly to read it.
 
     Attributes:
-        columns: Names in the file's header by our names; what is not named keeps the paper's name.
-        text: Names in the file's header of the fields that make up the text, in their order.
-        min_symbol: How deep the main symbol must go: ``class``, ``subclass`` or ``group``.
-        edition: Edition of the IPC that decides which classes exist, ``2017`` or ``latest``.
-        max_reject_share: Largest fraction of rejected rows; designs and exact duplicates are not counted.
-        encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`, or another name of it, such as ``gbk``; a byte
-            order mark in the file has the last word. None: found by the content.
-        delimiter: Between fields, or its name such as ``tab``; None: found.
-        sheet: Name of a workbook's sheet; None: the first.
-        limits: How far one record may reach.
+        columns: Names in the file's header by our names; columns that are not given have the paper's names.
+        text: Names in the file's header of the fields that form the text, in order.
+        min_symbol: Shallowest level that the main symbol may have: ``class``, ``subclass`` or ``group``.
+        edition: IPC edition that decides which classes exist, ``2017`` or ``latest``.
+        max_reject_share: Largest allowed share of rejected rows, 0 to 1; designs and duplicates are not counted.
+        encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`, or an alias such as ``gbk``; a byte order mark
+            in the file takes precedence. None to detect it from the content.
+        delimiter: Character between fields, or its name such as ``tab``; None to detect it.
+        sheet: Name of the sheet of a workbook; None for the first.
+        limits: Size limits of one record.
         convert: One of :data:`patent_hier.data.convert.CONVERSIONS`, or None.
-        context: Our names of the columns that models read beside the text; the corpus has all of them anyway.
+        context: Our names of the columns that models read besides the text; the corpus has all of them in any case.
 
     Raises:
         ConfigError: If a value is unknown or out of range.
@@ -99,7 +99,7 @@ class RawFormat:
         check_columns(self.columns)
         if isinstance(self.text, str) or not self.text:
             raise ConfigError(
-                f"data.text={shown(self.text)} names no list of columns; write data.text=[{self.text or '摘要'}]"
+                f"data.text={shown(self.text)} is not a list of columns; write data.text=[{self.text or '摘要'}]"
             )
         for option, value, known in (
             ("min_symbol", self.min_symbol, MIN_LEVELS),
@@ -112,7 +112,7 @@ class RawFormat:
                 f"data.convert={shown(self.convert)} is unknown; choose one of {', '.join(CONVERSIONS)} or null"
             )
         if not 0 <= self.max_reject_share <= 1:
-            raise ConfigError(f"data.max_reject_share={self.max_reject_share} is no fraction between 0 and 1")
+            raise ConfigError(f"data.max_reject_share is {self.max_reject_share}; use a number from 0 to 1")
         if self.encoding is not None:
             encoding = canonical(self.encoding)
             if encoding is None:
@@ -121,7 +121,7 @@ class RawFormat:
         object.__setattr__(self, "delimiter", parse_delimiter(self.delimiter))
 
     def read(self, text: str) -> str:
-        """A text as models read it: normalised, and converted where that is set.
+        """Return a text as models read it: normalised, and converted if a conversion is set.
 
         Raises:
             ConfigError: If the converter is not installed.
@@ -131,12 +131,12 @@ class RawFormat:
 
     @property
     def header_names(self) -> Mapping[str, str]:
-        """Our name → name in the file, for all 16 columns."""
+        """Names in the file of all 16 columns, by our names."""
         return {**PAPER_COLUMNS, **self.columns}
 
     @property
     def content(self) -> Mapping[str, object]:
-        """The settings that decide which documents come out, as JSON can hold them; part of the fingerprint."""
+        """JSON-compatible settings that determine the documents; part of the fingerprint."""
         return {
             "columns": dict(self.header_names),
             "text": list(self.text),
@@ -151,37 +151,37 @@ class RawFormat:
 
 
 def check_columns(columns: Mapping[str, object]) -> None:
-    """Refuse pairs that are not our name and one header.
+    """Refuse pairs that are not one of our names and a single header.
 
     Raises:
-        ConfigError: Saying what to write instead.
+        ConfigError: If there is such a pair; the message shows the correct form.
     """
     for ours, header in columns.items():
         if ours not in PAPER_COLUMNS:
             if header in PAPER_COLUMNS:
                 raise ConfigError(
-                    f"data.columns={{{ours}: {header}}}: turn the pair round, 'data.columns={{{header}: {ours}}}': our "
-                    "name stands first"
+                    f"data.columns={{{ours}: {header}}} has the names in the wrong order; write "
+                    f"'data.columns={{{header}: {ours}}}'"
                 )
-            raise ConfigError(f"data.columns has no column {ours!r}; it knows {', '.join(PAPER_COLUMNS)}")
+            raise ConfigError(f"data.columns has no column {ours!r}; use one of {', '.join(PAPER_COLUMNS)}")
         if not isinstance(header, str):
             names = [str(name) for name in header] if isinstance(header, Sequence) else []
             raise ConfigError(
-                f"data.columns.{ours}={header} names no single column; write 'data.columns={{{ours}: "
+                f"data.columns.{ours}={header} is not a single column; write 'data.columns={{{ours}: "
                 f"{names[0] if names else PAPER_COLUMNS[ours]}}}'"
             )
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the columns stand in one file.
+    """Positions of the columns in one file.
 
     Attributes:
-        header: The names in the file, in their order; a whole row has as many fields.
-        positions: Position of a column by our name; a column that the file lacks is not in it.
-        text_positions: Positions of the fields that make up the text.
-        found: Columns that known headers stand for, by our name or the text's: the header that was taken, then others
-            that could have been.
+        header: Column names in the order of the file; a complete row has as many fields.
+        positions: Positions of the columns by our names; columns that the file lacks are left out.
+        text_positions: Positions of the fields that form the text.
+        found: Columns found by known headers, by our name or that of the text: the header that is used, then others
+            that also match.
     """
 
     header: tuple[str, ...]
@@ -190,10 +190,10 @@ class Layout:
     found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def line(self, options: str = "data.columns and data.text") -> str | None:
-        """What was found by known headers, in one line; None if nothing was.
+        """Return a line on the columns found by known headers; None if there are none.
 
         Args:
-            options: What names other columns.
+            options: Names of the options that select other columns.
         """
         if not self.found:
             return None
@@ -201,17 +201,17 @@ class Layout:
             f"{name} = {taken}" + (f" (not {', '.join(others)})" if others else "")
             for name, (taken, *others) in self.found.items()
         ]
-        return f"columns found by their headers: {', '.join(parts)}; {options} name others"
+        return f"columns found by their headers: {', '.join(parts)}; use {options} to choose others"
 
 
 class Rejection(NamedTuple):
-    """A row that is no document.
+    """A rejected row.
 
     Attributes:
-        line_number: Where it starts.
-        reason: Why.
+        line_number: Line on which the row starts.
+        reason: Reason for the rejection.
         value: The offending value, or the beginning of the row.
-        file: The part of the corpus that it stands in.
+        file: Name of the raw file that contains the row; empty if there is only one file.
     """
 
     line_number: int
@@ -221,27 +221,27 @@ class Rejection(NamedTuple):
 
 
 def texts_of(rows: Iterable[Sequence[str]], layout: Layout) -> list[str]:
-    """The texts of rows, as models read them in training and at prediction."""
+    """Return the texts of rows as models read them in training and prediction."""
     positions = layout.text_positions
-    if len(positions) == 1:  # as most often, and then there is nothing to join
+    if len(positions) == 1:  # the usual case, in which there is nothing to join
         return list(map(normalise, map(itemgetter(positions[0]), rows)))
     return [join_fields([row[position] for position in positions]) for row in rows]
 
 
 def has_words(text: str) -> bool:
-    """Whether there is anything to read in a text: one letter, Chinese character or digit, and no mere 无 or N/A."""
+    """Return whether a text has a letter, Chinese character or digit and is not a placeholder such as 无 or N/A."""
     return _LETTER.search(text) is not None and not is_placeholder(text)
 
 
 def normalise(text: str) -> str:
-    """Without markup, in NFC, every run of white space (line breaks and full-width blanks too) one blank."""
+    """Return a text without markup, in NFC, with each run of white space (also line breaks) replaced by one blank."""
     if text.isascii() and _PLAIN.fullmatch(text):
         return text
     return " ".join(nfc(without_markup(text)).split())
 
 
 def join_fields(fields: Sequence[str]) -> str:
-    """Join fields into one text: ``。`` between them unless the former already ends in punctuation; placeholders go."""
+    """Join fields without placeholders into one text, with ``。`` after a field that does not end in punctuation."""
     joined = ""
     for text in map(normalise, fields):
         if is_placeholder(text):
@@ -253,18 +253,19 @@ def join_fields(fields: Sequence[str]) -> str:
 
 
 def document_id(publication_number: str | None, application_number: str | None, raw: str) -> str:
-    """Name a document: by its number (see :func:`document_number`), else by its row.
+    """Return the id of a document: its number (see :func:`document_number`), else a hash of its row.
 
-    The row is hashed in GB18030, the encoding of the paper's file, whatever that of this one: it has all characters.
+    The row is hashed in GB18030, the encoding of the paper's file, whatever the encoding of this file; GB18030 covers
+    all characters.
     """
     number = document_number(publication_number, application_number)
     return number or f"sha-{hashlib.sha256(raw.encode('gb18030')).hexdigest()[:16]}"
 
 
 def document_number(publication_number: str | None, application_number: str | None) -> str | None:
-    """The publication number, else the application number, folded; None where neither can be one.
+    """Return the normalised publication number, else the application number; None if neither is plausible.
 
-    A number that a spreadsheet has rounded (``2.02E+12``) names many documents and is never used.
+    A number that a spreadsheet has rounded (``2.02E+12``) matches many documents and is never used.
     """
     for number in (publication_number, application_number):
         if number:
@@ -277,12 +278,12 @@ def document_number(publication_number: str | None, application_number: str | No
 
 
 def fold_number(number: str) -> str:
-    """A document's number in one spelling: NFKC, upper case, without markup and white space."""
+    """Return a document number in one spelling: NFKC, upper case, without markup and white space."""
     return "".join(nfkc(without_markup(number)).upper().split())
 
 
 def parse_date(text: str) -> date | None:
-    """Read ``2017.01.24``, ``2017-01-24``, ``2017/1/24``, ``20170124`` or ``2017年1月24日``; None if it is none."""
+    """Parse ``2017.01.24``, ``2017-01-24``, ``2017/1/24``, ``20170124`` or ``2017年1月24日``; None if not a date."""
     match = _DATE.fullmatch(text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Which rows of a corpus are new: from cleaned rows, in order, to what becomes of every row."""
+"""Detection of duplicate rows and repeated ids in a corpus."""
 
 from typing import NamedTuple
 
@@ -12,13 +12,13 @@ from patent_hier.reading.rows import Rows
 
 
 class Judged(NamedTuple):
-    """What became of consecutive rows.
+    """Outcome for consecutive rows.
 
     Attributes:
-        documents: Columns as in :data:`patent_hier.data.columns.SCHEMA`.
-        rejections: In the order of the rows.
-        duplicates: How many rows repeat an earlier one.
-        warnings: What is odd in rows that are no duplicates.
+        documents: Table with the columns of :data:`patent_hier.data.columns.SCHEMA`.
+        rejections: Rejections in the order of the rows.
+        duplicates: Number of rows that repeat an earlier one.
+        warnings: Names of the oddities in rows that are not duplicates.
     """
 
     documents: pa.Table
@@ -28,11 +28,11 @@ class Judged(NamedTuple):
 
 
 class Repeats:
-    """Remembers the rows and the ids of a corpus.
+    """Memory of the rows and ids of a corpus.
 
-    A row is a duplicate if an earlier readable row is the same, or an earlier document has its id, text and main
-    symbol; broken rows are never duplicates, they are rejected each time. Of several rows with one document id and
-    different content the first stays.
+    A row is a duplicate if it equals an earlier readable row, or if an earlier document has the same id, text and main
+    symbol. Broken rows are never duplicates; they are rejected each time. If several rows have the same document id but
+    different content, the first one is kept.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Repeats:
         self._contents = SeenHashes()
 
     def judge(self, rows: Rows, clean: CleanRows) -> Judged:
-        """Take the next rows."""
+        """Decide which of the next rows are documents, rejections or duplicates."""
         is_first = self._rows.first_seen(clean.row_hashes)
         repeated = {clean.readable[place] for place in np.flatnonzero(~is_first).tolist()}
         candidates = np.array(clean.candidates, np.int64)

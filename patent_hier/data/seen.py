@@ -1,18 +1,18 @@
-"""Which keys a stream has shown before, in little memory."""
+"""A memory-efficient set of the keys already seen in a stream."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 class SeenHashes:
-    """A growing set of 64-bit hashes that tells first occurrences from repetitions, batch by batch.
+    """A growing set of 64-bit hashes that distinguishes first occurrences from repetitions, batch by batch.
 
-    The hashes lie in sorted runs, each at least twice as long as the next (a log-structured merge), so a key costs 8
-    bytes at rest, about 16 while the longest run is rebuilt, and n keys are merged about log2(n) times. At 2.77 million
-    keys that is 22 MB.
+    The hashes are stored in sorted runs, each at least twice as long as the next (a log-structured merge). A key takes
+    8 bytes at rest and about 16 while the longest run is rebuilt, and n keys are merged about log2(n) times. 2.77
+    million keys take 22 MB.
 
-    Two different keys are taken for one if their hashes collide: with n keys about n² / 2⁶⁵, which is 2·10⁻⁷ for a
-    whole file of 2.77 million rows.
+    Two different keys are confused if their hashes collide. The probability of a collision among n keys is about
+    n² / 2⁶⁵, or 2·10⁻⁷ for a whole file of 2.77 million rows.
     """
 
     def __init__(self) -> None:
@@ -25,10 +25,10 @@ class SeenHashes:
         """Add a batch.
 
         Args:
-            hashes: ``(n,)`` in the order of the stream; may repeat among themselves.
+            hashes: Hashes in the order of the stream, ``(n,)``; they may contain repetitions.
 
         Returns:
-            ``(n,)``: True where a hash occurs for the first time in the whole stream.
+            Mask ``(n,)`` of the hashes that occur for the first time in the whole stream.
         """
         values, positions = np.unique(hashes, return_index=True)
         is_new = ~self.holds(values)
@@ -38,7 +38,7 @@ class SeenHashes:
         return result
 
     def holds(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Which of ``(n,)`` hashes were added before; adds none."""
+        """Return a mask ``(n,)`` of the hashes that were added before, without adding any."""
         is_known = np.zeros(len(hashes), dtype=np.bool_)
         for run in self._runs:
             nearest = np.minimum(np.searchsorted(run, hashes), len(run) - 1)

@@ -1,8 +1,8 @@
-"""Parts by the day of application: train, then calibration, then val, then test, the latest.
+"""Split by application date: train is the earliest part, followed by calibration, val and test.
 
-Documents of one day are in one part, those without a date in train. The parts that choose and calibrate lie between,
-so that they stand to the training documents as those of the future will. Classes have no say; small ones may be
-missing anywhere.
+Documents of the same day are in the same part; documents without a date are in train. The parts for calibration and
+model selection come between train and test, so that they relate to the training documents as future documents do.
+Classes are not considered, so a small class may be missing from any part.
 """
 
 import numpy as np
@@ -15,28 +15,28 @@ Days = NDArray[np.datetime64]
 
 
 def cut_by_date(days: Days, plan: SplitPlan) -> Codes:
-    """Parts in the order of time, each a number of whole days that comes nearest to its share.
+    """Return parts in chronological order, each made of whole days and as close as possible to its share.
 
     Args:
-        days: ``(n,)``; ``NaT`` goes to train.
-        plan: ``date`` is the last day before ``test``; without it the latest days with a share of ``test`` are.
+        days: Application dates, ``(n,)``; documents with ``NaT`` go to train.
+        plan: The plan; ``date`` is the last day before ``test``, and without it the share of ``test`` decides.
 
     Returns:
         Part codes ``(n,)``.
 
     Raises:
         DataError: If there are fewer days than parts.
-        ConfigError: If ``plan.date`` leaves too few days before or none after it.
+        ConfigError: If ``plan.date`` leaves too few days before it or none after it.
     """
     known = ~np.isnat(days)
     distinct, counts = np.unique(days[known], return_counts=True)
     wanted = [part for part in (TEST, VAL, CALIBRATION) if plan.shares[part] > 0]
     if len(distinct) <= len(wanted):
         raise DataError(
-            f"a split by date needs documents of more than {len(wanted)} days, this corpus has {len(distinct)}; "
+            f"a split by date needs documents of more than {len(wanted)} days, but this corpus has {len(distinct)}; "
             "use another policy"
         )
-    later = np.concatenate([np.cumsum(counts[::-1])[::-1], [0]])  # documents of a day and of all later ones
+    later = np.concatenate([np.cumsum(counts[::-1])[::-1], [0]])  # number of documents of each day and all later days
     parts = np.full(len(days), TRAIN, dtype=np.int8)
     end, target = len(distinct), 0.0
     rest = (1 - plan.test) * len(days)
@@ -46,7 +46,7 @@ def cut_by_date(days: Days, plan: SplitPlan) -> Codes:
             target, rest = float(later[begin]), float(len(days) - later[begin])
         else:
             target += plan.test * len(days) if part == TEST else plan.shares[part] / (1 - plan.test) * rest
-            begins = np.arange(left, end)  # at least a day for each earlier part
+            begins = np.arange(left, end)  # leaves at least one day for each earlier part
             begin = int(begins[np.argmin(np.abs(later[begins] - target))])
         parts[known & (days >= distinct[begin]) & (days <= distinct[end - 1])] = part
         end = begin
@@ -54,7 +54,7 @@ def cut_by_date(days: Days, plan: SplitPlan) -> Codes:
 
 
 def _after(date: str, distinct: Days, earlier: int) -> int:
-    """The position of the first day after a date that has days enough on both sides."""
+    """Return the position of the first day after a date; refuse a date with too few days on either side."""
     begin = int(np.searchsorted(distinct, np.datetime64(date), side="right"))
     if not earlier <= begin < len(distinct):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Which documents corrections are about: by id, or by text, whatever its case, white space and punctuation."""
+"""Matching of corrections to documents by id or text; case, white space and punctuation of texts are ignored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from patent_hier.data.corpus import Corpus
 from patent_hier.data.near_duplicates import letters
 from patent_hier.data.splits import NO_PART, TRAIN, Codes
 
-_OWN_TEXT = 40  # letters and digits from which on a text belongs to one document; equal titles are often chance
+_OWN_TEXT = 40  # letters and digits that make a text unique; identical short titles are often a coincidence
 
 
 @dataclass(frozen=True)
 class Subjects:
-    """What ``n`` corrections are about.
+    """Documents that ``n`` corrections refer to.
 
     Attributes:
-        ids: Their ids.
-        keys: Digests of their letters and digits.
-        lengths: How many letters and digits they have.
+        ids: Ids of the documents.
+        keys: Digests of the letters and digits of their texts.
+        lengths: Numbers of letters and digits in their texts.
     """
 
     ids: list[str]
@@ -31,36 +31,36 @@ class Subjects:
 
     @classmethod
     def of(cls, table: pa.Table) -> Self:
-        """Those of a table with the columns of a corpus."""
+        """Return the subjects of a table with the columns of a corpus."""
         texts = [letters(str(text)) for text in table["text"].to_pylist()]
         ids = [str(value) for value in table["document_id"].to_pylist()]
         return cls(ids, list(map(_digest, texts)), list(map(len, texts)))
 
     def at(self, row: int) -> tuple[str, bytes, int]:
-        """Id, digest and length of one."""
+        """Return the id, digest and length of one subject."""
         return self.ids[row], self.keys[row], self.lengths[row]
 
     def only(self, rows: Sequence[int]) -> "Subjects":
-        """Some of them."""
+        """Return the subjects at the given rows."""
         ids, keys = [self.ids[row] for row in rows], [self.keys[row] for row in rows]
         return Subjects(ids, keys, [self.lengths[row] for row in rows])
 
     def has(self, name: str, key: bytes, length: int) -> bool:
-        """Whether one of them has the id or the text."""
+        """Return whether a subject has the id or the text."""
         return name in self.known_ids or key in self.known_keys
 
     @cached_property
     def known_ids(self) -> set[str]:
-        """The ids."""
+        """Set of all ids."""
         return set(self.ids)
 
     @cached_property
     def known_keys(self) -> set[bytes]:
-        """The texts' digests."""
+        """Set of the digests of all texts."""
         return set(self.keys)
 
     def newest(self) -> list[int]:
-        """The rows that no later one that counts is about the same document as, in their order."""
+        """Return the newest row of each document, in the order of the rows."""
         ids, keys, rows = set[str](), set[bytes](), []
         for row in range(len(self.ids) - 1, -1, -1):
             if self.ids[row] not in ids and self.keys[row] not in keys:
@@ -72,11 +72,11 @@ class Subjects:
 
 @dataclass(frozen=True)
 class Owners:
-    """The documents of a corpus that corrections are about.
+    """Documents of a corpus that corrections refer to.
 
     Attributes:
-        by_id: Their parts, by id.
-        by_text: Parts and ids of the documents of each text, by its digest.
+        by_id: Parts of the documents by id.
+        by_text: Parts and ids of the documents with each text, by its digest.
     """
 
     by_id: dict[str, int]
@@ -84,7 +84,7 @@ class Owners:
 
     @classmethod
     def of(cls, corpus: Corpus, parts: Codes, subjects: Subjects) -> Self:
-        """Look through the corpus once, in flat memory."""
+        """Find the documents in one pass over the corpus, in constant memory."""
         by_id: dict[str, int] = {}
         by_text: dict[bytes, list[tuple[int, str]]] = {}
         row = 0
@@ -98,15 +98,15 @@ class Owners:
         return cls(by_id, by_text)
 
     def is_held_out(self, name: str, key: bytes, length: int) -> bool:
-        """Whether a held-out document has the id or the text."""
+        """Return whether a document outside the training part has the id or the text."""
         return self.by_id.get(name, NO_PART) > TRAIN or any(part > TRAIN for part, _ in self.by_text.get(key, ()))
 
     def is_trained(self, name: str, key: bytes, length: int) -> bool:
-        """Whether a training document has the id or the text."""
+        """Return whether a training document has the id or the text."""
         return self.by_id.get(name) == TRAIN or any(part == TRAIN for part, _ in self.by_text.get(key, ()))
 
     def replaced(self, name: str, key: bytes, length: int) -> list[str]:
-        """The training documents that a correction is about."""
+        """Return the ids of the training documents that a correction replaces."""
         if self.by_id.get(name) == TRAIN:
             return [name]
         return [own for part, own in self.by_text.get(key, ()) if part == TRAIN] if length >= _OWN_TEXT else []

@@ -1,7 +1,7 @@
-"""From the fields of symbols of many rows to the columns that they give.
+"""Conversion of the symbol fields of many rows into label columns.
 
-:mod:`patent_hier.taxonomy.symbols` decides what a field means. Most fields spell whole symbols plainly, and these are
-cut up together; every other field is asked for by itself.
+:mod:`patent_hier.taxonomy.symbols` defines the meaning of a field. Most fields contain plainly spelled, complete
+symbols and are parsed together; every other field is parsed individually.
 """
 
 import functools
@@ -16,35 +16,35 @@ from patent_hier.taxonomy.symbols import RejectReason, SymbolError, all_classes,
 
 LABELS = ("section", "ipc_class", "subclass", "main_group", "subgroup", "further_symbols", "skipped_symbols")
 
-# Symbols as the scheme writes them, perhaps with the version and its letters, and blanks that mean nothing. Of the
-# spellings that `parse_symbols` knows these are the common ones; all of them go down to a group.
+# Symbols as the scheme writes them, optionally with the version, its letters and meaningless blanks. These are the
+# common ones among the spellings that `parse_symbols` accepts; all of them go down to a group.
 _SYMBOL = r"[A-H][0-9]{2}[A-Z][1-9][0-9]{0,3}/(?:[0-9]{2}|[0-9]{2,4}[1-9])(?:\([0-9]{4}\.[0-9]{2}\)[ACIN]{0,3})?"
 _PLAIN = f"^{_SYMBOL}(?:; *{_SYMBOL})* *$"
 _DECORATION = r"\([0-9.]*\)[ACIN]*| "
-# Spellings that come to these by rules: Derwent's F23G-005/46 and other zeros before a main group; other separators.
+# Spellings that simple rules convert to these: Derwent's F23G-005/46, other leading zeros, other separators.
 _MAIN_GROUP = r"([A-H][0-9]{2}[A-Z])[- ]?(?:0([1-9][0-9]{0,2})|00([1-9][0-9]?)|000([1-9])|([1-9][0-9]{0,3}))/"
 _SEPARATOR = r"[ \x{2002}\"']*[;,|\r\n\x{FF0C}\x{FF1B}\x{3001}\x{FF5C}][ \x{2002}\"']*"
-_AROUND = "; =[]\"'"  # of lists in JSON and formulas
-_CACHE = 1 << 12  # designs recur, and so do odd spellings
-_CACHED = 64  # characters; longer fields are kept by no cache, or it would grow with the file
+_AROUND = "; =[]\"'"  # characters around JSON lists and formulas
+_CACHE = 1 << 12  # designs and unusual spellings recur
+_CACHED = 64  # characters; longer fields are not cached, or the cache would grow with the file
 _LISTS = pa.list_(pa.string())
 _TYPES = dict(zip(LABELS, [pa.string()] * 5 + [_LISTS] * 2, strict=True))
 
 
 class Unusable(NamedTuple):
-    """Why a field has no main symbol, and the text that is to blame."""
+    """Reason why a field has no main symbol, and the offending text."""
 
     reason: RejectReason
     value: str
 
 
 class SymbolColumns(NamedTuple):
-    """Columns read from fields of symbols, and why some fields give none.
+    """Columns parsed from symbol fields, and the reasons for unusable fields.
 
     Attributes:
-        usable: Places of the fields with a main symbol, ascending.
-        columns: By the names in :data:`LABELS`, a value for each of these.
-        unusable: Why the others have none, by place.
+        usable: Positions of the fields with a main symbol, ascending.
+        columns: Columns by the names in :data:`LABELS`, with a value for each usable field.
+        unusable: Reasons for the unusable fields, by position.
     """
 
     usable: NDArray[np.int64]
@@ -53,7 +53,7 @@ class SymbolColumns(NamedTuple):
 
 
 def symbol_columns(fields: "pa.Array[Any]", edition: str, min_symbol: str) -> SymbolColumns:
-    """Read ``(n,)`` fields as :func:`patent_hier.taxonomy.symbols.parse_symbols` does; arguments as there."""
+    """Parse ``(n,)`` fields like :func:`patent_hier.taxonomy.symbols.parse_symbols`, with the same arguments."""
     is_sure = np.array(pc.match_substring_regex(fields, _PLAIN))
     plain = fields
     if not is_sure.all():
@@ -86,7 +86,7 @@ def symbol_columns(fields: "pa.Array[Any]", edition: str, min_symbol: str) -> Sy
 
 
 def _respelled(fields: "pa.Array[Any]", is_odd: NDArray[np.bool_]) -> "pa.Array[Any]":
-    """The fields, those of the odd ones that become plain by simple rules as they are then."""
+    """Return the fields, with those odd fields rewritten that simple rules can turn into the plain form."""
     odd = fields.filter(pa.array(is_odd))
     plain = pc.replace_substring_regex(odd, _SEPARATOR, ";")
     plain = pc.replace_substring_regex(pc.utf8_trim(plain, _AROUND), _MAIN_GROUP, r"\1\2\3\4\5/")
@@ -101,7 +101,7 @@ def _undecorated(fields: "pa.Array[Any]") -> "pa.Array[Any]":
 
 
 def _sure(lists: "pa.ListArray[Any]", edition: str) -> NDArray[np.bool_]:
-    """Which lists of plain symbols hold known classes only, and no symbol twice."""
+    """Return which lists of plain symbols contain only known classes and no symbol twice."""
     if not len(lists):
         return np.zeros(0, np.bool_)
     symbols = lists.flatten()
@@ -117,7 +117,7 @@ def _sure(lists: "pa.ListArray[Any]", edition: str) -> NDArray[np.bool_]:
 
 
 def _cut(lists: "pa.ListArray[Any]") -> "dict[str, pa.Array[Any]]":
-    """The columns of lists of plain symbols, of which the first is the main one."""
+    """Return the columns of lists of plain symbols; the first symbol of each list is the main symbol."""
     symbols, offsets = lists.flatten(), np.array(lists.offsets)
     is_main = np.zeros(len(symbols), np.bool_)
     is_main[offsets[:-1]] = True
@@ -137,12 +137,12 @@ def _cut(lists: "pa.ListArray[Any]") -> "dict[str, pa.Array[Any]]":
 
 
 def _lists(offsets: NDArray[Any], values: "pa.Array[Any]") -> "pa.Array[Any]":
-    ends: Any = pa.array(offsets.astype(np.int32))  # the stubs take any array from NumPy for one of booleans
+    ends: Any = pa.array(offsets.astype(np.int32))  # the type stubs treat any NumPy array as boolean
     return pa.ListArray.from_arrays(ends, values)
 
 
 def _read(field: str, edition: str, min_symbol: str) -> tuple[object, ...] | Unusable:
-    """The values for one field, in the order of :data:`LABELS`."""
+    """Return the values of one field in the order of :data:`LABELS`, or the reason why it is unusable."""
     return (_read_cached if len(field) <= _CACHED else _read_anew)(field, edition, min_symbol)
 
 

@@ -1,4 +1,4 @@
-"""What the text of a document should not be: a placeholder, characters that were read in another encoding, a header."""
+"""Detection of suspicious texts: placeholders, text decoded with the wrong encoding, and column names."""
 
 import re
 from collections.abc import Collection
@@ -11,25 +11,25 @@ from numpy.typing import NDArray
 
 Flags = NDArray[np.bool_]
 
-# What databases and spreadsheets write where there is no text; as a whole text it says nothing.
+# Placeholders that databases and spreadsheets write for a missing text; they count only if they are the whole text.
 _NO_TEXT = """
 无|暂无|没有|空|空白|缺失|未知|不详|无摘要|暂无摘要|无标题|暂无标题|无数据|暂无数据|无内容|暂无内容|无信息|暂无信息|未提供
 無|暫無|無摘要|暫無摘要|n/a|na|n.a|#n/a|n\\a|nan|null|none|nil|nul|undefined|unknown|missing|empty|blank|tbd|no data
 not available|not applicable|no abstract|no abstract available|abstract not available"""
 PLACEHOLDERS = frozenset(_NO_TEXT.strip().replace("\n", "|").split("|"))
 _AROUND = " .。,，、;；:：-–—_*'\"“”()（）[]【】<>《》"
-_LONGEST = max(map(len, PLACEHOLDERS)) + 2 * 8  # characters, with what stands around them
+_LONGEST = max(map(len, PLACEHOLDERS)) + 2 * 8  # characters, including punctuation around a placeholder
 
 WARNINGS = {
-    "damaged_characters": "texts with the replacement character �, where bytes were lost",
+    "damaged_characters": "texts with the replacement character �, which marks lost bytes",
     "damaged_application_number": "application numbers that a spreadsheet has rounded, such as 2.02E+12",
     "header_as_text": "texts that are the name of a column",
-    "mojibake": "texts that look like UTF-8 read as GBK, or GBK read as Latin 1; export the file again",
+    "mojibake": "texts that look like UTF-8 decoded as GBK, or GBK decoded as Latin-1; export the file again",
 }
-"""What a warning of :class:`patent_hier.data.accounting.Accounting` means, by its name."""
+"""Explanations of the warnings of :class:`patent_hier.data.accounting.Accounting`, by name."""
 
-# A text in GBK or UTF-8 that was read in the other encoding has these; others rarely have one of them. UTF-8 gives GBK
-# the first two bytes of a Chinese character, or the last two, as a character of its own.
+# Characters of UTF-8 text that was decoded as GBK; other texts rarely contain them. GBK decodes the first two bytes of
+# a Chinese character in UTF-8, or the last two, as a character of its own.
 _COMMON = "，。、的一种方法及装置系统本发明公开了提供涉用于包括其和在中上有该所述与"
 _TELLING = "".join(
     sorted(
@@ -38,25 +38,25 @@ _TELLING = "".join(
             for common in _COMMON
             for pair in (common.encode()[:2], common.encode()[1:])
             for character in pair.decode("gbk", "ignore")
-            if not (0xB0 <= character.encode("gbk")[0] <= 0xD7 and character.encode("gbk")[1] >= 0xA1)  # a common one
+            if not (0xB0 <= character.encode("gbk")[0] <= 0xD7 and character.encode("gbk")[1] >= 0xA1)  # common itself
         }
     )
 )
 _LATIN = "\x80-\xff"
-_LOST = re.compile("[\ufffd\ue000-\uf8ff]")  # bytes that GBK has no character for
+_LOST = re.compile("[\ufffd\ue000-\uf8ff]")  # bytes for which GBK has no character
 _SUSPECT = f"[{_TELLING}\ufffd\ue000-\uf8ff]|[{_LATIN}]{{4}}"
-_LOOKED_AT = 80  # characters of a text
-_LEAST_LATIN, _LEAST_CHINESE = 6, 3  # characters that must tell
+_LOOKED_AT = 80  # characters at the start of a text that are examined
+_LEAST_LATIN, _LEAST_CHINESE = 6, 3  # smallest numbers of telling characters
 _CHINESE = re.compile("[\u4e00-\u9fff\u3000-\u3002\uff01-\uff5e]")
 
 
 def is_placeholder(text: str) -> bool:
-    """Whether a normalised text only says that there is none."""
+    """Return whether a normalised text is only a placeholder for a missing text."""
     return len(text) <= _LONGEST and text.strip(_AROUND).lower() in PLACEHOLDERS
 
 
 def is_mojibake(text: str) -> bool:
-    """Whether a text looks like UTF-8 that was read as GBK, or Chinese that was read as Latin 1."""
+    """Return whether a text looks like UTF-8 decoded as GBK, or Chinese text decoded as Latin-1."""
     start = text[:_LOOKED_AT]
     latin = sum("\x80" <= character <= "\xff" for character in start)
     if latin >= _LEAST_LATIN and 3 * latin >= len(start):
@@ -64,15 +64,15 @@ def is_mojibake(text: str) -> bool:
     given = start.replace("\ufffd", "").encode("gb18030", "ignore")
     read_right = len(_CHINESE.findall(given.decode("utf-8", "ignore")))
     least = _LEAST_CHINESE - (_LOST.search(start) is not None)
-    return read_right >= least and 3 * read_right >= 0.4 * len(given)  # three bytes each
+    return read_right >= least and 3 * read_right >= 0.4 * len(given)  # a Chinese character has three bytes
 
 
 def text_warnings(texts: "pa.Array[Any]", header: Collection[str]) -> dict[str, Flags]:
-    """What is odd about ``(n,)`` normalised texts, by a name among :data:`WARNINGS`.
+    """Return masks ``(n,)`` of the normalised texts with an oddity, by its name in :data:`WARNINGS`.
 
     Args:
-        texts: The texts.
-        header: The names of the file's columns.
+        texts: The texts, ``(n,)``.
+        header: Column names of the file.
     """
     beginnings: Any = pc.binary_slice(texts.cast(pa.binary()), 0, 3 * _LOOKED_AT).view(pa.string())
     suspect = np.array(pc.match_substring_regex(beginnings, _SUSPECT))

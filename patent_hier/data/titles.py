@@ -1,4 +1,4 @@
-"""Titles of a system's labels for people: read from a table of the scheme, kept with the system as ``labels.json``."""
+"""Titles of a system's labels for users: read from a table of the scheme and stored as ``labels.json``."""
 
 import json
 from collections.abc import Iterable
@@ -18,29 +18,31 @@ _LONGEST = 500  # characters of a title
 
 
 def read_titles(table: Path, tree: LabelTree) -> dict[str, str]:
-    """The titles that a table has for the labels of a tree, without their notes.
+    """Read the titles of the labels of a tree from a table, without their notes.
 
     Args:
-        table: As for :func:`patent_hier.taxonomy.table.read_scheme`.
+        table: Table of the scheme; see :func:`patent_hier.taxonomy.table.read_scheme`.
         tree: The labels.
 
     Raises:
-        DataError: If the table cannot be used, or has no title of any of the labels.
+        DataError: If the table cannot be used, or has no title for any of the labels.
     """
     known = read_scheme(table).titles
     titles = _shown((code, strip_notes(known[code])) for code in tree.codes.tolist() if code in known)
     if not titles:
         few = ", ".join(tree.codes[:3])
-        raise DataError(f"{table} has no title of any label such as {few}; is it the table of another scheme?")
+        raise DataError(
+            f"{table} has no title for any label of the system, such as {few}; use the table of the right scheme"
+        )
     return titles
 
 
 def label_table(tree: LabelTree) -> dict[str, Any]:
-    """All labels with their titles as JSON-able values: level by level, siblings together.
+    """Return all labels with their titles as JSON-compatible values, level by level, with siblings together.
 
     Returns:
-        ``levels``, and ``labels``: each with ``code``, ``level``, ``parent`` (the code above it, null at the first
-        level), and perhaps ``title`` (of the user's table) and our short names ``zh`` and ``en``.
+        ``levels`` and ``labels``; each label has ``code``, ``level``, ``parent`` (the code above it, null at the first
+        level) and, if known, ``title`` (from the user's table) and our short names ``zh`` and ``en``.
     """
     names, labels = LabelNames(tree), []
     for level in tree.levels:
@@ -51,17 +53,17 @@ def label_table(tree: LabelTree) -> dict[str, Any]:
 
 
 def labels_json(tree: LabelTree) -> str:
-    """The content of ``labels.json``: :func:`label_table`, a label on each line."""
+    """Return the content of ``labels.json``: :func:`label_table` with one label per line."""
     content = label_table(tree)
     lines = ",\n".join(json.dumps(label, ensure_ascii=False) for label in content["labels"])
     return f'{{"levels": {json.dumps(content["levels"], ensure_ascii=False)}, "labels": [\n{lines}\n]}}\n'
 
 
 def load_titles(folder: Path) -> dict[str, str]:
-    """The titles in a folder's ``labels.json``, by code; empty where the file is not there. It may be anybody's.
+    """Return the titles in a folder's ``labels.json``, an untrusted file, by code; empty if the file is missing.
 
     Raises:
-        ArtifactError: If it is something else.
+        ArtifactError: If the file has other content.
     """
     file = folder / LABELS_FILE
     content = read_json(file) if file.is_file() else {"labels": []}
@@ -73,5 +75,5 @@ def load_titles(folder: Path) -> dict[str, str]:
 
 
 def _shown(titles: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The titles that say something, as a terminal may show them."""
+    """Return the non-empty titles, cut and escaped for a terminal."""
     return {code: one_line(title[:_LONGEST]) for code, title in titles if title}

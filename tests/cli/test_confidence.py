@@ -126,7 +126,7 @@ def test_without_calibration(made, tmp_path):
     (tmp_path / "mine" / "thesis.txt").touch()
     refused = command("confidence", made.result("linear", "hier"), "--output", tmp_path / "mine")
     assert refused.status == 2
-    assert "holds no confidence" in refused.err
+    assert "is not of kind confidence" in refused.err
 
 
 def test_the_figure():

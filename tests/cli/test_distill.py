@@ -122,7 +122,7 @@ def test_answers_of_other_data_are_refused(place: Place) -> None:
     for words, said in [
         (("level=flat", "split.seed=5"), "belongs to split"),
         (("level=section",), "use level=flat or level=shared"),
-        (("level=flat", f"distill.answers={place.folder}"), "holds no teacher's answers"),
+        (("level=flat", f"distill.answers={place.folder}"), "contains no answers of a teacher"),
     ]:
         outcome = command("run", *STUDENT, *place.where, f"distill.answers={folder}", *words)
         assert outcome.status == ConfigError.exit_status

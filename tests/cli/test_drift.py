@@ -145,7 +145,7 @@ def test_an_existing_folder_is_kept(model, here):
     (here / "mine" / "thesis.txt").touch()
     refused = command("drift", model, "few.txt", "--output", "mine", "--overwrite")
     assert (refused.status, refused.out) == (2, "")
-    assert "holds no drift" in refused.err
+    assert "is not of kind drift" in refused.err
     assert [file.name for file in (here / "mine").iterdir()] == ["thesis.txt"]
 
 

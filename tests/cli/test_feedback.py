@@ -123,7 +123,7 @@ def test_judgements_are_deleted(path):
     ("words", "status", "part"),
     [
         (("{folder}/none.sqlite",), 1, "none.sqlite does not exist"),
-        (("{folder}/plain.txt",), 1, "is no file of judgements"),
+        (("{folder}/plain.txt",), 1, "is not a file of judgements"),
         (("{folder}",), 1, "a folder"),
         ((), 2, "FILE"),
         (("{path}", "--since", "yesterday"), 2, "--since yesterday is not a date"),
@@ -192,9 +192,9 @@ def test_a_service_stores_judgements(tmp_path_factory, tmp_path, monkeypatch):
         (("--feedback-token", "{folder}/token"), 2, "--feedback FILE"),
         (("--feedback", "{folder}/new", "--feedback-token", "{folder}/short"), 2, "the token has 7 characters"),
         (("--feedback", "{folder}/new", "--feedback-token", "{folder}/none"), 2, "cannot be read"),
-        (("--feedback", "{folder}/token"), 1, "is no file of judgements"),
+        (("--feedback", "{folder}/token"), 1, "is not a file of judgements"),
         (("--feedback", "{folder}"), 1, "a folder"),
-        (("--feedback", "{folder}/none/new"), 1, "make its folder first"),
+        (("--feedback", "{folder}/none/new"), 1, "create its folder first"),
     ],
 )
 def test_misuse_of_the_service_is_one_line(tmp_path_factory, tmp_path, words, status, part):

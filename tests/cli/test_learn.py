@@ -287,7 +287,7 @@ def test_a_migrated_corpus_is_a_raw_file(place: Place) -> None:
     assert (done.status, done.err) == (0, "")
     checked = command("prepare", "--check", "data=cnipa", f"data.path={output}")
     assert checked.status == 0, checked.err
-    assert "prepare would keep this file" in checked.out
+    assert "prepare would accept this file" in checked.out
     again = command("migrate", folder, table, "--output", output)
     assert "exists; choose another --output" in again.err
     assert "needs a file; use --output NEW.csv" in command("migrate", folder, table).err

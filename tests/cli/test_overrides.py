@@ -36,12 +36,18 @@ def test_chinese_values_reach_hydra(word, value):
 @pytest.mark.parametrize(
     ("word", "advice"),
     [
-        ("data.columns={主分类号: symbols}", "turn the pair round, 'data.columns={symbols: 主分类号}'"),
+        (
+            "data.columns={主分类号: symbols}",
+            "has the names in the wrong order; write 'data.columns={symbols: 主分类号}'",
+        ),
         (
             "data.columns={title: 名称, '摘要 (中文)': abstract}",
-            "turn the pair round, 'data.columns={abstract: 摘要 (中文)}'",
+            "has the names in the wrong order; write 'data.columns={abstract: 摘要 (中文)}'",
         ),
-        ("+data.columns.主分类号=symbols", "turn the pair round, 'data.columns={symbols: 主分类号}'"),
+        (
+            "+data.columns.主分类号=symbols",
+            "has the names in the wrong order; write 'data.columns={symbols: 主分类号}'",
+        ),
         ("data.columns={symbols: [主分类号, 分类号]}", "write 'data.columns={symbols: 主分类号}'"),
         ("data.columns.symbols=[主分类号]", "write 'data.columns={symbols: 主分类号}'"),
         ("data.columns=主分类号", "'data.columns={symbols: 主分类号}'"),

@@ -165,11 +165,12 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
     assert "1 documents with a true symbol" in named.out
     absent = command("predict", made.node("textcnn", FLAT), new, "--overwrite", "--symbols", "分类")
     assert absent.status != 0
-    assert f"{new} has no column 分类; it has 标题, 摘要, 类" in absent.err
+    assert f"{new} has no column 分类; its columns are 标题, 摘要, 类" in absent.err
     new.write_text(f"摘要(中文),IPC主分类号\n{ABSTRACT},A01B1/00\n", "utf-8")
     found = command("predict", made.node("textcnn", FLAT), new, "--overwrite")
     assert (
-        "symbols = IPC主分类号, abstract = 摘要(中文), text = 摘要(中文); --text and --symbols name others" in found.out
+        "symbols = IPC主分类号, abstract = 摘要(中文), text = 摘要(中文); use --text and --symbols to choose others"
+        in found.out
     )
     assert "1 documents with a true symbol" in found.out
 
@@ -188,11 +189,11 @@ def test_without_symbols_no_accuracy(made, new, tmp_path):
         (("{model}", "new.csv", "--output", "."), 2, "is a folder"),
         (("{model}", "nowhere.csv"), 1, "nowhere.csv does not exist"),
         (("{model}", "new.csv", "--forced"), 2, "--forced"),
-        (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' is unknown to the system; near it are A, B"),
+        (("{model}", "new.csv", "--force", "Z"), 2, "label 'Z' does not exist in this system; similar labels are A, B"),
         (
             ("{model}", "new.csv", "--exclude", "A0,B"),
             2,
-            "label 'A0' is unknown to the system; near it are A, A01, A21",
+            "label 'A0' does not exist in this system; similar labels are A, A01, A21",
         ),
         (("{model}", "new.csv", "--force", "A", "--exclude", "A"), 2, "no label is left"),
         (("{model}", "new.csv", "--depth", "subclass"), 2, "level subclass is unknown; this tree has section, class"),

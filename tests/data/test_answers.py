@@ -40,7 +40,7 @@ def test_they_come_back_as_they_were(tmp_path: Path) -> None:
 
 
 def test_what_is_no_answers_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no teacher's answers"):
+    with pytest.raises(ConfigError, match="contains no answers of a teacher"):
         Answers.open(tmp_path)
     folder = written(tmp_path / "answers")
     (folder / ANSWERS_FILE).write_bytes((folder / ANSWERS_FILE).read_bytes()[:-1])

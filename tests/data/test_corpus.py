@@ -145,9 +145,9 @@ def test_too_many_rejects_stop_and_leave_nothing(tmp_path: Path) -> None:
 
 def test_no_valid_row(tmp_path: Path) -> None:
     source = write(tmp_path / "raw.csv", [row(1, "01-01"), row(2, abstract="")])
-    with pytest.raises(DataError, match=r"no valid row among 2 .*empty_text 1.*locarno_design 1"):
+    with pytest.raises(DataError, match=r"no valid row among the 2 rows .*empty_text 1.*locarno_design 1"):
         prepare(source, tmp_path / "staging", LENIENT)
-    with pytest.raises(DataError, match="no valid row among 0"):
+    with pytest.raises(DataError, match="no valid row among the 0 rows"):
         prepare(write(tmp_path / "raw.csv", []), tmp_path / "staging", LENIENT)
 
 
@@ -274,7 +274,7 @@ GOOD_TEXTS = ("一种收割机", '"甲\n乙"')
 
 
 def test_accounting_that_does_not_balance() -> None:
-    with pytest.raises(DataError, match="3 rows went in but 2 were counted"):
+    with pytest.raises(DataError, match="3 rows were read but 2 were counted"):
         Accounting(rows=3, kept=2).check()
 
 

@@ -169,5 +169,5 @@ def test_a_folder_is_read_again_and_damage_is_found(corpus: Corpus, tmp_path: Pa
     (folder / "corrections.parquet").write_bytes(b"PAR1")
     with pytest.raises(ArtifactError, match="learn again"):
         Corrections.open(folder)
-    with pytest.raises(ConfigError, match="holds no corrections"):
+    with pytest.raises(ConfigError, match="contains no corrections"):
         Corrections.open(tmp_path)

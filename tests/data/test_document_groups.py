@@ -115,5 +115,5 @@ def test_equal_texts_of_any_applicant(corpus):
 def test_a_torn_group_is_refused():
     groups = np.array([0, 0, -1, 1, 1])
     refuse_torn(groups, np.array([1, 1, 0, 2, 2], np.int8), "family")
-    with pytest.raises(DataError, match="promise of its policy family: 1 groups"):
+    with pytest.raises(DataError, match="violates its policy family: 1 groups"):
         refuse_torn(groups, np.array([1, 0, 0, 2, 2], np.int8), "family")

@@ -39,5 +39,5 @@ def test_a_file_holds_them_as_one_string():
 
 @pytest.mark.parametrize("text", [None, 7, ["一种"], "一种灯", "一 ", "12", "\ud800一", "一种" * 20_001])
 def test_anything_else_is_refused(text):
-    with pytest.raises(ValueError, match="no bigrams"):
+    with pytest.raises(ValueError, match="not a string of bigrams"):
         parted(text)

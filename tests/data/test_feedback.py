@@ -95,11 +95,11 @@ def foreign(path, statement="CREATE TABLE t (x)"):
 @pytest.mark.parametrize(
     ("make", "error", "part"),
     [
-        (lambda path: path.write_bytes(b""), DataError, "no file of judgements"),
-        (lambda path: path.write_bytes(b"id,text\n1,x\n" * 999), DataError, "no file of judgements"),
-        (foreign, DataError, "no file of judgements"),
-        (lambda path: foreign(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (x)"), DataError, "no file of judg"),
-        (lambda path: foreign(path, "PRAGMA application_id = 7; CREATE TABLE t (x)"), DataError, "no file of judg"),
+        (lambda path: path.write_bytes(b""), DataError, "not a file of judgements"),
+        (lambda path: path.write_bytes(b"id,text\n1,x\n" * 999), DataError, "not a file of judgements"),
+        (foreign, DataError, "not a file of judgements"),
+        (lambda path: foreign(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (x)"), DataError, "not a file of judg"),
+        (lambda path: foreign(path, "PRAGMA application_id = 7; CREATE TABLE t (x)"), DataError, "not a file of judg"),
         (lambda path: path.mkdir(), DataError, "a folder"),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_foreign_file_is_refused_and_stays(path, make, error, part):
 @pytest.mark.parametrize(
     ("statement", "part"),
     [
-        ("PRAGMA user_version = 2", "has version 2, and this program knows 1"),
+        ("PRAGMA user_version = 2", "has version 2, but this program supports only 1; use"),
         ("CREATE TRIGGER t AFTER INSERT ON judgement BEGIN DELETE FROM judgement; END", "other tables"),
         ("DROP INDEX newest", "other tables"),
     ],
@@ -144,7 +144,7 @@ def test_a_pipe_or_a_device_is_not_waited_for(path, make, suffix):
 def test_a_missing_file_is_made_only_where_that_is_asked(path):
     with pytest.raises(DataError, match="does not exist"):
         FeedbackStore.open(path)
-    with pytest.raises(DataError, match="make its folder first"):
+    with pytest.raises(DataError, match="create its folder first"):
         FeedbackStore.open(path / "deeper", create=True)
     assert list(path.parent.iterdir()) == []
 
@@ -359,7 +359,7 @@ def test_a_bound_of_the_file_counts_what_it_holds(tmp_path):
     with contextlib.closing(FeedbackStore.open(tmp_path / "f.sqlite", create=True, limit=1 << 16)) as store:
         told = [judgement(text=f"{number}" * 9_000) for number in range(9)]
         kept = [store.add(one) for one in told[:4]]
-        match = r"has reached its bound of 0 MiB; delete old judgements .* --feedback-limit"
+        match = r"has reached its limit of 0 MiB; delete old judgements .* --feedback-limit"
         with pytest.raises(FullError, match=match):
             any(not store.add(one) for one in told[4:])
         assert store.last_id() < 9

@@ -83,8 +83,8 @@ def test_a_file_gives_the_parts_by_number_in_any_spelling(corpus: Corpus, tmp_pa
         0,
     )
     assert given.lines({"train": 3, "val": 1, "calibration": 1, "test": 2}) == [
-        f"{tmp_path / 'parts.csv'} names 8 documents: train 3, val 1, calibration 1, test 3",
-        "1 of them are not in the corpus (rejected rows, designs, duplicates, or of another file): test 1",
+        f"{tmp_path / 'parts.csv'} lists 8 documents: train 3, val 1, calibration 1, test 3",
+        "1 of them are not in the corpus (rejected rows, designs, duplicates, or documents of another file): test 1",
     ]
 
 
@@ -124,10 +124,13 @@ def test_ids_of_row_bytes_keep_their_case(tmp_path: Path) -> None:
             r"has the columns \['name', 'part'\]; it needs part and one of document_id, id, 公开号",
         ),
         ("", r"has the columns \[\]"),
-        ("id,part\nCN1,train\nCN2,dev\n", "the part 'dev' in its row 3; the parts are train, val, calibration, test"),
-        ("id,part\nCN1,train\nCN 1,test\n", "has CN1 in train and, in its row 3, in test; keep one"),
-        ("id,part\n,train\n", "no id or no part in its row 2"),
-        ("id,part\nCN1\n", "no id or no part in its row 2"),
+        (
+            "id,part\nCN1,train\nCN2,dev\n",
+            "row 3 of .* has the unknown part 'dev'; use one of train, val, calibration, test",
+        ),
+        ("id,part\nCN1,train\nCN 1,test\n", "lists CN1 in train and, in row 3, in test; keep one"),
+        ("id,part\n,train\n", "row 2 of .* has no id or no part"),
+        ("id,part\nCN1\n", "row 2 of .* has no id or no part"),
     ],
 )
 def test_an_unusable_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -149,7 +152,7 @@ SOME = "id,part\nCN100000001A,train\nCN100000003A,train\nCN100000002A,test\n"
 def test_documents_that_are_not_named_are_refused_trained_on_or_dropped(corpus: Corpus, tmp_path: Path) -> None:
     path = parts_file(tmp_path, SOME)
     with pytest.raises(
-        DataError, match=r"no part to 4 of 7 documents of the corpus, such as CN100000004A; set split.unl"
+        DataError, match=r"does not list 4 of the 7 documents of the corpus, such as CN100000004A; set split.unl"
     ):
         given_parts(corpus, plan_of(path))
     trained = given_parts(corpus, plan_of(path, unlisted="train"))
@@ -158,12 +161,12 @@ def test_documents_that_are_not_named_are_refused_trained_on_or_dropped(corpus: 
     assert dropped.parts.tolist() == [TRAIN, TEST, TRAIN, *[NO_PART] * 4]
     assert [own.lines({"train": 1, "val": 1, "calibration": 0, "test": 1})[1:] for own in (trained, dropped)] == [
         [
-            "4 documents of the corpus are not named; they are in train",
-            "cut from the 6 documents of train, where no part is given: val 1",
+            "4 documents of the corpus are not listed; they are put in train",
+            "taken from the 6 documents of train for parts that are not given: val 1",
         ],
         [
-            "4 documents of the corpus are not named; they are in no part",
-            "cut from the 2 documents of train, where no part is given: val 1",
+            "4 documents of the corpus are not listed; they are left out",
+            "taken from the 2 documents of train for parts that are not given: val 1",
         ],
     ]
 
@@ -171,10 +174,13 @@ def test_documents_that_are_not_named_are_refused_trained_on_or_dropped(corpus: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,part\nCN100000001A,train\n", "gives no document of the corpus to test"),
-        ("id,part\nCN100000001A,test\n", "gives no document of the corpus to train"),
-        (SOME.replace("CN100000002A", "US1"), "none of the 1 documents that .* names for test is in the corpus"),
-        (SOME + "US1,val\n", "none of the 1 documents that .* names for val is in the corpus; its column id must have"),
+        ("id,part\nCN100000001A,train\n", "puts no document of the corpus in test"),
+        ("id,part\nCN100000001A,test\n", "puts no document of the corpus in train"),
+        (SOME.replace("CN100000002A", "US1"), "none of the 1 documents that .* lists for test is in the corpus"),
+        (
+            SOME + "US1,val\n",
+            "none of the 1 documents that .* lists for val is in the corpus; its column id must contain",
+        ),
     ],
 )
 def test_a_part_without_documents_is_refused(corpus: Corpus, tmp_path: Path, text: str, message: str) -> None:
@@ -192,7 +198,9 @@ def test_values_of_a_column_give_the_parts(corpus: Corpus) -> None:
     assert by_fold(corpus, test_values=["fold 2"]) == [TRAIN, TEST, TRAIN, TEST, TRAIN, TRAIN, TRAIN]
     three = {"test_values": ["fold 2"], "val_values": ["fold 3"], "train_values": ["fold 1"]}
     assert by_fold(corpus, **three, unlisted="drop") == [TRAIN, TEST, TRAIN, TEST, VAL, NO_PART, VAL]
-    with pytest.raises(DataError, match=r"split.column=kind gives no part to 1 of 7 documents .* such as CN100000006A"):
+    with pytest.raises(
+        DataError, match=r"split.column=kind does not list 1 of the 7 documents .* such as CN100000006A"
+    ):
         by_fold(corpus, **three)
     with pytest.raises(ConfigError, match=r"has no value 'fold 4'; it has 'fold 1', 'fold 2', 'fold 3'"):
         by_fold(corpus, test_values=["fold 4"])
@@ -204,7 +212,9 @@ def test_a_column_is_named_as_in_the_file_or_as_in_the_corpus(corpus: Corpus) ->
         "kind",
         "application_date",
     ]
-    with pytest.raises(ConfigError, match=r"^split.column=所在市代码 is not .* use kind \(法律状态\), applicant"):
+    with pytest.raises(
+        ConfigError, match=r"^split.column=所在市代码 is not .* use one of kind \(法律状态\), applicant"
+    ):
         usable_column(corpus, "所在市代码")
 
 
@@ -271,15 +281,21 @@ def test_documents_in_no_part_survive_the_file_and_are_not_held_out(tmp_path: Pa
     [
         ({"policy": "file"}, "needs either split.path=FILE.csv, or split.column"),
         ({"policy": "file", "path": "x", "column": "kind"}, "needs either"),
-        ({"policy": "file", "column": "kind"}, "needs the values that test"),
-        ({"policy": "file", "path": "x", "val_values": ["1"]}, r"split.path=x has the parts; split.\*_values=\['1'\]"),
-        ({"policy": "file", "column": "kind", "test_values": ["1"], "val_values": ["1"]}, "name '1' twice"),
+        ({"policy": "file", "column": "kind"}, "needs the values of the test part"),
+        (
+            {"policy": "file", "path": "x", "val_values": ["1"]},
+            r"split.\*_values=\['1'\] require split.column, but split.path=x is set",
+        ),
+        ({"policy": "file", "column": "kind", "test_values": ["1"], "val_values": ["1"]}, "contain '1' twice"),
         ({"policy": "file", "path": "x", "unlisted": "test"}, "split.unlisted=test is unknown"),
         ({"policy": "file", "path": "x", "together": "kind"}, "split.together=kind is unknown; choose null or one"),
-        ({"together": "applicant"}, "split.together=applicant is of policy file, not random; add split=file"),
-        ({"path": "x"}, "split.path=x is of policy file, not random; add split=file"),
-        ({"policy": "applicant", "test_values": ["1"]}, r"split.test_values=\['1'\] is of policy file, not applicant"),
-        ({"unlisted": "drop"}, "split.unlisted=drop is of policy file"),
+        ({"together": "applicant"}, "split.together=applicant belongs to policy file, not random; add split=file"),
+        ({"path": "x"}, "split.path=x belongs to policy file, not random; add split=file"),
+        (
+            {"policy": "applicant", "test_values": ["1"]},
+            r"split.test_values=\['1'\] belongs to policy file, not applicant",
+        ),
+        ({"unlisted": "drop"}, "split.unlisted=drop belongs to policy file"),
     ],
 )
 def test_plans_that_make_no_sense_are_refused(changes: dict[str, object], message: str) -> None:

@@ -41,7 +41,7 @@ def test_known_exports(source: str) -> None:
 
 def test_google_patents_has_no_symbols() -> None:
     names = ["id", "title", "assignee", "inventor/author", "priority date", "filing/creation date", "result link"]
-    with pytest.raises(DataError, match=r"no column 专利分类, 摘要; .* texts there: title"):
+    with pytest.raises(DataError, match=r"no column 专利分类, 摘要; .* available text columns: title"):
         find_columns(names, RawFormat(), "gp.csv")
     layout = find_text(names, RawFormat(text=("专利名称",)), "gp.csv")
     assert "symbols" not in layout.positions
@@ -61,7 +61,7 @@ def test_the_configured_name_wins_and_main_symbols_are_preferred() -> None:
     assert (found.positions["symbols"], found.text_positions) == (1, (2,))
     assert found.line() == (
         "columns found by their headers: title = 标题, symbols = IPC主分类号 (not IPC); "
-        "data.columns and data.text name others"
+        "use data.columns and data.text to choose others"
     )
     own = find_columns(names, RawFormat(columns={"symbols": "IPC"}, text=("标题", "摘要(英文)")), "x")
     assert (own.positions["symbols"], own.text_positions) == (0, (3, 4))
@@ -73,7 +73,7 @@ def test_the_configured_name_wins_and_main_symbols_are_preferred() -> None:
 
 
 def test_a_text_is_never_guessed_of_another_field() -> None:
-    with pytest.raises(DataError, match=r"no column 摘要; .* texts there: 标题"):
+    with pytest.raises(DataError, match=r"no column 摘要; .* available text columns: 标题"):
         find_columns(["IPC", "标题", "权利要求"], RawFormat(), "x")
     with pytest.raises(DataError, match="no column 名称"):
         find_columns(["IPC", "标题"], RawFormat(text=("标题",), columns={"title": "名称"}), "x")
@@ -99,7 +99,7 @@ def test_no_header_is_known_for_two_fields() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"标题": "title"}, r"turn the pair round, 'data.columns={title: 标题}'"),
+        ({"标题": "title"}, r"has the names in the wrong order; write 'data.columns={title: 标题}'"),
         ({"title": ["标题", "名称"]}, r"write 'data.columns={title: 标题}'"),
         ({"title": None}, r"write 'data.columns={title: 专利名称}'"),
     ],

@@ -110,7 +110,7 @@ def test_guess():
         (b"", "new.csv is empty"),
         (b"\n\n", "has no header"),
         ("摘要,摘要\n".encode(), "more than one column 摘要"),
-        ("标题,正文\n".encode(), "has no column 摘要; it has 标题, 正文; --text names"),
+        ("标题,正文\n".encode(), "has no column 摘要; its columns are 标题, 正文; set the text columns with --text"),
     ],
 )
 def test_unusable_files(content, message, tmp_path):
@@ -123,7 +123,7 @@ def test_no_file(tmp_path):
         read(tmp_path)
     with pytest.raises(DataError, match=r"nowhere\.csv does not exist"):
         read(tmp_path / "nowhere.csv")
-    with pytest.raises(ConfigError, match=r"the ending \.pdf is not one of \.csv, \.tsv,"):
+    with pytest.raises(ConfigError, match=r"the file extension \.pdf is not one of \.csv, \.tsv,"):
         read(write(tmp_path / "x.pdf", "x"))
 
 

@@ -49,7 +49,7 @@ def test_each_row_is_a_text_or_counted(tmp_path: Path) -> None:
     }
     assert len(found) + sum(found.passed_over.values()) == TABLE.count("\n") - 1
     assert found.line() == (
-        "6 titles (section 1, class 1, subclass 2, main_group 1, subgroup 1); passed over: "
+        "6 titles (section 1, class 1, subclass 2, main_group 1, subgroup 1); skipped: "
         "2 codes of classes that the edition lacks, 1 titles without a word outside notes, "
         "2 codes that are not IPC symbols of their level, 1 repeated rows"
     )
@@ -61,7 +61,7 @@ def test_only_the_levels_that_are_asked_for(tmp_path: Path) -> None:
     assert found.passed_over == {"codes that are not IPC symbols of their level": 1}
     assert count_levels(found.levels) == {"class": 2, "main_group": 1}
     assert read(tmp_path / "t.csv", levels=("main_group", "class"), edition="latest").texts == found.texts
-    assert read(tmp_path / "t.csv", levels=("maingroup",)).line() == "1 titles (main_group 1); passed over: none"
+    assert read(tmp_path / "t.csv", levels=("maingroup",)).line() == "1 titles (main_group 1); skipped: none"
 
 
 @pytest.mark.parametrize(("suffix", "opener"), [(".csv.xz", lzma.open), (".csv.gz", gzip.open)])
@@ -105,7 +105,7 @@ def test_notes_are_stripped(title: str, kept: str) -> None:
         ("", r"has the columns \[\]"),
         ("code,level,title\nA01,klass,x\n", "level='klass' in its row 2; use one of section, class"),
         ("code,level,title\n\nA,section,x\nA01,class\n", "too few columns in its row 4"),
-        ("code,level,title\nA01,class,（x）\n", "has no title of the levels section, class"),
+        ("code,level,title\nA01,class,（x）\n", "has no title at the levels section, class"),
         ('code,level,title\nA,section,x\nA01,class,"x\n', "is damaged"),
     ],
 )

@@ -113,11 +113,11 @@ def test_header_names_in_any_width(name: str) -> None:
 @pytest.mark.parametrize(
     ("names", "fmt", "message"),
     [
-        (("a", "b"), RawFormat(), "no column 专利分类, 摘要; it has a, b; data.columns"),
+        (("a", "b"), RawFormat(), "no column 专利分类, 摘要; its columns are a, b; set the columns with data.columns"),
         (("专利分类", "摘要", "摘要"), RawFormat(), "more than one column 摘要"),
         (tuple(PAPER_COLUMNS.values()), RawFormat(columns={"title": "名称"}), "no column 名称"),
         (tuple(PAPER_COLUMNS.values()), RawFormat(text=["正文"]), "no column 正文"),
-        (("x" * 100_000,), RawFormat(), "it has x{40}…;"),
+        (("x" * 100_000,), RawFormat(), "its columns are x{40}…;"),
     ],
 )
 def test_headers_that_do_not_fit(names: tuple[str, ...], fmt: RawFormat, message: str) -> None:

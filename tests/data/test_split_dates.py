@@ -67,8 +67,8 @@ def test_a_date_that_leaves_too_little_is_refused(date):
 @pytest.mark.parametrize(
     ("settings_", "message"),
     [
-        ({"date": "2019-01-05"}, "split.date=2019-01-05 is of policy date, not random; add split=date"),
-        ({"policy": "date", "date": "5.1.2019"}, "split.date=5.1.2019 is not a date; write it as 2018-10-31"),
+        ({"date": "2019-01-05"}, "split.date=2019-01-05 belongs to policy date, not random; add split=date"),
+        ({"policy": "date", "date": "5.1.2019"}, "split.date=5.1.2019 is not a date; use YYYY-MM-DD"),
     ],
 )
 def test_bad_dates_are_refused(settings_, message):
@@ -88,9 +88,9 @@ def test_with_few_days_every_part_has_one(n_days):
 
 def test_days_are_needed():
     ids, classes = [str(row) for row in range(100)], ["A01"] * 100
-    with pytest.raises(DataError, match="more than 3 days, this corpus has 3"):
+    with pytest.raises(DataError, match="more than 3 days, but this corpus has 3"):
         cut_by_date(FIRST + np.arange(100) % 3, SplitPlan(policy="date"))
-    with pytest.raises(DataError, match="needs the day"):
+    with pytest.raises(DataError, match="needs the date"):
         assign(ids, classes, None, SplitPlan(policy="date"))
 
 

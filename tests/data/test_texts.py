@@ -68,7 +68,7 @@ def test_a_shape_that_unread_symbols_share_is_told() -> None:
     counts.count_unread([f"B64C.{number:03}/02" for number in range(58)] + ["?"])
     problem = counts.problem(0.2)
     assert problem is not None
-    assert "58 of 59 unread symbols look like A99A.999/99" in problem
+    assert "58 of 59 unreadable symbols have the form A99A.999/99" in problem
     counts.count_unread([f"{'x' * number}" for number in range(30)])
     counts.rejected["malformed_symbol"] += 30
     assert "look like" not in str(counts.problem(0.2))

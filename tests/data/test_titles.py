@@ -29,7 +29,7 @@ def test_titles_of_the_trees_labels_without_notes(tree, tmp_path):
 
 def test_a_table_of_another_scheme_is_refused(tree, tmp_path):
     (tmp_path / "t.csv").write_text("code,parent,title\nX,,cars\nX1,X,red cars\n", "utf-8")
-    with pytest.raises(DataError, match=r"t\.csv has no title of any label such as A, B, H; is it"):
+    with pytest.raises(DataError, match=r"t\.csv has no title for any label of the system, such as A, B, H; use"):
         read_titles(tmp_path / "t.csv", tree)
 
 

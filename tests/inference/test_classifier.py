@@ -174,7 +174,7 @@ def test_damage_of_an_export_is_named(linear, tmp_path):
 def test_an_export_replaces_only_an_export(linear, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="exists and holds no system, so it is not replaced"):
+    with pytest.raises(ConfigError, match="its manifest is not of kind system, so it is not replaced"):
         linear.save_pretrained(tmp_path / "mine")
     linear.save_pretrained(tmp_path / "model")
     linear.save_pretrained(tmp_path / "model", license="apache-2.0")
@@ -388,8 +388,8 @@ def test_wrong_arguments_are_refused(linear):
     for arguments, message in (
         ({"top_k": 0}, "top_k=0"),
         ({"top_k": 1000}, "top_k=1000"),
-        ({"force": "Z"}, "label 'Z' is unknown to the system; near it are A, B, C, D, E, F, G, H"),
-        ({"exclude": ["G01", "Z"]}, "label 'Z' is unknown to the system"),
+        ({"force": "Z"}, "label 'Z' does not exist in this system; similar labels are A, B, C, D, E, F, G, H"),
+        ({"exclude": ["G01", "Z"]}, "label 'Z' does not exist in this system"),
         ({"exclude": "A,B,C,D,E,F,G,H"}, "no label is left: force=nothing lies within exclude=A,B,C,D,E,F,G,H"),
         ({"beam": 9}, "beam=9"),
         ({"target_accuracy": 1.5}, "target accuracy 1.5 is out of range"),

@@ -101,7 +101,9 @@ def test_it_is_built_once_and_again_when_damaged(built: Path, demo_texts: list[s
 def test_other_folders_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.txt").write_text("x")
-    with pytest.raises(ConfigError, match="home exists and holds no neighbours, so it is not replaced"):
+    with pytest.raises(
+        ConfigError, match="home exists and its manifest is not of kind neighbours, so it is not replaced"
+    ):
         build_neighbours(*columns(["光电"]), tmp_path / "home")
     assert (tmp_path / "home" / "thesis.txt").read_text() == "x"
 

@@ -249,7 +249,7 @@ def test_n_grams_are_no_network(made: Any, tmp_path: Path) -> None:
 
 def test_a_foreign_folder_is_not_replaced(make: Maker, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="holds no onnx, so it is not replaced"):
+    with pytest.raises(ConfigError, match="is not of kind onnx, so it is not replaced"):
         export_onnx(make.system(make.classifier("textcnn")), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 

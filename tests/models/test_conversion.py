@@ -205,5 +205,5 @@ def test_two_encoders_in_one_file_are_not_guessed_at(source: Path, tmp_path: Pat
 def test_only_an_encoder_of_ours_is_replaced(source: Path, tmp_path: Path) -> None:
     for _ in range(2):
         convert_encoder(source, tmp_path / "out")
-    with pytest.raises(ConfigError, match="holds no encoder, so it is not replaced"):
+    with pytest.raises(ConfigError, match="is not of kind encoder, so it is not replaced"):
         convert_encoder(source, source)

@@ -198,7 +198,7 @@ def test_label_texts_are_training_documents_and_nothing_else(model, weight, tmp_
     before, after = run_node(plain), run_node(titled)
     said = [line for line in capsys.readouterr().out.splitlines() if "label texts" in line]
     assert said == [
-        f"label texts of {table}: 5 titles (class 4, subclass 1); passed over: "
+        f"label texts of {table}: 5 titles (class 4, subclass 1); skipped: "
         "1 titles without a word outside notes, 1 codes that are not IPC symbols of their level"
     ]
     assert before.folder != after.folder

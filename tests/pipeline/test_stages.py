@@ -166,10 +166,10 @@ def test_a_split_by_file_says_what_became_of_every_row(settings, cache, tmp_path
     assert capsys.readouterr().out.splitlines()[:5] == [
         f"split by policy file: train {counts['train']}, val {counts['val']}, calibration {counts['calibration']}, "
         "test 15 documents",
-        f"{path} names 151 documents: train 135, test 16",
-        "1 of them are not in the corpus (rejected rows, designs, duplicates, or of another file): test 1",
-        "10 documents of the corpus are not named; they are in no part",
-        f"cut from the 135 documents of train, where no part is given: val {counts['val']}, "
+        f"{path} lists 151 documents: train 135, test 16",
+        "1 of them are not in the corpus (rejected rows, designs, duplicates, or documents of another file): test 1",
+        "10 documents of the corpus are not listed; they are left out",
+        f"taken from the 135 documents of train for parts that are not given: val {counts['val']}, "
         f"calibration {counts['calibration']}",
     ]
     facts = read_json(split / "manifest.json")["given"]

@@ -127,7 +127,7 @@ def test_what_cannot_be_used(source: Path, text: Path, tmp_path: Path) -> None:
         trim(source, tmp_path / "empty.txt")
     (tmp_path / "trimmed").mkdir()
     (tmp_path / "trimmed" / "mine.txt").touch()
-    with pytest.raises(ConfigError, match="holds no encoder"):
+    with pytest.raises(ConfigError, match="is not of kind encoder"):
         trim(source, text)
     (tmp_path / "trimmed" / "mine.txt").unlink()
     facts = json.loads((source / "config.json").read_text())

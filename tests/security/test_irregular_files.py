@@ -107,7 +107,7 @@ def test_a_configuration_that_grows_or_is_huge(config: str, exported: Path) -> N
     start = time.perf_counter()
     line = refusal(lambda: HierarchicalClassifier.from_pretrained(exported))
     assert time.perf_counter() - start < 5
-    assert "config.yaml does not describe" in line or "config.yaml cannot be read as YAML" in line
+    assert "config.yaml does not describe" in line or ("cannot read" in line and "config.yaml as YAML" in line)
     assert len(line) - len(str(root(exported))) < 600
 
 

@@ -33,7 +33,7 @@ def test_of_two_labels_with_one_code_the_upper_one():
     assert TREE.level_of(lookup.find("main_group:A01B1/00")) == "main_group"
     assert TREE.level_of(lookup.find(" subgroup: a01b 1/00")) == "subgroup"
     with pytest.raises(
-        UnknownLabelError, match="label 'class:A01B1/00' is unknown to the system; near it are A01B1/00"
+        UnknownLabelError, match="label 'class:A01B1/00' does not exist in this system; similar labels are A01B1/00"
     ):
         lookup.find("class:A01B1/00")
 

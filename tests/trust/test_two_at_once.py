@@ -51,7 +51,7 @@ def test_one_works_the_other_waits(level: str, tmp_path: Path, told: Told) -> No
         words = ["run", *settings, f"runs_dir={runs}", f"cache_dir={cache}"]
         assert _together(alone, [words] * 3, logs) == [0, 0, 0]
         texts = [log.read_text("utf-8") for log in logs]
-        waited += sum("waiting for another process that works on" in text for text in texts)
+        waited += sum("waiting for another process that is working on" in text for text in texts)
         trained = sum(text.count(": test accuracy ") for text in texts)
         finished = len(list(runs.glob("bertcnn/[!.r]*-*/metrics.json"))) + len(list(runs.glob("bertcnn/root-*")))
         different += results(runs) != results(tmp_path / "alone")

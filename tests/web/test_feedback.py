@@ -349,7 +349,7 @@ def test_a_full_file_is_told_and_what_it_has_stays(classifier, tmp_path, capsys)
         assert client.get("/health").status == 200
     said = capsys.readouterr().err
     assert said.count("judgements are refused: ") == 1
-    assert "raise --feedback-limit" in said
+    assert "increase --feedback-limit" in said
 
 
 def test_a_judgement_is_counted_though_nobody_waits_for_it_any_more(classifier, tmp_path, monkeypatch):

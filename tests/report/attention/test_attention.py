@@ -262,7 +262,7 @@ def test_output_replaces_only_views(settings, tmp_path):
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
     for path in (other, other / "thesis.txt"):
-        with pytest.raises(ConfigError, match="holds no attention"):
+        with pytest.raises(ConfigError, match="is not of kind attention"):
             attention_view(settings, output=path)
     assert (other / "thesis.txt").read_text() == "years of work"
 
