@@ -13,8 +13,8 @@ from patent_hier.errors import ConfigError
 # Characters with a meaning in Hydra's grammar; the text between two of them is one value.
 _STRUCTURE = "\\[\\]{}(),:='\""
 _QUOTED_OR_VALUE = re.compile(rf"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^{_STRUCTURE}]+)""")
-# New keys of a dictionary need Hydra's force-add; the reader of the file checks the keys of data.columns.
-_DICTIONARY = re.compile(r"^\+{0,2}data\.columns(?=[.=])")
+# New keys of a dictionary need Hydra's force-add; the readers of these two settings check the keys.
+_DICTIONARY = re.compile(r"^\+{0,2}(data\.columns|trainer\.level_weights)(?=[.=])")
 # Headers of a file may contain brackets, which Hydra's grammar would read as a function call: 摘要(中文).
 _HEADERS = re.compile(r"\+{0,2}data\.(?:text|columns(?:\.\w+)?)")
 _QUOTED_OR_HEADER = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|([^\[\]{},:'"]+)""")
@@ -102,8 +102,7 @@ def readable(arguments: Sequence[str]) -> list[str]:
     """
     refuse_headers(arguments)
     return [
-        _DICTIONARY.sub("++data.columns", _quote(word)) if "=" in word[1:] and word[0] != "-" else word
-        for word in arguments
+        _DICTIONARY.sub(r"++\1", _quote(word)) if "=" in word[1:] and word[0] != "-" else word for word in arguments
     ]
 
 

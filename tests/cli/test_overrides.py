@@ -5,6 +5,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from patent_hier.cli.overrides import arranged, parsed, readable, refuse_misuse
 from patent_hier.errors import ConfigError
+from tests.commands import command
 
 
 @pytest.mark.parametrize(
@@ -181,3 +182,11 @@ def test_options_that_cannot_be_meant(words, told):
         parsed(words, number=3, kind=("one", "two"))
     assert told in str(caught.value)
     assert "--help lists the options" in str(caught.value)
+
+
+def test_weights_of_levels_take_new_keys() -> None:
+    """In both spellings; the keys are checked with the other settings."""
+    for word in ("trainer.level_weights={subgroup: 0.5}", "trainer.level_weights.subgroup=0.5"):
+        outcome = command("run", "model=bertcnn", "level=shared", "data.depth=subgroup", word, "--cfg", "job")
+        assert outcome.status == 0, outcome.err
+        assert "subgroup: 0.5" in outcome.out
