@@ -44,7 +44,7 @@ def test_everything_on_the_page_runs(page: str, made: Path) -> None:
 
 def _script(block: Block) -> str:
     """The block; a fingerprint that a reader would fill in stands for the newest such folder."""
-    return re.sub(r"(\S+)<fingerprint>", r"$(ls -td \1* | head -n 1)", block.code)
+    return re.sub(r"([\w./-]+)<fingerprint>", r"$(ls -td \1* | head -n 1)", block.code)
 
 
 def _plain_trainer(code: str) -> str:
