@@ -223,7 +223,9 @@ def test_a_model_of_other_labels_or_other_tokens_is_refused(data: PatentDataModu
     trainer = pl.Trainer(**ALONE, fast_dev_run=True)
     with pytest.raises(ConfigError, match="labels differ from the data module's; create the model with tree="):
         trainer.fit(make_model(make_data(cache, node="A")), data)
-    with pytest.raises(ConfigError, match=r"has \d+ distinct tokens, but the model has \d+; give both the same encoder"):
+    with pytest.raises(
+        ConfigError, match=r"has \d+ distinct tokens, but the model has \d+; give both the same encoder"
+    ):
         trainer.fit(make_model(data, encoder="small"), data)
 
 
