@@ -28,7 +28,7 @@ from patent_hier.training.ranks import Ranks
 
 STATE_VERSION = 2
 _KEY = "patent_hier"
-_ASKED_EVERY = 20  # with several ranks, batches after which rank 0 decides whether a save is due
+_ASKED_EVERY = 20  # with several ranks, number of batches after which rank 0 decides whether a save is due
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def find_state(path: Path | None, ranks: Ranks, precision: str, say: Callable[[s
         say(f"training starts over: state {path} was saved by {made_by}, this is {_versions()}")
         return None
     if position.ranks != ranks.size:
-        say(f"training starts over: state {path} was saved with {position.ranks} devices, not {ranks.size}")
+        say(f"training starts over: state {path} was saved with {position.ranks} device(s), not {ranks.size}")
         return None
     if position.precision != precision:
         say(

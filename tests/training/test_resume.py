@@ -181,7 +181,7 @@ def test_a_state_of_other_passes_or_ranks_is_not_used(training: Training, capsys
     training.killed(5, accumulate=2)
     said: list[str] = []
     assert find_state(training.state, Ranks(0, 2, 2), FP32, said.append) is None
-    assert "of 1 devices, not 2" in said[0]
+    assert "was saved with 1 device(s), not 2" in said[0]
     capsys.readouterr()
     assert training.run(accumulate=1).facts["resumed"] == []
     assert "trainer.accumulate=2, not 1" in capsys.readouterr().out
@@ -220,7 +220,7 @@ def test_a_state_of_more_or_of_fewer_devices_is_not_used(tmp_path: Path, devices
     torch.save({module._KEY: {"made_by": module._versions(), "position": asdict(position)}}, tmp_path / "state")
     said: list[str] = []
     assert find_state(tmp_path / "state", Ranks(0, 2, 2), FP32, said.append) is None
-    assert f"was saved with {devices} devices, not 2" in said[0]
+    assert f"was saved with {devices} device(s), not 2" in said[0]
     assert find_state(tmp_path / "state", Ranks(0, devices, devices), FP32, said.append) == position
 
 
