@@ -93,7 +93,7 @@ def test_training_documents_as_well_and_settings_that_change_the_result(place: P
         (("level=hier", "--on", "train"), "use level=flat or level=shared"),
         (("level=flat", "--on", "all"), "--on all is unknown"),
         (("level=flat", "--on", "both"), "do not go together"),
-        (("level=flat", "--text", "no.txt"), "--text no.txt is no file"),
+        (("level=flat", "--text", "no.txt"), "--text no.txt is not a file"),
         (("level=flat", "split.seed=5"), "give the data=... and split=... that it was made with"),
         (("level=flat", "data.depth=subclass"), "reaches level class; use data.depth=class"),
         (("level=flat", "distill.answers=x"), "makes the answers itself"),

@@ -89,12 +89,12 @@ def test_an_encoder_that_the_package_does_not_hold(
     monkeypatch.setattr(pretrained, "_from_hub", lambda *_: pytest.fail("the hub was asked"))
     message = refusal(EncoderSettings("small", f"patent_hier/{name}", max_length=32), tmp_path)
     assert f"encoder.path=patent_hier/{name} is not in this installation" in message
-    assert "which holds patent_hier/small;" in message
+    assert "which has patent_hier/small;" in message
 
 
 def test_a_package_without_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "PACKAGED_ENCODERS", tmp_path / "none")
-    assert "which holds none;" in refusal(EncoderSettings("small", "patent_hier/small"), tmp_path)
+    assert "which has none;" in refusal(EncoderSettings("small", "patent_hier/small"), tmp_path)
 
 
 def test_the_packages_folder_is_inside_it() -> None:
@@ -229,7 +229,7 @@ def test_a_hub_page_without_safetensors_says_how_to_convert(
     (copy / "model.safetensors").unlink()
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(copy))
     message = refusal(EncoderSettings("x", "some/encoder"), tmp_path)
-    assert "hf download some/encoder --local-dir FOLDER, patent-hier convert-encoder FOLDER OUT" in message
+    assert "'hf download some/encoder --local-dir FOLDER' and 'patent-hier convert-encoder FOLDER OUT'" in message
 
 
 @pytest.mark.parametrize("path", ["no/such/folder", "/no/such/folder", "my encoder"])

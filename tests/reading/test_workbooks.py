@@ -90,5 +90,5 @@ def test_cells_that_do_not_begin_at_the_first_row(tmp_path: Path) -> None:
 def test_an_empty_workbook(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     save(path)
-    with pytest.raises(DataError, match=r"its sheet is empty; name another with data\.sheet"):
+    with pytest.raises(DataError, match=r"its sheet is empty; set data\.sheet to another sheet"):
         read(path)
