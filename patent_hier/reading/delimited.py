@@ -41,7 +41,7 @@ class DelimitedReader:
         self._blocks = self._decoder.blocks()
         first = next(self._blocks, None)
         if first is None or not any(map(str.strip, first.lines)):
-            raise DataError(f"{source.path} has only blank lines; add a header line that names the columns")
+            raise DataError(f"{source.path} has no header, only blank lines; add a first line that names the columns")
         heading: Heading | None = None
         try:
             heading = find_heading(first.lines, options.delimiter, options.accept)

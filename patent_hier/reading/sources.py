@@ -72,7 +72,7 @@ def _parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
             raise DataError(f"{unknown[0]} is not a table; move it out of {path}, or use a pattern like {path}/*.csv")
         return sorted(tables, key=_natural)
     if _GLOB.search(str(given)) and not path.exists():
-        matches = [Path(name) for name in glob.glob(str(given), recursive=True)]  # noqa: PTH207 - of absolute patterns too
+        matches = [Path(name) for name in glob.glob(str(given), recursive=True)]  # noqa: PTH207 - absolute patterns too
         if not matches:
             raise DataError(f"no file matches {given}; check the pattern and the folder")
         return sorted(matches, key=_natural)

@@ -245,7 +245,7 @@ def test_memory_does_not_grow_with_documents(tmp_path: Path, monkeypatch: pytest
 
 
 def test_nothing_frequent_enough(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"stands in 2 training documents; lower model\.min_documents"):
+    with pytest.raises(DataError, match=r"occurs in 2 training documents; lower model\.min_documents"):
         count(tmp_path, ["甲", "乙", "甲"], [True, True, False], NgramSettings())
 
 

@@ -76,7 +76,7 @@ def test_a_sheet_is_chosen_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no header"):
         read(path)
     assert read(path, sheet="数据")[0].fields == [["1", "", "甲"]]
-    with pytest.raises(ConfigError, match=r"has no sheet x; it has 导出, 数据"):
+    with pytest.raises(ConfigError, match=r"has no sheet x; choose one of 导出, 数据"):
         read(path, sheet="x")
 
 
