@@ -200,7 +200,15 @@ def _packaged(name: str) -> Path:
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
-    """The folder of a hub model: from the hub's cache, else downloaded (JSON, vocabulary, safetensors, licence)."""
+    """Return the folder of a hub model, from the hub cache or downloaded (JSON, vocabulary, safetensors, licence).
+
+    Raises:
+        ConfigError: If ``name`` is a path to a folder that does not exist, or the encoder cannot be downloaded.
+    """
+    absent = f"encoder.path={name}: no such folder on this machine"
+    if _is_path(name):
+        written_out = " and write the full path instead of ~" if name.startswith("~") else ""
+        raise ConfigError(f"{absent}; check the path{written_out}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -214,20 +222,29 @@ def _from_hub(name: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except HFValidationError as error:
-        raise ConfigError(f"encoder.path={name} is no folder here and no hub name; check the path") from error
+        raise ConfigError(f"{absent}; check the path") from error
     except LocalEntryNotFoundError:
-        pass  # not in the cache: the hub is asked next
+        pass  # not in the cache, so the hub is asked next
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=5))
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         wanted = f"{name} in revision {revision}" if revision else name
-        raise ConfigError(f"encoder.path={name} is no folder here, and the hub has no {wanted}; check it") from error
+        raise ConfigError(f"{absent}, and the hub has no encoder {wanted}; check the path or name") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         words = f"hf download {name}{f' --revision {revision}' if revision else ''} --local-dir FOLDER"
+        if "/" not in name:  # probably a mistyped folder, since few hub names lack an owner
+            start = f"{absent}, and the hub cannot be reached; check the path, or, if {name} is a hub name, "
+        else:
+            start = f"encoder {name} is neither a folder nor in the hub cache here, and the hub cannot be reached; "
         raise ConfigError(
-            f"encoder {name} is not on this machine and the hub cannot be reached; {mirror_hint()}, or run '{words}' "
-            "on a connected machine, copy FOLDER here and set encoder.path=FOLDER (or use encoder=demo)"
+            f"{start}{mirror_hint()}, or run '{words}' on a connected machine, copy FOLDER here and set "
+            "encoder.path=FOLDER (or use encoder=demo)"
         ) from error
+
+
+def _is_path(name: str) -> bool:
+    """Return whether a value of ``encoder.path`` can only be a path, and not a hub name such as ``owner/name``."""
+    return name.startswith((".", "/", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1
 
 
 def mirror_hint() -> str:
