@@ -1,4 +1,4 @@
-"""Measure the scoring of titles and abstracts on the device, compared with transformers' pipeline and in large batches."""
+"""Measure the scoring of titles and abstracts: compared with transformers' pipeline, and in large batches."""
 
 from dataclasses import replace
 from time import perf_counter
