@@ -1,1 +1,4 @@
-"""How fast the suite is beside what a user would pick instead, and what a corpus needs. No part of the package."""
+"""Speed of the suite compared with what users would pick instead, and resources that a corpus needs.
+
+Not part of the package.
+"""

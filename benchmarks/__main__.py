@@ -14,38 +14,40 @@ from patent_hier.cli.messages import run_command
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
 
-_SPEED = """Measure our speed beside what a user would pick instead, in turn on this machine: a table and JSON.
+_SPEED = """Compare the speed of the suite with what users would pick instead, in turn on this machine; write a table
+and JSON.
 
-The texts are those of the corpus, the demo's unless data=cnipa data.path=FILE.csv. Leave the machine alone meanwhile.
-The row scale takes generated files of up to 30,000 rows (quick) or 2,770,000 (full; 4 GB of disk in TMPDIR). The peer
-of training needs the extra bench, the row engines the extra openvino: pip install -e ".[bench,openvino]"."""
-_PLAN = """Say what a corpus needs before it is trained on: disk, memory, and hours on several machines.
+The texts come from the demo corpus, or from another one with data=cnipa data.path=FILE.csv. Do not use the machine for
+anything else meanwhile. The row scale uses generated files of up to 30,000 rows (quick) or 2,770,000 rows (full; 4 GB
+of disk in TMPDIR). The peer of training needs the extra bench and the row engines the extra openvino:
+pip install -e ".[bench,openvino]"."""
+_PLAN = """Estimate what training on a corpus needs: disk, memory, and hours on several machines.
 
-With data=cnipa data.path=FILE.csv the corpus of that file is planned for; it is prepared if it is not yet. Without
-overrides the plan is for the paper's training: encoder=bert_base_chinese experiment=paper trainer.precision=bf16-mixed
-level=hier. Nothing is downloaded and nothing is trained. Hours on cards are published peaks times a utilisation:
-measured where a record is of such a card, else assumed, and said to be."""
-_GPU = """Check in some minutes all that needs a GPU, on one H100 or H200, and record it: tests, resumption, losses in
-bf16 beside fp32, training steps beside Hugging Face's Trainer, scoring, pre-training, level=hier, and the hours that
-the paper's experiment would take.
+With data=cnipa data.path=FILE.csv, the plan is for the corpus of that file, which is prepared first if necessary.
+Without overrides, the plan is for the training in the paper: encoder=bert_base_chinese experiment=paper
+trainer.precision=bf16-mixed level=hier. Nothing is downloaded and nothing is trained. Hours on graphics cards are
+published peaks times a utilisation: measured if a record of such a card exists, otherwise assumed and marked so."""
+_GPU = """Check everything that needs a GPU within a few minutes, on one H100 or H200, and record it: tests, resumption,
+losses in bf16 and fp32, training steps compared with Hugging Face's Trainer, scoring, pre-training, level=hier, and the
+estimated hours of the paper's experiment.
 
-It asks nothing. A step for which no time is left is skipped, one that fails does not end the others, and the record is
-written after each. The settings, such as data=gazette data.path=FILE.csv, are those of level=hier; the other steps read
-generated texts. --size tiny rehearses all of it on a CPU. The peer of training needs the extra bench."""
-# What is planned for unless the user says otherwise: the paper's encoder and training, in the precision of cards.
+The check runs without questions. It skips a step if too little time is left, continues after a failed step, and writes
+the record after each step. The settings, such as data=gazette data.path=FILE.csv, apply to level=hier; the other steps
+read generated texts. --size tiny rehearses the whole check on a CPU. The peer of training needs the extra bench."""
+# Default of the plan: the encoder and training of the paper, in the usual precision on graphics cards.
 _PAPER = {"encoder": "bert_base_chinese", "experiment": "paper", "trainer.precision": "bf16-mixed"}
 
 
 def speed(words: Sequence[str]) -> None:
-    """Measure, print the table, record it.
+    """Measure the rows, print the table and record it.
 
     Raises:
         ConfigError: If an option or a row is unknown.
     """
     parser = _parser("speed", _SPEED)
-    parser.add_argument("--rows", help="names, separated by commas; all if left out; an unknown one lists them")
-    parser.add_argument("--size", choices=("quick", "full"), default="quick", help="quick takes some minutes")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where to write; runs/bench if left out")
+    parser.add_argument("--rows", help="names of rows, separated by commas (default: all); an unknown name lists them")
+    parser.add_argument("--size", choices=("quick", "full"), default="quick", help="quick takes a few minutes")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder of the record (default: runs/bench)")
     options = parser.parse_intermixed_args(words)
     settings = compose_settings(options.overrides)
     from benchmarks.speed.record import cells, tables, write_record
@@ -55,7 +57,7 @@ def speed(words: Sequence[str]) -> None:
 
     names, amounts = options.rows.split(",") if options.rows else list(ROWS), AMOUNTS[options.size]
     if unknown := [name for name in names if name not in ROWS]:
-        raise ConfigError(f"--rows {unknown[0]} is unknown; choose some of {','.join(ROWS)}")
+        raise ConfigError(f"--rows {unknown[0]} is unknown; choose from {','.join(ROWS)}")
     corpus = ensure_corpus(settings.data, Path(settings.cache_dir))
     texts = islice(chain.from_iterable(corpus.iter_texts()), amounts.texts)
     titles = corpus.column("title").slice(0, amounts.texts).to_pylist()
@@ -75,28 +77,28 @@ def plan(words: Sequence[str]) -> None:
     """Print the plan.
 
     Raises:
-        ConfigError: If an option is unknown or out of range, or no record has a figure that is needed.
+        ConfigError: If an option is unknown or out of range, or no record has a necessary figure.
     """
     parser = _parser("plan", _PLAN)
-    parser.add_argument("--rows", type=int, help="of the raw file; the paper's 2,770,000 and its shares if left out")
+    parser.add_argument("--rows", type=int, help="rows of the raw file, with the paper's shares (default: 2,770,000)")
     parser.add_argument(
         "--bench", type=Path, action="append", default=[], metavar="FOLDER",
-        help="a record of speed, several times for several; else the newest figures of runs/ and experiments/",
+        help="a record of speed; may be repeated (default: the newest figures in runs/ and experiments/)",
     )  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=1, help="how many times all nodes are trained; 1 if left out")
+    parser.add_argument("--seeds", type=int, default=1, help="number of times that all nodes are trained (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     options = parser.parse_intermixed_args(words)
     given = {word.lstrip("+~").split("=", 1)[0] for word in options.overrides}
     if "node" in given:
         raise ConfigError(
-            "node=... is not planned for; choose a whole level: level=hier, section, class, flat or shared"
+            "node=... cannot be planned; choose a whole level: level=hier, section, class, flat or shared"
         )
     paper = [f"{key}={value}" for key, value in _PAPER.items() if key not in given]
     settings = compose_settings([*paper, *options.overrides])
     if options.rows is not None and settings.data.path is not None:
-        raise ConfigError(f"--rows {options.rows} and data.path={settings.data.path}: the file has its own; name one")
+        raise ConfigError(f"--rows {options.rows} and data.path={settings.data.path} exclude each other; use only one")
     if options.rows is not None and options.rows < 1:
-        raise ConfigError(f"--rows {options.rows} is out of range; it must be 1 or more")
+        raise ConfigError(f"--rows {options.rows} is out of range; use 1 or more")
     from benchmarks.plan.plan import make_plan
     from benchmarks.plan.records import find_records, read_figures
     from benchmarks.plan.text import plan_text
@@ -110,25 +112,26 @@ def plan(words: Sequence[str]) -> None:
 
 
 def gpu(words: Sequence[str]) -> None:
-    """Run the check, step by step, and record it.
+    """Run the check step by step and record it.
 
     Raises:
-        ConfigError: If an option is out of range, there is no GPU for the size, or the folder holds something else.
+        ConfigError: If an option is out of range, the size needs a GPU and there is none, or the folder has other
+            content.
         ProcessError: At the end, if a step has failed.
     """
     start, parser = monotonic(), _parser("gpu", _GPU)
     parser.add_argument("--size", choices=("base", "tiny"), default="base", help="tiny is a rehearsal on a CPU")
-    parser.add_argument("--minutes", type=float, default=9.0, help="that all may take; 9 if left out")
-    parser.add_argument("--data", metavar="FILE", help="the same as data=gazette data.path=FILE")
+    parser.add_argument("--minutes", type=float, default=9.0, help="time limit of the whole check (default: 9)")
+    parser.add_argument("--data", metavar="FILE", help="short for data=gazette data.path=FILE")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="of the record; if left out, a new one in runs/gpu-check (tiny: gpu-rehearsal)",
+        help="folder of the record (default: a new one in runs/gpu-check; with --size tiny, runs/gpu-rehearsal)",
     )
     options = parser.parse_intermixed_args(words)
     if not options.minutes > 0:
-        raise ConfigError(f"--minutes {options.minutes:g} is out of range; it must be above 0")
+        raise ConfigError(f"--minutes {options.minutes:g} is out of range; use a number above 0")
     own = list(options.overrides)
     if options.data is not None:
         own[:0] = ["data=gazette", "data.path='{}'".format(options.data.replace("'", r"\'"))]
@@ -138,7 +141,7 @@ def gpu(words: Sequence[str]) -> None:
         level: compose_settings([*(f"{key}={value}" for key, value in paper.items()), f"level={level}"])
         for level in ("hier", "shared")
     }
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one card, before PyTorch looks for them
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # use one card; set before PyTorch looks for cards
     from benchmarks.gpu.run import run_check
     from benchmarks.gpu.steps import Clock
 
@@ -151,12 +154,12 @@ def _parser(name: str, description: str) -> OneLineParser:
         f"python -m benchmarks {name}", description=description, allow_abbrev=False,
         formatter_class=RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="settings, as patent-hier takes them")
+    parser.add_argument("overrides", nargs="*", metavar="group.key=value", help="settings, as in patent-hier run")
     return parser
 
 
 def main(words: Sequence[str]) -> int:
-    """Run a benchmark; errors are one line, and the status that is returned."""
+    """Run a benchmark and return the exit status; an error is printed in one line."""
     command = {"speed": speed, "plan": plan, "gpu": gpu}.get(words[0] if words else "")
     if command is None:
         print(__doc__, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The size of an encoder of BERT's architecture, and the arithmetic that it takes. No torch."""
+"""Size and arithmetic cost of an encoder with BERT's architecture, computed without torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -6,15 +6,15 @@ from typing import Any
 
 from patent_hier.errors import ConfigError
 
-MAX_LENGTH = 200  # tokens of a benchmark's text, the paper's
-TRAINING_PASSES = 3  # a training step costs as much as three forward passes: the backward pass counts twice
+MAX_LENGTH = 200  # tokens of a benchmark text at most, as in the paper
+TRAINING_PASSES = 3  # a training step costs as much as three forward passes, because the backward pass counts twice
 _TOKEN_TYPES = 2
-_LIKE_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "ernie", "electra")  # types whose layers are BERT's
+_LIKE_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "ernie", "electra")  # types with BERT's layers
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """An encoder of BERT's architecture; the attributes are those of its ``config.json``."""
+    """An encoder with BERT's architecture; the attributes have the same names as in its ``config.json``."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -25,15 +25,15 @@ class Architecture:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], name: str) -> "Architecture":
-        """Read the ``config.json`` of the encoder called ``name``.
+        """Read the sizes from the ``config.json`` of the encoder ``name``.
 
         Raises:
-            ConfigError: If the encoder is not of BERT's architecture, or a size is missing.
+            ConfigError: If the encoder does not have BERT's architecture, or a size is missing.
         """
         if (kind := config.get("model_type")) not in _LIKE_BERT:
             raise ConfigError(
-                f"encoder {name} is of type {kind}; its arithmetic is known for BERT's architecture only "
-                f"({', '.join(_LIKE_BERT)}): choose encoder=bert_base_chinese to plan with its size"
+                f"encoder {name} has type {kind}, but the arithmetic is known only for BERT's architecture "
+                f"({', '.join(_LIKE_BERT)}); set encoder=bert_base_chinese to plan with its size"
             )
         sizes = {field.name: config.get(field.name, field.default) for field in fields(cls)}
         if missing := [key for key, size in sizes.items() if type(size) is not int]:
@@ -42,32 +42,32 @@ class Architecture:
 
     @property
     def matrix_weights(self) -> int:
-        """Weights that every token is multiplied by: four attention matrices and two feed-forward ones a layer.
+        """Number of weights that every token is multiplied by: four attention and two feed-forward matrices per layer.
 
-        Embeddings are looked up, not multiplied; the classifier's head is left out.
+        Embeddings are looked up, not multiplied; the classifier's head is not counted.
         """
         return self.num_hidden_layers * (4 * self.hidden_size**2 + 2 * self.hidden_size * self.intermediate_size)
 
     @property
     def parameters(self) -> int:
-        """All weights: matrices, embeddings, biases and layer norms, without BERT's pooler, which we leave out."""
+        """Number of all weights: matrices, embeddings, biases and layer norms, without BERT's pooler (not used)."""
         hidden = self.hidden_size
         embeddings = (self.vocab_size + self.max_position_embeddings + _TOKEN_TYPES + 2) * hidden
         return embeddings + self.matrix_weights + self.num_hidden_layers * (9 * hidden + self.intermediate_size)
 
     def forward_flops(self, tokens: float, squares: float) -> float:
-        """Floating-point operations of a forward pass.
+        """Return the floating-point operations of a forward pass.
 
         Args:
-            tokens: Tokens of all documents together.
-            squares: The sum of the squares of each document's tokens.
+            tokens: Number of tokens of all documents together.
+            squares: Sum of the squared numbers of tokens of the documents.
 
-        Source: Kaplan et al. (2020), arXiv:2001.08361, section 2.1; the attention's term is exact instead of dropped.
+        Source: Kaplan et al. (2020), arXiv:2001.08361, section 2.1; the attention term is exact instead of dropped.
         """
         return 2 * self.matrix_weights * tokens + 4 * self.num_hidden_layers * self.hidden_size * squares
 
 
-# The networks that are trained and scored here, by name; their vocabulary is that of the package's encoder.
+# The networks that are trained and scored, by name; they use the vocabulary of the packaged encoder.
 SIZES = {"demo": Architecture(64, 6, 2, 256, 8192), "base": Architecture(768, 12, 12, 3072, 8192)}
-# Those that are only scored, by several engines: of the package's encoder, and of multilingual-e5-small.
+# Networks that are only scored, by several engines: the sizes of the packaged encoder and of multilingual-e5-small.
 ENGINE_SIZES = {"small": Architecture(256, 6, 4, 1024, 8192), "e5_small": Architecture(384, 12, 12, 1536, 8192)}

@@ -1,16 +1,16 @@
-"""Is an asked accuracy kept? Resample the calibration and test documents of a finished system, choose, count.
+"""Check how often back-off reaches a target accuracy, by resampling the documents of a finished system.
 
-``python -m benchmarks.backoff runs/linear/result-hier-... --splits 200 --target 0.8 0.9 0.95`` reads predictions only.
-It pools the documents of calibration and test, and draws as many for calibration as the run had (or
-``--calibration N``), two ways:
+``python -m benchmarks.backoff runs/linear/result-hier-... --splits 200 --target 0.8 0.9 0.95`` reads only predictions.
+It pools the calibration and test documents, draws as many for calibration as the run had (or ``--calibration N``),
+chooses the thresholds, and counts, in two ways:
 
-- *split*: without replacement; the other documents are the test part. An accuracy below the asked one on that part can
-  also be chance, because the part itself is a sample: a guarantee of exactly 95 % is below in more than 5 % of splits.
-- *bootstrap*: with replacement; the pool is the truth. This counts broken guarantees alone.
+- *split*: draws without replacement; the other documents are the test part. An accuracy below the target on that part
+  may also be chance, because the part is a sample: with a guarantee of exactly 95 %, more than 5 % of splits are below.
+- *bootstrap*: draws with replacement; the whole pool is scored. This counts only broken guarantees.
 
-Documents are drawn one by one, or with ``--corpus FOLDER`` all documents of an applicant together, which are more alike
-than a guarantee assumes. Scalings are those of the run, or with ``--refit`` chosen anew for each draw. ``val`` plans
-the thresholds as in the run.
+Documents are drawn one by one; with ``--corpus FOLDER``, all documents of an applicant are drawn together, and these
+are more alike than a guarantee assumes. The scalings are those of the run, or with ``--refit`` fitted for each draw.
+The thresholds are planned on ``val``, as in the run.
 """
 
 import json
@@ -44,12 +44,12 @@ Rows = NDArray[np.intp]
 
 @dataclass
 class Tally:
-    """Answers of one level, or of all levels, summed over the draws.
+    """Answers at one level, or at all levels, over all draws.
 
     Attributes:
-        coverage: Share of the scored documents that were answered there, by draw.
-        accuracy: Share of right answers, by draw that has any.
-        below: Draws in which it is below the asked one.
+        coverage: Share of the scored documents that were answered at the level, for each draw.
+        accuracy: Share of right answers, for each draw with answers.
+        below: Number of draws with an accuracy below the target.
     """
 
     coverage: list[float] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Tally:
     below: int = 0
 
     def add(self, right: int, n: int, documents: int, target: float) -> bool:
-        """Add a draw; whether it is below."""
+        """Add a draw, and return whether its accuracy is below the target."""
         self.coverage.append(n / documents)
         if n:
             self.accuracy.append(right / n)
@@ -66,7 +66,7 @@ class Tally:
         return is_below
 
     def as_dict(self) -> dict[str, float | None]:
-        """Means over the draws, and the share of draws below."""
+        """Return the means over the draws, and the share of draws below the target."""
         accuracy = float(np.mean(self.accuracy)) if self.accuracy else None
         return {
             "coverage": float(np.mean(self.coverage)),
@@ -76,7 +76,7 @@ class Tally:
 
 
 def read_predictions(folders: Sequence[Path]) -> dict[str, NetworkPredictions]:
-    """Those of node folders, or of a result's nodes beside it, all in one order of documents."""
+    """Read predictions from node folders, or from the nodes next to a result, all in one order of documents."""
     nodes: list[Path] = []
     for folder in folders:
         named = read_json(folder / MANIFEST).get("nodes")
@@ -86,7 +86,7 @@ def read_predictions(folders: Sequence[Path]) -> dict[str, NetworkPredictions]:
 
 
 def applicants(corpus: Path, document_ids: NDArray[Any]) -> NDArray[np.intp]:
-    """A number for the applicant of each document; a document without one stands alone."""
+    """Return the number of each document's applicant; a document without an applicant has a number of its own."""
     table = pq.read_table(corpus / CORPUS_FILE, columns=["document_id", "applicant"])
     known = dict(zip(table["document_id"].to_pylist(), table["applicant"].to_pylist(), strict=True))
     names = [known[document] or f"\0{document}" for document in document_ids.tolist()]
@@ -94,7 +94,7 @@ def applicants(corpus: Path, document_ids: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def draw(rng: np.random.Generator, groups: NDArray[np.intp], size: int, *, replace: bool) -> Rows:
-    """Rows of whole groups drawn at random, until there are ``size`` or more."""
+    """Draw whole groups at random until they have ``size`` rows or more, and return the rows."""
     members = np.split(np.argsort(groups, kind="stable"), np.cumsum(np.bincount(groups))[:-1])
     chosen: list[Rows] = []
     order = rng.integers(0, len(members), size) if replace else rng.permutation(len(members))
@@ -107,7 +107,7 @@ def draw(rng: np.random.Generator, groups: NDArray[np.intp], size: int, *, repla
 
 
 def answers_of(predictions: Predictions, scalings: Mapping[str, Scalings]) -> Answers:
-    """The answers of a system with its probabilities recalibrated."""
+    """Return the answers of a system with recalibrated probabilities."""
     return Answers.of(merge({node: scaled(own, scalings.get(node, {})) for node, own in predictions.items()}))
 
 
@@ -118,7 +118,7 @@ def _rows(own: NetworkPredictions, *parts: str) -> Rows:
 def _drawn_answers(
     predictions: Predictions, draws: Iterator[Rows], groups: NDArray[np.intp], *, refit: bool
 ) -> Iterator[tuple[Rows, Answers, Answers]]:
-    """For each draw its rows, the answers of the pool, and those of the planning documents."""
+    """Yield the rows of each draw, the answers for the pool, and the answers for the planning documents."""
     first = next(iter(predictions.values()))
     pool = {node: own.take(_rows(first, "calibration", "test")) for node, own in predictions.items()}
     planning = {node: own.take(_rows(first, "val")) for node, own in predictions.items()}
@@ -146,17 +146,17 @@ def resample(
     size: int | None = None,
     seed: int = 0,
 ) -> dict[float, dict[str, Tally]]:
-    """Tallies by target, then by level, of all answers, and of any level.
+    """Return tallies by target and by level, including all answers together and any level.
 
     Args:
-        predictions: By node, of the same documents in the same order.
-        targets: Asked accuracies.
-        splits: Draws.
-        bootstrap: Draw with replacement and score the whole pool.
-        groups: ``(n_pool,)`` numbers of documents that are drawn together; None for each alone.
-        refit: Choose scalings for each draw.
-        size: Documents drawn for calibration; None: as many as the run had.
-        seed: Of the draws.
+        predictions: Predictions by node, of the same documents in the same order.
+        targets: Target accuracies.
+        splits: Number of draws.
+        bootstrap: Whether to draw with replacement and score the whole pool.
+        groups: Group of each document, ``(n_pool,)``; groups are drawn as a whole. None to draw single documents.
+        refit: Whether to fit the scalings for each draw.
+        size: Number of documents drawn for calibration; None for as many as the run had.
+        seed: Seed of the draws.
     """
     first = next(iter(predictions.values()))
     n_pool, size = len(_rows(first, "calibration", "test")), size or len(_rows(first, "calibration"))
@@ -183,16 +183,16 @@ def _add(tallies: dict[str, Tally], scored: Answers, thresholds: NDArray[np.floa
 
 
 def main(words: Sequence[str]) -> None:
-    """Print a table for each way of drawing, and all numbers as JSON lines if asked to."""
+    """Print a table for each way of drawing, or JSON lines with ``--json``."""
     parser = ArgumentParser("python -m benchmarks.backoff", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "folders", nargs="+", type=Path, help="a result folder with its nodes beside it, or node folders"
+        "folders", nargs="+", type=Path, help="a result folder next to its node folders, or node folders"
     )
     parser.add_argument("--splits", type=int, default=200)
     parser.add_argument("--target", nargs="+", type=float, default=[0.8, 0.9, 0.95], help="0.50 to 0.99, two decimals")
-    parser.add_argument("--corpus", type=Path, help="corpus folder, cache/corpora/...; draws whole applicants")
-    parser.add_argument("--calibration", type=int, help="documents drawn for calibration; as many as the run had")
-    parser.add_argument("--refit", action="store_true", help="choose scalings for each draw; some seconds each")
+    parser.add_argument("--corpus", type=Path, help="corpus folder (cache/corpora/...), to draw whole applicants")
+    parser.add_argument("--calibration", type=int, help="documents drawn for calibration (default: as in the run)")
+    parser.add_argument("--refit", action="store_true", help="fit the scalings for each draw; takes seconds per draw")
     parser.add_argument("--json", action="store_true", help="print JSON lines instead of tables")
     options = parser.parse_args(words)
     predictions = read_predictions(options.folders)
@@ -206,9 +206,9 @@ def main(words: Sequence[str]) -> None:
 
 
 def print_tallies(tallies: Mapping[float, Mapping[str, Tally]], drawn: str, splits: int, *, as_json: bool) -> None:
-    """Print the means over the draws, and the share of draws below what was asked."""
+    """Print the means over the draws, and the share of draws below the target."""
     if not as_json:
-        print(f"\n{drawn}, {splits} draws\n{'asked':>5}  {'level':<12}{'answered':>10}{'right':>8}{'draws below':>13}")
+        print(f"\n{drawn}, {splits} draws\n{'target':>6} {'level':<12}{'answered':>10}{'right':>8}{'draws below':>13}")
     for target, levels in tallies.items():
         for level, tally in levels.items():
             own = {"below": tally.below / splits} if level == ANY else tally.as_dict()

@@ -1,12 +1,12 @@
-"""Do corrections help? A stream of documents, each wrong answer corrected, and a system that learns from time to time.
+"""Measure how much corrections help, with a stream of documents and a system that learns at intervals.
 
     python -m benchmarks.corrections FOLDER RAW.csv [--rows 500] [--steps 4] [--passes 4] [overrides of run]
 
-Trains on 70 % of the applicants of RAW.csv (data=gazette unless said otherwise). Documents of the others come in the
-order of their application. The system answers; an examiner says the true symbol; after each ``--rows`` documents it
-learns. Beside it stand the system that never learns, and one that is trained anew on everything so far. All are scored
-on the next documents and on the same test part. FOLDER keeps the files, runs and cache; ``corrections.json`` there has
-the table, with the seconds of each whole command.
+The system is trained on 70 % of the applicants of RAW.csv (data=gazette by default). Documents of the other applicants
+arrive in the order of their application dates. The system answers, an examiner gives the true symbol, and after each
+``--rows`` documents the system learns. It is compared with a system that never learns and with one that is retrained on
+all documents so far. All are scored on the next documents and on the same test part. FOLDER stores the files, runs and
+cache; its ``corrections.json`` has the table, with the seconds of each whole command.
 """
 
 import csv
@@ -27,8 +27,8 @@ from patent_hier.reading.encodings import GB18030
 from patent_hier.reading.rows import Options
 from patent_hier.reading.tables import open_table
 
-_TRAINED = 0.7  # share of the applicants
-_PERSON = "个人"  # stands for natural persons: each such document is an applicant of its own
+_TRAINED = 0.7  # share of the applicants that are trained on
+_PERSON = "个人"  # marks natural persons; each such document counts as an applicant of its own
 _ACCURACY = re.compile(r"([a-z_]+) ([0-9.]+) %")
 Table = list[dict[str, str]]
 
@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> None:
 
 
 class _Runs:
-    """Runs the commands of the suite in processes of their own."""
+    """Runner of the suite's commands, each in its own process."""
 
     def __init__(self, folder: Path, options: Any) -> None:
         self._folder = folder
@@ -74,17 +74,17 @@ class _Runs:
         self._where = [f"runs_dir={folder / 'runs'}", f"cache_dir={folder / 'cache'}"]
 
     def train(self, raw: str, *words: str) -> tuple[Path, float]:
-        """Train from the start; the result's folder, and seconds."""
+        """Train from scratch; return the result's folder and the seconds."""
         own = ["data=gazette", *self._options.overrides, f"data.path={self._folder / raw}", *words, *self._where]
         return self._result("run", *own)
 
     def learn(self, result: Path, feedback: Path) -> tuple[Path, float]:
-        """Learn; the new result's folder, and seconds."""
+        """Learn from feedback; return the new result's folder and the seconds."""
         options = ["--passes", str(self._options.passes), "--weight", str(self._options.weight), "--force"]
         return self._result("learn", str(result), str(feedback), *options)
 
     def score(self, result: Path, documents: Path) -> dict[str, float]:
-        """Accuracy of the likeliest path by level."""
+        """Return the accuracy of the most likely path by level."""
         output = self._folder / "predicted.csv"
         out = self._run("predict", str(result), str(documents), "--output", str(output), "--overwrite")
         (line,) = (line for line in out.splitlines() if line.startswith("accuracy of the first"))
@@ -107,7 +107,7 @@ def _test(result: Path) -> dict[str, float]:
 
 
 def _divide(raw: Path, wanted: int) -> tuple[list[str], Table, Table]:
-    """Header, the documents to train on, and those that stream in: evenly over their time, in its order."""
+    """Return the header, the training documents, and the stream: documents spread evenly over time, in order."""
     with open_table(raw, Options(accept=lambda names: (), encoding=GB18030, guess=True)) as table:
         names = list(table.names)
         rows = [dict(zip(names, fields, strict=False)) for block in table.rows() for fields in block.fields if fields]

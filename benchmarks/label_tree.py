@@ -1,7 +1,7 @@
-"""A label tree as large as the whole IPC, without a corpus: predictions on disk, and their scores.
+"""Measure predictions and scores on a label tree as large as the whole IPC, without a corpus.
 
-``python -m benchmarks.label_tree`` prints the rows as JSON; ``--size quick`` is a fortieth of it. No network is
-needed: the predictions are made up, of numbers that cannot be compressed better than real ones.
+``python -m benchmarks.label_tree`` prints the rows as JSON; ``--size quick`` uses a fortieth of the amount. No network
+is needed: the predictions are random numbers that compress no better than real ones.
 """
 
 import json
@@ -38,27 +38,27 @@ from patent_hier.taxonomy.arithmetic import joint_log_prob, log_softmax_siblings
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
 LAYOUTS = {"hier": "nine networks", "shared": "one network"}
-_CHUNK = 4096  # documents made up at a time
+_CHUNK = 4096  # documents generated at a time
 
 
 class Size(NamedTuple):
-    """How much there is, and the most that it may cost."""
+    """The amount of data, and upper limits for its cost."""
 
-    labels: tuple[int, ...]  # of each level
+    labels: tuple[int, ...]  # number at each level
     documents: int
-    disk: float  # GB of all predictions of a system
+    disk: float  # GB for all predictions of a system
     seconds: float  # to read, merge and score them
-    memory: float  # GB, at its peak
+    memory: float  # GB at the peak
 
 
 SIZES = {
-    "quick": Size((8, 40, 90, 300, 1_562), 5_000, 0.033, 15, 0.3),  # in proportion, and what Python itself takes
+    "quick": Size((8, 40, 90, 300, 1_562), 5_000, 0.033, 15, 0.3),  # in proportion, plus what Python itself takes
     "full": Size(IPC_SIZES, 230_000, 1.5, 300, 4.0),
 }
 
 
 def make_labels(tree: LabelTree, documents: int, seed: int = 0) -> DocumentLabels:
-    """Main paths, most of few leaves, and as many further ones."""
+    """Generate main paths, most of which end in few leaves, and as many further paths."""
     rng = np.random.default_rng(seed)
     n_leaves = tree.leaves.stop - tree.leaves.start
     places = (n_leaves * rng.random((2, documents)) ** 3).astype(np.int32)
@@ -67,7 +67,7 @@ def make_labels(tree: LabelTree, documents: int, seed: int = 0) -> DocumentLabel
 
 
 def write_predictions(folder: Path, layout: str, tree: LabelTree, labels: DocumentLabels) -> None:
-    """The predictions of a system's networks, a file for each."""
+    """Write the predictions of a system's networks, one file per network."""
     first = tree.levels[0]
     nodes = {SHARED: tree}
     if layout == "hier":
@@ -80,7 +80,7 @@ def write_predictions(folder: Path, layout: str, tree: LabelTree, labels: Docume
 
 
 def make_scores(tree: LabelTree, targets: list[NDArray[np.object_]], seed: int) -> tuple[LevelScores, ...]:
-    """Random log-probabilities of a network that is right for more than half of the documents at every level."""
+    """Generate log-probabilities of a network that is right for more than half of the documents at every level."""
     rng = np.random.default_rng(seed)
     dense = tree.to_depth([level for level in tree.levels if len(tree.labels(level)) <= DENSE_LABELS][-1])
     chunks = []
@@ -121,7 +121,7 @@ def _best_only(tree: LabelTree, level: str, targets: NDArray[np.object_], rng: n
 
 
 def score(folder: Path, layout: str) -> dict[str, Any]:
-    """Read a system's predictions and score them at every level, as a finished suite does."""
+    """Read a system's predictions and score them at every level, as a finished run does."""
     start = perf_counter()
     files = sorted(folder.glob(f"{layout}-*.parquet"))
     networks = {own.node: own for own in map(NetworkPredictions.read, files)}
@@ -140,7 +140,7 @@ def score(folder: Path, layout: str) -> dict[str, Any]:
 
 
 def system_rows(size: Size) -> Iterator[Row]:
-    """A row for the disk and one for the scores of each layout."""
+    """Yield, for each layout, a row for disk space and a row for scoring."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tree = make_tree(size.labels)
@@ -172,7 +172,7 @@ def main(words: Sequence[str]) -> None:
         return
     parser = ArgumentParser("python -m benchmarks.label_tree", description=__doc__)
     parser.add_argument(
-        "--size", choices=tuple(SIZES), default="full", help="full takes some minutes and 1.2 GB of disk"
+        "--size", choices=tuple(SIZES), default="full", help="full takes a few minutes and 1.2 GB of disk"
     )
     size = SIZES[parser.parse_args(words).size]
     for row in system_rows(size):

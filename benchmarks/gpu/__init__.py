@@ -1,1 +1,1 @@
-"""One check of everything that needs a GPU, in the minutes for which one is lent; rehearsed on a CPU at tiny size."""
+"""Check everything that needs a GPU within a few minutes; a tiny size rehearses the check on a CPU."""

@@ -1,4 +1,4 @@
-"""The inputs of a check, and the amount of work in each of its steps."""
+"""Inputs of the GPU check, and the amount of work in each of its steps."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -21,21 +21,21 @@ from patent_hier.taxonomy.symbols import SECTIONS
 
 
 class Amounts(NamedTuple):
-    """How much the steps do."""
+    """Amount of work in each step."""
 
-    size: str  # of the networks: a name in benchmarks.architecture.SIZES
-    texts: int  # generated, each with a title and a section
-    batch: int  # documents of a training step; the paper has 24
-    large_batch: int  # of one that keeps a card busy
-    training: int  # documents of an epoch, timed after one of warm-up
-    steps: int  # of each loss curve
-    scored: int  # texts; the peer reads them one by one
+    size: str  # size of the networks: a name in benchmarks.architecture.SIZES
+    texts: int  # number of generated texts, each with a title and a section
+    batch: int  # documents per training step; the paper uses 24
+    large_batch: int  # documents per step that keep a card busy
+    training: int  # documents of an epoch, timed after a warm-up epoch
+    steps: int  # steps of each loss curve
+    scored: int  # texts to score; the peer reads them one by one
     scored_in_batches: int  # texts of our own larger run
-    pretraining: tuple[int, int]  # rows of 128 tokens of a step, and steps of a round
+    pretraining: tuple[int, int]  # rows of 128 tokens per step, and steps per round
     compiler: str  # torch.compile's backend
-    length: int  # tokens of a document of a loss curve
+    length: int  # tokens per document of a loss curve
     hier: tuple[str, ...]  # settings of level=hier
-    hier_rows: int  # of its corpus, where it is the demo's
+    hier_rows: int  # rows of its corpus, if that is the demo corpus
 
 
 _BASE = ("hidden_size=768", "num_hidden_layers=12", "num_attention_heads=12", "intermediate_size=3072", "dropout=0.1")
@@ -62,21 +62,21 @@ AMOUNTS = {
 
 @dataclass
 class Check:
-    """The inputs of all steps, and the rows that they have measured so far.
+    """The inputs of all steps, and the rows measured so far.
 
     Attributes:
-        amounts: How much each step does.
-        clock: The time that is left.
+        amounts: Amount of work in each step.
+        clock: Clock with the remaining time.
         abstracts: Generated texts of about 200 tokens.
-        titles: Their titles.
-        sections: Of each of them, a number below 8.
-        paper: The paper's experiment by ``level``, as the plan takes it.
-        words: Settings of ``level=hier``, the corpus among them.
-        data: The name of that corpus, for a reader.
-        runs: Folder of results, where older records are looked for.
-        run: Runs a command.
-        rows: What was measured, in the form of ``speed``.
-        logs: Output of processes by the name of its file.
+        titles: Titles of the texts.
+        sections: Section of each text, a number below 8.
+        paper: Settings of the paper's experiment by ``level``, for the plan.
+        words: Settings of ``level=hier``, including its corpus.
+        data: Name of that corpus, for display.
+        runs: Folder of results, which is searched for older records.
+        run: Function that runs a command.
+        rows: Measured rows, in the format of ``speed``.
+        logs: Output of processes, by file name.
     """
 
     amounts: Amounts
@@ -94,22 +94,22 @@ class Check:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether there is one; else this is a rehearsal."""
+        """Whether there is a GPU; without one, the check is a rehearsal."""
         return torch.cuda.is_available()
 
     @property
     def device(self) -> str:
-        """``cuda`` or ``cpu``."""
+        """Name of the device, ``cuda`` or ``cpu``."""
         return "cuda" if self.on_gpu else "cpu"
 
     def subject(self, count: int, **changes: Any) -> Subject:
-        """A network of the check's size, and so many abstracts, again from the first where they do not suffice."""
+        """Return a network of the check's size with ``count`` abstracts, repeated if there are not enough."""
         texts = [self.abstracts[i % len(self.abstracts)] for i in range(count)]
         return Subject(self.amounts.size, tuple(texts), **changes)
 
 
 def made_up(count: int) -> dict[str, Any]:
-    """About so many generated texts of the paper's length, as :class:`Check` takes them."""
+    """Generate about ``count`` texts of the paper's length, as arguments for :class:`Check`."""
     assert len(SECTIONS) == len(LABELS)
     with tempfile.TemporaryDirectory() as name:
         source, place = Path(name) / "raw.csv", Path(name) / "corpus"

@@ -1,4 +1,4 @@
-"""Running a command of the checkout for so many seconds at most."""
+"""Run a command of the checkout with a time limit."""
 
 import contextlib
 import os
@@ -12,14 +12,14 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 class Ended(NamedTuple):
-    """A process that has ended."""
+    """Result of a process that has ended."""
 
-    status: int | None  # None: it was broken off
-    output: str  # both outputs together
+    status: int | None  # None: it was stopped at the time limit
+    output: str  # standard output and standard error together
 
 
 def run_process(command: Sequence[str], seconds: float) -> Ended:
-    """Run a command in the checkout; after so many seconds it and its children are killed."""
+    """Run a command in the checkout; after ``seconds``, kill it and its children."""
     with subprocess.Popen(  # noqa: S603 - our own command lines
         command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True,

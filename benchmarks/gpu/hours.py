@@ -1,4 +1,4 @@
-"""Hours of the paper's experiment on this device, from what has just been measured."""
+"""Estimate the hours of the paper's experiment on this device, from the figures just measured."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ _PARTS = ("before", "level_1", "level_2", "scoring", "wall_clock")
 
 
 def hours(check: "Check") -> Found:
-    """Nine networks and one shared one, one after the other.
+    """Estimate the hours for nine networks and for one shared network, trained one after the other.
 
     Raises:
         ConfigError: If no training step has been measured.
     """
     if not any(row.work.startswith("training step") for row in check.rows):
-        raise ConfigError("no training step was measured, so there is nothing to project; see the step training")
+        raise ConfigError("no training step was measured, so there is nothing to estimate; see the step 'training'")
     own = Record(Path("this-check"), describe_environment(), [row.as_dict() for row in check.rows])
     records, facts = [own, *find_records([], check.runs)], {}
     for level, settings in check.paper.items():
@@ -43,10 +43,8 @@ def hours(check: "Check") -> Found:
     lines = [
         f"- level={level}: {one['wall_clock']:.2f} h (before training {one['before']:.2f}, L1 or shared "
         f"{one['level_1']:.2f}, L2 {one['level_2']:.2f}, scoring {one['scoring']:.2f}); training measured on "
-        f"{one['training_on']}, scoring on {one['scoring_on']}; it waits for {one['pace']}"
+        f"{one['training_on']}, scoring on {one['scoring_on']}; limited by {one['pace']}"
         for level, one in facts.items()
     ]
-    head = (
-        f"{PAPER_ROWS:,} rows, the paper's epochs and batch; the steps before training as recorded on other machines."
-    )
+    head = f"{PAPER_ROWS:,} rows, the paper's epochs and batch; steps before training as recorded on other machines."
     return Found(facts, f"{head}\n\n" + "\n".join(lines))

@@ -1,7 +1,7 @@
-"""The same fine-tuning in fp32 and in bf16, with each kind of attention: do the losses stay together?
+"""Compare the losses of the same fine-tuning in fp32 and in bf16, with each kind of attention.
 
-FlashAttention in bf16 has been reported to ruin fine-tuning on patents (arXiv:2605.24296). Dropout is off and batches
-come in the same order, so that nothing but the arithmetic differs.
+FlashAttention in bf16 has been reported to ruin fine-tuning on patents (arXiv:2605.24296). Dropout is off and the
+batches come in the same order, so that only the arithmetic differs.
 """
 
 import contextlib
@@ -34,20 +34,20 @@ from patent_hier.training.observers import Observers
 if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
 
-# How much higher the mean of a curve's last quarter may be: a share of what the reference has learnt, or so many nats.
-# Rounding alone moves single steps by as much as this, so that it is the end that counts; ruined training stays above.
+# How much higher the mean of a curve's last quarter may be: a share of the reference's improvement, or this many nats.
+# Rounding alone changes single steps by as much, so only the end of the curve counts; ruined training stays above it.
 SHARE, LEAST = 1 / 3, 0.1
-_FEW = 4  # batches that random weights learn by heart
-_FAR = 1e9  # nats; stands for a loss that is not a number
+_FEW = 4  # batches that a network with random weights memorises
+_FAR = 1e9  # nats; replaces a loss that is not a number
 _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 Curve = NDArray[np.float64]  # (steps,), nats
 
 
 class Way(NamedTuple):
-    """How the arithmetic is done."""
+    """A way to compute: precision, attention and compiler."""
 
     precision: str
-    attention: str | None = None  # a name in BACKENDS; None: whatever PyTorch chooses
+    attention: str | None = None  # a name in BACKENDS; None: PyTorch's choice
     compiler: str | None = None
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class Task:
     settings: Settings
 
     def curve(self, way: Way) -> Curve:
-        """The loss of every step."""
+        """Train and return the loss of every step."""
         losses, trainer = _Losses(), replace(self.settings.trainer, precision=way.precision)
         spec = compiled(self.spec, way.compiler) if way.compiler else self.spec
         kernel = sdpa_kernel(BACKENDS[way.attention]) if way.attention else contextlib.nullcontext()
@@ -89,8 +89,8 @@ class _Losses(pl.Callback):
 
 
 def losses(check: "Check") -> Found:
-    """Curves of a base-size network with random weights, and of the pre-trained small one."""
-    half = BF16 if check.on_gpu else FP32  # on a CPU bf16 has an attention of its own, so the others are tried in fp32
+    """Compare the curves of a base-size network with random weights, and of the pre-trained small encoder."""
+    half = BF16 if check.on_gpu else FP32  # on a CPU bf16 has its own attention, so the other kinds are tried in fp32
     dtype = torch.bfloat16 if check.on_gpu else torch.float32
     kinds = [Way(half, name) for name in BACKENDS if runs(name, dtype)]
     ways = [_REFERENCE, Way(BF16), *(way for way in kinds if way != _REFERENCE)]
@@ -101,20 +101,20 @@ def losses(check: "Check") -> Found:
 
 
 def compiled_losses(check: "Check") -> Found:
-    """The same with a compiled encoder."""
+    """Compare the curves of a network with random weights with and without a compiled encoder."""
     ways = [_REFERENCE, Way(BF16, compiler=check.amounts.compiler)]
     return _compare({_random(check): ways}, [])
 
 
 def _compare(tasks: Mapping[Task, Sequence[Way]], left_out: Sequence[str]) -> Found:
-    """Curves of all tasks; the first way of each is what the others are compared with."""
+    """Compute the curves of all tasks, and compare each with the curve of the task's first way."""
     facts, texts, faults = dict[str, Any](), list[str](), list[str]()
     for task, (reference, *others) in tasks.items():
         first, curves, rows = task.curve(reference), dict[str, Curve](), list[dict[str, Any]]()
         for way in others:
             try:
                 curves[str(way)] = task.curve(way)
-            except RuntimeError as error:  # the other ways are still worth their time
+            except RuntimeError as error:  # the other ways are still measured
                 faults.append(f"{task.name}, {way}: {reason(error)}")
                 continue
             rows.append({"way": str(way), **judge(curves[str(way)], first)})
@@ -123,18 +123,18 @@ def _compare(tasks: Mapping[Task, Sequence[Way]], left_out: Sequence[str]) -> Fo
         facts[task.name] = {"steps": len(first), "reference": str(reference), "curves": told, "ways": rows}
         begin, end = (float(part.mean()) for part in _ends(first))
         head = f"{task.name}: {len(first)} steps, in {reference} from {begin:.3f} to {end:.3f} nats; the last quarter "
-        head += f"may be {allowed(first):.3f} nats higher"
+        head += f"may be up to {allowed(first):.3f} nats higher"
         texts.append(f"{head}\n\n{_table(rows)}")
         faults += [f"{task.name}, {row['way']}: {row['last_quarter']:+.3f} nats" for row in rows if not row["agrees"]]
     texts += [f"Left out: {'; '.join(left_out)}."] if left_out else []
-    texts.append("Differences in nats from the reference, step by step. Dropout is off, and TF32.")
-    fault = f"losses end above fp32's, or there are none: {'; '.join(faults)}" if faults else ""
+    texts.append("Differences from the reference in nats, step by step. Dropout and TF32 are off.")
+    fault = f"losses end higher than in fp32, or are missing: {'; '.join(faults)}" if faults else ""
     return Found({"left_out": list(left_out), "tasks": facts}, "\n\n".join(texts), fault)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Differences from the reference in nats."""
-    lines = ["| way | mean difference | largest | last quarter | learns as fp32 |", "| --- | --- | --- | --- | --- |"]
+    """Format the differences from the reference in nats."""
+    lines = ["| way | mean difference | largest | last quarter | like fp32 |", "| --- | --- | --- | --- | --- |"]
     lines += [
         f"| {row['way']} | {row['mean']:.4f} | {row['largest']:.4f} | {row['last_quarter']:+.4f} | "
         f"{'yes' if row['agrees'] else 'no'} |"
@@ -144,11 +144,11 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def judge(curve: Curve, reference: Curve) -> dict[str, Any]:
-    """How far a curve is from the reference, in nats; losses that are no numbers are as far as can be.
+    """Compare a curve with the reference, in nats; losses that are not numbers count as extremely far apart.
 
     Returns:
-        ``mean`` and ``largest`` difference of a step, the difference of the means over the ``last_quarter``, how much
-        is ``allowed``, and whether that ``agrees``.
+        ``mean`` and ``largest`` difference of a step, the difference of the means over the ``last_quarter``, the
+        ``allowed`` difference, and whether the curve ``agrees``.
     """
     apart = np.nan_to_num(curve - reference, nan=_FAR, posinf=_FAR, neginf=_FAR)
     last = float(_ends(apart)[1].mean())
@@ -158,7 +158,7 @@ def judge(curve: Curve, reference: Curve) -> dict[str, Any]:
 
 
 def allowed(reference: Curve) -> float:
-    """How much higher than the reference's the mean of a curve's last quarter may be, in nats."""
+    """Return by how many nats the mean of a curve's last quarter may exceed the reference's."""
     begin, end = (float(part.mean()) for part in _ends(reference))
     return max(LEAST, SHARE * (begin - end))
 
@@ -170,7 +170,7 @@ def _ends(curve: Curve) -> tuple[Curve, Curve]:
 
 @contextlib.contextmanager
 def full_fp32() -> Iterator[None]:
-    """Products and convolutions in fp32 without TF32."""
+    """Compute matrix products and convolutions in fp32 without TF32."""
     products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
@@ -182,7 +182,7 @@ def full_fp32() -> Iterator[None]:
 
 
 def _random(check: "Check") -> Task:
-    """Few documents, again and again, and a fast head: random weights learn nothing else in so few steps."""
+    """Return a task with few, repeated documents and a fast head, so that random weights learn in few steps."""
     amounts = check.amounts
     head = BertCnnSettings(pooling="mean", dropout=0.0)
     subject = check.subject(_FEW * amounts.batch, settings=head, encoder_dropout=0.0)
@@ -194,7 +194,7 @@ def _random(check: "Check") -> Task:
 
 
 def _pretrained(check: "Check", *, equal_lengths: bool) -> Task:
-    """The encoder of the package, which has something that training could ruin."""
+    """Return a task with the packaged encoder, whose pre-trained weights could be ruined by training."""
     amounts, head = check.amounts, BertCnnSettings(pooling="mean", dropout=0.0)
     subject, encoder = check.subject(amounts.steps * amounts.batch, settings=head), small_encoder()
     config = {**read_json(VOCABULARY / "config.json"), **dict.fromkeys(_DROPOUTS, 0.0)}
@@ -211,5 +211,5 @@ def _labels(check: "Check", count: int) -> NDArray[np.integer]:
 
 
 def of_equal_length(store: TokenStore, length: int) -> TokenStore:
-    """The same documents cut or repeated to one length: without padding every kind of attention can read them."""
+    """Truncate or repeat documents to one length, so that every kind of attention can read them without padding."""
     return TokenStore.from_documents([np.resize(store[row], length).tolist() for row in range(len(store))])

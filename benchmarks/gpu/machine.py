@@ -1,4 +1,4 @@
-"""The machine, and the implementations of attention that run on it."""
+"""Describe the machine and the implementations of attention that run on it."""
 
 import shutil
 import subprocess
@@ -31,7 +31,7 @@ _GIB = 1 << 30
 
 
 def machine(check: "Check") -> Found:
-    """Names, versions, memory; whether bf16 is computed and which kinds of attention run forward and backward."""
+    """Record names, versions, memory, support of bf16, and the kinds of attention that run forward and backward."""
     bf16 = torch.cuda.is_bf16_supported(including_emulation=False) if check.on_gpu else cpu_computes_in_bf16()
     attention = {
         name: {"runs": runs(name, dtype := _dtype(check.device)), "with padding": runs(name, dtype, masked=True)}
@@ -68,12 +68,12 @@ def machine(check: "Check") -> Found:
 
 
 def runs(backend: str, dtype: torch.dtype, *, masked: bool = False) -> bool:
-    """Whether a kind of attention runs here, forward and backward, and with a mask of padded tokens.
+    """Return whether a kind of attention runs on this machine, forward and backward.
 
     Args:
         backend: A name in :data:`BACKENDS`.
-        dtype: Of queries, keys and values.
-        masked: Whether some tokens are padding.
+        dtype: Type of queries, keys and values.
+        masked: Whether some tokens are padding, which needs a mask.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     n = MAX_LENGTH
@@ -81,15 +81,15 @@ def runs(backend: str, dtype: torch.dtype, *, masked: bool = False) -> bool:
     mask = torch.arange(n, device=device).lt(n // 2).expand(2, 1, n, n) if masked else None
     try:
         with sdpa_kernel(BACKENDS[backend]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch says at length why a kernel is none for these inputs
+            warnings.simplefilter("ignore")  # PyTorch explains why a kernel cannot be used
             scaled_dot_product_attention(one, one, one, mask).sum().backward()
-    except RuntimeError:  # no such kernel, or none for these inputs
+    except RuntimeError:  # the kernel does not exist or does not support these inputs
         return False
     return True
 
 
 def known_gpu() -> Gpu | None:
-    """The card, if its published figures are known."""
+    """Return the card if its published figures are known, else None."""
     if not torch.cuda.is_available():
         return None
     name = torch.cuda.get_device_name()
@@ -101,7 +101,7 @@ def _dtype(device: str) -> torch.dtype:
 
 
 def _nvidia_smi() -> Sequence[str] | None:
-    """The driver's facts about each card; None without a driver."""
+    """Return the driver's facts about each card; None without a driver."""
     if (program := shutil.which("nvidia-smi")) is None:
         return None
     command = [program, f"--query-gpu={_ASKED}", "--format=csv,noheader"]

@@ -1,4 +1,4 @@
-"""Pre-training at the size of the package's encoder and at base size: tokens per second behind the first round."""
+"""Measure pre-training at the packaged encoder's size and at base size: tokens per second after the first round."""
 
 import tempfile
 from pathlib import Path
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
 
 _SEQ_LEN = 128
-_ROUNDS = 3  # the first one is warm-up, in which a GPU's network is compiled too
+_ROUNDS = 3  # the first round is warm-up, in which the network is also compiled on a GPU
 
 
 def pretraining(check: "Check") -> Found:
-    """As ``patent-hier pretrain`` does it where nothing else is asked for: on a GPU in bf16 and compiled."""
+    """Pre-train as ``patent-hier pretrain`` does by default: on a GPU, in bf16 and compiled."""
     sizes = {check.amounts.size: SIZES[check.amounts.size]}
     if check.on_gpu:  # on a CPU it takes seconds
         sizes = {"small": Architecture.of(read_json(VOCABULARY / "config.json"), "small"), **sizes}
@@ -74,7 +74,7 @@ def _measure(check: "Check", size: Architecture) -> dict[str, Any]:
 
 
 def _rows(subject: Subject, batch: int) -> MaskedRows:
-    """A subject's texts as one row of tokens, without words: single tokens are hidden."""
+    """Return a subject's texts as one row of tokens without word starts, so that single tokens are masked."""
     tokenizer = load_tokenizer(EncoderFiles(VOCABULARY, {}, False), _SEQ_LEN)
     special = special_tokens(tokenizer, VOCABULARY)
     ids = np.concatenate([subject.store[row] for row in range(len(subject.store))]).astype(np.uint16)

@@ -1,4 +1,4 @@
-"""Commands of the checkout as a user would give them: the tests that need a GPU, and the nine networks."""
+"""Run commands of the checkout as a user would: the tests that need a GPU, and the nine networks."""
 
 import re
 import sys
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
 
 _COUNTS = re.compile(r"(\d+) (passed|failed|errors?|skipped|deselected)")
-_MARGIN = 3.0  # seconds in which a process that is broken off can still be told from a step that is
+_MARGIN = 3.0  # seconds by which a process is stopped before its step, to distinguish the two
 
 
 def gpu_tests(check: "Check") -> Found:
-    """The tests that are marked ``gpu``: on a card all must pass, without one all are skipped."""
+    """Run the tests that are marked ``gpu``: on a card all must pass, without one all are skipped."""
     files = sorted(
         file.relative_to(CHECKOUT).as_posix()
         for file in (CHECKOUT / "tests").rglob("test_*.py")
@@ -37,7 +37,7 @@ def gpu_tests(check: "Check") -> Found:
 
 
 def nine_networks(check: "Check") -> Found:
-    """``level=hier`` with an encoder of random weights through ``run.py``; its table."""
+    """Run ``level=hier`` through ``run.py``, with an encoder with random weights, and return its table."""
     with tempfile.TemporaryDirectory() as name:
         words = ["level=hier", "encoder=demo", *check.amounts.hier, *check.words, f"runs_dir='{name}'"]
         ended = check.run([sys.executable, "run.py", *words], check.clock.step_left - _MARGIN)
@@ -54,12 +54,12 @@ def nine_networks(check: "Check") -> Found:
         "documents_per_second": rates,
     }
     fault = "" if ended.status == 0 else f"{_fault('run.py', ended)} {len(networks)} networks were finished"
-    said = f"Corpus: {check.data}. Random weights and a few epochs: the table shows that it runs, not what it can do."
+    said = f"Corpus: {check.data}. Random weights and a few epochs: the table shows that it runs, not how good it is."
     return Found(facts, f"{said}\n\n{table}".strip(), fault)
 
 
 def _first_tables(text: str) -> str:
-    """The tables of a result in the paper's layout and by level; the others are long."""
+    """Return a result's tables in the paper's layout and by level; the other tables are long."""
     return "\n\n".join(text.split("\n\n")[:4])
 
 
@@ -69,5 +69,5 @@ def _last_line(output: str) -> str:
 
 def _fault(name: str, ended: Ended) -> str:
     if ended.status is None:
-        return f"{name} was broken off, its time was over;"
+        return f"{name} was stopped at its time limit;"
     return f"{name} ended with status {ended.status}; the end of its output: {_last_line(ended.output)[:200]};"

@@ -1,4 +1,4 @@
-"""Training that was stopped and taken up again, beside two trainings that were not."""
+"""Compare a training that was stopped and resumed with two uninterrupted trainings."""
 
 import tempfile
 from dataclasses import replace
@@ -20,14 +20,14 @@ from patent_hier.training.observers import Observers
 if TYPE_CHECKING:
     from benchmarks.gpu.check import Check
 
-_STEPS, _STOP = 6, 3  # of each of two epochs; the batch before which the run is stopped
-# Some kernels add up in another order each time. Then two undisturbed runs differ too, and a resumed one may differ
-# from them by so many times as much.
+_STEPS, _STOP = 6, 3  # steps in each of two epochs; the batch before which the run is stopped
+# Some kernels add up in a different order each time. Then two uninterrupted runs differ as well, and a resumed run may
+# differ from them by this many times as much.
 _TOLERANCE = 3.0
 
 
 class _StoppedError(Exception):
-    """Stands for whatever ends a process."""
+    """Error that stands in for any event that ends a process."""
 
 
 class _Stop(pl.Callback):
@@ -37,7 +37,7 @@ class _Stop(pl.Callback):
 
 
 def resume(check: "Check") -> Found:
-    """Two undisturbed runs, and one that is stopped in the middle of an epoch and taken up from its state."""
+    """Compare two uninterrupted runs with one that is stopped in the middle of an epoch and resumed from its state."""
     subject = check.subject(_STEPS * check.amounts.batch)
     every = replace(
         subject.run(batch_size=check.amounts.batch, max_epochs=2, accumulate=1, checkpoint_minutes=0),
@@ -52,14 +52,14 @@ def resume(check: "Check") -> Found:
         except _StoppedError:
             pass
         else:
-            raise ProcessError("the run that was to be stopped came to its end; report it")
+            raise ProcessError("the run was not stopped at the intended step; report this bug")
         size = state.stat().st_size
         resumed = fit_network(view, subject.spec(), never, state)
     return compare(first, second, resumed, size)
 
 
 def compare(first: Fitted, second: Fitted, resumed: Fitted, state_bytes: int) -> Found:
-    """Whether the resumed run is as near to an undisturbed one as another undisturbed one is."""
+    """Check that the resumed run is as close to an uninterrupted run as a second uninterrupted run is."""
     chance, apart = difference(first, second), difference(first, resumed)
     facts = {
         "steps": 2 * _STEPS,
@@ -72,25 +72,25 @@ def compare(first: Fitted, second: Fitted, resumed: Fitted, state_bytes: int) ->
         "tolerance": _TOLERANCE,
     }
     if not resumed.facts["resumed"]:
-        return Found(facts, "The state was not taken up.", "the state was not taken up: training began anew")
+        return Found(facts, "The state was not used.", "the state was not used: training started from the beginning")
     fault = ""
     if not apart["norm"] <= _TOLERANCE * chance["norm"]:  # true of NaN too
-        fault = f"resumed weights differ by {apart['norm']:.3g} of their norm, undisturbed ones by {chance['norm']:.3g}"
+        fault = f"resumed weights differ by {apart['norm']:.3g} of their norm, uninterrupted by {chance['norm']:.3g}"
     exact = "bit for bit equal to" if facts["bit_for_bit"] else f"at most {apart['largest']:.3g} from"
     also = "bit for bit equal" if chance["largest"] == 0 else f"at most {chance['largest']:.3g} apart"
     said = (
         f"{facts['precision']}, stopped before step {_STOP + 1} of {2 * _STEPS}: the resumed run's weights are {exact} "
-        f"the undisturbed run's; two undisturbed runs are {also}. Allowed: {_TOLERANCE:g} times the latter's "
-        f"distance; relative to the weights, in the norm, these are {apart['norm']:.3g} and {chance['norm']:.3g}."
+        f"the uninterrupted run's; two uninterrupted runs are {also}. Allowed: {_TOLERANCE:g} times the distance of "
+        f"the latter; relative to the norm of the weights, the two are {apart['norm']:.3g} and {chance['norm']:.3g}."
     )
     return Found(facts, said, fault)
 
 
 def difference(one: Fitted, other: Fitted) -> dict[str, float]:
-    """How far two trained networks of the same beginning are apart.
+    """Return how much two trained networks with the same initial weights differ.
 
     Returns:
-        ``largest``: the largest difference of a weight; ``norm``: that of all weights together, as a share of the
+        ``largest``, the largest difference of a weight, and ``norm``, the norm of all differences as a share of the
         norm of the weights.
     """
     pairs = [(_weights(one)[name].double(), value.double()) for name, value in _weights(other).items()]

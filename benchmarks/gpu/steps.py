@@ -1,4 +1,4 @@
-"""Steps of a check that must end in time: one that would not fit is skipped, one that fails does not end the rest."""
+"""Run steps within a time limit: a step that does not fit is skipped, and a failed step does not stop the others."""
 
 import contextlib
 import signal
@@ -12,20 +12,20 @@ from patent_hier.errors import PatentHierError, ProcessError
 from patent_hier.sanitize import reason
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
-_AGAIN = 5  # seconds between two tries to break off
-_PATIENCE = 3  # times its expected seconds that a step may take before it is broken off
+_AGAIN = 5  # seconds between two attempts to stop a step
+_PATIENCE = 3  # multiple of its expected seconds after which a step is stopped
 _Context = TypeVar("_Context")
 
 
 class Clock:
-    """The time that a check has.
+    """Clock of a check with a time limit.
 
     Args:
-        seconds: From the start on.
-        start: By the monotonic clock; now if left out.
+        seconds: Time limit in seconds from the start.
+        start: Start on the monotonic clock; None for now.
 
     Attributes:
-        step_ends: When the present step is broken off, in seconds from the beginning.
+        step_ends: Time limit of the current step, in seconds from the start.
     """
 
     def __init__(self, seconds: float, start: float | None = None) -> None:
@@ -35,17 +35,17 @@ class Clock:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return monotonic() - self._start
 
     @property
     def left(self) -> float:
-        """Seconds until all must have ended."""
+        """Seconds until the time limit of the check."""
         return self._seconds - self.elapsed
 
     @property
     def step_left(self) -> float:
-        """Seconds until the present step is broken off."""
+        """Seconds until the time limit of the current step."""
         return self.step_ends - self.elapsed
 
 
@@ -54,9 +54,9 @@ class Found:
     """The findings of a step.
 
     Attributes:
-        facts: As JSON can hold them.
-        text: The same for a reader, in Markdown.
-        fault: Why the step counts as failed although it has come to its end; empty if it does not.
+        facts: Findings as JSON-compatible values.
+        text: Findings in Markdown.
+        fault: Why the step counts as failed although it ran to its end; empty otherwise.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -69,10 +69,10 @@ class Step(Generic[_Context]):
     """One step.
 
     Attributes:
-        name: In one word or two.
-        what: What it does, in a line.
-        seconds: That it is expected to take.
-        work: Does it.
+        name: Name of one or two words.
+        what: Description of one line.
+        seconds: Expected seconds.
+        work: Function that does the work.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Step(Generic[_Context]):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a step: ``done``, ``failed`` or ``skipped``, and why."""
+    """Outcome of a step: ``done``, ``failed`` or ``skipped``, with the reason."""
 
     name: str
     what: str
@@ -93,7 +93,7 @@ class Outcome:
     found: Found = field(default_factory=Found)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the outcome as JSON-compatible values."""
         own = {"name": self.name, "what": self.what, "status": self.status, "reason": self.reason}
         return {**own, "seconds": round(self.seconds, 1), "facts": dict(self.found.facts)}
 
@@ -105,14 +105,14 @@ def run_steps(
     keep: Callable[[Sequence[Outcome]], None],
     say: Callable[[str], None],
 ) -> list[Outcome]:
-    """Run steps one after the other.
+    """Run steps one after the other and return their outcomes.
 
     Args:
-        steps: The most valuable first.
-        context: What their work takes.
-        clock: The time that all have; a step whose expected seconds are not left is skipped.
-        keep: Takes the outcomes so far after every step, so that a run that is cut off leaves what it has done.
-        say: Takes a line at the beginning and at the end of each step, with the seconds that are gone and left.
+        steps: The steps, the most valuable first.
+        context: Argument of their work.
+        clock: Clock of all steps; a step is skipped if fewer than its expected seconds are left.
+        keep: Function called with all outcomes after every step, so that an interrupted run leaves its record.
+        say: Function called with a line at the start and end of each step, with the seconds passed and left.
     """
     outcomes: list[Outcome] = []
     for number, step in enumerate(steps, 1):
@@ -130,7 +130,7 @@ def run_steps(
 def _run(step: Step[_Context], context: _Context, clock: Clock) -> Outcome:
     begin, found = clock.elapsed, Found()
     if clock.left < step.seconds:
-        why = f"no time left: about {step.seconds:.0f} s are needed, {max(0.0, clock.left):.0f} s are left"
+        why = f"too little time: about {step.seconds:.0f} s are needed, {max(0.0, clock.left):.0f} s are left"
         return Outcome(step.name, step.what, SKIPPED, 0.0, why)
     limit = min(_PATIENCE * step.seconds, clock.left)
     clock.step_ends = begin + limit
@@ -138,19 +138,19 @@ def _run(step: Step[_Context], context: _Context, clock: Clock) -> Outcome:
         with _at_most(limit):
             found = step.work(context)
         status, why = (FAILED if found.fault else DONE), found.fault
-    except Exception as error:  # whatever it is, the other steps are still worth their time
+    except Exception as error:  # whatever the error is, the other steps still run
         status, why = FAILED, _line(error)
     return Outcome(step.name, step.what, status, clock.elapsed - begin, why, found)
 
 
 def _line(error: BaseException) -> str:
-    """Ours speak for themselves; of others the kind is said too."""
+    """Return an error as one line, with its type unless it is one of the package's own errors."""
     return reason(error) if isinstance(error, PatentHierError) else f"{type(error).__name__}: {reason(error)}"
 
 
 @contextlib.contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Break off what takes longer, where the system has such an alarm; one that is set already is set again.
+    """Stop a block after ``seconds`` if the system supports alarms; an alarm that was set before is restored.
 
     Raises:
         ProcessError: When the time is over.
@@ -160,10 +160,10 @@ def _at_most(seconds: float) -> Iterator[None]:
         return
 
     def stop(*_: object) -> None:
-        raise ProcessError(f"stopped after {seconds:.0f} s; look for what hangs")
+        raise ProcessError(f"stopped after {seconds:.0f} s; find out why the step hangs")
 
     start, handler = monotonic(), signal.signal(signal.SIGALRM, stop)
-    # Again and again: an exception that reaches a destructor is lost.
+    # The alarm repeats, because an exception raised inside a destructor is lost.
     before, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The steps of a check in the order of their worth, with what they are expected to take; and the record."""
+"""Steps of the check, the most valuable first, with their expected seconds; and the record of the check."""
 
 import json
 import math
@@ -20,24 +20,24 @@ from benchmarks.gpu.training import compiled_steps, training_steps
 from benchmarks.speed.record import write_record
 
 KIND = "gpu-check"  # of the manifest
-# Seconds on one H200, estimated: nobody has run it there yet. On a CPU at tiny size each takes a few at most.
+# Estimated seconds on one H200: not measured there yet. On a CPU at tiny size, each step takes a few seconds at most.
 STEPS = (
-    Step("machine", "what the machine is", 5, machine),
-    Step("training", "training steps beside Hugging Face's Trainer", 30, training_steps),
-    Step("losses", "losses in bf16 beside fp32, with each kind of attention", 55, losses),
-    Step("resume", "training that is stopped and taken up again", 40, resume),
+    Step("machine", "facts about the machine", 5, machine),
+    Step("training", "training steps compared with Hugging Face's Trainer", 30, training_steps),
+    Step("losses", "losses in bf16 compared with fp32, with each kind of attention", 55, losses),
+    Step("resume", "training that is stopped and resumed", 40, resume),
     Step("scoring", "scoring abstracts and titles", 35, scoring),
     Step("hours", "projected hours of the paper's experiment", 5, hours),
     Step("tests", "the tests that are marked gpu", 50, gpu_tests),
     Step("compiled", "training steps with a compiled encoder", 75, compiled_steps),
     Step("pretraining", "tokens per second of pre-training", 70, pretraining),
-    Step("hier", "level=hier with an encoder of random weights, through run.py", 110, nine_networks),
+    Step("hier", "level=hier through run.py, with an encoder with random weights", 110, nine_networks),
     Step("compiled losses", "losses with a compiled encoder", 45, compiled_losses),
 )
 
 
 def write(check: Check, folder: Path, facts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> None:
-    """Write the record of the steps so far, whole: the form of ``speed`` with ``record.json`` and ``record.md``."""
+    """Write the record of all steps so far, in the format of ``speed`` with ``record.json`` and ``record.md``."""
     told = finite({**facts, "steps": [outcome.as_dict() for outcome in outcomes]})
     files = {
         "record.json": json.dumps(told, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
@@ -49,7 +49,7 @@ def write(check: Check, folder: Path, facts: Mapping[str, Any], outcomes: Sequen
 
 
 def finite(value: Any) -> Any:
-    """The same with None for NaN and infinity, which JSON lacks: one step must not spoil the whole record."""
+    """Return the value with None for NaN and infinity, which JSON lacks, so that one step cannot spoil the record."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -58,7 +58,7 @@ def finite(value: Any) -> Any:
 
 
 def markdown(facts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:
-    """The record for a reader."""
+    """Format the record as Markdown."""
     lines = [f"# GPU check, size {facts['size']}", "", f"Device: {facts['device']}. {facts['note']}", ""]
     lines += ["| step | what | result | seconds |", "| --- | --- | --- | --- |"]
     for one in outcomes:
@@ -71,7 +71,7 @@ def markdown(facts: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """One line: how many steps are done, failed, skipped, and which."""
+    """Return one line with the numbers of steps that are done, failed and skipped, and the names of the latter two."""
     names = {status: [one.name for one in outcomes if one.status == status] for status in (DONE, FAILED, SKIPPED)}
     which = {status: f" ({', '.join(own)})" if own and status != DONE else "" for status, own in names.items()}
     return ", ".join(f"{len(own)} {status}{which[status]}" for status, own in names.items())

@@ -1,4 +1,4 @@
-"""Training steps of one network: beside Hugging Face's Trainer, and compiled beside not compiled."""
+"""Measure training steps of one network, compared with Hugging Face's Trainer and with a compiled encoder."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _WARM_UP = 1  # epochs
 _GIB = 1 << 30
-# What a reader would look for in vain.
+# A measurement that readers might expect but that is missing.
 LEFT_OUT = "unpadded batches: this code has none; every batch is padded to its longest document, in groups by length"
 
 
 def training_steps(check: "Check") -> Found:
-    """A step at the paper's batch beside the peer; and of a large batch, where the card is not waiting for the CPU."""
+    """Compare a step with the peer at the paper's batch size, and at one where the card does not wait for the CPU."""
     amounts = check.amounts
     subject = check.subject(amounts.training)
     batches = (amounts.batch, amounts.large_batch)
@@ -40,14 +40,14 @@ def training_steps(check: "Check") -> Found:
 
 
 def compiled_steps(check: "Check") -> Found:
-    """The same steps with a compiled encoder, beside the ones that are not compiled."""
+    """Compare the same steps with and without a compiled encoder."""
     amounts = check.amounts
     subject = check.subject(amounts.training)
     view, rows = view_of(subject.store), []
     for batch in (amounts.batch, amounts.large_batch):
         settings = subject.run(batch_size=batch)
         plain, _ = our_seconds(view, subject.spec(), settings, _WARM_UP)
-        before, start = _graphs(), perf_counter()  # the second batch size may find all compiled
+        before, start = _graphs(), perf_counter()  # for the second batch size, all may be compiled
         fast, memory = our_seconds(view, compiled(subject.spec(), amounts.compiler), settings, _WARM_UP)
         facts = {**subject.facts(), **device_facts(subject), "peak_memory_bytes": memory}
         facts |= {
@@ -63,10 +63,10 @@ def compiled_steps(check: "Check") -> Found:
 
 
 def compiled(spec: NetworkSpec, compiler: str) -> NetworkSpec:
-    """The same network with its encoder compiled, once for all lengths.
+    """Return the same network with its encoder compiled, once for all lengths.
 
     Args:
-        spec: Of a network with an encoder.
+        spec: Specification of a network with an encoder.
         compiler: A backend of ``torch.compile``.
     """
 
@@ -80,23 +80,23 @@ def compiled(spec: NetworkSpec, compiler: str) -> NetworkSpec:
 
 
 def utilisation(flops: float, precision: str) -> float | None:
-    """Share of the card's published peak; None for a processor whose peak is not known."""
+    """Return the share of the card's published peak; None if the processor's peak is not known."""
     gpu = known_gpu()
     return None if gpu is None else flops / gpu.peak(precision)
 
 
 def percent(share: float | None) -> str:
-    """A utilisation for a reader."""
+    """Format a utilisation for display."""
     return "not known for this processor" if share is None else f"{share:.1%}"
 
 
 def _graphs() -> dict[str, int]:
-    """How many graphs the compiler has made so far, and how often it broke one off."""
+    """Return the number of graphs that the compiler has built so far, and of graph breaks."""
     return {"graphs": counters["stats"]["unique_graphs"], "graph_breaks": sum(counters["graph_break"].values())}
 
 
 def _more(row: Row, subject: Subject) -> Row:
-    """A row with tokens per second and utilisation among its facts."""
+    """Return a row with tokens per second and utilisation added to its facts."""
     speed = Speed.of(row.as_dict(), subject.size, TRAINING_PASSES)
     facts = {
         "tokens_per_second": row.ours * speed.tokens,

@@ -1,4 +1,4 @@
-"""Graphics cards by their published figures, machines made of them, and nodes dealt out over their cards."""
+"""Published figures of graphics cards, machines built from them, and the distribution of nodes over their cards."""
 
 import heapq
 from collections.abc import Iterable
@@ -8,20 +8,20 @@ from patent_hier.settings import FP32
 
 
 class Gpu(NamedTuple):
-    """A card as its maker describes it."""
+    """A graphics card according to its manufacturer."""
 
-    name: str  # as torch.cuda.get_device_name contains it
+    name: str  # part of the result of torch.cuda.get_device_name
     memory: float  # bytes
     bf16: float  # floating-point operations per second of dense bf16 products with fp32 accumulation
-    fp32: float  # likewise in fp32 without tensor cores, which PyTorch uses for precision: 32-true
+    fp32: float  # the same in fp32 without tensor cores, as PyTorch computes for precision: 32-true
     source: str
 
     def peak(self, precision: str) -> float:
-        """Published floating-point operations per second in ``32-true``, or in ``bf16-mixed``."""
+        """Return the published floating-point operations per second in ``32-true`` or ``bf16-mixed``."""
         return self.fp32 if precision == FP32 else self.bf16
 
 
-# Figures with sparsity are twice as high in the makers' tables; these are without.
+# Figures without sparsity; those with sparsity in the manufacturers' tables are twice as high.
 RTX_4090 = Gpu("RTX 4090", 24e9, 165.2e12, 82.6e12, "NVIDIA Ada GPU architecture whitepaper, appendix A")
 A100 = Gpu("A100", 80e9, 312e12, 19.5e12, "NVIDIA A100 80 GB data sheet (SXM)")
 H100 = Gpu("H100", 80e9, 989e12, 67e12, "NVIDIA H100 data sheet (SXM)")
@@ -33,10 +33,10 @@ class Machine(NamedTuple):
     """The machine that trains the nodes."""
 
     name: str
-    gpu: Gpu | None  # None: the machine that was measured, which trains one node after the other
+    gpu: Gpu | None  # None: the measured machine, which trains one node after the other
     cards: int | None = 1  # None: one for each node
-    ddp: bool = False  # whether the longest node, L1 or one of all labels, is trained on all cards together first
-    advice: str = ""  # how to train so, where something is to be set
+    ddp: bool = False  # whether all cards first train the longest node together: L1 or the network of all labels
+    advice: str = ""  # settings for training this way, if any are needed
 
 
 MACHINES = (
@@ -49,7 +49,7 @@ MACHINES = (
 
 
 def pack(hours: Iterable[float], cards: int) -> float:
-    """Hours until all nodes are done, the longest dealt out first, each to the card that is free soonest.
+    """Return the hours until all nodes are done, if the next longest node always goes to the first free card.
 
     Source: Graham (1969), "Bounds on multiprocessing timing anomalies": at most 4/3 of the best order.
     """

@@ -1,4 +1,4 @@
-"""The plan: disk, memory and hours of a piece of work, from measured figures."""
+"""Plan the disk, memory and hours of a training, from measured figures."""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from benchmarks.plan.records import LINEAR, Figures
 from benchmarks.plan.work import Work
 from patent_hier.settings import BF16, FP32, WHOLE, Settings, filled
 
-ASSUMED_UTILISATION = 0.45  # of the published peak; the target of training on a card
-ASSUMED_SCALING = 0.9  # of the cards' sum that trainer=ddp keeps
+ASSUMED_UTILISATION = 0.45  # share of the published peak; the target for training on a card
+ASSUMED_SCALING = 0.9  # share of the cards' total speed that trainer=ddp reaches
 _HOUR = 3600
 _FLOAT = 4  # bytes
 # Bytes of a layer's activations for each token and hidden dimension in half precision, fused attention: Korthikanti et
-# al. (2022), arXiv:2205.05198, section 4.1, without the term of the attention's matrices.
+# al. (2022), arXiv:2205.05198, section 4.1, without the term for the attention matrices.
 _ACTIVATIONS = 34
 
 
 def make_plan(work: Work, figures: Figures, settings: Settings) -> dict[str, Any]:
-    """Plan a piece of work, as JSON can hold it: ``facts`` and ``assumptions``, bytes, and hours by machine.
+    """Return the plan as JSON-compatible values: ``facts`` and ``assumptions``, bytes, and hours by machine.
 
     Args:
-        work: What is to be done.
-        figures: How fast it was measured.
-        settings: Precision, batch and length.
+        work: The work to plan.
+        figures: Measured speeds.
+        settings: Settings with precision, batch size and length.
     """
     precision = FP32 if settings.trainer.precision == FP32 else BF16
     card = card_memory(work, precision, filled(settings.trainer.batch_size), settings.encoder.max_length)
@@ -50,12 +50,12 @@ def make_plan(work: Work, figures: Figures, settings: Settings) -> dict[str, Any
     return {
         "facts": facts,
         "disk": _disk(work, figures),
-        # The memory of a corpus larger than the measured one is taken in proportion.
+        # For a corpus larger than the measured one, memory is extrapolated in proportion.
         "host": {
             name: stage["peak_own_bytes"] * max(1, documents.rows / stage["rows"])
             for name, stage in figures.stages.items()
         },
-        "card": card,  # or main memory, where a CPU trains
+        "card": card,  # or main memory if a CPU trains
         "hours": [_hours(one, work, figures, precision, sum(card.values())) for one in (here, *MACHINES)],
         "linear_hours": _linear_hours(work, figures),
         "assumptions": _assumptions(work, figures),
@@ -64,7 +64,7 @@ def make_plan(work: Work, figures: Figures, settings: Settings) -> dict[str, Any
 
 
 def _disk(work: Work, figures: Figures) -> dict[str, float]:
-    """Bytes by what takes them; the state of training, which goes afterwards, is listed too."""
+    """Return bytes on disk by purpose, including the checkpoints that are deleted after training."""
     prepare, split, documents = figures.stages["prepare"], figures.stages["split"], work.documents
     width = 2 if work.encoder.vocab_size <= 1 << 16 else 4  # bytes of a token id
     models = len(work.nodes) * work.seeds * _FLOAT * work.encoder.parameters
@@ -80,7 +80,7 @@ def _disk(work: Work, figures: Figures) -> dict[str, float]:
 
 
 def card_memory(work: Work, precision: str, batch: int, max_length: int) -> dict[str, float]:
-    """Bytes that training one node needs: exact for what each weight needs, an estimate for activations."""
+    """Return the bytes that training one node needs: exact for the weights, estimated for activations."""
     parameters, half = work.encoder.parameters, precision != FP32
     tokens = batch * work.passes * max_length
     activations = _ACTIVATIONS * work.encoder.num_hidden_layers * work.encoder.hidden_size * tokens
@@ -94,7 +94,7 @@ def card_memory(work: Work, precision: str, batch: int, max_length: int) -> dict
 
 
 def _hours(machine: Machine, work: Work, figures: Figures, precision: str, needed: float) -> dict[str, Any]:
-    """Add up; with ``ddp`` first what all cards train together, then the other nodes, each on one card."""
+    """Return the hours on a machine; with ``ddp``, all cards train the first nodes together, then one node each."""
     documents, stages = work.documents, figures.stages
     training, scoring, basis = figures.training.flops, figures.scoring.flops, "measured"
     if machine.gpu:
@@ -123,7 +123,7 @@ def _hours(machine: Machine, work: Work, figures: Figures, precision: str, neede
 
 
 def _linear_hours(work: Work, figures: Figures) -> dict[str, float]:
-    """Hours of each stage of ``model=linear`` on the bench's machine, in proportion to documents."""
+    """Return the hours of each stage of ``model=linear`` on the bench machine, in proportion to documents."""
     amounts = dict(zip(LINEAR, (work.documents.total, work.nodes[0].train), strict=True))
     return {
         name: amount / figures.stages[name]["per_second"] / _HOUR
@@ -133,7 +133,7 @@ def _linear_hours(work: Work, figures: Figures) -> dict[str, float]:
 
 
 def _utilisation(figures: Figures, gpu: Gpu) -> tuple[float, str]:
-    """Share of a card's published peak, and whether it is measured or assumed."""
+    """Return the share of a card's published peak, and whether it is measured or assumed."""
     share, measured = figures.utilisation or (ASSUMED_UTILISATION, None)
     other = f", as measured on {measured.name}" if measured and measured is not gpu else ""
     return share, f"{'measured' if measured is gpu else 'assumed'}: {share:.0%} of the published peak{other}"
@@ -141,21 +141,21 @@ def _utilisation(figures: Figures, gpu: Gpu) -> tuple[float, str]:
 
 def _assumptions(work: Work, figures: Figures) -> tuple[str, ...]:
     lines = [
-        "every node trains all its epochs; early stopping ends sooner",
-        f"trainer=ddp keeps {ASSUMED_SCALING:.0%} of the cards' sum: assumed, no record has several cards",
-        "preparing, splitting and encoding take as long as on the bench's machine, whatever machine trains",
+        "every node trains for all its epochs; early stopping would end sooner",
+        f"trainer=ddp reaches {ASSUMED_SCALING:.0%} of the cards' total speed: assumed, no record has several cards",
+        "preparing, splitting and encoding take as long as on the bench machine, whichever machine trains",
         "operations and weights: without the classifier's heads, which are small unless data.depth is below subclass; "
         "embeddings are looked up, not multiplied",
-        "activations: an estimate for fused attention; token ids are mapped and want as much free memory beside",
+        "activations: estimated for fused attention; token ids are memory-mapped and need free memory of their size",
     ]
     if figures.utilisation is None:
         lines.insert(
             0,
-            f"a card reaches {ASSUMED_UTILISATION:.0%} of its published peak: assumed, no record of the bench is of a "
-            "known card; small encoders and batches stay below: make bench ARGS='--rows training' measures it there",
+            f"a card reaches {ASSUMED_UTILISATION:.0%} of its published peak: assumed, since no bench record has a "
+            "known card; small encoders and batches reach less: measure it with make bench ARGS='--rows training'",
         )
     for name, stage in figures.stages.items():
         if name in ("prepare", "linear") and work.documents.rows > stage["rows"] * 1.01:
-            lines.append(f"{name} was measured up to {stage['rows']:,} rows; time and memory beyond are in proportion")
+            lines.append(f"{name} was measured up to {stage['rows']:,} rows; beyond, time and memory are proportional")
     sources = ", ".join(f"{gpu.name} {gpu.bf16 / 1e12:g} ({gpu.source})" for gpu in GPUS)
     return (*lines, f"published peaks, dense bf16 with fp32 accumulation, TFLOP/s: {sources}")

@@ -1,4 +1,4 @@
-"""Recorded runs of ``speed``, and the figures in them that a plan is made of."""
+"""Read recorded runs of ``speed`` and the figures that a plan needs from them."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +14,9 @@ from patent_hier.errors import ArtifactError, ConfigError
 from patent_hier.settings import FP32
 
 _FILE = "bench.json"
-GPU_CHECK = "gpu-check"  # the folder of runs_dir that has the records of the GPU check
+GPU_CHECK = "gpu-check"  # folder in runs_dir with the records of the GPU check
 _RECORDED = Path(__file__).parents[2] / "experiments" / "results" / "bench"
-LINEAR = ("count", "linear")  # stages of model=linear alone; older records lack them
+LINEAR = ("count", "linear")  # stages of model=linear only; older records lack them
 _SCALE = "SIZE=full ARGS='--rows scale'"
 _Row = dict[str, Any]
 
@@ -26,25 +26,25 @@ class Record:
     """A recorded run."""
 
     folder: Path
-    machine: dict[str, Any]  # and the date, from the manifest
+    machine: dict[str, Any]  # machine and date, from the manifest
     rows: list[_Row]
 
     @classmethod
     def read(cls, path: Path) -> "Record":
-        """Read ``bench.json``, or the folder that holds it.
+        """Read a record from ``bench.json`` or from its folder.
 
         Raises:
-            ArtifactError: If it is missing or no record.
+            ArtifactError: If the file is missing or is not a record.
         """
         folder = path.parent if path.name == _FILE else path
         manifest, rows = read_json(folder / MANIFEST), read_json(folder / _FILE)
         machine = manifest.get("environment") if isinstance(manifest, dict) else None
         if not isinstance(machine, dict) or not isinstance(machine.get("date"), str) or not isinstance(rows, list):
-            raise ArtifactError(f"{folder} holds no record of the bench; make bench makes one")
+            raise ArtifactError(f"{folder} has no bench record; create one with make bench")
         return cls(folder, machine, rows)
 
     def line(self) -> str:
-        """Where and when, for a reader."""
+        """Return the folder, date and machine of the record as text."""
         folder, here = self.folder.resolve(), Path.cwd()
         shown = folder.relative_to(here) if folder.is_relative_to(here) else self.folder
         date, commit = self.machine["date"][:10], str(self.machine.get("git_commit"))[:7]
@@ -52,10 +52,10 @@ class Record:
 
 
 def find_records(given: Sequence[Path], runs: Path) -> list[Record]:
-    """The given records, or else those of ``runs/bench``, ``runs/gpu-check`` and ``experiments``, the newest first.
+    """Return the given records, or else those in ``runs/bench``, ``runs/gpu-check`` and ``experiments``, newest first.
 
     Raises:
-        ArtifactError: If a given one is none.
+        ArtifactError: If a given path is not a record.
     """
     roots = (runs / "bench", runs / GPU_CHECK, _RECORDED)
     places = given or [file for root in roots for file in sorted(root.rglob(_FILE))]
@@ -64,16 +64,16 @@ def find_records(given: Sequence[Path], runs: Path) -> list[Record]:
 
 @dataclass(frozen=True)
 class Speed:
-    """Measured arithmetic."""
+    """Measured speed of arithmetic."""
 
     flops: float  # floating-point operations per second
     device: str  # cpu, or the card's name
     precision: str
-    tokens: float  # mean of a document
+    tokens: float  # mean per document
 
     @classmethod
     def of(cls, row: _Row, size: str, passes: int) -> "Speed":
-        """Documents a second of a row, times the operations of so many passes over a document of mean length."""
+        """Compute the speed from a row's documents per second and the operations of ``passes`` over a mean document."""
         facts = row["facts"]
         tokens, device = facts["tokens"] / facts["documents"], facts.get("device_name", facts.get("device", "cpu"))
         flops = row["ours"] * passes * SIZES[size].forward_flops(tokens, tokens**2)
@@ -82,12 +82,12 @@ class Speed:
 
 @dataclass(frozen=True)
 class Figures:
-    """All that a plan takes from the records."""
+    """All figures that a plan takes from the records."""
 
-    stages: dict[str, dict[str, Any]]  # of each stage before training, at the largest size
+    stages: dict[str, dict[str, Any]]  # figures of each stage before training, at the largest size
     training: Speed
     scoring: Speed
-    utilisation: tuple[float, Gpu] | None  # share of a card's peak that training reached; None: no known card
+    utilisation: tuple[float, Gpu] | None  # share of a card's peak reached in training; None: no known card
     sources: tuple[str, ...]
 
 
@@ -95,11 +95,11 @@ def read_figures(records: Sequence[Record], encoder: Architecture) -> Figures:
     """Take each figure from the newest record that has it.
 
     Args:
-        records: The newest first.
-        encoder: The figures of training and scoring are those of the measured network that is closest in size.
+        records: The records, newest first.
+        encoder: Encoder to plan for; training and scoring figures come from the measured network closest in size.
 
     Raises:
-        ConfigError: If none has one of them; it names the command that measures it.
+        ConfigError: If no record has a necessary figure; the message names the command that measures it.
     """
     used: dict[str, None] = {}
 
@@ -108,7 +108,7 @@ def read_figures(records: Sequence[Record], encoder: Architecture) -> Figures:
 
     def newest(wanted: Callable[[_Row], bool], what: str, words: str) -> _Row:
         if (found := next(rows(wanted), None)) is None:
-            raise ConfigError(f"no record of the bench has {what}; measure it: make bench {words}")
+            raise ConfigError(f"no bench record has {what}; measure it with make bench {words}")
         used[found[0].line()] = None
         return found[1]
 

@@ -1,1 +1,1 @@
-"""Our speed beside what a user would pick instead, in one interleaved run."""
+"""Compare the speed of the suite with what users would pick instead, in one interleaved run."""

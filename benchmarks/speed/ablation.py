@@ -1,4 +1,4 @@
-"""The layer ablation with a frozen encoder: document vectors computed once, beside one whole run for each N."""
+"""Layer ablation with a frozen encoder: document vectors computed once, compared with a whole run for each N."""
 
 import tempfile
 from dataclasses import replace
@@ -15,12 +15,12 @@ from patent_hier.models.frozen import write_layer_vectors
 from patent_hier.settings import FP32
 from patent_hier.training.neural import fit_network
 
-_TOLERANCE = 0.02  # of log-probabilities after training; the vectors are kept in half precision
+_TOLERANCE = 0.02  # of log-probabilities after training; the vectors are stored in half precision
 _EPOCHS = 5
 
 
 def ablation_row(subject: Subject) -> Row:
-    """N = 1 to all layers, on vectors and on tokens; once, since it takes long."""
+    """Measure N = 1 to all layers, on vectors and on tokens; once, because it takes long."""
     layers = SIZES[subject.size].num_hidden_layers
     reading: dict[str, Any] = {"pooling": subject.settings.pooling, "pad_id": 0, "batch_size": 64, "precision": FP32}
     answers: dict[str, list[np.ndarray]] = {}
@@ -43,7 +43,7 @@ def ablation_row(subject: Subject) -> Row:
 
 
 def _fit(subject: Subject, n: int, vectors: LayerVectors | None) -> np.ndarray:
-    """Train on all documents and score them: log-probabilities ``(documents, labels)``."""
+    """Train on all documents, score them and return the log-probabilities, ``(documents, labels)``."""
     chosen = replace(subject, settings=replace(subject.settings, num_last_layers=n))
     spec = replace(chosen.spec(frozen=True), vectors=vectors)
     view = view_of(PositionStore(subject.store.lengths) if vectors else subject.store)

@@ -1,4 +1,4 @@
-"""The figure of time and memory by the size of the corpus."""
+"""Draw the figure of time and memory by the size of the corpus."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _MIB = 1 << 20
 @in_english
 @drawing
 def scale_curves(_: Pen, stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Figure, str]:
-    """Seconds and own peak memory of each stage by rows of the raw file, ascending; both axes logarithmic."""
+    """Draw seconds and own peak memory of each stage by ascending rows of the raw file, with logarithmic axes."""
     figure = blank(WIDTH, 3.4)
     left, right = figure.subplots(1, 2)
     for (stage, sizes), color, marker in zip(stages.items(), PALETTE, MARKERS, strict=False):
@@ -33,9 +33,9 @@ def scale_curves(_: Pen, stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> t
         axes.set_xticks(rows, labels=[f"{count / 1000:,.0f} k" for count in rows], rotation=30)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())  # the style draws no formulas, which its labels are
+        axes.yaxis.set_minor_formatter(NullFormatter())  # its labels are formulas, which the style cannot draw
         axes.grid(axis="y")
-    right.set_yticks([64 << power for power in range(6)])  # matplotlib's own ticks are too few within two decades
+    right.set_yticks([64 << power for power in range(6)])  # matplotlib sets too few ticks within two decades
     right.yaxis.set_minor_locator(NullLocator())
     left.set_ylim(bottom=left.get_ylim()[0] / 8)
     left.legend(loc="lower right", ncols=2)

@@ -1,4 +1,4 @@
-"""What it costs to launch jobs: nine nodes in nine jobs, finished nodes, and nine networks beside one for all labels.
+"""Measure the cost of jobs: nine nodes in nine jobs, finished nodes, and nine networks compared with a shared one.
 
 Each command is a process of its own, as a user starts it, on a small demo corpus that was prepared before.
 """
@@ -16,18 +16,18 @@ from patent_hier.errors import ProcessError
 from patent_hier.settings import ROOT
 
 _NODES = (ROOT, *"ABCDEFGH")
-_MOST = 1.5  # times the processor time of one process
-_RECOGNISED = 0.2  # seconds for a finished node
-_SHARED = 1.9  # times as fast as nine networks
+_MOST = 1.5  # upper limit, as a multiple of the processor time of one process
+_RECOGNISED = 0.2  # seconds for a finished node, at most
+_SHARED = 1.9  # speed as a multiple of nine networks, at least
 _ONE_EPOCH = ("trainer.max_epochs=1", "trainer.min_steps=0", "trainer.progress=false")
 
 
 class _Commands:
-    """Runs ``run.py`` in one folder.
+    """Runner of ``run.py`` in one folder.
 
     Args:
-        folder: Has the cache; results go into folders of their own.
-        rows: Documents of the demo corpus.
+        folder: Folder with the cache and a folder of results for each command.
+        rows: Number of documents of the demo corpus.
     """
 
     def __init__(self, folder: Path, rows: int) -> None:
@@ -36,18 +36,18 @@ class _Commands:
         self._runs = 0
 
     def run(self, *words: str, again: bool = False) -> tuple[float, float]:
-        """Seconds on the clock and of processors; results of earlier commands are not seen, unless ``again``."""
+        """Return wall-clock and processor seconds; only with ``again``, earlier results are visible to the command."""
         self._runs += not again
         own = (*self._words, f"runs_dir={self._folder / f'runs{self._runs}'}", *words)
         before, start = _processor_seconds(), perf_counter()
         command = [sys.executable, "-m", "patent_hier", "run", *own]
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:  # noqa: S603 - our own command
-            raise ProcessError(f"patent-hier run {' '.join(own)} failed; the lines above say why")
+            raise ProcessError(f"patent-hier run {' '.join(own)} failed; see the lines above for the reason")
         return perf_counter() - start, _processor_seconds() - before
 
 
 def _processor_seconds() -> float:
-    """Of all processes that this one has started and seen end; not on Windows, which counts none for Python."""
+    """Return the processor seconds of all ended child processes; not on Windows, where Python cannot count them."""
     import resource
 
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -55,15 +55,15 @@ def _processor_seconds() -> float:
 
 
 def job_rows(rows: int, repeats: int) -> Iterator[Row]:
-    """Jobs of linear classifiers, whose fitting takes next to nothing; then networks.
+    """Measure jobs of linear classifiers, whose fitting takes almost no time; then networks.
 
     Args:
-        rows: Documents of the demo corpus.
-        repeats: Of each command, in turn with its peer; networks are trained once.
+        rows: Number of documents of the demo corpus.
+        repeats: Repeats of each command, in turn with its peer; networks are trained once.
     """
     with tempfile.TemporaryDirectory() as name:
         commands, jobs = _Commands(Path(name), rows), ("-m", "model=linear", "level=node")
-        commands.run("model=linear", "level=hier")  # makes the corpus, the split and the counts
+        commands.run("model=linear", "level=hier")  # creates the corpus, the split and the counts
         launched, recognised = [], []
         for _ in range(repeats):
             seconds = commands.run(*jobs, f"node={','.join(_NODES)}")
@@ -86,12 +86,12 @@ def _launching_row(rounds: list[tuple[float, float]], rows: int) -> Row:
 
 
 def _shared_row(commands: _Commands, rows: int) -> Row:
-    """One epoch of the demo's BERT-CNN and scoring: one network for all labels, and the paper's nine.
+    """Compare one epoch of the demo's BERT-CNN and scoring: one network for all labels, and the paper's nine.
 
     Nine networks read each training document twice, in the root's network and in its section's, and score each held-out
     document nine times.
     """
-    commands.run("level=node", "node=root", *_ONE_EPOCH)  # reads the texts, and the lower layers compute
+    commands.run("level=node", "node=root", *_ONE_EPOCH)  # fills the caches of token ids and of lower layers
     shared, _ = commands.run("level=shared", *_ONE_EPOCH)
     nine, _ = commands.run("level=hier", *_ONE_EPOCH)
     work = "one epoch and scoring, one network for all labels"

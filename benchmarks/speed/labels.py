@@ -1,4 +1,4 @@
-"""The cost of a large output layer: training on all places of the IPC compared with training on its classes."""
+"""Measure the cost of a large output layer: training on all IPC labels compared with training on classes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +15,14 @@ from patent_hier.settings import SHARED, BertCnnSettings
 from patent_hier.taxonomy.tree import LabelTree
 from patent_hier.training.node_data import NodeView
 
-BATCH = 24  # documents per step, the paper's
-_MORE = 1.15  # times the seconds of a step at class depth
+BATCH = 24  # documents per step, as in the paper
+_MORE = 1.15  # upper limit of the seconds of a step, as a multiple of those at class depth
 
 
 def labels_row(subject: Subject, repeats: int, sizes: Sequence[int] = IPC_SIZES) -> Row:
-    """One epoch over a subject's documents by one network for all labels of a tree, deep and shallow in turn.
+    """Measure one epoch with one network for all labels of a tree, with a deep and a shallow tree in turn.
 
-    The network is the encoder and one output for each label on its ``[CLS]`` vector; the loss is that of all levels.
+    The network is the encoder with one output for each label on its ``[CLS]`` vector; the loss includes all levels.
     """
     subject = replace(subject, settings=BertCnnSettings(head="cls", pooling="cls"))
     trees = make_tree(sizes), make_tree(sizes[:2])
@@ -42,7 +42,7 @@ def _spec(subject: Subject, tree: LabelTree) -> NetworkSpec:
 
 
 def _view(store: TokenStore, tree: LabelTree) -> NodeView[TokenStore]:
-    """All documents for training, each at a leaf of its own choice."""
+    """Return a view of all documents for training, each at a random leaf of the tree."""
     leaves = np.random.default_rng(0).choice(tree.ends, len(store))
     paths = np.stack([tree.ancestors(level)[leaves] for level in tree.levels], axis=1).astype(np.int32)
     none = paths[:0]

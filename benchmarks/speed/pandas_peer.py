@@ -1,6 +1,6 @@
-"""Raw CSV to clean Parquet as a good data engineer writes it with pandas.
+"""Convert raw CSV to clean Parquet as a good data engineer would with pandas.
 
-It reads only the columns that it needs, drops what is broken, cuts the symbols into labels, cleans the texts and drops
+The code reads only the necessary columns, drops broken rows, splits the symbols into labels, cleans the texts and drops
 repeated numbers. A quote that is never closed swallows the rows up to the next quote.
 """
 
@@ -14,7 +14,7 @@ import pandas as pd
 from patent_hier.data.raw import PAPER_COLUMNS
 from patent_hier.taxonomy.symbols import all_classes
 
-_COLUMNS = {  # those that are read, and their names in the result; symbols and validity go
+_COLUMNS = {  # columns to read, and their names in the result, from which symbols and validity are dropped
     "application_number": "application_number", "publication_number": "document_id", "symbols": "symbols",
     "application_date": "application_date", "publication_date": "publication_date", "title": "title",
     "abstract": "text", "applicant": "applicant", "kind": "kind", "validity": "validity",
@@ -51,5 +51,5 @@ def prepare_with_pandas(source: Path, target: Path) -> None:
 
 
 def _clean(texts: Iterable[str]) -> list[str]:
-    """Faster than the same with pandas's own methods."""
+    """Normalise texts and their white space; this is faster than pandas's own methods."""
     return [" ".join(unicodedata.normalize("NFC", text).split()) for text in texts]

@@ -1,4 +1,4 @@
-"""Running a stage in processes of its own: how long it says it took, and the memory that all of them held."""
+"""Run a module in a process of its own, and measure the memory of the process and its descendants."""
 
 import json
 import os
@@ -11,19 +11,19 @@ from typing import Any
 
 from patent_hier.errors import ProcessError
 
-_EVERY = 0.01  # seconds between two looks at the memory
+_EVERY = 0.01  # seconds between two measurements of memory
 
 
 def run_measured(module: str, *arguments: str) -> dict[str, Any]:
     """Run ``python -m module arguments`` to its end.
 
     Returns:
-        The JSON object that the module printed last; ``peak_bytes``, the most memory that the process and its
-        descendants held together, shared pages counted in each; and ``peak_own_bytes``, the most of it that was not
-        pages of files, which the kernel takes back whenever memory is needed.
+        The JSON object that the module printed last, with ``peak_bytes``, the peak memory of the process and its
+        descendants together (shared pages counted for each), and ``peak_own_bytes``, the peak without pages of files,
+        which the kernel can reclaim at any time.
 
     Raises:
-        ProcessError: If the module fails; it has said why.
+        ProcessError: If the module fails; its own output gives the reason.
     """
     resident = own = 0
     with tempfile.TemporaryFile("w+") as printed:
@@ -34,14 +34,15 @@ def run_measured(module: str, *arguments: str) -> dict[str, Any]:
                 time.sleep(_EVERY)
         printed.seek(0)
         if process.returncode:
-            raise ProcessError(f"python -m {module} {' '.join(arguments)} failed; the lines above say why")
+            raise ProcessError(f"python -m {module} {' '.join(arguments)} failed; see the lines above for the reason")
         return {**json.loads(printed.read().splitlines()[-1]), "peak_bytes": resident, "peak_own_bytes": own}
 
 
 def tree_memory(pid: int) -> tuple[int, int]:
-    """Bytes that a process and its descendants hold now, all and without pages of files; zeros if it has ended.
+    """Return the current memory of a process and its descendants in bytes, with and without pages of files.
 
-    The kernel's own peak (``ru_maxrss``) counts mapped files and knows only the largest child, hence this. Linux only.
+    Both are 0 if the process has ended. The kernel's own peak (``ru_maxrss``) includes mapped files and only the
+    largest child. Linux only.
     """
     process, page = Path(f"/proc/{pid}"), os.sysconf("SC_PAGE_SIZE")
     try:

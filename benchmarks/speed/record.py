@@ -1,4 +1,4 @@
-"""The tables of a run, and the folder that records it."""
+"""Format the tables of a run and record it in a folder."""
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _MIB = 1 << 20
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as it stands in the table."""
+    """Return a row as cells of the table."""
     peer = "–" if row.peer is None else f"{_number(row.peer)} ({row.peer_name})"
     ratio, target = "–", f"≤ {row.target:g} {row.unit}"
     if row.ratio is not None:
@@ -42,7 +42,7 @@ def _number(value: float) -> str:
 
 
 def tables(rows: Sequence[Row]) -> str:
-    """The tables of the rows, and of their sizes where there are some, in Markdown that a terminal shows well too."""
+    """Format the rows, and their sizes if there are any, as Markdown tables that are also readable in a terminal."""
     sizes = [
         (row.facts["stage"], *(shape.format(**one, own=own, resident=resident) for shape in _SIZES.values()))
         for row in rows
@@ -68,10 +68,10 @@ def write_record(
     An older record in the folder is replaced.
 
     Args:
-        rows: What was measured.
-        folder: Where to.
-        facts: For the manifest.
-        files: Texts of further files by their names.
+        rows: Measured rows.
+        folder: Folder of the record.
+        facts: Facts for the manifest.
+        files: Texts of further files, by file name.
     """
     stages = {row.facts["stage"]: row.facts["sizes"] for row in rows if "sizes" in row.facts}
     with exclusive(folder), atomic_folder(folder) as staging:

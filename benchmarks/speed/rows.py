@@ -1,4 +1,4 @@
-"""A row: a piece of work, what it costs us and the peer, and whether that is good enough."""
+"""Rows of the benchmark: a piece of work, its cost for us and for the peer, and whether it meets the target."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,36 +14,36 @@ class Row:
     work: str
     unit: str
     ours: float
-    target: float  # the least ratio; without a peer, the most that ours may be
-    repeats: int  # how often both ran, in turn
+    target: float  # lower limit of the ratio; without a peer, upper limit of ``ours``
+    repeats: int  # number of runs of each, in turn
     peer: float | None = None
-    peer_name: str = "–"  # what a user would pick instead
-    ratio: float | None = None  # how many times faster we are, within a repeat
-    agrees: bool = True  # with the peer's result, in no more memory than allowed; else the row is not met
+    peer_name: str = "–"  # software or method that a user would pick instead
+    ratio: float | None = None  # how many times faster ours is, within a repeat
+    agrees: bool = True  # whether the result equals the peer's and memory is within its limit; required to be met
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
-        """Whether the row reaches its target with an equal result."""
+        """Whether the row reaches its target and its result agrees."""
         return self.agrees and (self.ours <= self.target if self.ratio is None else self.ratio >= self.target)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """Return the row as JSON-compatible values."""
         return {**asdict(self), "met": self.met}
 
 
 def rate_row(
     work: str, unit: str, amount: float, rounds: Sequence[Sequence[float]], peer_name: str, **rest: Any
 ) -> Row:
-    """A row of rates.
+    """Return a row of rates.
 
     Args:
         work: See :class:`Row`.
-        unit: What is counted, such as ``documents``.
-        amount: How many of them each run goes through.
+        unit: Counted unit, such as ``documents``.
+        amount: Number of units that each run processes.
         rounds: Seconds of ours and of the peer in each repeat.
         peer_name: See :class:`Row`.
-        **rest: ``target``, ``agrees`` and ``facts``, likewise.
+        **rest: ``target``, ``agrees`` and ``facts``; see :class:`Row`.
     """
     ours, peer = (amount / median(seconds) for seconds in zip(*rounds, strict=True))
     ratio = median(theirs / own for own, theirs in rounds)
@@ -51,9 +51,9 @@ def rate_row(
 
 
 def in_turn(*works: Callable[[], object], repeats: int, warm_up: int = 1) -> list[list[float]]:
-    """Seconds of each piece of work in each repeat, ``repeats`` lists of ``len(works)``.
+    """Return the seconds of each piece of work in each repeat, ``repeats`` lists of ``len(works)``.
 
-    All run one after the other in each repeat, so that they meet the same machine, and ``warm_up`` times before.
+    In each repeat, all run one after the other, so that conditions are equal; ``warm_up`` untimed repeats come first.
     """
 
     def seconds(work: Callable[[], object]) -> float:

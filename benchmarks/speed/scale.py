@@ -1,4 +1,4 @@
-"""Time and peak memory of the work before training, by the size of the corpus."""
+"""Measure time and peak memory of the work before training, by the size of the corpus."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -18,22 +18,22 @@ WORKS = {
     "encode": f"texts to token ids, length {MAX_LENGTH}",
     "loader": f"one pass of the data loader, batches of {BATCH}",
 }
-MEMORY_LIMIT = 1_500_000_000  # bytes of its own that a stage may hold
-_PROPORTION = 1.2  # times the seconds for each row that a larger size may take
-_STEADY = 90_000  # rows; below, what a stage does once weighs too much to compare with
-_LARGE = 500_000  # rows; a file that large is measured once
-_MOST = {"linear": 150_000}  # rows: it holds all of its training documents, and takes minutes beyond
+MEMORY_LIMIT = 1_500_000_000  # upper limit in bytes of a stage's own memory
+_PROPORTION = 1.2  # upper limit of the seconds per row at a larger size, as a multiple of those at the smaller size
+_STEADY = 90_000  # rows; in smaller files, a stage's constant costs weigh too much for a comparison
+_LARGE = 500_000  # rows; files from this size on are measured once
+_MOST = {"linear": 150_000}  # rows; this stage holds all training documents in memory and takes minutes beyond
 
 
 def scale_rows(sizes: Sequence[int], repeats: int) -> Iterator[Row]:
-    """A row for each stage, over raw files of so many rows, ascending; disk of 8 KB for each row is needed."""
+    """Yield a row for each stage, over raw files of these ascending sizes in rows; each row needs 8 KB of disk."""
     found = [measure(rows, repeats if rows < _LARGE else 1) for rows in sizes]
     for stage in WORKS:
         yield scale_row(stage, [one[stage] for one in found if stage in one])
 
 
 def measure(rows: int, repeats: int) -> dict[str, dict[str, Any]]:
-    """By stage what :func:`run_stage` gives for a file of so many rows: median seconds, the largest peaks."""
+    """Run all stages on a file of about ``rows`` rows; return median seconds and the largest peaks of each."""
     with tempfile.TemporaryDirectory() as name:
         written, found = write_raw_csv(Path(name), rows), {}
         for stage in WORKS:
@@ -48,7 +48,7 @@ def measure(rows: int, repeats: int) -> dict[str, dict[str, Any]]:
 
 
 def scale_row(stage: str, sizes: list[dict[str, Any]]) -> Row:
-    """The rate at the largest size beside that at the smallest steady one; the ratio is the lowest of a larger size."""
+    """Compare the rates at the largest and the smallest steady size; the ratio is the lowest of all larger sizes."""
     steady = next((one for one in sizes[:-1] if one["rows"] >= _STEADY), sizes[0])
     larger = sizes[sizes.index(steady) + 1 :] or [steady]
     return Row(

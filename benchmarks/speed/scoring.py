@@ -1,4 +1,4 @@
-"""Scoring texts beside the text-classification pipeline of transformers, with one network on one device."""
+"""Compare scoring with transformers' text-classification pipeline, with one network on one device."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -17,21 +17,21 @@ from patent_hier.models.saved import NodeClassifier
 from patent_hier.settings import BF16, FP32
 
 ENGINES = (Engine(), *(Engine(name, precision) for name in (ONNX, OPENVINO) for precision in (FP32, INT8)))
-_TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # of probabilities; a GPU adds up in another order for each size of a batch
-_CRITICAL = 50  # of logging
+_TOLERANCE = {"cpu": 1e-5, "cuda": 1e-4}  # of probabilities; on a GPU, the order of additions depends on the batch size
+_CRITICAL = 50  # logging level
 _TARGETS = {
     ("abstracts", FP32): 1.5, ("titles", FP32): 4.0, ("abstracts", BF16): 2.0, ("titles", BF16): 4.0,
     ("abstracts", INT8): 2.0, ("titles", INT8): 5.0,
 }  # fmt: skip
-_ENGINE_TARGETS = {"abstracts": 2.0, "titles": 3.0}  # of the other runtimes in fp32
+_ENGINE_TARGETS = {"abstracts": 2.0, "titles": 3.0}  # for the other runtimes in fp32
 
 
 def scoring_rows(subject: Subject, what: str, repeats: int, *engines: Engine, device: str = "cpu") -> Iterator[Row]:
-    """Texts, ``abstracts`` or ``titles``, to labels with their probabilities, by each engine.
+    """Measure each engine from texts (``abstracts`` or ``titles``) to labels with probabilities.
 
-    The pipeline is called as its documentation does: a list of texts, its default batch of one, truncation, fp32. Ours
-    in fp32 must give its labels and probabilities, whatever the engine; in other precisions, as many of its labels as
-    ``patent-hier predict --precision`` asks for. All run in turn. The time to convert a network is not in it.
+    The pipeline is called as in its documentation: a list of texts, its default batch size of one, truncation, fp32.
+    In fp32, every engine of ours must give the same labels and probabilities; in other precisions, as many of the same
+    labels as ``patent-hier predict --precision`` requires. All run in turn. Converting a network is not timed.
     """
     plain, texts = subject.classifier(), list(subject.texts)
     assert isinstance(plain.model, torch.nn.Module)
@@ -43,7 +43,7 @@ def scoring_rows(subject: Subject, what: str, repeats: int, *engines: Engine, de
         return pipeline(texts, truncation=True, max_length=MAX_LENGTH)
 
     found, scores = peer(), [score() for score in ours]
-    rounds = in_turn(*ours, peer, repeats=repeats, warm_up=0)  # all have run
+    rounds = in_turn(*ours, peer, repeats=repeats, warm_up=0)  # all have already run once
     for place, (engine, log_prob) in enumerate(zip(engines, scores, strict=True)):
         best = log_prob.argmax(1)
         same = sum(LABELS[code] == one["label"] for code, one in zip(best, found, strict=True))
@@ -76,6 +76,6 @@ def _pipeline(subject: Subject, network: Any, device: str) -> Any:
     from transformers import TextClassificationPipeline
     from transformers.utils import logging
 
-    logging.set_verbosity(_CRITICAL)  # it would list the networks that it knows, and ours is none of them
+    logging.set_verbosity(_CRITICAL)  # otherwise it lists its known networks, which exclude ours
     model = peer_model(network, subject.config).eval()
     return TextClassificationPipeline(model=model, tokenizer=peer_tokenizer(), device=device)

@@ -1,4 +1,4 @@
-"""The service under load: requests of several clients at once, scored together and one by one."""
+"""Measure the service under load: requests of several clients at once, scored together or one by one."""
 
 import http.client
 import json
@@ -27,12 +27,12 @@ from patent_hier.settings import FLAT
 from patent_hier.taxonomy.symbols import IPC_LEVELS, all_classes
 from patent_hier.taxonomy.tree import LabelTree
 
-_TARGETS = {1: 0.8, 8: 1.0, 32: 1.0}  # by clients; a lone one gains nothing, and must not lose much
+_TARGETS = {1: 0.8, 8: 1.0, 32: 1.0}  # by number of clients; a single client gains nothing but must not lose much
 _ADDRESS = re.compile(r"serving http://127\.0\.0\.1:(\d+)/ ")
 
 
 def serving_rows(subject: Subject, requests: int, repeats: int) -> Iterator[Row]:
-    """A row for each number of clients, who together ask so many questions about the subject's texts."""
+    """Yield a row for each number of clients, which together send ``requests`` requests with the subject's texts."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / FLAT
         _write_node(subject, folder)
@@ -44,12 +44,12 @@ def serving_rows(subject: Subject, requests: int, repeats: int) -> Iterator[Row]
 
 
 def engine_row(subject: Subject, requests: int, repeats: int) -> Row:
-    """The service with OpenVINO beside PyTorch, several clients."""
+    """Compare the service with OpenVINO and with PyTorch, with several clients."""
     clients = 8
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / FLAT
         _write_node(subject, folder)
-        texts = Path(place) / "texts.txt"  # on which OpenVINO is compared with PyTorch before it serves
+        texts = Path(place) / "texts.txt"  # for the comparison of OpenVINO with PyTorch before serving starts
         texts.write_text("\n".join(subject.texts), "utf-8")
         with _service(folder, "--engine", OPENVINO, "--texts", str(texts)) as fast, _service(folder) as plain:
             work = f"service, {clients} clients, titles, {subject.size}, {OPENVINO}"
@@ -66,7 +66,7 @@ def _row(
     peer: str,
     target: float,
 ) -> Row:
-    """Two services under the same load, in turn."""
+    """Measure two services under the same load, in turn."""
     for port in ports:
         ask(port, subject.texts, clients, requests // 4)
     loads = [[ask(port, subject.texts, clients, requests) for port in ports] for _ in range(repeats)]
@@ -78,13 +78,13 @@ def _row(
 
 
 def ask(port: int, texts: Sequence[str], clients: int, requests: int) -> tuple[float, list[float]]:
-    """Let clients ask a service on this machine, each the next question when it has its answer.
+    """Send requests from several clients to a service on this machine; each client waits for its answer.
 
     Returns:
-        Seconds until all had their last answer, and those of each answer.
+        Seconds until the last answer, and the seconds of each answer.
 
     Raises:
-        ProcessError: If an answer is none.
+        ProcessError: If the service answers with an error.
     """
 
     def client(number: int) -> list[float]:
@@ -97,7 +97,7 @@ def ask(port: int, texts: Sequence[str], clients: int, requests: int) -> tuple[f
             answer.read()
             times.append(perf_counter() - start)
             if answer.status != 200:
-                raise ProcessError(f"the service answered {answer.status} to a good question; try it by hand")
+                raise ProcessError(f"the service answered {answer.status} to a valid request; try it by hand")
         connection.close()
         return times
 
@@ -109,7 +109,7 @@ def ask(port: int, texts: Sequence[str], clients: int, requests: int) -> tuple[f
 
 @contextmanager
 def _service(folder: Path, *options: str) -> Iterator[int]:
-    """The port of a service in a process of its own."""
+    """Start a service in a process of its own and yield its port."""
     command = [sys.executable, "-m", "patent_hier", "serve", str(folder), "--port", "0", "--rate", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command line
         assert process.stdout is not None
@@ -123,7 +123,7 @@ def _service(folder: Path, *options: str) -> Iterator[int]:
 
 
 def _write_node(subject: Subject, folder: Path) -> None:
-    """The subject's network, over real class names, as the folder of a flat classifier."""
+    """Write the subject's network as the folder of a flat classifier with real class names."""
     tree = LabelTree.from_paths((ipc_path(name, 2) for name in all_classes("latest")), IPC_LEVELS[:2])
     subject.classifier(FLAT, tree, flat=True).save(folder / MODEL_FOLDER)
     data = {"columns": {}, "text": ["摘要"], "min_symbol": "group", "edition": "latest", "encoding": "utf-8"}

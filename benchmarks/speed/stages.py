@@ -1,7 +1,7 @@
-"""The work before training, a stage at a time: ``python -m benchmarks.speed.stages STAGE FOLDER``.
+"""Measure the work before training, one stage at a time: ``python -m benchmarks.speed.stages STAGE FOLDER``.
 
-Each stage runs in a process of its own on what the stage before has left in the folder, calls what a run calls, and
-prints as JSON what it took. It imports what it needs itself, before the clock starts.
+Each stage runs in a process of its own, reads the output of the previous stage from the folder, calls the same
+functions as a run, and prints its measurements as JSON. It imports what it needs before the clock starts.
 """
 
 import json
@@ -18,31 +18,31 @@ from benchmarks.speed.processes import run_measured
 from patent_hier.data.corpus import CORPUS_FILE, Corpus
 from patent_hier.data.demo import write_demo_csv
 
-BATCH = 16  # documents that the loader hands over together
+BATCH = 16  # documents per batch of the loader
 RAW, CORPUS, PEER_FILE = "raw.csv", "corpus", "pandas.parquet"
 SPLITS, TERMS, TOKENS = "cache/splits", "cache/terms", "cache/tokens"
 DEPTH = "subgroup"  # of the linear classifier
-_ROWS_PER_DOCUMENT = 1.096  # of the demo file: broken rows, designs and duplicates come on top
+_ROWS_PER_DOCUMENT = 1.096  # in the demo file, which also has broken rows, designs and duplicates
 
 
 def write_raw_csv(folder: Path, rows: int, seed: int = 2017) -> int:
-    """Write a raw file of about so many rows, of 580 bytes in the mean, as bad as the demo's; say how many they are."""
+    """Write a raw file of about ``rows`` rows (mean 580 bytes, with the demo's errors) and return their number."""
     return write_demo_csv(folder / RAW, round(rows / _ROWS_PER_DOCUMENT), seed, texts=2).rows
 
 
 def run_stage(stage: str, folder: Path) -> dict[str, Any]:
-    """Run a stage anew and measure it, see :func:`run_measured`.
+    """Run a stage in a new process and measure it; see :func:`run_measured`.
 
     Returns:
-        ``items`` that it went through and their ``unit``, ``seconds``, ``cpu_seconds`` of all processors, the two
-        peaks, and what the stage tells of itself.
+        Number of processed ``items`` and their ``unit``, ``seconds``, ``cpu_seconds`` of all processors, the two peaks
+        of memory, and the stage's own facts.
     """
     return run_measured(__name__, stage, str(folder))
 
 
 def prepare(folder: Path) -> dict[str, Any]:
-    """Raw CSV to corpus."""
-    import pandas as pd  # noqa: F401  # Arrow imports it with the first array that it makes
+    """Convert the raw CSV to a corpus."""
+    import pandas as pd  # noqa: F401  # Arrow would import it with its first array
 
     from patent_hier.data import corpus
     from patent_hier.data.raw import RawFormat
@@ -56,14 +56,14 @@ def prepare(folder: Path) -> dict[str, Any]:
 
 
 def peer(folder: Path) -> dict[str, Any]:
-    """The same with pandas."""
+    """Convert the raw CSV with pandas."""
     from benchmarks.speed.pandas_peer import prepare_with_pandas
 
     return _timed(lambda: prepare_with_pandas(folder / RAW, folder / PEER_FILE))[1]
 
 
 def split(folder: Path) -> dict[str, Any]:
-    """The split of the corpus."""
+    """Split the corpus."""
     from patent_hier.pipeline.stages import ensure_split, split_plan
     from patent_hier.settings import SplitSettings
 
@@ -73,7 +73,7 @@ def split(folder: Path) -> dict[str, Any]:
 
 
 def count(folder: Path) -> dict[str, Any]:
-    """Character n-grams of all documents, those of the training part being the vocabulary."""
+    """Count the character n-grams of all documents, with the vocabulary from the training part."""
     from patent_hier.data.splits import TRAIN
     from patent_hier.features import ngram_counting  # noqa: F401
     from patent_hier.pipeline.feature_stages import ensure_ngrams
@@ -87,7 +87,7 @@ def count(folder: Path) -> dict[str, Any]:
 
 
 def linear(folder: Path) -> dict[str, Any]:
-    """One linear classifier for all places down to the subgroup, fitted to the counts."""
+    """Fit one linear classifier for all labels down to the subgroup to the counts."""
     from patent_hier.data.labels import corpus_labels
     from patent_hier.features.ngram_store import JoinedNgrams, NgramStore
     from patent_hier.pipeline.stages import load_parts
@@ -104,7 +104,7 @@ def linear(folder: Path) -> dict[str, Any]:
 
 
 def encode(folder: Path) -> dict[str, Any]:
-    """Texts to token ids of the package's encoder."""
+    """Convert texts to token ids of the packaged encoder."""
     from patent_hier.atomic import read_json
     from patent_hier.features import wordpiece  # noqa: F401
     from patent_hier.features.pretrained import locate
@@ -119,7 +119,7 @@ def encode(folder: Path) -> dict[str, Any]:
 
 
 def loader(folder: Path) -> dict[str, Any]:
-    """One pass over the training documents of the section model, read from the memory-mapped store."""
+    """Read the section model's training documents once from the memory-mapped store."""
     from patent_hier.data.labels import corpus_labels
     from patent_hier.features.token_store import TokenStore
     from patent_hier.pipeline.stages import load_parts
@@ -139,13 +139,13 @@ STAGES = {one.__name__: one for one in (prepare, peer, split, count, linear, enc
 
 
 def made(folder: Path) -> Path:
-    """The manifest that a stage left in a folder of the cache."""
+    """Return the only folder that a stage wrote into a folder of the cache."""
     (found,) = folder.glob("[!.]*/")
     return found
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
-    """A result, and its ``seconds`` and ``cpu_seconds``; other work on the machine does not lengthen the latter."""
+    """Return a result with its ``seconds`` and ``cpu_seconds``; the latter exclude other load on the machine."""
 
     def processors() -> float:
         return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -1,4 +1,4 @@
-"""Time to the first line of help, beside an empty Hydra application."""
+"""Measure the time to print the help, compared with an empty Hydra application."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ _OURS = {"run.py --help": ("run", "--help"), "patent-hier --help": ("--help",)}
 
 
 def startup_rows(repeats: int) -> Iterator[Row]:
-    """A row for each of our two entries."""
+    """Yield a row for each of our two commands."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "conf").mkdir()
         (Path(name) / "conf" / "config.yaml").write_text("seed: 1\n", "utf-8")

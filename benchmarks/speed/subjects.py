@@ -1,4 +1,4 @@
-"""The models and documents that are timed: encoders of two sizes with random weights, texts of a corpus."""
+"""Models and documents to measure: networks with random weights in several sizes, and texts of a corpus."""
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -28,12 +28,12 @@ VOCABULARY = PACKAGED_ENCODERS / "small"
 
 @dataclass(frozen=True)
 class Subject:
-    """A BERT-CNN of one size, and texts to read."""
+    """A BERT-CNN of one size, and texts for it."""
 
     size: str  # a name in SIZES or ENGINE_SIZES
     texts: tuple[str, ...]
     settings: BertCnnSettings = field(default_factory=lambda: BertCnnSettings(pooling="cls"))
-    encoder_dropout: float = 0.1  # the usual one
+    encoder_dropout: float = 0.1  # BERT's default
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class Subject:
 
     @property
     def reader(self) -> WordPieceReader:
-        """Texts to token ids."""
+        """Reader that converts texts to token ids."""
         return WordPieceReader(EncoderFiles(VOCABULARY, self.config, has_weights=False), MAX_LENGTH)
 
     @cached_property
@@ -53,33 +53,38 @@ class Subject:
         return self.reader.encode(list(self.texts))
 
     def facts(self) -> dict[str, Any]:
-        """Facts of a row; the plan takes the operations of a document from them."""
+        """Return facts for a row; the plan computes the operations per document from them."""
         tokens = int(self.store.lengths.sum())
         return {"documents": len(self.texts), "tokens": tokens, "threads": torch.get_num_threads()}
 
     def network(self, labels: int = len(LABELS), *, frozen: bool = False) -> BertCnn:
-        """A network with the same random weights each time."""
+        """Build a network; its random weights are the same each time."""
         torch.manual_seed(1)
         return BertCnn(build_encoder(self.config, frozen=frozen), labels, self.settings)
 
     def spec(self, *, frozen: bool = False) -> NetworkSpec:
-        """As training takes it."""
+        """Return the specification of the network for training."""
         return NetworkSpec(self.reader, lambda _: self.network(frozen=frozen))
 
     def classifier(self, node: str = ROOT, tree: LabelTree = TREE, *, flat: bool = False) -> NodeClassifier:
-        """As scoring takes it."""
+        """Return the network as a classifier for scoring."""
         network = self.network(num_outputs(tree, flat)).eval()
         return NodeClassifier(node, tree, flat, self.settings, network, self.reader)
 
     def run(self, **trainer: Any) -> Settings:
-        """Settings of one epoch over the view."""
+        """Return settings for training one epoch."""
         plain = TrainerSettings(max_epochs=1, min_steps=0, patience=None, keep=LAST, progress=False)
         trained = replace(plain, **trainer)
         return Settings(encoder=DemoEncoderSettings(), model=self.settings, node=ROOT, trainer=trained)
 
 
 def view_of(store: TokenStore, labels: NDArray[np.integer] | None = None) -> NodeView[TokenStore]:
-    """All documents of a store for training, with labels ``(n,)`` or else the labels in turn; none for validation."""
+    """Return a view of a store with all documents for training and none for validation.
+
+    Args:
+        store: Token ids of ``n`` documents.
+        labels: Label of each document, ``(n,)``; None to use all labels in turn.
+    """
     every, nothing = np.arange(len(store)), np.empty(0, np.intp)
     paths = (every % len(LABELS) if labels is None else labels).astype(np.int32)[:, None]  # (n, 1)
     none = paths[:0]
@@ -87,14 +92,14 @@ def view_of(store: TokenStore, labels: NDArray[np.integer] | None = None) -> Nod
 
 
 def peer_tokenizer() -> Any:
-    """The tokenizer of transformers with the vocabulary of the package's encoder."""
+    """Return transformers' tokenizer with the vocabulary of the packaged encoder."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(VOCABULARY, trust_remote_code=False, local_files_only=True)
 
 
 def peer_model(network: Any, config: dict[str, Any]) -> Any:
-    """Our network as transformers takes it, for training and for scoring."""
+    """Wrap our network as a transformers model, for training and for scoring."""
     from transformers import BertConfig, PreTrainedModel
     from transformers.modeling_outputs import SequenceClassifierOutput
 

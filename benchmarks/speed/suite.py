@@ -1,4 +1,4 @@
-"""All rows in one run, and how much each of them does."""
+"""Run all rows; each row's amount of work is set here."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from patent_hier.settings import BF16
 
 
 class Amounts(NamedTuple):
-    """How much each row does."""
+    """Amount of work of each row."""
 
-    rows: int  # of the raw file
-    texts: int  # to encode and to segment; the most that any row reads
+    rows: int  # rows of the raw file
+    texts: int  # texts to encode and to segment; no row reads more
     demo: int  # documents for a network of the demo's size
-    base: int  # documents for one of BERT-base's size
-    repeats: int  # of a row, in turn with its peer
-    sizes: tuple[int, ...]  # rows of the raw files of the scale, ascending
+    base: int  # documents for a network of BERT-base's size
+    repeats: int  # repeats of a row, in turn with its peer
+    sizes: tuple[int, ...]  # rows of the raw files for the row 'scale', ascending
 
 
 AMOUNTS = {
@@ -39,19 +39,19 @@ AMOUNTS = {
     "full": Amounts(200_000, 50_000, 4_096, 256, 5, (10_000, 100_000, 1_000_000, 2_770_000)),
 }
 _TREE_DOCUMENTS = 256
-_DEMO_ROWS = 1_500  # of the corpus on which jobs are launched
+_DEMO_ROWS = 1_500  # rows of the corpus for the row 'jobs'
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The inputs of the rows, as many as asked for or all there are, and the work of each row."""
+    """Inputs of the rows, at most as many as set in ``amounts``, and the work of each row."""
 
     abstracts: tuple[str, ...]
     titles: tuple[str, ...]
     amounts: Amounts
 
     def subjects(self) -> tuple[Subject, Subject]:
-        """Networks of the demo's and of BERT-base's size, and their abstracts."""
+        """Return networks of the demo's and of BERT-base's size, with their abstracts."""
         sizes = (("demo", self.amounts.demo), ("base", self.amounts.base))
         demo, base = (Subject(size, self.abstracts[:count]) for size, count in sizes)
         return demo, base
@@ -65,7 +65,7 @@ def _training(bench: Bench) -> Iterator[Row]:
 def _scoring(bench: Bench) -> Iterator[Row]:
     for subject in bench.subjects():
         yield from scoring_rows(subject, "abstracts", bench.amounts.repeats, Engine())
-        # Titles have a tenth of an abstract's tokens; a batch of them alone would not show what like lengths are worth.
+        # Titles have a tenth of an abstract's tokens; one batch of them would not show the gain from similar lengths.
         titles = bench.titles[: 8 * len(subject.texts)]
         yield from scoring_rows(Subject(subject.size, titles), "titles", bench.amounts.repeats, Engine())
     yield from scoring_rows(bench.subjects()[1], "abstracts", bench.amounts.repeats, Engine(precision=BF16))

@@ -1,4 +1,4 @@
-"""Texts to token ids beside transformers' fast tokenizer, and to words beside jieba, on one core."""
+"""Compare encoding with transformers' fast tokenizer and segmentation with jieba, on one core."""
 
 import os
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ _BATCH = 1000  # texts
 
 
 def tokens_row(texts: Sequence[str], repeats: int) -> Row:
-    """Encode all texts by both, with the vocabulary of the package's encoder.
+    """Encode all texts with both, with the vocabulary of the packaged encoder.
 
-    The peer is called as a user would, with truncation and without padding. Ours begins each repeat without remembered
-    runs; its tables are made anew too, but timed apart, since a corpus of any size needs them once.
+    The peer is called as a user would call it, with truncation and without padding. Ours begins each repeat with an
+    empty cache of runs; its tables are rebuilt too, but timed separately, because a corpus of any size needs them once.
     """
     description = load_tokenizer(EncoderFiles(VOCABULARY, {}, False), MAX_LENGTH).to_str()
     batches = [list(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH)]
@@ -32,7 +32,7 @@ def tokens_row(texts: Sequence[str], repeats: int) -> Row:
         fast[:] = [build_encoder(description)]
 
     def ours() -> list[Ragged]:
-        assert fast[0] is not None  # the package's encoder is one of BERT's
+        assert fast[0] is not None  # the packaged encoder has a BERT tokenizer
         return [fast[0].encode(batch) for batch in batches]
 
     def peer() -> list[list[list[int]]]:
@@ -45,7 +45,7 @@ def tokens_row(texts: Sequence[str], repeats: int) -> Row:
             for (ids, lengths), others in zip(ours(), peer(), strict=True)
             for one, other in zip(np.split(ids, np.cumsum(lengths)[:-1]), others, strict=True)
         )
-        seconds = np.array(in_turn(tables, ours, peer, repeats=repeats, warm_up=0))  # both have run
+        seconds = np.array(in_turn(tables, ours, peer, repeats=repeats, warm_up=0))  # both have already run once
     facts = {"documents": len(texts), "different": different, "tables_seconds": float(np.median(seconds[:, 0]))}
     work, name = f"text to token ids, length {MAX_LENGTH}, one core", "transformers fast tokenizer"
     rounds = seconds[:, 1:].tolist()
@@ -53,7 +53,7 @@ def tokens_row(texts: Sequence[str], repeats: int) -> Row:
 
 
 def segmentation_row(texts: Sequence[str], repeats: int) -> Row:
-    """Segment all texts by both."""
+    """Segment all texts with both."""
     tokenizer = jieba_tokenizer()
 
     def ours() -> list[list[str]]:
@@ -64,6 +64,6 @@ def segmentation_row(texts: Sequence[str], repeats: int) -> Row:
 
     different = sum(one != other for one, other in zip(ours(), peer(), strict=True))
     facts = {"documents": len(texts), "different": different, "rjieba": rjieba_cut() is not None}
-    rounds = in_turn(ours, peer, repeats=repeats, warm_up=0)  # both have run
+    rounds = in_turn(ours, peer, repeats=repeats, warm_up=0)  # both have already run once
     work, agrees = "segmentation into words", different == 0
     return rate_row(work, "documents", len(texts), rounds, "jieba", target=3.0, agrees=agrees, facts=facts)

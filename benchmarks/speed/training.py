@@ -1,4 +1,4 @@
-"""Training steps: our trainer beside Hugging Face's, and what Lightning adds to a plain loop."""
+"""Compare training steps with Hugging Face's Trainer, and measure what Lightning adds to a plain loop."""
 
 import tempfile
 from dataclasses import replace
@@ -24,17 +24,17 @@ from patent_hier.training.node_data import NodeView
 from patent_hier.training.optimizing import Schedule, build_optimizer
 
 BATCH = 16  # documents per step
-_STEPS = 400  # of the overhead's row
+_STEPS = 400  # steps for the overhead row
 
 
 def training_row(subject: Subject, repeats: int, batch: int = BATCH, warm_up: int = 0) -> Row:
-    """One epoch over a subject's documents, padded as they come, by both trainers with equal settings.
+    """Measure one epoch over a subject's documents, with padded batches, in both trainers with equal settings.
 
     Args:
-        subject: What is trained, and on which texts.
+        subject: Network to train, and its texts.
         repeats: See :class:`Row`.
-        batch: Documents of a step.
-        warm_up: Epochs that go before the timed one, in the same run; a GPU is slower in its first steps.
+        batch: Documents per step.
+        warm_up: Epochs before the timed one, in the same run; a GPU is slower in its first steps.
     """
     facts: dict[str, Any] = {**subject.facts(), **device_facts(subject)}
     view, settings = view_of(subject.store), subject.run(batch_size=batch)
@@ -48,7 +48,7 @@ def training_row(subject: Subject, repeats: int, batch: int = BATCH, warm_up: in
 
 
 def device_facts(subject: Subject) -> dict[str, str]:
-    """Where a subject is trained and in which precision, unless it is told otherwise; the plan reads them."""
+    """Return the default device and precision for training a subject; the plan reads them."""
     on_gpu = choose_gpu("auto", "trainer.accelerator")
     precision = choose_precision("auto", on_gpu, subject.reader.files.hidden_size)
     name = torch.cuda.get_device_name() if on_gpu else "cpu"
@@ -58,7 +58,7 @@ def device_facts(subject: Subject) -> dict[str, str]:
 def our_seconds(
     view: NodeView[TokenStore], spec: NetworkSpec, settings: Settings, warm_up: int = 0
 ) -> tuple[float, int | None]:
-    """Seconds of an epoch behind so many epochs of warm-up, and the most bytes of the GPU's memory; None on a CPU."""
+    """Return the seconds of an epoch after ``warm_up`` epochs, and the peak GPU memory in bytes (None on a CPU)."""
     trainer, on_gpu = replace(settings.trainer, max_epochs=warm_up + 1), torch.cuda.is_available()
     if on_gpu:
         torch.cuda.empty_cache()
@@ -69,8 +69,8 @@ def our_seconds(
 
 
 def _hugging_face_seconds(subject: Subject, precision: str, batch: int, warm_up: int) -> float:
-    """The same of ``Trainer.train``: same network, data, precision, optimizer, clipping."""
-    if find_spec("accelerate") is None:  # Trainer asks for it only when it is made
+    """Return the seconds of ``Trainer.train`` with the same network, data, precision, optimizer and clipping."""
+    if find_spec("accelerate") is None:  # Trainer would complain only when it is created
         raise ConfigError('the peer of training needs accelerate: pip install -c constraints.txt -e ".[bench]"')
     from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -114,7 +114,7 @@ def _hugging_face_seconds(subject: Subject, precision: str, batch: int, warm_up:
 
 
 class _Tiny(nn.Module):
-    """A network whose own work is next to nothing."""
+    """A network with almost no work of its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,11 +126,11 @@ class _Tiny(nn.Module):
 
 
 def overhead_row(subject: Subject, repeats: int) -> Row:
-    """Milliseconds that a step of ours takes beyond a plain PyTorch loop over the same batches."""
+    """Measure how many milliseconds longer our step takes than a plain PyTorch loop over the same batches."""
     store = TokenStore.from_documents(np.random.default_rng(1).integers(1, 64, (_STEPS * BATCH, 8)).tolist())
     view, threads = view_of(store), torch.get_num_threads()
     spec = NetworkSpec(subject.reader, lambda _: _Tiny())
-    settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second one
+    settings = subject.run(batch_size=BATCH, accelerator="cpu", num_threads=1)  # there is no work for a second thread
     rounds = [(our_seconds(view, spec, settings)[0], _plain_seconds(view)) for _ in range(repeats + 1)][1:]
     torch.set_num_threads(threads)
     step, plain, more = (
@@ -141,7 +141,7 @@ def overhead_row(subject: Subject, repeats: int) -> Row:
 
 
 def _plain_seconds(view: NodeView[TokenStore]) -> float:
-    """Seconds of one epoch in the plainest loop that does the same: batches, loss, clipping, optimizer, schedule."""
+    """Return the seconds of one epoch in the simplest equal loop: batches, loss, clipping, optimizer, schedule."""
     network, settings = _Tiny(), OptimizerSettings(lr=1e-3)
     optimizer = build_optimizer(network, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, Schedule(settings, _STEPS))

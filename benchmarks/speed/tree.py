@@ -1,4 +1,4 @@
-"""Arithmetic on a label tree of the IPC's size, beside a plain loop over its parents."""
+"""Compare arithmetic on a label tree of the IPC's size with a plain loop over its parents."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,12 +12,12 @@ from patent_hier.taxonomy.arithmetic import joint_log_prob, log_softmax_siblings
 from patent_hier.taxonomy.symbols import IPC_LEVELS
 from patent_hier.taxonomy.tree import NONE, LabelTree
 
-IPC_SIZES = (8, 130, 650, 7_500, 68_700)  # labels of each level, about
+IPC_SIZES = (8, 130, 650, 7_500, 68_700)  # approximate number of labels at each level
 _TOLERANCE = 1e-3  # of log-probabilities
 
 
 def make_tree(labels: Sequence[int], seed: int = 0) -> LabelTree:
-    """A tree with so many labels at each level, below each label one or more, as unevenly as in the IPC."""
+    """Generate a tree with these numbers of labels by level; each label has children, as unevenly as in the IPC."""
     rng = np.random.default_rng(seed)
     codes, parents, start = [f"1:{i}" for i in range(labels[0])], [np.full(labels[0], NONE)], 0
     for depth, (above, size) in enumerate(pairwise(labels), 2):
@@ -32,7 +32,7 @@ def make_tree(labels: Sequence[int], seed: int = 0) -> LabelTree:
 
 
 def tree_row(tree: LabelTree, documents: int, repeats: int) -> Row:
-    """From the logits of all labels to their joint log-probabilities, beside a loop over parents."""
+    """Measure from the logits of all labels to joint log-probabilities, compared with a loop over parents."""
     logits = np.random.default_rng(0).normal(0, 3, (documents, len(tree))).astype(np.float32)
 
     def ours() -> NDArray[np.float32]:
@@ -42,7 +42,7 @@ def tree_row(tree: LabelTree, documents: int, repeats: int) -> Row:
         return _by_parent(tree, logits)
 
     difference = float(np.abs(ours() - peer()).max())
-    rounds = in_turn(ours, peer, repeats=repeats, warm_up=0)  # both have run
+    rounds = in_turn(ours, peer, repeats=repeats, warm_up=0)  # both have already run once
     facts = {"documents": documents, "labels": len(tree), "largest_difference": difference}
     work = f"label tree: log-softmax within siblings and sums along the paths, {len(tree):,} labels"
     rest = {"target": 2.0, "agrees": difference <= _TOLERANCE, "facts": facts}

@@ -1,1 +1,1 @@
-"""Features that models read: word pieces, words with vectors, counts of character n-grams, and their stores."""
+"""Input features of the models: word pieces, words with vectors, character n-gram counts, and their stores."""

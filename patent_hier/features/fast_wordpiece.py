@@ -1,9 +1,9 @@
-"""BERT's WordPiece by table: the ids of the tokenizers library, many times faster on Chinese text.
+"""BERT's WordPiece by table lookup: the same ids as the tokenizers library, many times faster on Chinese text.
 
-A Chinese character, a punctuation mark and whitespace end the word before them, and what they become themselves does
-not depend on their neighbours: that is a table by code point (:mod:`patent_hier.features.isolated`). What stands
-between them, such as Latin words, digits, kana and odd signs, is a *run*; the library encodes each run once, and a
-dictionary remembers it. All else is arithmetic on arrays of a few hundred documents at once.
+A Chinese character, a punctuation mark or white space ends the word before it, and its own token does not depend on its
+neighbours, so a table by code point holds these tokens (:mod:`patent_hier.features.isolated`). Anything between them,
+such as Latin words, digits, kana and rare signs, is a *run*: the library encodes each run once, and a dictionary keeps
+its ids. The rest is arithmetic on arrays of a few hundred documents at once.
 """
 
 import json
@@ -19,39 +19,40 @@ from patent_hier.features.isolated import IN_RUN, isolated_characters
 from patent_hier.features.ragged import Ragged, end_to_end, join, replace
 
 _TEXTS_AT_ONCE = 512
-_AT_ONCE = 1 << 17  # characters whose arrays fit a processor's cache
-_MOST_BYTES = 1 << 25  # of all remembered runs together
-_BYTES_OF_RUN, _BYTES_OF_CHARACTER = 200, 8  # about: a string and its place in a dictionary, a character and its ids
-_BETWEEN = "\n"  # whitespace for every tokenizer of BERT's
+_AT_ONCE = 1 << 17  # characters whose arrays fit into a processor's cache
+_MOST_BYTES = 1 << 25  # memory limit for all cached runs together
+_BYTES_OF_RUN, _BYTES_OF_CHARACTER = 200, 8  # estimates: a string and its dictionary entry; a character and its ids
+_BETWEEN = "\n"  # white space for every BERT tokenizer
 _ROOM = 1.5  # characters read at first for each token that is kept
-_FURTHER = 4  # how many times more are read if these were too few
-_FEWEST_TOKENS = 3  # [CLS], [SEP] and one; the library does not truncate to less
+_FURTHER = 4  # factor by which more characters are read if these were too few
+_FEWEST_TOKENS = 3  # [CLS], [SEP] and one more; the library does not truncate to fewer
 
 
 def fast_encoder(tokenizer: Tokenizer) -> "FastWordPiece | None":
-    """A faster encoder that gives the ids of ``tokenizer``, or None if only the library itself can.
+    """Return a faster encoder with the same ids as ``tokenizer``, or None if only the library supports it.
 
-    It is there for a tokenizer of BERT's that cuts long texts, that is with
+    The tokenizer must be a BERT tokenizer that truncates long texts, with
 
-    - ``BertNormalizer`` with Chinese characters apart, ``BertPreTokenizer`` and ``WordPiece`` with its unknown token;
+    - ``BertNormalizer`` that separates Chinese characters, ``BertPreTokenizer``, and ``WordPiece`` with its unknown
+      token;
     - ``[CLS] text [SEP]`` and nothing else around a text;
     - truncation on the right, to at least 3 tokens, and no padding;
-    - added tokens that are looked for in the text as it stands (``normalized`` false), such as ``[MASK]``.
+    - added tokens that are matched in the original text (``normalized`` false), such as ``[MASK]``.
 
-    All others, such as byte-level BPE of GPT-2 and ModernBERT, have None. The tables of the last two tokenizers are
-    kept; making one takes about 0.2 s.
+    For all others, such as the byte-level BPE of GPT-2 and ModernBERT, the result is None. The tables of the last two
+    tokenizers are cached; building one takes about 0.2 s.
 
     Args:
-        tokenizer: Its later changes do not reach what is returned.
+        tokenizer: The tokenizer; later changes to it do not affect the encoder.
     """
     return None if tokenizer.encode_special_tokens else _kept(tokenizer.to_str())
 
 
 def build_encoder(description: str) -> "FastWordPiece | None":
-    """As :func:`fast_encoder`, made anew.
+    """Build a new encoder; see :func:`fast_encoder`.
 
     Args:
-        description: The tokenizer's ``to_str``.
+        description: Result of the tokenizer's ``to_str``.
     """
     facts = json.loads(description)
     if not _is_bert(facts):
@@ -69,7 +70,7 @@ _kept = lru_cache(maxsize=2)(build_encoder)
 
 
 def _is_bert(facts: dict[str, Any]) -> bool:
-    """Whether a tokenizer's description is one that :func:`fast_encoder` names, but for what stands around a text."""
+    """Return whether a description meets the conditions of :func:`fast_encoder`, except for tokens around a text."""
     normalizer, model, truncation = facts["normalizer"] or {}, facts["model"], facts["truncation"] or {}
     return (
         normalizer.get("type") == "BertNormalizer"
@@ -86,17 +87,17 @@ def _is_bert(facts: dict[str, Any]) -> bool:
 
 
 class FastWordPiece:
-    """Texts as token ids, through a table of characters and a memory of runs.
+    """Encoder of texts that uses a table of characters and a cache of runs.
 
-    A text that holds an added token literally, such as ``[MASK]``, goes through the library as a whole. One thread at
-    a time may use an object.
+    The library encodes any text that contains an added token literally, such as ``[MASK]``. An instance is not
+    thread-safe.
 
     Args:
-        exact: The tokenizer whose ids are given.
-        plain: The same without added tokens, special tokens and truncation.
+        exact: The tokenizer whose ids are reproduced.
+        plain: The same tokenizer without added tokens, special tokens and truncation.
         literals: The added tokens.
         around: The ids of [CLS] and [SEP].
-        kept: The most tokens of a text between them.
+        kept: Largest number of tokens between [CLS] and [SEP].
     """
 
     def __init__(
@@ -105,7 +106,8 @@ class FastWordPiece:
         self._exact = exact
         self._literals = literals
         self._openings = {literal[0] for literal in literals}
-        # A literal that begins before the last kept token ends is whole, if the token ends so far from a head's end.
+        # If the last kept token ends this far before the end of a head, the head contains every literal that begins
+        # before it in full.
         self._margin = max(map(len, literals), default=1)
         self._around = around
         self._kept = kept
@@ -113,16 +115,16 @@ class FastWordPiece:
         self._runs = _Runs(plain, int(self._table.max()) + 1, kept)
 
     def encode(self, texts: list[str]) -> Ragged:
-        """Token ids of texts.
+        """Return the token ids of texts.
 
         Args:
-            texts: Any Unicode text.
+            texts: Any Unicode texts.
 
         Returns:
-            The ids of all texts end to end, and how many each has, ``(len(texts),)``; with [CLS] and [SEP].
+            The ids of all texts end to end, and the number of ids of each, ``(len(texts),)``; with [CLS] and [SEP].
 
         Raises:
-            TypeError: If a text holds half a surrogate pair; the library raises it.
+            TypeError: If a text contains half of a surrogate pair; the library raises it.
         """
         try:
             "".join(texts).encode("utf-16-le")
@@ -135,7 +137,7 @@ class FastWordPiece:
         return end_to_end([encoding.ids for encoding in self._exact.encode_batch_fast(texts)])
 
     def _read(self, texts: list[str], reach: int) -> Ragged:
-        """Encode the first ``reach`` characters of each text, and more of those whose ids they do not decide."""
+        """Encode the first ``reach`` characters of each text, and more where these do not decide all kept ids."""
         heads = [text[:reach] for text in texts]
         parts = [self._encode(heads[rows]) for rows in _chunks(heads)]
         ids, lengths, decided = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -156,7 +158,7 @@ class FastWordPiece:
         return [row for row, text in enumerate(texts) if any(literal in text for literal in self._literals)]
 
     def _encode(self, texts: list[str]) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-        """Ids and lengths of texts without literals, and how many tokens each has whatever follows it."""
+        """Return ids and lengths of texts without literals, and how many tokens of each are final whatever follows."""
         joined = _BETWEEN + _BETWEEN.join(texts) + _BETWEEN
         source = self._table.take(np.frombuffer(joined.encode("utf-32-le"), "<u4"), mode="clip")  # (characters,)
         counts = (source >= 0).astype(np.int32)  # tokens of each character; a run's are at its last one
@@ -176,7 +178,7 @@ class FastWordPiece:
         return self._framed(self._runs.gather(source[units], counts), lengths), lengths + 2, decided
 
     def _framed(self, inner: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Set [CLS] and [SEP] around each text's ids."""
+        """Put [CLS] and [SEP] around each text's ids."""
         ends = np.cumsum(lengths + 2)
         ids = np.empty(len(inner) + 2 * len(lengths), np.int32)
         is_inner = np.ones(len(ids), np.bool_)
@@ -188,33 +190,33 @@ class FastWordPiece:
 
 
 class _Runs:
-    """The token ids of runs, encoded by the library once; the memory is emptied when it is full.
+    """Cache of the token ids of runs, each encoded once by the library; it is emptied when it is full.
 
     Args:
         plain: The tokenizer without added tokens, special tokens and truncation.
-        n_single: More than the largest id of the table's characters.
-        kept: Tokens of a run that can matter.
+        n_single: A number above the largest id of the table's characters.
+        kept: Largest number of tokens kept of a run.
     """
 
     def __init__(self, plain: Tokenizer, n_single: int, kept: int) -> None:
         self._plain = plain
         self._n_single = n_single
         self._kept = kept
-        self._pool = np.arange(2 * n_single, dtype=np.int32)  # its first ids are their own places
+        self._pool = np.arange(2 * n_single, dtype=np.int32)  # each of the first ids is at its own position
         self._forget()
 
     def _forget(self) -> None:
-        self._places: dict[str, int] = {}  # of a run's first id in the pool, times 2 ** 32, and how many it has
+        self._places: dict[str, int] = {}  # position of a run's first id in the pool, times 2 ** 32, plus its length
         self._used = self._n_single
         self._bytes = 0
 
     def place(self, joined: str, source: NDArray[np.int32], counts: NDArray[np.int32]) -> None:
-        """Enter the runs of a text where they end: their place in the pool, and how many tokens they have.
+        """Write each run's position in the pool and number of tokens to the arrays, at the run's last character.
 
         Args:
-            joined: The text, without a run at its beginning or end.
-            source: ``(characters,)``, ``IN_RUN`` for those in runs.
-            counts: ``(characters,)``.
+            joined: The text; it must not begin or end with a run.
+            source: Id of each character, or position of the run in the pool, ``(characters,)``; ``IN_RUN`` in runs.
+            counts: Number of tokens of each character or run, ``(characters,)``.
         """
         in_run = source == IN_RUN
         edges = np.flatnonzero(in_run[1:] != in_run[:-1]) + 1
@@ -224,7 +226,7 @@ class _Runs:
         counts[ends - 1] = places & 0xFFFFFFFF
 
     def gather(self, places: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.int32]:
-        """``counts[i]`` ids from ``places[i]`` on, one after another."""
+        """Return ``counts[i]`` ids from ``places[i]`` on, for every ``i``, end to end."""
         before = np.cumsum(counts) - counts
         return self._pool.take(np.repeat(places - before, counts) + np.arange(counts.sum()))
 
@@ -250,7 +252,7 @@ class _Runs:
 
 
 def _chunks(texts: list[str]) -> Iterator[slice]:
-    """Neighbouring texts of at most ``_AT_ONCE`` characters together, or one text that is longer."""
+    """Yield slices of consecutive texts with at most ``_AT_ONCE`` characters in total, or of one longer text."""
     start = size = 0
     for row, text in enumerate(texts):
         if size and size + len(text) > _AT_ONCE:

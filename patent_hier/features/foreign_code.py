@@ -1,9 +1,8 @@
-"""Refusal of encoder folders that ask for code of their own or from the hub, pickles, or files outside the folder.
+"""Reject encoder folders that request custom code, code from the hub, pickles, or files outside the folder.
 
-``trust_remote_code=False`` and ``use_safetensors=True`` stand where transformers is called; this stands before it,
-because both have been passed by: through the implementation of attention (CVE-2026-4372), through a nested
-configuration (CVE-2026-5241), and, here tried, through the index of sharded weights, whose files transformers loads by
-their suffix.
+The calls to transformers set ``trust_remote_code=False`` and ``use_safetensors=True``. These checks run first, because
+both settings have been bypassed: through the attention implementation (CVE-2026-4372), through a nested configuration
+(CVE-2026-5241), and, in our own tests, through the index of sharded weights, whose files transformers loads by suffix.
 """
 
 import json
@@ -19,7 +18,7 @@ from patent_hier.sanitize import shown
 WEIGHTS_INDEX = "model.safetensors.index.json"
 _ADAPTER = "adapter_config.json"
 _SUFFIX = ".safetensors"
-# Keys of a config.json that make transformers run or fetch what is not in transformers, and keys that may.
+# Keys of a config.json that make, or may make, transformers run or fetch code that is not part of transformers.
 _RUNS_CODE = (
     "auto_map", "trust_remote_code", "use_kernels", "kernel_config", "quantization_config", "backbone",
     "use_pretrained_backbone", "use_timm_backbone",
@@ -31,36 +30,36 @@ IMPLEMENTATIONS = (
 
 
 def refuse_code(config: dict[str, Any], where: Path | str = "config.json") -> None:
-    """Refuse a configuration that asks for code, at any depth.
+    """Reject a configuration that requests code, at any depth.
 
     Args:
         config: Content of a ``config.json``.
         where: The file, for the message.
 
     Raises:
-        ConfigError: Naming the first such key.
+        ConfigError: If a key requests code; the message names the first one.
     """
     for key, value in _entries(config):
         hub_name = key in IMPLEMENTATIONS and "/" in json.dumps(value)
         if hub_name or (key in _RUNS_CODE and value):
             raise ConfigError(
-                f"{where} has {key}, which asks for code that is not in transformers; none is ever run here: choose an "
-                f"encoder without it, or, if transformers knows its model_type, take {key} out"
+                f"{where} has {key}, which requests code outside transformers, and such code is never run; choose an "
+                f"encoder without it, or, if transformers supports its model_type, remove {key}"
             )
 
 
 def refuse_code_in(folder: Path) -> None:
-    """Refuse an encoder's folder that asks for code, pickles or files outside it.
+    """Reject an encoder folder that requests code, pickles or files outside it.
 
     Raises:
-        ConfigError: Naming the file.
-        ArtifactError: If its JSON cannot be read, or there are pipes, devices or sockets in it.
+        ConfigError: If it requests any of these; the message names the file.
+        ArtifactError: If its JSON cannot be read, or it contains pipes, devices or sockets.
     """
     require_only_files(folder)
     refuse_code(read_json(folder / "config.json"), folder / "config.json")
     if (folder / _ADAPTER).is_file():
         raise ConfigError(
-            f"{folder / _ADAPTER} makes this an adapter to another encoder; merge them and save the whole encoder"
+            f"{folder / _ADAPTER} marks this as an adapter to another encoder; merge the two and save the full encoder"
         )
     if (folder / WEIGHTS_INDEX).is_file():
         _check_index(folder / WEIGHTS_INDEX)
@@ -74,12 +73,12 @@ def _check_index(file: Path) -> None:
     for shard in shards.values():
         if not (isinstance(shard, str) and shard.endswith(_SUFFIX) and Path(shard).name == shard):
             raise ConfigError(
-                f"{file} names {shown(shard)}, which is no {_SUFFIX} file of its folder; copy the encoder again"
+                f"{file} names {shown(shard)}, which is not a {_SUFFIX} file in its folder; copy the encoder again"
             )
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:
-    """Every key and its value in nested dictionaries and lists."""
+    """Yield every key and its value in nested dictionaries and lists."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key, inner

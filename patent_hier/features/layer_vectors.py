@@ -1,4 +1,4 @@
-"""Document vectors of every layer of a frozen encoder: computed once per corpus, read by every node and seed.
+"""Document vectors from the layers of a frozen encoder: computed once per corpus, read by every node and seed.
 
 On disk: ``vectors.bin``, float16 ``(n_documents, layers, hidden_size)``, the encoder's last layer first.
 """
@@ -21,14 +21,14 @@ DTYPE = np.dtype("<f2")
 
 
 def layer_vectors_fingerprint(tokens: str, encoder: str, pooling: str, layers: int, precision: str) -> str:
-    """Name the vectors by what decides their content.
+    """Return the fingerprint of the vectors, from everything that decides their content.
 
     Args:
-        tokens: Name of the token store.
+        tokens: Fingerprint of the token store.
         encoder: Digest of the encoder's files.
-        pooling: How a layer's output becomes one vector.
-        layers: Number of last layers that are kept.
-        precision: In which the encoder computed.
+        pooling: Method that reduces a layer's output to one vector.
+        layers: Number of last layers that are stored.
+        precision: Numeric precision in which the encoder computed.
     """
     return fingerprint([LAYER_VECTORS_VERSION, tokens, encoder, pooling, layers, precision])
 
@@ -37,9 +37,9 @@ class LayerVectors:
     """Memory-mapped vectors of a whole corpus.
 
     Attributes:
-        layers: Number of last layers that are kept.
+        layers: Number of last layers that are stored.
         hidden_size: Width of each vector.
-        num_layers: Layers of the encoder that made them.
+        num_layers: Number of layers of the encoder that computed them.
     """
 
     def __init__(self, vectors: NDArray[np.float16], num_layers: int) -> None:
@@ -52,7 +52,7 @@ class LayerVectors:
         """Map a sealed folder.
 
         Raises:
-            ArtifactError: If it is damaged.
+            ArtifactError: If the folder is damaged.
         """
         manifest = read_json(folder / MANIFEST)
         try:
@@ -61,22 +61,22 @@ class LayerVectors:
             return cls(vectors, int(manifest["num_layers"]))
         except (KeyError, OSError, TypeError, ValueError) as error:
             raise ArtifactError(
-                f"layer vectors {folder} are damaged ({reason(error)}); delete it and run again"
+                f"the layer vectors in {folder} are damaged ({reason(error)}); delete the folder and run again"
             ) from error
 
     def __len__(self) -> int:
         return len(self._vectors)
 
     def rows(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors of some documents, ``(len(positions), layers, hidden_size)``, the last layer first."""
+        """Return the vectors of some documents, ``(len(positions), layers, hidden_size)``, the last layer first."""
         return self._vectors[positions].astype(np.float32)
 
 
 class PositionStore(TokenStore):
-    """A corpus whose documents are read as their own positions, to look their vectors up.
+    """A token store that returns a document's position instead of its tokens, to look up its vectors.
 
     Args:
-        lengths: Tokens of each document, ``(n,)``: batches hold the same documents as if the tokens were read.
+        lengths: Number of tokens of each document, ``(n,)``, so that batches are the same as with the tokens.
     """
 
     def __init__(self, lengths: NDArray[np.int64]) -> None:
@@ -86,5 +86,5 @@ class PositionStore(TokenStore):
         return np.array([index], np.uint32)
 
     def padded_length(self, indices: Sequence[int] | NDArray[np.intp]) -> int:
-        """One position for each document."""
+        """Return 1: each document has one position."""
         return 1

@@ -1,4 +1,4 @@
-"""A vocabulary of its own for a new encoder: Chinese characters, and word pieces for Latin, digits and units."""
+"""Build a vocabulary for a new encoder: Chinese characters, and word pieces for Latin letters, digits and units."""
 
 import json
 import sys
@@ -14,27 +14,27 @@ from patent_hier.features.vocabulary import CONTINUATION, SPECIAL_TOKENS
 from patent_hier.regular_files import read_regular
 from patent_hier.sanitize import reason
 
-_MOST_BYTES = 1 << 26  # of a vocabulary
+_MOST_BYTES = 1 << 26  # size limit of a vocabulary file
 
 
 def build_vocabulary(batches: Callable[[], Iterable[list[str]]], size: int, min_count: int) -> list[str]:
-    """The tokens of a vocabulary; a token's position is its id.
+    """Return the tokens of a vocabulary; a token's position is its id.
 
-    Every Chinese character is a word of its own, so merges arise in Latin letters, digits and units only. The same
-    text makes the same vocabulary, in the same order.
+    Every Chinese character is a word of its own, so only Latin letters, digits and units are merged. The same text
+    always gives the same vocabulary, in the same order.
 
     Args:
-        batches: Gives lists of passages, from the beginning at each call; it is read two or three times.
-        size: Largest number of tokens. Every character of the text is one, unless there are more than that: then the
-            most frequent are, equally frequent ones in the order of their code points.
-        min_count: Occurrences that two pieces side by side need to become one.
+        batches: Function that yields lists of passages, from the start at each call; it is called two or three times.
+        size: Largest number of tokens. Every character of the text becomes a token; if there are too many, the most
+            frequent ones do, and ties are broken by code point.
+        min_count: Occurrences that two adjacent pieces need to be merged into one.
 
     Returns:
         Special tokens first (``[PAD]`` is 0), then characters within words (``##x``), then characters, then word
         pieces in the order of their merges.
 
     Raises:
-        DataError: If the text has no character.
+        DataError: If the text has no characters.
 
     Source: Devlin et al. (2019), section 3; WordPiece as trained by the tokenizers library.
     """
@@ -42,11 +42,11 @@ def build_vocabulary(batches: Callable[[], Iterable[list[str]]], size: int, min_
     characters = sorted(token for token in known if len(token) == 1)
     inside = {token[-1] for token in known if len(token) == len(CONTINUATION) + 1 and token.startswith(CONTINUATION)}
     if not characters:
-        raise DataError("the text has no character to build a vocabulary of; check the files of text")
+        raise DataError("the text has no characters to build a vocabulary from; check the text files")
     if len(SPECIAL_TOKENS) + len(characters) + len(inside) > size:
         characters = _most_frequent(characters, inside, batches(), size - len(SPECIAL_TOKENS))
-    # The library numbers characters within words in no fixed order, and decides ties between merges by number. Given
-    # beforehand, they have their numbers.
+    # The library numbers characters within words in no fixed order, and breaks ties between merges by number. Passing
+    # them in fixes their numbers.
     first = sorted(CONTINUATION + character for character in inside.intersection(characters))
     learnt = _learn(batches(), size, min_count, first, characters)
     words = sorted((token for token in learnt if token not in SPECIAL_TOKENS), key=lambda token: learnt[token])
@@ -54,7 +54,7 @@ def build_vocabulary(batches: Callable[[], Iterable[list[str]]], size: int, min_
 
 
 def _most_frequent(characters: list[str], inside: set[str], batches: Iterable[list[str]], room: int) -> list[str]:
-    """As many characters as there is room for; one that also stands within words takes two places."""
+    """Return as many characters as there is room for; a character that also occurs within words takes two places."""
     normalizer = BertWordPieceTokenizer(lowercase=True).normalizer
     counts: Counter[str] = Counter()
     for texts in batches:
@@ -86,7 +86,7 @@ def _learn(
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The tokens of a ``vocab.txt``.
+    """Read the tokens of a ``vocab.txt``.
 
     Raises:
         ConfigError: If it cannot be read, lacks a special token, does not begin with ``[PAD]``, or lists a token twice.
@@ -96,13 +96,13 @@ def read_vocabulary(path: Path) -> list[str]:
             read_regular(path, _MOST_BYTES).decode("utf-8").removesuffix("\n").split("\n")
         )  # splitlines would split at U+2028 too
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"vocabulary.path={path} cannot be read ({reason(error)}); name a vocab.txt") from error
+        raise ConfigError(f"vocabulary.path={path} cannot be read ({reason(error)}); use a vocab.txt") from error
     if missing := [token for token in SPECIAL_TOKENS if token not in tokens]:
         raise ConfigError(f"vocabulary.path={path} lacks {', '.join(missing)}; add one line for each")
     if tokens[0] != SPECIAL_TOKENS[0]:
-        raise ConfigError(f"vocabulary.path={path} begins with {tokens[0]}; {SPECIAL_TOKENS[0]} must be its first line")
+        raise ConfigError(f"vocabulary.path={path} begins with {tokens[0]}; make {SPECIAL_TOKENS[0]} its first line")
     if repeated := next((token for token, count in Counter(tokens).items() if count > 1), None):
-        raise ConfigError(f"vocabulary.path={path} lists {repeated} more than once; a token has one id")
+        raise ConfigError(f"vocabulary.path={path} lists {repeated} more than once; remove the duplicate")
     return tokens
 
 

@@ -1,8 +1,9 @@
-"""Count the character n-grams of a whole corpus in one pass, several threads, and memory that does not grow with it.
+"""Count the character n-grams of a whole corpus in one pass, in several threads, in memory independent of its size.
 
-Documents are counted in chunks, each with n-grams of its own; what a chunk has found waits on disk. When all are read,
-the document frequencies of all chunks are added up, a range of keys at a time, and decide the vocabulary. Then each
-chunk's entries get the vocabulary's columns. (Threads suffice: numpy lets others work while it sorts.)
+Documents are counted in chunks, and the n-grams and counts of each chunk are stored on disk. After the last chunk, the
+document frequencies of all chunks are added up, one range of keys at a time, and decide the vocabulary. Then the
+entries of each chunk are mapped to the vocabulary's columns. (Threads suffice, because numpy releases the lock while
+it sorts.)
 """
 
 import os
@@ -28,7 +29,7 @@ from patent_hier.settings import NgramSettings
 
 _THREADS = 4  # at most, so that memory stays below 1 GB
 RANGE = 1 << 22  # keys whose frequencies are added up together: about 250 MB
-_SAMPLES = 4  # of each chunk's keys, for each range, that say where ranges begin
+_SAMPLES = 4  # keys sampled from each chunk, for each range, to place the bounds of ranges
 
 Batches = Callable[[], Iterable[Sequence[str]]]
 Result = TypeVar("Result")
@@ -38,12 +39,12 @@ class _Chunk(NamedTuple):
     """The n-grams of one chunk; its entries are already on disk."""
 
     keys: Keys  # (k,), ascending
-    frequencies: NDArray[np.int32]  # in how many training documents of the chunk each stands, (k,)
+    frequencies: NDArray[np.int32]  # number of the chunk's training documents that contain each n-gram, (k,)
     entries: Path
 
     @classmethod
     def of(cls, counted: Counted, train: NDArray[np.bool_], entries: Path) -> "_Chunk":
-        """Of the counts of documents, of which those of the training part are known, ``(n,)``."""
+        """Save the counts of documents to ``entries``; ``train`` marks the training documents, ``(n,)``."""
         of_training = counted.counts[train].indices
         frequencies = np.bincount(of_training, minlength=len(counted.keys)).astype(np.int32)
         save_npz(entries, counted.counts, compressed=False)
@@ -51,10 +52,10 @@ class _Chunk(NamedTuple):
 
 
 class _Found:
-    """The n-grams of all chunks, in files that are opened only to be read.
+    """The n-grams of all chunks, in files.
 
     Args:
-        folder: For the files.
+        folder: Folder for the files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +64,7 @@ class _Found:
         self.entries: list[Path] = []
 
     def add(self, chunk: _Chunk) -> None:
-        """Put a chunk behind the others."""
+        """Append a chunk."""
         for file, values in ((self._keys, chunk.keys), (self._frequencies, chunk.frequencies)):
             with file.open("ab") as opened:
                 opened.write(values.tobytes())
@@ -71,12 +72,12 @@ class _Found:
         self.entries.append(chunk.entries)
 
     def keys_of(self, chunk: int) -> Keys:
-        """The keys of a chunk by number."""
+        """Return the keys of the chunk with this number."""
         begin, end = self._begins[chunk : chunk + 2]
         return np.fromfile(self._keys, np.uint64, end - begin, offset=begin * np.uint64().itemsize)
 
     def frequent(self, least: int) -> tuple[Keys, NDArray[np.int32], int]:
-        """Keys in at least ``least`` training documents, their document frequencies, and the number of all keys."""
+        """Return the keys in at least ``least`` training documents, their frequencies, and the number of all keys."""
         keys, frequencies, distinct = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], 0
         if not self._begins[-1]:
             return keys[0], frequencies[0], 0
@@ -88,15 +89,15 @@ class _Found:
             place, own = pd.factorize(np.concatenate([every[cut] for cut in cuts]))
             added = np.concatenate([counts[cut] for cut in cuts])
             total = np.bincount(place, added, minlength=len(own)).astype(np.int32)
-            distinct += int((total > 0).sum())  # the others are those of other parts
+            distinct += int((total > 0).sum())  # the others occur only in other parts
             keys.append(own[total >= max(1, least)])
             frequencies.append(total[total >= max(1, least)])
         return np.concatenate(keys), np.concatenate(frequencies), distinct
 
     def _bounds(self, every: Keys) -> list[np.uint64]:
-        """Keys between which all chunks together hold about :data:`RANGE` keys."""
+        """Return bounds between which all chunks together have about :data:`RANGE` keys."""
         step = max(1, RANGE // (_SAMPLES * len(self.entries)))
-        # Chunks are alike: each is sampled at places of its own, or all samples would be the same few keys.
+        # Chunks are alike, so each is sampled at different places; otherwise all samples would be the same few keys.
         places = [
             every[low + number * step // len(self.entries) : high : step]
             for number, (low, high) in enumerate(pairwise(self._begins))
@@ -104,7 +105,7 @@ class _Found:
         sample = np.sort(np.concatenate(places))
         n_ranges = -(-len(every) // RANGE)
         inner = [sample[len(sample) * number // n_ranges] for number in range(1, n_ranges) if len(sample)]
-        return sorted({np.uint64(0), *inner, np.uint64(2**64 - 1)})  # the last one is the key of no n-gram
+        return sorted({np.uint64(0), *inner, np.uint64(2**64 - 1)})  # no n-gram has the last one as its key
 
 
 def count_corpus(
@@ -116,18 +117,18 @@ def count_corpus(
 ) -> None:
     """Count the n-grams of every document into an n-gram store, and seal its folder.
 
-    Memory holds a few chunks, and the keys and frequencies of the n-grams found in enough training documents.
+    Memory holds a few chunks, and the keys and frequencies of the n-grams in enough training documents.
 
     Args:
-        texts: Yields the documents of the corpus in order, in batches. It is called once; again, where some
-            n-grams have hashes for keys, to name those.
-        train: Which documents are of the training part, ``(n_documents,)``; only they decide the vocabulary.
+        texts: Function that yields the documents of the corpus in order, in batches. It is called once, and once more
+            if the keys of some n-grams are hashes.
+        train: Whether each document is in the training part, ``(n_documents,)``; only these decide the vocabulary.
         settings: Sizes of the n-grams and limits of the vocabulary.
         folder: An empty staging folder.
-        progress: Told how many documents were counted, then how many were written.
+        progress: Called with the number of documents counted, and later with the number written.
 
     Raises:
-        DataError: If no n-gram stands in enough training documents, or ``train`` is not as long as the corpus.
+        DataError: If no n-gram occurs in enough training documents, or ``train`` is not as long as the corpus.
     """
     shortest, longest = settings.ngram_sizes
     reader = NgramCutter((shortest, longest))
@@ -138,7 +139,7 @@ def count_corpus(
         keys, frequencies, distinct = found.frequent(settings.min_documents)
         if not len(keys):
             raise DataError(
-                f"no character n-gram stands in {settings.min_documents} training documents; lower model.min_documents"
+                f"no character n-gram occurs in {settings.min_documents} training documents; lower model.min_documents"
             )
         facts = {"train_documents": int(train.sum()), "distinct": distinct, "rare": distinct - len(keys)}
         names = _most_frequent(keys, frequencies, settings.max_terms, lambda some: reader.names(some, texts))
@@ -161,7 +162,7 @@ def _count_chunks(
     pool: ThreadPoolExecutor,
     progress: Callable[[int], None],
 ) -> Iterator[_Chunk]:
-    """Count the corpus into chunks, in its order."""
+    """Count the corpus in chunks and yield them in order."""
     read = 0
 
     def cut() -> Iterator[tuple[Path, Passages, NDArray[np.bool_]]]:
@@ -169,8 +170,8 @@ def _count_chunks(
         for number, documents in enumerate(in_chunks(batches, reader.sizes)):
             own = train[read : read + len(documents)]
             read += len(documents)
-            if len(own) == len(documents):  # else the split is refused below
-                # Here and not in a thread: documents number the columns of context as they come.
+            if len(own) == len(documents):  # otherwise, the split is rejected below
+                # Not in a thread, because context columns are numbered in the order in which documents name them.
                 yield scratch / f"{number}.npz", reader.passages(documents), own
             progress(len(documents))
 
@@ -179,15 +180,16 @@ def _count_chunks(
 
     yield from _in_turn(pool, count, cut())
     if read != len(train):
-        raise DataError(f"the corpus has {read} texts, its split {len(train)}; delete both caches and run again")
+        raise DataError(f"the corpus has {read} texts, but its split {len(train)}; delete both caches and run again")
 
 
 def _in_turn(
     pool: ThreadPoolExecutor, work: Callable[..., Result], items: Iterable[tuple[Any, ...]]
 ) -> Iterator[Result]:
-    """The results in the order of the items, of which only as many are read ahead as threads work.
+    """Yield the results in the order of the items, and read ahead only as many items as there are threads.
 
-    The first item has no thread: libraries import parts of themselves at their first work, and not for two at once.
+    The first item is processed without a thread, because libraries import parts of themselves on first use, which is
+    not safe in two threads at once.
     """
     running: deque[Future[Result]] = deque()
     for number, item in enumerate(items):
@@ -204,7 +206,7 @@ def _in_turn(
 def _most_frequent(
     keys: Keys, frequencies: NDArray[np.int32], limit: int | None, name: Callable[[Keys], list[str]]
 ) -> list[str]:
-    """The n-grams of the most frequent keys; of equally frequent ones the first in the order of the n-grams."""
+    """Return the n-grams of the most frequent keys; ties are broken by the order of the n-grams."""
     if limit is None or len(keys) <= limit:
         return name(keys)
     least = np.partition(frequencies, len(keys) - limit)[len(keys) - limit]
@@ -215,12 +217,12 @@ def _most_frequent(
 def _write_entries(
     found: _Found, vocabulary: Vocabulary, folder: Path, pool: ThreadPoolExecutor, progress: Callable[[int], None]
 ) -> int:
-    """Write the sparse rows of every document; the number of entries."""
+    """Write the sparse rows of every document and return the number of entries."""
     lengths = [np.zeros(1, np.int64)]
 
     def rows(chunk: int, entries: Path) -> csr_matrix:
         counted = Counted(found.keys_of(chunk), load_npz(entries))
-        entries.unlink()  # what is written takes its place
+        entries.unlink()  # frees the disk space that the rows need
         return vocabulary.rows(counted)
 
     with (folder / COUNTS_FILE).open("wb") as counts_file, (folder / NGRAM_IDS_FILE).open("wb") as ids_file:

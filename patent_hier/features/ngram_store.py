@@ -1,11 +1,11 @@
 """Counts of character n-grams of a whole corpus, memory-mapped by every node.
 
-:mod:`patent_hier.features.ngram_counting` makes them, once. On disk, in compressed sparse rows:
-``counts.bin`` (int32, occurrences of an n-gram in a document), ``ngram_ids.bin`` (int32, which n-gram; ascending in
-each document), ``offsets.npy`` (int64, where each document begins) and ``terms.json``.
+:mod:`patent_hier.features.ngram_counting` computes them once. On disk, in compressed sparse rows:
+``counts.bin`` (int32, occurrences of an n-gram in a document), ``ngram_ids.bin`` (int32, the n-gram; ascending in
+each document), ``offsets.npy`` (int64, the start of each document) and ``terms.json``.
 
-N-grams of a document's context (:mod:`patent_hier.data.context`) begin with its separator and the name of their column,
-and stand behind those of the text.
+N-grams of a document's context (:mod:`patent_hier.data.context`) begin with the context separator and the name of their
+column, and come after the n-grams of the text.
 """
 
 from bisect import bisect_left
@@ -37,18 +37,18 @@ INT = np.dtype("<i4")
 
 
 def ngrams_fingerprint(corpus: str, split: str, settings: NgramSettings, context: Sequence[str] = ()) -> str:
-    """Name an n-gram store by what decides its content: documents, training part, sizes and limits of n-grams."""
+    """Return the fingerprint of an n-gram store, from its documents, the training part, and n-gram sizes and limits."""
     limits = [list(settings.ngram_sizes), settings.min_documents, settings.max_terms]
     return fingerprint([NGRAMS_VERSION, corpus, split, limits, *([sorted(context)] if context else [])])
 
 
 def in_order(ngrams: Iterable[str]) -> list[str]:
-    """N-grams in the order of a vocabulary: sorted, those of context behind those of the text."""
+    """Return n-grams in vocabulary order: sorted, with n-grams of context after those of the text."""
     return sorted(ngrams, key=lambda ngram: (_is_context(ngram), ngram))
 
 
 def context_start(ngrams: Sequence[str]) -> int:
-    """Where the n-grams of context begin in a vocabulary that is :func:`in_order`; its size where there are none."""
+    """Return where n-grams of context begin in a vocabulary that is :func:`in_order`; its size if it has none."""
     return bisect_left(ngrams, True, key=_is_context)
 
 
@@ -57,18 +57,18 @@ def _is_context(ngram: str) -> bool:
 
 
 def _column_of(ngram: str) -> str:
-    """The column of an n-gram of context."""
+    """Return the column that an n-gram of context comes from."""
     return ngram.removeprefix(SEPARATOR).partition("=")[0]
 
 
 @dataclass(frozen=True, eq=False)
 class NgramStore:
-    """Term counts of documents in compressed sparse rows; the arrays may be memory-mapped.
+    """N-gram counts of documents in compressed sparse rows; the arrays may be memory-mapped.
 
     Attributes:
-        counts: How often the n-gram stands in the document, ``(entries,)`` int32.
-        ngram_ids: Which n-gram, a position in ``ngrams``, ``(entries,)`` int32, ascending in each document.
-        offsets: Where each document begins, ``(n + 1,)`` int64.
+        counts: Occurrences of the n-gram in the document, ``(entries,)`` int32.
+        ngram_ids: Position of the n-gram in ``ngrams``, ``(entries,)`` int32, ascending in each document.
+        offsets: Start of each document, ``(n + 1,)`` int64.
         ngrams: The vocabulary, sorted, context last.
     """
 
@@ -82,7 +82,7 @@ class NgramStore:
         """Map a sealed folder.
 
         Raises:
-            ArtifactError: If it is damaged.
+            ArtifactError: If the folder is damaged.
         """
         manifest, ngrams = read_json(folder / "manifest.json"), read_json(folder / NGRAMS_FILE)
         try:
@@ -91,7 +91,7 @@ class NgramStore:
             counts = np.memmap(folder / COUNTS_FILE, dtype=INT, mode="r", shape=entries)
             ngram_ids = np.memmap(folder / NGRAM_IDS_FILE, dtype=INT, mode="r", shape=entries)
             if (len(ngrams), len(offsets) - 1) != (manifest["terms"], manifest["documents"]):
-                raise ValueError("its files are not of one size")
+                raise ValueError("its files do not match its manifest in size")
         except (EOFError, OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ArtifactError(
                 f"n-gram cache {folder} is damaged ({reason(error)}); delete it and run again"
@@ -100,7 +100,7 @@ class NgramStore:
 
     @classmethod
     def of_matrix(cls, matrix: csr_matrix, ngrams: tuple[str, ...]) -> "NgramStore":
-        """A store in memory from a matrix of counts ``(n, ngrams)`` with sorted columns."""
+        """Build a store in memory from a matrix of counts ``(n, ngrams)`` with sorted columns."""
         return cls(matrix.data.astype(INT), matrix.indices.astype(INT), matrix.indptr.astype(np.int64), ngrams)
 
     def __len__(self) -> int:
@@ -113,14 +113,14 @@ class NgramStore:
 
     @property
     def matrix(self) -> csr_matrix:
-        """All documents as :meth:`rows` gives them; a copy in memory."""
+        """Counts of all documents as :meth:`rows` returns them; a copy in memory."""
         return self.rows(np.arange(len(self)))
 
     def rows(self, indices: NDArray[np.intp]) -> csr_matrix:
-        """Counts of some documents, ``(len(indices), ngrams)`` float32, in the order of ``indices``.
+        """Return the counts of some documents, ``(len(indices), ngrams)`` float32, in the order of ``indices``.
 
-        Only their entries are read. (scipy's own indexing of rows would copy the whole store where it has more entries
-        than 32 bits can count.)
+        Only the entries of these documents are read. (scipy's row indexing would copy the whole store if it has more
+        entries than 32 bits can count.)
         """
         lengths = self.lengths[indices]
         indptr = np.concatenate([[0], np.cumsum(lengths)])
@@ -129,16 +129,16 @@ class NgramStore:
         return csr_matrix((self.counts[entries].astype(np.float32), self.ngram_ids[entries], indptr), shape=shape)
 
     def columns(self, ngrams: Sequence[str]) -> NDArray[np.intp]:
-        """Where some n-grams stand among the columns of :meth:`rows`, ``(len(ngrams),)``.
+        """Return the columns of some n-grams in the matrices of :meth:`rows`, ``(len(ngrams),)``.
 
         Raises:
-            ArtifactError: If the store does not count one of them.
+            ArtifactError: If the store has no counts for one of them.
         """
         try:
             return np.array([self._position[ngram] for ngram in ngrams], np.intp)
         except KeyError as error:
             raise ArtifactError(
-                f"the n-gram store does not count the n-gram {error}, which the model reads; train the node again"
+                f"the n-gram store has no counts for the n-gram {error}, which the model reads; train the node again"
             ) from error
 
     @cached_property
@@ -148,11 +148,11 @@ class NgramStore:
 
 @dataclass(frozen=True, eq=False)
 class JoinedNgrams:
-    """Two stores of one vocabulary seen as one, without copying: the second's documents stand behind the first's.
+    """Two stores with the same vocabulary presented as one, without copying: the second's documents follow the first's.
 
     Attributes:
-        first: Its documents keep their positions.
-        second: Its document ``i`` has the position ``len(first) + i``.
+        first: Store whose documents keep their positions.
+        second: Store whose document ``i`` gets position ``len(first) + i``.
     """
 
     first: NgramStore
@@ -166,13 +166,13 @@ class JoinedNgrams:
 
     @property
     def ngrams(self) -> tuple[str, ...]:
-        """The vocabulary of both."""
+        """The vocabulary of both stores."""
         return self.first.ngrams
 
     def rows(self, indices: NDArray[np.intp]) -> csr_matrix:
-        """As :meth:`NgramStore.rows`."""
+        """Return the counts of some documents; see :meth:`NgramStore.rows`."""
         n = len(self.first)
-        order = np.argsort(indices >= n, kind="stable")  # those of the first store, then those of the second
+        order = np.argsort(indices >= n, kind="stable")  # documents of the first store, then of the second
         own, others = indices[indices < n], indices[indices >= n] - n
         if not len(others):
             return self.first.rows(own)
@@ -182,10 +182,10 @@ class JoinedNgrams:
 
 @dataclass(frozen=True)
 class NgramReader:
-    """Turns texts into counts of a model's n-grams.
+    """Reader that converts texts to counts of a model's n-grams.
 
     Attributes:
-        ngrams: The model's vocabulary; the order is that of its columns.
+        ngrams: The model's vocabulary, in the order of its columns.
         ngram_sizes: Shortest and longest n-gram in characters.
     """
 
@@ -203,11 +203,11 @@ class NgramReader:
 
     @cached_property
     def position(self) -> dict[str, int]:
-        """The column of each n-gram."""
+        """Column of each n-gram."""
         return {ngram: position for position, ngram in enumerate(self.ngrams)}
 
     def encode(self, texts: list[str]) -> NgramStore:
-        """Term counts of new texts; n-grams outside the vocabulary are left out."""
+        """Return the n-gram counts of new texts; n-grams outside the vocabulary are ignored."""
         chunks = in_chunks([texts], self.ngram_sizes)
         rows = [self._vocabulary.rows(self._ngrams.passages(own).count(self.ngram_sizes)) for own in chunks]
         matrix = vstack(rows, format="csr") if rows else csr_matrix((0, len(self.ngrams)), dtype=INT)
@@ -220,7 +220,7 @@ class NgramReader:
 
     @classmethod
     def load(cls, folder: Path) -> "NgramReader":
-        """Read what :meth:`save` wrote.
+        """Load a reader that :meth:`save` wrote.
 
         Raises:
             ArtifactError: If a file is missing or damaged.
@@ -233,8 +233,8 @@ class NgramReader:
             and all(type(size) is int for size in sizes)
             and 1 <= sizes[0] <= sizes[1] <= LONGEST_NGRAM
         ):
-            raise ArtifactError(f"{folder / READER} names no ngram_sizes; train the node again")
+            raise ArtifactError(f"{folder / READER} has no valid ngram_sizes; train the node again")
         listed = isinstance(ngrams, list) and ngrams and all(isinstance(ngram, str) for ngram in ngrams)
         if not listed or len(set(ngrams)) != len(ngrams):
-            raise ArtifactError(f"{folder / NGRAMS_FILE} is no list of distinct n-grams; train the node again")
+            raise ArtifactError(f"{folder / NGRAMS_FILE} is not a list of distinct n-grams; train the node again")
         return cls(tuple(ngrams), (sizes[0], sizes[1]))

@@ -1,11 +1,12 @@
 """Character n-grams of many documents at once, as numbers that numpy can sort.
 
-The n-grams of a text are scikit-learn's: lower case, runs of white space as one space, every run of so many characters.
-Each has a key of 64 bits. Up to three characters the key *is* the n-gram, its characters being the digits of a number.
-A longer one has a hash, above :data:`HASHED`: that any two of 100 million n-grams share one has a chance of one in two
-thousand, and such a pair would be counted as one n-gram.
+The n-grams of a text are the same as in scikit-learn: lower case, runs of white space as one space, every substring of
+the given sizes. Each n-gram has a 64-bit key. For up to three characters the key encodes the n-gram itself: the
+characters are the digits of a number. The key of a longer n-gram is a hash, at or above :data:`HASHED`. Among 100
+million n-grams, the probability that any two share a hash is 1 in 2,000; such a pair would be counted as one n-gram.
 
-N-grams of a document's context (:mod:`patent_hier.data.context`) are kept apart by their column, a further digit.
+A further digit, the column, separates the n-grams of a document's context (:mod:`patent_hier.data.context`) from those
+of its text.
 """
 
 import re
@@ -25,20 +26,20 @@ from patent_hier.errors import DataError
 
 Keys = NDArray[np.uint64]
 
-_BASE = 0x110001  # of the digits: every code point and, as 0, none
-_DIGITS = 3  # that fit with the column into 63 bits
-_COLUMNS = 5  # of context, likewise; those of further columns have a hash
+_BASE = 0x110001  # base of the digits: one digit for every code point, and 0 for no character
+_DIGITS = 3  # digits that fit into 63 bits together with the column
+_COLUMNS = 5  # context columns that fit into 63 bits as well; n-grams of further columns are hashed
 HASHED = np.uint64(1 << 63)  # keys from here on are hashes
-CHARACTERS = 3 << 19  # of the n-grams of one size that are counted at once: about 100 MB
+CHARACTERS = 3 << 19  # characters counted at once for n-grams of one size: about 100 MB
 _SPACES = re.compile(r"\s\s+")  # as in scikit-learn
 
 
 class Counted(NamedTuple):
-    """N-grams of ``n`` documents.
+    """N-gram counts of ``n`` documents.
 
     Attributes:
-        keys: The distinct ones, ascending, ``(k,)``.
-        counts: How often each stands in each document, ``(n, k)`` int32, columns ascending in each row.
+        keys: Distinct keys, ascending, ``(k,)``.
+        counts: Occurrences of each n-gram in each document, ``(n, k)`` int32, columns ascending in each row.
     """
 
     keys: Keys
@@ -46,7 +47,7 @@ class Counted(NamedTuple):
 
 
 def in_chunks(batches: Iterable[Sequence[str]], sizes: tuple[int, int]) -> Iterator[list[str]]:
-    """Documents by so many as are counted at once: memory does not depend on how long they are."""
+    """Yield documents in chunks of about as many characters as are counted at once, to limit memory."""
     most = CHARACTERS // (sizes[1] - sizes[0] + 1)
     chunk: list[str] = []
     characters = 0
@@ -62,10 +63,10 @@ def in_chunks(batches: Iterable[Sequence[str]], sizes: tuple[int, int]) -> Itera
 
 
 class Vocabulary:
-    """The columns of a model's or a store's n-grams.
+    """Map from the keys of n-grams to the columns of a model or a store.
 
     Args:
-        keys: By column, ``(ngrams,)``.
+        keys: Key of each column's n-gram, ``(ngrams,)``.
     """
 
     def __init__(self, keys: Keys) -> None:
@@ -73,7 +74,7 @@ class Vocabulary:
         self._keys = keys[self._column]
 
     def rows(self, counted: Counted) -> csr_matrix:
-        """The counts of documents, ``(n, ngrams)``, columns ascending in each row; other n-grams are left out."""
+        """Return the documents' counts, ``(n, ngrams)``, columns ascending in each row; other n-grams are ignored."""
         counts, place = counted.counts, np.searchsorted(self._keys, counted.keys)
         place[place == len(self._keys)] = 0
         column = np.where(self._keys[place] == counted.keys, self._column[place], -1)[counts.indices]
@@ -87,13 +88,13 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Passages:
-    """Documents cut into passages, of one column each, end to end.
+    """Documents split into passages, end to end; each passage comes from one column.
 
     Attributes:
         text: All passages, lower case.
-        lengths: Of each passage, in characters, ``(p,)``.
-        columns: Of each passage; 0 for a document's text, ``(p,)``.
-        documents: Of each passage, ascending from 0, ``(p,)``.
+        lengths: Length of each passage in characters, ``(p,)``.
+        columns: Column of each passage; 0 for a document's text, ``(p,)``.
+        documents: Document of each passage, ascending from 0, ``(p,)``.
         size: Number of documents.
     """
 
@@ -113,7 +114,7 @@ class Passages:
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def ngrams(self, sizes: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.intp], Keys]]:
-        """By size, where its n-grams begin, ``(k,)``, and their keys, ``(k,)``."""
+        """Yield, for each size, the size, the starts of its n-grams, ``(k,)``, and their keys, ``(k,)``."""
         digits, owner = self.codes + np.uint64(1), self._owner
         column = self.columns.astype(np.uint64)[owner]
         number = np.zeros(len(digits), np.uint64)
@@ -121,10 +122,10 @@ class Passages:
             if (n := len(digits) - size + 1) < 1:
                 break
             if size == _DIGITS + 1:
-                number = _mixed(number)  # or products of digits would fall together
+                number = _mixed(number)  # without it, products of digits would collide
             number = number[:n] * np.uint64(_BASE) + digits[len(digits) - n :]
             if size > _DIGITS:
-                number = _mixed(number)  # wraps around: a hash of the hash before it and the new character
+                number = _mixed(number)  # wraps around: a hash of the previous hash and the new character
             if size >= sizes[0]:
                 starts = np.flatnonzero(owner[:n] == owner[size - 1 : size - 1 + n])
                 yield size, starts, _with_column(number[starts], column[starts], size)
@@ -133,7 +134,7 @@ class Passages:
         """Count the n-grams of each document."""
         found = [*self.ngrams(sizes), (0, np.empty(0, np.intp), np.empty(0, np.uint64))]
         documents = np.concatenate([self.documents[self._owner[starts]] for _, starts, _ in found])
-        # Sorting all of them, as np.unique does, takes five times as long.
+        # Sorting all keys, as np.unique does, takes five times as long.
         codes, distinct = pd.factorize(np.concatenate([keys for _, _, keys in found]))
         order = np.argsort(distinct)
         rank = np.empty_like(order)
@@ -144,7 +145,7 @@ class Passages:
 
 
 def _mixed(number: Keys) -> Keys:
-    """Spread a number over all 64 bits; one to one. Source: finaliser of SplitMix64, Steele et al. (2014), OOPSLA."""
+    """Mix a number over all 64 bits, one to one. Source: finaliser of SplitMix64, Steele et al. (2014), OOPSLA."""
     number = (number ^ (number >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     number = (number ^ (number >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return number ^ (number >> np.uint64(31))
@@ -159,11 +160,11 @@ def _with_column(number: Keys, column: Keys, size: int) -> Keys:
 
 
 class NgramCutter:
-    """Cuts documents into passages and names n-grams by their keys.
+    """Splitter of documents into passages; also converts n-grams to keys and back.
 
     Args:
         sizes: Shortest and longest n-gram in characters.
-        columns: Columns of context in the order of their numbers, from 1; None takes every one as it comes.
+        columns: Columns of context in the order of their numbers, from 1; None numbers every column as it appears.
     """
 
     def __init__(self, sizes: tuple[int, int], columns: Sequence[str] | None = None) -> None:
@@ -172,7 +173,7 @@ class NgramCutter:
         self._is_open = columns is None
 
     def passages(self, documents: Iterable[str]) -> Passages:
-        """Cut documents; context of columns that are not read is left out."""
+        """Split documents into passages; context from other columns is ignored."""
         return self._cut(documents, lambda text: _SPACES.sub(" ", text.lower()))
 
     def _cut(self, documents: Iterable[str], clean: Callable[[str], str]) -> Passages:
@@ -199,12 +200,12 @@ class NgramCutter:
         return self._columns.get(name, 0)
 
     def keys(self, ngrams: Sequence[str]) -> Keys:
-        """The keys of n-grams, ``(len(ngrams),)``; 0, which no n-gram has, for those of other sizes."""
+        """Return the keys of n-grams, ``(len(ngrams),)``; 0, which is no n-gram's key, for n-grams of other sizes."""
         passages, keys = self._cut(ngrams, str), np.zeros(len(ngrams), np.uint64)
         lengths = np.bincount(passages.documents, passages.lengths, minlength=len(ngrams)).astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         for size, begins, found in passages.ngrams(self.sizes):
-            own = np.flatnonzero((lengths == size) & np.isin(starts, begins))  # in one passage
+            own = np.flatnonzero((lengths == size) & np.isin(starts, begins))  # within one passage
             keys[own] = found[np.searchsorted(begins, starts[own])]
         return keys
 
@@ -213,25 +214,25 @@ class NgramCutter:
         return ["", *(f"{SEPARATOR}{name}=" for name in self._columns)]
 
     def names(self, keys: Keys, batches: Callable[[], Iterable[Sequence[str]]]) -> list[str]:
-        """The n-grams of keys, those of context with their column.
+        """Return the n-grams of keys; n-grams of context include their column.
 
         Args:
-            keys: ``(k,)``.
-            batches: Documents that hold the n-grams; they are read only to find the characters of hashes.
+            keys: Keys, ``(k,)``.
+            batches: Documents that contain the n-grams; they are read only if some keys are hashes.
 
         Raises:
-            DataError: If a hash is not among them.
+            DataError: If the documents contain no n-gram for a hash.
         """
         names = self._read(keys)
         if hashed := {key: position for position, key in enumerate(keys.tolist()) if key >= HASHED}:
             for key, name in self._found(keys[keys >= HASHED], in_chunks(batches(), self.sizes)):
                 names[hashed[key]] = name
         if not all(names):
-            raise DataError("an n-gram was not found again in the texts; they have changed meanwhile: run again")
+            raise DataError("the texts changed while their n-grams were counted: one is no longer there; run again")
         return names
 
     def _read(self, keys: Keys) -> list[str]:
-        """The n-grams of keys; empty ones for hashes."""
+        """Return the n-grams that the keys encode; empty strings for hashes."""
         names, marks = [""] * len(keys), self._marks
         column, number = np.divmod(keys, np.uint64(_BASE**_DIGITS))
         for size in range(1, _DIGITS + 1):
@@ -245,7 +246,7 @@ class NgramCutter:
         return names
 
     def _found(self, missing: Keys, batches: Iterable[Sequence[str]]) -> Iterator[tuple[int, str]]:
-        """The keys and n-grams of hashes, as documents show them; those of no document are left out."""
+        """Yield each hash that occurs in the documents, with its n-gram."""
         marks, missing = self._marks, np.sort(missing)
         for batch in batches:
             passages = self.passages(batch)

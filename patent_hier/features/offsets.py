@@ -1,8 +1,8 @@
-"""Where in a text its tokens, words and n-grams stand: places in characters, for views that mark them.
+"""Positions of tokens, words and n-grams in a text, in characters, for views that highlight them.
 
-Readers change a text before they cut it: they lower its case (``İ`` becomes two characters), decompose it (``が`` loses
-its mark, a Hangul syllable becomes three letters), take runs of white space for one blank. The places here are always
-of the text as it was given, start inclusive and end exclusive, in code points.
+Readers change a text before they split it: they lower its case (``İ`` becomes two characters), decompose it (``が``
+loses its mark, a Hangul syllable becomes three letters) and replace runs of white space by one space. The places here
+always refer to the original text, start inclusive and end exclusive, in code points.
 """
 
 import re
@@ -18,8 +18,8 @@ from patent_hier.features.special_tokens import mask_token
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import WordReader
 
-Places = NDArray[np.int64]  # (n, 2): start and end; equal where something stands for no part of the text
-_WHITE_SPACE = re.compile(r"\s\s+")  # as scikit-learn's ``CountVectorizer`` with ``analyzer="char"``
+Places = NDArray[np.int64]  # (n, 2): start and end; equal for tokens that cover no part of the text
+_WHITE_SPACE = re.compile(r"\s\s+")  # as in scikit-learn's ``CountVectorizer`` with ``analyzer="char"``
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class PlacedTokens:
     """The tokens that a network reads of one text.
 
     Attributes:
-        ids: Token ids, ``(n,)``, as the reader's ``encode`` gives them: cut at its ``max_length``.
-        places: ``(n, 2)``; empty for [CLS], [SEP] and what stands for an empty text.
-        neutral: The token that says nothing: [MASK], else padding; None if the reader has neither.
+        ids: Token ids, ``(n,)``, as the reader's ``encode`` returns them: truncated to its ``max_length``.
+        places: Start and end of each token, ``(n, 2)``; equal for [CLS], [SEP] and the token of an empty text.
+        neutral: Id of a token without content: [MASK], else padding; None if the reader has neither.
     """
 
     ids: NDArray[np.int64]
@@ -38,14 +38,14 @@ class PlacedTokens:
 
 
 def place_tokens(reader: WordPieceReader | WordReader, text: str) -> PlacedTokens:
-    """Token ids of one text and where they stand.
+    """Return the token ids of one text and their places.
 
     Args:
-        reader: Of a network.
+        reader: Reader of a network.
         text: Any text.
 
     Raises:
-        DataError: If a tokenizer of word pieces gets half a surrogate pair.
+        DataError: If the text contains half of a surrogate pair and the reader uses word pieces.
     """
     return _place_pieces(reader, text) if isinstance(reader, WordPieceReader) else _place_words(reader, text)
 
@@ -56,8 +56,8 @@ def _place_pieces(reader: WordPieceReader, text: str) -> PlacedTokens:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair, which no "
-            "tokenizer reads; remove it"
+            f"character {error.start} of the text is {text[error.start]!r}, half of a surrogate pair, which tokenizers "
+            "cannot read; remove it"
         ) from error
     encoding = tokenizer.encode(text)
     mask = mask_token(tokenizer, reader.files.folder)
@@ -79,12 +79,12 @@ def _place_words(reader: WordReader, text: str) -> PlacedTokens:
 
 @dataclass(frozen=True, eq=False)
 class PlacedText:
-    """A changed text whose characters know where they come from.
+    """A changed text with the place of each of its characters in the original text.
 
     Attributes:
-        text: ``n`` characters.
-        starts: Where in the given text each begins, ``(n,)``.
-        ends: Where it ends, ``(n,)``.
+        text: The changed text, ``n`` characters.
+        starts: Start of each character in the original text, ``(n,)``.
+        ends: End of each character in the original text, ``(n,)``.
     """
 
     text: str
@@ -93,7 +93,7 @@ class PlacedText:
 
 
 def lowered(text: str) -> PlacedText:
-    """A text in lower case; one capital may become several characters."""
+    """Return a text in lower case with its places; one capital may become several characters."""
     lower = text.lower()
     origin = np.arange(len(text), dtype=np.int64)
     if len(lower) != len(text):
@@ -104,18 +104,18 @@ def lowered(text: str) -> PlacedText:
 def spread_over_characters(
     reader: NgramReader, text: str, contributions: NDArray[np.float64]
 ) -> tuple[Places, NDArray[np.float64]]:
-    """Share what each n-gram contributes among the characters that it stands at.
+    """Distribute the contribution of each n-gram over the characters that it covers.
 
-    An n-gram's share is the same for each of its occurrences, and in one for each of its characters.
+    All occurrences of an n-gram get equal shares, and so do all characters of an occurrence.
 
     Args:
-        reader: Of a model on n-grams.
+        reader: Reader of an n-gram model.
         text: Any text.
         contributions: One number for each n-gram of the reader, ``(ngrams,)``.
 
     Returns:
-        Places ``(n, 2)`` and sums ``(n,)`` of the characters, in their order, that stand in any known n-gram. The sums
-        add up to the contributions of the n-grams that stand in the text.
+        Places ``(n, 2)`` and sums ``(n,)`` of the characters that any known n-gram covers, in text order. The sums
+        add up to the contributions of the n-grams that occur in the text.
     """
     shown = _as_counted(text)
     found = [
@@ -135,7 +135,7 @@ def spread_over_characters(
 
 
 def _as_counted(text: str) -> PlacedText:
-    """A text as its n-grams are counted: lower case, runs of white space as one blank."""
+    """Return a text in the form in which n-grams are counted: lower case, runs of white space as one space."""
     lower = lowered(text)
     runs = [match.span() for match in _WHITE_SPACE.finditer(lower.text)]
     kept, ends = np.ones(len(lower.text), np.bool_), lower.ends.copy()

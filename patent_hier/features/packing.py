@@ -1,8 +1,8 @@
-"""Text as one long row of token ids for pre-training: passages end to end, without padding.
+"""Packed text for pre-training: passages end to end as one long row of token ids, without padding.
 
-On disk, for the training and the held-out passages each: ``<part>-ids.bin`` (token ids, each passage followed by
-[SEP] or ``</s>``) and ``<part>-starts.bin`` (one byte for each token: whether a word begins there). Rows of equal
-length are cut from it when it is read; a row may begin and end inside a passage.
+On disk, for the training passages and for the held-out passages: ``<part>-ids.bin`` (token ids, each passage followed
+by [SEP] or ``</s>``) and ``<part>-starts.bin`` (one byte for each token: whether a word begins there). Reading cuts it
+into rows of equal length; a row may begin and end inside a passage.
 
 Source: packing as in Liu et al. (2019), "RoBERTa", section 4.2 (FULL-SENTENCES); whole words as in Cui et al. (2021),
 "Pre-training with whole word masking for Chinese BERT", with jieba instead of LTP.
@@ -36,7 +36,7 @@ class PackedText:
 
     Attributes:
         ids: Token ids, ``(n_tokens,)``.
-        starts: Whether a word begins at the token, ``(n_tokens,)`` of bool.
+        starts: Whether a word begins at each token, ``(n_tokens,)`` bool.
     """
 
     ids: NDArray[np.unsignedinteger]
@@ -47,10 +47,10 @@ class PackedText:
 
     @classmethod
     def open(cls, folder: Path, part: str) -> "PackedText":
-        """Map one part of a folder that :func:`pack` made.
+        """Map one part of a folder that :func:`pack` wrote.
 
         Raises:
-            ArtifactError: If it is damaged.
+            ArtifactError: If the folder is damaged.
         """
         manifest = read_json(folder / MANIFEST)
         try:
@@ -66,17 +66,17 @@ class PackedText:
 
 
 def pack(batches: Iterable[list[str]], tokenizer: Tokenizer, separator: int, held_out: float, folder: Path) -> None:
-    """Encode passages into packed text, in flat memory, and seal its folder.
+    """Encode passages into packed text, in constant memory, and seal its folder.
 
     Args:
         batches: Lists of passages.
-        tokenizer: Without truncation and padding.
+        tokenizer: Tokenizer without truncation and padding.
         separator: Token id of ``[SEP]`` or ``</s>``.
-        held_out: Fraction of the passages that is kept back.
+        held_out: Fraction of the passages that is held out.
         folder: An empty staging folder.
 
     Raises:
-        DataError: If one of the two parts stays empty.
+        DataError: If one of the two parts is empty.
     """
     dtype = np.dtype("<u2" if tokenizer.get_vocab_size() <= np.iinfo(np.uint16).max else "<u4")
     passages, tokens = {TRAINING: 0, HELD_OUT: 0}, {TRAINING: 0, HELD_OUT: 0}
@@ -97,21 +97,21 @@ def pack(batches: Iterable[list[str]], tokenizer: Tokenizer, separator: int, hel
                 n_characters += len(text)
     for part, count in passages.items():
         if not count:
-            raise DataError(f"no passage of the text is {part.replace('_', ' ')}; give more text or another held_out")
+            raise DataError(f"the text has no {part.replace('_', '-')} passages; add more text or change held_out")
     facts = {"passages": passages, "tokens": tokens, "characters": n_characters}
     seal(folder, {"kind": "packed text", "dtype": dtype.str, **facts})
 
 
 def word_starts(text: str, encoding: Encoding) -> NDArray[np.bool_]:
-    """Whether a word begins at each token of a text, ``(n_tokens,)``.
+    """Return whether a word begins at each token of a text, ``(n_tokens,)``.
 
-    A token belongs to the word in which its first character stands, white space aside, which separates words. The
-    pieces of SentencePiece and of byte-level BPE hold the blank before them: ``▁text`` begins where the word does. A
-    piece of white space alone is a word; the ``▁`` before a passage stands where its first word begins, and is hidden
-    with it.
+    A token belongs to the word that contains its first character other than white space, because white space separates
+    words. Pieces of SentencePiece and of byte-level BPE include the space before them: ``▁text`` begins where the word
+    begins. A piece of white space alone is a word; the ``▁`` before a passage belongs to the passage's first word and
+    is masked with it.
 
     Args:
-        text: What was encoded.
+        text: The encoded text.
         encoding: Its tokens, with their offsets in the text.
     """
     ends = np.cumsum([len(word) for word in cut(text)])
@@ -119,7 +119,7 @@ def word_starts(text: str, encoding: Encoding) -> NDArray[np.bool_]:
     positions = np.arange(len(text) + 1)
     blank = np.fromiter((character.isspace() for character in text), np.bool_, len(text))
     visible = np.where(np.append(blank, False), len(text), positions)
-    first = np.minimum.accumulate(visible[::-1])[::-1][spans[:, 0]]  # the first visible character from there on
+    first = np.minimum.accumulate(visible[::-1])[::-1][spans[:, 0]]  # first visible character from each start on
     first = np.where(first < spans[:, 1], first, spans[:, 0])
     words = np.searchsorted(ends, first, side="right")  # the word that each token belongs to
     begins: NDArray[np.bool_] = np.diff(words, prepend=-1) != 0
@@ -127,8 +127,9 @@ def word_starts(text: str, encoding: Encoding) -> NDArray[np.bool_]:
 
 
 def packing_version(tokenizer: Tokenizer) -> int:
-    """Version of what :func:`pack` writes with a tokenizer.
+    """Return the version of the output of :func:`pack` with a tokenizer.
 
-    2: where pieces may hold the blank before them, it is not their first character. No piece of WordPiece does.
+    Version 2 applies where pieces may include the space before them: the space does not count as their first character.
+    WordPiece has no such pieces, so its output is still version 1.
     """
     return 1 if isinstance(tokenizer.model, WordPiece) else 2

@@ -1,4 +1,4 @@
-"""Text to learn from without labels: passages of text files, compressed or not, and of Parquet files."""
+"""Passages of unlabelled text for pre-training, read from Parquet files and text files, compressed or not."""
 
 import hashlib
 import lzma
@@ -18,44 +18,44 @@ from patent_hier.text_files import open_lines
 PARQUET = ".parquet"
 SUFFIXES = (".txt", ".xz", ".gz", PARQUET)
 _COLUMN = "text"
-_BATCH = 4096  # passages held at a time
+_BATCH = 4096  # passages in memory at a time
 
 
 def read_passages(files: Sequence[Path]) -> Iterator[list[str]]:
-    """The passages of some files in order, in batches; empty lines are no passages.
+    """Yield the passages of the files in order, in batches; empty lines are skipped.
 
     Args:
-        files: ``.txt`` in UTF-8 with one passage a line, plain or compressed (``.xz``, ``.gz``), or ``.parquet`` with
-            a column ``text``.
+        files: ``.txt`` in UTF-8 with one passage per line, plain or compressed (``.xz``, ``.gz``), or ``.parquet``
+            with a column ``text``.
 
     Raises:
-        DataError: If a file cannot be read or is none of these.
+        DataError: If a file cannot be read or has another format.
     """
     for file in files:
         yield from _parquet(file) if file.suffix == PARQUET else _lines(file)
 
 
 def require_text_files(files: Sequence[Path], option: str) -> None:
-    """Refuse, before any work, what :func:`read_passages` would.
+    """Check the files before any work starts, so that :func:`read_passages` does not fail halfway.
 
     Args:
-        files: Named by a user.
-        option: How a file was named, for the message: ``text=`` or ``--text`` with its blank.
+        files: The files that the user named.
+        option: The option that named them, for the message: ``text=``, or ``--text`` with a space after it.
 
     Raises:
-        ConfigError: Naming the first that is no file or has another ending.
+        ConfigError: If one of them is not a file or has another suffix; the message names the first one.
     """
     for file in files:
         if not file.is_file() or file.suffix not in SUFFIXES:
-            raise ConfigError(f"{option}{file} is no file, or its name does not end in {', '.join(SUFFIXES)}")
+            raise ConfigError(f"{option}{file} is not a file, or its name does not end in {', '.join(SUFFIXES)}")
 
 
 def is_held_out(passage: str, share: float) -> bool:
-    """Whether a passage is kept back: by its content, so that equal passages are on the same side.
+    """Return whether a passage is held out; its content decides, so identical passages are in the same part.
 
     Args:
         passage: The text.
-        share: Fraction that is kept back.
+        share: Fraction of the passages that is held out.
     """
     digest = hashlib.blake2b(passage.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) < share * 2**64
@@ -63,14 +63,16 @@ def is_held_out(passage: str, share: float) -> bool:
 
 def _lines(file: Path) -> Iterator[list[str]]:
     if file.suffix not in SUFFIXES:
-        raise DataError(f"text file {file} is none of {', '.join(SUFFIXES)}; convert it, one passage a line")
+        raise DataError(
+            f"text file {file} does not end in {', '.join(SUFFIXES)}; convert it to text with one passage per line"
+        )
     try:
         with open_lines(file) as lines:
             passages = filter(None, map(str.strip, lines))
             while batch := list(islice(passages, _BATCH)):
                 yield batch
     except (EOFError, OSError, lzma.LZMAError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"text file {file} cannot be read ({error}); it must be UTF-8, one passage a line") from error
+        raise DataError(f"text file {file} cannot be read ({error}); use UTF-8 with one passage per line") from error
 
 
 def _parquet(file: Path) -> Iterator[list[str]]:
@@ -79,7 +81,7 @@ def _parquet(file: Path) -> Iterator[list[str]]:
         with pq.ParquetFile(file) as table:
             schema = table.schema_arrow
             if _COLUMN not in schema.names or schema.field(_COLUMN).type not in (pa.string(), pa.large_string()):
-                raise DataError(f"text file {file} has no column {_COLUMN} of strings; rename or convert the column")
+                raise DataError(f"text file {file} has no string column {_COLUMN}; rename or convert the column")
             for part in table.iter_batches(_BATCH, columns=[_COLUMN]):
                 passages = [text.strip() for text in part.column(0).to_pylist() if text and text.strip()]
                 if passages:

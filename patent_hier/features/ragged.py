@@ -1,4 +1,4 @@
-"""Many documents' token ids in one array: the ids end to end, and how many each document has."""
+"""The token ids of many documents in one array, end to end, with the length of each document."""
 
 from itertools import chain
 
@@ -9,13 +9,13 @@ Ragged = tuple[NDArray[np.int32], NDArray[np.int64]]
 
 
 def end_to_end(documents: list[list[int]]) -> Ragged:
-    """Documents' ids end to end, and how many each has."""
+    """Return the ids of all documents end to end, and the number of ids of each document."""
     lengths = np.fromiter(map(len, documents), np.int64, len(documents))
     return np.fromiter(chain.from_iterable(documents), np.int32, int(lengths.sum())), lengths
 
 
 def join(parts: list[Ragged]) -> Ragged:
-    """Several lists of documents as one."""
+    """Join several lists of documents into one."""
     if not parts:
         return end_to_end([])
     ids, lengths = zip(*parts, strict=True)
@@ -23,7 +23,7 @@ def join(parts: list[Ragged]) -> Ragged:
 
 
 def replace(documents: Ragged, rows: list[int], others: Ragged) -> Ragged:
-    """All documents, those at ``rows`` (ascending) exchanged for others."""
+    """Return all documents, with the documents at ``rows`` (ascending) replaced by ``others``."""
     (ids, lengths), (other_ids, other_lengths) = documents, others
     ends, other_ends = np.cumsum(lengths).tolist(), np.cumsum(other_lengths).tolist()
     pieces, done, other_done = [], 0, 0

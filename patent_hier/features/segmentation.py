@@ -1,8 +1,8 @@
-"""Chinese text to words as jieba cuts it; faster where another implementation was proven to cut the same.
+"""Segment Chinese text into words as jieba does, with a faster implementation where it provably gives the same words.
 
-jieba cuts a text into blocks first: Chinese characters with Latin letters, digits and a few signs, and what stands
-between them. A block of Chinese characters alone is cut by rjieba, the same algorithm and dictionary in Rust, if it is
-installed in a version that was compared with this version of jieba; every other block is cut by jieba itself.
+jieba first splits a text into blocks: Chinese characters with Latin letters, digits and a few signs, and the text
+between them. rjieba, the same algorithm and dictionary in Rust, segments a block of Chinese characters alone if its
+installed version was compared with this version of jieba; jieba itself segments every other block.
 """
 
 import functools
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-# Versions of jieba and rjieba that cut 1.22 million blocks (11.8 million characters of patent and technical text) into
-# the same words, without an exception. On text with Latin letters and odd signs they differ: none of it goes to rjieba.
+# Versions of jieba and rjieba that split 1.22 million blocks (11.8 million characters of patent and technical text)
+# into the same words, without exception. They differ on text with Latin letters and rare signs, so jieba splits it.
 PROVEN = {("0.42.1", "0.2.2")}
 _BLOCKS = re.compile(r"([\u4E00-\u9FD5a-zA-Z0-9+#&._%\-]+)")  # jieba's own, ``re_han_default``
 _CHINESE = re.compile(r"[\u4E00-\u9FD5]+")
@@ -24,10 +24,10 @@ Cut = Callable[[str], list[str]]
 
 @functools.cache  # the dictionary takes about a second to build
 def jieba_tokenizer() -> Any:
-    """A tokenizer of our own with jieba's dictionary, read from jieba's text file.
+    """Return a tokenizer with jieba's dictionary, read from jieba's text file.
 
-    jieba's own ``initialize`` would load a ``marshal`` file from the shared temporary folder, where anyone may have
-    put it, or write one. A tokenizer that is marked as initialised never calls it.
+    jieba's own ``initialize`` would load a ``marshal`` file from the shared temporary folder, where any user may have
+    placed it, or write one. It is never called for a tokenizer that is marked as initialised.
     """
     with warnings.catch_warnings():  # jieba's regular expressions, and pkg_resources where it still exists
         warnings.simplefilter("ignore")
@@ -40,9 +40,9 @@ def jieba_tokenizer() -> Any:
 
 
 def cut(text: str) -> list[str]:
-    """The words of a text, white space and signs included; end to end they are the text.
+    """Return the words of a text, including white space and signs; joined, they give the text again.
 
-    Source: jieba, https://github.com/fxsjy/jieba, default mode: its dictionary, and its hidden Markov model for words
+    Source: jieba, https://github.com/fxsjy/jieba, default mode: its dictionary, with its hidden Markov model for words
     outside it.
     """
     by_rjieba = rjieba_cut()
@@ -59,7 +59,7 @@ def _by_blocks(text: str, by_rjieba: Cut) -> Iterator[str]:
 
 @functools.cache
 def rjieba_cut() -> Cut | None:
-    """The function of rjieba, if that is installed in a version of :data:`PROVEN`; else None."""
+    """Return rjieba's function if the installed versions are in :data:`PROVEN`; else None."""
     try:
         installed = version("jieba"), version("rjieba")
     except PackageNotFoundError:

@@ -1,8 +1,8 @@
-"""What an encoder has read, as digests: whether a text stands in its pre-training text, without that text.
+"""Digests of an encoder's pre-training text, to find out whether it contained a given text without storing it.
 
 ``text_digests.npy`` in an encoder's folder holds the digests of all passages and of their clauses, sorted, five bytes
-each: about a tenth of the text's size. A text that was not read is taken for one that was with a probability of the
-number of digests / 2^40; for a million digests that is one in a million.
+each: about a tenth of the text's size. The probability that a new text is wrongly found is the number of digests
+divided by 2^40: one in a million for a million digests.
 """
 
 import re
@@ -21,22 +21,22 @@ from patent_hier.regular_files import require_regular
 from patent_hier.sanitize import nfkc, reason
 
 DIGESTS_FILE = "text_digests.npy"
-FEWEST_LETTERS = 6  # of a clause: shorter ones, such as 显示装置, stand in any text
+FEWEST_LETTERS = 6  # of a clause; shorter clauses, such as 显示装置, are too common
 _BYTES = 5
 _PLACES = 256 ** np.arange(_BYTES - 1, -1, -1, dtype=np.uint64)  # big-endian
 _PASSAGE, _CLAUSE = b"passage", b"clause"
-_AT_ONCE = 1 << 20  # digests that are gathered before equal ones become one
+_AT_ONCE = 1 << 20  # digests collected before duplicates are removed
 _PUNCTUATION = re.compile(r"[^\w\s]+|[\r\n]+")
-# A title begins so, or leaves it out; an abstract has words before it: 本发明公开了一种激光测距装置.
+# Titles begin with it or omit it; abstracts have words before it: 本发明公开了一种激光测距装置.
 _OPENING = "一种"
 
 
 @dataclass(frozen=True)
 class TextDigests:
-    """Digests of what was read.
+    """Digests of pre-training text.
 
     Attributes:
-        digests: Distinct and sorted, ``(n,)`` of uint64.
+        digests: Distinct, sorted digests, ``(n,)`` uint64.
     """
 
     digests: NDArray[np.uint64]
@@ -46,7 +46,7 @@ class TextDigests:
 
     @classmethod
     def of(cls, batches: Iterable[list[str]]) -> "TextDigests":
-        """Digests of passages in lists, in memory of 16 bytes a digest."""
+        """Compute the digests of lists of passages; this takes 16 bytes of memory per digest."""
         known = [np.empty(0, np.uint64)]
         fresh: list[int] = []
         for passage in chain.from_iterable(batches):
@@ -59,7 +59,7 @@ class TextDigests:
 
     @classmethod
     def open(cls, folder: Path) -> "TextDigests | None":
-        """Read those of an encoder's folder; None if it has none.
+        """Read the digests in an encoder's folder; return None if it has none.
 
         Raises:
             ArtifactError: If the file is damaged.
@@ -69,12 +69,12 @@ class TextDigests:
             return None
         try:
             require_regular(file)
-            rows = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped: a header cannot ask for memory
+            rows = np.load(file, mmap_mode="r", allow_pickle=False)  # mapped, so a forged header cannot claim memory
             if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != _BYTES:
-                raise ValueError(f"rows of {rows.dtype} {rows.shape}")
+                raise ValueError(f"its array is {rows.dtype} {rows.shape}")
             digests = rows @ _PLACES  # (n,)
             if (np.diff(digests.astype(np.int64)) <= 0).any():
-                raise ValueError("digests that are not sorted")
+                raise ValueError("its digests are not sorted")
         except (EOFError, OSError, ValueError) as error:
             raise ArtifactError(f"{file} is damaged ({reason(error)}); copy the encoder again") from error
         return cls(digests)
@@ -85,19 +85,19 @@ class TextDigests:
         np.save(folder / DIGESTS_FILE, np.ascontiguousarray(rows), allow_pickle=False)
 
     def joined(self, other: "TextDigests") -> "TextDigests":
-        """Those of both."""
+        """Return the digests of both."""
         return TextDigests(np.union1d(self.digests, other.digests))
 
     def find(self, texts: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which texts were read: letter by letter; case, white space and punctuation aside.
+        """Find the texts that occur in the pre-training text, ignoring case, white space and punctuation.
 
         Args:
-            texts: ``n`` documents.
+            texts: The documents, ``n``.
 
         Returns:
-            Those that are a passage, ``(n,)``. Those each of whose clauses was read, ``(n,)``: a title that stands
-            within a passage is one. Clauses of fewer than six letters do not count, so a text without a longer one is
-            found as a passage only.
+            Whether each text is a passage, ``(n,)``, and whether all its clauses occur, ``(n,)``, as for a title that
+            is part of a passage. Clauses of fewer than six letters do not count, so a text without a longer clause can
+            only be found as a passage.
         """
         passages = self._has([_digest(letters(text), _PASSAGE) for text in texts])
         own = [[_digest(clause, _CLAUSE) for clause in clauses(text)] for text in texts]
@@ -110,9 +110,9 @@ class TextDigests:
 
 
 def clauses(text: str) -> Iterator[str]:
-    """What stands between two signs of a text, without case, white space and whatever opens a title.
+    """Yield the parts of a text between punctuation marks, without case, white space and the opening of a title.
 
-    Only clauses of at least :data:`FEWEST_LETTERS` letters.
+    Clauses of fewer than :data:`FEWEST_LETTERS` letters are skipped.
     """
     for part in _PUNCTUATION.split(nfkc(text).casefold()):
         clause = letters(part)

@@ -1,4 +1,4 @@
-"""What an encoder's frozen lower layers make of every token: computed once per corpus, read by every node and seed.
+"""Outputs of an encoder's frozen lower layers for every token: computed once per corpus, read by every node and seed.
 
 On disk: ``states.bin``, float16 ``(n_tokens, hidden_size)``, the tokens in the order of their store.
 """
@@ -20,12 +20,12 @@ DTYPE = np.dtype("<f2")
 
 
 def token_states_fingerprint(tokens: str, encoder: str, layers: int) -> str:
-    """Name the states by what decides their content.
+    """Return the fingerprint of the states, from everything that decides their content.
 
     Args:
-        tokens: Name of the token store.
+        tokens: Fingerprint of the token store.
         encoder: Digest of the encoder's files.
-        layers: How many lower layers, with the embeddings below them, made them.
+        layers: Number of frozen lower layers, above the embeddings, that computed the states.
     """
     return fingerprint([TOKEN_STATES_VERSION, tokens, encoder, layers])
 
@@ -34,7 +34,7 @@ class TokenStates:
     """Memory-mapped states of all tokens of a corpus.
 
     Attributes:
-        layers: How many lower layers made them.
+        layers: Number of frozen lower layers that computed them.
     """
 
     def __init__(self, states: NDArray[np.float16], layers: int) -> None:
@@ -46,7 +46,7 @@ class TokenStates:
         """Map a sealed folder.
 
         Raises:
-            ArtifactError: If it is damaged.
+            ArtifactError: If the folder is damaged.
         """
         manifest = read_json(folder / MANIFEST)
         try:
@@ -54,22 +54,22 @@ class TokenStates:
             return cls(np.memmap(folder / STATES_FILE, DTYPE, "r", shape=shape), int(manifest["layers"]))
         except (KeyError, OSError, TypeError, ValueError) as error:
             raise ArtifactError(
-                f"token states {folder} are damaged ({reason(error)}); delete it and run again"
+                f"the token states in {folder} are damaged ({reason(error)}); delete the folder and run again"
             ) from error
 
     def __len__(self) -> int:
         return len(self._states)
 
     def rows(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The states of some tokens, ``(*positions.shape, hidden_size)``."""
+        """Return the states at the given positions, ``(*positions.shape, hidden_size)``."""
         return self._states[positions].astype(np.float32)
 
 
 class TokenPositions(TokenStore):
-    """A corpus whose tokens are read as their own positions in it, to look their states up.
+    """A token store that returns each token's position in the corpus instead of its id, to look up its state.
 
     Args:
-        store: Token ids of the corpus: batches hold the same documents, as long, as if they were read.
+        store: Token ids of the corpus; document lengths, and therefore batches, are the same as with ``store``.
     """
 
     def __init__(self, store: TokenStore) -> None:

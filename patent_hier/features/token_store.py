@@ -1,6 +1,7 @@
 """Token ids of a whole corpus, encoded once and memory-mapped by every node.
 
-On disk: ``ids.bin`` (all documents end to end, little-endian, without padding) and ``offsets.npy`` (where each begins).
+On disk: ``ids.bin`` (all documents end to end, little-endian, without padding) and ``offsets.npy`` (each document's
+start).
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,12 +22,13 @@ _DTYPES = ("<u2", "<u4")
 
 
 def ids_dtype(manifest: Any) -> np.dtype[np.unsignedinteger]:
-    """The type of a store's ids, as its manifest names it.
+    """Return the type of a store's ids from its manifest.
 
-    Only those that are ever written: of type ``object``, numpy would take a file's bytes for addresses in memory.
+    Only the types that the package writes are accepted: with type ``object``, numpy would treat a file's bytes as
+    memory addresses.
 
     Raises:
-        ValueError: If it is another one.
+        ValueError: If the manifest names any other type.
     """
     if manifest["dtype"] not in _DTYPES:
         raise ValueError(f"its manifest has dtype {shown(manifest['dtype'])}, not one of {', '.join(_DTYPES)}")
@@ -35,15 +37,15 @@ def ids_dtype(manifest: Any) -> np.dtype[np.unsignedinteger]:
 
 
 def write_store(folder: Path, dtype: np.dtype[np.unsignedinteger], batches: Iterable[Ragged]) -> NDArray[np.int64]:
-    """Write ids as :class:`TokenStore` reads them, in flat memory; the caller's manifest must have ``dtype``.
+    """Write ids in the layout of :class:`TokenStore`, in constant memory; the caller's manifest must have ``dtype``.
 
     Args:
-        folder: Where ``ids.bin`` and ``offsets.npy`` go.
+        folder: Folder for ``ids.bin`` and ``offsets.npy``.
         dtype: Little-endian type of the ids.
         batches: The documents in order.
 
     Returns:
-        Where each document begins and the last one ends, ``(n_documents + 1,)``.
+        The start of each document and the end of the last one, ``(n_documents + 1,)``.
     """
     lengths = [np.zeros(1, np.int64)]
     with (folder / IDS_FILE).open("wb") as file:
@@ -59,8 +61,8 @@ class TokenStore:
     """Memory-mapped token ids: ``store[i]`` is document ``i`` of the corpus, ``(length,)`` with [CLS] and [SEP].
 
     Attributes:
-        offsets: Where each document begins and the last one ends, ``(n_documents + 1,)``.
-        lengths: Tokens of each document, ``(n_documents,)``.
+        offsets: Start of each document and end of the last one, ``(n_documents + 1,)``.
+        lengths: Number of tokens of each document, ``(n_documents,)``.
     """
 
     def __init__(self, ids: NDArray[np.unsignedinteger], offsets: NDArray[np.int64]) -> None:
@@ -73,7 +75,7 @@ class TokenStore:
         """Map a sealed folder.
 
         Raises:
-            ArtifactError: If it is damaged.
+            ArtifactError: If the folder is damaged.
         """
         manifest = read_json(folder / "manifest.json")
         try:
@@ -87,12 +89,12 @@ class TokenStore:
 
     @classmethod
     def in_memory(cls, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> "TokenStore":
-        """A store of a few texts at prediction time; arguments as in :mod:`patent_hier.features.ragged`."""
+        """Build a store of a few texts at prediction time; arguments as in :mod:`patent_hier.features.ragged`."""
         return TokenStore(ids.astype(np.uint32), np.concatenate([[0], np.cumsum(lengths)]))
 
     @classmethod
     def from_documents(cls, documents: Iterable[list[int]]) -> "TokenStore":
-        """The same from lists of ids."""
+        """Build a store in memory from one list of ids per document."""
         return TokenStore.in_memory(*end_to_end(list(documents)))
 
     def __len__(self) -> int:
@@ -102,19 +104,19 @@ class TokenStore:
         return self._ids[self.offsets[index] : self.offsets[index + 1]]
 
     def padded_length(self, indices: Sequence[int] | NDArray[np.intp]) -> int:
-        """Width of a batch of some documents: ids of the longest, 1 at least."""
+        """Return the width of a batch of these documents: the length of the longest, at least 1."""
         return max(1, int(self.lengths[indices].max(initial=0)))
 
 
 class JoinedTokens(TokenStore):
-    """Two stores seen as one, without copying: the documents of the second stand behind those of the first.
+    """Two stores presented as one, without copying: the second store's documents follow the first's.
 
     Args:
-        first: Its documents keep their positions.
-        second: Its document ``i`` has the position ``len(first) + i``.
+        first: Store whose documents keep their positions.
+        second: Store whose document ``i`` gets position ``len(first) + i``.
 
     Attributes:
-        lengths: Tokens of each document, ``(len(first) + len(second),)``.
+        lengths: Number of tokens of each document, ``(len(first) + len(second),)``.
     """
 
     def __init__(self, first: TokenStore, second: TokenStore) -> None:
@@ -130,10 +132,10 @@ class JoinedTokens(TokenStore):
 def pad_batch(
     store: TokenStore, indices: Sequence[int] | NDArray[np.intp], pad_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pad some documents to the longest among them.
+    """Pad documents to the length of the longest among them.
 
     Args:
-        store: Token ids.
+        store: Token ids of all documents.
         indices: Positions of the documents in the store.
         pad_id: Token id of ``[PAD]``.
 

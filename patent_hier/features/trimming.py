@@ -1,13 +1,13 @@
-"""Cut a tokenizer's vocabulary to the pieces that some texts need, so that these texts keep their token ids.
+"""Trim a tokenizer's vocabulary to the pieces that given texts need, so that these texts are still split the same way.
 
-It is sound for the three kinds of ``tokenizer.json``, because each chooses among pieces, and what is never chosen may
-go:
+This is safe for the three kinds of ``tokenizer.json``, because each one chooses among pieces, and pieces that are never
+chosen can be removed:
 
-- Unigram takes the likeliest row of pieces: with fewer rows to choose from, the likeliest one stays the same.
-- WordPiece takes the longest piece that fits. A word without one is unknown as a whole, whatever pieces fitted before.
-- BPE merges the pair of the lowest rank. A piece needs the pieces that it is merged from, and these are kept with it.
+- Unigram takes the most likely sequence of pieces; with fewer sequences to choose from, it stays the most likely.
+- WordPiece takes the longest matching piece. A word without one is unknown as a whole, whatever pieces matched before.
+- BPE merges the pair of the lowest rank. The pieces from which a kept piece is merged are kept as well.
 
-Characters stay as a fallback, so that other text falls into smaller pieces before it becomes unknown.
+Characters are kept as a fallback, so that other text is split into smaller pieces before it becomes unknown.
 
 Source: Kudo (2018), "Subword regularization", section 3.2 (Unigram); Wu et al. (2016), section 4.1 (WordPiece);
 Sennrich et al. (2016), section 3.2 (BPE).
@@ -25,24 +25,24 @@ from tokenizers import Tokenizer
 
 from patent_hier.errors import ConfigError
 
-_LONGEST = 32  # characters of a piece; the vocabularies that we know have none of more
+_LONGEST = 32  # characters of a piece; no known vocabulary has longer ones
 _CONTINUES = "##"
 _BYTES = frozenset(f"<0x{number:02X}>" for number in range(256))
 
 
 class Vocabulary:
-    """A tokenizer's description and its pieces by their ids.
+    """A tokenizer's description and its pieces in the order of their ids.
 
     Args:
-        tokenizer: Without truncation and padding.
+        tokenizer: Tokenizer without truncation and padding.
 
     Attributes:
-        tokenizer: As given.
-        pieces: By id, ``(n,)``; the model's own first, as all of our vocabularies have them.
+        tokenizer: The tokenizer.
+        pieces: The piece of each id, ``n`` in all; the model's own pieces come first, as in all our vocabularies.
         unknown: Id of the unknown token; None if there is none.
 
     Raises:
-        ConfigError: If the tokenizer is of another kind.
+        ConfigError: If the tokenizer is of another kind, or its ids have gaps.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -52,30 +52,30 @@ class Vocabulary:
         self._kind = str(self._model["type"])
         affixes = self._model.get("continuing_subword_prefix") or "", self._model.get("end_of_word_suffix") or ""
         if self._kind not in ("Unigram", "WordPiece", "BPE") or (self._kind == "BPE" and any(affixes)):
-            raise ConfigError(f"a tokenizer of the kind {self._kind} with {affixes} cannot be cut; use it as it is")
+            raise ConfigError(f"a {self._kind} tokenizer with affixes {affixes} cannot be trimmed; use it unchanged")
         ids = tokenizer.get_vocab(with_added_tokens=True)
         self.pieces = sorted(ids, key=lambda piece: ids[piece])
         if sorted(ids.values()) != list(range(len(ids))):
-            raise ConfigError(f"the tokenizer's {len(ids)} ids have gaps, so it cannot be cut; use it as it is")
+            raise ConfigError(f"the tokenizer's {len(ids)} ids have gaps, so it cannot be trimmed; use it unchanged")
         self._ids = ids
         unknown = self._model.get("unk_token")
         self.unknown: int | None = self._model.get("unk_id") if self._kind == "Unigram" else ids.get(unknown)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of texts, without special tokens around them."""
+        """Return the token ids of texts, without special tokens around them."""
         return [one.ids for one in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     def needed(self, counts: NDArray[np.int64], min_count: int, special: Iterable[str]) -> NDArray[np.bool_]:
-        """Which pieces are to be kept.
+        """Return which pieces must be kept.
 
         Args:
-            counts: How often each piece occurs in the texts, ``(n,)``.
+            counts: Occurrences of each piece in the texts, ``(n,)``.
             min_count: Occurrences that a piece needs; fallbacks need none.
             special: Further tokens to keep.
 
         Returns:
-            ``(n,)``: pieces that occur often enough, special and unknown tokens, the characters of all scripts that the
-            texts use, bytes, and what BPE merges them from.
+            Whether to keep each piece, ``(n,)``: pieces that occur often enough, special and unknown tokens, the
+            characters of all scripts that the texts use, bytes, and the pieces from which BPE merges these.
         """
         kept = counts >= min_count
         kept[[self._ids[piece] for piece in special if piece in self._ids]] = True
@@ -86,7 +86,7 @@ class Vocabulary:
         return self._closed(kept)
 
     def with_all_pieces_of(self, kept: NDArray[np.bool_], texts: list[str]) -> NDArray[np.bool_]:
-        """The same with every piece that is part of some texts: then nothing can be chosen otherwise there."""
+        """Return ``kept`` with every piece that is a part of the texts, so that the choice of pieces cannot change."""
         kept = kept.copy()
         for word in set().union(*map(self._words, texts)):
             for start in range(len(word)):
@@ -97,16 +97,16 @@ class Vocabulary:
         return self._closed(kept)
 
     def cut(self, kept: NDArray[np.bool_]) -> tuple[Tokenizer, NDArray[np.int64]]:
-        """The tokenizer with the kept pieces only, in their order.
+        """Return the tokenizer with only the kept pieces, in their order.
 
         Args:
-            kept: ``(n,)``, as :meth:`needed` gives it.
+            kept: Whether to keep each piece, ``(n,)``, from :meth:`needed`.
 
         Returns:
-            The tokenizer; the new id of each old one, ``(n,)``, -1 for those that are gone.
+            The tokenizer, and the new id of each old id, ``(n,)``; -1 for removed pieces.
 
         Raises:
-            ConfigError: If the numbers of the added tokens cannot be kept in order.
+            ConfigError: If the ids of the added tokens cannot be kept in order.
         """
         new_ids = np.where(kept, np.cumsum(kept) - 1, -1)
         facts = json.loads(json.dumps(self._facts))
@@ -127,12 +127,12 @@ class Vocabulary:
         tokenizer = Tokenizer.from_str(json.dumps(facts))
         if any(tokenizer.token_to_id(token["content"]) != token["id"] for token in facts["added_tokens"]):
             raise ConfigError(
-                "the tokenizer's added tokens stand among its pieces, so it cannot be cut; use it as it is"
+                "the tokenizer's added tokens have ids among its pieces, so it cannot be trimmed; use it unchanged"
             )
         return tokenizer, new_ids
 
     def _fallbacks(self, used: NDArray[np.bool_]) -> list[int]:
-        """Ids of characters of the scripts that the used pieces have, of signs and digits, of bytes."""
+        """Return the ids of all signs, digits, bytes and characters of the scripts that occur in the used pieces."""
         every = self._kind == "BPE"  # its characters may stand for bytes
         scripts = {_script(character) for number in np.flatnonzero(used) for character in self.pieces[number]}
         found = [
@@ -142,25 +142,25 @@ class Vocabulary:
             or (len(piece) == 1 and (every or _script(piece) in scripts))
             or self._joins(piece, scripts)
         ]
-        if self._kind == "Unigram":  # an unknown character costs 10 more than the rarest piece: that cost must stay
+        if self._kind == "Unigram":  # an unknown character costs 10 more than the rarest piece; keep that cost
             scores = [score for _, score in self._model["vocab"]]
             found.append(int(np.argmin(scores)))
         return found
 
     def _joins(self, piece: str, scripts: set[str]) -> bool:
-        """Whether it is a single character of WordPiece inside a word; no Chinese character is ever inside one."""
+        """Return whether a WordPiece piece is one character inside a word, which a Chinese character never is."""
         if self._kind != "WordPiece" or len(piece) != len(_CONTINUES) + 1 or not piece.startswith(_CONTINUES):
             return False
         return _script(piece[-1]) in scripts and len(self._words(f"a{piece[-1]}")) == 1
 
     def _words(self, text: str) -> set[str]:
-        """What the model gets of a text: normalised, cut at blanks and the like."""
+        """Return the words of a text that the model splits: normalised and pre-tokenized."""
         normalizer, cutter = self.tokenizer.normalizer, self.tokenizer.pre_tokenizer
         text = text if normalizer is None else normalizer.normalize_str(text)
         return {text} if cutter is None else {word for word, _ in cutter.pre_tokenize_str(text)}
 
     def _closed(self, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """With the pieces that BPE merges the kept ones from."""
+        """Return ``kept`` with the pieces from which BPE merges the kept ones."""
         if self._kind != "BPE":
             return kept
         ranks = {tuple(pair): rank for rank, pair in enumerate(self._model["merges"])}
@@ -173,7 +173,7 @@ class Vocabulary:
 
 
 def _merged_from(piece: str, ranks: dict[tuple[str, ...], int]) -> list[str]:
-    """The characters of a piece, and what they become on the way to it."""
+    """Return the characters of a piece and the intermediate pieces of its merges."""
     parts = list(piece)
     found = list(parts)
     while len(parts) > 1:
@@ -187,12 +187,12 @@ def _merged_from(piece: str, ranks: dict[tuple[str, ...], int]) -> list[str]:
 
 
 def _script(character: str) -> str:
-    """``CJK``, ``LATIN``, ``HANGUL`` and so on; empty for what is no letter."""
+    """Return the script of a character, such as ``CJK`` or ``LATIN``; empty if it is not a letter."""
     return unicodedata.name(character, "").partition(" ")[0] if character.isalpha() else ""
 
 
 def _renumber(processor: Any, new_ids: NDArray[np.int64]) -> None:
-    """Give a post-processor's special tokens their new ids, in place: in templates, and BERT's and RoBERTa's own."""
+    """Update the ids of special tokens in a post-processor, in place: templates, and those of BERT and RoBERTa."""
     if isinstance(processor, list):
         for item in processor:
             _renumber(item, new_ids)

@@ -1,7 +1,7 @@
-"""Versions of what each step of the features writes for equal inputs; raise one when that changes.
+"""Versions of the feature steps' output; increase a version when a step writes different output for the same input.
 
-They are part of the names of the steps' caches and of every result made from them. Apart from the steps, so that a
-result can be named without importing their libraries.
+The versions are part of the names of the steps' caches and of every result computed from them. They have a module of
+their own so that a result can be named without importing the libraries of the steps.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +15,7 @@ TOKEN_STATES_VERSION = 1
 
 
 def package_version(package: str) -> str | None:
-    """Of an installed distribution; None where there is none of that name (onnxruntime may be onnxruntime-gpu)."""
+    """Return the version of an installed distribution; None if it is missing (onnxruntime may be onnxruntime-gpu)."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -23,10 +23,10 @@ def package_version(package: str) -> str | None:
 
 
 def segmentation_version(unit: str) -> list[object]:
-    """Of segmenting into ``words`` or ``chars``: ours, and jieba's."""
+    """Return the versions that decide segmentation into ``words`` or ``chars``: ours and jieba's."""
     return [WORDS_VERSION, version("jieba") if unit == "words" else None]
 
 
 def vectors_version(trained: bool) -> list[object]:
-    """Of vocabulary and vectors: ours, and gensim's where it trains them."""
+    """Return the versions that decide vocabulary and vectors: ours, and gensim's if it trains the vectors."""
     return [VECTORS_VERSION, version("gensim") if trained else None]

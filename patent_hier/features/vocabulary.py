@@ -1,7 +1,7 @@
-"""The project's own vocabulary: every common Chinese character, and word pieces for Latin, digits and units.
+"""The project's own vocabulary: every common Chinese character, and word pieces for Latin letters, digits and units.
 
 It needs no corpus and no download: the characters are those of the national standard GB 2312 (6,763 Chinese
-characters and 682 signs), which Python's codec lists; the pieces are spelled out below.
+characters and 682 signs), which Python's codec provides; the pieces are listed below.
 """
 
 import string
@@ -9,7 +9,7 @@ import string
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUATION = "##"
 
-# What patents write in Latin letters: units, elements and abbreviations, in the lower case of an uncased model.
+# Units, chemical elements and abbreviations that patents write in Latin letters, in lower case for an uncased model.
 _UNITS = "mm cm km nm um kg mg ml kw mw hz khz mhz ghz kv ma mv mpa kpa pa min wt mol rpm db ev kj"
 _ELEMENTS = "li na mg al si ca ti cr mn fe co ni cu zn zr mo ag sn ba au pb la ce"
 _ABBREVIATIONS = (
@@ -17,11 +17,11 @@ _ABBREVIATIONS = (
     "mimo ofdm api app web id io ic rf ac dc uv ir dna rna pcr ph pvc pe pp pet abs pu pid ai ct mri nfc qr sim uwb "
     "vr ar cad cnc co2 h2o sio2 tio2 al2o3 nacl naoh hcl so2 nox"
 )
-_LARGEST_NUMBER = 100  # whole numbers below have a piece of their own
+_LARGEST_NUMBER = 100  # whole numbers below this one have a piece of their own
 
 
 def gb2312_characters() -> list[str]:
-    """All characters of GB 2312 in the order of the standard: signs (rows 1-9), then Chinese characters (16-87)."""
+    """Return all characters of GB 2312 in the order of the standard: signs (rows 1-9), then characters (16-87)."""
     found = []
     for row in (*range(0xA1, 0xAA), *range(0xB0, 0xF8)):
         for cell in range(0xA1, 0xFF):
@@ -33,10 +33,10 @@ def gb2312_characters() -> list[str]:
 
 
 def demo_vocabulary() -> list[str]:
-    """The vocabulary of ``encoder=demo``: special tokens, ASCII, GB 2312, word pieces. The order is the token id.
+    """Build the vocabulary of ``encoder=demo``: special tokens, ASCII, GB 2312 and word pieces.
 
     Returns:
-        About 8,000 distinct tokens; ``[PAD]`` is 0.
+        About 8,000 distinct tokens; a token's position is its id, and ``[PAD]`` is 0.
     """
     alphanumeric = string.digits + string.ascii_lowercase
     tokens = [

@@ -1,4 +1,4 @@
-"""A vocabulary from the training part and a vector for each of its words: trained, read from a file, or random."""
+"""Build a vocabulary from the training part, and a vector for each of its words: trained, from a file, or random."""
 
 import logging
 import time
@@ -26,7 +26,7 @@ from patent_hier.settings import FeatureSettings
 VECTORS_FILE = "vectors.safetensors"
 _TENSOR = "vectors"
 _CHUNK = 8192  # documents in memory at once
-_LONGEST_SENTENCE = 10_000  # words; gensim leaves out what follows in a longer one, without a word
+_LONGEST_SENTENCE = 10_000  # words; gensim silently ignores the rest of a longer sentence
 _RANDOM_RANGE = 0.25  # Kim (2014) draws the vectors of unknown words from [-0.25, 0.25]
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -34,7 +34,7 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 def vectors_fingerprint(
     segmentation: str, split: str, settings: FeatureSettings, file_digest: str | None = None
 ) -> str:
-    """Name a vocabulary and its vectors by what decides them; settings without influence do not count.
+    """Return the fingerprint of a vocabulary and its vectors; settings that do not influence them are left out.
 
     Args:
         segmentation: Fingerprint of the segmented corpus.
@@ -43,7 +43,7 @@ def vectors_fingerprint(
         file_digest: SHA-256 of the file that ``settings.vectors`` names, else None.
 
     Raises:
-        ValueError: If there is a file without a digest, or a digest without a file.
+        ValueError: If only one of file and digest is given.
     """
     if (settings.vectors is None) != (file_digest is None):
         raise ValueError(f"file_digest={file_digest} does not go with vectors={settings.vectors}")
@@ -60,32 +60,34 @@ def vectors_fingerprint(
 
 
 def build_vectors(segmentation: Path, train: NDArray[np.bool_], settings: FeatureSettings, folder: Path) -> None:
-    """Choose the vocabulary, make its vectors, write all documents in its ids, and seal the folder.
+    """Choose the vocabulary, build its vectors, write all documents as word ids, and seal the folder.
 
-    The vocabulary has every word that occurs at least ``min_count`` times in the whole, uncut training documents, the
-    most frequent first and equally frequent ones in the order of their characters; other documents have no influence
-    on it or on the vectors. Vectors are ``(n_words + 2, size)``: row 0, padding, is zero; row 1, the unknown word, is
-    the mean of all words. A document is cut at ``max_length``; an empty one becomes one unknown word.
+    The vocabulary has every word that occurs at least ``min_count`` times in the untruncated training documents, most
+    frequent words first and equally frequent words in the order of their characters; other documents influence neither
+    the vocabulary nor the vectors. Vectors are ``(n_words + 2, size)``: row 0, padding, is zero; row 1, the unknown
+    word, is the mean of all words. Documents are truncated to ``max_length``; an empty one becomes one unknown word.
 
     Args:
-        segmentation: A folder of :func:`patent_hier.features.words.segment_corpus`.
-        train: Which documents are the training part, ``(n_documents,)``.
+        segmentation: A folder that :func:`patent_hier.features.words.segment_corpus` wrote.
+        train: Whether each document is in the training part, ``(n_documents,)``.
         settings: The features group of a run's settings.
         folder: An empty staging folder.
 
     Raises:
-        ArtifactError: If the segmentation is damaged or of another corpus.
-        ConfigError: If the file of vectors cannot be used.
+        ArtifactError: If the segmentation is damaged or belongs to another corpus.
+        ConfigError: If the vector file cannot be used.
         DataError: If no word is frequent enough.
 
     Source: Mikolov et al. (2013), arXiv:1301.3781 and arXiv:1310.4546, as implemented by gensim with its defaults
     (5 negative samples, subsampling of frequent words at 1e-3). One thread, so that the same seed gives the same
-    vectors. Words that are too rare are taken out before windows are formed, as in the original program.
+    vectors. Words that are too rare are removed before windows are formed, as in the original program.
     """
     started = time.perf_counter()
     store, names = TokenStore.open(segmentation), read_words(segmentation)
     if len(train) != len(store):
-        raise ArtifactError(f"{segmentation} has {len(store)} documents, the split {len(train)}; delete it, run again")
+        raise ArtifactError(
+            f"{segmentation} has {len(store)} documents, but the split {len(train)}; delete the folder and run again"
+        )
     counts = dict(zip(("train", "held_out"), _count(store, train, len(names), segmentation), strict=True))
     vocabulary = _choose(counts["train"], names, settings.min_count)
     vectors, facts = _make_vectors(store, train, vocabulary, settings)
@@ -116,10 +118,10 @@ def load_vectors(folder: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
     """Read the words and their vectors.
 
     Returns:
-        The words, and their vectors ``(n_words + 2, size)``, the first two rows for padding and the unknown word.
+        The words, and their vectors, ``(n_words + 2, size)``; the first two rows are padding and the unknown word.
 
     Raises:
-        ArtifactError: If a file is missing or damaged, or they do not belong together.
+        ArtifactError: If a file is missing or damaged, or the files do not belong together.
     """
     words, file = read_words(folder), folder / VECTORS_FILE
     try:
@@ -128,14 +130,15 @@ def load_vectors(folder: Path) -> tuple[tuple[str, ...], NDArray[np.float32]]:
         raise ArtifactError(f"{file} is damaged ({reason(error)}); delete {folder} and run again") from error
     if vectors.ndim != 2 or len(vectors) != len(words) + FIRST_WORD_ID or vectors.dtype != np.float32:
         raise ArtifactError(
-            f"{file} has {vectors.dtype} {vectors.shape} for {len(words)} words; delete {folder} and run again"
+            f"{file} has {vectors.dtype} vectors of shape {vectors.shape} for {len(words)} words; delete {folder} and "
+            "run again"
         )
     return words, vectors
 
 
 @dataclass(frozen=True)
 class _Vocabulary:
-    """The chosen words, their occurrences in the training part, and the new id of each old one, ``(n_names + 2,)``."""
+    """The chosen words, their occurrences in the training part, and the new id of each old id, ``(n_names + 2,)``."""
 
     words: list[str]
     counts: list[int]
@@ -148,12 +151,12 @@ def _chunks(n_documents: int) -> Iterator[range]:
 
 
 def _count(store: TokenStore, train: NDArray[np.bool_], n_names: int, segmentation: Path) -> NDArray[np.int64]:
-    """Occurrences of each id of the segmentation in the training part and in the others, ``(2, n_names + 2)``."""
+    """Count each id of the segmentation in the training part and in the other parts, ``(2, n_names + 2)``."""
     counts = np.zeros((2, n_names + FIRST_WORD_ID), np.int64)
     for chunk in _chunks(len(store)):
         ids = np.concatenate([store[i] for i in chunk])
         if len(ids) and ids.max() >= counts.shape[1]:
-            raise ArtifactError(f"{segmentation} has ids without a word; delete it and run again")
+            raise ArtifactError(f"{segmentation} has ids without a word; delete the folder and run again")
         of_train = np.repeat(train[chunk.start : chunk.stop], store.lengths[chunk.start : chunk.stop])
         for row, chosen in enumerate((ids[of_train], ids[~of_train])):
             counts[row] += np.bincount(chosen, minlength=counts.shape[1])
@@ -165,7 +168,7 @@ def _choose(counts: NDArray[np.int64], names: Sequence[str], min_count: int) -> 
     kept = sorted((i for i in kept if i >= FIRST_WORD_ID), key=lambda i: (-counts[i], names[i - FIRST_WORD_ID]))
     if not kept:
         raise DataError(
-            f"none of the {np.count_nonzero(counts)} words of the training part occurs {min_count} times; "
+            f"none of the {np.count_nonzero(counts)} words in the training part occurs {min_count} times; "
             f"lower features.min_count"
         )
     new_ids = np.full(len(counts), UNKNOWN_ID, np.int32)
@@ -182,7 +185,7 @@ def _cut(store: TokenStore, new_ids: NDArray[np.int32], max_length: int) -> Iter
 
 
 def _unknown_share(counts: NDArray[np.int64], new_ids: NDArray[np.int32]) -> float | None:
-    """Share of the words of whole documents that are outside the vocabulary; None if there is no word."""
+    """Return the share of words outside the vocabulary in untruncated documents; None if there are no words."""
     total = int(counts.sum())
     return int(counts[new_ids == UNKNOWN_ID].sum()) / total if total else None
 
@@ -190,7 +193,7 @@ def _unknown_share(counts: NDArray[np.int64], new_ids: NDArray[np.int32]) -> flo
 def _make_vectors(
     store: TokenStore, train: NDArray[np.bool_], vocabulary: _Vocabulary, settings: FeatureSettings
 ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-    """Vectors ``(n_words, size)``, and where they are from."""
+    """Return vectors, ``(n_words, size)``, and facts about their source for the manifest."""
     n_words = len(vocabulary.words)
     facts: dict[str, Any] = {"source": "random", "coverage": None}
     if settings.vectors is not None:
@@ -208,7 +211,7 @@ def _make_vectors(
 
 
 class _Sentences:
-    """The training documents in the words of the vocabulary, streamed; gensim passes over them once an epoch."""
+    """The training documents as words of the vocabulary, streamed; gensim iterates over them once per epoch."""
 
     def __init__(self, store: TokenStore, train: NDArray[np.bool_], vocabulary: _Vocabulary) -> None:
         self._store = store
@@ -236,9 +239,9 @@ def _train(sentences: _Sentences, vocabulary: _Vocabulary, settings: FeatureSett
             window=settings.window,
             sg=int(settings.skip_gram),
             seed=settings.seed,
-            min_count=1,  # the vocabulary is chosen already
-            sorted_vocab=0,  # and so is its order
-            workers=1,  # more would update the vectors in an order left to chance
+            min_count=1,  # the vocabulary is already chosen
+            sorted_vocab=0,  # and already sorted
+            workers=1,  # several workers would update the vectors in random order
         )
         model.build_vocab_from_freq(dict(zip(vocabulary.words, vocabulary.counts, strict=True)))
         model.train(sentences, total_words=sum(vocabulary.counts), epochs=settings.epochs)
@@ -248,9 +251,10 @@ def _train(sentences: _Sentences, vocabulary: _Vocabulary, settings: FeatureSett
 
 
 def _read_vectors(path: Path, words: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Vectors ``(n_words, size)`` from a file, zero where it has none, and which it has, ``(n_words,)``.
+    """Read vectors, ``(n_words, size)``, zero for missing words, and whether each word was found, ``(n_words,)``.
 
-    A word that stands twice has its first vector. Numbers are read, and so checked, for the vocabulary's words only.
+    A word that occurs twice in the file gets its first vector. Only the numbers of the vocabulary's words are read and
+    checked.
     """
     rows = {word.encode(): row for row, word in enumerate(words)}
     vectors = np.zeros((0, 0), np.float32)
@@ -266,20 +270,20 @@ def _read_vectors(path: Path, words: list[str]) -> tuple[NDArray[np.float32], ND
         except ValueError as error:
             raise ConfigError(f"features.vectors={path}, line {number}: {error}; repair the file") from error
         if not np.isfinite(vectors[row]).all():
-            raise ConfigError(f"features.vectors={path}, line {number}: a number is not finite; repair the file")
+            raise ConfigError(f"features.vectors={path}, line {number}: a number is NaN or infinity; repair the file")
         found[row] = True
     if not found.any():
         raise ConfigError(
-            f"features.vectors={path} has none of the {len(words)} words of the training part; "
-            f"use a UTF-8 file of Chinese words (or characters with features=chars)"
+            f"features.vectors={path} has none of the {len(words)} words in the training part; "
+            f"use a UTF-8 file of Chinese words (or of characters, with features=chars)"
         )
     return vectors, found
 
 
 def _vector_lines(path: Path) -> Iterator[tuple[int, bytes, list[bytes]]]:
-    """Line number, word and numbers of each line; every line has as many numbers as the header, or the first, says.
+    """Yield line number, word and numbers of each line; the header, or the first line, decides how many numbers.
 
-    Lines are split as bytes: only the space and the line feed separate, as a word may hold other kinds of space.
+    Lines are split as bytes, at spaces and line feeds only, because a word may contain other kinds of white space.
     """
     announced, size, seen = 0, None, 0
     try:
@@ -293,7 +297,7 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes, list[bytes]]]:
                 if not values or len(values) != size:
                     raise ConfigError(
                         f"features.vectors={path}, line {number}: {len(values)} numbers instead of {size}; "
-                        f"use word2vec's text format, a word and its numbers in each line"
+                        f"use word2vec's text format, one word and its numbers per line"
                     )
                 seen += 1
                 yield number, word, values

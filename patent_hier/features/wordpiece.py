@@ -1,4 +1,4 @@
-"""Texts as the token ids of an encoder: its own tokenizer, a whole corpus at once or a few new texts."""
+"""Convert texts to token ids with an encoder's own tokenizer: a whole corpus at once, or a few new texts."""
 
 import shutil
 from collections.abc import Iterable
@@ -27,15 +27,15 @@ from patent_hier.sanitize import reason
 
 ENCODER_CONFIG = "encoder_config.json"
 READER = "reader.json"
-_FEWEST_CHARACTERS = 500_000  # the library takes as long for these as the fast encoder for its tables, on one core
+_FEWEST_CHARACTERS = 500_000  # on one core, the library encodes these while the fast encoder builds its tables
 
 
 def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
-    """The encoder's own tokenizer, which adds [CLS] and [SEP] and cuts at ``max_length`` tokens.
+    """Load the encoder's own tokenizer, which adds [CLS] and [SEP] and truncates to ``max_length`` tokens.
 
     Args:
-        files: The encoder's folder: ``tokenizer.json`` is preferred, else a WordPiece ``vocab.txt``.
-        max_length: Longest document in tokens, with [CLS] and [SEP].
+        files: The encoder's files; ``tokenizer.json`` is preferred to a WordPiece ``vocab.txt``.
+        max_length: Longest document in tokens, including [CLS] and [SEP].
 
     Raises:
         ConfigError: If the tokenizer file cannot be read.
@@ -50,7 +50,7 @@ def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
             lowercase = bool(settings.get("do_lower_case", True))
             inner = BertWordPieceTokenizer(str(vocabulary), lowercase=lowercase)
             tokenizer = Tokenizer.from_str(inner.to_str())
-    except Exception as error:  # tokenizers raises the bare class for every damaged file
+    except Exception as error:  # tokenizers raises a plain Exception for every damaged file
         raise ConfigError(
             f"the tokenizer in {files.folder} cannot be read ({reason(error)}); copy the encoder again"
         ) from error
@@ -60,15 +60,15 @@ def load_tokenizer(files: EncoderFiles, max_length: int) -> Tokenizer:
 
 
 def tokens_fingerprint(corpus: str, vocabulary: str, max_length: int) -> str:
-    """Name a token store by what decides its content: texts, tokenizer files, length."""
+    """Return the fingerprint of a token store, from everything that decides its content: texts, tokenizer, length."""
     return fingerprint([TOKENS_VERSION, corpus, vocabulary, max_length])
 
 
 class WordPieceEncoder:
-    """Encodes lists of texts, by the library or, once that pays, by :mod:`patent_hier.features.fast_wordpiece`.
+    """Encoder of lists of texts: the library, or :mod:`patent_hier.features.fast_wordpiece` once that is faster.
 
-    Both give the same ids. The first half a million characters, and all text of a tokenizer that the fast encoder does
-    not know, go through the library.
+    Both give the same ids. The library encodes the first half a million characters, and all text where the fast
+    encoder does not support the tokenizer.
 
     Args:
         tokenizer: From :func:`load_tokenizer`; not changed afterwards.
@@ -79,7 +79,7 @@ class WordPieceEncoder:
         self._characters = 0
 
     def encode(self, texts: list[str]) -> Ragged:
-        """The ids of all texts end to end, and how many each has, ``(len(texts),)``."""
+        """Return the ids of all texts end to end, and the number of ids of each text, ``(len(texts),)``."""
         self._characters += sum(map(len, texts))
         fast = fast_encoder(self._tokenizer) if self._characters >= _FEWEST_CHARACTERS else None
         if fast is not None:
@@ -88,10 +88,10 @@ class WordPieceEncoder:
 
 
 def encode_corpus(batches: Iterable[list[str]], tokenizer: Tokenizer, folder: Path) -> None:
-    """Encode texts in order into a token store, in flat memory, and seal its folder.
+    """Encode texts in order into a token store, in constant memory, and seal its folder.
 
     Args:
-        batches: Lists of texts; their order is the order of the corpus.
+        batches: Lists of texts, in the order of the corpus.
         tokenizer: From :func:`load_tokenizer`.
         folder: An empty staging folder.
     """
@@ -102,11 +102,11 @@ def encode_corpus(batches: Iterable[list[str]], tokenizer: Tokenizer, folder: Pa
 
 @dataclass(frozen=True)
 class WordPieceReader:
-    """Turns texts into token ids the way an encoder's own tokenizer does.
+    """Reader that converts texts to token ids exactly as the encoder's own tokenizer does.
 
     Attributes:
-        files: Where tokenizer and configuration come from.
-        max_length: Longest document in tokens, with [CLS] and [SEP].
+        files: The encoder's files, with tokenizer and configuration.
+        max_length: Longest document in tokens, including [CLS] and [SEP].
     """
 
     files: EncoderFiles
@@ -118,7 +118,7 @@ class WordPieceReader:
         return int(self.files.config.get("pad_token_id") or 0)
 
     def encode(self, texts: list[str]) -> TokenStore:
-        """Token ids of new texts."""
+        """Return the token ids of new texts."""
         return TokenStore.in_memory(*WordPieceEncoder(load_tokenizer(self.files, self.max_length)).encode(texts))
 
     def save(self, folder: Path) -> None:
@@ -131,14 +131,14 @@ class WordPieceReader:
 
     @classmethod
     def load(cls, folder: Path) -> "WordPieceReader":
-        """Read what :meth:`save` wrote.
+        """Load a reader that :meth:`save` wrote.
 
         Raises:
             ArtifactError: If a file is missing or damaged.
         """
         facts, config = read_json(folder / READER), read_json(folder / ENCODER_CONFIG)
         if not (isinstance(facts, dict) and type(facts.get("max_length")) is int):
-            raise ArtifactError(f"{folder / READER} names no max_length; train the node again")
+            raise ArtifactError(f"{folder / READER} has no max_length; train the node again")
         if not isinstance(config, dict):
-            raise ArtifactError(f"{folder / ENCODER_CONFIG} is no encoder's configuration; train the node again")
+            raise ArtifactError(f"{folder / ENCODER_CONFIG} is not an encoder configuration; train the node again")
         return cls(EncoderFiles(folder, config, has_weights=True), facts["max_length"])

@@ -1,7 +1,7 @@
-"""Texts as words or characters: segmentation of a whole corpus, and the reader of new texts.
+"""Convert texts to words or characters: segment a whole corpus, and read new texts.
 
-A word's id is its position in a vocabulary plus 2; id 0 is padding, id 1 the unknown word. Stores have the layout of
-:mod:`patent_hier.features.wordpiece`, so the same batches and the same scorer read them.
+A word's id is its position in the vocabulary plus 2; id 0 is padding, id 1 the unknown word. Stores have the same
+layout as in :mod:`patent_hier.features.wordpiece`, so the same batching and scoring code reads them.
 """
 
 import functools
@@ -28,11 +28,11 @@ READER_FILE = "reader.json"
 
 
 def segmenter(unit: str) -> Callable[[str], list[str]]:
-    """How a text becomes words: lower-cased, without white space; nothing else is removed or replaced.
+    """Return the function that splits a text into lower-case words and drops white space; it changes nothing else.
 
     Args:
-        unit: ``words`` (jieba's default mode: its dictionary, and its hidden Markov model for words outside it) or
-            ``chars`` (each character).
+        unit: ``words`` (jieba's default mode: its dictionary, with its hidden Markov model for words outside it) or
+            ``chars`` (single characters).
 
     Raises:
         ConfigError: If the unit is unknown.
@@ -55,35 +55,35 @@ def _words(text: str) -> list[str]:
 
 
 def segmentation_fingerprint(corpus_fingerprint: str, unit: str) -> str:
-    """Name a segmented corpus by what decides its content: texts, unit, jieba's version."""
+    """Return the fingerprint of a segmented corpus, from its texts, the unit and jieba's version."""
     return fingerprint([segmentation_version(unit), corpus_fingerprint, unit])
 
 
 def segment_corpus(batches: Iterable[Sequence[str]], unit: str, folder: Path) -> None:
-    """Segment texts in order into a store of uncut documents and seal its folder; in memory are only the words.
+    """Segment texts in order into a store of untruncated documents and seal its folder; memory holds only the words.
 
     Word ids follow the order of first occurrence; ``words.json`` lists the words from id 2 on. An empty document has
-    no ids here.
+    no ids in this store.
 
     Args:
-        batches: Lists of texts; their order is the order of the corpus.
+        batches: Lists of texts, in the order of the corpus.
         unit: See :func:`segmenter`.
         folder: An empty staging folder.
 
     Raises:
         ConfigError: If the unit is unknown.
-        DataError: If there is no word in any text.
+        DataError: If no text contains a word.
     """
     segment = segmenter(unit)
     ids: dict[str, int] = {}
-    dtype = np.dtype("<u4")  # how many words there will be is known only at the end
+    dtype = np.dtype("<u4")  # the number of words is known only at the end
 
     def numbered(text: str) -> list[int]:
         return [ids.setdefault(word, len(ids) + FIRST_WORD_ID) for word in segment(text)]
 
     offsets = write_store(folder, dtype, (end_to_end(list(map(numbered, texts))) for texts in batches))
     if not ids:
-        raise DataError(f"the {len(offsets) - 1} texts of the corpus hold no word; check data.text, the fields to read")
+        raise DataError(f"the {len(offsets) - 1} texts of the corpus contain no words; check the fields in data.text")
     write_json(folder / WORDS_FILE, list(ids))
     facts = {"documents": len(offsets) - 1, "tokens": int(offsets[-1]), "words": len(ids)}
     empty = int((np.diff(offsets) == 0).sum())
@@ -91,26 +91,26 @@ def segment_corpus(batches: Iterable[Sequence[str]], unit: str, folder: Path) ->
 
 
 def read_words(folder: Path) -> tuple[str, ...]:
-    """The words of a folder in the order of their ids, from id 2 on.
+    """Return the words of a folder in the order of their ids, from id 2 on.
 
     Raises:
-        ArtifactError: If ``words.json`` is missing, or no list of distinct words.
+        ArtifactError: If ``words.json`` is missing or is not a list of distinct words.
     """
     words = read_json(folder / WORDS_FILE)
     listed = isinstance(words, list) and all(isinstance(word, str) for word in words)
     if not listed or len(set(words)) != len(words):
-        raise ArtifactError(f"{folder / WORDS_FILE} is no list of distinct words; delete {folder} and run again")
+        raise ArtifactError(f"{folder / WORDS_FILE} is not a list of distinct words; delete {folder} and run again")
     return tuple(words)
 
 
 @dataclass(frozen=True)
 class WordReader:
-    """Turns texts into the word ids of one vocabulary.
+    """Reader that converts texts to the word ids of one vocabulary.
 
     Attributes:
         words: The vocabulary; the first word has id 2.
         unit: See :func:`segmenter`.
-        max_length: Longest document in words (or characters); longer ones are cut.
+        max_length: Longest document in words (or characters); longer documents are truncated.
     """
 
     words: tuple[str, ...]
@@ -127,7 +127,7 @@ class WordReader:
         return {word: number for number, word in enumerate(self.words, FIRST_WORD_ID)}
 
     def encode(self, texts: list[str]) -> TokenStore:
-        """Word ids of new texts; a word outside the vocabulary is id 1, and so is an empty text.
+        """Return the word ids of new texts; a word outside the vocabulary gets id 1, as does an empty text.
 
         Raises:
             ConfigError: If the unit is unknown.
@@ -143,7 +143,7 @@ class WordReader:
 
     @classmethod
     def load(cls, folder: Path) -> "WordReader":
-        """Read what :meth:`save` wrote.
+        """Load a reader that :meth:`save` wrote.
 
         Raises:
             ArtifactError: If a file is missing or damaged.

@@ -1,1 +1,1 @@
-"""Reading what people bring: tables of any format, encoding and compression, row by row in flat memory."""
+"""Read users' tables in any supported format, encoding and compression, row by row in constant memory."""

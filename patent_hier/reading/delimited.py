@@ -1,10 +1,10 @@
-"""From decoded lines to the records of delimited text, where a broken row costs that row only.
+"""Split decoded lines into the records of delimited text, so that a broken row loses only itself.
 
-The rules are those of CSV (fields in quotes, doubled quotes, any line end), with one addition. A quote that is still
-open at the end of a line goes on over the next lines, as CSV says, only while that makes sense: if a following line is
-a whole row by itself that begins like this one (a number where this one has a number), or the quote closes into a row
-with the wrong number of fields, or a limit is reached, then the quote was never meant to be open. The first line alone
-is rejected, and reading resumes at the line after it.
+The rules are those of CSV (fields in quotes, doubled quotes, any line end), with one addition. As in CSV, a quote that
+is still open at the end of a line continues on the next lines, but only while that is plausible. The quote is treated
+as a mistake if a following line is a complete row that begins like this one (a number where this one has a number), if
+the quote closes into a row with the wrong number of fields, or if a limit is reached. Then only the first line is
+rejected, and reading resumes at the line after it.
 """
 
 import csv
@@ -24,15 +24,15 @@ _TO_CLOSING_QUOTE = re.compile(r'[^"]*+(?:""[^"]*+)*+')  # possessive: linear ti
 
 
 class DelimitedReader:
-    """Reads one source of delimited text.
+    """Reader of one source of delimited text.
 
     Args:
-        source: At its first byte.
-        options: How it is read.
-        inherited: Names of the header of the part before; a source that begins with a row goes on with them.
+        source: The source, at its first byte.
+        options: How to read it.
+        inherited: Column names of the previous part, used if this source has no header of its own.
 
     Raises:
-        DataError: If it is empty, has no header, or is in another encoding than was set.
+        DataError: If the source is empty, has no header, or is in another encoding than the one set.
     """
 
     def __init__(self, source: Source, options: Options, inherited: Sequence[str] = ()) -> None:
@@ -41,7 +41,7 @@ class DelimitedReader:
         self._blocks = self._decoder.blocks()
         first = next(self._blocks, None)
         if first is None or not any(map(str.strip, first.lines)):
-            raise DataError(f"{source.path} has no header, only blank lines; its first line must name the columns")
+            raise DataError(f"{source.path} has no header, only blank lines; add a first line that names the columns")
         heading: Heading | None = None
         try:
             heading = find_heading(first.lines, options.delimiter, options.accept)
@@ -93,22 +93,22 @@ def _delimiter_of(lines: Sequence[str], names: Sequence[str]) -> str:
 
 
 def _is_headless(lines: Sequence[str], names: Sequence[str], delimiter: str | None) -> bool:
-    """Whether a source begins with a row of a table whose header stands in a part before."""
+    """Return whether a source begins with a row of a table whose header is in a previous part."""
     mark = delimiter or _delimiter_of(lines, names)
     first = next(line for line in lines if line.strip())
     return goes_on(scan_line(first, mark, inside=False).fields, names)
 
 
 class RecordSplitter:
-    """Cuts blocks of lines into rows; what a block leaves open is kept for the next.
+    """Splitter of blocks of lines into rows; a record that a block leaves open is continued in the next block.
 
     Args:
-        delimiter: Between fields.
-        header: The header as it stands, to know it again.
-        options: For the limits.
+        delimiter: Delimiter between fields.
+        header: The header's fields, to recognise repetitions of it.
+        options: Options with the limits.
 
     Attributes:
-        line: Physical lines before the next block.
+        line: Number of physical lines before the next block.
     """
 
     def __init__(self, delimiter: str, header: list[str], options: Options) -> None:
@@ -123,7 +123,7 @@ class RecordSplitter:
         self._kept_faults: dict[int, RowFault] = {}
 
     def split(self, block: Block, *, is_last: bool) -> Rows:
-        """The rows that begin in a block, and in lines kept before."""
+        """Return the rows that begin in a block or in the lines kept from earlier blocks."""
         before = len(self._kept)
         lines = self._kept + block.lines if before else block.lines
         faults = self._kept_faults | {line + before: fault for line, fault in block.faults.items()}
@@ -137,7 +137,7 @@ class RecordSplitter:
         place = 0
         special = [place for place, line in enumerate(lines) if QUOTE in line]
         for number in sorted({*special, *faults}) if faults else special:
-            if number < place:  # part of the record before
+            if number < place:  # part of the previous record
                 continue
             self._extend(rows, lines[place:number], start + place + 1)
             place = number + 1
@@ -159,7 +159,7 @@ class RecordSplitter:
         return rows
 
     def _extend(self, rows: Rows, lines: list[str], number: int) -> None:
-        """Add lines without quotes, the first of which has a number; blank ones are counted."""
+        """Add lines without quotes, numbered from ``number`` on; blank lines are only counted."""
         delimiter, numbers = self.delimiter, range(number, number + len(lines))
         if "" in lines:
             rows.lines += [number for number, line in zip(numbers, lines, strict=True) if line]
@@ -175,14 +175,14 @@ class RecordSplitter:
         self._kept_faults = {line - place: fault for line, fault in faults.items() if line >= place}
 
     def _closed(self, line: str) -> list[str] | None:
-        """The fields of a line with quotes that are closed as they should be; None for any other."""
+        """Return the fields of a line whose quotes are well-formed and closed; None for any other line."""
         try:
             return next(csv.reader((line,), self._dialect))
         except csv.Error:
             return None
 
     def _close(self, line: str, following: Iterator[str]) -> "Closing":
-        """The record that a line begins: itself, or with those after it until its open quote is closed."""
+        """Return the record that begins in a line: the line, and more lines until its open quote is closed."""
         scan = scan_line(line, self.delimiter, inside=False)
         if not scan.is_open:
             return Closing(scan.fields, [], is_decided=True)
@@ -204,9 +204,9 @@ class RecordSplitter:
         return Closing([], [], is_decided=len(taken) == self._limits.max_lines - 1)
 
     def _is_row(self, line: str) -> bool:
-        """Whether a physical line is a whole, clean row by itself.
+        """Return whether a physical line is a complete, clean row by itself.
 
-        Clean matters: the last line of a field with line breaks ends in a quote that would be a stray one here.
+        It must be clean, because the last line of a field with line breaks ends in a quote that would be stray here.
         """
         delimiters = line.count(self.delimiter)
         if delimiters < self._width - 1 or QUOTE not in line:
@@ -215,7 +215,7 @@ class RecordSplitter:
         return scan.is_clean and not scan.is_open and len(scan.fields) == self._width
 
     def _checked(self, rows: Rows) -> Rows:
-        """Leave out repeated headers, drop empty surplus fields, and refuse rows of another width."""
+        """Remove repeated headers and empty surplus fields, and reject rows with another number of fields."""
         width = self._width
         few: dict[int, int] = {}
         if set(map(len, rows.fields)) - {width}:
@@ -248,9 +248,9 @@ class Closing(NamedTuple):
     """Outcome of the search for the end of an open quote.
 
     Attributes:
-        fields: Those of the record; none if the quote was never meant to be open.
+        fields: Fields of the record; none if the quote is treated as a mistake.
         lines: The further lines of the record.
-        is_decided: Lines after those that were looked at could not change the answer.
+        is_decided: Whether lines beyond those examined cannot change the outcome.
     """
 
     fields: list[str]
@@ -259,12 +259,12 @@ class Closing(NamedTuple):
 
 
 class LineScan(NamedTuple):
-    """One physical line cut into fields.
+    """One physical line split into fields.
 
     Attributes:
         fields: The fields, without their quotes.
-        is_open: The last field is inside a quote that the line does not close.
-        is_clean: Every quote is where a program that writes CSV would put it.
+        is_open: Whether the last field is in a quote that the line does not close.
+        is_clean: Whether every quote is where a program that writes CSV would put it.
     """
 
     fields: list[str]
@@ -273,9 +273,9 @@ class LineScan(NamedTuple):
 
 
 def scan_line(line: str, delimiter: str, inside: bool) -> LineScan:
-    """Cut one physical line into fields; ``inside`` says that it begins within a quoted field.
+    """Split one physical line into fields; ``inside`` means that it begins within a quoted field.
 
-    As everywhere, a quote that is not the first character of a field is an ordinary character, and what follows a
+    As usual in CSV, a quote that is not the first character of a field is an ordinary character, and text after a
     closing quote belongs to the field.
     """
     fields: list[str] = []
@@ -303,19 +303,19 @@ def scan_line(line: str, delimiter: str, inside: bool) -> LineScan:
 
 
 def _look(line: str, delimiter: str) -> str:
-    """What a row begins with, each run of digits, of Latin letters and of other characters as one."""
+    """Return the pattern of a row's first field: one sign for each run of digits, Latin letters or other characters."""
     first = line.partition(delimiter)[0].strip().strip(QUOTE)[:40]
     kinds = ("9" if one.isdigit() else "A" if one.isascii() and one.isalpha() else "x" for one in first)
     return "".join(kind for kind, _ in groupby(kinds))
 
 
 def trimmed_row(fields: list[str], width: int) -> list[str]:
-    """A row without empty fields that it has too many at its end."""
+    """Return a row without its surplus fields if these are all empty."""
     return fields if any(map(str.strip, fields[width:])) else fields[:width]
 
 
 def _name_line_breaks(rows: Rows, few: Mapping[int, int], width: int) -> None:
-    """Say of rows with too few fields that they are lines of one record, where together they are whole."""
+    """Change the fault of consecutive rows with too few fields to a line break if together they form one row."""
     done = -1
     for first in few:
         total, last = few[first], first

@@ -1,4 +1,4 @@
-"""How a file of delimited text writes its fields: the delimiter, and which line is the header."""
+"""Detect the delimiter and the header line of a file of delimited text."""
 
 import contextlib
 import csv
@@ -20,12 +20,12 @@ _NAMES = {
     "制表符": "\t",
 }
 _SEP = re.compile(r'"?sep=(.)"?[,;\t]*', re.IGNORECASE)
-MOST_LINES = 10  # in which a header is looked for
-_HEADER_LINES = 5  # that the quotes of a header may span
+MOST_LINES = 10  # lines searched for a header
+_HEADER_LINES = 5  # lines that a header with quoted fields may span
 
 
 class Strict(csv.Dialect):
-    """Refuses a quote that is not closed, and text behind one that is."""
+    """CSV dialect that rejects an unclosed quote, and text after a closing quote."""
 
     delimiter = ","
     quotechar = '"'
@@ -37,14 +37,14 @@ class Strict(csv.Dialect):
 
 
 class Heading(NamedTuple):
-    """Where a file's rows begin.
+    """The header of a file.
 
     Attributes:
-        delimiter: Between fields.
-        fields: The header as it stands.
-        names: Its names, blanks around them and empty ones at the end left out.
-        line: The header's number among the lines looked at, from 0.
-        end: That of the first line after it.
+        delimiter: Delimiter between fields.
+        fields: Fields of the header, unchanged.
+        names: Column names, without surrounding white space and without empty names at the end.
+        line: Number of the header among the examined lines, from 0.
+        end: Number of the first line after the header.
     """
 
     delimiter: str
@@ -55,32 +55,32 @@ class Heading(NamedTuple):
 
 
 def parse_delimiter(given: str | None) -> str | None:
-    """A delimiter from its name or itself.
+    """Return a delimiter from its name, or the delimiter itself.
 
     Raises:
-        ConfigError: If it cannot stand between fields.
+        ConfigError: If it cannot be a delimiter.
     """
     if given is None:
         return None
     mark = _NAMES.get(given.strip().lower(), given)
     if len(mark) != 1 or mark.isalnum() or mark in '"\r\n\0':
-        raise ConfigError(f"delimiter {given!r} is unknown; write one of {', '.join(DELIMITERS.values())}")
+        raise ConfigError(f"delimiter {given!r} is unknown; use one of {', '.join(DELIMITERS.values())}")
     return mark
 
 
 def find_heading(lines: Sequence[str], delimiter: str | None, accept: Accept) -> Heading:
     """Find the header among a file's first lines, and with it the delimiter.
 
-    A line ``sep=;``, as Excel writes it, tells the delimiter. Lines above the header, such as a title, are passed over
-    if a later line is a header.
+    A line such as ``sep=;``, as Excel writes it, sets the delimiter. Lines above the header, such as a title, are
+    skipped if a later line is a header.
 
     Args:
-        lines: The first lines, of which one is not blank.
-        delimiter: As it was set; None: found.
+        lines: The first lines, at least one of them not blank.
+        delimiter: The delimiter that was set; None to detect it.
         accept: See :data:`patent_hier.reading.rows.Accept`.
 
     Raises:
-        DataError: If no line is a header: what is missing in the likeliest one.
+        DataError: If no line is a header; the message says what the most likely line lacks.
     """
     filled = [(number, line.removeprefix("\ufeff")) for number, line in enumerate(lines) if line.strip()]
     if match := _SEP.fullmatch(filled[0][1].strip(" ")):
@@ -101,7 +101,7 @@ def find_heading(lines: Sequence[str], delimiter: str | None, accept: Accept) ->
 
 
 def _header_fields(lines: Sequence[str], number: int, delimiter: str) -> tuple[list[str], int]:
-    """The fields of a line, and of those after it while a quote is open; and the number of the line after them."""
+    """Return the fields of a line, continued while a quote is open, and the number of the line after them."""
     dialect = type("_", (Strict,), {"delimiter": delimiter})
     for end in range(number + 1, min(number + _HEADER_LINES, len(lines)) + 1):
         text = "\n".join(lines[number:end]).removeprefix("\ufeff")
@@ -111,12 +111,12 @@ def _header_fields(lines: Sequence[str], number: int, delimiter: str) -> tuple[l
 
 
 def goes_on(fields: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether the first fields of a source are a row of the table whose header, in a part before, has these names."""
+    """Return whether fields are a row of a table whose header, in a previous part, has these names."""
     return len(fields) == len(names) > 1 and not set(map(str.strip, fields)) & set(filter(None, names))
 
 
 def trimmed(fields: Sequence[str]) -> tuple[str, ...]:
-    """Names of a header without blanks around them and without empty ones at the end."""
+    """Return the names of a header without surrounding white space and without empty names at the end."""
     names = [name.strip().strip("\ufeff") for name in fields]
     while len(names) > 1 and not names[-1]:
         names.pop()

@@ -1,7 +1,7 @@
-"""From bytes to decoded lines: encodings by name, by their mark and by their look; one bad byte costs one line.
+"""Decode bytes into lines, with the encoding set, marked or detected; one bad byte loses only its line.
 
-Lines are cut as bytes, before decoding: CR and LF are never part of a longer character in UTF-8, GB18030 or Big5.
-UTF-16 is turned into UTF-8 first, with its bad units as bytes that UTF-8 does not have.
+Lines are split as bytes, before decoding: CR and LF are never part of a longer character in UTF-8, GB18030 or Big5.
+UTF-16 is converted to UTF-8 first, with its invalid units as bytes that UTF-8 does not have.
 """
 
 import codecs
@@ -29,15 +29,15 @@ _MARKS = {
     codecs.BOM_UTF16_BE: UTF16_BE,
     b"\x84\x31\x95\x33": GB18030,
 }
-_ENOUGH = 16  # bytes above 127: so many are in no other encoding by accident
+_ENOUGH = 16  # bytes above 127; so many do not decode in another encoding by accident
 _UNUSUAL = bytes(range(0x80, 0xA1))  # frequent in UTF-8, rare in GB18030
-_SHOWN = 3  # stretches of lines that a note names
-_START = 1 << 16  # bytes that the encoding is told from, at least
+_SHOWN = 3  # ranges of lines that a note lists
+_START = 1 << 16  # least number of bytes from which the encoding is detected
 _ESCAPE = "patent_hier.escape"
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    r"""One bad byte becomes ``\xNN``, and what the codec may count to the error stays: a comma, a quote."""
+    r"""Replace one bad byte by ``\xNN`` and keep other bytes of the error, such as a comma or a quote."""
     assert isinstance(error, UnicodeDecodeError)
     return f"\\x{error.object[error.start]:02x}", error.start + 1
 
@@ -46,43 +46,43 @@ codecs.register_error(_ESCAPE, _escape)
 
 
 def canonical(name: str) -> str | None:
-    """An encoding under our name, one of :data:`ENCODINGS`; None if it is unknown."""
+    """Return the name of an encoding in :data:`ENCODINGS`; None if it is unknown."""
     return _ALIASES.get("".join(filter(str.isalnum, name.lower())))
 
 
 def read_mark(start: bytes) -> tuple[str | None, int]:
-    """The encoding that a byte order mark names, or the zeros of UTF-16 without one; and the mark's length."""
+    """Return the encoding from the byte order mark or from the zero bytes of UTF-16, and the mark's length."""
     for mark, encoding in _MARKS.items():
         if start.startswith(mark):
             return encoding, len(mark)
     head, line = start[:400], start[: max(start.find(b"\n"), 8)]
     odd, even = head[1::2].count(0), head[::2].count(0)
-    # Of each unit of ASCII one half is zero, of a comma in the header too; the other half is so in few characters (一).
+    # In UTF-16, the same half of every ASCII unit, such as a comma, is zero; the other half rarely is (as in 一).
     if b"\0" in line and max(odd, even) > len(head) // 50 + 1 and max(odd, even) >= 4 * min(odd, even):
         return (UTF16_LE if odd > even else UTF16_BE), 0
     return None, 0
 
 
 def guess(start: bytes) -> str | None:
-    """The encoding in which the fewest lines of a file's beginning cannot be read; None if ASCII says nothing.
+    """Return the encoding in which the fewest lines of a file's beginning cannot be read; None if it is all ASCII.
 
     Args:
-        start: The first bytes, without a mark; a line that is cut off at the end does not count.
+        start: The first bytes, without a mark; an incomplete last line is ignored.
     """
     start = start[: start.rfind(b"\n") + 1 or len(start)]
     if start.isascii():
         return None
     lines = [line for line in start.splitlines() if not line.isascii()]
-    # UTF-8 wins a tie: its lines pass for GB18030 by accident more often than the other way.
+    # UTF-8 wins a tie: its lines are valid GB18030 by accident more often than the other way round.
     best = min((UTF8, GB18030), key=lambda encoding: _unreadable(lines, encoding))
     return BIG5 if best == GB18030 and _looks_big5(start) else best
 
 
 def settle(start: bytes, setting: str, source: object) -> str:
-    """The encoding that was set, unless the content says clearly that it is another.
+    """Return the encoding that was set, unless the content is clearly in another one.
 
     Raises:
-        DataError: Naming the other.
+        DataError: If the content is in another encoding, which the message names.
     """
     found = guess(start)
     if found is None or found == setting:
@@ -91,7 +91,7 @@ def settle(start: bytes, setting: str, source: object) -> str:
     high = sum(byte > 127 for byte in start[:10_000])
     others = _unreadable(lines, found)
     if _unreadable(lines[:1], setting) and not _unreadable(lines[:1], found):
-        high = _ENOUGH  # the header itself
+        high = _ENOUGH  # the header itself is clear evidence
     is_clear = found == BIG5 or others < _unreadable(lines, setting) or (found == UTF8 and not others)
     if high >= _ENOUGH and is_clear and others <= len(lines) // 5:
         raise DataError(f"{source} looks like {NAMES[found]}, but data.encoding={setting}; set data.encoding={found}")
@@ -103,7 +103,7 @@ def _unreadable(lines: Sequence[bytes], encoding: str) -> int:
 
 
 def _looks_big5(content: bytes) -> bool:
-    """Whether second bytes are ASCII as often as in Big5 (2 of 5); in the common characters of GB18030 none is."""
+    """Return whether second bytes are ASCII as often as in Big5 (2 of 5); in common GB18030 characters none is."""
     pairs = seconds = place = 0
     content = content[:100_000]
     while place < len(content) - 1:
@@ -125,7 +125,7 @@ def _can_decode(content: bytes, encoding: str) -> bool:
 
 
 def _unusual(content: bytes) -> int:
-    """How many bytes there are that are frequent in UTF-8 and rare in GB18030."""
+    """Return the number of bytes that are frequent in UTF-8 and rare in GB18030."""
     return len(content) - len(content.translate(None, _UNUSUAL))
 
 
@@ -133,9 +133,9 @@ class Block(NamedTuple):
     """Consecutive physical lines.
 
     Attributes:
-        lines: Without their ends; of one with a fault what can be shown.
-        faults: Line, counted from 0 → why it cannot be read.
-        has_quotes: Whether a quote stands in any.
+        lines: Lines without their ends; of a line with a fault, the part that can be shown.
+        faults: Why a line cannot be read, by its number from 0.
+        has_quotes: Whether any line contains a quote.
     """
 
     lines: list[str]
@@ -144,15 +144,15 @@ class Block(NamedTuple):
 
 
 class Decoder:
-    """Decodes a stream, block by block.
+    """Decoder of a stream, block by block.
 
-    In a file of UTF-8 or GB18030, lines that are clearly in the other one are read in it and remembered: parts of
-    different make were put together.
+    In a file in UTF-8 or GB18030, lines that are clearly in the other encoding are decoded in that encoding and listed
+    in ``notes``; such files were put together from parts in different encodings.
 
     Args:
-        chunks: The bytes of the source, without a mark.
+        chunks: Bytes of the source, without a mark.
         encoding: One of :data:`ENCODINGS`.
-        max_bytes: Longest line; of a longer one not more is ever held.
+        max_bytes: Longest line in bytes; no more than this of a longer line is kept in memory.
     """
 
     def __init__(self, chunks: Iterable[bytes], encoding: str, max_bytes: int) -> None:
@@ -167,17 +167,17 @@ class Decoder:
 
     @property
     def notes(self) -> list[str]:
-        """The lines so far that are in another encoding than the file."""
+        """Note on the lines so far that are in another encoding than the file."""
         if not self._stretches or self._other is None:
             return []
         shown = [str(first) if first == last else f"{first}-{last}" for first, last in self._stretches[:_SHOWN]]
-        more = f" and {len(self._stretches) - _SHOWN} more stretches" if len(self._stretches) > _SHOWN else ""
+        more = f" and {len(self._stretches) - _SHOWN} more ranges" if len(self._stretches) > _SHOWN else ""
         where = f"line{'s' * (len(shown) > 1 or '-' in shown[0])} {', '.join(shown)}{more}"
         verb = "are" if "lines" in where else "is"
-        return [f"{where} {verb} {NAMES[self._other]}, the others {NAMES[self._encoding]}; each was read as what it is"]
+        return [f"{where} {verb} {NAMES[self._other]}, the others {NAMES[self._encoding]}; all were read correctly"]
 
     def blocks(self) -> Iterator[Block]:
-        """All lines in order."""
+        """Yield all lines in order, in blocks."""
         for block in self._blocks:
             decoded = self._decode(block)
             self._line += len(decoded.lines)
@@ -193,7 +193,7 @@ class Decoder:
             except UnicodeDecodeError:
                 pass
             else:
-                if not lines[-1]:  # after the last line's end
+                if not lines[-1]:  # follows the end of the last line
                     lines.pop()
                 if 4 * max(map(len, lines), default=0) <= self._max_bytes:
                     return Block(lines, {}, b'"' in block)
@@ -209,7 +209,7 @@ class Decoder:
             except UnicodeDecodeError:
                 texts.append("")
                 odd.append(number)
-        # What was decoded may still be wrong.
+        # Decoded lines may still be wrong.
         odd += [number for number, line in enumerate(lines) if len(line) > most or b"\0" in line]
         if may_mix:
             odd += [number for number, line in enumerate(lines) if _unusual(line) >= _ENOUGH // 3]
@@ -239,7 +239,7 @@ class Decoder:
         high = len(line) - len(line.translate(None, bytes(range(128, 256))))
         if self._other == UTF8:
             return high >= _ENOUGH
-        # Of a damaged line of UTF-8 little is bad; of one of GB18030 most is.
+        # In a damaged UTF-8 line few bytes are invalid; in a GB18030 line most are.
         return high >= _ENOUGH // 2 and 3 * line.decode(UTF8, "replace").count("\ufffd") >= high
 
     def _note(self, number: int) -> None:
@@ -250,17 +250,17 @@ class Decoder:
 
 
 def open_text(source: Source, options: Options) -> tuple[str, Iterator[bytes]]:
-    """The encoding of a source, and its bytes without a mark.
+    """Return the encoding of a source and its bytes without a mark.
 
     Raises:
-        DataError: If it is empty, or in another encoding than was set.
+        DataError: If the source is empty or in another encoding than the one set.
     """
     chunks = source.chunks()
     start = b""
     while len(start) < _START and (chunk := next(chunks, b"")):
         start += chunk
     if not start:
-        raise DataError(f"{source.path} is empty; it must be a table with a header")
+        raise DataError(f"{source.path} is empty; use a table with a header")
     encoding, mark = read_mark(start)
     if encoding is None:
         encoding = guess(start) or options.encoding if options.guess else settle(start, options.encoding, source.path)
@@ -268,7 +268,7 @@ def open_text(source: Source, options: Options) -> tuple[str, Iterator[bytes]]:
 
 
 def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
-    """The text in pieces cut anywhere, bad bytes escaped."""
+    """Yield the text in arbitrary pieces, with bad bytes escaped."""
     decoder = codecs.getincrementaldecoder(_CODECS.get(encoding, encoding))(_ESCAPE)
     for chunk in chunks:
         yield decoder.decode(chunk)
@@ -276,7 +276,7 @@ def decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
 
 
 def _narrowed(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """UTF-16 as UTF-8; half a pair and half a unit become bytes that cannot be decoded."""
+    """Convert UTF-16 to UTF-8; half a surrogate pair or half a unit becomes bytes that cannot be decoded."""
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
         yield decoder.decode(chunk).encode(UTF8, "surrogatepass")
@@ -287,7 +287,7 @@ def _narrowed(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _whole_lines(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
-    """The same bytes in blocks that end with a line; of a line that is too long the first ``max_bytes + 1`` bytes."""
+    """Yield the bytes in blocks that end with a line; a line that is too long is cut to ``max_bytes + 1`` bytes."""
     rest = held = b""
     for chunk in chunks:
         data = held + chunk

@@ -1,6 +1,6 @@
-"""JSON: an object a line, or a list of objects however it is laid out, in bounded memory.
+"""Read JSON in bounded memory: one object per line, or a list of objects in any layout.
 
-An object's end is found by its brackets before it is parsed, so that a broken one costs itself only.
+The end of an object is found by its brackets before it is parsed, so that a broken object loses only itself.
 """
 
 import json
@@ -17,7 +17,7 @@ from patent_hier.reading.sources import Source
 from patent_hier.sanitize import is_unicode
 
 BATCH = 2048  # rows
-_HEADER_OBJECTS = 1000  # whose keys make the header
+_HEADER_OBJECTS = 1000  # objects whose keys form the header
 _TOKEN = re.compile(r'"(?:[^"\\\n]++|\\.)*+"|["{}]')  # a string, one that does not end in its line, a bracket
 _START_OF_LIST = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\[[\s\0]*(?:\{|$)")
 _START_OF_OBJECT = re.compile(rb'(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\{[\s\0]*["}]')
@@ -32,17 +32,17 @@ class _Item(NamedTuple):
 
 
 class JsonReader:
-    """Reads one source of JSON.
+    """Reader of one source of JSON.
 
-    The header is made of the keys of the first objects. A key may be in our words (``abstract``); a value that is no
-    string is written as JSON writes it.
+    The keys of the first objects form the header. Keys may use the package's own names (``abstract``); a value that is
+    not a string is converted to its JSON text.
 
     Args:
-        source: At its first byte.
-        options: How it is read.
+        source: The source, at its first byte.
+        options: How to read it.
 
     Raises:
-        DataError: If there is no object with the keys that are needed.
+        DataError: If no object has the necessary keys.
     """
 
     def __init__(self, source: Source, options: Options) -> None:
@@ -57,7 +57,7 @@ class JsonReader:
         first = list(islice(items, _HEADER_OBJECTS))
         keys = dict.fromkeys(self._name(key) for item in first if item.fault is None for key in item.content)
         if not keys and not options.json_header:
-            raise DataError(f"{source.path} has no object of JSON in its first lines; write one a line, or a list")
+            raise DataError(f"{source.path} does not begin with JSON objects; write one object per line, or a list")
         self.names, texts = _find_header(tuple(keys), options)
         self._text_names = [self.names[position] for position in texts]
         self._items_left = chain(first, items)
@@ -115,18 +115,18 @@ def _lines(decoder: Decoder) -> Iterator[_Text]:
 
 
 def looks_like_json(start: bytes) -> bool:
-    """Whether a source begins as an object, or as a list of objects."""
+    """Return whether a source begins like an object or a list of objects."""
     return looks_like_list(start) or _START_OF_OBJECT.match(start) is not None
 
 
 def looks_like_list(start: bytes) -> bool:
-    """Whether a source begins as a list of objects."""
+    """Return whether a source begins like a list of objects."""
     return _START_OF_LIST.match(start) is not None
 
 
 def _objects(chunks: Iterator[str], most: int) -> Iterator[_Text]:
-    """The objects of a list, each from its bracket to the one that closes it, with the line where it begins."""
-    text, line, open_ = "", 1, _Open()  # `text` begins where the object does that is open
+    """Yield the text of each object in a list, from its opening to its closing bracket, with its first line."""
+    text, line, open_ = "", 1, _Open()  # `text` begins where the open object begins
     for chunk in chunks:
         text += chunk
         for begin, end, fault in open_.scan(text):
@@ -144,7 +144,7 @@ def _objects(chunks: Iterator[str], most: int) -> Iterator[_Text]:
 
 
 def _find_header(keys: tuple[str, ...], options: Options) -> tuple[tuple[str, ...], Sequence[int]]:
-    """The names of the header, and where the text stands; names of texts that no object has may be added."""
+    """Return the column names and the positions of the text; columns that no object has may be added."""
     try:
         return keys, options.accept(keys)
     except DataError:
@@ -156,12 +156,12 @@ def _find_header(keys: tuple[str, ...], options: Options) -> tuple[tuple[str, ..
 
 @dataclass
 class _Open:
-    """Where a scan for objects stands.
+    """State of a scan for objects.
 
     Attributes:
-        place: Up to where the text was looked at.
-        begin: Where the open object begins.
-        depth: Brackets that are open.
+        place: Position up to which the text has been scanned.
+        begin: Start of the open object.
+        depth: Number of open brackets.
     """
 
     place: int = 0
@@ -169,9 +169,9 @@ class _Open:
     depth: int = 0
 
     def scan(self, text: str) -> Iterator[tuple[int, int, RowFault | None]]:
-        """Begin, end and fault of each object that ends in a text; what is no object is named too.
+        """Yield start, end and fault of each object that ends in a text, and of values that are not objects.
 
-        An object that lacks a bracket ends where a later line begins another one, no further to the right.
+        An object without its closing bracket ends where a later line begins another object with no deeper indentation.
         """
         for match in _TOKEN.finditer(text, self.place):
             mark, start = match[0], match.start()
@@ -193,7 +193,7 @@ class _Open:
 
 
 def _indent(text: str, place: int) -> int:
-    """How far a bracket stands to the right where it is the first of its line; further than any otherwise."""
+    """Return the indentation of a bracket that is the first sign of its line, else the length of the text."""
     before = text[text.rfind("\n", 0, place) + 1 : place]
     return len(text) if before.strip() else len(before)
 

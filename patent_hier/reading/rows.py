@@ -1,15 +1,15 @@
-"""What every format gives: a header, and rows of strings that know where they stand."""
+"""Common interface of all formats: a header, and rows of strings with their line numbers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-EXCERPT = 200  # characters of a row that are shown
+EXCERPT = 200  # characters of a row to show
 
 
 class RowFault(StrEnum):
-    """Why a row has no fields to read."""
+    """Reason why a row cannot be read."""
 
     UNDECODABLE = "undecodable"
     NUL_BYTE = "nul_byte"
@@ -26,11 +26,11 @@ class RowFault(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """How far one record may reach.
+    """Limits for one record.
 
     Attributes:
-        max_bytes: Longest record; a longer line is rejected without ever being held in memory as a whole.
-        max_lines: Most physical lines that a quoted field may span.
+        max_bytes: Longest record in bytes; a longer line is rejected and never held in memory as a whole.
+        max_lines: Largest number of physical lines that a record may span.
     """
 
     max_bytes: int = 1 << 20
@@ -38,23 +38,23 @@ class Limits:
 
 
 Accept = Callable[[Sequence[str]], Sequence[int]]
-"""Called with the names of a possible header; returns the positions of the text, or raises
-:class:`patent_hier.errors.DataError` if they are no header."""
+"""Function that takes the names of a possible header and returns the positions of the text columns; it raises
+:class:`patent_hier.errors.DataError` if the names are not a header."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a source is read.
+    """Options for reading a source.
 
     Attributes:
-        accept: Says which row is the header.
-        encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`; a byte order mark goes before it.
-        guess: Whether the content decides on the encoding, and ``encoding`` only where it is ASCII.
-        delimiter: Between fields; None: found.
-        sheet: Name of a workbook's sheet; None: the first.
-        limits: How far one record may reach.
-        json_names: What a key of JSON is called in the header, where that differs.
-        json_header: Names that may be absent from objects of JSON if one of them is there.
+        accept: Function that decides which row is the header.
+        encoding: One of :data:`patent_hier.reading.encodings.ENCODINGS`; a byte order mark takes precedence.
+        guess: Whether to detect the encoding and use ``encoding`` only if the content is ASCII.
+        delimiter: Delimiter between fields; None to detect it.
+        sheet: Name of a workbook's sheet; None for the first sheet.
+        limits: Limits for one record.
+        json_names: Column names of JSON keys whose name differs.
+        json_header: Column names that JSON objects may lack, as long as one of them is present.
     """
 
     accept: Accept
@@ -72,13 +72,13 @@ class Rows:
     """Consecutive rows.
 
     Attributes:
-        raws: Each row as it stands in the source, line ends inside quotes as LF; of one that cannot be read its
-            beginning is enough.
-        lines: The physical line, or row of the sheet, on which each starts; the first of the source is 1.
-        fields: The fields of each row, as many as the header has names; none where there is a fault.
-        faults: Row → why it cannot be read.
-        blank_lines: Empty lines among them, which are no rows.
-        headers: Repetitions of the header among them, which are no rows.
+        raws: Each row as it is in the source, with line ends inside quotes as LF; for a row that cannot be read,
+            possibly only its beginning.
+        lines: Physical line, or row of the sheet, on which each row starts, from 1.
+        fields: Fields of each row, one for each column; empty if the row has a fault.
+        faults: Why a row cannot be read, by position of the row.
+        blank_lines: Number of empty lines between the rows.
+        headers: Number of repeated headers between the rows.
     """
 
     raws: list[str] = field(default_factory=list)
@@ -101,26 +101,26 @@ class Rows:
 
 
 class Reader(Protocol):
-    """One format's reader of one source, at its first row.
+    """Reader of one source in one format, at its first row.
 
     Attributes:
-        names: Those of the header, as the source spells them, without blanks around.
+        names: Column names from the header, as the source spells them, without surrounding white space.
     """
 
     names: tuple[str, ...]
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """What was found about the source: encoding, delimiter, line of the header, sheet."""
+        """Detected properties of the source: encoding, delimiter, header line, sheet."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What someone should know about the source; complete once all rows were read."""
+        """Remarks about the source for the user; complete once all rows have been read."""
 
     def rows(self) -> Iterator[Rows]:
-        """The rows, some at a time, each once and in order."""
+        """Yield all rows in order, in batches."""
 
 
 def excerpt(raw: str) -> str:
-    """The beginning of a row for people to read."""
+    """Return the beginning of a row, to show to a user."""
     return raw[:EXCERPT]

@@ -1,4 +1,4 @@
-"""From a path to its parts, and from a part to its bytes: regular files only, decompressed as far as makes sense."""
+"""Find the files that a path names and read their bytes: regular files only, decompressed up to a limit."""
 
 import glob
 import gzip
@@ -24,7 +24,7 @@ _TABLES = (".csv", ".tsv", ".tab", ".txt", ".xlsx", ".xlsm", ".xls", ".json", ".
 SUFFIXES = (*_TABLES, ".gz", ".xz", ".zip")
 _DAMAGED = (lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, zipfile.BadZipFile, NotImplementedError)
 _GLOB = re.compile(r"[*?\[]")
-_OTHERS = {  # the first bytes of what is often taken for a table
+_OTHERS = {  # first bytes of files that are often mistaken for tables
     b"BZh": "is bzip2-compressed; decompress it",
     b"\x28\xb5\x2f\xfd": "is zstd-compressed; decompress it",
     b"7z\xbc\xaf": "is a 7z archive; unpack it",
@@ -38,16 +38,16 @@ _MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|\?xml|table|m
 
 
 def find_parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
-    """The files that a path names.
+    """Return the files that a path names.
 
     Args:
         given: A file, a folder, a pattern such as ``data/2019-*.csv``, or a list of these.
 
     Returns:
-        The files; of a folder or pattern in natural order, ``2`` before ``10``.
+        The files; those of a folder or pattern in natural order, ``2`` before ``10``.
 
     Raises:
-        DataError: If there is none, or one is no regular file.
+        DataError: If there are none, or one is not a regular file.
     """
     parts = _parts(given)
     for part in parts:
@@ -58,23 +58,23 @@ def find_parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
 def _parts(given: str | Path | Sequence[str | Path]) -> list[Path]:
     if not isinstance(given, str | Path):
         if not given:
-            raise DataError("data.path=[] names no file; name one, a folder or a pattern")
+            raise DataError("data.path=[] names no file; set a file, a folder or a pattern")
         return [part for one in given for part in _parts(one)]
     path = Path(given)
     if path.is_dir():
         found = [one for one in path.iterdir() if not one.name.startswith((".", "~$"))]
         if others := [one for one in found if not one.is_file()]:
-            raise DataError(f"{min(others)} is not a regular file; {path} is read as a folder of files only")
+            raise DataError(f"{min(others)} is not a regular file; keep nothing but files in {path}")
         tables = [one for one in found if one.suffix.lower() in SUFFIXES]
         if not tables:
-            raise DataError(f"{path} is a folder without a table; it may hold {', '.join(SUFFIXES)}")
+            raise DataError(f"{path} is a folder without tables; add files that end in {', '.join(SUFFIXES)}")
         if unknown := sorted(set(found) - set(tables)):
-            raise DataError(f"{unknown[0]} is no table; move it out of {path}, or name the files, as {path}/*.csv does")
+            raise DataError(f"{unknown[0]} is not a table; move it out of {path}, or use a pattern like {path}/*.csv")
         return sorted(tables, key=_natural)
     if _GLOB.search(str(given)) and not path.exists():
-        matches = [Path(name) for name in glob.glob(str(given), recursive=True)]  # noqa: PTH207 - of absolute patterns too
+        matches = [Path(name) for name in glob.glob(str(given), recursive=True)]  # noqa: PTH207 - absolute patterns too
         if not matches:
-            raise DataError(f"no file is named as {given}; check the pattern and the folder")
+            raise DataError(f"no file matches {given}; check the pattern and the folder")
         return sorted(matches, key=_natural)
     return [path]
 
@@ -88,10 +88,10 @@ class Source:
     """One open file.
 
     Attributes:
-        path: Its path.
-        size: Its bytes on the disk; 0 of standard input.
+        path: Path of the file.
+        size: Size on disk in bytes; 0 for standard input.
         compression: ``gzip``, ``xz``, ``zip`` or empty.
-        stream: The decompressed bytes; what goes wrong in reading them is a :class:`DataError`.
+        stream: The decompressed bytes; a failure to read them raises :class:`DataError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -114,41 +114,41 @@ class Source:
 
     @property
     def position(self) -> int:
-        """Bytes of the file that were read."""
+        """Number of bytes of the file read so far."""
         return min(self._raw.tell(), self.size) if self.size else 0
 
     def is_workbook(self) -> bool:
-        """Whether it is an Excel workbook, old or new."""
+        """Return whether the file is an Excel workbook, old or new."""
         start = self.peek(8)
         if start.startswith(b"\xd0\xcf\x11\xe0"):
             return True
-        return start.startswith(b"PK\x03\x04")  # a zip archive of something else was entered already
+        return start.startswith(b"PK\x03\x04")  # any other zip archive has already been opened
 
     def peek(self, size: int) -> bytes:
-        """The first bytes that were not read yet, without reading them."""
+        """Return the next bytes without consuming them."""
         return self.stream.peek(size)
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes in pieces."""
+        """Yield all bytes in pieces."""
         while chunk := self.stream.read(CHUNK):
             yield chunk
 
     def whole(self) -> bytes:
-        """All bytes at once, for formats that need them."""
+        """Return all bytes at once, for formats that need them."""
         return b"".join(self.chunks())
 
     def refuse_others(self) -> None:
-        """Refuse what is no table, by its first bytes.
+        """Reject a file whose first bytes show that it is not a table.
 
         Raises:
-            DataError: Saying what it is.
+            DataError: If the file is of another kind; the message names the kind.
         """
         start = self.peek(1024)
         for mark, what in _OTHERS.items():
             if start.startswith(mark):
                 raise DataError(f"{self.path} {what}")
         if _MARKUP.match(start):
-            raise DataError(f"{self.path} is a web page or XML, whatever its name; open it and save it as Excel or CSV")
+            raise DataError(f"{self.path} is a web page or XML despite its name; open it and save it as Excel or CSV")
 
     def _decompressed(self) -> tuple[str, IO[bytes]]:
         start = self._raw.peek(6)[:6]
@@ -161,7 +161,7 @@ class Source:
         return "", self._raw
 
     def _unzipped(self) -> tuple[str, IO[bytes]]:
-        """The one file in a zip archive, or the archive itself where it is a workbook."""
+        """Open the only file in a zip archive, or the archive itself if it is a workbook."""
         try:
             archive = self._closing.enter_context(zipfile.ZipFile(self._raw))
             names = [one.filename for one in archive.infolist() if not one.is_dir()]
@@ -172,16 +172,16 @@ class Source:
             own = [name for name in names if not Path(name).name.startswith(".") and "__MACOSX" not in name]
             if len(own) != 1:
                 raise DataError(
-                    f"{self.path} is a zip archive of {len(own)} files, not of one; unpack it into a folder"
+                    f"{self.path} is a zip archive of {len(own)} files instead of one; unpack it into a folder"
                 )
             return "zip", self._closing.enter_context(archive.open(own[0]))
-        except RuntimeError as error:  # zipfile says so of passwords
-            raise DataError(f"{self.path} is protected by a password; unpack it") from error
+        except RuntimeError as error:  # zipfile's error for password-protected archives
+            raise DataError(f"{self.path} is password-protected; unpack it") from error
         except _DAMAGED as error:
-            raise DataError(f"{self.path} is damaged ({error}); fetch or export it again") from error
+            raise DataError(f"{self.path} is damaged ({error}); download or export it again") from error
 
     def _check_size(self, archive: zipfile.ZipFile) -> None:
-        """A workbook's parts are taken into memory: refuse one that becomes larger than sense, whatever it says."""
+        """Reject a workbook that decompresses to more than the limit, since its parts are read into memory."""
         left = most_decompressed(self.size)
         for one in archive.infolist():
             with archive.open(one) as member:
@@ -192,7 +192,7 @@ class Source:
 
 
 class _Plain:
-    """Reads ahead for looking, and says in one line what goes wrong."""
+    """Stream that supports peeking and reports failures as one-line errors."""
 
     def __init__(self, stream: IO[bytes], source: Source) -> None:
         self._stream = stream
@@ -213,13 +213,13 @@ class _Plain:
         try:
             return self._stream.read(size)
         except _DAMAGED as error:
-            raise DataError(f"{path} is damaged ({error}); fetch or export it again") from error
+            raise DataError(f"{path} is damaged ({error}); download or export it again") from error
         except OSError as error:
             raise DataError(f"cannot read {path}: {error.strerror}; check the disk and permissions") from error
 
 
 class _Bounded(_Plain):
-    """The same of a decompressed file, which stops where no text would have gone."""
+    """Stream of a decompressed file that stops at a size which no real text reaches."""
 
     def __init__(self, stream: IO[bytes], source: Source) -> None:
         super().__init__(stream, source)
@@ -244,10 +244,10 @@ def _open_regular(path: Path) -> tuple[Any, int]:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a regular file; 0 of standard input.
+    """Return the size of a regular file in bytes; 0 for standard input.
 
     Raises:
-        DataError: If it is none: a pipe would wait for ever, a device never end.
+        DataError: If the path is not a regular file; reading a pipe or a device might never end.
     """
     if path == STDIN:
         return 0
@@ -258,14 +258,14 @@ def size_of(path: Path) -> int:
     except OSError as error:
         raise DataError(f"cannot open {path}: {error.strerror}; check the path and its permissions") from error
     except ValueError as error:
-        raise DataError(f"{str(path)!r} cannot be the name of a file ({error}); check the path") from error
+        raise DataError(f"{str(path)!r} is not a valid file name ({error}); check the path") from error
     if not stat.S_ISREG(status.st_mode):
-        raise DataError(f"{path} is not a regular file; name a file, or a folder of files")
+        raise DataError(f"{path} is not a regular file; use a file or a folder of files")
     return status.st_size
 
 
 class _Unseekable(io.RawIOBase):
-    """Standard input, whose end must not be closed."""
+    """Standard input as a stream that does not close it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

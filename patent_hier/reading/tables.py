@@ -1,4 +1,4 @@
-"""Opening a source as the table that it is, whatever its format: the one door for all raw files."""
+"""Open a raw file of any supported format as a table; all other code reads raw files through this module."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ _LOOKED_AT = 1024  # bytes
 
 
 class Table:
-    """One open source at its first row.
+    """One open source, at its first row.
 
     Attributes:
-        path: Of the source.
-        names: Those of its header.
-        size: Bytes of the source on the disk.
+        path: Path of the source.
+        names: Column names from its header.
+        size: Size of the source on disk in bytes.
     """
 
     def __init__(self, source: Source, reader: Reader) -> None:
@@ -33,22 +33,22 @@ class Table:
 
     @property
     def position(self) -> int:
-        """Bytes of the source that were read."""
+        """Number of bytes of the source read so far."""
         return self._source.position
 
     @property
     def facts(self) -> dict[str, object]:
-        """What was found of format, compression, encoding, delimiter, line of the header and sheet."""
+        """Detected format, compression, encoding, delimiter, header line and sheet, as far as they apply."""
         found = {**self._reader.facts, "compression": self._source.compression or None}
         return {name: value for name, value in found.items() if value is not None}
 
     @property
     def notes(self) -> Sequence[str]:
-        """What someone should know about the source; complete once all rows were read."""
+        """Remarks about the source for the user; complete once all rows have been read."""
         return self._reader.notes
 
     def rows(self) -> Iterator[Rows]:
-        """The rows, some at a time, each once and in order."""
+        """Yield all rows in order, in batches."""
         return self._reader.rows()
 
 
@@ -58,12 +58,12 @@ def open_table(path: Path, options: Options, kind: str | None = None, inherited:
 
     Args:
         path: The file.
-        options: How it is read.
-        kind: ``txt`` for a document a line, ``jsonl`` for JSON; None: by its content.
-        inherited: Names of the header of the part before; a source that begins with a row goes on with them.
+        options: How to read it.
+        kind: ``txt`` for one document per line, ``jsonl`` for JSON; None to decide by content.
+        inherited: Column names of the previous part, used if this file has no header of its own.
 
     Raises:
-        DataError: If it cannot be read, or no line of it is a header.
+        DataError: If the file cannot be read or has no header.
     """
     with Source(path) as source:
         yield Table(source, _reader(source, options, kind, inherited))

@@ -1,4 +1,4 @@
-"""Plain text: a document a line."""
+"""Read plain text with one document per line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -8,11 +8,11 @@ from patent_hier.reading.sources import Source
 
 
 class LineReader:
-    """Reads one source of lines; a blank line is a row too.
+    """Reader of one source of lines; a blank line counts as a row.
 
     Args:
-        source: At its first byte.
-        options: How it is read.
+        source: The source, at its first byte.
+        options: How to read it.
     """
 
     names: tuple[str, ...] = ("text",)

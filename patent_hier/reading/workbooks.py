@@ -1,4 +1,4 @@
-"""Excel workbooks, old and new, a row at a time; numbers and days as a person would write them."""
+"""Read Excel workbooks, old and new, row by row, with numbers and dates in their usual notation."""
 
 import datetime
 import io
@@ -16,18 +16,18 @@ BATCH = 2048  # rows
 
 
 class WorkbookReader:
-    """Reads one sheet.
+    """Reader of one sheet.
 
-    Cells that a formula could not fill (``#N/A``) are empty, and so are cells that others were merged into.
+    Cells with a formula error (``#N/A``) are read as empty, as are all cells of a merged range except the first.
 
     Args:
-        source: At its first byte.
-        options: How it is read.
-        inherited: Names of the header of the part before; a source that begins with a row goes on with them.
+        source: The source, at its first byte.
+        options: How to read it.
+        inherited: Column names of the previous part, used if this sheet has no header of its own.
 
     Raises:
-        DataError: If it cannot be read, or no row is a header.
-        ConfigError: If there is no such sheet.
+        DataError: If the workbook cannot be read or has no header.
+        ConfigError: If the named sheet does not exist.
     """
 
     def __init__(self, source: Source, options: Options, inherited: Sequence[str] = ()) -> None:
@@ -80,20 +80,20 @@ class WorkbookReader:
 
 
 def _open(source: Source, name: str | None) -> tuple[str, Iterator[list[str]]]:
-    """A sheet's name, and its rows from the first of the sheet on."""
+    """Return a sheet's name and its rows, from the first row of the sheet on."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(source.whole()))
         names = workbook.sheet_names
         if not names:
-            raise DataError(f"{source.path} is a workbook without a sheet; save the table as .xlsx or CSV")
+            raise DataError(f"{source.path} is a workbook without sheets; save the table as .xlsx or CSV")
         if name is not None and name not in names:
             shown = ", ".join(names[:10])
-            raise ConfigError(f"{source.path} has no sheet {name}; it has {shown}")
+            raise ConfigError(f"{source.path} has no sheet {name}; choose one of {shown}")
         sheet = workbook.get_sheet_by_name(name or names[0])
     except PasswordError as error:
-        raise DataError(f"{source.path} is protected by a password; save it without one") from error
+        raise DataError(f"{source.path} is password-protected; save it without a password") from error
     except CalamineError as error:
         raise DataError(
             f"{source.path} cannot be read as an Excel workbook ({reason(error)}); save it as .xlsx or CSV"
@@ -107,7 +107,7 @@ def _cells(sheet: Any) -> Iterator[list[str]]:
 
 
 def _text(value: object) -> str:
-    """A cell as a person would write it: 20190709 for 20190709.0, 2019-07-09 for that day at midnight."""
+    """Return a cell as a person would write it: 20190709 for 20190709.0, 2019-07-09 for that date at midnight."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -122,7 +122,7 @@ def _text(value: object) -> str:
 def _find_header(
     first: Sequence[list[str]], options: Options, source: Source, inherited: Sequence[str]
 ) -> tuple[int, tuple[str, ...]]:
-    """How many rows go up to the header, and its names."""
+    """Return the number of rows up to and including the header, and its column names."""
     problems: list[tuple[int, DataError]] = []
     for number, row in enumerate(first):
         if not any(row):
@@ -135,7 +135,7 @@ def _find_header(
         else:
             return number + 1, names
     if not problems:
-        raise DataError(f"{source.path} has no header: its sheet is empty; name another with data.sheet")
+        raise DataError(f"{source.path} has no header because its sheet is empty; set data.sheet to another sheet")
     own = next(row for row in first if any(row))
     if goes_on(trimmed(own), inherited):
         return 0, tuple(inherited)

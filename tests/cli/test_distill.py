@@ -93,7 +93,7 @@ def test_training_documents_as_well_and_settings_that_change_the_result(place: P
         (("level=hier", "--on", "train"), "use level=flat or level=shared"),
         (("level=flat", "--on", "all"), "--on all is unknown"),
         (("level=flat", "--on", "both"), "cannot be combined"),
-        (("level=flat", "--text", "no.txt"), "--text no.txt is no file"),
+        (("level=flat", "--text", "no.txt"), "--text no.txt is not a file"),
         (("level=flat", "split.seed=5"), "use the data=... and split=... of the teacher"),
         (("level=flat", "data.depth=subclass"), " is class; use data.depth=class"),
         (("level=flat", "distill.answers=x"), "creates the answers itself"),

@@ -22,7 +22,7 @@ MISTAKES = [
     (("level=section", "data.path=nowhere.csv"), "data.path=nowhere.csv"),
     (("data=gazette", "data.path=nowhere.csv"), "nowhere.csv does not exist"),
     (("level=section", "data=gazette"), "data.path=FILE.csv"),
-    (("level=section", "data=gazette", "data.path=folder"), "folder is a folder without a table"),
+    (("level=section", "data=gazette", "data.path=folder"), "folder is a folder without tables"),
     (("level=section", "data=gazette", "data.path=empty.csv"), "empty.csv is empty"),
     (("level=section", "data=gazette", "data.path=utf8.csv", "data.encoding=gbk"), "set data.encoding=utf-8"),
     (("level=section", "data=gazette", "data.path=columns.csv"), "columns.csv"),

@@ -78,7 +78,7 @@ def test_what_is_no_date(text: str) -> None:
         ({"edition": "2016"}, "2016"),
         ({"encoding": "latin-1"}, "latin-1"),
         ({"max_reject_share": 1.5}, "1.5"),
-        ({"delimiter": "ab"}, "delimiter 'ab' is unknown; write one of comma, semicolon, tab, bar"),
+        ({"delimiter": "ab"}, "delimiter 'ab' is unknown; use one of comma, semicolon, tab, bar"),
         ({"delimiter": '"'}, "delimiter"),
     ],
 )

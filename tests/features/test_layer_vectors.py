@@ -27,7 +27,7 @@ def test_rows_come_back_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_short_is_named(tmp_path: Path) -> None:
     write(tmp_path, documents=4)
-    with pytest.raises(ArtifactError, match="delete it and run again"):
+    with pytest.raises(ArtifactError, match="delete the folder and run again"):
         LayerVectors.open(tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_reading_what_was_written(tmp_path: Path) -> None:
         (None, "cannot be read"),
         ("发".encode("gb18030"), "cannot be read"),
         (b"[PAD]\n[UNK]\na\n", r"lacks \[CLS\], \[SEP\], \[MASK\]"),
-        (b"[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n", r"\[PAD\] must be its first line"),
+        (b"[UNK]\n[PAD]\n[CLS]\n[SEP]\n[MASK]\n", r"make \[PAD\] its first line"),
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\na\n", "lists a more than once"),
     ],
 )

@@ -174,7 +174,7 @@ def test_ranges_of_keys_are_bounded_however_many_chunks_there_are(
 
 
 def test_a_corpus_without_documents_or_ngrams(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no character n-gram stands in 2 training documents"):
+    with pytest.raises(DataError, match="no character n-gram occurs in 2 training documents"):
         count(tmp_path / "none", [], [], NgramSettings())
     store = count(
         tmp_path / "some", ["", "灯光", "", "灯光", ""], [True] * 5, NgramSettings(ngram_sizes=[2, 3]), batch=1
@@ -194,7 +194,7 @@ def test_odd_characters_in_context_too(tmp_path: Path) -> None:
 
 def test_texts_that_change_between_two_readings(tmp_path: Path) -> None:
     once = iter([["一二三四"] * 2])
-    with pytest.raises(DataError, match="was not found again"):
+    with pytest.raises(DataError, match="one is no longer there"):
         count_corpus(lambda: once, np.ones(2, bool), NgramSettings(ngram_sizes=[4, 4]), tmp_path)
 
 
@@ -245,13 +245,13 @@ def test_memory_does_not_grow_with_documents(tmp_path: Path, monkeypatch: pytest
 
 
 def test_nothing_frequent_enough(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"stands in 2 training documents; lower model\.min_documents"):
+    with pytest.raises(DataError, match=r"occurs in 2 training documents; lower model\.min_documents"):
         count(tmp_path, ["甲", "乙", "甲"], [True, True, False], NgramSettings())
 
 
 def test_a_split_of_another_corpus(tmp_path: Path) -> None:
     for n in (1, 3):
-        with pytest.raises(DataError, match=f"has 2 texts, its split {n}"):
+        with pytest.raises(DataError, match=f"has 2 texts, but its split {n}"):
             count(tmp_path / str(n), ["甲", "甲"], [True] * n, NgramSettings())
 
 
@@ -272,7 +272,7 @@ def test_damaged_files_are_one_line(folder: Path, tmp_path: Path, name: str, dam
 def test_a_vocabulary_of_another_size(folder: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     (copy / "terms.json").write_text('["灯"]')
-    with pytest.raises(ArtifactError, match="not of one size"):
+    with pytest.raises(ArtifactError, match="do not match its manifest in size"):
         NgramStore.open(copy)
 
 

@@ -132,9 +132,9 @@ def test_large_vocabularies(tmp_path: Path) -> None:
     assert max(int(text.ids.max()) for text in parts) == tokens.index("filler69999")
 
 
-@pytest.mark.parametrize(("held_out", "empty"), [(1e-6, "held out"), (1.0, "training")])
+@pytest.mark.parametrize(("held_out", "empty"), [(1e-6, "held-out"), (1.0, "training")])
 def test_a_part_without_passages(tmp_path: Path, held_out: float, empty: str) -> None:
-    with pytest.raises(DataError, match=f"no passage of the text is {empty}.*held_out"):
+    with pytest.raises(DataError, match=f"the text has no {empty} passages; .*held_out"):
         packed(tmp_path / "packed", ["电路"] * 6, held_out)
 
 

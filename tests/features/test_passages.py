@@ -83,10 +83,10 @@ def test_truncated_and_damaged_files(tmp_path: Path, name: str) -> None:
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    assert "none of .txt, .xz, .gz, .parquet" in refusal(write(tmp_path / "a.csv", b"x"))
+    assert "does not end in .txt, .xz, .gz, .parquet; convert it" in refusal(write(tmp_path / "a.csv", b"x"))
     assert "No such file" in refusal(tmp_path / "missing.txt")
-    assert "no column text of strings" in refusal(write_table(tmp_path / "a.parquet", title=["甲"]))
-    assert "no column text of strings" in refusal(write_table(tmp_path / "b.parquet", text=[1, 2]))
+    assert "no string column text" in refusal(write_table(tmp_path / "a.parquet", title=["甲"]))
+    assert "no string column text" in refusal(write_table(tmp_path / "b.parquet", text=[1, 2]))
 
 
 @given(st.text(), st.floats(1e-6, 0.5))

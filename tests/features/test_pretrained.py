@@ -89,12 +89,12 @@ def test_an_encoder_that_the_package_does_not_hold(
     monkeypatch.setattr(pretrained, "_from_hub", lambda *_: pytest.fail("the hub was asked"))
     message = refusal(EncoderSettings("small", f"patent_hier/{name}", max_length=32), tmp_path)
     assert f"encoder.path=patent_hier/{name} is not in this installation" in message
-    assert "which holds patent_hier/small;" in message
+    assert "which has patent_hier/small;" in message
 
 
 def test_a_package_without_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained, "PACKAGED_ENCODERS", tmp_path / "none")
-    assert "which holds none;" in refusal(EncoderSettings("small", "patent_hier/small"), tmp_path)
+    assert "which has none;" in refusal(EncoderSettings("small", "patent_hier/small"), tmp_path)
 
 
 def test_the_packages_folder_is_inside_it() -> None:
@@ -229,14 +229,55 @@ def test_a_hub_page_without_safetensors_says_how_to_convert(
     (copy / "model.safetensors").unlink()
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(copy))
     message = refusal(EncoderSettings("x", "some/encoder"), tmp_path)
-    assert "hf download some/encoder --local-dir FOLDER, patent-hier convert-encoder FOLDER OUT" in message
+    assert "'hf download some/encoder --local-dir FOLDER' and 'patent-hier convert-encoder FOLDER OUT'" in message
 
 
-@pytest.mark.parametrize("path", ["no/such/folder", "/no/such/folder", "my encoder"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "no/such/folder",
+        "/no/such/folder",
+        "./nowhere",
+        "../nowhere",
+        "nowhere/",
+        "~/nowhere",
+        "C:\\nowhere",
+        "my encoder",
+    ],
+)
 def test_a_mistyped_folder_is_not_looked_up(tmp_path: Path, path: str) -> None:
     message = refusal(EncoderSettings("folder", path), tmp_path)
-    assert f"encoder.path={path}" in message
+    assert message.startswith(f"encoder.path={path}: no such folder on this machine; check the path")
+    assert "hub" not in message
     assert "hf download" not in message
+    assert ("instead of ~" in message) == path.startswith("~")
+
+
+def test_a_name_without_a_slash_may_be_a_folder_or_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    message = refusal(EncoderSettings("folder", "nowhere"), tmp_path)
+    assert message.startswith("encoder.path=nowhere: no such folder on this machine, and the hub cannot be reached;")
+    assert "check the path, or, if nowhere is a hub name, " in message
+    assert "'hf download nowhere --local-dir FOLDER'" in message
+
+
+def test_a_hub_without_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    class MissingError(RepositoryNotFoundError):
+        def __init__(self) -> None:
+            Exception.__init__(self, "404")  # without the response of an HTTP library
+
+    def download(*_: object, local_files_only: bool = False, **__: object) -> str:
+        raise LocalEntryNotFoundError("not in the cache") if local_files_only else MissingError
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    message = refusal(EncoderSettings("folder", "nowhere", revision="v2"), tmp_path)
+    assert message.startswith("encoder.path=nowhere: no such folder on this machine, and the hub has no encoder ")
+    assert "nowhere in revision v2; check" in message
 
 
 def test_digests_follow_the_files_that_matter(copy: Path, tmp_path: Path) -> None:

@@ -32,6 +32,6 @@ def test_what_the_configuration_names_comes_first(tmp_path: Path) -> None:
 def test_a_tokenizer_without_a_mask(tmp_path: Path) -> None:
     tokenizer = of("[UNK]", "[CLS]", "[SEP]")
     assert mask_token(tokenizer, tmp_path) is None
-    with pytest.raises(ConfigError, match=r'no mask_token .*write "mask_token": "NAME" into') as caught:
+    with pytest.raises(ConfigError, match=r'no mask_token .*add "mask_token": "NAME" to') as caught:
         special_tokens(tokenizer, tmp_path)
     assert "\n" not in str(caught.value)

@@ -126,7 +126,7 @@ def test_no_word_is_frequent_enough(tmp_path: Path, train: NDArray[np.bool_]) ->
 
 
 def test_a_split_of_another_corpus_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="has 6 documents, the split 5"):
+    with pytest.raises(ArtifactError, match="has 6 documents, but the split 5"):
         build(tmp_path, TEXTS, TRAIN[:5])
 
 
@@ -258,8 +258,8 @@ def test_only_a_space_separates(tmp_path: Path) -> None:
         ("2 3\n丙 1 2 3\n甲 1 2 3 4\n", "line 3: 4 numbers instead of 3"),
         ("丙 1 2\n\n甲 1 2\n", "line 2: 0 numbers instead of 2"),
         ("丙 1 2\n甲 1 x\n", "line 2: .*'x'"),
-        ("丙 1 2\n甲 1 nan\n", "line 2: a number is not finite"),
-        ("丙 1 2\n甲 1 -inf\n", "line 2: a number is not finite"),
+        ("丙 1 2\n甲 1 nan\n", "line 2: a number is NaN or infinity"),
+        ("丙 1 2\n甲 1 -inf\n", "line 2: a number is NaN or infinity"),
         ("丙\n", "line 1: 0 numbers"),
         ("3 2\n丙 1 2\n甲 1 2\n", "2 of the 3 vectors"),
         ("", "none of the 3 words"),

@@ -119,7 +119,7 @@ def test_damaged_states_are_refused(states: TokenStates, tmp_path: Path, damage:
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:-2])
-    with pytest.raises(ArtifactError, match=r"token states .* are damaged .*; delete it and run again"):
+    with pytest.raises(ArtifactError, match=r"token states in .* are damaged .*; delete the folder and run again"):
         TokenStates.open(tmp_path / "states")
 
 

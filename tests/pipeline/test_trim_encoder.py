@@ -132,7 +132,7 @@ def test_what_cannot_be_used(source: Path, text: Path, tmp_path: Path) -> None:
     (tmp_path / "trimmed" / "mine.txt").unlink()
     facts = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps({**facts, "auto_map": {"AutoModel": "code.Model"}}))
-    with pytest.raises(ConfigError, match="asks for code"):
+    with pytest.raises(ConfigError, match="requests code"):
         trim(source, text)
     (source / "config.json").write_text(json.dumps({**facts, "vocab_size": 20}))
     with pytest.raises(ConfigError, match=r"config\.json says 20"):

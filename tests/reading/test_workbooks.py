@@ -76,7 +76,7 @@ def test_a_sheet_is_chosen_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no header"):
         read(path)
     assert read(path, sheet="数据")[0].fields == [["1", "", "甲"]]
-    with pytest.raises(ConfigError, match=r"has no sheet x; it has 导出, 数据"):
+    with pytest.raises(ConfigError, match=r"has no sheet x; choose one of 导出, 数据"):
         read(path, sheet="x")
 
 
@@ -90,5 +90,5 @@ def test_cells_that_do_not_begin_at_the_first_row(tmp_path: Path) -> None:
 def test_an_empty_workbook(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     save(path)
-    with pytest.raises(DataError, match=r"its sheet is empty; name another with data\.sheet"):
+    with pytest.raises(DataError, match=r"its sheet is empty; set data\.sheet to another sheet"):
         read(path)

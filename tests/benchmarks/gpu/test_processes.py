@@ -36,7 +36,7 @@ def test_on_a_gpu_they_must_not_be_skipped():
 def test_a_run_that_did_not_end_in_time_says_so():
     one = check(Ended(None, "half\n"))
     found = nine_networks(one)
-    assert found.fault == "run.py was broken off, its time was over; 0 networks were finished"
+    assert found.fault == "run.py was stopped at its time limit; 0 networks were finished"
     assert one.asked[0][0][2:] == ["level=hier", "encoder=demo", "a.b=1", "data=x", one.asked[0][0][-1]]
 
 

@@ -45,9 +45,9 @@ def test_a_fault_keeps_its_facts():
 def test_what_would_not_fit_is_skipped_and_said_to_be():
     outcomes, kept, said = run(Step("long", "…", 60, broken), Step("short", "…", 1, works), seconds=30)
     assert [one.status for one in outcomes] == [SKIPPED, DONE]
-    assert outcomes[0].reason == "no time left: about 60 s are needed, 30 s are left"
+    assert outcomes[0].reason == "too little time: about 60 s are needed, 30 s are left"
     assert kept == [1, 2]
-    assert "skipped in 0.0 s: no time left" in said[0]
+    assert "skipped in 0.0 s: too little time" in said[0]
 
 
 def test_what_hangs_is_broken_off_and_other_alarms_stay():

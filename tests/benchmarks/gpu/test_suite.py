@@ -94,7 +94,7 @@ def test_a_run_without_time_records_what_it_skipped(check, tmp_path):
     )
     assert {one.status for one in outcomes} == {SKIPPED}
     text = (tmp_path / "r" / "record.md").read_text("utf-8")
-    assert text.count("| skipped: no time left") == len(suite.STEPS)
+    assert text.count("| skipped: too little time") == len(suite.STEPS)
     assert Record.read(tmp_path / "r").rows == []
     assert suite.summary(outcomes).startswith(f"0 done, 0 failed, {len(suite.STEPS)} skipped (machine, training")
 

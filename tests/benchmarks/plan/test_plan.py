@@ -144,6 +144,6 @@ def test_the_linear_classifier_is_planned_where_it_was_measured(figures):
 def test_tokens_of_a_document():
     assert work_of(tokens=188)[0].tokens == 188
     work, _ = work_of("encoder.max_length=128", tokens=188)
-    assert (work.tokens, work.tokens_source) == (128, "at most: the bench's texts were cut at 200")
+    assert (work.tokens, work.tokens_source) == (128, "at most: the bench texts were truncated to 200")
     titles = replace(paper_documents(1000), characters=14.0)
     assert make_work(compose_settings(PAPER), titles, 1, 188).tokens == 16

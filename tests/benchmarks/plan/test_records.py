@@ -49,14 +49,14 @@ def test_a_record_of_a_card_gives_the_utilisation(tmp_path):
     ],
 )
 def test_what_no_record_has_is_named_with_its_command(tmp_path, rows, command):
-    with pytest.raises(ConfigError, match=f"no record of the bench has .*make bench {command}"):
+    with pytest.raises(ConfigError, match=f"no bench record has .*make bench {command}"):
         read_figures([Record.read(write_record(tmp_path / "r", rows))], BERT)
 
 
 def test_a_folder_without_a_record_is_refused(tmp_path):
     folder = write_record(tmp_path / "r", [])
     (folder / "manifest.json").write_text("{}", "utf-8")
-    with pytest.raises(ArtifactError, match="no record of the bench"):
+    with pytest.raises(ArtifactError, match="no bench record"):
         find_records([folder], tmp_path)
 
 
