@@ -1,7 +1,7 @@
-"""Tables for people."""
+"""Reports, tables, figures and cards for human readers."""
 
 import logging
 
-# Of matplotlib: advice on folders of its own when it is imported, and on weights that a family lacks while fonts are
-# tried one by one. Neither is news to our users.
+# matplotlib logs advice about its own folders on import, and about missing font weights while fonts are tried one by
+# one. Neither concerns our users.
 logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The audit of a split as tables, and as a folder: ``audit.json``, ``audit.md``, ``manifest.json``."""
+"""Audit of a split as tables and as a folder with ``audit.json``, ``audit.md`` and ``manifest.json``."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,25 +20,25 @@ from patent_hier.report.tables import ABSENT, Grid, grids_markdown, percent, wit
 
 TABLE_FILE = "audit.md"
 _KIND = "audit"
-_KEYS = {"class": "ipc_class"}  # of audit.json
-_RELATIONS = {"equal": "equal texts", "similar": "similar texts", "family": "families", "applicant": "applicants"}
+_KEYS = {"class": "ipc_class"}  # keys that audit.json renames
+_RELATIONS = {"equal": "identical texts", "similar": "similar texts", "family": "families", "applicant": "applicants"}
 _NOTES = (
-    "Similar: at least 0.8 of the runs of three characters in common; equal texts are similar. Family: one applicant, "
-    "and one title or text.",
-    "In train: documents of that part with a relative in train, and their share of the part.",
+    "Similar: at least 0.8 of the character trigrams in common; identical texts are also similar. Family: same "
+    "applicant and same title or text.",
+    "In train: documents of the part with a related document in train, and their share of the part.",
 )
 _LEAKAGE_NOTE = (
-    "Leaked: test documents with a similar text or a family member in train. Seeds together; 95 % intervals."
+    "Leaked: test documents with a similar text or a family member in train. Means over seeds; 95 % intervals."
 )
 
 
 @dataclass(frozen=True)
 class PolicyScore:
-    """One result of a corpus under one split.
+    """Scores of one result of a corpus under one split.
 
     Attributes:
-        system: Model, level, seed, and the settings' fingerprint without the split.
-        split: Name of the split's folder, which begins with its policy.
+        system: Model, level, seed, and the fingerprint of the settings without the split.
+        split: Name of the split's folder, which starts with the policy.
         section: Section accuracy.
         ipc_class: Class accuracy of the cascade or the flat model.
     """
@@ -50,14 +50,14 @@ class PolicyScore:
 
 
 def scores_by_policy(runs_dir: Path, corpus: Corpus) -> list[PolicyScore]:
-    """Results of one corpus that differ in the split only; those with one split alone are left out.
+    """Return the results of one corpus that differ only in the split, if a system has more than one split.
 
     Args:
-        runs_dir: Where results lie.
+        runs_dir: Folder of the results.
         corpus: The corpus.
 
     Raises:
-        ArtifactError: If one of them is damaged.
+        ArtifactError: If a result is damaged.
     """
     by_system: dict[str, list[PolicyScore]] = defaultdict(list)
     for file in sorted(runs_dir.glob(f"[!.]*/result-*/{MANIFEST}")):
@@ -82,11 +82,11 @@ class AuditReport:
     """Findings about a split.
 
     Attributes:
-        split: Its name.
-        audit: What was found.
-        leakages: By system, what leakage is worth.
-        policies: Scores of equal systems under several splits.
-        encoder: Name of the encoder, and what it has read of the test documents; None where that is not on record.
+        split: Name of the split.
+        audit: Findings of the audit.
+        leakages: Effect of leakage on the scores, by system.
+        policies: Scores of identical systems under several splits.
+        encoder: Name of the encoder and the test documents that it has read; None if this is not recorded.
     """
 
     split: str
@@ -97,25 +97,25 @@ class AuditReport:
 
     @property
     def grids(self) -> list[Grid]:
-        """Its tables."""
+        """The tables of the report."""
         grids = [_relations(self.audit, self.split), _dates(self.audit)]
         return [*grids, *(grid for grid in (_leakages(self.leakages), _policies(self.policies)) if grid.rows)]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes to print below the tables."""
+        """The notes printed below the tables."""
         notes = (*_NOTES, _LEAKAGE_NOTE) if self.leakages else _NOTES
         return notes if self.encoder is None else (*notes, self.encoder[1].in_words(self.encoder[0]))
 
     def write(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        """Write the folder; an older audit in it is replaced.
+        """Write the folder, replacing an older audit in it.
 
         Args:
-            folder: Where.
+            folder: Folder to write.
             facts: Corpus and split, for the manifest.
 
         Raises:
-            ConfigError: If the folder holds something else.
+            ConfigError: If the folder contains anything other than an audit.
         """
         refuse_foreign(folder, _KIND)
         leakage = {
@@ -134,7 +134,7 @@ class AuditReport:
 def _relations(audit: Audit, split: str) -> Grid:
     rows = [
         {
-            "relatives": _RELATIONS[relation.name],
+            "relation": _RELATIONS[relation.name],
             "groups": f"{relation.groups:,}",
             "documents": f"{relation.documents:,}",
             "in several parts": f"{relation.torn:,}",
@@ -145,7 +145,7 @@ def _relations(audit: Audit, split: str) -> Grid:
         for relation in audit.relations
     ]
     parts = ", ".join(f"{name} {count:,}" for name, count in audit.documents.items())
-    return Grid.of(f"Relatives on two sides of the split {split} ({parts} documents)", rows)
+    return Grid.of(f"Related documents in different parts of the split {split} ({parts} documents)", rows)
 
 
 def _dates(audit: Audit) -> Grid:
@@ -155,11 +155,11 @@ def _dates(audit: Audit) -> Grid:
             "documents": f"{audit.documents[part]:,}",
             "first": audit.dates[part]["first"] or ABSENT,
             "last": audit.dates[part]["last"] or ABSENT,
-            "without a day": str(audit.dates[part]["without"]),
+            "without a date": str(audit.dates[part]["without"]),
         }
         for part in PARTS
     ]
-    return Grid.of("Days of application", rows)
+    return Grid.of("Application dates", rows)
 
 
 def _leakages(leakages: Mapping[str, Leakage]) -> Grid:
@@ -172,7 +172,7 @@ def _leakages(leakages: Mapping[str, Leakage]) -> Grid:
         counts = (found[COMPARED], found[f"clean_{COMPARED}"])
         documents, clean = (f"{spread.n_documents:,}" if spread else "0" for spread in counts)
         rows.append({"system": name, **scores, "documents": documents, "clean": clean})
-    return Grid.of("What leakage is worth (% accuracy on test; clean: without leaked documents)", rows)
+    return Grid.of("Effect of leakage (accuracy on test in %; clean: without leaked documents)", rows)
 
 
 def _policies(policies: Sequence[PolicyScore]) -> Grid:
@@ -187,4 +187,4 @@ def _policies(policies: Sequence[PolicyScore]) -> Grid:
         }
         for score in policies
     ]
-    return Grid.of("Equal systems under several splits (% accuracy on each split's own test part)", rows, 2)
+    return Grid.of("Identical systems under several splits (accuracy in % on the test part of each split)", rows, 2)

@@ -1,4 +1,4 @@
-"""The report of a corpus and split: collect, score, write page, Markdown and figures into one folder."""
+"""Report of a corpus and split: collects and scores results, then writes the page, Markdown and figures."""
 
 import shutil
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from patent_hier.report.scores import FLAT_MODEL
 from patent_hier.report.tables import Grid
 from patent_hier.settings import ROOT, Settings
 
-REPORT_VERSION = 9
+REPORT_VERSION = 10
 PAGE_FILE = "report.html"
 _SCORES_FILE = "scores.json"
 _ATTENTION_PAGE = "attention.html"
@@ -42,21 +42,21 @@ _SHARED = ("data=", "data.", "split=", "split.", "runs_dir=", "cache_dir=", "enc
 def build_report(
     settings: Settings, corpus: Corpus, split: Path, output: Path | None = None, overrides: Sequence[str] = ()
 ) -> tuple[Path, Evidence]:
-    """Write the report, unless an equal one is there.
+    """Write the report unless an up-to-date one exists.
 
     Args:
-        settings: Folders, encoder and seed are read.
-        corpus: The clean corpus.
-        split: Folder of its split.
-        output: The folder to write; None for ``<runs_dir>/report-<data>-<split>``.
-        overrides: The words that made the settings; those of corpus, split and folders go into the printed commands.
+        settings: Settings, of which folders, encoder and seed are used.
+        corpus: The cleaned corpus.
+        split: Folder of the split.
+        output: Folder to write; None for ``<runs_dir>/report-<data>-<split>``.
+        overrides: Overrides behind the settings; those of corpus, split and folders go into the printed commands.
 
     Returns:
-        The folder, and what the report is made of: its ``missing`` says what is not in it.
+        The folder and the evidence behind the report; the evidence's ``missing`` lists incomplete results.
 
     Raises:
         ArtifactError: If a result is damaged.
-        ConfigError: If the folder holds something else.
+        ConfigError: If the folder contains anything other than a report.
     """
     runs = Path(settings.runs_dir)
     folder = output or runs / f"report-{corpus.manifest['name']}-{split.name}"
@@ -78,7 +78,7 @@ def build_report(
 
 
 def _made_of(evidence: Evidence) -> list[dict[str, Any]]:
-    """The results behind the report, with the command and code version that made each."""
+    """Return the results behind the report, each with its command and code version."""
     runs = [(item.name, run) for item in evidence.configurations for run in item.all_runs]
     runs += [("layers", run) for by_number in evidence.layers.values() for run in by_number.values()]
     return [
@@ -106,13 +106,13 @@ def _write(settings: Settings, evidence: Evidence, shared: tuple[str, ...], gene
 
 
 def content(context: Context) -> dict[str, Any]:
-    """All variables of the report in one language, but for the attention view."""
+    """Return all variables of the report in one language, except the attention view."""
     parts = (data, table_2, systems, sets, layers, details, runs)
     return {"most": MOST_PANELS} | {name: value for part in parts for name, value in part(context).items()}
 
 
 def _numbers(context: Context) -> dict[str, Any]:
-    """The numbers for programs: fractions at full precision; and Table 2 as it is printed."""
+    """Return the numbers for programs as fractions at full precision, and Table 2 as printed."""
     numbers: dict[str, Any] = {"hierarchical": [], "shared": [], "flat": []}
     for item in context.systems:
         if item.kind == FLAT_MODEL:
@@ -133,23 +133,26 @@ def _numbers(context: Context) -> dict[str, Any]:
 
 
 def read_table_2(folder: Path) -> Grid:
-    """Table 2 of a finished report, in English."""
+    """Read Table 2 of a finished report, in English."""
     content = read_json(folder / _SCORES_FILE)["table_2"]
     rows = tuple(tuple(row) for row in content["rows"])
-    return Grid("Accuracy (%): ours, the paper's, the difference (Table 2)", tuple(content["header"]), rows)
+    return Grid("Accuracy (%): ours, the paper's and the difference (Table 2)", tuple(content["header"]), rows)
 
 
 def _attention(settings: Settings, evidence: Evidence) -> dict[str, Any] | None:
-    """The view of the first trained section model on word pieces, or why it cannot be; None where there is none."""
+    """Return the attention view of the first trained section model with an encoder, or why it cannot be shown.
+
+    None if there is no such model.
+    """
     trained = [item for item in evidence.hierarchical if "encoder" in item.first.manifest["inputs"]]
-    trained.sort(key=lambda item: item.model != "bertcnn")  # the paper's before its controls
+    trained.sort(key=lambda item: item.model != "bertcnn")  # the paper's model comes first
     if not trained:
         return None
     item = trained[0]
     run = next(iter(item.runs.values()))[ROOT]
     try:
         folder, _ = attention_view(settings, model=run.folder / MODEL_FOLDER)
-    except ConfigError as error:  # such as an encoder too short for the pair: the report says so in the figure's place
+    except ConfigError as error:  # such as an encoder too short for the pair; the report prints the reason instead
         return {"name": item.name, "reason": str(error)}
     svg, png = ((folder / f"attention.{kind}").read_bytes() for kind in ("svg", "png"))
     return {

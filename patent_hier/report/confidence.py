@@ -1,4 +1,4 @@
-"""How far a system can be trusted, as tables, a figure and a folder."""
+"""Reliability of a system's answers, as tables, a figure and a folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,29 +16,31 @@ from patent_hier.report.tables import Grid, grids_markdown, percent, with_interv
 
 TABLE_FILE = "confidence.md"
 NOTES = (
-    "Asked: with the confidence that the title says, at least this share of the answers at each level is right, and of "
-    "all answers. That holds for documents like those of calibration: of the same source, years and kind. It says "
-    "nothing of others; try the model on some whose symbols are known. Nor does it speak of each label by itself: some "
-    "can lie below, as the tables by label show.",
-    "Here: answered at this level. Here or deeper: answered at this level or below it. Right: of the answers here, on "
-    "the test part, which chose nothing; a few answers can fall short of the asked share by chance. Intervals: 95 %, "
-    "Wilson.",
-    "Calibration error: expected, 15 bins, of a node over its own documents. Log loss: mean of −ln of the true label's "
-    "probability. Scaling: chosen on the calibration part; none, unless cross-validation there shows that it helps. It "
-    "need not help on the test part, whose errors are these.",
+    "Target: with the confidence stated in the title, at least this share of the answers is right at each level and "
+    "overall. This holds for documents like the calibration documents: same source, years and kind. It does not hold "
+    "for other documents; test the model on some whose symbols are known. It also does not hold for each label "
+    "separately: some labels can fall below the target, as the tables by label show.",
+    "Here: answered at this level. Here or deeper: answered at this level or a deeper one. Right: share of the answers "
+    "here that are right on the test part, which was not used to choose anything. Where there are few answers, the "
+    "share can fall below the target by chance. Intervals: 95 %, Wilson.",
+    "Calibration error: expected calibration error in 15 bins; for a node, over its own documents. Log loss: mean of "
+    "−ln of the true label's probability. Scaling: chosen on the calibration part; none unless cross-validation there "
+    "shows an improvement. Scaling may fail to help on the test part, on which these errors are measured.",
 )
 ASKED = (0.6, 0.7, *SHOWN, 0.99)
 _KIND = "confidence"
 
 
 def confidence_tables(calibration: Calibration) -> list[Grid]:
-    """Coverage and accuracy by target and level, without a target, by label of the first level, calibration errors.
+    """Return the tables: coverage and accuracy by target, without target and by first-level label; calibration errors.
 
     Raises:
-        ConfigError: If nothing was measured, for want of test documents.
+        ConfigError: If nothing was measured because there are no test documents.
     """
     if not calibration.measured:
-        raise ConfigError("the model was measured on no test documents; train it with split.test above 0")
+        raise ConfigError(
+            "the model has not been measured because it has no test documents; train it with split.test above 0"
+        )
     measured, levels = calibration.measured, list(calibration.thresholds[0].levels)
     grids = [_targets(calibration, levels), _unasked(measured, levels)]
     grids += [_by_label(measured["by_label"][f"{target:.2f}"], target, levels) for target in SHOWN]
@@ -46,16 +48,16 @@ def confidence_tables(calibration: Calibration) -> list[Grid]:
 
 
 def shortfalls(calibration: Calibration) -> list[str]:
-    """A line for each accuracy of the tables at which nothing can be answered."""
+    """Return a line for each target accuracy of the tables at which no document can be answered."""
     found = (calibration.shortfall(one) for one in calibration.thresholds if one.target in ASKED)
     return [line for line in found if line]
 
 
 def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibration: Calibration) -> None:
-    """Write ``confidence.json``, ``confidence.md``, the figure and the manifest; an older one is replaced.
+    """Write ``confidence.json``, ``confidence.md``, the figure and the manifest, replacing an older folder.
 
     Raises:
-        ConfigError: If the folder holds something else.
+        ConfigError: If the folder contains anything other than such a folder's files.
     """
     refuse_foreign(folder, _KIND)
     grids = confidence_tables(calibration)
@@ -71,7 +73,7 @@ def write_confidence(folder: Path, classifier: HierarchicalClassifier, calibrati
 
 
 def _targets(calibration: Calibration, levels: Sequence[str]) -> Grid:
-    """A row for each asked accuracy and level, the deepest first, then all answers."""
+    """Return a row for each target accuracy and level, the deepest first, then rows for all answers and no answer."""
     rows = []
     for asked in (f"{target:.2f}" for target in ASKED if f"{target:.2f}" in calibration.measured["targets"]):
         one = calibration.measured["targets"][asked]
@@ -82,9 +84,9 @@ def _targets(calibration: Calibration, levels: Sequence[str]) -> Grid:
         rows.append(_target_row(asked, "all answers", one["answered"], ""))
         rows.append(_target_row(asked, "no answer", {"coverage": one["undecided"], "accuracy": None}, ""))
     title = (
-        f"What an asked accuracy comes to on {calibration.measured['documents']} test documents. With "
-        f"{100 * calibration.confidence:g} % confidence at least the asked share is right at each level; thresholds of "
-        f"{calibration.documents} others"
+        f"What a requested accuracy yields on {calibration.measured['documents']} test documents. With "
+        f"{100 * calibration.confidence:g} % confidence, at least the target share is right at each level; thresholds "
+        f"chosen on {calibration.documents} calibration documents"
     )
     return Grid.of(title, rows, n_names=2)
 
@@ -92,7 +94,7 @@ def _targets(calibration: Calibration, levels: Sequence[str]) -> Grid:
 def _target_row(asked: str, level: str, reached: Mapping[str, Any], deeper: str) -> dict[str, str]:
     score = reached["accuracy"] and Score(**reached["accuracy"])
     return {
-        "asked (%)": f"{100 * float(asked):.0f}",
+        "target (%)": f"{100 * float(asked):.0f}",
         "level": level,
         "here (%)": percent(reached["coverage"]),
         "right (%)": with_interval(score, " ", "-"),
@@ -101,20 +103,20 @@ def _target_row(asked: str, level: str, reached: Mapping[str, Any], deeper: str)
 
 
 def _unasked(measured: Mapping[str, Any], levels: Sequence[str]) -> Grid:
-    """What each level is worth if every document is answered there."""
-    names = {"right (%)": "accuracy", "one of three guesses (%)": "three_guesses"}
+    """Return the accuracy of each level if every document is answered at that level."""
+    names = {"right (%)": "accuracy", "right among three guesses (%)": "three_guesses"}
     rows = [
         {"level": level}
         | {title: percent(measured[name].get(level)) for title, name in names.items()}
-        | {"area under risk-coverage": f"{measured['area_under_risk_coverage'][level]:.3f}"}
+        | {"area under risk-coverage curve": f"{measured['area_under_risk_coverage'][level]:.3f}"}
         for level in reversed(levels)
         if level in measured["accuracy"]
     ]
-    return Grid.of("Every document answered, nothing asked", rows)
+    return Grid.of("Every document answered, no target", rows)
 
 
 def _by_label(by_label: Mapping[str, Mapping[str, Any]], target: float, levels: Sequence[str]) -> Grid:
-    """How much is answered at each level, and how much of all that is right."""
+    """Return by first-level label the share answered at each level and the share of these answers that is right."""
     rows = []
     for label, one in by_label.items():
         score = one["answered"]["accuracy"] and Score(**one["answered"]["accuracy"])
@@ -123,11 +125,11 @@ def _by_label(by_label: Mapping[str, Mapping[str, Any]], target: float, levels: 
             | {f"{level} (%)": percent(one["levels"][level]["coverage"]) for level in reversed(levels)}
             | {"all answers (%)": percent(one["answered"]["coverage"]), "right (%)": with_interval(score, " ", "-")}
         )
-    return Grid.of(f"By true {levels[0]}, {100 * target:.0f} % asked: where documents are answered", rows)
+    return Grid.of(f"Level of the answers by true {levels[0]}, target accuracy {100 * target:.0f} %", rows)
 
 
 def _errors(calibration: Calibration) -> Grid:
-    """A row for each level of the system, the deepest first, then for each level of a node that is recalibrated."""
+    """Return a row for each level of the system, the deepest first, then for each recalibrated level of a node."""
     before, after = (calibration.measured["calibration_error"][when] for when in ("before", "after"))
     rows = []
     for level in reversed(before["levels"]):

@@ -1,4 +1,4 @@
-"""What a comparison of new documents with those of calibration found: tables, and a folder of JSON, CSV and figures."""
+"""Comparison of new documents with the calibration documents: tables and a folder with JSON, CSV and figures."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,22 +24,22 @@ DRIFT_VERSION = 1
 TABLE_FILE, FACTS_FILE = "drift.csv", "drift.json"
 ALARM = "DRIFT"
 _WHOLE = "all"
-_PRINTED_MONTHS = 24  # the latest; the files have all
-_CHANGES = 3  # labels of a level that are named
+_PRINTED_MONTHS = 24  # the latest months; the files list all
+_CHANGES = 3  # labels listed per level
 _NAMES = {
-    "characters": "letters hardly seen",
-    "bigrams": "pairs of letters hardly seen",
+    "characters": "characters rare in training",
+    "bigrams": "character pairs rare in training",
     "latin": "Latin letters",
     "length": "length",
     "confidence": "confidence of the {}",
     LABELS: "predicted {}",
 }
-_SHORT = ("letters\nunseen %", "pairs\nunseen %", "Latin %", "length")
+_SHORT = ("rare\nchars. %", "rare\npairs %", "Latin %", "length")
 _COLUMNS = ("period", "measure", "documents", "calibration", "value", "low", "high", "distance", "least", "p", "alarm")
 
 
 def drift_grids(found: Drift, source: str) -> list[Grid]:
-    """The measures of all documents, the accuracy where symbols are known, and the months."""
+    """Return the tables: measures of all documents, accuracy where symbols are known, and months."""
     grids = [_measures(found, source)]
     if found.stream.whole.summary.labelled:
         grids.append(_accuracies(found, source))
@@ -49,51 +49,51 @@ def drift_grids(found: Drift, source: str) -> list[Grid]:
 
 
 def drift_notes(found: Drift) -> list[str]:
-    """What the tables do not say: rows that are not in them, texts that are strange, labels that come or go."""
+    """Return notes on what the tables omit: excluded rows, unusual texts, labels that changed most."""
     whole, notes = found.stream.whole, []
     if whole.profile.documents < LEAST_DOCUMENTS:
         notes.append(
-            f"{whole.profile.documents} documents are too few to be judged; it takes {LEAST_DOCUMENTS}, so collect more"
+            f"{whole.profile.documents} documents are too few for a verdict; collect at least {LEAST_DOCUMENTS}"
         )
     for shift in found.shifts:
         if shift.is_alarm and shift.measure.startswith(LABELS):
             notes.append(f"{measure_name(shift.measure)}: {_changes(found, shift.measure.partition('.')[2])}")
     if whole.summary.strange:
         parts = ", ".join(f"{count} {why}" for why, count in whole.summary.strange.most_common())
-        notes.append(f"texts with many letters that training has hardly shown: {parts}")
+        notes.append(f"texts with many characters that are rare in training: {parts}")
     if whole.summary.errors:
-        notes.append(f"{whole.summary.errors} rows without a text that can be read: {whole.summary.faults_in_words()}")
+        notes.append(f"{whole.summary.errors} rows without a readable text: {whole.summary.faults_in_words()}")
     if found.stream.undated:
         notes.append(f"{found.stream.undated} of {whole.profile.documents} documents have no date and are in no month")
     if len(found.by_month) > _PRINTED_MONTHS:
-        notes.append(f"{len(found.by_month)} months; the latest {_PRINTED_MONTHS} are shown, {TABLE_FILE} has all")
+        notes.append(f"the latest {_PRINTED_MONTHS} of {len(found.by_month)} months are shown; {TABLE_FILE} has all")
     return notes
 
 
 def verdict(found: Drift) -> str:
-    """In one line, whether there is drift, in what, and which months differ."""
+    """Return one line that states whether there is drift, in which measures, and which months differ."""
     alarmed = ", ".join(measure_name(shift.measure) for shift in found.shifts if shift.is_alarm)
     months = f"; months that differ: {', '.join(found.months)}" if found.months else ""
     return (f"drift found in {alarmed}" if found.is_found else "no drift found") + months
 
 
 def measure_name(measure: str) -> str:
-    """A measure in words."""
+    """Return the name of a measure in words."""
     kind, _, level = measure.partition(".")
     return _NAMES[kind].format(level)
 
 
 def write_drift(folder: Path, found: Drift, classifier: HierarchicalClassifier, facts: Mapping[str, Any]) -> None:
-    """Write ``drift.json``, ``drift.csv``, the figure in two languages and the manifest; an older one is replaced.
+    """Write ``drift.json``, ``drift.csv``, the figure in two languages and the manifest, replacing an older folder.
 
     Args:
-        folder: New, empty, or of an earlier comparison.
+        folder: A new or empty folder, or the folder of an earlier comparison.
         found: The comparison.
         classifier: The system.
-        facts: What else to put on record, as JSON-able values.
+        facts: Further facts to record, as JSON-able values.
 
     Raises:
-        ConfigError: If the folder holds something else.
+        ConfigError: If the folder contains anything other than an earlier comparison.
     """
     refuse_foreign(folder, DRIFT_KIND)
     whole = found.stream.whole
@@ -127,15 +127,15 @@ def _measures(found: Drift, source: str) -> Grid:
         {
             "measure": measure_name(shift.measure),
             "calibration": _with_unit(shift, shift.before),
-            "here": _with_unit(shift, shift.now),
+            "new": _with_unit(shift, shift.now),
             "distance": f"{shift.distance:.3f}",
-            "alarm from": f"{shift.least:.2f}",
+            "alarm at": f"{shift.least:.2f}",
             "p (Holm)": ABSENT if shift.p_value is None else f"{shift.p_value:.4f}",
             "": ALARM if shift.is_alarm else "",
         }
         for shift in found.shifts
     ]
-    return Grid.of(f"{own:,} documents of {source} beside {before:,} calibration documents", rows)
+    return Grid.of(f"{own:,} documents from {source} compared with {before:,} calibration documents", rows)
 
 
 def _accuracies(found: Drift, source: str) -> Grid:
@@ -144,18 +144,18 @@ def _accuracies(found: Drift, source: str) -> Grid:
         {
             "level": level,
             "calibration (%)": with_interval(before.get(level), " ", "-"),
-            "here (%)": with_interval(score, " ", "-"),
+            "new (%)": with_interval(score, " ", "-"),
             "documents": f"{score.n_documents:,}",
             "labels": str(score.n_classes_with_support),
             "": _below(score, before.get(level)),
         }
         for level, score in now.items()
     ]
-    return Grid.of(f"Accuracy of the first path where {source} has symbols, with 95 % interval", rows)
+    return Grid.of(f"Accuracy of the first path for documents in {source} with known symbols, with 95 % interval", rows)
 
 
 def _below(score: Score, before: Score | None) -> str:
-    """Whether the intervals lie apart."""
+    """Return "lower" if the interval lies entirely below that of calibration, else an empty string."""
     return "lower" if before is not None and score.interval[1] < before.interval[0] else ""
 
 
@@ -175,7 +175,8 @@ def _months(found: Drift) -> Grid:
     if not found.stream.whole.summary.labelled:
         rows = [{name: cell for name, cell in row.items() if "right" not in name} for row in rows]
     return Grid.of(
-        f"By month; fewer than {LEAST_DOCUMENTS} documents are not judged; {TABLE_FILE} has all measures and intervals",
+        f"By month; months with fewer than {LEAST_DOCUMENTS} documents get no verdict; {TABLE_FILE} lists all measures "
+        "and intervals",
         rows,
     )
 
@@ -190,7 +191,7 @@ def _with_unit(shift: Shift, value: float | None) -> str:
 
 
 def _changes(found: Drift, level: str) -> str:
-    """The labels whose shares of the documents have changed most."""
+    """Return the labels whose share of the documents has changed most, with old and new share."""
     before, now = found.reference.profile, found.stream.whole.profile
     shares = [
         {label: 100 * count / one.documents for label, count in one.labels[level].items()} for one in (before, now)
@@ -210,7 +211,7 @@ def _period(own: Period, shifts: Sequence[Shift]) -> dict[str, Any]:
 
 
 def _rows(found: Drift) -> Iterator[tuple[Any, ...]]:
-    """A line for each period and measure, then for each level's accuracy."""
+    """Yield a row for each period and measure, and for each period and level a row with the accuracy."""
     before = found.reference.accuracies
     for period, own in ((_WHOLE, found.stream.whole), *found.stream.months.items()):
         for shift in found.shifts if period == _WHOLE else found.by_month[period]:

@@ -1,4 +1,4 @@
-"""The card of a pre-trained encoder: what it is, what it has read, how its loss fell, how to make it again."""
+"""Card of a pre-trained encoder: architecture, training text, loss curve and the command that reproduces it."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,15 +11,15 @@ from patent_hier.report.figures import loss_curve
 from patent_hier.report.rendering import render
 
 _CURVE = "loss_curve.svg"
-_ROWS = 12  # of the table of losses
+_ROWS = 12  # rows in the table of losses
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapping[str, float]]) -> None:
-    """Write ``README.md`` and ``loss_curve.svg`` of an encoder's folder.
+    """Write ``README.md`` and ``loss_curve.svg`` into an encoder's folder.
 
     Args:
-        folder: Where to; its weights and ``config.json`` are there already.
-        manifest: Of the encoder, as :mod:`patent_hier.pipeline.pretrain` makes it.
+        folder: Folder that already contains the weights and ``config.json``.
+        manifest: Manifest of the encoder from :mod:`patent_hier.pipeline.pretrain`.
         history: One record for each round; see :class:`patent_hier.training.pretraining.Pretrained`.
     """
     (folder / _CURVE).write_bytes(loss_curve(history).svg)
@@ -38,12 +38,12 @@ def write_card(folder: Path, manifest: Mapping[str, Any], history: Sequence[Mapp
 
 
 def write_trimmed_card(folder: Path, manifest: Mapping[str, Any], loss: str) -> None:
-    """Write ``README.md`` of an encoder whose vocabulary was cut.
+    """Write ``README.md`` for an encoder with a reduced vocabulary.
 
     Args:
-        folder: Where to; its weights and ``config.json`` are there already.
-        manifest: Of the encoder, as :mod:`patent_hier.pipeline.trim_encoder` makes it.
-        loss: What is lost on other text, in a sentence.
+        folder: Folder that already contains the weights and ``config.json``.
+        manifest: Manifest of the encoder from :mod:`patent_hier.pipeline.trim_encoder`.
+        loss: A sentence that states what is lost on other text.
     """
     facts = {
         "config": read_json(folder / CONFIG),

@@ -1,4 +1,4 @@
-"""The paper's numbers, as data: one JSON file for each table and figure, with its source."""
+"""The paper's numbers as data: one JSON file for each table or figure, with its source."""
 
 import functools
 import json
@@ -9,13 +9,13 @@ import patent_hier
 from patent_hier.evaluation.aggregate import product_from_table
 from patent_hier.taxonomy.symbols import SECTIONS
 
-COLUMNS = ("L1", *SECTIONS, "L2", "overall")  # of Table 2; L2 is weighted by documents
-COUNTERPARTS = {"BERT-CNN": "bertcnn", "CNN": "textcnn", "RNN": "rnn"}  # their model -> ours, the best first
+COLUMNS = ("L1", *SECTIONS, "L2", "overall")  # columns of Table 2; L2 is weighted by documents
+COUNTERPARTS = {"BERT-CNN": "bertcnn", "CNN": "textcnn", "RNN": "rnn"}  # the paper's model -> ours, the best first
 
 
 @functools.cache
 def published(name: str) -> Any:
-    """The content of ``table_1``, ``table_2`` or ``figure_6``.
+    """Return the content of ``table_1``, ``table_2`` or ``figure_6``.
 
     Source: Lu and Ni (2019), arXiv:1911.06241.
     """
@@ -23,7 +23,7 @@ def published(name: str) -> Any:
 
 
 def published_cells(model: str) -> tuple[dict[str, float], tuple[float, float]]:
-    """A row of the paper in percent, as printed; and its last two columns recomputed from its own cells."""
+    """Return a row of the paper in percent as printed, and its last two columns recomputed from its own cells."""
     row = published("table_2")["models"][model]
     counts = {section: facts["documents"] for section, facts in published("table_1")["sections"].items()}
     local = {section: value / 100 for section, value in row["local"].items()}
@@ -33,7 +33,7 @@ def published_cells(model: str) -> tuple[dict[str, float], tuple[float, float]]:
 
 
 def _folder() -> Path:
-    """Inside an installed package, else in the checkout's ``experiments/``."""
+    """Return the folder of the data: in an installed package, or ``experiments/`` of a checkout."""
     package = Path(patent_hier.__file__).resolve().parent
     inside = package / "published"
     return inside if inside.is_dir() else package.parent / "experiments" / "published"

@@ -1,8 +1,8 @@
-"""Templates as HTML and as Markdown, and the report's files in both languages.
+"""Rendering of templates as HTML and Markdown, and the report's files in both languages.
 
-HTML is escaped by Jinja, Markdown by the filters ``md`` and ``cell``, which its templates name. Every text is plain;
-between two single backquotes stands code, nothing else has a meaning. The page asks nothing of anybody: style, script
-and figures are inside, and its security policy forbids everything else.
+Jinja escapes HTML. The Markdown templates escape text with the filters ``md`` and ``cell``. All texts are plain text;
+the only markup is a pair of single backquotes around code. The page loads nothing: style, script and figures are
+embedded, and its security policy forbids everything else.
 """
 
 import base64
@@ -20,24 +20,24 @@ from markupsafe import Markup, escape
 
 from patent_hier.report.words import Language
 
-if TYPE_CHECKING:  # matplotlib takes its time, and tables need none
+if TYPE_CHECKING:  # importing matplotlib is slow, and tables do not need it
     from patent_hier.report.figures import Rendered
 
-FIGURES = "figures"  # the figures' folder beside the page
+FIGURES = "figures"  # folder of the figures, next to the page
 _CODE = re.compile(r"`([^`]+)`")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w))")
 _LINE_START = re.compile(r"^(?:([#+=-])|(\d+)([.)]))")  # a list, a heading, a rule
 
 
 class _Absent(StrictUndefined):
-    """A variable that the report has not may be asked for with ``if``; to use it is an error."""
+    """A variable that the report does not define: testing it with ``if`` is allowed, using it is an error."""
 
-    def __bool__(self) -> bool:  # type: ignore[override]  # there, asking is an error
+    def __bool__(self) -> bool:  # type: ignore[override]  # in the base class, a test is an error
         return False
 
 
 def _pieces(text: str) -> Iterator[tuple[bool, str]]:
-    """The pieces of a text on one line: whether it is code, and the piece."""
+    """Yield the pieces of a text, put on one line: whether the piece is code, and the piece."""
     for place, piece in enumerate(_CODE.split(" ".join(text.split()))):
         if piece:
             yield place % 2 == 1, piece
@@ -54,20 +54,20 @@ def _lines(cell: str) -> Markup:
 
 
 def _md_cell(text: str, stroke: str = "\\|") -> str:
-    """A cell of a Markdown table: there, a stroke ends the cell even inside code."""
+    """Return a cell of a Markdown table, where a vertical bar ends the cell even inside code."""
     return "".join(
         f"`{piece}`".replace("|", stroke) if code else _SPECIAL.sub(r"\\\1", piece) for code, piece in _pieces(text)
     )
 
 
 def _md(text: str) -> str:
-    """One line of Markdown that shows the text as it is."""
+    """Return one line of Markdown that shows the text unchanged."""
     escaped = _md_cell(text, stroke="|")
     return _LINE_START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", escaped)
 
 
 def _fence(text: str) -> str:
-    """Backquotes around a listing, more than there are in a row within."""
+    """Return a fence for a listing: more backquotes than the listing has in a row."""
     return "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
 
 
@@ -79,7 +79,7 @@ def _base64(data: bytes) -> str:
 def _environment(*, html: bool) -> Environment:
     made = Environment(
         loader=PackageLoader("patent_hier.report"),
-        autoescape=html,  # noqa: S701  # Markdown has its own escapes
+        autoescape=html,  # noqa: S701  # the Markdown templates escape with filters
         undefined=_Absent,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -98,38 +98,38 @@ def _environment(*, html: bool) -> Environment:
 
 
 def render(template: str, *, html: bool = False, **variables: Any) -> str:
-    """One of ``templates/`` with its variables; as HTML every variable is escaped."""
+    """Render a template of ``templates/`` with its variables; in HTML, every variable is escaped."""
     return _environment(html=html).get_template(template).render(variables)
 
 
 def table_markdown(grid: Any) -> str:
-    """A table as Markdown with its title as a paragraph; ends with a newline."""
+    """Return a table as Markdown with its title as a paragraph; the text ends with a newline."""
     blocks: Any = _environment(html=False).get_template("markdown.j2").module
     return str(blocks.table(grid))
 
 
 def page_parts(style: str, script: str) -> dict[str, str]:
-    """Style, script and security policy of a page, from files of the package; nothing else may load or run.
+    """Return style, script and security policy of a page, from files of the package; nothing else may load or run.
 
-    The policy names both by their digests. A browser compares every character, so they stand in their elements as
-    they are.
+    The policy lists both by their digests. A browser compares every character, so the page must contain both texts
+    unchanged.
     """
     parts, policy = {}, "default-src 'none'; img-src data:"
     for kind, name in (("style", style), ("script", script)):
         text = resources.files("patent_hier.resources").joinpath(name).read_text("utf-8")
         parts[kind] = Markup(text)  # noqa: S704  # our own file
         policy += f"; {kind}-src 'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'"
-    return {**parts, "policy": Markup(f"{policy}; base-uri 'none'; form-action 'none'")}  # noqa: S704  # our own words
+    return {**parts, "policy": Markup(f"{policy}; base-uri 'none'; form-action 'none'")}  # noqa: S704  # built from our own text
 
 
 @dataclass
 class Document:
-    """The report in one language, while it is made.
+    """The report in one language while it is rendered.
 
     Attributes:
-        language: Of all texts.
-        headings: Level, anchor and text, in order; they come about as the blocks are rendered, likewise the figures.
-        figures: By file name without its suffix.
+        language: Language of all texts.
+        headings: Level, anchor and text of each heading in order; rendering the blocks fills this list.
+        figures: Figures by file name without suffix; also filled by rendering.
     """
 
     language: Language
@@ -138,50 +138,50 @@ class Document:
 
     @property
     def title(self) -> str:
-        """Its title."""
-        return self.t("Classification of Chinese patents into the IPC: results", "中国专利 IPC 分类：实验结果")
+        """The title of the report."""
+        return self.t("IPC classification of Chinese patents: results", "中国专利 IPC 自动分类：实验结果")
 
     def t(self, en: str, zh: str, **facts: object) -> str:
-        """The text of the language, with ``facts`` in its braces."""
+        """Return the text in the document's language with ``facts`` filled into its placeholders."""
         return (zh if self.language == "zh" else en).format(**facts)
 
     def heading(self, level: int, anchor: str, text: str) -> str:
-        """List a heading in the contents; its id in the page."""
+        """Add a heading to the contents and return its id in the page."""
         self.headings.append((level, f"{self.language}-{anchor}", text))
         return self.headings[-1][1]
 
     def figure(self, figure: "Rendered") -> str:
-        """Keep a figure for the folder; its file name without a suffix, the English one has the plain name."""
+        """Keep a figure for the folder and return its file name without suffix; English figures have the plain name."""
         stem = figure.name if self.language == "en" else f"{figure.name}.{self.language}"
         self.figures[stem] = figure
         return stem
 
     def body(self, variables: Mapping[str, Any], *, html: bool) -> str:
-        """The report's blocks in one format."""
+        """Render the body of the report in one format."""
         blocks = "html.j2" if html else "markdown.j2"
         return render("report.j2", html=html, doc=self, t=self.t, blocks=blocks, **variables)
 
 
 def write_report(folder: Path, variables: Mapping[Language, Mapping[str, Any]], generated: str) -> None:
-    """Write ``report.html``, the Markdown of each language and the figures' files.
+    """Write ``report.html``, the Markdown of each language and the files of the figures.
 
-    English lies in ``report.md`` and ``figures/<name>.svg``, Chinese in ``report.zh.md`` and
-    ``figures/<name>.zh.svg``; each SVG has a PNG beside it.
+    English goes to ``report.md`` and ``figures/<name>.svg``, Chinese to ``report.zh.md`` and
+    ``figures/<name>.zh.svg``. Each SVG has a PNG next to it.
 
     Args:
-        folder: An existing folder; the caller makes the whole atomic.
-        variables: Of ``report.j2``, by language; the first one is shown first.
-        generated: When and by what the report was made.
+        folder: An existing folder; the caller makes the write atomic.
+        variables: Variables of ``report.j2`` by language; the page shows the first language first.
+        generated: Date and program of the report.
     """
     (folder / FIGURES).mkdir()
     articles = []
     for language, own in variables.items():
         document = Document(language)
         text = document.body(own, html=False).rstrip("\n")
-        made = f"{document.t('Made', '生成于')}: {_md(generated)}"
+        made = f"{document.t('Generated: ', '生成时间：')}{_md(generated)}"
         name = "report.md" if language == "en" else f"report.{language}.md"
         (folder / name).write_text(f"# {_md(document.title)}\n\n{text}\n\n{made}\n", "utf-8")
-        articles.append((document, Markup(document.body(own, html=True))))  # noqa: S704  # escaped as it was rendered
+        articles.append((document, Markup(document.body(own, html=True))))  # noqa: S704  # escaped when it was rendered
         for stem, figure in document.figures.items():
             (folder / FIGURES / f"{stem}.svg").write_bytes(figure.svg)
             (folder / FIGURES / f"{stem}.png").write_bytes(figure.png)

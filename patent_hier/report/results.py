@@ -1,7 +1,7 @@
-"""One aggregated result: printed, and saved for people and programs as JSON, CSV and Markdown.
+"""One aggregated result: printed, and saved as JSON, CSV and Markdown.
 
-The first table has the layout of the paper's Table 2, our row above the paper's three. The paper prints accuracies to
-one decimal; its weighted mean and product are shown as printed and, after the stroke, recomputed from its own cells.
+The first table has the layout of the paper's Table 2, with our row above the paper's three. The paper prints accuracies
+to one decimal; its weighted mean and product are shown as printed and, after the slash, recomputed from its own cells.
 """
 
 import json
@@ -33,7 +33,7 @@ from patent_hier.taxonomy.symbols import SECTIONS
 
 SweepRow = tuple[Mapping[str, str], str, Score | None, Score | None]  # settings, node, accuracies on val and test
 
-_PRINTED = 2  # levels of which a terminal gets every score; the files have them all
+_PRINTED = 2  # levels whose scores are all printed on a terminal; the files contain all levels
 _TABLE_2 = ("model", "L1", *SECTIONS, "L2\nweighted", "overall\n(product)")
 _SCORE = ("%", "95 % interval", "documents", "classes")
 _OF_LEVEL = {
@@ -53,19 +53,19 @@ _OF_SETS = {
     "exact": "exact",
     "macro F1": "macro_f1",
     "micro F1": "micro_f1",
-}  # column -> score of sets; the last with its interval
-_IN_A_BAND = re.compile(r"\.top_\d\[")  # scores that have a table of their own, with their intervals
+}  # column -> score of sets; the last one is shown with its interval
+_IN_A_BAND = re.compile(r"\.top_\d\[")  # scores that have their own table with intervals
 _ENVIRONMENT = "environment"
-_OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # of a manifest: what says nothing of the result
+_OF_THE_FOLDER = ("files", "sha256", _ENVIRONMENT)  # manifest entries that do not describe the result
 
 
 def save_suite(suite: SuiteResult) -> None:
     """Write ``result.json``, ``result.csv``, ``result.md`` and ``manifest.json`` into ``suite.folder``.
 
-    Where titles of labels are known, ``labels.json`` has them; ``characters.json`` has those of the training,
-    ``profile.json`` what the calibration documents look like, and ``DATA.md`` is the card of the data. A result that is
-    there and says the same stays as it is, with the date of its making. A list of blocked places that somebody has
-    written into the folder is kept.
+    ``labels.json`` holds the titles of the labels if they are known, ``characters.json`` the characters of the training
+    documents, ``profile.json`` the profile of the calibration documents, and ``DATA.md`` the data card. An existing
+    result with the same content stays unchanged and keeps its date. A user's list of blocked labels in the folder is
+    kept.
     """
     nodes = {node: str(folder) for node, folder in suite.nodes.items()}
     facts = {"kind": "result", **suite.facts, "nodes": nodes, "overrides": suite.overrides}
@@ -84,14 +84,14 @@ def save_suite(suite: SuiteResult) -> None:
         if find_damage(suite.folder) is None:
             manifest = {k: v for k, v in read_json(suite.folder / MANIFEST).items() if k not in _OF_THE_FOLDER}
             same = all(_text(suite.folder / name) == text for name, text in files.items())
-            if same and manifest == json.loads(json.dumps(facts)):  # as it is read
+            if same and manifest == json.loads(json.dumps(facts)):  # compare with the JSON form, as read from the file
                 return
         with atomic_folder(suite.folder) as staging:
             write_json(staging / "result.json", content)
             for name, text in files.items():
                 (staging / name).write_text(text, "utf-8")
             seal(staging, {**facts, _ENVIRONMENT: describe_environment()})
-            carry_blocked(suite.folder, staging)  # behind the seal: people edit it
+            carry_blocked(suite.folder, staging)  # not sealed, because users edit it
 
 
 def _text(file: Path) -> str | None:
@@ -99,19 +99,19 @@ def _text(file: Path) -> str | None:
 
 
 def result_markdown(result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()) -> str:
-    """A result as Markdown.
+    """Return a result as Markdown.
 
     Args:
-        result: Of any system.
-        name: What to call the model in the first table.
-        demo: Whether the corpus was generated; then the text says that it is not comparable.
+        result: Result of any system.
+        name: Name of the model in the first table.
+        demo: Whether the corpus was generated; if so, a note says that the scores are not comparable with the paper.
         more: Further notes.
     """
     return grids_markdown(_grids(result, name, list(result.levels)), [*notes_of(result, demo), *more])
 
 
 def result_csv(result: Result) -> str:
-    """A result as CSV, one score a line: fractions at full precision, empty where a section has no documents."""
+    """Return a result as CSV, one score per line: fractions at full precision, empty if a section has no documents."""
     rows: list[tuple[Any, ...]] = [
         (name, score.value, score.n_documents, score.n_classes_with_support, *score.interval)
         for name, score in result.scores().items()
@@ -126,7 +126,7 @@ def result_csv(result: Result) -> str:
 def print_result(
     console: Console, result: Result, name: str = "this run", demo: bool = False, more: Sequence[str] = ()
 ) -> None:
-    """Print a result; arguments as in :func:`result_markdown`. Without a terminal: plain text of fixed width."""
+    """Print a result; arguments as in :func:`result_markdown`. Without a terminal, print plain text of fixed width."""
     for grid in _grids(result, name, list(result.levels)[:_PRINTED]):
         print_grid(console, grid)
     for note in (*notes_of(result, demo), *more):
@@ -134,25 +134,25 @@ def print_result(
 
 
 def sweep_table(runs: Sequence[SweepRow]) -> Grid:
-    """Compare the runs of a sweep over settings, in the given order.
+    """Return a table that compares the runs of a sweep over settings, in the given order.
 
     Args:
-        runs: Of each the settings that set it apart from the others, its node, and its accuracies on ``val``, by which
-            settings are chosen, and on ``test``; None without documents there.
+        runs: For each run, the settings that distinguish it, its node, and its accuracies on ``val`` (by which settings
+            are chosen) and on ``test``; None for a part without documents.
     """
     rows = [(settings, (node, *_cells(val)[:1], *_cells(test))) for settings, node, val, test in runs]
     return _by_setting("Accuracy by setting", ("node", "val %", "test %", *_SCORE[1:]), rows, n_names=1)
 
 
 def suite_table(suites: Sequence[tuple[Mapping[str, str], Result]]) -> Grid:
-    """Compare whole results, one line each: the settings that distinguish it, its sections, its classes."""
+    """Return a table that compares whole results, one per row: distinguishing settings and scores by level."""
     levels = tuple(dict.fromkeys(level for _, result in suites for level in result.levels))
     rows = []
     for settings, result in suites:
         known = {level: own.accuracy for level, own in result.levels.items()}
         scores = (*(known.get(level) for level in levels), result.deepest.product)
         rows.append((settings, (*map(_percent, scores), *_cells(result.deepest.accuracy)[1:])))
-    title = "Accuracy by setting; product, interval and documents are of the deepest level"
+    title = "Accuracy by setting; product, interval and documents refer to the deepest level"
     header = (*(f"{level} %" for level in levels), "product %", *_SCORE[1:3], "labels")
     return _by_setting(title, header, rows)
 
@@ -160,14 +160,14 @@ def suite_table(suites: Sequence[tuple[Mapping[str, str], Result]]) -> Grid:
 def _by_setting(
     title: str, header: Iterable[str], rows: Sequence[tuple[Mapping[str, str], Iterable[str]]], n_names: int = 0
 ) -> Grid:
-    """A table whose first columns are the settings of each row; one that a row does not name is shown as absent."""
+    """Return a table whose first columns are the settings of each row; missing settings are marked as absent."""
     names = tuple(dict.fromkeys(name for settings, _ in rows for name in settings))
     cells = tuple((*(settings.get(name, ABSENT) for name in names), *own) for settings, own in rows)
     return Grid(title, (*names, *header), cells, len(names) + n_names)
 
 
 def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
-    """The tables of a result; all scores of the shown levels."""
+    """Return the tables of a result, with all scores of the shown levels."""
     over = f"{result.n_documents:,} {result.part} documents"
     levels = tuple(
         (level.level, *_cells(level.accuracy)[:2], *(_percent(getattr(level, own)) for own in _OF_LEVEL.values()),
@@ -196,7 +196,7 @@ def _grids(result: Result, name: str, shown: Sequence[str]) -> list[Grid]:
 
 
 def _band_grids(result: Result, over: str) -> list[Grid]:
-    """The scores by training documents of the true label, if these are known."""
+    """Return the table of scores by training documents of the true label; empty list if their numbers are unknown."""
     rows = tuple(
         (level.level, band, *_cells(own.top_1)[:2], *_cells(own.top_5)[:2], *_cells(own.top_1)[2:])
         for level in result.levels.values()
@@ -208,7 +208,7 @@ def _band_grids(result: Result, over: str) -> list[Grid]:
 
 
 def _applicant_grids(result: Result, over: str) -> list[Grid]:
-    """The scores by known and new applicants, if the model reads applicants."""
+    """Return the table of accuracies by applicant; empty list if the model does not read applicants."""
     rows = tuple(
         (level, group, *_cells(own.accuracy)[:2], _percent(own.without), *_gain(own), *_cells(own.accuracy)[2:])
         for level, groups in result.by_applicant.items()
@@ -219,7 +219,7 @@ def _applicant_grids(result: Result, over: str) -> list[Grid]:
 
 
 def _gain(own: GroupScores) -> tuple[str, str]:
-    """The points that context is worth, with their interval."""
+    """Return the gain from context in percentage points, and its interval."""
     if own.gain is None or own.gain_interval is None:
         return ABSENT, ABSENT
     low, high = (100 * bound for bound in own.gain_interval)
@@ -227,7 +227,7 @@ def _gain(own: GroupScores) -> tuple[str, str]:
 
 
 def _set_grids(result: Result, over: str) -> list[Grid]:
-    """The scores of all symbols, if documents have several."""
+    """Return the table of scores over all symbols; empty list if no document has several symbols."""
     rows = []
     for level, own in sets_of(result).items():
         micro_f1 = own.scores.get("micro_f1")
@@ -239,7 +239,7 @@ def _set_grids(result: Result, over: str) -> list[Grid]:
 
 
 def _own_row(result: Result, name: str) -> tuple[str, ...]:
-    """The columns of Table 2: the section, the class given the true section, their product."""
+    """Return our row of Table 2: the section, the class given the true section, and their product."""
     section, ipc_class = result.levels["section"], result.levels["class"]
     local = (ipc_class.local.get(label) for label in SECTIONS)
     return (name, *map(_percent, (section.accuracy, *local, ipc_class.oracle, ipc_class.product)))
@@ -256,7 +256,7 @@ def _percent(score: Score | None) -> str:
 
 
 def _cells(score: Score | None) -> tuple[str, ...]:
-    """The columns of :data:`_SCORE`."""
+    """Return the cells for the columns of :data:`_SCORE`."""
     if score is None:
         return len(_SCORE) * (ABSENT,)
     counts = (f"{score.n_documents:,}", str(score.n_classes_with_support))

@@ -1,7 +1,7 @@
-"""Scores of each configuration over its seeds, from the nodes' predictions: every number of the report's tables.
+"""Scores of each configuration over its seeds, computed from the nodes' predictions, for the report's tables.
 
-Only this module of the report knows the hits and results of :mod:`patent_hier.evaluation`. The rest reads
-:class:`SystemScores`, level by level.
+In the report, only this module handles the hits and results of :mod:`patent_hier.evaluation`. The other modules read
+:class:`SystemScores` level by level.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,29 +27,33 @@ from patent_hier.pipeline.suite import read_recalibrated, score_nodes
 
 Hits = NDArray[np.bool_]
 
-LEVELS = ("section", "class")  # every system has them, whatever its depth: by these, systems are compared
+LEVELS = ("section", "class")  # present in every system of any depth, so systems are compared at these levels
 COMPARED = LEVELS[-1]
-HIERARCHICAL, SHARED_NETWORK, FLAT_MODEL = "hierarchical", "shared_network", "flat_model"  # words of the report too
+HIERARCHICAL, SHARED_NETWORK, FLAT_MODEL = (
+    "hierarchical",
+    "shared_network",
+    "flat_model",
+)  # also keys of the report's words
 
-Leakage = Mapping[str, Spread | None]  # by column of :data:`LEAKAGE_COLUMNS`; None where no document is left
+Leakage = Mapping[str, Spread | None]  # by column of :data:`LEAKAGE_COLUMNS`; None if no documents remain
 
-# Each level on the whole test part and without leaked documents, the deepest on the leaked ones alone.
+# Each level on the whole test part and without leaked documents; the deepest level also on leaked documents alone.
 LEAKAGE_COLUMNS = (*(f"{what}{level}" for level in LEVELS for what in ("", "clean_")), f"leaked_{COMPARED}")
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Answers of a system with one seed on ``n`` test documents. Each mapping goes by level.
+    """Answers of a system with one seed on ``n`` test documents. Mappings are by level.
 
     Attributes:
-        document_ids: ``(n,)``.
-        true: ``(n,)`` labels.
-        predicted: ``(n,)`` labels, as a user gets them: of all but a flat model, the cascade's.
-        hits: ``(n,)`` whether they are equal.
-        local_hits: ``(n,)`` whether the heads below the true section find the class; None for a flat system.
-        result: The scores of all levels.
-        reliability: Of the probabilities of classes, as the networks give them.
-        recalibrated: Of those that new texts get; None without calibration documents.
+        document_ids: Ids of the documents, ``(n,)``.
+        true: True labels, ``(n,)``.
+        predicted: Predicted labels, ``(n,)``: the cascade's, or the most probable label of a flat model.
+        hits: Whether predicted and true labels are equal, ``(n,)``.
+        local_hits: Whether the heads below the true section find the class, ``(n,)``; None for a flat system.
+        result: Scores of all levels.
+        reliability: Reliability of the class probabilities that the networks output.
+        recalibrated: Reliability of the probabilities reported for new texts; None without calibration documents.
     """
 
     document_ids: NDArray[Any]
@@ -64,12 +68,12 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class SystemScores:
-    """One configuration: of nine local classifiers, of one network with all their heads, or of a flat classifier.
+    """Scores of one configuration: nine local classifiers, one network with all their heads, or a flat classifier.
 
     Attributes:
-        configuration: What was run.
+        configuration: The configuration that was run.
         kind: :data:`HIERARCHICAL`, :data:`SHARED_NETWORK` or :data:`FLAT_MODEL`.
-        answers: By seed.
+        answers: Answers by seed.
     """
 
     configuration: Configuration
@@ -82,26 +86,26 @@ class SystemScores:
         return next(iter(self.answers.values()))
 
     def at(self, level: str, rows: Hits | slice = slice(None)) -> Spread:
-        """Accuracy of what a user gets at a level, on some of the documents or on all."""
+        """Return the accuracy at a level (cascade, or flat model), on some of the documents or on all."""
         hits = np.stack([own.hits[level][rows] for own in self.answers.values()])
         return spread_of_hits(hits, len(set(self.first.true[level][rows])))
 
     @cached_property
     def levels(self) -> dict[str, Spread]:
-        """By level, accuracy of what a user gets."""
+        """Accuracy by level: of the cascade, or of a flat model."""
         return {level: self.at(level) for level in LEVELS}
 
     @property
     def best_guess(self) -> Spread:
-        """Accuracy of classes, by which systems are ranked."""
+        """Class accuracy, by which systems are ranked."""
         return self.levels[COMPARED]
 
     @cached_property
     def table_2(self) -> dict[str, Spread]:
-        """The numbers of its row in Table 2, by column. Empty for a flat system.
+        """The values of the system's row in Table 2, by column; empty for a flat system.
 
-        ``L1``, sections with test documents (each class model given the true section), ``L2`` (their mean, weighted by
-        documents), ``overall`` (equation (1) of arXiv:1911.06241).
+        The columns are ``L1``, the sections with test documents (each class model given the true section), ``L2``
+        (their mean, weighted by documents) and ``overall`` (equation (1) of arXiv:1911.06241).
         """
         if self.first.local_hits is None:
             return {}
@@ -118,24 +122,24 @@ class SystemScores:
 
     @property
     def routing_loss(self) -> float | None:
-        """Accuracy lost to wrong sections, a fraction; None for a flat system."""
+        """Accuracy lost to wrong sections, as a fraction; None for a flat system."""
         return self.table_2["L2"].mean - self.best_guess.mean if self.table_2 else None
 
     def mean(self, score: str) -> float:
-        """A score of classes, such as ``top_3``: its mean over seeds."""
+        """Return the mean over seeds of a class score such as ``top_3``."""
         return float(np.mean([getattr(own.result.levels[COMPARED], score).value for own in self.answers.values()]))
 
     @property
     def classes_named(self) -> float:
-        """Different classes in its answers on the test part, mean over seeds.
+        """Number of different classes answered on the test part, mean over seeds.
 
-        Far below the classes with support it tells of a collapsed model.
+        A number far below that of the classes with support indicates a collapsed model.
         """
         return float(np.mean([len(set(own.predicted[COMPARED]) - {None}) for own in self.answers.values()]))
 
 
 def score_all(evidence: Evidence) -> list[SystemScores]:
-    """All configurations: hierarchical ones, shared networks, flat ones; the best of each kind first."""
+    """Score all configurations: hierarchical, then shared networks, then flat; the best of each kind first."""
     kinds = {HIERARCHICAL: evidence.hierarchical, SHARED_NETWORK: evidence.shared, FLAT_MODEL: evidence.flat}
     scored = [
         [score_system(item, evidence.corpus, evidence.split, kind) for item in own] for kind, own in kinds.items()
@@ -155,14 +159,14 @@ def score_system(configuration: Configuration, corpus: Corpus, split: Path, kind
     for seed, own in answered.items():
         if not np.array_equal(own.document_ids, scores.first.document_ids):
             raise ArtifactError(
-                f"{configuration.name} seed={seed} scored other documents than the other seeds; "
+                f"{configuration.name} seed={seed} scored different documents from the other seeds; "
                 "delete its results and run it again"
             )
     return scores
 
 
 def score_node(run: NodeRun) -> Score | None:
-    """Accuracy of one node on the test documents under it, with its bootstrap interval; None without any."""
+    """Return the accuracy of a node on the test documents below it, with bootstrap interval; None without documents."""
     predictions = run.read_predictions().select("test")
     own = predictions.levels[-1]
     under = has_label(own)
@@ -173,18 +177,18 @@ def score_node(run: NodeRun) -> Score | None:
 
 
 def hits_of_all(systems: Sequence[SystemScores], name: Callable[[SystemScores], str]) -> dict[str, Hits]:
-    """Every system's hits on the test documents at the deepest level, ``(n_seeds, n)``, in one order, by its name.
+    """Return by name each system's class hits on the test documents, ``(n_seeds, n)``, documents in the same order.
 
     Raises:
         ArtifactError: If the systems scored different documents.
     """
     hits = {name(item): np.stack([own.hits[COMPARED] for own in item.answers.values()]) for item in systems}
     if len(hits) < len(systems):
-        raise ArtifactError("two systems have the same name; give one of them another model.name")
+        raise ArtifactError("two systems have the same name; set a different model.name for one of them")
     for item in systems:
         if not np.array_equal(item.first.document_ids, systems[0].first.document_ids):
             raise ArtifactError(
-                f"{name(item)} scored other documents than the rest; delete its results and run it again"
+                f"{name(item)} scored different documents from the other systems; delete its results and run it again"
             )
     return hits
 
@@ -211,13 +215,13 @@ def _score_seed(nodes: Mapping[str, NodeRun], corpus: Corpus, split: Path) -> An
 
 
 def _reliability(own: LevelScores) -> Reliability:
-    """Of the most probable label alone: a calibration error asks for no other."""
+    """Return the reliability of the most probable label; a calibration error needs no other."""
     best, log_prob = own.best(1)
     return expected_calibration_error(log_prob, np.where(best[:, 0] == own.target_codes, 0, -1))
 
 
 def leaked_ids(corpus: Corpus, codes: Mapping[str, NDArray[np.intp]], parts: NDArray[np.int8]) -> NDArray[Any]:
-    """Test documents with a similar text, or a member of their family, in the training part: their ids, sorted."""
+    """Return the sorted ids of test documents with a similar text or a family member in the training part."""
     found = np.zeros(corpus.size, bool)
     for name in LEAKING:
         found |= leaked(codes[name], parts)
@@ -226,11 +230,11 @@ def leaked_ids(corpus: Corpus, codes: Mapping[str, NDArray[np.intp]], parts: NDA
 
 
 def leakage(scores: SystemScores, ids: NDArray[Any]) -> Leakage:
-    """Score a system again without the leaked documents, and on them alone.
+    """Score a system on all documents, without the leaked documents, and on the leaked documents alone.
 
     Args:
-        scores: The system's.
-        ids: Of :func:`leaked_ids`.
+        scores: Scores of the system.
+        ids: Ids from :func:`leaked_ids`.
     """
     is_leaked = np.isin(scores.first.document_ids.astype(str), ids)
     chosen = {"": np.ones_like(is_leaked), "clean": ~is_leaked, "leaked": is_leaked}

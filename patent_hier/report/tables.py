@@ -1,4 +1,4 @@
-"""Tables of texts, and how they come to the terminal and into Markdown."""
+"""Tables of texts, printed on a terminal or written as Markdown."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,22 @@ from patent_hier.sanitize import lines
 
 ABSENT = "–"
 DEMO_NOTE = "demo data: not comparable with the paper"
-WIDTH = 120  # columns of a terminal that is none: a file or a pipe
+WIDTH = 120  # columns used for a file or a pipe
 
-_NARROW = 100  # columns; below it the cells stand closer
-_PLAIN = box.Box("    \n    \n -- \n" + 5 * "    \n", ascii=True)  # a rule below the header, no other line
+_NARROW = 100  # columns; narrower terminals get less space between cells
+_PLAIN = box.Box("    \n    \n -- \n" + 5 * "    \n", ascii=True)  # a rule below the header and no other lines
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of texts, not yet in any format.
+    """A table of texts, independent of any format.
 
     Attributes:
-        title: One line above it.
-        header: ``n`` column titles; the first columns hold names, the others numbers.
+        title: Line above the table.
+        header: ``n`` column titles; the first columns contain names, the others numbers.
         rows: Rows of ``n`` cells.
-        n_names: How many columns hold names and are set to the left.
-        bold: Row and column, both from 0, of cells that stand out; the header has no number.
+        n_names: Number of columns that contain names and are left-aligned.
+        bold: Row and column, both from 0 and without the header, of cells in bold.
     """
 
     title: str
@@ -42,21 +42,21 @@ class Grid:
 
     @classmethod
     def of(cls, title: str, rows: Sequence[Mapping[str, str]], n_names: int = 1) -> "Grid":
-        """Of rows with the same keys, which are the header."""
+        """Return a table built from rows with the same keys; the keys become the header."""
         return cls(title, tuple(rows[0]) if rows else (), tuple(tuple(row.values()) for row in rows), n_names)
 
     def kind(self, column: int) -> str:
-        """``name`` or ``number``: what a column holds."""
+        """Return the kind of a column: ``name`` or ``number``."""
         return "name" if column < self.n_names else "number"
 
 
 def grids_markdown(grids: Sequence[Grid], paragraphs: Sequence[str] = ()) -> str:
-    """Tables as Markdown, each with its title as a paragraph, and paragraphs of ours below them."""
+    """Return tables as Markdown, each with its title as a paragraph, followed by trusted Markdown paragraphs."""
     return "\n".join([*map(table_markdown, grids), *(f"{text}\n" for text in paragraphs)])
 
 
 def print_grid(console: Console, grid: Grid) -> None:
-    """Print one table; where there is no terminal, plain text that depends on neither its width nor its colours."""
+    """Print one table; without a terminal, print plain text of fixed width without colours."""
     if console.is_terminal:
         console.print(_rich(grid, box.SIMPLE_HEAD, console.width))
     else:
@@ -69,9 +69,9 @@ def print_grid(console: Console, grid: Grid) -> None:
 
 
 def _rich(grid: Grid, border: box.Box, width: int) -> Table:
-    """The table for a console of so many columns; a narrow one gets single blanks between the cells.
+    """Return the table for a console ``width`` columns wide; narrow consoles get single spaces between cells.
 
-    Brackets in a cell are no markup of rich's, and control characters do nothing to the terminal.
+    Brackets in a cell are not treated as rich's markup, and control characters cannot affect the terminal.
     """
     padding = (0, 1, 0, 0) if width >= _NARROW else 0
     title, *header = (escape(lines(cell)) for cell in (grid.title, *grid.header))
@@ -86,25 +86,25 @@ def _rich(grid: Grid, border: box.Box, width: int) -> Table:
 
 
 def percent(value: float | None) -> str:
-    """A fraction as percent with one decimal; a dash for none."""
+    """Return a fraction as a percentage with one decimal; a dash for None."""
     return ABSENT if value is None else f"{100 * value:.1f}"
 
 
 def interval(score: Score | Spread, dash: str = "–") -> str:
-    """``77.0–83.4``."""
+    """Return the interval in percent, such as ``77.0–83.4``."""
     return dash.join(map(percent, score.interval))
 
 
 def mean_and_sd(score: Score | Spread) -> str:
-    """``80.3``, or over several seeds ``80.3 ± 0.4``."""
+    """Return the mean in percent, such as ``80.3``; over several seeds ``80.3 ± 0.4``."""
     if isinstance(score, Score):
         return percent(score.value)
     return percent(score.mean) + (f" ± {percent(score.sd)}" if score.sd is not None else "")
 
 
 def with_interval(score: Score | Spread | None, gap: str = "\n", dash: str = "–") -> str:
-    """``80.3 (77.0–83.4)``, over several seeds ``80.3 ± 0.4 (77.0–83.4)``, with ``gap`` before the interval.
+    """Return ``80.3 (77.0–83.4)``, or over several seeds ``80.3 ± 0.4 (77.0–83.4)``.
 
-    ``dash`` stands within the interval, and alone for no score.
+    ``gap`` separates score and interval. ``dash`` is used inside the interval, and alone if there is no score.
     """
     return dash if score is None else f"{mean_and_sd(score)}{gap}({interval(score, dash)})"

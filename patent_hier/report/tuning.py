@@ -1,4 +1,4 @@
-"""A search for settings: printed, and written into its folder for people and programs."""
+"""Search for settings: prints the outcome and writes it into the folder of the search."""
 
 import csv
 import io
@@ -19,25 +19,25 @@ from patent_hier.report.rendering import render, table_markdown
 from patent_hier.report.tables import Grid, print_grid
 from patent_hier.sanitize import one_line
 
-_SHOWN = 10  # trials in the printed table; the files have all
-_FACTS = ("epochs", "seconds", "repeats", "by_seed", "error")  # columns of trials.csv behind the settings
+_SHOWN = 10  # trials in the printed table; the files list all
+_FACTS = ("epochs", "seconds", "repeats", "by_seed", "error")  # columns of trials.csv after the settings
 _NOTE = (
-    "The best score on val is optimistic: it is the highest of many on the same documents, which also chose epochs or "
-    "temperatures. What the settings are worth, test says."
+    "The best score on val is optimistic: it is the highest of many scores on the same documents, which also served to "
+    "choose epochs or temperatures. Use the score on test to judge the settings."
 )
 
 
 @dataclass(frozen=True)
 class Search:
-    """A study and what its trials share.
+    """A study and the facts that its trials share.
 
     Attributes:
         shared: Overrides of all trials.
-        study: The trials.
-        objective: What was scored.
-        seeds: Seeds of a trial.
-        folder: Where to write.
-        words: The words of the command.
+        study: Study with the trials.
+        objective: Score that the search maximises.
+        seeds: Number of seeds per trial.
+        folder: Folder to write.
+        words: Arguments of the command.
     """
 
     shared: Sequence[str]
@@ -49,9 +49,9 @@ class Search:
 
 
 def publish_search(search: Search) -> None:
-    """Print the best trials and the command that trains the best settings; write ``README.md`` and tables beside it."""
+    """Print the best trials and the command that trains with the best settings; write ``README.md`` and the data."""
     records, best, importance = search.study.records(), search.study.best(), search.study.importance()
-    assert best is not None  # else the command has ended
+    assert best is not None  # otherwise the command has already stopped with an error
     ranked = sorted((own for own in records if own.state == COMPLETE), key=lambda own: (-(own.value or 0), own.number))
     tables = [_ranking(ranked[:_SHOWN], search.objective), *([_importances(importance)] if importance else [])]
     chosen = [f"{name}={value}" for name, value in best.settings.items()]
@@ -62,7 +62,7 @@ def publish_search(search: Search) -> None:
         print_grid(Console(), table)
     print(one_line(f"{counts} {_NOTE}"))
     print(one_line(f"all trials: {search.folder / 'README.md'}"))
-    print(one_line(f"train and test the best settings: {command}"))
+    print(one_line(f"train and test with the best settings: {command}"))
 
 
 def _write(search: Search, records: Sequence[Record], best: Record, facts: dict[str, Any]) -> None:
@@ -129,14 +129,14 @@ def _counted(records: Sequence[Record]) -> str:
         "stopped early": states[PRUNED],
         "failed": states[FAILED],
         "still running in another process": states[RUNNING],
-        "with the settings of an earlier one": repeated,
+        "repeating the settings of an earlier trial": repeated,
     }
     named = ", ".join(f"{count} {name}" for name, count in told.items() if count)
     return f"{len(records)} trials: {named}."
 
 
 def _csv(records: Sequence[Record]) -> str:
-    """All trials, one a line; scores at full precision."""
+    """Return all trials as CSV, one per line, with scores at full precision."""
     text = io.StringIO()
     names = list(records[0].settings)
     writer = csv.writer(text, lineterminator="\n")

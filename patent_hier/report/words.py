@@ -1,4 +1,4 @@
-"""The words of tables and figures in the report's two languages."""
+"""Words of the report's tables and figures in both languages."""
 
 import json
 from functools import cache
@@ -9,7 +9,7 @@ Language = Literal["en", "zh"]
 
 
 def word(key: str, language: Language) -> str:
-    """A word of ``resources/report_words.json``; those of figures begin with ``figure_``."""
+    """Return a word of ``resources/report_words.json``; keys for figures start with ``figure_``."""
     return str(_words()[key][language == "zh"])
 
 

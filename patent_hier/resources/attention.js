@@ -1,30 +1,30 @@
 "use strict";
-// Draws attention between two texts. All content comes from the JSON block and enters the page as text only.
+// Draws attention between two texts. All content comes from the JSON block and is added to the page as text only.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const n = data.tokens.length;
 const weights = decode(data.weights); // share of 65535, [layer][head][from][to]
 const state = { layer: data.layers.indexOf(data.start), heads: new Set(), mean: true, pointed: null, focused: null };
-const FAINTEST = 0.02; // opacity below which a line would not be seen
-const FULL = 0.2; // least weight that a full line stands for, so that attention without any emphasis looks like that
+const FAINTEST = 0.02; // lines below this opacity would be invisible
+const FULL = 0.2; // smallest weight drawn as a full line, so that even attention does not look strong
 
 const words = {
   en: {
     legend: (strongest, full) => `Opacity: weight relative to ${percent(full)}; the strongest link in view has ` +
       `${percent(strongest)}. Lines below ${FAINTEST * 100} % opacity are not drawn. `,
-    mean: "One colour: the mean of all heads.", heads: "Colours: heads.", none: "No head is chosen.",
-    hint: "Point at a token to read its strongest links.",
-    from: "attends to", to: "is attended to by", equal: "all alike",
+    mean: "One colour: mean of all heads.", heads: "Colours: heads.", none: "No head is selected.",
+    hint: "Point at a token to see its strongest links.",
+    from: "attends to", to: "is attended to by", equal: "uniform",
     token: (i, side) => `token ${i + 1}, ${side === "from" ? "attends" : "is attended to"}: ${data.tokens[i]}`,
     encoder: (d) => `${d.encoder}, ${d.num_layers} layers, ${data.heads} heads per layer` +
-      (data.layers.length < d.num_layers ? "; this page holds only some layers, since the texts are long" : ""),
-    head: (h) => `head ${h + 1}`, canvas: "Lines between the tokens; the links of a token are listed below the lines.",
+      (data.layers.length < d.num_layers ? "; long texts, so this page contains only some layers" : ""),
+    head: (h) => `head ${h + 1}`, canvas: "Lines between the tokens; the links of each token are listed below.",
   },
   "zh-CN": {
     legend: (strongest, full) => `不透明度：权重与 ${percent(full)} 之比；当前视图中最强的连线为 ${percent(strongest)}。` +
       `不透明度低于 ${FAINTEST * 100} % 的线不画。`,
     mean: "单色：所有头的平均。", heads: "颜色：不同的头。", none: "未选择任何头。",
-    hint: "将指针移到词元上，可读出其最强的连线。",
+    hint: "将指针移到词元上，可查看其最强的连线。",
     from: "关注", to: "受关注于", equal: "均匀",
     token: (i, side) => `第 ${i + 1} 个词元，${side === "from" ? "关注方" : "被关注方"}：${data.tokens[i]}`,
     encoder: (d) => `${d.encoder}，${d.num_layers} 层，每层 ${data.heads} 个头` +
@@ -60,7 +60,7 @@ function inView(i, j) {
   return direction === "all" || direction === `${data.segments[i]}${data.segments[j]}`;
 }
 
-function links() { // every link of the chosen layer, heads, direction: {i, j, w, paint}
+function links() { // every link of the chosen layer, heads and direction: {i, j, w, paint}
   const found = [];
   const heads = [...state.heads].sort((a, b) => a - b);
   const mean = getComputedStyle(document.documentElement).getPropertyValue("--accent");
@@ -75,7 +75,7 @@ function links() { // every link of the chosen layer, heads, direction: {i, j, w
 }
 
 let current = [];
-let full = FULL; // the weight that a full line stands for
+let full = FULL; // weight drawn as a full line
 
 function refresh() { // after a change of layer, heads, direction, language or theme
   current = links().sort((a, b) => a.w - b.w);
@@ -95,7 +95,7 @@ function refresh() { // after a change of layer, heads, direction, language or t
   show();
 }
 
-function show() { // the links of one token, or all
+function show() { // draw the links of one token, or all links
   const chosen = state.pointed ?? state.focused;
   const visible = chosen ? current.filter((link) => (chosen.side === "from" ? link.i : link.j) === chosen.i) : current;
   draw(visible);
@@ -160,7 +160,7 @@ function tokenList(list, side) {
     button.addEventListener("mouseleave", set("pointed", null));
     button.addEventListener("focus", set("focused", { side, i }));
     button.addEventListener("blur", set("focused", null));
-    button.addEventListener("click", () => button.focus()); // Safari does not by itself
+    button.addEventListener("click", () => button.focus()); // Safari does not do this automatically
     item.append(button);
     list.append(item);
   });

@@ -5,7 +5,7 @@
   const buttons = [...document.querySelectorAll("[data-choose]")];
   const languages = articles.map((article) => article.dataset.language);
 
-  /* The heading at the top of the window, so that a change of language stays at the same place. */
+  /* Return the heading at the top of the window, so that switching languages keeps the reader's place. */
   const current = (article) =>
     [...article.querySelectorAll("h2, h3, h4")].filter((h) => h.offsetParent && h.getBoundingClientRect().top < 120).pop();
 
@@ -53,7 +53,7 @@
         button.textContent = words.copied;
         setTimeout(() => { button.textContent = words.copy; }, 1500);
       } catch {
-        getSelection().selectAllChildren(code);  /* not allowed here: the reader copies the selection */
+        getSelection().selectAllChildren(code);  /* clipboard access denied: select the text so that the reader can copy it */
       }
     });
     listing.append(button);

@@ -34,7 +34,7 @@ def test_every_policy_keeps_its_promise(place, split):
     assert (content["promise"] is None) == (split == "random")
     assert sum(content["documents"].values()) == 400
     assert find_damage(folder) is None
-    assert "Relatives on two sides" in (folder / "audit.md").read_text("utf-8")
+    assert "Related documents in different parts" in (folder / "audit.md").read_text("utf-8")
     assert "not comparable with the paper" in done.out
 
 

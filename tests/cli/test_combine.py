@@ -263,7 +263,7 @@ def test_the_report_has_it_by_its_members(copied):
     name = "combination (knn + logistic flat + naive_bayes)"
     file = copied.folder() / "report.md"
     assert name in [row[0] for row in markdown_table(file, "Table 2")]
-    names = [row[0] for row in markdown_table(file, "Accuracy in percent, with")]
+    names = [row[0] for row in markdown_table(file, "Accuracy (%) with")]
     assert {f"{name}, hierarchical", f"{name}, flat"} <= set(names)
     scores = content(copied.folder(), "scores.json")
     (own,) = [item for item in scores["hierarchical"] if item["name"] == name]

@@ -47,8 +47,8 @@ def test_what_is_printed_and_written(made, depth, tmp_path):
     assert rows == expected
     for level, share in own.measured["three_guesses"].items():
         assert re.search(rf"^\| {level} \| [\d.]+ \| {100 * share:.1f} \|", text, re.MULTILINE)
-    assert f"thresholds of {own.documents} others" in text
-    assert "With 95 % confidence at least the asked share is right" in text
+    assert f"thresholds chosen on {own.documents} calibration documents" in text
+    assert "With 95 % confidence, at least the target share is right" in text
     assert (
         "99 % cannot be guaranteed with 95 % confidence, so nothing is answered: that takes 299 right answers" in text
     )
@@ -134,6 +134,6 @@ def test_the_figure():
     first, second = (risk_coverage({"class": curve, "section": curve}, (0.9,)) for _ in range(2))
     assert first == second
     assert first.alt == (
-        "Wrong answers by the share of documents that are answered. class: 10.0 % of the surer half, 40.0 % of all; "
-        "section: 10.0 % of the surer half, 40.0 % of all."
+        "Wrong answers by the share of documents answered. class: 10.0 % of the more confident half, 40.0 % of all; "
+        "section: 10.0 % of the more confident half, 40.0 % of all."
     )

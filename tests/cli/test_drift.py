@@ -48,9 +48,9 @@ def test_no_drift(made, model, tmp_path, monkeypatch):
     write_raw(here / "week.csv", *rows, raw_row(abstract=texts[0]), "broken")
     outcome = command("drift", model, "week.csv")
     assert (outcome.status, outcome.err) == (0, "")
-    assert "letters hardly seen" in outcome.out
-    assert "Accuracy of the first path where week.csv has symbols" in outcome.out
-    assert "1 rows without a text that can be read: 1 too_few_fields" in outcome.out
+    assert "characters rare in training" in outcome.out
+    assert "Accuracy of the first path for documents in week.csv with known symbols" in outcome.out
+    assert "1 rows without a readable text: 1 too_few_fields" in outcome.out
     assert f"1 of {len(texts) + 1} documents have no date and are in no month" in outcome.out
     assert outcome.out.splitlines()[-1] == "no drift found: week.drift"
     folder = here / "week.drift"
@@ -131,7 +131,7 @@ def test_few_documents_are_told_and_not_judged(model, here):
     (here / "few.txt").write_text("一種鎖\n一種門", "utf-8")
     outcome = command("drift", model, "few.txt")
     assert outcome.status == 0
-    assert "2 documents are too few to be judged; it takes 100" in outcome.out
+    assert "2 documents are too few for a verdict; collect at least 100" in outcome.out
 
 
 def test_an_existing_folder_is_kept(model, here):

@@ -101,7 +101,7 @@ def test_what_is_missing_is_said_and_comes_back(what, copied, whole):
         assert printed in listings(copied.folder() / ("report.md" if language == "en" else "report.zh.md"))
 
     tables = {
-        "ways": markdown_table(copied.folder() / "report.md", "Accuracy in percent, with"),
+        "ways": markdown_table(copied.folder() / "report.md", "Accuracy (%) with"),
         "table 2": markdown_table(copied.folder() / "report.md", "Table 2"),
     }
     for name, rows in tables.items():
@@ -228,7 +228,7 @@ def test_nothing_has_been_run(place, tmp_path, whole):
     empty = place._replace(words=(*place.words, f"runs_dir={tmp_path / 'none'}"), runs=tmp_path / "none")
     done = empty.report()
     assert (done.status, done.err) == (0, "")
-    for language, sentence in (("en", "No complete result on this corpus and split yet"), ("zh", "还没有完整的结果")):
+    for language, sentence in (("en", "This corpus and split have no complete result yet"), ("zh", "尚无完整结果")):
         assert sentence in texts(empty)[language]
     (documents,) = [row[1] for row in whole["table_2"]["rows"] if row[0] == "test documents"]
     assert f"; {documents} test documents;" in text(empty, "report.md")
@@ -246,13 +246,11 @@ def test_only_a_flat_model_and_the_warning_of_demo_data(tmp_path):
     assert (done.status, done.err) == (0, "")
     assert numbers(demo)["hierarchical"] == []
     assert [item["name"] for item in numbers(demo)["flat"]] == ["logistic"]
-    assert "logistic, flat" in [
-        name for name, *_ in markdown_table(demo.folder() / "report.md", "Accuracy in percent, with")
-    ]
+    assert "logistic, flat" in [name for name, *_ in markdown_table(demo.folder() / "report.md", "Accuracy (%) with")]
     assert "demo data: not comparable with the paper" in done.out
     own = texts(demo)
     assert f"> **Warning.** {WARNING['en']}" in own["en"]
-    assert f"> **注意.** {WARNING['zh']}" in own["zh"]
+    assert f"> **注意：** {WARNING['zh']}" in own["zh"]
     assert all(warning in own["html"] for warning in WARNING.values())
 
 

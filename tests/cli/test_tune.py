@@ -43,7 +43,7 @@ def test_trials_are_scored_on_val_alone_and_the_best_is_a_command(place: Path, d
     assert search["trials"][0]["facts"]["defaults"]
     best = max(search["trials"], key=lambda trial: trial["value"])
     assert search["best"] == best
-    assert done.out.splitlines()[-1] == f"train and test the best settings: {search['command']}"
+    assert done.out.splitlines()[-1] == f"train and test with the best settings: {search['command']}"
     assert {f"{name}={value}" for name, value in best["settings"].items()} <= set(shlex.split(search["command"]))
     page = (folder / "README.md").read_text("utf-8")
     assert "is optimistic" in page

@@ -138,18 +138,18 @@ def test_report_and_audit_compare_by_class_and_show_the_rest(deep):
     assert (done.status, done.err) == (0, ""), done
     text = deep.world.folder() / "report.md"
     assert "### Every level" in text.read_text("utf-8")
-    _, *rows = markdown_table(text, "Every level of every system")
+    _, *rows = markdown_table(text, "Scores of every system at every level")
     assert [row[1] for row in rows] == len(TRAINED) * ["section", "class", "subclass", "main group", "subgroup"]
-    ways = {row[0]: row for row in markdown_table(text, "Accuracy in percent, with")}
+    ways = {row[0]: row for row in markdown_table(text, "Accuracy (%) with")}
     for level, name in names.items():
         own = scores(deep.result(level))["levels"]
         shown = [row[2].split()[0] for row in rows if row[0] == name]
         assert shown == [f"{100 * one['accuracy']['value']:.1f}" for one in own.values()]
         assert ways[name][4].split()[0] == shown[1]
-    header, *errors = markdown_table(text, "Where paths first go wrong")
+    header, *errors = markdown_table(text, "Level of the first error")
     assert header[1:-1] == ("section", "class", "subclass", "main group", "subgroup")
     assert all(sum(float(cell.split()[0]) for cell in row[1:]) == pytest.approx(100, abs=0.4) for row in errors[:2])
-    _, *bands = markdown_table(text, "Top 1 / top 5 in percent")
+    _, *bands = markdown_table(text, "Top 1 / top 5 (%)")
     assert [row[1] for row in bands] == (len(TRAINED) + 1) * ["section", "class", "subclass", "main group", "subgroup"]
     audit = command("audit", *deep.world.words)
     assert (audit.status, audit.err) == (0, ""), audit

@@ -244,11 +244,11 @@ def test_other_scores_follow_from_the_predictions(report, systems, truth):
 
 def test_ways_hold_the_numbers_of_the_file(report):
     content = read(report / "scores.json")
-    (header, *rows) = markdown_table(report / "report.md", "Accuracy in percent, with")
+    (header, *rows) = markdown_table(report / "report.md", "Accuracy (%) with")
     shown = {row[0]: row[1:] for row in rows}
     assert header[1:] == (
         "section", "oracle", "product", "class: cascade or flat", "routing loss", "top 3", "macro-F1",
-        "classes named",
+        "different classes answered",
     )  # fmt: skip
 
     def spread(score):

@@ -71,10 +71,10 @@ def test_the_facts_are_those_of_the_rows(corpus: Corpus, split: Path) -> None:
 
 def test_the_card_says_them(corpus: Corpus, split: Path) -> None:
     card = data_card(data_facts(corpus, split), {"learnt": 12, "held out": 3})
-    assert "| applications | 2016-05-01 to 2017-08-01, 1 without a day |" in card
+    assert "| applications | 2016-05-01 to 2017-08-01, 1 without a date |" in card
     assert "发明\\|公布 6" in card  # a cell of a table
-    assert "The applicant of 1 of 2 test documents has training documents too." in card
-    assert "learnt 12 corrections of examiners; 3 more were held out" in card
+    assert "For 1 of 2 test documents, the applicant also has training documents." in card
+    assert "trained on 12 corrections by examiners; 3 more were held out" in card
     assert "All documents were published on one day" in card
     assert "There are no abstracts" not in card
     assert "patent-hier audit" in card
@@ -88,4 +88,4 @@ def test_relatives_are_told_once_they_were_looked_for(corpus: Corpus, split: Pat
     load_relations(corpus, tmp_path)
     facts = data_facts(corpus, split)
     assert facts["relations"]["applicant"] == {"test": 1, "share": 0.5}
-    assert "Test documents with a relative in train: equal 0 (0.0 %)" in data_card(facts)
+    assert "Test documents with a related document in train: equal 0 (0.0 %)" in data_card(facts)

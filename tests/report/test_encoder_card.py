@@ -70,7 +70,7 @@ def test_what_a_card_says(tmp_path: Path) -> None:
         "- corpus gazette `0123456789ab`, part train of `random-77`",
         "| tokens read | 4.92 M, 1.97 passes, 1,200 steps |",
         "| batch | 32 rows of 128 tokens |",
-        "| hidden | 15% of the words (as jieba segments them) |",
+        "| hidden tokens | 15% of the words (as jieba segments them) |",
         "| learning rate | 0.0007, adamw |",
         "| time | 10.5 minutes, 7,802 tokens/s |",
         "| device | cpu, 1 thread(s), precision bf16-mixed |",
@@ -79,7 +79,7 @@ def test_what_a_card_says(tmp_path: Path) -> None:
         "patent-hier pretrain 'text=[a b.xz,c.xz]' max_time=60",
     ):
         assert line in text.splitlines()
-    assert "1,000 passages of 3.10 M characters; 2.50 M tokens to learn from, 30,000 held out." in text
+    assert "1,000 passages with 3.10 M characters; 2.50 M training tokens, 30,000 held-out tokens." in text
     assert "![Loss by tokens read](loss_curve.svg)" in text
 
 
@@ -91,7 +91,7 @@ def test_an_encoder_that_was_trained_further(tmp_path: Path) -> None:
     assert "| trained further from | hfl/chinese-macbert-base |" in text
     assert "| architecture | bert, 6 layers" in text
     assert "float32, safetensors" in text
-    assert "| hidden | 20% of the tokens |" in text
+    assert "| hidden tokens | 20% of the tokens |" in text
 
 
 def test_the_runs_before_are_told_with_the_tokens_of_all(tmp_path: Path) -> None:
@@ -100,13 +100,13 @@ def test_the_runs_before_are_told_with_the_tokens_of_all(tmp_path: Path) -> None
         "dev/loss": 3.597, "dev/accuracy": 0.35, "command": ["patent-hier", "pretrain", "max_time=75"],
     }  # fmt: skip
     text = card(tmp_path, MANIFEST | {"before": [run]})
-    assert "these runs together read 38.22 M tokens." in text
+    assert "All runs together read 38.22 M tokens." in text
     row = "| 2026-01-01 | 33.30 | 8,131 | 75.0 | cpu | 3.597 | 35.0% | `patent-hier pretrain max_time=75` |"
     assert row in text.splitlines()
-    assert "It was trained on a CPU" in text
+    assert "This encoder was trained on a CPU" in text
     on_gpu = card(tmp_path, MANIFEST | {"before": [run | {"device": "NVIDIA H100"}]})
-    assert "It was trained on a CPU" not in on_gpu
-    assert "## Before" not in card(tmp_path)
+    assert "This encoder was trained on a CPU" not in on_gpu
+    assert "## Earlier runs" not in card(tmp_path)
 
 
 @pytest.mark.parametrize("rounds", [1, 5, 11, 12, 200])
@@ -137,7 +137,7 @@ def test_the_curve(tmp_path: Path) -> None:
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     drawn = loss_curve(history(4))
     assert drawn.svg == svg  # equal data, equal bytes
-    assert drawn.alt == "Loss on held-out text: 9.04 nats at first, 2.00 at last"
+    assert drawn.alt == "Loss on held-out text: 9.04 nats at the start, 2.00 at the end"
     assert loss_curve(history(5)).svg != svg
 
 
@@ -157,8 +157,8 @@ def test_the_card_of_a_trimmed_encoder(tmp_path: Path) -> None:
     text = (tmp_path / "README.md").read_text("utf-8")
     assert text.startswith("---\nlicense: mit\n---\n\n# e5\n")
     assert "28,128 of 250,002 pieces, 1.2 MB of weights in float16." in text
-    assert "Pieces stay that occur at least 2 times in these texts" in text
-    assert "997 of 1,000 lines have the same tokens as before, which was checked line by line. Nothing is lost." in text
+    assert "The vocabulary keeps the pieces that occur at least 2 times in the texts below" in text
+    assert "997 of 1,000 lines produce the same tokens as before (checked line by line). Nothing is lost." in text
     write_trimmed_card(tmp_path, {"name": "e5", "trimmed": facts | {"licence": None}}, "")
     assert (tmp_path / "README.md").read_text("utf-8").startswith("# e5\n")
     assert "names no licence" in (tmp_path / "README.md").read_text("utf-8")
@@ -168,5 +168,6 @@ def test_the_digests_of_what_it_has_read(tmp_path: Path) -> None:
     assert "digests" not in card(tmp_path)
     text = card(tmp_path, MANIFEST | {"text_digests": {"count": 1234, "complete": False}})
     assert (
-        "`text_digests.npy` has 1,234 digests of these passages and their clauses; what the encoder read before" in text
+        "`text_digests.npy` contains 1,234 digests of these passages and their clauses; text that the encoder read "
+        "earlier is not recorded." in text
     )

@@ -230,5 +230,5 @@ def test_links_of_the_contents_lead_to_headings_and_languages_are_marked(calm):
 
 @pytest.mark.parametrize(("name", "words"), [("report.md", ("Warning", "Missing")), ("report.zh.md", ("注意", "缺失"))])
 def test_words_before_notes_follow_the_language(name, words, calm):
-    found = re.findall(r"^> \*\*(.+?)\.\*\* ", calm[name].decode(), re.MULTILINE)
+    found = re.findall(r"^> \*\*(.+?)[.：]\*\* ", calm[name].decode(), re.MULTILINE)
     assert tuple(dict.fromkeys(found)) == words

@@ -102,10 +102,10 @@ def test_notes(result, deep):
     text = result_markdown(result)
     lost = [f"{100 * level.first_errors.value:.1f} % at {name}" for name, level in result.levels.items()]
     right = f"{100 * result.all_right.value:.1f} % are right throughout."
-    assert f"Where the answered path first goes wrong: {', '.join(lost)}; {right}" in text
+    assert f"Level of the first error: {', '.join(lost)}; {right}" in text
     assert "No test documents in section C, D, E, F, G: weight 0." in text
     unseen = result.levels["class"].unseen_documents
-    assert f"{unseen} documents have a class that training never saw, and count as errors: A99." in text
+    assert f"{unseen} documents have a class that training lacks, and count as errors: A99." in text
     score = result.levels["class"].macro_f1
     assert f"class {score.n_documents / score.n_classes_with_support:.0f}." in text[text.index("Its interval (BCa)") :]
     assert "One label" not in text
@@ -149,7 +149,7 @@ def test_all_symbols_have_a_table_and_the_main_one_is_named(deep):
             assert f"{level.level} {level.sets.threshold:.3f}" in text
             assert f"{level.level} {level.sets.named_labels:.2f} / {level.sets.true_labels:.2f}" in text
         assert f"micro-F1 on the {own.set_rule.documents} calibration documents; section 0." in text
-        assert 'Other scores but "any" are of the main symbol' in text
+        assert 'Other scores except "any" use the main (first) symbol' in text
     without = printed(deep, 80)
     assert "set split.calibration above 0" in without
     plain = result_markdown(aggregate(made.merged))
@@ -195,7 +195,7 @@ def test_flat_result():
     assert cells(text, "class.accuracy")[3] == str(result.n_documents)
     assert cells(text, "class")[7:9] == ["-", "-"]  # there is no head below the true section
     assert "Table 2" not in text
-    assert "first goes wrong" not in text
+    assert "Level of the first error" not in text
     assert "section.accuracy" in result_csv(result)
 
 

@@ -81,7 +81,7 @@ def test_systems_of_other_documents_cannot_be_compared(context):
     *others, item = context.systems
     (own,) = item.answers.values()
     other = replace(item, answers={1: replace(own, document_ids=own.document_ids[::-1])})
-    with pytest.raises(ArtifactError, match=f"{name(item)} scored other documents than the rest"):
+    with pytest.raises(ArtifactError, match=f"{name(item)} scored different documents from the other systems"):
         hits_of_all([*others, other], name)
 
 
@@ -98,7 +98,7 @@ def test_seeds_of_other_documents_are_refused(context, model, kind, monkeypatch)
         return system.take(order), labels.take(order)
 
     monkeypatch.setattr(suite, "read_system", read_and_turn)
-    with pytest.raises(ArtifactError, match=f"{model} seed=2 scored other documents than the other seeds"):
+    with pytest.raises(ArtifactError, match=f"{model} seed=2 scored different documents from the other seeds"):
         score_system(
             replace(configuration, runs={1: first, 2: first}), context.evidence.corpus, context.evidence.split, kind
         )

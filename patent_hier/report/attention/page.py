@@ -1,4 +1,4 @@
-"""Attention between two texts as an interactive page: one HTML file that loads nothing from anywhere."""
+"""Attention between two texts as an interactive page: one HTML file that loads nothing else."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,24 +9,24 @@ import numpy as np
 from patent_hier.models.attention import AttentionMaps, AttentionShares, attention_shares, equal_shares
 from patent_hier.report.rendering import page_parts, render
 
-_MOST_WEIGHTS = 3_000_000  # in a page, 8 MB of text; the pair of the paper's Figure 5 has 0.3 million in 12 layers
-_FULL = 65535  # a weight of 1 in the page: uint16 is finer than any screen shows
+_MOST_WEIGHTS = 3_000_000  # per page, 8 MB of text; the pair of the paper's Figure 5 has 0.3 million in 12 layers
+_FULL = 65535  # value of a weight of 1 in the page; uint16 is finer than any screen can show
 
 
 def attention_facts(
     maps: AttentionMaps, text_a: str, text_b: str, *, layers: Sequence[int], encoder: str, random_weights: bool
 ) -> dict[str, Any]:
-    """Return the content of ``attention.json``: the pair, its tokens, and where the attention of every layer goes.
+    """Return the content of ``attention.json``: the pair, its tokens, and the attention shares of every layer.
 
-    Shares are from 0 to 1; ``equal`` holds what they would be if every token attended to all tokens alike.
+    Shares are from 0 to 1; ``equal`` holds the shares of a token that attends equally to all tokens.
 
     Args:
-        maps: The attention.
+        maps: The attention weights.
         text_a: First text.
         text_b: Second text.
-        layers: The chosen layers, from 1, at least one.
-        encoder: What to call the encoder.
-        random_weights: Whether the encoder was not trained at all.
+        layers: The chosen layers, counted from 1; at least one.
+        encoder: Name of the encoder.
+        random_weights: Whether the encoder's weights are random.
     """
     return {
         "encoder": encoder,
@@ -46,14 +46,14 @@ def attention_facts(
 
 
 def attention_page(maps: AttentionMaps, facts: Mapping[str, Any]) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
-    It holds all layers; of long texts, whose page would be too large for a browser, only the chosen ones. Texts enter
-    it as JSON and are shown as text only; its security policy forbids every script but its own and every request.
+    The page contains all layers, or only the chosen ones if long texts would make it too large for a browser. Texts
+    are passed as JSON and shown only as text; the security policy forbids all requests and all scripts but the page's.
 
     Args:
-        maps: The attention.
-        facts: Of :func:`attention_facts`; the page opens with the first of the chosen layers.
+        maps: The attention weights.
+        facts: Facts from :func:`attention_facts`; the page opens with the first of the chosen layers.
     """
     chosen = facts["chosen_layers"]
     layers = list(range(1, maps.num_layers + 1)) if maps.weights.size <= _MOST_WEIGHTS else chosen

@@ -1,4 +1,4 @@
-"""The paper's Figure 5 as a folder: page, figure and facts, made once for an encoder and a pair of texts."""
+"""The paper's Figure 5 as a folder: page, figure and facts for an encoder and a pair of texts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,22 +12,22 @@ from patent_hier.features.wordpiece import ENCODER_CONFIG, WordPieceReader
 from patent_hier.pipeline.environment import describe_environment
 from patent_hier.settings import Settings
 
-ATTENTION_VERSION = 1
+ATTENTION_VERSION = 2
 TEXT_A = "本实用新型公开了一种固体绝缘开关柜结构。"
 TEXT_B = "它包括隔离开关单元、接地装置和隔离插座装置。"
 PAPER_LAYERS = (2, 11)
 _KIND = "attention"
-_DEEP = 12  # layers of the paper's encoder
+_DEEP = 12  # number of layers of the paper's encoder
 
 
 class _Source(NamedTuple):
-    """Where the attention comes from."""
+    """The encoder whose attention is shown."""
 
     name: str
     files: EncoderFiles
-    digest: str  # of its content
-    max_length: int  # tokens that a pair may have
-    seed: int | None  # of random weights; None for learnt ones
+    digest: str  # digest of the encoder's content
+    max_length: int  # largest number of tokens of a pair
+    seed: int | None  # seed of random weights; None for trained weights
 
 
 def attention_view(
@@ -39,20 +39,20 @@ def attention_view(
     model: Path | None = None,
     output: Path | None = None,
 ) -> tuple[Path, bool]:
-    """Make the attention views of a pair of texts, unless they are there.
+    """Write the attention views of a pair of texts unless they exist.
 
-    The folder holds ``attention.html``, ``attention.svg``, ``attention.png``, ``attention.json``, ``manifest.json``.
+    The folder contains ``attention.html``, ``attention.svg``, ``attention.png``, ``attention.json``, ``manifest.json``.
 
     Args:
-        settings: Its encoder, seed (of random weights), results folder and cache folder are read.
+        settings: Settings, of which encoder, seed (for random weights), results folder and cache folder are used.
         text_a: First text; the default pair is the paper's.
         text_b: Second text.
-        layers: From 1, at least one; None for :func:`default_layers`.
-        model: Folder of a trained classifier whose encoder is shown in place of that of the settings.
-        output: The folder to write; None for one below the results folder, named by its content.
+        layers: Layers to show, counted from 1, at least one; None for :func:`default_layers`.
+        model: Folder of a trained classifier whose encoder is shown instead of the one in the settings.
+        output: Folder to write; None for a folder in the results folder, named by a fingerprint of its content.
 
     Returns:
-        The folder, and whether it was made: False if it was there before.
+        The folder, and whether it was written: False if it existed already.
 
     Raises:
         ArtifactError: If the model is damaged.
@@ -69,7 +69,7 @@ def attention_view(
     with exclusive(folder):
         if find_damage(folder) is None and read_json(folder / MANIFEST).get("fingerprint") == name:
             return folder, False
-        # these import torch
+        # imported here because they import torch
         from patent_hier.models.attention import attention_maps
         from patent_hier.models.saved import load_classifier
         from patent_hier.report.attention.figure import save_attention_figure
@@ -93,9 +93,9 @@ def attention_view(
 
 
 def default_layers(num_layers: int) -> tuple[int, ...]:
-    """An early and a late layer: the paper's 2 and 11 of twelve or more, else the second and the last but one.
+    """Return an early and a late layer: the paper's 2 and 11, or the second and last but one of fewer than 12 layers.
 
-    Encoders of two or three layers show their last two, one of a single layer shows that.
+    For encoders with two or three layers, return the last two; for a single layer, return that layer.
     """
     if num_layers >= _DEEP:
         return PAPER_LAYERS
@@ -105,13 +105,13 @@ def default_layers(num_layers: int) -> tuple[int, ...]:
 
 
 def check_layers(layers: Sequence[int], num_layers: int) -> tuple[int, ...]:
-    """The chosen layers, ascending, each once.
+    """Return the chosen layers in ascending order without duplicates.
 
     Raises:
-        ConfigError: If one does not exist, or none is given.
+        ConfigError: If a layer does not exist or none is given.
     """
     if not layers:
-        raise ConfigError(f"no layer is chosen; choose some of 1 to {num_layers}")
+        raise ConfigError(f"no layer is given; choose layers from 1 to {num_layers}")
     for layer in layers:
         if not 1 <= layer <= num_layers:
             raise ConfigError(f"layer {layer} does not exist; this encoder has layers 1 to {num_layers}")
@@ -126,12 +126,12 @@ def _from_settings(settings: Settings) -> _Source:
 
 
 def _trained(model: Path, settings: Settings) -> _Source:
-    """The encoder of a trained classifier."""
+    """Return the encoder of a trained classifier."""
     if not model.is_dir():
-        raise ConfigError(f"model folder {model} does not exist; name the model folder of a node's result")
+        raise ConfigError(f"model folder {model} does not exist; give the model folder of a node's result")
     if not (model / ENCODER_CONFIG).is_file():
         raise ConfigError(
-            f"model folder {model} has no {ENCODER_CONFIG}, so no encoder; name the model folder of a bertcnn node"
+            f"model folder {model} has no {ENCODER_CONFIG} and so no encoder; give the model folder of a bertcnn node"
         )
     reader, digests = WordPieceReader.load(model), DigestCache(Path(settings.cache_dir) / "digests.json")
     content = [digests.of(reader.files.folder / name) for name in (ENCODER_CONFIG, WEIGHTS)]

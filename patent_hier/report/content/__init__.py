@@ -1,1 +1,1 @@
-"""The report's tables, figures and facts; each function gives variables of ``templates/report.j2``."""
+"""The report's tables, figures and facts; each function returns variables of ``templates/report.j2``."""

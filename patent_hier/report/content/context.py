@@ -1,4 +1,4 @@
-"""Material for every part of the report, in one language: the evidence, the scores, the words of tables."""
+"""Material for every part of the report in one language: evidence, scores and words of the tables."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from patent_hier.report.words import Language, word
 from patent_hier.taxonomy.names import name_of
 from patent_hier.taxonomy.symbols import SECTIONS
 
-MOST_PANELS = 6  # systems in one figure; the tables have all
+MOST_PANELS = 6  # systems in one figure; the tables list all
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +32,12 @@ class Context:
     """The report's material in one language.
 
     Attributes:
-        evidence: What has been run.
-        systems: Scores of all configurations, see :func:`patent_hier.report.scores.score_all`.
-        language: Of the words.
-        audit: What lies on two sides of the split.
-        leaked_ids: Of :func:`patent_hier.report.scores.leaked_ids`.
-        shared: Overrides that the report was asked for: the corpus, the split and the folders of its commands.
+        evidence: Results that the report covers.
+        systems: Scores of all configurations; see :func:`patent_hier.report.scores.score_all`.
+        language: Language of the words.
+        audit: Audit of the split.
+        leaked_ids: Ids from :func:`patent_hier.report.scores.leaked_ids`.
+        shared: Overrides for corpus, split and folders given to the report; its commands repeat them.
     """
 
     evidence: Evidence
@@ -48,44 +48,44 @@ class Context:
     shared: tuple[str, ...]
 
     def command(self, *words: str) -> str:
-        """A command of ``run.py`` on this corpus and split."""
+        """Return a command of ``run.py`` for this corpus and split."""
         return shlex.join(["python", "run.py", *words, *self.shared])
 
     def word(self, key: str, **facts: object) -> str:
-        """A word of the tables; ``facts`` stand in its braces."""
+        """Return a word of the tables with ``facts`` filled into its placeholders."""
         return word(key, self.language).format(**facts)
 
     def grid(self, rows: Sequence[Mapping[str, str]], n_names: int = 1) -> Grid:
-        """A table of rows with the same keys, which are the words of its header; an empty one has none."""
+        """Return a table of rows with the same keys, which name the words of its header; no rows give no header."""
         grid = Grid.of("", rows, n_names)
         return replace(grid, header=tuple(key and self.word(key) for key in grid.header))
 
     @cached_property
     def documents(self) -> pd.DataFrame:
-        """Every document of the corpus: its ``section``, its ``class`` and the number of its ``part``."""
+        """Every document of the corpus with its ``section``, its ``class`` and the number of its ``part``."""
         labels = corpus_labels(self.evidence.corpus, COMPARED)
         names = {level: labels.tree.names(labels.main[:, place]) for place, level in enumerate(labels.tree.levels)}
         return pd.DataFrame({**names, "part": load_parts(self.evidence.corpus, self.evidence.split)})
 
     @cached_property
     def pen(self) -> Pen:
-        """The pen that draws the figures; it knows the names of all sections and classes of the corpus."""
+        """The pen that draws the figures, with the names of all sections and classes of the corpus."""
         codes = (*SECTIONS, *sorted(self.documents["class"].unique()))
         return pen(self.language, {code: name_of(code, self.language) for code in codes})
 
     @property
     def hierarchical(self) -> list[SystemScores]:
-        """The systems of nine models."""
+        """The systems with nine models."""
         return [item for item in self.systems if item.kind == HIERARCHICAL]
 
     @cached_property
     def ranked(self) -> list[SystemScores]:
-        """All systems, the most accurate first; of equals, those of nine models."""
+        """All systems, the most accurate first; among equals, systems with nine models come first."""
         return sorted(self.systems, key=lambda item: -item.best_guess.mean)
 
     @cached_property
     def seed_hits(self) -> Mapping[str, NDArray[np.bool_]]:
-        """Every system's hits on the test documents, ``(n_seeds, n)``, by its name, the most accurate first."""
+        """Hits on the test documents by system name, ``(n_seeds, n)``, the most accurate system first."""
         return hits_of_all(self.ranked, self.name)
 
     @cached_property
@@ -103,7 +103,7 @@ class Context:
 
 
 def contexts(evidence: Evidence, cache: Path, shared: tuple[str, ...]) -> dict[Language, Context]:
-    """Score everything, and look for relatives on two sides of the split; the same material in both languages."""
+    """Score all systems, audit the split, and return the same material in both languages."""
     corpus, split = evidence.corpus, evidence.split
     relations = load_relations(corpus, cache)
     found = audit(corpus, split, split.name.split("-")[0], relations)
@@ -113,10 +113,10 @@ def contexts(evidence: Evidence, cache: Path, shared: tuple[str, ...]) -> dict[L
 
 
 def joined(values: Iterable[Any]) -> str:
-    """Different values in order, as a list; a dash if there are none."""
+    """Return the distinct values, sorted and separated by commas; a dash if there are none."""
     return ", ".join(map(str, sorted({value for value in values if value is not None}))) or ABSENT
 
 
 def seeds_of(values: Iterable[int]) -> str:
-    """``1, 2, 3``; a dash for systems without a seed alone."""
+    """Return seeds such as ``1, 2, 3``; a dash if no system has a seed."""
     return joined(seed for seed in values if seed != NO_SEED)

@@ -1,4 +1,4 @@
-"""The corpus: Table 1 beside the paper's, where every row of the raw file went, the split, titles of IPC places."""
+"""The corpus: Table 1 compared with the paper's, handling of each raw row, the split, and IPC titles."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from patent_hier.taxonomy.names import name_of
 
 
 def data(context: Context) -> dict[str, Any]:
-    """Facts and tables of the corpus."""
+    """Return facts and tables of the corpus."""
     corpus = context.evidence.corpus
     return {
         "demo": corpus.manifest["name"] == "demo",
@@ -32,7 +32,7 @@ def data(context: Context) -> dict[str, Any]:
 
 
 def table_1(context: Context) -> Grid:
-    """Sections with classes and documents, ours and the paper's."""
+    """Return Table 1: sections with their numbers of classes and documents, ours and the paper's."""
     numbers, classes = published("table_1"), context.documents["class"]
     groups = [
         (code, name_of(code, context.language), classes[context.documents["section"] == code], paper)
@@ -56,7 +56,7 @@ def table_1(context: Context) -> Grid:
 
 
 def _split_table(context: Context) -> Grid:
-    """Documents of each part; of those in no part too, where there are any."""
+    """Return the numbers of documents in each part, and outside all parts if there are any."""
     rows = []
     for code, name in (*enumerate(PARTS), (NO_PART, "none")):
         own = context.documents.loc[context.documents["part"] == code, "class"]
@@ -75,8 +75,8 @@ def _rows_table(context: Context) -> Grid:
 
 
 def _titles_table(context: Context) -> Grid:
-    """Which systems learnt from titles of IPC places too; no rows where none did."""
-    rows = []  # a linear classifier below the class gives titles no weight
+    """Return a table of the systems also trained on IPC titles; no rows if there are none."""
+    rows = []  # a linear classifier below the class level ignores titles
     for item in context.systems:
         known = [own for run in item.configuration.all_runs if (own := run.metrics["training"].get("label_text"))]
         if levels := {level for own in known for level in own["levels"]}:

@@ -1,4 +1,4 @@
-"""A closer look: errors of the best system, learning curves, and Figure 6's number of last layers."""
+"""Details: errors of the best system, learning curves, and the number of last layers (Figure 6)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _ABLATION = ("-m", "level=node", "node=D", "model.num_last_layers=1,2,3,4,5,6")
 
 
 def details(context: Context) -> dict[str, Any]:
-    """Which section is taken for which, and every class by itself, of the best system's first seed; curves."""
+    """Return confusion of sections and accuracy by class for the best system's first seed, and learning curves."""
     variables: dict[str, Any] = {}
     if context.ranked:
         best = context.ranked[0]
@@ -30,20 +30,20 @@ def details(context: Context) -> dict[str, Any]:
 
 
 def confusion(answers: Answers) -> pd.DataFrame:
-    """Documents ``(m, m)`` by true section, the rows, and predicted section, the columns."""
+    """Return numbers of documents ``(m, m)`` by true section (rows) and predicted section (columns)."""
     true, predicted = answers.true[LEVELS[0]], answers.predicted[LEVELS[0]]
     sections = sorted({*true, *predicted})
     return pd.crosstab(true, predicted).reindex(index=sections, columns=sections, fill_value=0)
 
 
 def classes_alone(answers: Answers) -> pd.DataFrame:
-    """By class with test documents: ``right``, the fraction of them that is right, and ``documents``, their number."""
+    """Return for each class with test documents the fraction ``right`` and the number of ``documents``."""
     right = pd.DataFrame({"right": answers.hits[COMPARED]}).groupby(answers.true[COMPARED])["right"]
     return pd.DataFrame({"right": right.mean(), "documents": right.size()})
 
 
 def _curves(context: Context) -> dict[str, list[dict[str, float]]]:
-    """Histories of section models and networks over everything that were trained in epochs; first seeds."""
+    """Return training histories of section models and whole-tree networks trained in epochs; first seeds."""
     curves = {}
     for item in context.systems:
         run = next(iter(item.configuration.runs.values())).get(ROOT, item.configuration.first)
@@ -53,7 +53,7 @@ def _curves(context: Context) -> dict[str, list[dict[str, float]]]:
 
 
 def layers(context: Context) -> dict[str, Any]:
-    """Accuracy against the number of last layers that the head reads."""
+    """Return figure and table of the accuracy by number of last layers that the head reads."""
     series = context.evidence.layers
     scores = {
         node: own
@@ -86,7 +86,7 @@ def layers(context: Context) -> dict[str, Any]:
 
 
 def _reading(node: str, own: Mapping[int, Score]) -> dict[str, Any]:
-    """Which number is best for a node, and those whose value its interval leaves out."""
+    """Return a node's best number of layers, and the numbers whose accuracy is below its interval."""
     best = max(own, key=lambda number: own[number].value)
     low, _ = own[best].interval
     apart = [str(number) for number, score in own.items() if score.value < low]

@@ -1,4 +1,4 @@
-"""Every level of every system: its scores, where paths first go wrong, and labels by training documents."""
+"""Every level of every system: scores, level of the first error, and scores by training documents."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _SCORES = ("top_3", "top_5", "wipo_any_symbol", "macro_f1", "hierarchical_f1")
 
 
 def levels(context: Context) -> dict[str, Any]:
-    """Three tables, of the first seed of each system."""
+    """Return three tables for the first seed of each system."""
     results = {context.name(item): item.first.result for item in context.ranked}
     return {
         "levels_table": _scores(context, results),
@@ -41,7 +41,7 @@ def _row(context: Context, name: str, own: LevelResult) -> dict[str, str]:
 
 
 def _first_errors(context: Context, results: dict[str, Result]) -> Grid:
-    """Of all documents the share of those that go wrong first at each level; with the right ones they make 100 %."""
+    """Return the share of documents whose first error is at each level; with the right ones they add up to 100 %."""
     names = max((result.levels for result in results.values()), key=len)
     rows = [
         {
@@ -58,7 +58,7 @@ def _first_errors(context: Context, results: dict[str, Result]) -> Grid:
 
 
 def _bands(context: Context, results: dict[str, Result]) -> Grid:
-    """Top 1 and top 5 of each band; the last rows say how many documents and labels these are."""
+    """Return top 1 and top 5 of each band; the last rows give the numbers of documents and labels."""
 
     def row(name: str, level: str, cells: dict[str, str]) -> dict[str, str]:
         columns = {f"band_{band}": cells.get(band, ABSENT) for band in BANDS}

@@ -1,4 +1,4 @@
-"""The runs behind the numbers: what is missing, what they cost, which folders and settings they have."""
+"""The runs behind the numbers: missing results, computing cost, folders and settings."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from patent_hier.report.tables import ABSENT
 
 
 def runs(context: Context) -> dict[str, Any]:
-    """Cost and provenance; of the first result, versions and machine."""
+    """Return cost and provenance; versions and machine are those of the first result."""
     configurations = [(context.name(item), item.configuration) for item in context.systems]
     variables = {
         "missing": context.evidence.missing,
@@ -54,7 +54,7 @@ def _cost(configuration: Configuration) -> dict[str, str]:
 
 
 def _device(run: NodeRun) -> str:
-    """Where it was trained: the GPU's name, or CPU."""
+    """Return the device used for training: the name of the GPU, or CPU."""
     if not str(run.metrics["training"].get("device", "cpu")).startswith("cuda"):
         return "CPU"
     return str(run.manifest["environment"].get("cuda_device") or "GPU")

@@ -1,4 +1,4 @@
-"""All symbols of a document: how every system ranks and names them."""
+"""Scores against all symbols of a document: ranking and assignment by every system."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _NAMED = ("exact", "macro_f1")
 
 
 def sets(context: Context) -> dict[str, Any]:
-    """The scores of sets at each level, of the first seed; no rows where no test document has several symbols."""
+    """Return the scores of sets at each level for the first seed; no rows if no test document has several symbols."""
     rows = []
     for item in context.ranked:
         for level in item.first.result.levels.values():

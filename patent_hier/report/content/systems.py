@@ -1,4 +1,4 @@
-"""All systems side by side: the winner, ways to a class, tests, frequency, calibration, leakage."""
+"""Comparison of all systems: best system, ways to a class, tests, frequency, calibration and leakage."""
 
 from collections import Counter
 from typing import Any
@@ -15,7 +15,7 @@ _SMALLEST_P = 1e-4
 
 
 def systems(context: Context) -> dict[str, Any]:
-    """Everything that is said of all systems; nothing where none was scored."""
+    """Return all variables that compare systems; empty if no system was scored."""
     if not context.systems:
         return {}
     found = {"winner": winner(context), "ways_table": ways(context), **_frequency(context), **_calibration(context)}
@@ -30,7 +30,7 @@ def systems(context: Context) -> dict[str, Any]:
 
 
 def winner(context: Context) -> dict[str, Any]:
-    """Which system is right most often, and those that are not distinguishable from it."""
+    """Return the most accurate system, and the systems that do not differ significantly from it."""
     best = context.ranked[0].best_guess
     name = context.name(context.ranked[0])
     close = [
@@ -45,7 +45,7 @@ def winner(context: Context) -> dict[str, Any]:
 
 
 def ways(context: Context) -> Grid:
-    """The ways to a class; gaps have a row without numbers."""
+    """Return the table of ways to a class; incomplete systems get a row without numbers."""
     rows = [
         {
             "system": context.name(item),
@@ -64,7 +64,7 @@ def ways(context: Context) -> Grid:
 
 
 def tests_table(context: Context) -> Grid:
-    """All pairs of systems."""
+    """Return the table of all pairs of systems."""
     rows = [
         {
             "tests_first": pair.first,
@@ -119,7 +119,7 @@ def _calibration(context: Context) -> dict[str, Any]:
 
 
 def _leaks(context: Context) -> dict[str, Any]:
-    """How many test documents have a relative in training, and what the systems score without them."""
+    """Return the numbers of test documents related to training, and the scores without leaked documents."""
     test, ids = PARTS[TEST], context.leaked_ids
     counts = {relation.name: relation.leaked[test] for relation in context.audit.relations}
     n = context.audit.documents[test]

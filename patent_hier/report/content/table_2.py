@@ -1,4 +1,4 @@
-"""Table 2: sections, classes of each section, weighted mean and product; ours, the paper's, the difference."""
+"""Table 2: sections, classes of each section, weighted mean and product; ours, the paper's and the difference."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from patent_hier.taxonomy.symbols import SECTIONS
 
 
 def table_2(context: Context) -> dict[str, Any]:
-    """Our results against the paper's."""
+    """Return the comparison of our results with the paper's."""
     models = (model for model in COUNTERPARTS.values() if not _own(context, model) and not _gaps(context, (model,)))
     variables: dict[str, Any] = {
         "not_run": [(model, context.command(f"model={model}", "level=hier")) for model in models],
@@ -33,7 +33,7 @@ def table_2(context: Context) -> dict[str, Any]:
 
 
 def table_2_grid(context: Context) -> Grid:
-    """Table 2, the highest of our values in bold."""
+    """Return Table 2 with our highest values in bold."""
     rows: list[tuple[str, ...]] = []
     for theirs, model in COUNTERPARTS.items():
         own, gaps = _own(context, model), _gaps(context, (model,))
@@ -62,7 +62,7 @@ def _own(context: Context, model: str) -> list[SystemScores]:
 
 
 def _gaps(context: Context, models: Collection[str]) -> list[Missing]:
-    """The results of nine models that lack nodes."""
+    """Return the incomplete results with nine models."""
     nine = (item for item in context.evidence.missing if not set(item.nodes) <= set(WHOLE))
     return [item for item in nine if item.name.split()[0] in models]
 
@@ -81,7 +81,7 @@ def _row(
 
 def _our_row(context: Context, item: SystemScores) -> tuple[str, ...]:
     name, seeds = item.configuration.name, seeds_of(item.answers)
-    named = name if seeds == ABSENT else context.word("row_ours", name=name, seeds=seeds)  # a combination has none
+    named = name if seeds == ABSENT else context.word("row_ours", name=name, seeds=seeds)  # an ensemble has none
     return _row(named, item.table_2, lambda spread: mean_and_sd(spread).replace(" ", "\n", 1))
 
 
@@ -92,7 +92,7 @@ def _difference(context: Context, item: SystemScores, printed: Mapping[str, floa
 
 
 def _best(rows: list[tuple[str, ...]], ours: list[int]) -> set[tuple[int, int]]:
-    """The highest of our values in each column; all of them where several are equal."""
+    """Return row and column of our highest value in each column; several if values are equal."""
     best = set()
     for column in range(1, len(COLUMNS) + 1):
         values = {row: float(rows[row][column].split()[0]) for row in ours if rows[row][column] != ABSENT}

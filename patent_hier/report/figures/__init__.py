@@ -1,8 +1,9 @@
-"""The report's figures, from one place. All numbers come as fractions and are shown in percent.
+"""The report's figures. Functions take numbers as fractions and draw them in percent.
 
-Each function returns a :class:`Rendered` of its own name, whose bytes are equal for equal data on one machine. Its
-first argument is a :class:`Pen` of a language; where no installed font has Chinese letters, the words are English and
-names that cannot be drawn are left out. Curves of pre-training and of risk are in English alone and take no pen.
+Each function returns a :class:`Rendered` with the function's name; identical data give identical bytes on one machine.
+The first argument is a :class:`Pen` for a language. If no installed font has Chinese characters, the words are English
+and names that cannot be drawn are omitted. Figures of pre-training, risk and search are always in English and take no
+pen.
 """
 
 from patent_hier.report.figures.classes import class_bars as class_bars

@@ -1,4 +1,4 @@
-"""Figures of single labels: which sections are taken for which, and every class by itself."""
+"""Figures by label: confusion matrix of the sections, and accuracy of each class."""
 
 import numpy as np
 import pandas as pd
@@ -8,16 +8,16 @@ from matplotlib.figure import Figure
 from patent_hier.report.figures import style
 from patent_hier.report.figures.style import FAINT, INK, PALETTE, WIDTH, Pen, drawing
 
-# Inches in the figure of the classes.
+# Sizes in the figure of the classes, in inches.
 _PITCH, _TITLE, _LABEL, _COUNT, _FOOT, _HEAD = 0.18, 0.52, 2.4, 0.45, 0.15, 0.35
 _LABEL_SIZE = 7.5  # points
 
 
 @drawing
 def section_confusion(pen: Pen, confusion: pd.DataFrame) -> tuple[Figure, str]:
-    """Which section is taken for which: shares of each row by shade and number, documents below them.
+    """Draw the confusion matrix of the sections: shares of each row by shade and number, with documents below.
 
-    ``confusion`` holds ``(m, m)`` documents by true section, the rows, and by predicted section, the columns.
+    ``confusion`` holds numbers of documents ``(m, m)`` by true section (rows) and predicted section (columns).
     """
     sections, counts, m = list(confusion.index), confusion.to_numpy(), len(confusion)
     totals = counts.sum(axis=1, keepdims=True)  # (m, 1)
@@ -58,26 +58,28 @@ def _confusion_alt(pen: Pen, confusion: pd.DataFrame) -> str:
     one, other = (confusion.index[int(place)] for place in np.unravel_index(errors.argmax(), errors.shape))
     most = errors.max()
     worst = pen.say(
-        f"The most frequent error: {one} taken for {other}, {most:,} times" if most else "No errors",
-        f"最常见的错误：{one} 被判为 {other}，{most:,} 篇" if most else "没有错误",
+        f"The most frequent error: {one} classified as {other}, {most:,} times" if most else "No errors",
+        f"最常见的错误：{one} 误分为 {other}，{most:,} 篇" if most else "没有错误",
     )
     return pen.say(
         f"Confusion matrix of the sections: {right:,} of {total:,} documents are right. {worst}",
-        f"部的混淆矩阵：{total:,} 篇文档中 {right:,} 篇判断正确。{worst}",
+        f"部的混淆矩阵：{total:,} 篇文档中 {right:,} 篇分类正确。{worst}",
     )
 
 
 @drawing
 def class_bars(pen: Pen, classes: pd.DataFrame) -> tuple[Figure, str]:
-    """Every class by itself, grouped by section in two columns; long names are cut.
+    """Draw the accuracy of each class, grouped by section in two columns; long names are shortened.
 
-    ``classes`` are in ascending order of the IPC class: ``right`` is the fraction of its test documents that are right,
+    ``classes`` is in ascending order of the IPC class: ``right`` is the fraction of its test documents that are right,
     ``documents`` their number.
     """
     sections = {str(section): own for section, own in classes.groupby(classes.index.str[0])}
     columns = _two_columns({section: len(own) * _PITCH + _TITLE for section, own in sections.items()})
     height = max(map(sum, (column.values() for column in columns))) + _FOOT + _HEAD
-    figure = Figure(figsize=(WIDTH, height), facecolor="white")  # placed by hand: rows as high everywhere
+    figure = Figure(
+        figsize=(WIDTH, height), facecolor="white"
+    )  # axes are placed by hand so that all rows have the same height
     key = f"{pen.word('recall')}. {pen.word('size')}"
     figure.text(0.1 / WIDTH, 1 - 0.2 / height, key, fontsize=8, color=FAINT, va="center")
     for side, column in enumerate(columns):
@@ -88,13 +90,13 @@ def class_bars(pen: Pen, classes: pd.DataFrame) -> tuple[Figure, str]:
     ranked = [f"{name} {100 * value:.0f} %" for name, value in classes["right"].sort_values(kind="stable").items()]
     worst, best = ", ".join(ranked[:3]), ", ".join(ranked[:-4:-1])
     return figure, pen.say(
-        f"Share of right documents for each of {len(classes)} classes. Lowest: {worst}; highest: {best}",
-        f"{len(classes)} 个大类各自判断正确的比例与测试文档数。最低：{worst}；最高：{best}",
+        f"Share of documents classified correctly in each of {len(classes)} classes. Lowest: {worst}; highest: {best}",
+        f"{len(classes)} 个大类各自的分类正确率与测试文档数。最低：{worst}；最高：{best}",
     )
 
 
 def _two_columns(heights: dict[str, float]) -> list[dict[str, float]]:
-    """The sections in order, cut where the longer column is shortest."""
+    """Return the sections in order, split into two columns so that the longer one is as short as possible."""
     items = list(heights.items())
     cuts = [[dict(items[:place]), dict(items[place:])] for place in range(1, len(items) + 1)]
     return min(cuts, key=lambda columns: max(sum(column.values()) for column in columns))
@@ -103,7 +105,7 @@ def _two_columns(heights: dict[str, float]) -> list[dict[str, float]]:
 def _section_panel(
     figure: Figure, pen: Pen, corner: tuple[int, float], section: str, classes: pd.DataFrame, most: int
 ) -> None:
-    """One section's classes; ``corner`` is the column and the bottom in inches, ``most`` the largest class's size."""
+    """Draw one section's classes; ``corner`` is column and bottom in inches, ``most`` the size of the largest class."""
     width, height = figure.get_size_inches()
     left = corner[0] * width / 2 + _LABEL
     inner = width / 2 - _LABEL - _COUNT
@@ -124,7 +126,7 @@ def _section_panel(
     axes.spines[:].set_visible(False)
     title = f"{pen.code(section)}  ({pen.documents(int(documents.sum()))})"
     figure.text((left - _LABEL + 0.1) / width, (corner[1] + len(classes) * _PITCH + 0.2) / height, title, weight="bold")
-    for value in (0, 50, 100):  # above each panel: a reader far down must not search for the axis
+    for value in (0, 50, 100):  # above each panel, so that readers far down the page see an axis
         axes.annotate(
             f"{value} %", (value, -0.5), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom",
             fontsize=6.5, color=FAINT, annotation_clip=False,

@@ -1,4 +1,4 @@
-"""Figures of curves: training, pre-training, risk by coverage."""
+"""Figures with curves: training, pre-training, and risk by coverage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,17 +25,17 @@ _Records = Sequence[Mapping[str, float]]
 
 @drawing
 def learning_curves(pen: Pen, histories: Mapping[str, _Records]) -> tuple[Figure, str]:
-    """Losses and validation accuracy by epoch, one pair of panels for each node; the best epoch has a ring.
+    """Draw losses and validation accuracy by epoch, a pair of panels for each node; a ring marks the best epoch.
 
-    ``histories`` are by node the records of ``training.callbacks.History``: ``epoch`` and any of ``train/loss``,
-    ``val/loss``, ``val/accuracy`` (a fraction); what an epoch lacks is left out.
+    ``histories`` maps each node to the records of ``training.callbacks.History``: ``epoch`` and any of ``train/loss``,
+    ``val/loss``, ``val/accuracy`` (a fraction); values that an epoch lacks are omitted.
     """
     figure, places = style.panels(len(histories), (0.6 * WIDTH, WIDTH, WIDTH), 3.1, top=0.5, ratios=(1, 1))
     bests = []
     for (above, below), (node, records) in zip(places, histories.items(), strict=True):
         epochs = _frame(records, "epoch", "train/loss", "val/loss", "val/accuracy")
         accuracy = 100 * epochs["val/accuracy"].dropna()
-        best = accuracy.nlargest(1)  # of equal ones the first, whose weights are kept
+        best = accuracy.nlargest(1)  # the first of equal values, as training keeps its weights
         bests.append(f"{node} {''.join(_in_words(pen, *item) for item in best.items()) or '–'}")
         _losses(above, pen, epochs)
         below.plot(accuracy, **_LOOKS["val/accuracy"])
@@ -58,7 +58,7 @@ def learning_curves(pen: Pen, histories: Mapping[str, _Records]) -> tuple[Figure
 
 
 def _frame(records: _Records, x: str, *columns: str) -> pd.DataFrame:
-    """Some columns by ``x``, NaN where a record lacks one."""
+    """Return the given columns by ``x``, with NaN where a record lacks one."""
     return pd.DataFrame(records).set_index(x).reindex(columns=columns)
 
 
@@ -78,9 +78,9 @@ def _losses(axes: Axes, pen: Pen, epochs: pd.DataFrame) -> None:
 @in_english
 @drawing
 def loss_curve(_: Pen, rounds: _Records) -> tuple[Figure, str]:
-    """Loss on training and held-out text by tokens read, for the card of a pre-trained encoder.
+    """Draw the loss on training and held-out text by tokens read, for the card of a pre-trained encoder.
 
-    ``rounds`` have ``tokens``, ``dev/loss`` and, but for the first, ``train/loss`` (nats per hidden token).
+    ``rounds`` have ``tokens``, ``dev/loss`` and, except the first, ``train/loss`` (nats per hidden token).
     """
     figure = style.blank(5.2, 3.0)
     axes = figure.subplots()
@@ -93,7 +93,7 @@ def loss_curve(_: Pen, rounds: _Records) -> tuple[Figure, str]:
     axes.grid(axis="y")
     axes.legend()
     first, last = rounds[0]["dev/loss"], rounds[-1]["dev/loss"]
-    return figure, f"Loss on held-out text: {first:.2f} nats at first, {last:.2f} at last"
+    return figure, f"Loss on held-out text: {first:.2f} nats at the start, {last:.2f} at the end"
 
 
 @in_english
@@ -101,11 +101,11 @@ def loss_curve(_: Pen, rounds: _Records) -> tuple[Figure, str]:
 def risk_coverage(
     _: Pen, curves: Mapping[str, Sequence[Sequence[float]]], targets: Sequence[float] = ()
 ) -> tuple[Figure, str]:
-    """Error rate by the share of documents that are answered, the most confident first.
+    """Draw the error rate by the share of documents answered, the most confident first.
 
     Args:
-        curves: By level its pairs of coverage and risk, ascending, both 0 to 1.
-        targets: Accuracies, 0 to 1, drawn as lines of the risk that each allows.
+        curves: By level, ascending pairs of coverage and risk, both from 0 to 1.
+        targets: Accuracies from 0 to 1, each drawn as a line at the risk that it allows.
     """
     figure = style.blank(WIDTH, 3.2)
     axes = figure.subplots()
@@ -114,11 +114,11 @@ def risk_coverage(
         coverage, risk = ([100 * point[column] for point in curve] for column in (0, 1))
         axes.plot(coverage, risk, color=PALETTE[number], linewidth=1.6, label=level)
         half = min(curve, key=lambda point: abs(point[0] - 0.5))
-        parts.append(f"{level}: {100 * half[1]:.1f} % of the surer half, {100 * curve[-1][1]:.1f} % of all")
+        parts.append(f"{level}: {100 * half[1]:.1f} % of the more confident half, {100 * curve[-1][1]:.1f} % of all")
     for target in targets:
         axes.axhline(100 * (1 - target), color=FAINT, linewidth=0.8)
         axes.annotate(f"{100 * target:.0f} % right", (100, 100 * (1 - target)), ha="right", va="bottom", fontsize=7)
-    axes.set(xlim=(0, 100), ylim=(0, None), xlabel="documents answered (%)", ylabel="wrong among them (%)")
+    axes.set(xlim=(0, 100), ylim=(0, None), xlabel="documents answered (%)", ylabel="wrong answers (%)")
     axes.grid(axis="y")
     axes.legend(loc="upper left")
-    return figure, f"Wrong answers by the share of documents that are answered. {'; '.join(parts)}."
+    return figure, f"Wrong answers by the share of documents answered. {'; '.join(parts)}."

@@ -1,4 +1,4 @@
-"""The figure of new documents beside those of calibration: each measure's distribution, and the months."""
+"""Figure comparing new documents with the calibration documents: distribution of each measure, and months."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,10 +26,10 @@ _CALM, _ALARMED = PALETTE[0], PALETTE[1]
 def drift(
     pen: Pen, reference: Profile, own: Profile, shifts: Sequence[Shift], by_month: Mapping[str, Sequence[Shift]]
 ) -> tuple[Figure, str]:
-    """Histograms of all documents (bars) over those of calibration (line); orange where they have drifted.
+    """Draw histograms of all documents (bars) and of the calibration documents (line); orange marks drift.
 
-    Of labels the most frequent dozen. Where several months can be judged, the largest distance of each stands at the
-    end, in multiples of the distance that is an alarm.
+    Only the twelve most frequent labels are shown. If at least two months have enough documents for a verdict, a last
+    panel shows the largest distance of each month as a multiple of the alarm threshold.
     """
     judged = [month for month, own in by_month.items() if all(shift.p_value is not None for shift in own)]
     months = judged[-_MOST_MONTHS:] if len(judged) > 1 else []
@@ -50,7 +50,7 @@ def drift(
     line = Line2D([], [], color=INK, linewidth=1.2, label=pen.word("drift_reference"))
     figure.legend(handles=[line, *handles], loc="outside upper left", ncols=3)
     alt = pen.say(
-        "Documents beside those of calibration, by measure; distance and the least one for an alarm: ",
+        "New documents compared with calibration documents, by measure; distance and alarm threshold: ",
         "新文档与校准文档的各项对比；距离与报警阈值：",
         [f"{shift.measure} {shift.distance:.2f} / {shift.least:.2f}" for shift in shifts],
     )
@@ -69,7 +69,7 @@ def _level(pen: Pen, level: str) -> str:
 def _histograms(
     pen: Pen, reference: Profile, own: Profile, shift: Shift
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
-    """Percents of both, and what each bar is called."""
+    """Return the percentages of calibration and new documents, and the name of each bar."""
     kind, _, level = shift.measure.partition(".")
     if kind == LABELS:
         both = reference.labels[level], own.labels[level]
@@ -91,7 +91,7 @@ def _histograms(
 
 
 def _ticks(axes: Axes, names: Sequence[str]) -> None:
-    """Names of bars, as many as there is room for."""
+    """Label as many bars as there is room for."""
     width = max(map(len, names))
     step = -(-len(names) // (_MOST_TICKS + 6 * (width < 4)))
     places = range(len(names))[::step]

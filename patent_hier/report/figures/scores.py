@@ -1,4 +1,4 @@
-"""Figures of scores: by number of layers, next to the paper's, by frequency of the classes, by confidence."""
+"""Figures of scores: by number of layers, next to the paper's, by class frequency, and by confidence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ from patent_hier.report.published import COLUMNS, COUNTERPARTS, published_cells
 
 @drawing
 def layer_bars(pen: Pen, scores: Mapping[str, Mapping[int, Score]]) -> tuple[Figure, str]:
-    """Accuracy against the number N of last layers: the paper's Figure 6, with 95 % intervals.
+    """Draw the accuracy by the number N of last layers (the paper's Figure 6), with 95 % intervals.
 
-    The bars start at 0. Below them the same numbers stand as points on an enlarged axis, which is marked as such.
+    The bars start at 0. Below them, the same values appear as points on an enlarged axis, which is marked as such.
 
-    ``scores`` are by node, then by N. Node D comes first, as in the paper, then the others in their order.
+    ``scores`` is by node, then by N. Node D comes first, as in the paper, then the others in the given order.
     """
     nodes = sorted(scores, key=lambda node: node != "D")
     figure, places = style.panels(len(nodes), (0.7 * WIDTH, WIDTH, WIDTH), 4.3, ratios=(3, 2))
@@ -31,7 +31,7 @@ def layer_bars(pen: Pen, scores: Mapping[str, Mapping[int, Score]]) -> tuple[Fig
     values = {node: [f"N={n} {100 * scores[node][n].value:.1f} %" for n in sorted(scores[node])] for node in nodes}
     alt = pen.say(
         "Accuracy by number of last layers N, with 95 % intervals. ",
-        "准确率随最后层数 N 的变化，附 95 % 区间。",
+        "准确率随所用最后几层的层数 N 的变化，附 95 % 置信区间。",
         [f"{node}: {', '.join(own)}" for node, own in values.items()],
     )
     return figure, alt
@@ -56,7 +56,7 @@ def _layer_panel(above: Axes, below: Axes, pen: Pen, node: str, scores: Mapping[
 
 @drawing
 def comparison_bars(pen: Pen, ours: Mapping[str, Mapping[str, Score]]) -> tuple[Figure, str]:
-    """Our scores, by model, then by column, of which any may be missing; the paper's stand beside each model's."""
+    """Draw our scores by model and column next to the paper's; any column may be missing."""
     figure = style.blank(WIDTH, 0.7 + 2.35 * len(ours))
     panels = figure.subplots(len(ours), 1, squeeze=False)[:, 0]
     for axes, (model, scores) in zip(panels, ours.items(), strict=True):
@@ -104,9 +104,9 @@ def _paper_marker(rank: int) -> dict[str, Any]:
 
 @drawing
 def frequency_bars(pen: Pen, groups: Mapping[str, Mapping[str, Score]]) -> tuple[Figure, str]:
-    """Scores by how frequent the classes are in training, models side by side.
+    """Draw scores by frequency of the classes in training, with models side by side.
 
-    ``groups`` are by model, then by group, the most frequent first; all models were scored on the same documents.
+    ``groups`` is by model, then by group, the most frequent first; all models are scored on the same documents.
     """
     first = next(iter(groups.values()))
     width, upright = 0.84 / len(groups), len(groups) * len(first) > 12
@@ -129,7 +129,7 @@ def frequency_bars(pen: Pen, groups: Mapping[str, Mapping[str, Score]]) -> tuple
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     alt = pen.say(
         "Accuracy by frequency of the classes in training. ",
-        "按大类在训练集中的频次分组的准确率。",
+        "按大类在训练集中的频率分组的准确率。",
         [
             f"{model}: " + ", ".join(f"{group} {100 * score.value:.1f} %" for group, score in scores.items())
             for model, scores in groups.items()
@@ -140,9 +140,9 @@ def frequency_bars(pen: Pen, groups: Mapping[str, Mapping[str, Score]]) -> tuple
 
 @drawing
 def reliability(pen: Pen, systems: Mapping[str, Reliability]) -> tuple[Figure, str]:
-    """Accuracy against confidence, one panel for each system; on the diagonal it is as often right as it says.
+    """Draw accuracy against confidence, one panel for each system; on the diagonal, accuracy equals confidence.
 
-    ``systems`` are by name; bins without documents are not drawn.
+    ``systems`` is by name; bins without documents are not drawn.
     """
     figure, places = style.panels(len(systems), (WIDTH / 3 + 0.8, WIDTH * 2 / 3, WIDTH), 3.3, top=0.4)
     for (axes,), (name, own) in zip(places, systems.items(), strict=True):

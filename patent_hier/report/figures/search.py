@@ -1,4 +1,4 @@
-"""The figure of a search for settings."""
+"""Figure of a search for settings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from patent_hier.report.figures import style
 from patent_hier.report.figures.style import FAINT, PALETTE, WIDTH, Pen, drawing, in_english
 
-_MOST = 5  # settings that have a panel
+_MOST = 5  # settings with a panel of their own
 
 
 @in_english
@@ -20,13 +20,13 @@ def search_history(
     stopped: Sequence[tuple[int, float]],
     settings: Mapping[str, Sequence[str]],
 ) -> tuple[Figure, str]:
-    """The score of each trial, the best so far, and the scores by each of the first five settings.
+    """Draw the score of each trial, the best score so far, and the scores by each of the first five settings.
 
     Args:
-        trials: Of the completed ones number, score (0 to 1) and settings, by number.
-        stopped: Of those that were stopped early number and last score.
-        settings: By setting the values to choose from; none for numbers between bounds. Those over more than a decade
-            are drawn by their logarithm.
+        trials: Number, score (0 to 1) and settings of each completed trial, by number.
+        stopped: Number and last score of each trial that was stopped early.
+        settings: Values to choose from, by setting; empty for a range of numbers. Ranges that span more than a factor
+            of ten get a logarithmic axis.
     """
     names = list(settings)[:_MOST]
     figure, places = style.panels(1 + len(names), (0.6 * WIDTH, WIDTH, WIDTH), 2.6, top=0.3)
@@ -48,7 +48,7 @@ def search_history(
 
 
 def _slice(axes: Axes, name: str, kinds: Sequence[str], values: Sequence[str], scores: Sequence[float]) -> None:
-    """Scores by one setting."""
+    """Draw the scores by one setting."""
     places = [float(kinds.index(value) if kinds else value) for value in values]
     axes.plot(places, scores, linestyle="none", marker="o", markersize=4, color=PALETTE[2])
     if kinds:

@@ -1,7 +1,7 @@
-"""Elements common to all figures: the palette, the words in both languages, the fonts, and the conversion to bytes.
+"""Elements shared by all figures: palette, words in both languages, fonts, and conversion to bytes.
 
-Figures are drawn with matplotlib's classes alone, never with pyplot, whose global state would stay behind. Equal data
-give identical bytes: no date, fixed identifiers, letters as outlines.
+Figures use only matplotlib's classes, never pyplot, which would leave global state behind. Identical data give
+identical bytes: no date, fixed identifiers, text as outlines.
 """
 
 import functools
@@ -25,13 +25,13 @@ from patent_hier.report.words import Language, word
 
 P = ParamSpec("P")
 
-WIDTH = 9.5  # inches: about the width of the page's text
-# Okabe and Ito's colours, told apart in any kind of colour blindness; yellow and sky blue are too pale for thin lines.
+WIDTH = 9.5  # inches, about the width of the page's text
+# Colours of Okabe and Ito, distinguishable with any colour blindness; yellow and sky blue are too pale for thin lines.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5B4B8A", "#7A5C3E")
 MARKERS = ("D", "s", "^", "o", "v", "P", "X", "*")
 INK, FAINT = "#22262b", "#5c6670"  # as in report.mplstyle
 
-_DPI = 200  # of the PNG
+_DPI = 200  # resolution of the PNG
 _STYLE = Path(__file__).with_name("report.mplstyle")
 
 
@@ -40,10 +40,10 @@ class Rendered:
     """A finished figure.
 
     Attributes:
-        name: File name without its suffix.
-        svg: As SVG, letters as outlines.
-        png: As PNG, 200 dots per inch.
-        alt: A sentence that says what the figure shows, for those who do not see it.
+        name: File name without suffix.
+        svg: The figure as SVG, with text as outlines.
+        png: The figure as PNG, 200 dots per inch.
+        alt: Alternative text: a sentence that describes the figure.
     """
 
     name: str
@@ -53,20 +53,20 @@ class Rendered:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height on a page in CSS pixels, 96 an inch; from the head of the PNG."""
+        """Width and height on a page in CSS pixels (96 per inch), read from the PNG header."""
         width, height = struct.unpack(">II", self.png[16:24])
         return round(width * 96 / _DPI), round(height * 96 / _DPI)
 
 
 @dataclass(frozen=True)
 class Pen:
-    """Writes the words of one figure: in its language, and only in letters that an installed font has.
+    """Source of the words of one figure, in its language and only in characters that an installed font has.
 
     Attributes:
-        language: Of the alternative text, and of the figure if there is a font for it.
-        drawn: Language of what is drawn: English where Chinese has no font.
-        families: Font families, the first that has a letter draws it.
-        names: Name of sections and classes by code.
+        language: Language of the alternative text, and of the figure if a font supports it.
+        drawn: Language of the drawn words; English if no font has Chinese characters.
+        families: Font families; the first one that has a character draws it.
+        names: Names of sections and classes by code.
     """
 
     language: Language
@@ -75,44 +75,44 @@ class Pen:
     names: Mapping[str, str]
 
     def word(self, key: str) -> str:
-        """A word of the figure's own."""
+        """Return one of the figure's words."""
         return word(f"figure_{key}", self.drawn)
 
     def label(self, text: str) -> str:
-        """A caller's text on one line, a question mark for each letter that no font here has."""
+        """Return a text on one line, with a question mark for each character that no font has."""
         one_line = " ".join(text.split())
         return "".join(letter if fonts.can_draw(letter, self.families) else "?" for letter in one_line)
 
     def code(self, code: str) -> str:
-        """An IPC code with its name; the code alone if the name is unknown or cannot be drawn."""
+        """Return an IPC code with its name, or the code alone if the name is unknown or cannot be drawn."""
         name = " ".join(self.names.get(code, "").split())
         return f"{self.label(code)}  {name}" if name and fonts.can_draw(name, self.families) else self.label(code)
 
     def node(self, node: str) -> str:
-        """A node's title: the sections' model, the model of all classes, or a section with its name."""
+        """Return a node's title: sections, all classes at once, or a section with its name."""
         return self.word({"root": "sections"}.get(node, node)) if node in ("root", "flat") else self.code(node)
 
     def say(self, en: str, zh: str, parts: Iterable[str] = (), between: str = "; ") -> str:
-        """An alternative text, in the page's language whatever the fonts: its beginning, its parts, a full stop."""
+        """Return an alternative text in the page's language regardless of fonts: introduction, parts, full stop."""
         text = (zh if self.language == "zh" else en) + between.join(parts)
         return text if text.endswith((".", "。")) else text + ("。" if self.language == "zh" else ".")
 
     def documents(self, n: int) -> str:
-        """A number of documents in words."""
+        """Return a number with the word for documents."""
         return f"{n:,} {self.word('documents')}"
 
 
 def pen(language: Language, names: Mapping[str, str] | None = None) -> Pen:
-    """Return a pen that suits this machine's fonts; ``names`` are those of sections and classes by code."""
+    """Return a pen that suits the installed fonts; ``names`` are the names of sections and classes by code."""
     families = tuple(fonts.label_fonts())
     drawn = language if len(families) > 1 else "en"
     return Pen(language, drawn, families if drawn == "zh" else families[::-1], names or {})
 
 
 def drawing(draw: Callable[Concatenate[Pen, P], tuple[Figure, str]]) -> Callable[Concatenate[Pen, P], Rendered]:
-    """Make a function that draws, and says in words what it drew, one that returns a finished figure of its name.
+    """Turn a function that returns a figure and its alternative text into one that returns a :class:`Rendered`.
 
-    It draws in the report's style, whatever matplotlib was set to; matplotlib's settings are put back afterwards.
+    The figure is drawn in the report's style, regardless of matplotlib's settings, which are restored afterwards.
     """
 
     @functools.wraps(draw)
@@ -128,7 +128,7 @@ def drawing(draw: Callable[Concatenate[Pen, P], tuple[Figure, str]]) -> Callable
 
 
 def in_english(draw: Callable[Concatenate[Pen, P], Rendered]) -> Callable[P, Rendered]:
-    """Make a drawing one that is always in English."""
+    """Turn a drawing function into one that always draws in English and takes no pen."""
 
     @functools.wraps(draw)
     def rendered(*data: P.args, **options: P.kwargs) -> Rendered:
@@ -138,7 +138,7 @@ def in_english(draw: Callable[Concatenate[Pen, P], Rendered]) -> Callable[P, Ren
 
 
 def blank(width: float, height: float) -> Figure:
-    """An empty white figure of so many inches, its axes arranged by matplotlib so that no texts overlap."""
+    """Return an empty white figure, sizes in inches; matplotlib arranges the axes so that texts do not overlap."""
     layout = ConstrainedLayoutEngine(w_pad=0.07, h_pad=0.07)  # inches
     return Figure(figsize=(width, height), layout=layout, facecolor="white")
 
@@ -146,14 +146,14 @@ def blank(width: float, height: float) -> Figure:
 def panels(
     n: int, widths: tuple[float, float, float], height: float, top: float = 0.0, ratios: Sequence[int] = (1,)
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure with ``n`` panels, at most three in a row.
+    """Return a figure with ``n`` panels, at most three in a row, and the axes of each panel.
 
     Args:
-        n: How many.
-        widths: Of the figure in inches, with one, two and three in a row.
-        height: Of a row in inches.
+        n: Number of panels.
+        widths: Width of the figure in inches with one, two and three panels in a row.
+        height: Height of a row in inches.
         top: Inches above the first row.
-        ratios: Heights of the axes that stand one above the other in a panel.
+        ratios: Relative heights of the axes stacked in a panel.
     """
     columns = min(len(widths), n)
     rows, deep = -(-n // columns), len(ratios)
@@ -168,7 +168,7 @@ def panels(
 def score_bars(
     axes: Axes, places: Sequence[float], scores: Sequence[Score], *, upright: bool = False, **look: Any
 ) -> None:
-    """Bars of scores with their 95 % intervals, and the numbers above them."""
+    """Draw bars of scores with their 95 % intervals and the values above them."""
     axes.bar(places, [100 * score.value for score in scores], **look)
     whiskers(axes, places, scores)
     for place, score in zip(places, scores, strict=True):
@@ -180,7 +180,7 @@ def score_bars(
 
 
 def percent_axis(axes: Axes, top: float) -> None:
-    """A vertical axis from 0 to 100 %, with room up to ``top`` for labels above the bars."""
+    """Set a vertical axis from 0 to 100 %, with room up to ``top`` for labels above the bars."""
     axes.set_ylim(0, top)
     axes.set_yticks([0, 20, 40, 60, 80, 100])
     axes.spines["left"].set_bounds(0, 100)
@@ -188,9 +188,10 @@ def percent_axis(axes: Axes, top: float) -> None:
 
 
 def whiskers(axes: Axes, places: Sequence[float], scores: Sequence[Score]) -> None:
-    """The 95 % intervals as vertical lines with short ends.
+    """Draw the 95 % intervals as vertical lines with short ends.
 
-    Not ``errorbar``: a percentile interval need not hold its score, and a negative length is an error there.
+    ``errorbar`` is unsuitable: a percentile interval may not contain its score, and ``errorbar`` rejects negative
+    lengths.
     """
     low = [100 * score.interval[0] for score in scores]
     high = [100 * score.interval[1] for score in scores]
@@ -205,7 +206,7 @@ def interval_key(pen: Pen) -> Line2D:
 
 
 def shorten(text: str, points: float) -> str:
-    """Cut a text to a width, given in multiples of the font's size; a Chinese letter is about 1 wide, others 0.56."""
+    """Shorten a text to a width in multiples of the font size; a Chinese character counts 1, any other 0.56."""
     width = 0.0
     for place, letter in enumerate(text):
         width += 1.0 if unicodedata.east_asian_width(letter) in "WF" else 0.56

@@ -105,7 +105,7 @@ def test_the_page_loads_nothing_and_runs_only_its_own_script():
 def test_the_page_speaks_two_languages_and_says_what_attention_is_not():
     page = page_of(some_maps(), random_weights=True)
     assert page.count('lang="zh-CN">') == page.count('<span lang="en">')
-    assert "no explanation of a decision" in page
+    assert "it does not explain a decision" in page
     assert "不能解释" in page
     assert data_of(page)["random_weights"] is True
 
@@ -184,8 +184,8 @@ def test_attention_without_emphasis_says_so():
     assert set(targets) == {3}
     assert opacity.tolist() == pytest.approx([0.145 / 0.2] * 20)  # weak, so not drawn in full
     even = AttentionMaps(maps.tokens, maps.segments, maps.special, np.full((1, 1, 20, 20), 0.05, np.float32))
-    assert "stands out" in texts_of(attention_figure._draw(even, (1,), random_weights=False))
-    assert "stands out" not in texts_of(attention_figure._draw(some_maps(), (1,), random_weights=False))
+    assert "no strong" in texts_of(attention_figure._draw(even, (1,), random_weights=False))
+    assert "no strong" not in texts_of(attention_figure._draw(some_maps(), (1,), random_weights=False))
 
 
 def test_without_a_chinese_font_tokens_are_numbers(monkeypatch, tmp_path):

@@ -33,7 +33,7 @@ def test_documents_in_no_part_have_a_row(context):
     other = replace(context)
     other.__dict__["documents"] = documents
     *parts, none = data(other)["split_table"].rows
-    assert none[:2] == ("in no part", "7")
+    assert none[:2] == ("not assigned", "7")
     assert sum(int(row[1]) for row in parts) == sum(SYMBOLS.values()) - 7
 
 

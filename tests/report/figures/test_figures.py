@@ -200,7 +200,7 @@ def test_confusion_has_shares_counts_and_a_row_without_documents(drawn):
     rendered = figures.section_confusion(EN, COUNTS)
     assert [text.get_text() for text in drawn[0].axes[0].texts] == ["80.0", "8", "20.0", "2", "–", "–"]
     assert rendered.alt.startswith("Confusion matrix of the sections: 8 of 10 documents are right.")
-    assert "A taken for B, 2 times" in rendered.alt
+    assert "A classified as B, 2 times" in rendered.alt
 
 
 def test_learning_curves_leave_out_what_an_epoch_lacks(drawn):
