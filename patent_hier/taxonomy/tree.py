@@ -251,9 +251,9 @@ class LabelTree:
         return cls.from_paths(paths, longest, root=trees[0].root, titles=titles, edition=edition)
 
     @classmethod
-    def from_table(cls, path: Path, edition: str | None = None) -> "LabelTree":
-        """The tree of a table of any scheme; see :func:`patent_hier.taxonomy.table.read_scheme`."""
-        paths, levels, titles, edition = read_scheme(path, edition)
+    def from_table(cls, path: str | Path, edition: str | None = None) -> "LabelTree":
+        """Read a table of any scheme; see :func:`patent_hier.taxonomy.table.read_scheme`."""
+        paths, levels, titles, edition = read_scheme(Path(path), edition)
         return cls.from_paths(paths, levels, titles=titles, edition=edition)
 
     @classmethod

@@ -85,6 +85,11 @@ def test_a_column_names_the_levels(tmp_path: Path) -> None:
     assert tree.levels == ("section", "class", "subclass", "main_group", "subgroup", "subgroup_2")
 
 
+def test_the_path_of_a_table_may_be_a_string(tmp_path: Path) -> None:
+    tree = read(tmp_path, CPC)
+    assert LabelTree.from_table(str(tmp_path / "labels.csv")) == tree
+
+
 def test_compressed_tables_read_the_same(tmp_path: Path) -> None:
     packed = tmp_path / "packed.csv.xz"
     packed.write_bytes(lzma.compress(CPC.encode("utf-8-sig")))
