@@ -29,7 +29,7 @@ usage: patent-hier audit [--output FOLDER] [data=... split=... runs_dir=...]
 Prints tables and writes them to runs/audit-<data>-<split>/ as Markdown and JSON, with the number of test documents that
 the encoder (encoder=... encoder.path=FOLDER) has read in pre-training, if its folder records it. Finished results of
 the corpus and split are scored again without leaked documents; results of the same system under several splits are
-shown side by side. Nothing is trained. If the split breaks the promise of its policy, the command ends with status 1
+shown side by side. Nothing is trained. If the split violates its policy, the command ends with status 1
 after writing."""
 CONFIDENCE = """Show how far to trust a trained system: coverage and accuracy at target accuracies, calibration errors.
 

@@ -1,1 +1,1 @@
-"""Classification schemes: how their symbols are spelled, the tree of their labels, and arithmetic on that tree."""
+"""Classification schemes: the spelling of their symbols, the label tree, and arithmetic on that tree."""

@@ -1,7 +1,7 @@
 """Probabilities on a label tree, vectorised over documents and labels.
 
-Rows are documents, columns the tree's ``n`` labels in its order. *Conditional* is ln P(label | parent), *joint* is
-ln P(label | root): the sum of the conditionals along the path. Dimensions and dtypes of the input are kept.
+Rows are documents; columns are the tree's ``n`` labels, in the tree's order. *Conditional* means ln P(label | parent).
+*Joint* means ln P(label | root), the sum of the conditionals along the path. Outputs keep the dtype of the input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from patent_hier.taxonomy.tree import NONE, LabelTree, Positions
 
 Scores = TypeVar("Scores", NDArray[np.float32], NDArray[np.float64])
-_CELLS = 1 << 19  # rows x labels in work at a time
-_BLOCK = 64  # columns of which the highest is looked at first
+_CELLS = 1 << 19  # rows x labels processed at a time
+_BLOCK = 64  # columns per block; the maximum of each block is compared first
 
 
 def log_softmax_siblings(tree: LabelTree, logits: Scores) -> Scores:
-    """Normalise logits ``(rows, n)`` among the children of each parent: conditional log-probabilities."""
+    """Normalise logits ``(rows, n)`` among the children of each parent; return conditional log-probabilities."""
     return _softmax_slices(*_families(tree.parents), logits)
 
 
 def _softmax_slices(starts: NDArray[np.intp], owners: NDArray[np.intp], logits: Scores) -> Scores:
-    """Normalise within slices of the columns; ``owners`` is each column's slice."""
+    """Normalise within slices of the columns; ``owners`` is the slice that each column belongs to."""
     result = np.empty_like(logits, order="C")
     for rows in _pieces(logits):
         own = result[rows]
@@ -31,12 +31,12 @@ def _softmax_slices(starts: NDArray[np.intp], owners: NDArray[np.intp], logits: 
         np.subtract(logits[rows], spread, out=own)
         np.exp(own, out=spread)
         sums = np.log(np.add.reduceat(spread, starts, axis=1))
-        own -= np.take(sums, owners, axis=1, out=spread, mode="clip")  # without clip ``out`` is not written in place
+        own -= np.take(sums, owners, axis=1, out=spread, mode="clip")  # np.take fills ``out`` in place only with clip
     return result
 
 
 def level_bounds(parents: Positions) -> NDArray[np.intp]:
-    """Where each level of a tree begins, and the last one ends, ``(n_levels + 1,)``, from its labels' parents alone."""
+    """Return the start of each level and the end of the last, ``(n_levels + 1,)``, from the labels' parents alone."""
     bounds = [0, int(np.searchsorted(parents, NONE, side="right"))]
     while bounds[-1] < len(parents) and bounds[-1] > bounds[-2]:
         bounds.append(int(np.searchsorted(parents, bounds[-1])))
@@ -46,12 +46,12 @@ def level_bounds(parents: Positions) -> NDArray[np.intp]:
 def weighted_by_level(
     parents: Positions, scores: Sequence[NDArray[np.float32]], weights: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """The weighted sum of several scores of each label, ``(rows, n)``.
+    """Return the weighted sum of several kinds of score for each label, ``(rows, n)``.
 
     Args:
-        parents: The tree's, ``(n,)``.
-        scores: One array ``(rows, n)`` for each kind.
-        weights: ``(n_kinds, n_levels)``.
+        parents: Parents of the tree's labels, ``(n,)``.
+        scores: One array ``(rows, n)`` for each kind of score.
+        weights: Weight of each kind at each level, ``(n_kinds, n_levels)``.
     """
     factors = np.repeat(weights.astype(np.float32), np.diff(level_bounds(parents)), axis=1)  # (n_kinds, n)
     total: NDArray[np.float32] = scores[0] * factors[0]
@@ -61,15 +61,15 @@ def weighted_by_level(
 
 
 def log_softmax_tree(parents: Positions, scores: Scores) -> Scores:
-    """Normalise scores ``(rows, n)`` over whole paths: conditional log-probabilities.
+    """Normalise scores ``(rows, n)`` over whole paths; return conditional log-probabilities.
 
-    A leaf's probability is proportional to the exponential of the summed scores on its path, that of any other label is
-    the sum of its leaves'. Unlike :func:`log_softmax_siblings`, a label whose children all score badly loses
-    probability to its siblings.
+    The probability of a leaf is proportional to the exponential of the sum of the scores on its path. The probability
+    of any other label is the sum over its leaves. Unlike in :func:`log_softmax_siblings`, a label whose children all
+    have low scores loses probability to its siblings.
 
     Args:
-        parents: The tree's, ``(n,)``; see :class:`LabelTree`.
-        scores: Of each label, finite.
+        parents: Parents of the tree's labels, ``(n,)``; see :class:`LabelTree`.
+        scores: Score of each label; finite.
 
     Source: the partition function of a tree-structured conditional random field; Sutton and McCallum (2012), "An
     introduction to conditional random fields", section 4.1.
@@ -90,7 +90,7 @@ def log_softmax_tree(parents: Positions, scores: Scores) -> Scores:
 
 
 def joint_log_prob(tree: LabelTree, conditional: Scores) -> Scores:
-    """From conditional to joint log-probabilities, ``(rows, n)``."""
+    """Convert conditional to joint log-probabilities, ``(rows, n)``."""
     joint = conditional.copy(order="C")
     for rows in _pieces(joint):
         own = joint[rows]
@@ -101,9 +101,9 @@ def joint_log_prob(tree: LabelTree, conditional: Scores) -> Scores:
 
 
 def conditional_log_prob(tree: LabelTree, joint: Scores) -> Scores:
-    """From joint to conditional log-probabilities, ``(rows, n)``.
+    """Convert joint to conditional log-probabilities, ``(rows, n)``.
 
-    Below a label of probability 0 the division says nothing: its children are equally probable.
+    The children of a label with probability 0 are taken to be equally probable, because 0 / 0 is undefined.
     """
     conditional = joint.copy(order="C")
     first = tree.span(tree.levels[0]).stop
@@ -121,16 +121,16 @@ def conditional_log_prob(tree: LabelTree, joint: Scores) -> Scores:
 
 
 def _pieces(scores: Scores) -> Iterator[slice]:
-    """Some rows at a time, so that what is in work stays in the processor's cache."""
+    """Yield slices of rows that are small enough for the processor's cache."""
     step = max(1, _CELLS // max(1, scores.shape[1]))
     for start in range(0, len(scores), step):
         yield slice(start, start + step)
 
 
 def sum_up(tree: LabelTree, leaves: Scores) -> Scores:
-    """Joint log-probabilities ``(rows, n)`` from those of the deepest level, ``(rows, n_leaves)``.
+    """Return joint log-probabilities ``(rows, n)``, given those of the deepest level, ``(rows, n_leaves)``.
 
-    A label without a leaf below it has probability 0.
+    A label with no leaf below it has probability 0.
     """
     joint = np.full((len(leaves), len(tree)), -np.inf, leaves.dtype)
     joint[:, tree.leaves] = leaves
@@ -145,7 +145,7 @@ def sum_up(tree: LabelTree, leaves: Scores) -> Scores:
 
 
 def _log_add(values: Scores, starts: NDArray[np.intp], owners: NDArray[np.intp]) -> Scores:
-    """The logarithm of sums over slices of the columns, ``(rows, n_slices)``; ``owners`` is each column's slice."""
+    """Return log-sum-exp over slices of the columns, ``(rows, n_slices)``; ``owners`` is each column's slice."""
     highest = np.maximum.reduceat(values, starts, axis=1)
     safe = np.where(np.isneginf(highest), 0, highest).astype(values.dtype)
     shifted = values - np.take(safe, owners, axis=1)
@@ -154,15 +154,15 @@ def _log_add(values: Scores, starts: NDArray[np.intp], owners: NDArray[np.intp])
 
 
 def _families(parents: Positions) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where each group of siblings begins, and to which of them each label belongs."""
+    """Return the start of each group of siblings, and the group that each label belongs to."""
     is_first = np.diff(parents, prepend=NONE - 1) != 0
     return np.flatnonzero(is_first), np.cumsum(is_first) - 1
 
 
 def best_path(tree: LabelTree, conditional: Scores) -> NDArray[np.int32]:
-    """Greedy search: the likeliest child of the root, its likeliest child, and so on, ``(rows, n_levels)``.
+    """Search greedily: return the likeliest child of the root, its likeliest child, and so on, ``(rows, n_levels)``.
 
-    :data:`NONE` below a label without children; of equals the first.
+    Entries below a label without children are :data:`NONE`. Ties go to the first label.
     """
     path = np.full((len(conditional), len(tree.levels)), NONE, np.int32)
     reached = np.arange(len(conditional))
@@ -179,7 +179,7 @@ def best_path(tree: LabelTree, conditional: Scores) -> NDArray[np.int32]:
 
 
 def groups(values: NDArray[np.integer[Any]]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Each distinct value and where it stands."""
+    """Yield each distinct value with the positions at which it occurs."""
     order = np.argsort(values, kind="stable")
     for places in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
         if len(places):
@@ -187,16 +187,19 @@ def groups(values: NDArray[np.integer[Any]]) -> Iterator[tuple[int, NDArray[np.i
 
 
 def best_columns(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]:
-    """The ``k`` highest columns of each row, or all if they are fewer, falling; of equals the first, ``(n, k)``."""
+    """Return the ``k`` highest columns of each row in descending order, ``(n, k)``; all columns if there are fewer.
+
+    Ties go to the first column.
+    """
     size = scores.shape[1]
     if size > 4 * _BLOCK * k:
         return _best_of_blocks(scores, k)
     if size <= 2 * k:
         return np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int32)
-    least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the last that is kept
+    least = np.partition(scores, size - k, axis=1)[:, size - k, None]  # (n, 1): the lowest value that is kept
     above, equal = scores > least, scores == least
     room = k - above.sum(axis=1, keepdims=True)
-    crowded = np.flatnonzero(equal.sum(axis=1) > room[:, 0])  # where only the first of equals are kept
+    crowded = np.flatnonzero(equal.sum(axis=1) > room[:, 0])  # rows in which only the first of the ties are kept
     equal[crowded] &= np.cumsum(equal[crowded], axis=1, dtype=np.int32) <= room[crowded]
     chosen = np.nonzero(above | equal)[1].reshape(len(scores), k)
     order = np.argsort(-np.take_along_axis(scores, chosen, axis=1), axis=1, kind="stable")
@@ -204,11 +207,11 @@ def best_columns(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]
 
 
 def _best_of_blocks(scores: NDArray[np.floating[Any]], k: int) -> NDArray[np.int32]:
-    """The same for many columns: the ``k`` highest are in the ``k`` blocks of columns with the highest maxima."""
+    """Do the same for many columns: the ``k`` highest are in the ``k`` blocks of columns with the highest maxima."""
     n, size = scores.shape
     maxima = np.maximum.reduceat(scores, np.arange(0, size, _BLOCK), axis=1)
-    blocks = np.sort(best_columns(maxima, k), axis=1)  # in order, so that of equals the first stays the first
+    blocks = np.sort(best_columns(maxima, k), axis=1)  # in column order, so that ties still go to the first
     columns = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(n, -1)  # (n, k * _BLOCK)
     values = np.take_along_axis(scores, np.minimum(columns, size - 1), axis=1)
-    values[columns >= size] = -np.inf  # behind the last block
+    values[columns >= size] = -np.inf  # past the last column
     return np.take_along_axis(columns, best_columns(values, k), axis=1).astype(np.int32)

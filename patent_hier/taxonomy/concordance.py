@@ -1,9 +1,10 @@
-"""Concordances between two editions of the IPC: what became of a symbol.
+"""Concordances between two editions of the IPC, which list the symbols that changed.
 
-A concordance is a CSV table in UTF-8 with the columns ``old`` and ``new`` and perhaps ``kind`` (in words, not read) and
-``date``, the first day of the new edition. Some other usual names are known too. An old symbol that stands in several
-rows was split; one without a new symbol was deleted. ``H01L51/*`` is a whole main group; a class or a subclass stands
-for everything in it. The row that names a symbol most exactly counts.
+A concordance is a CSV table in UTF-8 with the columns ``old`` and ``new``. Two columns are optional: ``kind``, a
+description that is not read, and ``date``, the first day of the new edition. Some other common column names are
+accepted too. An old symbol that occurs in several rows was split; one without a new symbol was deleted. ``H01L51/*``
+means a whole main group; a class or a subclass means everything in it. The row that names a symbol most exactly
+applies.
 """
 
 import datetime
@@ -27,7 +28,7 @@ _WHOLE_GROUP = "/*"
 
 
 class Fate(StrEnum):
-    """What became of a symbol."""
+    """Kind of change that a new edition made to a symbol."""
 
     UNCHANGED = "unchanged"
     MOVED = "moved"
@@ -36,11 +37,11 @@ class Fate(StrEnum):
 
 
 class Successors(NamedTuple):
-    """The new symbols of an old one.
+    """The new symbols that replace an old one.
 
     Attributes:
-        fate: What became of it.
-        symbols: Them; the old one itself if it is unchanged, none if it was deleted.
+        fate: Kind of change.
+        symbols: New symbols; the old symbol itself if it is unchanged, empty if it was deleted.
     """
 
     fate: Fate
@@ -49,11 +50,11 @@ class Successors(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """An old symbol of a concordance.
+    """The entry of a concordance for one old symbol.
 
     Attributes:
-        new: Its successors; none if it was deleted.
-        since: First day of the edition that changed it; None if unknown.
+        new: Successors of the symbol; empty if it was deleted.
+        since: First day of the edition that changed the symbol; None if unknown.
     """
 
     new: tuple[str, ...]
@@ -61,13 +62,13 @@ class Entry:
 
 
 class Concordance:
-    """What became of the symbols of an edition.
+    """The changes that later editions made to the symbols of an edition.
 
     Args:
-        entries: By old symbol as ``str(IpcSymbol)`` writes it; whole main groups with ``/*``.
+        entries: Entries by old symbol, spelled as by ``str(IpcSymbol)``; whole main groups end in ``/*``.
 
     Attributes:
-        entries: The same.
+        entries: Entries by old symbol, as passed in.
     """
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
@@ -76,10 +77,11 @@ class Concordance:
 
     @classmethod
     def read(cls, path: Path) -> "Concordance":
-        """Read a table.
+        """Read a concordance from a CSV table.
 
         Raises:
-            DataError: If it cannot be read, lacks a column, has a symbol that is none, or changes nothing.
+            DataError: If the table cannot be read, lacks a column, has an invalid symbol, or changes no symbol.
+            ConfigError: If a date is invalid.
         """
         rows = csv_rows(path)
         names = [name.strip().lower() for name in next(rows, [])]
@@ -88,7 +90,7 @@ class Concordance:
         }
         old, new = places["old"], places["new"]
         if old is None or new is None:
-            raise DataError(f"{path} has the columns {', '.join(names) or 'none'}; it needs 'old' and 'new'")
+            raise DataError(f"{path} has these columns: {', '.join(names) or 'none'}; it needs 'old' and 'new'")
         found: dict[str, dict[str, None]] = {}
         since: dict[str, datetime.date | None] = {}
         for number, row in enumerate(rows, 2):
@@ -105,27 +107,27 @@ class Concordance:
                 targets[_symbol(cells["new"], path, number, whole=False)] = None
             day = _date(cells["date"], path, number)
             if since.setdefault(source, day) != day:
-                raise DataError(f"{path} row {number}: {source} has another date in an earlier row; keep one")
+                raise DataError(f"{path} row {number}: {source} has a different date in an earlier row; keep one date")
         if all(tuple(own) == (source,) for source, own in found.items()):
-            raise DataError(f"{path} changes no symbol; check its columns 'old' and 'new'")
+            raise DataError(f"{path} does not change any symbol; check its columns 'old' and 'new'")
         return cls({source: Entry(tuple(own), since[source]) for source, own in found.items()})
 
     def _follow(self, symbol: str, day: datetime.date | None = None) -> Successors:
-        """What became of a symbol as ``str(IpcSymbol)`` writes it, through all later editions.
+        """Follow a symbol through all later editions and return its successors.
 
         Args:
-            symbol: It.
-            day: When the symbol was given; an entry of a later edition applies to it, one of that day or an earlier one
-                does not. None: every entry applies.
+            symbol: The symbol, spelled as by ``str(IpcSymbol)``.
+            day: Date on which the symbol was assigned; only entries with a later date, or with none, apply. None
+                applies every entry.
         """
         for name in _names_of(symbol):
             entry = self.entries.get(name)
             if entry is None or (day is not None and entry.since is not None and day >= entry.since):
                 continue
             new = entry.new
-            if entry.since is not None:  # what came of it may have changed in an edition after that one
+            if entry.since is not None:  # a successor may have changed again in a later edition
                 new = tuple(dict.fromkeys(one for own in new for one in self.follow(own, entry.since).symbols))
-            if new in ((symbol,), (name,)):  # it stays, and all below it that no other entry names
+            if new in ((symbol,), (name,)):  # unchanged, with everything below it that has no entry of its own
                 break
             if not new:
                 return Successors(Fate.DELETED, ())
@@ -134,18 +136,18 @@ class Concordance:
 
 
 def common_symbol(symbols: tuple[str, ...]) -> str | None:
-    """The deepest place that holds all of some symbols; None if they share no class."""
+    """Return the deepest symbol that contains all the given symbols; None if they share no class."""
     paths = [IpcSymbol.parse(symbol).path for symbol in symbols]
     shared = None
     for codes in zip(*paths, strict=True):
         if codes[0] is None or len(set(codes)) > 1:
             break
         shared = codes[0]
-    return shared if shared is not None and len(shared) > 1 else None  # a section alone is no symbol
+    return shared if shared is not None and len(shared) > 1 else None  # a section alone is not a symbol
 
 
 def _names_of(symbol: str) -> list[str]:
-    """The entries that a symbol may fall under, the most exact first."""
+    """Return the names of the entries that can apply to a symbol, the most exact first."""
     parsed = IpcSymbol.parse(symbol)
     group = parsed.main_group
     wide = [] if group is None else [group.removesuffix("/00") + _WHOLE_GROUP]
@@ -167,4 +169,4 @@ def _date(text: str, path: Path, number: int) -> datetime.date | None:
     try:
         return datetime.date.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"{path} row {number}: {text} is no date; write it as 2018-01-01") from error
+        raise ConfigError(f"{path} row {number}: {text!r} is not a date; use YYYY-MM-DD, such as 2018-01-01") from error

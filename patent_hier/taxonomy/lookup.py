@@ -1,6 +1,6 @@
-"""Labels of a tree by the spellings that people write: ``a01b``, ``A01B 1/00``, ``A01B0001000000``.
+"""Lookup of labels by any spelling that people use: ``a01b``, ``A01B 1/00``, ``A01B0001000000``.
 
-Where labels of two levels have one code, the upper one is meant, or that of the level that stands before it:
+If labels at two levels have the same code, the lookup returns the upper one. A prefix selects the level:
 ``subgroup:A01B1/00``.
 """
 
@@ -17,14 +17,14 @@ from patent_hier.taxonomy.tree import NONE, LabelTree
 _BLANKS = re.compile(r"[\s\u200b\u2060\ufeff]+")
 _BETWEEN = re.compile("[,，、;；]")
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_NEAR = 3  # known labels that are named beside an unknown one
+_NEAR = 3  # known labels that the message about an unknown label suggests
 
 
 class LabelLookup:
-    """Finds labels whatever their case, blanks and width, and the IPC's symbols in any spelling.
+    """A lookup that ignores case, blanks and full-width forms, and accepts IPC symbols in any spelling.
 
     Args:
-        tree: The labels.
+        tree: Label tree to search.
     """
 
     def __init__(self, tree: LabelTree) -> None:
@@ -35,10 +35,10 @@ class LabelLookup:
         self._sorted = sorted(self._places)
 
     def find(self, spelling: str) -> int:
-        """The position of a label.
+        """Return the position of a label.
 
         Raises:
-            UnknownLabelError: Naming the nearest known labels.
+            UnknownLabelError: If there is no such label; the message names the nearest known labels.
         """
         level, colon, rest = spelling.partition(":")
         if colon and level.strip() in self._tree.levels:
@@ -58,20 +58,20 @@ class LabelLookup:
         return known
 
     def find_all(self, spellings: Iterable[str]) -> list[int]:
-        """The positions of several labels, each once; a spelling may name several, with commas between them.
+        """Return the positions of several labels, without repetition; one spelling may list several, with commas.
 
         Raises:
-            UnknownLabelError: As in :meth:`find`.
+            UnknownLabelError: See :meth:`find`.
         """
         found: dict[int, None] = {}
         for spelling in spellings:
-            whole = _key(spelling) in self._places  # a code of some schemes has commas itself
+            whole = _key(spelling) in self._places  # in some schemes, a code itself contains commas
             for part in [spelling] if whole else _BETWEEN.split(spelling):
                 found[self.find(part)] = None
         return list(found)
 
     def _near(self, key: str) -> list[str]:
-        """The known labels that begin most like a key; the first ones of the scheme where none does."""
+        """Return the known labels that share the longest beginning with a key, or else the first labels of the tree."""
         place = bisect.bisect_left(self._sorted, key)
         around = self._sorted[max(0, place - _NEAR) : place + _NEAR]
         shared = {one: sum(1 for _ in takewhile(bool, map(eq, key, one))) for one in around}

@@ -1,4 +1,4 @@
-"""Names of labels: titles of the user's table, and our own short names of IPC sections and classes."""
+"""Names of labels: titles from the user's table, and built-in short names of IPC sections and classes."""
 
 import csv
 import functools
@@ -13,14 +13,14 @@ LANGUAGES: tuple[str, ...] = ("zh", "en")
 
 
 def name_of(code: str, language: str = "zh") -> str:
-    """The short name of a section or class, in this project's own wording.
+    """Return the short name of a section or class, in this project's own wording.
 
     Args:
-        code: ``"A"`` or ``"A01"``.
+        code: Section or class, such as ``"A"`` or ``"A01"``.
         language: ``"zh"`` or ``"en"``.
 
     Raises:
-        DataError: If the code is no section or class of the latest edition.
+        DataError: If the code is not a section or class of the latest edition.
         ConfigError: If the language is unknown.
     """
     if language not in LANGUAGES:
@@ -28,14 +28,14 @@ def name_of(code: str, language: str = "zh") -> str:
     try:
         return _names()[code][language]
     except KeyError:
-        raise DataError(f"no name for {code!r}; sections (A) and classes (A01) have one") from None
+        raise DataError(f"no name for {code!r}; only sections (A) and classes (A01) have names") from None
 
 
 class LabelNames:
-    """What labels are called: by the titles of their tree and, in the IPC, by our short names of sections and classes.
+    """Names of labels: the titles in their tree and, for the IPC, built-in short names of sections and classes.
 
     Args:
-        tree: The labels, with the titles that are known.
+        tree: Label tree, with the known titles.
     """
 
     def __init__(self, tree: LabelTree) -> None:
@@ -43,23 +43,23 @@ class LabelNames:
         self._ours = _names() if is_ipc(tree) else {}
 
     def all_of(self, code: str) -> dict[str, str]:
-        """All names of a label, by kind: ``title``, ``zh``, ``en``; without those that it does not have."""
+        """Return the names of a label by kind: ``title``, ``zh``, ``en``; kinds without a name are left out."""
         own = self._ours.get(code, {})
         names = {"title": self._titles.get(code, ""), **{language: own.get(language, "") for language in LANGUAGES}}
         return {kind: name for kind, name in names.items() if name}
 
     def of(self, code: str) -> str:
-        """The title of a label, or else our Chinese name of it; empty for none."""
+        """Return the title of a label, or else its built-in Chinese name; empty if it has neither."""
         names = self.all_of(code)
         return names.get("title") or names.get("zh", "")
 
     def nearest(self, codes: Sequence[str]) -> str:
-        """The name of the last of some codes that has one, such as the labels on a path from the top; or empty."""
+        """Return the name of the last code that has one, such as the deepest on a path; empty if none has."""
         return next((name for code in reversed(codes) if (name := self.of(code))), "")
 
 
 def is_ipc(tree: LabelTree) -> bool:
-    """Whether a tree is of the IPC, by its levels and sections."""
+    """Return whether a tree is an IPC tree, judging by its levels and sections."""
     return tree.levels == IPC_LEVELS[: len(tree.levels)] and set(tree.labels(tree.levels[0])) <= set(SECTIONS)
 
 

@@ -1,4 +1,4 @@
-"""The labels on some paths in the order of a label tree: level by level, siblings together."""
+"""The labels on a set of paths, in the order of a label tree: level by level, with siblings together."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,22 +6,22 @@ from typing import Any
 
 from patent_hier.errors import DataError
 
-NONE = -1  # position of a label that is not in a tree, or not known
+NONE = -1  # position of a label that is unknown or not in the tree
 _GROUP = re.compile(r"([A-Z][0-9]{2}[A-Z]) ?([0-9]{1,4})/([0-9]+)", re.ASCII)
 
 
 def labels_on(
     paths: Iterable[Sequence[str | None]], levels: Sequence[str], root: str
 ) -> tuple[list[str], list[int], int]:
-    """All labels on some paths.
+    """Return all labels on the given paths.
 
     Args:
-        paths: As for :meth:`patent_hier.taxonomy.tree.LabelTree.from_paths`.
+        paths: Paths, as for :meth:`patent_hier.taxonomy.tree.LabelTree.from_paths`.
         levels: Names of the levels.
-        root: What stands above the first level, for messages.
+        root: Name of the root, for messages.
 
     Returns:
-        Their codes, each one's position of its parent (:data:`NONE` at the first level), and how many levels they fill.
+        The codes, the position of each code's parent (:data:`NONE` at the first level), and the number of levels used.
 
     Raises:
         DataError: If there is no label, a code has two parents, or a path has a gap or more codes than levels.
@@ -31,14 +31,14 @@ def labels_on(
     for path in distinct:
         depth = path.index(None) if None in path else len(path)
         if depth > len(levels) or any(path[depth:]):
-            raise DataError(f"path {path} does not fit the levels {', '.join(levels)}: a gap, or too many codes")
+            raise DataError(f"path {path} has a gap or too many codes; it must fit the levels {', '.join(levels)}")
         above: str | None = None
         for known, code in zip(parent_of, path[:depth], strict=False):
             if known.setdefault(code, above) != above:
-                raise DataError(f"label {code} stands below {known[code]} and below {above}; a label has one parent")
+                raise DataError(f"label {code} has two parents: {known[code]} and {above}; give it one parent")
             above = code
     if not parent_of or not parent_of[0]:
-        raise DataError(f"there is no label below {root}; give documents or a table that have some")
+        raise DataError(f"there is no label below {root}; use documents or a table with labels")
     codes: list[str] = []
     parents: list[int] = []
     places: dict[str | None, int] = {None: NONE}
@@ -51,6 +51,6 @@ def labels_on(
 
 
 def _scheme_order(code: str) -> str:
-    """A key that sorts codes as the IPC and the CPC do: main groups by number, subgroups by decimals."""
+    """Return a key that sorts codes as the IPC and the CPC do: main groups by number, subgroups by decimals."""
     match = _GROUP.fullmatch(code)
     return code if match is None else f"{match[1]}{int(match[2]):04}/{match[3]}"

@@ -1,8 +1,9 @@
-"""The International Patent Classification (IPC): its sections and classes, and strict reading of symbols.
+"""The International Patent Classification (IPC): its sections and classes, and a strict parser for symbols.
 
-A symbol such as ``A01D42/04`` reads section A, class A01, subclass A01D, main group A01D42/00, subgroup A01D42/04.
-Real files spell it in many ways; :meth:`IpcSymbol.parse` accepts those that can only mean one symbol and refuses
-everything else with a :class:`RejectReason`. Groups are checked by their form, classes against an edition's list.
+A symbol such as ``A01D42/04`` means section A, class A01, subclass A01D, main group A01D42/00, subgroup A01D42/04.
+Real files spell it in many ways. :meth:`IpcSymbol.parse` accepts every spelling that can mean only one symbol, and
+rejects everything else with a :class:`RejectReason`. Classes are checked against the list of an edition; groups are
+checked for their form only.
 """
 
 import re
@@ -20,7 +21,7 @@ SECTIONS: tuple[str, ...] = tuple("ABCDEFGH")
 EDITIONS: tuple[str, ...] = ("2017", "latest")
 MIN_LEVELS: tuple[str, ...] = ("class", "subclass", "group")
 
-# Edition 2017, the paper's: A99 ... H99 hold what a section has no other class for.
+# Edition 2017, used in the paper: A99 ... H99 cover the subject matter that fits no other class of a section.
 _CLASS_NUMBERS = {
     "A": "01 21-24 41-47 61-63 99",
     "B": "01-09 21-33 41-44 60-68 81-82 99",
@@ -40,14 +41,14 @@ def _spell_out(section: str, numbers: str) -> Iterator[str]:
 
 
 CLASSES_2017: tuple[str, ...] = tuple(code for item in _CLASS_NUMBERS.items() for code in _spell_out(*item))
-CLASSES_LATER: tuple[str, ...] = ("G16", "H10")  # of 2018 and 2023
+CLASSES_LATER: tuple[str, ...] = ("G16", "H10")  # added in 2018 and 2023
 
 _CLASSES = {"2017": CLASSES_2017, "latest": tuple(sorted(CLASSES_2017 + CLASSES_LATER))}
 _CLASS_SETS = {edition: frozenset(classes) for edition, classes in _CLASSES.items()}
 
 
 def all_classes(edition: str = "latest") -> tuple[str, ...]:
-    """Every class of an edition in the order of the scheme: 130 in ``"2017"``, 132 in ``"latest"``.
+    """Return every class of an edition in the order of the scheme: 130 in ``"2017"``, 132 in ``"latest"``.
 
     Raises:
         ConfigError: If the edition is not in :data:`EDITIONS`.
@@ -57,7 +58,7 @@ def all_classes(edition: str = "latest") -> tuple[str, ...]:
 
 
 class Level(StrEnum):
-    """How deep a symbol goes."""
+    """Level of the IPC that a symbol reaches."""
 
     SECTION = "section"
     CLASS = "class"
@@ -67,7 +68,7 @@ class Level(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """Why a text is no usable IPC symbol; ``description`` says it in words."""
+    """Reason why a text is not a usable IPC symbol; ``description`` is the text for messages."""
 
     description: str
 
@@ -78,19 +79,19 @@ class RejectReason(StrEnum):
         return member
 
     EMPTY = "empty_symbol", "the symbol is empty"
-    LOCARNO = "locarno_design", "a Locarno code: the row is a design, which has no IPC symbol"
-    UNKNOWN_CLASS = "unknown_class", "well-formed, but the IPC edition has no such class"
-    INCOMPLETE = "incomplete_symbol", "the symbol is not deep enough for the level asked for"
+    LOCARNO = "locarno_design", "a Locarno code: the document is a design, which has no IPC symbol"
+    UNKNOWN_CLASS = "unknown_class", "the form is valid, but the IPC edition has no such class"
+    INCOMPLETE = "incomplete_symbol", "the symbol does not reach the required level"
     MALFORMED = "malformed_symbol", "not an IPC symbol such as A01D42/04"
 
 
 class SymbolError(DataError):
-    """A text is no usable IPC symbol.
+    """An error for a text that is not a usable IPC symbol.
 
     Attributes:
-        reason: Why, as a member of :class:`RejectReason`.
-        value: The text as it stood in the file.
-        hint: What to do, or empty.
+        reason: Reason for the rejection.
+        value: Text as it is in the file.
+        hint: Remedy or detail; may be empty.
     """
 
     def __init__(self, reason: RejectReason, value: str, hint: str = "") -> None:
@@ -104,49 +105,49 @@ class SymbolError(DataError):
         return f"{shown!r}: {self.reason.description}" + (f"; {self.hint}" if self.hint else "")
 
 
-_SHOWN = 40  # characters of a bad value that an error message repeats
+_SHOWN = 40  # characters of an invalid value that an error message shows
 
-# Full-width forms and the blanks of real files become ASCII, invisible marks vanish. This is NFKC for just the
-# characters that occur: NFKC itself would also read "A⓪①" as a class.
+# Full-width forms and unusual blanks become ASCII, and invisible characters are removed. This is NFKC for only the
+# characters that occur in real files; full NFKC would also read "A⓪①" as a class.
 _FOLD: dict[int, int | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _FOLD |= dict.fromkeys([0x00A0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], 0x20)
 _FOLD |= dict.fromkeys([0x200B, 0x2060, 0xFEFF], None)
 
 _ALPHANUMERIC = re.compile(r"[^\W_]")
 _SEPARATOR = re.compile("[;；|｜\r\n]")
-# Six digits of a subgroup are the fixed-width form, filled up with zeros. Three to five that end in zero are refused:
-# the scheme has none (it writes 23/20, not 23/2000), so such a symbol was cut off somewhere.
+# A subgroup of six digits is in the fixed-width form, padded with zeros. One of three to five digits that ends in zero
+# is rejected: the scheme has none (it writes 23/20, not 23/2000), so the symbol was probably truncated.
 _SYMBOL = re.compile(
     r"""
-    ([A-Z]) ([0-9]{2})                                       # section and class; letters past H are told apart below
+    ([A-Z]) ([0-9]{2})                                       # section and class; letters after H are rejected below
     (?: ([A-Z])                                              # subclass
         (?: (?: [ \t]* ([0-9]{1,4}) /                        # main group
                 ([0-9]{2} | [0-9]{2,4}[1-9] | [0-9]{6})      # subgroup; see above
               | ([0-9]{4}) ([0-9]{6}) )                      # both in fixed width, without a slash
             (?: [ \t]* \( [0-9]{4} \. [0-9]{2} \)            # version of the scheme, such as (2006.01)
-                [ \t]* [ACIN]{0,3} )?                        # advanced or core level, invention or not
+                [ \t]* [ACIN]{0,3} )?                        # advanced or core level, invention or additional
         )?
     )?
     """,
     re.ASCII | re.IGNORECASE | re.VERBOSE,
 )
-# A class of 01 to 32 (or 99 in old editions), a subclass and perhaps the edition. Four bare digits are not taken for
-# a design: they may be anything, and designs do not count towards the allowed share of rejected rows.
+# A class from 01 to 32 (or 99 in old editions), a subclass and optionally the edition. Four digits alone are not read
+# as a design: they could be anything, and designs do not count towards the allowed share of rejected rows.
 _DESIGN = r"(?:LOC *\([0-9]{1,2}\) *CL\.? *)?(?:0[1-9]|[12][0-9]|3[0-2]|99)-[0-9]{2} *(?:\([0-9]{1,2}\))?"
 _LOCARNO = re.compile(rf"[\[\"' ]*{_DESIGN}(?:[,、\"' ]+{_DESIGN})*[\]\"' ]*", re.ASCII | re.IGNORECASE)
-_DEPTH_OF = {"class": 1, "subclass": 2, "group": 3}  # places filled in the symbol
+_DEPTH_OF = {"class": 1, "subclass": 2, "group": 3}  # parts that the symbol must have
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class IpcSymbol:
-    """An IPC symbol of any depth from class down; made by :meth:`parse`, sorted as the scheme is.
+    """An IPC symbol, from class to subgroup; :meth:`parse` creates it, and symbols sort in the order of the scheme.
 
     Attributes:
-        ipc_class: Section and class, ``"A01"``.
-        subclass_letter: ``"D"``, or empty.
-        main_number: Number of the main group, 42, or 0 where the symbol stops above it.
-        sub_digits: Digits of the subgroup, ``"04"``; ``"00"`` for the main group itself, or empty. They sort as
-            decimals do (1/02, 1/025, 1/03), so they stay text.
+        ipc_class: Section and class, such as ``"A01"``.
+        subclass_letter: Letter of the subclass, such as ``"D"``; empty if the symbol ends at the class.
+        main_number: Number of the main group, such as 42; 0 if the symbol ends above the main group.
+        sub_digits: Digits of the subgroup, such as ``"04"``; ``"00"`` for the main group itself; empty if the symbol
+            ends above. They are text because they sort as decimals do (1/02, 1/025, 1/03).
     """
 
     ipc_class: str
@@ -156,19 +157,20 @@ class IpcSymbol:
 
     @classmethod
     def parse(cls, text: str, edition: str = "latest", min_level: str = "class") -> "IpcSymbol":
-        """Read one symbol in any of the spellings that occur in real files.
+        """Parse one symbol in any of the spellings that occur in real files.
 
-        Accepted beside ``A01D42/04``: blanks before the group, the 14 characters of the fixed-width form
-        (``A01D0042040000``), a version and its letters (``(2006.01)I``), full-width and lower-case characters, blanks
-        around. A subgroup of six digits loses the zeros that the fixed-width form fills it up with.
+        Besides ``A01D42/04``, these are accepted: blanks before the group, the fixed-width form of 14 characters
+        (``A01D0042040000``), a version with its letters (``(2006.01)I``), full-width and lower-case characters, and
+        surrounding blanks. The zeros that pad a subgroup to six digits in the fixed-width form are removed.
 
         Args:
-            text: The symbol.
-            edition: ``"2017"`` or ``"latest"``; the class must exist there.
-            min_level: ``"class"``, ``"subclass"`` or ``"group"`` (main group or subgroup): how deep it must go.
+            text: Symbol to parse.
+            edition: ``"2017"`` or ``"latest"``; the class must exist in this edition.
+            min_level: Level that the symbol must reach: ``"class"``, ``"subclass"`` or ``"group"`` (main group or
+                subgroup).
 
         Raises:
-            SymbolError: If the text is not such a symbol; ``reason`` says why.
+            SymbolError: If the text is not a usable symbol; its ``reason`` explains why.
             ConfigError: If ``edition`` or ``min_level`` is unknown.
         """
         _check_settings(edition, min_level)
@@ -179,33 +181,33 @@ class IpcSymbol:
 
     @property
     def section(self) -> str:
-        """Section, ``"A"``."""
+        """Section, such as ``"A"``."""
         return self.ipc_class[0]
 
     @property
     def subclass(self) -> str | None:
-        """Subclass, ``"A01D"``."""
+        """Subclass, such as ``"A01D"``; None if the symbol ends at the class."""
         return self.ipc_class + self.subclass_letter if self.subclass_letter else None
 
     @property
     def main_group(self) -> str | None:
-        """Main group, ``"A01D42/00"``."""
+        """Main group, such as ``"A01D42/00"``; None if the symbol ends above it."""
         return f"{self.ipc_class}{self.subclass_letter}{self.main_number}/00" if self.main_number else None
 
     @property
     def subgroup(self) -> str | None:
-        """Subgroup, ``"A01D42/04"``; None for a symbol that is itself a main group."""
+        """Subgroup, such as ``"A01D42/04"``; None if the symbol is a main group or ends above."""
         return str(self) if self.depth is Level.SUBGROUP else None
 
     @property
     def path(self) -> tuple[str | None, ...]:
-        """Its labels from section to subgroup; a main group stands for itself below, None below where others end."""
+        """Labels from section to subgroup, None below the symbol; a main group is repeated as its own subgroup."""
         group = self.main_group
         return self.section, self.ipc_class, self.subclass, group, str(self) if group else None
 
     @property
     def depth(self) -> Level:
-        """The deepest level that the symbol names."""
+        """Deepest level that the symbol names."""
         if self.main_number:
             return Level.MAIN_GROUP if self.sub_digits == "00" else Level.SUBGROUP
         return Level.SUBCLASS if self.subclass_letter else Level.CLASS
@@ -216,18 +218,18 @@ class IpcSymbol:
 
 
 class SkippedSymbol(NamedTuple):
-    """A further symbol that could not be used."""
+    """A further symbol that could not be used, with the reason."""
 
     value: str
     reason: RejectReason
 
 
 class ParsedField(NamedTuple):
-    """A whole classification field.
+    """The symbols of a whole classification field.
 
     Attributes:
-        main: The first symbol, which decides the document's label.
-        further: The other symbols in their order, each once and none equal to ``main``.
+        main: First symbol, which determines the document's label.
+        further: Other symbols in their order, without repetition and without ``main``.
         skipped: Further symbols that could not be used, with the reason.
     """
 
@@ -237,20 +239,20 @@ class ParsedField(NamedTuple):
 
 
 def parse_symbols(text: str, edition: str = "latest", min_level: str = "class") -> ParsedField:
-    """Read a field of symbols; the first is the main one.
+    """Parse a field of symbols; the first is the main symbol.
 
-    Between symbols stand ``;``, ``|``, commas (full-width too), line breaks, or blanks. Empty parts are passed over, so
-    a separator may also stand at the end or twice. Around symbols may stand what
-    :mod:`patent_hier.taxonomy.spellings` knows, such as ``[1]``, ``Int.Cl.`` or quotes.
+    Symbols are separated by ``;``, ``|``, commas (also full-width), line breaks or blanks. Empty parts are skipped, so
+    separators may be repeated or come last. Symbols may be surrounded by anything that
+    :mod:`patent_hier.taxonomy.spellings` recognises, such as ``[1]``, ``Int.Cl.`` or quotation marks.
 
     Args:
-        text: The field as it stands in the file.
-        edition: As in :meth:`IpcSymbol.parse`.
-        min_level: As there, and it holds for further symbols too.
+        text: Field as it is in the file.
+        edition: See :meth:`IpcSymbol.parse`.
+        min_level: See :meth:`IpcSymbol.parse`; it also applies to further symbols.
 
     Raises:
-        SymbolError: If there is no symbol, or the first is not usable: the document then has no main symbol, and
-            another one must not take its place.
+        SymbolError: If there is no symbol, or the first is not usable. The document then has no main symbol, and no
+            further symbol may replace it.
         ConfigError: If ``edition`` or ``min_level`` is unknown.
     """
     _check_settings(edition, min_level)
@@ -267,7 +269,7 @@ def parse_symbols(text: str, edition: str = "latest", min_level: str = "class") 
 
 
 def _read_part(part: str, edition: str, min_level: str) -> list[tuple[str, IpcSymbol | RejectReason]]:
-    """The symbols of a part between separators that cannot mean anything else, each with its text."""
+    """Return the unambiguous symbols of a part between separators, or reasons for rejection, each with its text."""
     symbol = _read(part, edition, min_level)
     if symbol is not RejectReason.MALFORMED:
         return [(part, symbol)]
@@ -280,7 +282,7 @@ def _fold(text: str) -> str:
 
 
 def _read(text: str, edition: str, min_level: str) -> IpcSymbol | RejectReason:
-    """Read one symbol; a reason is returned, not raised, because files hold millions of them."""
+    """Parse one symbol; a reason is returned, not raised, because files hold millions of symbols."""
     text = _fold(text)
     match = _SYMBOL.fullmatch(text)
     if match is None:
@@ -310,10 +312,10 @@ def _why_not(text: str) -> RejectReason:
 
 def _error(reason: RejectReason, value: str, edition: str, min_level: str) -> SymbolError:
     if reason is RejectReason.INCOMPLETE:
-        return SymbolError(reason, value, f"at least a {min_level} is asked for")
+        return SymbolError(reason, value, f"give at least a {min_level}")
     if reason is RejectReason.UNKNOWN_CLASS:
         later = _fold(value)[:3].upper() in CLASSES_LATER
-        return SymbolError(reason, value, "edition 'latest' has it" if later else f"the edition is {edition!r}")
+        return SymbolError(reason, value, "edition 'latest' has this class" if later else f"the edition is {edition!r}")
     return SymbolError(reason, value)
 
 

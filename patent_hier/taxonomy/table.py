@@ -1,4 +1,4 @@
-"""Tables of labels: the rows of a CSV file, and the tree that they make, of the IPC or of any other scheme."""
+"""Tables of labels: reading their rows from a CSV file and deriving the scheme, be it the IPC or any other."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +11,10 @@ from patent_hier.progress import say
 from patent_hier.taxonomy.symbols import IPC_LEVELS, SECTIONS, IpcSymbol, RejectReason, SymbolError
 from patent_hier.text_files import csv_rows
 
-NO_SYMBOL, UNKNOWN_CLASS = "codes that are not IPC symbols of their level", "codes of classes that the edition lacks"
+NO_SYMBOL, UNKNOWN_CLASS = "codes that are not IPC symbols of their level", "codes whose class the edition lacks"
 NO_CODE, REPEATED = "rows without a code", "repeated rows"
-OTHER_TITLE = "repeated codes with another title, of which the first is kept"
-ORPHANS = "codes below a parent that has no row"
+OTHER_TITLE = "repeated codes with a different title (the first title is kept)"
+ORPHANS = "codes whose parent has no row"
 
 IpcPath = tuple[str | None, ...]
 
@@ -24,11 +24,11 @@ class Row:
     """A row of a table.
 
     Attributes:
-        number: Its line in the file, if no field has a line break; the header's is 1.
-        code: As it stands in the table.
-        title: Likewise; empty if there is none.
-        level: The level's name; empty without such a column.
-        parent: The parent's code, empty at the first level; None without such a column.
+        number: Number of the row; the header is row 1.
+        code: Code as it is in the table.
+        title: Title as it is in the table; empty if there is none.
+        level: Name of the level; empty if the table has no column ``level``.
+        parent: Code of the parent, empty at the first level; None if the table has no column ``parent``.
     """
 
     number: int
@@ -42,9 +42,9 @@ def read_rows(path: Path, *either: str) -> list[Row]:
     """Read a table of labels.
 
     Args:
-        path: CSV in UTF-8, plain or compressed (``.xz``, ``.gz``), with a column ``code`` and a single one whose name
-            starts with ``title``.
-        either: Further columns, ``level`` or ``parent``, of which the table must have one.
+        path: CSV file in UTF-8, plain or compressed (``.xz``, ``.gz``), with a column ``code`` and exactly one column
+            whose name starts with ``title``.
+        either: Further columns, ``level`` or ``parent``; the table must have at least one of them.
 
     Raises:
         DataError: If the file cannot be read, lacks a column or has a row that is too short.
@@ -57,7 +57,9 @@ def _rows(path: Path, rows: Iterator[list[str]], either: Sequence[str]) -> Itera
     titles = [place for place, name in enumerate(names) if name.startswith("title")]
     if "code" not in names or len(titles) != 1 or not set(either) & set(names):
         wanted = " or ".join(map(repr, either))
-        raise DataError(f"{path} has the columns {names}; it needs 'code', {wanted} and one that starts with 'title'")
+        raise DataError(
+            f"{path} has the columns {names}; it needs 'code', {wanted}, and one column that starts with 'title'"
+        )
     code, title = names.index("code"), titles[0]
     level, parent = (names.index(name) if name in names else None for name in ("level", "parent"))
     needed = max(place for place in (code, title, level, parent) if place is not None)
@@ -65,7 +67,7 @@ def _rows(path: Path, rows: Iterator[list[str]], either: Sequence[str]) -> Itera
         if not row:  # a blank line
             continue
         if len(row) <= needed:
-            raise DataError(f"{path} has too few columns in its row {number}; export it again")
+            raise DataError(f"{path} has too few columns in row {number}; export the table again")
         yield Row(
             number,
             row[code].strip(),
@@ -76,7 +78,7 @@ def _rows(path: Path, rows: Iterator[list[str]], either: Sequence[str]) -> Itera
 
 
 def level_name(level: str) -> str:
-    """A level's name; tables and older settings also write ``maingroup``."""
+    """Return the name of a level; tables and older settings may also spell it ``maingroup``."""
     return "main_group" if level == "maingroup" else level
 
 
@@ -84,7 +86,7 @@ class Scheme(NamedTuple):
     """The labels of a table, as arguments of :meth:`patent_hier.taxonomy.tree.LabelTree.from_paths`.
 
     Attributes:
-        paths: Codes from the top to each label.
+        paths: Path to each label: the codes from the top down.
         levels: Names of the levels.
         titles: Titles by code.
         edition: Edition of the scheme; None if unknown.
@@ -98,13 +100,13 @@ class Scheme(NamedTuple):
 
 @dataclass
 class _Found:
-    """Findings so far: by code its row and its path, and how many rows could not be used or repeat a code."""
+    """The rows and paths found so far, by code, and the number of rows skipped for each reason."""
 
     path: Path
     rows: dict[str, Row] = field(default_factory=dict)
     paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     odd: Counter[str] = field(default_factory=Counter)
-    first: dict[str, int] = field(default_factory=dict)  # row of each reason
+    first: dict[str, int] = field(default_factory=dict)  # first row skipped for each reason
 
     def pass_over(self, row: Row, reason: str) -> None:
         self.odd[reason] += 1
@@ -116,8 +118,8 @@ class _Found:
             return
         if known.parent != row.parent:
             raise DataError(
-                f"{self.path} has {code} below {known.parent!r} in its row {known.number} and below {row.parent!r} in "
-                f"its row {row.number}; keep one"
+                f"{self.path} has {code} below {known.parent!r} in row {known.number} and below {row.parent!r} in "
+                f"row {row.number}; keep one of the rows"
             )
         self.pass_over(row, REPEATED if known.title == row.title else OTHER_TITLE)
 
@@ -126,40 +128,41 @@ class _Found:
         return {code: row.title for code, row in self.rows.items() if row.title and code in self.paths}
 
     def scheme(self, levels: Sequence[str], edition: str | None) -> Scheme:
-        """The scheme of the paths; what was odd is said in one line."""
+        """Return the scheme and print one line that counts the labels and the skipped rows."""
         odd = [f"{count} {reason} (first: row {self.first[reason]})" for reason, count in self.odd.items()]
         if not self.paths:
-            raise DataError(f"{self.path} has no label that can be used: {', '.join(odd) or 'no row'}")
+            raise DataError(f"{self.path} has no usable label: {', '.join(odd) or 'no rows'}; check the table")
         paths = list(_whole(self.paths, len(levels)))
         sizes = [len({path[i] for path in paths if len(path) > i}) for i in range(len(levels))]
         made = ", ".join(f"{level} {size}" for level, size in zip(levels, sizes, strict=True))
         above = {code for path in self.paths.values() for code in path} - set(self.rows)
-        gaps = f"; {len(above)} labels have no row, only others below them, such as {min(above)}" if above else ""
-        say(f"labels of {self.path}: {made}; {len(self.titles)} titles; passed over: {', '.join(odd) or 'none'}{gaps}")
+        gaps = f"; {len(above)} labels occur only as parents and have no row, such as {min(above)}" if above else ""
+        say(f"labels of {self.path}: {made}; {len(self.titles)} titles; skipped: {', '.join(odd) or 'none'}{gaps}")
         return Scheme(paths, tuple(levels), self.titles, edition)
 
 
 def _whole(paths: Mapping[str, tuple[str, ...]], n_levels: int) -> Iterable[tuple[str, ...]]:
-    """The paths; a label without children has itself below it, down to the deepest level."""
+    """Yield the paths; a label without children is repeated below itself, down to the deepest level."""
     parents = {above for path in paths.values() for above in path[:-1] if above != path[-1]}
     for path in paths.values():
         yield path if path[-1] in parents else path + path[-1:] * (n_levels - len(path))
 
 
 def read_scheme(path: Path, edition: str | None = None) -> Scheme:
-    """Read a scheme; what is odd about the table is counted and said in one line.
+    """Read a scheme, and print one line that counts the labels and the skipped rows.
 
-    With a column ``parent`` the scheme is any: a row without a parent is of the first level, and the levels are named
-    by the column ``level`` if there is one, else ``level_1`` and so on. Without it the scheme is the IPC, and the
-    parents are found by its spelling. A label without children that stands above the deepest level has a leaf of its
-    own code at every level below; so has every main group of the IPC, at which documents may end.
+    With a column ``parent``, the table can hold any scheme: a row without a parent belongs to the first level, and the
+    levels take their names from the column ``level`` if there is one, else ``level_1`` and so on. Without it, the
+    scheme is the IPC, and the parents follow from the spelling of the symbols. A label without children above the
+    deepest level is repeated at every level below it. The same holds for every main group of the IPC, because a
+    document's symbol may end there.
 
     Args:
-        path: As for :func:`read_rows`.
-        edition: Edition of the scheme. The IPC's classes must belong to it; ``latest`` if left out.
+        path: Table to read; see :func:`read_rows`.
+        edition: Edition of the scheme. IPC classes must belong to it; ``latest`` if left out.
 
     Raises:
-        DataError: If the table cannot be used: also if a code has two parents, or stands below itself.
+        DataError: If the table cannot be used, or a code has two parents or is its own ancestor.
     """
     rows = read_rows(path, "parent", "level")
     if any(row.parent is None for row in rows):
@@ -179,19 +182,19 @@ def _by_spelling(path: Path, rows: list[Row], edition: str) -> Scheme:
             found.paths[codes[-1]] = codes
     depth = max(map(len, found.paths.values()), default=0)
     for code, codes in found.paths.items():
-        if IPC_LEVELS[len(codes) - 1] == "main_group" and depth > len(codes):  # documents may end there
+        if IPC_LEVELS[len(codes) - 1] == "main_group" and depth > len(codes):  # documents may end at a main group
             found.paths[code] = (*codes, code)
     return found.scheme(IPC_LEVELS[:depth], edition)
 
 
 def ipc_place(path: Path, row: Row, edition: str) -> IpcPath | str:
-    """The path to the IPC place that a row names, without None at its end; or why it has none.
+    """Return the path to the IPC label that a row names, without trailing None; or the reason why it names none.
 
     Raises:
-        DataError: If the row's level is none of the IPC's.
+        DataError: If the row's level is not an IPC level.
     """
     if row.level not in IPC_LEVELS:
-        raise DataError(f"{path} has level={row.level!r} in its row {row.number}; use one of {', '.join(IPC_LEVELS)}")
+        raise DataError(f"{path} has level={row.level!r} in row {row.number}; use one of {', '.join(IPC_LEVELS)}")
     if not row.code:
         return NO_CODE
     if row.level == IPC_LEVELS[0]:
@@ -217,11 +220,11 @@ def _by_parent(path: Path, rows: list[Row], edition: str | None) -> Scheme:
 
 
 def _climb(path: Path, code: str, found: _Found) -> tuple[str, ...] | None:
-    """A code's path, which is kept with those of its ancestors; None if one of them has no row."""
+    """Find the path of a code and store it with the paths of its ancestors; return None if an ancestor has no row."""
     climbed: dict[str, None] = {}
     while code and code not in found.paths:
         if code in climbed:
-            raise DataError(f"{path} has {code} below itself (row {found.rows[code].number}); correct its parent")
+            raise DataError(f"{path} has {code} below itself (row {found.rows[code].number}); correct the parent")
         if code not in found.rows:
             return None
         climbed[code] = None
@@ -233,15 +236,15 @@ def _climb(path: Path, code: str, found: _Found) -> tuple[str, ...] | None:
 
 
 def _level_names(found: _Found) -> list[str]:
-    """A name for each level; one that several levels share is numbered from the second on."""
+    """Return a name for each level; if several levels share a name, a number is added from the second on."""
     named: dict[int, Row] = {}
     for code, own in found.paths.items():
         row = found.rows[code]
         known = named.setdefault(len(own), row)
         if known.level != row.level:
             raise DataError(
-                f"{found.path} has level={known.level!r} in its row {known.number} and level={row.level!r} in its row "
-                f"{row.number}, both {len(own)} steps from the top; give them one name, or leave the column out"
+                f"{found.path} has level={known.level!r} in row {known.number} but level={row.level!r} in row "
+                f"{row.number}, both at depth {len(own)}; give the two rows the same level, or remove the column"
             )
     levels = [named[depth].level for depth in sorted(named)]
     numbers = [levels[: i + 1].count(level) for i, level in enumerate(levels)]

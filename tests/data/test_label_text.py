@@ -42,7 +42,7 @@ def test_each_row_is_a_text_or_counted(tmp_path: Path) -> None:
         ["B", "B60", "B60K", None, None],
     ]
     assert found.passed_over == {
-        "codes of classes that the edition lacks": 2,
+        "codes whose class the edition lacks": 2,
         "titles without a word outside notes": 1,
         "codes that are not IPC symbols of their level": 2,
         "repeated rows": 1,
@@ -50,7 +50,7 @@ def test_each_row_is_a_text_or_counted(tmp_path: Path) -> None:
     assert len(found) + sum(found.passed_over.values()) == TABLE.count("\n") - 1
     assert found.line() == (
         "6 titles (section 1, class 1, subclass 2, main_group 1, subgroup 1); skipped: "
-        "2 codes of classes that the edition lacks, 1 titles without a word outside notes, "
+        "2 codes whose class the edition lacks, 1 titles without a word outside notes, "
         "2 codes that are not IPC symbols of their level, 1 repeated rows"
     )
 
@@ -100,11 +100,11 @@ def test_notes_are_stripped(title: str, kept: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("code,title\nA,x\n", "it needs 'code', 'level' and one that starts with 'title'"),
-        ("code,level,title_zh,title_en\nA,section,x,y\n", "it needs 'code', 'level' and one that starts with 'title'"),
+        ("code,title\nA,x\n", "it needs 'code', 'level', and one column that starts with 'title'"),
+        ("code,level,title_zh,title_en\nA,section,x,y\n", "'code', 'level', and one column that starts with 'title'"),
         ("", r"has the columns \[\]"),
-        ("code,level,title\nA01,klass,x\n", "level='klass' in its row 2; use one of section, class"),
-        ("code,level,title\n\nA,section,x\nA01,class\n", "too few columns in its row 4"),
+        ("code,level,title\nA01,klass,x\n", "level='klass' in row 2; use one of section, class"),
+        ("code,level,title\n\nA,section,x\nA01,class\n", "too few columns in row 4"),
         ("code,level,title\nA01,class,（x）\n", "has no title at the levels section, class"),
         ('code,level,title\nA,section,x\nA01,class,"x\n', "is damaged"),
     ],

@@ -219,6 +219,6 @@ def test_label_texts_are_training_documents_and_nothing_else(model, weight, tmp_
 
 def test_a_table_that_is_none_leaves_nothing(tmp_path, changed):
     (tmp_path / "titles.csv").write_text("code;level;title\n", "utf-8")
-    with pytest.raises(DataError, match="it needs 'code', 'level' and one that starts with 'title'"):
+    with pytest.raises(DataError, match="it needs 'code', 'level', and one column that starts with 'title'"):
         run_node(changed("data", label_text=str(tmp_path / "titles.csv")))
     assert not [path for path in (tmp_path / "runs" / "bertcnn").iterdir() if path.name != ".locks"]

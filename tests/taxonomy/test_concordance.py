@@ -88,11 +88,11 @@ def test_what_several_places_share(symbols: tuple[str, ...], common: str | None)
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
-        ("a,b\nA01B,A01C\n", DataError, "has the columns a, b; it needs 'old' and 'new'"),
+        ("a,b\nA01B,A01C\n", DataError, "has these columns: a, b; it needs 'old' and 'new'"),
         ("old,new\nA01B,nonsense\n", DataError, "row 2: 'nonsense'"),
-        ("old,new\nA01B,A01B\n", DataError, "changes no symbol"),
-        ("old,new,date\nA01B,A01C,soon\n", ConfigError, "row 2: soon is no date"),
-        ("old,new,date\nA01B,A01C,2018-01-01\nA01B,A01D,2019-01-01\n", DataError, "row 3: A01B has another date"),
+        ("old,new\nA01B,A01B\n", DataError, "does not change any symbol"),
+        ("old,new,date\nA01B,A01C,soon\n", ConfigError, "row 2: 'soon' is not a date; use YYYY-MM-DD"),
+        ("old,new,date\nA01B,A01C,2018-01-01\nA01B,A01D,2019-01-01\n", DataError, "row 3: A01B has a different date"),
         ("old,new\nA01B,H01L51/*\n", DataError, "row 2"),  # a successor is one place
     ],
 )

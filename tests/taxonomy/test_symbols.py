@@ -148,7 +148,7 @@ def test_min_level(text: str, shallowest: str) -> None:
 
 def test_class_of_a_later_edition() -> None:
     assert IpcSymbol.parse("G16H50/20", edition="latest").ipc_class == "G16"
-    with pytest.raises(SymbolError, match="edition 'latest' has it") as caught:
+    with pytest.raises(SymbolError, match="edition 'latest' has this class") as caught:
         IpcSymbol.parse("ｇ16H50/20", edition="2017")
     assert caught.value.reason is RejectReason.UNKNOWN_CLASS
     with pytest.raises(SymbolError, match="the edition is 'latest'"):

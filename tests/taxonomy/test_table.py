@@ -56,10 +56,10 @@ def test_an_ipc_table_finds_parents_by_spelling(tmp_path: Path, capsys: pytest.C
     assert (tree.edition, "B" in tree.titles, tree.titles["A01"]) == ("2017", False, "农业；林业")
     assert capsys.readouterr().out == (
         f"labels of {tmp_path / 'labels.csv'}: section 2, class 2, subclass 2, main_group 2, subgroup 4; 7 titles; "
-        "passed over: 1 repeated codes with another title, of which the first is kept (first: row 8), "
+        "skipped: 1 repeated codes with a different title (the first title is kept) (first: row 8), "
         "1 repeated rows (first: row 10), 2 codes that are not IPC symbols of their level (first: row 11), "
-        "1 codes of classes that the edition lacks (first: row 13); "
-        "2 labels have no row, only others below them, such as B\n"
+        "1 codes whose class the edition lacks (first: row 13); "
+        "2 labels occur only as parents and have no row, such as B\n"
     )
 
 
@@ -72,8 +72,8 @@ def test_any_scheme_names_its_parents(tmp_path: Path, capsys: pytest.CaptureFixt
     assert tree.locate(["Z9", None]).tolist() == [NONE, NONE]
     assert (tree.edition, tree.titles["Y02E 10/44"], "A99" in tree.titles) == ("2024.01", "Heat exchange", False)
     assert capsys.readouterr().out.endswith(
-        "level_6 2; 7 titles; passed over: 1 repeated rows (first: row 10), 1 rows without a code (first: row 11), "
-        "1 codes below a parent that has no row (first: row 12)\n"
+        "level_6 2; 7 titles; skipped: 1 repeated rows (first: row 10), 1 rows without a code (first: row 11), "
+        "1 codes whose parent has no row (first: row 12)\n"
     )
 
 
@@ -85,6 +85,11 @@ def test_a_column_names_the_levels(tmp_path: Path) -> None:
     assert tree.levels == ("section", "class", "subclass", "main_group", "subgroup", "subgroup_2")
 
 
+def test_the_path_of_a_table_may_be_a_string(tmp_path: Path) -> None:
+    tree = read(tmp_path, CPC)
+    assert LabelTree.from_table(str(tmp_path / "labels.csv")) == tree
+
+
 def test_compressed_tables_read_the_same(tmp_path: Path) -> None:
     packed = tmp_path / "packed.csv.xz"
     packed.write_bytes(lzma.compress(CPC.encode("utf-8-sig")))
@@ -94,15 +99,15 @@ def test_compressed_tables_read_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("code,title\nA,x\n", "needs 'code', 'parent' or 'level' and one that starts with 'title'"),
-        ("code,parent,title,title_en\nA,,x,y\n", "one that starts with 'title'"),
-        ("code,parent,title\nA,\n", "too few columns in its row 2"),
+        ("code,title\nA,x\n", "needs 'code', 'parent' or 'level', and one column that starts with 'title'"),
+        ("code,parent,title,title_en\nA,,x,y\n", "one column that starts with 'title'"),
+        ("code,parent,title\nA,\n", "too few columns in row 2"),
         ("code,parent,title\nB,A,x\nA,B,x\n", "has B below itself"),
-        ("code,parent,title\nA,,x\nB,,x\nC,A,x\nC,B,x\n", "has C below 'A' in its row 4 and below 'B' in its row 5"),
-        ("code,parent,title\nA01,A,x\n", r"no label that can be used: 1 codes below a parent that has no row \(first"),
-        ("code,parent,title\n", "no label that can be used: no row"),
-        ("code,parent,level,title\nA,,s,x\nB,,t,x\n", "level='s' in its row 2 and level='t' in its row 3"),
-        ("code,level,title\nA01,klass,x\n", "level='klass' in its row 2; use one of section, class"),
+        ("code,parent,title\nA,,x\nB,,x\nC,A,x\nC,B,x\n", "has C below 'A' in row 4 and below 'B' in row 5"),
+        ("code,parent,title\nA01,A,x\n", r"no usable label: 1 codes whose parent has no row \(first"),
+        ("code,parent,title\n", "no usable label: no rows"),
+        ("code,parent,level,title\nA,,s,x\nB,,t,x\n", "level='s' in row 2 but level='t' in row 3"),
+        ("code,level,title\nA01,klass,x\n", "level='klass' in row 2; use one of section, class"),
         ('code,level,title\nA01,class,"x\n', "is damaged"),
     ],
 )

@@ -70,10 +70,10 @@ def test_parts_by_hand():
     part, _ = TREE.under("main_group", "A01B1/00")
     assert (part.levels, part.codes.tolist()) == (("subgroup",), ["A01B1/00", "A01B1/02"])
     assert TREE.to_depth("class").codes.tolist() == CODES[:7]
-    with pytest.raises(ConfigError, match="there is no class Z99"):
+    with pytest.raises(ConfigError, match="the label tree has no class Z99"):
         TREE.under("class", "Z99")
     for level, code in (("class", "A61"), ("subgroup", "A01B1/02")):
-        with pytest.raises(ConfigError, match=f"there is nothing below {code}"):
+        with pytest.raises(ConfigError, match=f"there are no labels below {code}"):
             TREE.under(level, code)
 
 
@@ -88,13 +88,13 @@ def test_without_a_parent_its_labels_go_too():
 
 
 def test_what_is_no_tree_of_paths_is_refused():
-    with pytest.raises(DataError, match="label A01 stands below A and below B"):
+    with pytest.raises(DataError, match="label A01 has two parents: A and B"):
         tree_of([("A", "A01"), ("B", "A01")])
     for paths in ([], [(None, None)]):
         with pytest.raises(DataError, match="there is no label below root"):
             LabelTree.from_paths(paths, ("section", "class"))
     for path in (("A", None, "A01B"), (None, "A01"), ("A", "A01", "A01B", "A01B1/00")):
-        with pytest.raises(DataError, match="does not fit the levels section, class, subclass: a gap, or too many"):
+        with pytest.raises(DataError, match="a gap or too many codes; it must fit the levels section, class, subclass"):
             LabelTree.from_paths([("A", "A01"), path], IPC_LEVELS[:3])
 
 
@@ -103,12 +103,12 @@ def test_what_is_no_tree_of_paths_is_refused():
     [
         (["A", "B"], [NONE], "2 labels and 1 parents on 2 levels"),
         (["A"], [NONE, NONE], "1 labels and 2 parents on 2 levels"),
-        (["A", "A01"], [NONE, 1], "a parent does not stand above its child"),
-        (["A", "A01", "A02"], [NONE, 2, 0], "a parent does not stand above its child"),
+        (["A", "A01"], [NONE, 1], "a parent is not above its child"),
+        (["A", "A01", "A02"], [NONE, 2, 0], "a parent is not above its child"),
         (["A", "B", "A01", "B01"], [NONE, NONE, 1, 0], "siblings are not neighbours in the order of their parents"),
-        (["A", "B"], [NONE, NONE], "its labels do not fill 2 levels"),
-        (["A", "A01", "A01"], [NONE, 0, 0], "a code occurs twice in a level"),
-        (["A", "=A01"], [NONE, 0], "label or level '=A01' has signs that no name has"),
+        (["A", "B"], [NONE, NONE], "the labels do not fill 2 levels"),
+        (["A", "A01", "A01"], [NONE, 0, 0], "a code occurs twice at the same level"),
+        (["A", "=A01"], [NONE, 0], "the name '=A01' of a label or level has characters that are not allowed"),
     ],
 )
 def test_arrays_that_are_no_tree_are_refused(codes, parents, reason):
@@ -236,6 +236,6 @@ DAMAGE = {
 
 @pytest.mark.parametrize("case", DAMAGE)
 def test_what_is_no_tree_is_refused_in_one_line(case):
-    with pytest.raises(ArtifactError, match="this is no label tree") as caught:
+    with pytest.raises(ArtifactError, match="this is not a label tree") as caught:
         LabelTree.from_dict(DAMAGE[case](TREE.as_dict()))
     assert "\n" not in str(caught.value)
