@@ -14,22 +14,22 @@ from patent_hier.cli.messages import run_command
 from patent_hier.cli.overrides import OneLineParser
 from patent_hier.errors import ConfigError
 
-_SPEED = """Compare the speed of the suite with what users would pick instead, in turn on this machine; write a table
-and JSON.
+_SPEED = """Compare the speed of the suite with what users would pick instead, in turn on this machine.
 
-The texts come from the demo corpus, or from another one with data=cnipa data.path=FILE.csv. Do not use the machine for
-anything else meanwhile. The row scale uses generated files of up to 30,000 rows (quick) or 2,770,000 rows (full; 4 GB
-of disk in TMPDIR). The peer of training needs the extra bench and the row engines the extra openvino:
-pip install -e ".[bench,openvino]"."""
+The command prints a table and writes it with JSON. The texts come from the demo corpus, or from another one with
+data=cnipa data.path=FILE.csv. Do not use the machine for anything else meanwhile. The row scale uses generated files of
+up to 30,000 rows (quick) or 2,770,000 rows (full; 4 GB of disk in TMPDIR). The peer of training needs the extra bench
+and the row engines the extra openvino: pip install -e ".[bench,openvino]"."""
 _PLAN = """Estimate what training on a corpus needs: disk, memory, and hours on several machines.
 
 With data=cnipa data.path=FILE.csv, the plan is for the corpus of that file, which is prepared first if necessary.
 Without overrides, the plan is for the training in the paper: encoder=bert_base_chinese experiment=paper
 trainer.precision=bf16-mixed level=hier. Nothing is downloaded and nothing is trained. Hours on graphics cards are
 published peaks times a utilisation: measured if a record of such a card exists, otherwise assumed and marked so."""
-_GPU = """Check everything that needs a GPU within a few minutes, on one H100 or H200, and record it: tests, resumption,
-losses in bf16 and fp32, training steps compared with Hugging Face's Trainer, scoring, pre-training, level=hier, and the
-estimated hours of the paper's experiment.
+_GPU = """Check everything that needs a GPU within a few minutes, on one H100 or H200, and record the results.
+
+The check covers the tests, resumption, losses in bf16 and fp32, training steps compared with Hugging Face's Trainer,
+scoring, pre-training, level=hier, and the estimated hours of the paper's experiment.
 
 The check runs without questions. It skips a step if too little time is left, continues after a failed step, and writes
 the record after each step. The settings, such as data=gazette data.path=FILE.csv, apply to level=hier; the other steps

@@ -26,7 +26,7 @@ def make_plan(work: Work, figures: Figures, settings: Settings) -> dict[str, Any
     """
     precision = FP32 if settings.trainer.precision == FP32 else BF16
     card = card_memory(work, precision, filled(settings.trainer.batch_size), settings.encoder.max_length)
-    here = Machine(f"the bench's: {figures.training.device}, {figures.training.precision}", None)
+    here = Machine(f"bench machine: {figures.training.device}, {figures.training.precision}", None)
     node, documents = work.nodes[0], work.documents
     facts = {
         "rows": documents.rows,

@@ -44,7 +44,7 @@ class _Chunk(NamedTuple):
 
     @classmethod
     def of(cls, counted: Counted, train: NDArray[np.bool_], entries: Path) -> "_Chunk":
-        """Save the counts of documents to ``entries``; ``train`` marks the training documents, ``(n,)``."""
+        """Save documents' counts to ``entries`` and return the chunk; ``train``, ``(n,)``, marks training documents."""
         of_training = counted.counts[train].indices
         frequencies = np.bincount(of_training, minlength=len(counted.keys)).astype(np.int32)
         save_npz(entries, counted.counts, compressed=False)
@@ -180,7 +180,7 @@ def _count_chunks(
 
     yield from _in_turn(pool, count, cut())
     if read != len(train):
-        raise DataError(f"the corpus has {read} texts, but its split {len(train)}; delete both caches and run again")
+        raise DataError(f"the corpus has {read} texts, but its split has {len(train)}; delete both caches, run again")
 
 
 def _in_turn(

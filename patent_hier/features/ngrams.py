@@ -228,7 +228,7 @@ class NgramCutter:
             for key, name in self._found(keys[keys >= HASHED], in_chunks(batches(), self.sizes)):
                 names[hashed[key]] = name
         if not all(names):
-            raise DataError("the texts changed while their n-grams were counted: one is no longer there; run again")
+            raise DataError("the texts changed while their n-grams were counted (one is now missing); run again")
         return names
 
     def _read(self, keys: Keys) -> list[str]:

@@ -57,7 +57,7 @@ class PackedText:
             ids = np.memmap(folder / f"{part}{_IDS}", ids_dtype(manifest), "r")
             starts = np.memmap(folder / f"{part}{_STARTS}", np.bool_, "r")
             if not len(ids) == len(starts) == manifest["tokens"][part]:
-                raise ValueError(f"{len(ids)} ids, {len(starts)} word starts")
+                raise ValueError(f"{len(ids)} ids and {len(starts)} word starts do not match its manifest")
         except (KeyError, OSError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"packed text {folder} is damaged ({reason(error)}); delete it and run again"

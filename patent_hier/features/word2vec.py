@@ -46,7 +46,7 @@ def vectors_fingerprint(
         ValueError: If only one of file and digest is given.
     """
     if (settings.vectors is None) != (file_digest is None):
-        raise ValueError(f"file_digest={file_digest} does not go with vectors={settings.vectors}")
+        raise ValueError(f"file_digest={file_digest} does not match vectors={settings.vectors}; give both or neither")
     source: dict[str, object] = {"seed": settings.seed}
     if file_digest is not None:
         source["file"] = file_digest
@@ -304,4 +304,4 @@ def _vector_lines(path: Path) -> Iterator[tuple[int, bytes, list[bytes]]]:
     except OSError as error:
         raise ConfigError(f"features.vectors={path} cannot be read ({error.strerror}); check the path") from error
     if seen < announced:
-        raise ConfigError(f"features.vectors={path} has {seen} of the {announced} vectors it announces; copy it again")
+        raise ConfigError(f"features.vectors={path} has {seen} of the {announced} vectors in its header; copy it again")

@@ -58,7 +58,7 @@ class DelimitedReader:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Properties of the source; see :class:`patent_hier.reading.rows.Reader`."""
         line = self._heading.line + 1 if self._heading else None
         delimiter = self._records.delimiter
         shown = DELIMITERS.get(delimiter, delimiter)
@@ -66,11 +66,11 @@ class DelimitedReader:
 
     @property
     def notes(self) -> Sequence[str]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Remarks about the source; see :class:`patent_hier.reading.rows.Reader`."""
         return self._decoder.notes
 
     def rows(self) -> Iterator[Rows]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Yield all rows in order; see :class:`patent_hier.reading.rows.Reader`."""
         skipped, first = self._skipped, self._first
         own = {line - skipped: fault for line, fault in first.faults.items() if line >= skipped}
         head = first.lines[:skipped]

@@ -174,7 +174,7 @@ class Decoder:
         more = f" and {len(self._stretches) - _SHOWN} more ranges" if len(self._stretches) > _SHOWN else ""
         where = f"line{'s' * (len(shown) > 1 or '-' in shown[0])} {', '.join(shown)}{more}"
         verb = "are" if "lines" in where else "is"
-        return [f"{where} {verb} {NAMES[self._other]}, the others {NAMES[self._encoding]}; all were read correctly"]
+        return [f"{where} {verb} {NAMES[self._other]}, the others {NAMES[self._encoding]}; each was read as such"]
 
     def blocks(self) -> Iterator[Block]:
         """Yield all lines in order, in blocks."""

@@ -64,16 +64,16 @@ class JsonReader:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Properties of the source; see :class:`patent_hier.reading.rows.Reader`."""
         return {"format": "JSON list" if self._is_list else "JSON lines", "encoding": self._encoding}
 
     @property
     def notes(self) -> Sequence[str]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Remarks about the source; see :class:`patent_hier.reading.rows.Reader`."""
         return self._decoder.notes
 
     def rows(self) -> Iterator[Rows]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Yield all rows in order; see :class:`patent_hier.reading.rows.Reader`."""
         while items := list(islice(self._items_left, BATCH)):
             rows = Rows(blank_lines=self._blank_lines)
             self._blank_lines = 0
@@ -193,7 +193,7 @@ class _Open:
 
 
 def _indent(text: str, place: int) -> int:
-    """Return the indentation of a bracket that is the first sign of its line, else the length of the text."""
+    """Return the indentation of a bracket that is the first character of its line, else the length of the text."""
     before = text[text.rfind("\n", 0, place) + 1 : place]
     return len(text) if before.strip() else len(before)
 

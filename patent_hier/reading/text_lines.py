@@ -23,16 +23,16 @@ class LineReader:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Properties of the source; see :class:`patent_hier.reading.rows.Reader`."""
         return {"format": "lines of text", "encoding": self._encoding}
 
     @property
     def notes(self) -> Sequence[str]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Remarks about the source; see :class:`patent_hier.reading.rows.Reader`."""
         return self._decoder.notes
 
     def rows(self) -> Iterator[Rows]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Yield all rows in order; see :class:`patent_hier.reading.rows.Reader`."""
         line = 1
         for block in self._decoder.blocks():
             fields = [[] if place in block.faults else [text] for place, text in enumerate(block.lines)]

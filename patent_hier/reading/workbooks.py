@@ -41,16 +41,16 @@ class WorkbookReader:
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Properties of the source; see :class:`patent_hier.reading.rows.Reader`."""
         return {"format": "Excel workbook", "sheet": self._sheet, "header_line": self._line or None}
 
     @property
     def notes(self) -> Sequence[str]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Remarks about the source; see :class:`patent_hier.reading.rows.Reader`."""
         return ()
 
     def rows(self) -> Iterator[Rows]:
-        """See :class:`patent_hier.reading.rows.Reader`."""
+        """Yield all rows in order; see :class:`patent_hier.reading.rows.Reader`."""
         width, line = len(self.names), self._line
         blanks, self._blank_lines = self._blank_lines, 0
         while cells := list(islice(self._left, BATCH)):

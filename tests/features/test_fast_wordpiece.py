@@ -29,7 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unclean and cased": {"clean_text": False, "lowercase": False},
 }
 NAMES = ("demo", "small", *OPTIONS, "added tokens")
-# A case of everything that could tie a character to its neighbours, or be no character at all.
+# One case of everything that could join a character to its neighbours, or that is not a character.
 HOSTILE = [
     "",
     " \t\r\n\u3000\u00a0",

@@ -159,7 +159,7 @@ def test_many_columns_of_context(tmp_path: Path) -> None:
 def test_ranges_of_keys_are_bounded_however_many_chunks_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Chunks that are alike, with fewer keys than are read at once."""
+    """Similar chunks, with fewer keys than are read at once."""
     monkeypatch.setattr(ngrams, "CHARACTERS", 3_000)
     monkeypatch.setattr(ngram_counting, "RANGE", 20_000)
     read: list[int] = []
@@ -194,7 +194,7 @@ def test_odd_characters_in_context_too(tmp_path: Path) -> None:
 
 def test_texts_that_change_between_two_readings(tmp_path: Path) -> None:
     once = iter([["一二三四"] * 2])
-    with pytest.raises(DataError, match="one is no longer there"):
+    with pytest.raises(DataError, match="one is now missing"):
         count_corpus(lambda: once, np.ones(2, bool), NgramSettings(ngram_sizes=[4, 4]), tmp_path)
 
 
@@ -251,7 +251,7 @@ def test_nothing_frequent_enough(tmp_path: Path) -> None:
 
 def test_a_split_of_another_corpus(tmp_path: Path) -> None:
     for n in (1, 3):
-        with pytest.raises(DataError, match=f"has 2 texts, but its split {n}"):
+        with pytest.raises(DataError, match=f"has 2 texts, but its split has {n}"):
             count(tmp_path / str(n), ["甲", "甲"], [True] * n, NgramSettings())
 
 

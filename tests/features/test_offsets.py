@@ -13,7 +13,7 @@ from patent_hier.features.pretrained import PACKAGED_ENCODERS, EncoderFiles
 from patent_hier.features.wordpiece import WordPieceReader, load_tokenizer
 from patent_hier.features.words import WordReader, segmenter
 
-# Full width, marks that compose or do not, emoji of several characters, what grows in lower case, what nothing shows.
+# Full width, marks that compose or do not, emoji of several characters, capitals that grow, invisible characters.
 ODD = [*"一种装置光Ａｂ（，。AbZ09 \t\n\u3000\xa0éÀが한İßΣ①㎡℃𠮷😀\x00\ufffd\u200b\ufeff-_"]
 ODD += [
     "e\u0301",
@@ -60,7 +60,7 @@ def test_words_stand_where_they_were_cut(text: str, unit: str, max_length: int) 
     assert placed.ids.tolist() == reader.encode([text])[0].tolist()
     assert placed.places.shape == (len(placed.ids), 2)
     words = segmenter(unit)(text)[:max_length]
-    if not words:  # the unknown word stands for no text
+    if not words:  # the unknown word covers no text
         assert (placed.ids.tolist(), placed.places.tolist()) == ([1], [[0, 0]])
         return
     for word, (start, end) in zip(words, placed.places.tolist(), strict=True):

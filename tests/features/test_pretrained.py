@@ -53,12 +53,12 @@ def test_local_folder(tiny_encoder: Path, tmp_path: Path) -> None:
     assert (files.folder, files.num_layers, files.has_weights) == (tiny_encoder, 2, True)
 
 
-# --- encoders that travel with the package
+# --- encoders in the package
 
 
 @pytest.fixture
 def packaged(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The package's folder of encoders, holding one of the name ``small`` and a folder that is no encoder's."""
+    """The package's folder of encoders, with the encoder ``small`` and a folder without an encoder."""
     folder = tmp_path / "resources" / "encoders"
     shutil.copytree(tiny_encoder, folder / "small")
     (folder / "notes").mkdir()
@@ -103,7 +103,7 @@ def test_the_packages_folder_is_inside_it() -> None:
     assert Path(patent_hier.__file__).parent / "resources" / "encoders" == pretrained.PACKAGED_ENCODERS
 
 
-# --- folders of the user's
+# --- folders of the user
 
 
 def test_no_path(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def digests() -> TextDigests:
 
 
 def test_clauses_without_case_blanks_and_openings() -> None:
-    found = ["垃圾焚烧炉渣处理装置", "包括显示面板"]  # what is shorter than six letters stands in any text
+    found = ["垃圾焚烧炉渣处理装置", "包括显示面板"]  # clauses shorter than six letters are in any text
     assert list(clauses(PASSAGES[1])) == found
     assert list(clauses("Ａ LED 灯具的散热，x")) == ["aled灯具的散热"]
     assert list(clauses("显示一种")) == []
@@ -27,15 +27,15 @@ def test_clauses_without_case_blanks_and_openings() -> None:
 
 def test_what_was_read(digests: TextDigests) -> None:
     texts = {
-        "一种多功能高空焊接机器人。": (True, True),  # a passage, punctuation aside
-        "多功能高空焊接机器人": (False, True),  # without its opening it is no passage, but was read
+        "一种多功能高空焊接机器人。": (True, True),  # a passage, apart from punctuation
+        "多功能高空焊接机器人": (False, True),  # without its opening, only its clause was read
         "垃圾焚烧炉渣处理装置": (False, True),
         "一种垃圾焚烧炉渣处理装置": (False, True),
         "DEVICE for MEASURING": (False, True),
         PASSAGES[1]: (True, True),
         "垃圾焚烧炉渣处理装置，包括照明面板": (False, False),  # one of its clauses is new
-        "焚烧炉渣处理装置": (False, False),  # no clause as it stands
-        "显示面板": (False, False),  # too short to say
+        "焚烧炉渣处理装置": (False, False),  # not a clause in this form
+        "显示面板": (False, False),  # too short to decide
         "": (False, False),
     }
     passages, within = digests.find(list(texts))

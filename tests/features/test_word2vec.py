@@ -49,7 +49,7 @@ def documents(folder: Path) -> list[list[int]]:
 
 
 def toy_texts(n: int, seed: int = 0) -> list[str]:
-    """Two topics: the characters of one never stand beside those of the other."""
+    """Two topics whose characters never occur next to each other."""
     rng = np.random.default_rng(seed)
     return ["".join(rng.choice(list("甲乙丙丁戊" if i % 2 else "子丑寅卯辰"), 20)) for i in range(n)]
 

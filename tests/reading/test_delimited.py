@@ -150,7 +150,7 @@ def test_many_open_quotes_in_a_row(read) -> None:
 
 
 letters = st.text("甲乙丙AZ09", min_size=1, max_size=4)
-# A text starts with a letter: only then is a quote before it told from one that closes an earlier field.
+# A text starts with a letter; only then can a quote before it be distinguished from one that closes an earlier field.
 texts = st.one_of(st.just(""), letters, st.builds(str.__add__, letters, st.text('甲\u2002𠀀a" \n;', max_size=10)))
 good_rows = st.lists(texts, min_size=4, max_size=4).filter(any).map(lambda fields: (fields, write_row(fields)))
 plain = st.lists(letters, min_size=4, max_size=4).map(write_row)
