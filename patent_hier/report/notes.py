@@ -21,7 +21,7 @@ def is_table_2(result: Result) -> bool:
 def notes_of(result: Result, demo: bool) -> list[str]:
     """Return the notes that explain the columns of a result's tables and their limits."""
     notes = [
-        "Right: decided level by level (cascade; flat: most probable label). Top k: by joint probability, as predict.",
+        "Right: share right if decided level by level (cascade; flat: most probable). Top k: by joint probability.",
         "Oracle: given the true parent. Product: of the oracles, equation (1). Documents: with a label at the level.",
         "Top 1, top 3, any: WIPO's top prediction, three guesses, all categories (any of the document's symbols).",
     ]
